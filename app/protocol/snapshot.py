@@ -1,0 +1,140 @@
+"""The snapshot: what is known of an install after the events so far. Plain frozen values; `reducer` makes the next one.
+
+`to_stored` and `from_stored` are the form that the service keeps on disk, so that a restarted service goes on from it;
+what users see is `wire.progress`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from app.protocol.states import NodeState, Phase, StepStatus, TaskState
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why something failed: a reason code, one sentence, and what to do."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+    @classmethod
+    def of(cls, raw: Optional[Mapping[str, Any]]) -> Optional[Problem]:
+        """The problem of an event's `error` field; None for none."""
+        if not raw:
+            return None
+        return cls(str(raw.get("code", "unknown")), str(raw.get("message", "")), str(raw.get("hint", "")))
+
+    def to_json(self) -> Dict[str, str]:
+        """As progress and events show it."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node pack. `rate` is bytes a second; `*_mono` are seconds of the runner's monotonic clock."""
+
+    name: str
+    repo_url: str
+    state: NodeState = NodeState.PENDING
+    folder: str = ""
+    ref: Optional[str] = None
+    clone_percent: int = 0
+    bytes_received: Optional[int] = None
+    rate: Optional[float] = None
+    eta: Optional[float] = None
+    requirements: StepStatus = StepStatus.NONE
+    script: StepStatus = StepStatus.NONE
+    commit: Optional[str] = None
+    verified: Optional[bool] = None
+    kept: bool = False
+    started_mono: Optional[float] = None
+    last_mono: Optional[float] = None
+    error: Optional[Problem] = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A line of the task list that is neither a phase nor a node pack."""
+
+    status: StepStatus = StepStatus.PENDING
+    detail: str = ""
+    seconds: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class PhaseRun:
+    """How a phase stands; seconds of its source's monotonic clock."""
+
+    status: StepStatus = StepStatus.PENDING
+    detail: str = ""
+    started_mono: Optional[float] = None
+    ended_mono: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that is known of one task. `created_at` and `finished_at` are Unix seconds of the clock of whoever folds."""
+
+    task_id: str
+    created_at: float
+    revision: int = 0
+    state: TaskState = TaskState.QUEUED
+    waiting: Optional[Problem] = None
+    """Why nothing moves right now (queue, instance not up, another install), if so."""
+    phases: Mapping[Phase, PhaseRun] = field(default_factory=dict)
+    steps: Mapping[str, Step] = field(default_factory=dict)
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    """By name, in the manifest's order; empty until the manifest was read."""
+    current_node: Optional[str] = None
+    percent: float = 0.0
+    packages_done: Optional[int] = None
+    packages_total: Optional[int] = None
+    plan: Optional[Tuple[Mapping[str, Any], ...]] = None
+    probe: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Tuple[Problem, ...] = ()
+    error: Optional[Problem] = None
+    finished_at: Optional[float] = None
+    journal_seq: int = 0
+    service_seq: int = 0
+
+
+def to_stored(snapshot: Snapshot) -> Dict[str, Any]:
+    """The snapshot as JSON values, nothing left out."""
+    stored = dataclasses.asdict(snapshot)
+    stored["format"] = FORMAT
+    return stored
+
+
+def from_stored(stored: Mapping[str, Any]) -> Snapshot:
+    """The snapshot that `to_stored` gave. Raises ValueError for another format."""
+    values = dict(stored)
+    if values.pop("format", None) != FORMAT:
+        raise ValueError("a snapshot of another format")
+    values["state"] = TaskState(values["state"])
+    values["phases"] = {Phase(name): _phase(raw) for name, raw in values["phases"].items()}
+    values["steps"] = {name: Step(**dict(raw, status=StepStatus(raw["status"]))) for name, raw in values["steps"].items()}
+    values["nodes"] = {name: _node(raw) for name, raw in values["nodes"].items()}
+    values["warnings"] = tuple(Problem(**raw) for raw in values["warnings"])
+    values["plan"] = None if values["plan"] is None else tuple(values["plan"])
+    values["error"], values["waiting"] = Problem.of(values["error"]), Problem.of(values["waiting"])
+    return Snapshot(**values)
+
+
+def _phase(raw: Mapping[str, Any]) -> PhaseRun:
+    return PhaseRun(**dict(raw, status=StepStatus(raw["status"])))
+
+
+def _node(raw: Mapping[str, Any]) -> Node:
+    words = {
+        "state": NodeState(raw["state"]),
+        "requirements": StepStatus(raw["requirements"]),
+        "script": StepStatus(raw["script"]),
+        "error": Problem.of(raw["error"]),
+    }
+    return Node(**{**raw, **words})

@@ -1,0 +1,134 @@
+"""States of tasks and node packs, and the one function that moves between them.
+
+The tables are data: `advance` refuses what they do not list. Every word here is on the wire.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Dict, FrozenSet, Mapping, TypeVar
+
+
+class Word(str, Enum):
+    """An enum whose members are their wire words."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class TaskState(Word):
+    """Where a task is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class NodeState(Word):
+    """Where a node pack is."""
+
+    PENDING = "pending"
+    CLONING = "cloning"
+    CLONED = "cloned"
+    INSTALLING = "installing"
+    INSTALLED = "installed"
+    VERIFIED = "verified"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+class StepStatus(Word):
+    """How a part of the work stands: the original API's four words, and `none` and `skipped` for what has nothing to do."""
+
+    NONE = "none"
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Phase(Word):
+    """A stage of an install, in the order of the members."""
+
+    CONNECT = "connect"
+    UPLOAD = "upload"
+    PROBE = "probe"
+    CLONE = "clone"
+    RESOLVE = "resolve"
+    INSTALL = "install"
+    SCRIPTS = "scripts"
+    VERIFY = "verify"
+    FINISH = "finish"
+
+
+class Outcome(Word):
+    """How a completed install ended."""
+
+    ALL = "all"
+    PARTIAL = "partial"
+    NONE = "none"
+
+
+_T, _N = TaskState, NodeState
+_ENDS = frozenset({_N.FAILED, _N.SKIPPED, _N.CANCELLED})
+
+TASK_TRANSITIONS: Mapping[TaskState, FrozenSet[TaskState]] = {
+    _T.QUEUED: frozenset({_T.RUNNING, _T.CANCELLED, _T.FAILED}),
+    _T.RUNNING: frozenset({_T.COMPLETED, _T.FAILED, _T.CANCELLING, _T.INTERRUPTED}),
+    _T.CANCELLING: frozenset({_T.CANCELLED, _T.COMPLETED, _T.FAILED}),
+    _T.INTERRUPTED: frozenset({_T.RUNNING, _T.CANCELLING, _T.COMPLETED, _T.FAILED}),
+    _T.COMPLETED: frozenset(),
+    _T.FAILED: frozenset(),
+    _T.CANCELLED: frozenset(),
+}
+
+NODE_TRANSITIONS: Mapping[NodeState, FrozenSet[NodeState]] = {
+    _N.PENDING: frozenset({_N.CLONING, _N.CLONED}) | _ENDS,
+    _N.CLONING: frozenset({_N.CLONED}) | _ENDS,
+    _N.CLONED: frozenset({_N.INSTALLING, _N.INSTALLED}) | _ENDS,
+    _N.INSTALLING: frozenset({_N.INSTALLED}) | _ENDS,
+    _N.INSTALLED: frozenset({_N.VERIFIED, _N.FAILED}),
+    _N.VERIFIED: frozenset(),
+    _N.FAILED: frozenset(),
+    _N.SKIPPED: frozenset(),
+    _N.CANCELLED: frozenset(),
+}
+
+TERMINAL_TASK_STATES = frozenset(state for state, after in TASK_TRANSITIONS.items() if not after)
+GOOD_NODE_STATES = frozenset({_N.INSTALLED, _N.VERIFIED})
+PROCESSED_NODE_STATES = GOOD_NODE_STATES | _ENDS
+
+NODE_STATUS: Mapping[NodeState, StepStatus] = {
+    _N.PENDING: StepStatus.PENDING,
+    _N.CLONING: StepStatus.RUNNING,
+    _N.CLONED: StepStatus.RUNNING,
+    _N.INSTALLING: StepStatus.RUNNING,
+    _N.INSTALLED: StepStatus.SUCCESS,
+    _N.VERIFIED: StepStatus.SUCCESS,
+    _N.FAILED: StepStatus.FAILED,
+    _N.SKIPPED: StepStatus.FAILED,
+    _N.CANCELLED: StepStatus.FAILED,
+}
+"""The original API's word for each state. It has no word for skipped and cancelled: such a pack is not there, hence `failed`."""
+
+RETURN_CODES: Dict[str, int] = {"all": 0, "partial": 3, "none": 1, "failed": 1, "cancelled": 130}
+
+_S = TypeVar("_S", TaskState, NodeState)
+
+
+class IllegalTransition(ValueError):
+    """A state was asked to move where its table has no way."""
+
+
+def advance(current: _S, to: _S) -> _S:
+    """`to`, if the table allows it from `current` (staying is allowed); else IllegalTransition."""
+    table: Mapping[Word, FrozenSet[Word]] = TASK_TRANSITIONS if isinstance(current, TaskState) else NODE_TRANSITIONS  # type: ignore[assignment]
+    if to is not current and to not in table[current]:
+        raise IllegalTransition("%s -> %s" % (current, to))
+    return to

@@ -1,0 +1,253 @@
+"""The progress JSON that users poll: the snapshot in the words and fields of docs/api.md."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, Dict, List, Optional
+
+from app.protocol import counts
+from app.protocol.snapshot import Node, PhaseRun, Snapshot, Step
+from app.protocol.states import (
+    NODE_STATUS,
+    RETURN_CODES,
+    TERMINAL_TASK_STATES,
+    Outcome,
+    Phase,
+    StepStatus,
+    TaskState,
+)
+
+CLONE_AUTO_INSTALLER = "Clone Auto-installer"
+CONFIGURE_VENV = "Configure venv path"
+
+
+def initial(task_id: str, now: float, *, auto_installer: bool) -> Snapshot:
+    """The snapshot of a task that was just accepted at `now` (Unix seconds)."""
+    names = [CLONE_AUTO_INSTALLER] if auto_installer else []
+    return Snapshot(task_id, now, steps={name: Step() for name in [*names, CONFIGURE_VENV]})
+
+
+def progress(snapshot: Snapshot, now: float, *, heard_at: Optional[float] = None, require: str = "any") -> Dict[str, Any]:
+    """The progress at `now` (Unix seconds, the same clock as the snapshot's). `heard_at`: when the runner was last heard.
+    `require`: what makes a finished run a success, `any` or `all` packs."""
+    numbers = counts.count(snapshot)
+    result = counts.outcome(snapshot)
+    shown: Dict[str, Any] = {
+        "success": _success(snapshot, result, require),
+        "task_id": snapshot.task_id,
+        "state": snapshot.state.value,
+        "in_progress": snapshot.state not in TERMINAL_TASK_STATES,
+        "completed": snapshot.state in TERMINAL_TASK_STATES,
+        "revision": snapshot.revision,
+        "phase": phase_of(snapshot).value,
+        "message": message(snapshot),
+        "message_code": snapshot.waiting.code if snapshot.waiting else None,
+        "percent": snapshot.percent,
+        "elapsed_seconds": _elapsed(snapshot, now),
+        "eta_seconds": _eta(snapshot, now),
+        "total_nodes": numbers.total,
+        "processed": numbers.processed,
+        "successful": numbers.successful,
+        "failed": numbers.failed,
+        "skipped": numbers.skipped,
+        "cancelled": numbers.cancelled,
+        "packages_done": snapshot.packages_done,
+        "packages_total": snapshot.packages_total,
+        **_current(snapshot, now),
+        "steps": steps(snapshot),
+        "nodes": [node_row(node) for node in snapshot.nodes.values()],
+        "warnings": [warning.to_json() for warning in snapshot.warnings],
+        "last_event_seconds_ago": None if heard_at is None else round(max(0.0, now - heard_at), 1),
+        "error": snapshot.error.to_json() if snapshot.error else None,
+    }
+    return {**shown, **_finished(snapshot, result)}
+
+
+def phase_of(snapshot: Snapshot) -> Phase:
+    """The earliest phase that is not finished; of a run that could not finish, the one where it ended."""
+    if snapshot.state is TaskState.COMPLETED:
+        return Phase.FINISH
+    for phase in Phase:
+        status = snapshot.phases.get(phase, PhaseRun()).status
+        failed_here = status is StepStatus.FAILED and snapshot.state is TaskState.FAILED
+        if status not in counts.ENDED_PHASE or failed_here:
+            return phase
+    return Phase.FINISH
+
+
+def node_row(node: Node) -> Dict[str, Any]:
+    """One node pack as progress shows it."""
+    seconds = None
+    if node.started_mono is not None and node.last_mono is not None:
+        seconds = round(node.last_mono - node.started_mono, 1)
+    return {
+        "name": node.name,
+        "repo_url": node.repo_url,
+        "folder": node.folder,
+        "status": NODE_STATUS[node.state].value,
+        "state": node.state.value,
+        "kept": node.kept,
+        "clone_progress": node.clone_percent,
+        "bytes_received": node.bytes_received,
+        "bytes_per_second": node.rate,
+        "eta_seconds": node.eta,
+        "requirements_status": node.requirements.value,
+        "script_status": node.script.value,
+        "commit": node.commit,
+        "verified": node.verified,
+        "seconds": seconds,
+        "error": node.error.to_json() if node.error else None,
+    }
+
+
+def steps(snapshot: Snapshot) -> List[Dict[str, Any]]:
+    """The task list's lines, in the order of the original's."""
+    rows = [_phase_row("Connect", snapshot, Phase.CONNECT)]
+    rows += [_row(name, step.status, step.detail, step.seconds) for name, step in snapshot.steps.items()]
+    rows.append(_row("Custom nodes", _nodes_status(snapshot), _nodes_detail(snapshot), None))
+    rows.append(_phase_row("Verify Dependencies", snapshot, Phase.VERIFY))
+    return rows
+
+
+def message(snapshot: Snapshot) -> str:
+    """One sentence: what is happening."""
+    if snapshot.state in TERMINAL_TASK_STATES:
+        return _last_message(snapshot)
+    if snapshot.waiting:
+        return snapshot.waiting.message
+    if snapshot.state is TaskState.CANCELLING:
+        return "Stopping the install on the instance"
+    numbers = counts.count(snapshot)
+    phase = phase_of(snapshot)
+    if phase is Phase.CLONE and numbers.total:
+        return "Cloning node packs: %d of %d there" % (numbers.cloned, numbers.total)
+    if phase is Phase.INSTALL and snapshot.packages_total:
+        return "Installing Python packages: %d of %d" % (snapshot.packages_done or 0, snapshot.packages_total)
+    return _PHASE_MESSAGES[phase]
+
+
+_PHASE_MESSAGES = {
+    Phase.CONNECT: "Connecting to the instance",
+    Phase.UPLOAD: "Starting the runner on the instance",
+    Phase.PROBE: "Looking at the instance",
+    Phase.CLONE: "Cloning node packs",
+    Phase.RESOLVE: "Working out which Python packages are needed",
+    Phase.INSTALL: "Installing Python packages",
+    Phase.SCRIPTS: "Running the packs' install scripts",
+    Phase.VERIFY: "Checking what was installed",
+    Phase.FINISH: "Finishing",
+}
+
+
+def _last_message(snapshot: Snapshot) -> str:
+    numbers = counts.count(snapshot)
+    if snapshot.state is TaskState.COMPLETED:
+        text = "%d of %d node packs are installed" % (numbers.successful, numbers.total)
+        return text + ("; restart ComfyUI to load them" if numbers.successful else "")
+    if snapshot.state is TaskState.CANCELLED:
+        return "Cancelled; %d of %d node packs are installed" % (numbers.successful, numbers.total)
+    return snapshot.error.message if snapshot.error else "The install could not finish"
+
+
+def _success(snapshot: Snapshot, result: Optional[Outcome], require: str) -> bool:
+    if snapshot.state not in TERMINAL_TASK_STATES:
+        return True
+    return result is Outcome.ALL or (result is Outcome.PARTIAL and require != "all")
+
+
+def _elapsed(snapshot: Snapshot, now: float) -> float:
+    end = now if snapshot.finished_at is None else snapshot.finished_at
+    return round(max(0.0, end - snapshot.created_at), 1)
+
+
+def _eta(snapshot: Snapshot, now: float) -> Optional[float]:
+    """Seconds left if the rest goes as fast as what is done; None where that would be a guess from nothing."""
+    done = snapshot.percent
+    if snapshot.state is not TaskState.RUNNING or snapshot.waiting or done < 10 or done >= 100:
+        return None
+    return round(_elapsed(snapshot, now) * (100 - done) / done, 1)
+
+
+def _current(snapshot: Snapshot, now: float) -> Dict[str, Any]:
+    """The original API's fields about "the" current pack: the one with the newest event."""
+    node = snapshot.nodes.get(snapshot.current_node or "")
+    eta = node.eta if node else None
+    elapsed = clock(_elapsed(snapshot, now))
+    fields = {
+        "current_node": node.name if node else None,
+        "current_status": NODE_STATUS[node.state].value if node else None,
+        "has_requirements": bool(node and node.requirements is not StepStatus.NONE),
+        "requirements_status": node.requirements.value if node else None,
+        "clone_progress": node.clone_percent if node else None,
+        "data_received": size(node.bytes_received) if node else None,
+        "download_rate": size(node.rate, "/s") if node else None,
+        "total_size": None,
+    }
+    return {**fields, "elapsed_time": elapsed, "eta": None if eta is None else clock(eta)}
+
+
+def _finished(snapshot: Snapshot, result: Optional[Outcome]) -> Dict[str, Any]:
+    if snapshot.state not in TERMINAL_TASK_STATES:
+        return {}
+    nodes = list(snapshot.nodes.values())
+    requirements = [node.requirements for node in nodes]
+    word = result.value if result else snapshot.state.value
+    return {
+        "outcome": result.value if result else None,
+        "successful_clones": sum(node.commit is not None for node in nodes),
+        "failed_clones": sum(node.commit is None for node in nodes),
+        "successful_requirements": requirements.count(StepStatus.SUCCESS),
+        "failed_requirements": requirements.count(StepStatus.FAILED),
+        "return_code": RETURN_CODES[word],
+        "finished_at": None if snapshot.finished_at is None else iso(snapshot.finished_at),
+    }
+
+
+def _nodes_status(snapshot: Snapshot) -> StepStatus:
+    numbers = counts.count(snapshot)
+    if snapshot.state is TaskState.COMPLETED:
+        return StepStatus.SUCCESS if numbers.successful or not numbers.total else StepStatus.FAILED
+    if snapshot.state in TERMINAL_TASK_STATES:
+        started = Phase.CLONE in snapshot.phases
+        return StepStatus.FAILED if started else StepStatus.SKIPPED
+    return StepStatus.RUNNING if numbers.total else StepStatus.PENDING
+
+
+def _nodes_detail(snapshot: Snapshot) -> str:
+    numbers = counts.count(snapshot)
+    return "%d of %d installed, %d failed" % (numbers.successful, numbers.total, numbers.failed) if numbers.total else ""
+
+
+def _phase_row(name: str, snapshot: Snapshot, phase: Phase) -> Dict[str, Any]:
+    run = snapshot.phases.get(phase, PhaseRun())
+    seconds = None
+    if run.started_mono is not None and run.ended_mono is not None:
+        seconds = round(run.ended_mono - run.started_mono, 1)
+    return _row(name, run.status, run.detail, seconds)
+
+
+def _row(name: str, status: StepStatus, detail: str, seconds: Optional[float]) -> Dict[str, Any]:
+    return {"name": name, "status": status.value, "detail": detail or None, "seconds": seconds}
+
+
+def size(count: Optional[float], suffix: str = "") -> Optional[str]:
+    """A count of bytes for people: `2.5 MiB`."""
+    if count is None:
+        return None
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return "%.*f %s%s" % (0 if unit == "B" else 1, count, unit, suffix)
+        count /= 1024
+    return "%.1f GiB%s" % (count, suffix)
+
+
+def iso(wall: float) -> str:
+    """Unix seconds as UTC ISO 8601."""
+    return datetime.fromtimestamp(wall, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `mm:ss`, or `h:mm:ss` from an hour on."""
+    whole = int(seconds)
+    hours, rest = divmod(whole, 3600)
+    return "%d:%02d:%02d" % (hours, rest // 60, rest % 60) if hours else "%02d:%02d" % (rest // 60, rest % 60)

@@ -1,0 +1,131 @@
+"""What the phases of one run share."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional
+
+from app.protocol.events import Kind
+from app.protocol.manifest import NodePack
+from app.protocol.snapshot import Problem
+from app.protocol.states import NodeState, Phase, StepStatus
+from app.runner.children import Children
+from app.runner.faults import RunCancelled
+from app.runner.git import Git
+from app.runner.journal import Journal
+from app.runner.places import Task, staging_name
+
+
+@dataclass
+class PackResult:
+    """What the phases found out about one pack. `problem`: why it is not good; it stays."""
+
+    pack: NodePack
+    folder: Path
+    commit: Optional[str] = None
+    kept: bool = False
+    requirements: Optional[Path] = None
+    script: Optional[Path] = None
+    problem: Optional[Problem] = None
+
+    @property
+    def there(self) -> bool:
+        """Its folder is in place with a commit checked out."""
+        return self.commit is not None
+
+
+@dataclass
+class Context:
+    """One run: its request, its ComfyUI, and where it tells and runs things. Read by the phases' threads."""
+
+    task: Task
+    request: Mapping[str, Any]
+    journal: Journal
+    children: Children
+    cancelled: threading.Event
+    git_program: str = "git"
+    ui_home: Path = field(default_factory=Path)
+    python: Dict[str, Any] = field(default_factory=dict)
+    """ComfyUI's interpreter as it proved itself (`interpreter.prove`); empty when there is none."""
+    python_problem: Optional[Problem] = None
+    """Why nothing can be installed into the interpreter, if so."""
+
+    @property
+    def custom_nodes(self) -> Path:
+        """The folder that ComfyUI loads packs from."""
+        return self.ui_home / "custom_nodes"
+
+    @property
+    def staging(self) -> Path:
+        """Where clones grow; on the same file system as their final place."""
+        return self.custom_nodes / staging_name(self.task.task_id)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The request's options."""
+        options: Mapping[str, Any] = self.request.get("options") or {}
+        return options
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """The installed packages and their versions, as they were before the run."""
+        packages: Mapping[str, str] = self.python.get("packages") or {}
+        return packages
+
+    def git(self, log: Optional[Path] = None, http_version: str = "") -> Git:
+        """git, writing to `log`."""
+        return Git(self.children, self.git_program, log, http_version)
+
+    def check_cancelled(self) -> None:
+        """Raises RunCancelled once the run was asked to stop."""
+        if self.cancelled.is_set():
+            raise RunCancelled
+
+    def pause(self, seconds: float) -> None:
+        """Waits; a cancel ends it. Raises RunCancelled."""
+        if self.cancelled.wait(seconds):
+            raise RunCancelled
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
+    def phase(self, phase: Phase, status: StepStatus, detail: str = "") -> None:
+        """A phase began or ended."""
+        self.journal.tell(Kind.PHASE, phase=phase.value, status=status.value, detail=detail)
+
+    def step(self, name: str, status: StepStatus, detail: str = "", seconds: Optional[float] = None) -> None:
+        """A line of the task list moved."""
+        self.journal.tell(Kind.STEP, name=name, status=status.value, detail=detail, seconds=seconds)
+
+    def node(self, name: str, state: NodeState, problem: Optional[Problem] = None, **fields: Any) -> None:
+        """A pack moved."""
+        error = problem.to_json() if problem else None
+        self.journal.tell(Kind.NODE, name=name, state=state.value, error=error, **fields)
+
+    def settle(self, result: PackResult) -> None:
+        """All was done for a pack that is there: it is installed, or failed with its problem. Its import decides
+        more, once it is checked."""
+        self.node(result.pack.name, NodeState.FAILED if result.problem else NodeState.INSTALLED, result.problem)
+
+    def part(self, kind: Kind, name: str, status: StepStatus, problem: Optional[Problem] = None) -> None:
+        """A pack's requirements or script moved."""
+        error = problem.to_json() if problem else None
+        self.journal.tell(kind, name=name, status=status.value, error=error)
+
+    def warn(self, code: str, message: str, hint: str = "") -> None:
+        """Something that the user wants to know and that stops nothing."""
+        self.journal.tell(Kind.WARNING, code=code, message=message, hint=hint)
+
+    def own(self, path: Path) -> None:
+        """Gives new files the owner of ui_home, where the runner is root and the owner is not."""
+        if os.geteuid() != 0:
+            return
+        owner = self.ui_home.stat()
+        if owner.st_uid == 0 and owner.st_gid == 0:
+            return
+        os.chown(str(path), owner.st_uid, owner.st_gid, follow_symlinks=False)
+        for folder, names, files in os.walk(str(path)):
+            for name in names + files:
+                os.chown(os.path.join(folder, name), owner.st_uid, owner.st_gid, follow_symlinks=False)

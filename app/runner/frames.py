@@ -1,0 +1,27 @@
+"""Output that the service parses: each line carries a marker with the caller's nonce, so that banners do no harm."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Mapping
+
+ANSWER, JOURNAL, HEARTBEAT, END = "r", "j", "h", "e"
+
+
+class Frames:
+    """Writes framed lines to a descriptor."""
+
+    def __init__(self, nonce: str, fd: int = 1) -> None:
+        self._marker = b"\x1eNF" + nonce.encode("ascii", "replace") + b" "
+        self._fd = fd
+
+    def write(self, kind: str, payload: bytes) -> None:
+        """One frame. Raises BrokenPipeError when nobody reads any more."""
+        rest = b"\n" + self._marker + kind.encode("ascii") + b" " + payload.rstrip(b"\n") + b"\n"
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def json(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """One frame with a JSON payload."""
+        self.write(kind, json.dumps(payload).encode("ascii"))

@@ -1,0 +1,173 @@
+"""Finding ComfyUI's interpreter, with proof: it prints its prefix and its packages, and imports torch.
+
+Nothing is sourced or activated; every path is absolute. Candidates and their order: docs/runner.md.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from app.runner.faults import RunFault
+
+PROOF_SECONDS = 120.0
+_MARK = "NODEFERRY_PROOF "
+_SCRIPT = r"""
+import json, os, sys, sysconfig
+try:
+    from importlib import metadata
+except ImportError:
+    metadata = None
+proof = {"executable": sys.executable, "prefix": sys.prefix, "base_prefix": sys.base_prefix,
+         "version": "%d.%d.%d" % sys.version_info[:3], "packages": {}, "torch": None, "torch_error": None}
+for dist in metadata.distributions() if metadata else ():
+    name = dist.metadata["Name"]
+    if name and name not in proof["packages"]:
+        proof["packages"][name] = dist.version
+marker = os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
+proof["externally_managed"] = sys.prefix == sys.base_prefix and os.path.exists(marker)
+config = os.path.join(sys.prefix, "pyvenv.cfg")
+text = open(config).read().lower() if os.path.exists(config) else ""
+proof["system_site"] = "include-system-site-packages = true" in text
+if "--torch" in sys.argv:
+    try:
+        import torch
+        proof["torch"] = {"version": str(torch.__version__), "cuda": getattr(torch.version, "cuda", None),
+                          "cuda_available": bool(torch.cuda.is_available())}
+    except BaseException as exc:
+        proof["torch_error"] = "%s: %s" % (type(exc).__name__, exc)
+print("\n" + sys.argv[1] + json.dumps(proof))
+"""
+_PLACES = ("/venv/main/bin/python", "/opt/venv/bin/python", "/opt/environments/python/comfyui/bin/python")
+_CONDA = ("/opt/conda/envs/comfy*/bin/python", "/opt/miniconda3/envs/comfy*/bin/python", "/root/miniconda3/envs/comfy*/bin/python",
+          "/opt/conda/bin/python", "/opt/miniconda3/bin/python")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running ComfyUI: its interpreter as it was called, and the folder of its main.py."""
+
+    pid: int
+    python: str
+    folder: Path
+
+
+def running_comfyuis() -> List[Process]:
+    """The ComfyUIs that run on this machine and that this user may look at."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            process = _comfyui_of(int(name))
+            if process:
+                found.append(process)
+    return found
+
+
+def _comfyui_of(pid: int) -> Optional[Process]:
+    """argv[0] is the venv's python; /proc/PID/exe would be the base python's."""
+    try:
+        argv = Path("/proc/%d/cmdline" % pid).read_bytes().decode("utf-8", "surrogateescape").split("\0")
+        cwd = os.readlink("/proc/%d/cwd" % pid)
+    except OSError:
+        return None
+    scripts = [arg for arg in argv[1:4] if os.path.basename(arg) == "main.py"]
+    if not scripts or "python" not in os.path.basename(argv[0]):
+        return None
+    folder = Path(os.path.realpath(os.path.join(cwd, os.path.dirname(scripts[0]))))
+    if not (folder / "main.py").is_file() or not (folder / "comfy").is_dir():
+        return None
+    return Process(pid, _absolute(argv[0], cwd, pid), folder)
+
+
+def _absolute(program: str, cwd: str, pid: int) -> str:
+    if "/" in program:
+        return os.path.normpath(os.path.join(cwd, program))
+    try:
+        environ = Path("/proc/%d/environ" % pid).read_bytes().decode("utf-8", "surrogateescape")
+    except OSError:
+        environ = ""
+    path = next((part[5:] for part in environ.split("\0") if part.startswith("PATH=")), "/usr/local/bin:/usr/bin:/bin")
+    for folder in path.split(":"):
+        if os.access(os.path.join(folder, program), os.X_OK):
+            return os.path.join(folder, program)
+    return "/proc/%d/exe" % pid
+
+
+Execute = Callable[[List[str]], str]
+"""Runs a program and gives what it wrote to stdout. Raises OSError or RunFault when it does not run or takes too long."""
+
+
+def execute(argv: List[str]) -> str:
+    """Runs a program outside of a run."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    try:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROOF_SECONDS, cwd="/", env=environ, check=False
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise OSError("it did not end in %d seconds" % exc.timeout) from None
+    return done.stdout.decode("utf-8", "replace")
+
+
+def find_interpreter(ui_home: Path, venv_path: Optional[str], run: Execute = execute) -> Dict[str, Any]:
+    """The proof of the interpreter to use. Raises RunFault `interpreter_not_found` naming what was tried."""
+    if venv_path:
+        path = _of_venv(venv_path)
+        proof, why = prove(path, run, torch=True)
+        if proof:
+            return proof
+        raise RunFault("interpreter_not_found", "venv_path %s is no Python: %s" % (path, why), "Name a virtual environment's folder.")
+    tried, without_torch = [], None
+    for path in candidates(ui_home):
+        proof, why = prove(path, run, torch=True)
+        if proof and (proof["torch"] or "torch" in proof["packages"]):
+            return proof
+        without_torch = without_torch or proof
+        tried.append("%s (%s)" % (path, why or "no torch"))
+    if without_torch:
+        return without_torch
+    text = "No Python of ComfyUI's was found; tried %s" % (", ".join(tried) or "nothing, since none exists")
+    raise RunFault("interpreter_not_found", text, "Say where it is with venv_path.")
+
+
+def candidates(ui_home: Path) -> List[str]:
+    """Interpreters that exist, the likeliest first."""
+    home = os.path.realpath(str(ui_home))
+    paths = [process.python for process in running_comfyuis() if str(process.folder) == home]
+    paths += [str(Path(ui_home) / name / "bin" / "python") for name in ("venv", ".venv")]
+    paths += [str(Path(ui_home).parent / name / "bin" / "python") for name in ("venv", ".venv")]
+    paths += _PLACES
+    for pattern in _CONDA:
+        paths += sorted(glob.glob(pattern))
+    paths += ["/usr/local/bin/python3", "/usr/bin/python3"]
+    return [path for number, path in enumerate(paths) if os.access(path, os.X_OK) and path not in paths[:number]]
+
+
+def _of_venv(venv_path: str) -> str:
+    path = Path(venv_path)
+    return str(path / "bin" / "python") if path.is_dir() else str(path)
+
+
+def prove(python: str, run: Execute = execute, *, torch: bool = False) -> Tuple[Optional[Dict[str, Any]], str]:
+    """What the interpreter says of itself (None if it does not run), and why not."""
+    try:
+        output = run([python, "-c", _SCRIPT, _MARK] + (["--torch"] if torch else []))
+    except OSError as exc:
+        return None, str(exc)
+    for line in output.splitlines():
+        if line.startswith(_MARK):
+            proof: Dict[str, Any] = json.loads(line[len(_MARK) :])
+            proof["executable"] = python  # as called: a venv's own name, not what it links to
+            return proof, ""
+    return None, "it did not run our question"
+
+
+def describe(proof: Dict[str, Any]) -> str:
+    """The proof in a line."""
+    torch = proof["torch"]["version"] if proof["torch"] else proof["packages"].get("torch")
+    return "%s, Python %s, %s" % (proof["executable"], proof["version"], "torch %s" % torch if torch else "no torch")

@@ -1,0 +1,65 @@
+"""The runner's command line. docs/journal.md describes its commands and the frames that they print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any, Dict, List, Optional
+
+from app.runner import control, frames
+from app.runner.follow import follow
+from app.runner.frames import Frames
+from app.runner.places import BadTaskId, Task
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Runs one command; the exit status."""
+    args = _parser().parse_args(argv)
+    out = Frames(args.nonce)
+    try:
+        if args.command == "probe":
+            out.json(frames.ANSWER, _probe(args))
+        elif args.command == "follow":
+            follow(Task(args.task_id), args.offset, out)
+        else:
+            out.json(frames.ANSWER, _answer(args))
+    except BrokenPipeError:
+        return 0  # nobody reads any more
+    except (BadTaskId, OSError) as exc:
+        out.json(frames.ANSWER, _failed(exc))
+        return 1
+    return 0
+
+
+def _answer(args: argparse.Namespace) -> Dict[str, Any]:
+    task = Task(args.task_id)
+    if args.command == "start":
+        from app.runner.run import run  # only `start` needs the engine
+
+        return control.start(task, json.load(sys.stdin), run)
+    commands = {"status": control.status, "cancel": control.cancel, "sweep": control.sweep}
+    answer: Dict[str, Any] = commands[args.command](task)
+    return answer
+
+
+def _probe(args: argparse.Namespace) -> Dict[str, Any]:
+    from app.runner.probe import probe_now
+
+    return probe_now(args.ui_home, args.venv_path)
+
+
+def _failed(exc: Exception) -> Dict[str, Any]:
+    hint = "Look at the disk and the rights of ~/.local/state/nodeferry on the instance."
+    return {"error": {"code": "runner_start_failed", "message": "The runner could not do that: %s" % exc, "hint": hint}}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nodeferry-runner", description="Installs node packs on this machine.")
+    parser.add_argument("command", choices=["start", "follow", "status", "cancel", "sweep", "probe"])
+    parser.add_argument("task_id")
+    parser.add_argument("--nonce", default="0", help="marks the output that the service parses")
+    parser.add_argument("--offset", type=int, default=0, help="follow: the journal's byte to start from")
+    parser.add_argument("--ui-home", help="probe: the ComfyUI folder")
+    parser.add_argument("--venv-path", help="probe: its interpreter or virtual environment")
+    return parser

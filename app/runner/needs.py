@@ -1,0 +1,34 @@
+"""What a pack that is there still needs: its requirements file, its install script."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Optional
+
+from app.protocol.snapshot import Problem
+from app.runner.context import Context, PackResult
+
+DEFAULT_REQUIREMENTS = "requirements.txt"
+
+
+def find_needs(context: Context, result: PackResult) -> None:
+    """Sets `requirements` and `script`. No file named means requirements.txt if there is one: Manager and the CLI do the same."""
+    named = result.pack.requirements_file
+    found = _inside(result.folder, named or DEFAULT_REQUIREMENTS)
+    if found is None and named and named != DEFAULT_REQUIREMENTS:
+        result.problem = Problem(
+            "requirements_file_missing",
+            "The pack has no %s, which the manifest names." % named,
+            "Correct the manifest's RequirementsFile.",
+        )
+    result.requirements = found
+    if context.options.get("run_scripts", True):
+        result.script = _inside(result.folder, "install.py")
+
+
+def _inside(folder: Path, name: str) -> Optional[Path]:
+    """The file, if it is one and lies in the folder, links followed."""
+    path = folder / name
+    root = os.path.realpath(str(folder)) + os.sep
+    return path if path.is_file() and os.path.realpath(str(path)).startswith(root) else None

@@ -1,0 +1,91 @@
+"""Where the runner keeps things on the instance. Nothing else of the user's home is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_TASK_ID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+
+class BadTaskId(ValueError):
+    """A task_id that is no UUID: it may not become a path."""
+
+
+def state_folder() -> Path:
+    """The runner's own folder, `~/.local/state/nodeferry`."""
+    return Path(os.path.expanduser("~")) / ".local" / "state" / "nodeferry"
+
+
+@dataclass(frozen=True)
+class Task:
+    """The files of one run."""
+
+    task_id: str
+
+    def __post_init__(self) -> None:
+        if not _TASK_ID.match(self.task_id):
+            raise BadTaskId("not a task_id: %.60r" % self.task_id)
+
+    @property
+    def folder(self) -> Path:
+        """All of the run's files but the snapshot in /tmp."""
+        return state_folder() / self.task_id
+
+    @property
+    def journal(self) -> Path:
+        """The numbered events, a line each."""
+        return self.folder / "journal.ndjson"
+
+    @property
+    def request(self) -> Path:
+        """What was asked for."""
+        return self.folder / "request.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the runner alone, for as long as it lives."""
+        return self.folder / "lock"
+
+    @property
+    def cancel(self) -> Path:
+        """Exists once the run was asked to stop."""
+        return self.folder / "cancel"
+
+    @property
+    def groups(self) -> Path:
+        """The process groups that the run started, a line each."""
+        return self.folder / "groups"
+
+    @property
+    def log(self) -> Path:
+        """What the runner itself has to say."""
+        return self.folder / "run.log"
+
+    @property
+    def progress(self) -> Path:
+        """The journal's part of the snapshot, for `ssh … cat`."""
+        return Path("/tmp/custom_nodes_progress_%s.json" % self.task_id)  # noqa: S108 - the path users know; made with O_EXCL
+
+    def node_log(self, name: str) -> Path:
+        """The output of what ran for one node pack."""
+        return self.folder / "nodes" / (re.sub(r"[^A-Za-z0-9._ -]", "_", name) + ".log")
+
+
+def ui_home_lock(ui_home: Path) -> Path:
+    """The lock of one ComfyUI. In the home, not in the tree: flock is not to be trusted on network volumes."""
+    name = hashlib.sha256(os.path.realpath(ui_home).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    return state_folder() / "locks" / ("ui_home-%s.lock" % name)
+
+
+def tools_folder() -> Path:
+    """What the runner installed for itself (uv), kept from run to run."""
+    return state_folder() / "tools"
+
+
+def staging_name(task_id: str) -> str:
+    """The folder under custom_nodes where clones grow. ComfyUI skips names that end in `.disabled`."""
+    return ".nodeferry-%s.disabled" % task_id

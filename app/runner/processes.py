@@ -1,0 +1,128 @@
+"""Which processes belong to a run, and ending them.
+
+A process is the run's if it carries the run's mark in its environment (every child inherits it), or if it is in a
+group that the run recorded (checked by boot id and start time). Never by a stored pid alone: numbers are used again.
+Source of the formats: proc(5).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Set
+
+MARK = "NODEFERRY_TASK_ID"
+_TERM_SECONDS = 2.0
+_KILL_SECONDS = 3.0
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot; empty where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def start_time(pid: int) -> Optional[int]:
+    """When the process started, in clock ticks since boot; None if it is gone or a zombie."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] == "Z" else int(fields[19])
+
+
+def group_of(pid: int) -> Optional[int]:
+    """The process group; None if it is gone or a zombie."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] == "Z" else int(fields[2])
+
+
+def _stat(pid: int) -> Optional[List[str]]:
+    """The fields of /proc/PID/stat from the state on; the name before them may hold anything."""
+    try:
+        text = Path("/proc/%d/stat" % pid).read_text("utf-8", "replace")
+    except OSError:
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def pids() -> List[int]:
+    """Every process that can be seen."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def marked(task_id: str) -> Set[int]:
+    """The processes that carry the run's mark, this one and zombies left out."""
+    mark = ("%s=%s" % (MARK, task_id)).encode("ascii")
+    found = set()
+    for pid in pids():
+        try:
+            environ = Path("/proc/%d/environ" % pid).read_bytes()
+        except OSError:
+            continue
+        if mark in environ.split(b"\0") and pid != os.getpid() and start_time(pid) is not None:
+            found.add(pid)
+    return found
+
+
+def in_groups(groups: Dict[int, int], boot: str) -> Set[int]:
+    """The processes of the recorded groups {group: start time of its leader}, if this is still the same boot."""
+    if not boot or boot != boot_id():
+        return set()
+    found = set()
+    for pid in pids():
+        group = group_of(pid)
+        started = start_time(pid)
+        if group in groups and started is not None and started >= groups[group] and _same_leader(group, groups):
+            found.add(pid)
+    return found - {os.getpid()}
+
+
+def _same_leader(group: int, groups: Dict[int, int]) -> bool:
+    """Whether the group's leader is the recorded one or gone. A number cannot be used again while its group lives."""
+    leader = start_time(group)
+    return leader is None or leader == groups[group]
+
+
+def end_groups(group_ids: Set[int]) -> None:
+    """TERM, then KILL, to process groups that this process knows to be its own children's."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for group in group_ids:
+            try:
+                os.killpg(group, number)
+            except (ProcessLookupError, PermissionError):
+                continue
+        if number == signal.SIGTERM:
+            _until_gone(lambda: not _live_groups(group_ids), _TERM_SECONDS)
+
+
+def _live_groups(group_ids: Set[int]) -> Set[int]:
+    return {group for group in (group_of(pid) for pid in pids()) if group in group_ids}
+
+
+def end_all(find: Callable[[], Set[int]]) -> int:
+    """Ends every process that `find()` gives, TERM first, until none is left or the deadline has passed.
+    Returns how many there were."""
+    first = find()
+    for number, seconds in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
+        for pid in find():
+            try:
+                os.kill(pid, number)
+            except (ProcessLookupError, PermissionError):
+                continue
+        if _until_gone(lambda: not find(), seconds):
+            break
+    return len(first)
+
+
+def _until_gone(gone: Callable[[], bool], seconds: float) -> bool:
+    """Waits for `gone()`; other processes' ends cannot be waited on, so it looks again each 50 ms."""
+    deadline = time.monotonic() + seconds
+    while not gone():
+        if time.monotonic() > deadline:
+            return False
+        select.select([], [], [], 0.05)
+    return True
+

@@ -1,0 +1,122 @@
+"""Why things fail: signatures of real messages, the reason code of each, and what to do about it.
+
+One table a program; the first signature that is found wins. What none knows stays `…_failed` with the program's last lines.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Sequence, Tuple
+
+from app.protocol.snapshot import Problem
+from app.runner.children import Finished
+
+_NOT_FOUND = "Check the repository's address; it may have been renamed or removed."
+_LOGIN = "If it is private, set up git's credentials on the instance; if not, check its address."
+_NETWORK = "Check the instance's network; then start again: packs that are there are kept."
+_DISK = "Free some space on the instance's disk (or its quota), then start again."
+
+Signature = Tuple[str, str, str, str]
+"""Pattern, reason code, message, hint."""
+
+GIT: Sequence[Signature] = (
+    (r"No space left on device|Disk quota exceeded", "disk_full", "The instance's disk is full.", _DISK),
+    (r"Read-only file system", "read_only", "The folder cannot be written: it is on a read-only file system.", _DISK),
+    (
+        r"could not read (Username|Password)|terminal prompts disabled|Authentication failed|returned error: 40[13]"
+        r"|Permission denied \(publickey",
+        "repository_not_found_or_private",
+        "The repository does not exist or needs a login.",
+        _LOGIN,
+    ),
+    (
+        r"repository '.*' not found|Repository not found|returned error: 404|does not appear to be a git repository",
+        "repository_not_found",
+        "The repository does not exist.",
+        _NOT_FOUND,
+    ),
+    (
+        r"Remote branch .* not found|couldn't find remote ref|not our ref|reference is not a tree|unadvertised object",
+        "bad_ref",
+        "The repository has no such branch, tag or commit.",
+        "Check the ref in the manifest.",
+    ),
+    (r"returned error: 429|rate limit", "rate_limited", "The git server limits the rate.", "Wait a few minutes, then retry."),
+    (
+        r"Could not resolve host|Failed to connect|Connection refused|Network is unreachable|Connection timed out"
+        r"|Couldn't connect",
+        "host_not_reached",
+        "The git server could not be reached from the instance.",
+        _NETWORK,
+    ),
+    (r"Operation too slow|Operation timed out", "stalled", "The download stalled.", _NETWORK),
+    (
+        r"early EOF|RPC failed|unexpected disconnect|fetch-pack: invalid|index-pack failed|Recv failure|returned error: 5\d\d"
+        r"|hung up unexpectedly|transfer closed",
+        "transfer_cut",
+        "The download was cut off.",
+        _NETWORK,
+    ),
+)
+TRANSIENT = frozenset({"host_not_reached", "stalled", "transfer_cut"})
+
+PACKAGES: Sequence[Signature] = (
+    (r"No space left on device|Disk quota exceeded|os error 28", "disk_full", "The instance's disk is full.", _DISK),
+    (
+        r"not found in the package registry|No matching distribution found|there are no versions of|there is no version of",
+        "requirement_not_found",
+        "A required package, or the version asked for, does not exist.",
+        "Tell the pack's author; the pack needs another requirement.",
+    ),
+    (
+        r"No solution found|ResolutionImpossible|conflicting dependencies",
+        "requirement_conflict",
+        "What the pack requires does not go with what is installed.",
+        "Look at the pack's log for the two parties.",
+    ),
+    (
+        r"Failed to build|error: subprocess-exited-with-error|metadata-generation-failed|Building wheel for .* error",
+        "build_failed",
+        "A required package has no wheel for this Python and could not be built.",
+        "Look at the pack's log; a compiler or a system library may be missing.",
+    ),
+    (
+        r"Failed to fetch|error sending request|dns error|Connection reset|tcp connect error|timed out",
+        "registry_not_reached",
+        "The package registry could not be reached from the instance.",
+        _NETWORK,
+    ),
+    (
+        r"Couldn't parse requirement|Expected (package name|one of)|Invalid requirement|Unexpected '",
+        "bad_requirement",
+        "The pack's requirements file has a line that cannot be read.",
+        "Tell the pack's author.",
+    ),
+)
+
+
+def of_git(finished: Finished) -> Problem:
+    """Why a git command failed."""
+    return _of(GIT, finished, "git_failed", "git failed.", "Look at the pack's log.")
+
+
+def of_packages(finished: Finished) -> Problem:
+    """Why uv or pip failed."""
+    return _of(PACKAGES, finished, "requirements_failed", "The pack's requirements could not be installed.", "Look at the pack's log.")
+
+
+def _of(table: Sequence[Signature], finished: Finished, code: str, message: str, hint: str) -> Problem:
+    if finished.stopped:
+        return Problem("stalled", "Nothing moved for too long (%s limit); it was stopped." % finished.stopped, _NETWORK)
+    for pattern, known, text, advice in table:
+        found = re.search(pattern, finished.output)
+        if found:
+            return Problem(known, "%s (%s)" % (text.rstrip("."), _line_of(finished.output, found.start())), advice)
+    return Problem(code, "%s (%s)" % (message.rstrip("."), finished.last_lines() or "status %d" % finished.code), hint)
+
+
+def _line_of(output: str, at: int) -> str:
+    """The line of `output` at that place: the program's own words."""
+    start = max(output.rfind("\n", 0, at), output.rfind("\r", 0, at)) + 1
+    end = re.compile(r"[\r\n]").search(output, at)
+    return output[start : end.start() if end else None].strip()[:300]

@@ -1,0 +1,223 @@
+"""One run: its phases in order, from the request to the terminal event. Called in the daemon that `start` made."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import select
+import shutil
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+from app.protocol import wire
+from app.protocol.events import Kind
+from app.protocol.manifest import NodePack
+from app.protocol.snapshot import Problem
+from app.protocol.states import Phase, StepStatus, TaskState
+from app.runner import interpreter, probe
+from app.runner.children import Children, Limits
+from app.runner.clone import at_once, clone_all
+from app.runner.context import Context
+from app.runner.faults import RunCancelled, RunFault
+from app.runner.git import find_git
+from app.runner.journal import Journal
+from app.runner.locks import try_lock
+from app.runner.manifest_source import read_manifest
+from app.runner.packages import install_requirements
+from app.runner.places import Task, ui_home_lock
+from app.runner.scripts import run_scripts
+from app.runner.uv import ensure_uv
+from app.runner.verify import verify
+
+_BUSY_SECONDS = 3600.0
+_PROVISIONING_SECONDS = 1800.0
+_log = logging.getLogger("runner")
+
+
+def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> None:
+    """The run, to its terminal event. `ready` is called once the journal is open."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
+    _become_subreaper()
+    cancelled = threading.Event()
+    journal = Journal(task.journal, _first_snapshot(task, request), task.progress, lambda exc: _give_up(exc, cancelled))
+    journal.tell(Kind.RUN_STARTED, task_id=task.task_id, version=str(request.get("version", "")), pid=os.getpid())
+    _watch_for_cancel(task, cancelled)
+    ready()
+    context = Context(task, request, journal, Children(task.task_id, task.groups, cancelled), cancelled)
+    state, problem = _ended(context)
+    journal.tell(Kind.RUN_ENDED, state=state.value, error=problem.to_json() if problem else None)
+    journal.close()
+
+
+def _first_snapshot(task: Task, request: Mapping[str, Any]) -> Any:
+    return wire.initial(task.task_id, time.time(), auto_installer="repo" in (request.get("manifest") or {}))
+
+
+def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:
+    """Runs the phases; how the run ended."""
+    try:
+        _phases(context)
+    except RunCancelled:
+        return TaskState.CANCELLED, None
+    except RunFault as fault:
+        return TaskState.FAILED, fault.problem
+    except Exception as exc:  # noqa: BLE001 - the runner's main: whatever it is, the run gets its terminal event
+        _log.exception("the run failed")
+        text = "The runner met an error of its own: %s: %s" % (type(exc).__name__, exc)
+        return TaskState.FAILED, Problem("internal_error", text, "Please report it, with run.log of the task.")
+    finally:
+        shutil.rmtree(str(context.staging), ignore_errors=True)
+    return TaskState.COMPLETED, None
+
+
+def _phases(context: Context) -> None:
+    context.phase(Phase.PROBE, StepStatus.RUNNING)
+    _wait_for_provisioning(context)
+    context.ui_home = probe.find_ui_home(context.request.get("ui_home"))
+    _take_ui_home(context)
+    context.git_program = find_git()
+    probe.make_custom_nodes(context.ui_home, context.task.task_id)
+    _make_staging(context)
+    with ThreadPoolExecutor(3, thread_name_prefix="probe") as pool:
+        pool.submit(_tell_machine, context)
+        python = pool.submit(_configure, context)
+        uv = pool.submit(_ensure_uv, context, python)
+        packs = read_manifest(context)
+        context.phase(Phase.PROBE, StepStatus.SUCCESS)
+        _install(context, packs, python, uv)
+    context.phase(Phase.FINISH, StepStatus.SUCCESS)
+
+
+def _install(context: Context, packs: List[NodePack], python: Future[None], uv: Future[Optional[str]]) -> None:
+    """Clones do not wait for the interpreter; packages do."""
+    results = clone_all(context, packs, at_once(probe.max_processes(), os.cpu_count()))
+    python.result()
+    install_requirements(context, results, uv.result())
+    run_scripts(context, results)
+    verify(context, _executor(context))
+
+
+def _take_ui_home(context: Context) -> None:
+    """Waits for the ComfyUI's lock; every child inherits it, so a killed run's leftovers keep it too."""
+    path = ui_home_lock(context.ui_home)
+    deadline = time.monotonic() + _BUSY_SECONDS
+    told = False
+    while True:
+        context.check_cancelled()
+        context.children.inherited_fd = try_lock(path)
+        if context.children.inherited_fd is not None:
+            return
+        if time.monotonic() > deadline:
+            raise RunFault("ui_home_busy", "Another install has worked in this ComfyUI for too long.", "Cancel it, then start again.")
+        if not told:
+            text = "Waits for another install in %s" % context.ui_home
+            context.journal.tell(Kind.WAITING, code="waiting_for_ui_home", message=text)
+            told = True
+        context.pause(0.2)
+
+
+def _wait_for_provisioning(context: Context) -> None:
+    """vast.ai images install themselves at their first boot; a half copied tree is no ComfyUI."""
+    deadline = time.monotonic() + _PROVISIONING_SECONDS
+    told = False
+    while True:
+        busy = [path for path in ["/.provisioning", *glob.glob("/workspace/.sync_*.lock")] if os.path.exists(path)]
+        if not busy:
+            return
+        if time.monotonic() > deadline:
+            raise RunFault("still_provisioning", "The image is still setting itself up (%s)." % busy[0], "Look at the instance's log.")
+        if not told:
+            text = "The image is still setting itself up (%s)" % busy[0]
+            context.journal.tell(Kind.WAITING, code="provisioning", message=text)
+            told = True
+        context.pause(1.0)
+
+
+def _make_staging(context: Context) -> None:
+    """Its path is on record before it exists, so that a sweep finds it."""
+    (context.task.folder / "staging").write_text(str(context.staging), "utf-8", "surrogateescape")
+    context.staging.mkdir()
+
+
+def _tell_machine(context: Context) -> None:
+    context.journal.tell(Kind.PROBED, **probe.machine(context.ui_home))
+
+
+def _configure(context: Context) -> None:
+    """Finds the interpreter. That there is none is the packs' problem, not the run's: clones need none."""
+    started = time.monotonic()
+    context.step(wire.CONFIGURE_VENV, StepStatus.RUNNING)
+    try:
+        proof = interpreter.find_interpreter(context.ui_home, context.request.get("venv_path"), _executor(context))
+    except RunFault as fault:
+        context.python_problem = fault.problem
+        context.step(wire.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1))
+        return
+    context.python = proof
+    if proof["externally_managed"]:
+        hint = "Make a virtual environment for ComfyUI and name it as venv_path."
+        context.python_problem = Problem("externally_managed", "%s belongs to the system (PEP 668)." % proof["executable"], hint)
+    if not proof["torch"]:
+        context.warn("no_torch", "The interpreter cannot import torch: %s" % proof["torch_error"], "Check venv_path.")
+    _tell_interpreter(context, proof, started)
+
+
+def _tell_interpreter(context: Context, proof: Dict[str, Any], started: float) -> None:
+    text = interpreter.describe(proof)
+    context.step(wire.CONFIGURE_VENV, StepStatus.SUCCESS, text, round(time.monotonic() - started, 1))
+    shown = {"interpreter": proof["executable"], "python": proof["version"], "torch": proof["torch"]}
+    context.journal.tell(Kind.PROBED, ui_home=str(context.ui_home), **shown)
+
+
+def _ensure_uv(context: Context, python: Future[None]) -> Optional[str]:
+    python.result()
+    return ensure_uv(context.children, context.python.get("executable"), context.pause)
+
+
+def _executor(context: Context) -> interpreter.Execute:
+    """Runs the interpreter's proof as a child of the run, so that a cancel ends it too."""
+
+    def execute(argv: List[str]) -> str:
+        limits = Limits(idle=interpreter.PROOF_SECONDS, total=interpreter.PROOF_SECONDS)
+        return context.children.run(argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 22).output
+
+    return execute
+
+
+def _watch_for_cancel(task: Task, cancelled: threading.Event) -> None:
+    """A TERM, or the cancel file of a caller that could not signal. The handler only writes to a pipe: a handler that took
+    a lock could meet it held by the thread that it interrupts."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+
+    def watch() -> None:
+        while not cancelled.is_set():
+            signalled, _, _ = select.select([reader], [], [], 0.2)
+            if signalled or task.cancel.exists():
+                cancelled.set()
+
+    threading.Thread(target=watch, name="cancel", daemon=True).start()
+
+
+def _give_up(exc: Exception, cancelled: threading.Event) -> None:
+    """Nothing can be told any more: stop, rather than work on unseen."""
+    _log.error("the journal cannot be written: %r", exc)
+    cancelled.set()
+
+
+def _become_subreaper() -> None:
+    """Orphans of children become ours: they are found by their parent as well as by their mark. See prctl(2)."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        _log.info("no subreaper on this system")

@@ -1,0 +1,47 @@
+"""Scripts phase: each pack's install.py, in the manifest's order, in the pack's folder, with nobody there to answer it."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from app.protocol.events import Kind
+from app.protocol.snapshot import Problem
+from app.protocol.states import NodeState, Phase, StepStatus
+from app.runner.children import Finished, Limits
+from app.runner.context import Context, PackResult
+
+LIMITS = Limits(idle=600.0, total=3600.0)
+
+
+def run_scripts(context: Context, results: Sequence[PackResult]) -> None:
+    """Runs the scripts and tells each pack's result. Raises RunCancelled."""
+    wanted = [result for result in results if result.there and result.script]
+    if not wanted:
+        context.phase(Phase.SCRIPTS, StepStatus.SKIPPED, "no pack has one")
+        return
+    context.phase(Phase.SCRIPTS, StepStatus.RUNNING)
+    for result in wanted:
+        _run_script(context, result)
+    context.phase(Phase.SCRIPTS, StepStatus.SUCCESS)
+
+
+def _run_script(context: Context, result: PackResult) -> None:
+    name = result.pack.name
+    context.node(name, NodeState.INSTALLING)
+    context.part(Kind.SCRIPT, name, StepStatus.RUNNING)
+    problem = context.python_problem
+    if problem is None:
+        argv = [context.python["executable"], "install.py"]
+        finished = context.children.run(argv, cwd=result.folder, limits=LIMITS, log=context.task.node_log(name))
+        problem = None if finished.ok else _problem(finished)
+    result.problem = result.problem or problem
+    context.part(Kind.SCRIPT, name, StepStatus.FAILED if problem else StepStatus.SUCCESS, problem)
+    context.settle(result)
+
+
+def _problem(finished: Finished) -> Problem:
+    last = finished.last_lines(1)
+    if finished.stopped:
+        return Problem("script_stalled", "install.py took too long (%s limit) and was stopped. (%s)" % (finished.stopped, last),
+                       "It may wait for an answer, which nobody can give; run it by hand.")
+    return Problem("script_failed", "install.py ended with status %d. (%s)" % (finished.code, last), "Look at the pack's log.")

@@ -1,0 +1,141 @@
+"""uv on the instance: the one that is there, or one of our own beside the runner, never in ComfyUI's environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+from app.runner.children import Children, Finished, Limits
+from app.runner.locks import try_lock
+from app.runner.places import tools_folder
+
+VERSION = "uv>=0.9,<1"
+_LIMITS = Limits(idle=900.0, total=7200.0)
+_GET_LIMITS = Limits(idle=180.0, total=600.0)
+_PLACES = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "~/.local/bin/uv", "~/.cargo/bin/uv")
+_SYSTEM_CERTS = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+
+
+def ensure_uv(children: Children, python: Optional[str], pause: Callable[[float], None]) -> Optional[str]:
+    """The path of a uv; None when none is there and none can be had. `python`: ComfyUI's, whose pip may fetch one.
+    `pause` waits while another run fetches it. Raises RunCancelled."""
+    tools = tools_folder()
+    own = tools / "uv" / "bin" / "uv"
+    found = _existing(own, python)
+    if found:
+        return found
+    lock = try_lock(tools / "lock")
+    while lock is None:
+        pause(0.5)
+        lock = try_lock(tools / "lock")
+    try:
+        return _existing(own, python) or _fetch(children, tools / "uv", own, python)
+    finally:
+        os.close(lock)
+
+
+def _existing(own: Path, python: Optional[str]) -> Optional[str]:
+    places = [os.path.expanduser(place) for place in _PLACES] + [str(own)]
+    if python:
+        places.append(os.path.join(os.path.dirname(python), "uv"))
+    on_path = shutil.which("uv")
+    for place in ([on_path] if on_path else []) + places:
+        if os.access(place, os.X_OK):
+            return place
+    return None
+
+
+def _fetch(children: Children, folder: Path, own: Path, python: Optional[str]) -> Optional[str]:
+    """Into an environment of its own, with the pip that comes with a Python; else by ComfyUI's pip, beside it."""
+    shutil.rmtree(str(folder), ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = folder.parent / "uv.log"
+    pythons = [path for path in (sys.executable, "/usr/bin/python3", python) if path and os.access(path, os.X_OK)]
+    for base in dict.fromkeys(pythons):
+        if not children.run([base, "-m", "venv", "--clear", str(folder)], cwd=folder.parent, limits=_GET_LIMITS, log=log).ok:
+            continue
+        argv = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", VERSION]
+        if children.run(argv, cwd=folder.parent, limits=_GET_LIMITS, log=log).ok and own.exists():
+            return str(own)
+    if python:
+        argv = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", str(folder), VERSION]
+        if children.run(argv, cwd=folder.parent, limits=_GET_LIMITS, log=log).ok and own.exists():
+            return str(own)
+    return None
+
+
+class Uv:
+    """uv for one interpreter with fixed constraints."""
+
+    def __init__(
+        self, children: Children, program: str, python: Dict[str, Any], constraint: Path, override: Optional[Path], cwd: Path
+    ) -> None:
+        self._children = children
+        self._cwd = cwd
+        self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **_link_mode(python)}
+        self._argv = [program, "pip", "install", "--color", "never", "--python", python["executable"]]
+        self._argv += ["--constraint", str(constraint)]
+        if override is not None:
+            self._argv += ["--override", str(override)]
+
+    def plan(self, files: Sequence[Path], log: Path) -> Finished:
+        """What would be installed; changes nothing."""
+        return self._run([*self._argv, "--dry-run", *_requirements(files)], log, None)
+
+    def install(self, files: Sequence[Path], log: Path, on_line: Callable[[str], None]) -> Finished:
+        """Installs; `on_line` gets each line that uv prints."""
+        return self._run([*self._argv, *_requirements(files)], log, _Lines(on_line))
+
+    def _run(self, argv: List[str], log: Path, on_output: Optional[Callable[[bytes], None]]) -> Finished:
+        """Once more with the system's certificates, where uv's own do not know the registry's."""
+        arguments: Dict[str, Any] = {"cwd": self._cwd, "limits": _LIMITS, "on_output": on_output, "log": log, "keep_bytes": 1 << 18}
+        finished = self._children.run(argv, environ=self._environ, **arguments)
+        if not finished.ok and "invalid peer certificate" in finished.output and not _SYSTEM_CERTS.keys() <= self._environ.keys():
+            self._environ.update(_SYSTEM_CERTS)
+            finished = self._children.run(argv, environ=self._environ, **arguments)
+        return finished
+
+
+class Pip:
+    """pip with the same constraints, where no uv can be had: a file at a time, and no plan."""
+
+    def __init__(self, children: Children, python: Dict[str, Any], constraint: Path, cwd: Path) -> None:
+        self._children = children
+        self._cwd = cwd
+        self._argv = [python["executable"], "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        self._argv += ["-c", str(constraint)]
+
+    def install(self, files: Sequence[Path], log: Path, on_line: Callable[[str], None]) -> Finished:
+        """Installs; `on_line` gets each line that pip prints."""
+        argv = [*self._argv, *_requirements(files)]
+        return self._children.run(argv, cwd=self._cwd, limits=_LIMITS, on_output=_Lines(on_line), log=log, keep_bytes=1 << 18)
+
+
+class _Lines:
+    """Cuts output into lines."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._rest = ""
+
+    def __call__(self, piece: bytes) -> None:
+        *lines, self._rest = re.split(r"[\r\n]", self._rest + piece.decode("utf-8", "replace"))
+        for line in lines:
+            self._on_line(line)
+
+
+def _requirements(files: Sequence[Path]) -> List[str]:
+    return [part for path in files for part in ("-r", str(path))]
+
+
+def _link_mode(python: Dict[str, Any]) -> Dict[str, str]:
+    """Hard links do not reach across file systems: say so, instead of a warning for each file."""
+    cache = Path(os.environ.get("UV_CACHE_DIR") or os.path.expanduser("~/.cache"))
+    while not cache.exists():
+        cache = cache.parent
+    same = os.stat(str(cache)).st_dev == os.stat(python["prefix"]).st_dev
+    return {} if same else {"UV_LINK_MODE": "copy"}

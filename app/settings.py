@@ -1,0 +1,137 @@
+"""Settings: defaults, then the TOML file, then `NODEFERRY_<NAME>` variables. The only reader of os.environ.
+
+Every value is frozen; times are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from app.domain.errors import InvalidRequest
+
+ENV_PREFIX = "NODEFERRY_"
+DEFAULT_PORT = 5000
+SECRETS = frozenset({"token"})
+
+
+class InvalidSetting(InvalidRequest):
+    """A setting has a value that cannot be used."""
+
+    code = "invalid_setting"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Deadlines of one SSH connection, in seconds."""
+
+    connect: float = 30.0
+    """The whole of one connecting: name look-up, TCP, banner, key exchange and login, retries included."""
+    command: float = 60.0
+    """One short command on the instance (upload, start, status)."""
+    silence: float = 15.0
+    """A follower that brings neither an event nor a heartbeat for this long is a dead line."""
+    reconnect: float = 3600.0
+    """How long a cut line is tried again before the install is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a service runs with. `settings_from` builds it; each field is a setting."""
+
+    data_dir: Path = field(default_factory=lambda: Path(platformdirs.user_data_dir("nodeferry")))
+    database_url: str = ""
+    """SQLAlchemy URL; empty: `nodeferry.db` in data_dir."""
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    """0 takes a free one."""
+    token: str = ""
+    """Bearer token; needed for any bind that is not loopback."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names besides the loopback ones that requests may name in `Host`."""
+    max_running: int = 32
+    connect_timeout_seconds: float = 30.0
+    wait_seconds: float = 300.0
+    """Default of options.wait_seconds."""
+    auto_installer_repo: str = "https://github.com/unearth4334/ComfyUI-Auto_installer"
+    auto_installer_path: str = "scripts/custom_nodes.csv"
+    allowed_git_schemes: tuple[str, ...] = ("https", "ssh")
+    ssh_key_files: tuple[str, ...] = ()
+    """Private keys to try besides those of `~/.ssh/config`, the agent and the usual `~/.ssh/id_*`."""
+    log_level: str = "INFO"
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The SSH deadlines that follow from the settings."""
+        return Timeouts(connect=self.connect_timeout_seconds)
+
+    @property
+    def resolved_database_url(self) -> str:
+        """`database_url`, or the SQLite file in the data folder."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'nodeferry.db'}"
+
+    def public(self) -> dict[str, Any]:
+        """Every setting as plain values, secrets replaced; for `config show`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        shown = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return shown | {name: "***" for name in SECRETS if shown[name]}
+
+
+def settings_from(
+    environ: Mapping[str, str] | None = None, *, file: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Settings from the TOML file (default: nodeferry.toml in the user's configuration folder), the environment and
+    `overrides` (None values are left out), later ones winning. Raises InvalidSetting naming the culprit."""
+    environ = os.environ if environ is None else environ
+    path = file or Path(platformdirs.user_config_dir("nodeferry")) / "nodeferry.toml"
+    raw: dict[str, Any] = _read_toml(path)
+    raw |= _from_environment(environ)
+    raw |= {name: value for name, value in (overrides or {}).items() if value is not None}
+    known = {f.name: f.default for f in fields(Settings)}
+    unknown = sorted(set(raw) - set(known))
+    if unknown:
+        raise InvalidSetting(f"Unknown setting {unknown[0]!r}.", field=unknown[0], hint=f"Known: {', '.join(known)}.")
+    return Settings(**{name: _convert(name, value) for name, value in raw.items()})
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    names = {f.name for f in fields(Settings)}
+    found = {name: environ.get(ENV_PREFIX + name.upper()) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise InvalidSetting(f"{path} is not valid TOML: {exc}.", field=str(path)) from exc
+
+
+def _convert(name: str, value: Any) -> Any:
+    """`value` (text from the environment, or TOML's own type) as the field's type."""
+    default = getattr(_DEFAULTS, name)
+    try:
+        if isinstance(default, tuple):
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(str(part).strip() for part in parts if str(part).strip())
+        if isinstance(default, Path):
+            return Path(value).expanduser().absolute()
+        return type(default)(value)
+    except (TypeError, ValueError) as exc:
+        raise InvalidSetting(f"{name} is {value!r}; expected {type(default).__name__}.", field=name) from exc
+
+
+_DEFAULTS = Settings()
+
+
+def caller_environment(without: tuple[str, ...] = ()) -> dict[str, str]:
+    """A copy of this process's environment for a child, without Nodeferry's own variables and those in `without`."""
+    return {name: text for name, text in os.environ.items() if not name.startswith(ENV_PREFIX) and name not in without}
