@@ -1,6 +1,7 @@
 """Events: what happened, numbered, one JSON object a line.
 
-Two ordered sources write them: the runner its journal, the install's thread the service's own. docs/journal.md shows each
+Two ordered sources write them: the runner its journal, the install's thread the service's own. docs/journal.md
+shows each
 with an example. An event is told after the fact that it names, never before.
 """
 

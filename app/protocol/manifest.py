@@ -131,7 +131,9 @@ def _csv_rows(text: str, field: str) -> List[List[str]]:
 def _check_header(header: Sequence[str], field: str) -> None:
     known = CSV_COLUMNS + OPTIONAL_COLUMNS
     if header[:2] != list(CSV_COLUMNS[:2]) or len(set(header)) != len(header) or not set(header) <= set(known):
-        raise ManifestFault(field, "The CSV's header is %.80r; expected %s." % (",".join(header), ",".join(CSV_COLUMNS)))
+        raise ManifestFault(
+            field, "The CSV's header is %.80r; expected %s." % (",".join(header), ",".join(CSV_COLUMNS))
+        )
 
 
 def _from_cells(cells: Mapping[str, str]) -> Dict[str, Optional[str]]:
@@ -156,7 +158,9 @@ def _pack(raw: Mapping[str, Any], schemes: Collection[str], where: str, prefix: 
     ref = raw.get("ref")
     if ref is not None and not (isinstance(ref, str) and _REF.match(ref)):
         raise ManifestFault(_at(where, "ref"), "%sThe ref %.80r is not a branch, tag or commit." % (prefix, ref))
-    return NodePack(name, _checked_url(raw.get("repo_url"), schemes, _at(where, "repo_url"), prefix), subfolder, requirements, ref)
+    return NodePack(
+        name, _checked_url(raw.get("repo_url"), schemes, _at(where, "repo_url"), prefix), subfolder, requirements, ref
+    )
 
 
 def _at(where: str, key: str) -> str:

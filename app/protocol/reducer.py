@@ -1,6 +1,7 @@
 """`reduce(snapshot, event, now)`: the next snapshot. Pure; the same events always give the same snapshot.
 
-Both sources fold here. A journal event that was folded already (a re-attach sends some again) changes nothing. An event that
+Both sources fold here. A journal event that was folded already (a re-attach sends some again) changes nothing.
+An event that
 names an unknown pack, or asks for a move which the state table does not have, is its writer's error: ProtocolFault.
 """
 
@@ -90,7 +91,7 @@ def _interrupted(snapshot: Snapshot, event: Event) -> Snapshot:
     return replace(snapshot, state=state, waiting=replace(reason, code="interrupted"))
 
 
-def _cancel_requested(snapshot: Snapshot, event: Event) -> Snapshot:
+def _cancel_requested(snapshot: Snapshot, _event: Event) -> Snapshot:
     if snapshot.state is TaskState.QUEUED:
         return snapshot
     return replace(snapshot, state=advance(snapshot.state, TaskState.CANCELLING), waiting=None)
@@ -147,7 +148,9 @@ def _manifest(snapshot: Snapshot, event: Event) -> Snapshot:
 
 
 def _listed(raw: Mapping[str, Any]) -> Node:
-    return Node(str(raw["name"]), str(raw["repo_url"]), folder=str(raw.get("folder") or raw["name"]), ref=raw.get("ref"))
+    return Node(
+        str(raw["name"]), str(raw["repo_url"]), folder=str(raw.get("folder") or raw["name"]), ref=raw.get("ref")
+    )
 
 
 def _node(snapshot: Snapshot, event: Event) -> Snapshot:
@@ -217,7 +220,8 @@ def _run_ended(snapshot: Snapshot, event: Event) -> Snapshot:
 
 
 def _end(snapshot: Snapshot, state: TaskState, error: Optional[Problem]) -> Snapshot:
-    """The terminal state. A cut line or a cancel that came too late does not stand in the way of what the runner says."""
+    """The terminal state. A cut line or a cancel that came too late does not stand in the way of what the
+    runner says."""
     current = snapshot.state
     if state is TaskState.CANCELLED and current in (TaskState.RUNNING, TaskState.INTERRUPTED):
         current = TaskState.CANCELLING  # cancelled on the instance itself, not through this service
@@ -228,7 +232,8 @@ def _end(snapshot: Snapshot, state: TaskState, error: Optional[Problem]) -> Snap
 
 
 def _end_parts(snapshot: Snapshot, state: TaskState, error: Optional[Problem]) -> Snapshot:
-    """Nothing stays live in a run that has ended: what was running was cancelled, or is failed with the run's reason."""
+    """Nothing stays live in a run that has ended: what was running was cancelled, or is failed with the run's
+    reason."""
     status = StepStatus.SKIPPED if state is TaskState.CANCELLED else StepStatus.FAILED
     return replace(
         snapshot,

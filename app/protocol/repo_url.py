@@ -25,7 +25,9 @@ def check_repo_url(url: object, schemes: Collection[str]) -> str:
         raise BadRepoUrl("The repository URL %.80r has characters or a length that no repository has." % url)
     scheme, host, path = _parts(url)
     if scheme not in schemes:
-        raise BadRepoUrl("The repository URL %.80r is not of a scheme that is allowed (%s)." % (url, ", ".join(schemes)))
+        raise BadRepoUrl(
+            "The repository URL %.80r is not of a scheme that is allowed (%s)." % (url, ", ".join(schemes))
+        )
     if not host or host.startswith("-") or not path.strip("/"):
         raise BadRepoUrl("The repository URL %.80r lacks a host or a path." % url)
     return url
@@ -36,7 +38,7 @@ def _parts(url: str) -> Tuple[str, str, str]:
     scp = _SCP_LIKE.match(url)
     if scp:
         return "ssh", scp.group("host"), scp.group("path")
-    if "::" in url.split("/")[0]:
+    if "::" in url.split("/", maxsplit=1)[0]:
         raise BadRepoUrl("The repository URL %.80r names a git transport helper, which is not allowed." % url)
     try:
         split = urlsplit(url)
@@ -44,14 +46,16 @@ def _parts(url: str) -> Tuple[str, str, str]:
     except ValueError:
         raise BadRepoUrl("The repository URL %.80r cannot be understood." % url) from None
     if split.password or (split.username and split.scheme != "ssh"):
-        raise BadRepoUrl("A repository URL may not carry a user name or password; set up git's credentials on the instance.")
+        raise BadRepoUrl(
+            "A repository URL may not carry a user name or password; set up git's credentials on the instance."
+        )
     return split.scheme, host, split.path
 
 
 def repo_name(url: str) -> str:
     """The repository's name: the last part of its path, without `.git`."""
     last = re.split(r"[/:]", url.rstrip("/"))[-1]
-    return last[:-4] if last.endswith(".git") else last
+    return last.removesuffix(".git")
 
 
 def same_repo(one: str, other: str) -> bool:
@@ -68,4 +72,4 @@ def _identity(url: str) -> Tuple[str, str]:
         split = urlsplit(url)
         host, path = split.netloc.rpartition("@")[2], split.path
     path = path.strip("/").lower()
-    return host.lower(), path[:-4] if path.endswith(".git") else path
+    return host.lower(), path.removesuffix(".git")

@@ -79,7 +79,8 @@ class PhaseRun:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that is known of one task. `created_at` and `finished_at` are Unix seconds of the clock of whoever folds."""
+    """Everything that is known of one task. `created_at` and `finished_at` are Unix seconds of the clock of
+    whoever folds."""
 
     task_id: str
     created_at: float
@@ -118,7 +119,9 @@ def from_stored(stored: Mapping[str, Any]) -> Snapshot:
         raise ValueError("a snapshot of another format")
     values["state"] = TaskState(values["state"])
     values["phases"] = {Phase(name): _phase(raw) for name, raw in values["phases"].items()}
-    values["steps"] = {name: Step(**dict(raw, status=StepStatus(raw["status"]))) for name, raw in values["steps"].items()}
+    values["steps"] = {
+        name: Step(**dict(raw, status=StepStatus(raw["status"]))) for name, raw in values["steps"].items()
+    }
     values["nodes"] = {name: _node(raw) for name, raw in values["nodes"].items()}
     values["warnings"] = tuple(Problem(**raw) for raw in values["warnings"])
     values["plan"] = None if values["plan"] is None else tuple(values["plan"])

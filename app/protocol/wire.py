@@ -27,8 +27,11 @@ def initial(task_id: str, now: float, *, auto_installer: bool) -> Snapshot:
     return Snapshot(task_id, now, steps={name: Step() for name in [*names, CONFIGURE_VENV]})
 
 
-def progress(snapshot: Snapshot, now: float, *, heard_at: Optional[float] = None, require: str = "any") -> Dict[str, Any]:
-    """The progress at `now` (Unix seconds, the same clock as the snapshot's). `heard_at`: when the runner was last heard.
+def progress(
+    snapshot: Snapshot, now: float, *, heard_at: Optional[float] = None, require: str = "any"
+) -> Dict[str, Any]:
+    """The progress at `now` (Unix seconds, the same clock as the snapshot's). `heard_at`: when the runner was
+    last heard.
     `require`: what makes a finished run a success, `any` or `all` packs."""
     numbers = counts.count(snapshot)
     result = counts.outcome(snapshot)
@@ -215,7 +218,9 @@ def _nodes_status(snapshot: Snapshot) -> StepStatus:
 
 def _nodes_detail(snapshot: Snapshot) -> str:
     numbers = counts.count(snapshot)
-    return "%d of %d installed, %d failed" % (numbers.successful, numbers.total, numbers.failed) if numbers.total else ""
+    return (
+        "%d of %d installed, %d failed" % (numbers.successful, numbers.total, numbers.failed) if numbers.total else ""
+    )
 
 
 def _phase_row(name: str, snapshot: Snapshot, phase: Phase) -> Dict[str, Any]:

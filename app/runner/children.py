@@ -69,14 +69,15 @@ class Children:
         *,
         cwd: Path,
         environ: Optional[Mapping[str, str]] = None,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Limits = Limits(),
         on_output: Optional[Callable[[bytes], None]] = None,
         log: Optional[Path] = None,
         keep_bytes: int = _TAIL_BYTES,
     ) -> Finished:
         """Runs `argv` to its end or its limits. `on_output` gets each piece of stdout and stderr as it comes;
         the last `keep_bytes` of them are the result's output.
-        Raises RunCancelled when the run is asked to stop, after the child is gone; OSError when it cannot be started."""
+        Raises RunCancelled when the run is asked to stop, after the child is gone; OSError when it cannot be
+        started."""
         if self._cancelled.is_set():
             raise RunCancelled
         fds = () if self.inherited_fd is None else (self.inherited_fd,)
@@ -146,7 +147,7 @@ class _Sinks:
     def __enter__(self) -> _Sinks:
         if self._log is not None:
             self._log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = open(str(self._log), "ab", buffering=0)  # noqa: SIM115 - closed by __exit__
+            self._file = open(str(self._log), "ab", buffering=0)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -204,7 +205,9 @@ def _base_environ() -> Dict[str, str]:
         "GIT_LFS_SKIP_SMUDGE": "1",
         "GCM_INTERACTIVE": "never",
     }
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
+    }
     path = kept.get("PATH", "")
     extra = [folder for folder in ("/usr/local/bin", "/usr/bin", "/bin") if folder not in path.split(":")]
     return {**kept, "PATH": ":".join([part for part in [path, *extra] if part]), **fixed}

@@ -59,7 +59,9 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
     result = PackResult(pack, context.custom_nodes / pack.folder)
     if parent is not None and not parent.there:
         result.problem = Problem(
-            "parent_failed", "It goes into the folder of %s, which is not there." % parent.pack.name, "Mend that pack first."
+            "parent_failed",
+            "It goes into the folder of %s, which is not there." % parent.pack.name,
+            "Mend that pack first.",
         )
         context.node(pack.name, NodeState.SKIPPED, result.problem)
         return result
@@ -102,7 +104,11 @@ def _place_problem(context: Context, result: PackResult) -> Optional[Problem]:
     root = os.path.realpath(str(context.custom_nodes))
     above = os.path.realpath(str(result.folder.parent))
     if above != root and not above.startswith(root + os.sep):
-        return Problem("outside_custom_nodes", "Its folder would lie outside of custom_nodes (through a link).", "Check the subfolder.")
+        return Problem(
+            "outside_custom_nodes",
+            "Its folder would lie outside of custom_nodes (through a link).",
+            "Check the subfolder.",
+        )
     if above != root and not result.folder.parent.is_dir():
         hint = "Add the pack that %s belongs to, before it." % result.pack.folder
         return Problem("parent_missing", "The folder that it goes into is not there.", hint)
@@ -176,7 +182,9 @@ def _move(context: Context, result: PackResult) -> None:
         os.rename(str(source), str(result.folder))
     except OSError as exc:
         result.commit = None
-        result.problem = Problem("name_taken", "Its folder could not be put in place: %s." % exc.strerror, "Look at custom_nodes.")
+        result.problem = Problem(
+            "name_taken", "Its folder could not be put in place: %s." % exc.strerror, "Look at custom_nodes."
+        )
 
 
 class _Throttled:
@@ -204,7 +212,7 @@ class _Throttled:
 
 
 def at_once(limit: Optional[int], processors: Optional[int]) -> int:
-    """How many clones run at once: 8, fewer where the container may have few processes (each clone takes about five)."""
+    """How many clones run at once: 8, fewer where the container may have few processes (each clone takes about
+    five)."""
     by_pids = AT_ONCE if limit is None else max(1, (limit - 40) // 10)
     return max(1, min(AT_ONCE, by_pids, 4 * (processors or 1)))
-

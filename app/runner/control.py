@@ -1,6 +1,7 @@
 """The commands about a run: start, status, cancel, sweep. Each prints one framed answer.
 
-A run is *died* when its lock is free and its journal has no terminal event: the kernel frees the lock, so this holds after a
+A run is *died* when its lock is free and its journal has no terminal event: the kernel frees the lock, so this
+holds after a
 kill, an OOM and a reboot alike.
 """
 
@@ -77,7 +78,9 @@ def _acknowledged(reader: int, task: Task) -> Dict[str, Any]:
     if not said:
         reason = _last_line(task.log) or "it said nothing"
         message = "The runner did not start on the instance: %s" % reason
-        return {"error": {"code": "runner_start_failed", "message": message, "hint": "Is the disk of the instance full?"}}
+        return {
+            "error": {"code": "runner_start_failed", "message": message, "hint": "Is the disk of the instance full?"}
+        }
     return {"status": "running", "pid": int(said), "offset": 0}
 
 
@@ -114,7 +117,13 @@ def sweep(task: Task) -> Dict[str, Any]:
     """Ends what a killed run left, and removes its staging. Refuses while the run lives."""
     lock = try_lock(task.lock)
     if lock is None:
-        return {"error": {"code": "task_running", "message": "The run is alive; it is not swept.", "hint": "Cancel it first."}}
+        return {
+            "error": {
+                "code": "task_running",
+                "message": "The run is alive; it is not swept.",
+                "hint": "Cancel it first.",
+            }
+        }
     ended = processes.end_all(lambda: processes.marked(task.task_id) | _recorded(task))
     removed = _remove_staging(task)
     os.close(lock)

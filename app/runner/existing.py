@@ -120,7 +120,9 @@ def _reinstall(context: Context, git: Git, result: PackResult, clone: Callable[[
     except OSError as exc:
         _put_back(old, result.folder)
         result.commit = None
-        result.problem = Problem("name_taken", "The folder could not be replaced: %s." % exc.strerror, "Look at %s." % old)
+        result.problem = Problem(
+            "name_taken", "The folder could not be replaced: %s." % exc.strerror, "Look at %s." % old
+        )
         return
     for name in untracked:
         _carry_over(old / name, result.folder / name)

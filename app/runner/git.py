@@ -32,7 +32,8 @@ def find_git() -> str:
 
 
 class Git:
-    """Runs git for one purpose: its output goes to one log. `http_version`, e.g. `HTTP/1.1`, for servers that cut HTTP/2."""
+    """Runs git for one purpose: its output goes to one log. `http_version`, e.g. `HTTP/1.1`, for servers that
+    cut HTTP/2."""
 
     def __init__(self, children: Children, program: str, log: Optional[Path] = None, http_version: str = "") -> None:
         self._children = children

@@ -44,8 +44,13 @@ if "--torch" in sys.argv:
 print("\n" + sys.argv[1] + json.dumps(proof))
 """
 _PLACES = ("/venv/main/bin/python", "/opt/venv/bin/python", "/opt/environments/python/comfyui/bin/python")
-_CONDA = ("/opt/conda/envs/comfy*/bin/python", "/opt/miniconda3/envs/comfy*/bin/python", "/root/miniconda3/envs/comfy*/bin/python",
-          "/opt/conda/bin/python", "/opt/miniconda3/bin/python")
+_CONDA = (
+    "/opt/conda/envs/comfy*/bin/python",
+    "/opt/miniconda3/envs/comfy*/bin/python",
+    "/root/miniconda3/envs/comfy*/bin/python",
+    "/opt/conda/bin/python",
+    "/opt/miniconda3/bin/python",
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,8 @@ def _absolute(program: str, cwd: str, pid: int) -> str:
 
 
 Execute = Callable[[List[str]], str]
-"""Runs a program and gives what it wrote to stdout. Raises OSError or RunFault when it does not run or takes too long."""
+"""Runs a program and gives what it wrote to stdout. Raises OSError or RunFault when it does not run or takes
+too long."""
 
 
 def execute(argv: List[str]) -> str:
@@ -107,7 +113,13 @@ def execute(argv: List[str]) -> str:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     try:
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROOF_SECONDS, cwd="/", env=environ, check=False
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PROOF_SECONDS,
+            cwd="/",
+            env=environ,
+            check=False,
         )
     except subprocess.TimeoutExpired as exc:
         raise OSError("it did not end in %d seconds" % exc.timeout) from None
@@ -121,7 +133,11 @@ def find_interpreter(ui_home: Path, venv_path: Optional[str], run: Execute = exe
         proof, why = prove(path, run, torch=True)
         if proof:
             return proof
-        raise RunFault("interpreter_not_found", "venv_path %s is no Python: %s" % (path, why), "Name a virtual environment's folder.")
+        raise RunFault(
+            "interpreter_not_found",
+            "venv_path %s is no Python: %s" % (path, why),
+            "Name a virtual environment's folder.",
+        )
     tried, without_torch = [], None
     for path in candidates(ui_home):
         proof, why = prove(path, run, torch=True)

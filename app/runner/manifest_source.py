@@ -26,7 +26,9 @@ def read_manifest(context: Context) -> List[NodePack]:
         else:
             packs = {"csv": parse_csv, "nodes": parse_nodes, "urls": parse_urls}[form](value, schemes)
     except (ManifestFault, KeyError) as exc:
-        raise RunFault("invalid_manifest", "The manifest cannot be installed: %s" % exc, "Correct it, then start again.") from None
+        raise RunFault(
+            "invalid_manifest", "The manifest cannot be installed: %s" % exc, "Correct it, then start again."
+        ) from None
     context.journal.tell(Kind.MANIFEST, source=form, nodes=[pack.to_json() for pack in packs])
     return packs
 
@@ -56,17 +58,18 @@ def _fetch(context: Context, source: Mapping[str, Any]) -> str:
         message = "The list of node packs could not be fetched from %s: %s" % (source["repo"], problem.message)
         raise RunFault("manifest_unavailable", message, problem.hint)
     try:
-        return _read(context, source, target)
+        return _read(source, target)
     finally:
         shutil.rmtree(str(target), ignore_errors=True)
 
 
-def _read(context: Context, source: Mapping[str, Any], target: Path) -> str:
+def _read(source: Mapping[str, Any], target: Path) -> str:
     path = (target / source["path"]).resolve()
     if target.resolve() not in path.parents or not path.is_file():
-        raise RunFault("manifest_unavailable", "%s has no %s." % (source["repo"], source["path"]), "Check the manifest's path.")
-    text: str = path.read_bytes().decode("utf-8-sig", "replace")
-    return text
+        raise RunFault(
+            "manifest_unavailable", "%s has no %s." % (source["repo"], source["path"]), "Check the manifest's path."
+        )
+    return path.read_bytes().decode("utf-8-sig", "replace")
 
 
 def _since(started: float) -> float:

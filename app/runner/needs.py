@@ -13,7 +13,8 @@ DEFAULT_REQUIREMENTS = "requirements.txt"
 
 
 def find_needs(context: Context, result: PackResult) -> None:
-    """Sets `requirements` and `script`. No file named means requirements.txt if there is one: Manager and the CLI do the same."""
+    """Sets `requirements` and `script`. No file named means requirements.txt if there is one: Manager and the
+    CLI do the same."""
     named = result.pack.requirements_file
     found = _inside(result.folder, named or DEFAULT_REQUIREMENTS)
     if found is None and named and named != DEFAULT_REQUIREMENTS:

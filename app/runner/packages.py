@@ -16,7 +16,7 @@ from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner import reasons
 from app.runner.context import Context, PackResult
 from app.runner.requirement_files import Requirements, changes, constraints, never, read_requirements
-from app.runner.uv import Pip, Uv
+from app.runner.uv import CONSTRAINTS, OVERRIDES, Pip, Uv
 
 
 @dataclass
@@ -60,7 +60,9 @@ def _prepare(context: Context, result: PackResult) -> Optional[Wanted]:
     try:
         read = read_requirements(result.requirements, result.folder, context.packages)
     except OSError as exc:
-        read = Requirements(problem=Problem("bad_requirement", "Its requirements cannot be read: %s." % exc.strerror, ""))
+        read = Requirements(
+            problem=Problem("bad_requirement", "Its requirements cannot be read: %s." % exc.strerror, "")
+        )
     problem = problem or read.problem
     _note(context, result, read)
     if problem or not read.lines:
@@ -68,7 +70,7 @@ def _prepare(context: Context, result: PackResult) -> Optional[Wanted]:
         return None
     file = context.task.folder / "requirements" / ("%s.txt" % context.task.node_log(result.pack.name).stem)
     file.parent.mkdir(exist_ok=True, mode=0o700)
-    file.write_text("\n".join(read.lines) + "\n", "utf-8")
+    _write_lines(file, read.lines)
     return Wanted(result, file)
 
 
@@ -84,21 +86,24 @@ def _note(context: Context, result: PackResult, read: Requirements) -> None:
             result.pack.name,
             ", ".join(read.left_out),
         )
-        context.warn("protected_package_left_out", text, "Install a build that fits your torch by hand, if the pack needs it.")
+        context.warn(
+            "protected_package_left_out", text, "Install a build that fits your torch by hand, if the pack needs it."
+        )
 
 
 def _installer(context: Context, uv: Optional[str]) -> Union[Uv, Pip]:
     folder = context.task.folder
-    constraint = folder / "constraints.txt"
-    constraint.write_text("\n".join(constraints(context.packages, context.ui_home)) + "\n", "utf-8")
+    _write_lines(folder / CONSTRAINTS, constraints(context.packages, context.ui_home))
     if uv is None:
         context.warn("uv_unavailable", "No uv could be had: pip installs file by file, which takes long.")
-        return Pip(context.children, context.python, constraint, folder)
-    override = None
+        return Pip(context.children, context.python, folder)
     if context.python["system_site"]:
-        override = folder / "overrides.txt"
-        override.write_text("\n".join(never(context.packages)) + "\n", "utf-8")
-    return Uv(context.children, uv, context.python, constraint, override, folder)
+        _write_lines(folder / OVERRIDES, never(context.packages))
+    return Uv(context.children, uv, context.python, folder)
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def _install_together(
@@ -132,7 +137,7 @@ def _done(context: Context, result: PackResult, problem: Optional[Problem]) -> N
 
 
 def _ignore(line: str) -> None:
-    """pack by pack, packs are counted, not packages"""
+    """pack by pack, packs are counted, not packages."""
 
 
 class _Counter:
@@ -150,4 +155,3 @@ class _Counter:
         if self._ADDED.match(line) and self._done < self._total:
             self._done += 1
             self._context.journal.tell(Kind.PACKAGES, done=self._done, total=self._total)
-

@@ -1,4 +1,5 @@
-"""Probe: where ComfyUI is and what the machine has. Finds only; changes nothing but one file that it writes and removes."""
+"""Probe: where ComfyUI is and what the machine has. Finds only; changes nothing but one file that it writes
+and removes."""
 
 from __future__ import annotations
 
@@ -39,7 +40,9 @@ def find_ui_home(given: Optional[str]) -> Path:
             return found[0]
         if found:
             listed = ", ".join(str(path) for path in found)
-            raise RunFault("ui_home_ambiguous", "There are several ComfyUIs: %s." % listed, "Name one of them as ui_home.")
+            raise RunFault(
+                "ui_home_ambiguous", "There are several ComfyUIs: %s." % listed, "Name one of them as ui_home."
+            )
     raise RunFault("ui_home_not_found", "No ComfyUI was found on the instance.", "Say where it is with ui_home.")
 
 
@@ -133,8 +136,15 @@ def probe_now(ui_home: Optional[str], venv_path: Optional[str]) -> Dict[str, Any
     except RunFault as fault:
         return {"error": fault.problem.to_json()}
     warnings = _warnings(proof)
-    return {**found, "git": _git(warnings), "interpreter": describe(proof), "python": proof["version"],
-            "torch": proof["torch"], "torch_error": proof["torch_error"], "warnings": warnings}
+    return {
+        **found,
+        "git": _git(warnings),
+        "interpreter": describe(proof),
+        "python": proof["version"],
+        "torch": proof["torch"],
+        "torch_error": proof["torch_error"],
+        "warnings": warnings,
+    }
 
 
 def _git(warnings: List[str]) -> Optional[str]:

@@ -125,4 +125,3 @@ def _until_gone(gone: Callable[[], bool], seconds: float) -> bool:
             return False
         select.select([], [], [], 0.05)
     return True
-

@@ -1,6 +1,7 @@
 """Why things fail: signatures of real messages, the reason code of each, and what to do about it.
 
-One table a program; the first signature that is found wins. What none knows stays `…_failed` with the program's last lines.
+One table a program; the first signature that is found wins. What none knows stays `…_failed` with the
+program's last lines.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ GIT: Sequence[Signature] = (
     (r"No space left on device|Disk quota exceeded", "disk_full", "The instance's disk is full.", _DISK),
     (r"Read-only file system", "read_only", "The folder cannot be written: it is on a read-only file system.", _DISK),
     (
-        r"could not read (Username|Password)|terminal prompts disabled|Authentication failed|returned error: 40[13]"
-        r"|Permission denied \(publickey",
+        (
+            r"could not read (Username|Password)|terminal prompts disabled|Authentication failed|returned error: 40[13]|"
+            r"Permission denied \(publickey"
+        ),
         "repository_not_found_or_private",
         "The repository does not exist or needs a login.",
         _LOGIN,
@@ -41,18 +44,27 @@ GIT: Sequence[Signature] = (
         "The repository has no such branch, tag or commit.",
         "Check the ref in the manifest.",
     ),
-    (r"returned error: 429|rate limit", "rate_limited", "The git server limits the rate.", "Wait a few minutes, then retry."),
     (
-        r"Could not resolve host|Failed to connect|Connection refused|Network is unreachable|Connection timed out"
-        r"|Couldn't connect",
+        r"returned error: 429|rate limit",
+        "rate_limited",
+        "The git server limits the rate.",
+        "Wait a few minutes, then start again.",
+    ),
+    (
+        (
+            r"Could not resolve host|(Failed|Couldn't) (to )?connect|Connection refused|Network is unreachable|"
+            r"Connection timed out"
+        ),
         "host_not_reached",
         "The git server could not be reached from the instance.",
         _NETWORK,
     ),
     (r"Operation too slow|Operation timed out", "stalled", "The download stalled.", _NETWORK),
     (
-        r"early EOF|RPC failed|unexpected disconnect|fetch-pack: invalid|index-pack failed|Recv failure|returned error: 5\d\d"
-        r"|hung up unexpectedly|transfer closed",
+        (
+            r"early EOF|RPC failed|unexpected disconnect|fetch-pack: invalid|index-pack failed|Recv failure|"
+            r"returned error: 5\d\d|hung up unexpectedly|transfer closed"
+        ),
         "transfer_cut",
         "The download was cut off.",
         _NETWORK,
@@ -63,7 +75,7 @@ TRANSIENT = frozenset({"host_not_reached", "stalled", "transfer_cut"})
 PACKAGES: Sequence[Signature] = (
     (r"No space left on device|Disk quota exceeded|os error 28", "disk_full", "The instance's disk is full.", _DISK),
     (
-        r"not found in the package registry|No matching distribution found|there are no versions of|there is no version of",
+        r"not found in the package registry|No matching distribution found|there (are no versions|is no version) of",
         "requirement_not_found",
         "A required package, or the version asked for, does not exist.",
         "Tell the pack's author; the pack needs another requirement.",
@@ -102,7 +114,13 @@ def of_git(finished: Finished) -> Problem:
 
 def of_packages(finished: Finished) -> Problem:
     """Why uv or pip failed."""
-    return _of(PACKAGES, finished, "requirements_failed", "The pack's requirements could not be installed.", "Look at the pack's log.")
+    return _of(
+        PACKAGES,
+        finished,
+        "requirements_failed",
+        "The pack's requirements could not be installed.",
+        "Look at the pack's log.",
+    )
 
 
 def _of(table: Sequence[Signature], finished: Finished, code: str, message: str, hint: str) -> Problem:

@@ -1,6 +1,7 @@
 """A pack's requirements file, made fit for one resolution over many packs.
 
-The torch family's lines are taken out (the installed build is kept), nested files are read in, and what only pip knows is
+The torch family's lines are taken out (the installed build is kept), nested files are read in, and what only
+pip knows is
 dropped. Source of the format: pip's "Requirements File Format".
 """
 
@@ -15,11 +16,15 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from app.protocol.snapshot import Problem
 
-_FAMILY = re.compile(r"^(torch|torchvision|torchaudio|torchsde|xformers|triton|flash-attn|sageattention|nvidia-.*|cuda-.*)$")
+_FAMILY = re.compile(
+    r"^(torch|torchvision|torchaudio|torchsde|xformers|triton|flash-attn|sageattention|nvidia-.*|cuda-.*)$"
+)
 _HARMLESS_IF_ABSENT = frozenset({"torchsde"})
 _NAME = re.compile(r"^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?=$|[\[<>=!~;@\s(])")
 _KEPT_OPTIONS = ("--extra-index-url", "--index-url", "-i", "--find-links", "-f")
-_SIMPLE = re.compile(r"^[A-Za-z0-9._-]+(\[[A-Za-z0-9,._ -]+\])?\s*(([<>=!~]=?|===)\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*(;.*)?$")
+_SIMPLE = re.compile(
+    r"^[A-Za-z0-9._-]+(\[[A-Za-z0-9,._ -]+\])?\s*(([<>=!~]=?|===)\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*(;.*)?$"
+)
 _DEEPEST = 5
 
 
@@ -71,9 +76,7 @@ def constraints(packages: Mapping[str, str], ui_home: Path) -> List[str]:
     lines = ["%s==%s" % item for item in sorted(protected(packages).items())]
     own = ui_home / "requirements.txt"
     if own.is_file():
-        for line in read_requirements(own, ui_home, packages).lines:
-            if _SIMPLE.match(line):
-                lines.append(line)
+        lines += [line for line in read_requirements(own, ui_home, packages).lines if _SIMPLE.match(line)]
     return lines
 
 
@@ -84,7 +87,11 @@ def never(packages: Mapping[str, str]) -> List[str]:
 
 def decode(raw: bytes) -> str:
     """The text of a requirements file: by its byte order mark, else UTF-8, else Latin-1."""
-    for mark, encoding in ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
         if raw.startswith(mark):
             return raw.decode(encoding, "replace")
     try:

@@ -114,7 +114,11 @@ def _take_ui_home(context: Context) -> None:
         if context.children.inherited_fd is not None:
             return
         if time.monotonic() > deadline:
-            raise RunFault("ui_home_busy", "Another install has worked in this ComfyUI for too long.", "Cancel it, then start again.")
+            raise RunFault(
+                "ui_home_busy",
+                "Another install has worked in this ComfyUI for too long.",
+                "Cancel it, then start again.",
+            )
         if not told:
             text = "Waits for another install in %s" % context.ui_home
             context.journal.tell(Kind.WAITING, code="waiting_for_ui_home", message=text)
@@ -131,7 +135,11 @@ def _wait_for_provisioning(context: Context) -> None:
         if not busy:
             return
         if time.monotonic() > deadline:
-            raise RunFault("still_provisioning", "The image is still setting itself up (%s)." % busy[0], "Look at the instance's log.")
+            raise RunFault(
+                "still_provisioning",
+                "The image is still setting itself up (%s)." % busy[0],
+                "Look at the instance's log.",
+            )
         if not told:
             text = "The image is still setting itself up (%s)" % busy[0]
             context.journal.tell(Kind.WAITING, code="provisioning", message=text)
@@ -157,12 +165,16 @@ def _configure(context: Context) -> None:
         proof = interpreter.find_interpreter(context.ui_home, context.request.get("venv_path"), _executor(context))
     except RunFault as fault:
         context.python_problem = fault.problem
-        context.step(wire.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1))
+        context.step(
+            wire.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1)
+        )
         return
     context.python = proof
     if proof["externally_managed"]:
         hint = "Make a virtual environment for ComfyUI and name it as venv_path."
-        context.python_problem = Problem("externally_managed", "%s belongs to the system (PEP 668)." % proof["executable"], hint)
+        context.python_problem = Problem(
+            "externally_managed", "%s belongs to the system (PEP 668)." % proof["executable"], hint
+        )
     if not proof["torch"]:
         context.warn("no_torch", "The interpreter cannot import torch: %s" % proof["torch_error"], "Check venv_path.")
     _tell_interpreter(context, proof, started)
@@ -191,7 +203,8 @@ def _executor(context: Context) -> interpreter.Execute:
 
 
 def _watch_for_cancel(task: Task, cancelled: threading.Event) -> None:
-    """A TERM, or the cancel file of a caller that could not signal. The handler only writes to a pipe: a handler that took
+    """A TERM, or the cancel file of a caller that could not signal. The handler only writes to a pipe: a
+    handler that took
     a lock could meet it held by the thread that it interrupts."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

@@ -1,4 +1,5 @@
-"""Scripts phase: each pack's install.py, in the manifest's order, in the pack's folder, with nobody there to answer it."""
+"""Scripts phase: each pack's install.py, in the manifest's order, in the pack's folder, with nobody there to
+answer it."""
 
 from __future__ import annotations
 
@@ -42,6 +43,11 @@ def _run_script(context: Context, result: PackResult) -> None:
 def _problem(finished: Finished) -> Problem:
     last = finished.last_lines(1)
     if finished.stopped:
-        return Problem("script_stalled", "install.py took too long (%s limit) and was stopped. (%s)" % (finished.stopped, last),
-                       "It may wait for an answer, which nobody can give; run it by hand.")
-    return Problem("script_failed", "install.py ended with status %d. (%s)" % (finished.code, last), "Look at the pack's log.")
+        return Problem(
+            "script_stalled",
+            "install.py took too long (%s limit) and was stopped. (%s)" % (finished.stopped, last),
+            "It may wait for an answer, which nobody can give; run it by hand.",
+        )
+    return Problem(
+        "script_failed", "install.py ended with status %d. (%s)" % (finished.code, last), "Look at the pack's log."
+    )

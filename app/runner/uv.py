@@ -14,6 +14,7 @@ from app.runner.locks import try_lock
 from app.runner.places import tools_folder
 
 VERSION = "uv>=0.9,<1"
+CONSTRAINTS, OVERRIDES = "constraints.txt", "overrides.txt"
 _LIMITS = Limits(idle=900.0, total=7200.0)
 _GET_LIMITS = Limits(idle=180.0, total=600.0)
 _PLACES = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "~/.local/bin/uv", "~/.cargo/bin/uv")
@@ -56,7 +57,9 @@ def _fetch(children: Children, folder: Path, own: Path, python: Optional[str]) -
     log = folder.parent / "uv.log"
     pythons = [path for path in (sys.executable, "/usr/bin/python3", python) if path and os.access(path, os.X_OK)]
     for base in dict.fromkeys(pythons):
-        if not children.run([base, "-m", "venv", "--clear", str(folder)], cwd=folder.parent, limits=_GET_LIMITS, log=log).ok:
+        if not children.run(
+            [base, "-m", "venv", "--clear", str(folder)], cwd=folder.parent, limits=_GET_LIMITS, log=log
+        ).ok:
             continue
         argv = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", VERSION]
         if children.run(argv, cwd=folder.parent, limits=_GET_LIMITS, log=log).ok and own.exists():
@@ -71,16 +74,15 @@ def _fetch(children: Children, folder: Path, own: Path, python: Optional[str]) -
 class Uv:
     """uv for one interpreter with fixed constraints."""
 
-    def __init__(
-        self, children: Children, program: str, python: Dict[str, Any], constraint: Path, override: Optional[Path], cwd: Path
-    ) -> None:
+    def __init__(self, children: Children, program: str, python: Dict[str, Any], folder: Path) -> None:
+        """`folder` holds `constraints.txt`, and `overrides.txt` where there are overrides."""
         self._children = children
-        self._cwd = cwd
+        self._cwd = folder
         self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **_link_mode(python)}
         self._argv = [program, "pip", "install", "--color", "never", "--python", python["executable"]]
-        self._argv += ["--constraint", str(constraint)]
-        if override is not None:
-            self._argv += ["--override", str(override)]
+        self._argv += ["--constraint", str(folder / CONSTRAINTS)]
+        if (folder / OVERRIDES).exists():
+            self._argv += ["--override", str(folder / OVERRIDES)]
 
     def plan(self, files: Sequence[Path], log: Path) -> Finished:
         """What would be installed; changes nothing."""
@@ -92,9 +94,19 @@ class Uv:
 
     def _run(self, argv: List[str], log: Path, on_output: Optional[Callable[[bytes], None]]) -> Finished:
         """Once more with the system's certificates, where uv's own do not know the registry's."""
-        arguments: Dict[str, Any] = {"cwd": self._cwd, "limits": _LIMITS, "on_output": on_output, "log": log, "keep_bytes": 1 << 18}
+        arguments: Dict[str, Any] = {
+            "cwd": self._cwd,
+            "limits": _LIMITS,
+            "on_output": on_output,
+            "log": log,
+            "keep_bytes": 1 << 18,
+        }
         finished = self._children.run(argv, environ=self._environ, **arguments)
-        if not finished.ok and "invalid peer certificate" in finished.output and not _SYSTEM_CERTS.keys() <= self._environ.keys():
+        if (
+            not finished.ok
+            and "invalid peer certificate" in finished.output
+            and not _SYSTEM_CERTS.keys() <= self._environ.keys()
+        ):
             self._environ.update(_SYSTEM_CERTS)
             finished = self._children.run(argv, environ=self._environ, **arguments)
         return finished
@@ -103,16 +115,18 @@ class Uv:
 class Pip:
     """pip with the same constraints, where no uv can be had: a file at a time, and no plan."""
 
-    def __init__(self, children: Children, python: Dict[str, Any], constraint: Path, cwd: Path) -> None:
+    def __init__(self, children: Children, python: Dict[str, Any], folder: Path) -> None:
         self._children = children
-        self._cwd = cwd
+        self._cwd = folder
         self._argv = [python["executable"], "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        self._argv += ["-c", str(constraint)]
+        self._argv += ["-c", str(folder / CONSTRAINTS)]
 
     def install(self, files: Sequence[Path], log: Path, on_line: Callable[[str], None]) -> Finished:
         """Installs; `on_line` gets each line that pip prints."""
         argv = [*self._argv, *_requirements(files)]
-        return self._children.run(argv, cwd=self._cwd, limits=_LIMITS, on_output=_Lines(on_line), log=log, keep_bytes=1 << 18)
+        return self._children.run(
+            argv, cwd=self._cwd, limits=_LIMITS, on_output=_Lines(on_line), log=log, keep_bytes=1 << 18
+        )
 
 
 class _Lines:
