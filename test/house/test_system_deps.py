@@ -1,0 +1,140 @@
+"""tools/system-deps.sh in a folder of its own, with a PATH of stand-in commands: nothing of this machine is changed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from test.house.sources import ROOT
+
+WANTED = ("sshd", "ssh", "ssh-keygen", "git", "curl")
+USED = ("sh", "dirname", "tr", "find", "head", "sed", "grep", "touch", "chmod")
+"""Ordinary commands that the script itself uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A pretended machine: `commands` is all of its PATH, `apt_log` gets the arguments of each apt-get."""
+
+    folder: Path
+
+    @property
+    def commands(self) -> Path:
+        return self.folder / "bin"
+
+    @property
+    def apt_log(self) -> Path:
+        return self.folder / "apt.log"
+
+    def has(self, name: str, script: str) -> None:
+        path = self.commands / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def brings(self, name: str) -> str:
+        """Shell text that puts a command `name` here."""
+        return f'touch "{self.commands}/{name}"; chmod 755 "{self.commands}/{name}"'
+
+    def system_deps(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        certificates = self.folder / "certificates"
+        certificates.write_text("one")
+        return subprocess.run(
+            ["sh", str(self.folder / "tools" / "system-deps.sh"), *arguments],
+            env={"PATH": str(self.commands), "SSL_CERT_FILE": str(certificates)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A Debian machine with all that is wanted, seen by an ordinary user."""
+    machine = Machine(tmp_path)
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "system-deps.sh", tmp_path / "tools")
+    machine.commands.mkdir()
+    for name in USED:
+        machine.has(name, f'exec {shutil.which(name)} "$@"')
+    for name in WANTED:
+        machine.has(name, "exit 0")
+    machine.has("python3", f'exec "{sys.executable}" "$@"')
+    machine.has("id", "echo 1000")
+    machine.has("apt-get", f'echo "$@" >>"{machine.apt_log}"; {machine.brings("git")}')
+    return machine
+
+
+def test_it_is_silent_when_nothing_is_missing(machine: Machine) -> None:
+    """The usual case costs the reader nothing."""
+    done = machine.system_deps()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_ordinary_user_is_told_the_one_line_and_nothing_changes(machine: Machine) -> None:
+    """Without root it names what is missing and `sudo make system-deps`, and installs nothing."""
+    (machine.commands / "git").unlink()
+    done = machine.system_deps()
+    assert done.returncode == 1
+    assert "from the system: git\n" in done.stderr
+    assert "sudo make system-deps" in done.stderr
+    assert not machine.apt_log.exists()
+
+
+def test_check_changes_nothing_for_root_either(machine: Machine) -> None:
+    """`--check` only looks."""
+    machine.has("id", "echo 0")
+    (machine.commands / "curl").unlink()
+    assert machine.system_deps("--check").returncode == 1
+    assert not machine.apt_log.exists()
+
+
+def test_root_gets_what_is_missing_and_nothing_else(machine: Machine) -> None:
+    """Only the missing package is asked for; a sshd that is there is not touched."""
+    machine.has("id", "echo 0")
+    (machine.commands / "git").unlink()
+    done = machine.system_deps()
+    assert done.returncode == 0, done.stderr
+    installs = [line for line in machine.apt_log.read_text().splitlines() if " install " in line]
+    assert [line.split("--no-install-recommends")[1].split() for line in installs] == [["git"]]
+
+
+def test_old_package_lists_are_fetched_anew_only_when_they_fail(machine: Machine) -> None:
+    """A package that the lists promise and the mirror has no more is asked for again with fresh lists."""
+    machine.has("id", "echo 0")
+    (machine.commands / "git").unlink()
+    updated = machine.folder / "updated"
+    machine.has(
+        "apt-get",
+        f'echo "$@" >>"{machine.apt_log}"\n'
+        f'case "$*" in *update) touch "{updated}"; exit 0 ;; esac\n'
+        f'test -e "{updated}" && {machine.brings("git")}',
+    )
+    done = machine.system_deps()
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[-1] for line in machine.apt_log.read_text().splitlines()][-2:] == ["update", "git"]
+
+
+def test_elsewhere_than_on_debian_it_names_the_packages(machine: Machine) -> None:
+    """Without apt-get even root is only told."""
+    machine.has("id", "echo 0")
+    (machine.commands / "apt-get").unlink()
+    (machine.commands / "git").unlink()
+    done = machine.system_deps()
+    assert done.returncode == 1
+    assert "package manager" in done.stderr
+
+
+def test_a_python_that_is_too_old_is_passed_over(machine: Machine) -> None:
+    """A newer one under its own name is taken; where there is none it says so."""
+    machine.has("python3", "exit 1")
+    assert "no Python >= 3.11" in machine.system_deps("--python").stderr
+    machine.has("python3.12", f'exec "{sys.executable}" "$@"')
+    done = machine.system_deps("--python")
+    assert done.returncode == 0
+    assert Path(done.stdout.strip()).exists()

@@ -1,0 +1,151 @@
+#!/bin/sh
+# What Nodeferry's demo and tests need from the system: an OpenSSH server and client, git, curl, certificates and a
+# Python >= 3.11 that can make virtual environments.
+#
+#   tools/system-deps.sh            installs what is missing (Debian/Ubuntu as root); for anyone else it changes nothing,
+#                                   says what is missing and exits 1. Exit 0: everything is here.
+#   tools/system-deps.sh --check    changes nothing, whoever asks
+#   tools/system-deps.sh --python   prints the Python to make the virtual environment with
+#
+# The stand-in runs its own sshd on a high port as a child of the tests: the system's own sshd is not wanted. Where this
+# script installs openssh-server it is therefore neither started nor enabled; one that was there before is left alone.
+set -eu
+
+PYTHON_WANTED="Python >= 3.11 with venv"
+PYTHON_PROBE='import sys, ensurepip, sqlite3, ssl, venv; sys.exit(sys.version_info < (3, 11))'
+POLICY=/usr/sbin/policy-rc.d
+POLICY_MARK="Nodeferry's system-deps.sh"
+POLICY_KEPT=$POLICY.kept-by-nodeferry
+
+# --- what is here ---------------------------------------------------------------------------------------------------
+
+# An ordinary user's PATH leaves out the folders where sshd lies.
+has() { PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; }
+
+has_certificates() {
+    for bundle in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
+        if [ -n "$bundle" ] && [ -s "$bundle" ]; then return 0; fi
+    done
+    return 1
+}
+
+# Each one is run, not only looked up: a pyenv shim exists for versions that are not active, and Debian's python3 lacks
+# ensurepip until python3-venv is there.
+find_python() {
+    for python in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if has "$python" && "$python" -c "$PYTHON_PROBE" </dev/null >/dev/null 2>&1; then
+            "$python" -c 'import sys; print(sys.executable)'
+            return 0
+        fi
+    done
+    return 1
+}
+
+# A virtual environment that was made already answers for its Python; this keeps the usual `make` under 0.2 s.
+has_python() { [ -x .venv/bin/python ] || find_python >/dev/null; }
+
+missing_packages() {
+    has sshd || echo openssh-server
+    has ssh && has ssh-keygen || echo openssh-client
+    has git || echo git
+    has curl || echo curl
+    has_certificates || echo ca-certificates
+    has_python || echo python3-venv
+}
+
+# --- installing on Debian and Ubuntu --------------------------------------------------------------------------------
+
+apt() {
+    # NEEDRESTART_SUSPEND: Ubuntu's needrestart would restart services that are none of our business.
+    DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
+        apt-get -y -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null
+}
+
+lists_are_empty() { [ -z "$(find /var/lib/apt/lists -name '*Packages*' -print 2>/dev/null | head -n 1)" ]; }
+
+has_candidate() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [0-9]'; }
+
+# python3-venv where the system's python3 is new enough, otherwise a newer one beside it (Ubuntu 22.04 has python3.11).
+python_packages() {
+    case $(apt-cache policy python3 | sed -n 's/.*Candidate: \([0-9]*\.[0-9]*\).*/\1/p') in
+    3.[0-9] | 3.10 | '')
+        for version in 3.13 3.12 3.11; do
+            if has_candidate "python$version-venv"; then echo "python$version python$version-venv"; return; fi
+        done
+        echo "python3-venv" ;;
+    *) echo "python3 python3-venv" ;;
+    esac
+}
+
+# While our packages are set up, nothing may start sshd; what other packages ask for is answered as it was before.
+hold_sshd_back() {
+    trap 'disable_new_sshd; remove_policy' EXIT
+    trap 'exit 130' INT TERM HUP
+    if grep -qs "$POLICY_MARK" "$POLICY"; then remove_policy; fi # left by a run that was killed
+    if [ -e "$POLICY" ]; then mv "$POLICY" "$POLICY_KEPT"; fi
+    cat >"$POLICY" <<POLICY_TEXT
+#!/bin/sh
+# $POLICY_MARK is installing openssh-server; this file goes away with it.
+case "\$1" in ssh | ssh.* | sshd | sshd.*) exit 101 ;; esac
+if [ -x $POLICY_KEPT ]; then exec $POLICY_KEPT "\$@"; fi
+exit 0
+POLICY_TEXT
+    chmod 755 "$POLICY"
+}
+
+remove_policy() {
+    rm -f "$POLICY"
+    if [ -e "$POLICY_KEPT" ]; then mv "$POLICY_KEPT" "$POLICY"; fi
+}
+
+disable_new_sshd() {
+    if has systemctl; then systemctl --quiet disable ssh.service ssh.socket >/dev/null 2>&1 || true; fi
+    # `disable` is all or nothing: where a unit is unknown (no ssh.socket) it may have stopped before the other.
+    for link in /etc/systemd/system/sshd.service /etc/systemd/system/*.wants/ssh.service \
+        /etc/systemd/system/*.wants/ssh.socket /etc/systemd/system/ssh.service.requires/ssh.socket; do
+        if [ -L "$link" ]; then rm -f "$link"; fi
+    done
+    if has update-rc.d && [ -e /etc/init.d/ssh ]; then update-rc.d ssh disable >/dev/null 2>&1 || true; fi
+}
+
+install_packages() {
+    if lists_are_empty; then apt update; fi
+    packages=
+    for package in $1; do
+        if [ "$package" = python3-venv ]; then package=$(python_packages); fi
+        packages="$packages $package"
+    done
+    case $packages in *openssh-server*) hold_sshd_back ;; esac
+    # Old lists name packages that the mirror has no more: fresh ones are fetched only then, they cost many seconds.
+    # shellcheck disable=SC2086  # a list of words
+    apt install --no-install-recommends $packages || { apt update && apt install --no-install-recommends $packages; }
+}
+
+# --- what to do -----------------------------------------------------------------------------------------------------
+
+say() { printf '%s\n' "$*" >&2; }
+
+explain() {
+    say "Nodeferry's demo and tests need from the system:" $1
+    case " $1 " in *python3-venv*) say "  (python3-venv stands for: $PYTHON_WANTED; PYTHON=/path/to/python names one)" ;; esac
+    if has apt-get; then say "Install them with:  sudo make system-deps"
+    else say "Install them with this system's package manager (the names above are Debian's)."; fi
+}
+
+main() {
+    if [ "${1:-}" = --python ]; then
+        find_python || { say "There is no $PYTHON_WANTED here (looked for: ${PYTHON:-python3 python3.13 python3.12 python3.11})."; exit 1; }
+        return
+    fi
+    missing=$(missing_packages | tr '\n' ' ')
+    missing=${missing% }
+    if [ -z "$missing" ]; then return; fi
+    if [ "${1:-}" = --check ] || [ "$(id -u)" != 0 ] || ! has apt-get; then explain "$missing"; exit 1; fi
+    say "Installing from the system's packages: $missing"
+    install_packages "$missing"
+    missing=$(missing_packages | tr '\n' ' ')
+    if [ -n "$missing" ]; then say "Still missing after the installation:"; explain "${missing% }"; exit 1; fi
+}
+
+cd "$(dirname "$0")/.."
+main "$@"
