@@ -1,0 +1,261 @@
+"""SSH addresses as people paste them: a command, a URL, `user@host:port` or an alias of `~/.ssh/config`.
+
+Nothing here reads a file or asks a name server. Options are those of ssh(1); what could run or load something on this
+machine is refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from app.domain.errors import InvalidAddress
+
+FIELD = "ssh_connection"
+MAX_LENGTH = 1000
+MAX_JUMPS = 4
+
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.))*\Z")
+_USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+=@-]{0,127}\Z")
+_ZONE = re.compile(r"[A-Za-z0-9._-]{1,32}\Z")
+_PORT = re.compile(r"[0-9]{1,5}\Z")
+_PATH_REFUSED = re.compile(r"^-|[\\'\"`$;&|<>*?]")
+
+_FLAGS_IGNORED = frozenset("46AaCfgKkNnqTtvXxYy")
+_ARGUMENTS_IGNORED = frozenset("bBcDeLmR")
+_OPTIONS_IGNORED = frozenset(
+    """
+    AddKeysToAgent AddressFamily BatchMode CheckHostIP Ciphers Compression ConnectionAttempts ConnectTimeout
+    ControlMaster ControlPersist DynamicForward ExitOnForwardFailure ForwardAgent ForwardX11 ForwardX11Trusted
+    GlobalKnownHostsFile HashKnownHosts HostKeyAlgorithms IdentitiesOnly KbdInteractiveAuthentication KexAlgorithms
+    LocalForward LogLevel MACs NumberOfPasswordPrompts PasswordAuthentication PreferredAuthentications
+    PubkeyAcceptedAlgorithms PubkeyAcceptedKeyTypes PubkeyAuthentication RemoteForward RequestTTY ServerAliveCountMax
+    ServerAliveInterval StrictHostKeyChecking TCPKeepAlive UpdateHostKeys UserKnownHostsFile VisualHostKey
+    """.lower().split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SshAddress:
+    """Where an instance is, as typed. None means: the one of `~/.ssh/config`, else port 22 and user root.
+
+    `host` is a name, an alias or an IP address (IPv6 without brackets); `identity_files` are paths as typed (`~` kept);
+    `jump` is a comma-separated list of `user@host:port`, the first one reached first, as ssh's `-J`.
+    """
+
+    host: str
+    port: int | None = None
+    user: str | None = None
+    identity_files: tuple[str, ...] = ()
+    jump: str | None = None
+
+    def __str__(self) -> str:
+        """`user@host -p port -i KEY -J JUMP`, without what is not given; `parse_address` reads it back."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        destination = f"{self.user}@{host}" if self.user else host
+        words = ["-p", str(self.port)] if self.port is not None else []
+        for path in self.identity_files:
+            words += ["-i", path]
+        words += ["-J", self.jump] if self.jump else []
+        text = " ".join([destination, *map(shlex.quote, words)])
+        return f"ssh {text}" if destination == "ssh" else text
+
+
+def parse_address(text: object) -> SshAddress:
+    """The address in `text`, in any form of docs/api.md. Raises only InvalidAddress (field `ssh_connection`)."""
+    words = _split(text)
+    if words[0].startswith("-"):
+        raise _invalid("The SSH address begins with '-'; begin with 'ssh' or with the host.")
+    if words[0] == "ssh":
+        words = words[1:]
+    found = _Found()
+    _read_words(words, found)
+    if found.host is None:
+        raise _invalid("The SSH address names no host.")
+    address = SshAddress(found.host, found.port, found.user, tuple(dict.fromkeys(found.identity_files)), found.jump)
+    if len(str(address)) > MAX_LENGTH:
+        raise _invalid(f"The SSH address is longer than {MAX_LENGTH} characters.")
+    return address
+
+
+def parse_hop(text: str) -> SshAddress:
+    """One jump host, `[user@]host[:port]` or `ssh://…`. Raises InvalidAddress."""
+    found = _Found()
+    return SshAddress(_read_destination(text.strip(), found), found.port, found.user)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the words of one address have said so far."""
+
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    jump: str | None = None
+    identity_files: list[str] = field(default_factory=list)
+
+
+def _invalid(message: str, hint: str = "") -> InvalidAddress:
+    return InvalidAddress(message, hint=hint, field=FIELD)
+
+
+def _split(text: object) -> list[str]:
+    """The words of `text` as a shell would see them, without expanding anything."""
+    if not isinstance(text, str):
+        raise _invalid("The SSH address must be text.")
+    if len(text) > MAX_LENGTH:
+        raise _invalid(f"The SSH address is longer than {MAX_LENGTH} characters.")
+    if not text.isprintable():
+        raise _invalid("The SSH address has a line break or another control character in it.")
+    try:
+        words = shlex.split(text)
+    except ValueError as exc:
+        raise _invalid("The SSH address has a quotation mark that is not closed.") from exc
+    if not words:
+        raise _invalid("The SSH address is empty.")
+    return words
+
+
+def _read_words(words: list[str], found: _Found) -> None:
+    waiting = iter(words)
+    for word in waiting:
+        if word.startswith("-") and len(word) > 1:
+            _read_options(word[1:], lambda flag: _next_word(waiting, flag), found)
+        elif found.host is None:
+            found.host = _read_destination(word, found)
+        else:
+            raise _invalid(
+                "The SSH command has a remote command behind the host.",
+                "Paste only the part that logs in to the instance.",
+            )
+
+
+def _next_word(waiting: Iterator[str], flag: str) -> str:
+    word = next(waiting, None)
+    if word is None:
+        raise _invalid(f"The option -{flag} of the SSH command lacks its value.")
+    return word
+
+
+def _read_options(cluster: str, next_word: Callable[[str], str], found: _Found) -> None:
+    """One word of options without its dash, as getopt reads it: `NT`, `p123`, `NL 8080:…`."""
+    for at, flag in enumerate(cluster):
+        if flag in _FLAGS_IGNORED:
+            continue
+        if flag not in _ARGUMENTS_IGNORED and flag not in _READERS:
+            raise _refused(f"-{flag}")
+        value = cluster[at + 1 :] or next_word(flag)
+        if flag in _READERS:
+            _READERS[flag](value, found)
+        return
+
+
+def _refused(option: str) -> InvalidAddress:
+    return _invalid(
+        f"The option {option} of the SSH command is not accepted.",
+        "Options that could run or load something on this machine are refused; put what you need into ~/.ssh/config.",
+    )
+
+
+def _read_destination(word: str, found: _Found) -> str:
+    """The host of `[user@]host[:port]`, `[user@][v6]:port`, bare IPv6 or an ssh:// URL; the rest goes to `found`."""
+    if word.startswith("ssh://"):
+        word = word.removeprefix("ssh://").removesuffix("/")
+    user, at, rest = word.rpartition("@")
+    if at:
+        _set_user(user, found)
+    host, port = _split_port(rest)
+    if port is not None:
+        _set_port(port, found)
+    return _checked_host(host)
+
+
+def _split_port(rest: str) -> tuple[str, str | None]:
+    if rest.startswith("["):
+        host, closed, behind = rest[1:].partition("]")
+        if not closed or (behind and not behind.startswith(":")) or ":" not in host:
+            raise _invalid("The IPv6 address of the SSH address is not closed by ']' or not followed by ':port'.")
+        return host, behind[1:] if behind else None
+    if rest.count(":") > 1:
+        return rest, None
+    host, colon, port = rest.partition(":")
+    return host, port if colon else None
+
+
+def _checked_host(host: str) -> str:
+    if ":" in host:
+        address, percent, zone = host.partition("%")
+        try:
+            ipaddress.IPv6Address(address)
+        except ValueError as exc:
+            raise _invalid("The host of the SSH address is neither a name nor an IP address.") from exc
+        if percent and not _ZONE.match(zone):
+            raise _invalid("The zone of the IPv6 address is not a network interface's name.")
+    elif not _HOST.match(host):
+        raise _invalid("The host of the SSH address is missing or has characters that no host name has.")
+    return host
+
+
+def _set_user(user: str, found: _Found) -> None:
+    if ":" in user:
+        raise _invalid(
+            "The SSH address has a password in it.", "Nodeferry logs in with keys only; leave the password out."
+        )
+    if not _USER.match(user):
+        raise _invalid("The user of the SSH address is missing or has characters that no user name has.")
+    if found.user not in (None, user):
+        raise _invalid("The SSH address names two different users.")
+    found.user = user
+
+
+def _set_port(text: str, found: _Found) -> None:
+    port = int(text) if _PORT.match(text) else 0
+    if not 1 <= port <= 65535:
+        raise _invalid("The port of the SSH address is not a number from 1 to 65535.")
+    if found.port not in (None, port):
+        raise _invalid("The SSH address names two different ports.")
+    found.port = port
+
+
+def _add_identity_file(path: str, found: _Found) -> None:
+    if not path or _PATH_REFUSED.search(path):
+        raise _invalid("The key file of the SSH address has characters that are not accepted in its path.")
+    found.identity_files.append(path)
+
+
+def _set_jump(text: str, found: _Found) -> None:
+    hops = text.split(",")
+    if len(hops) > MAX_JUMPS:
+        raise _invalid(f"The SSH address names more than {MAX_JUMPS} jump hosts.")
+    for hop in hops:
+        parse_hop(hop)
+    if found.jump not in (None, text):
+        raise _invalid("The SSH address names two different jump hosts.")
+    found.jump = text
+
+
+def _read_option_assignment(text: str, found: _Found) -> None:
+    """`-o Name=value` or `-o 'Name value'`."""
+    name, _, value = text.strip().replace("=", " ", 1).partition(" ")
+    if name.lower() in _ASSIGNMENT_READERS:
+        _ASSIGNMENT_READERS[name.lower()](value.strip(), found)
+    elif name.lower() not in _OPTIONS_IGNORED:
+        raise _refused("-o " + (name if re.fullmatch(r"[A-Za-z0-9]{1,40}", name) else "(unreadable)"))
+
+
+_ASSIGNMENT_READERS: dict[str, Callable[[str, _Found], None]] = {
+    "port": _set_port,
+    "user": _set_user,
+    "identityfile": _add_identity_file,
+    "proxyjump": _set_jump,
+}
+_READERS: dict[str, Callable[[str, _Found], None]] = {
+    "p": _set_port,
+    "l": _set_user,
+    "i": _add_identity_file,
+    "J": _set_jump,
+    "o": _read_option_assignment,
+}

@@ -1,0 +1,39 @@
+"""The record of an install: what was asked for, how it stands, and where its journal was read to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.protocol.states import Outcome, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRecord:
+    """An install as storage keeps it. Times are Unix seconds, `journal_offset` is in bytes."""
+
+    task_id: str
+    created_at: float
+    request: dict[str, Any]
+    """The request's JSON as accepted."""
+    instance: str
+    """`user@host:port`, or the alias as typed."""
+    ui_home: str | None = None
+    idempotency_key: str | None = None
+    state: TaskState = TaskState.QUEUED
+    outcome: Outcome | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    total: int = 0
+    successful: int = 0
+    failed: int = 0
+    skipped: int = 0
+    error: dict[str, Any] | None = None
+    """`code`, `message`, `hint` of what ended the run; None where nothing did."""
+    revision: int = 0
+    journal_offset: int = 0
+    """Where the next journal line begins: everything before it is folded into `snapshot`."""
+    journal_seq: int = 0
+    """The number of the last journal event that was folded."""
+    snapshot: dict[str, Any] | None = None
+    """The snapshot's stored form; None before the first event."""

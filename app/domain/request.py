@@ -1,0 +1,124 @@
+"""What was asked for: an install, validated once at the edge."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from app.domain.address import SshAddress
+from app.domain.errors import InvalidManifest, InvalidRequest
+from app.protocol import manifest as manifests
+
+MAX_PATH = 1000
+MAX_KEY = 200
+_FINGERPRINT = re.compile(r"(?:SHA256:)?([A-Za-z0-9+/]{43})=?")
+_CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True)
+class InstallOptions:
+    """The options of docs/api.md. `wait_seconds`: how long to wait for an instance that is not up yet; None: the
+    setting's."""
+
+    existing: str = "keep"
+    run_scripts: bool = True
+    require: str = "any"
+    wait_seconds: float | None = None
+    host_key_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRequest:
+    """An install. `manifest` is JSON as accepted (None: the Auto-installer's list), every entry of it checked."""
+
+    ssh_connection: str
+    address: SshAddress
+    ui_home: str | None = None
+    venv_path: str | None = None
+    manifest: Mapping[str, Any] | None = None
+    options: InstallOptions = field(default_factory=InstallOptions)
+    idempotency_key: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The request as the record keeps it."""
+        return {
+            "ssh_connection": self.ssh_connection,
+            "ui_home": self.ui_home,
+            "venv_path": self.venv_path,
+            "manifest": None if self.manifest is None else dict(self.manifest),
+            "options": asdict(self.options),
+            "idempotency_key": self.idempotency_key,
+        }
+
+
+def check_remote_path(text: str, field_name: str) -> str:
+    """`text` as a plain absolute path (doubled, `.` and trailing slashes gone). Spaces, quotes and `$(…)` are legal.
+    Raises InvalidRequest."""
+    if not text.startswith("/"):
+        raise InvalidRequest(f"{field_name} is not an absolute path; it must begin with '/'.", field=field_name)
+    if len(text) > MAX_PATH:
+        raise InvalidRequest(f"{field_name} is longer than {MAX_PATH} characters.", field=field_name)
+    if ".." in text.split("/"):
+        raise InvalidRequest(f"{field_name} has a '..' in it; write the path out.", field=field_name)
+    if any(unicodedata.category(character) in _CONTROL for character in text):
+        raise InvalidRequest(f"{field_name} has a line break or another control character in it.", field=field_name)
+    return posixpath.normpath("/" + text.lstrip("/"))
+
+
+def check_fingerprint(text: str, field_name: str) -> str:
+    """`text` as ssh-keygen prints it, `SHA256:` before it. Raises InvalidRequest."""
+    found = _FINGERPRINT.fullmatch(text)
+    if not found:
+        hint = "ssh-keygen -lf KEY prints it: SHA256: and 43 characters."
+        raise InvalidRequest(f"{field_name} is not the SHA256 fingerprint of a host key.", hint=hint, field=field_name)
+    return "SHA256:" + found.group(1)
+
+
+def check_idempotency_key(text: str) -> str:
+    """`text` if it is 1 to 200 printable characters. Raises InvalidRequest."""
+    if not (1 <= len(text) <= MAX_KEY and text.isprintable()):
+        message = f"idempotency_key is not 1 to {MAX_KEY} printable characters."
+        raise InvalidRequest(message, field="idempotency_key")
+    return text
+
+
+def check_manifest(
+    raw: Mapping[str, Any] | None, schemes: Collection[str], default_path: str
+) -> Mapping[str, Any] | None:
+    """`raw` if every entry of it can be installed; a `repo` is completed with `default_path` and a ref.
+    `schemes`: what git may fetch by. Raises InvalidManifest naming the field."""
+    try:
+        form, value = manifests.split_source(raw)
+        if form == "repo":
+            return _checked_repo(value, schemes, default_path)
+        _check_listed(form, value, schemes)
+    except manifests.ManifestFault as fault:
+        raise InvalidManifest(fault.message, field=fault.field) from None
+    return raw
+
+
+def _check_listed(form: str, value: Any, schemes: Collection[str]) -> None:
+    if form == "csv":
+        if not isinstance(value, str):
+            raise manifests.ManifestFault("manifest.csv", "The CSV is not text.")
+        manifests.parse_csv(value, schemes)
+    elif form == "nodes":
+        manifests.parse_nodes(value, schemes)
+    elif form == "urls":
+        manifests.parse_urls(value, schemes)
+
+
+def _checked_repo(raw: Mapping[str, Any], schemes: Collection[str], default_path: str) -> Mapping[str, Any]:
+    """A repository that holds a CSV: the rules of a pack's `repo_url` and `ref`, and a path inside it."""
+    repo, ref = raw["repo"], raw.get("ref")
+    path = manifests.check_path(raw.get("path", default_path), "manifest.path", "The path of the CSV")
+    try:
+        manifests.parse_nodes([{"name": "repository", "repo_url": repo, "ref": ref}], schemes)
+    except manifests.ManifestFault as fault:
+        name = "ref" if fault.field.endswith(".ref") else "repo"
+        raise manifests.ManifestFault(f"manifest.{name}", fault.message) from None
+    return {"repo": repo, "path": path, "ref": ref}

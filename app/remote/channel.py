@@ -1,0 +1,162 @@
+"""Commands over one SSH connection: starting with a deadline, and draining both outputs while they run."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import paramiko
+from paramiko.common import cMSG_CHANNEL_REQUEST
+
+from app.domain.errors import CommandTimedOut, ConnectFailed, ConnectionLost, ExecNotSupported
+
+CHUNK_BYTES = 65536
+_WINDOW_POLL_SECONDS = 0.02
+
+
+class Wake(threading.Event):
+    """Set whenever one of a channel's outputs has something new. The outputs may not clear it, since they share it."""
+
+    def clear(self) -> None:
+        """Nothing: see `rearm`."""
+
+    def rearm(self) -> None:
+        """Clear it; look at both outputs afterwards, before waiting."""
+        super().clear()
+
+    @classmethod
+    def of(cls, channel: paramiko.Channel) -> Wake:
+        """A Wake that both outputs of `channel` set, also when they end."""
+        wake = cls()
+        channel.in_buffer.set_event(wake)
+        channel.in_stderr_buffer.set_event(wake)
+        return wake
+
+
+def start_exec(transport: paramiko.Transport, command: str, timeout: float) -> paramiko.Channel:
+    """A channel on which `command` runs, without a terminal, within `timeout` seconds.
+
+    Raises CommandTimedOut, ConnectionLost, ConnectFailed (no further session), ExecNotSupported.
+    """
+    end = time.monotonic() + timeout
+    channel = open_channel(transport, timeout)
+    try:
+        _request_exec(transport, channel, command)
+        if not channel.event.wait(max(0.0, end - time.monotonic())):
+            raise CommandTimedOut(f"The instance did not start the command within {timeout:g} s.")
+        if not channel.event_ready:
+            raise ExecNotSupported if channel.eof_sent else lost()
+    except BaseException:
+        channel.close()
+        raise
+    return channel
+
+
+def open_channel(
+    transport: paramiko.Transport, timeout: float, target: tuple[str, int] | None = None
+) -> paramiko.Channel:
+    """A session channel, or one to `target` as seen from the instance.
+
+    Raises CommandTimedOut, ConnectionLost, ConnectFailed.
+    """
+    try:
+        if target is None:
+            return transport.open_channel("session", timeout=timeout)
+        return transport.open_channel("direct-tcpip", target, ("127.0.0.1", 0), timeout=timeout)
+    except paramiko.ChannelException as exc:
+        raise ConnectFailed(f"The instance refuses a further channel: {exc.text}.") from exc
+    except (paramiko.SSHException, EOFError, OSError) as exc:
+        if transport.is_active():
+            raise CommandTimedOut(f"The instance did not open a channel within {timeout:g} s.") from exc
+        raise lost() from exc
+
+
+def _request_exec(transport: paramiko.Transport, channel: paramiko.Channel, command: str) -> None:
+    """What `Channel.exec_command` sends; that one then waits without any time limit."""
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)
+    message.add_string(command)
+    channel._event_pending()  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+    try:
+        transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+    except (paramiko.SSHException, EOFError, OSError) as exc:
+        raise lost() from exc
+
+
+def ended_orderly(channel: paramiko.Channel) -> bool:
+    """Whether the command's output has ended because the instance said so, not because the line is dead."""
+    return bool(channel.eof_received) or channel.exit_status >= 0
+
+
+def lost() -> ConnectionLost:
+    """The error of a dead line."""
+    return ConnectionLost()
+
+
+class Exchange:
+    """One command's input and outputs from start to end, in the calling thread."""
+
+    def __init__(self, channel: paramiko.Channel, stdin: bytes, limit: int) -> None:
+        """Keeps the first `limit` bytes of each output and drops what is beyond."""
+        self._channel = channel
+        self._wake = Wake.of(channel)
+        self._unsent = memoryview(stdin)
+        self._input_open = True
+        self._limit = limit
+        self.stdout = bytearray()
+        self.stderr = bytearray()
+
+    def finish(self, end: float, timeout: float) -> int:
+        """The exit status (-1 for a signal) when the command has ended. Raises CommandTimedOut, ConnectionLost.
+
+        `end`: when to give up, in time.monotonic's seconds; `timeout`: what the caller calls that limit.
+        """
+        channel = self._channel
+        while True:
+            self._wake.rearm()
+            ended = channel.eof_received or channel.closed  # before draining: nothing comes behind it
+            moved = self._drain()
+            if ended:
+                break
+            moved = self._feed() or moved
+            remaining = end - time.monotonic()
+            if remaining <= 0:
+                raise CommandTimedOut(f"The command did not end within {timeout:g} s.")
+            if not moved:
+                self._wake.wait(min(remaining, _WINDOW_POLL_SECONDS) if self._input_open else remaining)
+        if not channel.status_event.wait(max(0.0, end - time.monotonic())):
+            raise CommandTimedOut(f"The command did not end within {timeout:g} s.")
+        if not ended_orderly(channel):
+            raise lost()
+        return channel.exit_status
+
+    def _drain(self) -> bool:
+        channel, moved = self._channel, False
+        while channel.recv_ready():
+            moved = True
+            self._keep(self.stdout, channel.recv(CHUNK_BYTES))
+        while channel.recv_stderr_ready():
+            moved = True
+            self._keep(self.stderr, channel.recv_stderr(CHUNK_BYTES))
+        return moved
+
+    def _keep(self, output: bytearray, chunk: bytes) -> None:
+        output += chunk[: max(0, self._limit - len(output))]
+
+    def _feed(self) -> bool:
+        """Sends a piece of input, or its end behind it; whether to go on. A command may close its input early."""
+        channel = self._channel
+        if not self._input_open or (self._unsent and not channel.send_ready()):
+            return False
+        try:
+            if self._unsent:
+                self._unsent = self._unsent[channel.send(self._unsent[:CHUNK_BYTES].tobytes()) :]
+            else:
+                channel.shutdown_write()
+                self._input_open = False
+        except (paramiko.SSHException, EOFError, OSError):
+            self._input_open = False  # what has become of the line shows in the outputs
+        return self._input_open

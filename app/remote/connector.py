@@ -1,0 +1,177 @@
+"""Connecting to an instance: TCP, host key, login, each within one deadline."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.domain.address import MAX_JUMPS, SshAddress, parse_hop
+from app.domain.errors import ConnectFailed
+from app.domain.hostkeys import HostKey, HostKeyPins, same_fingerprint
+from app.remote import ssh_config
+from app.remote.deadline import Deadline
+from app.remote.host import RemoteHost
+from app.remote.keys import collect_keys
+from app.remote.login import log_in
+from app.remote.ssh_config import Endpoint
+from app.remote.tcp import open_socket
+from app.remote.transport import ConnectionDropped, NoCommonKeyType, ServiceTransport, SshSocket, handshake
+from app.remote.trust import KEY_TYPE_FAMILIES, HostKeyTrust
+from app.settings import Timeouts
+
+_FIRST_BACK_OFF_SECONDS = 0.1
+_MAX_BACK_OFF_SECONDS = 2.0
+_SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """How to get a socket to an endpoint: directly, or through the instance `via`."""
+
+    endpoint: Endpoint
+    via: RemoteHost | None
+
+    def open(self, deadline: Deadline) -> SshSocket:
+        if self.via is None:
+            return open_socket(self.endpoint.host, self.endpoint.port, deadline)
+        return self.via.open_tunnel(self.endpoint.host, self.endpoint.port, deadline.remaining)
+
+    def close(self) -> None:
+        if self.via is not None:
+            self.via.close()
+
+
+class SshConnector:
+    """Opens connections to instances. One per service; every method may be called from any thread."""
+
+    def __init__(
+        self,
+        pins: HostKeyPins,
+        timeouts: Timeouts,
+        *,
+        key_files: tuple[str, ...] = (),
+        ssh_dir: Path | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`key_files`: private keys to try besides the user's; `ssh_dir`: the user's `~/.ssh`; `now`: Unix seconds."""
+        self._timeouts = timeouts
+        self._key_files = key_files
+        self._ssh_dir = ssh_dir or Path.home() / ".ssh"
+        files = [self._ssh_dir / "known_hosts", self._ssh_dir / "known_hosts2"]
+        self._trust = HostKeyTrust(pins, (*files, *([] if ssh_dir else [_SYSTEM_KNOWN_HOSTS])), now)
+
+    def resolve(self, address: SshAddress) -> Endpoint:
+        """Where `address` leads after `~/.ssh/config`. Raises RemoteError when that file cannot be used."""
+        return ssh_config.resolve(address, self._ssh_dir)
+
+    def connect(
+        self, address: SshAddress, *, host_key_sha256: str | None = None, cancel: threading.Event | None = None
+    ) -> RemoteHost:
+        """A logged-in connection, within `timeouts.connect` as a whole, dropped greetings being retried.
+
+        `host_key_sha256`: the only fingerprint to accept. Raises ConnectFailed (code `cancelled` soon after `cancel` is
+        set), AuthenticationFailed, HostKeyMismatch, RemoteError.
+        """
+        endpoint = self.resolve(address)
+        deadline = Deadline(self._timeouts.connect, str(endpoint), cancel)
+        return self._connect(endpoint, host_key_sha256, deadline, 0)
+
+    def scan_host_key(self, address: SshAddress) -> HostKey:
+        """The host key that the instance shows now, without logging in to it and without pinning it.
+
+        A known type of key is asked for first. Raises RemoteError; a jump host is logged in to.
+        """
+        endpoint = self.resolve(address)
+        deadline = Deadline(self._timeouts.connect, str(endpoint))
+        route = self._route(endpoint, deadline, 0)
+        try:
+            transport = self._greet(route, deadline, self._trust.preferred_types(endpoint))
+            try:
+                return self._trust.shown_by(transport, endpoint, source="scan")
+            finally:
+                transport.close()
+        finally:
+            route.close()
+
+    def _connect(self, endpoint: Endpoint, sha256: str | None, deadline: Deadline, depth: int) -> RemoteHost:
+        route = self._route(endpoint, deadline, depth)
+        try:
+            transport, host_key = self._verified(route, sha256, deadline)
+            transport = self._logged_in(transport, route, sha256, deadline)
+            return RemoteHost(transport, endpoint, host_key, self._timeouts, via=route.via)
+        except BaseException:
+            route.close()
+            raise
+
+    def _route(self, endpoint: Endpoint, deadline: Deadline, depth: int) -> _Route:
+        if not endpoint.jump:
+            return _Route(endpoint, None)
+        if depth >= MAX_JUMPS:
+            raise ConnectFailed(f"More than {MAX_JUMPS} jump hosts lead to {endpoint}.", code="too_many_jumps")
+        before, _, last = endpoint.jump.rpartition(",")
+        hop = self.resolve(replace(parse_hop(last), jump=before or None))
+        return _Route(endpoint, self._connect(hop, None, deadline, depth + 1))
+
+    def _logged_in(
+        self, transport: ServiceTransport, route: _Route, sha256: str | None, deadline: Deadline
+    ) -> ServiceTransport:
+        try:
+            ring = collect_keys(route.endpoint, self._key_files, self._ssh_dir, deadline)
+        except BaseException:
+            transport.close()
+            raise
+        try:
+            return log_in(transport, lambda: self._verified(route, sha256, deadline)[0], route.endpoint, ring, deadline)
+        finally:
+            ring.close()
+
+    def _verified(self, route: _Route, sha256: str | None, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:
+        """A connection whose host key is accepted; nothing about the user has been sent yet."""
+        if sha256 is not None:
+            return self._verified_by_sha256(route, sha256, deadline)
+        transport = self._greet(route, deadline, self._trust.preferred_types(route.endpoint))
+        try:
+            shown = self._trust.shown_by(transport, route.endpoint)
+            self._trust.check(route.endpoint, shown)
+        except BaseException:
+            transport.close()
+            raise
+        return transport, shown
+
+    def _verified_by_sha256(self, route: _Route, sha256: str, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:
+        """The server shows one key a connection: asks for each type until the wanted fingerprint is there."""
+        seen: list[HostKey] = []
+        for key_types in ((), *KEY_TYPE_FAMILIES):
+            try:
+                transport = self._greet(route, deadline, key_types)
+            except NoCommonKeyType:
+                if not seen:
+                    raise
+                continue
+            shown = self._trust.shown_by(transport, route.endpoint)
+            seen = [key for key in seen if key != shown] + [shown]
+            if same_fingerprint(shown.sha256, sha256):
+                self._trust.check_sha256(seen, sha256)
+                return transport, shown
+            transport.close()
+        self._trust.check_sha256(seen, sha256)
+        raise AssertionError("check_sha256 raises when no key matches")
+
+    def _greet(self, route: _Route, deadline: Deadline, key_types: tuple[str, ...]) -> ServiceTransport:
+        """The SSH handshake, again after a short pause when the server drops it (its MaxStartups)."""
+        back_off = _FIRST_BACK_OFF_SECONDS
+        while True:
+            sock = route.open(deadline)
+            try:
+                return handshake(sock, str(route.endpoint), deadline, key_types)
+            except ConnectionDropped as exc:
+                if deadline.remaining < _FIRST_BACK_OFF_SECONDS:
+                    raise
+                dropped = exc
+            pause = min(back_off * random.uniform(0.5, 1.0), deadline.remaining / 2)  # noqa: S311 - no secret
+            deadline.pause(pause, dropped.message)
+            back_off = min(2 * back_off, _MAX_BACK_OFF_SECONDS)

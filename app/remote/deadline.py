@@ -1,0 +1,76 @@
+"""A time limit and a cancel event that every wait of one connecting shares."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from app.domain.errors import ConnectFailed
+
+_SLICE_SECONDS = 0.05
+"""How late a cancel is noticed while waiting for another event."""
+
+_T = TypeVar("_T")
+
+
+class Deadline:
+    """The end of one piece of work. Used by the thread that does the work; `cancel` may be set from any thread."""
+
+    def __init__(self, seconds: float, what: str, cancel: threading.Event | None = None) -> None:
+        """`what` names the other side in messages, for example `root@host:22`."""
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+        self._cancel = cancel or threading.Event()
+        self._what = what
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never below 0."""
+        return max(0.0, self._end - time.monotonic())
+
+    def check(self, doing: str) -> None:
+        """Raises ConnectFailed when cancelled (code `cancelled`) or out of time."""
+        if self._cancel.is_set():
+            raise ConnectFailed("Connecting was cancelled.", code="cancelled", hint="Start again when you want to.")
+        if self.remaining <= 0:
+            raise ConnectFailed(f"{self._what} did not answer within {self._seconds:g} s ({doing}).")
+
+    def wait(self, event: threading.Event, doing: str) -> None:
+        """Until `event` is set. Raises ConnectFailed as `check` does."""
+        while not event.wait(min(_SLICE_SECONDS, self.remaining)):
+            self.check(doing)
+
+    def slice(self, doing: str) -> float:
+        """`check`, then a time short enough to wait for something that is no event, in seconds."""
+        self.check(doing)
+        return min(_SLICE_SECONDS, self.remaining)
+
+    def pause(self, seconds: float, doing: str) -> None:
+        """A back-off, ended early by cancel and by the deadline, which raise ConnectFailed as `check` does."""
+        self._cancel.wait(min(seconds, self.remaining))
+        self.check(doing)
+
+    def call(self, function: Callable[[], _T], doing: str) -> _T:
+        """`function()` in a thread of its own, for calls that know no deadline (name look-up, the agent).
+
+        Raises what `function` raises, or ConnectFailed as `check` does; then the daemon thread is left behind.
+        """
+        done = threading.Event()
+        results: list[_T] = []
+        errors: list[Exception] = []
+
+        def work() -> None:
+            try:
+                results.append(function())
+            except Exception as exc:  # noqa: BLE001 - carried over to the caller, which raises it
+                errors.append(exc)
+            finally:
+                done.set()
+
+        threading.Thread(target=work, name=f"deadline-{doing}", daemon=True).start()
+        self.wait(done, doing)
+        if errors:
+            raise errors[0]
+        return results[0]

@@ -1,0 +1,120 @@
+"""A logged-in instance: short commands, uploads, and long-lived streams."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import paramiko
+
+from app.domain.errors import ExecNotSupported
+from app.domain.hostkeys import HostKey
+from app.remote import channel as channels
+from app.remote.quoting import quote_command
+from app.remote.ssh_config import Endpoint
+from app.remote.stream import RemoteStream
+from app.remote.transport import ServiceTransport
+from app.remote.upload import upload
+from app.settings import Timeouts
+
+MAX_OUTPUT_BYTES = 32 * 1024 * 1024
+"""Of each output of one command; what is beyond is read and dropped."""
+
+_TERMINAL_ONLY = (b"doesn't support PTY", b"does not support PTY")
+"""What RunPod's proxy answers to every command."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How a command ended: its exit status (-1: by a signal) and everything it printed, shell noise included."""
+
+    exit_status: int
+    stdout: bytes
+    stderr: bytes
+
+
+class RemoteHost:
+    """One connection to an instance. For one thread at a time, but `close` may be called from any."""
+
+    def __init__(
+        self,
+        transport: ServiceTransport,
+        endpoint: Endpoint,
+        host_key: HostKey,
+        timeouts: Timeouts,
+        *,
+        via: RemoteHost | None = None,
+    ) -> None:
+        """Owns `transport` and the jump host's connection `via`."""
+        self.endpoint = endpoint
+        self.host_key = host_key
+        self._transport = transport
+        self._timeouts = timeouts
+        self._via = via
+
+    @property
+    def is_alive(self) -> bool:
+        """False once the connection is known to be over; True does not promise that the other side still answers."""
+        return self._transport.is_active()
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
+        """Runs `argv`, quoted, through the login shell, and waits at most `timeout` seconds in all.
+
+        A command that outlives the time limit goes on there. Raises CommandTimedOut, ConnectionLost, ExecNotSupported,
+        ConnectFailed (no further session).
+        """
+        end = time.monotonic() + timeout
+        channel = channels.start_exec(self._transport, quote_command(argv), timeout)
+        try:
+            exchange = channels.Exchange(channel, stdin, MAX_OUTPUT_BYTES)
+            status = exchange.finish(end, timeout)
+        finally:
+            _close(channel)
+        result = CommandResult(status, bytes(exchange.stdout), bytes(exchange.stderr))
+        if status != 0 and any(words in result.stdout + result.stderr for words in _TERMINAL_ONLY):
+            raise ExecNotSupported
+        return result
+
+    def run_script(self, script: str, *, args: Sequence[str] = (), stdin: bytes = b"", timeout: float) -> CommandResult:
+        """Runs a fixed POSIX sh text; `args` are its $1, $2… Raises as `run` does."""
+        return self.run(["sh", "-c", script, "sh", *args], stdin=stdin, timeout=timeout)
+
+    def upload(self, content: bytes, *, folder: str, name: str, sha256: str, timeout: float) -> str:
+        """Puts `content` at `folder`/`name` (`~/`: the home folder), for the user only; its absolute path.
+
+        Written under another name, checked by its SHA-256 (hex) and renamed; a file that is there with this hash
+        already is left alone. Raises TransferFailed, and what `run` raises.
+        """
+        return upload(self, content, folder=folder, name=name, sha256=sha256, timeout=timeout)
+
+    def stream(self, argv: Sequence[str]) -> RemoteStream:
+        """Starts a long-lived command. Raises as `run` does, within `timeouts.command` seconds."""
+        channel = channels.start_exec(self._transport, quote_command(argv), self._timeouts.command)
+        return RemoteStream(channel, self._timeouts.command)
+
+    def open_tunnel(self, host: str, port: int, timeout: float) -> paramiko.Channel:
+        """A byte stream to `host`:`port` as seen from here, for connecting through a jump host."""
+        return channels.open_channel(self._transport, timeout, (host, port))
+
+    def close(self) -> None:
+        """Ends the connection; whatever waits on it raises ConnectionLost. May be called again."""
+        self._transport.close()
+        if self._via is not None:
+            self._via.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _close(channel: paramiko.Channel) -> None:
+    with contextlib.suppress(paramiko.SSHException, EOFError, OSError):  # a dead line: whoever uses it next is told
+        channel.close()

@@ -1,0 +1,96 @@
+"""OpenSSH's known_hosts files, read tolerantly: a line that cannot be understood is skipped, the others count.
+
+The format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". Nothing is ever written there.
+"""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import hashlib
+import hmac
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.domain.hostkeys import HostKey, fingerprint_of
+
+DEFAULT_PORT = 22
+_MAX_BYTES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKeys:
+    """What the files say about one address."""
+
+    keys: list[HostKey] = field(default_factory=list)
+    revoked: frozenset[str] = frozenset()
+    """base64 texts of keys marked `@revoked` for it."""
+
+
+def look_up(paths: Iterable[Path], host: str, port: int) -> KnownKeys:
+    """The keys of `host` and `port` in all `paths`; a file that is missing or unreadable has none."""
+    name = host.lower() if port == DEFAULT_PORT else f"[{host.lower()}]:{port}"
+    keys: list[HostKey] = []
+    revoked: set[str] = set()
+    for path in paths:
+        for marker, patterns, key_type, key_base64 in _entries(path):
+            if not _names(patterns, name):
+                continue
+            if marker == "@revoked":
+                revoked.add(key_base64)
+            elif not marker:
+                sha256 = fingerprint_of(key_base64)
+                keys.append(HostKey(host, port, key_type, key_base64, sha256, source=str(path)))
+    return KnownKeys(keys, frozenset(revoked))
+
+
+def _entries(path: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Marker (or empty), host patterns, key type and key of each line that is well-formed."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES).decode("utf-8", errors="replace")
+    except OSError:
+        return
+    for line in text.splitlines():
+        words = line.split()
+        marker = words.pop(0) if words and words[0].startswith("@") else ""
+        if len(words) >= 3 and not words[0].startswith("#") and _is_key(words[1], words[2]):
+            yield marker, words[0], words[1], words[2]
+
+
+def _is_key(key_type: str, key_base64: str) -> bool:
+    """Whether the blob decodes and says the same type inside."""
+    try:
+        blob = base64.b64decode(key_base64, validate=True)
+    except ValueError:  # not ASCII, or not base64
+        return False
+    length = int.from_bytes(blob[:4], "big")
+    return blob[4 : 4 + length] == key_type.encode("utf-8") and len(blob) > 4 + length
+
+
+def _names(patterns: str, name: str) -> bool:
+    """Whether `name` (`host` or `[host]:port`) is meant by a comma-separated list of patterns or by a hashed name."""
+    if patterns.startswith("|"):
+        return _is_hash_of(patterns, name)
+    matched = False
+    for pattern in patterns.lower().split(","):
+        if _matches(pattern.removeprefix("!"), name):
+            if pattern.startswith("!"):
+                return False
+            matched = True
+    return matched
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))  # only * and ? are wildcards there
+
+
+def _is_hash_of(hashed: str, name: str) -> bool:
+    """`|1|salt|HMAC-SHA1 of the name`, both in base64."""
+    try:
+        _, kind, salt, digest = hashed.split("|")
+        expected = hmac.new(base64.b64decode(salt), name.encode("utf-8"), hashlib.sha1).digest()
+        return kind == "1" and hmac.compare_digest(base64.b64decode(digest), expected)
+    except ValueError:
+        return False

@@ -1,0 +1,94 @@
+"""Logging in with one key after another, over more than one connection where the server allows few attempts on each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import paramiko
+
+from app.domain.errors import AuthenticationFailed, ConnectFailed
+from app.remote.deadline import Deadline
+from app.remote.keys import KeyCandidate, KeyRing
+from app.remote.ssh_config import Endpoint
+from app.remote.transport import KEEPALIVE_SECONDS, ServiceTransport
+
+_DOING = "login"
+_MAX_DROPS = 3
+
+
+def log_in(
+    transport: ServiceTransport,
+    reopen: Callable[[], ServiceTransport],
+    endpoint: Endpoint,
+    ring: KeyRing,
+    deadline: Deadline,
+) -> ServiceTransport:
+    """`transport`, or its successor from `reopen`, logged in as `endpoint.user`; the others are closed.
+
+    Raises AuthenticationFailed naming every key that was tried, or ConnectFailed.
+    """
+    drops = 0
+    waiting = list(ring.candidates)
+    try:
+        while waiting:
+            if not transport.is_active():
+                transport.close()
+                transport = reopen()
+            verdict = _try_key(transport, endpoint, waiting[0], ring, deadline)
+            if verdict is True:
+                transport.set_keepalive(KEEPALIVE_SECONDS)
+                return transport
+            if verdict is False:
+                waiting.pop(0)
+                continue
+            drops += 1
+            if drops >= _MAX_DROPS:
+                raise ConnectFailed(f"{endpoint} drops the connection during login.")
+            deadline.pause(0.2 * drops, _DOING)
+        raise _refused(endpoint, ring)
+    except BaseException:
+        transport.close()
+        raise
+
+
+def _try_key(
+    transport: ServiceTransport, endpoint: Endpoint, candidate: KeyCandidate, ring: KeyRing, deadline: Deadline
+) -> bool | None:
+    """True: logged in; False: the key was refused (the connection may be over); None: the line was cut."""
+    done = threading.Event()
+    try:
+        transport.auth_publickey(endpoint.user, candidate.key, event=done)
+    except (paramiko.SSHException, EOFError, OSError):
+        return None
+    deadline.wait(done, _DOING)
+    if transport.is_authenticated():
+        return True
+    exc = transport.get_exception()
+    if isinstance(exc, paramiko.BadAuthenticationType | paramiko.ssh_exception.PartialAuthentication):
+        raise _other_method(endpoint, ring, exc.allowed_types)
+    if isinstance(exc, EOFError | OSError):
+        return None
+    return False  # without an exception the server has disconnected in so many words: too many attempts
+
+
+def _other_method(endpoint: Endpoint, ring: KeyRing, methods: list[str]) -> AuthenticationFailed:
+    return AuthenticationFailed(
+        f"{endpoint} wants another login than by key: {', '.join(methods) or 'none is offered'}. {_tried(ring)}",
+        hint="Nodeferry logs in with keys only: allow public keys for this user on the instance.",
+    )
+
+
+def _refused(endpoint: Endpoint, ring: KeyRing) -> AuthenticationFailed:
+    if not ring.candidates:
+        return AuthenticationFailed(
+            f"There is no key to log in to {endpoint} with. {_tried(ring)}".rstrip(),
+            hint="Make one with ssh-keygen -t ed25519 and add its .pub to the instance, or name one with -i.",
+        )
+    return AuthenticationFailed(f"{endpoint} accepts none of the keys. {_tried(ring)}")
+
+
+def _tried(ring: KeyRing) -> str:
+    tried = f"Tried: {'; '.join(candidate.label for candidate in ring.candidates)}." if ring.candidates else ""
+    unusable = f"Not usable: {'; '.join(ring.problems)}." if ring.problems else ""
+    return f"{tried} {unusable}".strip()

@@ -1,0 +1,282 @@
+"""The runner's command line, spoken over one connection. Its commands and frames are described in docs/journal.md.
+
+Everything that is parsed stands behind a marker with a nonce of its own, so that banners and shell noise do no harm.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from app.domain.errors import ConnectionLost, RunnerProtocolError, RunnerStartFailed, RunnerUnsupported
+from app.remote.host import RemoteHost
+from app.remote.packer import Packed
+from app.remote.stream import RemoteStream
+from app.settings import Timeouts
+
+FOLDER = "~/.local/state/nodeferry/bin"
+_PING_SECONDS = 15.0
+"""The follower ends after 60 s without a byte on its input."""
+
+_FIND = r"""
+nonce=$1 folder=$2 name=$3
+say() { printf '\n\036NF%s %s %s\n' "$nonce" "$1" "$2"; }
+say s "$(uname -s)"
+case $folder in "~/"*) folder=$HOME/${folder#"~/"} ;; esac
+for python in /usr/bin/python3 /usr/local/bin/python3 "$(command -v python3)" "$(command -v python3.13)" \
+  "$(command -v python3.12)" "$(command -v python3.11)" "$(command -v python3.10)" "$(command -v python3.9)" \
+  /venv/main/bin/python /opt/venv/bin/python /opt/environments/python/comfyui/bin/python \
+  /opt/conda/bin/python "$HOME/miniconda3/bin/python" /opt/miniconda3/bin/python; do
+  [ -x "$python" ] || continue
+  "$python" -I -S -c 'import sys; sys.exit(sys.version_info < (3, 9))' </dev/null >/dev/null 2>&1 || continue
+  say p "$python"
+  [ -f "$folder/$name" ] || exit 0
+  sum=$("$python" -I -S -c 'if True:
+    import hashlib, sys
+    print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$folder/$name")
+  say h "$sum"
+  say f "$folder/$name"
+  exit 0
+done
+"""
+"""Arguments: nonce, folder, file name. Says the system, the first Python that can run the runner, and the hash and
+the path of a runner that is there already."""
+
+
+class JournalLine(NamedTuple):
+    """One line of the journal; `offset` is the journal's byte behind it."""
+
+    offset: int
+    line: bytes
+
+
+class Heartbeat(NamedTuple):
+    """The follower is there and has nothing new."""
+
+
+class Ended(NamedTuple):
+    """Nothing more will come: the run has `ended`, or it `died`."""
+
+    status: str
+
+
+Frame = JournalLine | Heartbeat | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """Finds the frames of one command in its output."""
+
+    nonce: str
+
+    def find(self, line: bytes) -> tuple[str, bytes] | None:
+        """Type and payload of a frame, whatever stands before it in its line; None for noise."""
+        _, found, rest = line.partition(b"\x1eNF" + self.nonce.encode("ascii") + b" ")
+        if not found or rest[1:2] != b" ":
+            return None
+        return rest[:1].decode("latin-1"), rest[2:].rstrip(b"\r\n")
+
+    def all(self, output: bytes) -> dict[str, bytes]:
+        """The last payload of each type in a whole output."""
+        return dict(found for found in map(self.find, output.split(b"\n")) if found)
+
+
+class RunnerClient:
+    """The runner on one connected instance. For the thread that uses the connection."""
+
+    def __init__(self, host: RemoteHost, packed: Packed, timeouts: Timeouts) -> None:
+        self._host = host
+        self._packed = packed
+        self._timeouts = timeouts
+        self._command: tuple[str, ...] = ()
+
+    def ensure_uploaded(self) -> None:
+        """Finds a Python and puts the runner beside it, unless it is there. Raises RunnerUnsupported, RemoteError."""
+        marker = _Marker(secrets.token_hex(8))
+        args = [marker.nonce, FOLDER, self._packed.name]
+        result = self._host.run_script(_FIND, args=args, timeout=self._timeouts.command)
+        said = {kind: payload.decode("utf-8", "surrogateescape") for kind, payload in marker.all(result.stdout).items()}
+        python = _python_of(said, result.stderr)
+        path = said.get("f", "")
+        if not path or said.get("h") != self._packed.sha256:
+            path = self._host.upload(
+                self._packed.content,
+                folder=FOLDER,
+                name=self._packed.name,
+                sha256=self._packed.sha256,
+                timeout=self._timeouts.command,
+            )
+        self._command = (python, "-I", "-S", path)
+
+    def start(self, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Starts the run, or finds the one that was started before: its `status` and the journal's size, `offset`.
+
+        Raises RunnerStartFailed (with the runner's own reason), RunnerProtocolError, RemoteError."""
+        return self._ask("start", task_id, stdin=json.dumps(request).encode("utf-8"))
+
+    def status(self, task_id: str) -> dict[str, Any]:
+        """`status` running, ended, died or unknown. Raises as `start`."""
+        return self._ask("status", task_id)
+
+    def cancel(self, task_id: str) -> dict[str, Any]:
+        """Stops the run and waits for its end, 10 s at most: the `status` after that. Raises as `start`."""
+        return self._ask("cancel", task_id)
+
+    def sweep(self, task_id: str) -> dict[str, Any]:
+        """After `died`: ends what the killed run left and removes its staging. Raises as `start`."""
+        return self._ask("sweep", task_id)
+
+    def probe(
+        self, ui_home: str | None = None, venv_path: str | None = None, *, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """What the instance has: ComfyUI, interpreter, torch, GPU, disk. `timeout`: seconds. Raises as `start`."""
+        options = [*(["--ui-home", ui_home] if ui_home else []), *(["--venv-path", venv_path] if venv_path else [])]
+        return self._ask("probe", "-", *options, timeout=timeout)
+
+    def request_cancel(self, task_id: str) -> RemoteStream:
+        """Asks the run to stop, without waiting; the stream is to be kept until the run has ended."""
+        marker = _Marker(secrets.token_hex(8))
+        return self._host.stream(self._argv("cancel", task_id, marker))
+
+    def follow(self, task_id: str, offset: int) -> Follow:
+        """The journal from byte `offset` on, as it grows. Raises RemoteError."""
+        marker = _Marker(secrets.token_hex(8))
+        stream = self._host.stream([*self._argv("follow", task_id, marker), "--offset", str(offset)])
+        return Follow(stream, marker, self._timeouts.silence)
+
+    def _argv(self, command: str, task_id: str, marker: _Marker) -> list[str]:
+        if not self._command:
+            raise RunnerProtocolError("The runner has not been uploaded over this connection.")
+        return [*self._command, command, task_id, "--nonce", marker.nonce]
+
+    def _ask(
+        self, command: str, task_id: str, *options: str, stdin: bytes = b"", timeout: float | None = None
+    ) -> dict[str, Any]:
+        marker = _Marker(secrets.token_hex(8))
+        argv = [*self._argv(command, task_id, marker), *options]
+        result = self._host.run(argv, stdin=stdin, timeout=timeout or self._timeouts.command)
+        answer = marker.all(result.stdout).get("r")
+        if answer is None:
+            raise RunnerProtocolError(
+                f"The runner's {command} gave no answer (exit status {result.exit_status}){_tail(result.stderr)}."
+            )
+        return _answer_of(answer)
+
+
+class Follow:
+    """The frames of one follower. For one thread; a context manager that closes the stream."""
+
+    def __init__(self, stream: RemoteStream, marker: _Marker, silence: float) -> None:
+        """`silence`: seconds without any frame after which the line counts as dead."""
+        self._stream = stream
+        self._marker = marker
+        self._silence = silence
+        self._heard = self._pinged = time.monotonic()
+
+    def next(self, timeout: float) -> Frame | None:
+        """The next frame; None when `timeout` seconds brought none.
+
+        Raises ConnectionLost, also for a line that was silent for too long and for a follower that ended without
+        saying so, and RunnerProtocolError."""
+        end = time.monotonic() + timeout
+        self._ping()
+        while True:
+            line = self._stream.read_line(max(0.0, end - time.monotonic()))
+            if line == b"":
+                raise ConnectionLost(f"The runner's follower ended early{_tail(self._stream.stderr_tail)}.")
+            frame = self._frame(line) if line else None
+            if frame is not None or line is None:
+                self._check_silence(heard=frame is not None)
+                return frame
+
+    def close(self) -> None:
+        """Ends the follower; the run goes on."""
+        self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _frame(self, line: bytes) -> Frame | None:
+        found = self._marker.find(line)
+        if found is None:
+            return None
+        kind, payload = found
+        if kind == "j":
+            return _journal_line(payload)
+        if kind == "e":
+            return Ended(str(_json(payload).get("status")))
+        if kind == "r":  # it could not follow: the next attach finds out what there is
+            raise ConnectionLost(f"The runner cannot be followed: {_problem(_json(payload))[1]}")
+        return Heartbeat()
+
+    def _ping(self) -> None:
+        if time.monotonic() - self._pinged >= _PING_SECONDS:
+            self._pinged = time.monotonic()
+            self._stream.send(b"\n")
+
+    def _check_silence(self, *, heard: bool) -> None:
+        now = time.monotonic()
+        if heard:
+            self._heard = now
+        elif now - self._heard > self._silence:
+            raise ConnectionLost(f"Nothing was heard from the instance for {self._silence:g} s.")
+
+
+def _python_of(said: Mapping[str, str], stderr: bytes) -> str:
+    if "s" not in said:
+        raise RunnerUnsupported(f"The instance's shell did not run a plain sh script{_tail(stderr)}.")
+    if said["s"] != "Linux":
+        raise RunnerUnsupported(f"The instance runs {said['s']}, not Linux.")
+    if "p" not in said:
+        raise RunnerUnsupported("The instance has no python3 of version 3.9 or newer.")
+    return said["p"]
+
+
+def _journal_line(payload: bytes) -> JournalLine:
+    offset, _, line = payload.partition(b" ")
+    if not re.fullmatch(rb"[0-9]{1,18}", offset):
+        raise RunnerProtocolError(f"The follower sent {payload[:80]!r}.")
+    return JournalLine(int(offset), line)
+
+
+def _json(payload: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(payload)
+    except ValueError as exc:
+        raise RunnerProtocolError(f"The runner answered {payload[:80]!r}.") from exc
+    if not isinstance(value, dict):
+        raise RunnerProtocolError(f"The runner answered {payload[:80]!r}.")
+    return value
+
+
+def _answer_of(payload: bytes) -> dict[str, Any]:
+    answer = _json(payload)
+    if answer.get("error"):
+        code, message, hint = _problem(answer)
+        raise RunnerStartFailed(message, hint=hint, code=code)
+    return answer
+
+
+def _problem(answer: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Code, message and hint of an answer's `error`."""
+    raw = answer.get("error")
+    error = raw if isinstance(raw, dict) else {}
+    message = str(error.get("message") or "The runner gave no reason.")
+    return str(error.get("code") or RunnerStartFailed.code), message, str(error.get("hint") or "")
+
+
+def _tail(stderr: bytes) -> str:
+    """The last line of an error output, for a message."""
+    line = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2][-300:]
+    return f": {line}" if line else ""

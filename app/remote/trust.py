@@ -1,0 +1,101 @@
+"""Which host keys are accepted: our own pins first, then the user's known_hosts, else the first one shown is pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from app.domain.errors import HostKeyMismatch
+from app.domain.hostkeys import HostKey, HostKeyPins, fingerprint_of, same_fingerprint
+from app.remote import known_hosts
+from app.remote.ssh_config import Endpoint
+
+_RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
+KEY_TYPE_FAMILIES: tuple[tuple[str, ...], ...] = (
+    ("ssh-ed25519",),
+    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    _RSA_ALGORITHMS,
+)
+"""The host key algorithms to ask for one after another when one certain fingerprint is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeyTrust:
+    """Decides about shown host keys. Thread-safe as far as `pins` is."""
+
+    pins: HostKeyPins
+    known_hosts_files: tuple[Path, ...]
+    now: Callable[[], float]
+
+    def preferred_types(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """The host key algorithms that let the server show a key that can be compared with a known one."""
+        known, _ = self._known(endpoint)
+        return tuple(
+            name for key in known for name in (_RSA_ALGORITHMS if key.key_type == "ssh-rsa" else (key.key_type,))
+        )
+
+    def check(self, endpoint: Endpoint, shown: HostKey) -> None:
+        """Accepts `shown`, pinning it when nothing is known here. Raises HostKeyMismatch with both fingerprints."""
+        known, revoked = self._known(endpoint)
+        if shown.key_base64 in revoked:
+            raise HostKeyMismatch(
+                f"{_place(shown)} shows the host key {_text(shown)}, which known_hosts marks as revoked.",
+                code="host_key_revoked",
+                hint="Do not use this machine, or remove the @revoked line if it is wrong.",
+            )
+        if not known:
+            self.pins.add(shown)
+        elif all(key.key_base64 != shown.key_base64 for key in known):
+            raise _mismatch(shown, known)
+
+    def check_sha256(self, shown: Sequence[HostKey], expected: str) -> None:
+        """Accepts the last of `shown` when it has the fingerprint that the user named; pins it in place of others.
+
+        Raises HostKeyMismatch naming every key that the server has shown.
+        """
+        newest = shown[-1]
+        if not same_fingerprint(newest.sha256, expected):
+            found = ", ".join(_text(key) for key in shown)
+            raise HostKeyMismatch(
+                f"{_place(newest)} shows the host key {found}, not the one that was asked for: {expected}.",
+                hint="Compare with what the instance's console says: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
+            )
+        pinned = self.pins.find(newest.host, newest.port)
+        if pinned and all(key.key_base64 != newest.key_base64 for key in pinned):
+            self.pins.forget(newest.host, newest.port)
+        self.pins.add(newest)
+
+    def shown_by(self, transport: paramiko.Transport, endpoint: Endpoint, source: str = "accept-new") -> HostKey:
+        """The host key of a connection after its key exchange."""
+        key = transport.get_remote_server_key()
+        text = key.get_base64()
+        return HostKey(endpoint.host, endpoint.port, key.get_name(), text, fingerprint_of(text), self.now(), source)
+
+    def _known(self, endpoint: Endpoint) -> tuple[list[HostKey], frozenset[str]]:
+        written = known_hosts.look_up(self.known_hosts_files, endpoint.host, endpoint.port)
+        return self.pins.find(endpoint.host, endpoint.port) or written.keys, written.revoked
+
+
+def _mismatch(shown: HostKey, known: Iterable[HostKey]) -> HostKeyMismatch:
+    known = list(known)
+    message = f"{_place(shown)} shows the host key {_text(shown)}; known is {', '.join(_text(key) for key in known)}."
+    files = [key.source for key in known if "/" in key.source]
+    if not files:
+        return HostKeyMismatch(message)
+    name = shown.host if shown.port == known_hosts.DEFAULT_PORT else f"[{shown.host}]:{shown.port}"
+    return HostKeyMismatch(
+        message,
+        hint=f"The known key is from {files[0]}. If this is a new machine at the same address, remove the old key: "
+        f"ssh-keygen -f {files[0]} -R '{name}'; if it is not, somebody may be in between.",
+    )
+
+
+def _place(key: HostKey) -> str:
+    return f"[{key.host}]:{key.port}" if ":" in key.host else f"{key.host}:{key.port}"
+
+
+def _text(key: HostKey) -> str:
+    return f"{key.key_type} {key.sha256}"
