@@ -1,0 +1,1 @@
+"""Where ComfyUI's samplers and models live; packs may import it."""
