@@ -1,0 +1,113 @@
+"""Opening the database: an engine whose schema is up to date, or a StorageError that says what is wrong.
+
+SQLite runs in WAL mode with synchronous=FULL: what was committed is there after a power cut, and readers never wait for
+a writer.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from app.storage.errors import KEEP_HINT, StorageError, storage_error
+from app.storage.filelock import file_lock
+from app.storage.migration import migrate
+from app.storage.transactions import NO_BEGIN, begin_on_sqlite, pair_with_writer, place_of, writing
+
+BUSY_TIMEOUT_SECONDS = 5.0
+OPEN_LOCK_SECONDS = 30.0
+CHECKED_BYTES = 64 * 1024 * 1024
+"""Files up to this size are checked whole when they are opened, in about 0.1 s; reading finds damage in larger ones."""
+
+_HINT = "Give a path, for example: sqlite:////home/me/nodeferry/nodeferry.db"
+_to_json = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+
+
+def open_database(url: str, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> Engine:
+    """An engine for `url` with the schema brought up to date; the caller disposes of it. Usable from any thread.
+
+    `busy_timeout`: seconds to wait for another program's write. A SQLite file and its folder (0700) are made.
+    Raises StorageError for what is no database, damaged, of a newer Nodeferry, read-only, full, or locked.
+    """
+    parsed = _parse(url)
+    try:
+        engine = _engine(parsed, busy_timeout)
+    except (ArgumentError, ImportError) as exc:  # no such kind of database, or its driver is not installed
+        raise StorageError(f"The database cannot be used: {exc}.", hint=_HINT, code="database_unavailable") from exc
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            _open_sqlite(engine, _prepared_file(parsed))
+        else:
+            migrate(engine)
+    except SQLAlchemyError as exc:
+        engine.dispose()
+        raise storage_error(exc, place_of(engine)) from exc
+    except StorageError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as exc:
+        raise StorageError("The database URL is not valid.", hint=_HINT, code="database_unavailable") from exc
+    if parsed.get_backend_name() == "sqlite" and (parsed.database or ":memory:").startswith((":memory:", "file:")):
+        raise StorageError("The database must be a file: installs outlive the service.", hint=_HINT)
+    return parsed
+
+
+def _engine(url: URL, busy_timeout: float) -> Engine:
+    engine = create_engine(url, json_serializer=_to_json)
+    if url.get_backend_name() == "sqlite":
+        writer = create_engine(url, json_serializer=_to_json, pool_size=1, max_overflow=0)
+        for each, begin in ((engine, "BEGIN"), (writer, "BEGIN IMMEDIATE")):
+            event.listen(each, "connect", partial(_set_up_connection, busy_timeout))
+            event.listen(each, "begin", partial(begin_on_sqlite, begin))
+        pair_with_writer(engine, writer)
+    return engine
+
+
+def _set_up_connection(busy_timeout: float, connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None  # sqlite3 would begin transactions by itself, late and deferred
+    connection.execute(f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _prepared_file(url: URL) -> Path:
+    """The database's file, there and only ours to read; SQLite gives its WAL the same mode."""
+    path = Path(str(url.database)).absolute()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError as exc:
+        raise StorageError(
+            f"The database {path} cannot be made: {exc.strerror or exc}.",
+            hint="Set NODEFERRY_DATA_DIR to a folder that can be written.",
+            code="database_unavailable",
+        ) from exc
+    return path
+
+
+def _open_sqlite(engine: Engine, path: Path) -> None:
+    with file_lock(path.with_name(path.name + ".lock"), OPEN_LOCK_SECONDS):
+        with engine.execution_options(**{NO_BEGIN: True}).connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # kept in the file
+            if path.stat().st_size <= CHECKED_BYTES:
+                _check_pages(connection, path)
+        migrate(engine)
+    with writing(engine):
+        pass  # a file that cannot be written says so now, not at the first install
+
+
+def _check_pages(connection: Connection, path: Path) -> None:
+    verdict = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+    if verdict != "ok":
+        raise StorageError(f"The database {path} is damaged: {verdict}.", hint=KEEP_HINT, code="database_corrupt")

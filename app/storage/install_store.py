@@ -1,0 +1,157 @@
+"""The records of installs and the service's own events of each, in the database."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, cast
+
+from sqlalchemy import Engine, RowMapping, bindparam, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql import Select
+
+from app.domain.errors import InvalidRequest, TaskConflict, TaskNotFound
+from app.domain.record import InstallRecord
+from app.protocol.states import TERMINAL_TASK_STATES
+from app.storage.schema import installs, service_events
+from app.storage.transactions import reading, writing
+
+_FIXED = frozenset({"task_id", "created_at"})
+_CHANGEABLE = frozenset(installs.c.keys()) - _FIXED
+_Records = list[InstallRecord]  # InstallStore has a method called list
+_Events = list[dict[str, Any]]
+# Built once, with their values passed as parameters: building a statement costs more than SQLite's part of the work.
+_GET = select(installs).where(installs.c.task_id == bindparam("of_task"))
+_UPDATE = update(installs).where(installs.c.task_id == bindparam("of_task"))
+_UNFINISHED = (
+    select(installs)
+    .where(installs.c.state.not_in(sorted(TERMINAL_TASK_STATES)))
+    .order_by(installs.c.created_at, installs.c.task_id)
+)
+
+
+class InstallStore:
+    """The installs of one database. Every method may be called from any thread.
+
+    All of them raise StorageError when the database fails.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, record: InstallRecord, *, same_key_since: float | None = None) -> InstallRecord:
+        """Store a new install; it is on disk when this returns. Returns `record`.
+
+        With `same_key_since` (Unix seconds): an install with the same idempotency_key that was created after it is
+        returned instead, and nothing is stored. Raises TaskConflict when the task_id is taken.
+        """
+        values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+        with writing(self._engine) as connection:
+            if same_key_since is not None and record.idempotency_key is not None:
+                known = connection.execute(_by_key(record.idempotency_key, same_key_since)).mappings().first()
+                if known is not None:
+                    return _record(known)
+            try:
+                connection.execute(insert(installs), values)
+            except IntegrityError as exc:
+                raise TaskConflict(f"There is already a task {record.task_id}.", field="task_id") from exc
+        return record
+
+    def get(self, task_id: str) -> InstallRecord | None:
+        """The install's record, or None."""
+        with reading(self._engine) as connection:
+            row = connection.execute(_GET, {"of_task": task_id}).mappings().first()
+        return None if row is None else _record(row)
+
+    def update(self, task_id: str, **columns: Any) -> None:
+        """Set these columns in one commit.
+
+        Raises TaskNotFound, and ValueError for a column that is unknown or fixed.
+        """
+        _check(columns)
+        with writing(self._engine) as connection:
+            changed = connection.execute(_UPDATE, {**columns, "of_task": task_id})
+            if changed.rowcount == 0:
+                raise TaskNotFound
+
+    def list(
+        self, *, state: str | None = None, instance: str | None = None, limit: int = 50, before: str | None = None
+    ) -> _Records:
+        """Up to `limit` installs, newest first, those of this state and instance where given.
+
+        `before`: `cursor_of` the last record of the page before. Raises InvalidRequest for anything else.
+        """
+        query = select(installs).order_by(installs.c.created_at.desc(), installs.c.task_id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(installs.c.state == state)
+        if instance is not None:
+            query = query.where(installs.c.instance == instance)
+        if before is not None:
+            query = query.where(tuple_(installs.c.created_at, installs.c.task_id) < tuple_(*_position(before)))
+        return self._records(query)
+
+    @staticmethod
+    def cursor_of(record: InstallRecord) -> str:
+        """Where `list(before=…)` goes on after this record: an opaque word that is safe in a URL."""
+        return base64.urlsafe_b64encode(f"{record.created_at!r} {record.task_id}".encode()).decode().rstrip("=")
+
+    def unfinished(self) -> _Records:
+        """Every install that has not ended, in the order in which they were created."""
+        return self._records(_UNFINISHED)
+
+    def find_idempotent(self, key: str, since: float) -> InstallRecord | None:
+        """The newest install with this idempotency_key that was created after `since` (Unix seconds), or None."""
+        with reading(self._engine) as connection:
+            row = connection.execute(_by_key(key, since)).mappings().first()
+        return None if row is None else _record(row)
+
+    def append_service_event(self, task_id: str, event: Mapping[str, Any], **columns: Any) -> None:
+        """Add an event to the install's own ones and set `columns` of its record, in one commit.
+
+        Raises TaskNotFound, and ValueError for a column that is unknown or fixed.
+        """
+        _check(columns)
+        with writing(self._engine) as connection:
+            try:
+                connection.execute(insert(service_events), {"task_id": task_id, "event": dict(event)})
+            except IntegrityError as exc:
+                raise TaskNotFound from exc
+            if columns:
+                connection.execute(_UPDATE, {**columns, "of_task": task_id})
+
+    def service_events(self, task_id: str) -> _Events:
+        """The install's own events in the order in which they were appended; none for an unknown task_id."""
+        query = select(service_events.c.event).where(service_events.c.task_id == task_id).order_by(service_events.c.id)
+        with reading(self._engine) as connection:
+            return [cast("dict[str, Any]", event) for event in connection.execute(query).scalars()]
+
+    def _records(self, query: Select[Any]) -> _Records:
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [_record(row) for row in rows]
+
+
+def _by_key(key: str, since: float) -> Select[Any]:
+    with_key = select(installs).where(installs.c.idempotency_key == key, installs.c.created_at > since)
+    return with_key.order_by(installs.c.created_at.desc()).limit(1)
+
+
+def _record(row: RowMapping) -> InstallRecord:
+    return InstallRecord(**row)
+
+
+def _check(columns: Mapping[str, Any]) -> None:
+    refused = sorted(set(columns) - _CHANGEABLE)
+    if refused:
+        raise ValueError(f"installs has no column {refused[0]!r} that can be changed")
+
+
+def _position(cursor: str) -> tuple[float, str]:
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        created_at, task_id = raw.decode().split(" ")
+        return float(created_at), task_id
+    except (binascii.Error, ValueError) as exc:
+        raise InvalidRequest("The cursor is not one that a list of tasks has given.", field="cursor") from exc

@@ -1,0 +1,98 @@
+"""Progress as one JSON file a task on the service's disk, so that `cat` and a restarted service can read it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from app.domain.errors import InvalidRequest
+from app.storage.errors import StorageError
+
+_log = logging.getLogger(__name__)
+
+
+class ProgressFiles:
+    """The files of one folder (0700, made when missing). Every method may be called from any thread.
+
+    A task_id that is not a UUID is refused with InvalidRequest before it becomes a file's name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises StorageError when the folder cannot be made."""
+        self._folder = folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        except OSError as exc:
+            raise _unavailable(f"The progress folder {folder} cannot be made", exc) from exc
+
+    def write(self, task_id: str, payload: Mapping[str, Any]) -> None:
+        """Replace the task's file as a whole: a reader sees the old one or the new one. Raises StorageError.
+
+        It is not synced to the disk: after a power cut the database has the truth.
+        """
+        path = self._path(task_id)
+        content = json.dumps(dict(payload), allow_nan=False).encode()
+        draft = path.with_name(f"{path.stem}.{os.getpid()}-{threading.get_ident()}.tmp")
+        try:
+            with open(draft, "wb", opener=_private) as file:
+                file.write(content)
+            os.replace(draft, path)
+        except OSError as exc:
+            with suppress(OSError):
+                draft.unlink()
+            raise _unavailable(f"The progress file {path} cannot be written", exc) from exc
+
+    def read(self, task_id: str) -> dict[str, Any] | None:
+        """What was written last; None for nothing, and (with a warning in the log) for what cannot be read."""
+        path = self._path(task_id)
+        try:
+            payload = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as exc:
+            _log.warning("task %s: the progress file %s cannot be read: %s", task_id, path, exc)
+            return None
+        if not isinstance(payload, dict):
+            _log.warning("task %s: the progress file %s holds no JSON object", task_id, path)
+            return None
+        return payload
+
+    def remove(self, task_id: str) -> None:
+        """Remove the task's file, if there is one, and the drafts that a killed service left. Raises StorageError."""
+        path = self._path(task_id)
+        try:
+            for leftover in (path, *self._folder.glob(f"{path.stem}.*.tmp")):
+                leftover.unlink(missing_ok=True)
+        except OSError as exc:
+            raise _unavailable(f"The progress file {path} cannot be removed", exc) from exc
+
+    def _path(self, task_id: str) -> Path:
+        return self._folder / f"{_uuid(task_id)}.json"
+
+
+def _uuid(task_id: object) -> str:
+    """`task_id` in its one spelling. uuid.UUID also takes braces, `urn:` and foreign digits; those are refused."""
+    try:
+        canonical = str(uuid.UUID(task_id)) if isinstance(task_id, str) else ""
+    except ValueError:
+        canonical = ""
+    if not isinstance(task_id, str) or not canonical or canonical != task_id.lower():
+        raise InvalidRequest("task_id is not a UUID.", field="task_id")
+    return canonical
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _unavailable(what: str, exc: OSError) -> StorageError:
+    hint = "Check that the disk has room and that NODEFERRY_DATA_DIR can be written."
+    return StorageError(f"{what}: {exc.strerror or exc}.", hint=hint, code="progress_unavailable")

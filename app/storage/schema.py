@@ -1,0 +1,98 @@
+"""The tables, as SQLAlchemy Core sees them. What makes them is in migrations/; a test holds the two together."""
+
+from __future__ import annotations
+
+from enum import Enum as PythonEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from app.protocol.states import Outcome, TaskState
+
+REVISIONS = ("0001",)
+"""Every schema revision that this version knows, oldest first. Kept here so that opening need not import Alembic."""
+
+# Named constraints, so that a later migration can change them on every database.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _word(enum: type[PythonEnum]) -> Any:
+    """A column of an enum's wire words; plain text in the database, members in Python."""
+    return Enum(enum, values_callable=lambda members: [m.value for m in members], native_enum=False, length=16)
+
+
+def _json() -> Any:
+    return JSON(none_as_null=True)
+
+
+installs = Table(
+    "installs",
+    metadata,
+    Column("task_id", String(36), primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("ui_home", Text),
+    Column("idempotency_key", Text),
+    Column("state", _word(TaskState), nullable=False),
+    Column("outcome", _word(Outcome)),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("total", Integer, nullable=False),
+    Column("successful", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("error", _json()),
+    Column("revision", Integer, nullable=False),
+    Column("journal_offset", BigInteger, nullable=False),
+    Column("journal_seq", BigInteger, nullable=False),
+    Column("snapshot", _json()),
+    Index(None, "created_at", "task_id"),
+    Index(None, "instance", "created_at"),
+    Index(None, "state", "created_at"),
+    Index(None, "idempotency_key", "created_at"),
+)
+
+service_events = Table(
+    "service_events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("task_id", String(36), ForeignKey("installs.task_id", ondelete="CASCADE"), nullable=False),
+    Column("event", JSON, nullable=False),
+    Index(None, "task_id", "id"),
+)
+
+host_keys = Table(
+    "host_keys",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("host", Text, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("key_type", Text, nullable=False),
+    Column("key_base64", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("added_at", Double, nullable=False),
+    Column("source", Text, nullable=False),
+    UniqueConstraint("host", "port", "key_type", "key_base64"),
+)
