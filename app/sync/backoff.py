@@ -1,0 +1,39 @@
+"""How long to wait between tries, and when to give up. Plain values; the caller waits."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+
+class Backoff:
+    """Pauses that double from `first` to `cap` seconds, with jitter, until `limit` seconds are over. For one thread."""
+
+    def __init__(
+        self,
+        first: float,
+        cap: float,
+        limit: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`clock`: seconds that only grow; `jitter`: 0 to 1."""
+        self._pause = first
+        self._cap = cap
+        self._clock = clock
+        self._jitter = jitter
+        self._deadline = clock() + limit
+
+    def next_pause(self) -> float | None:
+        """Seconds until the next try; None when the time for tries is over."""
+        left = self._deadline - self._clock()
+        if left <= 0:
+            return None
+        pause, self._pause = self._pause, min(self._cap, self._pause * 2)
+        return min(left, pause * (0.5 + 0.5 * self._jitter()))
+
+    def shorten(self, limit: float) -> None:
+        """Ends the tries `limit` seconds from now, if they would not end before."""
+        self._deadline = min(self._deadline, self._clock() + limit)

@@ -1,0 +1,164 @@
+"""One install's events, folded and kept: the only place where an install's snapshot changes.
+
+In memory at once; on disk at most some five times a second, and at once whenever the state changes. The journal's
+offset is committed together with the snapshot that holds what was before it, so that a restarted service goes on there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from app.domain.record import InstallRecord
+from app.protocol import counts, wire
+from app.protocol.events import Event, Kind, ProtocolFault, Source, to_json
+from app.protocol.reducer import reduce
+from app.protocol.snapshot import Snapshot, from_stored, to_stored
+from app.protocol.states import TaskState
+from app.storage.errors import StorageError
+from app.storage.install_store import InstallStore
+from app.storage.progress_files import ProgressFiles
+from app.sync.progress_board import ProgressBoard, Shown
+
+SAVE_SECONDS = 0.2
+REFUSED_SECONDS = 5.0
+"""How long the disk is left alone after it has refused something."""
+RESUMED_REVISIONS = 1000
+"""Added when an install is gone on with: more than a killed service can have shown and not kept, so that none falls."""
+
+_log = logging.getLogger(__name__)
+
+
+class Chronicle:
+    """Folds the events of one install. One thread at a time: whoever starts the install, then the install's own."""
+
+    def __init__(
+        self,
+        record: InstallRecord,
+        board: ProgressBoard,
+        store: InstallStore,
+        files: ProgressFiles,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Goes on from `record`. Raises ValueError when its snapshot is of another format."""
+        self.task_id = record.task_id
+        self._board = board
+        self._store = store
+        self._files = files
+        self._now = now
+        self._started_at = record.started_at
+        self._offset = record.journal_offset
+        self._saved_at = float("-inf")
+        self._dirty = False
+        require = str(record.request.get("options", {}).get("require", "any"))
+        snapshot = snapshot_of(record)
+        if record.revision:
+            snapshot = replace(snapshot, revision=snapshot.revision + RESUMED_REVISIONS)
+        self._shown = Shown(snapshot, require)
+        board.put(self._shown)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot after the events so far."""
+        return self._shown.snapshot
+
+    @property
+    def offset(self) -> int:
+        """The byte of the journal behind the last event that was folded."""
+        return self._offset
+
+    @property
+    def ended(self) -> bool:
+        """Whether the install is in a terminal state."""
+        return self._shown.ended
+
+    def tell(self, kind: Kind, **fields: Any) -> None:
+        """Something happened in the service just now; kept at once. After the end nothing happens any more."""
+        if self.ended:
+            return
+        event = Event(kind, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE, fields)
+        self._fold(event)
+        self._keep(lambda columns: self._store.append_service_event(self.task_id, to_json(event), **columns))
+
+    def take(self, event: Event, offset: int) -> None:
+        """An event of the journal, which ends before byte `offset`. Raises ProtocolFault if it cannot be the next."""
+        if event.seq > self.snapshot.journal_seq + 1:
+            raise ProtocolFault(f"journal event {event.seq} follows {self.snapshot.journal_seq}")
+        before = self.snapshot.state
+        self._fold(event, heard_at=self._now())
+        self._offset = max(self._offset, offset)
+        if self.snapshot.state is not before:
+            self.save()
+        else:
+            self.save_if_due()
+
+    def hear(self) -> None:
+        """The runner was heard and has nothing new."""
+        self._shown = replace(self._shown, heard_at=self._now())
+        self._board.put(self._shown)
+        self.save_if_due()
+
+    def save_if_due(self) -> None:
+        """Keeps what is new, unless that was done a moment ago."""
+        if self._dirty and time.monotonic() - self._saved_at >= SAVE_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Keeps what is new."""
+        self._keep(lambda columns: self._store.update(self.task_id, **columns))
+
+    def _keep(self, write: Callable[[Mapping[str, Any]], None]) -> None:
+        """What the disk refuses is logged and tried again with the next change: the install goes on."""
+        self._saved_at = time.monotonic()
+        try:
+            write(self._columns())
+            self._files.write(self.task_id, self._progress())
+            self._dirty = False
+        except StorageError as exc:
+            self._saved_at += REFUSED_SECONDS
+            _log.error("task %s: the progress could not be kept: %s", self.task_id, exc)
+
+    def _fold(self, event: Event, heard_at: float | None = None) -> None:
+        snapshot = reduce(self.snapshot, event, self._now())
+        if self._started_at is None and snapshot.state is not TaskState.QUEUED:
+            self._started_at = self._now()
+        self._shown = replace(self._shown, snapshot=snapshot, heard_at=heard_at or self._shown.heard_at)
+        self._dirty = True
+        self._board.put(self._shown)
+
+    def _columns(self) -> Mapping[str, Any]:
+        snapshot, numbers = self.snapshot, counts.count(self.snapshot)
+        return {
+            "state": snapshot.state,
+            "outcome": counts.outcome(snapshot),
+            "started_at": self._started_at,
+            "finished_at": snapshot.finished_at,
+            "total": numbers.total,
+            "successful": numbers.successful,
+            "failed": numbers.failed,
+            "skipped": numbers.skipped,
+            "error": snapshot.error.to_json() if snapshot.error else None,
+            "revision": snapshot.revision,
+            "journal_offset": self._offset,
+            "journal_seq": snapshot.journal_seq,
+            "snapshot": to_stored(snapshot),
+        }
+
+    def _progress(self) -> dict[str, Any]:
+        shown = self._shown
+        return wire.progress(shown.snapshot, self._now(), heard_at=shown.heard_at, require=shown.require)
+
+
+def snapshot_of(record: InstallRecord) -> Snapshot:
+    """The snapshot that a record holds. Raises ValueError for one of another format."""
+    if record.snapshot is not None:
+        return from_stored(record.snapshot)
+    return first_snapshot(record.task_id, record.created_at, record.request.get("manifest"))
+
+
+def first_snapshot(task_id: str, created_at: float, manifest: Mapping[str, Any] | None) -> Snapshot:
+    """The snapshot of an install that was just accepted."""
+    return wire.initial(task_id, created_at, auto_installer=manifest is None or "repo" in manifest)

@@ -1,0 +1,299 @@
+"""One install on one instance, from its first connection to its end, in one thread.
+
+First attach, attaching again after a cut line and after a restart of the service are one code path: connect, have the
+runner there, start it (which does nothing when it was started before), follow its journal from the last folded offset.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.address import SshAddress
+from app.domain.errors import (
+    AppError,
+    AuthenticationFailed,
+    RemoteError,
+    RunnerError,
+    RunnerLost,
+    RunnerProtocolError,
+)
+from app.protocol.events import Kind, ProtocolFault, decode
+from app.protocol.states import Phase, StepStatus, TaskState
+from app.remote.connector import SshConnector
+from app.remote.packer import pack_runner
+from app.remote.runner_client import Ended, Frame, JournalLine, RunnerClient
+from app.remote.stream import RemoteStream
+from app.settings import Timeouts
+from app.sync.backoff import Backoff
+from app.sync.chronicle import Chronicle
+
+LISTEN_SECONDS = 0.5
+"""How late a cancel is noticed while the runner is silent."""
+CANCEL_SECONDS = 10.0
+"""How long the runner may take to stop before the progress says that it has not."""
+UNREACHED_CANCEL_SECONDS = 60.0
+"""How long a cancel goes on trying to reach an instance."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one install is to do. `wait_seconds`: for the instance to come up; `runner_request`: what `start` gets."""
+
+    address: SshAddress
+    host_key_sha256: str | None
+    wait_seconds: float
+    runner_request: Mapping[str, Any]
+
+
+class _Leaving(Exception):
+    """The service closes: the thread ends, the run on the instance does not."""
+
+
+class Installation:
+    """The life of one install. `run` is called once, in its own thread; `cancel` and `closing` may be set from any.
+
+    When the service closes, both are to be set, `closing` first: `cancel` wakes the waits.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        chronicle: Chronicle,
+        connector: SshConnector,
+        timeouts: Timeouts,
+        *,
+        cancel: threading.Event,
+        closing: threading.Event,
+    ) -> None:
+        self._order = order
+        self._chronicle = chronicle
+        self._connector = connector
+        self._timeouts = timeouts
+        self._cancel = cancel
+        self._closing = closing
+        self._task_id = chronicle.task_id
+        uploaded = chronicle.snapshot.phases.get(Phase.UPLOAD)
+        self._may_run = uploaded is not None and uploaded.status is StepStatus.SUCCESS
+        """Whether `start` may have been sent: from then on only the instance knows how the run does."""
+        self._backoff: Backoff | None = None
+        self._attempt = 0
+        self._stopping: RemoteStream | None = None
+        self._stop_asked_at: float | None = None
+        self._slow_stop_told = False
+
+    def run(self) -> None:
+        """Works until the install has ended or the service closes."""
+        try:
+            self._resume()
+            self._supervise()
+        except _Leaving:
+            self._chronicle.save()
+        except AppError as exc:
+            self._give_up(TaskState.FAILED, exc.to_json())
+        finally:
+            self._never_unfinished()
+
+    # -- connections, one after the other ---------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        """A task that an earlier service had begun: what happens now is the mending of a cut line."""
+        if self._may_run:
+            message = "The service was started again and attaches to the install."
+            self._chronicle.tell(Kind.INTERRUPTED, error=_problem("service_restarted", message), next_attempt_in=0)
+
+    def _supervise(self) -> None:
+        while self._goes_on():
+            try:
+                self._work()
+            except RemoteError as exc:
+                self._wait_after(exc)
+
+    def _work(self) -> None:
+        """One connection: to the end of the run, or to the end of the line."""
+        self._attempt += 1
+        if not self._may_run:
+            self._chronicle.tell(Kind.CONNECTING, attempt=self._attempt)
+        order = self._order
+        host_key = order.host_key_sha256
+        with self._connector.connect(order.address, host_key_sha256=host_key, cancel=self._stop_event()) as host:
+            self._chronicle.tell(Kind.CONNECTED, endpoint=str(host.endpoint))
+            client = RunnerClient(host, pack_runner(), self._timeouts)
+            self._stopping = None
+            try:
+                if self._attach(client):
+                    self._follow(client)
+            except RunnerProtocolError:
+                self._stop_runner(client)
+                raise
+
+    def _wait_after(self, exc: RemoteError) -> None:
+        """Waits for the next try. Raises `exc` when there is none."""
+        if not self._goes_on():  # the end was told; how the line went after it is nobody's concern
+            return
+        _log.info("task %s: %s: %s", self._task_id, exc.code, exc.message)
+        pause = self._tries().next_pause() if exc.retried or isinstance(exc, AuthenticationFailed) else None
+        if pause is None:
+            self._fail(exc)
+            return
+        kind = Kind.INTERRUPTED if self._may_run else Kind.WAITING_FOR_INSTANCE
+        self._chronicle.tell(kind, error=exc.to_json(), next_attempt_in=round(pause, 1))
+        self._stop_event().wait(pause)
+
+    def _tries(self) -> Backoff:
+        if self._backoff is None:
+            if self._may_run:
+                self._backoff = Backoff(0.5, 15.0, self._timeouts.reconnect)
+            else:
+                self._backoff = Backoff(1.0, 10.0, self._order.wait_seconds)
+            if self._cancelling:
+                self._backoff.shorten(UNREACHED_CANCEL_SECONDS)
+        return self._backoff
+
+    def _fail(self, exc: RemoteError) -> None:
+        if not self._cancelling:
+            raise exc
+        message = f"Cancelled; the runner could not be reached to stop it: {exc.message}"
+        self._give_up(TaskState.CANCELLED, _problem(exc.code, message, exc.hint))
+
+    # -- the runner -------------------------------------------------------------------------------------------------
+
+    def _attach(self, client: RunnerClient) -> bool:
+        """Whether there is a run to follow; False when it was cancelled before it began."""
+        client.ensure_uploaded()
+        self._chronicle.tell(Kind.UPLOADED)
+        if not self._goes_on() or self._cancelled_before_start(client):
+            return False
+        if not self._may_run:
+            self._may_run, self._backoff = True, None
+        answer = client.start(self._task_id, self._order.runner_request)
+        if _offset_of(answer) < self._chronicle.offset:
+            self._stop_runner(client)  # this start has begun it anew, and nobody asked for that
+            raise RunnerLost("The run's journal is no longer on the instance; it may be another machine now.")
+        self._chronicle.tell(Kind.ATTACHED, offset=self._chronicle.offset, status=str(answer.get("status")))
+        return True
+
+    def _cancelled_before_start(self, client: RunnerClient) -> bool:
+        """Ends a task that is cancelled and whose start has never arrived: it is not to arrive now."""
+        if self._cancelling and client.status(self._task_id).get("status") == "unknown":
+            self._give_up(TaskState.CANCELLED, None)
+        return self._chronicle.ended
+
+    def _follow(self, client: RunnerClient) -> None:
+        with client.follow(self._task_id, self._chronicle.offset) as frames:
+            while self._goes_on(client):
+                frame = frames.next(LISTEN_SECONDS)
+                if frame is None:
+                    self._chronicle.save_if_due()
+                else:
+                    self._take(frame, client)
+
+    def _take(self, frame: Frame, client: RunnerClient) -> None:
+        self._backoff = None  # heard from: the next cut has the whole time again
+        if isinstance(frame, JournalLine):
+            self._fold(frame)
+        elif isinstance(frame, Ended):
+            self._conclude(frame.status, client)
+        else:
+            self._chronicle.hear()
+
+    def _fold(self, frame: JournalLine) -> None:
+        try:
+            self._chronicle.take(decode(frame.line), frame.offset)
+        except ProtocolFault as exc:
+            raise RunnerProtocolError(f"The runner's journal cannot be understood: {exc}.") from exc
+
+    def _conclude(self, status: str, client: RunnerClient) -> None:
+        """The follower has nothing more, and no terminal event came."""
+        if status != "died":
+            status = str(client.status(self._task_id).get("status"))
+        if status != "died":
+            raise RunnerProtocolError(f"The runner's journal ends without saying how the run did (status {status}).")
+        _log.warning("task %s: the runner died; sweeping", self._task_id)
+        try:
+            swept = client.sweep(self._task_id)
+            _log.info("task %s: swept: %s", self._task_id, swept)
+        except RunnerError as exc:
+            raise RunnerLost(hint=f"What it left could not be removed: {exc.message}") from exc
+        raise RunnerLost
+
+    def _stop_runner(self, client: RunnerClient) -> None:
+        """Before giving up on a run that may be alive."""
+        if self._may_run:
+            with contextlib.suppress(RemoteError, RunnerError):  # the reason for giving up is the one to be told
+                client.cancel(self._task_id)
+
+    # -- stopping ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _cancelling(self) -> bool:
+        return self._chronicle.snapshot.state is TaskState.CANCELLING
+
+    def _stop_event(self) -> threading.Event:
+        """What ends a wait. A cancel that was heard already must not: the instance has yet to be reached."""
+        return self._closing if self._cancelling else self._cancel
+
+    def _goes_on(self, client: RunnerClient | None = None) -> bool:
+        """Whether the install has not ended, after what a cancel asks for. Raises _Leaving when the service closes."""
+        if self._chronicle.ended:
+            return False
+        if self._closing.is_set():
+            raise _Leaving
+        if self._cancelling or self._cancel.is_set():
+            self._heed_cancel(client)
+        return not self._chronicle.ended
+
+    def _heed_cancel(self, client: RunnerClient | None) -> None:
+        if not self._cancelling:
+            if not self._may_run:
+                self._give_up(TaskState.CANCELLED, None)
+                return
+            self._chronicle.tell(Kind.CANCEL_REQUESTED)
+            self._backoff = None
+        if client is not None:
+            self._stop(client)
+
+    def _stop(self, client: RunnerClient) -> None:
+        """Asks the runner to stop, once a connection; its journal then tells the end."""
+        if self._stopping is None:
+            self._stopping = client.request_cancel(self._task_id)
+            self._stop_asked_at = self._stop_asked_at or time.monotonic()
+        elif not self._slow_stop_told and time.monotonic() - (self._stop_asked_at or 0.0) > CANCEL_SECONDS:
+            self._slow_stop_told = True
+            text = f"The runner has not stopped within {CANCEL_SECONDS:g} s of the cancel; it is still waited for."
+            self._chronicle.tell(Kind.WARNING, code="cancel_slow", message=text)
+
+    # -- ends -------------------------------------------------------------------------------------------------------
+
+    def _give_up(self, state: TaskState, error: Mapping[str, str] | None) -> None:
+        _log.info("task %s: given up as %s: %s", self._task_id, state, error)
+        self._chronicle.tell(Kind.GIVEN_UP, state=state.value, error=error)
+
+    def _never_unfinished(self) -> None:
+        """Whatever escapes `run` is a bug; the task ends all the same, and says where to look."""
+        if self._chronicle.ended or self._closing.is_set():
+            return
+        incident = uuid.uuid4().hex[:12]
+        _log.error("task %s: ended by a bug, incident %s", self._task_id, incident, exc_info=True)
+        message = f"Something went wrong inside Nodeferry (incident {incident})."
+        hint = f"Look for {incident} in the service's log and report what stands there."
+        self._give_up(TaskState.FAILED, _problem("internal_error", message, hint))
+
+
+def _problem(code: str, message: str, hint: str = "") -> dict[str, str]:
+    return {"code": code, "message": message, "hint": hint}
+
+
+def _offset_of(answer: Mapping[str, Any]) -> int:
+    offset = answer.get("offset")
+    if not isinstance(offset, int):
+        raise RunnerProtocolError("The runner's start did not say where its journal ends.")
+    return offset

@@ -1,0 +1,82 @@
+"""Which install may run next: at most one on an instance's ComfyUI at a time, in the order of their starts.
+
+Plain values without a lock, a thread or a clock; `Installs` guards it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+
+ANY_UI_HOME = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What an install works on. `instance` is `host:port` as resolved; `ui_home` is `*` while it is not known."""
+
+    instance: str
+    ui_home: str
+
+    @classmethod
+    def of(cls, instance: str, ui_home: str | None) -> Lane:
+        """The lane of one ComfyUI, however its folder is spelled; without `ui_home` the lane of the whole instance."""
+        return cls(instance, posixpath.normpath(ui_home) if ui_home else ANY_UI_HOME)
+
+    def conflicts(self, other: Lane) -> bool:
+        """Whether two installs may not run at once. One without a ui_home conflicts with its whole instance."""
+        if self.instance != other.instance:
+            return False
+        return ANY_UI_HOME in (self.ui_home, other.ui_home) or self.ui_home == other.ui_home
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A task that may not run yet: `behind` another (its task_id; None: no place is free). `position` counts from 1."""
+
+    task_id: str
+    behind: str | None
+    position: int
+
+
+class Lanes:
+    """The tasks that run and those that wait. Nobody overtakes a task that wants the same lane."""
+
+    def __init__(self, max_running: int) -> None:
+        self._max_running = max(1, max_running)
+        self._running: dict[str, Lane] = {}
+        self._waiting: dict[str, Lane] = {}
+
+    def add(self, task_id: str, lane: Lane) -> None:
+        """Takes up a task as the last that waits; `admit` lets it run. A task that is known stays where it is."""
+        if task_id not in self._running and task_id not in self._waiting:
+            self._waiting[task_id] = lane
+
+    def admit(self) -> list[str]:
+        """The waiting tasks that may run now; they run from here on."""
+        free = [waiting.task_id for waiting in self.waiting() if waiting.behind is None]
+        admitted = free[: max(0, self._max_running - len(self._running))]
+        for task_id in admitted:
+            self._running[task_id] = self._waiting.pop(task_id)
+        return admitted
+
+    def waiting(self) -> list[Waiting]:
+        """The tasks that wait, in their order. A running task stands before every waiting one."""
+        ahead: dict[str, list[tuple[str, Lane]]] = {}
+        for task_id, lane in self._running.items():
+            ahead.setdefault(lane.instance, []).append((task_id, lane))
+        found = []
+        for position, (task_id, lane) in enumerate(self._waiting.items(), 1):
+            before = ahead.setdefault(lane.instance, [])
+            behind = next((other for other, taken in before if taken.conflicts(lane)), None)
+            found.append(Waiting(task_id, behind, position))
+            before.append((task_id, lane))
+        return found
+
+    def withdraw(self, task_id: str) -> bool:
+        """Takes a waiting task out of the queue; False when it does not wait."""
+        return self._waiting.pop(task_id, None) is not None
+
+    def done(self, task_id: str) -> None:
+        """Gives the lane of a task back."""
+        self._running.pop(task_id, None)

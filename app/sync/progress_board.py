@@ -1,0 +1,68 @@
+"""The snapshots of installs, in memory: what every poll is answered from. No I/O, no connection.
+
+An ended install stays for two hours; after that its record is asked again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.protocol.snapshot import Snapshot
+from app.protocol.states import TERMINAL_TASK_STATES
+
+RETENTION_SECONDS = 2 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is known of one install. `heard_at`: when its runner was last heard (Unix s); `require`: as the option."""
+
+    snapshot: Snapshot
+    require: str = "any"
+    heard_at: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the install is in a terminal state."""
+        return self.snapshot.state in TERMINAL_TASK_STATES
+
+
+class ProgressBoard:
+    """The newest snapshot of each install. Written by the install's thread, read by any."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._shown: dict[str, Shown] = {}
+        self._since: dict[str, float] = {}
+        """When an ended install came here, in seconds of the monotonic clock."""
+
+    def put(self, shown: Shown) -> None:
+        """The newest of one install."""
+        task_id = shown.snapshot.task_id
+        with self._changed:
+            self._shown[task_id] = shown
+            if shown.ended:
+                self._since.setdefault(task_id, time.monotonic())
+            self._changed.notify_all()
+
+    def get(self, task_id: str) -> Shown | None:
+        """The newest of one install; None when it is not here."""
+        with self._changed:
+            return self._shown.get(task_id)
+
+    def wait(self, task_id: str, until: Callable[[Shown], bool], timeout: float) -> bool:
+        """Waits up to `timeout` seconds until `until` holds for the install; False when it does not by then."""
+        with self._changed:
+            return self._changed.wait_for(lambda: task_id in self._shown and until(self._shown[task_id]), timeout)
+
+    def drop_ended(self, now: float | None = None) -> int:
+        """Forgets what ended more than two hours before `now` (monotonic seconds); how many they were."""
+        moment = time.monotonic() if now is None else now
+        with self._changed:
+            old = [task_id for task_id, since in self._since.items() if moment - since >= RETENTION_SECONDS]
+            for task_id in old:
+                del self._since[task_id], self._shown[task_id]
+            return len(old)

@@ -1,0 +1,163 @@
+"""What every route shares: the service's parts, reading a request, writing an answer, errors, and the request log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from flask import Flask, Response, current_app, g, request
+from pydantic import BaseModel
+from werkzeug.exceptions import HTTPException
+
+from app.domain.errors import AppError, InvalidRequest
+from app.settings import Settings
+from app.sync import schemas
+from app.sync.installs import Installs
+from app.sync.instance_checks import InstanceChecks
+from app.sync.routes import guards, json_body
+
+EXTENSION = "nodeferry"
+MAX_HELD_ANSWERS = 32
+"""How many requests may hold a server thread at once; more are answered without waiting."""
+
+_log = logging.getLogger(__name__)
+_M = TypeVar("_M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes call. `held`: places for answers that wait."""
+
+    installs: Installs
+    checks: InstanceChecks
+    settings: Settings
+    held: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(MAX_HELD_ANSWERS))
+
+
+def parts() -> Parts:
+    """The parts of the service that this request came to."""
+    found: Parts = current_app.extensions[EXTENSION]
+    return found
+
+
+def body_values() -> dict[str, Any]:
+    """The request's JSON object ({} for no body). Raises NotJson, BodyTooLarge, InvalidRequest."""
+    raw = request.get_data(cache=False)
+    json_body.check_content_type(request.headers.get("Content-Type", ""), empty=not raw)
+    return json_body.parse_object(raw) if raw else {}
+
+
+def body(model: type[_M]) -> _M:
+    """The request's JSON as `model`."""
+    return schemas.read(model, body_values())
+
+
+def query(model: type[_M]) -> _M:
+    """The request's parameters as `model`. Raises InvalidRequest, for a parameter that comes twice too."""
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise InvalidRequest(f"The parameter {name[:80]!r} comes twice.", field=name[: schemas.MAX_FIELD_CHARS])
+    return schemas.read(model, request.args.to_dict())
+
+
+def checked_task_id(text: object) -> str:
+    """A checked task_id, noted for the request log. Raises InvalidRequest."""
+    return note_task(schemas.task_id_of(text))
+
+
+def note_task(known: str) -> str:
+    """`known`, which the request's log line will name."""
+    g.task_id = known
+    return known
+
+
+def answer(payload: Mapping[str, Any], status: int = 200) -> Response:
+    """`payload` as JSON."""
+    text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
+    return Response(text, status, content_type="application/json; charset=utf-8")
+
+
+def error_answer(error: AppError) -> Response:
+    """`error` in the one shape, with its status."""
+    response = answer(schemas.error_body(error), schemas.status_of(error))
+    if response.status_code == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="nodeferry"'
+    elif response.status_code == 429:
+        response.headers["Retry-After"] = str(schemas.RETRY_AFTER_SECONDS)
+    return response
+
+
+def install_edge(app: Flask, shared: Parts) -> None:
+    """Give `app` its parts, guards, error answers and request log."""
+    app.extensions[EXTENSION] = shared
+    app.config["MAX_CONTENT_LENGTH"] = json_body.MAX_BYTES
+    app.url_map.merge_slashes = False
+    app.before_request(_before)
+    app.after_request(_after)
+    app.register_error_handler(AppError, _app_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _bug)
+
+
+def _before() -> Response | None:
+    g.started = time.perf_counter()
+    refused = guards.refusal(request.method, request.path, dict(request.headers), parts().settings)
+    if refused:
+        return error_answer(refused)
+    return Response(status=204, headers={"Allow": _allowed()}) if request.method == "OPTIONS" else None
+
+
+def _allowed() -> str:
+    """The methods of the request's address, as the header Allow has them."""
+    rule = request.url_rule
+    adapter = current_app.create_url_adapter(request)
+    methods = set(adapter.allowed_methods()) if adapter else set()
+    return ", ".join(sorted(methods | {"OPTIONS"} | set((rule.methods if rule else None) or ())))
+
+
+def _after(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    _log.info(
+        "request method=%s path=%s status=%d ms=%.1f task_id=%s",
+        request.method,
+        quote(request.path[:300]),
+        response.status_code,
+        (time.perf_counter() - g.get("started", time.perf_counter())) * 1000,
+        g.get("task_id", "-"),
+    )
+    return response
+
+
+def _app_error(error: AppError) -> Response:
+    return _bug(error) if schemas.status_of(error) == 500 else error_answer(error)
+
+
+def _http_error(error: HTTPException) -> Response:
+    """What Flask itself refuses, in the one shape."""
+    kinds = {404: schemas.NotFound, 405: schemas.MethodNotAllowed, 413: schemas.BodyTooLarge}
+    code = error.code or 500
+    if code in kinds:
+        response = error_answer(kinds[code]())
+    elif code < 500:
+        response = error_answer(InvalidRequest(error.description or ""))
+    else:
+        return _bug(error)
+    response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
+    return response
+
+
+def _bug(error: Exception) -> Response:
+    """The last handler: only bugs come here. The same id is in the answer and in the log."""
+    incident = uuid.uuid4().hex[:12]
+    _log.error("request_failed incident=%s path=%s", incident, quote(request.path[:300]), exc_info=error)
+    hint = f"Look for {incident} in the service's log and report what stands there."
+    known = error.message if isinstance(error, AppError) else "Something went wrong inside Nodeferry."
+    return error_answer(schemas.InternalError(f"{known} (incident {incident})", hint=hint))

@@ -1,0 +1,300 @@
+"""HTTP JSON to domain and back: the requests' models, and which HTTP status an error's code has.
+
+A request is checked in two steps: shape and types here (pydantic, strict, unknown fields refused), then meaning by
+`app.domain`. `field` in an error is always the request's own dotted name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.domain import request as domain
+from app.domain.address import SshAddress, parse_address
+from app.domain.errors import AppError, InvalidAddress, InvalidRequest
+from app.protocol.states import TaskState
+from app.settings import Settings
+
+MAX_WAIT_FOR_INSTANCE = 86_400.0
+MAX_HELD_SECONDS = 60.0
+MAX_CHECK_SECONDS = 120.0
+MAX_FIELD_CHARS = 200
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+STATUS_OF_CODE: Mapping[str, int] = {
+    "invalid_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "task_not_found": 404,
+    "method_not_allowed": 405,
+    "task_error": 409,
+    "remote_error": 409,
+    "runner_error": 409,
+    "body_too_large": 413,
+    "not_json": 415,
+    "too_many_tasks": 429,
+}
+"""An error has the status of its code, else of the nearest class above it that has one, else 500."""
+
+RETRY_AFTER_SECONDS = 30
+
+
+class Unauthorized(AppError):
+    """The request carries no valid token."""
+
+    code = "unauthorized"
+    default_hint = "Send the header Authorization: Bearer TOKEN; TOKEN is the service's NODEFERRY_TOKEN."
+
+
+class Forbidden(AppError):
+    """The request may not come from where it comes from."""
+
+    code = "forbidden"
+
+
+class NotFound(AppError):
+    """There is nothing at this address."""
+
+    code = "not_found"
+    default_hint = "docs/api.md lists the routes."
+
+
+class MethodNotAllowed(AppError):
+    """This address does not answer this method."""
+
+    code = "method_not_allowed"
+    default_hint = "docs/api.md lists the routes; the header Allow names the methods."
+
+
+class BodyTooLarge(AppError):
+    """The request's body is larger than 1 MiB."""
+
+    code = "body_too_large"
+
+
+class NotJson(AppError):
+    """The request's body is not JSON by its Content-Type."""
+
+    code = "not_json"
+    default_hint = "Send the header Content-Type: application/json."
+
+
+class InternalError(AppError):
+    """Something went wrong inside Nodeferry."""
+
+    code = "internal_error"
+
+
+def status_of(error: AppError) -> int:
+    """The HTTP status of `error`."""
+    codes = [error.code, *(str(vars(cls).get("code")) for cls in type(error).__mro__)]
+    return next((STATUS_OF_CODE[code] for code in codes if code in STATUS_OF_CODE), 500)
+
+
+def error_body(error: AppError) -> dict[str, Any]:
+    """The one shape that every error has."""
+    body = {"success": False, "error": error.code, "message": error.message, "hint": error.hint}
+    return body if error.field is None else {**body, "field": error.field}
+
+
+class _Body(BaseModel):
+    """JSON that means what it says: no conversion, no unknown field, no NaN."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class OptionsBody(_Body):
+    """`options` of an install."""
+
+    existing: Literal["keep", "update", "reinstall"] = "keep"
+    plan_only: bool = False
+    run_scripts: bool = True
+    verify: bool | None = None
+    restart: bool = False
+    on_failure: Literal["keep", "rollback"] = "keep"
+    require: Literal["any", "all"] = "any"
+    wait_seconds: Annotated[float, Field(ge=0, le=MAX_WAIT_FOR_INSTANCE)] | None = None
+    host_key_sha256: str | None = None
+
+
+class InstallBody(_Body):
+    """POST /ssh/install-custom-nodes."""
+
+    ssh_connection: Any = None
+    ui_home: str | None = None
+    venv_path: str | None = None
+    manifest: dict[str, Any] | None = None
+    options: OptionsBody | None = None
+    idempotency_key: str | None = None
+
+
+class ProgressBody(_Body):
+    """POST /ssh/install-custom-nodes/progress. `ssh_connection` is what the original API sends; it is not looked at."""
+
+    task_id: Any = None
+    ssh_connection: Any = None
+    since: Annotated[int, Field(ge=0)] | None = None
+
+
+class NoBody(_Body):
+    """A request that says everything in its address."""
+
+
+class CheckBody(_Body):
+    """POST /ssh/test. `timeout_seconds` is the deadline of the whole check."""
+
+    ssh_connection: Any = None
+    ui_home: str | None = None
+    host_key_sha256: str | None = None
+    timeout_seconds: Annotated[float, Field(ge=1, le=MAX_CHECK_SECONDS)] | None = None
+
+
+class AcceptBody(_Body):
+    """POST /host-keys/accept. `sha256` is the fingerprint that the user has seen and trusts."""
+
+    ssh_connection: Any = None
+    sha256: str
+
+
+class _Query(BaseModel):
+    """The part of an address behind `?`: text, converted."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class TasksQuery(_Query):
+    """GET /tasks."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+    state: TaskState | None = None
+    instance: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+
+
+class TaskQuery(_Query):
+    """GET /tasks/ID."""
+
+    wait: Annotated[float, Field(ge=0, le=MAX_HELD_SECONDS)] = 0.0
+
+
+class NoQuery(_Query):
+    """A request without parameters."""
+
+
+_M = TypeVar("_M", bound=BaseModel)
+
+_MESSAGES: Mapping[str, str] = {
+    "extra_forbidden": "There is no field {name} here.",
+    "missing": "{name} is missing.",
+    "model_type": "{name} is not an object.",
+    "dict_type": "{name} is not an object.",
+}
+"""What pydantic says, by its error type, in words for somebody who writes JSON."""
+
+
+def read(model: type[_M], values: Mapping[str, Any]) -> _M:
+    """`values` as `model`. Raises InvalidRequest naming the first field that is wrong."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_context=False)[0]
+    name = _dotted(first["loc"])
+    said = first["msg"][:1].lower() + first["msg"][1:]
+    message = _MESSAGES.get(first["type"], "{name}: {said}.").format(name=name, said=said)
+    raise InvalidRequest(message, hint="docs/api.md lists every field.", field=name)
+
+
+def _dotted(location: Sequence[int | str]) -> str:
+    """`("manifest", "nodes", 3)` as `manifest.nodes[3]`."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
+    return "".join(parts).removeprefix(".")[:MAX_FIELD_CHARS]
+
+
+def install_request(values: Mapping[str, Any], settings: Settings) -> domain.InstallRequest:
+    """The install that `values` ask for, every part of it checked. Raises InvalidRequest."""
+    body = read(InstallBody, values)
+    options = body.options or OptionsBody()
+    _refuse_what_is_not_there(options)
+    key = body.idempotency_key
+    return domain.InstallRequest(
+        ssh_connection=str(body.ssh_connection),
+        address=address_of(body.ssh_connection),
+        ui_home=_path(body.ui_home, "ui_home"),
+        venv_path=_path(body.venv_path, "venv_path"),
+        manifest=domain.check_manifest(body.manifest, settings.allowed_git_schemes, settings.auto_installer_path),
+        options=_options(options),
+        idempotency_key=None if key is None else domain.check_idempotency_key(key),
+    )
+
+
+def address_of(text: object) -> SshAddress:
+    """The address in a request's `ssh_connection`. Raises InvalidAddress."""
+    if text is None:
+        raise InvalidAddress("ssh_connection is missing.", field="ssh_connection")
+    return parse_address(text)
+
+
+def ui_home_of(body: CheckBody) -> str | None:
+    """The folder that a check looks at; None: wherever ComfyUI is. Raises InvalidRequest."""
+    return _path(body.ui_home, "ui_home")
+
+
+def fingerprint_of(text: str | None, field_name: str) -> str | None:
+    """A host key's fingerprint as ssh-keygen prints it. Raises InvalidRequest."""
+    return None if text is None else domain.check_fingerprint(text, field_name)
+
+
+def task_id_of(text: object) -> str:
+    """`text` as a task_id. Raises InvalidRequest when it is missing or no UUID."""
+    if text is None:
+        raise InvalidRequest("task_id is missing.", field="task_id")
+    if not isinstance(text, str) or not _UUID.fullmatch(text):
+        hint = "It is the task_id that the start of the install answered, a UUID."
+        raise InvalidRequest("task_id is not a UUID.", hint=hint, field="task_id")
+    return text.lower()
+
+
+def host_and_port_of(text: str) -> tuple[str, int]:
+    """`host:port` or `[IPv6]:port`, the port always given. Raises InvalidRequest."""
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65_535
+    if not host or not host.isprintable() or not is_port:
+        raise InvalidRequest(
+            "The address does not end in HOST:PORT.", hint="GET /host-keys lists them.", field="address"
+        )
+    return host, int(port)
+
+
+def _path(text: str | None, field_name: str) -> str | None:
+    return None if text is None else domain.check_remote_path(text, field_name)
+
+
+def _options(body: OptionsBody) -> domain.InstallOptions:
+    return domain.InstallOptions(
+        existing=body.existing,
+        run_scripts=body.run_scripts,
+        require=body.require,
+        wait_seconds=body.wait_seconds,
+        host_key_sha256=fingerprint_of(body.host_key_sha256, "options.host_key_sha256"),
+    )
+
+
+def _refuse_what_is_not_there(options: OptionsBody) -> None:
+    """An option that would be accepted and then not happen is refused. Raises InvalidRequest."""
+    asked = {
+        "plan_only": options.plan_only,
+        "verify": options.verify is True,
+        "restart": options.restart,
+        "on_failure": options.on_failure == "rollback",
+    }
+    for name in [name for name, wanted in asked.items() if wanted]:
+        message = f"options.{name} asks for something that this version of Nodeferry cannot do yet."
+        hint = "Leave it out; the install itself works without it."
+        raise InvalidRequest(message, hint=hint, field=f"options.{name}", code="option_not_available")

@@ -1,0 +1,45 @@
+"""The HTTP API: the two routes that start an install and tell its progress, and the application of all routes.
+
+A view parses, calls and serialises; what an install does is in `app.sync.installs`. docs/api.md shows every route.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, Response
+
+from app.settings import Settings
+from app.sync import schemas
+from app.sync.installs import Installs
+from app.sync.instance_checks import InstanceChecks
+from app.sync.routes.edge import Parts, answer, body, body_values, checked_task_id, install_edge, note_task, parts
+from app.sync.routes.health import health
+from app.sync.routes.instances import instances
+from app.sync.routes.tasks import tasks
+
+installing = Blueprint("installing", __name__)
+
+
+def create_app(installs: Installs, checks: InstanceChecks, settings: Settings) -> Flask:
+    """The WSGI application. Its views may run on any number of threads at once."""
+    app = Flask("nodeferry", static_folder=None)
+    install_edge(app, Parts(installs, checks, settings))
+    for blueprint in (installing, tasks, instances, health):
+        app.register_blueprint(blueprint)
+    return app
+
+
+@installing.post("/ssh/install-custom-nodes")
+def start_install() -> Response:
+    """Start an install in the background; opens no connection."""
+    asked = schemas.install_request(body_values(), parts().settings)
+    accepted = parts().installs.start(asked)
+    message = "This install was started before" if accepted.existing else "Installation started in background"
+    known = note_task(accepted.task_id)
+    return answer({"success": True, "task_id": known, "state": accepted.state.value, "message": message}, 202)
+
+
+@installing.post("/ssh/install-custom-nodes/progress")
+def show_progress() -> Response:
+    """The progress of one install, from what is known here; opens no connection."""
+    asked = body(schemas.ProgressBody)
+    return answer(parts().installs.progress(checked_task_id(asked.task_id), asked.since))

@@ -1,0 +1,154 @@
+"""Whose turn it is: gives each install that may run its thread, and tells those that wait why.
+
+An install that waits has no thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.domain.request import InstallRequest
+from app.protocol.events import Kind
+from app.protocol.states import TaskState
+from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.chronicle import Chronicle
+from app.sync.lanes import Lane, Lanes, Waiting
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """An install that has not ended. `told`: why it waits, as its progress has it."""
+
+    request: InstallRequest
+    lane: Lane
+    chronicle: Chronicle
+    cancel: threading.Event = field(default_factory=threading.Event)
+    told: Waiting | None = None
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+        return self.chronicle.task_id
+
+
+class Turns:
+    """The unfinished installs of one service. Every method may be called from any thread.
+
+    Until an install's thread is started only the dispatching thread writes its chronicle, from then on only its own.
+    """
+
+    def __init__(self, background: BackgroundTaskManager, run: Callable[[Job], None], max_running: int) -> None:
+        """`run`: an install's life, called in its thread."""
+        self.closing = threading.Event()
+        self._background = background
+        self._run_job = run
+        self._max_running = max_running
+        self._lock = threading.Lock()
+        self._lanes = Lanes(max_running)
+        self._jobs: dict[str, Job] = {}
+        self._withdrawn: list[Job] = []
+        self._dispatching = False
+        self._undispatched = False
+
+    @property
+    def unfinished(self) -> int:
+        """How many installs run or wait."""
+        with self._lock:
+            return len(self._jobs)
+
+    def take_up(self, job: Job) -> None:
+        """A new job, the last in its lane."""
+        with self._lock:
+            self._jobs[job.task_id] = job
+            self._lanes.add(job.task_id, job.lane)
+        self._dispatch()
+
+    def cancel(self, task_id: str) -> bool:
+        """Tells an install to stop; False when it is not here. One that waits gets a thread for its end at once."""
+        with self._lock:
+            job = self._jobs.get(task_id)
+            if job is None:
+                return False
+            job.cancel.set()
+            if self._lanes.withdraw(task_id):
+                self._withdrawn.append(job)
+        self._background.cancel(task_id)
+        self._dispatch()
+        return True
+
+    def close(self, timeout: float) -> None:
+        """Starts nothing more, and waits up to `timeout` seconds until every thread has let go of its install."""
+        self.closing.set()
+        with self._lock:
+            jobs = list(self._jobs.values())
+        for job in jobs:
+            job.cancel.set()  # wakes it; it looks at `closing` first
+        deadline = time.monotonic() + timeout
+        for job in jobs:
+            self._background.wait(job.task_id, max(0.0, deadline - time.monotonic()))
+
+    def _dispatch(self) -> None:
+        """Takes turns until nothing is left to do. One thread at a time does it, without holding the lock; who comes
+        meanwhile leaves the work to it."""
+        with self._lock:
+            self._undispatched = True
+            if self._dispatching:
+                return
+            self._dispatching = True
+        try:
+            while (turn := self._next_turn()) is not None:
+                self._take_turn(*turn)
+        except BaseException:
+            with self._lock:
+                self._dispatching = False
+            raise
+
+    def _next_turn(self) -> tuple[list[Job], list[tuple[Job, Waiting]]] | None:
+        """The jobs to start and those that wait; None when there is nothing more to do."""
+        with self._lock:
+            if not self._undispatched or self.closing.is_set():
+                self._dispatching = False
+                return None
+            self._undispatched = False
+            withdrawn, self._withdrawn = self._withdrawn, []
+            admitted = [self._jobs[task_id] for task_id in self._lanes.admit()]
+            waiting = [(self._jobs[waiting.task_id], waiting) for waiting in self._lanes.waiting()]
+        return [*withdrawn, *admitted], waiting
+
+    def _take_turn(self, starting: list[Job], waiting: list[tuple[Job, Waiting]]) -> None:
+        for job in starting:
+            try:
+                self._background.start_task(job.task_id, self._run, job)
+            except RuntimeError as exc:  # the system gives no more threads
+                error = {"code": "no_thread", "message": f"The service cannot start a thread: {exc}.", "hint": ""}
+                job.chronicle.tell(Kind.GIVEN_UP, state=TaskState.FAILED.value, error=error)
+                self._let_go(job)
+        for job, why in waiting:
+            if job.told is None or job.told.behind != why.behind:
+                job.told = why
+                job.chronicle.tell(Kind.QUEUED, waiting=_reason(why, self._max_running), position=why.position)
+
+    def _run(self, job: Job) -> None:
+        """The target of an install's thread. It heeds the job's own event, which can be set before it is there."""
+        try:
+            self._run_job(job)
+        finally:
+            self._let_go(job)
+            self._dispatch()
+
+    def _let_go(self, job: Job) -> None:
+        with self._lock:
+            self._lanes.done(job.task_id)
+            self._jobs.pop(job.task_id, None)
+            self._undispatched = True
+
+
+def _reason(waiting: Waiting, max_running: int) -> dict[str, str]:
+    if waiting.behind is None:
+        text = f"Waits for one of the {max_running} places for running installs"
+        return {"code": "waiting_for_place", "message": text, "hint": "It starts by itself."}
+    text = f"Waits for the install {waiting.behind} on the same instance"
+    return {"code": "waiting_for_install", "message": text, "hint": "It starts by itself."}

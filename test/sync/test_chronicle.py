@@ -1,0 +1,117 @@
+"""Folding and keeping one install's events."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.domain.record import InstallRecord
+from app.protocol.events import Event, Kind, ProtocolFault
+from app.storage.database import open_database
+from app.storage.install_store import InstallStore
+from app.storage.progress_files import ProgressFiles
+from app.sync.chronicle import Chronicle
+from app.sync.progress_board import ProgressBoard
+
+TASK = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[InstallStore]:
+    engine = open_database(f"sqlite:///{tmp_path / 'nodeferry.db'}")
+    yield InstallStore(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def record(store: InstallStore) -> InstallRecord:
+    return store.add(InstallRecord(TASK, 1.0, {"ssh_connection": "h", "manifest": None}, "root@h:22"))
+
+
+def _chronicle(record: InstallRecord, store: InstallStore, tmp_path: Path) -> Chronicle:
+    return Chronicle(record, ProgressBoard(), store, ProgressFiles(tmp_path / "progress"), now=lambda: 50.0)
+
+
+def _event(seq: int, kind: Kind = Kind.WARNING, **fields: object) -> Event:
+    return Event(kind, seq, 1.0, 1.0, fields={"code": "c", "message": f"warning {seq}", **fields})
+
+
+def _stored(store: InstallStore) -> InstallRecord:
+    found = store.get(TASK)
+    assert found is not None
+    return found
+
+
+def test_offset_and_snapshot_are_kept_together(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
+    """A chronicle that goes on from the record has exactly what was folded up to its offset."""
+    first = _chronicle(record, store, tmp_path)
+    first.tell(Kind.CONNECTING, attempt=1)
+    first.take(_event(1), 100)
+    first.take(_event(2), 200)
+    first.save()
+    kept = _stored(store)
+    assert (kept.journal_offset, kept.journal_seq, kept.revision) == (200, 2, 3)
+    again = _chronicle(kept, store, tmp_path)
+    assert again.offset == 200
+    assert again.snapshot.warnings == first.snapshot.warnings
+    assert again.snapshot.revision > first.snapshot.revision
+
+
+def test_a_state_is_kept_at_once_and_progress_now_and_then(
+    record: InstallRecord, store: InstallStore, tmp_path: Path
+) -> None:
+    """Many events are one write; a change of state does not wait."""
+    chronicle = _chronicle(record, store, tmp_path)
+    chronicle.tell(Kind.CONNECTING, attempt=1)
+    assert _stored(store).state.value == "running"
+    for seq in range(1, 20):
+        chronicle.take(_event(seq), seq)
+    assert _stored(store).journal_seq < 19
+    chronicle.take(_event(20, Kind.RUN_ENDED, state="completed"), 20)
+    kept = _stored(store)
+    assert (kept.state.value, kept.journal_seq, kept.finished_at) == ("completed", 20, 50.0)
+
+
+def test_a_missing_journal_event_is_not_passed_over(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
+    chronicle = _chronicle(record, store, tmp_path)
+    chronicle.take(_event(1), 1)
+    with pytest.raises(ProtocolFault):
+        chronicle.take(_event(3), 3)
+
+
+def test_journal_events_that_come_again_change_nothing(
+    record: InstallRecord, store: InstallStore, tmp_path: Path
+) -> None:
+    chronicle = _chronicle(record, store, tmp_path)
+    chronicle.take(_event(1), 10)
+    before = chronicle.snapshot
+    chronicle.take(_event(1), 10)
+    assert (chronicle.snapshot, chronicle.offset) == (before, 10)
+
+
+def test_after_the_end_nothing_happens(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
+    chronicle = _chronicle(record, store, tmp_path)
+    chronicle.tell(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
+    revision = chronicle.snapshot.revision
+    chronicle.tell(Kind.CONNECTING, attempt=2)
+    assert chronicle.snapshot.revision == revision
+    assert [event["event"] for event in store.service_events(TASK)] == ["given_up"]
+
+
+def test_a_disk_that_refuses_does_not_stop_the_install(
+    record: InstallRecord, store: InstallStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Memory goes on, the log says it, and the next save has everything."""
+    chronicle = _chronicle(record, store, tmp_path)
+    folder = tmp_path / "progress"
+    folder.rename(tmp_path / "away")
+    chronicle.tell(Kind.CONNECTING, attempt=1)
+    assert chronicle.snapshot.state.value == "running"
+    assert "could not be kept" in caplog.text
+    (tmp_path / "away").rename(folder)
+    chronicle.save()
+    assert (folder / f"{TASK}.json").is_file()
+    assert threading.active_count() >= 1
