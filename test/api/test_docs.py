@@ -1,0 +1,82 @@
+"""docs/api.md says what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from app.domain import errors
+from app.protocol import wire
+from app.protocol.snapshot import Node
+from app.protocol.states import NodeState, TaskState
+from app.sync import schemas
+from test.api.client import Api
+
+TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+ROUTE = re.compile(r"^### ([A-Z]+) (/\S+)$", re.MULTILINE)
+RUNNING = replace(
+    wire.initial("", 0, auto_installer=True),
+    nodes={"One": Node("One", "https://github.com/owner/one", NodeState.CLONING)},
+)
+
+
+def _section(title: str) -> str:
+    return TEXT.split(f"\n### {title}\n")[1].split("\n### ")[0]
+
+
+def _examples(text: str) -> list[dict[str, Any]]:
+    return [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
+
+
+def _codes(above: type[errors.AppError]) -> Iterator[str]:
+    for kind in above.__subclasses__():
+        if kind.__module__ in {errors.__name__, schemas.__name__}:
+            yield kind.code
+            yield from _codes(kind)
+
+
+def test_every_route_is_documented_and_no_other(idle: Api) -> None:
+    registered = {
+        (method, rule.rule)
+        for rule in idle.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert set(ROUTE.findall(TEXT)) == registered
+
+
+def test_every_example_is_json() -> None:
+    assert len(_examples(TEXT)) >= 12
+
+
+def test_the_example_of_a_progress_has_the_fields_that_a_progress_has() -> None:
+    running, finished, unchanged = _examples(_section("POST /ssh/install-custom-nodes/progress"))
+    real = wire.progress(RUNNING, 0)
+    assert set(running) == set(real)
+    assert set(running["nodes"][0]) == set(real["nodes"][0])
+    assert set(running["steps"][0]) == set(real["steps"][0])
+    ended = wire.progress(replace(RUNNING, state=TaskState.COMPLETED, finished_at=0.0), 0)
+    assert set(finished) == set(ended) - set(real)
+    assert unchanged["unchanged"] is True
+
+
+def test_every_error_code_is_named() -> None:
+    missing = [code for code in _codes(errors.AppError) if f"`{code}`" not in TEXT]
+    assert not missing
+
+
+def test_every_field_of_a_request_is_named() -> None:
+    fields = {
+        *schemas.InstallBody.model_fields,
+        *schemas.OptionsBody.model_fields,
+        *schemas.ProgressBody.model_fields,
+        *schemas.CheckBody.model_fields,
+        *schemas.AcceptBody.model_fields,
+        *schemas.TasksQuery.model_fields,
+        *schemas.TaskQuery.model_fields,
+    }
+    missing = [name for name in fields if not re.search(rf'[`"?]{name}[`"=]', TEXT)]
+    assert not missing
