@@ -1,0 +1,132 @@
+"""The command line's side of the HTTP API: one small method a route, every failure a CliError."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from app.cli.errors import CliError, ServiceUnreachable
+
+CONNECT_SECONDS = 3.05
+ANSWER_SECONDS = 30.0
+START_HINT = "Start one with: nodeferry serve"
+
+
+class _Bearer(requests.auth.AuthBase):
+    """An auth object rather than a header: a header would lose to an entry in the user's .netrc."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Api:
+    """A service at `base_url`. Not thread-safe; `close` when done. Raises ServiceUnreachable where nothing answers in
+    time, CliError for what the service refuses."""
+
+    def __init__(self, base_url: str, token: str = "", *, timeout: float = ANSWER_SECONDS) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._timeout = (CONNECT_SECONDS, timeout)
+        self._session = requests.Session()
+        self._session.trust_env = not is_loopback(urlsplit(self.base_url).hostname or "")
+        if token:
+            self._session.auth = _Bearer(token)
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._session.close()
+
+    def health(self) -> dict[str, Any]:
+        """Whether it is there, and its version."""
+        return self._call("GET", "/health")
+
+    def start(self, body: Mapping[str, Any]) -> str:
+        """Start an install; its task_id."""
+        return str(self._call("POST", "/ssh/install-custom-nodes", body)["task_id"])
+
+    def progress(self, task_id: str, since: int | None = None) -> dict[str, Any]:
+        """The progress; with `since`, an answer with `unchanged` where nothing is newer than that revision."""
+        body: dict[str, Any] = {"task_id": task_id}
+        if since is not None:
+            body["since"] = since
+        return self._call("POST", "/ssh/install-custom-nodes/progress", body)
+
+    def cancel(self, task_id: str) -> dict[str, Any]:
+        """Ask for the install to be stopped on the instance."""
+        return self._call("POST", f"/tasks/{quote(task_id, safe='')}/cancel", {})
+
+    def tasks(self, **filters: str | int | None) -> dict[str, Any]:
+        """A page of tasks."""
+        return self._call("GET", "/tasks", query={name: value for name, value in filters.items() if value is not None})
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """One task with its request and progress."""
+        return self._call("GET", f"/tasks/{quote(task_id, safe='')}")
+
+    def host_keys(self) -> dict[str, Any]:
+        """The pinned host keys."""
+        return self._call("GET", "/host-keys")
+
+    def accept_host_key(self, ssh_connection: str, sha256: str) -> dict[str, Any]:
+        """Pin the key that the instance shows now, if it has this fingerprint."""
+        return self._call("POST", "/host-keys/accept", {"ssh_connection": ssh_connection, "sha256": sha256})
+
+    def forget_host_key(self, host: str, port: int) -> dict[str, Any]:
+        """Unpin every key of an address."""
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return self._call("DELETE", f"/host-keys/{quote(address, safe='')}")
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, str | int] | None = None,
+    ) -> dict[str, Any]:
+        try:
+            answer = self._session.request(
+                method, self.base_url + path, json=body, params=query, timeout=self._timeout, allow_redirects=False
+            )
+        except requests.RequestException as exc:
+            raise ServiceUnreachable(f"The service at {self.base_url} does not answer.", hint=START_HINT) from exc
+        return _content(answer, self.base_url)
+
+
+def _content(answer: requests.Response, base_url: str) -> dict[str, Any]:
+    """The answer's JSON object. Raises CliError for a refusal and for what is no answer of this API."""
+    try:
+        content = answer.json()
+    except requests.JSONDecodeError:
+        content = None
+    if not isinstance(content, dict):
+        raise CliError(f"{base_url} answered {answer.status_code} with something that is not this API's JSON.")
+    if answer.status_code < 400:
+        return content
+    raise CliError(
+        str(content.get("message") or f"The service answered {answer.status_code}."),
+        hint=str(content.get("hint") or ""),
+        field=content.get("field"),
+        code=str(content.get("error") or ""),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` (a name or an address, without brackets) is this machine by its spelling alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,94 @@
+"""Which service a command talks to: the named one, the one that runs on the data folder, or one for the time being."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from app.cli import listener as listening
+from app.cli import logs
+from app.cli.client import Api
+from app.cli.errors import CliError
+from app.cli.http_server import HttpServer
+from app.cli.service_lock import RunningService, ServiceLock, running_service
+from app.settings import Settings, settings_from
+
+START_SECONDS = 15.0
+CLOSE_SECONDS = 3.0
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def service_options(command: _F) -> _F:
+    """The options of every command that talks to a service: --server and --data-dir."""
+    command = click.option("--server", metavar="URL", help="Talk to the service at this address.")(command)
+    folder = click.Path(path_type=Path, file_okay=False)
+    return click.option("--data-dir", type=folder, help="Talk to the service that runs on this data folder.")(command)
+
+
+@contextmanager
+def connected(server: str | None, data_dir: Path | None) -> Iterator[Api]:
+    """A client of the service in question; at the end it is closed, and so is a service that was started for it."""
+    settings = settings_from(overrides={"data_dir": data_dir})
+    if server:
+        with Api(_checked(server), settings.token) as api:
+            yield api
+        return
+    running = _running(settings.data_dir)
+    if running:
+        with Api(running.url, settings.token) as api:
+            yield api
+        return
+    with _for_the_time_being(settings) as url, Api(url, settings.token) as api:
+        yield api
+
+
+def _checked(server: str) -> str:
+    if not server.startswith(("http://", "https://")):
+        raise CliError(
+            f"{server!r} is not a service's address.", hint="It looks like http://127.0.0.1:5000", field="--server"
+        )
+    return server
+
+
+def _running(data_dir: Path) -> RunningService | None:
+    """The service that runs on the data folder; one that is just starting is waited for."""
+    stop = threading.Event()
+    for _ in range(int(START_SECONDS / 0.1)):
+        running = running_service(data_dir)
+        if running is None or running.url:
+            return running
+        stop.wait(0.1)
+    raise CliError(f"The service that holds the data folder {data_dir} does not say where it listens.")
+
+
+@contextmanager
+def _for_the_time_being(settings: Settings) -> Iterator[str]:
+    """A service of this process on a free loopback port; its URL."""
+    from app.factory import build_service  # here: a client of a running service need not load a service
+
+    logs.configure("WARNING", secrets=(settings.token,))
+    settings = replace(settings, host="127.0.0.1", port=0)
+    with (
+        ServiceLock(settings.data_dir) as lock,
+        listening.bind("127.0.0.1", 0, explicit=True, say=click.echo) as listener,
+    ):
+        service = build_service(settings)
+        server = HttpServer(service.app, listener, threads=8)
+        thread = threading.Thread(target=server.run, name="http", daemon=True)
+        thread.start()
+        url = listening.url_of(listener)
+        lock.tell(url)
+        try:
+            yield url
+        finally:
+            server.stop()
+            thread.join(CLOSE_SECONDS)
+            service.close()
+            server.close(timeout=1.0)

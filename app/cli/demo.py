@@ -1,0 +1,105 @@
+"""`demo`: the main job on a throw-away instance, with packs of which two must fail."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.console import Console
+
+from app.cli.client import Api
+from app.cli.demo_world import World, demo_world
+from app.cli.drawing import plain
+from app.cli.endings import ended_by_signals
+from app.cli.result import show_result, show_text
+from app.cli.watching import display_on, watch
+
+EXPECTED_FAILURES = {
+    "Demo-Gone": "its repository does not exist",
+    "Demo-No-Such-Package": "its requirement does not exist",
+}
+GOOD = ("installed", "verified")
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave everything up until Ctrl-C, for curl and the browser.")
+@click.option("--plain", "lines", is_flag=True, help="Lines instead of a live picture.")
+def demo(keep: bool, lines: bool) -> None:
+    """Install node packs on a throw-away instance of this machine, and watch. Nothing is left afterwards.
+
+    Two of the packs cannot be installed, to show what that looks like. Exit status 0 when exactly those two failed.
+    """
+    console = Console()
+    with ended_by_signals():
+        console.print("Setting up, in a temporary folder and on loopback only:")
+        with demo_world(console) as world, Api(world.url) as api:
+            good = _install(world, api, console, lines=lines)
+            if keep:
+                _keep(world, console)
+    click.get_current_context().exit(0 if good else 1)
+
+
+def _install(world: World, api: Api, console: Console, *, lines: bool) -> bool:
+    task_id = api.start(world.request)
+    console.print(f"Installing through {world.url}, task {task_id}", highlight=False)
+    with display_on(console, lines=lines) as display:
+        progress = watch(api, task_id, display)
+    show_result(console, progress)
+    surprises = surprises_in(progress)
+    show_text(console, _verdict(progress, surprises))
+    return not surprises
+
+
+def surprises_in(progress: Mapping[str, Any]) -> list[str]:
+    """What is not as it should be; empty when exactly the packs that cannot be installed failed."""
+    found = [] if progress.get("state") == "completed" else [f"the install is {progress.get('state')}"]
+    nodes = {node["name"]: node for node in progress.get("nodes") or []}
+    found += [f"{name} is not in the list" for name in EXPECTED_FAILURES if name not in nodes]
+    for name, node in nodes.items():
+        expected = node["state"] == "failed" if name in EXPECTED_FAILURES else _is_good(node)
+        if not expected:
+            code = (node.get("error") or {}).get("code")
+            found.append(f"{name} is {node['state']}" + (f" ({code})" if code else ""))
+    return found
+
+
+def _is_good(node: Mapping[str, Any]) -> bool:
+    return node["state"] in GOOD and not node.get("error")
+
+
+def _verdict(progress: Mapping[str, Any], surprises: list[str]) -> str:
+    if surprises:
+        return f"Not as expected: {plain('; '.join(surprises))}."
+    failures = ", ".join(f"{name} ({why})" for name, why in EXPECTED_FAILURES.items())
+    return f"As expected: the demo makes two packs fail, {failures}; the other {progress['successful']} are there."
+
+
+def _keep(world: World, console: Console) -> None:
+    """Say how to use what is up, and wait for Ctrl-C."""
+    body = world.folder / "install.json"
+    body.write_text(json.dumps(world.request), "utf-8")
+    for line in kept_lines(world.url, str(body), world.instance.ssh_command):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("Clearing away.")
+
+
+def kept_lines(url: str, body: str, ssh_command: str) -> list[str]:
+    """The lines to copy."""
+    post = "curl -s -H 'Content-Type: application/json' -X POST"
+    return [
+        "",
+        f"It stays up until Ctrl-C at {url}",
+        "Start it again:",
+        f"  {post} {url}/ssh/install-custom-nodes -d @{shlex.quote(body)}",
+        "Poll, with the task_id of that answer:",
+        f'  {post} {url}/ssh/install-custom-nodes/progress -d \'{{"task_id": "TASK_ID"}}\'',
+        "Log in to the instance:",
+        f"  {ssh_command}",
+    ]

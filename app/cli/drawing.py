@@ -1,0 +1,163 @@
+"""The live picture of an install: a progress answer of the API as something rich can draw.
+
+Pure. Text of instances and packs is never read as markup, and its control characters are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from app.protocol.wire import clock, size
+
+Progress = Mapping[str, Any]
+
+WIDE = 100
+"""Columns from which sizes and rates have room."""
+OWN_LINES = 5
+"""Lines of the picture that are no packs: message, overall bar, steps, "and N more", and one free for the cursor."""
+FEWEST_ROWS = 3
+
+STATE_STYLES = {
+    "cloning": "cyan",
+    "cloned": "cyan",
+    "installing": "cyan",
+    "installed": "green",
+    "verified": "green",
+    "failed": "bold red",
+    "skipped": "yellow",
+    "cancelled": "yellow",
+}
+STATUS_STYLES = {"success": "green", "running": "cyan", "failed": "bold red", "skipped": "yellow"}
+_ORDER = ("cloning", "installing", "failed", "cloned", "pending", "skipped", "cancelled", "installed", "verified")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveView:
+    """One moment of an install. `ahead`: seconds since the progress was answered, so that the clock goes on between
+    polls; `notice`: what the person should know besides (the service does not answer)."""
+
+    progress: Progress
+    ahead: float = 0.0
+    notice: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Message, overall bar, task list, packs: never higher than the terminal."""
+        height = options.size.height
+        width = options.max_width
+        style = "bold yellow" if self.notice else "bold"
+        yield cut(self.notice or str(self.progress.get("message") or ""), width, style)
+        yield _overall(self.progress, self.ahead)
+        yield _steps(self.progress)
+        shown, hidden = bounded(self.progress.get("nodes") or [], height - OWN_LINES)
+        if shown:
+            yield _packs(shown, width)
+        if hidden:
+            yield Text(f"and {hidden} more", style="dim")
+
+
+def bounded(nodes: Sequence[Progress], room: int) -> tuple[list[Progress], int]:
+    """The packs to show in `room` lines, the ones at work first, and how many are left out."""
+    ordered = sorted(nodes, key=_rank)
+    shown = ordered[: max(FEWEST_ROWS, room)]
+    return shown, len(ordered) - len(shown)
+
+
+def _rank(node: Progress) -> int:
+    if "running" in (node.get("requirements_status"), node.get("script_status")):
+        return 0
+    state = node.get("state")
+    return _ORDER.index(state) if state in _ORDER else len(_ORDER)
+
+
+def _overall(progress: Progress, ahead: float) -> Table:
+    percent = float(progress.get("percent") or 0.0)
+    eta = progress.get("eta_seconds")
+    grid = Table.grid(padding=(0, 2), expand=False)
+    for _ in range(5):
+        grid.add_column(no_wrap=True)
+    live = bool(progress.get("in_progress"))
+    elapsed = float(progress.get("elapsed_seconds") or 0.0) + (ahead if live else 0.0)
+    left = f"ETA {clock(eta - ahead)}" if live and eta is not None and eta > ahead else ""
+    bar = ProgressBar(total=100, completed=percent, width=30)
+    grid.add_row(bar, f"{percent:5.1f} %", clock(elapsed), left, _counts(progress))
+    return grid
+
+
+def _counts(progress: Progress) -> Text:
+    total = progress.get("total_nodes") or 0
+    if not total:
+        return Text("")
+    text = Text(f"{progress.get('successful', 0)} of {total} good", style="green")
+    failed = progress.get("failed") or 0
+    return text.append(f", {failed} failed", style="bold red") if failed else text
+
+
+def _steps(progress: Progress) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for step in progress.get("steps") or []:
+        status = str(step.get("status"))
+        line.append(plain(step.get("name")), style="dim" if status == "pending" else "")
+        line.append(f" {status}   ", style=STATUS_STYLES.get(status, "dim"))
+    return line
+
+
+def _packs(nodes: Sequence[Progress], width: int) -> Table:
+    wide = width >= WIDE
+    grid = Table.grid(padding=(0, 2), expand=False)
+    grid.add_column(no_wrap=True, overflow="ellipsis", max_width=max(12, min(40, width // 3)))
+    grid.add_column(no_wrap=True)
+    for _ in range(3 if wide else 1):
+        grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, overflow="ellipsis")
+    for node in nodes:
+        grid.add_row(*_pack(node, wide))
+    return grid
+
+
+def _pack(node: Progress, wide: bool) -> list[Text | ProgressBar]:
+    percent = int(node.get("clone_progress") or 0)
+    numbers = [Text(f"{percent} %")]
+    if wide:
+        numbers += [Text(size(node.get("bytes_received")) or ""), Text(size(node.get("bytes_per_second"), "/s") or "")]
+    bar = ProgressBar(total=100, completed=percent, width=16 if wide else 10)
+    return [Text(plain(node.get("name"))), bar, *numbers, state_of(node), doing(node)]
+
+
+def state_of(node: Progress) -> Text:
+    """The pack's state in its colour; a kept one says so."""
+    state = plain(node.get("state"))
+    return Text(f"{state} (kept)" if node.get("kept") else state, style=STATE_STYLES.get(state, "dim"))
+
+
+def doing(node: Progress) -> Text:
+    """What becomes of the pack's requirements and its install.py, or why it failed."""
+    error = node.get("error")
+    if error and node.get("state") == "failed":
+        return Text(plain(error.get("code")), style="red")
+    parts = Text()
+    for name, key in (("requirements", "requirements_status"), ("install.py", "script_status")):
+        status = str(node.get(key) or "none")
+        if status != "none":
+            word = "ok" if status == "success" else status
+            parts.append(f"{name} ", style="dim").append(f"{word}  ", style=STATUS_STYLES.get(status, "dim"))
+    return parts
+
+
+def cut(text: str, width: int, style: str = "") -> Text:
+    """One line of at most `width` columns."""
+    line = Text(plain(text), style=style, no_wrap=True, overflow="ellipsis")
+    line.truncate(max(1, width), overflow="ellipsis")
+    return line
+
+
+def plain(text: Any) -> str:
+    """Text from elsewhere as one line that can do nothing to a terminal."""
+    return "".join(char if char.isprintable() else " " for char in str(text if text is not None else ""))

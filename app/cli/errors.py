@@ -1,0 +1,43 @@
+"""What the command line says when something went wrong: one sentence, the field, what to do. Never a traceback."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import click
+
+from app.domain.errors import AppError
+
+EXIT_INTERRUPTED = 130
+
+
+class CliError(click.ClickException):
+    """A failure to show. `exit_code` 1; `code` is the API's word for it, where it came from there."""
+
+    def __init__(self, message: str, *, hint: str = "", field: str | None = None, code: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.field = field
+        self.code = code
+
+    @classmethod
+    def of(cls, error: AppError) -> CliError:
+        """The error of the service's own code as the command line shows it."""
+        return cls(error.message, hint=error.hint, field=error.field, code=error.code)
+
+    def format_message(self) -> str:
+        """The sentence, then field and hint on lines of their own."""
+        lines = [self.message]
+        if self.field:
+            lines.append(f"  field: {self.field}")
+        if self.hint:
+            lines.append(f"  hint:  {self.hint}")
+        return "\n".join(lines)
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write it to stderr."""
+        click.echo(f"Error: {self.format_message()}", err=True, file=file)
+
+
+class ServiceUnreachable(CliError):
+    """No answer from the service: it is not there, or not for the moment."""

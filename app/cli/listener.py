@@ -1,0 +1,52 @@
+"""The socket that the service listens on: bound before anything else starts, so that a taken port is known at once."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+
+from app.cli.errors import CliError
+from app.settings import DEFAULT_PORT
+
+PORTS_TO_TRY = 20
+
+
+def bind(host: str, port: int, *, explicit: bool, say: Callable[[str], None]) -> socket.socket:
+    """A bound TCP socket. A taken `port` is an error when `explicit`, else `say` names it and the next is tried."""
+    ports = [port] if explicit or port == 0 else range(port, port + PORTS_TO_TRY)
+    for candidate in ports:
+        try:
+            found = _bound(host, candidate)
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:
+                raise CliError(f"Cannot listen on {host} port {candidate}: {exc.strerror or exc}.") from exc
+            continue
+        if candidate != port:
+            say(f"Port {port} is taken; using {candidate}.")
+        return found
+    what = f"Port {port} is taken." if len(ports) == 1 else f"Ports {ports[0]} to {ports[-1]} are taken."
+    raise CliError(what, hint="Give a free one with --port, or --port 0 for any.")
+
+
+def url_of(listener: socket.socket) -> str:
+    """http://HOST:PORT of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_default(port: int) -> bool:
+    """Whether nobody asked for this port."""
+    return port == DEFAULT_PORT
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    found = socket.socket(family, kind, protocol)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        return found
+    except OSError:
+        found.close()
+        raise

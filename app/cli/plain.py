@@ -1,0 +1,50 @@
+"""Progress as lines, for where there is no terminal: one line each time something has changed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.cli.drawing import plain
+from app.protocol.wire import clock
+
+
+def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
+    """What is new in `after`, a line each, with the time since the start and the overall percent in front."""
+    before = before or {}
+    texts: list[str] = []
+    if after.get("message") != before.get("message"):
+        texts.append(plain(after.get("message")))
+    texts += _steps(before, after)
+    seen = {node["name"]: node for node in before.get("nodes") or []}
+    for node in after.get("nodes") or []:
+        texts += _node(seen.get(node["name"], {}), node)
+    head = f"{clock(float(after.get('elapsed_seconds') or 0.0))} {float(after.get('percent') or 0.0):5.1f} %"
+    return [f"{head}  {text}" for text in texts]
+
+
+def _steps(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    seen = {step["name"]: step.get("status") for step in before.get("steps") or []}
+    new = [step for step in after.get("steps") or [] if step.get("status") != seen.get(step["name"], "pending")]
+    return [_joined(step["name"], step.get("status"), step.get("detail")) for step in new]
+
+
+def _node(before: Mapping[str, Any], node: Mapping[str, Any]) -> list[str]:
+    name, texts = node["name"], []
+    error = node.get("error")
+    if node.get("state") != before.get("state", "pending"):
+        commit = str(node.get("commit") or "")[:10] if node.get("state") in ("installed", "verified") else ""
+        texts.append(_joined(name, node.get("state"), commit))
+    for word, key in (("requirements", "requirements_status"), ("install.py", "script_status")):
+        status = node.get(key)
+        if status != before.get(key, "none") and status not in ("none", "pending"):
+            texts.append(_joined(name, f"{word} {status}", ""))
+    if error and error != before.get("error"):
+        said = " ".join(filter(None, (error.get("message"), error.get("hint"))))
+        texts.append(_joined(name, error.get("code"), said))
+    return texts
+
+
+def _joined(name: Any, word: Any, detail: Any) -> str:
+    text = f"{plain(name)}: {plain(word)}"
+    return f"{text}: {plain(detail)}" if detail else text

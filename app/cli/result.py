@@ -1,0 +1,86 @@
+"""How an install ended: the table of all packs, the notes, and one sentence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.drawing import STATUS_STYLES, plain, state_of
+from app.cli.errors import EXIT_INTERRUPTED
+
+COMMIT_CHARS = 10
+EXIT_NONE_OR_FAILED = 1
+
+
+def show_result(console: Console, progress: Mapping[str, Any]) -> None:
+    """Print the whole end of an install, from its last progress."""
+    nodes = progress.get("nodes") or []
+    if nodes:
+        console.print(_table(nodes))
+    for node in [node for node in nodes if node.get("error")]:
+        _show_failure(console, node)
+    for warning in progress.get("warnings") or []:
+        show_text(console, f"Note: {plain(warning.get('message'))}", style="yellow")
+    show_text(console, sentence(progress), style="bold")
+
+
+def show_text(console: Console, text: str, *, style: str = "", indent: int = 0) -> None:
+    """Print a sentence: wrapped at words on a terminal, in one line where a program may read it."""
+    if console.is_terminal:
+        console.print(Padding(Text(text, style=style), (0, 0, 0, indent), expand=False))
+    else:
+        console.print(Text(" " * indent + text), soft_wrap=True)
+
+
+def _show_failure(console: Console, node: Mapping[str, Any]) -> None:
+    """What went wrong with a pack, and what to do."""
+    error = node["error"]
+    show_text(console, f"{plain(node.get('name'))}: {plain(error.get('code'))}", style="red")
+    for text in filter(None, (plain(error.get("message")), plain(error.get("hint")))):
+        show_text(console, text, indent=4)
+
+
+def sentence(progress: Mapping[str, Any]) -> str:
+    """How it ended, in one sentence, and what to do where that is known."""
+    error = progress.get("error") or {}
+    text = plain(progress.get("message")).rstrip(".")
+    outcome = {"partial": "Partly installed: ", "none": "Nothing installed: ", "all": "Installed: "}
+    head = outcome.get(str(progress.get("outcome")), {"failed": "Failed: "}.get(str(progress.get("state")), ""))
+    hint = plain(error.get("hint"))
+    return f"{head}{text}. {hint}".rstrip()
+
+
+def exit_status(progress: Mapping[str, Any]) -> int:
+    """0 all, 3 partial, 1 none or failed, 130 cancelled; 130 also for one that is still going on (only watched)."""
+    if progress.get("in_progress"):
+        return EXIT_INTERRUPTED
+    code = progress.get("return_code")
+    return code if isinstance(code, int) else EXIT_NONE_OR_FAILED
+
+
+def _table(nodes: list[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("pack", overflow="fold")
+    for name in ("state", "commit", "requirements"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("seconds", no_wrap=True, justify="right")
+    for node in nodes:
+        table.add_row(*_row(node))
+    return table
+
+
+def _row(node: Mapping[str, Any]) -> list[Text]:
+    requirements = str(node.get("requirements_status") or "none")
+    seconds = node.get("seconds")
+    return [
+        Text(plain(node.get("name"))),
+        state_of(node),
+        Text(str(node.get("commit") or "-")[:COMMIT_CHARS]),
+        Text(requirements, style=STATUS_STYLES.get(requirements, "dim")),
+        Text("-" if seconds is None else f"{seconds:.1f}"),
+    ]

@@ -1,0 +1,90 @@
+"""One service a data folder: a locked file there that also says where the service listens."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from app.cli.errors import CliError
+
+FILE_NAME = "service.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """Who holds the data folder. `url` is empty while it is still starting."""
+
+    url: str
+    pid: int | None
+
+
+class ServiceLock:
+    """Held by a running service while its process lives. Raises CliError on entering when another one holds it."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / FILE_NAME
+        self._fd = -1
+
+    def __enter__(self) -> ServiceLock:
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise CliError(f"The data folder {self._path.parent} cannot be used: {exc.strerror}.") from exc
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            self._close()
+            raise _taken(self._path.parent) from exc
+        os.ftruncate(self._fd, 0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.ftruncate(self._fd, 0)
+        self._close()
+
+    def tell(self, url: str) -> None:
+        """Write down where the service listens."""
+        os.pwrite(self._fd, json.dumps({"url": url, "pid": os.getpid()}).encode("ascii"), 0)
+
+    def _close(self) -> None:
+        os.close(self._fd)
+        self._fd = -1
+
+
+def running_service(data_dir: Path) -> RunningService | None:
+    """The service that runs on the data folder, if one does."""
+    try:
+        fd = os.open(data_dir / FILE_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _parsed(os.pread(fd, 4096, 0))
+    finally:
+        os.close(fd)
+    return None
+
+
+def _parsed(content: bytes) -> RunningService:
+    try:
+        raw = json.loads(content)
+        return RunningService(str(raw["url"]), int(raw["pid"]))
+    except (KeyError, TypeError, ValueError):
+        return RunningService("", None)
+
+
+def _taken(data_dir: Path) -> CliError:
+    holder = running_service(data_dir)
+    where = f" at {holder.url}" if holder and holder.url else ""
+    return CliError(
+        f"A service already runs on the data folder {data_dir}{where}.",
+        hint="Use that one, stop it, or give this one a folder of its own with --data-dir.",
+    )

@@ -1,0 +1,83 @@
+"""`tasks`: look at installs and stop them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from app.cli.columns import columns
+from app.cli.connected import connected, service_options
+from app.cli.drawing import LiveView
+from app.cli.errors import EXIT_INTERRUPTED
+from app.cli.following import WatchingEnded, follow
+from app.cli.result import exit_status, show_result
+
+COLUMNS = ("task_id", "created_at", "state", "outcome", "packs", "instance")
+
+
+@click.group()
+def tasks() -> None:
+    """Look at installs and stop them."""
+
+
+@tasks.command("list")
+@click.option("--state", help="Only those in this state.")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
+@service_options
+def list_tasks(state: str | None, limit: int, server: str | None, data_dir: Path | None) -> None:
+    """The newest installs."""
+    with connected(server, data_dir) as api:
+        found = api.tasks(state=state, limit=limit)["tasks"]
+    click.echo(columns(COLUMNS, [_row(task) for task in found]) if found else "No installs yet.")
+
+
+@tasks.command("show")
+@click.argument("task_id")
+@click.option("--json", "as_json", is_flag=True, help="The whole task as JSON.")
+@click.option("--follow", "keep_on", is_flag=True, help="Draw it until it has ended; exit status as install's.")
+@service_options
+def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_dir: Path | None) -> None:
+    """One install: how it stands, or how it ended."""
+    ctx = click.get_current_context()
+    console = Console()
+    with connected(server, data_dir) as api:
+        progress: Mapping[str, Any] = {}
+        if keep_on:
+            try:
+                progress = follow(api, task_id, console)
+            except WatchingEnded:
+                ctx.exit(EXIT_INTERRUPTED)
+        task = api.task(task_id)
+    if as_json:
+        click.echo(json.dumps(task, indent=2))
+    else:
+        now = task["progress"]
+        _show(console, now)
+    if keep_on:
+        ctx.exit(exit_status(progress))
+
+
+def _show(console: Console, progress: Mapping[str, Any]) -> None:
+    if progress.get("in_progress"):
+        console.print(LiveView(progress))
+    else:
+        show_result(console, progress)
+
+
+@tasks.command("cancel")
+@click.argument("task_id")
+@service_options
+def cancel(task_id: str, server: str | None, data_dir: Path | None) -> None:
+    """Stop an install, on its instance too."""
+    with connected(server, data_dir) as api:
+        click.echo(f"{task_id} is {api.cancel(task_id)['state']}")
+
+
+def _row(task: Mapping[str, Any]) -> tuple[object, ...]:
+    counts = f"{task.get('successful') or 0} of {task.get('total') or 0}"
+    return (*(task.get(name) for name in COLUMNS[:-2]), counts, task.get("instance"))

@@ -1,0 +1,76 @@
+"""A service that plays a script: real HTTP by the real server, answers that were decided before."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.cli.http_server import HttpServer
+from app.cli.listener import bind, url_of
+from test.cli.stories import TASK_ID
+
+Answer = tuple[int, dict[str, Any]]
+
+
+@dataclass
+class Script:
+    """What `POST …/progress` answers, one after another, the last one for ever; a cancel leads on to `after_cancel`."""
+
+    polls: list[dict[str, Any]]
+    after_cancel: list[dict[str, Any]] = field(default_factory=list)
+    start: Answer = (202, {"success": True, "task_id": TASK_ID, "state": "queued", "message": "started"})
+    seen: list[tuple[str, str, dict[str, Any], str]] = field(default_factory=list)
+
+    def application(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """The WSGI side."""
+        raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        body = json.loads(raw or b"{}")
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        self.seen.append((method, path, body, environ.get("HTTP_AUTHORIZATION", "")))
+        status, answer = self.answer(method, path, body)
+        start_response(f"{status} .", [("Content-Type", "application/json")])
+        return [json.dumps(answer).encode()]
+
+    def answer(self, method: str, path: str, body: dict[str, Any]) -> Answer:
+        """What this request is answered."""
+        if path == "/ssh/install-custom-nodes":
+            return self.start
+        if path == "/ssh/install-custom-nodes/progress":
+            return 200, self._poll(body)
+        if path.endswith("/cancel"):
+            self.polls = self.after_cancel or self.polls
+            return 202, {"success": True, "task_id": TASK_ID, "state": "cancelling"}
+        if path == f"/tasks/{TASK_ID}":
+            return 200, {"success": True, "task_id": TASK_ID, "state": "x", "progress": self.polls[0]}
+        if path == "/tasks":
+            row = {"task_id": TASK_ID, "created_at": "2026-01-01T00:00:00Z", "instance": "root@h", "state": "completed"}
+            return 200, {"success": True, "tasks": [row | {"outcome": "all", "total": 3, "successful": 3}]}
+        return 404, {"success": False, "error": "not_found", "message": f"No {method} {path}.", "hint": "Look again."}
+
+    def _poll(self, body: dict[str, Any]) -> dict[str, Any]:
+        now = self.polls[0]
+        if body.get("since") == now["revision"]:
+            if len(self.polls) == 1:
+                return {"success": True, "unchanged": True, "revision": now["revision"]}
+            self.polls = self.polls[1:]
+            now = self.polls[0]
+        return now
+
+
+@contextmanager
+def serving(script: Script, port: int = 0) -> Iterator[str]:
+    """The URL of a service that plays `script`."""
+    with bind("127.0.0.1", port, explicit=True, say=print) as listener:
+        server = HttpServer(script.application, listener, threads=4)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            yield url_of(listener)
+        finally:
+            server.stop()
+            thread.join(5)
+            server.close(timeout=2)

@@ -1,0 +1,124 @@
+"""The pictures: what a person sees of an install."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from app.cli import plain
+from app.cli.drawing import LiveView, bounded
+from app.cli.result import exit_status, sentence, show_result
+from app.protocol.events import Kind
+from test.cli.stories import COMMIT, begun, ended
+
+
+def drawn(view: RenderableType, *, width: int = 120, height: int = 30) -> str:
+    """What the view looks like on a terminal of that size."""
+    console = Console(record=True, width=width, height=height, force_terminal=True, file=io.StringIO())
+    console.print(view)
+    return console.export_text()
+
+
+def ending(progress: dict[str, Any], width: int = 80) -> str:
+    """How the end of an install looks."""
+    console = Console(record=True, width=width, force_terminal=True, file=io.StringIO())
+    show_result(console, progress)
+    return console.export_text()
+
+
+def test_it_works() -> None:
+    """A pack that is being cloned shows its percent, size, rate and state."""
+    story = begun().node("Beta", "cloning")
+    story.tell(Kind.NODE_PROGRESS, name="Beta", percent=45, bytes_received=2_621_440, rate=1_258_291.0)
+    text = drawn(LiveView(story.progress))
+    row = next(line for line in text.splitlines() if line.startswith("Beta"))
+    assert "45 %" in row and "2.5 MiB" in row and "1.2 MiB/s" in row and "cloning" in row
+    assert "Cloning node packs: 0 of 3 there" in text
+
+
+def test_packs_at_work_come_first_and_the_rest_is_counted() -> None:
+    """With more packs than lines the ones at work are seen."""
+    names = [f"Pack-{number:02}" for number in range(34)]
+    story = begun(names).node("Pack-33", "cloning")
+    shown, hidden = bounded(story.progress["nodes"], 10)
+    assert shown[0]["name"] == "Pack-33"
+    assert (len(shown), hidden) == (10, 24)
+
+
+@pytest.mark.parametrize("height", [8, 12, 24, 60])
+def test_the_picture_is_never_higher_than_the_terminal(height: int) -> None:
+    """A live picture that scrolls away is none."""
+    story = begun([f"Pack-{number:02}" for number in range(34)])
+    text = drawn(LiveView(story.progress), height=height)
+    assert len(text.rstrip("\n").splitlines()) < height
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """Lines that wrap would break the height."""
+    story = begun(["A-pack-with-a-name-that-is-longer-than-anybody-would-think-possible", "Beta"])
+    story.node("Beta", "cloning", "failed", error={"code": "x" * 300, "message": "m" * 300, "hint": ""})
+    text = drawn(LiveView(story.progress), width=width)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    assert len(text.rstrip("\n").splitlines()) <= 6
+
+
+def test_the_clock_goes_on_between_polls() -> None:
+    """Elapsed time is the answer's and what has passed since."""
+    progress = begun().progress | {"elapsed_seconds": 61.0, "eta_seconds": 30.0}
+    text = drawn(LiveView(progress, ahead=5.0))
+    assert "01:06" in text and "ETA 00:25" in text
+
+
+def test_text_from_elsewhere_cannot_command_the_terminal() -> None:
+    """Neither escape sequences nor markup of a pack's or an instance's text take effect."""
+    story = begun(["[red]Al[/red]\x1b[2Jpha"])
+    story.node(
+        "[red]Al[/red]\x1b[2Jpha", "cloning", "failed", error={"code": "c", "message": "\x1b]0;x\x07", "hint": ""}
+    )
+    story.tell(Kind.RUN_ENDED, state="completed")
+    text = ending(story.progress) + drawn(LiveView(story.progress))
+    assert "\x1b" not in text and "\x07" not in text and "[red]" in text
+
+
+def test_the_last_table_tells_every_pack_and_why_it_failed() -> None:
+    """State, commit, requirements, seconds; code, message and hint of a failure; one sentence."""
+    text = ending(ended("partial").progress)
+    good = next(line for line in text.splitlines() if line.startswith("Alpha"))
+    bad = next(line for line in text.splitlines() if line.startswith("Gamma "))
+    assert "installed" in good and COMMIT[:10] in good and "success" in good and "4.0" in good
+    assert "failed" in bad
+    assert "Gamma: repository_not_found\n    The repository does not exist.\n    Check the URL.\n" in text
+    assert text.rstrip().splitlines()[-1].strip() == (
+        "Partly installed: 2 of 3 node packs are installed; restart ComfyUI to load them."
+    )
+
+
+def test_a_run_that_failed_says_why() -> None:
+    """The run's own error and hint are in the sentence."""
+    assert sentence(ended("failed").progress) == "Failed: The disk is full. Make room."
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"), [("all", 0), ("partial", 3), ("none", 1), ("failed", 1), ("cancelled", 130)]
+)
+def test_each_end_has_its_exit_status(outcome: str, status: int) -> None:
+    """The statuses that scripts rely on."""
+    assert exit_status(ended(outcome).progress) == status
+
+
+def test_lines_tell_each_change_once() -> None:
+    """Without a terminal every change of a pack is one line, and nothing is said twice."""
+    before: dict[str, Any] | None = None
+    lines: list[str] = []
+    for progress in ended("partial").shown:
+        lines += plain.changes(before, progress)
+        before = progress
+    assert before is not None and plain.changes(before, before) == []
+    texts = [line.split("%  ", 1)[1] for line in lines]
+    assert len([text for text in texts if text.startswith("Alpha: installed")]) == 1
+    assert f"Alpha: installed: {COMMIT[:10]}" in texts
+    assert "Gamma: repository_not_found: The repository does not exist. Check the URL." in texts
