@@ -91,6 +91,7 @@ def _tell_cloned(context: Context, result: PackResult) -> None:
     if result.problem:
         context.part(Kind.REQUIREMENTS, name, StepStatus.FAILED, result.problem)
     elif result.requirements:
+        context.on_requirements()
         context.part(Kind.REQUIREMENTS, name, StepStatus.PENDING)
     if result.script:
         context.part(Kind.SCRIPT, name, StepStatus.PENDING)

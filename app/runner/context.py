@@ -6,7 +6,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from app.protocol.events import Kind
 from app.protocol.manifest import NodePack
@@ -50,6 +50,8 @@ class Context:
     ui_home: Path = field(default_factory=Path)
     python: Dict[str, Any] = field(default_factory=dict)
     """ComfyUI's interpreter as it proved itself (`interpreter.prove`); empty when there is none."""
+    on_requirements: Callable[[], None] = lambda: None
+    """Called when a pack turns out to have requirements."""
     python_problem: Optional[Problem] = None
     """Why nothing can be installed into the interpreter, if so."""
 

@@ -64,7 +64,7 @@ def _fetch(context: Context, source: Mapping[str, Any]) -> str:
 
 
 def _read(source: Mapping[str, Any], target: Path) -> str:
-    path = (target / source["path"]).resolve()
+    path: Path = (target / source["path"]).resolve()
     if target.resolve() not in path.parents or not path.is_file():
         raise RunFault(
             "manifest_unavailable", "%s has no %s." % (source["repo"], source["path"]), "Check the manifest's path."

@@ -87,20 +87,40 @@ def _phases(context: Context) -> None:
     with ThreadPoolExecutor(3, thread_name_prefix="probe") as pool:
         pool.submit(_tell_machine, context)
         python = pool.submit(_configure, context)
-        uv = pool.submit(_ensure_uv, context, python)
+        uv = _UvOnDemand(lambda: pool.submit(_ensure_uv, context, python))
+        context.on_requirements = uv.begin
         packs = read_manifest(context)
         context.phase(Phase.PROBE, StepStatus.SUCCESS)
         _install(context, packs, python, uv)
     context.phase(Phase.FINISH, StepStatus.SUCCESS)
 
 
-def _install(context: Context, packs: List[NodePack], python: Future[None], uv: Future[Optional[str]]) -> None:
+def _install(context: Context, packs: List[NodePack], python: Future[None], uv: _UvOnDemand) -> None:
     """Clones do not wait for the interpreter; packages do."""
     results = clone_all(context, packs, at_once(probe.max_processes(), os.cpu_count()))
     python.result()
     install_requirements(context, results, uv.result())
     run_scripts(context, results)
     verify(context, _executor(context))
+
+
+class _UvOnDemand:
+    """uv, looked for as soon as the first pack turns out to have requirements: fetching one can take long."""
+
+    def __init__(self, submit: Callable[[], Future[Optional[str]]]) -> None:
+        self._submit = submit
+        self._lock = threading.Lock()
+        self._future: Optional[Future[Optional[str]]] = None
+
+    def begin(self) -> None:
+        """Starts the search, once. From any thread."""
+        with self._lock:
+            if self._future is None:
+                self._future = self._submit()
+
+    def result(self) -> Optional[str]:
+        """The path of uv; None when there is none, or when nothing needed it."""
+        return self._future.result() if self._future else None
 
 
 def _take_ui_home(context: Context) -> None:

@@ -1,0 +1,156 @@
+"""A real service in a process of its own, as users start it, and what a client does with it."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+from app.standin.instance import StandIn
+from test.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+TERMINAL = frozenset({"completed", "failed", "cancelled"})
+Json = dict[str, Any]
+
+
+class ServiceProcess:
+    """`run.py serve` on a free port, with a home and a data folder of its own below `folder`."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """`settings`: NODEFERRY_ variables without their prefix, in small letters."""
+        self.home = folder / "service-home"
+        self.data_dir = folder / "service-data"
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._log = folder / "service.log"
+        words = {"allowed_git_schemes": "https,ssh,http", **settings}
+        self._environ = {**os.environ, "HOME": str(self.home), **_prefixed(words)}
+        self._environ.pop("SSH_AUTH_SOCK", None)
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What the service wrote to stderr so far."""
+        return self._log.read_text("utf-8", "replace")
+
+    def start(self) -> None:
+        """Returns once the service has said where it answers."""
+        argv = [sys.executable, "run.py", "serve", "--port", "0", "--data-dir", str(self.data_dir)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                argv, cwd=ROOT, env=self._environ, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+            )
+        line = _first_line(self._process, 30.0)
+        assert line.startswith("Nodeferry on "), f"{line!r}\n{self.log[-3000:]}"
+        self.url = line.removeprefix("Nodeferry on ").strip()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        self._process.wait(15)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process = None
+
+    # -- as a client ------------------------------------------------------------------------------------------------
+
+    def post(self, path: str, payload: Mapping[str, Any]) -> requests.Response:
+        """POST of a JSON object."""
+        return requests.post(self.url + path, json=payload, timeout=30)
+
+    def get(self, path: str, **query: Any) -> Json:
+        """GET of a JSON object."""
+        found: Json = requests.get(self.url + path, params=query, timeout=90).json()
+        return found
+
+    def install(self, standin: StandIn | str, **request: Any) -> str:
+        """Starts an install; its task_id."""
+        connection = standin if isinstance(standin, str) else standin.ssh_command
+        if isinstance(standin, StandIn):
+            request.setdefault("ui_home", str(standin.ui_home))
+        answer = self.post("/ssh/install-custom-nodes", {"ssh_connection": connection, **request})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["task_id"])
+
+    def progress(self, task_id: str) -> Json:
+        """One poll."""
+        answer = self.post("/ssh/install-custom-nodes/progress", {"task_id": task_id})
+        assert answer.status_code == 200, answer.text
+        shown: Json = answer.json()
+        return shown
+
+    def polls(self, task_id: str, timeout: float = 120.0) -> Iterator[Json]:
+        """Each new revision, to the end."""
+        deadline, revision = time.monotonic() + timeout, -1
+        while True:
+            shown = self.progress(task_id)
+            if shown["revision"] != revision:
+                revision = shown["revision"]
+                yield shown
+            if shown["state"] in TERMINAL:
+                return
+            assert time.monotonic() < deadline, f"not ended within {timeout:g} s: {shown}"
+
+    def until(self, task_id: str, state: str, timeout: float = 60.0) -> Json:
+        """Waits for a state; the progress then."""
+        wait_until(lambda: self.progress(task_id)["state"] == state, timeout, f"{task_id} {state}")
+        return self.progress(task_id)
+
+    def ended(self, task_id: str, timeout: float = 120.0) -> Json:
+        """Waits for the end; the last progress."""
+        wait_until(lambda: self.progress(task_id)["state"] in TERMINAL, timeout, f"the end of {task_id}")
+        return self.progress(task_id)
+
+
+def _prefixed(words: Mapping[str, str]) -> dict[str, str]:
+    return {f"NODEFERRY_{name.upper()}": value for name, value in words.items()}
+
+
+def _first_line(process: subprocess.Popen[str], timeout: float) -> str:
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        assert selector.select(timeout), "the service said nothing"
+    return process.stdout.readline()
+
+
+def essence(progress: Json) -> Json:
+    """What must not depend on how the line was: each pack's state, reason, commit and results, counts and outcome."""
+    kept = ("name", "state", "status", "commit", "requirements_status", "script_status", "verified", "kept")
+    nodes = [{key: row[key] for key in kept} | {"error": (row["error"] or {}).get("code")} for row in progress["nodes"]]
+    counts = {key: progress[key] for key in ("state", "outcome", "total_nodes", "successful", "failed", "processed")}
+    return {"nodes": nodes, **counts}
