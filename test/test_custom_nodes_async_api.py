@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from app.protocol import wire
+from app.sync.routes.edge import EXTENSION
 from test.api.client import PROGRESS, START, Api, closed_address, content, service_in, silent_address
 from test.support.waiting import wait_until
 
@@ -352,6 +353,16 @@ class TestTasks:
     def test_waiting_has_bounds(self, idle: Api, wait: str) -> None:
         refused = idle.get(f"/tasks/{uuid.uuid4()}?wait={wait}")
         assert (refused.status_code, content(refused)["field"]) == (400, "wait")
+
+    def test_only_so_many_answers_are_held(self, api: Api, silent: str) -> None:
+        """Clients that wait must not take every thread of the server from those that poll."""
+        task_id = api.start(silent)
+        held = api.app.extensions[EXTENSION].held
+        while held.acquire(blocking=False):
+            pass
+        began = time.monotonic()
+        assert content(api.get(f"/tasks/{task_id}?wait=60"))["progress"]["in_progress"]
+        assert time.monotonic() - began < 5
 
     def test_waiting_for_an_unknown_task_does_not_wait(self, idle: Api) -> None:
         began = time.monotonic()

@@ -45,7 +45,7 @@ def demo(keep: bool, lines: bool) -> None:
 
 def _install(world: World, api: Api, console: Console, *, lines: bool) -> bool:
     task_id = api.start(world.request)
-    console.print(f"Installing through {world.url}, task {task_id}", highlight=False)
+    console.print(f"Installing through {world.url}, task {task_id}", highlight=False, soft_wrap=True)
     with display_on(console, lines=lines) as display:
         progress = watch(api, task_id, display)
     show_result(console, progress)

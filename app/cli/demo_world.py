@@ -72,4 +72,4 @@ def _stage(console: Console, what: str) -> Iterator[None]:
     started = time.monotonic()
     with console.status(f"Setting up {what}"):
         yield
-    console.print(f"  {time.monotonic() - started:5.1f} s  {what}", highlight=False)
+    console.print(f"  {time.monotonic() - started:5.1f} s  {what}", highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,14 +55,20 @@ def install(
         try:
             progress = follow(api, task_id, console, lines=as_json)
         except WatchingEnded:
-            again = f"{program()} tasks show {task_id} --follow" + (f" --server {server}" if server else "")
-            console.print(f"The install goes on. To look again: {again}", highlight=False, soft_wrap=True)
+            again = look_again(task_id, server=server, data_dir=data_dir)
+            console.print(f"The install goes on. To look again: {again}", markup=False, highlight=False, soft_wrap=True)
             ctx.exit(EXIT_INTERRUPTED)
     if as_json:
         click.echo(json.dumps(progress, indent=2))
     else:
         show_result(console, progress)
     ctx.exit(exit_status(progress))
+
+
+def look_again(task_id: str, *, server: str | None, data_dir: Path | None) -> str:
+    """The command that watches the same task at the same service."""
+    where = ["--server", server] if server else ["--data-dir", str(data_dir)] if data_dir else []
+    return f"{program()} {shlex.join(['tasks', 'show', task_id, '--follow', *where])}"
 
 
 def request_body(

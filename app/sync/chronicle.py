@@ -1,7 +1,8 @@
 """One install's events, folded and kept: the only place where an install's snapshot changes.
 
-In memory at once; on disk at most some five times a second, and at once whenever the state changes. The journal's
-offset is committed together with the snapshot that holds what was before it, so that a restarted service goes on there.
+Events are folded as they come and kept in batches, some five a second at most, and at once when the state changes. Polls
+see what was kept, so that a killed service's successor knows all that anybody has seen. The journal's offset is
+committed together with the snapshot that holds what was before it, and a restarted service goes on there.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ from app.sync.progress_board import ProgressBoard, Shown
 SAVE_SECONDS = 0.2
 REFUSED_SECONDS = 5.0
 """How long the disk is left alone after it has refused something."""
-RESUMED_REVISIONS = 1000
-"""Added when an install is gone on with: more than a killed service can have shown and not kept, so that none falls."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,17 +52,17 @@ class Chronicle:
         self._offset = record.journal_offset
         self._saved_at = float("-inf")
         self._dirty = False
+        self._refused = False
+        """The disk takes nothing: then there is nothing to wait for before something is shown."""
         require = str(record.request.get("options", {}).get("require", "any"))
-        snapshot = snapshot_of(record)
-        if record.revision:
-            snapshot = replace(snapshot, revision=snapshot.revision + RESUMED_REVISIONS)
-        self._shown = Shown(snapshot, require)
-        board.put(self._shown)
+        self._newest = Shown(snapshot_of(record), require)
+        """After the events so far; the board has what was kept of it."""
+        board.put(self._newest)
 
     @property
     def snapshot(self) -> Snapshot:
         """The snapshot after the events so far."""
-        return self._shown.snapshot
+        return self._newest.snapshot
 
     @property
     def offset(self) -> int:
@@ -73,7 +72,7 @@ class Chronicle:
     @property
     def ended(self) -> bool:
         """Whether the install is in a terminal state."""
-        return self._shown.ended
+        return self._newest.ended
 
     def tell(self, kind: Kind, **fields: Any) -> None:
         """Something happened in the service just now; kept at once. After the end nothing happens any more."""
@@ -97,37 +96,49 @@ class Chronicle:
 
     def hear(self) -> None:
         """The runner was heard and has nothing new."""
-        self._shown = replace(self._shown, heard_at=self._now())
-        self._board.put(self._shown)
+        self._newest = replace(self._newest, heard_at=self._now())
+        self._board.hear(self.task_id, self._now())
         self.save_if_due()
 
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until what is new is to be kept and shown; None when nothing is."""
+        if not self._dirty:
+            return None
+        return max(0.0, self._saved_at + SAVE_SECONDS - time.monotonic())
+
     def save_if_due(self) -> None:
-        """Keeps what is new, unless that was done a moment ago."""
-        if self._dirty and time.monotonic() - self._saved_at >= SAVE_SECONDS:
+        """Keeps and shows what is new, unless that was done a moment ago."""
+        if self.due_in == 0.0:
             self.save()
 
     def save(self) -> None:
-        """Keeps what is new."""
+        """Keeps and shows what is new."""
         self._keep(lambda columns: self._store.update(self.task_id, **columns))
 
     def _keep(self, write: Callable[[Mapping[str, Any]], None]) -> None:
-        """What the disk refuses is logged and tried again with the next change: the install goes on."""
+        """What the disk refuses is logged, shown all the same, and tried again with the next change: a full disk here
+        must not hide how the install there does."""
         self._saved_at = time.monotonic()
         try:
             write(self._columns())
             self._files.write(self.task_id, self._progress())
-            self._dirty = False
+            self._dirty = self._refused = False
         except StorageError as exc:
+            self._refused = True
             self._saved_at += REFUSED_SECONDS
             _log.error("task %s: the progress could not be kept: %s", self.task_id, exc)
+        finally:
+            self._board.put(self._newest)
 
     def _fold(self, event: Event, heard_at: float | None = None) -> None:
         snapshot = reduce(self.snapshot, event, self._now())
         if self._started_at is None and snapshot.state is not TaskState.QUEUED:
             self._started_at = self._now()
-        self._shown = replace(self._shown, snapshot=snapshot, heard_at=heard_at or self._shown.heard_at)
+        self._newest = replace(self._newest, snapshot=snapshot, heard_at=heard_at or self._newest.heard_at)
         self._dirty = True
-        self._board.put(self._shown)
+        if self._refused:
+            self._board.put(self._newest)
 
     def _columns(self) -> Mapping[str, Any]:
         snapshot, numbers = self.snapshot, counts.count(self.snapshot)
@@ -148,7 +159,7 @@ class Chronicle:
         }
 
     def _progress(self) -> dict[str, Any]:
-        shown = self._shown
+        shown = self._newest
         return wire.progress(shown.snapshot, self._now(), heard_at=shown.heard_at, require=shown.require)
 
 

@@ -190,11 +190,16 @@ class Installation:
     def _follow(self, client: RunnerClient) -> None:
         with client.follow(self._task_id, self._chronicle.offset) as frames:
             while self._goes_on(client):
-                frame = frames.next(LISTEN_SECONDS)
+                frame = frames.next(self._listen_seconds())
                 if frame is None:
                     self._chronicle.save_if_due()
                 else:
                     self._take(frame, client)
+
+    def _listen_seconds(self) -> float:
+        """Until something is due to be kept and shown."""
+        due_in = self._chronicle.due_in
+        return LISTEN_SECONDS if due_in is None else min(LISTEN_SECONDS, due_in)
 
     def _take(self, frame: Frame, client: RunnerClient) -> None:
         self._backoff = None  # heard from: the next cut has the whole time again

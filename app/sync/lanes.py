@@ -1,11 +1,12 @@
 """Which install may run next: at most one on an instance's ComfyUI at a time, in the order of their starts.
 
-Plain values without a lock, a thread or a clock; `Installs` guards it.
+Plain values without a lock, a thread or a clock; `Turns` guards it.
 """
 
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 ANY_UI_HOME = "*"
@@ -21,7 +22,7 @@ class Lane:
     @classmethod
     def of(cls, instance: str, ui_home: str | None) -> Lane:
         """The lane of one ComfyUI, however its folder is spelled; without `ui_home` the lane of the whole instance."""
-        return cls(instance, posixpath.normpath(ui_home) if ui_home else ANY_UI_HOME)
+        return cls(instance, posixpath.normpath("/" + ui_home.lstrip("/")) if ui_home else ANY_UI_HOME)
 
     def conflicts(self, other: Lane) -> bool:
         """Whether two installs may not run at once. One without a ui_home conflicts with its whole instance."""
@@ -62,15 +63,15 @@ class Lanes:
 
     def waiting(self) -> list[Waiting]:
         """The tasks that wait, in their order. A running task stands before every waiting one."""
-        ahead: dict[str, list[tuple[str, Lane]]] = {}
+        first: dict[str, dict[Lane, str]] = {}
+        """By instance: the first task of each lane."""
         for task_id, lane in self._running.items():
-            ahead.setdefault(lane.instance, []).append((task_id, lane))
+            first.setdefault(lane.instance, {}).setdefault(lane, task_id)
         found = []
         for position, (task_id, lane) in enumerate(self._waiting.items(), 1):
-            before = ahead.setdefault(lane.instance, [])
-            behind = next((other for other, taken in before if taken.conflicts(lane)), None)
-            found.append(Waiting(task_id, behind, position))
-            before.append((task_id, lane))
+            ahead = first.setdefault(lane.instance, {})
+            found.append(Waiting(task_id, _first_in_the_way(lane, ahead), position))
+            ahead.setdefault(lane, task_id)
         return found
 
     def withdraw(self, task_id: str) -> bool:
@@ -80,3 +81,7 @@ class Lanes:
     def done(self, task_id: str) -> None:
         """Gives the lane of a task back."""
         self._running.pop(task_id, None)
+
+
+def _first_in_the_way(lane: Lane, ahead: Mapping[Lane, str]) -> str | None:
+    return ahead.get(lane) or next((task_id for other, task_id in ahead.items() if other.conflicts(lane)), None)

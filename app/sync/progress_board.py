@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.protocol.snapshot import Snapshot
 from app.protocol.states import TERMINAL_TASK_STATES
@@ -47,6 +47,13 @@ class ProgressBoard:
             if shown.ended:
                 self._since.setdefault(task_id, time.monotonic())
             self._changed.notify_all()
+
+    def hear(self, task_id: str, at: float) -> None:
+        """The runner of an install was heard `at` Unix seconds, without news."""
+        with self._changed:
+            known = self._shown.get(task_id)
+            if known is not None:
+                self._shown[task_id] = replace(known, heard_at=at)
 
     def get(self, task_id: str) -> Shown | None:
         """The newest of one install; None when it is not here."""

@@ -14,7 +14,7 @@ from app.protocol import wire
 from app.protocol.snapshot import Node
 from app.protocol.states import NodeState, TaskState
 from app.sync import schemas
-from test.api.client import Api
+from test.api.client import Api, closed_address, content
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 ROUTE = re.compile(r"^### ([A-Z]+) (/\S+)$", re.MULTILINE)
@@ -24,11 +24,11 @@ RUNNING = replace(
 )
 
 
-def _section(title: str) -> str:
+def section(title: str) -> str:
     return TEXT.split(f"\n### {title}\n")[1].split("\n### ")[0]
 
 
-def _examples(text: str) -> list[dict[str, Any]]:
+def examples(text: str) -> list[dict[str, Any]]:
     return [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
 
 
@@ -49,11 +49,11 @@ def test_every_route_is_documented_and_no_other(idle: Api) -> None:
 
 
 def test_every_example_is_json() -> None:
-    assert len(_examples(TEXT)) >= 12
+    assert len(examples(TEXT)) >= 12
 
 
 def test_the_example_of_a_progress_has_the_fields_that_a_progress_has() -> None:
-    running, finished, unchanged = _examples(_section("POST /ssh/install-custom-nodes/progress"))
+    running, finished, unchanged = examples(section("POST /ssh/install-custom-nodes/progress"))
     real = wire.progress(RUNNING, 0)
     assert set(running) == set(real)
     assert set(running["nodes"][0]) == set(real["nodes"][0])
@@ -61,6 +61,17 @@ def test_the_example_of_a_progress_has_the_fields_that_a_progress_has() -> None:
     ended = wire.progress(replace(RUNNING, state=TaskState.COMPLETED, finished_at=0.0), 0)
     assert set(finished) == set(ended) - set(real)
     assert unchanged["unchanged"] is True
+
+
+def test_the_examples_of_tasks_have_the_fields_that_tasks_have(api: Api) -> None:
+    task_id = api.start(closed_address(), options={"wait_seconds": 0})
+    [listed] = examples(section("GET /tasks"))
+    assert set(listed["tasks"][0]) == set(content(api.get("/tasks"))["tasks"][0])
+    [shown] = examples(section("GET /tasks/<task_id>"))
+    real = content(api.get(f"/tasks/{task_id}"))
+    assert set(shown) == set(real)
+    assert set(shown["request"]) == set(real["request"])
+    assert set(shown["request"]["options"]) == set(real["request"]["options"])
 
 
 def test_every_error_code_is_named() -> None:

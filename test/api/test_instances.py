@@ -6,6 +6,7 @@ import pytest
 
 from app.standin.instance import StandIn
 from test.api.client import Api, closed_address, content
+from test.api.test_docs import examples, section
 
 FINGERPRINT = "SHA256:" + "A" * 43
 
@@ -74,6 +75,8 @@ class TestWithAnInstance:
         found = content(api.post("/ssh/test", request))
         assert found["success"] is True, found
         assert found["ui_home"] == str(standin.ui_home)
+        example = examples(section("POST /ssh/test"))[0]
+        assert set(example) == set(found)
         [pinned] = content(api.get("/host-keys"))["host_keys"]
         address = f"/host-keys/{pinned['host']}:{pinned['port']}"
         assert pinned["port"] == standin.port

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from app.cli.program import RUN_FILE
 from test.cli.scripted_service import Script, serving
 from test.cli.stories import TASK_ID, begun, ended
@@ -86,6 +88,7 @@ def test_s_stops_the_install_on_the_instance_and_waits_for_its_end() -> None:
     assert f"/tasks/{TASK_ID}/cancel" in paths(script)
 
 
+@pytest.mark.slow
 def test_w_stops_only_the_watching_and_says_how_to_look_again() -> None:
     """The instance's install is not touched."""
     script = running()
@@ -99,6 +102,7 @@ def test_w_stops_only_the_watching_and_says_how_to_look_again() -> None:
     assert f"/tasks/{TASK_ID}/cancel" not in paths(script)
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_question_stops_only_the_watching() -> None:
     """Of two ends the one that can be undone."""
     script = running()
@@ -113,6 +117,7 @@ def test_ctrl_c_at_the_question_stops_only_the_watching() -> None:
     assert f"/tasks/{TASK_ID}/cancel" not in paths(script)
 
 
+@pytest.mark.slow
 def test_without_a_terminal_nobody_is_asked() -> None:
     """A script that is interrupted leaves the install running."""
     script = running()

@@ -66,6 +66,7 @@ def test_it_prints_one_line_when_it_answers_and_ends_on_sigterm(tmp_path: Path) 
     assert running_service(tmp_path / "service") is None
 
 
+@pytest.mark.slow
 def test_a_second_service_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     """It names the first one's address."""
     with served(tmp_path, "--port", "0") as (_process, line):
@@ -77,6 +78,7 @@ def test_a_second_service_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert second.stdout == "" and f"at {line.split()[-1]}" in second.stderr
 
 
+@pytest.mark.slow
 def test_sigint_is_answered_with_one_sentence(tmp_path: Path) -> None:
     """However often it comes."""
     with served(tmp_path, "--port", "0") as (process, _line):
@@ -87,6 +89,7 @@ def test_sigint_is_answered_with_one_sentence(tmp_path: Path) -> None:
     assert err.count("Closing.") == 1 and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path) -> None:
     """Also when it is the default one."""
     with bind("127.0.0.1", 0, explicit=True, say=print) as taken:
@@ -107,6 +110,7 @@ def test_it_is_not_open_to_others_without_a_token(tmp_path: Path, host: str) -> 
     assert process.returncode == 1 and "NODEFERRY_TOKEN" in err
 
 
+@pytest.mark.slow
 def test_a_database_that_is_none_is_a_sentence(tmp_path: Path) -> None:
     """No traceback for what a disk does."""
     (tmp_path / "service").mkdir()
@@ -117,6 +121,7 @@ def test_a_database_that_is_none_is_a_sentence(tmp_path: Path) -> None:
     assert process.returncode == 1 and err.startswith("Error: ") and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_install_uses_a_service_for_the_time_being_where_none_runs(tmp_path: Path) -> None:
     """It is started, asked and closed; what it refuses is a sentence."""
     command = [sys.executable, str(RUN_FILE), "install", "user@", "--data-dir", str(tmp_path / "service")]
@@ -126,6 +131,7 @@ def test_install_uses_a_service_for_the_time_being_where_none_runs(tmp_path: Pat
     assert running_service(tmp_path / "service") is None
 
 
+@pytest.mark.slow
 def test_install_finds_the_service_that_runs_on_the_folder(tmp_path: Path) -> None:
     """Its data folder says where it listens."""
     with served(tmp_path, "--port", "0"):

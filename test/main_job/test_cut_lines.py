@@ -75,7 +75,8 @@ def test_a_killed_service_attaches_again_and_tells_what_happened_meanwhile(
     service.kill()
     service.start()
     after = service.progress(task_id)
-    assert after["revision"] >= before["revision"] - 5
+    assert after["revision"] >= before["revision"]
+    assert after["percent"] >= before["percent"]
     assert after["total_nodes"] == 4
     assert essence(service.ended(task_id)) == undisturbed
 
@@ -117,8 +118,6 @@ def test_a_cancel_leaves_nothing_behind_on_the_instance(
 @pytest.fixture
 def undisturbed(git_server: GitServer, manifest: Json, tmp_path: Path) -> Json:
     """What a run of the manifest with nothing in its way ends with: the reasons and commits are the server's."""
-    from app.standin.packs import PackSource  # noqa: F401
-
     rows = []
     for url in manifest["urls"]:
         name = url.rsplit("/", 1)[1]

@@ -36,6 +36,7 @@ class ServiceProcess:
         self._environ = {**os.environ, "HOME": str(self.home), **_prefixed(words)}
         self._environ.pop("SSH_AUTH_SOCK", None)
         self._process: subprocess.Popen[str] | None = None
+        self._session = requests.Session()
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -76,6 +77,7 @@ class ServiceProcess:
     def stop(self) -> None:
         """SIGTERM."""
         self._end(signal.SIGTERM)
+        self._session.close()
 
     def _end(self, number: int) -> None:
         if self._process is None:
@@ -90,11 +92,11 @@ class ServiceProcess:
 
     def post(self, path: str, payload: Mapping[str, Any]) -> requests.Response:
         """POST of a JSON object."""
-        return requests.post(self.url + path, json=payload, timeout=30)
+        return self._session.post(self.url + path, json=payload, timeout=30)
 
     def get(self, path: str, **query: Any) -> Json:
         """GET of a JSON object."""
-        found: Json = requests.get(self.url + path, params=query, timeout=90).json()
+        found: Json = self._session.get(self.url + path, params=query, timeout=90).json()
         return found
 
     def install(self, standin: StandIn | str, **request: Any) -> str:

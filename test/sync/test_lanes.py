@@ -29,7 +29,7 @@ def test_two_comfyuis_of_one_instance_do_not_wait_for_each_other() -> None:
 
 
 def test_a_folder_is_the_same_however_it_is_spelled() -> None:
-    assert _lanes(a=Lane.of("h:1", "/one/"), b=Lane.of("h:1", "//one/.")).admit() == ["a", "b"][:1]
+    assert _lanes(a=Lane.of("h:1", "/one/"), b=Lane.of("h:1", "//one/.")).admit() == ["a"]
 
 
 def test_an_install_without_ui_home_has_the_instance_to_itself() -> None:
