@@ -18,7 +18,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
+.PHONY: help bench-answers demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ lint-layers: .venv/.dev-ready ## import-linter: who may import whom
 
 lint-versions: .venv/.dev-ready ## vermin: what runs on the instance runs on Python 3.9
 	@$(VERMIN) --quiet --no-tips --target=3.9- --violations app/__init__.py app/protocol app/runner
+
+bench-answers: system-deps .venv/.dev-ready ## measure: starts and polls, also for instances that never answer
+	@$(PY) -m bench.answers
 
 format: .venv/.dev-ready ## put the sources into the one format, and fix what ruff can fix
 	@$(PY) -m ruff check --fix-only --quiet .

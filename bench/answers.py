@@ -1,6 +1,7 @@
 """How fast the service answers: starts (also for instances that never do), polls with the sshd stopped, first events.
 
-`make bench-answers`. Prints milliseconds and ratios to GET /health of the same run; bounded: some 400 requests on loopback.
+`make bench-answers`. Prints milliseconds and ratios to GET /health of the same run; bounded: some 400 requests
+on loopback.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ def _starts(service: ServiceProcess, port: int) -> list[float]:
     tasks: list[str] = []
 
     def start(number: int) -> None:
-        request = {"ui_home": f"/c{number}", "manifest": {"urls": ["https://example.org/o/p"]}, "options": {"wait_seconds": 0}}
+        request = {
+            "ui_home": f"/c{number}",
+            "manifest": {"urls": ["https://example.org/o/p"]},
+            "options": {"wait_seconds": 0},
+        }
         tasks.append(service.install(f"root@127.0.0.1 -p {port}", **request))
 
     times = _times(STARTS, start)

@@ -25,8 +25,8 @@ GIT: Sequence[Signature] = (
     (r"Read-only file system", "read_only", "The folder cannot be written: it is on a read-only file system.", _DISK),
     (
         (
-            r"could not read (Username|Password)|terminal prompts disabled|Authentication failed|returned error: 40[13]|"
-            r"Permission denied \(publickey"
+            r"could not read (Username|Password)|terminal prompts disabled|Authentication failed|"
+            r"returned error: 40[13]|Permission denied \(publickey"
         ),
         "repository_not_found_or_private",
         "The repository does not exist or needs a login.",

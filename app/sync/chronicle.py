@@ -1,7 +1,7 @@
 """One install's events, folded and kept: the only place where an install's snapshot changes.
 
-Events are folded as they come and kept in batches, some five a second at most, and at once when the state changes. Polls
-see what was kept, so that a killed service's successor knows all that anybody has seen. The journal's offset is
+Events are folded as they come and kept in batches, some five a second at most, and at once when the state changes.
+Polls see what was kept, so that a killed service's successor knows all that anybody has seen. The journal's offset is
 committed together with the snapshot that holds what was before it, and a restarted service goes on there.
 """
 

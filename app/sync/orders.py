@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any
 
 from app.domain.address import parse_address
@@ -11,6 +10,7 @@ from app.domain.errors import InvalidRequest
 from app.domain.request import InstallOptions, InstallRequest
 from app.settings import Settings
 from app.sync.installation import Order
+from app.version import VERSION
 
 
 def order_of(task_id: str, request: InstallRequest, settings: Settings) -> Order:
@@ -56,12 +56,5 @@ def _runner_request(task_id: str, request: InstallRequest, settings: Settings) -
         "manifest": default if request.manifest is None else dict(request.manifest),
         "options": {"existing": request.options.existing, "run_scripts": request.options.run_scripts},
         "schemes": list(settings.allowed_git_schemes),
-        "version": _version(),
+        "version": VERSION,
     }
-
-
-def _version() -> str:
-    try:
-        return metadata.version("nodeferry")
-    except metadata.PackageNotFoundError:
-        return "unknown"

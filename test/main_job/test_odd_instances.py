@@ -59,7 +59,7 @@ def test_a_shell_that_prints_and_a_banner_change_nothing(
     assert service.ended(service.install(noisy, manifest={"urls": [pack.url]}))["outcome"] == "all"
 
 
-@pytest.mark.parametrize("name", ["Comfy UI", "it's \"mine\"", "$(touch hacked)`touch hacked`;&|"])
+@pytest.mark.parametrize("name", ["Comfy UI", 'it\'s "mine"', "$(touch hacked)`touch hacked`;&|"])
 def test_a_comfyui_folder_with_an_odd_name_is_installed_into(
     service: ServiceProcess, git_server: GitServer, standin_factory: StandInFactory, name: str
 ) -> None:

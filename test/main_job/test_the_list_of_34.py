@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def _slow_down_the_large(server: GitServer, text: str) -> list[str]:
 
 
 def _never_backwards(polls: list[Json]) -> None:
-    for before, after in zip(polls, polls[1:], strict=False):
+    for before, after in itertools.pairwise(polls):
         assert 0 <= before["percent"] <= after["percent"] <= 100
         assert before["processed"] <= after["processed"]
         assert before["revision"] < after["revision"]

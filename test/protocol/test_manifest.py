@@ -79,7 +79,9 @@ def test_a_row_that_must_not_get_through_is_refused_by_name(row: str) -> None:
     assert "secret" not in caught.value.message
 
 
-@pytest.mark.parametrize("header", ["", "Name\n", "Url,Name\n", "Name,RepoUrl,Nonsense\n", "Name,RepoUrl,Name\n", "<html>\n"])
+@pytest.mark.parametrize(
+    "header", ["", "Name\n", "Url,Name\n", "Name,RepoUrl,Nonsense\n", "Name,RepoUrl,Name\n", "<html>\n"]
+)
 def test_another_header_is_refused(header: str) -> None:
     """A file of another kind is not guessed at."""
     with pytest.raises(ManifestFault):
