@@ -46,7 +46,7 @@ def demo_world(console: Console) -> Iterator[World]:
             server = stack.enter_context(GitServer(folder / "git"))
             csv = make_demo_packs(server)
         with _stage(console, "a throw-away instance: sshd, ComfyUI, its Python environment"):
-            instance = stack.enter_context(StandIn(folder / "instance", environ=caller_environment()))
+            instance = stack.enter_context(StandIn(folder / "instance", environ=caller_environment(), with_pip=False))
         with _stage(console, "the service"):
             url = stack.enter_context(child_service(folder / "home", SETTINGS))
         stack.callback(ignore_signals)  # called first: what is taken down is taken down

@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence, Set
+from typing import BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence
 
 from app.runner import processes
 from app.runner.faults import RunCancelled
@@ -21,6 +21,11 @@ from app.runner.faults import RunCancelled
 _TAIL_BYTES = 16 * 1024
 _LOOK_SECONDS = 0.2
 _AFTER_EXIT_SECONDS = 0.5
+_LOG_BYTES = 16 * 1024 * 1024
+"""A log takes no more of one child: what prints without end must not fill the disk."""
+_NOT_PASSED_ON = frozenset(
+    {"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS"}
+)
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,14 @@ class Finished:
     """How a child ended. `stopped` is None, or why it was ended: `idle` or `total`."""
 
     code: int
-    output: str
-    """The end of what it wrote, stdout and stderr together."""
+    raw: bytes
+    """The end of what it wrote, stdout and stderr together unless asked otherwise."""
     stopped: Optional[str] = None
+
+    @property
+    def output(self) -> str:
+        """What it wrote, as text for people and patterns."""
+        return self.raw.decode("utf-8", "replace")
 
     @property
     def ok(self) -> bool:
@@ -58,8 +68,6 @@ class Children:
         self._environ = {**_base_environ(), processes.MARK: task_id}
         self._groups_file = groups_file
         self._cancelled = cancelled
-        self._lock = threading.Lock()
-        self._live: Set[int] = set()
         self.inherited_fd: Optional[int] = None
         """The ui_home's lock, once it is held."""
 
@@ -73,67 +81,67 @@ class Children:
         on_output: Optional[Callable[[bytes], None]] = None,
         log: Optional[Path] = None,
         keep_bytes: int = _TAIL_BYTES,
+        only_stdout: bool = False,
     ) -> Finished:
         """Runs `argv` to its end or its limits. `on_output` gets each piece of stdout and stderr as it comes;
-        the last `keep_bytes` of them are the result's output.
+        the last `keep_bytes` of them are the result's output. `only_stdout`: warnings on stderr are dropped.
         Raises RunCancelled when the run is asked to stop, after the child is gone; OSError when it cannot be
-        started."""
+        started, or its log not be written."""
         if self._cancelled.is_set():
             raise RunCancelled
-        fds = () if self.inherited_fd is None else (self.inherited_fd,)
         child = subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.DEVNULL if only_stdout else subprocess.STDOUT,
             cwd=str(cwd),
             env={**self._environ, **(environ or {})},
             start_new_session=True,
-            pass_fds=fds,
+            pass_fds=() if self.inherited_fd is None else (self.inherited_fd,),
         )
-        self._started(child.pid)
         try:
+            self._note(child.pid)
             return self._follow(child, limits, _Sinks(on_output, log), keep_bytes)
         finally:
             processes.end_groups({child.pid})
             child.wait()
             if child.stdout:
                 child.stdout.close()
-            self._ended(child.pid)
 
     def _follow(self, child: subprocess.Popen[bytes], limits: Limits, sinks: _Sinks, keep_bytes: int) -> Finished:
         started = heard = time.monotonic()
         tail = bytearray()
-        stopped = None
+        stopped = exited = None
         with sinks:
             while stopped is None:
                 piece = _read(child)
                 now = time.monotonic()
                 if piece:
                     heard = now
-                    tail = (tail + piece)[-keep_bytes:]
+                    _keep(tail, piece, keep_bytes)
                     sinks.take(piece)
-                elif child.poll() is not None and (piece == b"" or now - heard > _AFTER_EXIT_SECONDS):
-                    break  # it has ended; what it started may still hold its output open
+                if exited is None and child.poll() is not None:
+                    exited = now
+                if exited is not None and (piece == b"" or now - exited > _AFTER_EXIT_SECONDS):
+                    break  # what it started may hold its output open, and go on writing
                 if self._cancelled.is_set():
                     raise RunCancelled
                 stopped = _over(limits, now - started, now - heard)
-        code = -1 if stopped else int(child.returncode)
-        return Finished(code, tail.decode("utf-8", "replace"), stopped)
+        return Finished(-1 if stopped else int(child.returncode), bytes(tail[-keep_bytes:]), stopped)
 
-    def _started(self, pid: int) -> None:
+    def end_all(self) -> int:
+        """Ends every process that carries the run's mark: what a child left behind in a session of its own too.
+        How many there were."""
+        return processes.end_all(lambda: processes.marked(self._environ[processes.MARK]))
+
+    def _note(self, pid: int) -> None:
+        """The group is on record, for the sweep of a killed run."""
         line = "%d %s %s\n" % (pid, processes.start_time(pid) or 0, processes.boot_id())
         fd = os.open(str(self._groups_file), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.write(fd, line.encode("ascii"))
         finally:
             os.close(fd)
-        with self._lock:
-            self._live.add(pid)
-
-    def _ended(self, pid: int) -> None:
-        with self._lock:
-            self._live.discard(pid)
 
 
 class _Sinks:
@@ -143,6 +151,7 @@ class _Sinks:
         self._on_output = on_output
         self._log = log
         self._file: Optional[BinaryIO] = None
+        self._room = _LOG_BYTES
 
     def __enter__(self) -> _Sinks:
         if self._log is not None:
@@ -156,8 +165,11 @@ class _Sinks:
 
     def take(self, piece: bytes) -> None:
         """One piece of output."""
-        if self._file:
-            self._file.write(piece)
+        if self._file and self._room > 0:
+            self._file.write(piece[: self._room])
+            self._room -= len(piece)
+            if self._room <= 0:
+                self._file.write(b"\n[the log ends here: there was too much]\n")
         if self._on_output:
             self._on_output(piece)
 
@@ -170,6 +182,13 @@ def _read(child: subprocess.Popen[bytes]) -> Optional[bytes]:
     if piece == b"":
         select.select([], [], [], 0.02)  # closed, yet perhaps not ended: do not spin
     return piece
+
+
+def _keep(tail: bytearray, piece: bytes, keep_bytes: int) -> None:
+    """Appends; cuts the front off now and then, since each time would copy it all each time."""
+    tail += piece
+    if len(tail) > 2 * keep_bytes:
+        del tail[:-keep_bytes]
 
 
 def _over(limits: Limits, total: float, idle: float) -> Optional[str]:
@@ -205,9 +224,7 @@ def _base_environ() -> Dict[str, str]:
         "GIT_LFS_SKIP_SMUDGE": "1",
         "GCM_INTERACTIVE": "never",
     }
-    kept = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
-    }
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     path = kept.get("PATH", "")
     extra = [folder for folder in ("/usr/local/bin", "/usr/bin", "/bin") if folder not in path.split(":")]
     return {**kept, "PATH": ":".join([part for part in [path, *extra] if part]), **fixed}

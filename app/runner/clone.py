@@ -5,10 +5,9 @@ ComfyUI never sees half a pack. A pack that lies in another's folder waits for t
 
 from __future__ import annotations
 
+import errno
 import os
-import re
 import shutil
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
@@ -18,17 +17,11 @@ from app.protocol.manifest import NodePack, parent_of
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner import existing, reasons
-from app.runner.children import Finished
+from app.runner.checkout import Throttled, clone_into, with_retries
 from app.runner.context import Context, PackResult
-from app.runner.git import Git
-from app.runner.git_progress import Received
 from app.runner.needs import find_needs
 
 AT_ONCE = 8
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
-_LADDER = ((0.0, ""), (1.0, ""), (4.0, "HTTP/1.1"))
-"""Seconds to wait before each try, and the HTTP version that it asks for."""
-_PROGRESS_SECONDS = 0.25
 
 
 def clone_all(context: Context, packs: Sequence[NodePack], at_once: int = AT_ONCE) -> List[PackResult]:
@@ -65,17 +58,25 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
         )
         context.node(pack.name, NodeState.SKIPPED, result.problem)
         return result
-    result.problem = _place_problem(context, result)
-    if result.problem is None:
+    try:
         _put_in_place(context, result)
-    if result.problem is not None:
+        if result.there:
+            find_needs(context, result)
+    except OSError as exc:
+        result.commit, result.problem = None, reasons.of_os(exc)
+    if result.there:
+        _tell_cloned(context, result)
+    else:
         context.node(pack.name, NodeState.FAILED, result.problem)
-        return result
-    _tell_cloned(context, result)
     return result
 
 
 def _put_in_place(context: Context, result: PackResult) -> None:
+    """`result.commit` or `result.problem` is set afterwards. Raises OSError."""
+    result.problem = _place_problem(context, result)
+    if result.problem is not None:
+        return
+    existing.recover(context.git(), result.folder)
     if existing.is_there(result.folder):
         existing.settle(context, result, lambda: _clone(context, result))
     else:
@@ -86,7 +87,6 @@ def _put_in_place(context: Context, result: PackResult) -> None:
 
 def _tell_cloned(context: Context, result: PackResult) -> None:
     """The pack is there; one that needs nothing more is installed."""
-    find_needs(context, result)
     name = result.pack.name
     if result.problem:
         context.part(Kind.REQUIREMENTS, name, StepStatus.FAILED, result.problem)
@@ -118,23 +118,20 @@ def _place_problem(context: Context, result: PackResult) -> Optional[Problem]:
 
 def _clone(context: Context, result: PackResult) -> None:
     """Clones into staging: `result.commit` or `result.problem` is set afterwards."""
-    context.node(result.pack.name, NodeState.CLONING)
-    log = context.task.node_log(result.pack.name)
-    for number, (seconds, http_version) in enumerate(_LADDER, 1):
-        context.pause(seconds)
-        git = context.git(log, http_version)
-        finished = _try_clone(context, result.pack, git)
-        if finished.ok:
-            result.problem = None
-            result.commit = git.head(staged(context, result.pack))
-            break
-        result.problem = reasons.of_git(finished)
-        if result.problem.code not in reasons.TRANSIENT or number == len(_LADDER):
-            break
-    if result.commit is None and result.problem is None:
-        result.problem = Problem("empty_repository", "The repository has no commit.", "Check its address.")
+    pack, target = result.pack, staged(context, result.pack)
+    context.node(pack.name, NodeState.CLONING)
+    tell = Throttled(context, pack.name)
+    result.problem = with_retries(
+        context,
+        context.task.node_log(pack.name),
+        lambda git: clone_into(git, pack.repo_url, pack.ref, target, tell),
+    )
+    if result.problem is None:
+        result.commit = context.git().head(target)
+        if result.commit is None:
+            result.problem = Problem("empty_repository", "The repository has no commit.", "Check its address.")
     if result.problem is not None:
-        shutil.rmtree(str(staged(context, result.pack)), ignore_errors=True)
+        shutil.rmtree(str(target), ignore_errors=True)
 
 
 def staged(context: Context, pack: NodePack) -> Path:
@@ -142,74 +139,18 @@ def staged(context: Context, pack: NodePack) -> Path:
     return context.staging / pack.name
 
 
-def _try_clone(context: Context, pack: NodePack, git: Git) -> Finished:
-    target = staged(context, pack)
-    shutil.rmtree(str(target), ignore_errors=True)
-    tell = _Throttled(context, pack.name)
-    if pack.ref and _COMMIT.match(pack.ref):
-        finished = _fetch_commit(pack, pack.ref, git, target, tell)
-    else:
-        branch = ["--branch", pack.ref] if pack.ref else []
-        args = ["clone", "--progress", "--depth", "1", *branch, "--", pack.repo_url, str(target)]
-        finished = git.network(*args, cwd=context.staging, on_progress=tell)
-    if finished.ok and (target / ".gitmodules").exists():
-        finished = update_submodules(git, target)
-    return finished
-
-
-def _fetch_commit(pack: NodePack, commit: str, git: Git, target: Path, tell: _Throttled) -> Finished:
-    """One commit, without the branch that it is on."""
-    target.mkdir(parents=True)
-    finished = git.local("init", "-q", cwd=target)
-    if finished.ok:
-        finished = git.local("remote", "add", "origin", pack.repo_url, cwd=target)
-    if finished.ok:
-        finished = git.network("fetch", "--progress", "--depth", "1", "origin", commit, cwd=target, on_progress=tell)
-    return git.local("checkout", "-q", "--detach", "FETCH_HEAD", cwd=target) if finished.ok else finished
-
-
-def update_submodules(git: Git, checkout: Path) -> Finished:
-    """The submodules at their commits, shallow; in full where the server does not give single commits."""
-    args = ["submodule", "update", "--init", "--recursive", "--progress"]
-    finished = git.network(*args, "--depth", "1", cwd=checkout)
-    return finished if finished.ok else git.network(*args, cwd=checkout)
-
-
 def _move(context: Context, result: PackResult) -> None:
     """The one rename that makes the pack visible to ComfyUI."""
     source = staged(context, result.pack)
+    context.own(source)
     try:
-        context.own(source)
         os.rename(str(source), str(result.folder))
     except OSError as exc:
+        if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        text = "custom_nodes/%s came to be there meanwhile." % result.pack.folder
         result.commit = None
-        result.problem = Problem(
-            "name_taken", "Its folder could not be put in place: %s." % exc.strerror, "Look at custom_nodes."
-        )
-
-
-class _Throttled:
-    """Tells a clone's progress, about four times a second at most, and never the same figure twice."""
-
-    def __init__(self, context: Context, name: str) -> None:
-        self._context = context
-        self._name = name
-        self._told_at = 0.0
-        self._percent = -1
-
-    def __call__(self, received: Received) -> None:
-        now = time.monotonic()
-        if received.percent == self._percent or (now - self._told_at < _PROGRESS_SECONDS and received.percent < 100):
-            return
-        self._told_at, self._percent = now, received.percent
-        self._context.journal.tell(
-            Kind.NODE_PROGRESS,
-            name=self._name,
-            percent=received.percent,
-            bytes_received=received.bytes_received,
-            rate=received.rate,
-            eta=received.eta,
-        )
+        result.problem = Problem("name_taken", text, "Move it away, then start again.")
 
 
 def at_once(limit: Optional[int], processors: Optional[int]) -> int:

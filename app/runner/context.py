@@ -17,6 +17,7 @@ from app.runner.faults import RunCancelled
 from app.runner.git import Git
 from app.runner.journal import Journal
 from app.runner.places import Task, staging_name
+from app.runner.tuning import Tuning
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Context:
     journal: Journal
     children: Children
     cancelled: threading.Event
+    tuning: Tuning = field(default_factory=Tuning)
     git_program: str = "git"
     ui_home: Path = field(default_factory=Path)
     python: Dict[str, Any] = field(default_factory=dict)
@@ -54,6 +56,8 @@ class Context:
     """Called when a pack turns out to have requirements."""
     python_problem: Optional[Problem] = None
     """Why nothing can be installed into the interpreter, if so."""
+    staging_made: bool = False
+    _owner_warned: bool = False
 
     @property
     def custom_nodes(self) -> Path:
@@ -79,7 +83,7 @@ class Context:
 
     def git(self, log: Optional[Path] = None, http_version: str = "") -> Git:
         """git, writing to `log`."""
-        return Git(self.children, self.git_program, log, http_version)
+        return Git(self.children, self.git_program, self.tuning, log, http_version)
 
     def check_cancelled(self) -> None:
         """Raises RunCancelled once the run was asked to stop."""
@@ -121,13 +125,22 @@ class Context:
         self.journal.tell(Kind.WARNING, code=code, message=message, hint=hint)
 
     def own(self, path: Path) -> None:
-        """Gives new files the owner of ui_home, where the runner is root and the owner is not."""
+        """Gives new files the owner of ui_home, where the runner is root and the owner is not. A file system that
+        refuses that (a network volume) is told once and stops nothing."""
         if os.geteuid() != 0:
             return
         owner = self.ui_home.stat()
-        if owner.st_uid == 0 and owner.st_gid == 0:
+        if (owner.st_uid, owner.st_gid) == (0, 0):
             return
-        os.chown(str(path), owner.st_uid, owner.st_gid, follow_symlinks=False)
-        for folder, names, files in os.walk(str(path)):
-            for name in names + files:
-                os.chown(os.path.join(folder, name), owner.st_uid, owner.st_gid, follow_symlinks=False)
+        try:
+            for folder, names, files in os.walk(str(path)):
+                for name in ["", *names, *files]:
+                    os.chown(os.path.join(folder, name), owner.st_uid, owner.st_gid, follow_symlinks=False)
+        except OSError as exc:
+            self._tell_owner_kept(exc)
+
+    def _tell_owner_kept(self, exc: OSError) -> None:
+        if not self._owner_warned:
+            self._owner_warned = True
+            text = "New files could not be given to the owner of %s: %s." % (self.ui_home, exc.strerror)
+            self.warn("owner_not_set", text)

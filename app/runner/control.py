@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
 from app.runner import journal, processes
 from app.runner.children import read_groups
-from app.runner.locks import is_locked, try_lock
+from app.runner.locks import is_locked, lock_now
 from app.runner.places import Task, staging_name
 
 CANCEL_SECONDS = 10.0
@@ -39,7 +39,7 @@ def start(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
 
     In the daemon this never returns."""
     task.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = try_lock(task.lock)
+    lock = lock_now(task.lock)
     if lock is None:
         return status(task)
     if task.journal.exists():
@@ -59,7 +59,11 @@ def _daemonise(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, An
         if os.fork():
             os._exit(0)
         _detach(task)
-        run(task, request, lambda: _ready(writer))
+        try:
+            run(task, request, lambda: _ready(writer))
+        except OSError as exc:  # before the journal is open there is nobody else to tell
+            os.write(2, ("%s\n" % exc).encode("utf-8", "replace"))
+            os._exit(1)
         os._exit(0)
     os.close(writer)
     os.waitpid(child, 0)
@@ -115,7 +119,7 @@ def cancel(task: Task) -> Dict[str, Any]:
 
 def sweep(task: Task) -> Dict[str, Any]:
     """Ends what a killed run left, and removes its staging. Refuses while the run lives."""
-    lock = try_lock(task.lock)
+    lock = lock_now(task.lock)
     if lock is None:
         return {
             "error": {

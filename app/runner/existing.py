@@ -8,14 +8,19 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Set
 
 from app.protocol.repo_url import same_repo
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState
-from app.runner import reasons
+from app.runner.checkout import Throttled, fetch_ref, is_commit, update_submodules, with_retries
+from app.runner.children import Finished
 from app.runner.context import Context, PackResult
 from app.runner.git import Git
+
+_OLD = ".nodeferry-old.disabled"
+"""Behind the name of a folder that is being replaced; ComfyUI skips it. No part of staging: a killed run's staging is
+removed, and this must not be lost with it."""
 
 
 def is_there(folder: Path) -> bool:
@@ -66,75 +71,105 @@ def _keep(context: Context, git: Git, result: PackResult) -> None:
     if result.commit is None:
         hint = 'Start again with "existing": "reinstall".'
         result.problem = Problem("broken_checkout", "Its folder is a git repository without a commit.", hint)
-    elif result.pack.ref and len(result.pack.ref) == 40 and result.pack.ref != result.commit:
+    elif is_commit(result.pack.ref) and result.pack.ref != result.commit:
         text = "%s was kept at %s, the manifest asks for %s." % (result.pack.name, result.commit, result.pack.ref)
         context.warn("kept_at_other_commit", text, 'Start again with "existing": "update" to get it.')
 
 
 def _local_changes(git: Git, folder: Path) -> Optional[Problem]:
     hint = "Commit and push them, or move the folder away, then start again."
-    changed = git.local("status", "--porcelain", "--untracked-files=no", cwd=folder)
-    if changed.ok and changed.output.strip():
+    changed = git.ask("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=untracked", cwd=folder)
+    if changed is None or changed.strip():
         return Problem("local_changes", "Tracked files were changed on the instance; nothing was touched.", hint)
-    ahead = git.line("rev-list", "--count", "@{upstream}..HEAD", cwd=folder)
-    if ahead and ahead.isdigit() and int(ahead):
+    if _own_commits(git, folder) or git.ask("stash", "list", cwd=folder):
         return Problem("local_changes", "It has commits of its own on the instance; nothing was touched.", hint)
     return None
 
 
-def _update(context: Context, git: Git, result: PackResult) -> None:
-    """Fetches and checks out. `checkout` refuses to write over untracked files, where a hard reset would not."""
-    from app.runner.clone import update_submodules
+def _own_commits(git: Git, folder: Path) -> Set[str]:
+    """Commits that no remote branch or tag has. The edge of a shallow clone came from the remote."""
+    said = git.line("rev-list", "HEAD", "--branches", "--not", "--remotes", "--tags", cwd=folder) or ""
+    edge = git.line("rev-parse", "--git-path", "shallow", cwd=folder) or ""
+    path = folder / edge
+    return set(said.split()) - set(path.read_text("ascii", "replace").split() if edge and path.is_file() else ())
 
-    folder, ref = result.folder, result.pack.ref
-    context.node(result.pack.name, NodeState.CLONING)
-    branch = git.line("symbolic-ref", "--quiet", "--short", "HEAD", cwd=folder) if not ref else None
-    spec = "+refs/heads/%s:refs/remotes/origin/%s" % (branch, branch) if branch else ref or "HEAD"
-    finished = git.network("fetch", "--progress", "--depth", "1", "origin", spec, cwd=folder)
-    if finished.ok:
-        how = ("-B", branch) if branch else ("--detach",)
-        finished = git.local("checkout", "-q", *how, "FETCH_HEAD", cwd=folder)
-    if finished.ok and (folder / ".gitmodules").exists():
-        finished = update_submodules(git, folder)
-    if not finished.ok:
-        result.problem = reasons.of_git(finished)
-        return
-    context.own(folder)
-    result.commit = git.head(folder)
+
+def _update(context: Context, git: Git, result: PackResult) -> None:
+    """Fetches and checks out."""
+    folder, name = result.folder, result.pack.name
+    context.node(name, NodeState.CLONING)
+    branch = git.line("symbolic-ref", "--quiet", "--short", "HEAD", cwd=folder) if not result.pack.ref else None
+    shallow = git.line("rev-parse", "--is-shallow-repository", cwd=folder) == "true"
+    tell = Throttled(context, name)
+
+    def attempt(git: Git) -> Finished:
+        if branch:
+            finished = _pull(git, branch, folder, shallow, tell)
+        else:
+            finished = fetch_ref(git, result.pack.ref or "HEAD", folder, shallow=shallow, tell=tell)
+        there = finished.ok and (folder / ".gitmodules").exists()
+        return update_submodules(git, folder) if there else finished
+
+    result.problem = with_retries(context, context.task.node_log(name), attempt)
+    if result.problem is None:
+        context.own(folder)
+        result.commit = git.head(folder)
+
+
+def _pull(git: Git, branch: str, folder: Path, shallow: bool, tell: Throttled) -> Finished:
+    """`checkout` refuses to write over untracked files, where a hard reset would not."""
+    spec = "+refs/heads/%s:refs/remotes/origin/%s" % (branch, branch)
+    depth = ["--depth", "1"] if shallow else []
+    finished = git.network("fetch", "--progress", *depth, "origin", spec, cwd=folder, on_progress=tell)
+    return git.local("checkout", "-q", "-B", branch, "FETCH_HEAD", cwd=folder) if finished.ok else finished
 
 
 def _reinstall(context: Context, git: Git, result: PackResult, clone: Callable[[], None]) -> None:
-    """A fresh clone takes the folder's place, with the untracked files of the old one.
-
-    The old folder is no part of staging: a killed run's staging is removed, and this must not be lost with it."""
+    """A fresh clone takes the folder's place, with the untracked files of the old one. Raises OSError."""
     clone()
     if result.problem is not None:
         return
-    fresh = context.staging / result.pack.name
-    old = result.folder.with_name(result.folder.name + ".nodeferry-old.disabled")
-    untracked = git.untracked(result.folder)
+    fresh, old = context.staging / result.pack.name, _old_of(result.folder)
     context.own(fresh)
+    os.rename(str(result.folder), str(old))
     try:
-        os.rename(str(result.folder), str(old))
         os.rename(str(fresh), str(result.folder))
-    except OSError as exc:
-        _put_back(old, result.folder)
-        result.commit = None
-        result.problem = Problem(
-            "name_taken", "The folder could not be replaced: %s." % exc.strerror, "Look at %s." % old
-        )
+    except OSError:
+        os.rename(str(old), str(result.folder))
+        raise
+    _carry_all_over(git, old, result.folder)
+
+
+def recover(git: Git, folder: Path) -> None:
+    """Finishes the replacing of a folder in which an earlier run was killed. Raises OSError."""
+    old = _old_of(folder)
+    if not old.is_dir():
         return
-    for name in untracked:
-        _carry_over(old / name, result.folder / name)
-    shutil.rmtree(str(old), ignore_errors=True)
-
-
-def _put_back(old: Path, folder: Path) -> None:
-    if old.exists() and not folder.exists():
+    if is_there(folder):
+        _carry_all_over(git, old, folder)
+    else:
         os.rename(str(old), str(folder))
 
 
+def _old_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + _OLD)
+
+
+def _carry_all_over(git: Git, old: Path, folder: Path) -> None:
+    """The untracked files, those in submodules too; the old folder goes only when all of them were carried."""
+    submodules = git.line("submodule", "foreach", "--quiet", "--recursive", "echo $displaypath", cwd=old) or ""
+    for part in ["", *submodules.splitlines()]:
+        for name in git.untracked(old / part):
+            if "__pycache__" not in name:
+                _carry_over(old / part / name, folder / part / name)
+    shutil.rmtree(str(old), ignore_errors=True)
+
+
 def _carry_over(source: Path, target: Path) -> None:
-    if os.path.lexists(str(source)) and not os.path.lexists(str(target)):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(str(source), str(target))
+    """Where the new version brings a file of that name, the old one is kept beside it."""
+    if not os.path.lexists(str(source)):
+        return
+    if os.path.lexists(str(target)):
+        target = target.with_name(target.name + ".before-reinstall")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(str(source), str(target))

@@ -5,6 +5,7 @@ Nothing is sourced or activated; every path is absolute. Candidates and their or
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -103,27 +104,26 @@ def _absolute(program: str, cwd: str, pid: int) -> str:
     return "/proc/%d/exe" % pid
 
 
-Execute = Callable[[List[str]], str]
-"""Runs a program and gives what it wrote to stdout. Raises OSError or RunFault when it does not run or takes
-too long."""
+Execute = Callable[[List[str], float], str]
+"""Runs a program for some seconds at most and gives what it wrote. Raises OSError when it does not run or takes
+longer."""
 
 
-def execute(argv: List[str]) -> str:
+def execute(argv: List[str], seconds: float) -> str:
     """Runs a program outside of a run."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     try:
         done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PROOF_SECONDS,
-            cwd="/",
-            env=environ,
-            check=False,
+            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, cwd="/", env=environ, check=False
         )
-    except subprocess.TimeoutExpired as exc:
-        raise OSError("it did not end in %d seconds" % exc.timeout) from None
+    except subprocess.TimeoutExpired:
+        raise too_long(seconds) from None
     return done.stdout.decode("utf-8", "replace")
+
+
+def too_long(seconds: float) -> OSError:
+    """A program did not end in time."""
+    return OSError(errno.ETIMEDOUT, "it did not end in %d seconds" % seconds)
 
 
 def find_interpreter(ui_home: Path, venv_path: Optional[str], run: Execute = execute) -> Dict[str, Any]:
@@ -172,15 +172,28 @@ def _of_venv(venv_path: str) -> str:
 def prove(python: str, run: Execute = execute, *, torch: bool = False) -> Tuple[Optional[Dict[str, Any]], str]:
     """What the interpreter says of itself (None if it does not run), and why not."""
     try:
-        output = run([python, "-c", _SCRIPT, _MARK] + (["--torch"] if torch else []))
+        output = run([python, "-c", _SCRIPT, _MARK] + (["--torch"] if torch else []), PROOF_SECONDS)
     except OSError as exc:
-        return None, str(exc)
-    for line in output.splitlines():
-        if line.startswith(_MARK):
-            proof: Dict[str, Any] = json.loads(line[len(_MARK) :])
-            proof["executable"] = python  # as called: a venv's own name, not what it links to
-            return proof, ""
-    return None, "it did not run our question"
+        return None, exc.strerror or str(exc)
+    proof = _proof_in(output)
+    if proof is None:
+        return None, "it did not answer our question"
+    proof["executable"] = python  # as called: a venv's own name, not what it links to
+    return proof, ""
+
+
+def _proof_in(output: str) -> Optional[Dict[str, Any]]:
+    """The proof, wherever it stands: what is imported may print, before and after and in the same line."""
+    at = output.find(_MARK)
+    while at >= 0:
+        try:
+            proof, _ = json.JSONDecoder().raw_decode(output, at + len(_MARK))
+        except ValueError:
+            proof = None
+        if isinstance(proof, dict):
+            return proof
+        at = output.find(_MARK, at + 1)
+    return None
 
 
 def describe(proof: Dict[str, Any]) -> str:

@@ -1,11 +1,13 @@
 """The journal's writer: one thread that numbers events, appends them, and keeps the snapshot file beside them.
 
 Anybody may `tell`; only this module's thread writes. Events are lines of one `write()` each on an O_APPEND descriptor.
+A little room is kept in a file of its own: on a full disk it is given up, so that the end can still be told.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import threading
@@ -19,15 +21,20 @@ from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
 
 _SNAPSHOT_SECONDS = 0.5
+_RESERVE_BYTES = 256 * 1024
+_log = logging.getLogger("runner")
 _Item = Optional[Tuple[Kind, float, float, Dict[str, Any]]]
 
 
 class Journal:
-    """The journal of one run. `on_fault` is called once, from the writing thread, if no more can be written."""
+    """The journal of one run. `on_fault` is called from the writing thread when an event could not be written: first
+    while there is still the reserve to tell the end with, and again if that does not do either."""
 
     def __init__(
         self, path: Path, snapshot: Snapshot, progress_file: Path, on_fault: Callable[[Exception], None]
     ) -> None:
+        self._reserve = path.with_name("reserve")
+        _fill(self._reserve)  # before the journal is made: a start that fails here may be tried again
         self._fd = os.open(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._snapshot = snapshot
         self._progress_file = progress_file
@@ -62,6 +69,7 @@ class Journal:
             self._on_fault(exc)
         finally:
             os.close(self._fd)
+            self._reserve.unlink(missing_ok=True)
 
     def _write_next(self) -> bool:
         try:
@@ -79,17 +87,47 @@ class Journal:
         return True
 
     def _append(self, event: Event) -> None:
-        rest = encode(event)
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
+        line = encode(event)
+        try:
+            self._write_line(line)
+        except OSError as exc:
+            if not self._reserve.exists():
+                raise
+            self._reserve.unlink()
+            self._on_fault(exc)
+            self._write_line(line)
         self._snapshot = reduce(self._snapshot, event, event.wall)
         self._dirty = True
 
+    def _write_line(self, line: bytes) -> None:
+        """The whole line, or nothing of it. Raises OSError."""
+        before = os.fstat(self._fd).st_size
+        try:
+            rest = line
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError:
+            os.ftruncate(self._fd, before)
+            raise
+
     def _save_snapshot(self) -> None:
+        """A convenience for people: that it cannot be written stops nothing."""
         shown = wire.progress(self._snapshot, time.time(), heard_at=time.time())
-        replace_file(self._progress_file, json.dumps(shown).encode("ascii"))
+        try:
+            replace_file(self._progress_file, json.dumps(shown).encode("ascii"))
+        except OSError as exc:
+            _log.warning("%s: %s", self._progress_file, exc)
         self._written_at = time.monotonic()
         self._dirty = False
+
+
+def _fill(path: Path) -> None:
+    with open(str(path), "wb", opener=_private) as file:
+        file.write(os.urandom(_RESERVE_BYTES))  # zeros might be stored as a hole, or compressed
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -101,9 +139,13 @@ def replace_file(path: Path, content: bytes) -> None:
     except FileExistsError:  # left by a killed runner of the same pid
         os.unlink(str(temporary))
         fd = os.open(str(temporary), flags, 0o644)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
-    os.replace(str(temporary), str(path))
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+        os.replace(str(temporary), str(path))
+    except OSError:
+        os.unlink(str(temporary))
+        raise
 
 
 def has_ended(path: Path) -> bool:

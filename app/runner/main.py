@@ -26,7 +26,7 @@ def main(argv: Optional[List[str]] = None) -> int:
             out.json(frames.ANSWER, _answer(args))
     except BrokenPipeError:
         return 0  # nobody reads any more
-    except (BadTaskId, OSError) as exc:
+    except (ValueError, OSError) as exc:
         out.json(frames.ANSWER, _failed(exc))
         return 1
     return 0
@@ -37,10 +37,18 @@ def _answer(args: argparse.Namespace) -> Dict[str, Any]:
     if args.command == "start":
         from app.runner.run import run  # only `start` needs the engine
 
-        return control.start(task, json.load(sys.stdin), run)
+        return control.start(task, _request(), run)
     commands = {"status": control.status, "cancel": control.cancel, "sweep": control.sweep}
     answer: Dict[str, Any] = commands[args.command](task)
     return answer
+
+
+def _request() -> Dict[str, Any]:
+    """What `start` is asked for. Raises ValueError."""
+    request = json.loads(sys.stdin.buffer.read())
+    if not isinstance(request, dict):
+        raise ValueError("the request is no JSON object")
+    return request
 
 
 def _probe(args: argparse.Namespace) -> Dict[str, Any]:
@@ -50,8 +58,12 @@ def _probe(args: argparse.Namespace) -> Dict[str, Any]:
 
 
 def _failed(exc: Exception) -> Dict[str, Any]:
-    hint = "Look at the disk and the rights of ~/.local/state/nodeferry on the instance."
-    return {"error": {"code": "runner_start_failed", "message": "The runner could not do that: %s" % exc, "hint": hint}}
+    code, hint = "runner_start_failed", "Look at the disk and the rights of ~/.local/state/nodeferry on the instance."
+    if isinstance(exc, BadTaskId):
+        code, hint = "bad_task_id", "A task_id is a UUID."
+    elif isinstance(exc, ValueError):
+        code, hint = "bad_request", "The request is one JSON object."
+    return {"error": {"code": code, "message": "The runner could not do that: %s" % exc, "hint": hint}}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from app.protocol.events import Kind
 from app.protocol.manifest import ManifestFault, NodePack, parse_csv, parse_nodes, parse_urls, split_source
 from app.protocol.states import StepStatus
 from app.protocol.wire import CLONE_AUTO_INSTALLER
-from app.runner import reasons
+from app.runner.checkout import clone_into, with_retries
 from app.runner.context import Context
 from app.runner.faults import RunFault
 
@@ -50,11 +50,12 @@ def _fetch(context: Context, source: Mapping[str, Any]) -> str:
     """The text of the list. The clone is for this run only: what an older one held is never read."""
     target = context.task.folder / "manifest"
     shutil.rmtree(str(target), ignore_errors=True)
-    git = context.git(context.task.folder / "manifest.log")
-    branch = ["--branch", source["ref"]] if source.get("ref") else []
-    finished = git.network("clone", "--depth", "1", *branch, "--", source["repo"], str(target), cwd=context.task.folder)
-    if not finished.ok:
-        problem = reasons.of_git(finished)
+    problem = with_retries(
+        context,
+        context.task.folder / "manifest.log",
+        lambda git: clone_into(git, source["repo"], source.get("ref"), target),
+    )
+    if problem is not None:
         message = "The list of node packs could not be fetched from %s: %s" % (source["repo"], problem.message)
         raise RunFault("manifest_unavailable", message, problem.hint)
     try:

@@ -15,6 +15,7 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner import reasons
 from app.runner.context import Context, PackResult
+from app.runner.places import file_name
 from app.runner.requirement_files import Requirements, changes, constraints, never, read_requirements
 from app.runner.uv import CONSTRAINTS, OVERRIDES, Pip, Uv
 
@@ -60,15 +61,13 @@ def _prepare(context: Context, result: PackResult) -> Optional[Wanted]:
     try:
         read = read_requirements(result.requirements, result.folder, context.packages)
     except OSError as exc:
-        read = Requirements(
-            problem=Problem("bad_requirement", "Its requirements cannot be read: %s." % exc.strerror, "")
-        )
+        read = Requirements(problem=reasons.of_os(exc))
     problem = problem or read.problem
     _note(context, result, read)
     if problem or not read.lines:
         _done(context, result, problem)
         return None
-    file = context.task.folder / "requirements" / ("%s.txt" % context.task.node_log(result.pack.name).stem)
+    file = context.task.folder / "requirements" / ("%s.txt" % file_name(result.pack.name))
     file.parent.mkdir(exist_ok=True, mode=0o700)
     _write_lines(file, read.lines)
     return Wanted(result, file)
@@ -96,10 +95,10 @@ def _installer(context: Context, uv: Optional[str]) -> Union[Uv, Pip]:
     _write_lines(folder / CONSTRAINTS, constraints(context.packages, context.ui_home))
     if uv is None:
         context.warn("uv_unavailable", "No uv could be had: pip installs file by file, which takes long.")
-        return Pip(context.children, context.python, folder)
+        return Pip(context.children, context.python, folder, context.tuning.packages)
     if context.python["system_site"]:
         _write_lines(folder / OVERRIDES, never(context.packages))
-    return Uv(context.children, uv, context.python, folder)
+    return Uv(context.children, uv, context.python, folder, context.tuning.packages)
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
@@ -117,14 +116,23 @@ def _install_together(
 def _install_each(context: Context, installer: Union[Uv, Pip], wanted: List[Wanted]) -> None:
     for number, item in enumerate(wanted):
         context.journal.tell(Kind.PACKAGES, done=number, total=len(wanted))
-        log = context.task.node_log(item.result.pack.name)
-        finished = installer.plan([item.file], log) if isinstance(installer, Uv) else None
-        if finished is None or finished.ok:
-            if finished is not None:
-                context.journal.tell(Kind.PLAN, changes=changes(finished.output))
-            finished = installer.install([item.file], log, _ignore)
-        _done(context, item.result, None if finished.ok else reasons.of_packages(finished))
+        try:
+            problem = _install_one(context, installer, item)
+        except OSError as exc:
+            problem = reasons.of_os(exc)
+        _done(context, item.result, problem)
     context.journal.tell(Kind.PACKAGES, done=len(wanted), total=len(wanted))
+
+
+def _install_one(context: Context, installer: Union[Uv, Pip], item: Wanted) -> Optional[Problem]:
+    log = context.task.node_log(item.result.pack.name)
+    if isinstance(installer, Uv):
+        planned = installer.plan([item.file], log)
+        if not planned.ok:
+            return reasons.of_packages(planned)
+        context.journal.tell(Kind.PLAN, changes=changes(planned.output))
+    finished = installer.install([item.file], log, _ignore)
+    return None if finished.ok else reasons.of_packages(finished)
 
 
 def _done(context: Context, result: PackResult, problem: Optional[Problem]) -> None:

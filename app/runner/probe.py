@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from app.runner.faults import RunFault
 from app.runner.git import find_git
-from app.runner.interpreter import describe, find_interpreter, running_comfyuis
+from app.runner.interpreter import Execute, describe, execute, find_interpreter, running_comfyuis
 
+_GPU_SECONDS = 15.0
 _FIRST = "/workspace/ComfyUI"
 _PLACES = (
     "/opt/ComfyUI",
@@ -75,7 +75,7 @@ def make_custom_nodes(ui_home: Path, task_id: str) -> Path:
     return folder
 
 
-def machine(ui_home: Path) -> Dict[str, Any]:
+def machine(ui_home: Path, run: Execute = execute) -> Dict[str, Any]:
     """Facts of the machine for the record: sizes in bytes, None where unknown."""
     usage = shutil.disk_usage(str(ui_home))
     return {
@@ -87,19 +87,19 @@ def machine(ui_home: Path) -> Dict[str, Any]:
         "processors": os.cpu_count(),
         "max_processes": max_processes(),
         "system": " ".join(os.uname()[:3:2]),
-        **gpu(),
+        **gpu(run),
     }
 
 
-def gpu() -> Dict[str, Any]:
+def gpu(run: Execute) -> Dict[str, Any]:
     """The GPUs and their driver, from nvidia-smi; None where there is none."""
     argv = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=15, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return {"gpu": None, "driver": None}
-    rows = [row.split(", ") for row in done.stdout.decode("utf-8", "replace").splitlines() if row.count(", ") == 2]
-    if done.returncode or not rows:
+        said = run(argv, _GPU_SECONDS)
+    except OSError:
+        said = ""
+    rows = [row.split(", ") for row in said.splitlines() if row.count(", ") == 2]
+    if not rows:
         return {"gpu": None, "driver": None}
     return {"gpu": [{"name": row[0], "memory_mib": row[1]} for row in rows], "driver": rows[0][2]}
 
@@ -132,18 +132,25 @@ def probe_now(ui_home: Optional[str], venv_path: Optional[str]) -> Dict[str, Any
     try:
         home = find_ui_home(ui_home)
         found = machine(home)
-        proof = find_interpreter(home, venv_path)
     except RunFault as fault:
         return {"error": fault.problem.to_json()}
-    warnings = _warnings(proof)
+    warnings: List[str] = []
+    return {**found, "git": _git(warnings), **_interpreter(home, venv_path, warnings), "warnings": warnings}
+
+
+def _interpreter(home: Path, venv_path: Optional[str], warnings: List[str]) -> Dict[str, Any]:
+    """That there is none is a warning: packs that need no packages can be installed all the same."""
+    try:
+        proof = find_interpreter(home, venv_path)
+    except RunFault as fault:
+        warnings.append(str(fault))
+        return dict.fromkeys(("interpreter", "python", "torch", "torch_error"))
+    warnings += _warnings(proof)
     return {
-        **found,
-        "git": _git(warnings),
         "interpreter": describe(proof),
         "python": proof["version"],
         "torch": proof["torch"],
         "torch_error": proof["torch_error"],
-        "warnings": warnings,
     }
 
 

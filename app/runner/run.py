@@ -12,15 +12,16 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from app.protocol import wire
 from app.protocol.events import Kind
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
-from app.runner import interpreter, probe
+from app.runner import interpreter, probe, reasons
 from app.runner.children import Children, Limits
 from app.runner.clone import at_once, clone_all
 from app.runner.context import Context
@@ -32,6 +33,7 @@ from app.runner.manifest_source import read_manifest
 from app.runner.packages import install_requirements
 from app.runner.places import Task, ui_home_lock
 from app.runner.scripts import run_scripts
+from app.runner.tuning import Tuning
 from app.runner.uv import ensure_uv
 from app.runner.verify import verify
 
@@ -45,14 +47,32 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     _become_subreaper()
     cancelled = threading.Event()
-    journal = Journal(task.journal, _first_snapshot(task, request), task.progress, lambda exc: _give_up(exc, cancelled))
+    faults: List[Exception] = []
+
+    def give_up(exc: Exception) -> None:
+        """Nothing can be told any more: stop, rather than work on unseen."""
+        _log.error("the journal cannot be written: %r", exc)
+        faults.append(exc)
+        cancelled.set()
+
+    journal = Journal(task.journal, _first_snapshot(task, request), task.progress, give_up)
     journal.tell(Kind.RUN_STARTED, task_id=task.task_id, version=str(request.get("version", "")), pid=os.getpid())
     _watch_for_cancel(task, cancelled)
     ready()
-    context = Context(task, request, journal, Children(task.task_id, task.groups, cancelled), cancelled)
+    children = Children(task.task_id, task.groups, cancelled)
+    context = Context(task, request, journal, children, cancelled, Tuning.of(request))
     state, problem = _ended(context)
+    if faults:
+        state, problem = TaskState.FAILED, _of_fault(faults[0])
     journal.tell(Kind.RUN_ENDED, state=state.value, error=problem.to_json() if problem else None)
     journal.close()
+
+
+def _of_fault(exc: Exception) -> Problem:
+    if isinstance(exc, OSError):
+        return reasons.of_os(exc)
+    text = "The runner met an error of its own: %s: %s" % (type(exc).__name__, exc)
+    return Problem("internal_error", text, "Please report it, with run.log of the task.")
 
 
 def _first_snapshot(task: Task, request: Mapping[str, Any]) -> Any:
@@ -69,10 +89,11 @@ def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:
         return TaskState.FAILED, fault.problem
     except Exception as exc:  # noqa: BLE001 - the runner's main: whatever it is, the run gets its terminal event
         _log.exception("the run failed")
-        text = "The runner met an error of its own: %s: %s" % (type(exc).__name__, exc)
-        return TaskState.FAILED, Problem("internal_error", text, "Please report it, with run.log of the task.")
+        return TaskState.FAILED, _of_fault(exc)
     finally:
-        shutil.rmtree(str(context.staging), ignore_errors=True)
+        context.children.end_all()
+        if context.staging_made:
+            shutil.rmtree(str(context.staging), ignore_errors=True)
     return TaskState.COMPLETED, None
 
 
@@ -82,9 +103,8 @@ def _phases(context: Context) -> None:
     context.ui_home = probe.find_ui_home(context.request.get("ui_home"))
     _take_ui_home(context)
     context.git_program = find_git()
-    probe.make_custom_nodes(context.ui_home, context.task.task_id)
-    _make_staging(context)
-    with ThreadPoolExecutor(3, thread_name_prefix="probe") as pool:
+    _make_folders(context)
+    with ThreadPoolExecutor(3, thread_name_prefix="probe") as pool, _stopping_with(context):
         pool.submit(_tell_machine, context)
         python = pool.submit(_configure, context)
         uv = _UvOnDemand(lambda: pool.submit(_ensure_uv, context, python))
@@ -93,6 +113,16 @@ def _phases(context: Context) -> None:
         context.phase(Phase.PROBE, StepStatus.SUCCESS)
         _install(context, packs, python, uv)
     context.phase(Phase.FINISH, StepStatus.SUCCESS)
+
+
+@contextmanager
+def _stopping_with(context: Context) -> Iterator[None]:
+    """What runs beside is stopped, not waited for, when this block fails."""
+    try:
+        yield
+    except BaseException:
+        context.cancelled.set()
+        raise
 
 
 def _install(context: Context, packs: List[NodePack], python: Future[None], uv: _UvOnDemand) -> None:
@@ -167,14 +197,22 @@ def _wait_for_provisioning(context: Context) -> None:
         context.pause(1.0)
 
 
-def _make_staging(context: Context) -> None:
-    """Its path is on record before it exists, so that a sweep finds it."""
+def _make_folders(context: Context) -> None:
+    """Staging's path is on record before it exists, so that a sweep finds it."""
+    made = not context.custom_nodes.exists()
+    probe.make_custom_nodes(context.ui_home, context.task.task_id)
+    if made:
+        context.own(context.custom_nodes)
     (context.task.folder / "staging").write_text(str(context.staging), "utf-8", "surrogateescape")
     context.staging.mkdir()
+    context.staging_made = True
 
 
 def _tell_machine(context: Context) -> None:
-    context.journal.tell(Kind.PROBED, **probe.machine(context.ui_home))
+    try:
+        context.journal.tell(Kind.PROBED, **probe.machine(context.ui_home, _executor(context)))
+    except OSError as exc:
+        context.warn("probe_failed", "The machine could not be looked at: %s" % exc)
 
 
 def _configure(context: Context) -> None:
@@ -209,15 +247,22 @@ def _tell_interpreter(context: Context, proof: Dict[str, Any], started: float) -
 
 def _ensure_uv(context: Context, python: Future[None]) -> Optional[str]:
     python.result()
-    return ensure_uv(context.children, context.python.get("executable"), context.pause)
+    try:
+        return ensure_uv(context.children, context.python.get("executable"), context.pause)
+    except OSError as exc:
+        _log.warning("no uv: %s", exc)
+        return None
 
 
 def _executor(context: Context) -> interpreter.Execute:
     """Runs the interpreter's proof as a child of the run, so that a cancel ends it too."""
 
-    def execute(argv: List[str]) -> str:
-        limits = Limits(idle=interpreter.PROOF_SECONDS, total=interpreter.PROOF_SECONDS)
-        return context.children.run(argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 22).output
+    def execute(argv: List[str], seconds: float) -> str:
+        limits = Limits(idle=seconds, total=seconds)
+        finished = context.children.run(argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 22)
+        if finished.stopped:
+            raise interpreter.too_long(seconds)
+        return finished.output
 
     return execute
 
@@ -238,12 +283,6 @@ def _watch_for_cancel(task: Task, cancelled: threading.Event) -> None:
                 cancelled.set()
 
     threading.Thread(target=watch, name="cancel", daemon=True).start()
-
-
-def _give_up(exc: Exception, cancelled: threading.Event) -> None:
-    """Nothing can be told any more: stop, rather than work on unseen."""
-    _log.error("the journal cannot be written: %r", exc)
-    cancelled.set()
 
 
 def _become_subreaper() -> None:

@@ -3,15 +3,14 @@ answer it."""
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Optional, Sequence
 
 from app.protocol.events import Kind
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
-from app.runner.children import Finished, Limits
+from app.runner import reasons
+from app.runner.children import Finished
 from app.runner.context import Context, PackResult
-
-LIMITS = Limits(idle=600.0, total=3600.0)
 
 
 def run_scripts(context: Context, results: Sequence[PackResult]) -> None:
@@ -30,14 +29,20 @@ def _run_script(context: Context, result: PackResult) -> None:
     name = result.pack.name
     context.node(name, NodeState.INSTALLING)
     context.part(Kind.SCRIPT, name, StepStatus.RUNNING)
-    problem = context.python_problem
-    if problem is None:
-        argv = [context.python["executable"], "install.py"]
-        finished = context.children.run(argv, cwd=result.folder, limits=LIMITS, log=context.task.node_log(name))
-        problem = None if finished.ok else _problem(finished)
+    problem = context.python_problem or _run(context, result)
     result.problem = result.problem or problem
     context.part(Kind.SCRIPT, name, StepStatus.FAILED if problem else StepStatus.SUCCESS, problem)
     context.settle(result)
+
+
+def _run(context: Context, result: PackResult) -> Optional[Problem]:
+    log = context.task.node_log(result.pack.name)
+    argv = [context.python["executable"], "install.py"]
+    try:
+        finished = context.children.run(argv, cwd=result.folder, limits=context.tuning.scripts, log=log)
+    except OSError as exc:
+        return reasons.of_os(exc)
+    return None if finished.ok else _problem(finished)
 
 
 def _problem(finished: Finished) -> Problem:

@@ -15,7 +15,9 @@ from app.runner.places import tools_folder
 
 VERSION = "uv>=0.9,<1"
 CONSTRAINTS, OVERRIDES = "constraints.txt", "overrides.txt"
-_LIMITS = Limits(idle=900.0, total=7200.0)
+_OLDEST = (0, 5)
+"""Older ones do not have the options that are used here."""
+_ASK_LIMITS = Limits(idle=20.0, total=20.0)
 _GET_LIMITS = Limits(idle=180.0, total=600.0)
 _PLACES = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "~/.local/bin/uv", "~/.cargo/bin/uv")
 _SYSTEM_CERTS = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
@@ -26,7 +28,7 @@ def ensure_uv(children: Children, python: Optional[str], pause: Callable[[float]
     `pause` waits while another run fetches it. Raises RunCancelled."""
     tools = tools_folder()
     own = tools / "uv" / "bin" / "uv"
-    found = _existing(own, python)
+    found = _existing(children, own, python)
     if found:
         return found
     lock = try_lock(tools / "lock")
@@ -34,20 +36,29 @@ def ensure_uv(children: Children, python: Optional[str], pause: Callable[[float]
         pause(0.5)
         lock = try_lock(tools / "lock")
     try:
-        return _existing(own, python) or _fetch(children, tools / "uv", own, python)
+        return _existing(children, own, python) or _fetch(children, tools / "uv", own, python)
     finally:
         os.close(lock)
 
 
-def _existing(own: Path, python: Optional[str]) -> Optional[str]:
-    places = [os.path.expanduser(place) for place in _PLACES] + [str(own)]
+def _existing(children: Children, own: Path, python: Optional[str]) -> Optional[str]:
+    places = [shutil.which("uv") or ""] + [os.path.expanduser(place) for place in _PLACES]
     if python:
         places.append(os.path.join(os.path.dirname(python), "uv"))
-    on_path = shutil.which("uv")
-    for place in ([on_path] if on_path else []) + places:
-        if os.access(place, os.X_OK):
+    for place in dict.fromkeys([*places, str(own)]):
+        if os.path.isfile(place) and os.access(place, os.X_OK) and _serves(children, place):
             return place
     return None
+
+
+def _serves(children: Children, place: str) -> bool:
+    """It runs, and is not too old."""
+    try:
+        finished = children.run([place, "--version"], cwd=Path("/"), limits=_ASK_LIMITS)
+    except OSError:
+        return False
+    version = re.search(r"^uv (\d+)\.(\d+)", finished.output, re.MULTILINE) if finished.ok else None
+    return version is not None and (int(version.group(1)), int(version.group(2))) >= _OLDEST
 
 
 def _fetch(children: Children, folder: Path, own: Path, python: Optional[str]) -> Optional[str]:
@@ -56,27 +67,33 @@ def _fetch(children: Children, folder: Path, own: Path, python: Optional[str]) -
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = folder.parent / "uv.log"
     pythons = [path for path in (sys.executable, "/usr/bin/python3", python) if path and os.access(path, os.X_OK)]
-    for base in dict.fromkeys(pythons):
-        if not children.run(
-            [base, "-m", "venv", "--clear", str(folder)], cwd=folder.parent, limits=_GET_LIMITS, log=log
-        ).ok:
-            continue
-        argv = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", VERSION]
-        if children.run(argv, cwd=folder.parent, limits=_GET_LIMITS, log=log).ok and own.exists():
-            return str(own)
+    pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    ways = [([base, "-m", "venv", "--clear", str(folder)], [str(folder / "bin" / "python"), *pip, VERSION])
+            for base in dict.fromkeys(pythons)]
     if python:
-        argv = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", str(folder), VERSION]
-        if children.run(argv, cwd=folder.parent, limits=_GET_LIMITS, log=log).ok and own.exists():
+        ways.append(([python, *pip, "--target", str(folder), VERSION], None))
+    for first, then in ways:
+        if _done(children, first, log) and (then is None or _done(children, then, log)) and _serves(children, str(own)):
             return str(own)
     return None
+
+
+def _done(children: Children, argv: List[str], log: Path) -> bool:
+    try:
+        return children.run(argv, cwd=log.parent, limits=_GET_LIMITS, log=log).ok
+    except OSError:
+        return False
 
 
 class Uv:
     """uv for one interpreter with fixed constraints."""
 
-    def __init__(self, children: Children, program: str, python: Dict[str, Any], folder: Path) -> None:
+    def __init__(
+        self, children: Children, program: str, python: Dict[str, Any], folder: Path, limits: Limits
+    ) -> None:
         """`folder` holds `constraints.txt`, and `overrides.txt` where there are overrides."""
         self._children = children
+        self._limits = limits
         self._cwd = folder
         self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **_link_mode(python)}
         self._argv = [program, "pip", "install", "--color", "never", "--python", python["executable"]]
@@ -96,7 +113,7 @@ class Uv:
         """Once more with the system's certificates, where uv's own do not know the registry's."""
         arguments: Dict[str, Any] = {
             "cwd": self._cwd,
-            "limits": _LIMITS,
+            "limits": self._limits,
             "on_output": on_output,
             "log": log,
             "keep_bytes": 1 << 18,
@@ -115,8 +132,9 @@ class Uv:
 class Pip:
     """pip with the same constraints, where no uv can be had: a file at a time, and no plan."""
 
-    def __init__(self, children: Children, python: Dict[str, Any], folder: Path) -> None:
+    def __init__(self, children: Children, python: Dict[str, Any], folder: Path, limits: Limits) -> None:
         self._children = children
+        self._limits = limits
         self._cwd = folder
         self._argv = [python["executable"], "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         self._argv += ["-c", str(folder / CONSTRAINTS)]
@@ -125,7 +143,7 @@ class Pip:
         """Installs; `on_line` gets each line that pip prints."""
         argv = [*self._argv, *_requirements(files)]
         return self._children.run(
-            argv, cwd=self._cwd, limits=_LIMITS, on_output=_Lines(on_line), log=log, keep_bytes=1 << 18
+            argv, cwd=self._cwd, limits=self._limits, on_output=_Lines(on_line), log=log, keep_bytes=1 << 18
         )
 
 
@@ -151,5 +169,8 @@ def _link_mode(python: Dict[str, Any]) -> Dict[str, str]:
     cache = Path(os.environ.get("UV_CACHE_DIR") or os.path.expanduser("~/.cache"))
     while not cache.exists():
         cache = cache.parent
-    same = os.stat(str(cache)).st_dev == os.stat(python["prefix"]).st_dev
+    try:
+        same = os.stat(str(cache)).st_dev == os.stat(python["prefix"]).st_dev
+    except OSError:
+        same = False
     return {} if same else {"UV_LINK_MODE": "copy"}

@@ -194,6 +194,18 @@ def test_opening_while_another_program_writes_says_so(engine: Engine, database_f
         assert refusal(database_url).code == "database_locked"
 
 
+def test_a_database_that_another_service_is_just_opening_is_waited_for(
+    database_file: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening holds the lock beside the file, and gives up when it stays taken."""
+    monkeypatch.setattr("app.storage.database.OPEN_LOCK_SECONDS", 0.05)
+    database_file.parent.mkdir()
+    with file_lock(database_file.with_name("nodeferry.db.lock"), 0):
+        assert refusal(database_url).code == "database_locked"
+    assert database_file.stat().st_size == 0
+    open_database(database_url).dispose()
+
+
 def test_a_file_lock_that_stays_held_is_an_error_after_its_time(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with file_lock(path, 0), pytest.raises(StorageError) as caught, file_lock(path, 0.05):

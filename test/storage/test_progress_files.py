@@ -44,6 +44,9 @@ def test_the_folder_and_its_files_are_the_users_alone(files: ProgressFiles, fold
     files.write(TASK, {})
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / f"{TASK}.json").stat().st_mode & 0o777 == 0o600
+    folder.chmod(0o755)
+    assert ProgressFiles(folder).read(TASK) == {}
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_what_was_never_written_is_none_without_a_warning(
