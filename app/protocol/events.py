@@ -45,6 +45,7 @@ class Kind(Word):
     PLAN = "plan"
     PACKAGES = "packages"
     WARNING = "warning"
+    LOCK = "lock"
     RUN_ENDED = "run_ended"
     # the service
     QUEUED = "queued"
@@ -72,6 +73,7 @@ FIELDS: Mapping[Kind, Tuple[str, ...]] = {
     Kind.PLAN: ("changes",),
     Kind.PACKAGES: ("done", "total"),
     Kind.WARNING: ("code", "message"),
+    Kind.LOCK: ("lock",),
     Kind.RUN_ENDED: ("state",),
     Kind.QUEUED: (),
     Kind.CONNECTING: ("attempt",),

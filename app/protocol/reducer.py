@@ -161,7 +161,7 @@ def _node(snapshot: Snapshot, event: Event) -> Snapshot:
         changes["clone_percent"] = 100
     if event.get("error"):
         changes["error"] = Problem.of(event["error"])
-    for name in ("commit", "kept", "bytes_received", "verified"):
+    for name in ("commit", "kept", "bytes_received", "verified", "import_seconds"):
         if name in event.fields:
             changes[name] = event[name]
     return _with_node(snapshot, replace(node, **changes), event)
@@ -206,7 +206,18 @@ def _plan(snapshot: Snapshot, event: Event) -> Snapshot:
 
 
 def _packages(snapshot: Snapshot, event: Event) -> Snapshot:
-    return replace(snapshot, packages_done=int(event["done"]), packages_total=int(event["total"]))
+    done, total = event.get("bytes_done"), event.get("bytes_total")
+    return replace(
+        snapshot,
+        packages_done=int(event["done"]),
+        packages_total=int(event["total"]),
+        packages_bytes_done=None if done is None else int(done),
+        packages_bytes_total=None if total is None else int(total),
+    )
+
+
+def _lock(snapshot: Snapshot, event: Event) -> Snapshot:
+    return replace(snapshot, lock=dict(event["lock"]))
 
 
 def _warning(snapshot: Snapshot, event: Event) -> Snapshot:
@@ -285,5 +296,6 @@ _FOLDS: Mapping[Kind, Callable[[Snapshot, Event], Snapshot]] = {
     Kind.PLAN: _plan,
     Kind.PACKAGES: _packages,
     Kind.WARNING: _warning,
+    Kind.LOCK: _lock,
     Kind.RUN_ENDED: _run_ended,
 }

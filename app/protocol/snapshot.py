@@ -52,6 +52,7 @@ class Node:
     script: StepStatus = StepStatus.NONE
     commit: Optional[str] = None
     verified: Optional[bool] = None
+    import_seconds: Optional[float] = None
     kept: bool = False
     started_mono: Optional[float] = None
     last_mono: Optional[float] = None
@@ -96,8 +97,12 @@ class Snapshot:
     percent: float = 0.0
     packages_done: Optional[int] = None
     packages_total: Optional[int] = None
+    packages_bytes_done: Optional[int] = None
+    packages_bytes_total: Optional[int] = None
     plan: Optional[Tuple[Mapping[str, Any], ...]] = None
     probe: Mapping[str, Any] = field(default_factory=dict)
+    lock: Optional[Mapping[str, Any]] = None
+    """What was installed, to install exactly that again; None until the run told it."""
     warnings: Tuple[Problem, ...] = ()
     error: Optional[Problem] = None
     finished_at: Optional[float] = None

@@ -56,6 +56,8 @@ def progress(
         "cancelled": numbers.cancelled,
         "packages_done": snapshot.packages_done,
         "packages_total": snapshot.packages_total,
+        "packages_bytes_done": snapshot.packages_bytes_done,
+        "packages_bytes_total": snapshot.packages_bytes_total,
         **_current(snapshot, now),
         "steps": steps(snapshot),
         "nodes": [node_row(node) for node in snapshot.nodes.values()],
@@ -98,6 +100,7 @@ def node_row(node: Node) -> Dict[str, Any]:
         "script_status": node.script.value,
         "commit": node.commit,
         "verified": node.verified,
+        "import_seconds": node.import_seconds,
         "seconds": seconds,
         "error": node.error.to_json() if node.error else None,
     }

@@ -1,4 +1,4 @@
-"""Getting a repository's files onto this machine: a shallow clone, one commit, submodules; again where the line fails."""
+"""Getting a repository's files onto this machine: shallow, with submodules, and again where the line fails."""
 
 from __future__ import annotations
 
@@ -92,6 +92,7 @@ class Throttled:
         self._percent = -1
 
     def __call__(self, received: Received) -> None:
+        """git's newest figure."""
         now = time.monotonic()
         if received.percent == self._percent or (now - self._told_at < _PROGRESS_SECONDS and received.percent < 100):
             return

@@ -66,9 +66,7 @@ class Git:
 
     def local(self, *args: str, cwd: Path) -> Finished:
         """A command on a checkout that is there."""
-        return self._children.run(
-            [*self._base, *args], cwd=cwd, environ=_only_here(cwd), limits=_LOCAL, log=self._log
-        )
+        return self._children.run([*self._base, *args], cwd=cwd, environ=_only_here(cwd), limits=_LOCAL, log=self._log)
 
     def ask(self, *args: str, cwd: Path) -> Optional[bytes]:
         """What a local command prints, its warnings left out; None when it fails."""

@@ -8,7 +8,6 @@ import select
 from pathlib import Path
 from typing import Optional
 
-
 _LOOKS = 10
 _LOOK_SECONDS = 0.02
 

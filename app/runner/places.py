@@ -78,7 +78,11 @@ class Task:
 def file_name(name: str) -> str:
     """A pack's name as a plain file's. Names that differ give files that differ."""
     plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)[:80]
-    return plain if plain == name else "%s-%s" % (plain, hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8])
+    return (
+        plain
+        if plain == name
+        else "%s-%s" % (plain, hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8])
+    )
 
 
 def ui_home_lock(ui_home: Path) -> Path:

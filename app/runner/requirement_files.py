@@ -12,20 +12,25 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Set
 
 from app.protocol.snapshot import Problem
 
 _FAMILY = re.compile(
-    r"^(torch|torchvision|torchaudio|torchsde|xformers|triton|flash-attn|sageattention|nvidia-.*|cuda-.*)$"
+    r"^(torch|torchvision|torchaudio|torchsde|xformers|triton|flash-attn|flash-attention|sageattention|nvidia-.*|cuda-.*)$"
 )
-_HARMLESS_IF_ABSENT = frozenset({"torchsde"})
+_HARMLESS_IF_ABSENT = frozenset({"torchsde", "nvidia-ml-py"})
 _NAME = re.compile(r"^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?=$|[\[<>=!~;@\s(])")
-_KEPT_OPTIONS = ("--extra-index-url", "--index-url", "-i", "--find-links", "-f")
-_SIMPLE = re.compile(
-    r"^[A-Za-z0-9._-]+(\[[A-Za-z0-9,._ -]+\])?\s*(([<>=!~]=?|===)\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*(;.*)?$"
-)
-_DEEPEST = 5
+_ADDRESS = re.compile(r"^(?:[a-z]+\+)?[a-z]+:/|^[./~]|\.(?:whl|zip|tar\.gz)$|^\$\{")
+_OPTION = re.compile(r"^(--[A-Za-z][A-Za-z-]*|-[A-Za-z])(?:\s*=\s*|\s*)(.*)$")
+_ITS_OPTIONS = re.compile(r"\s--(hash|global-option|install-option|config-settings?)[= ]\S+")
+_INDEX_OPTIONS = ("--extra-index-url", "--index-url", "-i")
+_TORCH_INDEX = re.compile(r"/whl(/|$)")
+"""Where torch's builds are; the family is held, so there is nothing to fetch from it."""
+_SIMPLE = re.compile(r"^[A-Za-z0-9._-]+\s*(([<>=!~]=?|===)\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*(;.*)?$")
+_EXTRAS = re.compile(r"^([A-Za-z0-9._-]+)\s*\[[^\]]*\]")
+_DEEPEST = 20
+_MAX_BYTES = 1024 * 1024
 
 
 @dataclass
@@ -57,27 +62,45 @@ def read_requirements(path: Path, folder: Path, packages: Mapping[str, str]) -> 
     """The requirements of the pack in `folder`; `packages` are the installed ones. Raises OSError."""
     found = Requirements()
     installed = protected(packages)
-    for line in _lines(path, folder, found, 0):
-        name = _NAME.match(line)
-        if name and is_protected(name.group(1)):
-            short = canonical(name.group(1))
-            if short in installed:
-                found.held.append(line)
-                continue
-            if short not in _HARMLESS_IF_ABSENT:
-                found.left_out.append(line)
-                continue
-        found.lines.append(line)
+    for line in _Reader(folder, found).lines(path):
+        name = protected_name(line)
+        if name in installed:
+            found.held.append(line)
+        elif name and name not in _HARMLESS_IF_ABSENT:
+            found.left_out.append(line)
+        else:
+            found.lines.append(line)
     return found
+
+
+def protected_name(line: str) -> Optional[str]:
+    """The member of the torch family that a line asks for, by name or by an address; None for any other."""
+    name = _NAME.match(line)
+    found = canonical(name.group(1) if name else _name_in_address(line))
+    if found == "flash-attention":
+        found = "flash-attn"
+    return found if is_protected(found) else None
+
+
+def _name_in_address(line: str) -> str:
+    """`…#egg=NAME`, a wheel's or an archive's name, or the repository's."""
+    egg = re.search(r"#(?:.*&)?egg=([A-Za-z0-9._-]+)", line)
+    if egg:
+        return egg.group(1)
+    last = re.split(r"[#?\s]", re.sub(r"^-e\s+", "", line))[0].rstrip("/").rpartition("/")[2]
+    if last.endswith((".whl", ".zip", ".tar.gz")):
+        return last.split("-")[0]
+    return last.split("@")[0].removesuffix(".git")
 
 
 def constraints(packages: Mapping[str, str], ui_home: Path) -> List[str]:
     """What every resolution must keep: the installed torch family exactly, ComfyUI's own requirements as they are."""
     lines = ["%s==%s" % item for item in sorted(protected(packages).items())]
-    own = ui_home / "requirements.txt"
-    if own.is_file():
-        lines += [line for line in read_requirements(own, ui_home, packages).lines if _SIMPLE.match(line)]
-    return lines
+    try:
+        own = read_requirements(ui_home / "requirements.txt", ui_home, packages).lines
+    except OSError:
+        own = []
+    return lines + [line for line in (re.sub(_EXTRAS, r"\1", line) for line in own) if _SIMPLE.match(line)]
 
 
 def never(packages: Mapping[str, str]) -> List[str]:
@@ -94,51 +117,85 @@ def decode(raw: bytes) -> str:
     ):
         if raw.startswith(mark):
             return raw.decode(encoding, "replace")
+    if b"\0" in raw[:64]:  # UTF-16 without its mark
+        return raw.decode("utf-16-be" if raw[:1] == b"\0" else "utf-16-le", "replace")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
 
 
-def _lines(path: Path, folder: Path, found: Requirements, depth: int) -> List[str]:
-    """The logical lines of a file and of the files that it names."""
-    text = re.sub(r"\\\r?\n", " ", decode(path.read_bytes()))
-    lines: List[str] = []
-    for raw in text.splitlines():
-        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
-        line = re.sub(r"\s--hash[= ]\S+", "", line)
-        if line:
-            lines += _logical(line, path, folder, found, depth)
-    return lines
+class _Reader:
+    """Reads a file of the pack in `folder` and the files that it names, each once."""
 
+    def __init__(self, folder: Path, found: Requirements) -> None:
+        self._folder = folder
+        self._found = found
+        self._seen: Set[str] = set()
 
-def _logical(line: str, path: Path, folder: Path, found: Requirements, depth: int) -> List[str]:
-    option, _, value = line.replace("=", " ", 1).partition(" ") if line.startswith("-") else ("", "", "")
-    value = value.strip()
-    if option in ("-r", "--requirement") or line.startswith("-r"):
-        return _nested(value or line[2:].strip(), path, folder, found, depth)
-    if option in ("-e", "--editable"):
-        return ["-e %s" % _local(value, folder)]
-    if line.startswith("-"):
-        return [line] if option in _KEPT_OPTIONS else []
-    return [_local(line, folder)] if line.startswith(("./", "../")) or line == "." else [line]
+    def lines(self, path: Path) -> List[str]:
+        """The logical lines. Raises OSError for the first file only."""
+        self._seen.add(os.path.realpath(str(path)))
+        text = re.sub(r"\\\r?\n", " ", self._text(path))
+        lines: List[str] = []
+        for raw in text.splitlines():
+            line = re.sub(r"(^|\s)#.*$", "", raw).strip()
+            line = re.sub(_ITS_OPTIONS, "", line)
+            if line:
+                lines += self._logical(line, path)
+        return lines
 
+    def _text(self, path: Path) -> str:
+        with open(str(path), "rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+        if len(raw) > _MAX_BYTES:
+            self._bad("%s is larger than a megabyte." % path.name)
+            return ""
+        return decode(raw)
 
-def _nested(name: str, path: Path, folder: Path, found: Requirements, depth: int) -> List[str]:
-    target = os.path.realpath(str(path.parent / name))
-    if not target.startswith(os.path.realpath(str(folder)) + os.sep) or not os.path.isfile(target) or depth >= _DEEPEST:
-        found.problem = _bad("%s names %s, which is not a file of the pack." % (path.name, name))
+    def _logical(self, line: str, path: Path) -> List[str]:
+        option = _OPTION.match(line)
+        if option:
+            return self._option(option.group(1), option.group(2).strip(), path)
+        if not line.isprintable() or not (_NAME.match(line) or _ADDRESS.search(line)):
+            self._bad("%s has the line %.60r, which is no requirement." % (path.name, line))
+            return []
+        return [self._local(line)]
+
+    def _option(self, name: str, value: str, path: Path) -> List[str]:
+        if name in ("-r", "--requirement"):
+            return self._nested(value, path)
+        if name in ("-e", "--editable"):
+            return ["-e %s" % self._local(value)]
+        if name in _INDEX_OPTIONS and value and not _TORCH_INDEX.search(value):
+            return ["--extra-index-url %s" % value]  # its own index for one pack must not become everybody's only one
+        if name in ("--find-links", "-f") and value and not _TORCH_INDEX.search(value):
+            return ["--find-links %s" % self._local(value)]
         return []
-    return _lines(Path(target), folder, found, depth + 1)
 
+    def _nested(self, name: str, path: Path) -> List[str]:
+        if "\0" in name:
+            self._bad("%s names a file that cannot be." % path.name)
+            return []
+        target = os.path.realpath(str(path.parent / name))
+        inside = target.startswith(os.path.realpath(str(self._folder)) + os.sep)
+        if target in self._seen:
+            return []
+        if not inside or not os.path.isfile(target) or len(self._seen) >= _DEEPEST:
+            self._bad("%s names %.80s, which is not a file of the pack." % (path.name, name))
+            return []
+        try:
+            return self.lines(Path(target))
+        except OSError as exc:
+            self._bad("%s cannot be read: %s." % (name, exc.strerror))
+            return []
 
-def _local(value: str, folder: Path) -> str:
-    """A path in a requirements file is relative to the pack."""
-    return str((folder / value).absolute()) if value.startswith(".") else value
+    def _local(self, value: str) -> str:
+        """A path in a requirements file is relative to the pack."""
+        return str((self._folder / value).absolute()) if value.startswith(".") else value
 
-
-def _bad(message: str) -> Problem:
-    return Problem("bad_requirement", message, "Tell the pack's author.")
+    def _bad(self, message: str) -> None:
+        self._found.problem = Problem("bad_requirement", message, "Tell the pack's author.")
 
 
 def changes(output: str) -> List[Dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 import select
@@ -13,32 +12,29 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Tuple
 
 from app.protocol import wire
 from app.protocol.events import Kind
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
-from app.runner import interpreter, probe, reasons
-from app.runner.children import Children, Limits
+from app.runner import probe, reasons
+from app.runner.children import Children
 from app.runner.clone import at_once, clone_all
 from app.runner.context import Context
 from app.runner.faults import RunCancelled, RunFault
 from app.runner.git import find_git
 from app.runner.journal import Journal
-from app.runner.locks import try_lock
 from app.runner.manifest_source import read_manifest
 from app.runner.packages import install_requirements
-from app.runner.places import Task, ui_home_lock
+from app.runner.places import Task
+from app.runner.python_side import UvOnDemand, configure, ensure_uv, executor
 from app.runner.scripts import run_scripts
 from app.runner.tuning import Tuning
-from app.runner.uv import ensure_uv
 from app.runner.verify import verify
+from app.runner.waits import take_ui_home, wait_for_provisioning
 
-_BUSY_SECONDS = 3600.0
-_PROVISIONING_SECONDS = 1800.0
 _log = logging.getLogger("runner")
 
 
@@ -99,15 +95,15 @@ def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:
 
 def _phases(context: Context) -> None:
     context.phase(Phase.PROBE, StepStatus.RUNNING)
-    _wait_for_provisioning(context)
+    wait_for_provisioning(context)
     context.ui_home = probe.find_ui_home(context.request.get("ui_home"))
-    _take_ui_home(context)
+    take_ui_home(context)
     context.git_program = find_git()
     _make_folders(context)
     with ThreadPoolExecutor(3, thread_name_prefix="probe") as pool, _stopping_with(context):
         pool.submit(_tell_machine, context)
-        python = pool.submit(_configure, context)
-        uv = _UvOnDemand(lambda: pool.submit(_ensure_uv, context, python))
+        python = pool.submit(configure, context)
+        uv = UvOnDemand(lambda: pool.submit(ensure_uv, context, python))
         context.on_requirements = uv.begin
         packs = read_manifest(context)
         context.phase(Phase.PROBE, StepStatus.SUCCESS)
@@ -125,76 +121,13 @@ def _stopping_with(context: Context) -> Iterator[None]:
         raise
 
 
-def _install(context: Context, packs: List[NodePack], python: Future[None], uv: _UvOnDemand) -> None:
+def _install(context: Context, packs: List[NodePack], python: Future[None], uv: UvOnDemand) -> None:
     """Clones do not wait for the interpreter; packages do."""
     results = clone_all(context, packs, at_once(probe.max_processes(), os.cpu_count()))
     python.result()
     install_requirements(context, results, uv.result())
     run_scripts(context, results)
-    verify(context, _executor(context))
-
-
-class _UvOnDemand:
-    """uv, looked for as soon as the first pack turns out to have requirements: fetching one can take long."""
-
-    def __init__(self, submit: Callable[[], Future[Optional[str]]]) -> None:
-        self._submit = submit
-        self._lock = threading.Lock()
-        self._future: Optional[Future[Optional[str]]] = None
-
-    def begin(self) -> None:
-        """Starts the search, once. From any thread."""
-        with self._lock:
-            if self._future is None:
-                self._future = self._submit()
-
-    def result(self) -> Optional[str]:
-        """The path of uv; None when there is none, or when nothing needed it."""
-        return self._future.result() if self._future else None
-
-
-def _take_ui_home(context: Context) -> None:
-    """Waits for the ComfyUI's lock; every child inherits it, so a killed run's leftovers keep it too."""
-    path = ui_home_lock(context.ui_home)
-    deadline = time.monotonic() + _BUSY_SECONDS
-    told = False
-    while True:
-        context.check_cancelled()
-        context.children.inherited_fd = try_lock(path)
-        if context.children.inherited_fd is not None:
-            return
-        if time.monotonic() > deadline:
-            raise RunFault(
-                "ui_home_busy",
-                "Another install has worked in this ComfyUI for too long.",
-                "Cancel it, then start again.",
-            )
-        if not told:
-            text = "Waits for another install in %s" % context.ui_home
-            context.journal.tell(Kind.WAITING, code="waiting_for_ui_home", message=text)
-            told = True
-        context.pause(0.2)
-
-
-def _wait_for_provisioning(context: Context) -> None:
-    """vast.ai images install themselves at their first boot; a half copied tree is no ComfyUI."""
-    deadline = time.monotonic() + _PROVISIONING_SECONDS
-    told = False
-    while True:
-        busy = [path for path in ["/.provisioning", *glob.glob("/workspace/.sync_*.lock")] if os.path.exists(path)]
-        if not busy:
-            return
-        if time.monotonic() > deadline:
-            raise RunFault(
-                "still_provisioning",
-                "The image is still setting itself up (%s)." % busy[0],
-                "Look at the instance's log.",
-            )
-        if not told:
-            text = "The image is still setting itself up (%s)" % busy[0]
-            context.journal.tell(Kind.WAITING, code="provisioning", message=text)
-            told = True
-        context.pause(1.0)
+    verify(context, executor(context))
 
 
 def _make_folders(context: Context) -> None:
@@ -210,61 +143,9 @@ def _make_folders(context: Context) -> None:
 
 def _tell_machine(context: Context) -> None:
     try:
-        context.journal.tell(Kind.PROBED, **probe.machine(context.ui_home, _executor(context)))
+        context.journal.tell(Kind.PROBED, **probe.machine(context.ui_home, executor(context)))
     except OSError as exc:
         context.warn("probe_failed", "The machine could not be looked at: %s" % exc)
-
-
-def _configure(context: Context) -> None:
-    """Finds the interpreter. That there is none is the packs' problem, not the run's: clones need none."""
-    started = time.monotonic()
-    context.step(wire.CONFIGURE_VENV, StepStatus.RUNNING)
-    try:
-        proof = interpreter.find_interpreter(context.ui_home, context.request.get("venv_path"), _executor(context))
-    except RunFault as fault:
-        context.python_problem = fault.problem
-        context.step(
-            wire.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1)
-        )
-        return
-    context.python = proof
-    if proof["externally_managed"]:
-        hint = "Make a virtual environment for ComfyUI and name it as venv_path."
-        context.python_problem = Problem(
-            "externally_managed", "%s belongs to the system (PEP 668)." % proof["executable"], hint
-        )
-    if not proof["torch"]:
-        context.warn("no_torch", "The interpreter cannot import torch: %s" % proof["torch_error"], "Check venv_path.")
-    _tell_interpreter(context, proof, started)
-
-
-def _tell_interpreter(context: Context, proof: Dict[str, Any], started: float) -> None:
-    text = interpreter.describe(proof)
-    context.step(wire.CONFIGURE_VENV, StepStatus.SUCCESS, text, round(time.monotonic() - started, 1))
-    shown = {"interpreter": proof["executable"], "python": proof["version"], "torch": proof["torch"]}
-    context.journal.tell(Kind.PROBED, ui_home=str(context.ui_home), **shown)
-
-
-def _ensure_uv(context: Context, python: Future[None]) -> Optional[str]:
-    python.result()
-    try:
-        return ensure_uv(context.children, context.python.get("executable"), context.pause)
-    except OSError as exc:
-        _log.warning("no uv: %s", exc)
-        return None
-
-
-def _executor(context: Context) -> interpreter.Execute:
-    """Runs the interpreter's proof as a child of the run, so that a cancel ends it too."""
-
-    def execute(argv: List[str], seconds: float) -> str:
-        limits = Limits(idle=seconds, total=seconds)
-        finished = context.children.run(argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 22)
-        if finished.stopped:
-            raise interpreter.too_long(seconds)
-        return finished.output
-
-    return execute
 
 
 def _watch_for_cancel(task: Task, cancelled: threading.Event) -> None:

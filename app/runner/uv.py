@@ -68,8 +68,10 @@ def _fetch(children: Children, folder: Path, own: Path, python: Optional[str]) -
     log = folder.parent / "uv.log"
     pythons = [path for path in (sys.executable, "/usr/bin/python3", python) if path and os.access(path, os.X_OK)]
     pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    ways = [([base, "-m", "venv", "--clear", str(folder)], [str(folder / "bin" / "python"), *pip, VERSION])
-            for base in dict.fromkeys(pythons)]
+    ways = [
+        ([base, "-m", "venv", "--clear", str(folder)], [str(folder / "bin" / "python"), *pip, VERSION])
+        for base in dict.fromkeys(pythons)
+    ]
     if python:
         ways.append(([python, *pip, "--target", str(folder), VERSION], None))
     for first, then in ways:
@@ -88,9 +90,7 @@ def _done(children: Children, argv: List[str], log: Path) -> bool:
 class Uv:
     """uv for one interpreter with fixed constraints."""
 
-    def __init__(
-        self, children: Children, program: str, python: Dict[str, Any], folder: Path, limits: Limits
-    ) -> None:
+    def __init__(self, children: Children, program: str, python: Dict[str, Any], folder: Path, limits: Limits) -> None:
         """`folder` holds `constraints.txt`, and `overrides.txt` where there are overrides."""
         self._children = children
         self._limits = limits

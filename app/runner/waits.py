@@ -1,0 +1,60 @@
+"""What a run waits for before it begins: the image's own set-up, and other installs in the same ComfyUI."""
+
+from __future__ import annotations
+
+import glob
+import os
+import time
+
+from app.protocol.events import Kind
+from app.runner.context import Context
+from app.runner.faults import RunFault
+from app.runner.locks import try_lock
+from app.runner.places import ui_home_lock
+
+_BUSY_SECONDS = 3600.0
+_PROVISIONING_SECONDS = 1800.0
+
+
+def take_ui_home(context: Context) -> None:
+    """Waits for the ComfyUI's lock; every child inherits it, so a killed run's leftovers keep it too."""
+    path = ui_home_lock(context.ui_home)
+    deadline = time.monotonic() + _BUSY_SECONDS
+    told = False
+    while True:
+        context.check_cancelled()
+        context.children.inherited_fd = try_lock(path)
+        if context.children.inherited_fd is not None:
+            return
+        if time.monotonic() > deadline:
+            raise RunFault(
+                "ui_home_busy",
+                "Another install has worked in this ComfyUI for too long.",
+                "Cancel it, then start again.",
+            )
+        if not told:
+            text = "Waits for another install in %s" % context.ui_home
+            context.journal.tell(Kind.WAITING, code="waiting_for_ui_home", message=text)
+            told = True
+        context.pause(0.2)
+
+
+def wait_for_provisioning(context: Context) -> None:
+    """vast.ai images install themselves at their first boot; a half copied tree is no ComfyUI."""
+    deadline = time.monotonic() + _PROVISIONING_SECONDS
+    told = False
+    while True:
+        busy = [path for path in ["/.provisioning", *glob.glob("/workspace/.sync_*.lock")] if os.path.exists(path)]
+        if not busy:
+            return
+        if time.monotonic() > deadline:
+            raise RunFault(
+                "still_provisioning",
+                "The image is still setting itself up (%s)." % busy[0],
+                "Look at the instance's log.",
+            )
+        if not told:
+            text = "The image is still setting itself up (%s)" % busy[0]
+            context.journal.tell(Kind.WAITING, code="provisioning", message=text)
+            told = True
+        context.pause(1.0)
