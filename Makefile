@@ -33,7 +33,7 @@ test: system-deps .venv/.dev-ready ## set everything up, then run every test
 	@$(PY) -m pytest $(ARGS)
 
 test-fast: .venv/.dev-ready ## the tests that need neither sshd nor the network (under 30 s)
-	@$(PY) -m pytest -m "not sshd and not registry and not slow" $(ARGS)
+	@$(PY) -m pytest -n 2 -m "not sshd and not registry and not slow" $(ARGS)
 
 coverage: system-deps .venv/.dev-ready ## every test, with the lines and branches that none of them reached
 	@$(PY) -m pytest --cov --cov-report=term $(ARGS)

@@ -19,6 +19,7 @@ from app.sync.routes.edge import EXTENSION
 from test.api.client import PROGRESS, START, Api, closed_address, content, service_in, silent_address
 from test.support.waiting import wait_until
 
+UNKNOWN = "550e8400-e29b-41d4-a716-446655440000"
 URL = "https://github.com/owner/name"
 CSV_HEADER = "Name,RepoUrl,Subfolder,RequirementsFile\n"
 FAIL_AT_ONCE = {"wait_seconds": 0}
@@ -187,9 +188,9 @@ class TestPolling:
             {"task_id": ""},
             {"task_id": "../../etc/passwd"},
             {"task_id": 7},
-            {"task_id": "{" + str(uuid.uuid4()) + "}"},
-            {"task_id": uuid.uuid4().hex},
-            {"task_id": str(uuid.uuid4()) + "\n"},
+            {"task_id": "{" + UNKNOWN + "}"},
+            {"task_id": UNKNOWN.replace("-", "")},
+            {"task_id": UNKNOWN + "\n"},
         ],
         ids=repr,
     )

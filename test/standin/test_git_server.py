@@ -116,6 +116,7 @@ def test_a_push_is_refused(git_server: GitServer, tmp_path: Path) -> None:
     assert git("-C", tmp_path / "c", "push", pack.url, "HEAD:refs/heads/new").returncode != 0
 
 
+@pytest.mark.slow
 def test_a_throttled_pack_takes_its_time(git_server: GitServer, tmp_path: Path) -> None:
     """300 kB at 400 kB/s take most of a second, and the percent moves meanwhile."""
     pack = make_pack(git_server, "o", "p", payload_bytes=300_000)

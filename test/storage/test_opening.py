@@ -115,6 +115,7 @@ assert not [name for name in sys.modules if name.startswith("alembic")]
     assert opened.returncode == 0, opened.stderr
 
 
+@pytest.mark.slow
 def test_services_that_open_a_new_database_at_once_all_get_it(database_url: str) -> None:
     program = "import sys; from app.storage import open_database; open_database(sys.argv[1]).dispose()"
     running = [

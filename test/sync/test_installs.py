@@ -49,6 +49,7 @@ def test_a_dead_instance_fails_the_task_with_its_reason(bench: Bench, nobody: st
     assert end["steps"][0]["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_an_instance_that_never_speaks_fails_within_the_connect_deadline(
     bench_factory: BenchFactory, mute: str
 ) -> None:
@@ -58,6 +59,7 @@ def test_an_instance_that_never_speaks_fails_within_the_connect_deadline(
     assert (end["state"], end["error"]["code"]) == ("failed", "connect_failed")
 
 
+@pytest.mark.slow
 def test_an_instance_that_is_not_up_is_waited_for(bench: Bench, nobody: str) -> None:
     """The progress shows why nothing moves, until the time is over; then the last reason is the error."""
     task_id = bench.installs.start(_request(nobody, wait_seconds=2)).task_id
