@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,20 @@ def test_the_fingerprint_sees_any_change_of_the_family(standin_factory: StandInF
     module = next(standin.venv.glob("lib/*/site-packages/torch/version.py"))
     module.write_text(module.read_text() + "# changed\n")
     assert standin.family_fingerprint() != before
+
+
+def test_the_progress_files_of_its_runs_go_with_it(tmp_path: Path) -> None:
+    """They lie in /tmp, as on any instance; nobody else's are touched."""
+    own, other = (Path(f"/tmp/custom_nodes_progress_{uuid.uuid4()}.json") for _ in range(2))
+    instance = StandIn(tmp_path / "standin", environ=os.environ, with_pip=False)
+    try:
+        with instance:
+            task = own.stem.removeprefix("custom_nodes_progress_")
+            (instance.home / ".local" / "state" / "nodeferry" / task).mkdir(parents=True)
+            own.write_text("{}")
+            other.write_text("{}")
+        assert not own.exists()
+        assert other.exists()
+    finally:
+        other.unlink(missing_ok=True)
+        own.unlink(missing_ok=True)
