@@ -18,7 +18,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help bench-answers demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
+.PHONY: help pyz bench-answers bench-engine bench-faults demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -53,8 +53,17 @@ lint-layers: .venv/.dev-ready ## import-linter: who may import whom
 lint-versions: .venv/.dev-ready ## vermin: what runs on the instance runs on Python 3.9
 	@$(VERMIN) --quiet --no-tips --target=3.9- --violations app/__init__.py app/protocol app/runner
 
+pyz: .venv/.runtime-ready ## write the installer as one file, to be run by hand on an instance (ARGS="--output FILE")
+	@$(PY) run.py pyz $(ARGS)
+
 bench-answers: system-deps .venv/.dev-ready ## measure: starts and polls, also for instances that never answer
 	@$(PY) -m bench.answers
+
+bench-engine: system-deps .venv/.dev-ready ## measure: installing 33 packs beside the usual way and the floor (ARGS=--quick: 8 packs)
+	@$(PY) -m bench.engine $(ARGS)
+
+bench-faults: system-deps .venv/.dev-ready ## what users see when something goes wrong: a table from real runs
+	@$(PY) -m bench.faults $(ARGS)
 
 format: .venv/.dev-ready ## put the sources into the one format, and fix what ruff can fix
 	@$(PY) -m ruff check --fix-only --quiet .

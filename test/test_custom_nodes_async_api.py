@@ -109,14 +109,10 @@ class TestStarting:
         options = {"plan_only": False, "verify": False, "restart": False, "on_failure": "keep", "require": "all"}
         api.start(silent, options=options)
 
-    @pytest.mark.parametrize(
-        ("option", "value"), [("plan_only", True), ("verify", True), ("restart", True), ("on_failure", "rollback")]
-    )
-    def test_an_option_that_would_not_happen_is_refused(self, idle: Api, option: str, value: object) -> None:
-        refused = idle.post(START, {"ssh_connection": "root@127.0.0.1", "options": {option: value}})
-        assert refused.status_code == 400
-        assert content(refused)["error"] == "option_not_available"
-        assert content(refused)["field"] == f"options.{option}"
+    def test_options_are_in_the_request_that_is_kept(self, api: Api, silent: str) -> None:
+        task_id = api.start(silent, options={"plan_only": True, "on_failure": "rollback"})
+        options = content(api.get(f"/tasks/{task_id}"))["request"]["options"]
+        assert (options["plan_only"], options["on_failure"]) == (True, "rollback")
 
 
 class TestPolling:

@@ -11,6 +11,7 @@ from app.cli.config import config
 from app.cli.errors import EXIT_INTERRUPTED, CliError
 from app.cli.hostkeys import hostkeys
 from app.cli.install import install
+from app.cli.pyz import pyz
 from app.cli.tasks import tasks
 from app.domain.errors import AppError
 
@@ -52,7 +53,7 @@ def cli() -> None:
     """Nodeferry: paste an SSH command, and the machine behind it gets its ComfyUI node packs, each one visible."""
 
 
-for _command in (install, tasks, hostkeys, config):
+for _command in (install, tasks, hostkeys, config, pyz):
     cli.add_command(_command)
 
 

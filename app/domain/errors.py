@@ -81,6 +81,12 @@ class TaskNotCancellable(TaskError):
     code = "task_not_cancellable"
 
 
+class NothingToRollBack(TaskError):
+    """That task changed nothing that could be undone."""
+
+    code = "nothing_to_roll_back"
+
+
 class TooManyTasks(TaskError):
     """The queue is full."""
 

@@ -12,6 +12,8 @@ from typing import Any
 from app.domain.address import SshAddress
 from app.domain.errors import InvalidManifest, InvalidRequest
 from app.protocol import manifest as manifests
+from app.protocol.lock import read_lock
+from app.protocol.manager_snapshot import read_snapshot
 
 MAX_PATH = 1000
 MAX_KEY = 200
@@ -25,7 +27,12 @@ class InstallOptions:
     setting's."""
 
     existing: str = "keep"
+    exact: bool = False
     run_scripts: bool = True
+    verify: bool = True
+    restart: bool = False
+    plan_only: bool = False
+    on_failure: str = "keep"
     require: str = "any"
     wait_seconds: float | None = None
     host_key_sha256: str | None = None
@@ -42,6 +49,8 @@ class InstallRequest:
     manifest: Mapping[str, Any] | None = None
     options: InstallOptions = field(default_factory=InstallOptions)
     idempotency_key: str | None = None
+    rollback_of: str | None = None
+    """The task_id of the install that is to be undone, where this is no install itself."""
 
     def to_json(self) -> dict[str, Any]:
         """The request as the record keeps it."""
@@ -52,6 +61,7 @@ class InstallRequest:
             "manifest": None if self.manifest is None else dict(self.manifest),
             "options": asdict(self.options),
             "idempotency_key": self.idempotency_key,
+            "rollback_of": self.rollback_of,
         }
 
 
@@ -89,9 +99,11 @@ def check_idempotency_key(text: str) -> str:
 def check_manifest(
     raw: Mapping[str, Any] | None, schemes: Collection[str], default_path: str
 ) -> Mapping[str, Any] | None:
-    """`raw` if every entry of it can be installed; a `repo` is completed with `default_path` and a ref.
+    """`raw` if every entry of it can be installed; a `repo` is completed with `default_path` and a ref, a snapshot of
+    ComfyUI-Manager becomes a lock.
     `schemes`: what git may fetch by. Raises InvalidManifest naming the field."""
     try:
+        raw = _without_snapshot(raw, schemes)
         form, value = manifests.split_source(raw)
         if form == "repo":
             return _checked_repo(value, schemes, default_path)
@@ -99,6 +111,15 @@ def check_manifest(
     except manifests.ManifestFault as fault:
         raise InvalidManifest(fault.message, field=fault.field) from None
     return raw
+
+
+def _without_snapshot(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> Mapping[str, Any] | None:
+    """A snapshot of ComfyUI-Manager becomes a lock: one form fewer for all that comes after."""
+    if raw is None or "manager_snapshot" not in raw:
+        return raw
+    if len(raw) != 1:
+        raise manifests.ManifestFault("manifest", "A manifest with manager_snapshot has nothing else.")
+    return {"lock": read_snapshot(raw["manager_snapshot"], schemes)}
 
 
 def _check_listed(form: str, value: Any, schemes: Collection[str]) -> None:
@@ -110,6 +131,8 @@ def _check_listed(form: str, value: Any, schemes: Collection[str]) -> None:
         manifests.parse_nodes(value, schemes)
     elif form == "urls":
         manifests.parse_urls(value, schemes)
+    elif form == "lock":
+        read_lock(value, schemes)
 
 
 def _checked_repo(raw: Mapping[str, Any], schemes: Collection[str], default_path: str) -> Mapping[str, Any]:

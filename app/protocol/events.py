@@ -13,7 +13,7 @@ from typing import Any, Dict, Mapping, Tuple
 
 from app.protocol.states import Word
 
-MAX_LINE_BYTES = 256 * 1024
+MAX_LINE_BYTES = 2 * 1024 * 1024
 """A longer journal line is not the runner's."""
 
 

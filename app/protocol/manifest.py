@@ -18,7 +18,7 @@ OPTIONAL_COLUMNS = ("Ref",)
 MAX_NODES = 1000
 MAX_CSV_CHARS = 512 * 1024
 _NODE_KEYS = {"name", "repo_url", "subfolder", "requirements_file", "ref"}
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff<>:"|?*\\]')
 _REF = re.compile(r"^(?!-)(?!.*(\.\.|@\{|//))[A-Za-z0-9][A-Za-z0-9._/+@-]{0,199}$")
 
 
@@ -190,11 +190,12 @@ def parent_of(pack: NodePack, packs: Iterable[NodePack]) -> Optional[NodePack]:
 
 
 def split_source(manifest: Optional[Mapping[str, Any]]) -> Tuple[str, Any]:
-    """The form of a manifest (`default`, `csv`, `nodes`, `urls`, `repo`) and its value. Raises ManifestFault."""
+    """The form of a manifest (`default`, `csv`, `nodes`, `urls`, `repo`, `lock`) and its value. Raises
+    ManifestFault."""
     if manifest is None:
         return "default", None
-    forms = [form for form in ("csv", "nodes", "urls", "repo") if form in manifest]
+    forms = [form for form in ("csv", "nodes", "urls", "repo", "lock") if form in manifest]
     allowed = {*forms, "path", "ref"} if forms == ["repo"] else set(forms)
     if len(forms) != 1 or not set(manifest) <= allowed:
-        raise ManifestFault("manifest", "A manifest has exactly one of csv, nodes, urls and repo.")
+        raise ManifestFault("manifest", "A manifest has exactly one of csv, nodes, urls, repo and lock.")
     return forms[0], manifest if forms[0] == "repo" else manifest[forms[0]]

@@ -95,7 +95,7 @@ NODE_TRANSITIONS: Mapping[NodeState, FrozenSet[NodeState]] = {
     _N.CLONED: frozenset({_N.INSTALLING, _N.INSTALLED}) | _ENDS,
     _N.INSTALLING: frozenset({_N.INSTALLED}) | _ENDS,
     _N.INSTALLED: frozenset({_N.VERIFIED, _N.FAILED}),
-    _N.VERIFIED: frozenset(),
+    _N.VERIFIED: frozenset({_N.FAILED}),  # a run that is undone at its end
     _N.FAILED: frozenset(),
     _N.SKIPPED: frozenset(),
     _N.CANCELLED: frozenset(),

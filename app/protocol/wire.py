@@ -19,6 +19,7 @@ from app.protocol.states import (
 
 CLONE_AUTO_INSTALLER = "Clone Auto-installer"
 CONFIGURE_VENV = "Configure venv path"
+RESTART = "Restart ComfyUI"
 
 
 def initial(task_id: str, now: float, *, auto_installer: bool) -> Snapshot:
@@ -149,7 +150,8 @@ def _last_message(snapshot: Snapshot) -> str:
     numbers = counts.count(snapshot)
     if snapshot.state is TaskState.COMPLETED:
         text = "%d of %d node packs are installed" % (numbers.successful, numbers.total)
-        return text + ("; restart ComfyUI to load them" if numbers.successful else "")
+        restarted = snapshot.steps.get(RESTART, Step()).status is StepStatus.SUCCESS
+        return text + ("; restart ComfyUI to load them" if numbers.successful and not restarted else "")
     if snapshot.state is TaskState.CANCELLED:
         return "Cancelled; %d of %d node packs are installed" % (numbers.successful, numbers.total)
     return snapshot.error.message if snapshot.error else "The install could not finish"

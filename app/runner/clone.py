@@ -16,7 +16,7 @@ from app.protocol.events import Kind
 from app.protocol.manifest import NodePack, parent_of
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
-from app.runner import existing, reasons
+from app.runner import existing, other_copies, reasons
 from app.runner.checkout import Throttled, clone_into, with_retries
 from app.runner.context import Context, PackResult
 from app.runner.needs import find_needs
@@ -73,16 +73,37 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
 
 def _put_in_place(context: Context, result: PackResult) -> None:
     """`result.commit` or `result.problem` is set afterwards. Raises OSError."""
+    if context.plan_only:
+        _look_only(context, result)
+        return
     result.problem = _place_problem(context, result)
     if result.problem is not None:
         return
     existing.recover(context.git(), result.folder)
-    if existing.is_there(result.folder):
+    anew = context.options.get("existing") == "reinstall"
+    copy = other_copies.registry_copy(context.custom_nodes, result.pack) if anew else None
+    if copy is not None and not (existing.is_there(result.folder) and copy != result.folder):
+        other_copies.replace(context, result, copy, lambda: _clone(context, result), lambda: _move(context, result))
+    elif existing.is_there(result.folder):
         existing.settle(context, result, lambda: _clone(context, result))
     else:
-        _clone(context, result)
+        result.problem = other_copies.in_the_way(context, result.pack)
+        if result.problem is None:
+            _clone(context, result)
         if result.problem is None:
             _move(context, result)
+
+
+def _look_only(context: Context, result: PackResult) -> None:
+    """The pack as it would be: in staging, or where it is already if it would be kept. Changes nothing else."""
+    there = existing.is_there(result.folder)
+    if there and context.options.get("existing", "keep") == "keep":
+        existing.settle(context, result, lambda: None)
+        return
+    result.problem = None if there else other_copies.in_the_way(context, result.pack)
+    if result.problem is None:
+        _clone(context, result)
+        result.folder = staged(context, result.pack)
 
 
 def _tell_cloned(context: Context, result: PackResult) -> None:
@@ -96,7 +117,7 @@ def _tell_cloned(context: Context, result: PackResult) -> None:
     if result.script:
         context.part(Kind.SCRIPT, name, StepStatus.PENDING)
     context.node(name, NodeState.CLONED, commit=result.commit, kept=result.kept)
-    if not result.requirements and not result.script:
+    if not result.requirements and not result.script and not context.plan_only:
         context.settle(result)
 
 

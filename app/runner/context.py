@@ -31,6 +31,8 @@ class PackResult:
     requirements: Optional[Path] = None
     script: Optional[Path] = None
     problem: Optional[Problem] = None
+    awaiting: bool = False
+    """Something went wrong, and its import decides whether it is good all the same."""
 
     @property
     def there(self) -> bool:
@@ -76,6 +78,16 @@ class Context:
         return options
 
     @property
+    def plan_only(self) -> bool:
+        """Whether nothing may be changed."""
+        return self.options.get("plan_only") is True
+
+    @property
+    def verifies(self) -> bool:
+        """Whether ComfyUI is asked to import the packs."""
+        return self.options.get("verify", True) is not False and not self.plan_only
+
+    @property
     def packages(self) -> Mapping[str, str]:
         """The installed packages and their versions, as they were before the run."""
         packages: Mapping[str, str] = self.python.get("packages") or {}
@@ -111,8 +123,12 @@ class Context:
         self.journal.tell(Kind.NODE, name=name, state=state.value, error=error, **fields)
 
     def settle(self, result: PackResult) -> None:
-        """All was done for a pack that is there: it is installed, or failed with its problem. Its import decides
-        more, once it is checked."""
+        """All was done for a pack that is there: it is installed. One with a problem is failed, unless its import
+        is still to be checked: that decides."""
+        result.awaiting = self.verifies and result.problem is not None
+        if result.awaiting:
+            self.node(result.pack.name, NodeState.INSTALLING, result.problem)
+            return
         self.node(result.pack.name, NodeState.FAILED if result.problem else NodeState.INSTALLED, result.problem)
 
     def part(self, kind: Kind, name: str, status: StepStatus, problem: Optional[Problem] = None) -> None:

@@ -13,6 +13,7 @@ from typing import Callable, Optional, Set
 from app.protocol.repo_url import same_repo
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState
+from app.runner import other_copies
 from app.runner.checkout import Throttled, fetch_ref, is_commit, update_submodules, with_retries
 from app.runner.children import Finished
 from app.runner.context import Context, PackResult
@@ -33,29 +34,37 @@ def is_there(folder: Path) -> bool:
 def settle(context: Context, result: PackResult, clone: Callable[[], None]) -> None:
     """Does what `options.existing` says; `clone` clones into staging. Sets `commit`, `kept` or `problem`."""
     git = context.git(context.task.node_log(result.pack.name))
-    wanted = context.options.get("existing", "keep")
+    wanted = _wanted(context)
     result.problem = _foreign(git, result)
     if result.problem is not None:
         return
-    if wanted == "keep":
+    if wanted == "keep" or (wanted == "lock" and git.head(result.folder) == result.pack.ref):
         _keep(context, git, result)
         return
-    result.problem = _local_changes(git, result.folder)
+    result.problem = local_changes(git, result.folder)
     if result.problem is None:
-        if wanted == "update":
+        if wanted != "reinstall":
             _update(context, git, result)
         else:
             _reinstall(context, git, result, clone)
+
+
+def _wanted(context: Context) -> str:
+    """A lock wants its commits, whatever there is; one that must be exact can only be undone by git."""
+    wanted = str(context.options.get("existing", "keep"))
+    is_lock = "lock" in (context.request.get("manifest") or {})
+    return "lock" if is_lock and (wanted != "reinstall" or context.options.get("exact")) else wanted
 
 
 def _foreign(git: Git, result: PackResult) -> Optional[Problem]:
     """Why the folder is not this pack's repository, if so."""
     folder = result.folder
     if not (folder / ".git").exists():
-        what = "a registry copy" if (folder / ".tracking").exists() else "something that is no git repository"
+        if (folder / other_copies.TRACKING).is_file():
+            return other_copies.is_registry_copy(folder)
         return Problem(
             "name_taken",
-            "custom_nodes/%s is %s." % (result.pack.folder, what),
+            "custom_nodes/%s is something that is no git repository." % result.pack.folder,
             "Move it away, then start again.",
         )
     origin = git.line("config", "--get", "remote.origin.url", cwd=folder) or ""
@@ -76,7 +85,8 @@ def _keep(context: Context, git: Git, result: PackResult) -> None:
         context.warn("kept_at_other_commit", text, 'Start again with "existing": "update" to get it.')
 
 
-def _local_changes(git: Git, folder: Path) -> Optional[Problem]:
+def local_changes(git: Git, folder: Path) -> Optional[Problem]:
+    """Why the checkout may not be changed or removed: somebody's work is in its tracked files, commits or stashes."""
     hint = "Commit and push them, or move the folder away, then start again."
     changed = git.ask("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=untracked", cwd=folder)
     if changed is None or changed.strip():

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from app.runner import profiles
 from app.runner.faults import RunFault
 
 PROOF_SECONDS = 120.0
@@ -44,14 +45,6 @@ if "--torch" in sys.argv:
         proof["torch_error"] = "%s: %s" % (type(exc).__name__, exc)
 print("\n" + sys.argv[1] + json.dumps(proof))
 """
-_PLACES = ("/venv/main/bin/python", "/opt/venv/bin/python", "/opt/environments/python/comfyui/bin/python")
-_CONDA = (
-    "/opt/conda/envs/comfy*/bin/python",
-    "/opt/miniconda3/envs/comfy*/bin/python",
-    "/root/miniconda3/envs/comfy*/bin/python",
-    "/opt/conda/bin/python",
-    "/opt/miniconda3/bin/python",
-)
 
 
 @dataclass(frozen=True)
@@ -155,10 +148,9 @@ def candidates(ui_home: Path) -> List[str]:
     """Interpreters that exist, the likeliest first."""
     home = os.path.realpath(str(ui_home))
     paths = [process.python for process in running_comfyuis() if str(process.folder) == home]
-    paths += [str(Path(ui_home) / name / "bin" / "python") for name in ("venv", ".venv")]
-    paths += [str(Path(ui_home).parent / name / "bin" / "python") for name in ("venv", ".venv")]
-    paths += _PLACES
-    for pattern in _CONDA:
+    for folder in (Path(ui_home), Path(ui_home).parent):
+        paths += [str(folder / name / "bin" / "python") for name in profiles.BESIDE_COMFYUI]
+    for pattern in profiles.interpreters():
         paths += sorted(glob.glob(pattern))
     paths += ["/usr/local/bin/python3", "/usr/bin/python3"]
     return [path for number, path in enumerate(paths) if os.access(path, os.X_OK) and path not in paths[:number]]

@@ -53,7 +53,7 @@ class Journal:
 
     def tell(self, kind: Kind, **fields: Any) -> None:
         """Something happened just now."""
-        self._queue.put((kind, time.time(), time.monotonic(), fields))
+        self._queue.put((kind, round(time.time(), 3), round(time.monotonic(), 3), fields))
 
     def close(self, timeout: float = 10.0) -> None:
         """Writes what is waiting, and the last snapshot."""

@@ -15,6 +15,11 @@ from app.runner.places import BadTaskId, Task
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs one command; the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["install"]:
+        from app.runner import by_hand
+
+        return by_hand.main(argv[1:])
     args = _parser().parse_args(argv)
     out = Frames(args.nonce)
     try:
@@ -67,7 +72,9 @@ def _failed(exc: Exception) -> Dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nodeferry-runner", description="Installs node packs on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="nodeferry-runner", description="Installs node packs on this machine. By hand: install --help"
+    )
     parser.add_argument("command", choices=["start", "follow", "status", "cancel", "sweep", "probe"])
     parser.add_argument("task_id")
     parser.add_argument("--nonce", default="0", help="marks the output that the service parses")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, List, Mapping
 
 from app.protocol.events import Kind
+from app.protocol.lock import read_lock
 from app.protocol.manifest import ManifestFault, NodePack, parse_csv, parse_nodes, parse_urls, split_source
 from app.protocol.states import StepStatus
 from app.protocol.wire import CLONE_AUTO_INSTALLER
@@ -23,6 +24,8 @@ def read_manifest(context: Context) -> List[NodePack]:
         form, value = split_source(context.request.get("manifest"))
         if form == "repo":
             packs = _from_repository(context, value, schemes)
+        elif form == "lock":
+            packs = list(read_lock(value, schemes).packs)
         else:
             packs = {"csv": parse_csv, "nodes": parse_nodes, "urls": parse_urls}[form](value, schemes)
     except (ManifestFault, KeyError) as exc:

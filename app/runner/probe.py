@@ -8,21 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from app.runner import profiles
 from app.runner.faults import RunFault
 from app.runner.git import find_git
 from app.runner.interpreter import Execute, describe, execute, find_interpreter, running_comfyuis
 
 _GPU_SECONDS = 15.0
-_FIRST = "/workspace/ComfyUI"
-_PLACES = (
-    "/opt/ComfyUI",
-    "/workspace/runpod-slim/ComfyUI",
-    "/comfyui",
-    "/ComfyUI",
-    "/root/ComfyUI",
-    "/home/*/ComfyUI",
-    "/app/ComfyUI",
-)
 
 
 def find_ui_home(given: Optional[str]) -> Path:
@@ -33,8 +24,9 @@ def find_ui_home(given: Optional[str]) -> Path:
     running = _distinct([process.folder for process in running_comfyuis()])
     workspace = os.environ.get("WORKSPACE")
     own = [Path.home() / "ComfyUI"] + ([Path(workspace) / "ComfyUI"] if workspace else [])
-    others = [found for pattern in _PLACES for found in Path("/").glob(pattern[1:])]
-    for group in (running, [Path(_FIRST)], own + others):
+    first, *others = profiles.homes()
+    usual = [found for pattern in others for found in Path("/").glob(pattern[1:])]
+    for group in (running, [Path(first)], own + usual):
         found = _distinct([path for path in group if (path / "main.py").is_file()])
         if len(found) == 1:
             return found[0]

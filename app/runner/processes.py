@@ -39,6 +39,12 @@ def group_of(pid: int) -> Optional[int]:
     return None if fields is None or fields[0] == "Z" else int(fields[2])
 
 
+def parent_of(pid: int) -> Optional[int]:
+    """The parent; None if the process is gone."""
+    fields = _stat(pid)
+    return None if fields is None else int(fields[1])
+
+
 def _stat(pid: int) -> Optional[List[str]]:
     """The fields of /proc/PID/stat from the state on; the name before them may hold anything."""
     try:
@@ -95,7 +101,7 @@ def end_groups(group_ids: Set[int]) -> None:
             except (ProcessLookupError, PermissionError):
                 continue
         if number == signal.SIGTERM:
-            _until_gone(lambda: not _live_groups(group_ids), _TERM_SECONDS)
+            until(lambda: not _live_groups(group_ids), _TERM_SECONDS)
 
 
 def _live_groups(group_ids: Set[int]) -> Set[int]:
@@ -112,12 +118,12 @@ def end_all(find: Callable[[], Set[int]]) -> int:
                 os.kill(pid, number)
             except (ProcessLookupError, PermissionError):
                 continue
-        if _until_gone(lambda: not find(), seconds):
+        if until(lambda: not find(), seconds):
             break
     return len(first)
 
 
-def _until_gone(gone: Callable[[], bool], seconds: float) -> bool:
+def until(gone: Callable[[], bool], seconds: float) -> bool:
     """Waits for `gone()`; other processes' ends cannot be waited on, so it looks again each 50 ms."""
     deadline = time.monotonic() + seconds
     while not gone():

@@ -89,6 +89,11 @@ class UvOnDemand:
             if self._future is None:
                 self._future = self._submit()
 
+    def now(self) -> Optional[str]:
+        """Looks for it if nothing did yet; its path, None when there is none."""
+        self.begin()
+        return self.result()
+
     def result(self) -> Optional[str]:
         """The path of uv; None when there is none, or when nothing needed it."""
         return self._future.result() if self._future else None

@@ -1,148 +1,32 @@
 """Why things fail: signatures of real messages, the reason code of each, and what to do about it.
 
-One table a program; the first signature that is found wins. What none knows stays `…_failed` with the
-program's last lines.
+`app.runner.signatures` is the table. What it does not know stays `…_failed` with the program's last lines.
 """
 
 from __future__ import annotations
 
 import errno
 import re
-from typing import Mapping, Sequence, Tuple
+from dataclasses import replace
+from typing import Mapping, Optional, Tuple
 
 from app.protocol.snapshot import Problem
+from app.runner import signatures
 from app.runner.children import Finished
+from app.runner.signature import DISK, NETWORK
 from app.runner.uv_words import explain, shortened
 
-_NOT_FOUND = "Check the repository's address; it may have been renamed or removed."
-_LOGIN = "If it is private, set up git's credentials on the instance; if not, check its address."
-_NETWORK = "Check the instance's network; then start again: packs that are there are kept."
-_DISK = "Free some space on the instance's disk (or its quota), then start again."
-
-Signature = Tuple[str, str, str, str]
-"""Pattern, reason code, message, hint."""
-
-GIT: Sequence[Signature] = (
-    (r"No space left on device|Disk quota exceeded", "disk_full", "The instance's disk is full.", _DISK),
-    (r"Read-only file system", "read_only", "The folder cannot be written: it is on a read-only file system.", _DISK),
-    (
-        (
-            r"could not read (Username|Password)|terminal prompts disabled|Authentication failed|"
-            r"returned error: 40[13]|Permission denied \(publickey"
-        ),
-        "repository_not_found_or_private",
-        "The repository does not exist or needs a login.",
-        _LOGIN,
-    ),
-    (
-        r"repository '.*' not found|Repository not found|returned error: 404|does not appear to be a git repository",
-        "repository_not_found",
-        "The repository does not exist.",
-        _NOT_FOUND,
-    ),
-    (
-        r"Remote branch .* not found|couldn't find remote ref|not our ref|reference is not a tree|unadvertised object",
-        "bad_ref",
-        "The repository has no such branch, tag or commit.",
-        "Check the ref in the manifest.",
-    ),
-    (
-        r"would be overwritten by checkout",
-        "local_changes",
-        "An untracked file on the instance is in the way of the new version; nothing was touched.",
-        "Move the file away, then start again.",
-    ),
-    (
-        r"returned error: 429|rate limit",
-        "rate_limited",
-        "The git server limits the rate.",
-        "Wait a few minutes, then start again.",
-    ),
-    (
-        (
-            r"Could not resolve host|(Failed|Couldn't) (to )?connect|Connection refused|Network is unreachable|"
-            r"Connection timed out"
-        ),
-        "host_not_reached",
-        "The git server could not be reached from the instance.",
-        _NETWORK,
-    ),
-    (r"Operation too slow|Operation timed out", "stalled", "The download stalled.", _NETWORK),
-    (
-        (
-            r"early EOF|RPC failed|unexpected disconnect|fetch-pack: invalid|index-pack failed|Recv failure|"
-            r"returned error: 5\d\d|hung up unexpectedly|transfer closed"
-        ),
-        "transfer_cut",
-        "The download was cut off.",
-        _NETWORK,
-    ),
-)
 TRANSIENT = frozenset({"host_not_reached", "stalled", "transfer_cut"})
-
-PACKAGES: Sequence[Signature] = (
-    (r"No space left on device|Disk quota exceeded|os error 28", "disk_full", "The instance's disk is full.", _DISK),
-    (
-        r"not found in the package registry|No matching distribution found|there (are no versions|is no version) of",
-        "requirement_not_found",
-        "A required package, or the version asked for, does not exist.",
-        "Tell the pack's author; the pack needs another requirement.",
-    ),
-    (
-        r"has no wheels with a matching|no wheels are available for|has no source distribution",
-        "no_wheel",
-        "A required package has no build for this Python or this system.",
-        "Tell the pack's author; another Python version may have one.",
-    ),
-    (
-        r"No solution found|ResolutionImpossible|conflicting dependencies",
-        "requirement_conflict",
-        "What the pack requires does not go with what is installed.",
-        "Look at the pack's log for the two parties.",
-    ),
-    (
-        (
-            r"Failed to build|build backend returned an error|error: subprocess-exited-with-error|"
-            r"metadata-generation-failed|Building wheel for .* error"
-        ),
-        "build_failed",
-        "A required package has no wheel for this Python and could not be built.",
-        "Look at the pack's log; a compiler or a system library may be missing.",
-    ),
-    (
-        r"Git operation failed|failed to (clone|fetch) into",
-        "requirement_source_unavailable",
-        "A repository that a requirement names could not be fetched.",
-        _NOT_FOUND,
-    ),
-    (
-        r"Failed to fetch|error sending request|dns error|Connection reset|tcp connect error|timed out",
-        "registry_not_reached",
-        "The package registry could not be reached from the instance.",
-        _NETWORK,
-    ),
-    (
-        (
-            r"Couldn't parse requirement|Expected (package name|one of)|Invalid requirement|Unexpected '|"
-            r"wheel filename .* invalid"
-        ),
-        "bad_requirement",
-        "The pack's requirements file has a line that cannot be read.",
-        "Tell the pack's author.",
-    ),
-    (
-        r": No module named pip\b",
-        "no_installer",
-        "Neither uv nor pip can be had for this Python.",
-        "Install uv on the instance: pip install uv, or its own installer.",
-    ),
-)
-
+"""What may go better at the next try."""
+_KILLED = frozenset({-9, 137})
+_EXCEPTION = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|SystemExit|Warning)\b.*$", re.MULTILINE)
+_CAUSED = "direct cause of the following exception"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 OS_ERRORS: Mapping[int, Tuple[str, str, str]] = {
-    errno.ENOSPC: ("disk_full", "The instance's disk is full.", _DISK),
-    errno.EDQUOT: ("disk_full", "The disk quota on the instance is used up.", _DISK),
-    errno.EROFS: ("read_only", "The folder cannot be written: it is on a read-only file system.", _DISK),
+    errno.ENOSPC: ("disk_full", "The instance's disk is full.", DISK),
+    errno.EDQUOT: ("disk_quota", "The disk quota on the instance is used up.", DISK),
+    errno.EROFS: ("read_only", "The folder cannot be written: it is on a read-only file system.", DISK),
     errno.EACCES: ("not_permitted", "The user of the login may not do that.", "Check the owner and the rights."),
     errno.EPERM: ("not_permitted", "The user of the login may not do that.", "Check the owner and the rights."),
     errno.EAGAIN: ("too_many_processes", "The instance lets no more processes start.", "End some, then start again."),
@@ -162,10 +46,10 @@ def of_git(finished: Finished) -> Problem:
     """Why a git command failed."""
     if finished.stopped:
         return _stopped(finished)
-    for pattern, code, text, hint in GIT:
-        found = re.search(pattern, finished.output)
-        if found:
-            return Problem(code, "%s (%s)" % (text.rstrip("."), _line_of(finished.output, found.start())), hint)
+    known = signatures.find(finished.output, "g")
+    if known:
+        problem, at = known
+        return replace(problem, message="%s (%s)" % (problem.message.rstrip("."), _line_of(finished.output, at)))
     return Problem("git_failed", "git failed (%s)" % _last_words(finished), "Look at the pack's log.")
 
 
@@ -174,14 +58,64 @@ def of_packages(finished: Finished) -> Problem:
     if finished.stopped:
         return _stopped(finished)
     said = explain(finished.output) or _last_words(finished)
-    for pattern, code, text, hint in PACKAGES:
-        if re.search(pattern, finished.output):
-            return Problem(code, "%s %s" % (text, said), hint)
+    known = signatures.find(finished.output, "p")
+    if known:
+        return replace(known[0], message="%s %s" % (known[0].message, said))
+    if finished.code in _KILLED:
+        return _killed("The installer")
     return Problem("requirements_failed", "The requirements could not be installed. %s" % said, "Look at the log.")
 
 
+def of_script(finished: Finished) -> Problem:
+    """Why a pack's install.py failed."""
+    last = finished.last_lines(1)
+    if finished.stopped:
+        return Problem(
+            "script_stalled",
+            "install.py took too long (%s limit) and was stopped. (%s)" % (finished.stopped, last),
+            "It may wait for an answer, which nobody can give; run it by hand.",
+        )
+    known = _of_exception(finished.output, "s") or signatures.find(finished.output, "s")
+    if known:
+        return replace(known[0], message="install.py failed: %s (%s)" % (known[0].message.rstrip("."), shortened(last)))
+    if finished.code in _KILLED:
+        return _killed("install.py")
+    text = "install.py ended with status %d. (%s)" % (finished.code, last)
+    return Problem("script_failed", text, "Look at the pack's log.")
+
+
+def of_import(text: str) -> Problem:
+    """Why ComfyUI could not import a pack: `text` is what it printed of that, the traceback among it."""
+    text = re.sub(_COLOUR, "", text)
+    raised = _EXCEPTION.findall(text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    last = shortened(raised[-1] if raised else lines[-1] if lines else "it said nothing")
+    known = _of_exception(text, "i")
+    if known:
+        return replace(known[0], message="%s (%s)" % (known[0].message.rstrip("."), last))
+    hint = "Look at the pack's log for the whole traceback, and tell the pack's author."
+    return Problem("import_failed", "ComfyUI cannot import the pack. (%s)" % last, hint)
+
+
+def _of_exception(text: str, of: str) -> Optional[Tuple[Problem, int]]:
+    """What the last exception of a traceback says; where another one caused it, what that one says. What was only
+    printed, or caught and overcome, is no reason."""
+    raised = list(_EXCEPTION.finditer(text))
+    if not raised:
+        return signatures.find(text, of)
+    known = signatures.find(text[raised[-1].start() :], of)
+    if known or _CAUSED not in text:
+        return known
+    return next(filter(None, (signatures.find(match.group(0), of) for match in reversed(raised))), None)
+
+
+def _killed(what: str) -> Problem:
+    text = "%s was killed, most likely since the instance ran out of memory." % what
+    return Problem("out_of_memory", text, "Stop what else runs there, or take an instance with more memory.")
+
+
 def _stopped(finished: Finished) -> Problem:
-    return Problem("stalled", "Nothing moved for too long (%s limit); it was stopped." % finished.stopped, _NETWORK)
+    return Problem("stalled", "Nothing moved for too long (%s limit); it was stopped." % finished.stopped, NETWORK)
 
 
 def _last_words(finished: Finished) -> str:

@@ -12,9 +12,10 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Set
+from typing import Dict, List, Mapping, Optional, Set
 
 from app.protocol.snapshot import Problem
+from app.runner.versions import satisfies
 
 _FAMILY = re.compile(
     r"^(torch|torchvision|torchaudio|torchsde|xformers|triton|flash-attn|flash-attention|sageattention|nvidia-.*|cuda-.*)$"
@@ -28,6 +29,7 @@ _INDEX_OPTIONS = ("--extra-index-url", "--index-url", "-i")
 _TORCH_INDEX = re.compile(r"/whl(/|$)")
 """Where torch's builds are; the family is held, so there is nothing to fetch from it."""
 _SIMPLE = re.compile(r"^[A-Za-z0-9._-]+\s*(([<>=!~]=?|===)\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*(;.*)?$")
+_PLAIN = re.compile(r"^[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*\(?((?:[<>=!~][^;@()]*)?)\)?$")
 _EXTRAS = re.compile(r"^([A-Za-z0-9._-]+)\s*\[[^\]]*\]")
 _DEEPEST = 20
 _MAX_BYTES = 1024 * 1024
@@ -41,6 +43,8 @@ class Requirements:
     held: List[str] = field(default_factory=list)
     left_out: List[str] = field(default_factory=list)
     problem: Optional[Problem] = None
+    unmet: Optional[Problem] = None
+    """The installed build of the torch family is out of a line's bounds."""
 
 
 def canonical(name: str) -> str:
@@ -66,6 +70,7 @@ def read_requirements(path: Path, folder: Path, packages: Mapping[str, str]) -> 
         name = protected_name(line)
         if name in installed:
             found.held.append(line)
+            found.unmet = found.unmet or _unmet(line, name, installed[name])
         elif name and name not in _HARMLESS_IF_ABSENT:
             found.left_out.append(line)
         else:
@@ -73,13 +78,35 @@ def read_requirements(path: Path, folder: Path, packages: Mapping[str, str]) -> 
     return found
 
 
+def _unmet(line: str, name: str, version: str) -> Optional[Problem]:
+    bounds = bounds_of(line)
+    if bounds is None or satisfies(version, bounds) is not False:
+        return None
+    text = "The pack asks for %s; installed is %s %s, which is kept." % (line, name, version)
+    hint = "Choose an image with that build, or another version of the pack; the rest of its packages are installed."
+    return Problem("torch_version_wanted", text, hint)
+
+
 def protected_name(line: str) -> Optional[str]:
     """The member of the torch family that a line asks for, by name or by an address; None for any other."""
-    name = _NAME.match(line)
-    found = canonical(name.group(1) if name else _name_in_address(line))
+    found = name_of(line)
     if found == "flash-attention":
         found = "flash-attn"
     return found if is_protected(found) else None
+
+
+def name_of(line: str) -> str:
+    """The package that a line asks for, by name or by an address, in its one form; empty for an option."""
+    if line.startswith("--"):
+        return ""
+    name = _NAME.match(line)
+    return canonical(name.group(1) if name else _name_in_address(line))
+
+
+def bounds_of(line: str) -> Optional[str]:
+    """The bounds of a plain line (`NAME[extra] >=1,<2`); None where an address or a marker makes them unknown."""
+    found = _PLAIN.match(line)
+    return found.group(1).strip() if found else None
 
 
 def _name_in_address(line: str) -> str:
@@ -105,7 +132,8 @@ def constraints(packages: Mapping[str, str], ui_home: Path) -> List[str]:
 
 def never(packages: Mapping[str, str]) -> List[str]:
     """Overrides that take the torch family out of a resolution which cannot see that it is installed."""
-    return ["%s ; sys_platform == 'never'" % name for name in sorted(protected(packages))]
+    names = {*protected(packages), "torch", "torchvision", "torchaudio", "xformers", "triton"}
+    return ["%s ; sys_platform == 'never'" % name for name in sorted(names)]
 
 
 def decode(raw: bytes) -> str:
@@ -140,7 +168,7 @@ class _Reader:
         lines: List[str] = []
         for raw in text.splitlines():
             line = re.sub(r"(^|\s)#.*$", "", raw).strip()
-            line = re.sub(_ITS_OPTIONS, "", line)
+            line = re.sub(_ITS_OPTIONS, "", line).strip()
             if line:
                 lines += self._logical(line, path)
         return lines
@@ -196,13 +224,3 @@ class _Reader:
 
     def _bad(self, message: str) -> None:
         self._found.problem = Problem("bad_requirement", message, "Tell the pack's author.")
-
-
-def changes(output: str) -> List[Dict[str, Any]]:
-    """The plan in uv's own lines (`+ name==new`, `- name==old`), as changes of packages: {package, old, new}."""
-    old: Dict[str, str] = {}
-    new: Dict[str, str] = {}
-    for sign, name, version in re.findall(r"^ ([-+~]) ([A-Za-z0-9._-]+)(?:==| @ )(\S+)", output, re.MULTILINE):
-        (old if sign == "-" else new)[name] = version
-    names = sorted({*old, *new})
-    return [{"package": name, "old": old.get(name), "new": new.get(name)} for name in names]

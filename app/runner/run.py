@@ -19,7 +19,7 @@ from app.protocol.events import Kind
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
-from app.runner import probe, reasons
+from app.runner import lock, probe, reasons, undo
 from app.runner.children import Children
 from app.runner.clone import at_once, clone_all
 from app.runner.context import Context
@@ -27,12 +27,13 @@ from app.runner.faults import RunCancelled, RunFault
 from app.runner.git import find_git
 from app.runner.journal import Journal
 from app.runner.manifest_source import read_manifest
-from app.runner.packages import install_requirements
+from app.runner.packages import install_requirements, tell_planned
 from app.runner.places import Task
 from app.runner.python_side import UvOnDemand, configure, ensure_uv, executor
+from app.runner.record import note_packages, note_packs
 from app.runner.scripts import run_scripts
 from app.runner.tuning import Tuning
-from app.runner.verify import verify
+from app.runner.verify import Verification
 from app.runner.waits import take_ui_home, wait_for_provisioning
 
 _log = logging.getLogger("runner")
@@ -96,18 +97,25 @@ def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:
 def _phases(context: Context) -> None:
     context.phase(Phase.PROBE, StepStatus.RUNNING)
     wait_for_provisioning(context)
-    context.ui_home = probe.find_ui_home(context.request.get("ui_home"))
+    record = undo.asked_for(context)
+    context.ui_home = probe.find_ui_home(record.ui_home if record else context.request.get("ui_home"))
     take_ui_home(context)
     context.git_program = find_git()
     _make_folders(context)
-    with ThreadPoolExecutor(3, thread_name_prefix="probe") as pool, _stopping_with(context):
+    with ThreadPoolExecutor(6, thread_name_prefix="probe") as pool, _stopping_with(context):
         pool.submit(_tell_machine, context)
         python = pool.submit(configure, context)
         uv = UvOnDemand(lambda: pool.submit(ensure_uv, context, python))
         context.on_requirements = uv.begin
+        if record:
+            undo.undo(context, record, python, uv.now)
+            context.phase(Phase.FINISH, StepStatus.SUCCESS)
+            return
+        verification = Verification(context, executor(context))
+        verification.begin(pool, python)
         packs = read_manifest(context)
         context.phase(Phase.PROBE, StepStatus.SUCCESS)
-        _install(context, packs, python, uv)
+        _install(context, packs, python, uv, verification)
     context.phase(Phase.FINISH, StepStatus.SUCCESS)
 
 
@@ -121,13 +129,52 @@ def _stopping_with(context: Context) -> Iterator[None]:
         raise
 
 
-def _install(context: Context, packs: List[NodePack], python: Future[None], uv: UvOnDemand) -> None:
+def _install(
+    context: Context, packs: List[NodePack], python: Future[None], uv: UvOnDemand, verification: Verification
+) -> None:
     """Clones do not wait for the interpreter; packages do."""
+    if context.plan_only:
+        _plan_only(context, packs, python, uv)
+        return
+    note_packs(context, packs)
+    locked = _locked(context, python, uv)
+    if locked:
+        locked.before_clones()
+    results = clone_all(context, packs, at_once(probe.max_processes(), os.cpu_count()))
+    python.result()
+    verification.before_changes()
+    note_packages(context)
+    try:
+        if locked:
+            locked.after_clones(results)
+        install_requirements(context, results, uv.result())
+        run_scripts(context, results)
+        if locked:
+            locked.before_verify(results)
+        verification.verify(results)
+    finally:
+        note_packages(context, after=True)
+    undo.if_it_failed(context, results, uv.result())
+    lock.tell(context, results, executor(context))
+
+
+def _plan_only(context: Context, packs: List[NodePack], python: Future[None], uv: UvOnDemand) -> None:
+    """Clones go to staging and nowhere else; the plan is told."""
     results = clone_all(context, packs, at_once(probe.max_processes(), os.cpu_count()))
     python.result()
     install_requirements(context, results, uv.result())
-    run_scripts(context, results)
-    verify(context, executor(context))
+    tell_planned(context, results)
+
+
+def _locked(context: Context, python: Future[None], uv: UvOnDemand) -> Optional[lock.Locked]:
+    """What a lock asks for is looked at before anything is cloned."""
+    wanted = lock.of_request(context)
+    if wanted is None:
+        return None
+    python.result()
+    if wanted.packages:
+        uv.begin()
+    return lock.Locked(context, wanted, uv.result(), executor(context))
 
 
 def _make_folders(context: Context) -> None:

@@ -9,7 +9,6 @@ from app.protocol.events import Kind
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner import reasons
-from app.runner.children import Finished
 from app.runner.context import Context, PackResult
 
 
@@ -42,17 +41,4 @@ def _run(context: Context, result: PackResult) -> Optional[Problem]:
         finished = context.children.run(argv, cwd=result.folder, limits=context.tuning.scripts, log=log)
     except OSError as exc:
         return reasons.of_os(exc)
-    return None if finished.ok else _problem(finished)
-
-
-def _problem(finished: Finished) -> Problem:
-    last = finished.last_lines(1)
-    if finished.stopped:
-        return Problem(
-            "script_stalled",
-            "install.py took too long (%s limit) and was stopped. (%s)" % (finished.stopped, last),
-            "It may wait for an answer, which nobody can give; run it by hand.",
-        )
-    return Problem(
-        "script_failed", "install.py ended with status %d. (%s)" % (finished.code, last), "Look at the pack's log."
-    )
+    return None if finished.ok else reasons.of_script(finished)

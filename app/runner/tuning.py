@@ -19,6 +19,12 @@ class Tuning:
     """git ends a download that stays under 1,000 bytes a second for so long."""
     packages: Limits = Limits(idle=900.0, total=7200.0)
     scripts: Limits = Limits(idle=600.0, total=3600.0)
+    imports: Limits = Limits(idle=180.0, total=1800.0)
+    """One start of ComfyUI in its quick test mode."""
+    import_search: float = 3600.0
+    """No further start of ComfyUI after so long a search for who brings it down."""
+    restart: float = 600.0
+    """Until a restarted ComfyUI answers: some images install again when they start."""
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> Tuning:
@@ -36,6 +42,11 @@ class Tuning:
             scripts=Limits(
                 _seconds(given, "script_idle", usual.scripts.idle), _seconds(given, "script_total", usual.scripts.total)
             ),
+            imports=Limits(
+                _seconds(given, "import_idle", usual.imports.idle), _seconds(given, "import_total", usual.imports.total)
+            ),
+            import_search=_seconds(given, "import_search", usual.import_search),
+            restart=_seconds(given, "restart", usual.restart),
         )
 
 

@@ -7,14 +7,14 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from app.runner.children import Children, Finished, Limits
 from app.runner.locks import try_lock
 from app.runner.places import tools_folder
 
 VERSION = "uv>=0.9,<1"
-CONSTRAINTS, OVERRIDES = "constraints.txt", "overrides.txt"
+CONSTRAINTS = "constraints.txt"
 _OLDEST = (0, 5)
 """Older ones do not have the options that are used here."""
 _ASK_LIMITS = Limits(idle=20.0, total=20.0)
@@ -68,7 +68,7 @@ def _fetch(children: Children, folder: Path, own: Path, python: Optional[str]) -
     log = folder.parent / "uv.log"
     pythons = [path for path in (sys.executable, "/usr/bin/python3", python) if path and os.access(path, os.X_OK)]
     pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    ways = [
+    ways: List[Tuple[List[str], Optional[List[str]]]] = [
         ([base, "-m", "venv", "--clear", str(folder)], [str(folder / "bin" / "python"), *pip, VERSION])
         for base in dict.fromkeys(pythons)
     ]
@@ -88,26 +88,44 @@ def _done(children: Children, argv: List[str], log: Path) -> bool:
 
 
 class Uv:
-    """uv for one interpreter with fixed constraints."""
+    """uv for one interpreter."""
 
     def __init__(self, children: Children, program: str, python: Dict[str, Any], folder: Path, limits: Limits) -> None:
-        """`folder` holds `constraints.txt`, and `overrides.txt` where there are overrides."""
+        """`folder`: where it runs."""
         self._children = children
         self._limits = limits
         self._cwd = folder
         self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **_link_mode(python)}
         self._argv = [program, "pip", "install", "--color", "never", "--python", python["executable"]]
-        self._argv += ["--constraint", str(folder / CONSTRAINTS)]
-        if (folder / OVERRIDES).exists():
-            self._argv += ["--override", str(folder / OVERRIDES)]
 
-    def plan(self, files: Sequence[Path], log: Path) -> Finished:
-        """What would be installed; changes nothing."""
-        return self._run([*self._argv, "--dry-run", *_requirements(files)], log, None)
+    def plan(
+        self,
+        files: Sequence[Path],
+        log: Path,
+        *,
+        constraints: Sequence[Path] = (),
+        overrides: Sequence[Path] = (),
+        builds: bool = True,
+    ) -> Finished:
+        """What would be installed; changes nothing. Without `builds` only wheels count."""
+        argv = [*self._argv, "--dry-run", *_requirements(files)]
+        argv += [part for path in constraints if _has_lines(path) for part in ("--constraint", str(path))]
+        argv += [part for path in overrides if _has_lines(path) for part in ("--override", str(path))]
+        return self._run(argv if builds else [*argv, "--no-build"], log, None)
 
-    def install(self, files: Sequence[Path], log: Path, on_line: Callable[[str], None]) -> Finished:
-        """Installs; `on_line` gets each line that uv prints."""
-        return self._run([*self._argv, *_requirements(files)], log, _Lines(on_line))
+    def install(
+        self, file: Path, log: Path, on_line: Callable[[str], None], *, builds: bool = True, dry_run: bool = False
+    ) -> Finished:
+        """Installs exactly the file's lines, and nothing that they require; `on_line` gets each line that uv prints.
+        `dry_run`: only looks whether they can be had."""
+        argv = [*self._argv, "--no-deps", *(["--dry-run"] if dry_run else []), *_requirements([file])]
+        return self._run(argv if builds else [*argv, "--no-build"], log, _Lines(on_line))
+
+    def uninstall(self, names: Sequence[str], log: Path) -> Finished:
+        """Removes packages."""
+        argv = [part for part in self._argv if part != "install"]
+        argv.insert(argv.index("pip") + 1, "uninstall")
+        return self._run([*argv, *names], log, None)
 
     def _run(self, argv: List[str], log: Path, on_output: Optional[Callable[[bytes], None]]) -> Finished:
         """Once more with the system's certificates, where uv's own do not know the registry's."""
@@ -161,7 +179,12 @@ class _Lines:
 
 
 def _requirements(files: Sequence[Path]) -> List[str]:
-    return [part for path in files for part in ("-r", str(path))]
+    return [part for path in files if _has_lines(path) for part in ("-r", str(path))]
+
+
+def _has_lines(path: Path) -> bool:
+    """uv warns of an empty file."""
+    return path.stat().st_size > 0
 
 
 def _link_mode(python: Dict[str, Any]) -> Dict[str, str]:

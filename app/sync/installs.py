@@ -12,7 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.errors import RemoteError, TaskNotCancellable, TaskNotFound, TooManyTasks
+from app.domain.errors import (
+    NothingToRollBack,
+    RemoteError,
+    TaskConflict,
+    TaskNotCancellable,
+    TaskNotFound,
+    TooManyTasks,
+)
 from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
 from app.protocol import wire
@@ -110,6 +117,11 @@ class Installs:
             "progress": self.progress(task_id),
         }
 
+    def lock(self, task_id: str) -> dict[str, Any] | None:
+        """What a task has installed, to install exactly that again; None until its run told it. Raises TaskNotFound."""
+        lock = self._shown(task_id).snapshot.lock
+        return None if lock is None else dict(lock)
+
     def list(
         self, *, state: str | None = None, instance: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
@@ -134,6 +146,21 @@ class Installs:
         _log.info("task %s: cancel was asked for", task_id)
         self._board.wait(task_id, _heeds_cancel, CANCEL_SEEN_SECONDS)
         return self._shown(task_id).snapshot.state
+
+    def rollback(self, task_id: str) -> Accepted:
+        """Starts a task that brings packages and packs back to what they were before an install. Raises TaskNotFound,
+        TaskConflict while that install is not over or when it changed nothing, TooManyTasks."""
+        record = self._record(task_id)
+        if not self._shown(task_id).ended:
+            raise TaskConflict("The install has not ended.", hint="Cancel it first, or wait for its end.")
+        try:
+            request = orders.request_of(record.request)
+        except (KeyError, TypeError, ValueError) as exc:
+            raise NothingToRollBack("The task's record cannot be read.") from exc
+        nodes = self._shown(task_id).snapshot.nodes
+        if request.rollback_of or request.options.plan_only or not nodes:
+            raise NothingToRollBack
+        return self.start(orders.rollback_of(task_id, request))
 
     def resume_unfinished(self) -> int:
         """Takes up the installs that an earlier service left unfinished, in their order; how many."""

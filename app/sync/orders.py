@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.domain.address import parse_address
@@ -11,6 +12,8 @@ from app.domain.request import InstallOptions, InstallRequest
 from app.settings import Settings
 from app.sync.installation import Order
 from app.version import VERSION
+
+_RUNNER_OPTIONS = ("existing", "run_scripts", "verify", "restart", "plan_only", "on_failure")
 
 
 def order_of(task_id: str, request: InstallRequest, settings: Settings) -> Order:
@@ -38,7 +41,14 @@ def request_of(stored: Mapping[str, Any]) -> InstallRequest:
         manifest=stored["manifest"],
         options=InstallOptions(**stored["options"]),
         idempotency_key=stored["idempotency_key"],
+        rollback_of=stored.get("rollback_of"),
     )
+
+
+def rollback_of(task_id: str, request: InstallRequest) -> InstallRequest:
+    """The request that undoes the install `request`, which ran as `task_id`."""
+    options = InstallOptions(wait_seconds=request.options.wait_seconds, host_key_sha256=request.options.host_key_sha256)
+    return replace(request, manifest={"nodes": []}, options=options, idempotency_key=None, rollback_of=task_id)
 
 
 def require_of(stored: Mapping[str, Any]) -> str:
@@ -54,7 +64,8 @@ def _runner_request(task_id: str, request: InstallRequest, settings: Settings) -
         "ui_home": request.ui_home,
         "venv_path": request.venv_path,
         "manifest": default if request.manifest is None else dict(request.manifest),
-        "options": {"existing": request.options.existing, "run_scripts": request.options.run_scripts},
+        "options": {name: getattr(request.options, name) for name in _RUNNER_OPTIONS},
         "schemes": list(settings.allowed_git_schemes),
         "version": VERSION,
+        "rollback_of": request.rollback_of,
     }

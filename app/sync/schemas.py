@@ -112,9 +112,10 @@ class OptionsBody(_Body):
     """`options` of an install."""
 
     existing: Literal["keep", "update", "reinstall"] = "keep"
+    exact: bool = False
     plan_only: bool = False
     run_scripts: bool = True
-    verify: bool | None = None
+    verify: bool = True
     restart: bool = False
     on_failure: Literal["keep", "rollback"] = "keep"
     require: Literal["any", "all"] = "any"
@@ -182,6 +183,12 @@ class TaskQuery(_Query):
     wait: Annotated[float, Field(ge=0, le=MAX_HELD_SECONDS)] = 0.0
 
 
+class LockQuery(_Query):
+    """GET /tasks/ID/lock."""
+
+    format: Literal["lock", "manager-snapshot"] = "lock"
+
+
 class NoQuery(_Query):
     """A request without parameters."""
 
@@ -219,7 +226,8 @@ def install_request(values: Mapping[str, Any], settings: Settings) -> domain.Ins
     """The install that `values` ask for, every part of it checked. Raises InvalidRequest."""
     body = read(InstallBody, values)
     options = body.options or OptionsBody()
-    _refuse_what_is_not_there(options)
+    if options.exact and not {"lock", "manager_snapshot"} & set(body.manifest or {}):
+        raise InvalidRequest("options.exact is for a manifest with a lock.", field="options.exact")
     key = body.idempotency_key
     return domain.InstallRequest(
         ssh_connection=str(body.ssh_connection),
@@ -279,22 +287,13 @@ def _path(text: str | None, field_name: str) -> str | None:
 def _options(body: OptionsBody) -> domain.InstallOptions:
     return domain.InstallOptions(
         existing=body.existing,
+        exact=body.exact,
         run_scripts=body.run_scripts,
+        verify=body.verify,
+        restart=body.restart,
+        plan_only=body.plan_only,
+        on_failure=body.on_failure,
         require=body.require,
         wait_seconds=body.wait_seconds,
         host_key_sha256=fingerprint_of(body.host_key_sha256, "options.host_key_sha256"),
     )
-
-
-def _refuse_what_is_not_there(options: OptionsBody) -> None:
-    """An option that would be accepted and then not happen is refused. Raises InvalidRequest."""
-    asked = {
-        "plan_only": options.plan_only,
-        "verify": options.verify is True,
-        "restart": options.restart,
-        "on_failure": options.on_failure == "rollback",
-    }
-    for name in [name for name, wanted in asked.items() if wanted]:
-        message = f"options.{name} asks for something that this version of Nodeferry cannot do yet."
-        hint = "Leave it out; the install itself works without it."
-        raise InvalidRequest(message, hint=hint, field=f"options.{name}", code="option_not_available")

@@ -51,6 +51,7 @@ def test_urls_are_named_as_their_repositories() -> None:
         f"../pack,{URL},,",
         f".hidden,{URL},,",
         f"-pack,{URL},,",
+        f"pa\ud800ck,{URL},,",
         f"pack.disabled,{URL},,",
         f"a/b,{URL},,",
         f",{URL},,",
@@ -109,7 +110,7 @@ def test_a_ref_that_git_could_misread_is_refused(ref: object) -> None:
         parse_nodes([{"name": "pack", "repo_url": URL, "ref": ref}], SCHEMES)
 
 
-@pytest.mark.parametrize("manifest", [{}, {"csv": "x", "urls": []}, {"csv": "x", "path": "p"}, {"lock": {}}])
+@pytest.mark.parametrize("manifest", [{}, {"csv": "x", "urls": []}, {"csv": "x", "path": "p"}, {"nonsense": {}}])
 def test_a_manifest_has_exactly_one_form(manifest: dict[str, object]) -> None:
     """Nothing is chosen silently."""
     with pytest.raises(ManifestFault):

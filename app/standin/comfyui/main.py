@@ -121,6 +121,7 @@ def load_custom_node(path: Path) -> bool:
     """Import one pack; False when it failed or has no nodes."""
     name = os.path.splitext(path)[0] if path.is_file() else str(path).replace(".", "_x_")
     try:
+        logging.debug("Trying to load custom node %s", path)
         module = load(name, path if path.is_file() else path / "__init__.py")
         mappings = getattr(module, "NODE_CLASS_MAPPINGS", None)
         if mappings is None and not hasattr(module, "comfy_entrypoint"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from app.protocol.manager_snapshot import write_snapshot
 from app.sync import schemas
 from app.sync.routes.edge import answer, body, checked_task_id, parts, query
 
@@ -28,6 +29,19 @@ def show_task(task_id: str) -> Response:
     return answer({"success": True, **parts().installs.task(known)})
 
 
+@tasks.get("/tasks/<task_id>/lock")
+def show_lock(task_id: str) -> Response:
+    """What was installed, to install exactly that again; or the same as ComfyUI-Manager's snapshot."""
+    known, asked = checked_task_id(task_id), query(schemas.LockQuery)
+    lock = parts().installs.lock(known)
+    if lock is None:
+        hint = "A lock is told at the end of a run; runs that are cancelled or failed have none."
+        raise schemas.NotFound("This task has no lock (yet).", hint=hint)
+    if asked.format == "manager-snapshot":
+        return answer(write_snapshot(lock))
+    return answer({"success": True, "task_id": known, "lock": lock})
+
+
 @tasks.post("/tasks/<task_id>/cancel")
 def cancel_task(task_id: str) -> Response:
     """Stop a task, on the instance too."""
@@ -35,6 +49,22 @@ def cancel_task(task_id: str) -> Response:
     body(schemas.NoBody)
     state = parts().installs.cancel(known)
     payload = {"success": True, "task_id": known, "state": state.value, "message": "The install is being stopped"}
+    return answer(payload, 202)
+
+
+@tasks.post("/tasks/<task_id>/rollback")
+def roll_back_task(task_id: str) -> Response:
+    """Bring packages and packs back to what they were before an install; a task of its own."""
+    known = checked_task_id(task_id)
+    body(schemas.NoBody)
+    accepted = parts().installs.rollback(known)
+    payload = {
+        "success": True,
+        "task_id": accepted.task_id,
+        "state": accepted.state.value,
+        "rollback_of": known,
+        "message": "Rollback started in background",
+    }
     return answer(payload, 202)
 
 

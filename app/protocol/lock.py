@@ -1,0 +1,126 @@
+"""The lock: what an install left on an instance, in a form from which exactly that can be installed again.
+
+docs/api.md shows one. A lock that a person wrote may leave out everything but `node_packs`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Collection, Dict, List, Mapping, Optional, Tuple
+
+from app.protocol.manifest import ManifestFault, NodePack, check_packs, parse_nodes
+
+FORMAT = 1
+MAX_PACKAGES = 5000
+_NAME = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$")
+_VERSION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}$")
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_MINOR = re.compile(r"^(\d+\.\d+)")
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock that was checked. The packs' `ref` is their commit. `left_out`: what the lock's source names and cannot
+    be installed, {name, version, reason} each."""
+
+    packs: Tuple[NodePack, ...]
+    packages: Mapping[str, str] = field(default_factory=dict)
+    python: Optional[str] = None
+    torch: Optional[str] = None
+    cuda: Optional[str] = None
+    comfyui_commit: Optional[str] = None
+    left_out: Tuple[Mapping[str, str], ...] = ()
+
+
+def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") -> Lock:
+    """The lock of a JSON object. Raises ManifestFault naming the field."""
+    if not isinstance(raw, Mapping):
+        raise ManifestFault(where, "The lock is not an object.")
+    if raw.get("format", FORMAT) != FORMAT:
+        raise ManifestFault("%s.format" % where, "The lock is of another format than %d." % FORMAT)
+    left_out = _left_out(raw.get("left_out"), "%s.left_out" % where)
+    torch, cuda = _torch(raw.get("torch"), "%s.torch" % where)
+    return Lock(
+        packs=tuple(_packs(raw.get("node_packs"), schemes, "%s.node_packs" % where)),
+        packages=_packages(raw.get("packages"), "%s.packages" % where),
+        python=_text(raw.get("python"), "%s.python" % where),
+        torch=torch,
+        cuda=cuda,
+        comfyui_commit=_text(raw.get("comfyui_commit"), "%s.comfyui_commit" % where),
+        left_out=left_out,
+    )
+
+
+def mismatches(lock: Lock, python: str, torch: Optional[str], cuda: Optional[str]) -> List[str]:
+    """What the lock was made with and an instance with this Python, torch and CUDA does not have, a sentence each."""
+    found = []
+    for what, wanted, there in (
+        ("Python", _minor(lock.python), _minor(python)),
+        ("torch", lock.torch, torch),
+        ("CUDA", lock.cuda, cuda),
+    ):
+        if wanted and wanted != there:
+            found.append("%s is %s, the lock has %s" % (what, there or "not there", wanted))
+    return found
+
+
+def _packs(raw: Any, schemes: Collection[str], where: str) -> List[NodePack]:
+    if not isinstance(raw, list):
+        raise ManifestFault(where, "The lock has no list of node packs.")
+    packs: List[NodePack] = []
+    for index, entry in enumerate(raw):
+        at = "%s[%d]" % (where, index)
+        if not isinstance(entry, Mapping) or not _COMMIT.match(str(entry.get("commit"))):
+            raise ManifestFault("%s.commit" % at, "A node pack of a lock has a commit of 40 hex digits.")
+        folder, name = entry.get("folder"), entry.get("name")
+        node = {
+            "name": name,
+            "repo_url": entry.get("repo_url"),
+            "subfolder": None if folder == name else folder,
+            "requirements_file": entry.get("requirements_file"),
+            "ref": entry["commit"],
+        }
+        try:
+            packs += parse_nodes([node], schemes)
+        except ManifestFault as fault:
+            raise ManifestFault(at, fault.message) from None
+    return check_packs(packs, where)
+
+
+def _packages(raw: Any, where: str) -> Dict[str, str]:
+    if raw is None:
+        return {}
+    if not isinstance(raw, Mapping) or len(raw) > MAX_PACKAGES:
+        raise ManifestFault(where, "The lock's packages are not an object of names and versions.")
+    for name, version in raw.items():
+        if not _NAME.match(str(name)) or not isinstance(version, str) or not _VERSION.match(version):
+            raise ManifestFault(where, "%.80r: %.80r is not a package and its version." % (name, version))
+    return dict(raw)
+
+
+def _torch(raw: Any, where: str) -> Tuple[Optional[str], Optional[str]]:
+    if raw is None:
+        return None, None
+    if not isinstance(raw, Mapping):
+        raise ManifestFault(where, "The lock's torch is not an object.")
+    return _text(raw.get("version"), where), _text(raw.get("cuda"), where)
+
+
+def _left_out(raw: Any, where: str) -> Tuple[Mapping[str, str], ...]:
+    if raw is None:
+        return ()
+    if not isinstance(raw, list) or len(raw) > MAX_PACKAGES or not all(isinstance(entry, Mapping) for entry in raw):
+        raise ManifestFault(where, "What the lock leaves out is not a list of objects.")
+    return tuple({key: str(entry.get(key, ""))[:300] for key in ("name", "version", "reason")} for entry in raw)
+
+
+def _text(raw: Any, where: str) -> Optional[str]:
+    if raw is not None and not (isinstance(raw, str) and len(raw) <= 200 and raw.isprintable()):
+        raise ManifestFault(where, "It is not a line of text.")
+    return raw
+
+
+def _minor(version: Optional[str]) -> Optional[str]:
+    found = _MINOR.match(version or "")
+    return found.group(1) if found else None

@@ -1,0 +1,132 @@
+"""What ComfyUI prints while it imports packs: its table of import times, and why an import failed.
+
+Source: nodes.py and main.py of ComfyUI (`load_custom_node`, `init_external_custom_nodes`). Newer versions colour their
+lines and put a level before each; terminals and log files add carriage returns and times.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Sequence
+
+_ANSI = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+_PREFIX = re.compile(
+    r"^(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?\]?:? )?"
+    r"(?:\[(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\] ?)?"
+)
+_TABLE = "Import times for custom nodes:"
+_ROW = re.compile(r"^\s*(\d+\.\d+) seconds( \(IMPORT FAILED\))?: (.+?)\s*$")
+_CANNOT = re.compile(r"^Cannot import (.+?) module for custom nodes:(?: (.*))?$")
+_SKIP = re.compile(r"^Skip (.+?) module for custom nodes (due to the lack of .*)$")
+_TRYING = re.compile(r"^Trying to load custom node (.+?)\s*$")
+_TRACEBACK = "Traceback (most recent call last):"
+_FATAL = "Fatal Python error: "
+MESSAGE_CHARS = 400
+
+
+@dataclass(frozen=True)
+class Import:
+    """The verdict of one pack's import. `message` is the traceback's last line, `text` all that was printed of it."""
+
+    path: str
+    seconds: float
+    good: bool
+    message: str = ""
+    text: str = ""
+    no_nodes: bool = False
+    """It ran through, but ComfyUI found no nodes in it."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    message: str
+    text: str
+    no_nodes: bool = False
+
+
+def plain_lines(output: str) -> List[str]:
+    """The lines without colours, levels and times; a carriage return ends a line too."""
+    return [_PREFIX.sub("", line, count=1) for line in re.split(r"\r\n|\r|\n", _ANSI.sub("", output))]
+
+
+def imports_of(output: str) -> Optional[Dict[str, Import]]:
+    """The imports by path; None when there is no table: ComfyUI did not get to its end."""
+    lines = plain_lines(output)
+    titles = [number for number, line in enumerate(lines) if line.strip() == _TABLE]
+    if not titles:
+        return None
+    failures = _failures(lines)
+    rows = [row for row in map(_ROW.match, lines[titles[-1] + 1 :]) if row]
+    return {row.group(3): _import(row.group(3), float(row.group(1)), not row.group(2), failures) for row in rows}
+
+
+def _import(path: str, seconds: float, good: bool, failures: Dict[str, _Failure]) -> Import:
+    if good:
+        return Import(path, seconds, good)
+    failure = failures.get(path) or _Failure("ComfyUI does not say why.", "")
+    return Import(path, seconds, good, failure.message, failure.text, failure.no_nodes)
+
+
+def _failures(lines: Sequence[str]) -> Dict[str, _Failure]:
+    """By path. What is printed between one failure and the next belongs to the next from its first traceback on."""
+    found: Dict[str, _Failure] = {}
+    begin = 0
+    for number, line in enumerate(lines):
+        cannot, skip = _CANNOT.match(line), _SKIP.match(line)
+        if cannot:
+            block = _from_traceback(lines[begin:number])
+            message = _last_line_of(block) or (cannot.group(2) or "").strip() or "ComfyUI does not say why."
+            text = "\n".join([*block, line])
+            found[cannot.group(1)] = _Failure(message[:MESSAGE_CHARS], text)
+        elif skip:
+            message = "It has no nodes: %s" % skip.group(2)
+            found[skip.group(1)] = _Failure(message[:MESSAGE_CHARS], line, no_nodes=True)
+        if cannot or skip:
+            begin = number + 1
+    return found
+
+
+def _from_traceback(lines: Sequence[str]) -> Sequence[str]:
+    starts = [number for number, line in enumerate(lines) if line.strip() == _TRACEBACK]
+    return lines[starts[0] :] if starts else ()
+
+
+def _last_line_of(block: Sequence[str]) -> str:
+    """The exception as the traceback names it: the first line after the last frames that is not indented. A message of
+    several lines goes on behind it."""
+    starts = [number for number, line in enumerate(block) if line == _TRACEBACK]
+    for line in block[starts[-1] + 1 :] if starts else ():
+        if line.strip() and not line[0].isspace():
+            return line.strip()
+    return ""
+
+
+def suspect(output: str, names: Sequence[str]) -> Optional[str]:
+    """Who was being imported when ComfyUI came down, as far as its output tells: the pack that it tried last, else
+    the one in Python's own report of a crash. `names`: the entries of custom_nodes."""
+    lines = plain_lines(output)
+    for line in reversed(lines):
+        trying = _TRYING.match(line)
+        if trying:
+            name = trying.group(1).rpartition("/")[2]
+            return name if name in names else None
+    return _in_last_report(lines, names)
+
+
+def _in_last_report(lines: Sequence[str], names: Sequence[str]) -> Optional[str]:
+    """The pack whose file comes first (the innermost frame) in a fatal error's stack, or last in a traceback's."""
+    fatal = [number for number, line in enumerate(lines) if line.startswith(_FATAL)]
+    if fatal:
+        return next((name for name in map(_pack_in, lines[fatal[-1] :]) if name in names), None)
+    starts = [number for number, line in enumerate(lines) if line.strip() == _TRACEBACK]
+    if not starts:
+        return None
+    if any(_CANNOT.match(line) for line in lines[starts[-1] :]):
+        return None  # that one was caught and told
+    return next((name for name in map(_pack_in, reversed(lines[starts[-1] :])) if name in names), None)
+
+
+def _pack_in(line: str) -> Optional[str]:
+    found = re.search(r'File ".*?/custom_nodes/([^/"]+)', line)
+    return found.group(1) if found else None

@@ -1,0 +1,142 @@
+"""Copies of a pack that ComfyUI-Manager made in its own way: disabled ones, and those that came from the registry.
+
+Manager puts a disabled pack into `custom_nodes/.disabled/NAME@VERSION` (older ones: `custom_nodes/NAME.disabled`). A
+copy from the registry is no git repository; it has a file `.tracking` that lists what came with it, and a
+pyproject.toml that names its repository. Its folder is the registry's name of the pack, mostly in lower case.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Callable, Iterator, Optional
+
+from app.protocol.manifest import NodePack
+from app.protocol.repo_url import same_repo
+from app.protocol.snapshot import Problem
+from app.runner.context import Context, PackResult
+
+TRACKING = ".tracking"
+_REPOSITORY = re.compile(r"^\s*[\"']?repository[\"']?\s*=\s*[\"']([^\"']+)[\"']", re.IGNORECASE | re.MULTILINE)
+_PYPROJECT_BYTES = 256 * 1024
+
+
+def disabled_copy(custom_nodes: Path, pack: NodePack) -> Optional[Path]:
+    """Where the pack is, disabled; None when it is not."""
+    if "/" in pack.folder:
+        return None
+    wanted = pack.folder.lower()
+    for path in _folders(custom_nodes):
+        if path.name.lower() == wanted + ".disabled":
+            return path
+    for path in _folders(custom_nodes / ".disabled"):
+        if path.name.lower().partition("@")[0] == wanted:
+            return path
+    return None
+
+
+def registry_copy(custom_nodes: Path, pack: NodePack) -> Optional[Path]:
+    """Where the pack is as a copy from the registry, under whatever name; None when it is not."""
+    if "/" in pack.folder:
+        return None
+    for path in _folders(custom_nodes):
+        if (path / TRACKING).is_file() and not path.name.endswith(".disabled") and not (path / ".git").exists():
+            repository = _repository(path)
+            known = bool(repository) and same_repo(repository, pack.repo_url)
+            if known or path.name.lower() == pack.folder.lower():
+                return path
+    return None
+
+
+def in_the_way(context: Context, pack: NodePack) -> Optional[Problem]:
+    """Why a pack whose own folder is free is not cloned: it would be there twice, or against the user's wish."""
+    if context.options.get("existing") == "reinstall":
+        return None
+    copy = registry_copy(context.custom_nodes, pack)
+    if copy is not None:
+        return is_registry_copy(copy)
+    disabled = disabled_copy(context.custom_nodes, pack)
+    if disabled is None:
+        return None
+    where = os.path.relpath(str(disabled), str(context.ui_home))
+    hint = 'Enable it in ComfyUI-Manager, or start again with "existing": "reinstall" for a fresh copy beside it.'
+    return Problem("pack_disabled", "The pack is there and was disabled: %s." % where, hint)
+
+
+def is_registry_copy(copy: Path) -> Problem:
+    """The reason why a copy from the registry is left alone."""
+    text = "custom_nodes/%s is a copy from ComfyUI's registry, not the repository." % copy.name
+    hint = 'It works as it is; start again with "existing": "reinstall" to put the repository in its place.'
+    return Problem("registry_copy", text, hint)
+
+
+def replace(
+    context: Context, result: PackResult, copy: Path, clone: Callable[[], None], move: Callable[[], None]
+) -> None:
+    """Puts the repository in the place of a registry copy, which is kept aside in `.disabled`. `clone` clones into
+    staging, `move` moves that to its place; when one fails the copy is where it was. Raises OSError."""
+    clone()
+    if result.problem is not None:
+        return
+    aside = _aside(context, copy)
+    os.rename(str(copy), str(aside))
+    try:
+        move()
+    finally:
+        if not os.path.lexists(str(result.folder)):
+            os.rename(str(aside), str(copy))
+    if result.problem is None:
+        _carry_own_files(aside, result.folder)
+        context.own(result.folder)
+        where = os.path.relpath(str(aside), str(context.ui_home))
+        text = "%s replaces a copy from the registry, which is kept as %s." % (result.pack.name, where)
+        context.warn("registry_copy_replaced", text, "Remove it when you do not need it any more.")
+
+
+def _aside(context: Context, copy: Path) -> Path:
+    """A free name in `.disabled`, on the same file system."""
+    folder = context.custom_nodes / ".disabled"
+    if not folder.exists():
+        folder.mkdir()
+        context.own(folder)
+    path, number = folder / ("%s@replaced" % copy.name), 1
+    while os.path.lexists(str(path)):
+        number += 1
+        path = folder / ("%s@replaced_%d" % (copy.name, number))
+    return path
+
+
+def _carry_own_files(old: Path, new: Path) -> None:
+    """What the registry did not bring is the user's: configurations, downloaded models. What the repository brings
+    too stays as it brings it."""
+    listed = (old / TRACKING).read_text("utf-8", "replace").splitlines()
+    brought = {line.strip() for line in listed} | {TRACKING}
+    for folder, names, files in os.walk(str(old)):
+        names[:] = [name for name in names if name != "__pycache__"]
+        for name in files:
+            path = Path(folder) / name
+            inner = path.relative_to(old).as_posix()
+            if inner not in brought and not os.path.lexists(str(new / inner)):
+                (new / inner).parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(str(path), str(new / inner))
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    try:
+        entries = sorted(os.scandir(str(parent)), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir() and not entry.name.startswith(".nodeferry-"):
+            yield parent / entry.name
+
+
+def _repository(copy: Path) -> str:
+    try:
+        with open(str(copy / "pyproject.toml"), "rb") as file:
+            found = _REPOSITORY.search(file.read(_PYPROJECT_BYTES).decode("utf-8", "replace"))
+    except OSError:
+        return ""
+    return found.group(1) if found else ""

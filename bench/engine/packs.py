@@ -1,0 +1,107 @@
+"""The manifest that all ways install: packs made by the bench, with requirement files like those of well-known packs.
+
+Names are the bench's own. Gigabyte packages (OpenCV, transformers, onnxruntime) are replaced by light ones, so that a
+run takes minutes; what makes real files hard is kept: overlaps, pins, torch lines, packages without a wheel, two packs
+that want what is installed changed, and one pair that cannot both be had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.standin.git_server import GitServer
+from app.standin.packs import Pack, make_pack
+
+BASE = ("numpy>=2", "pillow", "pyyaml", "tqdm>=4.67", "einops", "safetensors", "psutil", "requests", "filelock")
+"""What ComfyUI itself brought along before, in every way's environment."""
+_KB, _MB = 1_000, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A pack to make: its size in bytes, its requirement lines (None: no file). `lane` 1 agrees with what is installed
+    and needs no build, 2 wants something of it changed, 3 needs a package without a wheel."""
+
+    name: str
+    size: int
+    requirements: tuple[str, ...] | None = None
+    lane: int = 1
+    conflicting: bool = False
+    """No resolution of all files together exists with this one."""
+
+
+def _wants(name: str, size: int, *lines: str) -> Wanted:
+    return Wanted(name, size, lines)
+
+
+_QUICK = (
+    _wants("bench-toolbox", 1_800 * _KB, "GitPython", "rich", "typer", "toml==0.10.2", "chardet", "typing-extensions"),
+    _wants("bench-colour", 1_100 * _KB, "pillow>=10.3.0", "matplotlib", "mss"),
+    _wants("bench-frames", 5 * _MB, "torch", "numpy", "einops", "Pillow", "torchvision", "tqdm"),
+    _wants("bench-saver", 500 * _KB, "piexif==1.1.3"),
+    Wanted("bench-detail", 200 * _KB, ("# curves", "matplotlib", "docopt"), lane=3),
+    _wants("bench-text", 50 * _KB, "ftfy", "lark", "pyyaml>=6"),
+    Wanted("bench-old-numpy", 400 * _KB, ("piexif", "numpy<2", "dill"), lane=2, conflicting=True),
+    Wanted("bench-widgets", 98 * _KB),
+)
+_CONTROL = (
+    *("torch", "importlib_metadata", "huggingface_hub", "scipy", "filelock", "numpy", "Pillow", "torchvision"),
+    *("pyyaml", "python-dateutil", "fvcore", "yapf", "omegaconf", "ftfy", "addict", "yacs", "trimesh"),
+)
+_REST = (
+    _wants("bench-hub", 900 * _KB, "huggingface-hub>0.20", "PyGithub", "toml", "rich>=13"),
+    _wants("bench-subpack", 39 * _KB, "matplotlib", "numpy", "dill"),
+    Wanted("bench-scripts", 173 * _KB),
+    _wants("bench-kernels", 1_300 * _KB, "color-matcher", "matplotlib", "numpy>=2", "imageio"),
+    _wants("bench-video", 5_400 * _KB, "ftfy", "accelerate>=1.2.1", "einops", "sentencepiece>=0.2.0", "protobuf"),
+    _wants("bench-helpers", 115 * _KB, "imageio", "numpy"),
+    _wants("bench-interpolation", 10 * _MB, "torch", "numpy", "einops", "kornia>=0.7.1", "scipy", "Pillow", "tqdm"),
+    Wanted("bench-menus", 3_800 * _KB, ("# nothing",)),
+    _wants("bench-easy", 6 * _MB, "accelerate", "lark", "sentencepiece", "spandrel", "matplotlib", "safetensors>=0.4"),
+    Wanted("bench-lora", 20 * _KB),
+    _wants("bench-suite", 9 * _MB, "gitpython", "imageio", "joblib", "matplotlib", "numpy", "pilgram", "scipy", "tqdm"),
+    _wants("bench-captions", 50 * _KB, "matplotlib", "timm", "pillow>=10.2.0", "accelerate>=0.26.0"),
+    Wanted("bench-devices", 10 * _MB),
+    Wanted("bench-ends", 216 * _KB),
+    Wanted("bench-control", 8 * _MB, _CONTROL, lane=3),
+    _wants("bench-flux", 300 * _KB, "GitPython", "einops", "accelerate", "omegaconf"),
+    _wants("bench-nodes", 2_800 * _KB, "piexif"),
+    _wants("bench-monitor", 1_900 * _KB, "deepdiff", "torch", "py-cpuinfo", "piexif"),
+    _wants("bench-quants", 60 * _KB, "gguf>=0.13.0", "sentencepiece", "protobuf"),
+    _wants("bench-layers", 4 * _MB, "blend-modes", "loguru", "colorama", "matplotlib", "numpy", "addict"),
+    _wants("bench-inspire", 700 * _KB, "matplotlib", "cachetools", "webcolors"),
+    _wants("bench-caches", 80 * _KB, "einops>=0.6", "numpy"),
+    _wants("bench-chat", 120 * _KB, "aiohttp>=3.9", "jsonschema", "requests"),
+    Wanted("bench-pinned", 250 * _KB, ("tqdm==4.66.5", "networkx"), lane=2),
+    Wanted("bench-swap", 25 * _KB),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A pack that can be cloned."""
+
+    wanted: Wanted
+    pack: Pack
+
+    @property
+    def name(self) -> str:
+        """Its name, and its folder's."""
+        return self.wanted.name
+
+
+def make_packs(server: GitServer, *, quick: bool) -> list[Made]:
+    """Make the repositories: 8 with `quick`, else all. The last one is of the first lane: one after another, all others
+    come before it."""
+    return [_make(server, wanted) for wanted in (_QUICK if quick else _QUICK + _REST)]
+
+
+def _make(server: GitServer, wanted: Wanted) -> Made:
+    text = None if wanted.requirements is None else "\n".join(wanted.requirements) + "\n"
+    return Made(wanted, make_pack(server, "bench", wanted.name, requirements=text, payload_bytes=wanted.size))
+
+
+def manifest_of(packs: Sequence[Made]) -> dict[str, object]:
+    """The packs as an install's manifest."""
+    return {"nodes": [{"name": made.name, "repo_url": made.pack.url} for made in packs]}

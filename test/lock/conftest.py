@@ -1,0 +1,7 @@
+"""The machines of test/plan: with uv, and with packages that the tests make."""
+
+from __future__ import annotations
+
+from test.plan.conftest import box, box_factory, index, pyz, uv_program
+
+__all__ = ["box", "box_factory", "index", "pyz", "uv_program"]

@@ -1,0 +1,144 @@
+"""Locks and ComfyUI-Manager's snapshots as manifests: read strictly, told what cannot be had, written back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.errors import InvalidManifest
+from app.domain.request import check_manifest
+from app.protocol.lock import mismatches, read_lock
+from app.protocol.manager_snapshot import read_snapshot, write_snapshot
+from app.protocol.manifest import ManifestFault
+from app.protocol.small_yaml import BadYaml, parse_yaml
+
+HASH = "0123456789012345678901234567890123456789"
+PACK = {"name": "One", "repo_url": "https://github.com/owner/One", "folder": "One", "commit": HASH}
+LOCK: dict[str, Any] = {"format": 1, "node_packs": [PACK], "packages": {"numpy": "2.1.0"}, "python": "3.12.3"}
+SNAPSHOT: dict[str, Any] = {
+    "comfyui": "70c91b8248d1a9b9e1d0a1b5a1b9a1d1a1b1a1b1",
+    "git_custom_nodes": {
+        "https://github.com/owner/One.git": {"hash": HASH, "disabled": False},
+        "https://github.com/owner/Off": {"hash": HASH, "disabled": True},
+    },
+    "cnr_custom_nodes": {"comfyui-kjnodes": "1.0.5"},
+    "file_custom_nodes": [{"filename": "websocket_image_save.py", "disabled": False}],
+    "pips": {"aiohttp==3.11.8": "", "clip @ git+https://github.com/openai/CLIP@abc": ""},
+}
+YAML = f"""\
+custom_nodes:
+  cnr_custom_nodes:
+    comfyui-kjnodes: 1.0.5
+  comfyui: 70c91b8248d1a9b9e1d0a1b5a1b9a1d1a1b1a1b1
+  file_custom_nodes:
+  - disabled: false
+    filename: websocket_image_save.py
+  git_custom_nodes:
+    https://github.com/owner/One.git:
+      disabled: false
+      hash: '{HASH}'
+    https://github.com/owner/Off:
+      disabled: true
+      hash: {HASH}
+  pips:
+    aiohttp==3.11.8: ''
+    clip @ git+https://github.com/openai/CLIP@abc: ''
+"""
+
+
+def test_a_lock_is_packs_at_their_commits() -> None:
+    lock = read_lock(LOCK, ["https"])
+    assert [(pack.name, pack.ref, pack.folder) for pack in lock.packs] == [("One", HASH, "One")]
+    assert lock.packages == {"numpy": "2.1.0"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"node_packs": [{**PACK, "commit": "main"}]}, "manifest.lock.node_packs[0].commit"),
+        ({"node_packs": [{**PACK, "folder": "../x"}]}, "manifest.lock.node_packs[0]"),
+        ({"node_packs": [{**PACK, "repo_url": "file:///x"}]}, "manifest.lock.node_packs[0]"),
+        ({"node_packs": []}, "manifest.lock.node_packs"),
+        ({"packages": {"numpy": "2 --index-url http://x"}}, "manifest.lock.packages"),
+        ({"packages": {"-r x": "1"}}, "manifest.lock.packages"),
+        ({"format": 2}, "manifest.lock.format"),
+        ({"python": 3}, "manifest.lock.python"),
+    ],
+)
+def test_a_lock_that_cannot_be_is_refused_by_its_field(change: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidManifest) as caught:
+        check_manifest({"lock": {**LOCK, **change}}, ["https"], "list.csv")
+    assert caught.value.field == field
+
+
+def test_what_the_machine_must_have() -> None:
+    """The Python's minor version, torch's build and its CUDA; a patch of Python is no matter."""
+    lock = read_lock({**LOCK, "torch": {"version": "2.9.1+cu128", "cuda": "12.8"}}, ["https"])
+    assert mismatches(lock, "3.12.9", "2.9.1+cu128", "12.8") == []
+    assert len(mismatches(lock, "3.11.9", "2.9.1+cu126", "12.6")) == 3
+    assert mismatches(lock, "3.12.9", None, None) == [
+        "torch is not there, the lock has 2.9.1+cu128",
+        "CUDA is not there, the lock has 12.8",
+    ]
+
+
+@pytest.mark.parametrize("form", [SNAPSHOT, json.dumps(SNAPSHOT), YAML, YAML.replace("\n", "\r\n")])
+def test_a_managers_snapshot_becomes_a_lock(form: Any) -> None:
+    """Object, JSON text and YAML text give the same; what cannot be had is named, with why."""
+    checked = check_manifest({"manager_snapshot": form}, ["https"], "list.csv")
+    assert checked is not None
+    lock = checked["lock"]
+    assert lock["node_packs"] == [{**PACK, "repo_url": "https://github.com/owner/One.git"}]
+    assert lock["packages"] == {"aiohttp": "3.11.8"}
+    assert [entry["name"] for entry in lock["left_out"]] == [
+        "https://github.com/owner/Off",
+        "comfyui-kjnodes",
+        "clip @ git+https://github.com/openai/CLIP@abc",
+    ]
+    assert read_lock(lock, ["https"]).left_out[1]["version"] == "1.0.5"
+
+
+def test_a_snapshot_that_was_written_is_read_back() -> None:
+    again = read_snapshot(write_snapshot(LOCK), ["https"])
+    assert again["node_packs"] == [PACK]
+    assert again["packages"] == LOCK["packages"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "[]",
+        "{",
+        3,
+        {},
+        {"git_custom_nodes": []},
+        {"git_custom_nodes": {}},
+        "a: &x 1",
+        "a: |\n  b",
+        "\tx",
+        "a: {b: 1}",
+    ],
+)
+def test_what_is_no_snapshot_is_refused(bad: Any) -> None:
+    with pytest.raises(InvalidManifest) as caught:
+        check_manifest({"manager_snapshot": bad}, ["https"], "list.csv")
+    assert (caught.value.field or "").startswith("manifest")
+
+
+def test_yaml_that_snapshots_do_not_have_is_refused_by_its_line() -> None:
+    with pytest.raises(BadYaml, match="line 2"):
+        parse_yaml("a: 1\nb: *x\n")
+    with pytest.raises(BadYaml, match="second time"):
+        parse_yaml("a: 1\na: 2\n")
+
+
+@given(st.text(max_size=200))
+def test_no_text_does_more_than_be_refused(text: str) -> None:
+    with contextlib.suppress(ManifestFault):
+        read_snapshot(text, ["https"])

@@ -1,0 +1,128 @@
+"""A package index on loopback (PEP 503) with packages made on the spot: conflicts and failing builds, no network."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import tarfile
+import threading
+import zipfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+_BACKEND = '''"""A build backend without requirements."""
+import zipfile
+
+WHEEL = {wheel!r}
+FILES = {files!r}
+BROKEN = {broken!r}
+
+
+def build_wheel(folder, settings=None, metadata=None):
+    if BROKEN:
+        raise RuntimeError(BROKEN)
+    with zipfile.ZipFile(folder + "/" + WHEEL, "w") as archive:
+        for name, text in FILES.items():
+            archive.writestr(name, text)
+    return WHEEL
+'''
+_PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+class PackageIndex:
+    """Serves a folder of packages; a context manager. `url` is the index, `links` the folder of all files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "simple").mkdir(parents=True)
+        handler = partial(_Quiet, directory=str(folder))
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> PackageIndex:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join(5)
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        """What `--index-url` takes."""
+        return f"http://127.0.0.1:{self._server.server_port}/simple/"
+
+    def wheel(
+        self, name: str, version: str, requires: Sequence[str] = (), modules: Mapping[str, str] | None = None
+    ) -> str:
+        """Adds a wheel; its address. `modules`: its files, by default a package of its name."""
+        content = _wheel(_files(name, version, requires, modules))
+        return self._add(name, f"{_plain(name)}-{version}-py3-none-any.whl", content)
+
+    def sdist(self, name: str, version: str, requires: Sequence[str] = (), *, broken: str = "") -> str:
+        """Adds a source distribution, which takes no download to build. `broken`: what its build raises."""
+        top = f"{_plain(name)}-{version}"
+        files = _files(name, version, requires, None)
+        backend = _BACKEND.format(wheel=f"{top}-py3-none-any.whl", files=files, broken=broken)
+        metadata = files[f"{top}.dist-info/METADATA"]
+        project = f'{_PROJECT}[project]\nname = "{name}"\nversion = "{version}"\ndependencies = {list(requires)!r}\n'
+        content = {"backend.py": backend, "pyproject.toml": project, "PKG-INFO": metadata}
+        return self._add(name, f"{top}.tar.gz", _tar(top, content))
+
+    def spoiled(self, name: str, version: str) -> str:
+        """Adds a wheel that is listed and cannot be read."""
+        return self._add(name, f"{_plain(name)}-{version}-py3-none-any.whl", b"this is no archive")
+
+    def _add(self, name: str, file: str, content: bytes) -> str:
+        folder = self.folder / "simple" / name.lower().replace("_", "-").replace(".", "-")
+        folder.mkdir(exist_ok=True)
+        (folder / file).write_bytes(content)
+        names = sorted(path.name for path in folder.iterdir() if path.name != "index.html")
+        (folder / "index.html").write_text("".join(f'<a href="{each}">{each}</a>\n' for each in names))
+        return f"{self.url}{folder.name}/{file}"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """Says nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+def _files(name: str, version: str, requires: Sequence[str], modules: Mapping[str, str] | None) -> dict[str, str]:
+    metadata_folder = f"{_plain(name)}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n"
+    metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+    files = dict(modules or {f"{_plain(name)}/__init__.py": f"__version__ = {version!r}\n"})
+    files[f"{metadata_folder}/METADATA"] = metadata
+    files[f"{metadata_folder}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{metadata_folder}/RECORD"] = "".join(f"{each},,\n" for each in [*files, f"{metadata_folder}/RECORD"])
+    return files
+
+
+def _wheel(files: Mapping[str, str]) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return target.getvalue()
+
+
+def _tar(top: str, files: Mapping[str, str]) -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"{top}/{name}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return target.getvalue()
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "_").replace(".", "_")

@@ -1,0 +1,145 @@
+"""The environment is asked, not assumed: what changed, what does not fit any more, and who did it."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.protocol.states import Phase, StepStatus
+from app.runner import blame_change
+from app.runner.environment import complaints, differences, in_words
+from app.runner.interpreter import execute
+from app.standin.environment import make_environment
+from app.standin.packs import Pack
+from test.runner.rig import Rig
+from test.verify.conftest import Verify
+
+MakePack = Callable[..., Pack]
+INSTALL = """
+import subprocess, sys
+from pathlib import Path
+subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps",
+                str(next(Path(__file__).parent.glob("*.whl")))], check=True)
+"""
+
+
+def wheel(name: str, version: str) -> bytes:
+    """A wheel of one empty module."""
+    folder = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": "",
+        f"{folder}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{folder}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{folder}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{folder}/RECORD"])
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    return content.getvalue()
+
+
+def _installed(folder: Path, name: str, version: str, *requires: str) -> None:
+    """A distribution's metadata in a folder of packages."""
+    about = folder / f"{name}-{version}.dist-info"
+    about.mkdir()
+    lines = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{lines}")
+
+
+def test_what_does_not_fit_is_found(tmp_path: Path) -> None:
+    """Missing ones and wrong versions; not extras, not other systems' requirements, not what fits."""
+    made = make_environment(tmp_path / "venv", with_pip=False)
+    assert complaints(str(made.python), execute) == frozenset()
+    _installed(made.packages, "base", "1.5")
+    _installed(made.packages, "user", "1.0", "Base>=2", "gone", "torch>=2", "base", "x ; extra == 'y'", "base<3,!=1.4")
+    assert complaints(str(made.python), execute) == {
+        "user 1.0 needs Base>=2, and 1.5 is installed",
+        "user 1.0 needs gone, and it is not installed",
+    }
+    assert complaints("/nowhere/python", execute) is None
+
+
+def test_only_what_is_new_is_told(verify: Verify, pack: MakePack, rig: Rig) -> None:
+    """What did not fit before the run is not its fault; what its scripts changed is told."""
+    assert rig.environment is not None
+    _installed(rig.environment.packages, "old", "1.0", "never-there")
+    script = (
+        "import sysconfig; from pathlib import Path\n"
+        "about = Path(sysconfig.get_path('purelib')) / 'newcomer-1.dist-info'\nabout.mkdir()\n"
+        "text = 'Metadata-Version: 2.1\\nName: newcomer\\nVersion: 1\\nRequires-Dist: torch<1\\n'\n"
+        "(about / 'METADATA').write_text(text)\n"
+    )
+    run = verify([pack("scripted", install_py=script)])
+    (warning,) = run.snapshot().warnings
+    assert warning.code == "environment_inconsistent"
+    assert "newcomer 1 needs torch<1, and 2.9.1+cu128 is installed" in warning.message
+    assert "never-there" not in warning.message
+    assert run.state("scripted") == "verified"
+
+
+def test_a_torch_that_was_changed_fails_the_phase(verify: Verify, pack: MakePack, rig: Rig) -> None:
+    """By a script here: the warning names the versions; the pack's import is its own verdict."""
+    script = (
+        "import sysconfig; from pathlib import Path\n"
+        "site = Path(sysconfig.get_path('purelib'))\n"
+        "old = next(site.glob('torchaudio-*.dist-info'))\n"
+        "(old / 'METADATA').write_text((old / 'METADATA').read_text().replace('2.9.1+cu128', '2.10.0'))\n"
+    )
+    run = verify([pack("scripted", install_py=script)])
+    snapshot = run.snapshot()
+    assert [w.code for w in snapshot.warnings] == ["protected_changed"]
+    assert "torchaudio 2.9.1+cu128 -> 2.10.0" in snapshot.warnings[0].message
+    assert snapshot.phases[Phase.VERIFY].status is StepStatus.FAILED
+
+
+@pytest.mark.slow
+def test_a_pack_that_installs_when_it_is_imported_is_named(
+    verify: Verify, pack: MakePack, rig: Rig, venv_cache: Path
+) -> None:
+    """By real pip: the warning says what came and who it probably was; the pack that only names pip is not blamed."""
+    shutil.rmtree(rig.ui_home / "venv")
+    make_environment(rig.ui_home / "venv", with_pip=True, cache=venv_cache)
+    packs = [
+        pack("installer", INSTALL, files={"sneaked-1.2-py3-none-any.whl": wheel("sneaked", "1.2")}),
+        pack("bystander", "# run pip install something-else"),
+    ]
+    run = verify(packs, None)
+    assert {name: node.verified for name, node in run.snapshot().nodes.items()} == {
+        "installer": True,
+        "bystander": True,
+    }
+    (warning,) = run.snapshot().warnings
+    assert warning.code == "changed_at_import"
+    assert "sneaked absent -> 1.2" in warning.message
+    assert "Probably by installer." in warning.message
+
+
+def test_differences_are_named_by_both_sides() -> None:
+    """Added, changed, removed; what stayed is not named."""
+    changed = differences({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"})
+    assert changed == {"b": "1 -> 2", "c": "1 -> absent", "d": "absent -> 1"}
+    assert in_words(changed, most=2) == "b 1 -> 2, c 1 -> absent and 1 more"
+
+
+def test_a_guess_needs_both_an_install_and_the_name(tmp_path: Path) -> None:
+    """In any spelling of the name; a pack of one file too."""
+    for name, text in {
+        "guilty": "os.system('pip install Some_Package')",
+        "other": "os.system('pip install else')",
+        "user": "import some_package",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    (tmp_path / "single.py").write_text(
+        "subprocess.check_call([sys.executable, '-m', 'pip', 'install', 'some.package'])"
+    )
+    assert blame_change.who(tmp_path, ["guilty", "other", "user", "single.py"], ["some-package"]) == [
+        "guilty",
+        "single.py",
+    ]

@@ -1,0 +1,195 @@
+"""A running ComfyUI is restarted as it was, and asked what it has loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.protocol import wire
+from app.protocol.states import StepStatus
+from app.runner import processes
+from app.runner.interpreter import running_comfyuis
+from app.runner.restart import address_of, packs_in
+from app.standin.packs import Pack
+from test.runner.rig import Rig
+from test.support.waiting import wait_until
+from test.verify.conftest import Verify
+
+MakePack = Callable[..., Pack]
+
+
+class Running:
+    """A ComfyUI that runs on the machine, whoever started it."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.log = rig.home / "comfyui.log"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+
+    def start(self) -> None:
+        """As a start script does: in its folder, its output to a file, a variable of its own."""
+        argv = ["venv/bin/python", "main.py", "--cpu", "--port", str(self.port)]
+        with self.log.open("ab") as log:
+            self._first = subprocess.Popen(
+                argv, cwd=self.rig.ui_home, env={**self.rig.environ, "OF_ITS_OWN": "1"}, stdout=log, stderr=log
+            )
+        wait_until(self.answers, 20, "ComfyUI answers")
+
+    def pids(self) -> list[int]:
+        return [process.pid for process in running_comfyuis() if process.folder == self.rig.ui_home.resolve()]
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.ask("system_stats"))
+        except OSError:
+            return False
+
+    def ask(self, route: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{route}", timeout=5) as answer:
+            return json.load(answer)
+
+    def end(self) -> None:
+        for pid in self.pids():
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda pid=pid: processes.start_time(pid) is None, 5, "ComfyUI is gone")  # type: ignore[misc]
+        self._first.wait(5)
+
+
+@pytest.fixture
+def running(rig: Rig) -> Iterator[Running]:
+    """A running ComfyUI without packs."""
+    comfyui = Running(rig)
+    comfyui.start()
+    yield comfyui
+    comfyui.end()
+
+
+def test_it_works(verify: Verify, pack: MakePack, running: Running) -> None:
+    """Another process with the same arguments, environment, folder and log has the pack; the run's end does not end
+    it."""
+    (before,) = running.pids()
+    run = verify([pack("fresh"), pack("bad", "1/0")], restart=True)
+    (after,) = running.pids()
+    snapshot = run.snapshot()
+    assert snapshot.steps[wire.RESTART].status is StepStatus.SUCCESS, snapshot.steps[wire.RESTART]
+    assert after != before
+    assert "fresh" in running.ask("object_info")
+    environ = Path(f"/proc/{after}/environ").read_bytes()
+    assert b"OF_ITS_OWN=1" in environ
+    assert run.task_id.encode() not in environ
+    assert Path(f"/proc/{after}/fd/1").readlink() == running.log
+    assert run.state("fresh") == "verified"
+    assert "restart ComfyUI" not in wire.message(snapshot)
+
+
+def test_without_being_asked_it_is_not_restarted(verify: Verify, pack: MakePack, running: Running) -> None:
+    """The message says that it must be."""
+    before = running.pids()
+    run = verify([pack("fresh")])
+    assert running.pids() == before
+    assert wire.message(run.snapshot()).endswith("restart ComfyUI to load them")
+
+
+def test_what_brings_comfyui_down_is_not_restarted_into(verify: Verify, pack: MakePack, running: Running) -> None:
+    """The running one stays up, and the warning names the pack."""
+    before = running.pids()
+    run = verify([pack("fresh"), pack("deadly", "import os; os._exit(1)")], restart=True)
+    assert running.pids() == before
+    assert [w.message for w in run.snapshot().warnings] == ["ComfyUI was not restarted: deadly would bring it down."]
+
+
+def test_its_classes_prove_what_was_not_checked(verify: Verify, pack: MakePack, running: Running) -> None:
+    """Without the import check, the packs that the restarted ComfyUI has classes of are verified; others stay
+    unknown."""
+    run = verify([pack("fresh"), pack("bad", "1/0")], verify=False, restart=True)
+    nodes = run.snapshot().nodes
+    assert (nodes["fresh"].state, nodes["fresh"].verified) == ("verified", True)
+    assert (nodes["bad"].state, nodes["bad"].verified) == ("installed", None)
+
+
+def test_one_that_does_not_come_up_again_is_told(verify: Verify, pack: MakePack, running: Running, rig: Rig) -> None:
+    """After the deadline the step is failed, with a warning."""
+    main = rig.ui_home / "main.py"
+    main.write_text(main.read_text().replace("    server.serve_forever()", "    raise SystemExit(1)"))
+    run = verify([pack("fresh")], {"restart": 3}, restart=True)
+    assert run.snapshot().steps[wire.RESTART].status is StepStatus.FAILED
+    assert [w.code for w in run.snapshot().warnings] == ["not_restarted"]
+    assert run.state("fresh") == "verified"
+
+
+def test_none_running_is_said(verify: Verify, pack: MakePack) -> None:
+    """None is started; the pack is none the worse."""
+    run = verify([pack("fresh")], restart=True)
+    assert "No ComfyUI runs in" in run.snapshot().warnings[0].message
+    assert run.state("fresh") == "verified"
+
+
+def test_supervisord_restarts_its_own(verify: Verify, pack: MakePack, running: Running, rig: Rig) -> None:
+    """Where supervisorctl lists the process, or one above it, it is asked to restart that program, and nothing is
+    killed.
+
+    supervisorctl is played: it lists the ComfyUI under a name, and on `restart NAME` ends it and starts another.
+    """
+    (pid,) = running.pids()
+    folder = rig.home / "bin"
+    folder.mkdir()
+    script = folder / "supervisorctl"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'echo "$@" >> {folder}/calls\n'
+        f'if [ "$1" = status ]; then echo "jupyter   RUNNING   pid 1234567, uptime 1:00:00"; '
+        f'echo "comfyui-x    RUNNING   pid {pid}, uptime 0:01:00"; exit 0; fi\n'
+        f"kill {pid}; cd {rig.ui_home}; export NODEFERRY_TASK_ID=; "
+        f"setsid venv/bin/python main.py --cpu --port {running.port} >/dev/null 2>&1 </dev/null &\n"
+        'echo "$2: started"\n'
+    )
+    script.chmod(0o755)
+    rig.environ["PATH"] = f"{folder}:{rig.environ['PATH']}"
+    run = verify([pack("fresh")], restart=True)
+    assert (folder / "calls").read_text().splitlines() == ["status", "restart comfyui-x"]
+    step = run.snapshot().steps[wire.RESTART]
+    assert step.status is StepStatus.SUCCESS, step
+    assert "supervisorctl restart comfyui-x" in step.detail
+    assert running.pids() != [pid]
+
+
+@pytest.mark.parametrize(
+    ("argv", "address"),
+    [
+        (["python", "main.py"], "http://127.0.0.1:8188"),
+        (["python", "main.py", "--listen", "--port", "18188"], "http://127.0.0.1:18188"),
+        (["python", "main.py", "--listen", "0.0.0.0,::", "--port=3001"], "http://127.0.0.1:3001"),
+        (["python", "main.py", "--listen", "0.0.0.0"], "http://127.0.0.1:8188"),
+        (["python", "main.py", "--listen", "10.0.0.5"], "http://10.0.0.5:8188"),
+    ],
+)
+def test_where_it_answers_is_in_its_arguments(argv: list[str], address: str) -> None:
+    """As ComfyUI reads them."""
+    assert address_of(argv) == address
+
+
+@pytest.mark.parametrize(
+    ("said", "packs"),
+    [
+        (None, None),
+        ([], None),
+        ({}, frozenset()),
+        ({"KSampler": {"python_module": "nodes"}, "X": {"python_module": "comfy_extras.nodes_x"}}, frozenset()),
+        ({"A": {"python_module": "custom_nodes.ComfyUI-A.b"}, "B": 3}, frozenset({"ComfyUI-A.b"})),
+        ({"A": {"python_module": "custom_nodes.a"}, "B": {"python_module": "custom_nodes.a"}}, frozenset({"a"})),
+    ],
+)
+def test_what_it_has_loaded_is_in_object_info(said: object, packs: frozenset[str] | None) -> None:
+    """A pack is named by its folder; ComfyUI's own nodes are none."""
+    assert packs_in(said) == packs
