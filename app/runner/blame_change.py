@@ -24,7 +24,8 @@ def _may_have(pack: Path, packages: Sequence[str]) -> bool:
     code = "\n".join(_text(file) for file in files)
     if not _INSTALLS.search(code):
         return False
-    named = code + "\n".join(_text(file) for file in sorted(pack.glob("*requirements*.txt")))
+    texts = [_text(file) for file in sorted(pack.glob("*requirements*.txt"))]
+    named = "\n".join([code, *texts, *(file.name.replace("-", " ") for file in pack.glob("*.whl"))])
     return any(re.search(_pattern(package), named, re.IGNORECASE) for package in packages)
 
 

@@ -41,6 +41,7 @@ def clone_all(context: Context, packs: Sequence[NodePack], at_once: int = AT_ONC
             for future in done:
                 results[running.pop(future).name] = future.result()
     context.phase(Phase.CLONE, StepStatus.SUCCESS)
+    context.on_cloned()
     return [results[pack.name] for pack in packs]
 
 
@@ -112,7 +113,7 @@ def _tell_cloned(context: Context, result: PackResult) -> None:
     if result.problem:
         context.part(Kind.REQUIREMENTS, name, StepStatus.FAILED, result.problem)
     elif result.requirements:
-        context.on_requirements()
+        context.on_requirements(result)
         context.part(Kind.REQUIREMENTS, name, StepStatus.PENDING)
     if result.script:
         context.part(Kind.SCRIPT, name, StepStatus.PENDING)

@@ -54,8 +54,10 @@ class Context:
     ui_home: Path = field(default_factory=Path)
     python: Dict[str, Any] = field(default_factory=dict)
     """ComfyUI's interpreter as it proved itself (`interpreter.prove`); empty when there is none."""
-    on_requirements: Callable[[], None] = lambda: None
-    """Called when a pack turns out to have requirements."""
+    on_requirements: Callable[[PackResult], None] = lambda _result: None
+    """Called when a pack turns out to have requirements, from its clone's thread."""
+    on_cloned: Callable[[], None] = lambda: None
+    """Called when all clones are done. Raises RunCancelled."""
     python_problem: Optional[Problem] = None
     """Why nothing can be installed into the interpreter, if so."""
     staging_made: bool = False

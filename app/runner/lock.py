@@ -20,13 +20,10 @@ from app.runner.interpreter import Execute, prove
 from app.runner.lock_undo import Before
 from app.runner.requirement_files import bounds_of, canonical, constraints, is_protected, name_of
 from app.runner.uv import Uv
+from app.runner.variants import FAMILIES
 from app.runner.versions import satisfies
 
 _NOT_OURS = frozenset({"pip", "uv"})
-_VARIANTS = (
-    ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
-    ("onnxruntime", "onnxruntime-gpu"),
-)
 _MOST_NAMED = 20
 _EXACT_HINT = "Leave out options.exact to get as near to the lock as can be."
 
@@ -80,8 +77,6 @@ class Locked:
 
     def after_clones(self, results: Sequence[PackResult]) -> None:
         """The packages, once all packs are there."""
-        if self._context.options.get("plan_only"):
-            return
         bad = [result for result in results if result.commit != result.pack.ref]
         if bad and self._exact:
             self._give_up(results, "%s could not be had at its commit" % bad[0].pack.name)
@@ -94,8 +89,6 @@ class Locked:
 
     def before_verify(self, results: Sequence[PackResult]) -> None:
         """What is there now, compared with the lock."""
-        if self._context.options.get("plan_only"):
-            return
         self._look_again()
         found = ["%s is %s, the lock has %s" % item for item in self._differences()]
         found += [
@@ -201,26 +194,30 @@ def tell(context: Context, results: Sequence[PackResult], run: Execute) -> None:
         "driver": probe.get("driver"),
         "system": probe.get("system"),
         "machine": os.uname().machine,
-        "node_packs": [_pack(result) for result in results if result.there],
+        "node_packs": [found for found in (_pack(context, result) for result in results) if found],
         "packages": dict(sorted(packages.items())),
     }
     context.journal.tell(Kind.LOCK, lock=lock)
 
 
-def _pack(result: PackResult) -> Dict[str, Any]:
+def _pack(context: Context, result: PackResult) -> Optional[Dict[str, Any]]:
+    """What is there now: a pack that a rollback took away is not."""
     pack = result.pack
+    commit = context.git().head(result.folder) if result.there else None
+    if commit is None:
+        return None
     return {
         "name": pack.name,
         "repo_url": pack.repo_url,
         "folder": pack.folder,
         "requirements_file": pack.requirements_file,
-        "commit": result.commit,
+        "commit": commit,
     }
 
 
 def _variants_of(name: str) -> Set[str]:
     """The names under which the same library comes, if it comes under several."""
-    return next((set(group) for group in _VARIANTS if name in group), set())
+    return next((set(family) for family in FAMILIES if name in family), set())
 
 
 def _torch_of(python: Mapping[str, Any]) -> Any:

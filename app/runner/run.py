@@ -23,6 +23,7 @@ from app.runner import lock, probe, reasons, undo
 from app.runner.children import Children
 from app.runner.clone import at_once, clone_all
 from app.runner.context import Context
+from app.runner.early import EarlyResolution
 from app.runner.faults import RunCancelled, RunFault
 from app.runner.git import find_git
 from app.runner.journal import Journal
@@ -106,7 +107,9 @@ def _phases(context: Context) -> None:
         pool.submit(_tell_machine, context)
         python = pool.submit(configure, context)
         uv = UvOnDemand(lambda: pool.submit(ensure_uv, context, python))
-        context.on_requirements = uv.begin
+        early = EarlyResolution(context, pool, uv.now)
+        context.on_requirements = early.add
+        context.on_cloned = early.stop
         if record:
             undo.undo(context, record, python, uv.now)
             context.phase(Phase.FINISH, StepStatus.SUCCESS)

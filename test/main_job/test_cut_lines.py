@@ -126,12 +126,12 @@ def undisturbed(git_server: GitServer, manifest: Json, tmp_path: Path) -> Json:
         rows.append(
             {
                 "name": name,
-                "state": "failed" if gone else "installed",
+                "state": "failed" if gone else "verified",
                 "status": "failed" if gone else "success",
                 "commit": commit,
                 "requirements_status": "none",
                 "script_status": "success" if name == "scripted" else "none",
-                "verified": None,
+                "verified": None if gone else True,
                 "kept": False,
                 "error": "repository_not_found" if gone else None,
             }

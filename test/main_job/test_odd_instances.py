@@ -95,10 +95,10 @@ def test_one_bad_requirement_costs_only_its_own_pack(
     """One resolution for all fails; then each pack stands for itself."""
     bare = standin_factory(with_pip=False)
     good = make_pack(git_server, "o", "good", requirements="humanize\n")
-    bad = make_pack(git_server, "o", "bad", requirements="nodeferry-no-such-package==1.0\n")
+    bad = make_pack(git_server, "o", "bad", requirements="nodeferry-no-such-package==1.0\n", imports=("no_such",))
     last = service.ended(service.install(bare, manifest={"urls": [good.url, bad.url]}), 180)
     rows = {row["name"]: row for row in last["nodes"]}
-    assert (rows["good"]["state"], rows["good"]["requirements_status"]) == ("installed", "success")
+    assert (rows["good"]["state"], rows["good"]["requirements_status"]) == ("verified", "success")
     assert (rows["bad"]["state"], rows["bad"]["requirements_status"]) == ("failed", "failed")
     assert rows["bad"]["error"]["code"] == "requirement_not_found"
     assert last["outcome"] == "partial"
