@@ -46,9 +46,7 @@ def test_planned_installed_and_undone(
     def install(**options: Any) -> dict[str, Any]:
         known = {"host_key_sha256": standin.host_key_sha256, **options}
         manifest = {"urls": [pack.github_url]}
-        return api.ended(
-            api.start(standin.ssh_command, ui_home=str(standin.ui_home), manifest=manifest, options=known)
-        )
+        return api.ended(api.start(standin.ssh_command, ui_home=str(standin.ui_home), manifest=manifest, options=known))
 
     planned = install(plan_only=True)
     assert planned["progress"]["success"] is True, planned
