@@ -118,7 +118,8 @@ def cancel(task: Task) -> Dict[str, Any]:
 
 
 def sweep(task: Task) -> Dict[str, Any]:
-    """Ends what a killed run left, and removes its staging. Refuses while the run lives."""
+    """Ends what a killed run left, and removes its staging and its file in /tmp, which would say `running` for ever.
+    Refuses while the run lives."""
     lock = lock_now(task.lock)
     if lock is None:
         return {
@@ -130,6 +131,8 @@ def sweep(task: Task) -> Dict[str, Any]:
         }
     ended = processes.end_all(lambda: processes.marked(task.task_id) | _recorded(task))
     removed = _remove_staging(task)
+    if task.progress.exists():
+        task.progress.unlink()
     os.close(lock)
     return {"status": "swept", "ended_processes": ended, "removed": removed}
 

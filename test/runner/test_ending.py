@@ -97,6 +97,7 @@ def test_a_killed_runner_has_died_until_it_is_swept(rig: Rig, git_server: GitSer
     assert answer["status"] == "swept"
     assert answer["ended_processes"] >= left >= 3
     assert answer["removed"] == [str(run.staging)]
+    assert not run.progress_file.exists(), "it would say `running` for ever"
     assert run.processes() == set()
     assert names_in(rig.custom_nodes) == []
     assert not is_locked(_lock_of(rig))
