@@ -22,6 +22,7 @@ from app.runner.context import Context, PackResult
 from app.runner.needs import find_needs
 
 AT_ONCE = 8
+_FULL = frozenset({"disk_full", "disk_quota"})
 
 
 def clone_all(context: Context, packs: Sequence[NodePack], at_once: int = AT_ONCE) -> List[PackResult]:
@@ -30,16 +31,27 @@ def clone_all(context: Context, packs: Sequence[NodePack], at_once: int = AT_ONC
     parents = {pack.name: parent_of(pack, packs) for pack in packs}
     results: Dict[str, PackResult] = {}
     with ThreadPoolExecutor(at_once, thread_name_prefix="clone") as pool:
+
+        def submit(pack: NodePack, *, alone: bool = False) -> None:
+            parent = parents[pack.name]
+            there = results[parent.name] if parent else None
+            running[pool.submit(_clone_or_skip, context, pack, there, alone=alone)] = pack
+
         running: Dict[Future[PackResult], NodePack] = {}
         waiting = list(packs)
-        while waiting or running:
+        crowded_out: List[NodePack] = []
+        while waiting or running or crowded_out:
             for pack in [pack for pack in waiting if _may_start(parents[pack.name], results)]:
                 waiting.remove(pack)
-                parent = parents[pack.name]
-                running[pool.submit(_clone_or_skip, context, pack, results[parent.name] if parent else None)] = pack
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                results[running.pop(future).name] = future.result()
+                submit(pack)
+            if not running:  # the others have ended, and what did not fit is gone again
+                submit(crowded_out.pop(0), alone=True)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                pack, result = running.pop(future), future.result()
+                if result.crowded_out:
+                    crowded_out.append(pack)
+                else:
+                    results[pack.name] = result
     context.phase(Phase.CLONE, StepStatus.SUCCESS)
     context.on_cloned()
     return [results[pack.name] for pack in packs]
@@ -49,7 +61,9 @@ def _may_start(parent: Optional[NodePack], results: Dict[str, PackResult]) -> bo
     return parent is None or parent.name in results
 
 
-def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult]) -> PackResult:
+def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult], *, alone: bool) -> PackResult:
+    """One pack, to its end; or `crowded_out`, if the disk was full while others wrote to it too: nothing is told then,
+    and it is to be tried again `alone`."""
     result = PackResult(pack, context.custom_nodes / pack.folder)
     if parent is not None and not parent.there:
         result.problem = Problem(
@@ -67,6 +81,8 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
         result.commit, result.problem = None, reasons.of_os(exc)
     if result.there:
         _tell_cloned(context, result)
+    elif not alone and result.problem is not None and result.problem.code in _FULL:
+        result.crowded_out = True
     else:
         context.node(pack.name, NodeState.FAILED, result.problem)
     return result

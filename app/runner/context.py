@@ -31,6 +31,8 @@ class PackResult:
     requirements: Optional[Path] = None
     script: Optional[Path] = None
     problem: Optional[Problem] = None
+    crowded_out: bool = False
+    """The disk was full while other packs wrote to it: it is tried again alone."""
     awaiting: bool = False
     """Something went wrong, and its import decides whether it is good all the same."""
 
