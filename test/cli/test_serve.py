@@ -19,6 +19,8 @@ from app.cli.listener import bind
 from app.cli.program import RUN_FILE
 from app.cli.service_lock import running_service
 
+pytestmark = pytest.mark.slow
+
 SERVE = [sys.executable, str(RUN_FILE), "serve"]
 
 

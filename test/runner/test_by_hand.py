@@ -17,6 +17,8 @@ from app.standin.packs import add_commit, make_pack
 from test.runner.rig import Rig, git, names_in
 from test.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 _HEADER = "Name,RepoUrl,Subfolder,RequirementsFile\n"
 
 

@@ -11,6 +11,8 @@ from app.standin.git_server import GitServer
 from app.standin.packs import Pack, make_pack
 from test.runner.rig import Rig, Run, names_in, node
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pack(git_server: GitServer) -> Pack:

@@ -19,6 +19,8 @@ from test.runner.conftest import RigFactory
 from test.runner.rig import MARK, Rig, frames_of, make_linked_pack, names_in, node
 from test.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_works(rig: Rig, git_server: GitServer) -> None:
     """Two packs are in place at their commits, the journal says so, and nothing else is left in custom_nodes."""

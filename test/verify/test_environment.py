@@ -19,6 +19,8 @@ from app.standin.packs import Pack
 from test.runner.rig import Rig
 from test.verify.conftest import Verify
 
+pytestmark = pytest.mark.slow
+
 MakePack = Callable[..., Pack]
 INSTALL = """
 import subprocess, sys

@@ -12,6 +12,8 @@ from app.standin.packs import Pack
 from test.runner.rig import Rig, Run, names_in, node
 from test.verify.conftest import NODES, Verify
 
+pytestmark = pytest.mark.slow
+
 MakePack = Callable[..., Pack]
 
 

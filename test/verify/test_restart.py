@@ -24,6 +24,8 @@ from test.runner.rig import Rig
 from test.support.waiting import wait_until
 from test.verify.conftest import Verify
 
+pytestmark = pytest.mark.slow
+
 MakePack = Callable[..., Pack]
 
 
