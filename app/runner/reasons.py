@@ -72,7 +72,7 @@ def of_script(finished: Finished) -> Problem:
     if finished.stopped:
         return Problem(
             "script_stalled",
-            "install.py took too long (%s limit) and was stopped. (%s)" % (finished.stopped, last),
+            "install.py took too long (%s limit) and was stopped. (%s)" % (finished.stopped, last or "it said nothing"),
             "It may wait for an answer, which nobody can give; run it by hand.",
         )
     known = _of_exception(finished.output, "s") or signatures.find(finished.output, "s")

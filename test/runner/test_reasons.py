@@ -159,3 +159,8 @@ def test_what_was_stopped_says_by_which_limit() -> None:
     """Silence and the whole time are two limits."""
     assert "idle" in reasons.of_git(Finished(-1, b"", "idle")).message
     assert reasons.of_packages(Finished(-1, b"error: x", "total")).code == "stalled"
+
+
+def test_a_script_that_stalled_without_a_word_is_told_so() -> None:
+    """No empty brackets: that it said nothing is what is known."""
+    assert "(it said nothing)" in reasons.of_script(Finished(-1, b"", "idle")).message
