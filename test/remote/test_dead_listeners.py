@@ -16,6 +16,8 @@ from app.remote.connector import SshConnector
 from app.remote.deadline import Deadline
 from test.remote.conftest import MakeConnector, free_port
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:

@@ -22,6 +22,8 @@ from app.storage.schema import REVISIONS, metadata
 from app.storage.transactions import reading
 from test.storage.records import new_record
 
+pytestmark = pytest.mark.slow
+
 
 def run_python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
