@@ -7,17 +7,17 @@ import json
 import sys
 from typing import Any, Dict, List, Optional
 
-from app.runner import control, frames
-from app.runner.follow import follow
-from app.runner.frames import Frames
-from app.runner.places import BadTaskId, Task
+from app.runner.daemon import control, frames
+from app.runner.daemon.follow import follow
+from app.runner.daemon.frames import Frames
+from app.runner.daemon.places import BadTaskId, Task
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs one command; the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["install"]:
-        from app.runner import by_hand
+        from app.runner.by_hand import by_hand
 
         return by_hand.main(argv[1:])
     args = _parser().parse_args(argv)
@@ -57,7 +57,7 @@ def _request() -> Dict[str, Any]:
 
 
 def _probe(args: argparse.Namespace) -> Dict[str, Any]:
-    from app.runner.probe import probe_now
+    from app.runner.machine.probe import probe_now
 
     return probe_now(args.ui_home, args.venv_path)
 

@@ -19,22 +19,25 @@ from app.protocol.events import Kind
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
-from app.runner import lock, probe, reasons, undo
-from app.runner.children import Children
-from app.runner.clone import at_once, clone_all
+from app.runner.clone.clone import at_once, clone_all
+from app.runner.clone.manifest_source import read_manifest
 from app.runner.context import Context
-from app.runner.early import EarlyResolution
-from app.runner.faults import RunCancelled, RunFault
-from app.runner.git import find_git
-from app.runner.journal import Journal
-from app.runner.manifest_source import read_manifest
-from app.runner.packages import install_requirements, tell_planned
-from app.runner.places import Task
-from app.runner.python_side import UvOnDemand, configure, ensure_uv, executor
-from app.runner.record import note_packages, note_packs
+from app.runner.daemon.children import Children
+from app.runner.daemon.faults import RunCancelled, RunFault
+from app.runner.daemon.journal import Journal
+from app.runner.daemon.places import Task
+from app.runner.daemon.tuning import Tuning
+from app.runner.hints import reasons
+from app.runner.lock import lock
+from app.runner.machine import probe
+from app.runner.machine.git import find_git
+from app.runner.packages.early import EarlyResolution
+from app.runner.packages.packages import install_requirements, tell_planned
+from app.runner.packages.python_side import UvOnDemand, configure, ensure_uv, executor
 from app.runner.scripts import run_scripts
-from app.runner.tuning import Tuning
-from app.runner.verify import Verification
+from app.runner.undo import undo
+from app.runner.undo.record import note_packages, note_packs
+from app.runner.verify.verify import Verification
 from app.runner.waits import take_ui_home, wait_for_provisioning
 
 _log = logging.getLogger("runner")

@@ -8,8 +8,8 @@ from typing import Optional, Sequence
 from app.protocol.events import Kind
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
-from app.runner import reasons
 from app.runner.context import Context, PackResult
+from app.runner.hints import reasons
 
 
 def run_scripts(context: Context, results: Sequence[PackResult]) -> None:

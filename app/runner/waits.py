@@ -8,9 +8,9 @@ import time
 
 from app.protocol.events import Kind
 from app.runner.context import Context
-from app.runner.faults import RunFault
-from app.runner.locks import try_lock
-from app.runner.places import ui_home_lock
+from app.runner.daemon.faults import RunFault
+from app.runner.daemon.locks import try_lock
+from app.runner.daemon.places import ui_home_lock
 
 _BUSY_SECONDS = 3600.0
 _PROVISIONING_SECONDS = 1800.0

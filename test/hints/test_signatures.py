@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.protocol.snapshot import Problem
-from app.runner import reasons
-from app.runner.children import Finished
-from app.runner.signatures import SIGNATURES
+from app.runner.daemon.children import Finished
+from app.runner.hints import reasons
+from app.runner.hints.signatures import SIGNATURES
 
 _TEXT = (Path(__file__).parent / "samples.txt").read_text("utf-8")
 

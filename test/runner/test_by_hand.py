@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.runner import processes
+from app.runner.daemon import processes
 from app.standin.git_rules import MISSING, RepoRule
 from app.standin.git_server import GitServer
 from app.standin.packs import add_commit, make_pack

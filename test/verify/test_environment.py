@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from app.protocol.states import Phase, StepStatus
-from app.runner import blame_change
-from app.runner.environment import complaints, differences, in_words
-from app.runner.interpreter import execute
+from app.runner.machine.interpreter import execute
+from app.runner.packages import blame_change
+from app.runner.verify.environment import complaints, differences, in_words
 from app.standin.environment import make_environment
 from app.standin.packs import Pack
 from test.runner.rig import Rig

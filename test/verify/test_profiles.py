@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.runner import profiles
+from app.runner.machine import profiles
 
 SEEN = [
     ("vast.ai ComfyUI", "/workspace/ComfyUI", "/venv/main/bin/python", "/var/log/portal/comfyui.log", "comfyui"),

@@ -16,9 +16,9 @@ import pytest
 
 from app.protocol import wire
 from app.protocol.states import StepStatus
-from app.runner import processes
-from app.runner.interpreter import running_comfyuis
-from app.runner.restart import address_of, packs_in
+from app.runner.daemon import processes
+from app.runner.machine.interpreter import running_comfyuis
+from app.runner.verify.restart import address_of, packs_in
 from app.standin.packs import Pack
 from test.runner.rig import Rig
 from test.support.waiting import wait_until

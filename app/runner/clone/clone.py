@@ -1,0 +1,199 @@
+"""Clone phase: every pack of the manifest into the staging folder, several at once, then one rename each.
+
+ComfyUI never sees half a pack. A pack that lies in another's folder waits for that one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+from app.protocol.events import Kind
+from app.protocol.manifest import NodePack, parent_of
+from app.protocol.snapshot import Problem
+from app.protocol.states import NodeState, Phase, StepStatus
+from app.runner.clone import existing, other_copies
+from app.runner.clone.checkout import Throttled, clone_into, with_retries
+from app.runner.clone.needs import find_needs
+from app.runner.context import Context, PackResult
+from app.runner.hints import reasons
+
+AT_ONCE = 8
+_FULL = frozenset({"disk_full", "disk_quota"})
+
+
+def clone_all(context: Context, packs: Sequence[NodePack], at_once: int = AT_ONCE) -> List[PackResult]:
+    """Clones all packs; the results in the manifest's order. Raises RunCancelled."""
+    context.phase(Phase.CLONE, StepStatus.RUNNING)
+    parents = {pack.name: parent_of(pack, packs) for pack in packs}
+    results: Dict[str, PackResult] = {}
+    with ThreadPoolExecutor(at_once, thread_name_prefix="clone") as pool:
+
+        def submit(pack: NodePack, *, alone: bool = False) -> None:
+            parent = parents[pack.name]
+            there = results[parent.name] if parent else None
+            running[pool.submit(_clone_or_skip, context, pack, there, alone=alone)] = pack
+
+        running: Dict[Future[PackResult], NodePack] = {}
+        waiting = list(packs)
+        crowded_out: List[NodePack] = []
+        while waiting or running or crowded_out:
+            for pack in [pack for pack in waiting if _may_start(parents[pack.name], results)]:
+                waiting.remove(pack)
+                submit(pack)
+            if not running:  # the others have ended, and what did not fit is gone again
+                submit(crowded_out.pop(0), alone=True)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                pack, result = running.pop(future), future.result()
+                if result.crowded_out:
+                    crowded_out.append(pack)
+                else:
+                    results[pack.name] = result
+    context.phase(Phase.CLONE, StepStatus.SUCCESS)
+    context.on_cloned()
+    return [results[pack.name] for pack in packs]
+
+
+def _may_start(parent: Optional[NodePack], results: Dict[str, PackResult]) -> bool:
+    return parent is None or parent.name in results
+
+
+def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult], *, alone: bool) -> PackResult:
+    """One pack, to its end; or `crowded_out`, if the disk was full while others wrote to it too: nothing is told then,
+    and it is to be tried again `alone`."""
+    result = PackResult(pack, context.custom_nodes / pack.folder)
+    if parent is not None and not parent.there:
+        result.problem = Problem(
+            "parent_failed",
+            "It goes into the folder of %s, which is not there." % parent.pack.name,
+            "Mend that pack first.",
+        )
+        context.node(pack.name, NodeState.SKIPPED, result.problem)
+        return result
+    try:
+        _put_in_place(context, result)
+        if result.there:
+            find_needs(context, result)
+    except OSError as exc:
+        result.commit, result.problem = None, reasons.of_os(exc)
+    if result.there:
+        _tell_cloned(context, result)
+    elif not alone and result.problem is not None and result.problem.code in _FULL:
+        result.crowded_out = True
+    else:
+        context.node(pack.name, NodeState.FAILED, result.problem)
+    return result
+
+
+def _put_in_place(context: Context, result: PackResult) -> None:
+    """`result.commit` or `result.problem` is set afterwards. Raises OSError."""
+    if context.plan_only:
+        _look_only(context, result)
+        return
+    result.problem = _place_problem(context, result)
+    if result.problem is not None:
+        return
+    existing.recover(context.git(), result.folder)
+    anew = context.options.get("existing") == "reinstall"
+    copy = other_copies.registry_copy(context.custom_nodes, result.pack) if anew else None
+    if copy is not None and not (existing.is_there(result.folder) and copy != result.folder):
+        other_copies.replace(context, result, copy, lambda: _clone(context, result), lambda: _move(context, result))
+    elif existing.is_there(result.folder):
+        existing.settle(context, result, lambda: _clone(context, result))
+    else:
+        result.problem = other_copies.in_the_way(context, result.pack)
+        if result.problem is None:
+            _clone(context, result)
+        if result.problem is None:
+            _move(context, result)
+
+
+def _look_only(context: Context, result: PackResult) -> None:
+    """The pack as it would be: in staging, or where it is already if it would be kept. Changes nothing else."""
+    there = existing.is_there(result.folder)
+    if there and context.options.get("existing", "keep") == "keep":
+        existing.settle(context, result, lambda: None)
+        return
+    result.problem = None if there else other_copies.in_the_way(context, result.pack)
+    if result.problem is None:
+        _clone(context, result)
+        result.folder = staged(context, result.pack)
+
+
+def _tell_cloned(context: Context, result: PackResult) -> None:
+    """The pack is there; one that needs nothing more is installed."""
+    name = result.pack.name
+    if result.problem:
+        context.part(Kind.REQUIREMENTS, name, StepStatus.FAILED, result.problem)
+    elif result.requirements:
+        context.on_requirements(result)
+        context.part(Kind.REQUIREMENTS, name, StepStatus.PENDING)
+    if result.script:
+        context.part(Kind.SCRIPT, name, StepStatus.PENDING)
+    context.node(name, NodeState.CLONED, commit=result.commit, kept=result.kept)
+    if not result.requirements and not result.script and not context.plan_only:
+        context.settle(result)
+
+
+def _place_problem(context: Context, result: PackResult) -> Optional[Problem]:
+    """A pack's folder must lie under custom_nodes, also where its parent's repository brought links."""
+    root = os.path.realpath(str(context.custom_nodes))
+    above = os.path.realpath(str(result.folder.parent))
+    if above != root and not above.startswith(root + os.sep):
+        return Problem(
+            "outside_custom_nodes",
+            "Its folder would lie outside of custom_nodes (through a link).",
+            "Check the subfolder.",
+        )
+    if above != root and not result.folder.parent.is_dir():
+        hint = "Add the pack that %s belongs to, before it." % result.pack.folder
+        return Problem("parent_missing", "The folder that it goes into is not there.", hint)
+    return None
+
+
+def _clone(context: Context, result: PackResult) -> None:
+    """Clones into staging: `result.commit` or `result.problem` is set afterwards."""
+    pack, target = result.pack, staged(context, result.pack)
+    context.node(pack.name, NodeState.CLONING)
+    tell = Throttled(context, pack.name)
+    result.problem = with_retries(
+        context,
+        context.task.node_log(pack.name),
+        lambda git: clone_into(git, pack.repo_url, pack.ref, target, tell),
+    )
+    if result.problem is None:
+        result.commit = context.git().head(target)
+        if result.commit is None:
+            result.problem = Problem("empty_repository", "The repository has no commit.", "Check its address.")
+    if result.problem is not None:
+        shutil.rmtree(str(target), ignore_errors=True)
+
+
+def staged(context: Context, pack: NodePack) -> Path:
+    """Where the pack grows until it is whole."""
+    return context.staging / pack.name
+
+
+def _move(context: Context, result: PackResult) -> None:
+    """The one rename that makes the pack visible to ComfyUI."""
+    source = staged(context, result.pack)
+    context.own(source)
+    try:
+        os.rename(str(source), str(result.folder))
+    except OSError as exc:
+        if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        text = "custom_nodes/%s came to be there meanwhile." % result.pack.folder
+        result.commit = None
+        result.problem = Problem("name_taken", text, "Move it away, then start again.")
+
+
+def at_once(limit: Optional[int], processors: Optional[int]) -> int:
+    """How many clones run at once: 8, fewer where the container may have few processes (each clone takes about
+    five)."""
+    by_pids = AT_ONCE if limit is None else max(1, (limit - 40) // 10)
+    return max(1, min(AT_ONCE, by_pids, 4 * (processors or 1)))

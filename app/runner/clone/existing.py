@@ -1,0 +1,185 @@
+"""A pack whose folder is there already: kept, updated or installed anew, as asked. Nothing of the user's is lost.
+
+Another repository, or local changes in tracked files, is a failure with a hint; untracked files are kept.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Callable, Optional, Set
+
+from app.protocol.repo_url import same_repo
+from app.protocol.snapshot import Problem
+from app.protocol.states import NodeState
+from app.runner.clone import other_copies
+from app.runner.clone.checkout import Throttled, fetch_ref, is_commit, update_submodules, with_retries
+from app.runner.context import Context, PackResult
+from app.runner.daemon.children import Finished
+from app.runner.machine.git import Git
+
+_OLD = ".nodeferry-old.disabled"
+"""Behind the name of a folder that is being replaced; ComfyUI skips it. No part of staging: a killed run's staging is
+removed, and this must not be lost with it."""
+
+
+def is_there(folder: Path) -> bool:
+    """Whether something is in the way of a clone. An empty folder is not."""
+    if folder.is_dir() and not folder.is_symlink():
+        return any(folder.iterdir())
+    return os.path.lexists(str(folder))
+
+
+def settle(context: Context, result: PackResult, clone: Callable[[], None]) -> None:
+    """Does what `options.existing` says; `clone` clones into staging. Sets `commit`, `kept` or `problem`."""
+    git = context.git(context.task.node_log(result.pack.name))
+    wanted = _wanted(context)
+    result.problem = _foreign(git, result)
+    if result.problem is not None:
+        return
+    if wanted == "keep" or (wanted == "lock" and git.head(result.folder) == result.pack.ref):
+        _keep(context, git, result)
+        return
+    result.problem = local_changes(git, result.folder)
+    if result.problem is None:
+        if wanted != "reinstall":
+            _update(context, git, result)
+        else:
+            _reinstall(context, git, result, clone)
+
+
+def _wanted(context: Context) -> str:
+    """A lock wants its commits, whatever there is; one that must be exact can only be undone by git."""
+    wanted = str(context.options.get("existing", "keep"))
+    is_lock = "lock" in (context.request.get("manifest") or {})
+    return "lock" if is_lock and (wanted != "reinstall" or context.options.get("exact")) else wanted
+
+
+def _foreign(git: Git, result: PackResult) -> Optional[Problem]:
+    """Why the folder is not this pack's repository, if so."""
+    folder = result.folder
+    if not (folder / ".git").exists():
+        if (folder / other_copies.TRACKING).is_file():
+            return other_copies.is_registry_copy(folder)
+        return Problem(
+            "name_taken",
+            "custom_nodes/%s is something that is no git repository." % result.pack.folder,
+            "Move it away, then start again.",
+        )
+    origin = git.line("config", "--get", "remote.origin.url", cwd=folder) or ""
+    if same_repo(origin, result.pack.repo_url):
+        return None
+    message = "custom_nodes/%s is another repository (%s)." % (result.pack.folder, origin or "without an origin")
+    return Problem("name_taken", message, "Move it away, or correct the manifest, then start again.")
+
+
+def _keep(context: Context, git: Git, result: PackResult) -> None:
+    result.commit = git.head(result.folder)
+    result.kept = True
+    if result.commit is None:
+        hint = 'Start again with "existing": "reinstall".'
+        result.problem = Problem("broken_checkout", "Its folder is a git repository without a commit.", hint)
+    elif is_commit(result.pack.ref) and result.pack.ref != result.commit:
+        text = "%s was kept at %s, the manifest asks for %s." % (result.pack.name, result.commit, result.pack.ref)
+        context.warn("kept_at_other_commit", text, 'Start again with "existing": "update" to get it.')
+
+
+def local_changes(git: Git, folder: Path) -> Optional[Problem]:
+    """Why the checkout may not be changed or removed: somebody's work is in its tracked files, commits or stashes."""
+    hint = "Commit and push them, or move the folder away, then start again."
+    changed = git.ask("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=untracked", cwd=folder)
+    if changed is None or changed.strip():
+        return Problem("local_changes", "Tracked files were changed on the instance; nothing was touched.", hint)
+    if _own_commits(git, folder) or git.ask("stash", "list", cwd=folder):
+        return Problem("local_changes", "It has commits of its own on the instance; nothing was touched.", hint)
+    return None
+
+
+def _own_commits(git: Git, folder: Path) -> Set[str]:
+    """Commits that no remote branch or tag has. The edge of a shallow clone came from the remote."""
+    said = git.line("rev-list", "HEAD", "--branches", "--not", "--remotes", "--tags", cwd=folder) or ""
+    edge = git.line("rev-parse", "--git-path", "shallow", cwd=folder) or ""
+    path = folder / edge
+    return set(said.split()) - set(path.read_text("ascii", "replace").split() if edge and path.is_file() else ())
+
+
+def _update(context: Context, git: Git, result: PackResult) -> None:
+    """Fetches and checks out."""
+    folder, name = result.folder, result.pack.name
+    context.node(name, NodeState.CLONING)
+    branch = git.line("symbolic-ref", "--quiet", "--short", "HEAD", cwd=folder) if not result.pack.ref else None
+    shallow = git.line("rev-parse", "--is-shallow-repository", cwd=folder) == "true"
+    tell = Throttled(context, name)
+
+    def attempt(git: Git) -> Finished:
+        if branch:
+            finished = _pull(git, branch, folder, shallow, tell)
+        else:
+            finished = fetch_ref(git, result.pack.ref or "HEAD", folder, shallow=shallow, tell=tell)
+        there = finished.ok and (folder / ".gitmodules").exists()
+        return update_submodules(git, folder) if there else finished
+
+    result.problem = with_retries(context, context.task.node_log(name), attempt)
+    if result.problem is None:
+        context.own(folder)
+        result.commit = git.head(folder)
+
+
+def _pull(git: Git, branch: str, folder: Path, shallow: bool, tell: Throttled) -> Finished:
+    """`checkout` refuses to write over untracked files, where a hard reset would not."""
+    spec = "+refs/heads/%s:refs/remotes/origin/%s" % (branch, branch)
+    depth = ["--depth", "1"] if shallow else []
+    finished = git.network("fetch", "--progress", *depth, "origin", spec, cwd=folder, on_progress=tell)
+    return git.local("checkout", "-q", "-B", branch, "FETCH_HEAD", cwd=folder) if finished.ok else finished
+
+
+def _reinstall(context: Context, git: Git, result: PackResult, clone: Callable[[], None]) -> None:
+    """A fresh clone takes the folder's place, with the untracked files of the old one. Raises OSError."""
+    clone()
+    if result.problem is not None:
+        return
+    fresh, old = context.staging / result.pack.name, _old_of(result.folder)
+    context.own(fresh)
+    os.rename(str(result.folder), str(old))
+    try:
+        os.rename(str(fresh), str(result.folder))
+    except OSError:
+        os.rename(str(old), str(result.folder))
+        raise
+    _carry_all_over(git, old, result.folder)
+
+
+def recover(git: Git, folder: Path) -> None:
+    """Finishes the replacing of a folder in which an earlier run was killed. Raises OSError."""
+    old = _old_of(folder)
+    if not old.is_dir():
+        return
+    if is_there(folder):
+        _carry_all_over(git, old, folder)
+    else:
+        os.rename(str(old), str(folder))
+
+
+def _old_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + _OLD)
+
+
+def _carry_all_over(git: Git, old: Path, folder: Path) -> None:
+    """The untracked files, those in submodules too; the old folder goes only when all of them were carried."""
+    submodules = git.line("submodule", "foreach", "--quiet", "--recursive", "echo $displaypath", cwd=old) or ""
+    for part in ["", *submodules.splitlines()]:
+        for name in git.untracked(old / part):
+            if "__pycache__" not in name:
+                _carry_over(old / part / name, folder / part / name)
+    shutil.rmtree(str(old), ignore_errors=True)
+
+
+def _carry_over(source: Path, target: Path) -> None:
+    """Where the new version brings a file of that name, the old one is kept beside it."""
+    if not os.path.lexists(str(source)):
+        return
+    if os.path.lexists(str(target)):
+        target = target.with_name(target.name + ".before-reinstall")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(str(source), str(target))

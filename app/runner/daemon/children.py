@@ -1,0 +1,230 @@
+"""Running git, uv and the packs' scripts: each in a session of its own, with deadlines, and gone when the run is.
+
+Every child inherits the descriptor of the ui_home's lock, so that a new run never races what a killed one left, and
+carries the run's mark in its environment.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence
+
+from app.runner.daemon import processes
+from app.runner.daemon.faults import RunCancelled
+
+_TAIL_BYTES = 16 * 1024
+_LOOK_SECONDS = 0.2
+_AFTER_EXIT_SECONDS = 0.5
+_LOG_BYTES = 16 * 1024 * 1024
+"""A log takes no more of one child: what prints without end must not fill the disk."""
+_NOT_PASSED_ON = frozenset(
+    {"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS"}
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that a child may be silent, and may take in all."""
+
+    idle: float = 120.0
+    total: float = 1800.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a child ended. `stopped` is None, or why it was ended: `idle` or `total`."""
+
+    code: int
+    raw: bytes
+    """The end of what it wrote, stdout and stderr together unless asked otherwise."""
+    stopped: Optional[str] = None
+
+    @property
+    def output(self) -> str:
+        """What it wrote, as text for people and patterns."""
+        return self.raw.decode("utf-8", "replace")
+
+    @property
+    def ok(self) -> bool:
+        """It ended by itself, with status 0."""
+        return self.code == 0 and self.stopped is None
+
+    def last_lines(self, count: int = 3) -> str:
+        """Its last lines that are not empty, joined by ` | `."""
+        lines = [line.strip() for line in self.output.replace("\r", "\n").split("\n") if line.strip()]
+        return " | ".join(lines[-count:])
+
+
+class Children:
+    """The children of one run."""
+
+    def __init__(self, task_id: str, groups_file: Path, cancelled: threading.Event) -> None:
+        self._environ = {**_base_environ(), processes.MARK: task_id}
+        self._groups_file = groups_file
+        self._cancelled = cancelled
+        self.inherited_fd: Optional[int] = None
+        """The ui_home's lock, once it is held."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        environ: Optional[Mapping[str, str]] = None,
+        limits: Limits = Limits(),
+        on_output: Optional[Callable[[bytes], None]] = None,
+        log: Optional[Path] = None,
+        keep_bytes: int = _TAIL_BYTES,
+        only_stdout: bool = False,
+    ) -> Finished:
+        """Runs `argv` to its end or its limits. `on_output` gets each piece of stdout and stderr as it comes;
+        the last `keep_bytes` of them are the result's output. `only_stdout`: warnings on stderr are dropped.
+        Raises RunCancelled when the run is asked to stop, after the child is gone; OSError when it cannot be
+        started, or its log not be written."""
+        if self._cancelled.is_set():
+            raise RunCancelled
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if only_stdout else subprocess.STDOUT,
+            cwd=str(cwd),
+            env={**self._environ, **(environ or {})},
+            start_new_session=True,
+            pass_fds=() if self.inherited_fd is None else (self.inherited_fd,),
+        )
+        try:
+            self._note(child.pid)
+            return self._follow(child, limits, _Sinks(on_output, log), keep_bytes)
+        finally:
+            processes.end_groups({child.pid})
+            child.wait()
+            if child.stdout:
+                child.stdout.close()
+
+    def _follow(self, child: subprocess.Popen[bytes], limits: Limits, sinks: _Sinks, keep_bytes: int) -> Finished:
+        started = heard = time.monotonic()
+        tail = bytearray()
+        stopped = exited = None
+        with sinks:
+            while stopped is None:
+                piece = _read(child)
+                now = time.monotonic()
+                if piece:
+                    heard = now
+                    _keep(tail, piece, keep_bytes)
+                    sinks.take(piece)
+                if exited is None and child.poll() is not None:
+                    exited = now
+                if exited is not None and (piece == b"" or now - exited > _AFTER_EXIT_SECONDS):
+                    break  # what it started may hold its output open, and go on writing
+                if self._cancelled.is_set():
+                    raise RunCancelled
+                stopped = _over(limits, now - started, now - heard)
+        return Finished(-1 if stopped else int(child.returncode), bytes(tail[-keep_bytes:]), stopped)
+
+    def end_all(self) -> int:
+        """Ends every process that carries the run's mark: what a child left behind in a session of its own too.
+        How many there were."""
+        return processes.end_all(lambda: processes.marked(self._environ[processes.MARK]))
+
+    def _note(self, pid: int) -> None:
+        """The group is on record, for the sweep of a killed run."""
+        line = "%d %s %s\n" % (pid, processes.start_time(pid) or 0, processes.boot_id())
+        fd = os.open(str(self._groups_file), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, line.encode("ascii"))
+        finally:
+            os.close(fd)
+
+
+class _Sinks:
+    """Where a child's output goes besides its tail."""
+
+    def __init__(self, on_output: Optional[Callable[[bytes], None]], log: Optional[Path]) -> None:
+        self._on_output = on_output
+        self._log = log
+        self._file: Optional[BinaryIO] = None
+        self._room = _LOG_BYTES
+
+    def __enter__(self) -> _Sinks:
+        if self._log is not None:
+            self._log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = open(str(self._log), "ab", buffering=0)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._file:
+            self._file.close()
+
+    def take(self, piece: bytes) -> None:
+        """One piece of output."""
+        if self._file and self._room > 0:
+            self._file.write(piece[: self._room])
+            self._room -= len(piece)
+            if self._room <= 0:
+                self._file.write(b"\n[the log ends here: there was too much]\n")
+        if self._on_output:
+            self._on_output(piece)
+
+
+def _read(child: subprocess.Popen[bytes]) -> Optional[bytes]:
+    """A piece of output; empty at its end; None when there is nothing yet."""
+    assert child.stdout is not None
+    ready, _, _ = select.select([child.stdout], [], [], _LOOK_SECONDS)
+    piece = os.read(child.stdout.fileno(), 65536) if ready else None
+    if piece == b"":
+        select.select([], [], [], 0.02)  # closed, yet perhaps not ended: do not spin
+    return piece
+
+
+def _keep(tail: bytearray, piece: bytes, keep_bytes: int) -> None:
+    """Appends; cuts the front off now and then, since each time would copy it all each time."""
+    tail += piece
+    if len(tail) > 2 * keep_bytes:
+        del tail[:-keep_bytes]
+
+
+def _over(limits: Limits, total: float, idle: float) -> Optional[str]:
+    if total > limits.total:
+        return "total"
+    return "idle" if idle > limits.idle else None
+
+
+def read_groups(path: Path) -> Dict[str, Dict[int, int]]:
+    """The recorded groups by boot id: {boot: {group: start time}}."""
+    groups: Dict[str, Dict[int, int]] = {}
+    try:
+        lines: List[str] = path.read_text("ascii", "replace").splitlines()
+    except FileNotFoundError:
+        return groups
+    for line in lines:
+        parts = line.split()
+        if len(parts) == 3 and parts[0].isdigit() and parts[1].isdigit():
+            groups.setdefault(parts[2], {})[int(parts[0])] = int(parts[1])
+    return groups
+
+
+def _base_environ() -> Dict[str, str]:
+    """The login's environment, with a locale that programs can print in and nothing that would ask questions."""
+    fixed = {
+        "LC_ALL": "C.UTF-8",
+        "PYTHONUTF8": "1",
+        "PYTHONUNBUFFERED": "1",
+        "DEBIAN_FRONTEND": "noninteractive",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "true",
+        "SSH_ASKPASS": "true",
+        "GIT_LFS_SKIP_SMUDGE": "1",
+        "GCM_INTERACTIVE": "never",
+    }
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+    path = kept.get("PATH", "")
+    extra = [folder for folder in ("/usr/local/bin", "/usr/bin", "/bin") if folder not in path.split(":")]
+    return {**kept, "PATH": ":".join([part for part in [path, *extra] if part]), **fixed}

@@ -1,0 +1,158 @@
+"""The commands about a run: start, status, cancel, sweep. Each prints one framed answer.
+
+A run is *died* when its lock is free and its journal has no terminal event: the kernel frees the lock, so this
+holds after a
+kill, an OOM and a reboot alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set
+
+from app.runner.daemon import journal, processes
+from app.runner.daemon.children import read_groups
+from app.runner.daemon.locks import is_locked, lock_now
+from app.runner.daemon.places import Task, staging_name
+
+CANCEL_SECONDS = 10.0
+Run = Callable[[Task, Mapping[str, Any], Callable[[], None]], None]
+"""The run itself: the task, the request, and what to call once the journal is open."""
+
+
+def status(task: Task) -> Dict[str, Any]:
+    """Whether the run is running, has ended or died; `unknown` when there never was one."""
+    word = "unknown"
+    if task.folder.is_dir():
+        word = "running" if is_locked(task.lock) else "ended" if journal.has_ended(task.journal) else "died"
+    return {"status": word, "offset": journal.size(task.journal)}
+
+
+def start(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
+    """Starts the run as a daemon, once: a second start finds the first one's lock or its journal and only tells.
+
+    In the daemon this never returns."""
+    task.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = lock_now(task.lock)
+    if lock is None:
+        return status(task)
+    if task.journal.exists():
+        os.close(lock)
+        return status(task)
+    journal.replace_file(task.request, json.dumps(request).encode("ascii"))
+    return _daemonise(task, request, run)
+
+
+def _daemonise(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
+    """Forks twice; the parent answers once the daemon says that its journal is open."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        _detach(task)
+        try:
+            run(task, request, lambda: _ready(writer))
+        except OSError as exc:  # before the journal is open there is nobody else to tell
+            os.write(2, ("%s\n" % exc).encode("utf-8", "replace"))
+            os._exit(1)
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    return _acknowledged(reader, task)
+
+
+def _ready(writer: int) -> None:
+    os.write(writer, b"%d" % os.getpid())
+    os.close(writer)
+
+
+def _acknowledged(reader: int, task: Task) -> Dict[str, Any]:
+    ready, _, _ = select.select([reader], [], [], 15.0)
+    said = os.read(reader, 64) if ready else b""
+    os.close(reader)
+    if not said:
+        reason = _last_line(task.log) or "it said nothing"
+        message = "The runner did not start on the instance: %s" % reason
+        return {
+            "error": {"code": "runner_start_failed", "message": message, "hint": "Is the disk of the instance full?"}
+        }
+    return {"status": "running", "pid": int(said), "offset": 0}
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text("utf-8", "replace").strip().splitlines() if path.exists() else []
+    return lines[-1][:300] if lines else ""
+
+
+def _detach(task: Task) -> None:
+    """Points fds 0 to 2 away: a child that kept one of them would hold the SSH channel open."""
+    os.chdir("/")
+    os.umask(0o022)
+    null = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(str(task.log), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for fd, target in ((0, null), (1, log), (2, log)):
+        os.dup2(target, fd)
+    os.close(null)
+    os.close(log)
+    sys.stdin = open(os.devnull)  # noqa: SIM115 - for the process's whole life
+
+
+def cancel(task: Task) -> Dict[str, Any]:
+    """Asks the run to stop and waits until it has, at most `CANCEL_SECONDS`."""
+    if not task.folder.is_dir():
+        return status(task)
+    task.cancel.touch(mode=0o600)
+    deadline = time.monotonic() + CANCEL_SECONDS
+    while is_locked(task.lock) and time.monotonic() < deadline:
+        select.select([], [], [], 0.05)
+    return status(task)
+
+
+def sweep(task: Task) -> Dict[str, Any]:
+    """Ends what a killed run left, and removes its staging and its file in /tmp, which would say `running` for ever.
+    Refuses while the run lives."""
+    lock = lock_now(task.lock)
+    if lock is None:
+        return {
+            "error": {
+                "code": "task_running",
+                "message": "The run is alive; it is not swept.",
+                "hint": "Cancel it first.",
+            }
+        }
+    ended = processes.end_all(lambda: processes.marked(task.task_id) | _recorded(task))
+    removed = _remove_staging(task)
+    if task.progress.exists():
+        task.progress.unlink()
+    os.close(lock)
+    return {"status": "swept", "ended_processes": ended, "removed": removed}
+
+
+def _recorded(task: Task) -> Set[int]:
+    found: Set[int] = set()
+    for boot, groups in read_groups(task.groups).items():
+        found |= processes.in_groups(groups, boot)
+    return found
+
+
+def _remove_staging(task: Task) -> List[str]:
+    """The staging folder's path stands in a file of the run, written before the folder is made."""
+    recorded: Optional[str] = None
+    try:
+        recorded = (task.folder / "staging").read_text("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return []
+    path = Path(recorded)
+    if path.name != staging_name(task.task_id) or not path.is_dir():
+        return []
+    shutil.rmtree(str(path), ignore_errors=True)
+    return [recorded]

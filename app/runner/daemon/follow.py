@@ -1,0 +1,58 @@
+"""`follow`: sends the journal's lines from an offset on, heartbeats between them, and says when the run has ended.
+
+It ends by itself when nobody reads: at stdin's end, or after a minute without a byte there.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import BinaryIO
+
+from app.runner.daemon import frames, journal
+from app.runner.daemon.frames import Frames
+from app.runner.daemon.locks import is_locked
+from app.runner.daemon.places import Task
+
+HEARTBEAT_SECONDS = 3.0
+DEAF_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+
+
+def follow(task: Task, offset: int, out: Frames, stdin: int = 0) -> None:
+    """Sends frames until the run has ended and everything was sent, or until the reader is gone."""
+    asked = beat = time.monotonic()
+    with open(str(task.journal), "rb") as file:
+        file.seek(offset)
+        while True:
+            running = is_locked(task.lock)  # looked at before reading: what a run wrote last is then read
+            sent = _send_lines(file, out)
+            now = time.monotonic()
+            if not running and not sent:
+                word = "ended" if journal.has_ended(task.journal) else "died"
+                out.json(frames.END, {"status": word})
+                return
+            if sent or now - beat >= HEARTBEAT_SECONDS:
+                beat = now
+            if not sent and beat == now:
+                out.json(frames.HEARTBEAT, {"offset": file.tell()})
+            if select.select([stdin], [], [], 0 if sent else _LOOK_SECONDS)[0]:
+                if not os.read(stdin, 4096):
+                    return
+                asked = time.monotonic()
+            if now - asked > DEAF_SECONDS:
+                return
+
+
+def _send_lines(file: BinaryIO, out: Frames) -> int:
+    """Sends the whole lines that are there; a line that is still being written waits."""
+    sent = 0
+    while True:
+        at = file.tell()
+        line = file.readline()
+        if not line.endswith(b"\n"):
+            file.seek(at)
+            return sent
+        out.write(frames.JOURNAL, b"%d %s" % (file.tell(), line))
+        sent += 1

@@ -1,0 +1,59 @@
+"""How long things may take. A request may carry other `limits` than these: for slow instances, and for tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Tuple
+
+from app.runner.daemon.children import Limits
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Seconds. docs/journal.md names the keys of a request's `limits`."""
+
+    retry_waits: Tuple[float, ...] = (0.0, 1.0, 4.0)
+    """Before each try of a download; the last one asks for HTTP/1.1."""
+    git: Limits = Limits(idle=120.0, total=3600.0)
+    low_speed: int = 60
+    """git ends a download that stays under 1,000 bytes a second for so long."""
+    packages: Limits = Limits(idle=900.0, total=7200.0)
+    scripts: Limits = Limits(idle=600.0, total=3600.0)
+    imports: Limits = Limits(idle=180.0, total=1800.0)
+    """One start of ComfyUI in its quick test mode."""
+    import_search: float = 3600.0
+    """No further start of ComfyUI after so long a search for who brings it down."""
+    restart: float = 600.0
+    """Until a restarted ComfyUI answers: some images install again when they start."""
+
+    @classmethod
+    def of(cls, request: Mapping[str, Any]) -> Tuning:
+        """The request's limits, and for what it does not name (or not as a number) the usual ones."""
+        raw = request.get("limits")
+        given: Mapping[str, Any] = raw if isinstance(raw, dict) else {}
+        usual = cls()
+        waits = given.get("retry_waits")
+        good = isinstance(waits, list) and waits and all(_is_seconds(wait) for wait in waits)
+        return cls(
+            retry_waits=tuple(float(wait) for wait in waits) if good and waits else usual.retry_waits,
+            git=Limits(_seconds(given, "git_idle", usual.git.idle), usual.git.total),
+            low_speed=max(1, int(_seconds(given, "low_speed", usual.low_speed))),
+            packages=Limits(_seconds(given, "packages_idle", usual.packages.idle), usual.packages.total),
+            scripts=Limits(
+                _seconds(given, "script_idle", usual.scripts.idle), _seconds(given, "script_total", usual.scripts.total)
+            ),
+            imports=Limits(
+                _seconds(given, "import_idle", usual.imports.idle), _seconds(given, "import_total", usual.imports.total)
+            ),
+            import_search=_seconds(given, "import_search", usual.import_search),
+            restart=_seconds(given, "restart", usual.restart),
+        )
+
+
+def _seconds(given: Mapping[str, Any], name: str, usual: float) -> float:
+    value = given.get(name)
+    return float(value) if _is_seconds(value) and value is not None else usual
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e6

@@ -1,0 +1,1 @@
+"""The lock of a run: told at its end, or brought about."""

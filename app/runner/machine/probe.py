@@ -1,0 +1,163 @@
+"""Probe: where ComfyUI is and what the machine has. Finds only; changes nothing but one file that it writes
+and removes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from app.runner.daemon.faults import RunFault
+from app.runner.machine import profiles
+from app.runner.machine.git import find_git
+from app.runner.machine.interpreter import Execute, describe, execute, find_interpreter, running_comfyuis
+
+_GPU_SECONDS = 15.0
+
+
+def find_ui_home(given: Optional[str]) -> Path:
+    """ComfyUI's folder: the given one, else the running ComfyUI's, else the usual place, else the only other one.
+    Raises RunFault `ui_home_not_found` or `ui_home_ambiguous`."""
+    if given:
+        return _checked(Path(given))
+    running = _distinct([process.folder for process in running_comfyuis()])
+    workspace = os.environ.get("WORKSPACE")
+    own = [Path.home() / "ComfyUI"] + ([Path(workspace) / "ComfyUI"] if workspace else [])
+    first, *others = profiles.homes()
+    usual = [found for pattern in others for found in Path("/").glob(pattern[1:])]
+    for group in (running, [Path(first)], own + usual):
+        found = _distinct([path for path in group if (path / "main.py").is_file()])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            listed = ", ".join(str(path) for path in found)
+            raise RunFault(
+                "ui_home_ambiguous", "There are several ComfyUIs: %s." % listed, "Name one of them as ui_home."
+            )
+    raise RunFault("ui_home_not_found", "No ComfyUI was found on the instance.", "Say where it is with ui_home.")
+
+
+def _checked(path: Path) -> Path:
+    if not path.is_dir():
+        raise RunFault("ui_home_not_found", "There is no folder %s on the instance." % path, "Check ui_home.")
+    if not (path / "main.py").is_file():
+        raise RunFault("ui_home_not_found", "%s is not ComfyUI's folder: it has no main.py." % path, "Check ui_home.")
+    return path
+
+
+def _distinct(paths: List[Path]) -> List[Path]:
+    found: Dict[str, Path] = {}
+    for path in paths:
+        found.setdefault(os.path.realpath(str(path)), path)
+    return list(found.values())
+
+
+def make_custom_nodes(ui_home: Path, task_id: str) -> Path:
+    """custom_nodes, made if missing and shown to be writable by writing. Raises RunFault."""
+    folder = ui_home / "custom_nodes"
+    probe = folder / (".nodeferry-%s.probe" % task_id)
+    try:
+        folder.mkdir(exist_ok=True)
+        probe.write_bytes(b"\0" * 65536)
+        probe.unlink()
+    except OSError as exc:
+        hint = "Free some space, or check the rights and mounts of %s." % folder
+        raise RunFault("not_writable", "custom_nodes cannot be written: %s." % exc.strerror, hint) from None
+    return folder
+
+
+def machine(ui_home: Path, run: Execute = execute) -> Dict[str, Any]:
+    """Facts of the machine for the record: sizes in bytes, None where unknown."""
+    usage = shutil.disk_usage(str(ui_home))
+    return {
+        "ui_home": str(ui_home),
+        "disk_free_bytes": usage.free,
+        "disk_total_bytes": usage.total,
+        "comfyui_commit": _comfyui_commit(ui_home),
+        "comfyui_running": any(str(p.folder) == os.path.realpath(str(ui_home)) for p in running_comfyuis()),
+        "processors": os.cpu_count(),
+        "max_processes": max_processes(),
+        "system": " ".join(os.uname()[:3:2]),
+        **gpu(run),
+    }
+
+
+def gpu(run: Execute) -> Dict[str, Any]:
+    """The GPUs and their driver, from nvidia-smi; None where there is none."""
+    argv = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    try:
+        said = run(argv, _GPU_SECONDS)
+    except OSError:
+        said = ""
+    rows = [row.split(", ") for row in said.splitlines() if row.count(", ") == 2]
+    if not rows:
+        return {"gpu": None, "driver": None}
+    return {"gpu": [{"name": row[0], "memory_mib": row[1]} for row in rows], "driver": rows[0][2]}
+
+
+def max_processes() -> Optional[int]:
+    """The container's limit of processes; None for no limit."""
+    for path in ("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"):
+        try:
+            text = Path(path).read_text("ascii").strip()
+        except OSError:
+            continue
+        return int(text) if text.isdigit() else None
+    return None
+
+
+def _comfyui_commit(ui_home: Path) -> Optional[str]:
+    """HEAD of ComfyUI itself, read from its files."""
+    git = ui_home / ".git"
+    try:
+        head = (git / "HEAD").read_text("ascii").strip()
+        if not head.startswith("ref: "):
+            return head
+        return (git / head[5:]).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def probe_now(ui_home: Optional[str], venv_path: Optional[str]) -> Dict[str, Any]:
+    """The answer of the `probe` command."""
+    try:
+        home = find_ui_home(ui_home)
+        found = machine(home)
+    except RunFault as fault:
+        return {"error": fault.problem.to_json()}
+    warnings: List[str] = []
+    return {**found, "git": _git(warnings), **_interpreter(home, venv_path, warnings), "warnings": warnings}
+
+
+def _interpreter(home: Path, venv_path: Optional[str], warnings: List[str]) -> Dict[str, Any]:
+    """That there is none is a warning: packs that need no packages can be installed all the same."""
+    try:
+        proof = find_interpreter(home, venv_path)
+    except RunFault as fault:
+        warnings.append(str(fault))
+        return dict.fromkeys(("interpreter", "python", "torch", "torch_error"))
+    warnings += _warnings(proof)
+    return {
+        "interpreter": describe(proof),
+        "python": proof["version"],
+        "torch": proof["torch"],
+        "torch_error": proof["torch_error"],
+    }
+
+
+def _git(warnings: List[str]) -> Optional[str]:
+    try:
+        return find_git()
+    except RunFault as fault:
+        warnings.append(str(fault))
+        return None
+
+
+def _warnings(proof: Dict[str, Any]) -> List[str]:
+    found = []
+    if proof["torch_error"]:
+        found.append("torch cannot be imported: %s" % proof["torch_error"])
+    if proof["externally_managed"]:
+        found.append("The interpreter is the system's own: packages cannot be installed into it.")
+    return found

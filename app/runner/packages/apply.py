@@ -1,0 +1,85 @@
+"""Carrying a plan out: exactly its packages, with the live count that users see."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from app.protocol.events import Kind
+from app.runner.context import Context
+from app.runner.daemon.children import Finished
+from app.runner.packages.plan import LONG_BUILD, Plan, write_lines
+from app.runner.packages.uv import Uv
+
+_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+class Applier:
+    """Installs plans one after another, and counts on from one to the next."""
+
+    def __init__(self, context: Context, uv: Uv) -> None:
+        self._context = context
+        self._uv = uv
+        self._counter = Counter(context)
+        self._number = 0
+
+    def apply(self, plan: Plan, log: Path) -> Finished:
+        """Installs a plan's packages. uv fetches and builds all before it changes anything. Raises RunCancelled."""
+        self._number += 1
+        file = self._context.task.folder / ("plan-%d.txt" % self._number)
+        options = [line for item in plan.items for line in item.options]
+        pins = [change.pinned for change in plan.changes if change.new is not None]
+        if not pins:
+            return Finished(0, b"")
+        write_lines(file, [*dict.fromkeys(options), *pins])
+        self._counter.expect(len(pins))
+        finished = self._uv.install(file, log, self._counter, builds=plan.lane == LONG_BUILD)
+        self._counter.ended(len(pins), finished.ok)
+        return finished
+
+
+class Counter:
+    """Packages done of total, from uv's own `+ name==version` lines, and bytes where it tells them."""
+
+    _ADDED = re.compile(r"^ [+~] \S+")
+    _SIZE = re.compile(r"^\s*Downloading (\S+) \(([0-9.]+) ?([KMG]iB|B)\)")
+    _FETCHED = re.compile(r"^\s*Downloaded (\S+)")
+
+    def __init__(self, context: Context) -> None:
+        self._journal = context.journal
+        self._done = self._total = self._before = 0
+        self._sizes: Dict[str, int] = {}
+        self._fetched: List[str] = []
+
+    def expect(self, count: int) -> None:
+        """So many more are to come."""
+        self._before = self._done
+        self._total += count
+        self._tell()
+
+    def ended(self, count: int, ok: bool) -> None:
+        """They came, or did not and are expected no more."""
+        if ok:
+            self._done = self._before + count
+        else:
+            self._total -= count - (self._done - self._before)
+        self._tell()
+
+    def __call__(self, line: str) -> None:
+        """One line that uv printed."""
+        size, fetched = self._SIZE.match(line), self._FETCHED.match(line)
+        if self._ADDED.match(line) and self._done < self._total:
+            self._done += 1
+        elif size:
+            self._sizes[size.group(1)] = int(float(size.group(2)) * _UNITS[size.group(3)])
+        elif fetched:
+            self._fetched.append(fetched.group(1))
+        else:
+            return
+        self._tell()
+
+    def _tell(self) -> None:
+        total: Optional[int] = sum(self._sizes.values()) if self._sizes else None
+        done = sum(self._sizes.get(name, 0) for name in self._fetched) if self._sizes else None
+        self._journal.tell(Kind.PACKAGES, done=self._done, total=self._total, bytes_done=done, bytes_total=total)

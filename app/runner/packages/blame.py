@@ -1,0 +1,91 @@
+"""Whose fault it is: the packages that uv's explanation names, and the packs that ask for them."""
+
+from __future__ import annotations
+
+import re
+from typing import FrozenSet, List, Optional, Sequence
+
+from app.protocol.snapshot import Problem
+from app.runner.daemon.children import Finished
+from app.runner.hints import reasons
+from app.runner.hints.uv_words import shortened
+from app.runner.packages.plan import Wanted
+from app.runner.packages.requirement_files import bounds_of, canonical
+
+_REQUIRED = re.compile(r"(?:you require|and your project depends on)\s+((?:[^.,]|[.,](?=\S))*)")
+_NAME = re.compile(r"(?<![A-Za-z0-9._/-])([A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*)")
+_FAILED = re.compile(
+    r"Failed to (?:build|download|fetch|read|extract|prepare|install|unpack)[^`\n]*"
+    r"`([A-Za-z0-9][A-Za-z0-9._-]*?)(?:==|@| @|`)"
+)
+
+
+def named(output: str) -> FrozenSet[str]:
+    """All that could be a package's name in what uv says: to be matched with names that are known."""
+    return frozenset(canonical(word) for word in _NAME.findall(_error_of(output)))
+
+
+def required(output: str) -> FrozenSet[str]:
+    """The packages that uv says were asked for directly."""
+    text = " ".join(_error_of(output).split())
+    return frozenset(canonical(word) for part in _REQUIRED.findall(text) for word in _NAME.findall(part))
+
+
+def _bounded(output: str) -> FrozenSet[str]:
+    """The packages that uv says were asked for directly with bounds."""
+    text = " ".join(_error_of(output).split())
+    return frozenset(
+        canonical(name)
+        for part in _REQUIRED.findall(text)
+        for name in re.findall(r"([A-Za-z0-9][A-Za-z0-9._-]*?)(?=[<>=!~@])", part)
+    )
+
+
+def failed_package(output: str) -> Optional[str]:
+    """The package that could not be fetched, built or installed."""
+    found = _FAILED.findall(output)
+    return canonical(found[-1]) if found else None
+
+
+def suspects(items: Sequence[Wanted], output: str) -> List[Wanted]:
+    """The packs that ask for what uv names in its explanation."""
+    direct = required(output) or named(output)
+    bounded = _bounded(output)
+    accused = [item for item in items if item.names & direct]
+    strict = [
+        item
+        for item in accused
+        if any(bounds_of(line) != "" for line in item.lines_about(bounded)) or item.names & (direct - bounded)
+    ]
+    return strict or accused
+
+
+def of_pack(item: Wanted, finished: Finished, others: Sequence[Wanted], own: FrozenSet[str]) -> Problem:
+    """Why a pack's requirements could not be had, with the other party's name. `own`: what ComfyUI itself requires."""
+    problem = reasons.of_packages(finished)
+    if problem.code != "requirement_conflict":
+        return problem
+    about = named(finished.output)
+    parties = [
+        "%s (%s)" % (other.name, ", ".join(other.lines_about(about)[:3])) for other in others if other.names & about
+    ]
+    if own & about - item.names or (own & about and not parties):
+        parties.append("ComfyUI (%s)" % ", ".join(sorted(own & about)[:3]))
+    if not parties:
+        return problem
+    hint = "The other party: %s. Leave one of them out, or ask its author for wider bounds." % "; ".join(parties[:4])
+    return Problem(problem.code, problem.message, shortened(hint))
+
+
+def of_package(package: str, finished: Finished) -> Problem:
+    """Why the packs that need this package fail: it could not be fetched or built."""
+    problem = reasons.of_packages(finished)
+    if re.search(r"\b%s\b" % re.escape(package), canonical(problem.message)):
+        return problem
+    return Problem(problem.code, "%s: %s" % (package, problem.message), problem.hint)
+
+
+def _error_of(output: str) -> str:
+    """From the last error on."""
+    starts = [found.start() for found in re.finditer(r"^\s*(?:error:|×)", output, re.MULTILINE)]
+    return output[starts[-1] :] if starts else output

@@ -1,0 +1,121 @@
+"""Which packs go together: found with few resolutions, since each takes seconds.
+
+A resolution fails fast and names what it failed on, so most searches end after one try for each pack that does not fit;
+halving is what remains where uv names nobody.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Callable, List, Optional, Sequence
+
+from app.runner.daemon.children import Finished
+from app.runner.hints import reasons
+from app.runner.packages.blame import suspects
+from app.runner.packages.plan import Wanted
+
+_MOST_LEFT_OUT_BY_ONE = 6
+_NOBODYS_FAULT = frozenset({"disk_full", "registry_not_reached", "no_installer"})
+Solve = Callable[[Sequence[Wanted]], Finished]
+"""Resolves these packs' requirements together; changes nothing. Raises RunCancelled."""
+
+
+@dataclass
+class Found:
+    """Packs that resolve together (with uv's answer for exactly these), and the others."""
+
+    kept: List[Wanted]
+    left: List[Wanted]
+    answer: Optional[Finished]
+
+
+def hopeless(items: Sequence[Wanted], finished: Finished) -> bool:
+    """Whether nothing of it is any pack's fault: leaving packs out, one after another, would only take long. An index
+    of a pack's own that does not answer is its fault."""
+    if finished.stopped:
+        return True
+    code = reasons.of_packages(finished).code
+    return code in _NOBODYS_FAULT and not any(item.options for item in items)
+
+
+def quick_set(items: Sequence[Wanted], solve: Solve) -> Found:
+    """Packs that resolve together, quickly: all that uv names when it fails are left out at once, innocent or not. For
+    a first lane, whose leftovers get another chance."""
+    kept: List[Wanted] = list(items)
+    while kept:
+        finished = solve(kept)
+        if finished.ok:
+            return _in_order(items, kept, finished)
+        if hopeless(kept, finished):
+            break
+        accused = suspects(kept, finished.output)
+        if not accused:
+            return _by_halves(items, kept, solve)
+        kept = [item for item in kept if item not in accused]
+    return _in_order(items, [], None)
+
+
+def largest_set(items: Sequence[Wanted], solve: Solve) -> Found:
+    """As many packs as resolve together. A pack that uv names alone is left out; of those that it names together, as
+    many stay as go together; what uv does not explain is found by halving."""
+    kept = list(items)
+    while kept:
+        finished = solve(kept)
+        if finished.ok:
+            return _in_order(items, kept, finished)
+        if hopeless(kept, finished):
+            break
+        accused = suspects(kept, finished.output)
+        out = _left_out_of(accused, solve) if accused else []
+        if not out:
+            return _by_halves(items, kept, solve)
+        kept = [item for item in kept if item not in out]
+    return _in_order(items, [], None)
+
+
+def _left_out_of(accused: List[Wanted], solve: Solve) -> List[Wanted]:
+    """Who of the accused has to go: one alone if that is enough, the later one of equals; none if they all go
+    together."""
+    if len(accused) == 1:
+        return accused
+    if len(accused) <= _MOST_LEFT_OUT_BY_ONE:
+        one = _one_too_many(accused, solve)
+        if one:
+            return [one]
+    forward = _greedy(accused, [], solve)
+    backward = _greedy(accused[::-1], [], solve)
+    kept = max((forward, backward), key=len)
+    return [item for item in accused if item not in kept]
+
+
+def _one_too_many(accused: List[Wanted], solve: Solve) -> Optional[Wanted]:
+    """The one without whom the others go together; two tries at a time."""
+
+    def goes_without(one: Wanted) -> bool:
+        return solve([item for item in accused if item is not one]).ok
+
+    with ThreadPoolExecutor(2, thread_name_prefix="resolve") as pool:
+        tried = list(pool.map(goes_without, accused))
+    return next((item for item, good in zip(reversed(accused), reversed(tried)) if good), None)
+
+
+def _by_halves(items: Sequence[Wanted], kept: List[Wanted], solve: Solve) -> Found:
+    good = _greedy(kept, [], solve)
+    return _in_order(items, good, solve(good) if good else None)
+
+
+def _greedy(items: List[Wanted], base: List[Wanted], solve: Solve) -> List[Wanted]:
+    """What can be added to `base`, in order; about two resolutions a bad pack for each halving."""
+    if not items or solve(base + items).ok:
+        return items
+    if len(items) == 1:
+        return []
+    middle = len(items) // 2
+    first = _greedy(items[:middle], base, solve)
+    return first + _greedy(items[middle:], base + first, solve)
+
+
+def _in_order(items: Sequence[Wanted], kept: Sequence[Wanted], finished: Optional[Finished]) -> Found:
+    chosen = [item for item in items if item in kept]
+    return Found(chosen, [item for item in items if item not in kept], finished)

@@ -1,0 +1,160 @@
+"""Resolve and install phases: what the packs require, planned in lanes and carried out; by pip, file by file, where no
+uv can be had.
+"""
+
+from __future__ import annotations
+
+from typing import FrozenSet, List, Optional, Sequence
+
+from app.protocol.events import Kind
+from app.protocol.snapshot import Problem
+from app.protocol.states import NodeState, Phase, StepStatus
+from app.runner.context import Context, PackResult
+from app.runner.daemon.places import file_name
+from app.runner.hints import reasons
+from app.runner.packages.apply import Applier
+from app.runner.packages.lane_run import LaneRun
+from app.runner.packages.plan import Wanted, write_lines
+from app.runner.packages.requirement_files import Requirements, constraints, name_of, read_requirements
+from app.runner.packages.resolver import Resolver
+from app.runner.packages.uv import CONSTRAINTS, Pip, Uv
+from app.runner.packages.variants import Variants
+
+
+def install_requirements(context: Context, results: Sequence[PackResult], uv: Optional[str]) -> None:
+    """Installs what the packs require and tells each pack's result. Raises RunCancelled."""
+    context.phase(Phase.RESOLVE, StepStatus.RUNNING)
+    wanted = [item for item in (_prepare(context, result) for result in results) if item]
+    if not wanted:
+        context.phase(Phase.RESOLVE, StepStatus.SKIPPED, "nothing is required")
+        context.phase(Phase.INSTALL, StepStatus.SKIPPED)
+        return
+    if uv is None:
+        _by_pip(context, wanted)
+        return
+    program = Uv(context.children, uv, context.python, context.task.folder, context.tuning.packages)
+    variants = _one_variant(context, wanted)
+    applier = None if context.plan_only else Applier(context, program)
+    resolver = Resolver(context, program, variants)
+    LaneRun(context, resolver, applier, lambda item, problem: _done(context, item, problem), _own(context)).run(wanted)
+
+
+def _prepare(context: Context, result: PackResult) -> Optional[Wanted]:
+    """The pack's file for the resolver, or its end: it needs nothing, or its file cannot be used."""
+    if not result.there or result.requirements is None or result.problem is not None:
+        return None
+    if not context.plan_only:
+        context.node(result.pack.name, NodeState.INSTALLING)
+    context.part(Kind.REQUIREMENTS, result.pack.name, StepStatus.RUNNING)
+    try:
+        read = read_requirements(result.requirements, result.folder, context.packages)
+    except OSError as exc:
+        read = Requirements(problem=reasons.of_os(exc))
+    _note(context, result, read)
+    file = context.task.folder / "requirements" / ("%s.txt" % file_name(result.pack.name))
+    problem = context.python_problem or read.problem
+    wanted = Wanted(result, file, read.lines, read.unmet)
+    if problem or not read.lines:
+        _done(context, wanted, problem)
+        return None
+    wanted.write()
+    return wanted
+
+
+def _note(context: Context, result: PackResult, read: Requirements) -> None:
+    """What was taken out of the pack's file is in its log; a protected package that is not installed is said aloud."""
+    if read.held:
+        _log(context, result, "kept at the installed build: %s" % ", ".join(read.held))
+    if read.left_out:
+        text = "%s asks for %s, which must fit the installed torch and is left out." % (
+            result.pack.name,
+            ", ".join(read.left_out),
+        )
+        context.warn(
+            "protected_package_left_out", text, "Install a build that fits your torch by hand, if the pack needs it."
+        )
+
+
+def _log(context: Context, result: PackResult, text: str) -> None:
+    path = context.task.node_log(result.pack.name)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(str(path), "a", encoding="utf-8") as log:
+        log.write("Nodeferry: %s\n" % text)
+
+
+def _one_variant(context: Context, wanted: Sequence[Wanted]) -> Variants:
+    """Packs' lines that name another variant of what is chosen are rewritten; told once."""
+    torch = context.python.get("torch") or {}
+    variants = Variants(context.packages, gpu=bool(torch.get("cuda_available")))
+    variants.decide(name for item in wanted for name in item.names)
+    packs: List[str] = []
+    for item in wanted:
+        changed = variants.rewritten(item.lines)
+        if changed:
+            packs.append(item.name)
+            item.lines = [changed.get(line, line) for line in item.lines]
+            item.write()
+            _log(context, item.result, "one variant: %s" % ", ".join("%s -> %s" % pair for pair in changed.items()))
+    if packs:
+        text = "Packages that overwrite each other are installed as one variant (%s) for: %s." % (
+            ", ".join(sorted(variants.chosen.values())),
+            ", ".join(packs),
+        )
+        context.warn("one_variant", text, "The packs' logs say which of their lines were rewritten.")
+    return variants
+
+
+def _own(context: Context) -> FrozenSet[str]:
+    """The packages that ComfyUI itself requires."""
+    lines = constraints(context.packages, context.ui_home)
+    return frozenset(name_of(line) for line in lines)
+
+
+def _done(context: Context, item: Wanted, problem: Optional[Problem]) -> None:
+    """The pack's requirements came to an end. Without a script to run, so did the pack."""
+    result = item.result
+    problem = problem or item.problem
+    result.problem = result.problem or problem
+    good = StepStatus.SKIPPED if context.plan_only else StepStatus.SUCCESS
+    status = StepStatus.FAILED if problem else good
+    context.part(Kind.REQUIREMENTS, result.pack.name, status, problem)
+    if not result.script and not context.plan_only:
+        context.settle(result)
+
+
+def tell_planned(context: Context, results: Sequence[PackResult]) -> None:
+    """The end of a run that only plans: what would fail is failed, the rest is skipped as asked."""
+    for result in results:
+        if result.there:
+            problem = result.problem or Problem("plan_only", "It was planned, as asked; nothing was changed.")
+            state = NodeState.FAILED if result.problem else NodeState.SKIPPED
+            context.node(result.pack.name, state, problem)
+    for phase in (Phase.INSTALL, Phase.SCRIPTS, Phase.VERIFY):
+        context.phase(phase, StepStatus.SKIPPED, "plan only")
+
+
+def _by_pip(context: Context, wanted: Sequence[Wanted]) -> None:
+    """File by file, without a plan."""
+    if context.plan_only:
+        context.warn("uv_unavailable", "No uv could be had: without it there is no plan.")
+        return
+    context.warn("uv_unavailable", "No uv could be had: pip installs file by file, which takes long.")
+    write_lines(context.task.folder / CONSTRAINTS, constraints(context.packages, context.ui_home))
+    _one_variant(context, wanted)
+    pip = Pip(context.children, context.python, context.task.folder, context.tuning.packages)
+    context.phase(Phase.RESOLVE, StepStatus.SUCCESS, "pack by pack")
+    context.phase(Phase.INSTALL, StepStatus.RUNNING)
+    for number, item in enumerate(wanted):
+        context.journal.tell(Kind.PACKAGES, done=number, total=len(wanted))
+        try:
+            finished = pip.install([item.file], context.task.node_log(item.name), _ignore)
+            problem = None if finished.ok else reasons.of_packages(finished)
+        except OSError as exc:
+            problem = reasons.of_os(exc)
+        _done(context, item, problem)
+    context.journal.tell(Kind.PACKAGES, done=len(wanted), total=len(wanted))
+    context.phase(Phase.INSTALL, StepStatus.SUCCESS)
+
+
+def _ignore(line: str) -> None:
+    """pack by pack, packs are counted, not packages."""

@@ -1,0 +1,123 @@
+"""What is to be installed: the packs' requirements as the resolver gets them, and its answer as a list of changes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
+
+from app.protocol.snapshot import Problem
+from app.runner.context import PackResult
+from app.runner.packages.requirement_files import bounds_of, canonical, name_of
+from app.runner.packages.versions import is_older, satisfies
+
+AGREES, WANTS_CHANGE, LONG_BUILD = "agrees", "wants_change", "long_build"
+_CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)(?:==| @ )(\S+)(?: \(from (\S+)\))?", re.MULTILINE)
+
+
+@dataclass
+class Wanted:
+    """A pack whose requirements are to be installed. `problem`: what is already known to be wrong with them."""
+
+    result: PackResult
+    file: Path
+    lines: List[str]
+    problem: Optional[Problem] = None
+
+    @property
+    def name(self) -> str:
+        """The pack's name."""
+        return self.result.pack.name
+
+    @property
+    def names(self) -> FrozenSet[str]:
+        """The packages that its own lines name."""
+        return frozenset(name_of(line) for line in self.lines) - {""}
+
+    @property
+    def options(self) -> List[str]:
+        """Its lines that say where packages are."""
+        return [line for line in self.lines if line.startswith("--")]
+
+    def lines_about(self, names: FrozenSet[str]) -> List[str]:
+        """Its lines that name one of these packages."""
+        return [line for line in self.lines if name_of(line) in names]
+
+    def mismatches(self, packages: Mapping[str, str]) -> FrozenSet[str]:
+        """The installed packages (canonical name: version) that are out of its lines' bounds, as they stand there."""
+        bounds = [(name_of(line), bounds_of(line)) for line in self.lines if not line.startswith("-")]
+        return frozenset(
+            name
+            for name, wanted in bounds
+            if wanted and name in packages and satisfies(packages[name], wanted) is False
+        )
+
+    def write(self) -> None:
+        """Its lines into its file."""
+        self.file.parent.mkdir(exist_ok=True, mode=0o700)
+        write_lines(self.file, self.lines)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One package of a plan. `source`: its address, where it comes from one."""
+
+    package: str
+    old: Optional[str]
+    new: Optional[str]
+    source: Optional[str] = None
+
+    @property
+    def pinned(self) -> str:
+        """The line that asks for exactly this."""
+        return "%s @ %s" % (self.package, self.source) if self.source else "%s==%s" % (self.package, self.new)
+
+
+@dataclass
+class Plan:
+    """The changes that a set of packs needs."""
+
+    lane: str
+    items: List[Wanted]
+    changes: List[Change] = field(default_factory=list)
+
+    def to_json(self) -> List[Dict[str, Any]]:
+        """As the journal's `plan` event tells it. What only another package asks for is nobody's: that is not known."""
+        return [
+            {
+                "package": change.package,
+                "old": change.old,
+                "new": change.new,
+                "change": "add" if change.old is None else "remove" if change.new is None else "change",
+                "downgrade": bool(change.old and change.new and is_older(change.new, change.old)),
+                "wanted_by": [item.name for item in self.items if canonical(change.package) in item.names],
+                "bytes": None,
+                "lane": self.lane,
+            }
+            for change in self.changes
+        ]
+
+
+def changes(output: str, installed: Mapping[str, str]) -> List[Change]:
+    """The plan in uv's own lines (`+ name==new`, `- name==old`). `installed`: canonical names and versions, of which
+    uv may not see all; what is there already is no change."""
+    old: Dict[str, str] = {}
+    new: Dict[str, str] = {}
+    sources: Dict[str, str] = {}
+    for sign, name, version, source in _CHANGE.findall(output):
+        (old if sign == "-" else new)[name] = version
+        address = source or (version if "/" in version else "")
+        if sign != "-" and address:
+            sources[name] = address
+    found = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name) or installed.get(canonical(name)), new.get(name)
+        if before != after or name in sources:
+            found.append(Change(name, before, after, sources.get(name)))
+    return found
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> None:
+    """Replaces a file's lines."""
+    path.write_text("".join(line + "\n" for line in lines), "utf-8")

@@ -1,0 +1,99 @@
+"""ComfyUI's interpreter and uv, found beside the clones."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+from app.protocol import wire
+from app.protocol.events import Kind
+from app.protocol.snapshot import Problem
+from app.protocol.states import StepStatus
+from app.runner.context import Context
+from app.runner.daemon.children import Limits
+from app.runner.daemon.faults import RunFault
+from app.runner.machine import interpreter
+from app.runner.packages.uv import ensure_uv as find_or_fetch_uv
+
+_log = logging.getLogger("runner")
+
+
+def configure(context: Context) -> None:
+    """Finds the interpreter. That there is none is the packs' problem, not the run's: clones need none."""
+    started = time.monotonic()
+    context.step(wire.CONFIGURE_VENV, StepStatus.RUNNING)
+    try:
+        proof = interpreter.find_interpreter(context.ui_home, context.request.get("venv_path"), executor(context))
+    except RunFault as fault:
+        context.python_problem = fault.problem
+        context.step(
+            wire.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1)
+        )
+        return
+    context.python = proof
+    if proof["externally_managed"]:
+        hint = "Make a virtual environment for ComfyUI and name it as venv_path."
+        context.python_problem = Problem(
+            "externally_managed", "%s belongs to the system (PEP 668)." % proof["executable"], hint
+        )
+    if not proof["torch"]:
+        context.warn("no_torch", "The interpreter cannot import torch: %s" % proof["torch_error"], "Check venv_path.")
+    _tell_interpreter(context, proof, started)
+
+
+def _tell_interpreter(context: Context, proof: Dict[str, Any], started: float) -> None:
+    text = interpreter.describe(proof)
+    context.step(wire.CONFIGURE_VENV, StepStatus.SUCCESS, text, round(time.monotonic() - started, 1))
+    shown = {"interpreter": proof["executable"], "python": proof["version"], "torch": proof["torch"]}
+    context.journal.tell(Kind.PROBED, ui_home=str(context.ui_home), **shown)
+
+
+def ensure_uv(context: Context, python: Future[None]) -> Optional[str]:
+    """The path of a uv, None where there is none to be had; the interpreter is found before."""
+    python.result()
+    try:
+        return find_or_fetch_uv(context.children, context.python.get("executable"), context.pause)
+    except OSError as exc:
+        _log.warning("no uv: %s", exc)
+        return None
+
+
+def executor(context: Context) -> interpreter.Execute:
+    """Runs the interpreter's proof as a child of the run, so that a cancel ends it too."""
+
+    def execute(argv: List[str], seconds: float) -> str:
+        limits = Limits(idle=seconds, total=seconds)
+        finished = context.children.run(argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 22)
+        if finished.stopped:
+            raise interpreter.too_long(seconds)
+        return finished.output
+
+    return execute
+
+
+class UvOnDemand:
+    """uv, looked for as soon as the first pack turns out to have requirements: fetching one can take long."""
+
+    def __init__(self, submit: Callable[[], Future[Optional[str]]]) -> None:
+        self._submit = submit
+        self._lock = threading.Lock()
+        self._future: Optional[Future[Optional[str]]] = None
+
+    def begin(self) -> None:
+        """Starts the search, once. From any thread."""
+        with self._lock:
+            if self._future is None:
+                self._future = self._submit()
+
+    def now(self) -> Optional[str]:
+        """Looks for it if nothing did yet; its path, None when there is none."""
+        self.begin()
+        return self.result()
+
+    def result(self) -> Optional[str]:
+        """The path of uv; None when there is none, or when nothing needed it."""
+        return self._future.result() if self._future else None

@@ -1,0 +1,199 @@
+"""uv on the instance: the one that is there, or one of our own beside the runner, never in ComfyUI's environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from app.runner.daemon.children import Children, Finished, Limits
+from app.runner.daemon.locks import try_lock
+from app.runner.daemon.places import tools_folder
+
+VERSION = "uv>=0.9,<1"
+CONSTRAINTS = "constraints.txt"
+_OLDEST = (0, 5)
+"""Older ones do not have the options that are used here."""
+_ASK_LIMITS = Limits(idle=20.0, total=20.0)
+_GET_LIMITS = Limits(idle=180.0, total=600.0)
+_PLACES = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "~/.local/bin/uv", "~/.cargo/bin/uv")
+_SYSTEM_CERTS = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+
+
+def ensure_uv(children: Children, python: Optional[str], pause: Callable[[float], None]) -> Optional[str]:
+    """The path of a uv; None when none is there and none can be had. `python`: ComfyUI's, whose pip may fetch one.
+    `pause` waits while another run fetches it. Raises RunCancelled."""
+    tools = tools_folder()
+    own = tools / "uv" / "bin" / "uv"
+    found = _existing(children, own, python)
+    if found:
+        return found
+    lock = try_lock(tools / "lock")
+    while lock is None:
+        pause(0.5)
+        lock = try_lock(tools / "lock")
+    try:
+        return _existing(children, own, python) or _fetch(children, tools / "uv", own, python)
+    finally:
+        os.close(lock)
+
+
+def _existing(children: Children, own: Path, python: Optional[str]) -> Optional[str]:
+    places = [shutil.which("uv") or ""] + [os.path.expanduser(place) for place in _PLACES]
+    if python:
+        places.append(os.path.join(os.path.dirname(python), "uv"))
+    for place in dict.fromkeys([*places, str(own)]):
+        if os.path.isfile(place) and os.access(place, os.X_OK) and _serves(children, place):
+            return place
+    return None
+
+
+def _serves(children: Children, place: str) -> bool:
+    """It runs, and is not too old."""
+    try:
+        finished = children.run([place, "--version"], cwd=Path("/"), limits=_ASK_LIMITS)
+    except OSError:
+        return False
+    version = re.search(r"^uv (\d+)\.(\d+)", finished.output, re.MULTILINE) if finished.ok else None
+    return version is not None and (int(version.group(1)), int(version.group(2))) >= _OLDEST
+
+
+def _fetch(children: Children, folder: Path, own: Path, python: Optional[str]) -> Optional[str]:
+    """Into an environment of its own, with the pip that comes with a Python; else by ComfyUI's pip, beside it."""
+    shutil.rmtree(str(folder), ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = folder.parent / "uv.log"
+    pythons = [path for path in (sys.executable, "/usr/bin/python3", python) if path and os.access(path, os.X_OK)]
+    pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    ways: List[Tuple[List[str], Optional[List[str]]]] = [
+        ([base, "-m", "venv", "--clear", str(folder)], [str(folder / "bin" / "python"), *pip, VERSION])
+        for base in dict.fromkeys(pythons)
+    ]
+    if python:
+        ways.append(([python, *pip, "--target", str(folder), VERSION], None))
+    for first, then in ways:
+        if _done(children, first, log) and (then is None or _done(children, then, log)) and _serves(children, str(own)):
+            return str(own)
+    return None
+
+
+def _done(children: Children, argv: List[str], log: Path) -> bool:
+    try:
+        return children.run(argv, cwd=log.parent, limits=_GET_LIMITS, log=log).ok
+    except OSError:
+        return False
+
+
+class Uv:
+    """uv for one interpreter."""
+
+    def __init__(self, children: Children, program: str, python: Dict[str, Any], folder: Path, limits: Limits) -> None:
+        """`folder`: where it runs."""
+        self._children = children
+        self._limits = limits
+        self._cwd = folder
+        self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **_link_mode(python)}
+        self._argv = [program, "pip", "install", "--color", "never", "--python", python["executable"]]
+
+    def plan(
+        self,
+        files: Sequence[Path],
+        log: Path,
+        *,
+        constraints: Sequence[Path] = (),
+        overrides: Sequence[Path] = (),
+        builds: bool = True,
+    ) -> Finished:
+        """What would be installed; changes nothing. Without `builds` only wheels count."""
+        argv = [*self._argv, "--dry-run", *_requirements(files)]
+        argv += [part for path in constraints if _has_lines(path) for part in ("--constraint", str(path))]
+        argv += [part for path in overrides if _has_lines(path) for part in ("--override", str(path))]
+        return self._run(argv if builds else [*argv, "--no-build"], log, None)
+
+    def install(
+        self, file: Path, log: Path, on_line: Callable[[str], None], *, builds: bool = True, dry_run: bool = False
+    ) -> Finished:
+        """Installs exactly the file's lines, and nothing that they require; `on_line` gets each line that uv prints.
+        `dry_run`: only looks whether they can be had."""
+        argv = [*self._argv, "--no-deps", *(["--dry-run"] if dry_run else []), *_requirements([file])]
+        return self._run(argv if builds else [*argv, "--no-build"], log, _Lines(on_line))
+
+    def uninstall(self, names: Sequence[str], log: Path) -> Finished:
+        """Removes packages."""
+        argv = [part for part in self._argv if part != "install"]
+        argv.insert(argv.index("pip") + 1, "uninstall")
+        return self._run([*argv, *names], log, None)
+
+    def _run(self, argv: List[str], log: Path, on_output: Optional[Callable[[bytes], None]]) -> Finished:
+        """Once more with the system's certificates, where uv's own do not know the registry's."""
+        arguments: Dict[str, Any] = {
+            "cwd": self._cwd,
+            "limits": self._limits,
+            "on_output": on_output,
+            "log": log,
+            "keep_bytes": 1 << 18,
+        }
+        finished = self._children.run(argv, environ=self._environ, **arguments)
+        if (
+            not finished.ok
+            and "invalid peer certificate" in finished.output
+            and not _SYSTEM_CERTS.keys() <= self._environ.keys()
+        ):
+            self._environ.update(_SYSTEM_CERTS)
+            finished = self._children.run(argv, environ=self._environ, **arguments)
+        return finished
+
+
+class Pip:
+    """pip with the same constraints, where no uv can be had: a file at a time, and no plan."""
+
+    def __init__(self, children: Children, python: Dict[str, Any], folder: Path, limits: Limits) -> None:
+        self._children = children
+        self._limits = limits
+        self._cwd = folder
+        self._argv = [python["executable"], "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        self._argv += ["-c", str(folder / CONSTRAINTS)]
+
+    def install(self, files: Sequence[Path], log: Path, on_line: Callable[[str], None]) -> Finished:
+        """Installs; `on_line` gets each line that pip prints."""
+        argv = [*self._argv, *_requirements(files)]
+        return self._children.run(
+            argv, cwd=self._cwd, limits=self._limits, on_output=_Lines(on_line), log=log, keep_bytes=1 << 18
+        )
+
+
+class _Lines:
+    """Cuts output into lines."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._rest = ""
+
+    def __call__(self, piece: bytes) -> None:
+        *lines, self._rest = re.split(r"[\r\n]", self._rest + piece.decode("utf-8", "replace"))
+        for line in lines:
+            self._on_line(line)
+
+
+def _requirements(files: Sequence[Path]) -> List[str]:
+    return [part for path in files if _has_lines(path) for part in ("-r", str(path))]
+
+
+def _has_lines(path: Path) -> bool:
+    """uv warns of an empty file."""
+    return path.stat().st_size > 0
+
+
+def _link_mode(python: Dict[str, Any]) -> Dict[str, str]:
+    """Hard links do not reach across file systems: say so, instead of a warning for each file."""
+    cache = Path(os.environ.get("UV_CACHE_DIR") or os.path.expanduser("~/.cache"))
+    while not cache.exists():
+        cache = cache.parent
+    try:
+        same = os.stat(str(cache)).st_dev == os.stat(python["prefix"]).st_dev
+    except OSError:
+        same = False
+    return {} if same else {"UV_LINK_MODE": "copy"}

@@ -1,0 +1,1 @@
+"""The rollback record, and bringing packages and packs back to it."""

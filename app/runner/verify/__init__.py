@@ -1,0 +1,1 @@
+"""Whether it works: the environment asked again, and each pack imported by ComfyUI itself."""

@@ -1,0 +1,156 @@
+"""ComfyUI itself, started in its quick test mode: it imports the packs and ends.
+
+It gets folders and a database of its own, so that nothing of the user's is touched (ComfyUI empties its temp folder
+when it starts), and the environment of the ComfyUI that runs, where one runs: images set what packs need there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, FrozenSet, List, Optional, Sequence
+
+from app.runner.context import Context
+from app.runner.daemon.children import Finished, Limits
+from app.runner.daemon.processes import MARK
+from app.runner.machine.interpreter import running_comfyuis
+
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
+_NEEDED = ("--quick-test-for-ci", "--disable-all-custom-nodes", "--user-directory", "--temp-directory")
+_HELP_LIMITS = Limits(idle=120.0, total=120.0)
+_OWN = frozenset({MARK, "HOME", "PWD", "OLDPWD", "SHLVL", "_", "LC_ALL", "PYTHONUTF8", "PYTHONUNBUFFERED", "TERM"})
+_KEEP_BYTES = 8 * 1024 * 1024
+WHITELIST = "--whitelist-custom-nodes"
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a quick test ended."""
+
+    finished: Finished
+
+    @property
+    def output(self) -> str:
+        """What it printed."""
+        return self.finished.output
+
+    def how(self) -> str:
+        """Its end in words."""
+        if self.finished.stopped:
+            return "it was stopped: %s" % ("nothing moved" if self.finished.stopped == "idle" else "it took too long")
+        return "it ended with status %d (%s)" % (self.finished.code, self.finished.last_lines(1)[:300])
+
+
+class ComfyUI:
+    """The ComfyUI of one run. Used by one thread at a time."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._folder = context.task.folder / "comfyui"
+        self._log = context.task.folder / "imports.log"
+        self._options: Optional[FrozenSet[str]] = None
+        self._help_failed = ""
+
+    def why_not(self) -> str:
+        """Why this ComfyUI cannot be asked; empty when it can. Raises RunCancelled."""
+        options = self.options()
+        if not options:
+            return "main.py --help fails: %s" % (self._help_failed or "it names no options")
+        missing = [name for name in _NEEDED if name not in options]
+        return "it is too old: it has no %s" % missing[0] if missing else ""
+
+    def options(self) -> FrozenSet[str]:
+        """The options that its main.py has; empty when it does not tell. Raises RunCancelled."""
+        if self._options is None:
+            try:
+                finished = self._run(["--help"], _HELP_LIMITS)
+            except OSError:
+                return frozenset()
+            if not finished.ok:
+                self._help_failed = Start(finished).how()
+                return frozenset()
+            self._options = frozenset(_OPTION.findall(finished.output))
+        return self._options
+
+    def bare(self) -> Start:
+        """Without any pack. Raises OSError, RunCancelled."""
+        return self._quick_test(["--disable-all-custom-nodes"])
+
+    def with_all(self) -> Start:
+        """With every pack that is there. Raises OSError, RunCancelled."""
+        return self._quick_test([])
+
+    def with_only(self, names: Sequence[str]) -> Start:
+        """With these entries of custom_nodes alone, and telling which it tries. Raises OSError, RunCancelled."""
+        return self._quick_test(["--verbose", "DEBUG", "--disable-all-custom-nodes", WHITELIST, *names])
+
+    def present(self) -> List[str]:
+        """The entries of custom_nodes that ComfyUI would import, by its own rule."""
+        found = []
+        for path in sorted(self._context.custom_nodes.iterdir()):
+            name = path.name
+            if name.endswith(".disabled") or name == "__pycache__" or (path.is_file() and path.suffix != ".py"):
+                continue
+            found.append(name)
+        return found
+
+    def clean(self) -> None:
+        """Removes what the quick tests left in their folders."""
+        shutil.rmtree(str(self._folder), ignore_errors=True)
+
+    def _quick_test(self, arguments: List[str]) -> Start:
+        self.clean()
+        folders = [["--%s-directory" % kind, str(self._made(kind))] for kind in ("user", "input", "output", "temp")]
+        database = [["--database-url", "sqlite:///%s" % (self._folder / "user" / "comfyui.db")]]
+        options = self.options()
+        known = [word for pair in folders + database if pair[0] in options for word in pair]
+        cpu = ["--cpu"] if not self._has_gpu() and "--cpu" in options else []
+        return Start(self._run(["--quick-test-for-ci", *cpu, *known, *arguments], self._context.tuning.imports))
+
+    def _made(self, kind: str) -> Path:
+        folder = self._folder / kind
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+
+    def _has_gpu(self) -> bool:
+        torch = self._context.python.get("torch")
+        return bool(torch and torch["cuda_available"])
+
+    def _run(self, arguments: List[str], limits: Limits) -> Finished:
+        context = self._context
+        with open(str(self._log), "a", encoding="utf-8", opener=_private) as log:
+            log.write("\n# main.py %s\n" % " ".join(arguments))
+        return context.children.run(
+            [context.python["executable"], "main.py", *arguments],
+            cwd=context.ui_home,
+            environ={**self._environ(), "PYTHONFAULTHANDLER": "1", "COLUMNS": "200"},
+            limits=limits,
+            log=self._log,
+            keep_bytes=_KEEP_BYTES,
+        )
+
+    def _environ(self) -> Dict[str, str]:
+        """The running ComfyUI's, but for what belongs to its login; no compiled files where they would be another
+        user's."""
+        home = os.path.realpath(str(self._context.ui_home))
+        pids = [process.pid for process in running_comfyuis() if str(process.folder) == home]
+        given = environ_of(pids[0]) if pids else {}
+        own = {name: value for name, value in given.items() if name not in _OWN}
+        foreign = os.geteuid() == 0 and self._context.ui_home.stat().st_uid != 0
+        return {**own, "PYTHONDONTWRITEBYTECODE": "1"} if foreign else own
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def environ_of(pid: int) -> Dict[str, str]:
+    """A process's environment as it was started with; empty where it cannot be read."""
+    try:
+        raw = Path("/proc/%d/environ" % pid).read_bytes().decode("utf-8", "surrogateescape")
+    except OSError:
+        return {}
+    return dict(part.split("=", 1) for part in raw.split("\0") if "=" in part)

@@ -1,0 +1,188 @@
+"""Whether ComfyUI imports each pack: its own verdicts, and who it is when the whole process comes down.
+
+A pack that crashes, hangs or exits takes ComfyUI's table of verdicts with it. Who it was is found by starting
+ComfyUI with fewer packs: first without the one that was being imported, as far as the output tells, else by halves.
+No folder is moved."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Sequence
+
+from app.protocol.snapshot import Problem
+from app.runner.context import Context
+from app.runner.verify.comfyui import WHITELIST, ComfyUI, Start
+from app.runner.verify.comfyui_output import Import, imports_of, suspect
+
+_UNKNOWN = "Whether the packs can be imported is not known: "
+
+
+@dataclass
+class Verdicts:
+    """By entry of custom_nodes: what ComfyUI said, and who brings it down. `unknown`: why others have none, if so.
+    `starts`: nothing was seen that would keep ComfyUI from starting with all that is there."""
+
+    imports: Dict[str, Import] = field(default_factory=dict)
+    culprits: Dict[str, Problem] = field(default_factory=dict)
+    unknown: str = ""
+    starts: bool = True
+
+
+class _OutOfTime(Exception):
+    """The search for a culprit takes too long."""
+
+
+class ImportCheck:
+    """The check of one run. Raises RunCancelled from everything that starts ComfyUI."""
+
+    def __init__(self, context: Context, comfyui: ComfyUI) -> None:
+        self._context = context
+        self._comfyui = comfyui
+        self._deadline = 0.0
+        self._ended: Dict[str, Start] = {}
+        """How ComfyUI ended with this one alone, or with it as the suspect."""
+        self._table_seen = False
+
+    def bare(self) -> str:
+        """Starts ComfyUI without packs: why that fails, empty when it does not."""
+        try:
+            why = self._comfyui.why_not()
+            if why:
+                return why
+            start = self._comfyui.bare()
+        except OSError as exc:
+            return "it cannot be started: %s" % (exc.strerror or exc)
+        return "" if start.finished.ok else "without any pack, %s" % start.how()
+
+    def check(self) -> Verdicts:
+        """The verdicts on all that is in custom_nodes. ComfyUI has started without packs before."""
+        try:
+            return self._check()
+        except OSError as exc:
+            return _unknown("ComfyUI cannot be started: %s." % (exc.strerror or exc))
+        except _OutOfTime:
+            return _unknown("a pack brings ComfyUI down, and finding it takes too long.")
+        finally:
+            self._comfyui.clean()
+
+    def _check(self) -> Verdicts:
+        names = self._comfyui.present()
+        first = self._comfyui.with_all()
+        imports = self._told(first)
+        if imports is not None:
+            return Verdicts(imports)
+        why = self.bare()
+        if why:
+            return _unknown("ComfyUI does not start any more, %s." % why)
+        if WHITELIST not in self._comfyui.options():
+            text = "a pack brings ComfyUI down (%s), and this ComfyUI is too old to start it with some packs only."
+            return _unknown(text % first.how())
+        self._deadline = time.monotonic() + self._context.tuning.import_search
+        return self._without_culprits([name for name in names if not name.startswith("-")], first)
+
+    def _without_culprits(self, names: List[str], first: Start) -> Verdicts:
+        """Takes out one after the other until ComfyUI comes to its end. `first`: how it ended with all."""
+        rest, last = list(names), first
+        culprits: List[str] = []
+        guess = suspect(first.output, rest)
+        while rest:
+            if guess is None and not culprits:
+                last = self._with_only(rest)
+                imports = self._told(last)
+                if imports is not None:
+                    return Verdicts(imports)
+                guess = suspect(last.output, rest)
+            found = [guess] if guess else self._among(rest)
+            if not found:
+                text = "several packs together bring ComfyUI down, each alone does not (%s)."
+                return _unknown(text % last.how())
+            for name in found:
+                self._ended.setdefault(name, last)
+            culprits += found
+            rest = [name for name in rest if name not in found]
+            if rest:
+                last = self._with_only(rest)
+                imports = self._told(last)
+                if imports is not None:
+                    return self._proven(imports, culprits, rest)
+                guess = suspect(last.output, rest)
+        return self._proven({}, culprits, rest)
+
+    def _proven(self, imports: Dict[str, Import], culprits: List[str], rest: List[str]) -> Verdicts:
+        """Each is tried alone: somebody may have been taken out for what another had begun."""
+        cleared = [name for name in culprits if not self._fails([name])]
+        guilty = {name: _problem(self._ended[name], self._context) for name in culprits if name not in cleared}
+        if cleared:
+            again = self._told(self._with_only([*rest, *cleared]))
+            if again is None:
+                text = "packs that are good alone bring ComfyUI down together with others: %s."
+                return Verdicts(imports, guilty, _UNKNOWN + text % ", ".join(cleared), starts=False)
+            imports = again
+        if not self._table_seen and any(self._ended[name].finished.ok for name in guilty):
+            return _unknown("this ComfyUI does not show its table of imports.")
+        return Verdicts(imports, guilty, starts=not guilty)
+
+    def _among(self, names: Sequence[str]) -> List[str]:
+        """Those of `names`, which together bring ComfyUI down, that do so by themselves: by halves."""
+        if len(names) == 1:
+            return list(names)
+        middle = len(names) // 2
+        return [name for half in (names[:middle], names[middle:]) if self._fails(half) for name in self._among(half)]
+
+    def _fails(self, names: Sequence[str]) -> bool:
+        start = self._with_only(names)
+        if self._told(start) is not None:
+            return False
+        if len(names) == 1:
+            self._ended[names[0]] = start
+        return True
+
+    def _with_only(self, names: Sequence[str]) -> Start:
+        if time.monotonic() > self._deadline:
+            raise _OutOfTime
+        return self._comfyui.with_only(names)
+
+    def _told(self, start: Start) -> Optional[Dict[str, Import]]:
+        """ComfyUI's table by entry of custom_nodes; None when it did not come to it. No packs, no table."""
+        imports = imports_of(start.output)
+        if imports is None:
+            return {} if start.finished.ok and not self._comfyui.present() else None
+        self._table_seen = True
+        root = os.path.realpath(str(self._context.custom_nodes))
+        return {
+            os.path.basename(path): found
+            for path, found in imports.items()
+            if os.path.realpath(os.path.dirname(path)) == root
+        }
+
+
+def _unknown(why: str) -> Verdicts:
+    return Verdicts(unknown=_UNKNOWN + why, starts=False)
+
+
+def _problem(start: Start, context: Context) -> Problem:
+    """Why a pack that brings ComfyUI down is failed."""
+    code, stopped = start.finished.code, start.finished.stopped
+    words = start.finished.last_lines(1)[:200]
+    hint = "Take it out of custom_nodes, or ComfyUI will not start; its log has what was printed."
+    if stopped:
+        limits = context.tuning.imports
+        seconds = limits.idle if stopped == "idle" else limits.total
+        text = "ComfyUI does not get past its import: it was stopped after %g seconds. (%s)" % (seconds, words)
+        return Problem("import_hangs", text, hint)
+    if code < 0:
+        text = "Its import brings ComfyUI down: %s. (%s)" % (_signal(-code), words)
+        if -code == signal.SIGKILL:
+            hint = "The instance may be out of memory. " + hint
+        return Problem("import_crashes", text, hint)
+    return Problem("import_exits", "Its import ends ComfyUI with status %d. (%s)" % (code, words), hint)
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "signal %d" % number

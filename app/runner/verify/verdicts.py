@@ -1,0 +1,95 @@
+"""What is told of each pack once its import is known, or known to be unknown."""
+
+from __future__ import annotations
+
+from typing import Collection, Optional, Sequence
+
+from app.protocol.snapshot import Problem
+from app.protocol.states import NodeState
+from app.runner.context import Context, PackResult
+from app.runner.hints.reasons import of_import
+from app.runner.verify.comfyui_output import Import
+from app.runner.verify.import_check import Verdicts
+
+_OTHERS = "%s brings ComfyUI down when it starts, and is not of this manifest; the others were checked without it. %s"
+
+
+def tell_all(
+    context: Context,
+    results: Sequence[PackResult],
+    found: Verdicts,
+    nested: Collection[str],
+    loaded: Collection[str],
+) -> str:
+    """Tells each pack that is there. `nested`: those that their parent loads; `loaded`: those that a restarted
+    ComfyUI has classes of. How many there are of each, in words."""
+    there = [result for result in results if result.there]
+    told = [_tell(context, result, found, result.pack.name in nested, loaded) for result in there]
+    _warn_of_others(context, there, found)
+    words = (("%d imported", True), ("%d cannot be imported", False), ("%d not known", None))
+    return ", ".join(word % told.count(verdict) for word, verdict in words if told.count(verdict)) or "no pack to check"
+
+
+def _tell(
+    context: Context, result: PackResult, found: Verdicts, nested: bool, loaded: Collection[str]
+) -> Optional[bool]:
+    """The verdict that was told: None is unknown."""
+    name, folder = result.pack.name, result.pack.folder
+    imported = found.imports.get(folder)
+    if nested:
+        _tell_unknown(context, result)
+        return None
+    if folder in found.culprits:
+        _tell_broken(context, result, found.culprits[folder], None)
+        return False
+    if imported is not None and not imported.good:
+        _write(context, result, imported)
+        _tell_broken(context, result, _import_problem(imported), imported.seconds)
+        return False
+    if imported is not None or folder in loaded:
+        _tell_good(context, name, result, imported.seconds if imported else None)
+        return True
+    _tell_unknown(context, result)
+    return None
+
+
+def _import_problem(imported: Import) -> Problem:
+    if imported.no_nodes:
+        hint = "Check that the repository is a node pack, and its place under custom_nodes."
+        return Problem("import_no_nodes", imported.message, hint)
+    return of_import(imported.text or imported.message)
+
+
+def _tell_good(context: Context, name: str, result: PackResult, seconds: Optional[float]) -> None:
+    if result.awaiting:
+        context.node(name, NodeState.INSTALLED, result.problem)
+    context.node(name, NodeState.VERIFIED, verified=True, import_seconds=seconds)
+
+
+def _tell_broken(context: Context, result: PackResult, problem: Problem, seconds: Optional[float]) -> None:
+    """What failed before is why it cannot be imported: its code and hint stand, and the import's words are added."""
+    before = result.problem
+    if before is not None:
+        problem = Problem(before.code, "%s Its import: %s" % (before.message, problem.message), before.hint)
+    result.problem = problem
+    context.node(result.pack.name, NodeState.FAILED, problem, verified=False, import_seconds=seconds)
+
+
+def _tell_unknown(context: Context, result: PackResult) -> None:
+    if result.awaiting:
+        context.node(result.pack.name, NodeState.FAILED, result.problem)
+
+
+def _write(context: Context, result: PackResult, imported: Import) -> None:
+    """The whole text is in the pack's log."""
+    path = context.task.node_log(result.pack.name)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(str(path), "a", encoding="utf-8", errors="replace") as log:
+        log.write("\nComfyUI cannot import it:\n%s\n" % (imported.text or imported.message))
+
+
+def _warn_of_others(context: Context, there: Sequence[PackResult], found: Verdicts) -> None:
+    ours = {result.pack.folder.partition("/")[0] for result in there}
+    for name, problem in found.culprits.items():
+        if name not in ours:
+            context.warn("other_pack_breaks_comfyui", _OTHERS % (name, problem.message), problem.hint)

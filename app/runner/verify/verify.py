@@ -1,0 +1,171 @@
+"""Verify phase: the environment is what it should be, and ComfyUI itself imports each pack.
+
+The environment is looked at three times: after the packages, after the imports (packs install when they are
+imported) and after a restart (images re-install then). What is not known is said to be unknown, never good.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Dict, FrozenSet, List, Optional, Sequence
+
+from app.protocol.manifest import parent_of
+from app.protocol.states import Phase, StepStatus
+from app.runner.context import Context, PackResult
+from app.runner.machine.interpreter import Execute
+from app.runner.packages import blame_change
+from app.runner.verify import verdicts
+from app.runner.verify.comfyui import ComfyUI
+from app.runner.verify.environment import Environment, complaints, differences, in_words, look
+from app.runner.verify.import_check import ImportCheck, Verdicts
+from app.runner.verify.restart import Restarted, restart
+
+_MOST_COMPLAINTS = 5
+
+
+class Verification:
+    """The check of one run. `begin` starts what needs no packs beside the clones; `verify` is the phase."""
+
+    def __init__(self, context: Context, run: Execute) -> None:
+        self._context = context
+        self._run = run
+        self._check = ImportCheck(context, ComfyUI(context))
+        self._bare: Optional[Future[str]] = None
+        self._complaints: Optional[Future[Optional[FrozenSet[str]]]] = None
+        self._trouble: List[str] = []
+        self._environment: Optional[Environment] = None
+
+    def begin(self, pool: ThreadPoolExecutor, python: Future[None]) -> None:
+        """As soon as the interpreter is known: notes what does not fit together already, and starts ComfyUI without
+        packs, which takes real ones some ten seconds."""
+        if self._context.verifies:
+            self._complaints = pool.submit(self._look_for_complaints, python)
+            self._bare = pool.submit(self._start_bare, python)
+
+    def _look_for_complaints(self, python: Future[None]) -> Optional[FrozenSet[str]]:
+        python.result()
+        found = self._context.python
+        return complaints(found["executable"], self._run) if found else None
+
+    def _start_bare(self, python: Future[None]) -> str:
+        python.result()
+        return self._check.bare() if self._context.python else "there is no interpreter"
+
+    def before_changes(self) -> None:
+        """Waits until the environment was looked at: from now on it may be changed."""
+        if self._complaints:
+            self._complaints.result()
+
+    def verify(self, results: Sequence[PackResult]) -> None:
+        """Checks, and tells the phase and each pack's verdict. Raises RunCancelled."""
+        context = self._context
+        if not context.verifies:
+            self._end(StepStatus.SKIPPED, "it was not asked for", results, Verdicts())
+            return
+        if not context.python:
+            self._end(StepStatus.SKIPPED, "there is no interpreter to look at", results, Verdicts())
+            return
+        context.phase(Phase.VERIFY, StepStatus.RUNNING)
+        self._environment = Environment.of(context.python)
+        if not self._compare("protected_changed", "The packages", ()):
+            self._end(StepStatus.FAILED, "; ".join(self._trouble), results, Verdicts())
+            return
+        self._compare_complaints()
+        found = self._imports(results)
+        self._end(None, "", results, found)
+
+    def _imports(self, results: Sequence[PackResult]) -> Verdicts:
+        """What ComfyUI says of the packs; with nothing to say anything of, it is not asked."""
+        if not any(result.there for result in results):
+            return Verdicts()
+        why = self._bare.result() if self._bare else "it was not tried"
+        # while packages were being changed, the early start may have met half of one
+        why = self._check.bare() if why else why
+        if why:
+            found = Verdicts(
+                unknown="Whether the packs can be imported is not known: ComfyUI does not start, %s." % why
+            )
+        else:
+            found = self._check.check()
+            self._compare("changed_at_import", "The imports", list(found.imports))
+        if found.unknown:
+            self._context.warn("imports_unknown", found.unknown, "Look at imports.log of the task.")
+            self._trouble.append(found.unknown)
+        return found
+
+    def _end(self, status: Optional[StepStatus], detail: str, results: Sequence[PackResult], found: Verdicts) -> None:
+        restarted = self._restart(found)
+        loaded = restarted.loaded if restarted else None
+        nested = {r.pack.name for r in results if parent_of(r.pack, [other.pack for other in results])}
+        nested |= {result.pack.name for result in results if "/" in result.pack.folder}
+        counted = verdicts.tell_all(self._context, results, found, nested, loaded or frozenset())
+        if status is None:
+            status = StepStatus.FAILED if self._trouble else StepStatus.SUCCESS
+            detail = "; ".join([*self._trouble, counted])
+        self._context.phase(Phase.VERIFY, status, detail)
+
+    def _restart(self, found: Verdicts) -> Optional[Restarted]:
+        context = self._context
+        if not context.options.get("restart"):
+            return None
+        if not found.starts:
+            who = "%s would bring it down" % ", ".join(sorted(found.culprits)) if found.culprits else found.unknown
+            context.warn("not_restarted", "ComfyUI was not restarted: %s." % who.rstrip("."), "See the other warnings.")
+            return None
+        restarted = restart(context)
+        if restarted.done and self._environment:
+            self._compare("changed_at_restart", "The restart", ())
+        return restarted
+
+    # -- the environment -------------------------------------------------------------------------------------------
+
+    def _compare(self, code: str, what: str, packs: Sequence[str]) -> bool:
+        """Looks at the environment again and warns of what changed since the last look. Whether it could be looked at.
+        After the packages only the family counts: the rest was meant to change. `packs`: who was imported."""
+        before = self._environment
+        assert before is not None
+        try:
+            now = look(self._context.python["executable"], self._run)
+        except OSError as exc:
+            self._trouble.append("the interpreter does not run any more: %s" % (exc.strerror or exc))
+            self._context.warn("interpreter_broken", self._trouble[-1])
+            return False
+        self._environment = now
+        self._warn_of_family(before, now, what)
+        self._warn_of_cuda(before, now, what)
+        changed = differences(before.packages, now.packages)
+        if changed and code != "protected_changed":
+            self._warn_of_change(code, what, changed, packs)
+        return True
+
+    def _warn_of_family(self, before: Environment, now: Environment, what: str) -> None:
+        family = differences(before.family, now.family)
+        if family:
+            text = "%s changed protected packages: %s." % (what, in_words(family))
+            self._trouble.append(text)
+            self._context.warn("protected_changed", text, "Install the builds that were there before.")
+
+    def _warn_of_cuda(self, before: Environment, now: Environment, what: str) -> None:
+        if before.cuda is not None and now.cuda != before.cuda:
+            says = "torch cannot be imported: %s" % now.torch_error if now.cuda is None else "CUDA: %s" % now.cuda
+            text = "%s changed what torch says (CUDA was %s): %s." % (what, before.cuda, says)
+            self._trouble.append(text)
+            self._context.warn("torch_changed", text, "Install the builds that were there before.")
+
+    def _warn_of_change(self, code: str, what: str, changed: Dict[str, str], packs: Sequence[str]) -> None:
+        who = blame_change.who(self._context.custom_nodes, packs, list(changed))
+        by = " Probably by %s." % ", ".join(who) if who else ""
+        text = "%s changed the environment: %s.%s" % (what, in_words(changed), by)
+        self._context.warn(code, text, "Such a pack does that at each start of ComfyUI." if packs else "")
+
+    def _compare_complaints(self) -> None:
+        """Warns of what does not fit together now and did before."""
+        before = self._complaints.result() if self._complaints else None
+        if before is None:
+            return
+        now = complaints(self._context.python["executable"], self._run)
+        new = sorted((now or frozenset()) - before)
+        if new:
+            more = " and %d more" % (len(new) - _MOST_COMPLAINTS) if len(new) > _MOST_COMPLAINTS else ""
+            text = "These do not fit together any more: %s%s." % ("; ".join(new[:_MOST_COMPLAINTS]), more)
+            self._context.warn("environment_inconsistent", text, "GET /tasks/ID shows what was changed, and for whom.")
