@@ -6,13 +6,15 @@ docs/api.md shows one. A lock that a person wrote may leave out everything but `
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Collection, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol.manifest import ManifestFault, NodePack, check_packs, parse_nodes
 
 FORMAT = 1
 MAX_PACKAGES = 5000
+_MAX_GPUS = 64
 _NAME = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$")
 _VERSION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
@@ -30,6 +32,8 @@ class Lock:
     torch: Optional[str] = None
     cuda: Optional[str] = None
     comfyui_commit: Optional[str] = None
+    gpu: Tuple[str, ...] = ()
+    machine: Optional[str] = None
     left_out: Tuple[Mapping[str, str], ...] = ()
 
 
@@ -48,12 +52,23 @@ def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") 
         torch=torch,
         cuda=cuda,
         comfyui_commit=_text(raw.get("comfyui_commit"), "%s.comfyui_commit" % where),
+        gpu=_gpus(raw.get("gpu"), "%s.gpu" % where),
+        machine=_text(raw.get("machine"), "%s.machine" % where),
         left_out=left_out,
     )
 
 
-def mismatches(lock: Lock, python: str, torch: Optional[str], cuda: Optional[str]) -> List[str]:
-    """What the lock was made with and an instance with this Python, torch and CUDA does not have, a sentence each."""
+def mismatches(
+    lock: Lock,
+    python: str,
+    torch: Optional[str],
+    cuda: Optional[str],
+    *,
+    gpus: Optional[Sequence[str]] = None,
+    machine: Optional[str] = None,
+) -> List[str]:
+    """What the lock was made with and an instance with this Python, torch, CUDA, these GPUs (None: not known) and this
+    kind of processor does not have, a sentence each. Another GPU is none; no GPU is one."""
     found = []
     for what, wanted, there in (
         ("Python", _minor(lock.python), _minor(python)),
@@ -62,6 +77,10 @@ def mismatches(lock: Lock, python: str, torch: Optional[str], cuda: Optional[str
     ):
         if wanted and wanted != there:
             found.append("%s is %s, the lock has %s" % (what, there or "not there", wanted))
+    if lock.gpu and gpus is not None and not gpus:
+        found.append("There is no GPU, the lock has %s" % ", ".join(lock.gpu))
+    if lock.machine and machine and lock.machine != machine:
+        found.append("The processor is %s, the lock has %s" % (machine, lock.machine))
     return found
 
 
@@ -88,15 +107,32 @@ def _packs(raw: Any, schemes: Collection[str], where: str) -> List[NodePack]:
     return check_packs(packs, where)
 
 
+def is_package(name: Any, version: Any) -> bool:
+    """Whether these are a package's plain name and version, which can stand in a line of requirements."""
+    return isinstance(version, str) and bool(_NAME.match(str(name)) and _VERSION.match(version))
+
+
 def _packages(raw: Any, where: str) -> Dict[str, str]:
     if raw is None:
         return {}
     if not isinstance(raw, Mapping) or len(raw) > MAX_PACKAGES:
         raise ManifestFault(where, "The lock's packages are not an object of names and versions.")
     for name, version in raw.items():
-        if not _NAME.match(str(name)) or not isinstance(version, str) or not _VERSION.match(version):
+        if not is_package(name, version):
             raise ManifestFault(where, "%.80r: %.80r is not a package and its version." % (name, version))
+    names = Counter(re.sub(r"[-_.]+", "-", name).lower() for name in raw)  # as PEP 503 compares them
+    twice = sorted(name for name, count in names.items() if count > 1)
+    if twice:
+        raise ManifestFault(where, "%.80r is there twice." % twice[0])
     return dict(raw)
+
+
+def _gpus(raw: Any, where: str) -> Tuple[str, ...]:
+    if raw is None:
+        return ()
+    if not isinstance(raw, list) or len(raw) > _MAX_GPUS or not all(isinstance(gpu, Mapping) for gpu in raw):
+        raise ManifestFault(where, "The lock's GPUs are not a list of objects.")
+    return tuple(_text(gpu.get("name"), where) or "a GPU" for gpu in raw)
 
 
 def _torch(raw: Any, where: str) -> Tuple[Optional[str], Optional[str]]:

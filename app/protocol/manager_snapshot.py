@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from typing import Any, Collection, Dict, List, Mapping, Tuple
 
-from app.protocol.lock import FORMAT, read_lock
+from app.protocol.lock import FORMAT, is_package, read_lock
 from app.protocol.manifest import ManifestFault
 from app.protocol.repo_url import repo_name
-from app.protocol.small_yaml import BadYaml, parse_yaml
+from app.protocol.small_yaml import parse_yaml
 
 MAX_CHARS = 512 * 1024
 
@@ -64,8 +64,9 @@ def _load(raw: Any, field: str) -> Mapping[str, Any]:
             raise ManifestFault(field, "The snapshot is larger than %d characters." % MAX_CHARS)
         try:
             raw = json.loads(raw) if raw.lstrip().startswith("{") else parse_yaml(raw)
-        except (ValueError, BadYaml) as exc:
-            raise ManifestFault(field, "The snapshot cannot be read: %s." % exc) from None
+        except (ValueError, RecursionError) as exc:
+            said = "it is nested too deep" if isinstance(exc, RecursionError) else str(exc)
+            raise ManifestFault(field, "The snapshot cannot be read: %.300s." % said) from None
     if not isinstance(raw, Mapping):
         raise ManifestFault(field, "The snapshot is neither an object nor the text of one.")
     return raw
@@ -107,7 +108,7 @@ def _pips(pips: Mapping[str, Any]) -> Tuple[Dict[str, str], List[Dict[str, str]]
     packages, left_out = {}, []
     for line in pips:
         name, found, version = str(line).partition("==")
-        if found and "@" not in name:
+        if found and is_package(name.strip(), version.strip()):
             packages[name.strip()] = version.strip()
         else:
             left_out.append({"name": str(line)[:200], "version": "", "reason": "Not a package with a plain version."})

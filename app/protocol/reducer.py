@@ -65,7 +65,8 @@ def _connecting(snapshot: Snapshot, event: Event) -> Snapshot:
 def _waiting_for_instance(snapshot: Snapshot, event: Event) -> Snapshot:
     reason = Problem.of(event["error"])
     text = reason.message if reason else ""
-    return replace(snapshot, waiting=Problem("waiting_for_instance", text, reason.hint if reason else ""))
+    waiting = Problem("waiting_for_instance", text, reason.hint if reason else "")
+    return _until_next_attempt(replace(snapshot, waiting=waiting), event)
 
 
 def _connected(snapshot: Snapshot, event: Event) -> Snapshot:
@@ -88,13 +89,27 @@ def _interrupted(snapshot: Snapshot, event: Event) -> Snapshot:
     state = snapshot.state
     if state is TaskState.RUNNING:
         state = advance(state, TaskState.INTERRUPTED)
-    return replace(snapshot, state=state, waiting=replace(reason, code="interrupted"))
+    waiting = _unreached(reason) if state is TaskState.CANCELLING else replace(reason, code="interrupted")
+    return _until_next_attempt(replace(snapshot, state=state, waiting=waiting), event)
+
+
+def _unreached(reason: Optional[Problem]) -> Problem:
+    """A cancel that is known here and not on the instance."""
+    text = "The instance could not be reached; the install will be cancelled at the next contact"
+    return Problem("cancel_unreached", "%s (%s)" % (text, reason.message) if reason else text)
+
+
+def _until_next_attempt(snapshot: Snapshot, event: Event) -> Snapshot:
+    pause = event.get("next_attempt_in")
+    due = None if pause is None else event.wall + float(pause)
+    return replace(snapshot, attempt=event.get("attempt"), next_attempt_at=due)
 
 
 def _cancel_requested(snapshot: Snapshot, _event: Event) -> Snapshot:
     if snapshot.state is TaskState.QUEUED:
         return snapshot
-    return replace(snapshot, state=advance(snapshot.state, TaskState.CANCELLING), waiting=None)
+    unreached = _unreached(None) if snapshot.state is TaskState.INTERRUPTED else None
+    return replace(snapshot, state=advance(snapshot.state, TaskState.CANCELLING), waiting=unreached)
 
 
 def _given_up(snapshot: Snapshot, event: Event) -> Snapshot:
@@ -107,7 +122,7 @@ def _given_up(snapshot: Snapshot, event: Event) -> Snapshot:
 def _run_started(snapshot: Snapshot, event: Event) -> Snapshot:
     """Without a service (a run by hand, and the runner's own file) there was no connecting and no upload."""
     state = TaskState.RUNNING if snapshot.state is TaskState.QUEUED else snapshot.state
-    after = replace(snapshot, state=state)
+    after = replace(snapshot, state=state, began_mono=event.mono)
     for phase in (Phase.CONNECT, Phase.UPLOAD):
         if phase not in after.phases:
             after = _phase_to(after, phase, StepStatus.SKIPPED, event)
@@ -149,7 +164,11 @@ def _manifest(snapshot: Snapshot, event: Event) -> Snapshot:
 
 def _listed(raw: Mapping[str, Any]) -> Node:
     return Node(
-        str(raw["name"]), str(raw["repo_url"]), folder=str(raw.get("folder") or raw["name"]), ref=raw.get("ref")
+        str(raw["name"]),
+        str(raw["repo_url"]),
+        folder=str(raw.get("folder") or raw["name"]),
+        ref=raw.get("ref"),
+        requirements_file=raw.get("requirements_file"),
     )
 
 
@@ -161,6 +180,8 @@ def _node(snapshot: Snapshot, event: Event) -> Snapshot:
         changes["clone_percent"] = 100
     if event.get("error"):
         changes["error"] = Problem.of(event["error"])
+    if snapshot.began_mono is not None:
+        changes["entered"] = {**node.entered, state.value: round(event.mono - snapshot.began_mono, 2)}
     for name in ("commit", "kept", "bytes_received", "verified", "import_seconds"):
         if name in event.fields:
             changes[name] = event[name]

@@ -13,6 +13,8 @@ _PLAIN_KEY = re.compile(r"^([^\s'\"\[\]{}#&*!|>%@`?-][^#]*?|-[^\s].*?)\s*:(?:\s+
 _UNKNOWN = re.compile(r"^[&*!|>%@`?\[{]")
 _WORDS: Dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False, "{}": {}, "[]": []}
 _DEEPEST = 20
+_LONGEST = 1000
+"""Characters of a line; what snapshots have is far shorter, and matching takes the square of it."""
 _Line = Tuple[int, str, int]
 
 
@@ -25,6 +27,8 @@ def parse_yaml(text: str) -> Any:
     naming the line."""
     lines: List[_Line] = []
     for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), 1):
+        if len(raw) > _LONGEST:
+            raise BadYaml("line %d is longer than %d characters" % (number, _LONGEST))
         found = _LINE.match(raw)
         indent, content = (len(found.group(1)), found.group(2)) if found else (0, raw)
         if content and not content.startswith("#") and content not in ("---", "..."):

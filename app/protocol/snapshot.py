@@ -44,6 +44,7 @@ class Node:
     state: NodeState = NodeState.PENDING
     folder: str = ""
     ref: Optional[str] = None
+    requirements_file: Optional[str] = None
     clone_percent: int = 0
     bytes_received: Optional[int] = None
     rate: Optional[float] = None
@@ -56,6 +57,8 @@ class Node:
     kept: bool = False
     started_mono: Optional[float] = None
     last_mono: Optional[float] = None
+    entered: Mapping[str, float] = field(default_factory=dict)
+    """When it came into each state (by its wire word), in seconds after the run began; the last time of several."""
     error: Optional[Problem] = None
 
 
@@ -106,6 +109,12 @@ class Snapshot:
     warnings: Tuple[Problem, ...] = ()
     error: Optional[Problem] = None
     finished_at: Optional[float] = None
+    began_mono: Optional[float] = None
+    """When the run began on the instance, by the runner's monotonic clock."""
+    attempt: Optional[int] = None
+    """Which try to reach the instance comes next, counted from the last time it was heard; no meaning while it is."""
+    next_attempt_at: Optional[float] = None
+    """When that try is due, in Unix seconds of the clock of whoever folds."""
     journal_seq: int = 0
     service_seq: int = 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from app.protocol import counts
 from app.protocol.snapshot import Node, PhaseRun, Snapshot, Step
@@ -20,6 +20,7 @@ from app.protocol.states import (
 CLONE_AUTO_INSTALLER = "Clone Auto-installer"
 CONFIGURE_VENV = "Configure venv path"
 RESTART = "Restart ComfyUI"
+_TRIED_AGAIN = frozenset({"waiting_for_instance", "interrupted", "cancel_unreached"})
 
 
 def initial(task_id: str, now: float, *, auto_installer: bool) -> Snapshot:
@@ -29,11 +30,18 @@ def initial(task_id: str, now: float, *, auto_installer: bool) -> Snapshot:
 
 
 def progress(
-    snapshot: Snapshot, now: float, *, heard_at: Optional[float] = None, require: str = "any"
+    snapshot: Snapshot,
+    now: float,
+    *,
+    heard_at: Optional[float] = None,
+    require: str = "any",
+    queue: Optional[Mapping[str, Any]] = None,
+    retry: Optional[Mapping[str, Any]] = None,
 ) -> Dict[str, Any]:
     """The progress at `now` (Unix seconds, the same clock as the snapshot's). `heard_at`: when the runner was
     last heard.
-    `require`: what makes a finished run a success, `any` or `all` packs."""
+    `require`: what makes a finished run a success, `any` or `all` packs; `queue`: its place among those that wait;
+    `retry`: what it repeats, and what repeats it."""
     numbers = counts.count(snapshot)
     result = counts.outcome(snapshot)
     shown: Dict[str, Any] = {
@@ -46,6 +54,9 @@ def progress(
         "phase": phase_of(snapshot).value,
         "message": message(snapshot),
         "message_code": snapshot.waiting.code if snapshot.waiting else None,
+        "queue": queue,
+        "retry": retry,
+        **_next_attempt(snapshot),
         "percent": snapshot.percent,
         "elapsed_seconds": _elapsed(snapshot, now),
         "eta_seconds": _eta(snapshot, now),
@@ -60,13 +71,19 @@ def progress(
         "packages_bytes_done": snapshot.packages_bytes_done,
         "packages_bytes_total": snapshot.packages_bytes_total,
         **_current(snapshot, now),
+        "phases": [_phase_line(snapshot, phase) for phase in Phase],
         "steps": steps(snapshot),
         "nodes": [node_row(node) for node in snapshot.nodes.values()],
         "warnings": [warning.to_json() for warning in snapshot.warnings],
-        "last_event_seconds_ago": None if heard_at is None else round(max(0.0, now - heard_at), 1),
+        "last_event_seconds_ago": seconds_ago(heard_at, now),
         "error": snapshot.error.to_json() if snapshot.error else None,
     }
     return {**shown, **_finished(snapshot, result)}
+
+
+def seconds_ago(heard_at: Optional[float], now: float) -> Optional[float]:
+    """How long ago the runner was last heard; None for never."""
+    return None if heard_at is None else round(max(0.0, now - heard_at), 1)
 
 
 def phase_of(snapshot: Snapshot) -> Phase:
@@ -103,6 +120,7 @@ def node_row(node: Node) -> Dict[str, Any]:
         "verified": node.verified,
         "import_seconds": node.import_seconds,
         "seconds": seconds,
+        "timeline": dict(node.entered),
         "error": node.error.to_json() if node.error else None,
     }
 
@@ -166,6 +184,14 @@ def _success(snapshot: Snapshot, result: Optional[Outcome], require: str) -> boo
 def _elapsed(snapshot: Snapshot, now: float) -> float:
     end = now if snapshot.finished_at is None else snapshot.finished_at
     return round(max(0.0, end - snapshot.created_at), 1)
+
+
+def _next_attempt(snapshot: Snapshot) -> Dict[str, Any]:
+    """Of an instance that is not reached: which try comes next, and when. A time that has passed: it is tried now."""
+    if snapshot.waiting is None or snapshot.waiting.code not in _TRIED_AGAIN:
+        return {"attempt": None, "next_attempt_at": None}
+    due = snapshot.next_attempt_at
+    return {"attempt": snapshot.attempt, "next_attempt_at": None if due is None else iso(due)}
 
 
 def _eta(snapshot: Snapshot, now: float) -> Optional[float]:
@@ -234,6 +260,16 @@ def _phase_row(name: str, snapshot: Snapshot, phase: Phase) -> Dict[str, Any]:
     if run.started_mono is not None and run.ended_mono is not None:
         seconds = round(run.ended_mono - run.started_mono, 1)
     return _row(name, run.status, run.detail, seconds)
+
+
+def _phase_line(snapshot: Snapshot, phase: Phase) -> Dict[str, Any]:
+    """One phase; `began` in seconds after the run's begin, None for what the service did before it."""
+    run = snapshot.phases.get(phase, PhaseRun())
+    of_runner = phase not in (Phase.CONNECT, Phase.UPLOAD)
+    began = None
+    if of_runner and run.started_mono is not None and snapshot.began_mono is not None:
+        began = round(run.started_mono - snapshot.began_mono, 2)
+    return {**_phase_row(phase.value, snapshot, phase), "began": began}
 
 
 def _row(name: str, status: StepStatus, detail: str, seconds: Optional[float]) -> Dict[str, Any]:

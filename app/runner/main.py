@@ -43,8 +43,18 @@ def _answer(args: argparse.Namespace) -> Dict[str, Any]:
         from app.runner.run import run  # only `start` needs the engine
 
         return control.start(task, _request(), run)
-    commands = {"status": control.status, "cancel": control.cancel, "sweep": control.sweep}
+    commands = {"status": control.status, "cancel": control.cancel, "sweep": _sweep}
     answer: Dict[str, Any] = commands[args.command](task)
+    return answer
+
+
+def _sweep(task: Task) -> Dict[str, Any]:
+    """What the killed run left in place is noted, once nothing of it works any more: a rollback tells by that."""
+    answer = control.sweep(task)
+    if answer.get("status") == "swept":
+        from app.runner.undo.record import note_after_death
+
+        note_after_death(task)
     return answer
 
 

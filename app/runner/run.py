@@ -25,10 +25,12 @@ from app.runner.context import Context
 from app.runner.daemon.children import Children
 from app.runner.daemon.faults import RunCancelled, RunFault
 from app.runner.daemon.journal import Journal
+from app.runner.daemon.old_runs import remove_old_runs
 from app.runner.daemon.places import Task
 from app.runner.daemon.tuning import Tuning
 from app.runner.hints import reasons
-from app.runner.lock import lock
+from app.runner.lock.lock import Locked, of_request
+from app.runner.lock.tell import tell_lock
 from app.runner.machine import probe
 from app.runner.machine.git import find_git
 from app.runner.packages.early import EarlyResolution
@@ -37,6 +39,7 @@ from app.runner.packages.python_side import UvOnDemand, configure, ensure_uv, ex
 from app.runner.scripts import run_scripts
 from app.runner.undo import undo
 from app.runner.undo.record import note_packages, note_packs
+from app.runner.verify.restart_only import restart_only
 from app.runner.verify.verify import Verification
 from app.runner.waits import take_ui_home, wait_for_provisioning
 
@@ -60,6 +63,7 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     journal.tell(Kind.RUN_STARTED, task_id=task.task_id, version=str(request.get("version", "")), pid=os.getpid())
     _watch_for_cancel(task, cancelled)
     ready()
+    remove_old_runs(task, request)
     children = Children(task.task_id, task.groups, cancelled)
     context = Context(task, request, journal, children, cancelled, Tuning.of(request))
     state, problem = _ended(context)
@@ -106,8 +110,8 @@ def _phases(context: Context) -> None:
     take_ui_home(context)
     context.git_program = find_git()
     _make_folders(context)
-    with ThreadPoolExecutor(6, thread_name_prefix="probe") as pool, _stopping_with(context):
-        pool.submit(_tell_machine, context)
+    with ThreadPoolExecutor(10, thread_name_prefix="probe") as pool, _stopping_with(context):
+        machine = pool.submit(_tell_machine, context)
         python = pool.submit(configure, context)
         uv = UvOnDemand(lambda: pool.submit(ensure_uv, context, python))
         early = EarlyResolution(context, pool, uv.now)
@@ -117,11 +121,16 @@ def _phases(context: Context) -> None:
             undo.undo(context, record, python, uv.now)
             context.phase(Phase.FINISH, StepStatus.SUCCESS)
             return
+        if context.request.get("restart_of"):
+            context.phase(Phase.PROBE, StepStatus.SUCCESS)
+            restart_only(context, python)
+            context.phase(Phase.FINISH, StepStatus.SUCCESS)
+            return
         verification = Verification(context, executor(context))
         verification.begin(pool, python)
         packs = read_manifest(context)
         context.phase(Phase.PROBE, StepStatus.SUCCESS)
-        _install(context, packs, python, uv, verification)
+        _install(context, packs, python, uv, verification, machine=machine, early=early)
     context.phase(Phase.FINISH, StepStatus.SUCCESS)
 
 
@@ -136,51 +145,71 @@ def _stopping_with(context: Context) -> Iterator[None]:
 
 
 def _install(
-    context: Context, packs: List[NodePack], python: Future[None], uv: UvOnDemand, verification: Verification
+    context: Context,
+    packs: List[NodePack],
+    python: Future[None],
+    uv: UvOnDemand,
+    verification: Verification,
+    *,
+    machine: Future[None],
+    early: EarlyResolution,
 ) -> None:
     """Clones do not wait for the interpreter; packages do."""
+    locked = _locked(context, python, uv, machine)
     if context.plan_only:
-        _plan_only(context, packs, python, uv)
+        _plan_only(context, packs, python, uv, locked, early=early)
         return
-    note_packs(context, packs)
-    locked = _locked(context, python, uv)
     if locked:
         locked.before_clones()
-    results = clone_all(context, packs, at_once(probe.max_processes(), os.cpu_count()))
-    python.result()
-    verification.before_changes()
-    note_packages(context)
-    try:
+    note_packs(context, packs)
+    with undo.noted(context, uv.result):
+        results = clone_all(context, packs, at_once(probe.max_processes(), os.cpu_count()))
+        python.result()
+        verification.before_changes()
+        note_packages(context)
         if locked:
             locked.after_clones(results)
-        install_requirements(context, results, uv.result())
+        install_requirements(context, results, uv.result(), early)
         run_scripts(context, results)
         if locked:
             locked.before_verify(results)
         verification.verify(results)
-    finally:
-        note_packages(context, after=True)
-    undo.if_it_failed(context, results, uv.result())
-    lock.tell(context, results, executor(context))
+        if locked:
+            locked.after_verify(results)
+        undo.if_it_failed(context, results)
+    tell_lock(context, results, executor(context), locked)
 
 
-def _plan_only(context: Context, packs: List[NodePack], python: Future[None], uv: UvOnDemand) -> None:
+def _plan_only(
+    context: Context,
+    packs: List[NodePack],
+    python: Future[None],
+    uv: UvOnDemand,
+    locked: Optional[Locked],
+    *,
+    early: EarlyResolution,
+) -> None:
     """Clones go to staging and nowhere else; the plan is told."""
+    if locked:
+        locked.before_clones()
     results = clone_all(context, packs, at_once(probe.max_processes(), os.cpu_count()))
     python.result()
-    install_requirements(context, results, uv.result())
+    if locked:
+        locked.plan(results)
+    install_requirements(context, results, uv.result(), early)
     tell_planned(context, results)
 
 
-def _locked(context: Context, python: Future[None], uv: UvOnDemand) -> Optional[lock.Locked]:
+def _locked(context: Context, python: Future[None], uv: UvOnDemand, machine: Future[None]) -> Optional[Locked]:
     """What a lock asks for is looked at before anything is cloned."""
-    wanted = lock.of_request(context)
+    wanted = of_request(context)
     if wanted is None:
         return None
     python.result()
+    machine.result()
     if wanted.packages:
         uv.begin()
-    return lock.Locked(context, wanted, uv.result(), executor(context))
+    return Locked(context, wanted, uv.result(), executor(context))
 
 
 def _make_folders(context: Context) -> None:

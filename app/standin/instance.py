@@ -175,6 +175,10 @@ class StandIn:
         """It is reachable again: same port, same keys."""
         self._sshd.start()
 
+    def change_host_key(self) -> None:
+        """Another machine at the same address: what listens next shows another key."""
+        self._sshd.change_host_key()
+
     def connections(self) -> int:
         """How many SSH connections are open now."""
         return self._sshd.connections()

@@ -67,6 +67,12 @@ class SshServer:
         if self._banner is not None:
             (self._folder / "banner").write_text(self._banner, "utf-8")
 
+    def change_host_key(self) -> None:
+        """What starts next shows another key."""
+        for path in (self._folder / "host_key", self._folder / "host_key.pub"):
+            path.unlink()
+        _make_key(self._folder / "host_key")
+
     def start(self) -> None:
         """Listen; returns when connections are accepted. Raises StandInError with sshd's own words."""
         config = self._folder / "sshd_config"

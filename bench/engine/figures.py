@@ -1,114 +1,141 @@
-"""The bench's results: ratios, a table, a picture."""
+"""The bench's results as text: a table, the ratios that are promised, and whether two ways installed the same."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
-from bench.engine.ways import Measured
+from bench.engine.results import Found, Key, Measured
 
-WAYS = ("nodeferry", "sequential", "floor")
+WAYS = ("nodeferry", "floor", "sequential")
+"""In the order in which they are measured: a, c, b."""
 WORDS = {"nodeferry": "Nodeferry", "sequential": "one after another, pip", "floor": "floor: clones + one uv"}
 MIN_TIMES_FASTER = 6.0
 MAX_OF_FLOOR = 1.1
 MAX_CPU_PERCENT = 3.0
 MAX_BYTES = 60_000_000
-_COLOURS = {"nodeferry": "#2f6f4f", "sequential": "#b0653a", "floor": "#7f8fa6"}
-_LEFT, _WIDE, _ROW = 210, 700, 26
 
 
 @dataclass(frozen=True, slots=True)
 class Medians:
-    """Of the runs of one way with one state of the caches, in seconds."""
+    """Of the measurements of one key, in seconds."""
 
     first_lane: float
     everything: float
     verify: float
     spread: tuple[float, float]
+    loads: tuple[float, float]
 
 
-def medians(runs: Sequence[Measured]) -> Medians:
-    """The medians of some runs."""
-    every = [run.everything for run in runs]
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A promise: what it is of, its value, and whether its bound is kept (None: it has none)."""
+
+    text: str
+    met: bool | None = None
+    bound: str = ""
+
+    @property
+    def line(self) -> str:
+        """With its bound."""
+        return self.text if self.met is None else f"{self.text}   [{'met' if self.met else 'MISSED'}: {self.bound}]"
+
+
+def medians(runs: Mapping[int, Measured]) -> Medians:
+    """The medians of some measurements."""
+    every = [run.everything for run in runs.values()]
+    loads = [run.load for run in runs.values()]
     return Medians(
         _median(runs, lambda run: run.first_lane),
         _median(runs, lambda run: run.everything),
         _median(runs, lambda run: run.verify),
         (min(every), max(every)),
+        (min(loads), max(loads)),
     )
 
 
-def table(found: Mapping[tuple[str, str], Sequence[Measured]]) -> list[str]:
-    """Lines of a table, a row for each state of the caches and way."""
-    lines = [
-        f"{'caches':7} {'way':24} {'first lane':>10} {'all':>8} {'min-max':>15} {'verify':>7} {'of Nodeferry':>13}"
-    ]
-    for (caches, way), runs in found.items():
-        own, base = medians(runs), medians(found[caches, "nodeferry"])
-        low, high = own.spread
-        lines.append(
-            f"{caches:7} {WORDS[way]:24} {own.first_lane:9.1f}s {own.everything:7.1f}s {low:6.1f}-{high:6.1f} s "
-            f"{own.verify:6.1f}s {own.everything / base.everything:12.2f}x"
-        )
+def typical(runs: Mapping[int, Measured]) -> Measured:
+    """The measurement in the middle."""
+    return sorted(runs.values(), key=lambda run: run.everything)[(len(runs) - 1) // 2]
+
+
+def table(found: Found) -> list[str]:
+    """Lines of a table, a row for each key."""
+    head = f"{'shape':12}{'caches':7}{'way':24}{'runs':>4}{'first lane':>12}{'all':>9}{'min-max':>15}{'verify':>9}"
+    lines = [f"{head}{'load':>11}{'runner':>16}"]
+    for key, runs in found.items():
+        own = medians(runs)
+        cpu, peak = _runner(runs)
+        runner = f"{cpu:.1f} %, {peak / 1e6:.0f} MB" if peak else ""
+        verify = f"{own.verify:.1f} s" if own.verify else ""
+        line = f"{key.shape:12}{key.caches:7}{WORDS[key.way]:24}{len(runs):4}{own.first_lane:10.1f} s"
+        line += f"{own.everything:7.1f} s{own.spread[0]:7.1f}-{own.spread[1]:<5.1f} s{verify:>9}"
+        lines.append(f"{line}{own.loads[0]:6.1f}-{own.loads[1]:<4.1f}{runner:>16}")
     return lines
 
 
-def verdicts(found: Mapping[tuple[str, str], Sequence[Measured]]) -> list[str]:
-    """The ratios that are promised, each with its bound."""
+def ratios(found: Found) -> Iterator[Ratio]:
+    """What is promised, of the medians; with warm caches nothing is."""
+    for shape, caches in dict.fromkeys((key.shape, key.caches) for key in found):
+        where = f"{shape}, {caches}"
+        runs = [found.get(Key(shape, caches, way), {}) for way in WAYS]
+        own, best, slow = (medians(each) if each else None for each in runs)
+        cold = caches == "cold"
+        if own and slow:
+            faster = slow.everything / own.first_lane
+            text = f"{where}: first lane installed {faster:.2f} times as fast as all one after another"
+            yield Ratio(text, faster >= MIN_TIMES_FASTER if cold else None, f"at least {MIN_TIMES_FASTER:g}")
+        if own and best:
+            part = own.everything / best.everything
+            text = f"{where}: all installed in {part:.2f} of the floor"
+            yield Ratio(text, part <= MAX_OF_FLOOR if cold else None, f"at most {MAX_OF_FLOOR:g}")
+    yield from _footprint(found)
+
+
+def _footprint(found: Found) -> Iterator[Ratio]:
+    every = [run for key, runs in found.items() if key.way == "nodeferry" for run in runs.values()]
+    if not every:
+        return
+    cpu, peak = _runner(dict(enumerate(every)))
+    seconds = max(run.cpu_seconds for run in every)
+    yield Ratio(
+        f"the runner itself: {cpu:.1f} % of a core at most ({seconds:.2f} s)",
+        cpu < MAX_CPU_PERCENT,
+        f"under {MAX_CPU_PERCENT:g} %",
+    )
+    yield Ratio(
+        f"the runner itself: {peak / 1e6:.0f} MB resident at most", peak < MAX_BYTES, f"under {MAX_BYTES / 1e6:.0f} MB"
+    )
+
+
+def same(found: Found) -> list[str]:
+    """Whether Nodeferry and the floor left the same packages, in their last measurements with cold caches."""
     lines = []
-    for caches in dict.fromkeys(caches for caches, _ in found):
-        own, slow, best = (medians(found[caches, way]) for way in WAYS)
-        faster = slow.everything / own.first_lane
-        of_floor = own.everything / best.everything
-        lines.append(f"{caches}: {faster:.2f} times as fast as one after another, until the first lane is installed")
-        lines.append(f"{caches}: {of_floor:.2f} of the floor, until all is installed")
-        if caches == "cold":
-            lines[-2] += _bound(faster >= MIN_TIMES_FASTER, f"at least {MIN_TIMES_FASTER:g}")
-            lines[-1] += _bound(of_floor <= MAX_OF_FLOOR, f"at most {MAX_OF_FLOOR:g}")
-    runs = [run for (_, way), each in found.items() if way == "nodeferry" for run in each]
-    cpu, peak = max(run.cpu_percent for run in runs), max(run.peak_bytes for run in runs)
-    lines.append(f"runner: {cpu:.1f} % of a core" + _bound(cpu < MAX_CPU_PERCENT, f"under {MAX_CPU_PERCENT:g} %"))
-    lines.append(f"runner: {peak / 1e6:.0f} MB at most" + _bound(peak < MAX_BYTES, f"under {MAX_BYTES / 1e6:.0f} MB"))
+    for shape in dict.fromkeys(key.shape for key in found):
+        own, best = (found.get(Key(shape, "cold", way), {}) for way in ("nodeferry", "floor"))
+        if not (own and best):
+            continue
+        ours, theirs = own[max(own)].packages, best[max(best)].packages
+        differing = [
+            f"{name} {ours.get(name, 'not there')} (floor: {theirs.get(name, 'not there')})"
+            for name in sorted({*ours, *theirs})
+            if ours.get(name) != theirs.get(name)
+        ]
+        text = f"{shape}: Nodeferry and the floor leave the same {len(ours)} packages"
+        lines.append(text if not differing else f"{shape}: not the same packages: {', '.join(differing)}")
     return lines
 
 
-def phases(run: Measured) -> list[str]:
-    """Where one run's time went."""
-    return [
-        f"    {name:8} {began:6.2f} to {ended:6.2f} s  ({ended - began:5.2f} s)" for name, began, ended in run.phases
-    ]
+def _runner(runs: Mapping[int, Measured]) -> tuple[float, int]:
+    return max(run.cpu_percent for run in runs.values()), max(run.peak_bytes for run in runs.values())
 
 
-def picture(found: Mapping[tuple[str, str], Sequence[Measured]], caption: str) -> str:
-    """The medians as bars, an SVG; the darker part of a bar is the time to the end of the first lane."""
-    longest = max(medians(runs).everything for runs in found.values())
-    rows = []
-    for number, ((caches, way), runs) in enumerate(found.items()):
-        rows += _bar(30 + number * _ROW, f"{caches}: {WORDS[way]}", _COLOURS[way], medians(runs), longest)
-    height = 40 + len(found) * _ROW
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDE + 20}" height="{height}" font-family="sans-serif" '
-    head += f'font-size="12"><rect width="100%" height="100%" fill="#fff"/><text x="8" y="18">{escape(caption)}</text>'
-    return "\n".join([head, *rows, "</svg>"]) + "\n"
+def _median(runs: Mapping[int, Measured], value: Callable[[Measured], float]) -> float:
+    return statistics.median([value(run) for run in runs.values()])
 
 
-def _bar(top: int, label: str, colour: str, own: Medians, longest: float) -> list[str]:
-    def wide(seconds: float) -> int:
-        return max(1, round((_WIDE - _LEFT - 60) * seconds / longest))
-
-    rect = f'y="{top}" height="{_ROW - 8}" fill="{colour}"'
-    return [
-        f'<text x="{_LEFT - 8}" y="{top + 13}" text-anchor="end">{escape(label)}</text>',
-        f'<rect x="{_LEFT}" width="{wide(own.everything)}" {rect} opacity="0.55"/>',
-        f'<rect x="{_LEFT}" width="{wide(own.first_lane)}" {rect}/>',
-        f'<text x="{_LEFT + wide(own.everything) + 6}" y="{top + 13}">{own.everything:.1f} s</text>',
-    ]
-
-
-def _median(runs: Sequence[Measured], value: Callable[[Measured], float]) -> float:
-    return statistics.median(value(run) for run in runs)
-
-
-def _bound(met: bool, bound: str) -> str:
-    return f"   [{'met' if met else 'MISSED'}: {bound}]"
+def in_order(found: Found, shapes: Sequence[str]) -> Found:
+    """By shape, caches and way, as they are shown."""
+    order = sorted(found, key=lambda key: (shapes.index(key.shape), key.caches, WAYS.index(key.way)))
+    return {key: found[key] for key in order}

@@ -6,8 +6,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from app.protocol.events import Event, Kind, decode
+from bench.engine.results import Span
 
 _GOOD = ("installed", "verified")
+_SHOWN = {"clone": "clones", "resolve": "resolve", "install": "install", "scripts": "install", "verify": "verify"}
+_BEFORE_VERIFY = ("clone", "resolve", "install", "scripts")
 
 
 class RunTimes:
@@ -16,6 +19,11 @@ class RunTimes:
     def __init__(self, journal: Path, began: float) -> None:
         self._events = [decode(line) for line in journal.read_bytes().splitlines()]
         self._began = began
+
+    @property
+    def started(self) -> float:
+        """The runner is there."""
+        return self._at(self._events[0])
 
     @property
     def ended(self) -> float:
@@ -30,27 +38,33 @@ class RunTimes:
                 first.setdefault(event["name"], self._at(event))
         return max(first.values()) if len(first) == len(set(names)) else None
 
-    def settled(self) -> float:
-        """When the last pack came to its end before the check of imports."""
-        first: dict[str, float] = {}
-        for event in self._of(Kind.NODE):
-            if event["state"] in (*_GOOD, "failed", "skipped"):
-                first.setdefault(event["name"], self._at(event))
-        return max(first.values())
+    def all_installed(self) -> float:
+        """When nothing was left to clone, install or run; a pack that is not good may wait for its import's verdict
+        after that."""
+        return max(self._at(event) for event in self._of(Kind.PHASE) if event["phase"] in _BEFORE_VERIFY)
 
-    def phases(self) -> list[tuple[str, float, float]]:
-        """Each phase that ran: name, begin, end."""
+    def spans(self) -> list[Span]:
+        """What was worked on when; `builds` from the first plan of a source build on."""
+        found = [("connect", 0.0, self.started)]
+        found += [(_SHOWN[name], begin, end) for name, begin, end in self._phases() if name in _SHOWN]
+        builds = [self._at(event) for event in self._of(Kind.PLAN) if _lane(event) == "long_build"]
+        ends = [end for name, _, end in found if name == "install"]
+        return found + ([("builds", builds[0], max(ends))] if builds and ends else [])
+
+    def _phases(self) -> Iterator[Span]:
         began: dict[str, float] = {}
-        found = []
         for event in self._of(Kind.PHASE):
             if event["status"] == "running":
                 began.setdefault(event["phase"], self._at(event))
             elif event["phase"] in began:
-                found.append((event["phase"], began.pop(event["phase"]), self._at(event)))
-        return found
+                yield event["phase"], began.pop(event["phase"]), self._at(event)
 
     def _of(self, kind: Kind) -> Iterator[Event]:
         return (event for event in self._events if event.kind == kind)
 
     def _at(self, event: Event) -> float:
         return event.wall - self._began
+
+
+def _lane(event: Event) -> str:
+    return str(event["changes"][0].get("lane")) if event["changes"] else ""

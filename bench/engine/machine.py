@@ -23,34 +23,34 @@ class Shop:
 
     folder: Path
     uv: Path
-    system_site_packages: bool = False
     with_uv: bool = True
     """Images have one (vast.ai's do); without, Nodeferry fetches one within its time."""
 
     @contextmanager
-    def instance(self, name: str, caches: Path) -> Iterator[StandIn]:
-        """An instance on which nothing of the manifest is; pip's and uv's caches are in `caches`, which stays."""
+    def instance(self, name: str, caches: Path, *, system_site: bool) -> Iterator[StandIn]:
+        """An instance on which nothing of the manifest is; pip's and uv's caches are in `caches`, which stays.
+        `system_site`: torch and what ComfyUI brought along are the system's, the environment is on top of it."""
         cached = {"UV_CACHE_DIR": str(caches / "uv"), "PIP_CACHE_DIR": str(caches / "pip")}
         standin = StandIn(
             self.folder / name,
             name=name,
             environ={**os.environ, **cached},
             with_pip=True,
-            system_site_packages=self.system_site_packages,
+            system_site_packages=system_site,
             venv_cache=self.folder / "venvs",
         )
         with standin:
-            self._furnish(standin)
+            self._furnish(standin, system_site=system_site)
             yield standin
 
-    def _furnish(self, standin: StandIn) -> None:
+    def _furnish(self, standin: StandIn, *, system_site: bool) -> None:
         if self.with_uv:
             place = standin.home / _UV_PLACE
             place.parent.mkdir(parents=True)
             place.symlink_to(self.uv)
         target = (
             ["--target", str(standin.root / "system" / "dist-packages")]
-            if self.system_site_packages
+            if system_site
             else ["--python", str(standin.python)]
         )
         cache = str(self.folder / "base-cache")

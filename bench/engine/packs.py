@@ -43,6 +43,7 @@ _QUICK = (
     Wanted("bench-detail", 200 * _KB, ("# curves", "matplotlib", "docopt"), lane=3),
     _wants("bench-text", 50 * _KB, "ftfy", "lark", "pyyaml>=6"),
     Wanted("bench-old-numpy", 400 * _KB, ("piexif", "numpy<2", "dill"), lane=2, conflicting=True),
+    _wants("bench-kernels", 1_300 * _KB, "color-matcher", "matplotlib", "numpy>=2", "imageio"),
     Wanted("bench-widgets", 98 * _KB),
 )
 _CONTROL = (
@@ -53,7 +54,6 @@ _REST = (
     _wants("bench-hub", 900 * _KB, "huggingface-hub>0.20", "PyGithub", "toml", "rich>=13"),
     _wants("bench-subpack", 39 * _KB, "matplotlib", "numpy", "dill"),
     Wanted("bench-scripts", 173 * _KB),
-    _wants("bench-kernels", 1_300 * _KB, "color-matcher", "matplotlib", "numpy>=2", "imageio"),
     _wants("bench-video", 5_400 * _KB, "ftfy", "accelerate>=1.2.1", "einops", "sentencepiece>=0.2.0", "protobuf"),
     _wants("bench-helpers", 115 * _KB, "imageio", "numpy"),
     _wants("bench-interpolation", 10 * _MB, "torch", "numpy", "einops", "kornia>=0.7.1", "scipy", "Pillow", "tqdm"),
@@ -92,7 +92,7 @@ class Made:
 
 
 def make_packs(server: GitServer, *, quick: bool) -> list[Made]:
-    """Make the repositories: 8 with `quick`, else all. The last one is of the first lane: one after another, all others
+    """Make the repositories: 9 with `quick`, else all. The last one is of the first lane: one after another, all others
     come before it."""
     return [_make(server, wanted) for wanted in (_QUICK if quick else _QUICK + _REST)]
 

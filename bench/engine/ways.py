@@ -1,14 +1,30 @@
-"""Three ways to bring the same packs onto an instance, each timed from the outside."""
+"""Three ways to bring the same packs onto equal fresh instances, each timed from the outside, from the command on.
+
+a **Nodeferry**: through the API of a running service, as users do; connecting, uploading the runner, planning, notes
+  for the rollback and (unless left out) the check of imports are in it. The check is told apart: it begins when all is
+  installed; what is prepared for it before is in the time.
+b **One after another**: what provisioning scripts do: `git clone --recursive`, `pip install -r`, the next pack;
+  whatever fails is passed over. What pip then breaks of earlier packs it does not tell: not always what works.
+c **The floor**: all clones at once, then one `uv pip install` of all files that can be had together. It knows
+  beforehand which pack to leave out, holds nothing but what the system has, plans and tells nothing, and one failure
+  would end it.
+
+b and c get their commands in one SSH session. All three have git, uv, pip and the registry's settings of equal
+stand-ins, and caches of their own. pip compiles byte code when it installs, uv does not: that is part of each way.
+Afterwards the bench compares what a and c installed.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +32,24 @@ from app.standin.instance import StandIn
 from bench.engine.footprint import Footprint, watch
 from bench.engine.journal import RunTimes
 from bench.engine.packs import Made, manifest_of
+from bench.engine.results import Measured, Span
+from bench.engine.script import Played, play
 from test.support.service import ServiceProcess
 
-TIMEOUT_SECONDS = 1800.0
-_NEVER = "torch ; sys_platform == 'never'\ntorchvision ; sys_platform == 'never'\n"
+LETTERS = {"a": "nodeferry", "b": "sequential", "c": "floor"}
+_FREEZE = """
+import json
+from importlib import metadata
+found = {}
+for each in metadata.distributions():
+    found.setdefault(each.metadata["Name"].lower().replace("_", "-").replace(".", "-"), each.version)
+print(json.dumps(found))
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Seconds from the command on. `first_lane`: until every pack that agrees with the environment is installed;
-    `everything`: until nothing is left to install; `verify`: what the check of imports took after that."""
-
-    everything: float
-    first_lane: float
-    verify: float = 0.0
-    phases: tuple[tuple[str, float, float], ...] = ()
-    cpu_percent: float = 0.0
-    peak_bytes: int = 0
-    troubles: tuple[str, ...] = ()
-
-
-def nodeferry(standin: StandIn, packs: Sequence[Made], service: ServiceProcess, *, verify: bool) -> Measured:
+def nodeferry(
+    standin: StandIn, packs: Sequence[Made], service: ServiceProcess, *, verify: bool, timeout: float
+) -> Measured:
     """Through the API of a running service."""
     began = time.time()
     task_id = service.install(standin, manifest=manifest_of(packs), options={"verify": verify})
@@ -45,72 +58,109 @@ def nodeferry(standin: StandIn, packs: Sequence[Made], service: ServiceProcess, 
     with ThreadPoolExecutor(1) as pool:
         watching = pool.submit(watch, journal, ended)
         try:
-            last = _ended(service, task_id)
+            last = _ended(service, task_id, timeout)
         finally:
             ended.set()
     return _measured(RunTimes(journal, began), packs, watching.result(), last["nodes"])
 
 
-def _ended(service: ServiceProcess, task_id: str) -> dict[str, Any]:
+def _ended(service: ServiceProcess, task_id: str, timeout: float) -> dict[str, Any]:
     """The last progress, waited for by answers that are held: polling would take of what is measured."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        shown: dict[str, Any] = service.get(f"/tasks/{task_id}", wait=60)["progress"]
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > 0:
+        shown: dict[str, Any] = service.get(f"/tasks/{task_id}", wait=min(60, int(left) + 1))["progress"]
         if not shown["in_progress"]:
             return shown
-    raise AssertionError(f"{task_id} has not ended within {TIMEOUT_SECONDS:g} s")
+    raise TimeoutError(f"{task_id} has not ended within {timeout:g} s")
 
 
 def _measured(times: RunTimes, packs: Sequence[Made], took: Footprint, rows: Sequence[dict[str, object]]) -> Measured:
-    everything = times.settled()
+    everything = times.all_installed()
     first_lane = times.installed([made.name for made in packs if made.wanted.lane == 1])
+    troubles = [f"{row['name']}: {row['error']}" for row in rows if row["error"]]
+    if first_lane is None:
+        troubles.append("a pack of the first lane was not installed: its time is that of all")
     return Measured(
         everything=everything,
         first_lane=everything if first_lane is None else first_lane,
         verify=max(0.0, times.ended - everything),
-        phases=tuple(times.phases()),
-        cpu_percent=100 * took.cpu_seconds / times.ended,
+        spans=tuple(times.spans()),
+        cpu_seconds=took.cpu_seconds,
+        runner_seconds=times.ended - times.started,
         peak_bytes=took.peak_bytes,
-        troubles=tuple(f"{row['name']}: {row['error']}" for row in rows if row["error"]),
+        troubles=tuple(troubles),
     )
 
 
-def sequential(standin: StandIn, packs: Sequence[Made]) -> Measured:
+def sequential(standin: StandIn, packs: Sequence[Made], *, timeout: float) -> Measured:
     """As provisioning scripts do: clone, `pip install -r`, one pack after the other."""
-    folder = shlex.quote(str(standin.custom_nodes))
     pip = f"{shlex.quote(str(standin.python))} -m pip install --no-input -q"
-    lines = [f"cd {folder}"]
+    lines = [f"cd {shlex.quote(str(standin.custom_nodes))}"]
     for made in packs:
-        lines.append(f"git clone -q --recursive {made.pack.url} {made.name}")
+        lines += ["echo @clones", f"git clone -q --recursive {made.pack.url} {made.name}", "echo @install"]
         lines.append(f"if [ -e {made.name}/requirements.txt ]; then {pip} -r {made.name}/requirements.txt; fi")
-    seconds, troubles = _over_ssh(standin, "\n".join(lines))
-    return Measured(everything=seconds, first_lane=seconds, troubles=troubles)
+    played = play(standin, lines, timeout)
+    marks = [(when, line[1:]) for when, line in played.lines if line.startswith("@")]
+    ends = [when for when, _ in marks[1:]] + [played.seconds]
+    spans = [(what, when, end) for (when, what), end in zip(marks, ends, strict=False)]
+    return _by_script(played, spans)
 
 
-def floor(standin: StandIn, packs: Sequence[Made], uv: Path, *, hide_torch: bool) -> Measured:
+def floor(
+    standin: StandIn, packs: Sequence[Made], uv: Path, *, hidden: Collection[str] = (), timeout: float
+) -> Measured:
     """What cannot be undercut by much: all clones at once, then one resolution and install of what can be had together.
 
-    `hide_torch`: uv does not see the torch family of a system-site-packages environment and would fetch another."""
-    overrides = standin.root / "overrides.txt"
-    overrides.write_text(_NEVER if hide_torch else "", "utf-8")
-    folder, python = shlex.quote(str(standin.custom_nodes)), shlex.quote(str(standin.python))
-    files = " ".join(
-        f"-r {m.name}/requirements.txt" for m in packs if m.wanted.requirements and not m.wanted.conflicting
-    )
-    lines = ["set -e", f"cd {folder}"]
+    `hidden`: packages of the system that stay, which uv does not see in an environment on top of it and would fetch
+    once more."""
+    together = [made for made in packs if made.wanted.requirements and not made.wanted.conflicting]
+    files = " ".join(f"-r {made.name}/requirements.txt" for made in together)
+    install = f"{shlex.quote(str(uv))} pip install --color never --python {shlex.quote(str(standin.python))} {files}"
+    if hidden:
+        overrides = standin.root / "overrides.txt"
+        overrides.write_text("".join(f"{name} ; sys_platform == 'never'\n" for name in sorted(hidden)), "utf-8")
+        install += f" --override {shlex.quote(str(overrides))}"
+    lines = ["set -e", f"cd {shlex.quote(str(standin.custom_nodes))}"]
     lines += [f"git clone -q --depth 1 {made.pack.url} {made.name} &" for made in packs]
-    lines += ["wait", f"{uv} pip install -q --python {python} --override {shlex.quote(str(overrides))} {files}"]
-    seconds, troubles = _over_ssh(standin, "\n".join(lines))
-    return Measured(everything=seconds, first_lane=seconds, troubles=troubles)
+    lines += ["wait", "echo @cloned", install]
+    played = play(standin, lines, timeout)
+    return _by_script(played, _floor_spans(played))
 
 
-def _over_ssh(standin: StandIn, script: str) -> tuple[float, tuple[str, ...]]:
-    """Runs a script on the instance; its seconds, and what it complained about."""
-    argv = ["ssh", "-p", str(standin.port), "-i", str(standin.client_key), "-o", "StrictHostKeyChecking=no"]
-    argv += ["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", f"{standin.user}@{standin.host}", "sh", "-s"]
-    began = time.monotonic()
-    done = subprocess.run(argv, input=script, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
-    seconds = time.monotonic() - began
-    said = [line for line in done.stderr.splitlines() if line.lower().startswith(("error", "fatal"))]
-    status = [f"status {done.returncode}: {done.stderr[-500:]}"] if done.returncode else []
-    return seconds, tuple(said + status)
+def stays(packages: Mapping[str, str], packs: Sequence[Made]) -> list[str]:
+    """Of what the system has, what no pack wants changed."""
+    named = {line for made in packs if made.wanted.lane != 1 for line in made.wanted.requirements or ()}
+    changed = {line.split("=")[0].split("<")[0] for line in named if "=" in line or "<" in line}
+    return [name for name in packages if name not in changed]
+
+
+def seen_by(standin: StandIn) -> dict[str, str]:
+    """The packages that ComfyUI's interpreter sees: names and versions."""
+    done = subprocess.run([str(standin.python), "-c", _FREEZE], capture_output=True, check=True, timeout=60)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+def with_load(run: Measured, load: float, packages: Mapping[str, str]) -> Measured:
+    """The measurement with what was looked at around it."""
+    return replace(run, load=round(load, 2), packages=packages)
+
+
+def load_now() -> float:
+    """The machine's load average over a minute."""
+    return os.getloadavg()[0]
+
+
+def _by_script(played: Played, spans: Sequence[Span]) -> Measured:
+    return Measured(everything=played.seconds, first_lane=played.seconds, spans=tuple(spans), troubles=played.troubles)
+
+
+def _floor_spans(played: Played) -> list[Span]:
+    """By uv's own lines."""
+    cloned = (played.when("@cloned") or [played.seconds])[0]
+    resolved = (played.when("Resolved ") or [cloned])[0]
+    building, built = played.when("   Building ") or played.when("Building "), played.when("      Built ")
+    spans = [("clones", 0.0, cloned), ("resolve", cloned, resolved), ("install", resolved, played.seconds)]
+    if building and built:
+        spans.append(("builds", building[0], built[-1]))
+    return spans

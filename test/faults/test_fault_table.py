@@ -8,17 +8,21 @@ from pathlib import Path
 import pytest
 
 from bench.engine.machine import get_uv
-from bench.faults.cases import SCENARIOS, Scenario, make_broken_sdist
+from bench.faults.case import Scenario
+from bench.faults.cases import SCENARIOS, make_shared
+from bench.faults.recorded import recorded_rows
+from bench.faults.rollback import play_rollback
+from bench.faults.row import Row
 from bench.faults.table import play
 
-pytestmark = [pytest.mark.sshd, pytest.mark.registry, pytest.mark.slow]
+REAL = [pytest.mark.sshd, pytest.mark.registry, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
 def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the scenarios share: packages, environments, the package that cannot be built."""
     folder = tmp_path_factory.mktemp("fault-caches")
-    make_broken_sdist(folder)
+    make_shared(folder)
     return folder
 
 
@@ -28,12 +32,44 @@ def uv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return get_uv(tmp_path_factory.mktemp("fault-uv") / "uv")
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title.replace(" ", "-"))
+def wrong_in(rows: list[Row]) -> list[str]:
+    assert rows
+    return [f"{row.case}: {text}" for row in rows for text in row.wrong]
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(scenario, marks=REAL, id=scenario.title.replace(" ", "-")) for scenario in SCENARIOS],
+)
 def test_each_pack_ends_with_its_reason_and_the_others_end_well(
     scenario: Scenario, tmp_path: Path, uv: Path, caches: Path
 ) -> None:
-    """State, reason and hint as listed; what is called good can be imported; the torch family is what it was."""
+    """State, reason and hint as listed, and no other; verified is what ComfyUI says when it is asked again; the torch
+    family is what it was."""
     if scenario.mount and os.geteuid() != 0:
         pytest.skip("mounting needs root")
-    wrong = [f"{row.case}: {text}" for row in play(scenario, tmp_path / "play", uv, caches) for text in row.wrong]
-    assert not wrong
+    assert not wrong_in(play(scenario, tmp_path / "play", uv, caches))
+
+
+@pytest.mark.sshd
+@pytest.mark.registry
+@pytest.mark.slow
+def test_a_half_applied_run_is_rolled_back(tmp_path: Path, uv: Path, caches: Path) -> None:
+    """Cancelled and killed: what is installed and every commit are what they were before."""
+    assert not wrong_in(play_rollback(tmp_path / "play", uv, caches))
+
+
+def test_recorded_messages_get_their_reason() -> None:
+    """What no machine has at will: a quota."""
+    assert not wrong_in(recorded_rows())
+
+
+def test_the_table_has_every_case_once_and_each_says_what_to_do() -> None:
+    """Titles tell rows apart; an expected reason comes with words of its hint."""
+    for scenario in SCENARIOS:
+        titles = [fault.title for fault in scenario.faults]
+        assert len(set(titles)) == len(titles)
+    expected = [each.expected for scenario in SCENARIOS for each in scenario.faults]
+    expected += [end for scenario in SCENARIOS for end in (scenario.plain, scenario.needy, scenario.run)]
+    assert [end for end in expected if bool(end.code) != bool(end.hint)] == []
+    assert len({fault.title for scenario in SCENARIOS for fault in scenario.faults}) >= 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from app.domain.errors import InvalidManifest
 from app.domain.request import check_manifest
 from app.protocol.lock import mismatches, read_lock
-from app.protocol.manager_snapshot import read_snapshot, write_snapshot
+from app.protocol.manager_snapshot import MAX_CHARS, read_snapshot, write_snapshot
 from app.protocol.manifest import ManifestFault
 from app.protocol.small_yaml import BadYaml, parse_yaml
 
@@ -68,6 +69,10 @@ def test_a_lock_is_packs_at_their_commits() -> None:
         ({"packages": {"-r x": "1"}}, "manifest.lock.packages"),
         ({"format": 2}, "manifest.lock.format"),
         ({"python": 3}, "manifest.lock.python"),
+        ({"packages": {"Num_py": "1", "num-py": "2"}}, "manifest.lock.packages"),
+        ({"gpu": "none"}, "manifest.lock.gpu"),
+        ({"gpu": [{"name": 3}]}, "manifest.lock.gpu"),
+        ({"machine": ["x86_64"]}, "manifest.lock.machine"),
     ],
 )
 def test_a_lock_that_cannot_be_is_refused_by_its_field(change: dict[str, Any], field: str) -> None:
@@ -84,6 +89,17 @@ def test_what_the_machine_must_have() -> None:
     assert mismatches(lock, "3.12.9", None, None) == [
         "torch is not there, the lock has 2.9.1+cu128",
         "CUDA is not there, the lock has 12.8",
+    ]
+
+
+def test_no_gpu_and_another_processor_are_another_machine() -> None:
+    """Another GPU is not, and what is not known is none."""
+    lock = read_lock({**LOCK, "gpu": [{"name": "A"}], "machine": "x86_64"}, ["https"])
+    assert mismatches(lock, "3.12.9", None, None) == []
+    assert mismatches(lock, "3.12.9", None, None, gpus=["B"], machine="x86_64") == []
+    assert mismatches(lock, "3.12.9", None, None, gpus=[], machine="aarch64") == [
+        "There is no GPU, the lock has A",
+        "The processor is aarch64, the lock has x86_64",
     ]
 
 
@@ -129,6 +145,46 @@ def test_what_is_no_snapshot_is_refused(bad: Any) -> None:
     with pytest.raises(InvalidManifest) as caught:
         check_manifest({"manager_snapshot": bad}, ["https"], "list.csv")
     assert (caught.value.field or "").startswith("manifest")
+
+
+HEAD = "git_custom_nodes:\n"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param('{"a":' * 60_000, id="deep JSON"),
+        pytest.param('{"git_custom_nodes": ' + "[" * 60_000, id="deep JSON list"),
+        pytest.param("".join(" " * depth + "a:\n" for depth in range(400)), id="deep YAML"),
+        pytest.param(HEAD + "  a" + " " * 200_000 + "b: 1\n", id="long gap"),
+        pytest.param(HEAD + "  a: " + "x" * 200_000 + "\n", id="long line"),
+        pytest.param(HEAD + "  a:\n" * 100_000, id="many lines"),
+        pytest.param("a: &a [x]\nb: *a\n", id="anchor"),
+        pytest.param("git_custom_nodes: !!python/object/apply:os.system [id]\n", id="tag"),
+        pytest.param("<<: *base\ngit_custom_nodes:\n", id="merge"),
+        pytest.param(HEAD + "  a: 1\n" * 2, id="twice"),
+        pytest.param("x" * (MAX_CHARS + 1), id="huge"),
+        pytest.param(HEAD + f"  https://h/o/p:\n    hash: {HASH}; rm -rf\n", id="hash"),
+        pytest.param(HEAD + f"  file:///etc:\n    hash: {HASH}\n", id="scheme"),
+        pytest.param(HEAD + f"  https://h/o/..:\n    hash: {HASH}\n", id="name"),
+    ],
+)
+def test_a_hostile_snapshot_is_refused_at_once(hostile: str) -> None:
+    """By its field, in a short sentence, and without taking long."""
+    began = time.monotonic()
+    with pytest.raises(ManifestFault) as caught:
+        read_snapshot(hostile, ["https"])
+    assert time.monotonic() - began < 2
+    assert caught.value.field.startswith("manifest.manager_snapshot")
+    assert len(caught.value.message) < 500
+
+
+def test_pips_that_are_no_plain_versions_are_left_out() -> None:
+    """Each by its line; the others are packages."""
+    pips = ["good==1.0", "odd===1.0", "-e git+https://h/x@abc#egg=x", "marked==1 ; python_version<'3'", "bare"]
+    lock = read_snapshot({**SNAPSHOT, "cnr_custom_nodes": {}, "pips": dict.fromkeys(pips, "")}, ["https"])
+    assert lock["packages"] == {"good": "1.0"}
+    assert [entry["name"] for entry in lock["left_out"]][1:] == pips[1:]
 
 
 def test_yaml_that_snapshots_do_not_have_is_refused_by_its_line() -> None:

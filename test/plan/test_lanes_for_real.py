@@ -19,7 +19,7 @@ def test_it_works(box: Box) -> None:
     assert {"alpha", "beta"} <= box.freeze().keys()
     assert [change["lane"] for change in plan_of(run)] == ["agrees", "agrees"]
     by_name = {change["package"]: change for change in plan_of(run)}
-    assert by_name["beta"]["wanted_by"] == ["two"]
+    assert by_name["beta"]["wanted_by"] == ["one", "two"]
     assert by_name["alpha"]["change"] == "add"
     kinds = [event.kind for event in run.events()]
     assert kinds.index(Kind.PLAN) < kinds.index(Kind.PACKAGES)

@@ -28,6 +28,17 @@ def test_it_works() -> None:
     assert (numbers.successful, numbers.failed, numbers.processed, numbers.total) == (1, 2, 3, 3)
 
 
+def test_the_timeline_says_when_a_pack_came_into_each_state() -> None:
+    """Seconds after the run began, by the runner's clock, in the order of the states."""
+    shown = progress(fold(whole_run().told), 1000.0)
+    good = next(node for node in shown["nodes"] if node["name"] == "good")
+    assert list(good["timeline"]) == ["cloning", "cloned", "installed"]
+    assert list(good["timeline"].values()) == sorted(good["timeline"].values())
+    clone = next(phase for phase in shown["phases"] if phase["name"] == "clone")
+    assert clone["began"] is not None
+    assert clone["began"] <= good["timeline"]["cloning"]
+
+
 def test_percent_and_processed_never_fall_and_the_revision_grows() -> None:
     """Whatever comes, the bar moves forward only, and stays under 100 until the end."""
     snapshot = initial(TASK_ID, 1000.0, auto_installer=False)

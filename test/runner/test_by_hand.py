@@ -6,7 +6,9 @@ import json
 import re
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -34,17 +36,19 @@ class Hand:
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
 
-    def argv(self, *options: str) -> list[str]:
-        where = ["--ui-home", str(self.rig.ui_home), "--scheme", "http", "--no-verify"]
+    def argv(self, *options: str, verify: bool = False) -> list[str]:
+        where = ["--ui-home", str(self.rig.ui_home), "--scheme", "http", *([] if verify else ["--no-verify"])]
         return [self.rig.python, str(self.rig.pyz), "install", *where, *options]
 
-    def types(self, *options: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def types(
+        self, *options: str, stdin: str = "", verify: bool = False, environ: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            self.argv(*options),
+            self.argv(*options, verify=verify),
             input=stdin,
             capture_output=True,
             text=True,
-            env=self.rig.environ,
+            env={**self.rig.environ, **environ},
             timeout=60,
             check=False,
         )
@@ -132,3 +136,88 @@ def test_the_journal_is_kept_as_in_any_run(hand: Hand, git_server: GitServer) ->
     task_id = done.stdout.split()[1].rstrip(";")
     assert hand.rig.call("status", task_id)["status"] == "ended"
     assert json.loads((hand.rig.state / task_id / "request.json").read_text())["manifest"] == {"urls": [pack.url]}
+
+
+def test_help_explains_itself(hand: Hand) -> None:
+    """Examples, the list's header, and what the exit status means."""
+    done = hand.types("--help")
+    assert done.returncode == 0
+    for words in ("--csv FILE", "--lock FILE", "--plan-only", "Name,RepoUrl,Subfolder", "exit status: 0", "examples:"):
+        assert words in done.stdout
+
+
+def test_a_list_that_cannot_be_begins_nothing(hand: Hand, tmp_path: Path) -> None:
+    """Status 2, with the row that is wrong; no task is there."""
+    bad = hand.types(
+        "--csv", "-", stdin=f"{_HEADER}ok,https://example.invalid/o/p,,\n../up,https://example.invalid/o/q,,\n"
+    )
+    assert bad.returncode == 2
+    assert "Row 3" in bad.stderr and "Traceback" not in bad.stderr
+    (tmp_path / "latin.csv").write_bytes(_HEADER.encode() + b"caf\xe9,https://example.invalid/o/p,,\n")
+    assert hand.types("--csv", str(tmp_path / "latin.csv")).returncode == 2
+    (tmp_path / "m.json").write_text('{"nodes": [], "urls": []}')
+    assert "exactly one of" in hand.types("--manifest", str(tmp_path / "m.json")).stderr
+    assert hand.types("--url", "https://example.invalid/o/p", "--exact").returncode == 2
+    assert not hand.rig.state.exists()
+
+
+def test_a_plan_changes_nothing(hand: Hand, git_server: GitServer, tmp_path: Path) -> None:
+    """It says so, and how to go on."""
+    pack = make_pack(git_server, "o", "planned")
+    (tmp_path / "m.json").write_text(json.dumps([{"name": "planned", "repo_url": pack.url}]))
+    done = hand.types("--manifest", str(tmp_path / "m.json"), "--plan-only")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("nothing was changed; leave out --plan-only to install.")
+    assert names_in(hand.rig.custom_nodes) == []
+
+
+def test_a_lock_brings_its_commits(hand: Hand, git_server: GitServer, tmp_path: Path) -> None:
+    """The lock that an earlier run left in its journal, alone or as the service answers it."""
+    pack = make_pack(git_server, "o", "pinned")
+    first = hand.types("--url", pack.url)
+    journal = hand.rig.state / first.stdout.split()[1].rstrip(";") / "journal.ndjson"
+    (event,) = [json.loads(line) for line in journal.read_text().splitlines() if '"event":"lock"' in line]
+    add_commit(git_server, pack, {"new.txt": "new"})
+    assert hand.types("--url", pack.url, "--existing", "update").returncode == 0
+    for number, lock in enumerate((event["lock"], {"success": True, "lock": event["lock"]})):
+        (tmp_path / f"{number}.json").write_text(json.dumps(lock))
+        done = hand.types("--lock", str(tmp_path / f"{number}.json"))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert git(hand.rig.custom_nodes / "pinned", "rev-parse", "HEAD") == pack.commit
+
+
+def test_what_comfyui_says_is_told(hand: Hand, git_server: GitServer) -> None:
+    """How many it imports, why not, and that a restart is needed."""
+    good = make_pack(git_server, "o", "good", files={"__init__.py": "NODE_CLASS_MAPPINGS = {}"})
+    bad = make_pack(git_server, "o", "bad", files={"__init__.py": "1/0"})
+    done = hand.types("--url", good.url, "--url", bad.url, verify=True)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "ComfyUI itself imports 1 of 2 of them." in done.stdout
+    assert "ZeroDivisionError" in done.stdout
+    assert done.stdout.rstrip().endswith("1 of 2 node packs are installed; restart ComfyUI to load them")
+
+
+@pytest.mark.parametrize("environ", [{"LC_ALL": "C", "TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}, {"LANG": "POSIX"}])
+def test_any_terminal_will_do(hand: Hand, git_server: GitServer, environ: dict[str, str]) -> None:
+    """A list with other letters, from a pipe with a byte order mark, in a locale that has none of them."""
+    pack = make_pack(git_server, "o", "plain")
+    done = hand.types("--csv", "-", stdin=f"\ufeff{_HEADER}caf\xe9\u4e2d,{pack.url},,\n", environ=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert names_in(hand.rig.custom_nodes) == ["caf\xe9\u4e2d"]
+
+
+def test_a_reader_that_goes_away_stops_nothing(hand: Hand, git_server: GitServer) -> None:
+    """As `| head -1` does: the install goes on, and its status is still its own."""
+    pack = make_pack(git_server, "o", "unread")
+    with subprocess.Popen(
+        hand.argv("--url", pack.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=hand.rig.environ
+    ) as child:
+        assert child.stdout is not None and child.stderr is not None
+        first = child.stdout.readline()
+        child.stdout.close()
+        said = child.stderr.read()
+        assert child.wait(30) == 0
+    hand._clean(first)
+    assert said == ""
+    assert names_in(hand.rig.custom_nodes) == ["unread"]

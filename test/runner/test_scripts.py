@@ -37,7 +37,7 @@ def test_each_script_has_its_own_end(rig: Rig, git_server: GitServer) -> None:
         "failing": ("failed script_failed", "failed"),
         "prompting": ("failed script_asked", "failed"),
         "hanging": ("failed script_stalled", "failed"),
-        "endless": ("failed script_stalled", "failed"),
+        "endless": ("failed script_timed_out", "failed"),
     }
     errors = {name: shown.error.message for name, shown in run.snapshot().nodes.items() if shown.error}
     assert "there is no compiler" in errors["failing"]
@@ -46,7 +46,19 @@ def test_each_script_has_its_own_end(rig: Rig, git_server: GitServer) -> None:
     assert "total" in errors["endless"]
     ran = (rig.custom_nodes / "good" / "ran.txt").read_text().split("\n")
     assert ran == [str(rig.ui_home / "venv/bin/python"), str(rig.custom_nodes / "good"), "", "noninteractive"]
-    assert "first" in (run.folder / "nodes" / "failing.log").read_text()
+    logs = {name: (run.folder / "nodes" / f"{name}.log").read_text() for name in scripts if name != "good"}
+    assert "first" in logs["failing"] and "there is no compiler" in logs["failing"]
+    assert "Overwrite everything?" in logs["prompting"] and "EOFError" in logs["prompting"]
+    assert "waiting" in logs["hanging"]
+    assert logs["endless"].count(".") > 10
+
+
+def test_a_download_that_goes_on_is_not_silent(rig: Rig, git_server: GitServer) -> None:
+    """A bar that is redrawn with carriage returns, longer than the idle limit."""
+    bar = "import sys, threading\nfor n in range(15):\n    sys.stderr.write('\\r%d%%' % n); sys.stderr.flush()\n"
+    bar += "    threading.Event().wait(0.1)\n"
+    run = rig.install([node(make_pack(git_server, "o", "p", install_py=bar))], limits={**QUICK, "script_idle": 0.8})
+    assert run.state("p") == "installed"
 
 
 def test_scripts_run_in_the_lists_order(rig: Rig, git_server: GitServer) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from app.protocol.states import Phase, StepStatus
 from app.runner.machine.interpreter import execute
 from app.runner.packages import blame_change
 from app.runner.verify.environment import complaints, differences, in_words
+from app.runner.verify.markers import holds
 from app.standin.environment import make_environment
 from app.standin.packs import Pack
 from test.runner.rig import Rig
@@ -67,6 +70,67 @@ def test_what_does_not_fit_is_found(tmp_path: Path) -> None:
         }
     )
     assert complaints("/nowhere/python", execute) is None
+
+
+MARKED = [
+    ("python_version >= '3'", True),
+    ("python_version < '3'", False),
+    ('python_full_version >= "3.8.1" and (sys_platform == "win32" or os_name == "posix")', True),
+    ("sys_platform == 'linux' and extra == 'all'", False),
+    ("'linux' in sys_platform", True),
+    ("sys_platform not in 'win32 darwin'", True),
+    ("'3.0' <= python_version", True),
+    ("platform_machine == 'no-such-machine' or implementation_name != 'cpython'", False),
+    ("platform_release >= 'x'", None),
+    ("never_heard == '1'", None),
+    ("(python_version >= '3'", None),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize(("marker", "held"), MARKED)
+def test_a_marker_is_read_as_pep_508_has_it(marker: str, held: bool | None) -> None:
+    """What cannot be said is said to be so, and is nobody's fault."""
+    environ = {"python_version": "3.11", "python_full_version": "3.11.7", "sys_platform": "linux", "os_name": "posix"}
+    environ |= {"platform_machine": "x86_64", "implementation_name": "cpython", "platform_release": "6.1-generic"}
+    assert holds(marker, environ) is held
+
+
+@pytest.mark.registry
+def test_it_finds_what_uv_finds_and_sees_the_systems_packages(tmp_path: Path, own_uv: tuple[Path, Rig]) -> None:
+    """The same pairs in an environment of its own. Where packages are the system's, uv takes what is there for missing:
+    that is why it is not asked (docs/decisions)."""
+    needs = ["Base>=2", "gone", "torch>=2", "ok; python_version >= '3'", "no; python_version < '3'", "e; extra == 'y'"]
+    needs += [
+        "lost ; sys_platform == 'linux' or os_name == 'nt'",
+        "base!=1.5; python_version >= '3.8'",
+        "far @ file:///x",
+    ]
+    plain = make_environment(tmp_path / "plain", with_pip=False)
+    system = make_environment(tmp_path / "system", with_pip=False, system_packages=tmp_path / "packages")
+    for made in (plain, system):
+        _installed(made.packages, "base", "1.5")
+        _installed(made.packages, "user", "1.0", *needs)
+    ours, theirs = _pairs(complaints(str(plain.python), execute)), _uv_pairs(own_uv[0], plain.python)
+    assert ours == theirs == {("user", name) for name in ("base", "gone", "ok", "lost", "far")}
+    assert _pairs(complaints(str(system.python), execute)) == ours
+    in_the_venv = system.folder / plain.packages.relative_to(plain.folder)
+    _installed(in_the_venv, "needy", "1.0", "torch>=2")
+    assert _pairs(complaints(str(system.python), execute)) == ours
+    assert ("needy", "torch") in _uv_pairs(own_uv[0], system.python)
+
+
+def _pairs(said: frozenset[str] | None) -> set[tuple[str, str]]:
+    """(who, what) of our sentences."""
+    found = [re.match(r"(\S+) \S+ needs ([A-Za-z0-9-]+)", line) for line in said or ()]
+    return {(match.group(1), match.group(2).lower()) for match in found if match}
+
+
+def _uv_pairs(uv: Path, python: Path) -> set[tuple[str, str]]:
+    """(who, what) of uv's."""
+    argv = [str(uv), "pip", "check", "--python", str(python)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=False).stderr
+    return set(re.findall(r"The package `(\S+)` requires `([A-Za-z0-9-]+)", said))
 
 
 def test_only_what_is_new_is_told(verify: Verify, pack: MakePack, rig: Rig) -> None:

@@ -34,6 +34,13 @@ def test_an_entry_says_where_things_are(
     assert profile.program == program
 
 
+def test_a_place_has_its_images_programs() -> None:
+    """Whatever else is in supervisord there."""
+    assert profiles.programs("/workspace/ComfyUI") == ["comfyui"]
+    assert profiles.programs("/opt/ComfyUI") == ["comfyui"]
+    assert profiles.programs("/comfyui") == profiles.programs("/elsewhere") == []
+
+
 def test_the_usual_place_comes_first() -> None:
     """An instance with several ComfyUIs is most often a vast.ai one."""
     assert profiles.homes()[0] == "/workspace/ComfyUI"

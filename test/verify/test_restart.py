@@ -18,7 +18,7 @@ from app.protocol import wire
 from app.protocol.states import StepStatus
 from app.runner.daemon import processes
 from app.runner.machine.interpreter import running_comfyuis
-from app.runner.verify.restart import address_of, packs_in
+from app.runner.verify.running import address_of, has_no_classes, packs_in
 from app.standin.packs import Pack
 from test.runner.rig import Rig
 from test.support.waiting import wait_until
@@ -27,13 +27,14 @@ from test.verify.conftest import Verify
 pytestmark = pytest.mark.slow
 
 MakePack = Callable[..., Pack]
+ONLY_LATER = "import sys\nif '--quick-test-for-ci' not in sys.argv: raise RuntimeError('only now')"
 
 
 class Running:
     """A ComfyUI that runs on the machine, whoever started it."""
 
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
+    def __init__(self, rig: Rig, *options: str) -> None:
+        self.rig, self.options = rig, options
         self.log = rig.home / "comfyui.log"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -41,7 +42,7 @@ class Running:
 
     def start(self) -> None:
         """As a start script does: in its folder, its output to a file, a variable of its own."""
-        argv = ["venv/bin/python", "main.py", "--cpu", "--port", str(self.port)]
+        argv = ["venv/bin/python", "main.py", "--cpu", "--port", str(self.port), *self.options]
         with self.log.open("ab") as log:
             self._first = subprocess.Popen(
                 argv, cwd=self.rig.ui_home, env={**self.rig.environ, "OF_ITS_OWN": "1"}, stdout=log, stderr=log
@@ -112,12 +113,57 @@ def test_what_brings_comfyui_down_is_not_restarted_into(verify: Verify, pack: Ma
 
 
 def test_its_classes_prove_what_was_not_checked(verify: Verify, pack: MakePack, running: Running) -> None:
-    """Without the import check, the packs that the restarted ComfyUI has classes of are verified; others stay
-    unknown."""
+    """Without the import check, the restarted ComfyUI's own table and classes are the verdict."""
     run = verify([pack("fresh"), pack("bad", "1/0")], verify=False, restart=True)
     nodes = run.snapshot().nodes
     assert (nodes["fresh"].state, nodes["fresh"].verified) == ("verified", True)
-    assert (nodes["bad"].state, nodes["bad"].verified) == ("installed", None)
+    assert (nodes["bad"].state, nodes["bad"].verified) == ("failed", False)
+    assert nodes["bad"].error is not None
+    assert "ZeroDivisionError" in nodes["bad"].error.message
+
+
+def test_an_older_comfyui_tells_its_classes_alone(verify: Verify, pack: MakePack, rig: Rig) -> None:
+    """Without its log a pack without classes is unknown, and one that was imported before stays so, with a warning;
+    not one that says itself that it has none."""
+    main = rig.ui_home / "main.py"
+    main.write_text(main.read_text().replace("/internal/logs/raw", "/not/here"))
+    running = Running(rig)
+    running.start()
+    try:
+        run = verify([pack("fresh"), pack("bad", "1/0")], verify=False, restart=True)
+        assert {name: found.verified for name, found in run.snapshot().nodes.items()} == {"fresh": True, "bad": None}
+        web = {"__init__.py": "WEB_DIRECTORY = 'js'\nNODE_CLASS_MAPPINGS = {}\n"}
+        run = verify([pack("fickle", ONLY_LATER), pack("web", files=web)], restart=True)
+        assert {name: found.verified for name, found in run.snapshot().nodes.items()} == {"fickle": True, "web": True}
+        assert [w.code for w in run.snapshot().warnings] == ["not_loaded"]
+        assert run.snapshot().warnings[0].message.startswith("fickle was imported in the check")
+    finally:
+        running.end()
+
+
+def test_the_restarted_comfyui_has_the_last_word(verify: Verify, pack: MakePack, running: Running) -> None:
+    """A pack that the check could import and the real start could not is failed, with its traceback; and the other way
+    round: one that only works in the second start is verified."""
+    first = "import sys\nif '--quick-test-for-ci' in sys.argv: raise RuntimeError('restart me')"
+    run = verify([pack("fickle", ONLY_LATER), pack("second", first), pack("good")], restart=True)
+    nodes = run.snapshot().nodes
+    assert {name: found.verified for name, found in nodes.items()} == {"fickle": False, "second": True, "good": True}
+    assert nodes["fickle"].error is not None and "only now" in nodes["fickle"].error.message
+    assert nodes["second"].state == "verified"
+
+
+def test_a_comfyui_that_loads_other_folders_is_said(verify: Verify, pack: MakePack, rig: Rig) -> None:
+    """It runs from here with another base folder: the pack was imported in the check, and the running one has not got
+    it."""
+    running = Running(rig, "--base-directory", str(rig.home / "other"))
+    (rig.home / "other").mkdir()
+    running.start()
+    try:
+        run = verify([pack("fresh")], restart=True)
+    finally:
+        running.end()
+    assert run.state("fresh") == "verified"
+    assert [w.code for w in run.snapshot().warnings] == ["not_loaded"]
 
 
 def test_one_that_does_not_come_up_again_is_told(verify: Verify, pack: MakePack, running: Running, rig: Rig) -> None:
@@ -137,35 +183,6 @@ def test_none_running_is_said(verify: Verify, pack: MakePack) -> None:
     assert run.state("fresh") == "verified"
 
 
-def test_supervisord_restarts_its_own(verify: Verify, pack: MakePack, running: Running, rig: Rig) -> None:
-    """Where supervisorctl lists the process, or one above it, it is asked to restart that program, and nothing is
-    killed.
-
-    supervisorctl is played: it lists the ComfyUI under a name, and on `restart NAME` ends it and starts another.
-    """
-    (pid,) = running.pids()
-    folder = rig.home / "bin"
-    folder.mkdir()
-    script = folder / "supervisorctl"
-    script.write_text(
-        "#!/bin/sh\n"
-        f'echo "$@" >> {folder}/calls\n'
-        f'if [ "$1" = status ]; then echo "jupyter   RUNNING   pid 1234567, uptime 1:00:00"; '
-        f'echo "comfyui-x    RUNNING   pid {pid}, uptime 0:01:00"; exit 0; fi\n'
-        f"kill {pid}; cd {rig.ui_home}; export NODEFERRY_TASK_ID=; "
-        f"setsid venv/bin/python main.py --cpu --port {running.port} >/dev/null 2>&1 </dev/null &\n"
-        'echo "$2: started"\n'
-    )
-    script.chmod(0o755)
-    rig.environ["PATH"] = f"{folder}:{rig.environ['PATH']}"
-    run = verify([pack("fresh")], restart=True)
-    assert (folder / "calls").read_text().splitlines() == ["status", "restart comfyui-x"]
-    step = run.snapshot().steps[wire.RESTART]
-    assert step.status is StepStatus.SUCCESS, step
-    assert "supervisorctl restart comfyui-x" in step.detail
-    assert running.pids() != [pid]
-
-
 @pytest.mark.parametrize(
     ("argv", "address"),
     [
@@ -174,6 +191,8 @@ def test_supervisord_restarts_its_own(verify: Verify, pack: MakePack, running: R
         (["python", "main.py", "--listen", "0.0.0.0,::", "--port=3001"], "http://127.0.0.1:3001"),
         (["python", "main.py", "--listen", "0.0.0.0"], "http://127.0.0.1:8188"),
         (["python", "main.py", "--listen", "10.0.0.5"], "http://10.0.0.5:8188"),
+        (["python", "main.py", "--listen=10.0.0.5,10.0.0.6"], "http://10.0.0.5:8188"),
+        (["python", "main.py", "--listen", "::", "--tls-certfile", "c", "--port=1"], "https://127.0.0.1:1"),
     ],
 )
 def test_where_it_answers_is_in_its_arguments(argv: list[str], address: str) -> None:
@@ -195,3 +214,24 @@ def test_where_it_answers_is_in_its_arguments(argv: list[str], address: str) -> 
 def test_what_it_has_loaded_is_in_object_info(said: object, packs: frozenset[str] | None) -> None:
     """A pack is named by its folder; ComfyUI's own nodes are none."""
     assert packs_in(said) == packs
+
+
+@pytest.mark.parametrize(
+    ("code", "none"),
+    [
+        ("NODE_CLASS_MAPPINGS = {}", True),
+        ("NODE_CLASS_MAPPINGS: dict = {}\n__all__ = ['NODE_CLASS_MAPPINGS']", True),
+        ("NODE_CLASS_MAPPINGS = {'A': A}", False),
+        ("NODE_CLASS_MAPPINGS = {}\nNODE_CLASS_MAPPINGS.update(more)", False),
+        ("NODE_CLASS_MAPPINGS = {}\nNODE_CLASS_MAPPINGS['A'] = A", False),
+        ("NODE_CLASS_MAPPINGS = {}\nfrom .nodes import NODE_CLASS_MAPPINGS", False),
+        ("NODE_CLASS_MAPPINGS = {}\nfrom .nodes import *", False),
+        ("x = 1", False),
+        ("def (:", False),
+    ],
+)
+def test_a_pack_without_node_classes_says_so_itself(tmp_path: Path, code: str, none: bool) -> None:
+    """Only then is it not missed."""
+    (tmp_path / "__init__.py").write_text(code)
+    assert has_no_classes(tmp_path) is none
+    assert not has_no_classes(tmp_path / "nothing")

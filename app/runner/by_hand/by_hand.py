@@ -2,13 +2,12 @@
 
     python3 nodeferry-….pyz install --csv list.csv --ui-home /workspace/ComfyUI
 
-Prints a line for each thing that happens, and a table at the end. Exit status: 0 all packs are installed, 3 some,
-1 none or the run failed, 130 cancelled (Ctrl-C), 2 for a command line that cannot be.
+Prints a line for each thing that happens, and a table at the end. `command_line` has the options and the exit status.
 """
 
 from __future__ import annotations
 
-import argparse
+import io
 import json
 import logging
 import os
@@ -17,13 +16,13 @@ import sys
 import threading
 import time
 import uuid
-from typing import Any, Dict, List, Mapping
+from typing import Any, List, Mapping
 
 from app.protocol import wire
 from app.protocol.events import ProtocolFault, decode
-from app.protocol.manager_snapshot import read_snapshot
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
+from app.runner.by_hand.command_line import request_of
 from app.runner.by_hand.progress_lines import lines_of, table
 from app.runner.daemon import journal
 from app.runner.daemon.locks import lock_now
@@ -34,13 +33,7 @@ _LOOK_SECONDS = 0.2
 
 def main(argv: List[str]) -> int:
     """Runs `install` to its end; the exit status."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    try:
-        request = _request(args)
-    except (OSError, ValueError) as exc:
-        parser.error("the list cannot be read: %s" % exc)
-    return install(request)
+    return install(request_of(argv))
 
 
 def install(request: Mapping[str, Any]) -> int:
@@ -54,6 +47,7 @@ def install(request: Mapping[str, Any]) -> int:
     logging.basicConfig(filename=str(task.log), level=logging.INFO, format="%(asctime)s %(message)s")
     os.umask(0o022)
     _cancel_by_signals(task)
+    _print_anything()
     show = _Show(task, request)
     show.line("Task %s; everything is logged in %s" % (task.task_id, task.folder))
     try:
@@ -64,6 +58,12 @@ def install(request: Mapping[str, Any]) -> int:
     if lock is not None:
         os.close(lock)
     return show.result()
+
+
+def _print_anything() -> None:
+    """Letters that the terminal's encoding does not have become question marks."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _cancel_by_signals(task: Task) -> None:
@@ -88,6 +88,7 @@ class _Show:
         self._snapshot: Snapshot = wire.initial(task.task_id, time.time(), auto_installer=by_repo)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="show", daemon=True)
+        self._plan_only = (request.get("options") or {}).get("plan_only") is True
         self._deaf = False
 
     def start(self) -> None:
@@ -103,7 +104,7 @@ class _Show:
     def result(self) -> int:
         """Prints the table; the exit status."""
         shown = wire.progress(self._snapshot, time.time())
-        for text in table(shown):
+        for text in table(shown, plan_only=self._plan_only):
             self.line(text)
         return int(shown.get("return_code", 1))
 
@@ -112,12 +113,11 @@ class _Show:
         if self._deaf:
             return
         try:
-            sys.stdout.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
+            sys.stdout.write(text + "\n")
             sys.stdout.flush()
-        except UnicodeEncodeError:
-            sys.stdout.write(text.encode("ascii", "replace").decode("ascii") + "\n")
         except OSError:
             self._deaf = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own end would fail by what it could not write
 
     def _follow(self) -> None:
         with open(str(self._task.journal), "rb") as file:
@@ -142,71 +142,3 @@ class _Show:
             return
         for text in lines_of(event, before, self._snapshot):
             self.line(text)
-
-
-def _request(args: argparse.Namespace) -> Dict[str, Any]:
-    """What the engine is to do. Raises OSError, ValueError."""
-    options: Dict[str, Any] = {"existing": args.existing, "run_scripts": not args.no_scripts}
-    if args.no_verify:
-        options["verify"] = False
-    if args.exact:
-        options["exact"] = True
-    return {
-        "ui_home": None if args.ui_home is None else os.path.abspath(args.ui_home),
-        "venv_path": None if args.venv_path is None else os.path.abspath(args.venv_path),
-        "manifest": _manifest(args),
-        "options": options,
-        "schemes": _schemes(args),
-        "version": "by hand",
-    }
-
-
-def _manifest(args: argparse.Namespace) -> Dict[str, Any]:
-    if args.url:
-        return {"urls": args.url}
-    if args.csv:
-        return {"csv": _read(args.csv)}
-    text = _read(args.lock)
-    if "git_custom_nodes" in text:
-        return {"lock": read_snapshot(text, _schemes(args))}
-    lock = json.loads(text)
-    if isinstance(lock, dict) and isinstance(lock.get("lock"), dict):
-        lock = lock["lock"]  # the service's whole answer
-    return {"lock": lock}
-
-
-def _schemes(args: argparse.Namespace) -> List[str]:
-    return ["https", "ssh", *args.scheme]
-
-
-def _read(path: str) -> str:
-    if path == "-":
-        return sys.stdin.read()
-    with open(path, encoding="utf-8-sig") as file:
-        return file.read()
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nodeferry install", description="Installs ComfyUI node packs on this machine, here and now."
-    )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--csv", metavar="FILE", help="the list: Name,RepoUrl,Subfolder,RequirementsFile; - reads stdin"
-    )
-    source.add_argument("--url", action="append", metavar="URL", help="a pack's repository; may be given many times")
-    source.add_argument(
-        "--lock", metavar="FILE", help="the lock of an earlier install, or a snapshot of ComfyUI-Manager"
-    )
-    parser.add_argument("--ui-home", metavar="DIR", help="ComfyUI's folder; found by itself where it can be")
-    parser.add_argument("--venv-path", metavar="DIR", help="ComfyUI's Python environment; found by itself")
-    parser.add_argument(
-        "--existing", choices=["keep", "update", "reinstall"], default="keep", help="packs that are there"
-    )
-    parser.add_argument("--no-scripts", action="store_true", help="run no pack's install.py")
-    parser.add_argument("--no-verify", action="store_true", help="do not have ComfyUI import the packs")
-    parser.add_argument("--exact", action="store_true", help="with --lock: everything as in the lock, or nothing")
-    parser.add_argument(
-        "--scheme", action="append", default=[], metavar="NAME", help="another scheme that repositories may have"
-    )
-    return parser

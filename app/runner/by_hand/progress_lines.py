@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from app.protocol import counts
 from app.protocol.events import Event, Kind
 from app.protocol.snapshot import Problem, Snapshot
-from app.protocol.states import NodeState, StepStatus
+from app.protocol.states import NodeState, StepStatus, TaskState
 from app.protocol.wire import clock
 
 _GOOD = (NodeState.INSTALLED, NodeState.VERIFIED)
@@ -20,28 +20,35 @@ def lines_of(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
     return ["%s  %s" % (head, _plain(text)) for text in (make(event, before, after) if make else [])]
 
 
-def table(progress: Mapping[str, Any]) -> List[str]:
-    """The end of a run, by its progress: a line a pack, what went wrong with each, and one sentence."""
+def table(progress: Mapping[str, Any], *, plan_only: bool = False) -> List[str]:
+    """The end of a run, by its progress: a line a pack, what went wrong with each, and what to do now."""
     nodes = progress["nodes"]
     width = max([len(node["name"]) for node in nodes] or [0])
-    lines = [""]
-    for node in nodes:
-        error = node["error"] or {}
-        line = "%-*s  %-10s %-10s  %s" % (
-            width,
-            node["name"],
-            node["state"],
-            (node["commit"] or "")[:10],
-            error.get("code", ""),
-        )
-        lines.append(_plain(line).rstrip())
-    lines.append("")
-    failed = [node for node in nodes if node["error"]]
+    lines = ["", *[_row(node, width) for node in nodes], ""]
+    failed = [node for node in nodes if node["error"] and node["error"]["code"] not in counts.AS_ASKED]
     lines += ["%s: %s" % (_plain(node["name"]), _said(node["error"])) for node in failed]
     lines += ["Warning: %s" % _said(warning) for warning in progress["warnings"]]
     if progress["error"]:
         lines.append("Error: %s" % _said(progress["error"]))
-    return [*lines, _plain(progress["message"])]
+    return [*lines, *_imported(nodes), _last(progress, plan_only)]
+
+
+def _row(node: Mapping[str, Any], width: int) -> str:
+    code = (node["error"] or {}).get("code", "")
+    line = "%-*s  %-10s %-10s  %s" % (width, node["name"], node["state"], (node["commit"] or "")[:10], code)
+    return _plain(line).rstrip()
+
+
+def _imported(nodes: Sequence[Mapping[str, Any]]) -> List[str]:
+    """What ComfyUI itself said, where it was asked."""
+    known = [node["verified"] for node in nodes if node["verified"] is not None]
+    return ["ComfyUI itself imports %d of %d of them." % (known.count(True), len(known))] if known else []
+
+
+def _last(progress: Mapping[str, Any], plan_only: bool) -> str:
+    if plan_only and progress["state"] == TaskState.COMPLETED.value:
+        return "This is the plan, and nothing was changed; leave out --plan-only to install."
+    return _plain(progress["message"])
 
 
 def _node(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
@@ -75,6 +82,19 @@ def _told(event: Event, _before: Snapshot, _after: Snapshot) -> List[str]:
     return [_joined(event.kind.value, event["code"], _said(event.fields))]
 
 
+def _plan(event: Event, _before: Snapshot, _after: Snapshot) -> List[str]:
+    """Everything new in one line; what is there already and changes, a line each."""
+    changes = [change for change in event["changes"] if isinstance(change, dict)]
+    new = ["%s %s" % (change.get("package"), change.get("new")) for change in changes if not change.get("old")]
+    lines = ["plan: add %s" % ", ".join(new)] if new else []
+    for change in changes:
+        if change.get("old"):
+            to = change.get("new") or "nothing"
+            wanted = ", ".join(str(name) for name in change.get("wanted_by") or ())
+            lines.append("plan: %s %s -> %s%s" % (change["package"], change["old"], to, wanted and " for " + wanted))
+    return lines
+
+
 def _packages(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
     """A tenth of them at a time."""
     total = after.packages_total or 0
@@ -96,6 +116,7 @@ _LINES: Dict[Kind, Callable[[Event, Snapshot, Snapshot], List[str]]] = {
     Kind.STEP: _step,
     Kind.WAITING: _told,
     Kind.WARNING: _told,
+    Kind.PLAN: _plan,
     Kind.PACKAGES: _packages,
     Kind.MANIFEST: _manifest,
 }

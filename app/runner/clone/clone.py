@@ -115,8 +115,7 @@ def _put_in_place(context: Context, result: PackResult) -> None:
 def _look_only(context: Context, result: PackResult) -> None:
     """The pack as it would be: in staging, or where it is already if it would be kept. Changes nothing else."""
     there = existing.is_there(result.folder)
-    if there and context.options.get("existing", "keep") == "keep":
-        existing.settle(context, result, lambda: None)
+    if there and existing.stays(context, result):
         return
     result.problem = None if there else other_copies.in_the_way(context, result.pack)
     if result.problem is None:

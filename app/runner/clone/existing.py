@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Callable, Optional, Set
+from typing import Callable, List, Optional, Set
 
 from app.protocol.repo_url import same_repo
 from app.protocol.snapshot import Problem
@@ -23,6 +23,9 @@ _OLD = ".nodeferry-old.disabled"
 """Behind the name of a folder that is being replaced; ComfyUI skips it. No part of staging: a killed run's staging is
 removed, and this must not be lost with it."""
 
+BEFORE_REINSTALL = ".before-reinstall"
+"""Behind the name of a user's file where the new version brings one of that name."""
+
 
 def is_there(folder: Path) -> bool:
     """Whether something is in the way of a clone. An empty folder is not."""
@@ -34,23 +37,42 @@ def is_there(folder: Path) -> bool:
 def settle(context: Context, result: PackResult, clone: Callable[[], None]) -> None:
     """Does what `options.existing` says; `clone` clones into staging. Sets `commit`, `kept` or `problem`."""
     git = context.git(context.task.node_log(result.pack.name))
+    to_do = _decide(context, git, result)
+    if to_do == "keep":
+        _keep(context, git, result)
+    elif to_do == "reinstall":
+        _reinstall(context, git, result, clone)
+    elif to_do:
+        _update(context, git, result)
+
+
+def stays(context: Context, result: PackResult) -> bool:
+    """Whether nothing would be changed: then it sets what `settle` would set. Changes nothing itself."""
+    git = context.git(context.task.node_log(result.pack.name))
+    to_do = _decide(context, git, result)
+    if to_do == "keep":
+        _keep(context, git, result)
+    return to_do in ("", "keep")
+
+
+def _decide(context: Context, git: Git, result: PackResult) -> str:
+    """`keep`, `reinstall`, another word for an update; empty, with the problem, where nothing may be done."""
     wanted = _wanted(context)
     result.problem = _foreign(git, result)
-    if result.problem is not None:
-        return
-    if wanted == "keep" or (wanted == "lock" and git.head(result.folder) == result.pack.ref):
-        _keep(context, git, result)
-        return
-    result.problem = local_changes(git, result.folder)
+    if result.problem is None and (
+        wanted == "keep" or (wanted == "lock" and git.head(result.folder) == result.pack.ref)
+    ):
+        return "keep"
+    if result.problem is None and wanted == "reinstall" and result.folder.is_symlink():
+        text = "custom_nodes/%s is a link to another place, which is not replaced." % result.pack.folder
+        result.problem = Problem("name_taken", text, 'Remove the link, or start again with "existing": "update".')
     if result.problem is None:
-        if wanted != "reinstall":
-            _update(context, git, result)
-        else:
-            _reinstall(context, git, result, clone)
+        result.problem = local_changes(git, result.folder)
+    return "" if result.problem else wanted
 
 
 def _wanted(context: Context) -> str:
-    """A lock wants its commits, whatever there is; one that must be exact can only be undone by git."""
+    """A lock wants its commits, whatever there is; one that must be exact is best undone by git alone."""
     wanted = str(context.options.get("existing", "keep"))
     is_lock = "lock" in (context.request.get("manifest") or {})
     return "lock" if is_lock and (wanted != "reinstall" or context.options.get("exact")) else wanted
@@ -91,9 +113,24 @@ def local_changes(git: Git, folder: Path) -> Optional[Problem]:
     changed = git.ask("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=untracked", cwd=folder)
     if changed is None or changed.strip():
         return Problem("local_changes", "Tracked files were changed on the instance; nothing was touched.", hint)
-    if _own_commits(git, folder) or git.ask("stash", "list", cwd=folder):
-        return Problem("local_changes", "It has commits of its own on the instance; nothing was touched.", hint)
+    return own_work(git, folder)
+
+
+def own_work(git: Git, folder: Path) -> Optional[Problem]:
+    """Why the checkout may not be removed: commits that only it has, or stashes, in it or in its submodules."""
+    for part in ["", *submodules(git, folder)]:
+        if _own_commits(git, folder / part) or git.ask("stash", "list", cwd=folder / part):
+            hint = "Commit and push them, or move the folder away, then start again."
+            return Problem("local_changes", "It has commits of its own on the instance; nothing was touched.", hint)
     return None
+
+
+def submodules(git: Git, checkout: Path) -> List[str]:
+    """The paths of the submodules that are there, those of submodules too."""
+    if not (checkout / ".gitmodules").exists():
+        return []
+    said = git.line("submodule", "foreach", "--quiet", "--recursive", "echo $displaypath", cwd=checkout) or ""
+    return [path for path in said.splitlines() if (checkout / path / ".git").exists()]
 
 
 def _own_commits(git: Git, folder: Path) -> Set[str]:
@@ -167,8 +204,7 @@ def _old_of(folder: Path) -> Path:
 
 def _carry_all_over(git: Git, old: Path, folder: Path) -> None:
     """The untracked files, those in submodules too; the old folder goes only when all of them were carried."""
-    submodules = git.line("submodule", "foreach", "--quiet", "--recursive", "echo $displaypath", cwd=old) or ""
-    for part in ["", *submodules.splitlines()]:
+    for part in ["", *submodules(git, old)]:
         for name in git.untracked(old / part):
             if "__pycache__" not in name:
                 _carry_over(old / part / name, folder / part / name)
@@ -180,6 +216,6 @@ def _carry_over(source: Path, target: Path) -> None:
     if not os.path.lexists(str(source)):
         return
     if os.path.lexists(str(target)):
-        target = target.with_name(target.name + ".before-reinstall")
+        target = target.with_name(target.name + BEFORE_REINSTALL)
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(str(source), str(target))

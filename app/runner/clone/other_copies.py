@@ -7,18 +7,22 @@ pyproject.toml that names its repository. Its folder is the registry's name of t
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator, Optional
+from typing import Callable, Container, Iterable, Iterator, Optional
 
 from app.protocol.manifest import NodePack
 from app.protocol.repo_url import same_repo
 from app.protocol.snapshot import Problem
 from app.runner.context import Context, PackResult
+from app.runner.daemon.places import Task
 
 TRACKING = ".tracking"
+_REPLACED = "replaced.ndjson"
 _REPOSITORY = re.compile(r"^\s*[\"']?repository[\"']?\s*=\s*[\"']([^\"']+)[\"']", re.IGNORECASE | re.MULTILINE)
 _PYPROJECT_BYTES = 256 * 1024
 
@@ -42,7 +46,7 @@ def registry_copy(custom_nodes: Path, pack: NodePack) -> Optional[Path]:
     if "/" in pack.folder:
         return None
     for path in _folders(custom_nodes):
-        if (path / TRACKING).is_file() and not path.name.endswith(".disabled") and not (path / ".git").exists():
+        if is_copy(path) and not path.name.endswith(".disabled"):
             repository = _repository(path)
             known = bool(repository) and same_repo(repository, pack.repo_url)
             if known or path.name.lower() == pack.folder.lower():
@@ -80,31 +84,79 @@ def replace(
     clone()
     if result.problem is not None:
         return
-    aside = _aside(context, copy)
+    aside = aside_for(context, copy, "replaced")
+    _note(context, result.pack.name, copy, aside)
     os.rename(str(copy), str(aside))
     try:
         move()
     finally:
-        if not os.path.lexists(str(result.folder)):
+        failed = result.problem is not None or not os.path.lexists(str(result.folder))
+        if failed and not os.path.lexists(str(copy)):
             os.rename(str(aside), str(copy))
     if result.problem is None:
         _carry_own_files(aside, result.folder)
         context.own(result.folder)
         where = os.path.relpath(str(aside), str(context.ui_home))
         text = "%s replaces a copy from the registry, which is kept as %s." % (result.pack.name, where)
-        context.warn("registry_copy_replaced", text, "Remove it when you do not need it any more.")
+        hint = "A rollback of this task puts it back. Remove it when you do not need it any more."
+        context.warn("registry_copy_replaced", text, hint)
 
 
-def _aside(context: Context, copy: Path) -> Path:
-    """A free name in `.disabled`, on the same file system."""
-    folder = context.custom_nodes / ".disabled"
-    if not folder.exists():
-        folder.mkdir()
-        context.own(folder)
-    path, number = folder / ("%s@replaced" % copy.name), 1
+@dataclass(frozen=True)
+class Replaced:
+    """A registry copy that a run replaced: its folder's name, and where it is kept. Both below custom_nodes."""
+
+    name: str
+    aside: str
+
+
+def _note(context: Context, pack: str, copy: Path, aside: Path) -> None:
+    """On record before it is done, for a rollback. From several threads."""
+    line = {"pack": pack, "name": copy.name, "aside": aside.relative_to(context.custom_nodes).as_posix()}
+    fd = os.open(str(context.task.folder / _REPLACED), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, json.dumps(line).encode("ascii") + b"\n")
+    finally:
+        os.close(fd)
+
+
+def replaced(task: Task, pack: str) -> Optional[Replaced]:
+    """The copy that a run replaced by this pack; None for none. Raises OSError, ValueError, KeyError."""
+    path = task.folder / _REPLACED
+    lines = path.read_text("ascii").splitlines() if path.exists() else []
+    noted = [each for each in map(json.loads, lines) if each["pack"] == pack]
+    return Replaced(noted[-1]["name"], noted[-1]["aside"]) if noted else None
+
+
+def is_copy(folder: Path) -> bool:
+    """Whether that folder is a copy from the registry."""
+    return (folder / TRACKING).is_file() and not (folder / ".git").exists()
+
+
+def carry_back(folder: Path, copy: Path, paths: Iterable[str], own: Container[str]) -> None:
+    """Moves files of the pack in `folder` into the copy that takes its place again. Where the copy has a file of that
+    name, one of `own` (not the run's) stays beside it as NAME.before-rollback, others are dropped. Raises OSError."""
+    for path in paths:
+        target = copy / path
+        if os.path.lexists(str(target)):
+            if path not in own:
+                continue
+            target = target.with_name(target.name + ".before-rollback")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(str(folder / path), str(target))
+
+
+def aside_for(context: Context, folder: Path, why: str) -> Path:
+    """A free name in `.disabled` for a folder of a pack, on the same file system: `NAME@replaced`."""
+    parent = context.custom_nodes / ".disabled"
+    if not parent.exists():
+        parent.mkdir()
+        context.own(parent)
+    name = folder.relative_to(context.custom_nodes).as_posix().replace("/", "_")
+    path, number = parent / ("%s@%s" % (name, why)), 1
     while os.path.lexists(str(path)):
         number += 1
-        path = folder / ("%s@replaced_%d" % (copy.name, number))
+        path = parent / ("%s@%s_%d" % (name, why, number))
     return path
 
 
@@ -114,8 +166,9 @@ def _carry_own_files(old: Path, new: Path) -> None:
     listed = (old / TRACKING).read_text("utf-8", "replace").splitlines()
     brought = {line.strip() for line in listed} | {TRACKING}
     for folder, names, files in os.walk(str(old)):
-        names[:] = [name for name in names if name != "__pycache__"]
-        for name in files:
+        links = [name for name in names if os.path.islink(os.path.join(folder, name))]
+        names[:] = [name for name in names if name != "__pycache__" and name not in links]
+        for name in [*files, *links]:
             path = Path(folder) / name
             inner = path.relative_to(old).as_posix()
             if inner not in brought and not os.path.lexists(str(new / inner)):

@@ -7,7 +7,9 @@ carries the run's mark in its environment.
 from __future__ import annotations
 
 import os
+import resource
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -17,10 +19,12 @@ from typing import BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence
 
 from app.runner.daemon import processes
 from app.runner.daemon.faults import RunCancelled
+from app.runner.daemon.stillness import Stillness
 
 _TAIL_BYTES = 16 * 1024
 _LOOK_SECONDS = 0.2
 _AFTER_EXIT_SECONDS = 0.5
+_STACK_SECONDS = 3.0
 _LOG_BYTES = 16 * 1024 * 1024
 """A log takes no more of one child: what prints without end must not fill the disk."""
 _NOT_PASSED_ON = frozenset(
@@ -30,10 +34,14 @@ _NOT_PASSED_ON = frozenset(
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds that a child may be silent, and may take in all."""
+    """Seconds that a child may be silent, and may take in all. `busy`: seconds that it may be silent while it works, if
+    that counts. `ask_stack`: a Python program with its fault handler on,
+    which is asked where it stands (SIGABRT) before it is ended for these limits; its output has the answer."""
 
     idle: float = 120.0
     total: float = 1800.0
+    busy: Optional[float] = None
+    ask_stack: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,8 @@ class Children:
         )
         try:
             self._note(child.pid)
+            if limits.ask_stack:
+                _without_core(child.pid)
             return self._follow(child, limits, _Sinks(on_output, log), keep_bytes)
         finally:
             processes.end_groups({child.pid})
@@ -109,7 +119,7 @@ class Children:
                 child.stdout.close()
 
     def _follow(self, child: subprocess.Popen[bytes], limits: Limits, sinks: _Sinks, keep_bytes: int) -> Finished:
-        started = heard = time.monotonic()
+        clock = Stillness(child.pid, limits.idle, limits.total, limits.busy)
         tail = bytearray()
         stopped = exited = None
         with sinks:
@@ -117,7 +127,7 @@ class Children:
                 piece = _read(child)
                 now = time.monotonic()
                 if piece:
-                    heard = now
+                    clock.heard(now)
                     _keep(tail, piece, keep_bytes)
                     sinks.take(piece)
                 if exited is None and child.poll() is not None:
@@ -126,8 +136,16 @@ class Children:
                     break  # what it started may hold its output open, and go on writing
                 if self._cancelled.is_set():
                     raise RunCancelled
-                stopped = _over(limits, now - started, now - heard)
+                stopped = clock.over(now)
+            if stopped and limits.ask_stack:
+                _keep(tail, _stack_of(child, sinks), keep_bytes)
         return Finished(-1 if stopped else int(child.returncode), bytes(tail[-keep_bytes:]), stopped)
+
+    def until(self, over: threading.Event) -> Children:
+        """The same, for children that `over` ends too, as a cancel does."""
+        same = Children(self._environ[processes.MARK], self._groups_file, _Either(self._cancelled, over))
+        same.inherited_fd = self.inherited_fd
+        return same
 
     def end_all(self) -> int:
         """Ends every process that carries the run's mark: what a child left behind in a session of its own too.
@@ -142,6 +160,18 @@ class Children:
             os.write(fd, line.encode("ascii"))
         finally:
             os.close(fd)
+
+
+class _Either(threading.Event):
+    """Set as soon as one of two is; nobody waits for it."""
+
+    def __init__(self, one: threading.Event, other: threading.Event) -> None:
+        super().__init__()
+        self._both = (one, other)
+
+    def is_set(self) -> bool:
+        """Whether one is."""
+        return any(event.is_set() for event in self._both)
 
 
 class _Sinks:
@@ -184,17 +214,34 @@ def _read(child: subprocess.Popen[bytes]) -> Optional[bytes]:
     return piece
 
 
+def _without_core(pid: int) -> None:
+    """What comes down leaves no file of its memory in its folder. See prlimit(2)."""
+    try:
+        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+    except (OSError, AttributeError):
+        return  # it has ended already, or the system has no such call
+
+
+def _stack_of(child: subprocess.Popen[bytes], sinks: _Sinks) -> bytes:
+    """What a Python program prints of its threads when it is aborted; empty when it does not answer."""
+    try:
+        os.kill(child.pid, signal.SIGABRT)
+    except ProcessLookupError:
+        return b""
+    said = b""
+    deadline = time.monotonic() + _STACK_SECONDS
+    while child.poll() is None and time.monotonic() < deadline:
+        said += _read(child) or b""
+    said += _read(child) or b""
+    sinks.take(said)
+    return said
+
+
 def _keep(tail: bytearray, piece: bytes, keep_bytes: int) -> None:
     """Appends; cuts the front off now and then, since each time would copy it all each time."""
     tail += piece
     if len(tail) > 2 * keep_bytes:
         del tail[:-keep_bytes]
-
-
-def _over(limits: Limits, total: float, idle: float) -> Optional[str]:
-    if total > limits.total:
-        return "total"
-    return "idle" if idle > limits.idle else None
 
 
 def read_groups(path: Path) -> Dict[str, Dict[int, int]]:

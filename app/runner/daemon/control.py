@@ -134,7 +134,13 @@ def sweep(task: Task) -> Dict[str, Any]:
     if task.progress.exists():
         task.progress.unlink()
     os.close(lock)
-    return {"status": "swept", "ended_processes": ended, "removed": removed}
+    return {"status": "swept", "ended_processes": ended, "removed": removed, "rebooted": _rebooted(task)}
+
+
+def _rebooted(task: Task) -> bool:
+    """Whether the machine was started again since the run began; False where the run recorded no boot."""
+    boots = set(read_groups(task.groups))
+    return bool(boots) and processes.boot_id() not in boots
 
 
 def _recorded(task: Task) -> Set[int]:

@@ -1,4 +1,5 @@
-"""`follow`: sends the journal's lines from an offset on, heartbeats between them, and says when the run has ended.
+"""`follow`: sends the journal's lines from an offset on, then what logs grew by, heartbeats when there is nothing, and
+says when the run has ended.
 
 It ends by itself when nobody reads: at stdin's end, or after a minute without a byte there.
 """
@@ -13,6 +14,7 @@ from typing import BinaryIO
 from app.runner.daemon import frames, journal
 from app.runner.daemon.frames import Frames
 from app.runner.daemon.locks import is_locked
+from app.runner.daemon.log_stream import LogStream
 from app.runner.daemon.places import Task
 
 HEARTBEAT_SECONDS = 3.0
@@ -20,16 +22,39 @@ DEAF_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 
 
+class _Input:
+    """What the reader writes: its pings, and what it says of logs."""
+
+    def __init__(self, fd: int, logs: LogStream) -> None:
+        self._fd = fd
+        self._logs = logs
+        self._heard = time.monotonic()
+
+    def is_there(self, wait: float) -> bool:
+        """Takes what was written, after at most `wait` seconds; False when the reader is gone, or silent too long."""
+        if select.select([self._fd], [], [], wait)[0]:
+            said = os.read(self._fd, 65536)
+            if not said:
+                return False
+            self._logs.take(said)
+            self._heard = time.monotonic()
+        return time.monotonic() - self._heard <= DEAF_SECONDS
+
+
 def follow(task: Task, offset: int, out: Frames, stdin: int = 0) -> None:
     """Sends frames until the run has ended and everything was sent, or until the reader is gone."""
-    asked = beat = time.monotonic()
+    beat = time.monotonic()
+    logs = LogStream(task, out)
+    reader = _Input(stdin, logs)
     with open(str(task.journal), "rb") as file:
         file.seek(offset)
         while True:
             running = is_locked(task.lock)  # looked at before reading: what a run wrote last is then read
             sent = _send_lines(file, out)
             now = time.monotonic()
-            if not running and not sent:
+            if running or sent:
+                logs.send()
+            elif not logs.send_rest():
                 word = "ended" if journal.has_ended(task.journal) else "died"
                 out.json(frames.END, {"status": word})
                 return
@@ -37,11 +62,7 @@ def follow(task: Task, offset: int, out: Frames, stdin: int = 0) -> None:
                 beat = now
             if not sent and beat == now:
                 out.json(frames.HEARTBEAT, {"offset": file.tell()})
-            if select.select([stdin], [], [], 0 if sent else _LOOK_SECONDS)[0]:
-                if not os.read(stdin, 4096):
-                    return
-                asked = time.monotonic()
-            if now - asked > DEAF_SECONDS:
+            if not reader.is_there(0 if sent else _LOOK_SECONDS):
                 return
 
 

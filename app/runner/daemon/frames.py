@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any, Mapping
 
-ANSWER, JOURNAL, HEARTBEAT, END = "r", "j", "h", "e"
+ANSWER, JOURNAL, HEARTBEAT, LOG, END = "r", "j", "h", "l", "e"
 
 
 class Frames:

@@ -19,6 +19,7 @@ from app.protocol import wire
 from app.protocol.events import Event, Kind, ProtocolFault, decode, encode
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
+from app.runner.daemon import run_log
 
 _SNAPSHOT_SECONDS = 0.5
 _RESERVE_BYTES = 256 * 1024
@@ -98,6 +99,9 @@ class Journal:
             self._write_line(line)
         self._snapshot = reduce(self._snapshot, event, event.wall)
         self._dirty = True
+        said = run_log.line_of(event)
+        if said:
+            _log.info("%s", said)
 
     def _write_line(self, line: bytes) -> None:
         """The whole line, or nothing of it. Raises OSError."""

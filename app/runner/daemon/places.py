@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.protocol import log_names
+
 _TASK_ID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
@@ -63,7 +65,7 @@ class Task:
     @property
     def log(self) -> Path:
         """What the runner itself has to say."""
-        return self.folder / "run.log"
+        return self.folder / log_names.RUN_LOG
 
     @property
     def progress(self) -> Path:
@@ -72,17 +74,7 @@ class Task:
 
     def node_log(self, name: str) -> Path:
         """The output of what ran for one node pack."""
-        return self.folder / "nodes" / (file_name(name) + ".log")
-
-
-def file_name(name: str) -> str:
-    """A pack's name as a plain file's. Names that differ give files that differ."""
-    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)[:80]
-    return (
-        plain
-        if plain == name
-        else "%s-%s" % (plain, hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8])
-    )
+        return self.folder / log_names.node_log(name)
 
 
 def ui_home_lock(ui_home: Path) -> Path:

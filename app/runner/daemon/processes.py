@@ -39,6 +39,16 @@ def group_of(pid: int) -> Optional[int]:
     return None if fields is None or fields[0] == "Z" else int(fields[2])
 
 
+def processor_seconds(group: int) -> float:
+    """What the processes of a group, and those of their children that have ended, have taken of the processors."""
+    ticks = 0
+    for pid in pids():
+        fields = _stat(pid)
+        if fields is not None and int(fields[2]) == group:
+            ticks += sum(int(number) for number in fields[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def parent_of(pid: int) -> Optional[int]:
     """The parent; None if the process is gone."""
     fields = _stat(pid)

@@ -70,11 +70,7 @@ def of_script(finished: Finished) -> Problem:
     """Why a pack's install.py failed."""
     last = finished.last_lines(1)
     if finished.stopped:
-        return Problem(
-            "script_stalled",
-            "install.py took too long (%s limit) and was stopped. (%s)" % (finished.stopped, last or "it said nothing"),
-            "It may wait for an answer, which nobody can give; run it by hand.",
-        )
+        return _script_stopped(finished.stopped, shortened(last) or "it said nothing")
     known = _of_exception(finished.output, "s") or signatures.find(finished.output, "s")
     if known:
         return replace(known[0], message="install.py failed: %s (%s)" % (known[0].message.rstrip("."), shortened(last)))
@@ -82,6 +78,14 @@ def of_script(finished: Finished) -> Problem:
         return _killed("install.py")
     text = "install.py ended with status %d. (%s)" % (finished.code, last)
     return Problem("script_failed", text, "Look at the pack's log.")
+
+
+def _script_stopped(limit: str, last: str) -> Problem:
+    if limit == "idle":
+        text = "install.py printed nothing for too long and was stopped (idle limit). (%s)" % last
+        return Problem("script_stalled", text, "It may wait for an answer, which nobody can give; run it by hand.")
+    text = "install.py went on printing and did not end in time; it was stopped (total limit). (%s)" % last
+    return Problem("script_timed_out", text, "It may download much, or slowly; run it by hand, or start again.")
 
 
 def of_import(text: str) -> Problem:

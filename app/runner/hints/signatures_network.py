@@ -181,7 +181,7 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     Signature(
         "torch_version",
         "p",
-        r"(?s)No solution found.*?depends\s+on\s+(?P<package>torch(?:vision|audio)?)(?P<wanted>[<>=!~]=?[^\s,]+)",
+        r"(?s)No solution found.*?depends?\s+on\s+(?P<package>torch(?:vision|audio)?)(?P<wanted>[<>=!~]=?[^\s,]+)",
         "It wants {package}{wanted}, and the torch that is installed is kept.",
         "Look for a version of the pack (or of that package) for the installed torch.",
     ),

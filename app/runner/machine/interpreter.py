@@ -26,7 +26,8 @@ try:
 except ImportError:
     metadata = None
 proof = {"executable": sys.executable, "prefix": sys.prefix, "base_prefix": sys.base_prefix,
-         "version": "%d.%d.%d" % sys.version_info[:3], "packages": {}, "torch": None, "torch_error": None}
+         "version": "%d.%d.%d" % sys.version_info[:3], "packages": {}, "torch": None, "torch_error": None,
+         "paths": sys.path}
 for dist in metadata.distributions() if metadata else ():
     name = dist.metadata["Name"]
     if name and name not in proof["packages"]:

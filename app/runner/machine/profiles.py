@@ -13,7 +13,7 @@ from typing import List, Tuple
 @dataclass(frozen=True)
 class Profile:
     """A kind of image. `homes`, `interpreters` and `logs` are absolute, the likeliest first; `program` is ComfyUI's
-    name under supervisord, None where nothing restarts it."""
+    name under supervisord, empty where nothing restarts it."""
 
     name: str
     homes: Tuple[str, ...] = ()
@@ -73,6 +73,11 @@ def interpreters() -> List[str]:
 def logs() -> List[str]:
     """Where ComfyUI's output may be kept."""
     return _each_once([path for profile in PROFILES for path in profile.logs])
+
+
+def programs(home: str) -> List[str]:
+    """The names that ComfyUI has under supervisord in images that have it in this place."""
+    return _each_once([profile.program for profile in PROFILES if profile.program and home in profile.homes])
 
 
 def _each_once(values: List[str]) -> List[str]:

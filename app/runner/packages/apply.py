@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional
 
 from app.protocol.events import Kind
 from app.runner.context import Context
 from app.runner.daemon.children import Finished
+from app.runner.packages.beside import fetched, options_of
 from app.runner.packages.plan import LONG_BUILD, Plan, write_lines
 from app.runner.packages.uv import Uv
 
@@ -18,25 +20,41 @@ _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 class Applier:
     """Installs plans one after another, and counts on from one to the next."""
 
-    def __init__(self, context: Context, uv: Uv) -> None:
+    def __init__(self, context: Context, uv: Uv, before: Callable[[], None]) -> None:
+        """`before`: waits for what is fetched already. Raises RunCancelled."""
         self._context = context
         self._uv = uv
+        self._before = before
         self._counter = Counter(context)
-        self._number = 0
+        self._number = self._prepared = 0
+
+    @contextmanager
+    def prepared(self, plan: Plan, log: Path) -> Iterator[None]:
+        """Fetches and builds a plan's packages, while another one is carried out. That it fails is told when its turn
+        comes. Raises RunCancelled."""
+        self._prepared += 1
+        place = self._context.task.folder / ("prepared-%d" % self._prepared)
+        lines = [*options_of(plan.items), *_pins(plan)]
+        with fetched(self._uv, place, lines, log, builds=plan.lane == LONG_BUILD):
+            yield
 
     def apply(self, plan: Plan, log: Path) -> Finished:
         """Installs a plan's packages. uv fetches and builds all before it changes anything. Raises RunCancelled."""
         self._number += 1
         file = self._context.task.folder / ("plan-%d.txt" % self._number)
-        options = [line for item in plan.items for line in item.options]
-        pins = [change.pinned for change in plan.changes if change.new is not None]
+        pins = _pins(plan)
         if not pins:
             return Finished(0, b"")
-        write_lines(file, [*dict.fromkeys(options), *pins])
+        write_lines(file, [*options_of(plan.items), *pins])
         self._counter.expect(len(pins))
+        self._before()
         finished = self._uv.install(file, log, self._counter, builds=plan.lane == LONG_BUILD)
         self._counter.ended(len(pins), finished.ok)
         return finished
+
+
+def _pins(plan: Plan) -> List[str]:
+    return [change.pinned for change in plan.changes if change.new is not None]
 
 
 class Counter:

@@ -9,6 +9,7 @@ from app.protocol.snapshot import Problem
 from app.runner.daemon.children import Finished
 from app.runner.hints import reasons
 from app.runner.hints.uv_words import shortened
+from app.runner.packages.parties import parties
 from app.runner.packages.plan import Wanted
 from app.runner.packages.requirement_files import bounds_of, canonical
 
@@ -60,20 +61,16 @@ def suspects(items: Sequence[Wanted], output: str) -> List[Wanted]:
     return strict or accused
 
 
-def of_pack(item: Wanted, finished: Finished, others: Sequence[Wanted], own: FrozenSet[str]) -> Problem:
-    """Why a pack's requirements could not be had, with the other party's name. `own`: what ComfyUI itself requires."""
+def of_pack(item: Wanted, finished: Finished, others: Sequence[Wanted], own: Sequence[str]) -> Problem:
+    """Why a pack's requirements could not be had, with the other party's name. `own`: what ComfyUI itself requires and
+    what of the torch family is kept, as lines."""
     problem = reasons.of_packages(finished)
     if problem.code != "requirement_conflict":
         return problem
-    about = named(finished.output)
-    parties = [
-        "%s (%s)" % (other.name, ", ".join(other.lines_about(about)[:3])) for other in others if other.names & about
-    ]
-    if own & about - item.names or (own & about and not parties):
-        parties.append("ComfyUI (%s)" % ", ".join(sorted(own & about)[:3]))
-    if not parties:
+    found = parties(item, others, own, " ".join(_error_of(finished.output).split()))
+    if not found:
         return problem
-    hint = "The other party: %s. Leave one of them out, or ask its author for wider bounds." % "; ".join(parties[:4])
+    hint = "The other party: %s. Leave one of them out, or ask its author for wider bounds." % "; ".join(found[:4])
     return Problem(problem.code, problem.message, shortened(hint))
 
 

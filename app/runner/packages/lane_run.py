@@ -1,12 +1,17 @@
-"""The lanes of one run: what agrees with the environment, at once; what wants a change; what has to be built, each by
-itself. One bad pack costs only itself.
+"""The lanes of one run: what agrees with the environment, at once; what wants a change; what has to be built. One bad
+pack costs only itself.
+
+Each lane is planned while the ones before it are installed. An answer that wants something else of what is just being
+installed is not used: it is asked for again when that is there.
 """
 
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Callable, Dict, FrozenSet, List, Optional, Sequence, Set
+from typing import Callable, ContextManager, Dict, List, Optional, Sequence, Set
 
 from app.protocol.events import Kind
 from app.protocol.snapshot import Problem
@@ -16,15 +21,19 @@ from app.runner.daemon.children import Finished
 from app.runner.hints import reasons
 from app.runner.packages import blame
 from app.runner.packages.apply import Applier
-from app.runner.packages.lanes import Found, hopeless, largest_set, quick_set
+from app.runner.packages.in_order import InOrder
+from app.runner.packages.lanes import Found, Known, hopeless, largest_set, needs_build, quick_set
 from app.runner.packages.plan import AGREES, LONG_BUILD, WANTS_CHANGE, Change, Plan, Wanted
 from app.runner.packages.resolver import Resolver
 
-_NO_WHEEL = re.compile(r"no usable wheels|building from source is disabled|[Bb]uilding source distributions", re.DOTALL)
 _NEEDS_BUILD = re.compile(r"git\+|^-e\s|^[./]|file://|\.(?:zip|tar\.gz)(?:$|[#;\s])")
 
 Done = Callable[[Wanted, Optional[Problem]], None]
-"""Called when a pack's requirements came to an end."""
+"""Called when a pack's requirements came to an end; from one thread at a time or two."""
+
+
+class _InVain(Exception):
+    """An earlier lane failed: what is planned on its success is not wanted any more."""
 
 
 class LaneRun:
@@ -36,47 +45,81 @@ class LaneRun:
         resolver: Resolver,
         applier: Optional[Applier],
         done: Done,
-        own: FrozenSet[str],
+        *,
+        own: Sequence[str],
+        known: Known,
     ) -> None:
-        """`applier`: None for a plan that is not carried out; `own`: the packages that ComfyUI itself requires."""
+        """`applier`: None for a plan that is not carried out; `own`: what ComfyUI requires and what is kept; `known`:
+        who is not in the first lane."""
         self._context = context
         self._resolver = resolver
         self._applier = applier
         self._done = done
         self._own = own
+        self._disagree = known.disagree
+        self._builders: Set[str] = set(known.builders)
         self._good: List[Wanted] = []
-        self._builders: Set[str] = set()
+        self._planned: List[Wanted] = []
+        """Who is good once all plans are carried out."""
         self._told: Set[Change] = set()
         self._failures: Dict[str, Problem] = {}
         self._hopeless: Optional[Problem] = None
+        self._resolved = False
 
     def run(self, wanted: Sequence[Wanted]) -> None:
         """Everything for these packs. Raises RunCancelled."""
-        found = self.agreeing(wanted)
-        self._context.phase(
-            Phase.RESOLVE, StepStatus.SUCCESS, "%d of %d agree with what is installed" % (len(found.kept), len(wanted))
-        )
-        if self._applier is not None:
-            self._context.phase(Phase.INSTALL, StepStatus.RUNNING)
-        self._carry_out(AGREES, found)
-        rest = [item for item in found.left if item.name not in self._builders]
-        found = largest_set(rest, self._with_changes)
-        self._carry_out(WANTS_CHANGE, found)
-        settled = {item.name for item in self._good} | set(self._failures)
-        for item in wanted:
-            if item.name not in settled:
-                self._alone(item)
+        left = list(wanted)
+        while left:
+            left = self._round(left)
         if self._applier is not None:
             self._context.phase(Phase.INSTALL, StepStatus.SUCCESS)
 
-    def agreeing(self, wanted: Sequence[Wanted]) -> Found:
-        """The packs of the first lane. Those that cannot be in it are told by their own lines."""
+    def _round(self, wanted: Sequence[Wanted]) -> List[Wanted]:
+        """Plans the lanes while they are carried out; who is left to be planned again, since a lane failed. Whoever is
+        to blame for that is not."""
+        with InOrder(self._carry_out) as order:
+            with suppress(_InVain):
+                self._plan_all(wanted, order)
+            failed = order.wait()
+        if failed:
+            self._planned = list(self._good)
+            self._resolver.look_again()
+            self._leave_out(*failed)
+        settled = {item.name for item in self._good} | set(self._failures)
+        return [item for item in wanted if item.name not in settled]
+
+    # -- making plans ------------------------------------------------------------------------------------------------
+
+    def _plan_all(self, wanted: Sequence[Wanted], order: InOrder) -> None:
+        found = self._agreeing(wanted)
+        self._tell_resolved(len(found.kept), len(wanted))
+        self._add(AGREES, found, order)
+        rest = [item for item in found.left if item.name not in self._builders]
+        found = largest_set(rest, self._with_changes)
+        if self._has_to_wait(found.answer, order):
+            found = largest_set(rest, self._with_changes)
+        self._add(WANTS_CHANGE, found, order)
+        settled = {item.name for item in self._planned} | set(self._failures)
+        self._plan_rest([item for item in wanted if item.name not in settled], order)
+
+    def _tell_resolved(self, agreeing: int, wanted: int) -> None:
+        """Once: the later lanes are resolved while the first one is installed."""
+        if self._resolved:
+            return
+        self._resolved = True
+        text = "%d of %d agree with what is installed" % (agreeing, wanted)
+        self._context.phase(Phase.RESOLVE, StepStatus.SUCCESS, text)
+        if self._applier is not None:
+            self._context.phase(Phase.INSTALL, StepStatus.RUNNING)
+
+    def _agreeing(self, wanted: Sequence[Wanted]) -> Found:
+        """The packs of the first lane. Those that cannot be in it are told by their own lines, or were found out while
+        others were cloned."""
         for item in wanted:
             if any(_NEEDS_BUILD.search(line) for line in item.lines):
                 self._builders.add(item.name)
-        able = [
-            item for item in wanted if item.name not in self._builders and not item.mismatches(self._resolver.installed)
-        ]
+        out = self._builders | self._disagree
+        able = [item for item in wanted if item.name not in out and not item.mismatches(self._resolver.installed)]
         found = quick_set(able, self._unchanged)
         return Found(found.kept, [item for item in wanted if item not in found.kept], found.answer)
 
@@ -84,69 +127,128 @@ class LaneRun:
         return self._noted(items, self._resolver.solve(items, exact=True, builds=False))
 
     def _with_changes(self, items: Sequence[Wanted]) -> Finished:
-        return self._noted(items, self._resolver.solve(items, exact=False, builds=False, base=self._good))
+        return self._noted(items, self._resolver.solve(items, exact=False, builds=False, base=self._planned))
 
     def _noted(self, items: Sequence[Wanted], finished: Finished) -> Finished:
         """Who needs something without a wheel is not asked again before the builds."""
-        if not finished.ok and _NO_WHEEL.search(finished.output):
+        if needs_build(finished):
             self._builders.update(item.name for item in blame.suspects(items, finished.output))
         return finished
 
-    def _carry_out(self, lane: str, found: Found) -> None:
-        """Installs a set of packs; whoever needs what cannot be fetched or built is left out, and the rest goes on."""
-        while found.kept and found.answer is not None:
-            plan = Plan(lane, found.kept, self._resolver.changes(found.answer))
-            self._tell(plan)
-            if self._applier is None:
-                self._good += found.kept
-                return
-            finished = self._applier.apply(plan, self._log(found.kept))
-            if finished.ok:
-                self._resolver.carried_out(plan.changes)
-                self._succeed(found.kept)
-                return
-            found = self._without_the_failed(lane, found, finished)
+    def _plan_rest(self, items: Sequence[Wanted], order: InOrder) -> None:
+        """What has to be built, in one resolution, and what goes with nothing, each by itself beside the others."""
+        together = [item for item in items if item.name in self._builders]
+        groups = [[item] for item in items if item not in together] + ([together] if together else [])
+        base = len(self._planned)
+        with ThreadPoolExecutor(2, thread_name_prefix="resolve") as pool:
+            answers = list(pool.map(self._with_builds, groups))
+        for group, answer in zip(groups, answers):
+            holds = len(self._planned) == base or answer is None or not answer.ok
+            self._plan_builds(group, answer if holds else self._with_builds(group), order)
 
-    def _without_the_failed(self, lane: str, found: Found, finished: Finished) -> Found:
+    def _plan_builds(self, group: List[Wanted], answer: Optional[Finished], order: InOrder) -> None:
+        """A set of packs that may be built; if it cannot be had, each of them by itself."""
+        if answer is not None and answer.ok:
+            if self._has_to_wait(answer, order):
+                self._plan_builds(group, self._with_builds(group), order)
+            else:
+                self._add(LONG_BUILD, Found(group, [], answer), order)
+        elif len(group) > 1:
+            for item in group:
+                self._plan_builds([item], self._with_builds([item]), order)
+        else:
+            self._refuse(group[0], answer)
+
+    def _with_builds(self, items: Sequence[Wanted]) -> Optional[Finished]:
+        """uv's answer; None where there is no hope of any."""
+        if self._hopeless and not any(item.options for item in items):
+            return None
+        finished = self._resolver.solve(items, exact=False, builds=True, base=self._planned)
+        if not finished.ok and hopeless(items, finished):
+            self._hopeless = reasons.of_packages(finished)
+        return finished
+
+    def _has_to_wait(self, answer: Optional[Finished], order: InOrder) -> bool:
+        """Whether an answer has to be made again, after what is just being installed is there. Raises _InVain."""
+        if answer is None or self._applier is None or not self._resolver.disturbs(answer):
+            return False
+        if order.wait():
+            raise _InVain
+        self._resolver.look_again()
+        return True
+
+    def _add(self, lane: str, found: Found, order: InOrder) -> None:
+        """A lane's plan, to be carried out after the others."""
+        if found.kept and found.answer is not None:
+            plan = Plan(lane, found.kept, self._resolver.changes(found.answer))
+            self._resolver.planned(plan.changes)
+            self._planned += found.kept
+            with self._prepared(plan, order):
+                order.add(plan)
+
+    def _prepared(self, plan: Plan, order: InOrder) -> ContextManager[None]:
+        """Builds are made while other lanes are carried out."""
+        if self._applier is None or plan.lane != LONG_BUILD or not order.busy:
+            return nullcontext()
+        return self._applier.prepared(plan, self._log(plan.items))
+
+    # -- carrying them out ---------------------------------------------------------------------------------------------
+
+    def _carry_out(self, plan: Plan) -> Finished:
+        """Tells and installs a lane; called after the lanes before it, in their thread."""
+        self._tell(plan)
+        if self._applier is None:
+            self._good += plan.items
+            return Finished(0, b"")
+        finished = self._applier.apply(plan, self._log(plan.items))
+        if finished.ok:
+            self._resolver.carried_out(plan.changes)
+            self._succeed(plan.items)
+        return finished
+
+    def _leave_out(self, plan: Plan, finished: Finished) -> None:
+        """Whoever needs what could not be fetched or built; the others of the lane get another one."""
         package = blame.failed_package(finished.output)
-        if package is None or hopeless(found.kept, finished) or package in self._resolver.blocked:
-            self._fail(found.kept, reasons.of_packages(finished), finished)
-            return Found([], [], None)
+        if package is None or hopeless(plan.items, finished) or package in self._resolver.blocked:
+            problem = reasons.of_packages(finished)
+            there = [item for item in plan.items if problem.code == "disk_full" and self._is_there(item)]
+            self._succeed(there)
+            self._fail([item for item in plan.items if item not in there], problem, finished)
+            return
         self._resolver.unavailable(package)
-        exact, builds = lane == AGREES, lane == LONG_BUILD
+        exact, builds = plan.lane == AGREES, plan.lane == LONG_BUILD
 
         def solve(items: Sequence[Wanted]) -> Finished:
             return self._resolver.solve(items, exact=exact, builds=builds, base=self._good)
 
-        rest = largest_set(found.kept, solve)
-        self._fail(rest.left, blame.of_package(package, finished), finished)
-        return Found(rest.kept, [], rest.answer)
+        self._fail(largest_set(plan.items, solve).left, blame.of_package(package, finished), finished)
 
-    def _alone(self, item: Wanted) -> None:
-        """A pack that must be built, or that goes with nothing: by itself, beside what is installed for the others."""
-        if self._hopeless and not item.options:
-            self._fail([item], self._hopeless, None)
-            return
-        finished = self._resolver.solve([item], exact=False, builds=True, base=self._good)
-        if finished.ok:
-            self._carry_out(LONG_BUILD, Found([item], [], finished))
-            return
-        problem = blame.of_pack(item, finished, self._good, self._own)
-        if hopeless([item], finished):
-            self._hopeless = problem
-        self._fail([item], problem, finished)
+    def _is_there(self, item: Wanted) -> bool:
+        """Whether all that the pack needs is installed: it needed nothing new, or got it before the disk was full."""
+        finished = self._resolver.solve([item], exact=False, builds=False, base=self._good)
+        return finished.ok and not self._resolver.changes(finished)
+
+    # -- telling -----------------------------------------------------------------------------------------------------
 
     def _tell(self, plan: Plan) -> None:
         """The plan's changes, each once, before anything is changed."""
         fresh = [change for change in plan.changes if change not in self._told]
         self._told.update(fresh)
         if fresh:
-            self._context.journal.tell(Kind.PLAN, changes=Plan(plan.lane, plan.items, fresh).to_json())
+            told = Plan(plan.lane, plan.items, fresh).to_json(self._resolver.details(plan))
+            self._context.journal.tell(Kind.PLAN, changes=told)
 
     def _succeed(self, items: Sequence[Wanted]) -> None:
         self._good += items
         for item in items:
             self._done(item, None)
+
+    def _refuse(self, item: Wanted, finished: Optional[Finished]) -> None:
+        """A pack that goes with nothing; without an answer it is for what concerns all."""
+        if finished is None and self._hopeless:
+            self._fail([item], self._hopeless, None)
+        elif finished is not None:
+            self._fail([item], blame.of_pack(item, finished, self._planned, self._own), finished)
 
     def _fail(self, items: Sequence[Wanted], problem: Problem, finished: Optional[Finished]) -> None:
         for item in items:

@@ -6,15 +6,17 @@ halving is what remains where uv names nobody.
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, FrozenSet, List, Optional, Sequence
 
 from app.runner.daemon.children import Finished
 from app.runner.hints import reasons
 from app.runner.packages.blame import suspects
 from app.runner.packages.plan import Wanted
 
+_NO_WHEEL = re.compile(r"no usable wheels|building from source is disabled|[Bb]uilding source distributions")
 _MOST_LEFT_OUT_BY_ONE = 6
 _NOBODYS_FAULT = frozenset({"disk_full", "registry_not_reached", "no_installer"})
 Solve = Callable[[Sequence[Wanted]], Finished]
@@ -28,6 +30,20 @@ class Found:
     kept: List[Wanted]
     left: List[Wanted]
     answer: Optional[Finished]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was found out while clones ran, by packs' names: who needs something without a wheel, and who does not agree
+    with what is installed."""
+
+    builders: FrozenSet[str] = frozenset()
+    disagree: FrozenSet[str] = frozenset()
+
+
+def needs_build(finished: Finished) -> bool:
+    """Whether a resolution of wheels alone failed because something has none."""
+    return not finished.ok and _NO_WHEEL.search(finished.output) is not None
 
 
 def hopeless(items: Sequence[Wanted], finished: Finished) -> bool:

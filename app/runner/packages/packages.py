@@ -4,25 +4,30 @@ uv can be had.
 
 from __future__ import annotations
 
-from typing import FrozenSet, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 from app.protocol.events import Kind
+from app.protocol.log_names import file_name
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
-from app.runner.daemon.places import file_name
 from app.runner.hints import reasons
 from app.runner.packages.apply import Applier
+from app.runner.packages.early import EarlyResolution
 from app.runner.packages.lane_run import LaneRun
 from app.runner.packages.plan import Wanted, write_lines
-from app.runner.packages.requirement_files import Requirements, constraints, name_of, read_requirements
+from app.runner.packages.requirement_files import Requirements, constraints, read_requirements
 from app.runner.packages.resolver import Resolver
+from app.runner.packages.shadow import Shadow
 from app.runner.packages.uv import CONSTRAINTS, Pip, Uv
 from app.runner.packages.variants import Variants
 
 
-def install_requirements(context: Context, results: Sequence[PackResult], uv: Optional[str]) -> None:
-    """Installs what the packs require and tells each pack's result. Raises RunCancelled."""
+def install_requirements(
+    context: Context, results: Sequence[PackResult], uv: Optional[str], early: EarlyResolution
+) -> None:
+    """Installs what the packs require and tells each pack's result; `early`: what was found out beside the clones.
+    Raises RunCancelled."""
     context.phase(Phase.RESOLVE, StepStatus.RUNNING)
     wanted = [item for item in (_prepare(context, result) for result in results) if item]
     if not wanted:
@@ -34,9 +39,14 @@ def install_requirements(context: Context, results: Sequence[PackResult], uv: Op
         return
     program = Uv(context.children, uv, context.python, context.task.folder, context.tuning.packages)
     variants = _one_variant(context, wanted)
-    applier = None if context.plan_only else Applier(context, program)
-    resolver = Resolver(context, program, variants)
-    LaneRun(context, resolver, applier, lambda item, problem: _done(context, item, problem), _own(context)).run(wanted)
+    applier = None if context.plan_only else Applier(context, program, early.wait_for_wheels)
+    resolver = Resolver(context, program, variants, Shadow(context.task.folder / "shadow", context.python["paths"]))
+
+    def done(item: Wanted, problem: Optional[Problem]) -> None:
+        _done(context, item, problem)
+
+    LaneRun(context, resolver, applier, done, own=_own(context), known=early.known).run(wanted)
+    early.end()
 
 
 def _prepare(context: Context, result: PackResult) -> Optional[Wanted]:
@@ -104,10 +114,9 @@ def _one_variant(context: Context, wanted: Sequence[Wanted]) -> Variants:
     return variants
 
 
-def _own(context: Context) -> FrozenSet[str]:
-    """The packages that ComfyUI itself requires."""
-    lines = constraints(context.packages, context.ui_home)
-    return frozenset(name_of(line) for line in lines)
+def _own(context: Context) -> Sequence[str]:
+    """What ComfyUI itself requires, and what of the torch family is kept."""
+    return constraints(context.packages, context.ui_home)
 
 
 def _done(context: Context, item: Wanted, problem: Optional[Problem]) -> None:

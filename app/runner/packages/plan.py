@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
+from typing import AbstractSet, Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
 
 from app.protocol.snapshot import Problem
 from app.runner.context import PackResult
@@ -74,6 +74,16 @@ class Change:
         return "%s @ %s" % (self.package, self.source) if self.source else "%s==%s" % (self.package, self.new)
 
 
+@dataclass(frozen=True)
+class Details:
+    """What is known of a plan's packages beside their versions, by canonical name. What is not in it is not known."""
+
+    wanted_by: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
+    """The packs that a package is for, through whatever asks for it."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of the file that is installed, whether it has to be fetched or is in uv's cache."""
+
+
 @dataclass
 class Plan:
     """The changes that a set of packs needs."""
@@ -82,8 +92,8 @@ class Plan:
     items: List[Wanted]
     changes: List[Change] = field(default_factory=list)
 
-    def to_json(self) -> List[Dict[str, Any]]:
-        """As the journal's `plan` event tells it. What only another package asks for is nobody's: that is not known."""
+    def to_json(self, details: Details = Details()) -> List[Dict[str, Any]]:
+        """As the journal's `plan` event tells it."""
         return [
             {
                 "package": change.package,
@@ -91,17 +101,21 @@ class Plan:
                 "new": change.new,
                 "change": "add" if change.old is None else "remove" if change.new is None else "change",
                 "downgrade": bool(change.old and change.new and is_older(change.new, change.old)),
-                "wanted_by": [item.name for item in self.items if canonical(change.package) in item.names],
-                "bytes": None,
+                "wanted_by": self._wanting(canonical(change.package), details),
+                "bytes": details.sizes.get(canonical(change.package)),
                 "lane": self.lane,
             }
             for change in self.changes
         ]
 
+    def _wanting(self, package: str, details: Details) -> List[str]:
+        behind = details.wanted_by.get(package, frozenset())
+        return [item.name for item in self.items if item.name in behind or package in item.names]
+
 
 def changes(output: str, installed: Mapping[str, str]) -> List[Change]:
     """The plan in uv's own lines (`+ name==new`, `- name==old`). `installed`: canonical names and versions, of which
-    uv may not see all; what is there already is no change."""
+    uv may not see all (what is still being installed too); what is there already is no change."""
     old: Dict[str, str] = {}
     new: Dict[str, str] = {}
     sources: Dict[str, str] = {}
@@ -112,7 +126,7 @@ def changes(output: str, installed: Mapping[str, str]) -> List[Change]:
             sources[name] = address
     found = []
     for name in sorted({*old, *new}):
-        before, after = old.get(name) or installed.get(canonical(name)), new.get(name)
+        before, after = installed.get(canonical(name)) or old.get(name), new.get(name)
         if before != after or name in sources:
             found.append(Change(name, before, after, sources.get(name)))
     return found

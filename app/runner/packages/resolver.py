@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import threading
 from pathlib import Path
-from typing import Dict, FrozenSet, List, Mapping, Sequence
+from typing import Dict, FrozenSet, List, Mapping, Sequence, Set
 
 from app.runner.context import Context
 from app.runner.daemon.children import Finished
-from app.runner.packages.plan import Change, Wanted, changes, write_lines
+from app.runner.packages.plan import Change, Details, Plan, Wanted, changes, write_lines
+from app.runner.packages.plan_details import details_of, stays
 from app.runner.packages.requirement_files import canonical, constraints, never
+from app.runner.packages.shadow import Shadow
 from app.runner.packages.uv import CONSTRAINTS, Uv
 from app.runner.packages.variants import Variants
 
@@ -21,23 +23,28 @@ _UNAVAILABLE = "0+nodeferry.unavailable"
 class Resolver:
     """One run's. `solve` may be called from several threads; what is written between solves is not."""
 
-    def __init__(self, context: Context, uv: Uv, variants: Variants) -> None:
+    def __init__(self, context: Context, uv: Uv, variants: Variants, shadow: Shadow) -> None:
+        """`shadow`: of the environment as it is."""
         self._uv = uv
+        self._shadow = shadow
         self._folder = context.task.folder
         self._log = self._folder / "packages.log"
         self._lock = threading.Lock()
         self.variants = variants
-        self.system_site = bool(context.python["system_site"])
-        self._family = never(context.packages) if self.system_site else []
+        self._never = never(context.packages)
         self.installed: Dict[str, str] = {canonical(name): version for name, version in context.packages.items()}
         """Canonical names and versions, kept up to date as plans are carried out."""
+        self.expected: Dict[str, str] = dict(self.installed)
+        """The same, once all plans that were made are carried out."""
+        self._seen: Dict[str, str] = dict(self.installed)
+        """What uv sees."""
+        self._coming: Set[Change] = set()
         self._protections = self._write(CONSTRAINTS, constraints(context.packages, context.ui_home))
         self._frozen = self._write("frozen.txt", frozen(self.installed))
         self._unavailable: Dict[str, str] = {}
         self._missing = self._write("unavailable.txt", [])
         self._overrides = self._write("overrides.txt", [])
         self._extra = self._write("extra.txt", [])
-        self._loose = self._write("loose.txt", [])
 
     def solve(self, items: Sequence[Wanted], *, exact: bool, builds: bool, base: Sequence[Wanted] = ()) -> Finished:
         """What would be installed for these packs beside those of `base`. `exact`: no installed package may change.
@@ -51,17 +58,39 @@ class Resolver:
         held = [self._protections, self._missing]
         if exact:
             held.append(self._frozen)
-        elif self.system_site:
-            held.append(self._loosened(items))
         with self._lock:
-            write_lines(self._overrides, [*self._family, *self.variants.overrides()])
-            write_lines(self._extra, sorted(self.variants.extra))
+            _renew(self._overrides, self.variants.overrides())
+            _renew(self._extra, sorted(self.variants.extra))
         files = [item.file for item in [*base, *items]] + [self._extra]
-        return self._uv.plan(files, self._log, constraints=held, overrides=[self._overrides], builds=builds)
+        with self._shadow.lent() as seen:
+            return self._uv.plan(
+                files, self._log, constraints=held, overrides=[self._overrides], builds=builds, target=seen
+            )
 
     def changes(self, finished: Finished) -> List[Change]:
-        """The plan in uv's answer."""
-        return changes(finished.output, self.installed)
+        """The plan in uv's answer, beside the plans that were made before."""
+        return changes(finished.output, self.expected)
+
+    def disturbs(self, finished: Finished) -> bool:
+        """Whether an answer wants something else of what is just being installed, which uv did not see yet."""
+        return not self._coming <= set(changes(finished.output, self._seen))
+
+    def planned(self, plan: Sequence[Change]) -> None:
+        """It is to be carried out: later plans come on top of it."""
+        self._coming.update(plan)
+        _bring(self.expected, plan)
+
+    def look_again(self) -> None:
+        """Nothing is being installed: from now on uv sees what is there. Raises OSError."""
+        self.installed = self._shadow.look()
+        self.expected, self._seen = dict(self.installed), dict(self.installed)
+        self._coming.clear()
+        write_lines(self._frozen, frozen(self.installed))
+
+    def details(self, plan: Plan) -> Details:
+        """What can be told at once of a plan's packages. Raises RunCancelled."""
+        unseen = [*self._never, *stays(self.installed, plan.changes)]
+        return details_of(plan, self._uv, self._folder / "details", unseen, self._overrides)
 
     @property
     def blocked(self) -> FrozenSet[str]:
@@ -75,24 +104,27 @@ class Resolver:
 
     def carried_out(self, plan: Sequence[Change]) -> None:
         """What a plan changed is how it is now."""
-        for change in plan:
-            if change.new is None:
-                self.installed.pop(canonical(change.package), None)
-            elif not change.source:
-                self.installed[canonical(change.package)] = change.new
-
-    def _loosened(self, items: Sequence[Wanted]) -> Path:
-        """uv does not see what the system has: all of that is held, but for what the packs want otherwise."""
-        wanted: FrozenSet[str] = frozenset().union(*(item.mismatches(self.installed) for item in items))
-        kept = {name: version for name, version in self.installed.items() if name not in wanted}
-        with self._lock:
-            write_lines(self._loose, frozen(kept))
-        return self._loose
+        _bring(self.installed, plan)
 
     def _write(self, name: str, lines: Sequence[str]) -> Path:
         path = self._folder / name
         write_lines(path, lines)
         return path
+
+
+def _bring(versions: Dict[str, str], plan: Sequence[Change]) -> None:
+    """Names and versions as they are after a plan."""
+    for change in plan:
+        if change.new is None:
+            versions.pop(canonical(change.package), None)
+        elif not change.source:
+            versions[canonical(change.package)] = change.new
+
+
+def _renew(path: Path, lines: Sequence[str]) -> None:
+    """Writes only what is new: a uv of another thread may be reading it."""
+    if path.read_text("utf-8") != "".join(line + "\n" for line in lines):
+        write_lines(path, lines)
 
 
 def frozen(installed: Mapping[str, str]) -> List[str]:

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from app.runner.daemon.children import Children, Finished, Limits
 from app.runner.daemon.locks import try_lock
@@ -20,6 +20,7 @@ _OLDEST = (0, 5)
 _ASK_LIMITS = Limits(idle=20.0, total=20.0)
 _GET_LIMITS = Limits(idle=180.0, total=600.0)
 _PLACES = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "~/.local/bin/uv", "~/.cargo/bin/uv")
+_GENTLY = ["/usr/bin/nice", "-n", "10"]
 _SYSTEM_CERTS = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
 
 
@@ -90,12 +91,24 @@ def _done(children: Children, argv: List[str], log: Path) -> bool:
 class Uv:
     """uv for one interpreter."""
 
-    def __init__(self, children: Children, program: str, python: Dict[str, Any], folder: Path, limits: Limits) -> None:
-        """`folder`: where it runs."""
+    def __init__(
+        self,
+        children: Children,
+        program: str,
+        python: Dict[str, Any],
+        folder: Path,
+        limits: Limits,
+        *,
+        gently: bool = False,
+    ) -> None:
+        """`folder`: where it runs. `gently`: what others do comes first."""
         self._children = children
         self._limits = limits
         self._cwd = folder
-        self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **_link_mode(python)}
+        self._before = _GENTLY if gently and os.access(_GENTLY[0], os.X_OK) else []
+        self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
+        if not _beside_cache(Path(python["prefix"])):
+            self._environ["UV_LINK_MODE"] = "copy"  # hard links do not reach: say so, or each file brings a warning
         self._argv = [program, "pip", "install", "--color", "never", "--python", python["executable"]]
 
     def plan(
@@ -106,20 +119,55 @@ class Uv:
         constraints: Sequence[Path] = (),
         overrides: Sequence[Path] = (),
         builds: bool = True,
+        target: Optional[Path] = None,
     ) -> Finished:
-        """What would be installed; changes nothing. Without `builds` only wheels count."""
+        """What would be installed; changes nothing. Without `builds` only wheels count. `target`: a folder that counts
+        as what is installed, instead of the interpreter's environment."""
         argv = [*self._argv, "--dry-run", *_requirements(files)]
+        argv += ["--target", str(target)] if target else []
         argv += [part for path in constraints if _has_lines(path) for part in ("--constraint", str(path))]
         argv += [part for path in overrides if _has_lines(path) for part in ("--override", str(path))]
         return self._run(argv if builds else [*argv, "--no-build"], log, None)
 
     def install(
-        self, file: Path, log: Path, on_line: Callable[[str], None], *, builds: bool = True, dry_run: bool = False
+        self,
+        file: Path,
+        log: Path,
+        on_line: Callable[[str], None],
+        *,
+        builds: bool = True,
+        dry_run: bool = False,
+        target: Optional[Path] = None,
     ) -> Finished:
         """Installs exactly the file's lines, and nothing that they require; `on_line` gets each line that uv prints.
-        `dry_run`: only looks whether they can be had."""
+        `dry_run`: only looks whether they can be had. `target`: links to them go there, and the interpreter's
+        environment stays as it is."""
         argv = [*self._argv, "--no-deps", *(["--dry-run"] if dry_run else []), *_requirements([file])]
+        argv += (
+            ["--target", str(target), "--link-mode", "hardlink" if _beside_cache(target.parent) else "symlink"]
+            if target
+            else []
+        )
         return self._run(argv if builds else [*argv, "--no-build"], log, _Lines(on_line))
+
+    def compile(
+        self,
+        files: Sequence[Path],
+        arguments: Sequence[str],
+        limits: Limits,
+        *,
+        environ: Optional[Mapping[str, str]] = None,
+    ) -> Finished:
+        """What these files come to by the cache alone, in the words of `uv pip compile`; asks nobody, installs
+        nothing."""
+        argv = [part if part != "install" else "compile" for part in self._argv]
+        return self._children.run(
+            [*argv, "--offline", "--quiet", *arguments, *map(str, files)],
+            cwd=self._cwd,
+            limits=limits,
+            environ={**self._environ, **(environ or {})},
+            keep_bytes=1 << 18,
+        )
 
     def uninstall(self, names: Sequence[str], log: Path) -> Finished:
         """Removes packages."""
@@ -136,6 +184,7 @@ class Uv:
             "log": log,
             "keep_bytes": 1 << 18,
         }
+        argv = [*self._before, *argv]
         finished = self._children.run(argv, environ=self._environ, **arguments)
         if (
             not finished.ok
@@ -187,13 +236,12 @@ def _has_lines(path: Path) -> bool:
     return path.stat().st_size > 0
 
 
-def _link_mode(python: Dict[str, Any]) -> Dict[str, str]:
-    """Hard links do not reach across file systems: say so, instead of a warning for each file."""
+def _beside_cache(folder: Path) -> bool:
+    """Whether a folder is on the file system of uv's cache, so that hard links reach it."""
     cache = Path(os.environ.get("UV_CACHE_DIR") or os.path.expanduser("~/.cache"))
     while not cache.exists():
         cache = cache.parent
     try:
-        same = os.stat(str(cache)).st_dev == os.stat(python["prefix"]).st_dev
+        return os.stat(str(cache)).st_dev == os.stat(str(folder)).st_dev
     except OSError:
-        same = False
-    return {} if same else {"UV_LINK_MODE": "copy"}
+        return False

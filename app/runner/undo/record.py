@@ -3,57 +3,106 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 from app.protocol import events
 from app.protocol.events import Kind, Source
 from app.protocol.manifest import NodePack
+from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
+from app.runner.daemon.children import Children
+from app.runner.daemon.faults import RunFault
 from app.runner.daemon.journal import replace_file
-from app.runner.daemon.places import Task
-from app.runner.machine import interpreter
-from app.runner.packages.plan import Change
+from app.runner.daemon.locks import try_lock
+from app.runner.daemon.places import Task, ui_home_lock
+from app.runner.daemon.tuning import Tuning
+from app.runner.machine.git import Git, find_git
 from app.runner.packages.requirement_files import canonical
+from app.runner.undo.freeze import Freeze, ask, freeze_of
+from app.runner.undo.traces import Traces, traces
 
-_PACKS, _BEFORE, _AFTER = "packs-before.json", "packages-before.json", "packages-after.json"
-_MARK = "NODEFERRY_FREEZE "
-_SCRIPT = r"""
-import json, sys
-from importlib import metadata
-found = {}
-for dist in metadata.distributions():
-    name = dist.metadata["Name"]
-    if name and name not in found:
-        address = dist.read_text("direct_url.json")
-        found[name] = [dist.version, json.loads(address) if address else None]
-print("\n" + sys.argv[1] + json.dumps(found))
-"""
-_SECONDS = 60.0
-
-Freeze = Dict[str, Change]
-"""Canonical names, and what is installed: its `new` is its version."""
+_PACKS, _PACKS_AFTER = "packs-before.json", "packs-after.json"
+_BEFORE, _AFTER = "packages-before.json", "packages-after.json"
+_AFTER_DEATH_SECONDS = 20.0
+_AT_ONCE = 8
 
 
 def note_packs(context: Context, packs: Sequence[NodePack]) -> None:
     """What is in the packs' folders, before anything is cloned. Raises OSError, RunCancelled."""
     git = context.git()
-    noted = []
-    for pack in packs:
-        folder = context.custom_nodes / pack.folder
-        commit = git.head(folder)
-        branch = git.line("symbolic-ref", "--quiet", "--short", "HEAD", cwd=folder) if commit else None
-        tracked = "refs/remotes/origin/%s" % branch
-        remote = git.line("rev-parse", "--verify", "-q", tracked, cwd=folder) if branch else None
-        there = folder.is_dir() and any(folder.iterdir())
-        state = {"there": there, "commit": commit, "branch": branch, "remote": remote}
-        noted.append({**pack.to_json(), **state})
+
+    def note(pack: NodePack) -> Dict[str, Any]:
+        return {**pack.to_json(), **_state_of(git, context.custom_nodes / pack.folder)}
+
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="note") as pool:
+        noted = list(pool.map(note, packs))
     _write(context.task, _PACKS, {"ui_home": str(context.ui_home), "packs": noted})
+
+
+def _state_of(git: Git, folder: Path) -> Dict[str, Any]:
+    commit = git.head(folder)
+    branch = git.line("symbolic-ref", "--quiet", "--short", "HEAD", cwd=folder) if commit else None
+    tracked = "refs/remotes/origin/%s" % branch
+    remote = git.line("rev-parse", "--verify", "-q", tracked, cwd=folder) if branch else None
+    there = folder.is_dir() and any(folder.iterdir())
+    return {"there": there, "commit": commit, "branch": branch, "remote": remote, "files": _traces(git, folder, commit)}
+
+
+def _traces(git: Git, folder: Path, commit: Optional[str]) -> Optional[Traces]:
+    """None where git does not know: then nothing in that folder is taken for the run's."""
+    try:
+        return traces(git, folder) if commit else None
+    except OSError:
+        return None
+
+
+def note_packs_after(task: Task, git: Git, *, swept: bool = False) -> None:
+    """How the run left the packs' folders. `swept`: it is noted by others, after the run was killed. Raises OSError,
+    RunCancelled."""
+    record = Record(task)
+    if not record.exists:
+        return
+    root = Path(str(record.ui_home)) / "custom_nodes"
+
+    def note(pack: Mapping[str, Any]) -> Dict[str, Any]:
+        folder = root / pack["folder"]
+        commit = git.head(folder)
+        return {"commit": commit, "files": _traces(git, folder, commit)}
+
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="note") as pool:
+        noted = dict(zip([pack["name"] for pack in record.packs], pool.map(note, record.packs)))
+    _write(task, _PACKS_AFTER, {"swept": swept, "packs": noted})
+
+
+def note_after_death(task: Task) -> None:
+    """What a killed run left, noted by its sweep: what is changed later is not the run's. Not while another run works
+    there. What cannot be noted is left out: a rollback then knows less, and leaves more alone."""
+    try:
+        record = Record(task)
+        if not record.exists or (task.folder / _PACKS_AFTER).exists():
+            return
+        lock = try_lock(ui_home_lock(Path(str(record.ui_home))))
+        if lock is None:
+            return
+        try:
+            git = Git(Children(task.task_id, task.groups, threading.Event()), find_git(), Tuning())
+            note_packs_after(task, git, swept=True)
+            if record.executable and record.before is not None:
+                raw = ask(record.executable, _AFTER_DEATH_SECONDS)
+                _write(task, _AFTER, {"executable": record.executable, "packages": raw, "swept": True})
+        finally:
+            os.close(lock)
+    except (OSError, ValueError, KeyError, RunFault):
+        return
 
 
 def note_packages(context: Context, *, after: bool = False) -> None:
     """What is installed in ComfyUI's environment. That it cannot be noted is told, and stops nothing."""
-    if not context.python:
+    if not context.python or (after and not (context.task.folder / _BEFORE).exists()):
         return
     executable = context.python["executable"]
     try:
@@ -64,53 +113,28 @@ def note_packages(context: Context, *, after: bool = False) -> None:
     _write(context.task, _AFTER if after else _BEFORE, {"executable": executable, "packages": raw})
 
 
-def ask(executable: str) -> Dict[str, Any]:
-    """The interpreter's packages: version and origin by name. Not a child of the run: it is asked after a cancel too.
-    Raises OSError when it does not answer."""
-    output = interpreter.execute([executable, "-c", _SCRIPT, _MARK], _SECONDS)
-    at = output.rfind(_MARK)
-    try:
-        found, _ = json.JSONDecoder().raw_decode(output, at + len(_MARK)) if at >= 0 else (None, 0)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise OSError(0, "%s does not say what is installed" % executable)
-    return found
-
-
-def freeze_of(raw: Mapping[str, Any]) -> Freeze:
-    """The packages by their one name."""
-    found: Freeze = {}
-    for name, (version, origin) in raw.items():
-        found[canonical(name)] = Change(name, None, str(version), _source(origin))
-    return found
-
-
-def _source(origin: Optional[Mapping[str, Any]]) -> Optional[str]:
-    """Where it came from, as a requirement's address; None for the registry (and for what is no address any more)."""
-    if not origin or (origin.get("dir_info") or {}).get("editable"):
-        return None
-    revision = origin.get("vcs_info")
-    if revision:
-        return "%s+%s@%s" % (revision.get("vcs", "git"), origin["url"], revision.get("commit_id", ""))
-    return str(origin["url"])
-
-
 class Record:
     """What an earlier run noted. Raises OSError or ValueError where it noted nothing."""
 
     def __init__(self, task: Task) -> None:
-        self._task = task
+        self.task = task
+        self._told: Optional[List[events.Event]] = None
         noted = self._read(_PACKS) or {}
         self.ui_home: Optional[str] = noted.get("ui_home")
         self.packs: List[Dict[str, Any]] = noted.get("packs") or []
-        before = self._read(_BEFORE)
+        before, after = self._read(_BEFORE), self._read(_AFTER)
         self.executable: Optional[str] = before["executable"] if before else None
         self.before: Optional[Freeze] = freeze_of(before["packages"]) if before else None
+        self.after: Optional[Freeze] = freeze_of(after["packages"]) if after else None
+        """None where the run was killed, and nobody looked since."""
+        packs = self._read(_PACKS_AFTER) or {}
+        self.packs_after: Mapping[str, Mapping[str, Any]] = packs.get("packs") or {}
+        self.swept = bool(packs.get("swept") or (after or {}).get("swept"))
+        """What is noted of the end was noted after the run was killed: others may have been there meanwhile."""
 
     def _read(self, name: str) -> Optional[Dict[str, Any]]:
         try:
-            found = json.loads((self._task.folder / name).read_text("utf-8"))
+            found = json.loads((self.task.folder / name).read_text("utf-8"))
         except FileNotFoundError:
             return None
         return found if isinstance(found, dict) else None
@@ -121,23 +145,51 @@ class Record:
         return self.ui_home is not None
 
     def touched(self) -> Set[str]:
-        """The packages that the run changed: by its notes; if it was killed before the last one, by its plans."""
-        after = self._read(_AFTER)
+        """The packages that the run changed: by its notes; if it was killed before it could note them, by its plans,
+        and by what was noted of it once scripts ran, which install what no plan has."""
         before = self.before or {}
-        if after:
-            now = freeze_of(after["packages"])
-            return {name for name in {*before, *now} if before.get(name) != now.get(name)}
-        plans = [event["changes"] for event in self._events() if event.kind is Kind.PLAN]
-        return {canonical(change["package"]) for changes in plans for change in changes}
+        known = self._events()
+        planned = {
+            canonical(change["package"]) for event in known if event.kind is Kind.PLAN for change in event["changes"]
+        }
+        if self.after is None or (self.swept and not any(_runs_code(event) for event in known)):
+            return planned
+        return {name for name in {*before, *self.after} if before.get(name) != self.after.get(name)}
 
-    def commits(self) -> Dict[str, str]:
-        """The commits that the run left the packs at."""
-        told = [event for event in self._events() if event.kind is Kind.NODE and event.get("commit")]
-        return {event["name"]: event["commit"] for event in told}
+    def commit_after(self, name: str) -> Optional[str]:
+        """The commit that the run left a pack at."""
+        noted: Optional[str] = self.packs_after.get(name, {}).get("commit")
+        told = [
+            event["commit"]
+            for event in self._events()
+            if event.kind is Kind.NODE and event.get("commit") and event["name"] == name
+        ]
+        return noted or (told[-1] if told else None)
+
+    def made(self, pack: Mapping[str, Any]) -> Traces:
+        """The files that the run made in a pack's folder, or changed, as it left them."""
+        before = pack.get("files") or {}
+        after: Traces = self.packs_after.get(pack["name"], {}).get("files") or {}
+        return {path: look for path, look in after.items() if before.get(path) != look}
+
+    def ran_script(self, name: str) -> bool:
+        """Whether a pack's install.py was started."""
+        return any(_runs_script(event) and event["name"] == name for event in self._events())
 
     def _events(self) -> List[events.Event]:
-        lines = self._task.journal.read_bytes().split(b"\n")[:-1] if self._task.journal.exists() else []
-        return [events.decode(line, Source.JOURNAL) for line in lines if line]
+        if self._told is None:
+            lines = self.task.journal.read_bytes().split(b"\n")[:-1] if self.task.journal.exists() else []
+            self._told = [events.decode(line, Source.JOURNAL) for line in lines if line]
+        return self._told
+
+
+def _runs_script(event: events.Event) -> bool:
+    return event.kind is Kind.SCRIPT and bool(event["status"] == StepStatus.RUNNING.value)
+
+
+def _runs_code(event: events.Event) -> bool:
+    """Whether packs' own code ran from then on."""
+    return _runs_script(event) or (event.kind is Kind.PHASE and bool(event["phase"] == Phase.VERIFY.value))
 
 
 def _write(task: Task, name: str, content: Mapping[str, Any]) -> None:

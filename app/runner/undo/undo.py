@@ -1,71 +1,196 @@
-"""When a rollback happens: as a run of its own, or at the end of a run that did not go well and was asked to leave
-nothing behind."""
+"""When a run is undone: by a run of its own; or by itself, when it does not go well and was asked to leave nothing
+behind (`on_failure: rollback`), or everything or nothing (`exact`)."""
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 from concurrent.futures import Future
-from typing import Callable, Mapping, Optional, Sequence
+from contextlib import contextmanager
+from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from app.protocol.events import Kind
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
-from app.runner.daemon.faults import RunFault
+from app.runner.daemon.children import Children
+from app.runner.daemon.faults import RunCancelled, RunFault
+from app.runner.daemon.locks import is_locked
+from app.runner.daemon.places import Task
 from app.runner.undo import record as notes
-from app.runner.undo import rollback
+from app.runner.undo.packages_back import bring_back_packages
+from app.runner.undo.packs_back import REMOVED, bring_back_packs, stuck
+
+_NOTED = ("there", "commit", "branch", "remote", "files")
+_LIVE = (NodeState.CLONED, NodeState.INSTALLING, NodeState.INSTALLED, NodeState.VERIFIED)
+_GOOD = (NodeState.INSTALLED, NodeState.VERIFIED)
 
 
 def asked_for(context: Context) -> Optional[notes.Record]:
     """The record of the run that this one is to undo; None when this is an install. Raises RunFault."""
     task_id = context.request.get("rollback_of")
-    return rollback.record_of(str(task_id)) if task_id else None
+    return _record_of(str(task_id)) if task_id else None
+
+
+def _record_of(task_id: str) -> notes.Record:
+    """What the run noted before it changed anything. Raises RunFault."""
+    task = Task(task_id)
+    if task.folder.is_dir() and is_locked(task.lock):
+        raise RunFault("task_running", "The run that is to be undone still runs.", "Cancel it first.")
+    try:
+        record = notes.Record(task)
+    except (OSError, ValueError, KeyError) as exc:
+        raise RunFault("nothing_to_roll_back", "The record of the run cannot be read: %s" % exc) from None
+    if not record.exists:
+        raise RunFault("nothing_to_roll_back", "That run changed nothing on this instance.")
+    return record
+
+
+# -- a run of its own --------------------------------------------------------------------------------------------------
 
 
 def undo(context: Context, record: notes.Record, python: Future[None], uv: Callable[[], Optional[str]]) -> None:
     """The whole run of a rollback. Raises RunFault when packages or packs are not as they were, RunCancelled."""
-    rollback.tell_manifest(context, record)
+    nodes = [{name: value for name, value in pack.items() if name not in _NOTED} for pack in record.packs]
+    context.journal.tell(Kind.MANIFEST, source="rollback", nodes=nodes)
     context.phase(Phase.PROBE, StepStatus.SUCCESS)
     context.phase(Phase.CLONE, StepStatus.RUNNING)
-    found = rollback.bring_back_packs(context, record)
-    rollback.tell_packs(context, record, found)
-    stuck = [name for name, problem in found.items() if problem and problem.code != rollback.REMOVED]
-    context.phase(Phase.CLONE, StepStatus.FAILED if stuck else StepStatus.SUCCESS)
+    found = bring_back_packs(context, record)
+    _tell_packs(context, record, found)
+    there = stuck(found)
+    context.phase(Phase.CLONE, StepStatus.FAILED if there else StepStatus.SUCCESS)
     context.phase(Phase.RESOLVE, StepStatus.SKIPPED)
     python.result()
-    rollback.bring_back_packages(context, record, uv() if record.before is not None else None)
+    left = _packages(context, record, uv if record.before is not None else lambda: None, tell=True)
     context.phase(Phase.SCRIPTS, StepStatus.SKIPPED)
     context.phase(Phase.VERIFY, StepStatus.SKIPPED, "packages and commits were compared, not imported")
-    if stuck:
-        text = "Not all packs could be brought back: %s." % ", ".join(sorted(stuck)[:8])
-        raise RunFault("rollback_incomplete", text, "Each pack says what is in the way.")
+    if there or left:
+        raise RunFault(
+            "rollback_incomplete",
+            "Not all could be brought back: %s." % "; ".join([*there, *left][:8]),
+            "Each pack says what is in the way; the run's packages.log what was with packages.",
+        )
 
 
-def if_it_failed(context: Context, results: Sequence[PackResult], uv: Optional[str]) -> None:
-    """With `on_failure: rollback`, a run in which a pack is not good is undone. Raises RunFault then."""
-    if context.options.get("on_failure") != "rollback":
-        return
+def _packages(
+    context: Context, record: notes.Record, uv: Callable[[], Optional[str]], *, tell: bool = False
+) -> List[str]:
+    """As `bring_back_packages`; an interpreter that does not answer any more is told, too."""
+    try:
+        return bring_back_packages(context, record, uv(), tell=tell)
+    except OSError as exc:
+        return ["the packages cannot be looked at: %s" % exc]
+
+
+def _tell_packs(context: Context, record: notes.Record, found: Mapping[str, Optional[Problem]]) -> None:
+    """How each pack is after a rollback that is a run of its own."""
+    for pack in record.packs:
+        name, problem = pack["name"], found[pack["name"]]
+        commit = context.git().head(context.custom_nodes / pack["folder"]) if problem is None else None
+        if commit is not None:
+            context.node(name, NodeState.CLONED, commit=commit, kept=True)
+            context.node(name, NodeState.INSTALLED)
+        elif problem is None:
+            context.node(name, NodeState.SKIPPED, Problem(REMOVED, "What was there before the run was not touched."))
+        else:
+            state = NodeState.SKIPPED if problem.code == REMOVED else NodeState.FAILED
+            context.node(name, state, problem)
+
+
+# -- a run that undoes itself ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def noted(context: Context, uv: Callable[[], Optional[str]]) -> Iterator[None]:
+    """Notes how the run leaves things, however it ends. A run that does not come to its end as it was asked to is put
+    back here. Raises what the block raises; a RunFault says besides what became of the putting back."""
+    try:
+        yield
+    except BaseException as exc:
+        calm = _undisturbed(context)
+        _note_after(calm)
+        if _all_or_nothing(context) or (_rolls_back(context) and not isinstance(exc, RunCancelled)):
+            _put_back_after(calm, exc, uv)
+        raise
+    _note_after(_undisturbed(context))
+
+
+def if_it_failed(context: Context, results: Sequence[PackResult]) -> None:
+    """With `on_failure: rollback`, a run in which a pack is not good has failed. Raises RunFault then."""
     bad = [result.pack.name for result in results if result.problem is not None]
-    if not bad:
-        return
-    notes.note_packages(context, after=True)
-    record = notes.Record(context.task)
-    rollback.bring_back_packages(context, record, uv)
-    found = rollback.bring_back_packs(context, record)
-    _tell_undone(context, results, found)
-    stuck = [name for name, problem in found.items() if problem and problem.code != rollback.REMOVED]
-    more = " Not brought back: %s." % ", ".join(sorted(stuck)) if stuck else ""
-    raise RunFault(
-        "rolled_back",
-        "Not good: %s. As asked, everything was brought back to what it was before.%s" % (", ".join(bad[:8]), more),
-        "Mend or leave out these packs, then start again.",
-    )
+    if bad and _rolls_back(context):
+        text = "Not good: %s." % ", ".join(bad[:8])
+        raise RunFault("rolled_back", text, "Mend or leave out these packs, then start again.")
 
 
-def _tell_undone(context: Context, results: Sequence[PackResult], found: Mapping[str, Optional[Problem]]) -> None:
-    """A pack that was good a moment ago and is not there any more must not be told as installed."""
-    for result in results:
-        problem = found.get(result.pack.name)
-        if result.there and result.problem is None and problem is not None:
-            context.node(result.pack.name, NodeState.FAILED, problem)
-        elif result.there and result.problem is None and not result.kept:
-            text = "Brought back to the commit of before, since other packs were not good."
-            context.node(result.pack.name, NodeState.FAILED, Problem(rollback.REMOVED, text))
+def _rolls_back(context: Context) -> bool:
+    return context.options.get("on_failure") == "rollback"
+
+
+def _all_or_nothing(context: Context) -> bool:
+    """A cancel counts too: half of an exact lock is not what was asked for."""
+    return context.options.get("exact") is True
+
+
+def _undisturbed(context: Context) -> Context:
+    """The same run, deaf to a cancel: what it has begun to put back it brings to its end."""
+    deaf = threading.Event()
+    children = Children(context.task.task_id, context.task.groups, deaf)
+    children.inherited_fd = context.children.inherited_fd
+    return dataclasses.replace(context, children=children, cancelled=deaf)
+
+
+def _note_after(calm: Context) -> None:
+    try:
+        notes.note_packages(calm, after=True)
+        notes.note_packs_after(calm.task, calm.git())
+    except (OSError, ValueError) as exc:
+        calm.warn("no_rollback_record", "How the run leaves things could not be noted for a rollback: %s" % exc)
+
+
+def _put_back_after(calm: Context, exc: BaseException, uv: Callable[[], Optional[str]]) -> None:
+    """Puts back, and tells what is left: in the run's reason, or, where it has none (a cancel), as a warning."""
+    code = "lock_not_exact" if _all_or_nothing(calm) else REMOVED
+    left = _put_back(calm, uv, code, cancelled=isinstance(exc, RunCancelled))
+    said = "Everything was put back." if not left else "Not all could be put back: %s." % "; ".join(left[:8])
+    if isinstance(exc, RunFault):
+        problem = exc.problem
+        raise RunFault(problem.code, "%s. %s" % (problem.message.rstrip("."), said), problem.hint) from None
+    calm.warn("put_back_incomplete" if left else "put_back", said, "Roll this task back to try again." if left else "")
+
+
+def _put_back(calm: Context, uv: Callable[[], Optional[str]], code: str, *, cancelled: bool) -> List[str]:
+    """What could not be put back."""
+    try:
+        record = notes.Record(calm.task)
+    except (OSError, ValueError, KeyError) as exc:
+        return ["the record of what was there before cannot be read: %s" % exc]
+    left = _packages(calm, record, lambda: _without_cancel(uv))
+    found = bring_back_packs(calm, record)
+    _tell_undone(calm, found, code, _GOOD if cancelled else _LIVE)
+    return [*("%s: %s" % (name, _message(found[name])) for name in stuck(found)), *left]
+
+
+def _message(problem: Optional[Problem]) -> str:
+    return problem.message.rstrip(".") if problem else ""
+
+
+def _without_cancel(uv: Callable[[], Optional[str]]) -> Optional[str]:
+    """uv; None where the search for it was cancelled, hence nothing was installed by it."""
+    try:
+        return uv()
+    except RunCancelled:
+        return None
+
+
+def _tell_undone(
+    calm: Context, found: Mapping[str, Optional[Problem]], code: str, states: Tuple[NodeState, ...]
+) -> None:
+    """A pack that was good a moment ago and is not there any more must not be told as installed. With a lock, what was
+    kept is not good either: the lock is not there."""
+    for name, node in calm.journal.snapshot.nodes.items():
+        if node.state not in states or (node.kept and code == REMOVED):
+            continue
+        problem = found.get(name)
+        text = "Put back as it was before the run, which could not be completed."
+        calm.node(name, NodeState.FAILED, problem if problem and problem.code != REMOVED else Problem(code, text))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, FrozenSet, List, Optional, Sequence
@@ -26,11 +27,22 @@ _KEEP_BYTES = 8 * 1024 * 1024
 WHITELIST = "--whitelist-custom-nodes"
 
 
+_LEAST_IDLE = 60.0
+_TIMES_BARE = 4.0
+"""Packs may be silent for so many times what a start without any takes, at least `_LEAST_IDLE` seconds."""
+
+_BUSY = 600.0
+"""Some compile when they are imported, and print nothing of it."""
+
+
 @dataclass(frozen=True)
 class Start:
-    """How a quick test ended."""
+    """How a quick test ended. `got_through`: it came past the imports, since it opened its database, which it does
+    after them; that it did not is only known where a start without packs does."""
 
     finished: Finished
+    limits: Limits = _HELP_LIMITS
+    got_through: bool = False
 
     @property
     def output(self) -> str:
@@ -53,6 +65,7 @@ class ComfyUI:
         self._log = context.task.folder / "imports.log"
         self._options: Optional[FrozenSet[str]] = None
         self._help_failed = ""
+        self._bare_seconds: Optional[float] = None
 
     def why_not(self) -> str:
         """Why this ComfyUI cannot be asked; empty when it can. Raises RunCancelled."""
@@ -77,7 +90,10 @@ class ComfyUI:
 
     def bare(self) -> Start:
         """Without any pack. Raises OSError, RunCancelled."""
-        return self._quick_test(["--disable-all-custom-nodes"])
+        started = time.monotonic()
+        start = self._quick_test(["--disable-all-custom-nodes"])
+        self._bare_seconds = time.monotonic() - started
+        return start
 
     def with_all(self) -> Start:
         """With every pack that is there. Raises OSError, RunCancelled."""
@@ -104,11 +120,24 @@ class ComfyUI:
     def _quick_test(self, arguments: List[str]) -> Start:
         self.clean()
         folders = [["--%s-directory" % kind, str(self._made(kind))] for kind in ("user", "input", "output", "temp")]
-        database = [["--database-url", "sqlite:///%s" % (self._folder / "user" / "comfyui.db")]]
+        database = [["--database-url", "sqlite:///%s" % self._database]]
         options = self.options()
         known = [word for pair in folders + database if pair[0] in options for word in pair]
         cpu = ["--cpu"] if not self._has_gpu() and "--cpu" in options else []
-        return Start(self._run(["--quick-test-for-ci", *cpu, *known, *arguments], self._context.tuning.imports))
+        limits = self._limits()
+        finished = self._run(["--quick-test-for-ci", *cpu, *known, *arguments], limits)
+        return Start(finished, limits, self._database.exists())
+
+    @property
+    def _database(self) -> Path:
+        return self._folder / "user" / "comfyui.db"
+
+    def _limits(self) -> Limits:
+        """Who hangs shall not cost more than it must: what a start without packs takes is known by then."""
+        usual = self._context.tuning.imports
+        known = usual.idle if self._bare_seconds is None else max(_LEAST_IDLE, _TIMES_BARE * self._bare_seconds)
+        idle = min(usual.idle, known)
+        return Limits(idle, usual.total, busy=max(idle, _BUSY), ask_stack=True)
 
     def _made(self, kind: str) -> Path:
         folder = self._folder / kind

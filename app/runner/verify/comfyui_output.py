@@ -6,9 +6,13 @@ lines and put a level before each; terminals and log files add carriage returns 
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence
+
+from app.runner.verify.stacks import packs_in_stack
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _PREFIX = re.compile(
@@ -21,7 +25,6 @@ _CANNOT = re.compile(r"^Cannot import (.+?) module for custom nodes:(?: (.*))?$"
 _SKIP = re.compile(r"^Skip (.+?) module for custom nodes (due to the lack of .*)$")
 _TRYING = re.compile(r"^Trying to load custom node (.+?)\s*$")
 _TRACEBACK = "Traceback (most recent call last):"
-_FATAL = "Fatal Python error: "
 MESSAGE_CHARS = 400
 
 
@@ -50,6 +53,13 @@ def plain_lines(output: str) -> List[str]:
     return [_PREFIX.sub("", line, count=1) for line in re.split(r"\r\n|\r|\n", _ANSI.sub("", output))]
 
 
+def last_words(output: str) -> str:
+    """The last line that it printed itself, Python's report of a crash left out; empty when it printed none."""
+    lines = [line.strip() for line in plain_lines(output)]
+    fatal = next((number for number, line in enumerate(lines) if line.startswith("Fatal Python error: ")), len(lines))
+    return next(filter(None, reversed(lines[:fatal])), "")
+
+
 def imports_of(output: str) -> Optional[Dict[str, Import]]:
     """The imports by path; None when there is no table: ComfyUI did not get to its end."""
     lines = plain_lines(output)
@@ -59,6 +69,16 @@ def imports_of(output: str) -> Optional[Dict[str, Import]]:
     failures = _failures(lines)
     rows = [row for row in map(_ROW.match, lines[titles[-1] + 1 :]) if row]
     return {row.group(3): _import(row.group(3), float(row.group(1)), not row.group(2), failures) for row in rows}
+
+
+def by_entry(imports: Mapping[str, Import], custom_nodes: Path) -> Dict[str, Import]:
+    """The imports of this folder's entries by their names: ComfyUI may load packs from others too."""
+    root = os.path.realpath(str(custom_nodes))
+    return {
+        os.path.basename(path): found
+        for path, found in imports.items()
+        if os.path.realpath(os.path.dirname(path)) == root
+    }
 
 
 def _import(path: str, seconds: float, good: bool, failures: Dict[str, _Failure]) -> Import:
@@ -114,11 +134,17 @@ def suspect(output: str, names: Sequence[str]) -> Optional[str]:
     return _in_last_report(lines, names)
 
 
+def hanging_in(output: str, names: Sequence[str]) -> Optional[str]:
+    """The pack whose import ComfyUI stood in when it was aborted, when its stack names one and no other."""
+    inside = packs_in_stack(plain_lines(output), names)
+    return inside[0] if len(inside) == 1 else None
+
+
 def _in_last_report(lines: Sequence[str], names: Sequence[str]) -> Optional[str]:
-    """The pack whose file comes first (the innermost frame) in a fatal error's stack, or last in a traceback's."""
-    fatal = [number for number, line in enumerate(lines) if line.startswith(_FATAL)]
-    if fatal:
-        return next((name for name in map(_pack_in, lines[fatal[-1] :]) if name in names), None)
+    """The innermost pack of a fatal error's stack; the last one of a traceback that nobody caught."""
+    inside = packs_in_stack(lines, names)
+    if inside:
+        return inside[0]
     starts = [number for number, line in enumerate(lines) if line.strip() == _TRACEBACK]
     if not starts:
         return None

@@ -12,20 +12,26 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional
 from app.runner.machine.interpreter import Execute, prove
 from app.runner.packages.requirement_files import bounds_of, canonical, name_of, protected
 from app.runner.packages.versions import satisfies
+from app.runner.verify.markers import holds
 
 _MARK = "NODEFERRY_REQUIRES "
 _SECONDS = 120.0
 _SCRIPT = r"""
-import json, sys
+import json, os, platform, sys
 from importlib import metadata
 found = {}
 for dist in metadata.distributions():
     name = dist.metadata["Name"]
     if name and name not in found:
-        found[name] = [dist.version, [line for line in (dist.requires or ()) if ";" not in line]]
-print("\n" + sys.argv[1] + json.dumps(found))
+        found[name] = [dist.version, list(dist.requires or ())]
+version = "%d.%d.%d" % sys.version_info[:3]
+environ = {"python_version": "%d.%d" % sys.version_info[:2], "python_full_version": version, "os_name": os.name,
+           "sys_platform": sys.platform, "platform_machine": platform.machine(), "platform_system": platform.system(),
+           "platform_python_implementation": platform.python_implementation(),
+           "implementation_name": sys.implementation.name, "implementation_version": version,
+           "platform_release": platform.release(), "platform_version": platform.version()}
+print("\n" + sys.argv[1] + json.dumps({"packages": found, "environ": environ}))
 """
-"""Requirements with a marker are left out: they are extras and other systems' for the most part."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,9 @@ def in_words(changed: Mapping[str, str], most: int = 8) -> str:
 
 
 def complaints(python: str, run: Execute) -> Optional[FrozenSet[str]]:
-    """What does not fit together, a sentence each (as `pip check` finds it); None when the interpreter does not say.
-    An environment may have complaints of long before: only what is new is anybody's fault."""
+    """What does not fit together, a sentence each (as `uv pip check` finds it, but also where packages are the
+    system's); None when the interpreter does not say. An environment may have complaints of long before: only what is
+    new is anybody's fault."""
     try:
         output = run([python, "-c", _SCRIPT, _MARK], _SECONDS)
     except OSError:
@@ -81,25 +88,27 @@ def complaints(python: str, run: Execute) -> Optional[FrozenSet[str]]:
         found, _ = json.JSONDecoder().raw_decode(output, at + len(_MARK)) if at >= 0 else (None, 0)
     except ValueError:
         return None
-    return frozenset(_complaints(found)) if isinstance(found, dict) else None
+    return frozenset(_complaints(found["packages"], found["environ"])) if isinstance(found, dict) else None
 
 
-def _complaints(found: Mapping[str, Any]) -> List[str]:
+def _complaints(found: Mapping[str, Any], environ: Mapping[str, str]) -> List[str]:
     versions = {canonical(name): str(version) for name, (version, _) in found.items()}
     said = []
     for name, (version, lines) in sorted(found.items()):
         for line in lines:
-            wrong = _wrong(line, versions)
-            if wrong:
-                said.append("%s %s needs %s, and %s" % (name, version, line.strip(), wrong))
+            wanted, _, marker = line.partition(";")
+            wrong = _wrong(wanted.strip(), versions)
+            if wrong and (not marker or holds(marker, environ)):
+                said.append("%s %s needs %s, and %s" % (name, version, wanted.strip(), wrong))
     return said
 
 
 def _wrong(line: str, versions: Mapping[str, str]) -> str:
     """Why a requirement is not met; empty when it is, or when that cannot be said."""
     wanted, bounds = name_of(line), bounds_of(line)
-    if not wanted or bounds is None:
+    if not wanted:
         return ""
     if wanted not in versions:
         return "it is not installed"
-    return "%s is installed" % versions[wanted] if satisfies(versions[wanted], bounds) is False else ""
+    bad = bounds is not None and satisfies(versions[wanted], bounds) is False
+    return "%s is installed" % versions[wanted] if bad else ""

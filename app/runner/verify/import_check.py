@@ -2,31 +2,35 @@
 
 A pack that crashes, hangs or exits takes ComfyUI's table of verdicts with it. Who it was is found by starting
 ComfyUI with fewer packs: first without the one that was being imported, as far as the output tells, else by halves.
+Whoever was taken out is started alone, but for one that hangs and that its stack names: a hang costs its limit.
 No folder is moved."""
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Set
 
 from app.protocol.snapshot import Problem
 from app.runner.context import Context
 from app.runner.verify.comfyui import WHITELIST, ComfyUI, Start
-from app.runner.verify.comfyui_output import Import, imports_of, suspect
+from app.runner.verify.comfyui_output import Import, by_entry, hanging_in, imports_of, suspect
+from app.runner.verify.downfall import problem_of
 
+_PRINTED_CHARS = 64 * 1024
 _UNKNOWN = "Whether the packs can be imported is not known: "
 
 
 @dataclass
 class Verdicts:
-    """By entry of custom_nodes: what ComfyUI said, and who brings it down. `unknown`: why others have none, if so.
-    `starts`: nothing was seen that would keep ComfyUI from starting with all that is there."""
+    """By entry of custom_nodes: what ComfyUI said, who brings it down, and what it printed with those. `silent`: with
+    them it comes to its end and tells nothing. `unknown`: why others have no verdict, if so. `starts`: nothing was seen
+    that would keep ComfyUI from starting with all that is there."""
 
     imports: Dict[str, Import] = field(default_factory=dict)
     culprits: Dict[str, Problem] = field(default_factory=dict)
+    printed: Dict[str, str] = field(default_factory=dict)
+    silent: Sequence[str] = ()
     unknown: str = ""
     starts: bool = True
 
@@ -44,7 +48,10 @@ class ImportCheck:
         self._deadline = 0.0
         self._ended: Dict[str, Start] = {}
         """How ComfyUI ended with this one alone, or with it as the suspect."""
+        self._certain: Set[str] = set()
+        """Who hangs, by the stack."""
         self._table_seen = False
+        self._bare_gets_through = False
 
     def bare(self) -> str:
         """Starts ComfyUI without packs: why that fails, empty when it does not."""
@@ -55,6 +62,7 @@ class ImportCheck:
             start = self._comfyui.bare()
         except OSError as exc:
             return "it cannot be started: %s" % (exc.strerror or exc)
+        self._bare_gets_through = start.got_through
         return "" if start.finished.ok else "without any pack, %s" % start.how()
 
     def check(self) -> Verdicts:
@@ -87,15 +95,15 @@ class ImportCheck:
         """Takes out one after the other until ComfyUI comes to its end. `first`: how it ended with all."""
         rest, last = list(names), first
         culprits: List[str] = []
-        guess = suspect(first.output, rest)
         while rest:
-            if guess is None and not culprits:
+            found = self._named(last, rest)
+            if not found and last is first:  # started with all of them, it does not tell whom it tries
                 last = self._with_only(rest)
                 imports = self._told(last)
                 if imports is not None:
                     return Verdicts(imports)
-                guess = suspect(last.output, rest)
-            found = [guess] if guess else self._among(rest)
+                continue
+            found = found or self._among(rest)
             if not found:
                 text = "several packs together bring ComfyUI down, each alone does not (%s)."
                 return _unknown(text % last.how())
@@ -108,22 +116,37 @@ class ImportCheck:
                 imports = self._told(last)
                 if imports is not None:
                     return self._proven(imports, culprits, rest)
-                guess = suspect(last.output, rest)
         return self._proven({}, culprits, rest)
+
+    def _named(self, start: Start, names: Sequence[str]) -> List[str]:
+        """Who was being imported, as far as the output tells."""
+        hanging = hanging_in(start.output, names) if start.finished.stopped else None
+        if hanging:
+            self._certain.add(hanging)
+        found = hanging or suspect(start.output, names)
+        return [found] if found else []
 
     def _proven(self, imports: Dict[str, Import], culprits: List[str], rest: List[str]) -> Verdicts:
         """Each is tried alone: somebody may have been taken out for what another had begun."""
-        cleared = [name for name in culprits if not self._fails([name])]
-        guilty = {name: _problem(self._ended[name], self._context) for name in culprits if name not in cleared}
+        cleared = [name for name in culprits if name not in self._certain and not self._fails([name])]
+        taken = [name for name in culprits if name not in cleared]
+        silent = [name for name in taken if self._ended[name].got_through]
+        guilty = {name: problem_of(self._ended[name]) for name in taken if name not in silent}
+        printed = {name: self._ended[name].output[-_PRINTED_CHARS:] for name in guilty}
         if cleared:
             again = self._told(self._with_only([*rest, *cleared]))
             if again is None:
                 text = "packs that are good alone bring ComfyUI down together with others: %s."
-                return Verdicts(imports, guilty, _UNKNOWN + text % ", ".join(cleared), starts=False)
+                return Verdicts(imports, guilty, printed, silent, _UNKNOWN + text % ", ".join(cleared), starts=False)
             imports = again
-        if not self._table_seen and any(self._ended[name].finished.ok for name in guilty):
+        if not all(self._is_an_end(self._ended[name]) for name in guilty):
             return _unknown("this ComfyUI does not show its table of imports.")
-        return Verdicts(imports, guilty, starts=not guilty)
+        return Verdicts(imports, guilty, printed, silent, starts=not guilty)
+
+    def _is_an_end(self, start: Start) -> bool:
+        """Whether ComfyUI really ended early, and did not only keep its table for itself: one that ends with status 0
+        looks alike, but for the database that it opens, or the table that it shows with other packs."""
+        return not start.finished.ok or self._bare_gets_through or self._table_seen
 
     def _among(self, names: Sequence[str]) -> List[str]:
         """Those of `names`, which together bring ComfyUI down, that do so by themselves: by halves."""
@@ -150,39 +173,11 @@ class ImportCheck:
         imports = imports_of(start.output)
         if imports is None:
             return {} if start.finished.ok and not self._comfyui.present() else None
+        if self._bare_gets_through and not start.got_through:
+            return None  # a pack printed it: ComfyUI's own comes at the end of the imports
         self._table_seen = True
-        root = os.path.realpath(str(self._context.custom_nodes))
-        return {
-            os.path.basename(path): found
-            for path, found in imports.items()
-            if os.path.realpath(os.path.dirname(path)) == root
-        }
+        return by_entry(imports, self._context.custom_nodes)
 
 
 def _unknown(why: str) -> Verdicts:
     return Verdicts(unknown=_UNKNOWN + why, starts=False)
-
-
-def _problem(start: Start, context: Context) -> Problem:
-    """Why a pack that brings ComfyUI down is failed."""
-    code, stopped = start.finished.code, start.finished.stopped
-    words = start.finished.last_lines(1)[:200]
-    hint = "Take it out of custom_nodes, or ComfyUI will not start; its log has what was printed."
-    if stopped:
-        limits = context.tuning.imports
-        seconds = limits.idle if stopped == "idle" else limits.total
-        text = "ComfyUI does not get past its import: it was stopped after %g seconds. (%s)" % (seconds, words)
-        return Problem("import_hangs", text, hint)
-    if code < 0:
-        text = "Its import brings ComfyUI down: %s. (%s)" % (_signal(-code), words)
-        if -code == signal.SIGKILL:
-            hint = "The instance may be out of memory. " + hint
-        return Problem("import_crashes", text, hint)
-    return Problem("import_exits", "Its import ends ComfyUI with status %d. (%s)" % (code, words), hint)
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return "signal %d" % number

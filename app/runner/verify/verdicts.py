@@ -10,8 +10,15 @@ from app.runner.context import Context, PackResult
 from app.runner.hints.reasons import of_import
 from app.runner.verify.comfyui_output import Import
 from app.runner.verify.import_check import Verdicts
+from app.runner.verify.running import Loaded
 
 _OTHERS = "%s brings ComfyUI down when it starts, and is not of this manifest; the others were checked without it. %s"
+
+_MISSED = (
+    "%s was imported in the check, and the restarted ComfyUI does not have it: it loads other folders, was started "
+    "without custom nodes, or the pack has no node classes."
+)
+_SILENT = "%s switches ComfyUI's messages off when it is imported: whether it can be imported is not known."
 
 
 def tell_all(
@@ -19,36 +26,39 @@ def tell_all(
     results: Sequence[PackResult],
     found: Verdicts,
     nested: Collection[str],
-    loaded: Collection[str],
+    loaded: Optional[Loaded],
 ) -> str:
-    """Tells each pack that is there. `nested`: those that their parent loads; `loaded`: those that a restarted
-    ComfyUI has classes of. How many there are of each, in words."""
+    """Tells each pack that is there. `nested`: those that their parent loads; `loaded`: what a restarted ComfyUI says.
+    How many there are of each verdict, in words."""
     there = [result for result in results if result.there]
-    told = [_tell(context, result, found, result.pack.name in nested, loaded) for result in there]
+    told = [None if result.pack.name in nested else _tell(context, result, found, loaded) for result in there]
+    for result in there:
+        if result.pack.name in nested:
+            _tell_unknown(context, result)
     _warn_of_others(context, there, found)
+    _warn_of_silence(context, there, found)
     words = (("%d imported", True), ("%d cannot be imported", False), ("%d not known", None))
     return ", ".join(word % told.count(verdict) for word, verdict in words if told.count(verdict)) or "no pack to check"
 
 
-def _tell(
-    context: Context, result: PackResult, found: Verdicts, nested: bool, loaded: Collection[str]
-) -> Optional[bool]:
-    """The verdict that was told: None is unknown."""
-    name, folder = result.pack.name, result.pack.folder
-    imported = found.imports.get(folder)
-    if nested:
-        _tell_unknown(context, result)
-        return None
+def _tell(context: Context, result: PackResult, found: Verdicts, loaded: Optional[Loaded]) -> Optional[bool]:
+    """The verdict that was told: None is unknown. The restarted ComfyUI has the last word."""
+    folder = result.pack.folder
+    imported, later = found.imports.get(folder), loaded or Loaded()
+    if later.has(folder) or (imported is not None and imported.good and not later.failed(folder)):
+        _tell_good(context, result, imported.seconds if imported else None)
+        if later.misses(folder, result.folder):
+            context.warn("not_loaded", _MISSED % result.pack.name, "Look at ComfyUI's log and at how it was started.")
+        return True
     if folder in found.culprits:
+        _write(context, result, found.printed.get(folder, ""))
         _tell_broken(context, result, found.culprits[folder], None)
         return False
-    if imported is not None and not imported.good:
-        _write(context, result, imported)
-        _tell_broken(context, result, _import_problem(imported), imported.seconds)
+    failed = imported if imported and not imported.good else later.failed(folder)
+    if failed:
+        _write(context, result, failed.text or failed.message)
+        _tell_broken(context, result, _import_problem(failed), failed.seconds)
         return False
-    if imported is not None or folder in loaded:
-        _tell_good(context, name, result, imported.seconds if imported else None)
-        return True
     _tell_unknown(context, result)
     return None
 
@@ -60,7 +70,8 @@ def _import_problem(imported: Import) -> Problem:
     return of_import(imported.text or imported.message)
 
 
-def _tell_good(context: Context, name: str, result: PackResult, seconds: Optional[float]) -> None:
+def _tell_good(context: Context, result: PackResult, seconds: Optional[float]) -> None:
+    name = result.pack.name
     if result.awaiting:
         context.node(name, NodeState.INSTALLED, result.problem)
     context.node(name, NodeState.VERIFIED, verified=True, import_seconds=seconds)
@@ -80,12 +91,12 @@ def _tell_unknown(context: Context, result: PackResult) -> None:
         context.node(result.pack.name, NodeState.FAILED, result.problem)
 
 
-def _write(context: Context, result: PackResult, imported: Import) -> None:
+def _write(context: Context, result: PackResult, text: str) -> None:
     """The whole text is in the pack's log."""
     path = context.task.node_log(result.pack.name)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(str(path), "a", encoding="utf-8", errors="replace") as log:
-        log.write("\nComfyUI cannot import it:\n%s\n" % (imported.text or imported.message))
+        log.write("\nComfyUI cannot import it:\n%s\n" % text)
 
 
 def _warn_of_others(context: Context, there: Sequence[PackResult], found: Verdicts) -> None:
@@ -93,3 +104,9 @@ def _warn_of_others(context: Context, there: Sequence[PackResult], found: Verdic
     for name, problem in found.culprits.items():
         if name not in ours:
             context.warn("other_pack_breaks_comfyui", _OTHERS % (name, problem.message), problem.hint)
+
+
+def _warn_of_silence(context: Context, there: Sequence[PackResult], found: Verdicts) -> None:
+    ours = {result.pack.folder for result in there}
+    for name in sorted(ours & set(found.silent)):
+        context.warn("import_untold", _SILENT % name, "Look at ComfyUI's nodes when it runs.")

@@ -21,6 +21,11 @@ from app.runner.verify.import_check import ImportCheck, Verdicts
 from app.runner.verify.restart import Restarted, restart
 
 _MOST_COMPLAINTS = 5
+_AT_EACH_START = "Such a pack does that at each start of ComfyUI."
+_BY_THE_IMAGE = (
+    "Some images install ComfyUI's requirements again at each start; where a pack needs another version, it must be "
+    "pinned in the image's own list."
+)
 
 
 class Verification:
@@ -32,6 +37,7 @@ class Verification:
         self._check = ImportCheck(context, ComfyUI(context))
         self._bare: Optional[Future[str]] = None
         self._complaints: Optional[Future[Optional[FrozenSet[str]]]] = None
+        self._known_complaints: Optional[FrozenSet[str]] = None
         self._trouble: List[str] = []
         self._environment: Optional[Environment] = None
 
@@ -68,9 +74,10 @@ class Verification:
         context.phase(Phase.VERIFY, StepStatus.RUNNING)
         self._environment = Environment.of(context.python)
         if not self._compare("protected_changed", "The packages", ()):
-            self._end(StepStatus.FAILED, "; ".join(self._trouble), results, Verdicts())
+            self._end(StepStatus.FAILED, "", results, Verdicts(unknown=self._trouble[-1], starts=False))
             return
-        self._compare_complaints()
+        self._known_complaints = self._complaints.result() if self._complaints else None
+        self._compare_complaints("")
         found = self._imports(results)
         self._end(None, "", results, found)
 
@@ -96,10 +103,14 @@ class Verification:
     def _end(self, status: Optional[StepStatus], detail: str, results: Sequence[PackResult], found: Verdicts) -> None:
         restarted = self._restart(found)
         loaded = restarted.loaded if restarted else None
+        if restarted and restarted.began and self._environment:
+            packs = [result.pack.folder for result in results if result.there]
+            self._compare("changed_at_restart", "The restart", packs)
+            self._compare_complaints("since the restart")
         nested = {r.pack.name for r in results if parent_of(r.pack, [other.pack for other in results])}
         nested |= {result.pack.name for result in results if "/" in result.pack.folder}
-        counted = verdicts.tell_all(self._context, results, found, nested, loaded or frozenset())
-        if status is None:
+        counted = verdicts.tell_all(self._context, results, found, nested, loaded)
+        if status is None or self._trouble:
             status = StepStatus.FAILED if self._trouble else StepStatus.SUCCESS
             detail = "; ".join([*self._trouble, counted])
         self._context.phase(Phase.VERIFY, status, detail)
@@ -112,10 +123,7 @@ class Verification:
             who = "%s would bring it down" % ", ".join(sorted(found.culprits)) if found.culprits else found.unknown
             context.warn("not_restarted", "ComfyUI was not restarted: %s." % who.rstrip("."), "See the other warnings.")
             return None
-        restarted = restart(context)
-        if restarted.done and self._environment:
-            self._compare("changed_at_restart", "The restart", ())
-        return restarted
+        return restart(context)
 
     # -- the environment -------------------------------------------------------------------------------------------
 
@@ -156,16 +164,19 @@ class Verification:
         who = blame_change.who(self._context.custom_nodes, packs, list(changed))
         by = " Probably by %s." % ", ".join(who) if who else ""
         text = "%s changed the environment: %s.%s" % (what, in_words(changed), by)
-        self._context.warn(code, text, "Such a pack does that at each start of ComfyUI." if packs else "")
+        hint = _AT_EACH_START if who or code != "changed_at_restart" else _BY_THE_IMAGE
+        self._context.warn(code, text, hint)
 
-    def _compare_complaints(self) -> None:
-        """Warns of what does not fit together now and did before."""
-        before = self._complaints.result() if self._complaints else None
-        if before is None:
+    def _compare_complaints(self, when: str) -> None:
+        """Warns of what does not fit together now and did at the last look."""
+        before = self._known_complaints
+        now = complaints(self._context.python["executable"], self._run) if before is not None else None
+        if before is None or now is None:
             return
-        now = complaints(self._context.python["executable"], self._run)
-        new = sorted((now or frozenset()) - before)
+        self._known_complaints = now
+        new = sorted(now - before)
         if new:
             more = " and %d more" % (len(new) - _MOST_COMPLAINTS) if len(new) > _MOST_COMPLAINTS else ""
-            text = "These do not fit together any more: %s%s." % ("; ".join(new[:_MOST_COMPLAINTS]), more)
+            since = " %s" % when if when else ""
+            text = "These do not fit together any more%s: %s%s." % (since, "; ".join(new[:_MOST_COMPLAINTS]), more)
             self._context.warn("environment_inconsistent", text, "GET /tasks/ID shows what was changed, and for whom.")

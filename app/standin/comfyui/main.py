@@ -16,15 +16,17 @@ import sqlite3
 import sys
 import time
 import traceback
+from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 COLOURED_LOG = False
 VERSION = "0.22.0"
 BASE = Path(__file__).resolve().parent
 NODE_CLASS_MAPPINGS: dict[str, Any] = {}
 NODE_MODULES: dict[str, str] = {}
+PRINTED: deque[dict[str, str]] = deque(maxlen=300)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -54,6 +56,21 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+class KeptStream:
+    """A standard stream whose last writes `/internal/logs/raw` shows, as ComfyUI's LogInterceptor."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Keep it and pass it on."""
+        PRINTED.append({"t": "", "m": text})
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class ColouredFormatter(logging.Formatter):
     """Newer versions put a coloured level before each record."""
 
@@ -65,6 +82,7 @@ class ColouredFormatter(logging.Formatter):
 
 def set_up_logging(args: argparse.Namespace) -> None:
     """Plain messages on stderr, or on stdout if asked."""
+    sys.stdout, sys.stderr = KeptStream(sys.stdout), KeptStream(sys.stderr)
     handler = logging.StreamHandler(sys.stdout if args.log_stdout else sys.stderr)
     handler.setFormatter(ColouredFormatter("%(message)s") if COLOURED_LOG else logging.Formatter("%(message)s"))
     logging.basicConfig(level=args.verbose, handlers=[handler])
@@ -188,11 +206,11 @@ def set_up_database(args: argparse.Namespace, user_directory: Path) -> None:
 
 
 class Routes(BaseHTTPRequestHandler):
-    """The two routes that tell whether ComfyUI is up and which nodes it has."""
+    """The routes that tell whether ComfyUI is up, which nodes it has, and what it printed."""
 
     def do_GET(self) -> None:
-        """`/system_stats` and `/object_info`, with or without `/api`."""
-        answers = {"/system_stats": system_stats, "/object_info": object_info}
+        """`/system_stats`, `/object_info` and `/internal/logs/raw`, with or without `/api`."""
+        answers = {"/system_stats": system_stats, "/object_info": object_info, "/internal/logs/raw": logs}
         answer = answers.get(self.path.partition("?")[0].removeprefix("/api"))
         body = json.dumps(answer() if answer else {}).encode()
         self.send_response(200 if answer else 404)
@@ -225,6 +243,11 @@ def object_info() -> dict[str, Any]:
         name: {"name": name, "display_name": name, "python_module": NODE_MODULES[name], "category": "stand-in"}
         for name in NODE_CLASS_MAPPINGS
     }
+
+
+def logs() -> dict[str, Any]:
+    """What `/internal/logs/raw` answers."""
+    return {"entries": list(PRINTED), "size": {"cols": 80, "rows": 24}}
 
 
 def main() -> None:

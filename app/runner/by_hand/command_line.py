@@ -1,0 +1,141 @@
+"""The command line of `install`, and the request that it asks for."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any, Dict, List, Mapping, Tuple
+
+from app.protocol.lock import read_lock
+from app.protocol.manager_snapshot import read_snapshot
+from app.protocol.manifest import ManifestFault, parse_csv, parse_nodes, parse_urls, split_source
+
+_FORMAT = argparse.RawDescriptionHelpFormatter
+_MORE = """\
+examples:
+  python3 FILE install --url https://github.com/OWNER/REPOSITORY
+  python3 FILE install --csv list.csv --ui-home /workspace/ComfyUI --restart
+  cat list.csv | python3 FILE install --csv - --plan-only
+
+A list begins with the line Name,RepoUrl,Subfolder,RequirementsFile (Ref may follow); empty cells are fine.
+Ctrl-C cancels in order. Everything is logged below ~/.local/state/nodeferry.
+
+exit status: 0 all packs are installed (or planned), 3 some, 1 none or the run failed, 130 cancelled, 2 for a command
+line or a list that cannot be; then nothing was begun.
+"""
+
+
+def request_of(argv: List[str]) -> Dict[str, Any]:
+    """What the engine is to do. Exits with 2, and a sentence on stderr, for what cannot be; with 0 for --help."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.exact and not args.lock:
+        parser.error("--exact is for a --lock")
+    try:
+        manifest = _manifest(args)
+        _check(manifest, _schemes(args))
+    except ManifestFault as fault:
+        parser.error("the list cannot be installed: %s" % fault)
+    except (OSError, ValueError) as exc:
+        parser.error("the list cannot be read: %s" % exc)
+    return {
+        "ui_home": None if args.ui_home is None else os.path.abspath(args.ui_home),
+        "venv_path": None if args.venv_path is None else os.path.abspath(args.venv_path),
+        "manifest": manifest,
+        "options": _options(args),
+        "schemes": _schemes(args),
+        "version": "by hand",
+    }
+
+
+def _options(args: argparse.Namespace) -> Dict[str, Any]:
+    return {
+        "existing": args.existing,
+        "run_scripts": not args.no_scripts,
+        "verify": not args.no_verify,
+        "exact": args.exact,
+        "plan_only": args.plan_only,
+        "restart": args.restart,
+        "on_failure": args.on_failure,
+    }
+
+
+def _manifest(args: argparse.Namespace) -> Mapping[str, Any]:
+    """Raises OSError, ValueError."""
+    if args.url:
+        return {"urls": args.url}
+    if args.csv:
+        return {"csv": _read(args.csv)}
+    if args.manifest:
+        given = json.loads(_read(args.manifest))
+        if isinstance(given, list):
+            return {"nodes": given}
+        if not isinstance(given, dict):
+            raise ValueError("it is no JSON object, and no list of node packs")
+        return given
+    text = _read(args.lock)
+    if "git_custom_nodes" in text:
+        return {"lock": read_snapshot(text, _schemes(args))}
+    lock = json.loads(text)
+    if isinstance(lock, dict) and isinstance(lock.get("lock"), dict):
+        lock = lock["lock"]  # the service's whole answer
+    return {"lock": lock}
+
+
+def _check(manifest: Mapping[str, Any], schemes: List[str]) -> None:
+    """Before anything is begun. Raises ManifestFault."""
+    form, value = split_source(manifest)
+    if form == "lock":
+        read_lock(value, schemes)
+    elif form in ("csv", "nodes", "urls"):
+        {"csv": parse_csv, "nodes": parse_nodes, "urls": parse_urls}[form](value, schemes)
+
+
+def _schemes(args: argparse.Namespace) -> List[str]:
+    return ["https", "ssh", *args.scheme]
+
+
+def _read(path: str) -> str:
+    """UTF-8, whatever the locale is. Raises OSError, ValueError."""
+    if path == "-":
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    with open(path, encoding="utf-8-sig") as file:
+        return file.read()
+
+
+_SOURCES: Tuple[Tuple[str, Dict[str, Any]], ...] = (
+    ("--csv", {"metavar": "FILE", "help": "the list: Name,RepoUrl,Subfolder,RequirementsFile; - reads stdin"}),
+    ("--url", {"metavar": "URL", "action": "append", "help": "a pack's repository; may be given many times"}),
+    ("--lock", {"metavar": "FILE", "help": "the lock of an earlier install, or a snapshot of ComfyUI-Manager"}),
+    ("--manifest", {"metavar": "FILE", "help": "a manifest as JSON: a list of node packs, or as the API takes it"}),
+)
+_OTHERS: Tuple[Tuple[str, Dict[str, Any]], ...] = (
+    ("--ui-home", {"metavar": "DIR", "help": "ComfyUI's folder; found by itself where it can be"}),
+    ("--venv-path", {"metavar": "DIR", "help": "ComfyUI's Python environment; found by itself where it can be"}),
+    ("--existing", {"choices": ["keep", "update", "reinstall"], "default": "keep", "help": "packs that are there"}),
+    ("--no-scripts", {"action": "store_true", "help": "run no pack's install.py"}),
+    ("--no-verify", {"action": "store_true", "help": "do not have ComfyUI import the packs"}),
+    ("--plan-only", {"action": "store_true", "help": "tell what would be changed, and change nothing"}),
+    ("--restart", {"action": "store_true", "help": "restart a running ComfyUI at the end"}),
+    ("--on-failure", {"choices": ["keep", "rollback"], "default": "keep", "help": "what becomes of a failed install"}),
+    ("--exact", {"action": "store_true", "help": "with --lock: everything as in the lock, or nothing"}),
+    (
+        "--scheme",
+        {"action": "append", "default": [], "metavar": "NAME", "help": "another scheme of repositories: http"},
+    ),
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    text = "Installs ComfyUI node packs on this machine, here and now."
+    parser = argparse.ArgumentParser(
+        prog="nodeferry install", description=text, epilog=_MORE, formatter_class=_FORMAT, allow_abbrev=False
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    for name, about in _SOURCES:
+        source.add_argument(name, **about)
+    for name, about in _OTHERS:
+        parser.add_argument(name, **about)
+    return parser

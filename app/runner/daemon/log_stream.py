@@ -1,0 +1,143 @@
+"""What a follower sends of the run's logs: the bytes that the files grew by, always behind the journal's lines.
+
+The reader says on the follower's input how much of each log it has: `{"logs": {"run.log": 120}}`, first of all and
+again when it has kept a piece (-1: it takes no more of that one). A reader that says nothing is sent no logs. Only so
+much is on its way at a time that the journal never waits long behind it, however slow the line is.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import time
+from typing import Dict, List, Optional, Tuple
+
+from app.protocol.log_names import NODES_FOLDER, is_log_name
+from app.protocol.masking import masked_bytes
+from app.runner.daemon import frames
+from app.runner.daemon.frames import Frames
+from app.runner.daemon.places import Task
+
+_PIECE_BYTES = 16 * 1024
+_WINDOW_BYTES = 64 * 1024
+_PAUSE_SECONDS = 0.25
+"""With the window: at most 256 KiB a second while the run goes on."""
+_REST_SECONDS = 5.0
+"""For what is left when the run has ended."""
+_GREETING_SECONDS = 0.5
+"""How long the end waits for a reader who has not said yet whether it wants logs."""
+_INPUT_BYTES = 1024 * 1024
+_NO_MORE = -1
+
+
+class LogStream:
+    """The logs of one run, for one reader. For one thread."""
+
+    def __init__(self, task: Task, out: Frames) -> None:
+        self._folder = task.folder
+        self._out = out
+        self._kept: Optional[Dict[str, int]] = None
+        """What the reader has of each log; None until it has said so."""
+        self._sent: Dict[str, int] = {}
+        self._unread = b""
+        self._last = ""
+        """The log that was served last: the next turn begins behind it."""
+        self._looked = float("-inf")
+        self._rest_until: Optional[float] = None
+
+    def take(self, said: bytes) -> None:
+        """What the reader wrote. Lines that are nothing to us (its pings) are passed over."""
+        *lines, self._unread = (self._unread + said).split(b"\n")
+        self._unread = self._unread[-_INPUT_BYTES:]
+        for line in lines:
+            try:
+                value = json.loads(line) if line.strip() else None
+            except ValueError:
+                continue
+            logs = value.get("logs") if isinstance(value, dict) else None
+            if isinstance(logs, dict):
+                self._note({name: size for name, size in logs.items() if type(size) is int})
+
+    def _note(self, sizes: Dict[str, int]) -> None:
+        if self._kept is None:
+            self._kept, self._sent = {}, dict(sizes)
+        self._kept.update(sizes)
+
+    def send(self) -> None:
+        """Sends what may be sent now, while the run goes on. Raises BrokenPipeError when nobody reads any more."""
+        now = time.monotonic()
+        if self._kept is not None and now - self._looked >= _PAUSE_SECONDS:
+            self._looked = now
+            self._serve(final=False)
+
+    def send_rest(self) -> bool:
+        """Sends what may be sent now of a run that has ended; whether to come again. Raises as `send`."""
+        now = time.monotonic()
+        if self._rest_until is None:
+            self._rest_until = now + _REST_SECONDS
+        if self._kept is None:
+            return now < self._rest_until - _REST_SECONDS + _GREETING_SECONDS
+        more = self._serve(final=True) or self._on_the_way() > 0
+        return more and now < self._rest_until
+
+    def _on_the_way(self) -> int:
+        kept = self._kept or {}
+        return sum(max(0, sent - kept.get(name, 0)) for name, sent in self._sent.items() if kept.get(name) != _NO_MORE)
+
+    def _serve(self, *, final: bool) -> bool:
+        """A piece of each log in turn, as far as the window goes; whether there is more."""
+        files = self._files()
+        names = sorted(files)
+        names = [name for name in names if name > self._last] + [name for name in names if name <= self._last]
+        room = _WINDOW_BYTES - self._on_the_way()
+        more = True
+        while more and room > 0:
+            more = False
+            for name in names:
+                sent = self._send_piece(name, files[name], final=final) if room > 0 else 0
+                room -= sent
+                more = more or sent > 0 or room <= 0
+        return more
+
+    def _send_piece(self, name: str, size: int, *, final: bool) -> int:
+        kept = self._kept if self._kept is not None else {}
+        at, anew = self._sent.get(name, 0), False
+        if kept.get(name) == _NO_MORE:
+            return 0
+        if size < at and kept.get(name, 0) >= at:  # another file now, or cut short: it is sent from its beginning
+            at, anew, kept[name] = 0, True, 0
+        piece = self._piece(name, at, size, final=final)
+        if not piece:
+            return 0
+        encoded = base64.b64encode(masked_bytes(piece)).decode("ascii")
+        self._sent[name], self._last = at + len(piece), name
+        self._out.json(frames.LOG, {"log": name, "at": at, "anew": anew, "bytes": encoded})
+        return len(piece)
+
+    def _piece(self, name: str, at: int, size: int, *, final: bool) -> bytes:
+        """The next bytes of a log, up to a line's end or at least a blank: a URL with a password is not to be cut."""
+        try:
+            with open(str(self._folder / name), "rb") as file:
+                file.seek(at)
+                raw = file.read(_PIECE_BYTES)
+        except OSError:
+            return b""
+        if final and at + len(raw) >= size:
+            return raw
+        cut = max(raw.rfind(b"\n"), raw.rfind(b"\r")) + 1 or max(raw.rfind(b" "), raw.rfind(b"\t")) + 1
+        return raw[:cut] if cut or len(raw) < _PIECE_BYTES else raw
+
+    def _files(self) -> Dict[str, int]:
+        """The logs that there are, and their sizes."""
+        found: List[Tuple[str, int]] = []
+        for folder in ("", NODES_FOLDER):
+            try:
+                with os.scandir(str(self._folder / folder)) as entries:
+                    for entry in entries:
+                        name = "%s/%s" % (folder, entry.name) if folder else entry.name
+                        if is_log_name(name) and entry.is_file(follow_symlinks=False):
+                            found.append((name, entry.stat(follow_symlinks=False).st_size))
+            except OSError:  # not there yet
+                continue
+        return dict(found)

@@ -1,0 +1,74 @@
+"""Removing what old runs left in the runner's own folder: their journals, logs and notes for a rollback."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any, List, Mapping
+
+from app.runner.daemon.control import sweep
+from app.runner.daemon.journal import has_ended
+from app.runner.daemon.locks import lock_now
+from app.runner.daemon.places import BadTaskId, Task, state_folder
+
+_DAY = 86400.0
+_log = logging.getLogger("runner")
+
+
+def remove_old_runs(task: Task, request: Mapping[str, Any]) -> int:
+    """Removes the runs whose files are all older than the request's `remote_days` (0 or none: keeps them), but never
+    one that lives, `task` itself, or the one that it undoes. A run that was killed is swept first. How many there were.
+    What cannot be removed is logged and stays."""
+    days = request.get("remote_days")
+    if not isinstance(days, (int, float)) or not days > 0:
+        return 0
+    before = time.time() - days * _DAY
+    spared = {task.task_id, str(request.get("rollback_of"))}
+    return sum(_remove(path, before) for path in _folders(state_folder()) if path.name not in spared)
+
+
+def _folders(parent: Path) -> List[Path]:
+    try:
+        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.is_symlink())
+    except OSError as exc:
+        _log.warning("old runs cannot be looked for: %s", exc)
+        return []
+
+
+def _remove(folder: Path, before: float) -> bool:
+    try:
+        run = Task(folder.name)
+        if _newest(folder) >= before or not _is_over(run):
+            return False
+        shutil.rmtree(str(folder))
+        if run.progress.exists():
+            run.progress.unlink()
+    except BadTaskId:
+        return False  # bin, locks, tools
+    except OSError as exc:
+        _log.warning("the old run %s cannot be removed: %s", folder.name, exc)
+        return False
+    _log.info("removed the old run %s", folder.name)
+    return True
+
+
+def _newest(folder: Path) -> float:
+    """When the last of its files was written, in Unix seconds. Looking at a lock writes nothing."""
+    times = [folder.stat().st_mtime]
+    for parent, _folders_there, files in os.walk(str(folder)):
+        times += [os.lstat(os.path.join(parent, name)).st_mtime for name in files]
+    return max(times)
+
+
+def _is_over(run: Task) -> bool:
+    """Whether the run does not live; nothing of a killed one is left then."""
+    if not has_ended(run.journal):
+        return "error" not in sweep(run)
+    lock = lock_now(run.lock)
+    if lock is None:
+        return False
+    os.close(lock)
+    return True

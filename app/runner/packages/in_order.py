@@ -1,0 +1,59 @@
+"""Carrying plans out in a thread of its own, one after another, while later ones are made."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Callable, List, Optional, Tuple, Type
+
+from app.runner.daemon.children import Finished
+from app.runner.packages.plan import Plan
+
+Failed = Tuple[Plan, Finished]
+"""A plan that could not be carried out, and what uv said."""
+
+
+class InOrder:
+    """Takes plans in the order in which they are to be carried out. Once one fails the later ones, which were made on
+    its success, are not begun. At the end of the block nothing of it runs any more."""
+
+    def __init__(self, carry_out: Callable[[Plan], Finished]) -> None:
+        self._carry_out = carry_out
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="install")
+        self._taken: List[Future[None]] = []
+        self._good = True
+        self._failed: Optional[Failed] = None
+
+    def __enter__(self) -> InOrder:
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        for future in self._taken:
+            future.cancel()
+        self._pool.shutdown()
+
+    def add(self, plan: Plan) -> None:
+        """One more plan."""
+        self._taken.append(self._pool.submit(self._next, plan))
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is still to be carried out."""
+        return not all(future.done() for future in self._taken)
+
+    def wait(self) -> Optional[Failed]:
+        """Until all that was taken is done; what failed, if anything. Raises what carrying out raised."""
+        for future in self._taken:
+            future.result()
+        return self._failed
+
+    def _next(self, plan: Plan) -> None:
+        if not self._good:
+            return
+        self._good = False
+        finished = self._carry_out(plan)
+        self._good = finished.ok
+        if not finished.ok:
+            self._failed = plan, finished

@@ -1,0 +1,154 @@
+"""Who wants a plan's packages, through whatever asks for them, and how large they are: what uv can tell from its cache.
+
+Its cache is warm, since the plan was just made: both answers take some 0.1 s, at the same time, and ask nobody. What
+they do not say (an older uv, an index without sizes) stays unknown, and the plan is told without.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Dict, Iterable, List, Mapping, Sequence, Set
+from urllib.parse import unquote
+
+from app.runner.daemon.children import Limits
+from app.runner.packages.plan import Change, Details, Plan, write_lines
+from app.runner.packages.requirement_files import canonical, name_of
+from app.runner.packages.uv import Uv
+
+_log = logging.getLogger("runner")
+LIMITS = Limits(idle=2.0, total=2.0)
+"""No install waits longer for words about it."""
+_LOCK_NAME = "pylock.toml"  # what uv writes is named so: PEP 751
+_FILE = re.compile(r"\{[^{}\n]*?\b(?:url|path) = \"([^\"\n]+)\"[^{}\n]*?\bsize = (\d+)")
+_NAMED_FILE = re.compile(r"\bname = \"([^\"\n]+\.(?:whl|zip|tar\.gz))\"")
+_SELECTED = re.compile(r"Selecting: ([A-Za-z0-9._-]+)==\S+ \[[^\]]*\] \((\S+)\)")
+_VIA = "    # via"
+_NAME = re.compile(r"^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$")
+
+
+def details_of(plan: Plan, uv: Uv, folder: Path, unseen: Iterable[str], variants: Path) -> Details:
+    """What can be told of a plan. `folder` is for its files; `unseen`: overrides that take out of a resolution what is
+    installed and stays; `variants`: a file of more overrides. Raises RunCancelled."""
+    pinned = [change for change in plan.changes if change.new is not None and not change.source]
+    if not pinned:
+        return Details(_all_for_one(plan))
+    try:
+        folder.mkdir(exist_ok=True, mode=0o700)
+        pins, overrides = folder / "pins.txt", folder / "overrides.txt"
+        write_lines(pins, [change.pinned for change in pinned])
+        write_lines(overrides, sorted(set(unseen)))
+        with ThreadPoolExecutor(1) as pool:
+            weighing = pool.submit(_sizes, plan, pinned, uv, folder)
+            wanted_by = _all_for_one(plan) or _wanted_by(plan, uv, pins, [overrides, variants])
+            return Details(wanted_by, weighing.result())
+    except OSError as exc:  # a full disk: whoever installs next meets it too, and tells
+        _log.warning("a plan is told without its details: %s", exc)
+        return Details(_all_for_one(plan))
+
+
+def stays(installed: Iterable[str], changes: Sequence[Change]) -> List[str]:
+    """Overrides for the installed packages (canonical names) that a plan leaves as they are: uv would look for them.
+    What an interrupted pip left (`-orch`) is no name."""
+    changed = {canonical(change.package) for change in changes}
+    names = [name for name in installed if name not in changed and _NAME.match(name)]
+    return ["%s ; sys_platform == 'never'" % name for name in names]
+
+
+# -- who wants it ----------------------------------------------------------------------------------------------------
+
+
+def _all_for_one(plan: Plan) -> Dict[str, Set[str]]:
+    """A pack alone wants all that changes."""
+    if len(plan.items) != 1:
+        return {}
+    return {canonical(change.package): {plan.items[0].name} for change in plan.changes}
+
+
+def _wanted_by(plan: Plan, uv: Uv, pins: Path, overrides: Sequence[Path]) -> Dict[str, Set[str]]:
+    files = [item.file for item in plan.items]
+    arguments = ["--annotation-style", "split", "--constraint", str(pins)]
+    arguments += [part for path in overrides for part in ("--override", str(path))]
+    finished = uv.compile(files, arguments, LIMITS)
+    if not finished.ok:
+        _log.info("uv does not say who wants what: %s", finished.last_lines())
+        return {}
+    return owners(parents(finished.output), {item.file.name: item.name for item in plan.items})
+
+
+def parents(output: str) -> Dict[str, List[str]]:
+    """Who asks for each package (canonical name), in the words of `uv pip compile`: packages, and `-r FILE`."""
+    found: Dict[str, List[str]] = {}
+    package = ""
+    for line in output.splitlines():
+        if line.startswith(_VIA) and package:
+            found[package].append(line[len(_VIA) :].strip())
+        elif line.startswith("    #") and package:
+            found[package].append(line.strip("# "))
+        elif line and not line.startswith((" ", "#", "-")):
+            package = canonical(name_of(line))
+            found[package] = []
+    return found
+
+
+def owners(asked_by: Mapping[str, Sequence[str]], packs: Mapping[str, str]) -> Dict[str, Set[str]]:
+    """The packs behind each package, through all that is between. `packs`: their names by their files' names."""
+    asks: Dict[str, List[str]] = {}
+    for package, words in asked_by.items():
+        for word in words:
+            asks.setdefault(word if word.startswith("-") else canonical(word), []).append(package)
+    found: Dict[str, Set[str]] = {}
+    for word in [word for word in asks if word.startswith("-r ")]:
+        name = packs.get(os.path.basename(word[3:]))
+        waiting = list(asks[word])
+        seen: Set[str] = set()
+        while name and waiting:
+            package = waiting.pop()
+            if package not in seen:
+                seen.add(package)
+                found.setdefault(package, set()).add(name)
+                waiting += asks.get(package, [])
+    return found
+
+
+# -- how large it is -------------------------------------------------------------------------------------------------
+
+
+def _sizes(plan: Plan, pinned: Sequence[Change], uv: Uv, folder: Path) -> Dict[str, int]:
+    """Bytes of the file that uv takes for each package, by its canonical name, where the index says them."""
+    lock, lines = folder / _LOCK_NAME, folder / "sizes.txt"
+    options = [line for item in plan.items for line in item.options]
+    write_lines(lines, [*dict.fromkeys(options), *(change.pinned for change in pinned)])
+    lock.unlink(missing_ok=True)  # or uv would hold on to what it names
+    arguments = ["--no-deps", "--format", _LOCK_NAME, "--output-file", str(lock)]
+    finished = uv.compile([lines], arguments, LIMITS, environ={"RUST_LOG": "uv=debug"})
+    if not finished.ok:
+        _log.info("uv does not say how large packages are: %s", finished.last_lines(1))
+        return {}
+    return sizes_of(lock.read_text("utf-8", "replace"), finished.output)
+
+
+def sizes_of(lock: str, log: str) -> Dict[str, int]:
+    """The sizes in uv's lock (PEP 751). A package with several files counts by the one that uv says it selects; where
+    it does not say, its size is not known."""
+    known: Dict[str, Dict[str, int]] = {}
+    for part in lock.split("[[packages]]")[1:]:
+        named = re.search(r"^name = \"([^\"]+)\"", part, re.MULTILINE)
+        files = {_file_name(found.group(0), found.group(1)): int(found.group(2)) for found in _FILE.finditer(part)}
+        if named and files:
+            known[canonical(named.group(1))] = files
+    selected = {canonical(name): file for name, file in _SELECTED.findall(log)}
+    found = {}
+    for name, files in known.items():
+        size = files.get(selected.get(name, ""), 0) or (next(iter(files.values())) if len(files) == 1 else 0)
+        if size:
+            found[name] = size
+    return found
+
+
+def _file_name(entry: str, address: str) -> str:
+    named = _NAMED_FILE.search(entry)
+    return named.group(1) if named else unquote(address.rsplit("/", 1)[-1])

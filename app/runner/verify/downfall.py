@@ -1,0 +1,34 @@
+"""Why a pack that brings ComfyUI down when it is imported is failed: it crashes, hangs, or ends the process."""
+
+from __future__ import annotations
+
+import signal
+
+from app.protocol.snapshot import Problem
+from app.runner.verify.comfyui import Start
+from app.runner.verify.comfyui_output import last_words
+
+_HINT = "Take it out of custom_nodes, or ComfyUI will not start; imports.log of the task has what was printed."
+
+
+def problem_of(start: Start) -> Problem:
+    """By how ComfyUI ended with it."""
+    code, stopped = start.finished.code, start.finished.stopped
+    words = last_words(start.output)[:200]
+    if stopped:
+        seconds = start.limits.idle if stopped == "idle" else start.limits.total
+        silent = " in which it printed nothing" if stopped == "idle" else ""
+        text = "ComfyUI does not get past its import: it was stopped after %g seconds%s. (%s)"
+        return Problem("import_hangs", text % (seconds, silent, words), _HINT)
+    if code < 0:
+        memory = "The instance may be out of memory. " if -code == signal.SIGKILL else ""
+        text = "Its import brings ComfyUI down: %s. (%s)" % (_signal(-code), words)
+        return Problem("import_crashes", text, memory + _HINT)
+    return Problem("import_exits", "Its import ends ComfyUI with status %d. (%s)" % (code, words), _HINT)
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "signal %d" % number

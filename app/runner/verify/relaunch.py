@@ -1,0 +1,124 @@
+"""Ending a ComfyUI that nobody supervises, and starting it again just as it was: arguments, environment, folder, owner
+and log. Source: proc(5)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+from app.runner.context import Context
+from app.runner.daemon import processes
+from app.runner.machine.interpreter import Process
+from app.runner.verify.comfyui import environ_of
+from app.runner.verify.running import running_here
+
+_TERM_SECONDS = 20.0
+_BY_ITSELF_SECONDS = 3.0
+"""So long a wrapper script that starts ComfyUI again in a loop may take."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    """How a ComfyUI was started. `output`: the file that its output goes to, if it is one."""
+
+    program: str
+    argv: List[str]
+    cwd: str
+    environ: Dict[str, str]
+    output: Optional[str]
+    owner: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Relaunched:
+    """How it went: `failed` says why not; `child` is the new one, None where somebody else started it."""
+
+    failed: str = ""
+    child: Optional[subprocess.Popen[bytes]] = None
+
+    @property
+    def ended(self) -> Optional[int]:
+        """The status with which the new one has ended already, if it has."""
+        return self.child.poll() if self.child else None
+
+
+def relaunch(context: Context, old: Process) -> Relaunched:
+    """Ends it and starts it again. Raises RunCancelled before the first signal only, and OSError when it cannot be
+    looked at."""
+    call = _call_of(old)
+    context.check_cancelled()
+    if not _ended(old.pid):
+        return Relaunched("ComfyUI (process %d) could not be ended." % old.pid)
+    if processes.until(lambda: bool(running_here(context)), _BY_ITSELF_SECONDS):
+        return Relaunched()
+    try:
+        return Relaunched(child=_start(call))
+    except OSError as exc:
+        text = "ComfyUI was ended and could not be started again: %s. Its command: %s"
+        return Relaunched(text % (exc.strerror or exc, " ".join(call.argv)[:300]))
+
+
+def _call_of(old: Process) -> _Call:
+    proc = Path("/proc/%d" % old.pid)
+    argv = (proc / "cmdline").read_bytes().rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")
+    environ = {name: value for name, value in environ_of(old.pid).items() if name != processes.MARK}
+    about = os.stat(str(proc))
+    cwd = os.readlink(str(proc / "cwd"))
+    return _Call(old.python, argv, cwd, environ, _output_of(old.pid), (about.st_uid, about.st_gid))
+
+
+def _output_of(pid: int) -> Optional[str]:
+    try:
+        path = os.readlink("/proc/%d/fd/1" % pid)
+        return path if stat.S_ISREG(os.stat(path).st_mode) else None
+    except OSError:
+        return None
+
+
+def _ended(pid: int) -> bool:
+    """TERM, then KILL."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        if processes.until(lambda: processes.start_time(pid) is None, _TERM_SECONDS):
+            return True
+    return False
+
+
+def _start(call: _Call) -> subprocess.Popen[bytes]:
+    """Detached: in a session of its own, without the run's mark and descriptors, so that it outlives the run."""
+    owner = {"user": call.owner[0], "group": call.owner[1]} if os.geteuid() == 0 and call.owner[0] != 0 else {}
+    output = _opened(call.output)
+    try:
+        child: subprocess.Popen[bytes] = subprocess.Popen(
+            call.argv,
+            executable=call.program,
+            cwd=call.cwd,
+            env=call.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            **owner,  # type: ignore[call-overload]
+        )
+    finally:
+        os.close(output)
+    return child
+
+
+def _opened(path: Optional[str]) -> int:
+    """The log to go on with; nowhere, where it cannot be written."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(path or os.devnull, flags)
+    except OSError:
+        return os.open(os.devnull, flags)

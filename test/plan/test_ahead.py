@@ -1,0 +1,158 @@
+"""What is done before its turn: resolved and fetched beside the clones, planned beside the installation. Order proves
+it, with a uv that waits for what should have begun by then."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app.protocol.events import Kind
+from app.protocol.states import TaskState
+from app.runner.packages.shadow import Shadow
+from test.plan.box import Box, lane_of, plan_of, states
+from test.plan.conftest import BoxFactory
+from test.support.waiting import wait_until
+
+pytestmark = pytest.mark.registry
+_PATHS = "import json, sys; print(json.dumps(sys.path))"
+_WAIT = "n=0; until [ {until} ]; do n=$((n+1)); [ $n -lt 150 ] || exit 9; read -t 0.1 _ <> <(:); done"
+"""Until something holds, 15 s at most: a program of the test's own."""
+
+
+def odd_uv(box: Box, where: str, does: str, otherwise: str = "") -> Path:
+    """A uv that `does` something of its own first when its arguments have `where` (a shell pattern) in them, and else
+    `otherwise`; the folder it is in."""
+    folder = box.home / "odd-uv"
+    folder.mkdir()
+    script = f'#!/bin/bash\ncase " $* " in {where}) {does};; *) {otherwise or ":"};; esac\nexec {box.uv} "$@"\n'
+    (folder / "uv").write_text(script)
+    (folder / "uv").chmod(0o755)
+    box.environ["PATH"] = f"{folder}:/usr/bin:/bin"
+    return folder
+
+
+def answer(box: Box, requirements: Path, *arguments: str) -> list[str]:
+    """The changes that uv plans."""
+    assert box.environment is not None
+    argv = [str(box.uv), "pip", "install", "--dry-run", "--python", str(box.environment.python), *arguments]
+    done = subprocess.run([*argv, "-r", str(requirements)], env=box.environ, capture_output=True, text=True, check=True)
+    return [line for line in done.stderr.splitlines() if line.startswith((" +", " -", " ~"))]
+
+
+def shadow_of(box: Box) -> Shadow:
+    assert box.environment is not None
+    done = subprocess.run([str(box.environment.python), "-c", _PATHS], capture_output=True, text=True, check=True)
+    return Shadow(box.home / "shadow", json.loads(done.stdout))
+
+
+def test_the_shadow_answers_as_the_environment_does(box: Box, tmp_path: Path) -> None:
+    """What is added, changed and kept, a local build and what came from an address included; nothing is written."""
+    for version in ("1.0", "2.0"):
+        box.index.wheel("changed", version)
+    box.index.wheel("needs", "1.0", ["changed>=2", "torch>=2", "fresh"])
+    box.index.wheel("fresh", "1.0")
+    address = box.index.wheel("direct", "1.0")
+    box.have("changed==1.0", f"direct @ {address}")
+    wanted = tmp_path / "wanted.txt"
+    wanted.write_text(f"needs\ntorch\ndirect @ {address}\n")
+    shadow = shadow_of(box)
+    with shadow.lent() as seen, shadow.lent() as other:
+        assert seen != other
+        found = answer(box, wanted, "--target", str(seen))
+        assert found == answer(box, wanted)
+    assert found == [" - changed==1.0", " + changed==2.0", " + fresh==1.0", " + needs==1.0"]
+    assert shadow.look() == {name: version for name, version in box.freeze().items() if name}
+    box.have("changed==2.0")
+    assert shadow.look()["changed"] == "2.0"
+
+
+def test_the_shadow_has_what_the_system_has(box_factory: BoxFactory, tmp_path: Path) -> None:
+    """uv itself does not see that."""
+    box = box_factory(system_site_packages=True)
+    box.index.wheel("needs", "1.0", ["torch>=2"])
+    wanted = tmp_path / "wanted.txt"
+    wanted.write_text("needs\n")
+    with shadow_of(box).lent() as seen:
+        assert answer(box, wanted, "--target", str(seen)) == [" + needs==1.0"]
+
+
+def test_a_lane_is_planned_while_the_one_before_is_installed(box: Box) -> None:
+    """The first lane's installation only goes on when the second one was resolved; its plan is told after it all the
+    same, and before it changes anything."""
+    for version in ("1.0", "2.0"):
+        box.index.wheel("changed", version)
+    box.index.wheel("added", "1.0")
+    box.have("changed==1.0")
+    sign = box.home / "second-lane"
+    second = f'[[ "$*" == *--dry-run* && "$*" != *frozen.txt* ]] && touch {sign}'
+    odd_uv(box, "*plan-1.txt*", _WAIT.format(until=f"-e {sign}"), second)
+    run = box.run_of(box.pack("one", "added"), box.pack("two", "changed>=2"))
+    assert states(run) == {"one": "installed", "two": "installed"}, run.said()
+    assert [change["lane"] for change in plan_of(run)] == ["agrees", "wants_change"]
+    events = run.events()
+    told = [number for number, event in enumerate(events) if event.kind is Kind.PLAN]
+    first = next(n for n, e in enumerate(events) if e.kind is Kind.NODE and e["state"] == "installed")
+    assert told[0] < first < told[1]
+
+
+def test_the_first_lane_waits_for_no_build(box: Box) -> None:
+    """Nothing that may build goes on before the first lane's package is there."""
+    assert box.environment is not None
+    box.index.wheel("quick", "1.0")
+    box.index.sdist("made", "1.0")
+    there = box.environment.packages / "quick"
+    odd_uv(box, "*--no-build*", ":", f'[[ "$*" != *pip*install* ]] || {{ {_WAIT.format(until=f"-d {there}")}; }}')
+    run = box.run_of(box.pack("builds", "made"), box.pack("fast", "quick"))
+    assert states(run) == {"builds": "installed", "fast": "installed"}, run.said()
+    assert lane_of(run, "made") == "long_build"
+
+
+def test_builds_are_installed_together_and_one_that_fails_fails_alone(box: Box) -> None:
+    """All in one lane; with one that cannot be built the others are there all the same."""
+    box.index.sdist("made", "1.0")
+    box.index.sdist("made-too", "1.0")
+    box.index.sdist("unmakeable", "1.0", broken="error: command 'gcc' failed: No such file or directory")
+    run = box.run_of(box.pack("one", "made"), box.pack("two", "made-too"))
+    assert [len(event["changes"]) for event in run.told(Kind.PLAN)] == [2], run.said()
+    run = box.run_of(box.pack("three", "made-too"), box.pack("bad", "unmakeable"), box.pack("four", "made"))
+    assert states(run) == {"three": "installed", "bad": "failed compiler_missing", "four": "installed"}
+
+
+@pytest.fixture
+def slow(box: Box) -> list[dict[str, object]]:
+    """Two packs; the second one's clone ends only when something was fetched for the first one."""
+    box.index.wheel("alpha", "1.0")
+    begun = box.home / "fetching"
+    git = box.home / "odd-git"
+    git.mkdir()
+    wait = _WAIT.format(until=f"-e {begun}")
+    (git / "git").write_text(f'#!/bin/bash\n[[ "$*" != *late* ]] || {{ {wait}; }}\nexec /usr/bin/git "$@"\n')
+    (git / "git").chmod(0o755)
+    return [box.pack("early", "alpha"), box.pack("late")]
+
+
+@pytest.mark.parametrize("does", ["exit 2", ":"])
+def test_what_is_needed_is_fetched_while_others_are_cloned(box: Box, slow: list[dict[str, object]], does: str) -> None:
+    """It harms nothing when that fails, and nothing is left of it."""
+    odd_uv(box, "*fetched-*", f"touch {box.home / 'fetching'}; {does}")
+    box.environ["PATH"] = f"{box.home / 'odd-git'}:{box.environ['PATH']}"
+    run = box.run_of(*slow)
+    assert states(run) == {"early": "installed", "late": "installed"}, run.said()
+    assert (box.home / "fetching").exists(), "nothing was fetched beside the clones"
+    assert not [path for path in run.folder.rglob("*fetched-*") if path.is_dir()]
+
+
+def test_a_cancel_in_the_middle_of_a_fetch_leaves_no_process(box: Box, slow: list[dict[str, object]]) -> None:
+    """Nor anything installed."""
+    odd_uv(box, "*fetched-*", f"touch {box.home / 'fetching'}; exec tail -f /dev/null")
+    box.environ["PATH"] = f"{box.home / 'odd-git'}:{box.environ['PATH']}"
+    run = box.start(slow)
+    wait_until((box.home / "fetching").exists, what="a fetch has begun")
+    run.cancel()
+    run.wait(10)
+    assert run.snapshot().state is TaskState.CANCELLED
+    assert run.processes() == set()
+    assert "alpha" not in box.freeze()
