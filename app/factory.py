@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,14 +12,31 @@ from sqlalchemy import Engine
 
 from app.remote.connector import SshConnector
 from app.settings import Settings
+from app.storage.census import Census
 from app.storage.database import open_database
+from app.storage.fleet_store import FleetStore
+from app.storage.history import History
 from app.storage.install_store import InstallStore
+from app.storage.lease import Leases
+from app.storage.log_files import LogFiles
 from app.storage.pins import DatabasePins
 from app.storage.progress_files import ProgressFiles
+from app.storage.retry_store import RetryStore
+from app.storage.workflow_store import WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
+from app.sync.doors import Doors
+from app.sync.fleets import Fleets
 from app.sync.installs import Installs
 from app.sync.instance_checks import InstanceChecks
+from app.sync.metrics import Metrics
+from app.sync.readiness import Readiness
+from app.sync.retries import Retries
+from app.sync.routes.edge import Parts
 from app.sync.sync_api import create_app
+from app.sync.task_logs import TaskLogs
+from app.sync.workflow_executor import WorkflowExecutor
+from app.sync.workflow_steps import Steps
+from app.webui import pages as webui
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +46,63 @@ class Service:
     app: Flask
     installs: Installs
     checks: InstanceChecks
+    retries: Retries
+    fleets: Fleets
+    workflows: WorkflowExecutor
+    doors: Doors
     settings: Settings
     engine: Engine
 
     def close(self, timeout: float = 3.0) -> None:
-        """Lets go of every install within `timeout` seconds. Their runs go on; the next service attaches to them."""
-        self.installs.close(timeout)
+        """Lets go of everything within `timeout` seconds, the database too: nothing is answered any more."""
+        self.let_go(timeout)
         self.engine.dispose()
+
+    def let_go(self, timeout: float) -> None:
+        """Lets go of every install within `timeout` seconds. Their runs go on; the next service attaches to them. Polls
+        are still answered."""
+        deadline = time.monotonic() + timeout
+        self.doors.close_all()
+        for part in (self.workflows, self.retries, self.installs):
+            part.close(max(0.0, deadline - time.monotonic()))
 
 
 def build_service(settings: Settings, *, background: BackgroundTaskManager | None = None) -> Service:
     """A service on the settings' data folder, unfinished installs taken up again. Raises StorageError.
 
     `background`: the threads' keeper; default: the process's one."""
+    keeper = background or get_task_manager()
+    keeper.retention_seconds = settings.memory_hours * 3600
     progress = ProgressFiles(settings.data_dir / "progress")
     engine = open_database(settings.resolved_database_url)
     pins = DatabasePins(engine)
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files)
+    log_files, metrics = LogFiles(settings.data_dir / "logs"), Metrics()
     installs = Installs(
         store=InstallStore(engine),
         files=progress,
+        leases=Leases(engine, f"{socket.gethostname()}:{settings.data_dir}"),
+        history=History(engine),
         connector=connector_with(settings.timeouts),
-        background=background or get_task_manager(),
+        background=keeper,
         settings=settings,
+        logs=log_files,
+        metrics=metrics,
     )
+    retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
+    fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
-    app = create_app(installs, checks, settings)
+    workflows = WorkflowExecutor(
+        store=WorkflowStore(engine), installs=installs, steps=Steps(installs, checks, settings), background=keeper
+    )
+    doors = Doors(installs, connector_with(settings.timeouts), keeper, settings.timeouts)
+    readiness = Readiness(installs, Census(engine))
+    metrics.look_at(readiness.gauges)
+    logs = TaskLogs(installs, log_files)
+    app = create_app(Parts(installs, checks, workflows, doors, retries, fleets, settings, logs, readiness, metrics))
+    shown = webui.PageParts(open=not settings.token, progress=installs.progress, workflow=workflows.state)
+    webui.register(app, shown)
+    retries.begin()
     installs.resume_unfinished()
-    return Service(app, installs, checks, settings, engine)
+    workflows.resume_unfinished()
+    return Service(app, installs, checks, retries, fleets, workflows, doors, settings, engine)

@@ -19,6 +19,18 @@ from app.domain.errors import InvalidRequest
 ENV_PREFIX = "NODEFERRY_"
 DEFAULT_PORT = 5000
 SECRETS = frozenset({"token"})
+_DURATIONS = frozenset(
+    {
+        "connect_timeout_seconds",
+        "wait_seconds",
+        "reconnect_seconds",
+        "retry_seconds",
+        "memory_hours",
+        "history_days",
+        "log_days",
+        "remote_days",
+    }
+)
 
 
 class InvalidSetting(InvalidRequest):
@@ -65,11 +77,28 @@ class Settings:
     ssh_key_files: tuple[str, ...] = ()
     """Private keys to try besides those of `~/.ssh/config`, the agent and the usual `~/.ssh/id_*`."""
     log_level: str = "INFO"
+    log_format: str = "text"
+    """How the service's own log is written: `text` or `json`, a line an event."""
+    reconnect_seconds: float = 3600.0
+    """How long a cut line is tried again before the install is given up."""
+    max_waiting: int = 1000
+    """How many installs may wait; more are refused (429)."""
+    retry_seconds: float = 30.0
+    """The pause before the first automatic retry (options.auto_retry); it doubles with each."""
+    memory_hours: float = 2.0
+    """How long an ended install is answered from memory; after that from its record."""
+    history_days: float = 90.0
+    """How long records and progress files of ended installs are kept; 0: for ever."""
+    log_days: float = 30.0
+    """How long the logs of ended installs are kept here; 0: as long as their records."""
+    remote_days: float = 14.0
+    """How long an ended run's journal, logs and notes for a rollback are kept on its instance, where the next run
+    removes them; 0: for ever."""
 
     @property
     def timeouts(self) -> Timeouts:
         """The SSH deadlines that follow from the settings."""
-        return Timeouts(connect=self.connect_timeout_seconds)
+        return Timeouts(connect=self.connect_timeout_seconds, reconnect=self.reconnect_seconds)
 
     @property
     def resolved_database_url(self) -> str:
@@ -97,7 +126,13 @@ def settings_from(
     unknown = sorted(set(raw) - set(known))
     if unknown:
         raise InvalidSetting(f"Unknown setting {unknown[0]!r}.", field=unknown[0], hint=f"Known: {', '.join(known)}.")
-    return Settings(**{name: _convert(name, value) for name, value in raw.items()})
+    values = {name: _convert(name, value) for name, value in raw.items()}
+    for name in _DURATIONS & set(values):
+        if not 0 <= values[name] < float("inf"):
+            raise InvalidSetting(f"{name} is {values[name]!r}; expected a number from 0 on.", field=name)
+    if values.get("log_format", "text") not in {"text", "json"}:
+        raise InvalidSetting(f"log_format is {values['log_format']!r}; expected text or json.", field="log_format")
+    return Settings(**values)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -68,6 +68,11 @@ class Api:
         """Ask for the install to be stopped on the instance."""
         return self._call("POST", f"/tasks/{quote(task_id, safe='')}/cancel", {})
 
+    def retry(self, task_id: str, nodes: Sequence[str] = ()) -> str:
+        """Start a task with what did not end well, or with these packs of it; its task_id."""
+        body = {"nodes": list(nodes)} if nodes else {}
+        return str(self._call("POST", f"/tasks/{quote(task_id, safe='')}/retry", body)["task_id"])
+
     def tasks(self, **filters: str | int | None) -> dict[str, Any]:
         """A page of tasks."""
         return self._call("GET", "/tasks", query={name: value for name, value in filters.items() if value is not None})
@@ -75,6 +80,31 @@ class Api:
     def task(self, task_id: str) -> dict[str, Any]:
         """One task with its request and progress."""
         return self._call("GET", f"/tasks/{quote(task_id, safe='')}")
+
+    def prune(self, older_than_days: float | None) -> dict[str, Any]:
+        """Forget the installs that ended longer ago; default: the service's setting."""
+        return self._call("POST", "/tasks/prune", {"older_than_days": older_than_days})
+
+    def log(self, task_id: str, *, node: str | None = None, log: str | None = None, offset: int = 0) -> dict[str, Any]:
+        """A part of the run's log or of a node pack's, from a byte offset on."""
+        query = {"offset": offset} | ({"node": node} if node else {}) | ({"log": log} if log else {})
+        return self._call("GET", f"/tasks/{quote(task_id, safe='')}/log", query=query)
+
+    def start_workflow(self, body: Mapping[str, Any]) -> str:
+        """Start a workflow; its id."""
+        return str(self._call("POST", "/workflow/start", body)["workflow_id"])
+
+    def workflow(self, workflow_id: str) -> dict[str, Any]:
+        """How a workflow stands, with its live task list."""
+        return self._call("GET", "/workflow/state", query={"workflow_id": workflow_id})
+
+    def stop_workflow(self, workflow_id: str) -> dict[str, Any]:
+        """Stop a workflow, and its install on the instance too."""
+        return self._call("POST", "/workflow/stop", {"workflow_id": workflow_id})
+
+    def answer_workflow(self, workflow_id: str, answer: str) -> dict[str, Any]:
+        """Answer the question of a blocked workflow."""
+        return self._call("POST", "/workflow/resume", {"workflow_id": workflow_id, "answer": answer})
 
     def host_keys(self) -> dict[str, Any]:
         """The pinned host keys."""

@@ -13,6 +13,7 @@ from app.cli.hostkeys import hostkeys
 from app.cli.install import install
 from app.cli.pyz import pyz
 from app.cli.tasks import tasks
+from app.cli.workflow import workflow
 from app.domain.errors import AppError
 
 
@@ -53,7 +54,7 @@ def cli() -> None:
     """Nodeferry: paste an SSH command, and the machine behind it gets its ComfyUI node packs, each one visible."""
 
 
-for _command in (install, tasks, hostkeys, config, pyz):
+for _command in (install, workflow, tasks, hostkeys, config, pyz):
     cli.add_command(_command)
 
 

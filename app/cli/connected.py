@@ -80,7 +80,7 @@ def _for_the_time_being(settings: Settings) -> Iterator[str]:
         listening.bind("127.0.0.1", 0, explicit=True, say=click.echo) as listener,
     ):
         service = build_service(settings)
-        server = HttpServer(service.app, listener, threads=8)
+        server = HttpServer(service.app, listener)
         thread = threading.Thread(target=server.run, name="http", daemon=True)
         thread.start()
         url = listening.url_of(listener)

@@ -5,37 +5,59 @@ from __future__ import annotations
 import json
 import shlex
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 from rich.console import Console
 
 from app.cli.connected import connected, service_options
-from app.cli.errors import EXIT_INTERRUPTED, CliError
+from app.cli.drawing import plain
+from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.following import WatchingEnded, follow
 from app.cli.program import program
-from app.cli.result import exit_status, show_result
+from app.cli.result import exit_status, show_result, show_text
+from app.cli.sources import SOURCES, manifest_of, source_options
+
+_PLANNED = "This is the plan, and nothing was changed; leave out --plan-only to install."
+_LIMITS = ("wait_seconds", "host_key_sha256")
+_SWITCHED_OFF = {"run_scripts": "no_scripts", "verify": "no_verify"}
+
+
+def install_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how to install: each is one of the API's `options`."""
+    for option in reversed(
+        (
+            click.option("--ui-home", metavar="DIR", help="ComfyUI's folder there; found by itself where it can be."),
+            click.option("--venv-path", metavar="DIR", help="ComfyUI's Python environment there; found by itself too."),
+            click.option(
+                "--existing", type=click.Choice(["keep", "update", "reinstall"]), help="Packs that are there."
+            ),
+            click.option("--no-scripts", is_flag=True, help="Run no pack's install.py."),
+            click.option("--no-verify", is_flag=True, help="Do not have ComfyUI import the packs."),
+            click.option("--plan-only", is_flag=True, help="Tell what would be changed, and change nothing."),
+            click.option("--restart", is_flag=True, help="Restart a running ComfyUI at the end."),
+            click.option("--on-failure", type=click.Choice(["keep", "rollback"]), help="What becomes of a failed one."),
+            click.option("--exact", is_flag=True, help="With a lock: everything as in it, or nothing."),
+            click.option("--require", type=click.Choice(["any", "all"]), help="Which packs make a success."),
+            click.option("--wait-seconds", type=click.FloatRange(min=0), help="How long an instance may take to come."),
+            click.option("--host-key-sha256", metavar="SHA256:…", help="The only host key to accept."),
+        )
+    ):
+        command = option(command)
+    return command
 
 
 @click.command()
 @click.argument("ssh_command")
-@click.option("--ui-home", metavar="DIR", help="ComfyUI's folder on the instance; found by itself where it can be.")
-@click.option("--venv-path", metavar="DIR", help="ComfyUI's Python environment there; found by itself where it can be.")
-@click.option("--csv", "csv_file", type=click.File("r", encoding="utf-8-sig"), help="The list; - reads stdin.")
-@click.option("--url", "urls", multiple=True, metavar="URL", help="A node pack's repository; may be given many times.")
-@click.option("--existing", type=click.Choice(["keep", "update", "reinstall"]), help="For packs that are there.")
-@click.option("--no-scripts", is_flag=True, help="Run no pack's install.py.")
-@click.option("--wait-seconds", type=click.FloatRange(min=0), help="How long to wait for an instance to come up.")
-@click.option("--host-key-sha256", metavar="SHA256:…", help="The only host key to accept.")
+@source_options
+@install_options
 @click.option("--json", "as_json", is_flag=True, help="The last progress as JSON on stdout, lines on stderr.")
 @service_options
 def install(
     ssh_command: str,
     *,
-    csv_file: TextIO | None,
-    urls: tuple[str, ...],
     as_json: bool,
     server: str | None,
     data_dir: Path | None,
@@ -43,11 +65,12 @@ def install(
 ) -> None:
     """Install node packs on the instance that SSH_COMMAND reaches, for example "ssh -p 12345 root@ssh6.vast.ai".
 
-    Without --csv and --url: the Auto-installer's list.
+    Without a list (--csv, --url, --nodes, --lock, --snapshot, --repo): the Auto-installer's.
     Exit status: 0 all installed, 3 some, 1 none or failed, 130 interrupted.
     """
     ctx = click.get_current_context()
-    body = request_body(ssh_command, _manifest(csv_file, urls), **asked)
+    given = {name: asked.pop(name) for name in SOURCES}
+    body = request_body(ssh_command, manifest_of(given), **asked)
     console = Console(stderr=as_json)
     with connected(server, data_dir) as api:
         task_id = api.start(body)
@@ -58,11 +81,22 @@ def install(
             again = look_again(task_id, server=server, data_dir=data_dir)
             console.print(f"The install goes on. To look again: {again}", markup=False, highlight=False, soft_wrap=True)
             ctx.exit(EXIT_INTERRUPTED)
+        plan = api.task(task_id).get("plan") if asked["plan_only"] else None
     if as_json:
         click.echo(json.dumps(progress, indent=2))
     else:
-        show_result(console, progress)
+        show_plan(console, plan or [])
+        planned = asked["plan_only"] and progress.get("state") == "completed"
+        show_result(console, progress, last=_PLANNED if planned else "")
     ctx.exit(exit_status(progress))
+
+
+def show_plan(console: Console, plan: Sequence[Mapping[str, Any]]) -> None:
+    """Print what an install would change in ComfyUI's environment, a line a package."""
+    for change in plan:
+        versions = f"{plain(change.get('old') or '-')} -> {plain(change.get('new') or '-')}"
+        wanted = ", ".join(plain(name) for name in change.get("wanted_by") or ())
+        show_text(console, f"{plain(change.get('package'))} {versions}{' for ' + wanted if wanted else ''}")
 
 
 def look_again(task_id: str, *, server: str | None, data_dir: Path | None) -> str:
@@ -71,44 +105,18 @@ def look_again(task_id: str, *, server: str | None, data_dir: Path | None) -> st
     return f"{program()} {shlex.join(['tasks', 'show', task_id, '--follow', *where])}"
 
 
-def request_body(
-    ssh_command: str,
-    manifest: Mapping[str, Any] | None,
-    *,
-    ui_home: str | None = None,
-    venv_path: str | None = None,
-    existing: str | None = None,
-    no_scripts: bool = False,
-    wait_seconds: float | None = None,
-    host_key_sha256: str | None = None,
-) -> dict[str, Any]:
+def request_body(ssh_command: str, manifest: Mapping[str, Any] | None, **asked: Any) -> dict[str, Any]:
     """The request of a start: only what was asked for, so that the service's defaults hold for the rest."""
-    options = {
-        "existing": existing,
-        "run_scripts": False if no_scripts else None,
-        "wait_seconds": wait_seconds,
-        "host_key_sha256": host_key_sha256,
-    }
+    options = {name: asked.get(name) for name in ("existing", "on_failure", "require", *_LIMITS)}
+    options |= {name: True for name in ("plan_only", "restart", "exact") if asked.get(name)}
+    options |= {name: False for name, switch in _SWITCHED_OFF.items() if asked.get(switch)}
     given = {name: value for name, value in options.items() if value is not None}
     body = {
         "ssh_connection": ssh_command,
-        "ui_home": ui_home,
-        "venv_path": venv_path,
+        "ui_home": asked.get("ui_home"),
+        "venv_path": asked.get("venv_path"),
         "manifest": manifest,
         "options": given or None,
         "idempotency_key": str(uuid.uuid4()),
     }
     return {name: value for name, value in body.items() if value is not None}
-
-
-def _manifest(csv_file: TextIO | None, urls: tuple[str, ...]) -> dict[str, Any] | None:
-    if csv_file and urls:
-        raise CliError("--csv and --url cannot be given together.", hint="Put the URLs into the CSV's RepoUrl column.")
-    if urls:
-        return {"urls": list(urls)}
-    if csv_file is None:
-        return None
-    try:
-        return {"csv": csv_file.read()}
-    except UnicodeDecodeError as exc:
-        raise CliError(f"{csv_file.name} is not UTF-8 text.", field="--csv") from exc

@@ -1,33 +1,73 @@
-"""The service's log: one `key=value` line an event on stderr, times in UTC, secrets left out."""
+"""The service's log on stderr: one line an event, as `key=value` or as JSON, times in UTC, secrets left out."""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from app.protocol.masking import masked
+
+TEXT, JSON = "text", "json"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_TASK = re.compile(rf"\b(?:task |task_id=)({_UUID})\b")
+_THREAD = re.compile(rf"task-({_UUID})")
+"""An install's thread is called so: whatever is logged there is about that install."""
+_INCIDENT = re.compile(r"\bincident[ =]([0-9a-f]{12})\b")
 
 
-class LogfmtFormatter(logging.Formatter):
-    """`time=… level=… logger=… msg=…` and whatever was given as `extra` (task_id first of all)."""
+class _Formatter(logging.Formatter):
+    """What both forms share."""
 
     def __init__(self, secrets: tuple[str, ...] = ()) -> None:
         super().__init__()
         self._secrets = tuple(secret for secret in secrets if secret)
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as one line; a traceback is a quoted value of it."""
+    def _fields(self, record: logging.LogRecord) -> dict[str, str]:
+        """What the line says, without secrets."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        shown = {"time": moment, "level": record.levelname, "logger": record.name, "msg": record.getMessage()}
+        shown = {"time": moment, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
         shown |= {name: str(value) for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             shown["traceback"] = self.formatException(record.exc_info)
-        line = " ".join(f"{name}={_quoted(value)}" for name, value in shown.items())
+        return {name: self._clean(value) for name, value in shown.items()}
+
+    def _clean(self, text: str) -> str:
         for secret in self._secrets:
-            line = line.replace(secret, "***")
-        return line
+            text = text.replace(secret, "***")
+        return masked(text)
+
+
+class LogfmtFormatter(_Formatter):
+    """`time=… level=… logger=… msg=…` and whatever was given as `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line; a traceback is a quoted value of it."""
+        shown = self._fields(record)
+        return " ".join(f"{'msg' if name == 'message' else name}={_quoted(value)}" for name, value in shown.items())
+
+
+class JsonFormatter(_Formatter):
+    """An object with time, level, logger, message, task_id, incident (null where there is none), and any `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        shown = self._fields(record)
+        return json.dumps({"task_id": _task_of(record, shown), "incident": _incident_of(shown)} | shown)
+
+
+def _task_of(record: logging.LogRecord, shown: Mapping[str, str]) -> str | None:
+    found = _TASK.search(shown["message"]) or _THREAD.fullmatch(record.threadName or "")
+    return found.group(1) if found else None
+
+
+def _incident_of(shown: Mapping[str, str]) -> str | None:
+    found = _INCIDENT.search(shown["message"])
+    return found.group(1) if found else None
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in the stubs only
@@ -38,10 +78,11 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generi
         super().emit(record)
 
 
-def configure(level: str, *, secrets: tuple[str, ...] = ()) -> None:
-    """Send the process's log to stderr from `level` on (a word of the logging module; an unknown one is INFO)."""
+def configure(level: str, *, form: str = TEXT, secrets: tuple[str, ...] = ()) -> None:
+    """Send the process's log to stderr from `level` on (a word of the logging module; an unknown one is INFO), as
+    `text` or `json`."""
     handler = _StderrHandler()
-    handler.setFormatter(LogfmtFormatter(secrets))
+    handler.setFormatter(JsonFormatter(secrets) if form == JSON else LogfmtFormatter(secrets))
     root = logging.getLogger()
     for old in [handler for handler in root.handlers if isinstance(handler, _StderrHandler)]:
         root.removeHandler(old)

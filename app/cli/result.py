@@ -12,21 +12,22 @@ from rich.text import Text
 
 from app.cli.drawing import STATUS_STYLES, plain, state_of
 from app.cli.errors import EXIT_INTERRUPTED
+from app.protocol.counts import AS_ASKED
 
 COMMIT_CHARS = 10
 EXIT_NONE_OR_FAILED = 1
 
 
-def show_result(console: Console, progress: Mapping[str, Any]) -> None:
-    """Print the whole end of an install, from its last progress."""
+def show_result(console: Console, progress: Mapping[str, Any], *, last: str = "") -> None:
+    """Print the whole end of an install, from its last progress; `last` in place of its sentence."""
     nodes = progress.get("nodes") or []
     if nodes:
         console.print(_table(nodes))
-    for node in [node for node in nodes if node.get("error")]:
+    for node in [node for node in nodes if node.get("error") and node["error"].get("code") not in AS_ASKED]:
         _show_failure(console, node)
     for warning in progress.get("warnings") or []:
         show_text(console, f"Note: {plain(warning.get('message'))}", style="yellow")
-    show_text(console, sentence(progress), style="bold")
+    show_text(console, last or sentence(progress), style="bold")
 
 
 def show_text(console: Console, text: str, *, style: str = "", indent: int = 0) -> None:

@@ -18,8 +18,10 @@ from app.factory import Service, build_service
 from app.settings import settings_from
 from app.sync.routes.guards import check_bind
 
-CLOSE_SECONDS = 4.0
-"""How long the end may take after a signal. Installs on instances go on; the next service attaches to them again."""
+LET_GO_SECONDS = 3.0
+"""How long installs may take to be let go of after a signal. They go on; the next service attaches to them again."""
+ANSWERS_SECONDS = 1.0
+"""How long requests that are being answered may take after that."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
     settings = settings_from(overrides={"host": host, "port": port, "data_dir": data_dir})
     check_bind(settings)
-    logs.configure(settings.log_level, secrets=(settings.token,))
+    logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,))
     explicit = port is not None or not listening.is_default(settings.port)
     with (
         ServiceLock(settings.data_dir) as lock,
@@ -49,33 +51,41 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
 
 
 def _serve(service: Service, server: HttpServer, url: str) -> None:
-    _stop_on_signals(server)
+    """Answers until a signal came and every install was let go of: polls are answered to the end, starts with a 503."""
+    closing = threading.Thread(target=_close, args=(service, server, _stop_on_signals()), name="closing", daemon=True)
+    closing.start()
     click.echo(f"Nodeferry on {url}")  # the socket listens since the server was made: whoever reads this is answered
     server.run()
-    closing = threading.Thread(target=_close, args=(service, server), name="closing", daemon=True)
-    closing.start()
-    closing.join(CLOSE_SECONDS)
-    if closing.is_alive():
-        _log.warning("not everything had ended after %.0f s; leaving it", CLOSE_SECONDS)
+    server.close(timeout=ANSWERS_SECONDS)
+    service.engine.dispose()
 
 
-def _close(service: Service, server: HttpServer) -> None:
-    service.close()
-    server.close(timeout=1.0)
+def _close(service: Service, server: HttpServer, asked: threading.Event) -> None:
+    asked.wait()
+    letting_go = threading.Thread(target=service.let_go, args=(LET_GO_SECONDS,), name="letting-go", daemon=True)
+    letting_go.start()
+    letting_go.join(LET_GO_SECONDS + 0.5)
+    if letting_go.is_alive():
+        _log.warning("not everything had ended after %.0f s; leaving it", LET_GO_SECONDS)
+    server.stop()
 
 
-def _stop_on_signals(server: HttpServer) -> None:
-    """SIGTERM and SIGINT end the service; a person who pressed Ctrl-C is told once that it was heard."""
-    heard = threading.Event()
+def _stop_on_signals() -> threading.Event:
+    """Set by SIGTERM and SIGINT; a person who pressed Ctrl-C is told once that it was heard."""
+    asked = threading.Event()
+    heard: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        if not heard.is_set() and number == signal.SIGINT:
+        heard.append(number)
+        if len(heard) > 1:  # a handler that meets itself in the middle of `set` would wait for itself
+            return
+        if number == signal.SIGINT:
             _say("Closing. Installs that run on instances go on; the next start attaches to them again.")
-        heard.set()
-        server.stop()
+        asked.set()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    return asked
 
 
 def _say(text: str) -> None:

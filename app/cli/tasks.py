@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from app.cli.connected import connected, service_options
 from app.cli.drawing import LiveView
 from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.following import WatchingEnded, follow
+from app.cli.log_reading import parts, plain
 from app.cli.result import exit_status, show_result
+from app.protocol.wire import size
 
 COLUMNS = ("task_id", "created_at", "state", "outcome", "packs", "instance")
 
@@ -69,6 +72,22 @@ def _show(console: Console, progress: Mapping[str, Any]) -> None:
         show_result(console, progress)
 
 
+@tasks.command("log")
+@click.argument("task_id")
+@click.option("--node", metavar="NAME", help="A node pack's log, instead of the run's.")
+@click.option("--log", metavar="NAME", help="Another log of the run: packages, imports, manifest.")
+@click.option("--follow", "keep_on", is_flag=True, help="Go on as it grows, until the task has ended.")
+@service_options
+def log(
+    *, task_id: str, node: str | None, log: str | None, keep_on: bool, server: str | None, data_dir: Path | None
+) -> None:
+    """What was printed while an install ran; readable when its instance is gone too."""
+    shown = plain if sys.stdout.isatty() else str
+    with connected(server, data_dir) as api:
+        for text in parts(lambda offset: api.log(task_id, node=node, log=log, offset=offset), follow=keep_on):
+            click.echo(shown(text), nl=False)
+
+
 @tasks.command("cancel")
 @click.argument("task_id")
 @service_options
@@ -78,6 +97,34 @@ def cancel(task_id: str, server: str | None, data_dir: Path | None) -> None:
         click.echo(f"{task_id} is {api.cancel(task_id)['state']}")
 
 
+@tasks.command("prune")
+@click.option("--older-than", metavar="DAYS", type=click.FloatRange(0), help="[default: the setting history_days]")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@service_options
+def prune(older_than: float | None, yes: bool, server: str | None, data_dir: Path | None) -> None:
+    """Forget installs that ended long ago. What goes on stays, and so does what an install that stays refers to."""
+    which = "history_days (a setting)" if older_than is None else f"{older_than:g} days"
+    if not yes:
+        click.confirm(f"Remove the records of all installs that ended more than {which} ago?", abort=True)
+    with connected(server, data_dir) as api:
+        done = api.prune(older_than)
+    files = f"{done['progress_files']} progress files, the logs of {done['logs']}"
+    text = f"Removed {done['records']} records and {files}, {size(done['bytes'])}."
+    if done["kept"]:
+        text += f" {done['kept']} as old ones stay: an install that stays undoes or repeats them."
+    click.echo(text)
+
+
+@tasks.command("retry")
+@click.argument("task_id")
+@click.option("--node", "nodes", multiple=True, metavar="NAME", help="Only this pack; may be given many times.")
+@service_options
+def retry(task_id: str, nodes: tuple[str, ...], server: str | None, data_dir: Path | None) -> None:
+    """Start a new task with the packs that did not end well."""
+    with connected(server, data_dir) as api:
+        click.echo(f"Task {api.retry(task_id, nodes)} retries {task_id}")
+
+
 def _row(task: Mapping[str, Any]) -> tuple[object, ...]:
-    counts = f"{task.get('successful') or 0} of {task.get('total') or 0}"
+    counts = f"{task.get('successful') or 0} of {task.get('total_nodes') or 0}"
     return (*(task.get(name) for name in COLUMNS[:-2]), counts, task.get("instance"))

@@ -4,7 +4,9 @@ A node pack that fails is data (a state and a reason), never one of these.
 
 AppError(message, hint, field)
 ├ InvalidRequest      InvalidAddress, InvalidManifest
-├ TaskError           TaskNotFound, TaskConflict, TaskNotCancellable, TooManyTasks
+├ TaskError           TaskNotFound, LogNotFound, TaskConflict, TaskNotCancellable, TooManyTasks, ServiceClosing
+│                     NothingToRollBack, NothingToRetry, FleetNotFound
+├ WorkflowError       WorkflowNotFound, WorkflowConflict, StepTimedOut
 ├ RemoteError         retried: ConnectFailed, ConnectionLost, CommandTimedOut, TransferFailed
 │                     within wait_seconds only: AuthenticationFailed
 │                     never retried: HostKeyUnknown, HostKeyMismatch, ExecNotSupported
@@ -69,6 +71,13 @@ class TaskNotFound(TaskError):
     default_hint = "GET /tasks lists the tasks that are known."
 
 
+class LogNotFound(TaskError):
+    """The task has no such log."""
+
+    code = "log_not_found"
+    default_hint = "The field logs of GET /tasks/ID/log lists those that are there."
+
+
 class TaskConflict(TaskError):
     """The task's state does not allow this."""
 
@@ -87,11 +96,57 @@ class NothingToRollBack(TaskError):
     code = "nothing_to_roll_back"
 
 
+class NothingToRetry(TaskError):
+    """Everything in that task went well."""
+
+    code = "nothing_to_retry"
+
+
+class FleetNotFound(TaskError):
+    """There is no fleet with this fleet_id."""
+
+    code = "fleet_not_found"
+    default_hint = "GET /fleet lists the fleets that are known."
+
+
 class TooManyTasks(TaskError):
     """The queue is full."""
 
     code = "too_many_tasks"
     default_hint = "Wait until a running install has ended, then start again."
+
+
+class ServiceClosing(TaskError):
+    """The service is closing and takes no more installs."""
+
+    code = "service_closing"
+    default_hint = "Send it again when the service has been started again."
+
+
+class WorkflowError(AppError):
+    """The workflow cannot do that."""
+
+    code = "workflow_error"
+
+
+class WorkflowNotFound(WorkflowError):
+    """There is no workflow with this workflow_id."""
+
+    code = "workflow_not_found"
+    default_hint = "GET /workflows lists those that are known."
+
+
+class WorkflowConflict(WorkflowError):
+    """The workflow's state does not allow this."""
+
+    code = "workflow_conflict"
+
+
+class StepTimedOut(WorkflowError):
+    """The step has not ended in time."""
+
+    code = "step_timed_out"
+    default_hint = "What it had started on the instance was stopped. Look at its log, then start again."
 
 
 class RemoteError(AppError):
@@ -191,4 +246,7 @@ class RunnerLost(RunnerError):
     """The runner on the instance was killed before it had finished."""
 
     code = "runner_lost"
-    default_hint = "What it left was ended and removed. Start again: packs that are there are kept."
+    default_hint = (
+        "What it left was ended and removed. Retry the task (POST /tasks/TASK_ID/retry, or tasks retry TASK_ID): "
+        "packs that are there are kept."
+    )

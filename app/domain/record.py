@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.protocol.states import Outcome, TaskState
@@ -37,3 +37,14 @@ class InstallRecord:
     """The number of the last journal event that was folded."""
     snapshot: dict[str, Any] | None = None
     """The snapshot's stored form; None before the first event."""
+    retried_by: str | None = None
+    """The newest task that repeats what did not end well here."""
+    auto_retry_open: bool = False
+    """Whether the end of this task is yet to be looked at for an automatic retry."""
+    fleet_id: str | None = None
+    fleet_position: int | None = None
+    """Which of its fleet's instances it is for, from 0 on."""
+    lease_token: int = 0
+    """Grows each time somebody takes the install over: who writes with an older one has lost it."""
+    number: int = field(default=0, compare=False)
+    """In which place it was accepted, from 1 on; storage gives it."""

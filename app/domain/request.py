@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -36,6 +36,8 @@ class InstallOptions:
     require: str = "any"
     wait_seconds: float | None = None
     host_key_sha256: str | None = None
+    auto_retry: int = 0
+    """How often the service itself repeats what failed for a reason that may pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,14 @@ class InstallRequest:
     idempotency_key: str | None = None
     rollback_of: str | None = None
     """The task_id of the install that is to be undone, where this is no install itself."""
+    restart_of: str | None = None
+    """The task_id of the install whose ComfyUI is to be restarted, where this is no install itself."""
+    expected: tuple[tuple[str, str], ...] = ()
+    """Name and folder of the packs that a restarted ComfyUI is to have."""
+    retry_of: str | None = None
+    """The task_id of the task that this one repeats, or what did not end well of it."""
+    retry_number: int = 0
+    """Which of `options.auto_retry` this is; 0: somebody asked for it."""
 
     def to_json(self) -> dict[str, Any]:
         """The request as the record keeps it."""
@@ -62,6 +72,10 @@ class InstallRequest:
             "options": asdict(self.options),
             "idempotency_key": self.idempotency_key,
             "rollback_of": self.rollback_of,
+            "restart_of": self.restart_of,
+            "expected": [list(pack) for pack in self.expected],
+            "retry_of": self.retry_of,
+            "retry_number": self.retry_number,
         }
 
 
@@ -111,6 +125,18 @@ def check_manifest(
     except manifests.ManifestFault as fault:
         raise InvalidManifest(fault.message, field=fault.field) from None
     return raw
+
+
+def packs_of(manifest: Mapping[str, Any] | None, schemes: Collection[str]) -> list[manifests.NodePack] | None:
+    """The packs of a manifest that `check_manifest` has passed; None where only the instance can read its list."""
+    form, value = manifests.split_source(manifest)
+    readers: Mapping[str, Callable[[], list[manifests.NodePack]]] = {
+        "csv": lambda: manifests.parse_csv(value, schemes),
+        "nodes": lambda: manifests.parse_nodes(value, schemes),
+        "urls": lambda: manifests.parse_urls(value, schemes),
+        "lock": lambda: list(read_lock(value, schemes).packs),
+    }
+    return readers[form]() if form in readers else None
 
 
 def _without_snapshot(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> Mapping[str, Any] | None:

@@ -5,6 +5,7 @@ Everything that is parsed stands behind a marker with a nonce of its own, so tha
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import secrets
@@ -60,13 +61,22 @@ class Heartbeat(NamedTuple):
     """The follower is there and has nothing new."""
 
 
+class LogPiece(NamedTuple):
+    """What a log of the run grew by, from byte `at` on; `anew`: the instance has another file now."""
+
+    log: str
+    at: int
+    anew: bool
+    content: bytes
+
+
 class Ended(NamedTuple):
     """Nothing more will come: the run has `ended`, or it `died`."""
 
     status: str
 
 
-Frame = JournalLine | Heartbeat | Ended
+Frame = JournalLine | Heartbeat | LogPiece | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +205,11 @@ class Follow:
                 self._check_silence(heard=frame is not None)
                 return frame
 
+    def tell_logs(self, sizes: Mapping[str, int]) -> None:
+        """Says how much of each log is here (-1: no more of it is wanted). Before it is told so the follower sends no
+        logs, and it sends on as it is told. Raises ConnectionLost."""
+        self._stream.send(json.dumps({"logs": dict(sizes)}).encode("ascii") + b"\n")
+
     def close(self) -> None:
         """Ends the follower; the run goes on."""
         self._stream.close()
@@ -214,6 +229,8 @@ class Follow:
         kind, payload = found
         if kind == "j":
             return _journal_line(payload)
+        if kind == "l":
+            return _log_piece(payload)
         if kind == "e":
             return Ended(str(_json(payload).get("status")))
         if kind == "r":  # it could not follow: the next attach finds out what there is
@@ -248,6 +265,17 @@ def _journal_line(payload: bytes) -> JournalLine:
     if not re.fullmatch(rb"[0-9]{1,18}", offset):
         raise RunnerProtocolError(f"The follower sent {payload[:80]!r}.")
     return JournalLine(int(offset), line)
+
+
+def _log_piece(payload: bytes) -> LogPiece:
+    value = _json(payload)
+    log, at, anew, encoded = (value.get(name) for name in ("log", "at", "anew", "bytes"))
+    if not isinstance(log, str) or type(at) is not int or not isinstance(encoded, str):
+        raise RunnerProtocolError(f"The follower sent {payload[:80]!r}.")
+    try:
+        return LogPiece(log, at, anew is True, base64.b64decode(encoded, validate=True))
+    except ValueError as exc:
+        raise RunnerProtocolError(f"The follower sent {payload[:80]!r}.") from exc
 
 
 def _json(payload: bytes) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from app.storage.database import open_database
 from app.storage.errors import StorageError
 from app.storage.install_store import InstallStore
+from app.storage.lease import Leases
 from app.storage.pins import DatabasePins
 from app.storage.progress_files import ProgressFiles
 
-__all__ = ["DatabasePins", "InstallStore", "ProgressFiles", "StorageError", "open_database"]
+__all__ = ["DatabasePins", "InstallStore", "Leases", "ProgressFiles", "StorageError", "open_database"]

@@ -21,6 +21,10 @@ class StorageError(AppError):
     default_hint = "The service's log has the details."
 
 
+class LeaseLost(Exception):
+    """Somebody else has taken the install over: nothing was written, and whoever wrote is to let go of it."""
+
+
 KEEP_HINT = "Move the file away and keep it; Nodeferry makes a new one. A copy of yours may still be readable."
 
 # SQLite's result codes by the beginning of their names: https://www.sqlite.org/rescode.html

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import Engine, RowMapping, bindparam, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, insert, null, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
 
 from app.domain.errors import InvalidRequest, TaskConflict, TaskNotFound
 from app.domain.record import InstallRecord
 from app.protocol.states import TERMINAL_TASK_STATES
+from app.storage.errors import LeaseLost
 from app.storage.schema import installs, service_events
 from app.storage.transactions import reading, writing
 
-_FIXED = frozenset({"task_id", "created_at"})
+_FIXED = frozenset({"task_id", "created_at", "number", "lease_owner", "lease_token", "lease_expires_at"})
 _CHANGEABLE = frozenset(installs.c.keys()) - _FIXED
 _Records = list[InstallRecord]  # InstallStore has a method called list
 _Events = list[dict[str, Any]]
 # Built once, with their values passed as parameters: building a statement costs more than SQLite's part of the work.
-_GET = select(installs).where(installs.c.task_id == bindparam("of_task"))
+_NAMES = tuple(f.name for f in dataclasses.fields(InstallRecord))
+_RECORDS = select(*(installs.c[name] for name in _NAMES))
+_LISTED = select(*(null().label(name) if name == "snapshot" else installs.c[name] for name in _NAMES))
+"""Records without their snapshots: those are some 30 KB each, and a list does not show them."""
+_GET = _RECORDS.where(installs.c.task_id == bindparam("of_task"))
+_INSERT = insert(installs).values(number=select(func.coalesce(func.max(installs.c.number), 0) + 1).scalar_subquery())
+"""On SQLite one transaction writes at a time, so that numbers differ. Where several do, two that are accepted in the
+same moment may get the same one; `created_at` and `task_id` order those."""
 _UPDATE = update(installs).where(installs.c.task_id == bindparam("of_task"))
-_UNFINISHED = (
-    select(installs)
-    .where(installs.c.state.not_in(sorted(TERMINAL_TASK_STATES)))
-    .order_by(installs.c.created_at, installs.c.task_id)
+_UPDATE_FENCED = _UPDATE.where(installs.c.lease_token == bindparam("by_token"))
+_UNFINISHED = _RECORDS.where(installs.c.state.not_in(sorted(TERMINAL_TASK_STATES))).order_by(
+    installs.c.number, installs.c.created_at, installs.c.task_id
 )
 
 
@@ -47,16 +52,12 @@ class InstallStore:
         With `same_key_since` (Unix seconds): an install with the same idempotency_key that was created after it is
         returned instead, and nothing is stored. Raises TaskConflict when the task_id is taken.
         """
-        values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
         with writing(self._engine) as connection:
             if same_key_since is not None and record.idempotency_key is not None:
                 known = connection.execute(_by_key(record.idempotency_key, same_key_since)).mappings().first()
                 if known is not None:
                     return _record(known)
-            try:
-                connection.execute(insert(installs), values)
-            except IntegrityError as exc:
-                raise TaskConflict(f"There is already a task {record.task_id}.", field="task_id") from exc
+            add_record(connection, record)
         return record
 
     def get(self, task_id: str) -> InstallRecord | None:
@@ -65,37 +66,35 @@ class InstallStore:
             row = connection.execute(_GET, {"of_task": task_id}).mappings().first()
         return None if row is None else _record(row)
 
-    def update(self, task_id: str, **columns: Any) -> None:
-        """Set these columns in one commit.
+    def update(self, task_id: str, *, token: int | None = None, **columns: Any) -> None:
+        """Set these columns in one commit; with `token` only while the install's lease has it.
 
-        Raises TaskNotFound, and ValueError for a column that is unknown or fixed.
+        Raises TaskNotFound, LeaseLost, and ValueError for a column that is unknown or fixed.
         """
         _check(columns)
         with writing(self._engine) as connection:
-            changed = connection.execute(_UPDATE, {**columns, "of_task": task_id})
-            if changed.rowcount == 0:
-                raise TaskNotFound
+            _change(connection, task_id, token, columns)
 
     def list(
         self, *, state: str | None = None, instance: str | None = None, limit: int = 50, before: str | None = None
     ) -> _Records:
-        """Up to `limit` installs, newest first, those of this state and instance where given.
+        """Up to `limit` installs, newest first, those of this state and instance where given; their `snapshot` is None.
 
         `before`: `cursor_of` the last record of the page before. Raises InvalidRequest for anything else.
         """
-        query = select(installs).order_by(installs.c.created_at.desc(), installs.c.task_id.desc()).limit(limit)
+        query = _LISTED.order_by(installs.c.number.desc(), installs.c.task_id.desc()).limit(limit)
         if state is not None:
             query = query.where(installs.c.state == state)
         if instance is not None:
             query = query.where(installs.c.instance == instance)
         if before is not None:
-            query = query.where(tuple_(installs.c.created_at, installs.c.task_id) < tuple_(*_position(before)))
+            query = query.where(tuple_(installs.c.number, installs.c.task_id) < tuple_(*_position(before)))
         return self._records(query)
 
     @staticmethod
     def cursor_of(record: InstallRecord) -> str:
         """Where `list(before=…)` goes on after this record: an opaque word that is safe in a URL."""
-        return base64.urlsafe_b64encode(f"{record.created_at!r} {record.task_id}".encode()).decode().rstrip("=")
+        return f"{record.number}_{record.task_id}"
 
     def unfinished(self) -> _Records:
         """Every install that has not ended, in the order in which they were created."""
@@ -107,19 +106,22 @@ class InstallStore:
             row = connection.execute(_by_key(key, since)).mappings().first()
         return None if row is None else _record(row)
 
-    def append_service_event(self, task_id: str, event: Mapping[str, Any], **columns: Any) -> None:
-        """Add an event to the install's own ones and set `columns` of its record, in one commit.
+    def append_service_event(
+        self, task_id: str, event: Mapping[str, Any], *, token: int | None = None, **columns: Any
+    ) -> None:
+        """Add an event to the install's own ones and set `columns` of its record, in one commit; with `token` only
+        while the install's lease has it.
 
-        Raises TaskNotFound, and ValueError for a column that is unknown or fixed.
+        Raises TaskNotFound, LeaseLost, and ValueError for a column that is unknown or fixed.
         """
         _check(columns)
         with writing(self._engine) as connection:
+            if columns or token is not None:
+                _change(connection, task_id, token, columns)
             try:
                 connection.execute(insert(service_events), {"task_id": task_id, "event": dict(event)})
             except IntegrityError as exc:
                 raise TaskNotFound from exc
-            if columns:
-                connection.execute(_UPDATE, {**columns, "of_task": task_id})
 
     def service_events(self, task_id: str) -> _Events:
         """The install's own events in the order in which they were appended; none for an unknown task_id."""
@@ -133,9 +135,30 @@ class InstallStore:
         return [_record(row) for row in rows]
 
 
+def add_record(connection: Connection, record: InstallRecord) -> None:
+    """Stores a new install in the caller's transaction. Raises TaskConflict when the task_id is taken."""
+    values = {name: getattr(record, name) for name in _NAMES if name != "number"}
+    try:
+        connection.execute(_INSERT, values)
+    except IntegrityError as exc:
+        raise TaskConflict(f"There is already a task {record.task_id}.", field="task_id") from exc
+
+
 def _by_key(key: str, since: float) -> Select[Any]:
-    with_key = select(installs).where(installs.c.idempotency_key == key, installs.c.created_at > since)
+    with_key = _RECORDS.where(installs.c.idempotency_key == key, installs.c.created_at > since)
     return with_key.order_by(installs.c.created_at.desc()).limit(1)
+
+
+def _change(connection: Connection, task_id: str, token: int | None, columns: Mapping[str, Any]) -> None:
+    """Sets `columns`. Raises TaskNotFound, and LeaseLost where the install has another token than `token`."""
+    values = {**columns, "of_task": task_id}
+    if token is None:
+        changed = connection.execute(_UPDATE, values)
+    else:  # at least one column is to be set, so that the row is counted
+        changed = connection.execute(_UPDATE_FENCED, {"lease_token": token, **values, "by_token": token})
+    if changed.rowcount == 0:
+        known = connection.execute(_GET, {"of_task": task_id}).first() is not None
+        raise LeaseLost if known else TaskNotFound
 
 
 def _record(row: RowMapping) -> InstallRecord:
@@ -148,10 +171,8 @@ def _check(columns: Mapping[str, Any]) -> None:
         raise ValueError(f"installs has no column {refused[0]!r} that can be changed")
 
 
-def _position(cursor: str) -> tuple[float, str]:
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        created_at, task_id = raw.decode().split(" ")
-        return float(created_at), task_id
-    except (binascii.Error, ValueError) as exc:
-        raise InvalidRequest("The cursor is not one that a list of tasks has given.", field="cursor") from exc
+def _position(cursor: str) -> tuple[int, str]:
+    number, _, task_id = cursor.partition("_")
+    if not (number.isascii() and number.isdigit() and len(number) < 19 and task_id):
+        raise InvalidRequest("The cursor is not one that a list of tasks has given.", field="cursor")
+    return int(number), task_id

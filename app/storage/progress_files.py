@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from app.domain.errors import InvalidRequest
 from app.storage.errors import StorageError
+
+_UUID_CHARS = 36
+_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(json|[0-9]+-[0-9]+\.tmp)")
 
 _log = logging.getLogger(__name__)
 
@@ -74,11 +78,26 @@ class ProgressFiles:
         except OSError as exc:
             raise _unavailable(f"The progress file {path} cannot be removed", exc) from exc
 
+    def remove_all(self, unwanted: Callable[[str, float], bool]) -> tuple[int, int]:
+        """Removes the files for which `unwanted(task_id, last written in Unix seconds)` holds; how many, and their
+        bytes. Other files in the folder are nobody's business here. Raises StorageError."""
+        count = size = 0
+        try:
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    task_id, found = entry.name[:_UUID_CHARS], entry.stat(follow_symlinks=False)
+                    if _NAME.fullmatch(entry.name) and unwanted(task_id, found.st_mtime):
+                        os.unlink(entry.path)
+                        count, size = count + 1, size + found.st_size
+        except OSError as exc:
+            raise _unavailable(f"Old progress files in {self._folder} cannot be removed", exc) from exc
+        return count, size
+
     def _path(self, task_id: str) -> Path:
-        return self._folder / f"{_uuid(task_id)}.json"
+        return self._folder / f"{canonical_task_id(task_id)}.json"
 
 
-def _uuid(task_id: object) -> str:
+def canonical_task_id(task_id: object) -> str:
     """`task_id` in its one spelling. uuid.UUID also takes braces, `urn:` and foreign digits; those are refused."""
     try:
         canonical = str(uuid.UUID(task_id)) if isinstance(task_id, str) else ""

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     Enum,
@@ -19,11 +20,12 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from app.protocol.states import Outcome, TaskState
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every schema revision that this version knows, oldest first. Kept here so that opening need not import Alembic."""
 
 # Named constraints, so that a later migration can change them on every database.
@@ -68,9 +70,30 @@ installs = Table(
     Column("journal_offset", BigInteger, nullable=False),
     Column("journal_seq", BigInteger, nullable=False),
     Column("snapshot", _json()),
-    Index(None, "created_at", "task_id"),
-    Index(None, "instance", "created_at"),
-    Index(None, "state", "created_at"),
+    Column("number", BigInteger, nullable=False, server_default="0"),
+    Column("lease_owner", Text),
+    Column("lease_token", BigInteger, nullable=False, server_default="0"),
+    Column("lease_expires_at", Double),
+    Column("retried_by", String(36)),
+    Column("auto_retry_open", Boolean, nullable=False, server_default=false()),
+    Column("fleet_id", String(36)),
+    Column("fleet_position", Integer),
+    Index(None, "number"),
+    Index(None, "instance", "number"),
+    Index(None, "state", "number"),
+    Index(None, "fleet_id", "number"),
+    Index(None, "auto_retry_open"),
+    Index(None, "idempotency_key", "created_at"),
+)
+
+fleets = Table(
+    "fleets",
+    metadata,
+    Column("fleet_id", String(36), primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("idempotency_key", Text),
+    Column("instances", JSON, nullable=False),
+    Index(None, "created_at"),
     Index(None, "idempotency_key", "created_at"),
 )
 
@@ -95,4 +118,16 @@ host_keys = Table(
     Column("added_at", Double, nullable=False),
     Column("source", Text, nullable=False),
     UniqueConstraint("host", "port", "key_type", "key_base64"),
+)
+
+workflows = Table(
+    "workflows",
+    metadata,
+    Column("workflow_id", String(36), primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("document", JSON, nullable=False),
+    Index(None, "created_at"),
+    Index(None, "state"),
 )

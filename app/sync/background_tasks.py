@@ -65,7 +65,7 @@ class BackgroundTaskManager:
 
     def __init__(self, *, retention_seconds: float = RETENTION_SECONDS, clock: Callable[[], float] = time.time) -> None:
         """`clock` tells Unix seconds."""
-        self._retention_seconds = retention_seconds
+        self.retention_seconds = retention_seconds
         self._clock = clock
         self._lock = threading.Lock()
         self._tasks: dict[str, _Task] = {}
@@ -170,7 +170,7 @@ class BackgroundTaskManager:
         expired = [
             task_id
             for task_id, task in self._tasks.items()
-            if task.completed_at is not None and now - task.completed_at >= self._retention_seconds
+            if task.completed_at is not None and now - task.completed_at >= self.retention_seconds
         ]
         for task_id in expired:
             del self._tasks[task_id]

@@ -33,7 +33,3 @@ class Backoff:
             return None
         pause, self._pause = self._pause, min(self._cap, self._pause * 2)
         return min(left, pause * (0.5 + 0.5 * self._jitter()))
-
-    def shorten(self, limit: float) -> None:
-        """Ends the tries `limit` seconds from now, if they would not end before."""
-        self._deadline = min(self._deadline, self._clock() + limit)

@@ -14,12 +14,13 @@ from dataclasses import replace
 from typing import Any
 
 from app.domain.record import InstallRecord
+from app.domain.retry import Ties
 from app.protocol import counts, wire
 from app.protocol.events import Event, Kind, ProtocolFault, Source, to_json
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot, from_stored, to_stored
 from app.protocol.states import TaskState
-from app.storage.errors import StorageError
+from app.storage.errors import LeaseLost, StorageError
 from app.storage.install_store import InstallStore
 from app.storage.progress_files import ProgressFiles
 from app.sync.progress_board import ProgressBoard, Shown
@@ -32,7 +33,9 @@ _log = logging.getLogger(__name__)
 
 
 class Chronicle:
-    """Folds the events of one install. One thread at a time: whoever starts the install, then the install's own."""
+    """Folds the events of one install. One thread at a time: whoever starts the install, then the install's own.
+
+    What keeps something raises LeaseLost when somebody else has taken the install over; from then on it is theirs."""
 
     def __init__(
         self,
@@ -50,12 +53,14 @@ class Chronicle:
         self._now = now
         self._started_at = record.started_at
         self._offset = record.journal_offset
+        self._token = record.lease_token
+        self._lost = False
         self._saved_at = float("-inf")
         self._dirty = False
         self._refused = False
         """The disk takes nothing: then there is nothing to wait for before something is shown."""
         require = str(record.request.get("options", {}).get("require", "any"))
-        self._newest = Shown(snapshot_of(record), require)
+        self._newest = Shown(snapshot_of(record), require, ties=Ties.of(record))
         """After the events so far; the board has what was kept of it."""
         board.put(self._newest)
 
@@ -74,13 +79,35 @@ class Chronicle:
         """Whether the install is in a terminal state."""
         return self._newest.ended
 
+    @property
+    def lost(self) -> bool:
+        """Whether somebody else has taken the install over."""
+        return self._lost
+
+    @property
+    def token(self) -> int:
+        """Of the lease that what happens is kept with."""
+        return self._token
+
+    def hold(self, token: int) -> None:
+        """What is kept from now on is kept with the lease that has this token."""
+        self._token = token
+
+    def lose(self) -> None:
+        """Somebody else has taken the install over: nothing is kept or shown of it here any more. From any thread."""
+        if not self._lost:
+            self._lost = True
+            _log.warning("task %s: its lease is lost, another service works on it now; letting go of it", self.task_id)
+        self._board.drop(self.task_id)
+
     def tell(self, kind: Kind, **fields: Any) -> None:
         """Something happened in the service just now; kept at once. After the end nothing happens any more."""
         if self.ended:
             return
         event = Event(kind, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE, fields)
         self._fold(event)
-        self._keep(lambda columns: self._store.append_service_event(self.task_id, to_json(event), **columns))
+        kept, add = to_json(event), self._store.append_service_event
+        self._keep(lambda columns: add(self.task_id, kept, token=self._token, **columns))
 
     def take(self, event: Event, offset: int) -> None:
         """An event of the journal, which ends before byte `offset`. Raises ProtocolFault if it cannot be the next."""
@@ -114,13 +141,15 @@ class Chronicle:
 
     def save(self) -> None:
         """Keeps and shows what is new."""
-        self._keep(lambda columns: self._store.update(self.task_id, **columns))
+        self._keep(lambda columns: self._store.update(self.task_id, token=self._token, **columns))
 
     def _keep(self, write: Callable[[Mapping[str, Any]], None]) -> None:
         """What the disk refuses is logged, shown all the same, and tried again with the next change: a full disk here
         must not hide how the install there does."""
         self._saved_at = time.monotonic()
         try:
+            if self._lost:
+                raise LeaseLost
             write(self._columns())
             self._files.write(self.task_id, self._progress())
             self._dirty = self._refused = False
@@ -128,8 +157,10 @@ class Chronicle:
             self._refused = True
             self._saved_at += REFUSED_SECONDS
             _log.error("task %s: the progress could not be kept: %s", self.task_id, exc)
-        finally:
-            self._board.put(self._newest)
+        except LeaseLost:
+            self.lose()
+            raise
+        self._board.put(self._newest)
 
     def _fold(self, event: Event, heard_at: float | None = None) -> None:
         snapshot = reduce(self.snapshot, event, self._now())
@@ -137,7 +168,7 @@ class Chronicle:
             self._started_at = self._now()
         self._newest = replace(self._newest, snapshot=snapshot, heard_at=heard_at or self._newest.heard_at)
         self._dirty = True
-        if self._refused:
+        if self._refused and not self._lost:
             self._board.put(self._newest)
 
     def _columns(self) -> Mapping[str, Any]:

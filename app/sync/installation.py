@@ -27,19 +27,23 @@ from app.domain.errors import (
 from app.protocol.events import Kind, ProtocolFault, decode
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.remote.connector import SshConnector
+from app.remote.host import RemoteHost
 from app.remote.packer import pack_runner
-from app.remote.runner_client import Ended, Frame, JournalLine, RunnerClient
+from app.remote.runner_client import Ended, Frame, JournalLine, LogPiece, RunnerClient
 from app.remote.stream import RemoteStream
 from app.settings import Timeouts
+from app.storage.errors import LeaseLost
+from app.storage.log_files import LogFiles
 from app.sync.backoff import Backoff
 from app.sync.chronicle import Chronicle
+from app.sync.log_keeping import LogKeeping, keeping_logs
+from app.sync.metrics import Metrics
+from app.sync.stop_signal import StopSignal
 
 LISTEN_SECONDS = 0.5
 """How late a cancel is noticed while the runner is silent."""
 CANCEL_SECONDS = 10.0
 """How long the runner may take to stop before the progress says that it has not."""
-UNREACHED_CANCEL_SECONDS = 60.0
-"""How long a cancel goes on trying to reach an instance."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,13 +75,17 @@ class Installation:
         connector: SshConnector,
         timeouts: Timeouts,
         *,
-        cancel: threading.Event,
+        logs: LogFiles,
+        metrics: Metrics,
+        cancel: StopSignal,
         closing: threading.Event,
     ) -> None:
         self._order = order
         self._chronicle = chronicle
         self._connector = connector
         self._timeouts = timeouts
+        self._logs = logs
+        self._metrics = metrics
         self._cancel = cancel
         self._closing = closing
         self._task_id = chronicle.task_id
@@ -91,14 +99,18 @@ class Installation:
         self._slow_stop_told = False
 
     def run(self) -> None:
-        """Works until the install has ended or the service closes."""
+        """Works until the install has ended, the service closes, or another service has taken the install over."""
+        with contextlib.suppress(LeaseLost):
+            self._to_the_end()
+
+    def _to_the_end(self) -> None:
         try:
             self._resume()
             self._supervise()
         except _Leaving:
             self._chronicle.save()
         except AppError as exc:
-            self._give_up(TaskState.FAILED, exc.to_json())
+            self._give_up(TaskState.CANCELLED if self._cancelling else TaskState.FAILED, exc.to_json())
         finally:
             self._never_unfinished()
 
@@ -108,7 +120,8 @@ class Installation:
         """A task that an earlier service had begun: what happens now is the mending of a cut line."""
         if self._may_run:
             message = "The service was started again and attaches to the install."
-            self._chronicle.tell(Kind.INTERRUPTED, error=_problem("service_restarted", message), next_attempt_in=0)
+            problem = _problem("service_restarted", message)
+            self._chronicle.tell(Kind.INTERRUPTED, error=problem, attempt=1, next_attempt_in=0)
 
     def _supervise(self) -> None:
         while self._goes_on():
@@ -129,7 +142,7 @@ class Installation:
             client = RunnerClient(host, pack_runner(), self._timeouts)
             self._stopping = None
             try:
-                if self._attach(client):
+                if self._attach(client, host):
                     self._follow(client)
             except RunnerProtocolError:
                 self._stop_runner(client)
@@ -137,7 +150,10 @@ class Installation:
 
     def _wait_after(self, exc: RemoteError) -> None:
         """Waits for the next try. Raises `exc` when there is none."""
+        cancelled_now = not self._cancelling and self._cancel.is_set()
         if not self._goes_on():  # the end was told; how the line went after it is nobody's concern
+            return
+        if cancelled_now:  # the line was cut for that, or the wait for it: the instance is to hear of it at once
             return
         _log.info("task %s: %s: %s", self._task_id, exc.code, exc.message)
         pause = self._tries().next_pause() if exc.retried or isinstance(exc, AuthenticationFailed) else None
@@ -145,7 +161,9 @@ class Installation:
             self._fail(exc)
             return
         kind = Kind.INTERRUPTED if self._may_run else Kind.WAITING_FOR_INSTANCE
-        self._chronicle.tell(kind, error=exc.to_json(), next_attempt_in=round(pause, 1))
+        self._chronicle.tell(kind, error=exc.to_json(), attempt=self._attempt + 1, next_attempt_in=round(pause, 1))
+        if self._may_run:
+            self._metrics.interrupted()
         self._stop_event().wait(pause)
 
     def _tries(self) -> Backoff:
@@ -154,21 +172,26 @@ class Installation:
                 self._backoff = Backoff(0.5, 15.0, self._timeouts.reconnect)
             else:
                 self._backoff = Backoff(1.0, 10.0, self._order.wait_seconds)
-            if self._cancelling:
-                self._backoff.shorten(UNREACHED_CANCEL_SECONDS)
         return self._backoff
 
     def _fail(self, exc: RemoteError) -> None:
         if not self._cancelling:
-            raise exc
-        message = f"Cancelled; the runner could not be reached to stop it: {exc.message}"
+            raise self._not_reached_again(exc) if self._may_run and exc.retried else exc
+        message = f"Cancelled here; the instance was not reached, and what runs there may go on: {exc.message}"
         self._give_up(TaskState.CANCELLED, _problem(exc.code, message, exc.hint))
+
+    def _not_reached_again(self, exc: RemoteError) -> RemoteError:
+        seconds = f"{self._timeouts.reconnect:g} s"
+        message = f"The instance was not reached again within {seconds} after the line was cut: {exc.message}"
+        hint = "If it still exists, the run may go on there: retry when it is up. If it is gone, start on another."
+        return type(exc)(message, hint=hint, code=exc.code)
 
     # -- the runner -------------------------------------------------------------------------------------------------
 
-    def _attach(self, client: RunnerClient) -> bool:
+    def _attach(self, client: RunnerClient, host: RemoteHost) -> bool:
         """Whether there is a run to follow; False when it was cancelled before it began."""
-        client.ensure_uploaded()
+        with contextlib.nullcontext() if self._cancelling else self._cancel.cutting(host.close):
+            client.ensure_uploaded()
         self._chronicle.tell(Kind.UPLOADED)
         if not self._goes_on() or self._cancelled_before_start(client):
             return False
@@ -188,27 +211,33 @@ class Installation:
         return self._chronicle.ended
 
     def _follow(self, client: RunnerClient) -> None:
-        with client.follow(self._task_id, self._chronicle.offset) as frames:
+        with (
+            client.follow(self._task_id, self._chronicle.offset) as frames,
+            keeping_logs(self._logs, self._task_id, frames) as logs,
+        ):
             while self._goes_on(client):
                 frame = frames.next(self._listen_seconds())
                 if frame is None:
                     self._chronicle.save_if_due()
                 else:
-                    self._take(frame, client)
+                    self._take(frame, client, logs)
+            logs.take_rest(self._closing)
 
     def _listen_seconds(self) -> float:
         """Until something is due to be kept and shown."""
         due_in = self._chronicle.due_in
         return LISTEN_SECONDS if due_in is None else min(LISTEN_SECONDS, due_in)
 
-    def _take(self, frame: Frame, client: RunnerClient) -> None:
-        self._backoff = None  # heard from: the next cut has the whole time again
+    def _take(self, frame: Frame, client: RunnerClient, logs: LogKeeping) -> None:
+        self._backoff, self._attempt = None, 0  # heard from: the next cut has the whole time again
         if isinstance(frame, JournalLine):
             self._fold(frame)
         elif isinstance(frame, Ended):
             self._conclude(frame.status, client)
         else:
             self._chronicle.hear()
+            if isinstance(frame, LogPiece):
+                logs.take(frame)
 
     def _fold(self, frame: JournalLine) -> None:
         try:
@@ -225,9 +254,11 @@ class Installation:
         _log.warning("task %s: the runner died; sweeping", self._task_id)
         try:
             swept = client.sweep(self._task_id)
-            _log.info("task %s: swept: %s", self._task_id, swept)
         except RunnerError as exc:
             raise RunnerLost(hint=f"What it left could not be removed: {exc.message}") from exc
+        _log.info("task %s: swept: %s", self._task_id, swept)
+        if swept.get("rebooted") is True:
+            raise RunnerLost("The instance was restarted before the run had finished.")
         raise RunnerLost
 
     def _stop_runner(self, client: RunnerClient) -> None:
@@ -252,6 +283,8 @@ class Installation:
             return False
         if self._closing.is_set():
             raise _Leaving
+        if self._chronicle.lost:
+            raise LeaseLost
         if self._cancelling or self._cancel.is_set():
             self._heed_cancel(client)
         return not self._chronicle.ended
@@ -284,7 +317,7 @@ class Installation:
 
     def _never_unfinished(self) -> None:
         """Whatever escapes `run` is a bug; the task ends all the same, and says where to look."""
-        if self._chronicle.ended or self._closing.is_set():
+        if self._chronicle.ended or self._chronicle.lost or self._closing.is_set():
             return
         incident = uuid.uuid4().hex[:12]
         _log.error("task %s: ended by a bug, incident %s", self._task_id, incident, exc_info=True)

@@ -6,39 +6,46 @@ Starting and looking open no connection. Whose turn it is, `Turns` knows; the ru
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from app.domain import retry
 from app.domain.errors import (
-    NothingToRollBack,
     RemoteError,
-    TaskConflict,
+    ServiceClosing,
     TaskNotCancellable,
     TaskNotFound,
     TooManyTasks,
 )
 from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
+from app.domain.retry import Ties
 from app.protocol import wire
 from app.protocol.snapshot import to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
 from app.settings import Settings
+from app.storage.history import History
 from app.storage.install_store import InstallStore
+from app.storage.lease import Leases
+from app.storage.log_files import LogFiles
 from app.storage.progress_files import ProgressFiles
 from app.sync import orders
+from app.sync.attendance import Attendance
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.chronicle import Chronicle, first_snapshot, snapshot_of
 from app.sync.installation import Installation
 from app.sync.lanes import Lane
+from app.sync.metrics import Metrics
 from app.sync.progress_board import ProgressBoard, Shown
+from app.sync.retention import Retention
 from app.sync.turns import Job, Turns
 
 IDEMPOTENCY_SECONDS = 24 * 60 * 60
-MAX_WAITING = 1000
 CANCEL_SEEN_SECONDS = 1.0
 """How long a cancel waits for the install's thread to have heard it, so that the answer and the next poll agree."""
 
@@ -54,6 +61,9 @@ class Accepted:
     existing: bool
 
 
+Keep = Callable[[Sequence[InstallRecord]], Sequence[InstallRecord]]
+
+
 class Installs:
     """The installs of one service. Every method may be called from any thread; StorageError when the database fails."""
 
@@ -62,9 +72,13 @@ class Installs:
         *,
         store: InstallStore,
         files: ProgressFiles,
+        leases: Leases,
+        history: History,
         connector: SshConnector,
         background: BackgroundTaskManager,
         settings: Settings,
+        logs: LogFiles,
+        metrics: Metrics,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`now`: Unix seconds."""
@@ -72,27 +86,73 @@ class Installs:
         self._files = files
         self._connector = connector
         self._settings = settings
+        self._logs = logs
+        self._metrics = metrics
         self._now = now
-        self._board = ProgressBoard()
+        self.when_ended: Callable[[str], None] = lambda _task_id: None
+        """Called in an install's thread after its end was kept."""
+        self._board = ProgressBoard(settings.memory_hours * 3600)
         self._turns = Turns(background, self._run, settings.max_running)
+        self.retention = Retention(history, files, self._board, settings, now, logs=logs)
+        closing, chores = self._turns.closing, self.retention.prune_if_due
+        self._attendance = Attendance(leases, background, closing, self._take_up_unattended, chores)
+
+    @property
+    def closing(self) -> threading.Event:
+        """Set once the service closes: nothing is taken up any more."""
+        return self._turns.closing
+
+    @property
+    def attends(self) -> bool:
+        """Whether what an earlier or another service left is taken up here."""
+        return self._attendance.attends
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """How many installs run here, and how many wait."""
+        return self._turns.numbers
 
     def start(self, request: InstallRequest) -> Accepted:
-        """Accepts an install; it is on disk when this returns. Opens no connection. Raises TooManyTasks."""
+        """Accepts an install; it is on disk when this returns. Opens no connection. Raises TooManyTasks,
+        ServiceClosing."""
+        since = self._now() - IDEMPOTENCY_SECONDS
+        [accepted] = self.accept([request], lambda records: [self._store.add(records[0], same_key_since=since)])
+        return accepted
+
+    def accept(self, requests: Sequence[InstallRequest], keep: Keep) -> list[Accepted]:
+        """Accepts installs, all or none. `keep` puts their records on disk, and says for each which one counts: itself,
+        or another that was accepted before. Raises TooManyTasks, ServiceClosing, and what `keep` raises."""
         self._board.drop_ended()
-        if self._turns.unfinished >= self._settings.max_running + MAX_WAITING:
+        if self._turns.closing.is_set():
+            raise ServiceClosing
+        if self._turns.unfinished + len(requests) > self._settings.max_running + self._settings.max_waiting:
             raise TooManyTasks
-        record, lane = self._new_record(request)
-        kept = self._store.add(record, same_key_since=record.created_at - IDEMPOTENCY_SECONDS)
-        if kept.task_id != record.task_id:
-            return Accepted(kept.task_id, self._state_of(kept), existing=True)
-        self._turns.take_up(Job(request, lane, self._chronicle(record)))
-        return Accepted(record.task_id, TaskState.QUEUED, existing=False)
+        made = [self._new_record(request) for request in requests]
+        counting = keep([record for record, _ in made])
+        accepted, jobs = [], []
+        for request, (record, lane), kept in zip(requests, made, counting, strict=True):
+            existing = kept.task_id != record.task_id
+            accepted.append(Accepted(kept.task_id, self._state_of(kept) if existing else TaskState.QUEUED, existing))
+            if not existing:
+                jobs.append(Job(request, lane, self._chronicle(record)))
+        self._turns.take_up(*jobs)
+        return accepted
+
+    def look(self, task_id: str) -> tuple[InstallRecord, Shown]:
+        """A task's record, and what is known of it now. Raises TaskNotFound."""
+        return self._record(task_id), self.shown(task_id)
+
+    def tie(self, task_id: str, retried_by: str | None) -> None:
+        """An ended task is retried now, or will not be by itself."""
+        ties = self.shown(task_id).ties
+        self._board.tie(task_id, replace(ties, retried_by=retried_by or ties.retried_by, is_open=False))
 
     def progress(self, task_id: str, since: int | None = None) -> dict[str, Any]:
         """The progress JSON; with `since` equal to the revision only that nothing is new. Raises TaskNotFound."""
-        shown = self._shown(task_id)
+        shown = self.shown(task_id)
         snapshot = shown.snapshot
-        if since is not None and since == snapshot.revision:
+        queued = snapshot.state is TaskState.QUEUED  # its place moves without anything happening to it
+        if since is not None and since == snapshot.revision and not queued:
             return {
                 "success": True,
                 "unchanged": True,
@@ -101,13 +161,22 @@ class Installs:
                 "state": snapshot.state.value,
                 "in_progress": not shown.ended,
                 "completed": shown.ended,
+                "last_event_seconds_ago": wire.seconds_ago(shown.heard_at, self._now()),
             }
-        return wire.progress(snapshot, self._now(), heard_at=shown.heard_at, require=shown.require)
+        place = self._turns.place_of(task_id) if queued else None
+        return wire.progress(
+            snapshot,
+            self._now(),
+            heard_at=shown.heard_at,
+            require=shown.require,
+            queue=None if place is None else {"position": place.position, "behind": place.behind},
+            retry=retry.shown(shown.ties, snapshot, self._settings.retry_seconds),
+        )
 
     def task(self, task_id: str) -> dict[str, Any]:
         """One task: what was asked for, what is planned, its progress. Raises TaskNotFound."""
         record = self._record(task_id)
-        shown = self._shown(task_id)
+        shown = self.shown(task_id)
         return {
             **_row(record),
             "state": shown.snapshot.state.value,
@@ -119,7 +188,7 @@ class Installs:
 
     def lock(self, task_id: str) -> dict[str, Any] | None:
         """What a task has installed, to install exactly that again; None until its run told it. Raises TaskNotFound."""
-        lock = self._shown(task_id).snapshot.lock
+        lock = self.shown(task_id).snapshot.lock
         return None if lock is None else dict(lock)
 
     def list(
@@ -133,52 +202,44 @@ class Installs:
 
     def wait(self, task_id: str, timeout: float) -> bool:
         """Waits up to `timeout` seconds for the end of a task: whether it has ended. Raises TaskNotFound."""
-        if self._shown(task_id).ended:
+        if self.shown(task_id).ended:
             return True
         return self._board.wait(task_id, lambda shown: shown.ended, timeout)
 
+    def wait_for_change(self, task_id: str, revision: int, timeout: float) -> bool:
+        """Waits up to `timeout` seconds for more than `revision`: whether there is. Raises TaskNotFound."""
+        if self.shown(task_id).snapshot.revision != revision:
+            return True
+        return self._board.wait(task_id, lambda shown: shown.snapshot.revision != revision, timeout)
+
     def cancel(self, task_id: str) -> TaskState:
-        """Stops a task, on the instance too; its state after that. Raises TaskNotFound, TaskNotCancellable."""
-        if self._shown(task_id).ended:
+        """Stops a task, on the instance too; its state after that. Raises TaskNotFound, TaskNotCancellable,
+        ServiceClosing."""
+        if self._turns.closing.is_set():
+            raise ServiceClosing
+        if self.shown(task_id).ended:
             raise TaskNotCancellable
         if not self._turns.cancel(task_id):
             raise TaskNotCancellable
         _log.info("task %s: cancel was asked for", task_id)
         self._board.wait(task_id, _heeds_cancel, CANCEL_SEEN_SECONDS)
-        return self._shown(task_id).snapshot.state
-
-    def rollback(self, task_id: str) -> Accepted:
-        """Starts a task that brings packages and packs back to what they were before an install. Raises TaskNotFound,
-        TaskConflict while that install is not over or when it changed nothing, TooManyTasks."""
-        record = self._record(task_id)
-        if not self._shown(task_id).ended:
-            raise TaskConflict("The install has not ended.", hint="Cancel it first, or wait for its end.")
-        try:
-            request = orders.request_of(record.request)
-        except (KeyError, TypeError, ValueError) as exc:
-            raise NothingToRollBack("The task's record cannot be read.") from exc
-        nodes = self._shown(task_id).snapshot.nodes
-        if request.rollback_of or request.options.plan_only or not nodes:
-            raise NothingToRollBack
-        return self.start(orders.rollback_of(task_id, request))
+        return self.shown(task_id).snapshot.state
 
     def resume_unfinished(self) -> int:
-        """Takes up the installs that an earlier service left unfinished, in their order; how many."""
-        taken_up = 0
-        for record in self._store.unfinished():
-            try:
-                request = orders.request_of(record.request)
-                job = Job(request, self._lane(request)[1], self._chronicle(record))
-            except (KeyError, TypeError, ValueError) as exc:
-                self._give_up_unreadable(record, exc)
-                continue
-            self._turns.take_up(job)
-            taken_up += 1
-        return taken_up
+        """Takes up the installs that an earlier service left unfinished, in their order; how many. From now on also
+        those that another service on the database lets go of."""
+        jobs = [job for job in map(self._job_of, self._store.unfinished()) if job is not None]
+        self._turns.take_up(*jobs)
+        self._attendance.begin()
+        return len(jobs)
 
     def close(self, timeout: float = 3.0) -> None:
         """Lets go of every install within `timeout` seconds; the runs go on, and `resume_unfinished` finds them."""
+        deadline = time.monotonic() + timeout
+        self._turns.closing.set()
+        self._board.wake()
         self._turns.close(timeout)
+        self._attendance.end(max(0.0, deadline - time.monotonic()))
 
     # -- records ----------------------------------------------------------------------------------------------------
 
@@ -193,6 +254,7 @@ class Installs:
             ui_home=request.ui_home,
             idempotency_key=request.idempotency_key,
             snapshot=to_stored(first_snapshot(task_id, created_at, request.manifest)),
+            auto_retry_open=request.options.auto_retry > request.retry_number,
         )
         return record, lane
 
@@ -204,6 +266,24 @@ class Installs:
             return str(request.address), Lane.of(str(request.address), request.ui_home)
         return str(endpoint), Lane.of(f"{endpoint.host}:{endpoint.port}", request.ui_home)
 
+    def _job_of(self, record: InstallRecord) -> Job | None:
+        """What is left to do of an install; None for a record that cannot be read, which ends it."""
+        try:
+            request = orders.request_of(record.request)
+            return Job(request, self._lane(request)[1], self._chronicle(record))
+        except (KeyError, TypeError, ValueError) as exc:
+            self._give_up_unreadable(record, exc)
+            return None
+
+    def _take_up_unattended(self, task_id: str) -> None:
+        record = None if self._turns.knows(task_id) else self._store.get(task_id)
+        if record is None or record.state in TERMINAL_TASK_STATES:
+            return
+        job = self._job_of(record)
+        if job is not None:
+            _log.info("task %s: nobody works on it; taking it up", task_id)
+            self._turns.take_up(job)
+
     def _chronicle(self, record: InstallRecord) -> Chronicle:
         return Chronicle(record, self._board, self._store, self._files, self._now)
 
@@ -213,12 +293,12 @@ class Installs:
             raise TaskNotFound(field="task_id")
         return record
 
-    def _shown(self, task_id: str) -> Shown:
+    def shown(self, task_id: str) -> Shown:
         """From memory; an install that ended long ago comes there from its record. Raises TaskNotFound."""
         shown = self._board.get(task_id)
         if shown is None:
             record = self._record(task_id)
-            shown = Shown(snapshot_of(record), orders.require_of(record.request))
+            shown = Shown(snapshot_of(record), orders.require_of(record.request), ties=Ties.of(record))
             if shown.ended:
                 self._board.put(shown)
         return shown
@@ -237,9 +317,23 @@ class Installs:
         """An install's thread."""
         order = orders.order_of(job.task_id, job.request, self._settings)
         timeouts = self._settings.timeouts
-        Installation(
-            order, job.chronicle, self._connector, timeouts, cancel=job.cancel, closing=self._turns.closing
-        ).run()
+        closing = self._turns.closing
+        with self._attendance.holding(job.chronicle, wake=job.cancel) as held:
+            if held:
+                Installation(
+                    order,
+                    job.chronicle,
+                    self._connector,
+                    timeouts,
+                    logs=self._logs,
+                    metrics=self._metrics,
+                    cancel=job.cancel,
+                    closing=closing,
+                ).run()
+                if job.chronicle.ended and not job.chronicle.lost:
+                    self._metrics.finished(job.chronicle.snapshot)
+        if held and job.chronicle.ended:
+            self.when_ended(job.task_id)
 
 
 def _heeds_cancel(shown: Shown) -> bool:
@@ -265,4 +359,7 @@ def _row(record: InstallRecord) -> dict[str, Any]:
         "skipped": record.skipped,
         "revision": record.revision,
         "error": record.error,
+        "retry_of": record.request.get("retry_of"),
+        "retried_by": record.retried_by,
+        "fleet_id": record.fleet_id,
     }

@@ -46,6 +46,10 @@ class InstanceChecks:
         """Every pinned key, oldest first."""
         return [_shown(key) for key in self._pins.all()]
 
+    def scan(self, address: SshAddress) -> dict[str, Any]:
+        """The key that the instance shows now; nothing is trusted or logged in to. Raises RemoteError."""
+        return _shown(self._connector_with(self._timeouts).scan_host_key(address))
+
     def accept(self, address: SshAddress, sha256: str) -> dict[str, Any]:
         """Pins the key that the instance shows now in place of the ones before, if it has this fingerprint.
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from app.domain import retry
 from app.domain.address import parse_address
-from app.domain.errors import InvalidRequest
+from app.domain.errors import InvalidRequest, NothingToRetry
 from app.domain.request import InstallOptions, InstallRequest
+from app.protocol import wire
+from app.protocol.snapshot import Snapshot
 from app.settings import Settings
 from app.sync.installation import Order
 from app.version import VERSION
 
+RESTART_STEP = wire.RESTART
+JUST_RESTART = "none"
+"""In place of a task_id: a restart that follows no install."""
 _RUNNER_OPTIONS = ("existing", "run_scripts", "verify", "restart", "plan_only", "on_failure")
 
 
@@ -42,13 +48,73 @@ def request_of(stored: Mapping[str, Any]) -> InstallRequest:
         options=InstallOptions(**stored["options"]),
         idempotency_key=stored["idempotency_key"],
         rollback_of=stored.get("rollback_of"),
+        retry_of=stored.get("retry_of"),
+        retry_number=stored.get("retry_number", 0),
+        restart_of=stored.get("restart_of"),
+        expected=tuple((str(name), str(folder)) for name, folder in stored.get("expected") or ()),
     )
 
 
 def rollback_of(task_id: str, request: InstallRequest) -> InstallRequest:
     """The request that undoes the install `request`, which ran as `task_id`."""
     options = InstallOptions(wait_seconds=request.options.wait_seconds, host_key_sha256=request.options.host_key_sha256)
-    return replace(request, manifest={"nodes": []}, options=options, idempotency_key=None, rollback_of=task_id)
+    return replace(
+        request,
+        manifest={"nodes": []},
+        options=options,
+        idempotency_key=None,
+        rollback_of=task_id,
+        retry_of=None,
+        retry_number=0,
+    )
+
+
+def restart_of(task_id: str | None, request: InstallRequest, packs: Iterable[tuple[str, str]] = ()) -> InstallRequest:
+    """The request that only restarts ComfyUI, after the install `request`, which ran as `task_id`. `packs`: name and
+    folder of those that the new ComfyUI is to have."""
+    options = InstallOptions(
+        restart=True, wait_seconds=request.options.wait_seconds, host_key_sha256=request.options.host_key_sha256
+    )
+    return replace(
+        request,
+        manifest={"nodes": []},
+        options=options,
+        idempotency_key=None,
+        rollback_of=None,
+        restart_of=task_id or JUST_RESTART,
+        expected=tuple(packs),
+    )
+
+
+def retry_of(
+    task_id: str, request: InstallRequest, ended: Snapshot, only: Collection[str], *, automatic: bool
+) -> InstallRequest:
+    """The request that repeats what did not end well of `request`, which ran as `task_id`; of that `only` these packs,
+    where any are named. Raises NothingToRetry, InvalidRequest for names that it does not have."""
+    names = retry.names_to_retry(ended, automatic=automatic)
+    if names is None:
+        raise NothingToRetry
+    chosen = _chosen(request, ended, names, only)
+    return replace(
+        request,
+        manifest=retry.manifest_of(request.manifest, ended, chosen),
+        idempotency_key=None,
+        retry_of=task_id,
+        retry_number=request.retry_number + 1 if automatic else 0,
+    )
+
+
+def _chosen(request: InstallRequest, ended: Snapshot, names: Collection[str], only: Collection[str]) -> tuple[str, ...]:
+    if request.rollback_of or request.options.exact or not names:
+        if only:
+            raise InvalidRequest("This task can only be repeated as a whole.", hint="Leave nodes out.", field="nodes")
+        return ()
+    for index, name in enumerate(only):
+        if name not in ended.nodes:
+            raise InvalidRequest(f"The task has no node pack {name[:80]!r}.", field=f"nodes[{index}]")
+        if name not in names:
+            raise InvalidRequest(f"The node pack {name[:80]!r} ended well.", field=f"nodes[{index}]")
+    return retry.with_parents(ended, only or names)
 
 
 def require_of(stored: Mapping[str, Any]) -> str:
@@ -68,4 +134,7 @@ def _runner_request(task_id: str, request: InstallRequest, settings: Settings) -
         "schemes": list(settings.allowed_git_schemes),
         "version": VERSION,
         "rollback_of": request.rollback_of,
+        "restart_of": request.restart_of,
+        "expected": [{"name": name, "folder": folder} for name, folder in request.expected],
+        "remote_days": settings.remote_days,
     }

@@ -1,6 +1,6 @@
 """The snapshots of installs, in memory: what every poll is answered from. No I/O, no connection.
 
-An ended install stays for two hours; after that its record is asked again.
+An ended install stays for two hours (the setting `memory_hours`); after that its record is asked again.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from app.domain.retry import Ties
 from app.protocol.snapshot import Snapshot
 from app.protocol.states import TERMINAL_TASK_STATES
 
@@ -18,11 +19,13 @@ RETENTION_SECONDS = 2 * 60 * 60
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is known of one install. `heard_at`: when its runner was last heard (Unix s); `require`: as the option."""
+    """What is known of one install. `heard_at`: when its runner was last heard (Unix s); `require`: as the option;
+    `ties`: to its retries."""
 
     snapshot: Snapshot
     require: str = "any"
     heard_at: float | None = None
+    ties: Ties = field(default_factory=Ties)
 
     @property
     def ended(self) -> bool:
@@ -33,8 +36,10 @@ class Shown:
 class ProgressBoard:
     """The newest snapshot of each install. Written by the install's thread, read by any."""
 
-    def __init__(self) -> None:
+    def __init__(self, retention_seconds: float = RETENTION_SECONDS) -> None:
+        self._retention_seconds = retention_seconds
         self._changed = threading.Condition()
+        self._wakes = 0
         self._shown: dict[str, Shown] = {}
         self._since: dict[str, float] = {}
         """When an ended install came here, in seconds of the monotonic clock."""
@@ -55,6 +60,14 @@ class ProgressBoard:
             if known is not None:
                 self._shown[task_id] = replace(known, heard_at=at)
 
+    def tie(self, task_id: str, ties: Ties) -> None:
+        """How an ended install is tied to its retries now."""
+        with self._changed:
+            known = self._shown.get(task_id)
+            if known is not None:
+                self._shown[task_id] = replace(known, ties=ties)
+                self._changed.notify_all()
+
     def get(self, task_id: str) -> Shown | None:
         """The newest of one install; None when it is not here."""
         with self._changed:
@@ -62,14 +75,33 @@ class ProgressBoard:
 
     def wait(self, task_id: str, until: Callable[[Shown], bool], timeout: float) -> bool:
         """Waits up to `timeout` seconds until `until` holds for the install; False when it does not by then."""
+
+        def holds() -> bool:
+            return task_id in self._shown and until(self._shown[task_id])
+
         with self._changed:
-            return self._changed.wait_for(lambda: task_id in self._shown and until(self._shown[task_id]), timeout)
+            wakes = self._wakes
+            self._changed.wait_for(lambda: self._wakes != wakes or holds(), timeout)
+            return holds()
+
+    def wake(self) -> None:
+        """Ends every wait that goes on: the service closes."""
+        with self._changed:
+            self._wakes += 1
+            self._changed.notify_all()
+
+    def drop(self, task_id: str) -> None:
+        """Forgets one install: its record is asked instead."""
+        with self._changed:
+            self._shown.pop(task_id, None)
+            self._since.pop(task_id, None)
+            self._changed.notify_all()
 
     def drop_ended(self, now: float | None = None) -> int:
-        """Forgets what ended more than two hours before `now` (monotonic seconds); how many they were."""
+        """Forgets what ended longer before `now` (monotonic seconds) than it is to stay; how many they were."""
         moment = time.monotonic() if now is None else now
         with self._changed:
-            old = [task_id for task_id, since in self._since.items() if moment - since >= RETENTION_SECONDS]
+            old = [task_id for task_id, since in self._since.items() if moment - since >= self._retention_seconds]
             for task_id in old:
                 del self._since[task_id], self._shown[task_id]
             return len(old)

@@ -15,12 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address
 from app.domain.errors import AppError, InvalidAddress, InvalidRequest
+from app.domain.retry import MAX_AUTO_RETRIES
+from app.domain.workflow import StepName
 from app.protocol.states import TaskState
 from app.settings import Settings
 
 MAX_WAIT_FOR_INSTANCE = 86_400.0
 MAX_HELD_SECONDS = 60.0
 MAX_CHECK_SECONDS = 120.0
+MAX_STEP_SECONDS = 86_400.0
+DEFAULT_STEP_SECONDS = 6 * 3600.0
+DEFAULT_STEPS = (StepName.TEST_SSH, StepName.INSTALL, StepName.VERIFY)
+MAX_PRUNE_DAYS = 36_500.0
 MAX_FIELD_CHARS = 200
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -31,17 +37,26 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "forbidden": 403,
     "not_found": 404,
     "task_not_found": 404,
+    "log_not_found": 404,
+    "fleet_not_found": 404,
     "method_not_allowed": 405,
     "task_error": 409,
+    "workflow_not_found": 404,
+    "workflow_error": 409,
     "remote_error": 409,
     "runner_error": 409,
     "body_too_large": 413,
     "not_json": 415,
     "too_many_tasks": 429,
+    "service_closing": 503,
+    "storage_error": 503,
+    "not_ready": 503,
+    "too_many_streams": 503,
 }
 """An error has the status of its code, else of the nearest class above it that has one, else 500."""
 
-RETRY_AFTER_SECONDS = 30
+RETRY_AFTER_SECONDS: Mapping[int, int] = {429: 30, 503: 5}
+"""By status: when to try again."""
 
 
 class Unauthorized(AppError):
@@ -121,6 +136,7 @@ class OptionsBody(_Body):
     require: Literal["any", "all"] = "any"
     wait_seconds: Annotated[float, Field(ge=0, le=MAX_WAIT_FOR_INSTANCE)] | None = None
     host_key_sha256: str | None = None
+    auto_retry: Annotated[int, Field(ge=0, le=MAX_AUTO_RETRIES)] = 0
 
 
 class InstallBody(_Body):
@@ -142,6 +158,41 @@ class ProgressBody(_Body):
     since: Annotated[int, Field(ge=0)] | None = None
 
 
+class PruneBody(_Body):
+    """POST /tasks/prune. `older_than_days`: counted from an install's end; default: the setting `history_days`."""
+
+    older_than_days: Annotated[float, Field(ge=0, le=MAX_PRUNE_DAYS)] | None = None
+
+
+class ManifestBody(_Body):
+    """POST /manifests/check."""
+
+    manifest: dict[str, Any] | None = None
+
+
+class WorkflowBody(InstallBody):
+    """POST /workflow/start. `steps` in the order in which they are done."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+    steps: list[Annotated[StepName, Field(strict=False)]] = Field(default_factory=lambda: list(DEFAULT_STEPS))
+    review_plan: Literal["never", "changes", "always"] = "never"
+    deadline_seconds: Annotated[float, Field(ge=1, le=MAX_STEP_SECONDS)] = DEFAULT_STEP_SECONDS
+
+
+class WorkflowIdBody(_Body):
+    """POST /workflow/stop."""
+
+    workflow_id: Any = None
+
+
+class ResumeBody(_Body):
+    """POST /workflow/resume. `answer`: one of the question's, or `stop`."""
+
+    workflow_id: Any = None
+    answer: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)]
+
+
 class NoBody(_Body):
     """A request that says everything in its address."""
 
@@ -153,6 +204,12 @@ class CheckBody(_Body):
     ui_home: str | None = None
     host_key_sha256: str | None = None
     timeout_seconds: Annotated[float, Field(ge=1, le=MAX_CHECK_SECONDS)] | None = None
+
+
+class ScanBody(_Body):
+    """POST /host-keys/scan."""
+
+    ssh_connection: Any = None
 
 
 class AcceptBody(_Body):
@@ -187,6 +244,28 @@ class LockQuery(_Query):
     """GET /tasks/ID/lock."""
 
     format: Literal["lock", "manager-snapshot"] = "lock"
+
+
+class WorkflowQuery(_Query):
+    """GET /workflow/state."""
+
+    workflow_id: str | None = None
+
+
+class WorkflowsQuery(_Query):
+    """GET /workflows."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class LogQuery(_Query):
+    """GET /tasks/ID/log. `offset` and `limit` in bytes."""
+
+    log: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] = "run"
+    node: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+    offset: Annotated[int, Field(ge=0, le=2**53)] = 0
+    limit: Annotated[int, Field(ge=16, le=1024 * 1024)] = 256 * 1024
+    format: Literal["json", "text"] = "json"
 
 
 class NoQuery(_Query):
@@ -234,10 +313,15 @@ def install_request(values: Mapping[str, Any], settings: Settings) -> domain.Ins
         address=address_of(body.ssh_connection),
         ui_home=_path(body.ui_home, "ui_home"),
         venv_path=_path(body.venv_path, "venv_path"),
-        manifest=domain.check_manifest(body.manifest, settings.allowed_git_schemes, settings.auto_installer_path),
+        manifest=manifest_of(body.manifest, settings),
         options=_options(options),
         idempotency_key=None if key is None else domain.check_idempotency_key(key),
     )
+
+
+def manifest_of(raw: Mapping[str, Any] | None, settings: Settings) -> Mapping[str, Any] | None:
+    """A request's manifest, every entry of it checked. Raises InvalidManifest."""
+    return domain.check_manifest(raw, settings.allowed_git_schemes, settings.auto_installer_path)
 
 
 def address_of(text: object) -> SshAddress:
@@ -259,11 +343,16 @@ def fingerprint_of(text: str | None, field_name: str) -> str | None:
 
 def task_id_of(text: object) -> str:
     """`text` as a task_id. Raises InvalidRequest when it is missing or no UUID."""
+    return uuid_of(text, "task_id")
+
+
+def uuid_of(text: object, name: str) -> str:
+    """`text` as the id in the field `name`. Raises InvalidRequest when it is missing or no UUID."""
     if text is None:
-        raise InvalidRequest("task_id is missing.", field="task_id")
+        raise InvalidRequest(f"{name} is missing.", field=name)
     if not isinstance(text, str) or not _UUID.fullmatch(text):
-        hint = "It is the task_id that the start of the install answered, a UUID."
-        raise InvalidRequest("task_id is not a UUID.", hint=hint, field="task_id")
+        hint = f"It is the {name} that the start answered, a UUID."
+        raise InvalidRequest(f"{name} is not a UUID.", hint=hint, field=name)
     return text.lower()
 
 
@@ -295,5 +384,6 @@ def _options(body: OptionsBody) -> domain.InstallOptions:
         on_failure=body.on_failure,
         require=body.require,
         wait_seconds=body.wait_seconds,
+        auto_retry=body.auto_retry,
         host_key_sha256=fingerprint_of(body.host_key_sha256, "options.host_key_sha256"),
     )

@@ -7,23 +7,40 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response
 
-from app.settings import Settings
 from app.sync import schemas
-from app.sync.installs import Installs
-from app.sync.instance_checks import InstanceChecks
+from app.sync.routes.doors import doors
 from app.sync.routes.edge import Parts, answer, body, body_values, checked_task_id, install_edge, note_task, parts
+from app.sync.routes.events import events
+from app.sync.routes.fleet import fleet
 from app.sync.routes.health import health
 from app.sync.routes.instances import instances
+from app.sync.routes.logs import logs
+from app.sync.routes.manifests import manifests
+from app.sync.routes.metrics import metrics
 from app.sync.routes.tasks import tasks
+from app.sync.routes.workflows import workflows as workflow_routes
 
 installing = Blueprint("installing", __name__)
+_BLUEPRINTS = (
+    installing,
+    tasks,
+    fleet,
+    logs,
+    events,
+    instances,
+    workflow_routes,
+    manifests,
+    doors,
+    health,
+    metrics,
+)
 
 
-def create_app(installs: Installs, checks: InstanceChecks, settings: Settings) -> Flask:
+def create_app(shared: Parts) -> Flask:
     """The WSGI application. Its views may run on any number of threads at once."""
     app = Flask("nodeferry", static_folder=None)
-    install_edge(app, Parts(installs, checks, settings))
-    for blueprint in (installing, tasks, instances, health):
+    install_edge(app, shared)
+    for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app
 

@@ -12,21 +12,23 @@ from dataclasses import dataclass, field
 
 from app.domain.request import InstallRequest
 from app.protocol.events import Kind
+from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
+from app.storage.errors import LeaseLost
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.chronicle import Chronicle
 from app.sync.lanes import Lane, Lanes, Waiting
+from app.sync.stop_signal import StopSignal
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """An install that has not ended. `told`: why it waits, as its progress has it."""
+    """An install that has not ended."""
 
     request: InstallRequest
     lane: Lane
     chronicle: Chronicle
-    cancel: threading.Event = field(default_factory=threading.Event)
-    told: Waiting | None = None
+    cancel: StopSignal = field(default_factory=StopSignal)
 
     @property
     def task_id(self) -> str:
@@ -59,20 +61,38 @@ class Turns:
         with self._lock:
             return len(self._jobs)
 
-    def take_up(self, job: Job) -> None:
-        """A new job, the last in its lane."""
+    def place_of(self, task_id: str) -> Waiting | None:
+        """Where an install waits, and behind which; None when it does not wait here."""
         with self._lock:
-            self._jobs[job.task_id] = job
-            self._lanes.add(job.task_id, job.lane)
+            return self._lanes.place_of(task_id)
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """How many installs run, and how many wait."""
+        with self._lock:
+            return self._lanes.numbers
+
+    def knows(self, task_id: str) -> bool:
+        """Whether the install runs or waits here."""
+        with self._lock:
+            return task_id in self._jobs
+
+    def take_up(self, *jobs: Job) -> None:
+        """New jobs, the last in their lanes; one that is known already stays as it is."""
+        with self._lock:
+            for job in jobs:
+                self._lanes.add(job.task_id, job.lane)
+                self._jobs.setdefault(job.task_id, job)
         self._dispatch()
 
     def cancel(self, task_id: str) -> bool:
         """Tells an install to stop; False when it is not here. One that waits gets a thread for its end at once."""
         with self._lock:
             job = self._jobs.get(task_id)
-            if job is None:
-                return False
-            job.cancel.set()
+        if job is None:
+            return False
+        job.cancel.set()  # without the lock: it may close a connection
+        with self._lock:
             if self._lanes.withdraw(task_id):
                 self._withdrawn.append(job)
         self._background.cancel(task_id)
@@ -127,9 +147,16 @@ class Turns:
                 job.chronicle.tell(Kind.GIVEN_UP, state=TaskState.FAILED.value, error=error)
                 self._let_go(job)
         for job, why in waiting:
-            if job.told is None or job.told.behind != why.behind:
-                job.told = why
-                job.chronicle.tell(Kind.QUEUED, waiting=_reason(why, self._max_running), position=why.position)
+            try:
+                self._tell_reason(job, why)
+            except LeaseLost:
+                self._let_go(job)
+
+    def _tell_reason(self, job: Job, why: Waiting) -> None:
+        """Why the job waits, unless that is known: after a restart it mostly is."""
+        reason = _reason(why, self._max_running)
+        if job.chronicle.snapshot.waiting != reason:
+            job.chronicle.tell(Kind.QUEUED, waiting=reason.to_json(), position=why.position)
 
     def _run(self, job: Job) -> None:
         """The target of an install's thread. It heeds the job's own event, which can be set before it is there."""
@@ -141,14 +168,15 @@ class Turns:
 
     def _let_go(self, job: Job) -> None:
         with self._lock:
+            self._lanes.withdraw(job.task_id)
             self._lanes.done(job.task_id)
             self._jobs.pop(job.task_id, None)
             self._undispatched = True
 
 
-def _reason(waiting: Waiting, max_running: int) -> dict[str, str]:
+def _reason(waiting: Waiting, max_running: int) -> Problem:
     if waiting.behind is None:
         text = f"Waits for one of the {max_running} places for running installs"
-        return {"code": "waiting_for_place", "message": text, "hint": "It starts by itself."}
+        return Problem("waiting_for_place", text, "It starts by itself.")
     text = f"Waits for the install {waiting.behind} on the same instance"
-    return {"code": "waiting_for_install", "message": text, "hint": "It starts by itself."}
+    return Problem("waiting_for_install", text, "It starts by itself.")

@@ -24,6 +24,7 @@ class Script:
     after_cancel: list[dict[str, Any]] = field(default_factory=list)
     start: Answer = (202, {"success": True, "task_id": TASK_ID, "state": "queued", "message": "started"})
     seen: list[tuple[str, str, dict[str, Any], str]] = field(default_factory=list)
+    plan: list[dict[str, Any]] | None = None
 
     def application(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """The WSGI side."""
@@ -45,10 +46,13 @@ class Script:
             self.polls = self.after_cancel or self.polls
             return 202, {"success": True, "task_id": TASK_ID, "state": "cancelling"}
         if path == f"/tasks/{TASK_ID}":
-            return 200, {"success": True, "task_id": TASK_ID, "state": "x", "progress": self.polls[0]}
+            task = {"success": True, "task_id": TASK_ID, "state": "x", "plan": self.plan}
+            return 200, {**task, "progress": self.polls[0]}
         if path == "/tasks":
             row = {"task_id": TASK_ID, "created_at": "2026-01-01T00:00:00Z", "instance": "root@h", "state": "completed"}
-            return 200, {"success": True, "tasks": [row | {"outcome": "all", "total": 3, "successful": 3}]}
+            return 200, {"success": True, "tasks": [row | {"outcome": "all", "total_nodes": 3, "successful": 3}]}
+        if path == "/tasks/prune":
+            return 200, {"success": True, "records": 2, "progress_files": 2, "logs": 1, "bytes": 2048, "kept": 1}
         return 404, {"success": False, "error": "not_found", "message": f"No {method} {path}.", "hint": "Look again."}
 
     def _poll(self, body: dict[str, Any]) -> dict[str, Any]:

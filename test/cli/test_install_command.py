@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -61,6 +62,69 @@ def test_a_csv_file_is_sent_as_its_text(tmp_path: Path) -> None:
     assert script.seen[0][2]["manifest"] == {"csv": "Name,RepoUrl,Subfolder,RequirementsFile\n"}
 
 
+@pytest.mark.parametrize(
+    ("option", "content", "manifest"),
+    [
+        (
+            "--nodes",
+            '[{"name": "a", "repo_url": "https://a/b"}]',
+            {"nodes": [{"name": "a", "repo_url": "https://a/b"}]},
+        ),
+        ("--nodes", '{"urls": ["https://a/b"]}', {"urls": ["https://a/b"]}),
+        ("--lock", '{"packs": []}', {"lock": {"packs": []}}),
+        ("--lock", '{"success": true, "lock": {"packs": []}}', {"lock": {"packs": []}}),
+        ("--snapshot", "git_custom_nodes: {}\n", {"manager_snapshot": "git_custom_nodes: {}\n"}),
+    ],
+)
+def test_every_form_of_a_list_is_taken(tmp_path: Path, option: str, content: str, manifest: dict[str, object]) -> None:
+    """From a file or, with -, from stdin."""
+    (tmp_path / "list").write_text(content)
+    script = Script([ended("all").progress])
+    run(script, "install", SSH, option, str(tmp_path / "list"))
+    assert script.seen[0][2]["manifest"] == manifest
+    script = Script([ended("all").progress])
+    with serving(script) as url:
+        CliRunner().invoke(cli, ["install", SSH, option, "-", "--server", url], input=content)
+    assert script.seen[0][2]["manifest"] == manifest
+
+
+def test_a_list_that_is_none_is_a_sentence(tmp_path: Path) -> None:
+    """Before anything is sent."""
+    for option, content in (("--lock", "{"), ("--nodes", "3")):
+        (tmp_path / "list").write_text(content)
+        result = run(Script([]), "install", SSH, option, str(tmp_path / "list"))
+        assert result.exit_code == 1 and result.stderr.startswith(f"Error: {tmp_path / 'list'} ")
+
+
+def test_every_option_reaches_the_service() -> None:
+    """Under the API's names."""
+    script = Script([ended("all").progress])
+    words = "--existing update --no-verify --restart --on-failure rollback --require all --exact --repo https://a/b"
+    run(script, "install", SSH, *words.split(), "--host-key-sha256", "SHA256:x")
+    assert script.seen[0][2]["manifest"] == {"repo": "https://a/b"}
+    assert script.seen[0][2]["options"] == {
+        "existing": "update",
+        "verify": False,
+        "restart": True,
+        "on_failure": "rollback",
+        "require": "all",
+        "exact": True,
+        "host_key_sha256": "SHA256:x",
+    }
+
+
+def test_a_plan_is_shown() -> None:
+    """Each package with both versions and who wants it; nothing was changed."""
+    plan: list[dict[str, Any]] = [
+        {"package": "numpy", "old": "2.1", "new": "1.26", "wanted_by": ["old"]},
+        {"package": "b", "new": "1"},
+    ]
+    result = run(Script([ended("all").progress], plan=plan), "install", SSH, "--plan-only")
+    assert result.exit_code == 0, result.output
+    assert "numpy 2.1 -> 1.26 for old\nb - -> 1\n" in result.stdout
+    assert result.stdout.rstrip().endswith("nothing was changed; leave out --plan-only to install.")
+
+
 def test_json_on_stdout_is_nothing_but_the_last_progress() -> None:
     """A program can read it."""
     last = ended("partial").progress
@@ -99,7 +163,18 @@ def test_csv_and_urls_exclude_each_other(tmp_path: Path) -> None:
     """Two lists are not guessed into one."""
     (tmp_path / "list.csv").write_text("Name\n")
     result = CliRunner().invoke(cli, ["install", SSH, "--csv", str(tmp_path / "list.csv"), "--url", "https://a/b"])
-    assert result.exit_code == 1 and "cannot be given together" in result.stderr
+    assert result.exit_code == 1 and "--csv and --url cannot be given together" in result.stderr
+
+
+def test_old_tasks_can_be_removed_after_a_question() -> None:
+    """What was removed is told, and what stays though it is old; without a yes nothing is asked for."""
+    script = Script([ended("partial").progress])
+    done = run(script, "tasks", "prune", "--older-than", "30", "--yes")
+    assert done.stdout.startswith("Removed 2 records and 2 progress files, the logs of 1, 2.0 KiB. 1 as old ones stay")
+    assert script.seen[-1][2] == {"older_than_days": 30.0}
+    asked = run(script, "tasks", "prune", "--older-than", "30")
+    assert asked.exit_code == 1
+    assert len(script.seen) == 1
 
 
 def test_tasks_can_be_listed_shown_and_cancelled() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import io
+import json
 import tarfile
 import threading
 import zipfile
@@ -18,9 +20,11 @@ import zipfile
 WHEEL = {wheel!r}
 FILES = {files!r}
 BROKEN = {broken!r}
+BUILDING = {building!r}
 
 
 def build_wheel(folder, settings=None, metadata=None):
+    exec(BUILDING, dict())
     if BROKEN:
         raise RuntimeError(BROKEN)
     with zipfile.ZipFile(folder + "/" + WHEEL, "w") as archive:
@@ -28,16 +32,18 @@ def build_wheel(folder, settings=None, metadata=None):
             archive.writestr(name, text)
     return WHEEL
 '''
+_JSON = "application/vnd.pypi.simple.v1+json"
 _PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
 
 class PackageIndex:
     """Serves a folder of packages; a context manager. `url` is the index, `links` the folder of all files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, sizes: bool = False) -> None:
+        """`sizes`: it speaks JSON too (PEP 691), and says how large files are (PEP 700)."""
         self.folder = folder
         (folder / "simple").mkdir(parents=True)
-        handler = partial(_Quiet, directory=str(folder))
+        handler = partial(_Json if sizes else _Quiet, directory=str(folder))
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -65,11 +71,14 @@ class PackageIndex:
         content = _wheel(_files(name, version, requires, modules))
         return self._add(name, f"{_plain(name)}-{version}-py3-none-any.whl", content)
 
-    def sdist(self, name: str, version: str, requires: Sequence[str] = (), *, broken: str = "") -> str:
-        """Adds a source distribution, which takes no download to build. `broken`: what its build raises."""
+    def sdist(
+        self, name: str, version: str, requires: Sequence[str] = (), *, broken: str = "", building: str = ""
+    ) -> str:
+        """Adds a source distribution, which takes no download to build. `broken`: what its build raises; `building`:
+        Python that its build runs first."""
         top = f"{_plain(name)}-{version}"
         files = _files(name, version, requires, None)
-        backend = _BACKEND.format(wheel=f"{top}-py3-none-any.whl", files=files, broken=broken)
+        backend = _BACKEND.format(wheel=f"{top}-py3-none-any.whl", files=files, broken=broken, building=building)
         metadata = files[f"{top}.dist-info/METADATA"]
         project = f'{_PROJECT}[project]\nname = "{name}"\nversion = "{version}"\ndependencies = {list(requires)!r}\n'
         content = {"backend.py": backend, "pyproject.toml": project, "PKG-INFO": metadata}
@@ -93,6 +102,28 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         pass
+
+
+class _Json(_Quiet):
+    """Answers in JSON who takes it."""
+
+    def do_GET(self) -> None:
+        folder = Path(self.translate_path(self.path))
+        if _JSON not in self.headers.get("Accept", "") or not (folder / "index.html").is_file():
+            super().do_GET()
+            return
+        files = [_described(path) for path in sorted(folder.iterdir()) if path.name != "index.html"]
+        body = json.dumps({"meta": {"api-version": "1.1"}, "name": folder.name, "versions": [], "files": files})
+        self.send_response(200)
+        self.send_header("Content-Type", _JSON)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+
+def _described(path: Path) -> dict[str, object]:
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    return {"filename": path.name, "url": path.name, "size": len(content), "hashes": {"sha256": digest}}
 
 
 def _files(name: str, version: str, requires: Sequence[str], modules: Mapping[str, str] | None) -> dict[str, str]:

@@ -40,13 +40,3 @@ def test_it_ends_with_its_time_and_not_before() -> None:
 
 def test_no_time_means_one_try() -> None:
     assert Backoff(1, 10, 0).next_pause() is None
-
-
-def test_it_can_be_shortened_and_not_lengthened() -> None:
-    clock = Clock()
-    backoff = Backoff(1, 1, 60, clock=clock, jitter=lambda: 1.0)
-    backoff.shorten(1000)
-    clock.now += 59.5
-    assert backoff.next_pause() == 0.5
-    backoff.shorten(0)
-    assert backoff.next_pause() is None

@@ -179,10 +179,10 @@ def test_a_journal_that_makes_no_sense_ends_the_run(bench: Bench, instance: Stan
 
 
 def test_a_cancel_whose_instance_never_comes_back_ends_and_says_so(
-    bench: Bench, instance: StandIn, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    bench_factory: BenchFactory, instance: StandIn, gate: Gate
 ) -> None:
     """Rented machines vanish: a cancel does not wait for them for ever, and does not claim what it cannot know."""
-    monkeypatch.setattr(installation, "UNREACHED_CANCEL_SECONDS", 1.0)
+    bench = bench_factory(reconnect_seconds=2.0)
     task_id = bench.start(instance.ssh_command, gate.pack, ui_home=instance.ui_home)
     bench.until(task_id, lambda progress: progress["phase"] == "scripts", "the run is at its scripts")
     instance.stop_sshd()
@@ -191,7 +191,7 @@ def test_a_cancel_whose_instance_never_comes_back_ends_and_says_so(
     bench.installs.cancel(task_id)
     end = bench.ended(task_id, timeout=15)
     assert (end["state"], end["error"]["code"]) == ("cancelled", "connect_failed"), end
-    assert "could not be reached to stop it" in end["error"]["message"]
+    assert "was not reached" in end["error"]["message"]
 
 
 def test_a_bug_ends_the_task_with_an_id_to_look_for(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,3 +76,32 @@ def test_nobody_conflicts_and_everybody_has_a_turn(wanted: list[Lane], places: i
         ended = sorted(running)[chance.randrange(len(running))]  # type: ignore[attr-defined]
         del running[ended]
         lanes.done(ended)
+
+
+def test_a_thousand_that_wait_cost_no_more_each_than_a_hundred() -> None:
+    """On one instance, each for a ComfyUI of its own behind one for the whole instance; in CPU time, noise allowed."""
+
+    def seconds_each(count: int) -> float:
+        lanes = Lanes(1)
+        lanes.add("first", Lane.of("h:1", None))
+        lanes.admit()
+        for number in range(count):
+            lanes.add(str(number), Lane.of("h:1", f"/c{number}"))
+        begun = time.process_time()
+        for _ in range(5):
+            assert all(waiting.behind == "first" for waiting in lanes.waiting())
+        return (time.process_time() - begun) / count
+
+    assert min(seconds_each(1000) for _ in range(3)) < 4 * min(seconds_each(100) for _ in range(3))
+
+
+@given(st.lists(_LANE, max_size=12))
+def test_who_is_in_the_way_is_one_that_conflicts(wanted: list[Lane]) -> None:
+    """And where there is any before it, somebody is named."""
+    lanes = Lanes(1)
+    for number, lane in enumerate(wanted):
+        lanes.add(str(number), lane)
+    for waiting in lanes.waiting():
+        number = int(waiting.task_id)
+        before = {str(n) for n, other in enumerate(wanted[:number]) if other.conflicts(wanted[number])}
+        assert waiting.behind in before if before else waiting.behind is None

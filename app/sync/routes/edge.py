@@ -19,9 +19,16 @@ from werkzeug.exceptions import HTTPException
 from app.domain.errors import AppError, InvalidRequest
 from app.settings import Settings
 from app.sync import schemas
+from app.sync.doors import Doors
+from app.sync.fleets import Fleets
 from app.sync.installs import Installs
 from app.sync.instance_checks import InstanceChecks
+from app.sync.metrics import Metrics
+from app.sync.readiness import Readiness
+from app.sync.retries import Retries
 from app.sync.routes import guards, json_body
+from app.sync.task_logs import TaskLogs
+from app.sync.workflow_executor import WorkflowExecutor
 
 EXTENSION = "nodeferry"
 MAX_HELD_ANSWERS = 32
@@ -37,7 +44,14 @@ class Parts:
 
     installs: Installs
     checks: InstanceChecks
+    workflows: WorkflowExecutor
+    doors: Doors
+    retries: Retries
+    fleets: Fleets
     settings: Settings
+    logs: TaskLogs
+    readiness: Readiness
+    metrics: Metrics
     held: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(MAX_HELD_ANSWERS))
 
 
@@ -89,8 +103,8 @@ def error_answer(error: AppError) -> Response:
     response = answer(schemas.error_body(error), schemas.status_of(error))
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="nodeferry"'
-    elif response.status_code == 429:
-        response.headers["Retry-After"] = str(schemas.RETRY_AFTER_SECONDS)
+    elif response.status_code in schemas.RETRY_AFTER_SECONDS:
+        response.headers["Retry-After"] = str(schemas.RETRY_AFTER_SECONDS[response.status_code])
     return response
 
 
@@ -123,14 +137,17 @@ def _allowed() -> str:
 
 
 def _after(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
+    seconds = time.perf_counter() - g.get("started", time.perf_counter())
+    if request.url_rule is not None:
+        parts().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
     _log.info(
         "request method=%s path=%s status=%d ms=%.1f task_id=%s",
         request.method,
         quote(request.path[:300]),
         response.status_code,
-        (time.perf_counter() - g.get("started", time.perf_counter())) * 1000,
+        seconds * 1000,
         g.get("task_id", "-"),
     )
     return response

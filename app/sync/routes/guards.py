@@ -16,8 +16,11 @@ from app.settings import InvalidSetting, Settings
 from app.sync.schemas import Forbidden, Unauthorized
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_PATHS = frozenset({"/health"})
+OPEN_PATHS = frozenset({"/health", "/health/ready"})
 """What answers without a token."""
+PAGE_PATHS = frozenset({"/", "/favicon.ico"})
+PAGE_FOLDER = "/ui/"
+"""Pages are shells that carry nothing where a token is set: their scripts ask the API, with the token."""
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 _HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[^:\[\]@/\s]+)(?::[0-9]{1,5})?", re.IGNORECASE)
@@ -38,10 +41,15 @@ def refusal(method: str, path: str, headers: Mapping[str, str], settings: Settin
             hint="Open Nodeferry's own page, or send the request without Origin.",
             code="cross_site_request",
         )
-    needs_token = settings.token and method != "OPTIONS" and path not in OPEN_PATHS
+    needs_token = settings.token and method != "OPTIONS" and not _open(method, path)
     if needs_token and not _token_matches(headers.get("Authorization", ""), settings.token):
         return Unauthorized()
     return None
+
+
+def _open(method: str, path: str) -> bool:
+    page = path in PAGE_PATHS or path.startswith(PAGE_FOLDER)
+    return path in OPEN_PATHS or (page and method in SAFE_METHODS)
 
 
 def check_bind(settings: Settings) -> None:

@@ -1,14 +1,21 @@
-"""Whether the service lives."""
+"""Whether the service lives, and whether it takes work."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from app.domain.errors import AppError
 from app.sync import schemas
-from app.sync.routes.edge import answer, query
+from app.sync.routes.edge import answer, parts, query
 from app.version import VERSION
 
 health = Blueprint("health", __name__)
+
+
+class NotReady(AppError):
+    """The service takes no work."""
+
+    code = "not_ready"
 
 
 @health.get("/health")
@@ -16,3 +23,13 @@ def show_health() -> Response:
     """Answers without a token, and without looking at anything else."""
     query(schemas.NoQuery)
     return answer({"success": True, "status": "ok", "version": VERSION})
+
+
+@health.get("/health/ready")
+def show_readiness() -> Response:
+    """Whether an install that is started now would be taken up; needs no token, and tells no more than that."""
+    query(schemas.NoQuery)
+    missing = parts().readiness.missing()
+    if missing is not None:
+        raise NotReady(f"The service takes no work: {missing}.")
+    return answer({"success": True, "status": "ready", "version": VERSION})

@@ -35,6 +35,13 @@ def list_host_keys() -> Response:
     return answer({"success": True, "host_keys": parts().checks.host_keys()})
 
 
+@instances.post("/host-keys/scan")
+def scan_host_key() -> Response:
+    """The key that an instance shows now; nothing is trusted."""
+    asked = body(schemas.ScanBody)
+    return answer({"success": True, "host_key": parts().checks.scan(schemas.address_of(asked.ssh_connection))})
+
+
 @instances.post("/host-keys/accept")
 def accept_host_key() -> Response:
     """Pin the key that the instance shows now, if it has the fingerprint that the user has seen."""

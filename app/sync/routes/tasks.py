@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from flask import Blueprint, Response
 
+from app.domain.errors import InvalidRequest, TaskNotCancellable
 from app.protocol.manager_snapshot import write_snapshot
-from app.sync import schemas
+from app.sync import aftercare, fleet_schemas, schemas
 from app.sync.routes.edge import answer, body, checked_task_id, parts, query
 
 tasks = Blueprint("tasks", __name__)
@@ -42,13 +45,45 @@ def show_lock(task_id: str) -> Response:
     return answer({"success": True, "task_id": known, "lock": lock})
 
 
+@tasks.post("/tasks/prune")
+def prune_tasks() -> Response:
+    """Forget the installs that ended long ago."""
+    days = body(schemas.PruneBody).older_than_days
+    if days is None:
+        days = parts().settings.history_days
+        if days <= 0:
+            hint = "The setting history_days keeps everything; name the days."
+            raise InvalidRequest("older_than_days is missing.", hint=hint, field="older_than_days")
+    return answer({"success": True, "older_than_days": days, **asdict(parts().installs.retention.prune(days))})
+
+
 @tasks.post("/tasks/<task_id>/cancel")
 def cancel_task(task_id: str) -> Response:
     """Stop a task, on the instance too."""
     known = checked_task_id(task_id)
     body(schemas.NoBody)
-    state = parts().installs.cancel(known)
-    payload = {"success": True, "task_id": known, "state": state.value, "message": "The install is being stopped"}
+    try:
+        state, message = parts().installs.cancel(known), "The install is being stopped"
+    except TaskNotCancellable:
+        if not parts().retries.call_off(known):
+            raise
+        state, message = parts().installs.shown(known).snapshot.state, "The automatic retry is called off"
+    return answer({"success": True, "task_id": known, "state": state.value, "message": message}, 202)
+
+
+@tasks.post("/tasks/<task_id>/retry")
+def retry_task(task_id: str) -> Response:
+    """Start a task with the packs that did not end well, or with some of them."""
+    known = checked_task_id(task_id)
+    asked = body(fleet_schemas.RetryBody)
+    accepted = parts().retries.retry(known, asked.nodes or ())
+    payload = {
+        "success": True,
+        "task_id": accepted.task_id,
+        "state": accepted.state.value,
+        "retry_of": known,
+        "message": "Retry started in background",
+    }
     return answer(payload, 202)
 
 
@@ -57,13 +92,29 @@ def roll_back_task(task_id: str) -> Response:
     """Bring packages and packs back to what they were before an install; a task of its own."""
     known = checked_task_id(task_id)
     body(schemas.NoBody)
-    accepted = parts().installs.rollback(known)
+    accepted = aftercare.roll_back(parts().installs, known)
     payload = {
         "success": True,
         "task_id": accepted.task_id,
         "state": accepted.state.value,
         "rollback_of": known,
         "message": "Rollback started in background",
+    }
+    return answer(payload, 202)
+
+
+@tasks.post("/tasks/<task_id>/restart")
+def restart_comfyui(task_id: str) -> Response:
+    """Restart the ComfyUI that an install has put packs into; a task of its own."""
+    known = checked_task_id(task_id)
+    body(schemas.NoBody)
+    accepted = aftercare.restart(parts().installs, known)
+    payload = {
+        "success": True,
+        "task_id": accepted.task_id,
+        "state": accepted.state.value,
+        "restart_of": known,
+        "message": "Restart started in background",
     }
     return answer(payload, 202)
 

@@ -1,0 +1,179 @@
+"""`workflow`: test, install, verify, restart as one, drawn until it has ended; its questions are asked here."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from app.cli.client import Api
+from app.cli.connected import connected, service_options
+from app.cli.drawing import plain
+from app.cli.errors import EXIT_INTERRUPTED, CliError, ServiceUnreachable
+from app.cli.install import install_options, request_body, show_plan
+from app.cli.result import EXIT_NONE_OR_FAILED, show_text
+from app.cli.sources import SOURCES, manifest_of, source_options
+from app.cli.watching import OUTAGE_SECONDS, POLL_SECONDS
+from app.cli.workflow_drawing import State, WorkflowView, changes
+
+EXIT_PARTIAL = 3
+_STOP = "stop"
+_NOT_FOR_WORKFLOWS = ("plan_only", "require")
+
+
+@click.command()
+@click.argument("ssh_command")
+@source_options
+@install_options
+@click.option(
+    "--review-plan", type=click.Choice(["never", "changes", "always"]), help="Show the plan before installing."
+)
+@click.option("--json", "as_json", is_flag=True, help="The last state as JSON on stdout, lines on stderr.")
+@service_options
+def workflow(
+    ssh_command: str,
+    *,
+    review_plan: str | None,
+    as_json: bool,
+    server: str | None,
+    data_dir: Path | None,
+    **asked: Any,
+) -> None:
+    """Test the connection, install, verify, and with --restart restart ComfyUI, on the instance of SSH_COMMAND.
+
+    Exit status: 0 all well, 3 some packs failed, 1 failed, 130 stopped or interrupted.
+    """
+    ctx = click.get_current_context()
+    manifest = manifest_of({name: asked.pop(name) for name in SOURCES})
+    console = Console(stderr=as_json)
+    with connected(server, data_dir) as api:
+        workflow_id = api.start_workflow(_body(ssh_command, manifest, review_plan, asked))
+        console.print(f"Workflow {workflow_id}", highlight=False)
+        try:
+            state = _follow(api, workflow_id, console, lines=as_json)
+        except KeyboardInterrupt:
+            text = f"The workflow goes on: {api.base_url}/ui/workflow/{workflow_id}"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            ctx.exit(EXIT_INTERRUPTED)
+    if as_json:
+        click.echo(json.dumps(state, indent=2))
+    else:
+        _show_end(console, state)
+    ctx.exit(exit_status(state))
+
+
+def exit_status(state: State) -> int:
+    """0 all well, 3 some packs failed, 1 failed, 130 stopped."""
+    if state["state"] == "completed":
+        return EXIT_PARTIAL if any(step["status"] == "partial" for step in state["steps"]) else 0
+    return EXIT_INTERRUPTED if state["state"] == "stopped" else EXIT_NONE_OR_FAILED
+
+
+def _body(ssh_command: str, manifest: Any, review_plan: str | None, asked: dict[str, Any]) -> dict[str, Any]:
+    """The install's request; verifying and restarting are steps here."""
+    for name in _NOT_FOR_WORKFLOWS:
+        if asked.pop(name, None):
+            raise CliError(f"--{name.replace('_', '-')} is for install.", hint="--review-plan shows the plan first.")
+    steps = ["test_ssh", "install_custom_nodes"]
+    steps += [] if asked.pop("no_verify") else ["verify_dependencies"]
+    steps += ["restart_comfyui"] if asked.pop("restart") else []
+    body = request_body(ssh_command, manifest, **asked)
+    del body["idempotency_key"]
+    return {**body, "steps": steps, **({"review_plan": review_plan} if review_plan else {})}
+
+
+def _follow(api: Api, workflow_id: str, console: Console, *, lines: bool) -> State:
+    """The last state, drawn until it has ended; its questions answered between two drawings."""
+    state: State = {}
+    while not state or state["in_progress"]:
+        state = _watch(api, workflow_id, console, lines=lines)
+        if state["question"]:
+            api.answer_workflow(workflow_id, _answer_of(state["question"], console))
+    return state
+
+
+def _watch(api: Api, workflow_id: str, console: Console, *, lines: bool) -> State:
+    """Until it has ended, or asks something."""
+    if lines or not console.is_terminal or console.is_dumb_terminal:
+        return _poll(api, workflow_id, _Lines(console))
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        return _poll(api, workflow_id, _Drawn(live))
+
+
+class _Lines:
+    """A line each time something changes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._before: State | None = None
+
+    def show(self, state: State, notice: str) -> None:
+        """Write what is new."""
+        for line in [*changes(self._before, state), *([notice] if notice else [])]:
+            self._console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        self._before = state
+
+
+class _Drawn:
+    """The drawn picture on a terminal."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def show(self, state: State, notice: str) -> None:
+        """Draw it."""
+        self._live.update(WorkflowView(state, notice), refresh=True)
+
+
+def _poll(api: Api, workflow_id: str, display: _Lines | _Drawn) -> State:
+    state: State = {}
+    heard, pause, troubled = time.monotonic(), threading.Event(), False
+    while not state or (state["in_progress"] and not state["question"]):
+        try:
+            state = api.workflow(workflow_id)
+            heard, troubled = time.monotonic(), False
+            display.show(state, "")
+        except ServiceUnreachable as exc:
+            if time.monotonic() - heard > OUTAGE_SECONDS or not state:
+                raise
+            if not troubled:
+                display.show(state, f"{exc.message} Trying again.")
+            troubled = True
+        if state["in_progress"] and not state["question"]:
+            pause.wait(POLL_SECONDS)
+    return state
+
+
+def _answer_of(question: State, console: Console) -> str:
+    """Asks the person. Where nobody can answer the workflow is stopped: it must not wait for ever."""
+    show_text(console, plain(question["text"]), style="bold yellow")
+    show_text(console, plain(question["hint"]))
+    show_plan(console, question["facts"].get("plan") or [])
+    if question["facts"].get("shown_sha256"):
+        show_text(console, plain(question["facts"]["shown_sha256"]))
+    answers = {item["answer"]: item["label"] for item in question["answers"]}
+    if not console.is_terminal:
+        raise CliError(
+            f"The workflow waits for an answer: {', '.join(answers)} or {_STOP}.",
+            hint="Answer on its page, or with POST /workflow/resume.",
+        )
+    for answer, label in answers.items():
+        show_text(console, f"{answer}: {plain(label)}", indent=2)
+    choice = click.Choice([*answers, _STOP])
+    return str(click.prompt("Your answer", type=choice, default=_STOP, err=True))
+
+
+def _show_end(console: Console, state: State) -> None:
+    console.print(WorkflowView(state))
+    error = state["error"]
+    if error:
+        show_text(console, f"{plain(error['message'])} {plain(error['hint'])}".strip(), style="bold red")
+    else:
+        text = {"completed": "Done.", "stopped": "Stopped."}.get(state["state"], "It has ended.")
+        show_text(console, text, style="bold")

@@ -1,0 +1,98 @@
+"""A workflow as something rich can draw, or as lines: its steps, and the task list of the one that works. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.drawing import STATUS_STYLES, cut, plain
+from app.protocol.wire import clock
+
+State = Mapping[str, Any]
+_MARKS = {"success": "✓", "partial": "!", "failed": "✗", "running": "▸", "blocked": "?", "stopped": "■"}
+_STYLES = {**STATUS_STYLES, "partial": "yellow", "blocked": "bold yellow", "stopped": "yellow"}
+_ORDER = ("running", "failed", "pending", "success")
+_OWN_LINES = 3
+"""A blank line, "and N more", and one free for the cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowView:
+    """One moment of a workflow. `notice`: what the person should know besides (the service does not answer)."""
+
+    state: State
+    notice: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The steps, then the tasks of the newest one that has any: never higher than the terminal."""
+        steps = self.state.get("steps") or []
+        yield _steps(steps)
+        if self.notice:
+            yield cut(self.notice, options.max_width, "bold yellow")
+        lines = task_lines(steps)
+        room = max(3, options.size.height - len(steps) - _OWN_LINES)
+        yield _tasks(sorted(lines, key=_rank)[:room])
+        if len(lines) > room:
+            yield Text(f"and {len(lines) - room} more", style="dim")
+
+
+def task_lines(steps: Sequence[State]) -> list[State]:
+    """The live task list: of the last step that has one and was begun."""
+    begun = [step["tasks"] for step in steps if step.get("tasks") and step.get("status") != "pending"]
+    longest: list[State] = max(begun, key=len) if begun else []
+    return longest
+
+
+def changes(before: State | None, after: State) -> Iterator[str]:
+    """What is new in `after`, a line each."""
+    known = {line[0]: line for line in _all_lines(before or {})}
+    for name, status, said in _all_lines(after):
+        if known.get(name) != (name, status, said) and status != "pending":
+            yield f"{plain(name)}: {plain(status)}{': ' + plain(said) if said else ''}"
+
+
+def _all_lines(state: State) -> Iterator[tuple[str, str, str]]:
+    for step in state.get("steps") or []:
+        yield step["label"], step["status"], str((step["error"] or {}).get("message") or step["message"] or "")
+        for task in step["tasks"]:
+            detail = str(task["detail"] or "") if task["status"] in ("failed", "success") else ""
+            yield f"  {task['name']}", task["status"], detail
+
+
+def _steps(steps: Sequence[State]) -> Table:
+    grid = Table.grid(padding=(0, 2), expand=False)
+    for _ in range(3):
+        grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, overflow="ellipsis")
+    for step in steps:
+        status = str(step["status"])
+        seconds = "" if step["seconds"] is None else clock(step["seconds"])
+        said = (step["error"] or {}).get("message") or step["message"]
+        style = _STYLES.get(status, "dim")
+        grid.add_row(Text(_MARKS.get(status, "·"), style=style), Text(step["label"], style=style), seconds, plain(said))
+    return grid
+
+
+def _tasks(lines: Sequence[State]) -> Table:
+    grid = Table.grid(padding=(0, 2), expand=False)
+    for _ in range(3):
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+    for line in lines:
+        status = str(line["status"])
+        parts = ", ".join(f"{part['name']} {part['status']}" for part in line["sub_tasks"])
+        detail = plain(line["detail"]) if line["detail"] else ""
+        said = f"{detail} ({parts})" if detail and parts else detail or parts
+        style = _STYLES.get(status, "dim")
+        grid.add_row(
+            Text(f"  {_MARKS.get(status, '·')} {plain(line['name'])}", style=style), Text(status, style=style), said
+        )
+    return grid
+
+
+def _rank(line: State) -> int:
+    return _ORDER.index(line["status"]) if line["status"] in _ORDER else len(_ORDER)

@@ -1,0 +1,153 @@
+"""Retries: what of an ended run is worth another try, when, and the manifest for it. Pure."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.record import InstallRecord
+from app.protocol import wire
+from app.protocol.counts import AS_ASKED
+from app.protocol.snapshot import Node, Snapshot
+from app.protocol.states import GOOD_NODE_STATES, TERMINAL_TASK_STATES, NodeState, TaskState
+
+MAX_AUTO_RETRIES = 5
+CAP_SECONDS = 900.0
+_BY_PARENT = "parent_missing"
+
+TRANSIENT: Mapping[str, str] = {
+    # of a run
+    "connect_failed": "the instance is starting, or its network is away for a while",
+    "connection_lost": "the line was away for longer than it is tried again",
+    "command_timed_out": "the instance was too busy to answer",
+    "transfer_failed": "the runner did not arrive whole",
+    "manifest_unavailable": "the list's repository could not be fetched; most often for one of the reasons below",
+    # of a node pack
+    "host_not_reached": "name look-up or the way to the server",
+    "stalled": "nothing came any more",
+    "transfer_cut": "the server or the way to it ended a transfer",
+    "rate_limited": "the server asks to come later",
+    "registry_not_reached": "name look-up or the way to the package registry",
+    "registry_timed_out": "the package registry was too slow",
+}
+"""The reason codes that may go better by themselves, and why. Only these are retried automatically."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """How a task is tied to its retries. `limit`: options.auto_retry; `number`: which of these it is itself, 0 for
+    none; `is_open`: whether its end is yet to be looked at for the next."""
+
+    retry_of: str | None = None
+    retried_by: str | None = None
+    limit: int = 0
+    number: int = 0
+    is_open: bool = False
+
+    @classmethod
+    def of(cls, record: InstallRecord) -> Ties:
+        """The ties that a record holds."""
+        options: Mapping[str, Any] = record.request.get("options") or {}
+        return cls(
+            record.request.get("retry_of"),
+            record.retried_by,
+            int(options.get("auto_retry", 0)),
+            int(record.request.get("retry_number", 0)),
+            record.auto_retry_open,
+        )
+
+
+def next_attempt(ties: Ties, snapshot: Snapshot, first_pause: float) -> float | None:
+    """When (Unix seconds) an ended task is retried by itself; None when it is not, or has not ended.
+
+    The pause doubles from `first_pause` seconds, and up to half of it is added by the task_id, so that the tasks of a
+    fleet do not come back all at once. It depends on nothing but these, so that it outlives a restart."""
+    if not ties.is_open or snapshot.finished_at is None or names_to_retry(snapshot, automatic=True) is None:
+        return None
+    pause = min(CAP_SECONDS, first_pause * 2.0**ties.number)
+    spread = zlib.crc32(snapshot.task_id.encode("ascii")) / 2**32
+    return snapshot.finished_at + pause * (1 + spread / 2)
+
+
+def names_to_retry(snapshot: Snapshot, *, automatic: bool) -> tuple[str, ...] | None:
+    """The packs that did not end well, in their order; `automatic`: those alone that may go better by themselves. Empty
+    for the whole request, where the run never came to know its packs; None for nothing at all."""
+    failed = snapshot.state in TERMINAL_TASK_STATES - {TaskState.COMPLETED}
+    if automatic and (snapshot.state is TaskState.CANCELLED or (failed and not _passes(snapshot))):
+        return None
+    if not snapshot.nodes:
+        return () if failed else None
+    unwell = [node for node in snapshot.nodes.values() if not _is_well(node, snapshot)]
+    if automatic and not failed:
+        unwell = _passing(unwell)
+    return tuple(node.name for node in unwell) or (() if failed else None)
+
+
+def with_parents(snapshot: Snapshot, chosen: Collection[str]) -> tuple[str, ...]:
+    """`chosen` and the packs in whose folders they go, where those did not end well either; in the manifest's order."""
+    folders = [snapshot.nodes[name].folder for name in chosen]
+    return tuple(
+        node.name
+        for node in snapshot.nodes.values()
+        if node.name in chosen
+        or (not _is_well(node, snapshot) and any(folder.startswith(node.folder + "/") for folder in folders))
+    )
+
+
+def manifest_of(
+    manifest: Mapping[str, Any] | None, snapshot: Snapshot, names: Collection[str]
+) -> Mapping[str, Any] | None:
+    """The part of `manifest` for the packs `names`, with the pins that the run had; all of it for no names. A lock
+    stays a lock: it has the packages' versions too."""
+    if not names:
+        return manifest
+    if manifest is not None and "lock" in manifest:
+        lock = manifest["lock"]
+        return {"lock": {**lock, "node_packs": [pack for pack in lock["node_packs"] if pack["name"] in names]}}
+    return {"nodes": [_entry(node) for node in snapshot.nodes.values() if node.name in names]}
+
+
+def _entry(node: Node) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "repo_url": node.repo_url,
+        "subfolder": None if node.folder == node.name else node.folder,
+        "requirements_file": node.requirements_file,
+        "ref": node.ref,
+    }
+
+
+def _is_well(node: Node, snapshot: Snapshot) -> bool:
+    code = node.error.code if node.error else None
+    if node.state in GOOD_NODE_STATES:
+        return code is None
+    as_asked = node.state is NodeState.SKIPPED and code in AS_ASKED
+    return as_asked and snapshot.state is TaskState.COMPLETED  # a run that was undone since it failed is no rollback
+
+
+def _passes(snapshot: Snapshot) -> bool:
+    return snapshot.error is not None and snapshot.error.code in TRANSIENT
+
+
+def _passing(unwell: list[Node]) -> list[Node]:
+    """Those whose reason may pass, and those that only lack a parent that is among them."""
+    passing = [node for node in unwell if node.error and node.error.code in TRANSIENT]
+    folders = tuple(node.folder + "/" for node in passing)
+    orphans = [node for node in unwell if node.error and node.error.code == _BY_PARENT]
+    return passing + [node for node in orphans if node.folder.startswith(folders)]
+
+
+def shown(ties: Ties, snapshot: Snapshot, first_pause: float) -> dict[str, Any] | None:
+    """The ties as progress shows them; None for a task without any."""
+    if ties.retry_of is None and ties.retried_by is None and ties.limit == 0:
+        return None
+    due = next_attempt(ties, snapshot, first_pause)
+    return {
+        "retry_of": ties.retry_of,
+        "retried_by": ties.retried_by,
+        "limit": ties.limit,
+        "count": ties.number,
+        "next_attempt_at": None if due is None else wire.iso(due),
+    }

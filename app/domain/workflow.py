@@ -1,0 +1,130 @@
+"""A workflow: an ordered list of steps against one instance, how far it is, what it asks a person. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from app.protocol.states import Word
+
+
+class StepName(Word):
+    """What a workflow can do, in the order in which it can be done."""
+
+    TEST_SSH = "test_ssh"
+    INSTALL = "install_custom_nodes"
+    VERIFY = "verify_dependencies"
+    RESTART = "restart_comfyui"
+
+
+class StepState(Word):
+    """How a step stands. `partial`: some node packs are good, some are not."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    BLOCKED = "blocked"
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    STOPPED = "stopped"
+
+
+class WorkflowState(Word):
+    """How a workflow stands. `blocked`: it waits for a person's answer, and has no thread."""
+
+    RUNNING = "running"
+    BLOCKED = "blocked"
+    STOPPING = "stopping"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+ENDED_WORKFLOW = frozenset({WorkflowState.COMPLETED, WorkflowState.FAILED, WorkflowState.STOPPED})
+ENDED_STEP = frozenset({StepState.SUCCESS, StepState.PARTIAL, StepState.FAILED, StepState.SKIPPED, StepState.STOPPED})
+STOP = "stop"
+"""The answer that ends a workflow, possible for every question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person has to decide. `answers`: their codes and what they mean; `facts`: what it is about."""
+
+    code: str
+    text: str
+    hint: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. Times are Unix seconds; `task_id`: of the install that does the work, where one does."""
+
+    name: StepName
+    state: StepState = StepState.PENDING
+    message: str = ""
+    started_at: float | None = None
+    finished_at: float | None = None
+    task_id: str | None = None
+    plan_task_id: str | None = None
+    """Of the install that only planned, where the plan is to be seen first."""
+    error: Mapping[str, str] | None = None
+    found: Mapping[str, Any] = field(default_factory=dict)
+    """What the step has found out about the instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A workflow as storage keeps it. `request`: an install's request as JSON; `review_plan` as docs/api.md says."""
+
+    workflow_id: str
+    created_at: float
+    request: Mapping[str, Any]
+    steps: tuple[Step, ...]
+    review_plan: str = "never"
+    deadline_seconds: float = 6 * 3600.0
+    """For each step."""
+    state: WorkflowState = WorkflowState.RUNNING
+    question: Question | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """What was answered, by the question's code."""
+    error: Mapping[str, str] | None = None
+    finished_at: float | None = None
+    revision: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen any more."""
+        return self.state in ENDED_WORKFLOW
+
+    @property
+    def current(self) -> Step | None:
+        """The first step that has not ended."""
+        return next((step for step in self.steps if step.state not in ENDED_STEP), None)
+
+    def step(self, name: StepName) -> Step | None:
+        """The step of this name, where it has one."""
+        return next((step for step in self.steps if step.name is name), None)
+
+    def with_step(self, name: StepName, **changes: Any) -> Workflow:
+        """The workflow with this step changed."""
+        steps = tuple(replace(step, **changes) if step.name is name else step for step in self.steps)
+        return replace(self, steps=steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """As storage keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Workflow:
+        """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        values = dict(stored)
+        values["state"] = WorkflowState(values["state"])
+        values["steps"] = tuple(
+            Step(**{**raw, "name": StepName(raw["name"]), "state": StepState(raw["state"])}) for raw in values["steps"]
+        )
+        values["question"] = Question(**values["question"]) if values["question"] else None
+        return cls(**values)

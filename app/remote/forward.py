@@ -1,0 +1,132 @@
+"""A port of this machine that leads to one of an instance, as `ssh -L` does: on loopback, and only while it is used.
+
+Bytes go through as they are, so that WebSockets do too.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import paramiko
+
+from app.domain.errors import RemoteError
+from app.remote.host import RemoteHost
+
+MAX_CONNECTIONS = 64
+"""At once; a browser page has some seven."""
+_LOOK_SECONDS = 0.25
+_OPEN_SECONDS = 15.0
+_CHUNK = 65_536
+_log = logging.getLogger(__name__)
+
+
+class Forward:
+    """`serve` runs in one thread until `stop` is set, the connection is over, or nobody came for `idle_seconds`."""
+
+    def __init__(self, host: RemoteHost, port: int, *, idle_seconds: float = 900.0) -> None:
+        """Listens at once, on a free port. `port`: on the instance, as its own loopback has it. Raises OSError."""
+        self._host = host
+        self._port = port
+        self._idle_seconds = idle_seconds
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=MAX_CONNECTIONS)
+        self._listener.settimeout(_LOOK_SECONDS)
+        self._lock = threading.Lock()
+        self._open = 0
+        self._used_at = time.monotonic()
+        self._ended = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds it."""
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+
+    def serve(self, stop: threading.Event) -> str:
+        """Forwards; why it ended: `stopped`, `connection_lost` or `not_used`."""
+        pool = ThreadPoolExecutor(2 * MAX_CONNECTIONS, thread_name_prefix="forward")
+        try:
+            while (reason := self._reason(stop)) is None:
+                self._accept(pool)
+            return reason
+        finally:
+            self._ended.set()
+            self._listener.close()
+            self._host.close()
+            pool.shutdown(wait=True)
+
+    def _reason(self, stop: threading.Event) -> str | None:
+        if stop.is_set():
+            return "stopped"
+        if not self._host.is_alive:
+            return "connection_lost"
+        with self._lock:
+            idle = not self._open and time.monotonic() - self._used_at > self._idle_seconds
+        return "not_used" if idle else None
+
+    def _accept(self, pool: ThreadPoolExecutor) -> None:
+        try:
+            here, _ = self._listener.accept()
+        except TimeoutError:
+            return
+        with self._lock:
+            full = self._open >= MAX_CONNECTIONS
+            self._open += not full
+        if full:
+            here.close()
+        else:
+            pool.submit(self._carry, here, pool)
+
+    def _carry(self, here: socket.socket, pool: ThreadPoolExecutor) -> None:
+        """One connection, both ways, to its end."""
+        with closing(here):
+            try:
+                with closing(self._host.open_tunnel("127.0.0.1", self._port, _OPEN_SECONDS)) as there:
+                    here.settimeout(_LOOK_SECONDS)
+                    there.settimeout(_LOOK_SECONDS)
+                    back = pool.submit(self._pump, there, here)
+                    self._pump(here, there)
+                    back.result()
+            except (RemoteError, OSError) as exc:
+                _log.info("port %d of %s: %s", self._port, self._host.endpoint, exc)
+        with self._lock:
+            self._open -= 1
+            self._used_at = time.monotonic()
+
+    def _pump(self, source: socket.socket | paramiko.Channel, sink: socket.socket | paramiko.Channel) -> None:
+        """Until `source` ends; then the end is passed on, and the other way may go on."""
+        while not self._ended.is_set():
+            try:
+                chunk = source.recv(_CHUNK)
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+            if not chunk or not self._send(sink, chunk):
+                break
+        _end(sink)
+
+    def _send(self, sink: socket.socket | paramiko.Channel, chunk: bytes) -> bool:
+        """All of it, however slowly the other side takes it; False when it takes no more."""
+        rest = memoryview(chunk)
+        while rest and not self._ended.is_set():
+            try:
+                rest = rest[sink.send(rest.tobytes()) :]
+            except TimeoutError:
+                continue
+            except OSError:
+                return False
+        return not rest
+
+
+def _end(sink: socket.socket | paramiko.Channel) -> None:
+    try:
+        if isinstance(sink, socket.socket):
+            sink.shutdown(socket.SHUT_WR)
+        else:
+            sink.shutdown_write()
+    except (OSError, EOFError):
+        return  # it was over already

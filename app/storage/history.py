@@ -1,0 +1,72 @@
+"""The ended installs of a database: which there are, and removing them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, Label, Text, cast, delete, func, select
+
+from app.protocol.states import TERMINAL_TASK_STATES
+from app.storage.schema import installs
+from app.storage.transactions import reading, writing
+
+_AT_ONCE = 100
+"""How many are removed in one transaction: whoever has an install to write waits no longer than that takes."""
+_LINKS = ("rollback_of", "retry_of", "restart_of")
+"""The fields of a request that name another install."""
+_ENDED = sorted(TERMINAL_TASK_STATES)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An install as its history sees it. `ended_at`: Unix seconds, None while it has not; `refers_to`: the install
+    that it undoes, repeats or belongs to."""
+
+    task_id: str
+    ended_at: float | None
+    refers_to: tuple[str, ...]
+
+
+class History:
+    """The history of one database. Every method may be called from any thread; StorageError when it fails."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def all(self) -> list[Past]:
+        """Every install there is."""
+        links = [installs.c.request[name].as_string().label(name) for name in _LINKS]
+        query = select(installs.c.task_id, installs.c.state, installs.c.created_at, installs.c.finished_at, *links)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            Past(
+                row["task_id"],
+                (row["finished_at"] or row["created_at"]) if row["state"] in TERMINAL_TASK_STATES else None,
+                tuple(row[name] for name in _LINKS if row[name]),
+            )
+            for row in rows
+        ]
+
+    def remove(self, task_ids: Collection[str]) -> tuple[list[str], int]:
+        """Removes ended installs with their service events: those that were removed, and the bytes of their JSON.
+
+        The database's file does not shrink; the room in it is used again.
+        """
+        removed: list[str] = []
+        size = 0
+        wanted = list(task_ids)
+        for first in range(0, len(wanted), _AT_ONCE):
+            these = installs.c.task_id.in_(wanted[first : first + _AT_ONCE]), installs.c.state.in_(_ENDED)
+            with writing(self._engine) as connection:
+                rows = connection.execute(select(installs.c.task_id, _bytes()).where(*these)).all()
+                connection.execute(delete(installs).where(*these))
+            removed += [row.task_id for row in rows]
+            size += sum(row.bytes for row in rows)
+        return removed, size
+
+
+def _bytes() -> Label[int]:
+    sizes = [func.coalesce(func.length(cast(installs.c[name], Text)), 0) for name in ("request", "snapshot")]
+    return (sizes[0] + sizes[1]).label("bytes")

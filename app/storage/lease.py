@@ -1,0 +1,115 @@
+"""Who works on an install: a lease in its record, with a number that tells a writer that has lost it.
+
+Each claim makes the record's `lease_token` grow, and every write of an install's thread names the token that it was
+given: one that was overtaken, however late it wakes, changes nothing. So a lease's time decides only when another may
+take an install over, never who may write.
+
+Times are Unix seconds of the machine that writes, because SQLite has no clock of its own and all who share a file
+share the machine. Where several machines share a database their clocks differ: a lease counts as over only
+`MARGIN_SECONDS` after its time, and if they differ by more, an install is taken over early: it is attached to twice for
+a moment, and told once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, bindparam, select, update
+
+from app.protocol.states import TERMINAL_TASK_STATES
+from app.storage.schema import installs
+from app.storage.transactions import reading, writing
+
+LEASE_SECONDS = 30.0
+MARGIN_SECONDS = 5.0
+
+_ENDED = sorted(TERMINAL_TASK_STATES)
+_HELD = select(installs.c.lease_owner, installs.c.lease_expires_at).where(
+    installs.c.task_id == bindparam("of_task"), installs.c.state.not_in(_ENDED)
+)
+_FENCED = update(installs).where(
+    installs.c.task_id == bindparam("of_task"), installs.c.lease_token == bindparam("by_token")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write the record of one install, until somebody with a higher token has it."""
+
+    task_id: str
+    token: int
+
+
+class Leases:
+    """The leases of one owner. Every method may be called from any thread; StorageError when the database fails.
+
+    `owner`: a name for the data folder that a service holds the lock of. Another owner's lease is respected until it is
+    over. One of the same owner is a dead predecessor's, and is taken over at once.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        owner: str,
+        *,
+        now: Callable[[], float] = time.time,
+        seconds: float | None = None,
+        margin: float | None = None,
+    ) -> None:
+        """`now`: Unix seconds; `seconds`: how long a lease lasts, `margin`: how much longer it is respected."""
+        self.seconds = LEASE_SECONDS if seconds is None else seconds
+        self._engine = engine
+        self._owner = owner
+        self._now = now
+        self._margin = MARGIN_SECONDS if margin is None else margin
+
+    def claim(self, task_id: str, known: int) -> Lease | None:
+        """The install's lease with a new token, for somebody who read its record when the token was `known`.
+
+        None when another owner has it or has had it since, and when the install has ended or is unknown.
+        """
+        with writing(self._engine) as connection:
+            held = connection.execute(_HELD, {"of_task": task_id}).first()
+            if held is None or not self._is_free(held.lease_owner, held.lease_expires_at):
+                return None
+            taken = {"lease_owner": self._owner, "lease_token": known + 1, "lease_expires_at": self._until()}
+            changed = connection.execute(_FENCED, {**taken, "of_task": task_id, "by_token": known})
+            return Lease(task_id, known + 1) if changed.rowcount else None
+
+    def renew(self, leases: Collection[Lease]) -> list[Lease]:
+        """Makes leases last for another time; those that are lost."""
+        if not leases:
+            return []
+        with writing(self._engine) as connection:
+            until = self._until()
+            return [
+                lease
+                for lease in leases
+                if not connection.execute(_FENCED, {"lease_expires_at": until, **_named(lease)}).rowcount
+            ]
+
+    def release(self, lease: Lease) -> None:
+        """Gives the lease back, if it is not lost: somebody else may claim the install now."""
+        with writing(self._engine) as connection:
+            connection.execute(_FENCED, {"lease_owner": None, "lease_expires_at": None, **_named(lease)})
+
+    def unattended(self) -> list[str]:
+        """The task_ids of the installs that have not ended and that nobody works on, in their order."""
+        query = select(installs.c.task_id, installs.c.lease_owner, installs.c.lease_expires_at).where(
+            installs.c.state.not_in(_ENDED)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(installs.c.number)).all()
+        return [row.task_id for row in rows if self._is_free(row.lease_owner, row.lease_expires_at)]
+
+    def _is_free(self, owner: str | None, expires_at: float | None) -> bool:
+        return owner in (None, self._owner) or expires_at is None or expires_at + self._margin < self._now()
+
+    def _until(self) -> float:
+        return self._now() + self.seconds
+
+
+def _named(lease: Lease) -> dict[str, object]:
+    return {"of_task": lease.task_id, "by_token": lease.token}

@@ -1,0 +1,209 @@
+"""The logs of runs as they came from their instances: `logs/<task_id>/run.log`, `…/nodes/NAME.log`.
+
+What was written is never changed, so that a byte's offset stays good for readers. How much of the instance's file is
+here is the file's size; for the few that were cut off or begun anew a file beside it says more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from app.protocol.log_names import NODES_FOLDER, is_log_name
+from app.storage.errors import StorageError
+from app.storage.progress_files import canonical_task_id
+
+FILE_BYTES = 4 * 1024 * 1024
+TASK_BYTES = 64 * 1024 * 1024
+MAX_FILES = 2000
+"""What is kept of one log, of all logs of a task, and how many logs."""
+NO_MORE = -1
+_UUID_CHARS = 36
+_CUT = b"\n[the log is cut off here; the rest is on the instance]\n"
+_ANEW = b"\n[the log begins anew here]\n"
+
+
+class _Kept(NamedTuple):
+    """One log: its size here, the size here when it was begun anew, and whether nothing more is taken."""
+
+    size: int
+    base: int = 0
+    full: bool = False
+
+    @property
+    def source(self) -> int:
+        """How much of the instance's file is here."""
+        return NO_MORE if self.full else self.size - self.base
+
+
+class LogWriter:
+    """Keeps the logs of one task. For one thread; one at a time a task. Raises StorageError."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._kept = {name: _read_kept(folder, name) for name in _names(folder)}
+        except OSError as exc:
+            raise _unavailable(folder, exc) from exc
+
+    def sizes(self) -> dict[str, int]:
+        """How much of each log of the instance is here; -1 for one of which no more is taken."""
+        return {name: kept.source for name, kept in self._kept.items()}
+
+    def append(self, name: str, at: int, content: bytes, *, anew: bool = False) -> int:
+        """Keeps what stands at byte `at` of the instance's log, if that is where the log ends here; how much of it is
+        here then, as `sizes` says. `anew`: the instance has another file now, which begins with this."""
+        kept = self._kept.get(name, _Kept(0))
+        if kept.full or not is_log_name(name) or (name not in self._kept and len(self._kept) >= MAX_FILES):
+            return NO_MORE
+        if anew and at == 0 and kept.source > 0:
+            kept = self._begin_anew(name, kept)
+        if at != kept.source:
+            return kept.source
+        kept = self._write(name, kept, content)
+        return kept.source
+
+    def _write(self, name: str, kept: _Kept, content: bytes) -> _Kept:
+        others = sum(other.size for key, other in self._kept.items() if key != name)
+        room = max(0, min(FILE_BYTES, TASK_BYTES - others) - kept.size)
+        full = len(content) > room
+        content = content[:room] + _CUT if full else content
+        return self._put(name, content, kept._replace(size=kept.size + len(content), full=full))
+
+    def _begin_anew(self, name: str, kept: _Kept) -> _Kept:
+        size = kept.size + len(_ANEW)
+        return self._put(name, _ANEW, _Kept(size, base=size))
+
+    def _put(self, name: str, content: bytes, kept: _Kept) -> _Kept:
+        path = self._folder / name
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            with open(path, "ab", buffering=0, opener=_private) as file:
+                file.write(content)
+            if kept.full or kept.base:
+                _beside(path).write_text(json.dumps({"base": kept.base, "full": kept.full}), "ascii")
+        except OSError as exc:
+            raise _unavailable(path, exc) from exc
+        self._kept[name] = kept
+        return kept
+
+
+class LogFiles:
+    """The logs of every task, in one folder (0700, made when missing). Any thread; raises StorageError.
+
+    A task_id that is no UUID is refused with InvalidRequest before it becomes a path."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._written: set[str] = set()
+
+    @contextmanager
+    def writing(self, task_id: str) -> Iterator[LogWriter]:
+        """What keeps a task's logs, for the thread that follows its run."""
+        folder = self._of(task_id)
+        with self._lock:
+            self._written.add(task_id)
+        try:
+            yield LogWriter(folder)
+        finally:
+            with self._lock:
+                self._written.discard(task_id)
+
+    def is_written(self, task_id: str) -> bool:
+        """Whether more may come right now."""
+        with self._lock:
+            return task_id in self._written
+
+    def sizes(self, task_id: str) -> dict[str, int]:
+        """The logs of a task that are here, and their sizes in bytes."""
+        folder = self._of(task_id)
+        try:
+            return {name: (folder / name).stat().st_size for name in _names(folder)}
+        except OSError as exc:
+            raise _unavailable(folder, exc) from exc
+
+    def read(self, task_id: str, name: str, offset: int, limit: int) -> tuple[bytes, int]:
+        """At most `limit` bytes of a log from byte `offset` on, and its size; nothing and 0 for one that is not here.
+        `name` is one of `app.protocol.log_names`."""
+        path = self._of(task_id) / name
+        if not is_log_name(name):
+            return b"", 0
+        try:
+            with open(path, "rb", opener=_no_link) as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(offset)
+                return file.read(min(limit, max(0, size - offset))), size
+        except FileNotFoundError:
+            return b"", 0
+        except OSError as exc:
+            raise _unavailable(path, exc) from exc
+
+    def tasks(self) -> list[str]:
+        """The tasks that logs are here of."""
+        try:
+            return sorted(name for name in os.listdir(self._folder) if len(name) == _UUID_CHARS)
+        except FileNotFoundError:
+            return []
+        except OSError as exc:
+            raise _unavailable(self._folder, exc) from exc
+
+    def remove(self, task_id: str) -> None:
+        """Removes the logs of a task, if there are any."""
+        folder = self._of(task_id)
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            raise _unavailable(folder, exc) from exc
+
+    def _of(self, task_id: str) -> Path:
+        return self._folder / canonical_task_id(task_id)
+
+
+def _names(folder: Path) -> list[str]:
+    """The logs below a task's folder."""
+    found = []
+    for part in ("", NODES_FOLDER):
+        try:
+            with os.scandir(folder / part) as entries:
+                names = [f"{part}/{entry.name}" if part else entry.name for entry in entries]
+        except FileNotFoundError:
+            continue
+        found += [name for name in names if is_log_name(name)]
+    return sorted(found)
+
+
+def _read_kept(folder: Path, name: str) -> _Kept:
+    path = folder / name
+    size = path.stat().st_size
+    try:
+        beside = json.loads(_beside(path).read_bytes())
+        return _Kept(size, min(int(beside["base"]), size), bool(beside["full"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return _Kept(size)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.kept")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
+
+
+def _unavailable(path: Path, exc: OSError) -> StorageError:
+    hint = "Check that the disk has room and that NODEFERRY_DATA_DIR can be written."
+    return StorageError(f"The log {path} cannot be used: {exc.strerror or exc}.", hint=hint, code="logs_unavailable")

@@ -1,0 +1,59 @@
+"""Retries in the database: a new install and what it repeats, tied to each other in one transaction."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Engine, Update, bindparam, select, update
+
+from app.domain.record import InstallRecord
+from app.protocol.states import TERMINAL_TASK_STATES
+from app.storage.install_store import add_record
+from app.storage.schema import installs
+from app.storage.transactions import reading, writing
+
+_ENDED = sorted(TERMINAL_TASK_STATES)
+_TIE = (
+    update(installs)
+    .where(installs.c.task_id == bindparam("of_task"), installs.c.state.in_(_ENDED))
+    .values(retried_by=bindparam("by_task"), auto_retry_open=False)
+)
+_TIE_ONCE = _TIE.where(installs.c.auto_retry_open)
+_OPEN = select(installs.c.task_id).where(installs.c.auto_retry_open, installs.c.state.in_(_ENDED))
+
+
+class RetryStore:
+    """The retries of one database. Every method may be called from any thread; StorageError when it fails."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, record: InstallRecord, of: str, *, replacing: str | None) -> bool:
+        """Stores `record` as what repeats the ended install `of`; False, and nothing is stored, when that one is
+        repeated by another than `replacing` by now."""
+        unchanged = installs.c.retried_by.is_(None) if replacing is None else installs.c.retried_by == replacing
+        return self._add(_TIE.where(unchanged), record, of)
+
+    def add_automatic(self, record: InstallRecord, of: str) -> bool:
+        """As `add`, while an automatic retry of `of` is still due."""
+        return self._add(_TIE_ONCE, record, of)
+
+    def close(self, task_id: str) -> bool:
+        """No automatic retry of the install is due any more; whether one was."""
+        with writing(self._engine) as connection:
+            closed = update(installs).where(installs.c.task_id == task_id, installs.c.auto_retry_open)
+            return connection.execute(closed.values(auto_retry_open=False)).rowcount > 0
+
+    def open(self) -> list[str]:
+        """The task_ids of the ended installs whose end is yet to be looked at for an automatic retry."""
+        with reading(self._engine) as connection:
+            return list(connection.execute(_OPEN.order_by(installs.c.number)).scalars())
+
+    def _add(self, tie: Update, record: InstallRecord, of: str) -> bool:
+        with writing(self._engine) as connection:
+            if not _tied(connection, tie, of, record.task_id):
+                return False
+            add_record(connection, record)
+            return True
+
+
+def _tied(connection: Connection, tie: Update, of: str, by: str) -> bool:
+    return connection.execute(tie, {"of_task": of, "by_task": by}).rowcount > 0

@@ -1,0 +1,48 @@
+"""What can be done about an install that has ended: undo it, or restart the ComfyUI that it has put packs into.
+
+Each is a task of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.domain.errors import NothingToRollBack, TaskConflict
+from app.domain.request import InstallRequest
+from app.protocol.states import GOOD_NODE_STATES
+from app.sync import orders
+from app.sync.installs import Accepted, Installs
+
+
+def roll_back(installs: Installs, task_id: str) -> Accepted:
+    """Starts a task that brings packages and packs back to what they were before an install. Raises TaskNotFound,
+    TaskConflict while that install is not over or when it changed nothing, TooManyTasks."""
+    request = _request_of_ended(installs, task_id)
+    nodes = installs.shown(task_id).snapshot.nodes
+    if request.rollback_of or request.restart_of or request.options.plan_only or not nodes:
+        raise NothingToRollBack
+    return installs.start(orders.rollback_of(task_id, request))
+
+
+def restart(installs: Installs, task_id: str) -> Accepted:
+    """Starts a task that restarts the ComfyUI of an install that has ended. Raises TaskNotFound, TaskConflict,
+    TooManyTasks."""
+    return installs.start(restart_request(installs, task_id, _request_of_ended(installs, task_id)))
+
+
+def restart_request(installs: Installs, task_id: str, request: InstallRequest) -> InstallRequest:
+    """What restarts the ComfyUI of the install `task_id`, where its run found it, and looks for its good packs."""
+    snapshot = installs.shown(task_id).snapshot
+    good = [(node.name, node.folder) for node in snapshot.nodes.values() if node.state in GOOD_NODE_STATES]
+    home = snapshot.probe.get("ui_home") or request.ui_home
+    return orders.restart_of(task_id, replace(request, ui_home=home), good)
+
+
+def _request_of_ended(installs: Installs, task_id: str) -> InstallRequest:
+    record, shown = installs.look(task_id)
+    if not shown.ended:
+        raise TaskConflict("The install has not ended.", hint="Cancel it first, or wait for its end.")
+    try:
+        return orders.request_of(record.request)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise NothingToRollBack("The task's record cannot be read.") from exc

@@ -1,0 +1,129 @@
+"""Doors to the ComfyUIs of instances: a port here for each, opened when asked for and closed when nobody uses it.
+
+A door is opened in a thread: no request waits for an instance.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.domain.errors import AppError, RemoteError
+from app.domain.request import InstallRequest
+from app.remote.connector import SshConnector
+from app.remote.forward import Forward
+from app.remote.packer import pack_runner
+from app.remote.runner_client import RunnerClient
+from app.settings import Timeouts
+from app.sync import orders
+from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.installs import Installs
+
+_log = logging.getLogger(__name__)
+_WHY = {
+    "stopped": "It was closed.",
+    "connection_lost": "The connection to the instance was lost.",
+    "not_used": "Nobody used it any more.",
+}
+
+
+class ComfyUiNotRunning(RemoteError):
+    """No ComfyUI runs on the instance."""
+
+    code = "comfyui_not_running"
+    default_hint = "Start it on the instance, or let Nodeferry restart it, then open it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """How a door stands: `opening`, `open` (with its URL), `closed` or `failed` (both with a reason)."""
+
+    state: str
+    url: str | None = None
+    reason: str = ""
+    error: dict[str, str] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As the API shows it."""
+        return {"state": self.state, "url": self.url, "reason": self.reason or None, "error": self.error}
+
+
+class Doors:
+    """The doors of one service, by the task whose instance they lead to. Any thread may call every method."""
+
+    def __init__(
+        self, installs: Installs, connector: SshConnector, background: BackgroundTaskManager, timeouts: Timeouts
+    ) -> None:
+        self._installs = installs
+        self._connector = connector
+        self._background = background
+        self._timeouts = timeouts
+        self._lock = threading.Lock()
+        self._doors: dict[str, Door] = {}
+        self._stops: dict[str, threading.Event] = {}
+
+    def open(self, task_id: str) -> Door:
+        """Opens the door unless it is open or being opened; how it stands now. Raises TaskNotFound."""
+        record, shown = self._installs.look(task_id)
+        request = orders.request_of(record.request)
+        home = shown.snapshot.probe.get("ui_home") or request.ui_home  # where the run found it
+        with self._lock:
+            if task_id in self._stops:
+                return self._doors[task_id]
+            door = self._doors[task_id] = Door("opening")
+            stop = self._stops[task_id] = threading.Event()
+        self._background.start_task(f"door-{task_id}", self._keep, task_id, request, home, stop)
+        return door
+
+    def look(self, task_id: str) -> Door:
+        """How the door stands; closed where there is none. Raises TaskNotFound."""
+        self._installs.look(task_id)
+        with self._lock:
+            return self._doors.get(task_id, Door("closed"))
+
+    def close(self, task_id: str) -> Door:
+        """Closes the door; how it stands now. Raises TaskNotFound."""
+        with self._lock:
+            stop = self._stops.get(task_id)
+        if stop is not None:
+            stop.set()
+            self._background.wait(f"door-{task_id}", 2.0)
+        return self.look(task_id)
+
+    def close_all(self) -> None:
+        """Closes every door, without waiting."""
+        with self._lock:
+            for stop in self._stops.values():
+                stop.set()
+
+    def _keep(self, task_id: str, request: InstallRequest, ui_home: str | None, stop: threading.Event) -> None:
+        """A door's thread, from the connection to its end."""
+        door = Door("closed", reason=_WHY["stopped"])
+        try:
+            door = self._serve(task_id, request, ui_home, stop)
+        except AppError as error:
+            door = Door("failed", error=error.to_json())
+        except OSError as exc:
+            message = f"No port can be opened on this machine: {exc}."
+            door = Door("failed", error={"code": "no_port", "message": message, "hint": ""})
+        finally:
+            with self._lock:
+                self._doors[task_id] = door
+                del self._stops[task_id]
+
+    def _serve(self, task_id: str, request: InstallRequest, ui_home: str | None, stop: threading.Event) -> Door:
+        expected = request.options.host_key_sha256
+        with self._connector.connect(request.address, host_key_sha256=expected, cancel=stop) as host:
+            client = RunnerClient(host, pack_runner(), replace(self._timeouts))
+            client.ensure_uploaded()
+            found = client.probe(ui_home, request.venv_path)
+            port = found.get("comfyui_port")
+            if not isinstance(port, int):
+                raise ComfyUiNotRunning
+            forward = Forward(host, port)
+            _log.info("task %s: port %d of the instance is at %s", task_id, port, forward.url)
+            with self._lock:
+                self._doors[task_id] = Door("open", forward.url)
+            return Door("closed", reason=_WHY[forward.serve(stop)])

@@ -1,0 +1,113 @@
+"""The requests of retries and fleets: HTTP JSON to domain, as `app.sync.schemas` does it for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain.errors import InvalidRequest
+from app.domain.request import InstallRequest
+from app.protocol.manifest import MAX_NODES
+from app.settings import Settings
+from app.sync import schemas
+from app.sync.fleets import FleetRequest
+
+MAX_INSTANCES = 100
+_SHARED = ("ui_home", "venv_path", "manifest", "options", "idempotency_key")
+
+
+class _Body(BaseModel):
+    """As the bodies of `app.sync.schemas`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class RetryBody(_Body):
+    """POST /tasks/ID/retry. `nodes`: names of node packs; all that did not end well where it is not given."""
+
+    nodes: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=300)]], Field(min_length=1, max_length=MAX_NODES)]
+        | None
+    ) = None
+
+
+class FleetInstance(_Body):
+    """An entry of `ssh_connections` that says more than the address."""
+
+    ssh_connection: Any = None
+    ui_home: str | None = None
+    venv_path: str | None = None
+
+
+class FleetBody(_Body):
+    """POST /fleet/install-custom-nodes. `ui_home` and `venv_path` hold for the entries that have none of their own."""
+
+    ssh_connections: Annotated[list[Any], Field(min_length=1, max_length=MAX_INSTANCES)]
+    ui_home: str | None = None
+    venv_path: str | None = None
+    manifest: dict[str, Any] | None = None
+    options: schemas.OptionsBody | None = None
+    idempotency_key: str | None = None
+
+
+class FleetQuery(BaseModel):
+    """GET /fleet/ID."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+    since: Annotated[int, Field(ge=0)] | None = None
+
+
+def fleet_request(values: Mapping[str, Any], settings: Settings) -> FleetRequest:
+    """The installs that `values` ask for, every part of them checked. Raises InvalidRequest, for an instance that comes
+    twice too."""
+    body = schemas.read(FleetBody, values)
+    shared = {name: values[name] for name in _SHARED if values.get(name) is not None}
+    first = _at(0, shared | _entry(0, body.ssh_connections[0]), settings)
+    requests = [first]
+    for index, entry in enumerate(body.ssh_connections[1:], 1):
+        own = {name: shared[name] for name in ("ui_home", "venv_path") if name in shared} | _entry(index, entry)
+        alone = _at(index, own, settings)
+        requests.append(replace(alone, manifest=first.manifest, options=first.options))
+    _no_twins(requests)
+    key = first.idempotency_key
+    return FleetRequest(tuple(replace(request, idempotency_key=None) for request in requests), key)
+
+
+def _entry(index: int, entry: object) -> dict[str, Any]:
+    """The fields of one instance that it gives itself."""
+    if not isinstance(entry, dict):
+        return {"ssh_connection": entry}
+    try:
+        given = schemas.read(FleetInstance, entry)
+    except InvalidRequest as exc:
+        raise _named(exc, f"ssh_connections[{index}].{exc.field}") from None
+    return {name: value for name, value in given if name == "ssh_connection" or value is not None}
+
+
+def _at(index: int, values: Mapping[str, Any], settings: Settings) -> InstallRequest:
+    """One instance's request; a fault that is its own is named by its place."""
+    try:
+        return schemas.install_request(values, settings)
+    except InvalidRequest as exc:
+        if exc.field == "ssh_connection":
+            raise _named(exc, f"ssh_connections[{index}]") from None
+        if exc.field in {"ui_home", "venv_path"}:
+            raise _named(exc, f"ssh_connections[{index}].{exc.field}") from None
+        raise
+
+
+def _named(exc: InvalidRequest, field: str) -> InvalidRequest:
+    return type(exc)(exc.message, hint=exc.hint, field=field, code=exc.code)
+
+
+def _no_twins(requests: list[InstallRequest]) -> None:
+    seen: dict[tuple[str, str | None], int] = {}
+    for index, request in enumerate(requests):
+        first = seen.setdefault((str(request.address), request.ui_home), index)
+        if first != index:
+            message = f"ssh_connections[{index}] is the same instance and ui_home as ssh_connections[{first}]."
+            raise InvalidRequest(message, field=f"ssh_connections[{index}]")

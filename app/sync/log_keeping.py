@@ -1,0 +1,68 @@
+"""Keeps what a follower sends of a run's logs, one connection long. A disk that takes no logs stops no install."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from app.domain.errors import RemoteError
+from app.remote.runner_client import Ended, Follow, LogPiece
+from app.storage.errors import StorageError
+from app.storage.log_files import LogFiles, LogWriter
+
+REST_SECONDS = 8.0
+"""How long the rest of the logs is waited for after the run's end was told; the runner itself takes 5 s for it."""
+_LISTEN_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+class LogKeeping:
+    """For the thread that follows the run."""
+
+    def __init__(self, task_id: str, frames: Follow, writer: LogWriter | None) -> None:
+        self._task_id = task_id
+        self._frames = frames
+        self._writer = writer
+        if writer:
+            frames.tell_logs(writer.sizes())
+
+    def take(self, piece: LogPiece) -> None:
+        """Keeps one piece and lets the follower send on. Raises ConnectionLost."""
+        if self._writer is None:
+            return
+        try:
+            kept = self._writer.append(piece.log, piece.at, piece.content, anew=piece.anew)
+        except StorageError as exc:
+            _log.error("task %s: its logs are not kept over this connection: %s", self._task_id, exc)
+            self._writer = None
+            return
+        self._frames.tell_logs({piece.log: kept})
+
+    def take_rest(self, closing: threading.Event) -> None:
+        """After the run's end was told: takes what the follower still has, until it says that this was all."""
+        deadline = time.monotonic() + REST_SECONDS
+        try:
+            while self._writer and time.monotonic() < deadline and not closing.is_set():
+                frame = self._frames.next(_LISTEN_SECONDS)
+                if isinstance(frame, LogPiece):
+                    self.take(frame)
+                elif isinstance(frame, Ended):
+                    return
+        except RemoteError as exc:
+            _log.info("task %s: the line was cut before the last of its logs: %s", self._task_id, exc.message)
+
+
+@contextmanager
+def keeping_logs(files: LogFiles, task_id: str, frames: Follow) -> Iterator[LogKeeping]:
+    """Keeps the logs of a task for the block. Raises ConnectionLost."""
+    with ExitStack() as opened:
+        writer = None
+        try:
+            writer = opened.enter_context(files.writing(task_id))
+        except StorageError as exc:
+            _log.error("task %s: its logs cannot be kept: %s", task_id, exc)
+        yield LogKeeping(task_id, frames, writer)

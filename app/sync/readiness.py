@@ -1,0 +1,42 @@
+"""Whether the service takes work now, and what it has of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.storage.census import Census
+from app.storage.errors import StorageError
+from app.sync.installs import Installs
+
+
+class Readiness:
+    """Looks at the parts that an install needs. Every method may be called from any thread."""
+
+    def __init__(self, installs: Installs, census: Census) -> None:
+        self._installs = installs
+        self._census = census
+
+    def missing(self) -> str | None:
+        """Why an install that is started now would not be taken up; None when it would."""
+        if self._installs.closing.is_set():
+            return "it is closing"
+        if not self._installs.attends:
+            return "it does not attend to installs (yet)"
+        try:
+            self._census.check()
+        except StorageError as exc:
+            return f"its database fails ({exc.code})"
+        return None
+
+    def gauges(self) -> Mapping[str, Mapping[str, float]]:
+        """For the metrics. Without the database what it holds is left out."""
+        running, waiting = self._installs.numbers
+        found: dict[str, Mapping[str, float]] = {
+            "nodeferry_installs_running": {"": running},
+            "nodeferry_installs_waiting": {"": waiting},
+        }
+        try:
+            found["nodeferry_tasks"] = {state.value: number for state, number in self._census.by_state().items()}
+        except StorageError:
+            return found
+        return found

@@ -1,0 +1,118 @@
+"""How long ended installs are remembered: their records, and their progress files."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.settings import Settings
+from app.storage.errors import StorageError
+from app.storage.history import History, Past
+from app.storage.log_files import LogFiles
+from app.storage.progress_files import ProgressFiles
+from app.sync.progress_board import ProgressBoard
+
+DAY = 86_400.0
+EVERY_SECONDS = 3600.0
+
+FOR_EVER_DAYS = 1_000_000.0
+_Ends = Mapping[str, float | None]
+"""When each install ended, by task_id."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was removed. `logs`: of how many installs; `bytes`: of files and of JSON in the database, which uses that
+    room again. `kept`: records that are as old, but that one which stays refers to."""
+
+    records: int
+    progress_files: int
+    logs: int
+    bytes: int
+    kept: int
+
+
+class Retention:
+    """Forgets what is older than the settings say. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        history: History,
+        files: ProgressFiles,
+        board: ProgressBoard,
+        settings: Settings,
+        now: Callable[[], float] = time.time,
+        *,
+        logs: LogFiles,
+    ) -> None:
+        """`now`: Unix seconds."""
+        self._history = history
+        self._files = files
+        self._logs = logs
+        self._board = board
+        self._days = settings.history_days
+        self._log_days = settings.log_days or float("inf")
+        self._now = now
+        self._due_at = float("-inf")
+
+    def prune(self, older_than_days: float) -> Pruned:
+        """Removes the records, logs and progress files of installs that ended more than so many days ago, and files
+        that belong to no record. What has not ended stays, and what a record that stays undoes or repeats. Raises
+        StorageError."""
+        before = self._now() - older_than_days * DAY
+        with_logs = self._logs.tasks()
+        past = self._history.all()
+        old = {install.task_id for install in past if install.ended_at is not None and install.ended_at < before}
+        forgotten = old - _referred_to(past, old)
+        gone, size = self._history.remove(sorted(forgotten))
+        for task_id in gone:
+            self._board.drop(task_id)
+        staying = {install.task_id: install.ended_at for install in past if install.task_id not in set(gone)}
+        files, file_size = self._remove_progress(set(gone), staying, before)
+        logs, log_size = self._remove_logs(with_logs, staying)
+        _log.info("pruned: %d records older than %g days, %d progress files", len(gone), older_than_days, files)
+        return Pruned(len(gone), files, logs, size + file_size + log_size, len(old) - len(forgotten))
+
+    def _remove_progress(self, gone: set[str], staying: _Ends, before: float) -> tuple[int, int]:
+        """Of what is gone, and what belongs to no record and is a day older still: a new one may not be known yet."""
+        return self._files.remove_all(lambda of, at: of in gone or (of not in staying and at < before - DAY))
+
+    def _remove_logs(self, with_logs: Sequence[str], staying: _Ends) -> tuple[int, int]:
+        """Of what is gone or never was, and of what ended more than `log_days` ago."""
+        before = self._now() - self._log_days * DAY
+        count = size = 0
+        for task_id in with_logs:
+            ended_at = staying.get(task_id)
+            if task_id not in staying or (ended_at is not None and ended_at < before):
+                size += sum(self._logs.sizes(task_id).values())
+                self._logs.remove(task_id)
+                count += 1
+        return count, size
+
+    def prune_if_due(self) -> None:
+        """Once an hour, and at the first call: what the settings say, 0 being for ever."""
+        self._board.drop_ended()
+        if time.monotonic() < self._due_at:
+            return
+        self._due_at = time.monotonic() + EVERY_SECONDS
+        try:
+            self.prune(self._days or FOR_EVER_DAYS)
+        except StorageError as exc:
+            _log.error("the history could not be pruned: %s", exc)
+
+
+def _referred_to(past: Sequence[Past], old: set[str]) -> set[str]:
+    """Those of `old` that stay because one that stays undoes or repeats them, directly or through others."""
+    refers_to = {install.task_id: install.refers_to for install in past}
+    staying: set[str] = set()
+    ahead = [task_id for task_id in refers_to if task_id not in old]
+    while ahead:
+        for task_id in refers_to.get(ahead.pop(), ()):
+            if task_id in old and task_id not in staying:
+                staying.add(task_id)
+                ahead.append(task_id)
+    return staying

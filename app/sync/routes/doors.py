@@ -1,0 +1,33 @@
+"""The ComfyUI of an instance on a port of this machine: open, look, close. The connection is made in the background."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from app.sync import schemas
+from app.sync.routes.edge import answer, body, checked_task_id, parts
+
+doors = Blueprint("doors", __name__)
+
+
+@doors.post("/tasks/<task_id>/open")
+def open_door(task_id: str) -> Response:
+    """Open a port here that leads to the ComfyUI of this task's instance; opens no connection itself."""
+    known = checked_task_id(task_id)
+    body(schemas.NoBody)
+    return answer({"success": True, "task_id": known, **parts().doors.open(known).to_json()}, 202)
+
+
+@doors.get("/tasks/<task_id>/open")
+def show_door(task_id: str) -> Response:
+    """How the door stands."""
+    known = checked_task_id(task_id)
+    return answer({"success": True, "task_id": known, **parts().doors.look(known).to_json()})
+
+
+@doors.delete("/tasks/<task_id>/open")
+def close_door(task_id: str) -> Response:
+    """Close the door."""
+    known = checked_task_id(task_id)
+    body(schemas.NoBody)
+    return answer({"success": True, "task_id": known, **parts().doors.close(known).to_json()})

@@ -1,0 +1,123 @@
+"""The progress of a task as it happens, as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+A stream holds a thread of the server: there are few places, each stream ends after a minute, and a browser then comes
+back by itself with the revision that it has seen last. Who gets no place polls.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from app.domain.errors import AppError
+from app.sync import schemas
+from app.sync.installs import Installs
+from app.sync.routes.edge import checked_task_id, parts, query
+
+STREAM_SECONDS = 60.0
+HEARTBEAT_SECONDS = 10.0
+EVERY_SECONDS = 0.2
+"""At most five events a second."""
+MAX_STREAM_BYTES = 8 * 1024 * 1024
+"""What a reader that does not read may make the server buffer."""
+_LOOK_SECONDS = 1.0
+
+events = Blueprint("events", __name__)
+
+
+class TooManyStreams(AppError):
+    """There is no place for another stream of events."""
+
+    code = "too_many_streams"
+    default_hint = "Poll the progress instead; a place gets free within a minute."
+
+
+@events.get("/tasks/<task_id>/events")
+def stream_events(task_id: str) -> Response:
+    """An event `progress` for each revision, the newest at once; the stream ends with the task."""
+    known = checked_task_id(task_id)
+    query(schemas.NoQuery)
+    seen = _last_seen(request.headers.get("Last-Event-ID", ""))
+    first = parts().installs.progress(known, seen)
+    if first["completed"] and first.get("unchanged"):
+        return Response(status=204)  # tells a browser that it need not come back
+    held = parts().held
+    if not held.acquire(blocking=False):
+        raise TooManyStreams
+    response = Response(_Stream(parts().installs, known, seen, held), content_type="text/event-stream")
+    response.headers["X-Accel-Buffering"] = "no"  # asks nginx to pass events on as they come
+    return response
+
+
+def _last_seen(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+class _Stream:
+    """The body of one answer. The server calls `close` however the stream ends, also before it began."""
+
+    def __init__(self, installs: Installs, task_id: str, seen: int | None, held: threading.BoundedSemaphore) -> None:
+        self._held = held
+        self._open = True
+        self._lines = _lines(installs, task_id, seen)
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._lines
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Gives the place back."""
+        if self._open:
+            self._open = False
+            self._held.release()
+
+
+def _lines(installs: Installs, task_id: str, seen: int | None) -> Iterator[bytes]:
+    began = written = time.monotonic()
+    sent, shown = 0, None
+    yield b": the progress of a task\n\n"
+    while not installs.closing.is_set() and sent < MAX_STREAM_BYTES:
+        now = time.monotonic()
+        if now - began > STREAM_SECONDS:
+            return
+        try:
+            progress = installs.progress(task_id, seen)
+        except AppError:  # the task was forgotten, or the database fails: the next request is told
+            return
+        new = None if progress.get("unchanged") else _news(progress)
+        if new is not None and new != shown:
+            seen, written, shown = int(progress["revision"]), now, new
+            event = _event(seen, progress)
+            sent += len(event)
+            yield event
+        elif now - written >= HEARTBEAT_SECONDS:
+            written = now
+            yield b": still here\n\n"
+        if progress["completed"] or installs.closing.wait(EVERY_SECONDS):
+            return
+        _wait(installs, task_id, -1 if seen is None else seen)
+
+
+def _news(progress: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes an event: the revision, and what changes without it."""
+    return progress["revision"], progress.get("queue"), progress.get("retry")
+
+
+def _wait(installs: Installs, task_id: str, seen: int) -> None:
+    """Until there is something new, or for a moment: it may happen in another service on the database."""
+    try:
+        installs.wait_for_change(task_id, seen, _LOOK_SECONDS)
+    except AppError:
+        return
+
+
+def _event(revision: int, progress: dict[str, Any]) -> bytes:
+    text = json.dumps(progress, separators=(",", ":"), allow_nan=False)
+    return f"event: progress\nid: {revision}\ndata: {text}\n\n".encode()

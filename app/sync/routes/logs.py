@@ -1,0 +1,27 @@
+"""What was printed while a task ran, from what is kept here; opens no connection."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from flask import Blueprint, Response
+
+from app.sync import schemas
+from app.sync.routes.edge import answer, checked_task_id, parts, query
+
+logs = Blueprint("logs", __name__)
+
+
+@logs.get("/tasks/<task_id>/log")
+def show_log(task_id: str) -> Response:
+    """A part of the run's log, or of one node pack's, from a byte offset on."""
+    known, asked = checked_task_id(task_id), query(schemas.LogQuery)
+    part = parts().logs.read(known, log=asked.log, node=asked.node, offset=asked.offset, limit=asked.limit)
+    if asked.format == "text":
+        headers = {
+            "X-Log-Offset": str(part.next_offset),
+            "X-Log-Size": str(part.size),
+            "X-Log-Complete": str(part.complete).lower(),
+        }
+        return Response(part.text.encode("utf-8"), headers=headers, content_type="text/plain; charset=utf-8")
+    return answer({"success": True, "task_id": known, **asdict(part), "logs": parts().logs.listed(known)})

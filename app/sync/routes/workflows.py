@@ -1,0 +1,96 @@
+"""Workflows: start one, look at it, answer its question, stop it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from app.domain.errors import InvalidRequest
+from app.domain.workflow import Step, StepName, Workflow, WorkflowState
+from app.sync import schemas
+from app.sync.routes.edge import answer, body, parts, query
+
+workflows = Blueprint("workflows", __name__)
+
+
+@workflows.post("/workflow/start")
+def start_workflow() -> Response:
+    """Start a workflow in the background; opens no connection."""
+    asked = body(schemas.WorkflowBody)
+    steps = _steps(asked.steps)
+    started = parts().workflows.start(_workflow(asked, steps))
+    payload = {"success": True, "workflow_id": started.workflow_id, "state": started.state.value}
+    return answer({**payload, "message": "Workflow started in background"}, 202)
+
+
+@workflows.get("/workflow/state")
+def show_workflow() -> Response:
+    """How a workflow stands, with its live task list; opens no connection."""
+    asked = query(schemas.WorkflowQuery)
+    return answer(parts().workflows.state(_checked_id(asked.workflow_id)))
+
+
+@workflows.get("/workflows")
+def list_workflows() -> Response:
+    """The newest workflows."""
+    asked = query(schemas.WorkflowsQuery)
+    return answer({"success": True, "workflows": parts().workflows.list(asked.limit)})
+
+
+@workflows.post("/workflow/stop")
+def stop_workflow() -> Response:
+    """Stop a workflow, and its install on the instance too."""
+    known = _checked_id(body(schemas.WorkflowIdBody).workflow_id)
+    state = parts().workflows.stop(known)
+    return answer(
+        {"success": True, "workflow_id": known, "state": state.value, "message": "The workflow is being stopped"}, 202
+    )
+
+
+@workflows.post("/workflow/resume")
+def resume_workflow() -> Response:
+    """Answer the question of a blocked workflow."""
+    asked = body(schemas.ResumeBody)
+    known = _checked_id(asked.workflow_id)
+    state = parts().workflows.resume(known, asked.answer)
+    return _taken(known, state, "The answer was taken")
+
+
+def _taken(known: str, state: WorkflowState, message: str) -> Response:
+    return answer({"success": True, "workflow_id": known, "state": state.value, "message": message}, 202)
+
+
+def _checked_id(text: object) -> str:
+    return schemas.uuid_of(text, "workflow_id")
+
+
+def _steps(names: list[StepName]) -> tuple[Step, ...]:
+    """In the order in which they can be done, each once. Raises InvalidRequest."""
+    if not names:
+        raise InvalidRequest("steps names no step.", field="steps")
+    if len(set(names)) != len(names):
+        raise InvalidRequest("A step comes twice.", field="steps")
+    if names != sorted(names, key=list(StepName).index):
+        order = ", ".join(name.value for name in StepName)
+        raise InvalidRequest(
+            "The steps are not in an order that can be done.", hint=f"The order: {order}.", field="steps"
+        )
+    if StepName.VERIFY in names and StepName.INSTALL not in names:
+        text = "verify_dependencies looks at what install_custom_nodes has installed, and that step is not there."
+        raise InvalidRequest(text, field="steps")
+    return tuple(Step(name) for name in names)
+
+
+def _workflow(asked: schemas.WorkflowBody, steps: tuple[Step, ...]) -> Workflow:
+    """The install's own checks make its request; whether it verifies and restarts is the steps' business."""
+    named = {step.name for step in steps}
+    raw: dict[str, Any] = asked.model_dump(include={"ssh_connection", "ui_home", "venv_path", "manifest"})
+    options = asked.options.model_dump() if asked.options else {}
+    for option, step in (("verify", StepName.VERIFY), ("restart", StepName.RESTART)):
+        if option in (asked.options.model_fields_set if asked.options else ()):
+            text = f"options.{option} is not for workflows: name the step {step.value} or leave it out."
+            raise InvalidRequest(text, field=f"options.{option}")
+    options |= {"verify": StepName.VERIFY in named, "restart": False}
+    request = schemas.install_request({**raw, "options": options}, parts().settings)
+    return Workflow("", 0.0, request.to_json(), steps, asked.review_plan, asked.deadline_seconds)

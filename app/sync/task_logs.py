@@ -1,0 +1,80 @@
+"""The logs of tasks, as far as they have come from their instances. Opens no connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.errors import InvalidRequest, LogNotFound
+from app.protocol.log_names import NODES_FOLDER, is_log_name, node_log
+from app.storage.log_files import LogFiles
+from app.sync.installs import Installs
+
+RUN = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    """A part of one log. `complete`: nothing more will come behind `size`."""
+
+    log: str
+    node: str | None
+    offset: int
+    next_offset: int
+    size: int
+    complete: bool
+    text: str
+
+
+class TaskLogs:
+    """Every method may be called from any thread. Raises StorageError when the disk fails."""
+
+    def __init__(self, installs: Installs, files: LogFiles) -> None:
+        self._installs = installs
+        self._files = files
+
+    def read(self, task_id: str, *, log: str = RUN, node: str | None = None, offset: int = 0, limit: int) -> LogPart:
+        """At most `limit` bytes from byte `offset` on, whole characters. What was read before its instance wrote more
+        is read on at `next_offset`. Raises TaskNotFound, LogNotFound, InvalidRequest."""
+        progress = self._installs.progress(task_id)
+        name = self._name(task_id, progress, log, node)
+        complete = bool(progress["completed"]) and not self._files.is_written(task_id)  # before the size is looked at
+        raw, size = self._files.read(task_id, name, offset, limit)
+        if offset > size:
+            raise InvalidRequest(f"offset is {offset}, and the log has {size} bytes.", field="offset")
+        if not (complete and offset + len(raw) == size):
+            raw = whole_characters(raw)
+        text = raw.decode("utf-8", "replace")
+        return LogPart(log if node is None else "node", node, offset, offset + len(raw), size, complete, text)
+
+    def listed(self, task_id: str) -> list[dict[str, Any]]:
+        """The logs that are here: the run's own, then those of node packs in the manifest's order."""
+        sizes = self._files.sizes(task_id)
+        own = [name for name in sizes if not name.startswith(f"{NODES_FOLDER}/")]
+        own.sort(key=lambda name: (name != f"{RUN}.log", name))
+        found: list[dict[str, Any]] = [
+            {"log": name.removesuffix(".log"), "node": None, "size": sizes[name]} for name in own
+        ]
+        names = [str(node["name"]) for node in self._installs.progress(task_id)["nodes"]]
+        logs = [(name, sizes.get(node_log(name))) for name in names]
+        return found + [{"log": "node", "node": name, "size": size} for name, size in logs if size is not None]
+
+    def _name(self, task_id: str, progress: dict[str, Any], log: str, node: str | None) -> str:
+        if node is not None:
+            if all(row["name"] != node for row in progress["nodes"]):
+                raise LogNotFound(f"The task has no node pack {node[:200]!r}.", field="node")
+            return node_log(node)
+        name = f"{log}.log"
+        if log != RUN and (not is_log_name(name) or "/" in log or name not in self._files.sizes(task_id)):
+            raise LogNotFound(f"The task has no log {log[:200]!r} (yet).", field="log")
+        return name
+
+
+def whole_characters(raw: bytes) -> bytes:
+    """`raw` without the beginning of a UTF-8 character at its end that is not all there."""
+    for back in range(1, min(4, len(raw) + 1)):
+        byte = raw[-back]
+        if byte & 0xC0 != 0x80:
+            needed = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
+            return raw[:-back] if needed > back else raw
+    return raw

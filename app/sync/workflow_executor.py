@@ -1,0 +1,273 @@
+"""Workflows: one step after the other against one instance, with a live task list.
+
+A workflow that works has a thread; one that waits for a person's answer has none. Every change is kept before anybody
+sees it, and guarded by the revision it was made from: a stop, an answer and the thread never overwrite each other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from app.domain.errors import AppError, TaskNotFound, WorkflowConflict, WorkflowNotFound
+from app.domain.workflow import (
+    ENDED_STEP,
+    STOP,
+    Question,
+    Step,
+    StepState,
+    Workflow,
+    WorkflowState,
+)
+from app.protocol import wire
+from app.storage.errors import StorageError
+from app.storage.workflow_store import WorkflowStore
+from app.sync import workflow_view
+from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.installs import Installs
+from app.sync.workflow_steps import Blocked, Done, Leaving, StepRun, Steps, Stopped
+
+MAX_LISTED = 200
+_TRIES = 20
+_log = logging.getLogger(__name__)
+
+
+class WorkflowExecutor:
+    """The workflows of one service. Any thread may call every method; StorageError when the database fails."""
+
+    def __init__(
+        self,
+        *,
+        store: WorkflowStore,
+        installs: Installs,
+        steps: Steps,
+        background: BackgroundTaskManager,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`now`: Unix seconds."""
+        self._store = store
+        self._installs = installs
+        self._steps = steps
+        self._background = background
+        self._now = now
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._stops: dict[str, threading.Event] = {}
+        """Of the workflows that have a thread: set to wake and end it."""
+
+    def start(self, workflow: Workflow) -> Workflow:
+        """Keeps a new workflow and starts it; nothing is connected yet when this returns."""
+        workflow = replace(workflow, workflow_id=str(uuid.uuid4()), created_at=self._now())
+        self._store.add(workflow)
+        self._take_up(workflow.workflow_id)
+        return workflow
+
+    def state(self, workflow_id: str) -> dict[str, Any]:
+        """The state JSON with its live task list. Raises WorkflowNotFound."""
+        return workflow_view.shown(self._get(workflow_id), self._progress, self._now())
+
+    def list(self, limit: int = 50) -> list[dict[str, Any]]:
+        """The newest workflows, without their task lists."""
+        return [
+            {
+                "workflow_id": workflow.workflow_id,
+                "created_at": wire.iso(workflow.created_at),
+                "state": workflow.state.value,
+                "ssh_connection": workflow.request["ssh_connection"],
+                "task_ids": [step.task_id for step in workflow.steps if step.task_id],
+            }
+            for workflow in self._store.newest(min(limit, MAX_LISTED))
+        ]
+
+    def stop(self, workflow_id: str) -> WorkflowState:
+        """Ends a workflow, and its install on the instance too. Raises WorkflowNotFound, WorkflowConflict."""
+        workflow = self._get(workflow_id)
+        if workflow.ended:
+            raise WorkflowConflict("The workflow has already ended.")
+        with self._lock:
+            running = self._stops.get(workflow_id)
+        if running is not None:
+            workflow = self._change(workflow_id, _stopping)
+            running.set()
+            return workflow.state
+        return self._change(workflow_id, lambda now: _stopped(now, self._now())).state
+
+    def resume(self, workflow_id: str, answer: str) -> WorkflowState:
+        """Answers the question of a blocked workflow; it goes on. Raises WorkflowNotFound, WorkflowConflict when it
+        asks nothing, or something else."""
+        workflow = self._get(workflow_id)
+        question = workflow.question
+        if workflow.state is not WorkflowState.BLOCKED or question is None:
+            raise WorkflowConflict("The workflow asks nothing.", hint="GET /workflow/state says how it stands.")
+        if answer == STOP:
+            return self.stop(workflow_id)
+        if answer not in question.answers:
+            known = ", ".join(question.answers)
+            raise WorkflowConflict(
+                f"{answer[:80]!r} is no answer to this question.", hint=f"Answers: {known}.", field="answer"
+            )
+        self._steps.check_answer(workflow, question, answer)
+        resumed = self._change(workflow_id, lambda now: _resumed(now, question, answer))
+        self._take_up(workflow_id)
+        return resumed.state
+
+    def resume_unfinished(self) -> int:
+        """Takes up the workflows that an earlier service left working; how many. Blocked ones wait for their answer."""
+        found = [workflow for workflow in self._store.unfinished() if workflow.state is not WorkflowState.BLOCKED]
+        for workflow in found:
+            self._take_up(workflow.workflow_id)
+        return len(found)
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Lets go of every workflow within `timeout` seconds; `resume_unfinished` finds them."""
+        self._closing.set()
+        with self._lock:
+            left = dict(self._stops)
+        for stop in left.values():
+            stop.set()
+        deadline = time.monotonic() + timeout
+        for workflow_id in left:
+            self._background.wait(_thread_name(workflow_id), max(0.0, deadline - time.monotonic()))
+
+    # -- a workflow's thread ----------------------------------------------------------------------------------------
+
+    def _take_up(self, workflow_id: str) -> None:
+        with self._lock:
+            if workflow_id in self._stops or self._closing.is_set():
+                return
+            self._stops[workflow_id] = threading.Event()
+        try:
+            self._background.start_task(_thread_name(workflow_id), self._run, workflow_id)
+        except RuntimeError:  # the system gives no more threads
+            with self._lock:
+                del self._stops[workflow_id]
+            raise
+
+    def _run(self, workflow_id: str) -> None:
+        stop = self._stops[workflow_id]
+        try:
+            self._work(workflow_id, stop)
+        except (Leaving, WorkflowConflict):
+            pass  # the service closes, or somebody else has decided: the record says how it stands
+        except StorageError as exc:
+            _log.error("workflow %s: its record cannot be kept: %s", workflow_id, exc.message)
+        finally:
+            with self._lock:
+                del self._stops[workflow_id]
+
+    def _work(self, workflow_id: str, stop: threading.Event) -> None:
+        workflow = self._get(workflow_id)
+        while not workflow.ended:
+            step = workflow.current
+            if workflow.state is WorkflowState.STOPPING:
+                workflow = self._change(workflow_id, lambda now: _stopped(now, self._now()))
+            elif step is None:
+                workflow = self._change(workflow_id, lambda now: _ended(now, self._now()))
+            else:
+                workflow = self._do(workflow_id, step, stop)
+                if workflow.state is WorkflowState.BLOCKED:
+                    return
+
+    def _do(self, workflow_id: str, step: Step, stop: threading.Event) -> Workflow:
+        """One step, to its end, its question or its stop."""
+        begun = step.started_at or self._now()
+        workflow = self._change(
+            workflow_id, lambda now: now.with_step(step.name, state=StepState.RUNNING, started_at=begun)
+        )
+        _log.info("workflow %s: step %s", workflow_id, step.name)
+        run = StepRun(workflow, step.name, lambda **fields: self._note(workflow_id, step, fields), stop, self._closing)
+        try:
+            done = self._steps.run(run)
+        except Stopped:
+            return self._change(workflow_id, lambda now: _stopped(now, self._now()))
+        except Blocked as blocked:
+            question = blocked.question
+            return self._change(workflow_id, lambda now: _blocked(now, step, question))
+        except AppError as error:
+            done = Done(StepState.FAILED, error.message, error.to_json())
+        return self._change(workflow_id, lambda now: _step_ended(now, step, done, self._now()))
+
+    def _note(self, workflow_id: str, step: Step, fields: Mapping[str, Any]) -> Workflow:
+        return self._change(workflow_id, lambda now: now.with_step(step.name, **fields))
+
+    def _change(self, workflow_id: str, change: Callable[[Workflow], Workflow]) -> Workflow:
+        """The workflow after `change`, kept; tried again on top of what somebody else has changed meanwhile."""
+        for _ in range(_TRIES):
+            before = self._get(workflow_id)
+            after = change(before)
+            if after == before:
+                return before
+            if before.ended:
+                raise WorkflowConflict("The workflow has already ended.")
+            after = replace(after, revision=before.revision + 1)
+            try:
+                self._store.replace(after)
+            except WorkflowConflict:
+                continue
+            return after
+        raise WorkflowConflict("The workflow is being changed by others all the time.")
+
+    def _get(self, workflow_id: str) -> Workflow:
+        workflow = self._store.get(workflow_id)
+        if workflow is None:
+            raise WorkflowNotFound(field="workflow_id")
+        return workflow
+
+    def _progress(self, task_id: str) -> dict[str, Any] | None:
+        try:
+            return self._installs.progress(task_id) if task_id else None
+        except TaskNotFound:
+            return None
+
+
+def _thread_name(workflow_id: str) -> str:
+    return f"workflow-{workflow_id}"
+
+
+# -- how a workflow moves; pure ---------------------------------------------------------------------------------------
+
+
+def _blocked(now: Workflow, step: Step, question: Question) -> Workflow:
+    blocked = now.with_step(step.name, state=StepState.BLOCKED, message=question.text)
+    return replace(blocked, state=WorkflowState.BLOCKED, question=question)
+
+
+def _resumed(now: Workflow, question: Question, answer: str) -> Workflow:
+    if now.state is not WorkflowState.BLOCKED:
+        raise WorkflowConflict("The workflow was answered already.")
+    answers = {**now.answers, question.code: answer}
+    resumed = replace(now, state=WorkflowState.RUNNING, question=None, answers=answers)
+    return resumed if now.current is None else resumed.with_step(now.current.name, state=StepState.PENDING, message="")
+
+
+def _step_ended(now: Workflow, step: Step, done: Done, at: float) -> Workflow:
+    ended = now.with_step(step.name, state=done.state, message=done.message, error=done.error, finished_at=at)
+    return _ended(ended, at) if done.state is StepState.FAILED else ended
+
+
+def _ended(now: Workflow, at: float) -> Workflow:
+    """The last step has ended, or one has failed: what comes after a failure is skipped."""
+    failed = next((step for step in now.steps if step.state is StepState.FAILED), None)
+    state = WorkflowState.FAILED if failed else WorkflowState.COMPLETED
+    return _close(replace(now, state=state, error=failed.error if failed else None), StepState.SKIPPED, at)
+
+
+def _stopping(now: Workflow) -> Workflow:
+    return now if now.ended else replace(now, state=WorkflowState.STOPPING, question=None)
+
+
+def _stopped(now: Workflow, at: float) -> Workflow:
+    return now if now.ended else _close(replace(now, state=WorkflowState.STOPPED), StepState.STOPPED, at)
+
+
+def _close(now: Workflow, rest: StepState, at: float) -> Workflow:
+    steps = tuple(
+        step if step.state in ENDED_STEP else replace(step, state=rest, finished_at=at if step.started_at else None)
+        for step in now.steps
+    )
+    return replace(now, steps=steps, question=None, finished_at=at)

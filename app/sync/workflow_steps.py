@@ -1,0 +1,292 @@
+"""What each step of a workflow does: with the use cases, in this process, never over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.domain.errors import (
+    AppError,
+    AuthenticationFailed,
+    HostKeyMismatch,
+    RemoteError,
+    StepTimedOut,
+    TaskNotCancellable,
+)
+from app.domain.request import InstallRequest
+from app.domain.workflow import Question, StepName, StepState, Workflow
+from app.settings import Settings
+from app.sync import orders
+from app.sync.aftercare import restart_request
+from app.sync.backoff import Backoff
+from app.sync.installs import Installs
+from app.sync.instance_checks import InstanceChecks
+
+HOST_KEY, PROVISIONING, PLAN = "host_key_changed", "still_provisioning", "plan_changes_packages"
+LOOK_SECONDS = 0.5
+"""How late a stop is noticed while an install says nothing."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
+
+
+class Blocked(Exception):
+    """The step needs a person."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question.text)
+        self.question = question
+
+
+class Stopped(Exception):
+    """The workflow was stopped; what it had started has been told so."""
+
+
+class Leaving(Exception):
+    """The service closes: the thread ends, the work on the instance does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a step ended."""
+
+    state: StepState
+    message: str = ""
+    error: Mapping[str, str] | None = None
+
+
+@dataclass(slots=True)
+class StepRun:
+    """One step being done, for its thread. `note` keeps fields of the step; `stop` wakes its waits."""
+
+    workflow: Workflow
+    name: StepName
+    note: Callable[..., Workflow]
+    stop: threading.Event
+    closing: threading.Event
+    deadline: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.workflow.deadline_seconds
+
+    def keep(self, **fields: Any) -> None:
+        """Keeps fields of the step."""
+        self.workflow = self.note(**fields)
+
+    def look_around(self, seconds: float = 0.0) -> None:
+        """Waits up to `seconds`. Raises Leaving, Stopped, and StepTimedOut when the step has taken too long."""
+        self.stop.wait(seconds)
+        if self.closing.is_set():
+            raise Leaving
+        if self.stop.is_set():
+            raise Stopped
+        if time.monotonic() > self.deadline:
+            raise StepTimedOut(f"The step has not ended within {self.workflow.deadline_seconds:g} s.")
+
+    def task_id_of(self, name: StepName) -> str | None:
+        """The install of another step."""
+        step = self.workflow.step(name)
+        return step.task_id if step else None
+
+
+class Steps:
+    """The steps that there are. Every method may be called from any thread."""
+
+    def __init__(self, installs: Installs, checks: InstanceChecks, settings: Settings) -> None:
+        self._installs = installs
+        self._checks = checks
+        self._settings = settings
+        self._steps: Mapping[StepName, Callable[[StepRun], Done]] = {
+            StepName.TEST_SSH: self._test,
+            StepName.INSTALL: self._install,
+            StepName.VERIFY: self._verify,
+            StepName.RESTART: self._restart,
+        }
+
+    def run(self, run: StepRun) -> Done:
+        """One step to its end. Raises Blocked, Stopped, Leaving, AppError."""
+        run.look_around()
+        return self._steps[run.name](run)
+
+    def check_answer(self, workflow: Workflow, question: Question, answer: str) -> None:
+        """Carries out what an answer allows, before the workflow goes on. Raises RemoteError, HostKeyMismatch."""
+        if question.code == HOST_KEY and answer == "accept":
+            self._checks.accept(_request(workflow).address, str(question.facts["shown_sha256"]))
+
+    # -- test_ssh ---------------------------------------------------------------------------------------------------
+
+    def _test(self, run: StepRun) -> Done:
+        request = _request(run.workflow)
+        found = self._reach(run, request)
+        run.keep(found=found)
+        busy = found.get("provisioning")
+        if busy and run.workflow.answers.get(PROVISIONING) != "continue":
+            raise Blocked(_provisioning_question(busy))
+        return Done(StepState.SUCCESS, _described(found))
+
+    def _reach(self, run: StepRun, request: InstallRequest) -> dict[str, Any]:
+        """Connects until it works, as long as the request wants to wait for its instance."""
+        wait = request.options.wait_seconds
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._settings.wait_seconds if wait is None else wait)
+        while True:
+            try:
+                return self._checks.test(
+                    request.address, request.ui_home, request.options.host_key_sha256, self._settings.timeouts.connect
+                )
+            except HostKeyMismatch as error:
+                raise Blocked(self._host_key_question(request, error)) from error
+            except RemoteError as error:
+                pause = backoff.next_pause() if error.retried or isinstance(error, AuthenticationFailed) else None
+                if pause is None:
+                    raise
+                run.keep(message=f"Waiting for the instance: {error.message}")
+                run.look_around(pause)
+
+    def _host_key_question(self, request: InstallRequest, error: HostKeyMismatch) -> Question:
+        """Raises the error itself where the key that is shown now cannot be had, or was named by the request."""
+        if request.options.host_key_sha256:
+            raise error
+        shown = self._checks.scan(request.address)
+        return Question(
+            HOST_KEY,
+            error.message,
+            "Rented machines reuse addresses. If this is a new one, trust its key; if not, stop.",
+            {"accept": "It is a new machine: trust this key"},
+            {
+                "shown_sha256": shown["sha256"],
+                "key_type": shown["key_type"],
+                "host": shown["host"],
+                "port": shown["port"],
+            },
+        )
+
+    # -- install_custom_nodes, verify_dependencies ------------------------------------------------------------------
+
+    def _install(self, run: StepRun) -> Done:
+        """Done when the packs are installed; their import check, where it is a step of its own, may still go on."""
+        self._review(run)
+        task_id = self._started(run, "task_id", _request(run.workflow), "install")
+        verifies = run.workflow.step(StepName.VERIFY) is not None
+        task = self._follow(run, task_id, lambda task: verifies and task["phase"] in ("verify", "finish"))
+        if task["in_progress"]:
+            return Done(StepState.SUCCESS, f"{task['successful']} of {task['total_nodes']} node packs are installed")
+        return _of_install(task)
+
+    def _verify(self, run: StepRun) -> Done:
+        task_id = run.task_id_of(StepName.INSTALL)
+        if task_id is None:
+            return Done(StepState.SKIPPED, "Nothing was installed.")
+        task = self._follow(run, task_id, lambda _: False)
+        verdicts = [node["verified"] for node in task["nodes"]]
+        if task["state"] == "completed" and not any(verdict is not None for verdict in verdicts):
+            return Done(StepState.SKIPPED, "Whether the node packs load is not known: nothing was imported.")
+        good = verdicts.count(True)
+        return replace(_of_install(task), message=f"{good} of {len(verdicts)} node packs load in ComfyUI")
+
+    def _review(self, run: StepRun) -> None:
+        """Plans first, where a person wants to see what changes. Raises Blocked."""
+        if run.workflow.review_plan == "never" or run.workflow.answers.get(PLAN) == "install":
+            return
+        request = _request(run.workflow)
+        planning = replace(request, options=replace(request.options, plan_only=True, restart=False, on_failure="keep"))
+        task_id = self._started(run, "plan_task_id", planning, "plan")
+        task = self._follow(run, task_id, lambda _: False)
+        if task["state"] != "completed":
+            raise _error_of(task)
+        plan = self._installs.task(task_id)["plan"] or []
+        changes = [change for change in plan if change["change"] != "add"]
+        if changes or run.workflow.review_plan == "always":
+            raise Blocked(_plan_question(plan, changes))
+
+    # -- restart_comfyui --------------------------------------------------------------------------------------------
+
+    def _restart(self, run: StepRun) -> Done:
+        installed = run.task_id_of(StepName.INSTALL)
+        asked = _request(run.workflow)
+        request = restart_request(self._installs, installed, asked) if installed else orders.restart_of(None, asked)
+        task = self._follow(run, self._started(run, "task_id", request, "restart"), lambda _: False)
+        if task["state"] != "completed":
+            return _of_install(task)
+        line = next((row for row in task["steps"] if row["name"] == orders.RESTART_STEP), None)
+        if line is None or line["status"] != "success":
+            message = (line or {}).get("detail") or "ComfyUI was not restarted."
+            return Done(StepState.FAILED, message, {"code": "not_restarted", "message": message, "hint": ""})
+        return Done(StepState.SUCCESS, str(line["detail"] or "ComfyUI was restarted."))
+
+    # -- installs ---------------------------------------------------------------------------------------------------
+
+    def _started(self, run: StepRun, column: str, request: InstallRequest, purpose: str) -> str:
+        """The step's install, started unless it was. A start that was not noted is found by its key."""
+        step = run.workflow.step(run.name)
+        known: str | None = getattr(step, column)
+        if known is None:
+            key = f"workflow {run.workflow.workflow_id} {purpose}"
+            known = self._installs.start(replace(request, idempotency_key=key)).task_id
+            run.keep(**{column: known})
+        return known
+
+    def _follow(self, run: StepRun, task_id: str, far_enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The install's progress when it has ended or is far enough. A stop, or a deadline that is over, stops it."""
+        try:
+            while True:
+                task = self._installs.progress(task_id)
+                if not task["in_progress"] or far_enough(task):
+                    return task
+                self._installs.wait_for_change(task_id, task["revision"], LOOK_SECONDS)
+                run.look_around()
+        except (Stopped, StepTimedOut):
+            self._cancel(task_id)
+            raise
+
+    def _cancel(self, task_id: str) -> None:
+        with contextlib.suppress(TaskNotCancellable):  # it has ended meanwhile
+            self._installs.cancel(task_id)
+
+
+def _request(workflow: Workflow) -> InstallRequest:
+    return orders.request_of(workflow.request)
+
+
+def _of_install(task: Mapping[str, Any]) -> Done:
+    """How an install that has ended lets its step end."""
+    error = task["error"]
+    if task["state"] == "cancelled":
+        text = "The install was stopped."
+        return Done(StepState.FAILED, text, error or {"code": "cancelled", "message": text, "hint": ""})
+    if task["state"] == "failed":
+        return Done(StepState.FAILED, str(task["message"]), error)
+    if task["outcome"] == "none":
+        text = "No node pack could be installed."
+        return Done(StepState.FAILED, text, {"code": "none_installed", "message": text, "hint": "Each pack says why."})
+    state = StepState.SUCCESS if task["outcome"] == "all" else StepState.PARTIAL
+    return Done(state, f"{task['successful']} of {task['total_nodes']} node packs are installed")
+
+
+def _error_of(task: Mapping[str, Any]) -> AppError:
+    error = task["error"] or {"code": "cancelled", "message": str(task["message"]), "hint": ""}
+    return AppError(error["message"], hint=error["hint"], code=error["code"])
+
+
+def _provisioning_question(busy: list[str]) -> Question:
+    return Question(
+        PROVISIONING,
+        f"The machine is still being set up by its image ({', '.join(busy)}).",
+        "Installing now can collide with what the image installs. Wait until it is done, then look again.",
+        {"look_again": "Look again", "continue": "Install now all the same"},
+        {"paths": busy},
+    )
+
+
+def _plan_question(plan: list[dict[str, Any]], changes: list[dict[str, Any]]) -> Question:
+    older = sum(bool(change["downgrade"]) for change in changes)
+    text = (
+        f"{len(plan) - len(changes)} packages would be added, {len(changes)} changed, {older} of them to an older one."
+    )
+    return Question(PLAN, text, "Nothing has been changed yet.", {"install": "Install"}, {"plan": plan})
+
+
+def _described(found: Mapping[str, Any]) -> str:
+    cards = ", ".join(card["name"] for card in found.get("gpu") or []) or "no GPU"
+    return ", ".join(str(part) for part in (found.get("ui_home"), found.get("interpreter"), cards) if part)

@@ -1,0 +1,142 @@
+"""Logs, figures and readiness over HTTP."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.factory import build_service
+from app.settings import Settings
+from app.storage.log_files import LogFiles
+from test.api.client import Api, closed_address, content, service_in
+from test.support.waiting import wait_until
+
+
+class TestLog:
+    def test_a_task_without_a_log_yet_has_an_empty_one(self, api: Api) -> None:
+        """It is asked for again at next_offset; complete says whether that is of use."""
+        task_id = api.start(closed_address(), options={"wait_seconds": 0})
+        api.ended(task_id)
+        found = content(api.get(f"/tasks/{task_id}/log"))
+        assert found == {
+            "success": True,
+            "task_id": task_id,
+            "log": "run",
+            "node": None,
+            "offset": 0,
+            "next_offset": 0,
+            "size": 0,
+            "complete": True,
+            "text": "",
+            "logs": [],
+        }
+
+    def test_it_is_read_from_any_byte_in_whole_characters(self, api: Api, tmp_path: Path) -> None:
+        """What is cut off comes with the next request."""
+        task_id = api.start(closed_address(), options={"wait_seconds": 0})
+        api.ended(task_id)
+        with LogFiles(tmp_path / "service" / "logs").writing(task_id) as writer:
+            writer.append("run.log", 0, ("0123456789abcde" + "é" * 3).encode())
+        part = content(api.get(f"/tasks/{task_id}/log?limit=16"))
+        assert (part["text"], part["next_offset"], part["size"]) == ("0123456789abcde", 15, 21)
+        plain = api.get(f"/tasks/{task_id}/log?offset=15&limit=16&format=text")
+        assert (plain.text, plain.content_type) == ("ééé", "text/plain; charset=utf-8")
+        headers = [plain.headers[f"X-Log-{name}"] for name in ("Offset", "Size", "Complete")]
+        assert headers == ["21", "21", "true"]
+
+    @pytest.mark.parametrize("query", ["offset=-1", "offset=x", "offset=1", "offset=99999999999999999999", "limit=0"])
+    def test_an_offset_that_cannot_be_is_named(self, api: Api, query: str) -> None:
+        """Also one behind the end."""
+        task_id = api.start(closed_address(), options={"wait_seconds": 0})
+        answer = api.get(f"/tasks/{task_id}/log?{query}")
+        assert (answer.status_code, content(answer)["field"]) == (400, query.split("=", maxsplit=1)[0])
+
+    def test_a_pack_or_log_that_is_not_there_is_named(self, api: Api) -> None:
+        """And which field named it."""
+        task_id = api.start(closed_address(), options={"wait_seconds": 0})
+        for query, field in (("node=Nobody", "node"), ("log=Nobody", "log"), ("log=../x", "log")):
+            answer = api.get(f"/tasks/{task_id}/log?{query}")
+            error = content(answer)
+            assert (answer.status_code, error["error"], error["field"]) == (404, "log_not_found", field)
+            assert query.split("=")[1] in error["message"]
+        answer = api.get(f"/tasks/{uuid.uuid4()}/log")
+        assert (answer.status_code, content(answer)["error"]) == (404, "task_not_found")
+
+
+class TestMetrics:
+    def test_they_count_and_name_no_task(self, api: Api) -> None:
+        """Tasks by state, ended ones by outcome with their durations, requests by route."""
+        task_id = api.start(closed_address(), options={"wait_seconds": 0})
+        api.ended(task_id)
+        api.progress(task_id)
+        wait_until(lambda: "nodeferry_installs_running 0.0" in api.get("/metrics").text, what="its thread is gone")
+        text = api.get("/metrics").text
+        samples = {
+            (sample.name, *sorted(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+        assert samples["nodeferry_tasks", ("state", "failed")] == 1
+        assert samples["nodeferry_tasks", ("state", "running")] == 0
+        assert samples["nodeferry_installs_running",] == samples["nodeferry_installs_waiting",] == 0
+        assert samples["nodeferry_reconnects_total",] == 0
+        assert samples["nodeferry_installs_finished_total", ("outcome", "failed")] == 1
+        assert samples["nodeferry_install_seconds_count", ("outcome", "failed")] == 1
+        route = ("route", "POST /ssh/install-custom-nodes/progress")
+        assert samples["nodeferry_request_seconds_count", route] == 1
+        assert task_id not in text
+
+    def test_two_services_of_one_process_count_apart(self, api: Api, tmp_path: Path) -> None:
+        """No registry is shared."""
+        api.get("/health")
+        with service_in(tmp_path / "other") as other:
+            assert 'route="GET /health"' not in other.get("/metrics").text
+
+    def test_addresses_that_are_no_routes_are_not_counted(self, api: Api) -> None:
+        """Whoever tries names must not make labels."""
+        api.get("/nobody/knows/this")
+        assert "nobody" not in api.get("/metrics").text
+
+    def test_they_need_the_token(self, tmp_path: Path) -> None:
+        """Like every route that tells something."""
+        with service_in(tmp_path, token="secret") as locked:
+            assert locked.get("/metrics").status_code == 401
+            assert locked.get("/metrics", Authorization="Bearer secret").status_code == 200
+            assert locked.get("/health/ready").status_code == 200
+
+
+class TestReadiness:
+    def test_a_service_that_runs_is_ready(self, idle: Api) -> None:
+        """As is said in one word."""
+        assert content(idle.get("/health/ready"))["status"] == "ready"
+
+    def test_one_that_closes_is_not_and_lives(self, tmp_path: Path) -> None:
+        """Polls are still answered; new work belongs to another one."""
+        service = build_service(Settings(data_dir=tmp_path))
+        api = Api(service.app)
+        service.close()
+        answer = api.get("/health/ready")
+        assert (answer.status_code, content(answer)["error"]) == (503, "not_ready")
+        assert "closing" in content(answer)["message"]
+        assert api.get("/health").status_code == 200
+
+    def test_one_whose_database_is_gone_is_not(self, api: Api, tmp_path: Path) -> None:
+        """What cannot be kept is not accepted."""
+        folder = tmp_path / "service"
+        installs = api.app.extensions["nodeferry"].installs
+        installs._store._engine.dispose()
+        for file in folder.glob("nodeferry.db*"):
+            file.unlink()
+        (folder / "nodeferry.db").mkdir()
+        try:
+            answer = api.get("/health/ready")
+            assert (answer.status_code, content(answer)["error"]) == (503, "not_ready")
+            assert "database" in content(answer)["message"]
+            assert api.get("/health").status_code == 200
+            assert "nodeferry_installs_running" in api.get("/metrics").text
+        finally:
+            shutil.rmtree(folder / "nodeferry.db")

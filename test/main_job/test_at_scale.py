@@ -1,0 +1,203 @@
+"""A long history, a long queue, many installs in a row: answers stay quick, order stays, nothing leaks."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import requests
+
+from app.domain.record import InstallRecord
+from app.protocol import wire
+from app.protocol.snapshot import Node, to_stored
+from app.protocol.states import NodeState, TaskState
+from app.standin.git_server import GitServer
+from app.standin.instance import StandIn
+from app.standin.packs import make_pack
+from app.standin.processes import all_processes, command_line
+from app.storage import InstallStore, open_database
+from test.support.service import Json, ServiceProcess
+from test.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+HISTORY = 1000
+INSTANCES, STARTS_EACH = 50, 10
+MAX_RUNNING = 16
+MANIFEST = {"urls": ["https://example.org/o/p"]}
+
+
+def _record(number: int, state: TaskState) -> InstallRecord:
+    """An install of 34 packs, with the snapshot that such a one has."""
+    task_id, at = str(uuid.uuid4()), time.time() - 100_000 + number
+    names = [f"pack-{n}" for n in range(34)]
+    nodes = {name: Node(name, f"https://example.org/o/{name}", NodeState.INSTALLED) for name in names}
+    at_first = replace(wire.initial(task_id, at, auto_installer=False), nodes=nodes, state=state, revision=400)
+    ended = {} if state is TaskState.RUNNING else {"finished_at": at + 60}
+    snapshot = to_stored(replace(at_first, **ended))  # type: ignore[arg-type]
+    request: Json = {"ssh_connection": "root@127.0.0.1 -p 1", "ui_home": f"/c{number}", "venv_path": None}
+    request |= {"manifest": MANIFEST, "options": {"wait_seconds": 600}, "idempotency_key": None}
+    counts = {"total": 34, "successful": 34, "revision": 400}
+    return InstallRecord(task_id, at, request, "root@127.0.0.1:1", state=state, snapshot=snapshot, **ended, **counts)  # type: ignore[arg-type]
+
+
+def test_a_poll_right_after_a_restart_is_answered_at_once_with_a_thousand_records(tmp_path: Path) -> None:
+    """With the last known state, within a second of the service's first word; its list is no slower for it."""
+    service = ServiceProcess(tmp_path)
+    engine = open_database(f"sqlite:///{service.data_dir / 'nodeferry.db'}")
+    store = InstallStore(engine)
+    for number in range(HISTORY):
+        store.add(_record(number, TaskState.COMPLETED))
+    unfinished = _record(HISTORY, TaskState.RUNNING)
+    store.add(unfinished)
+    engine.dispose()
+    began = time.monotonic()
+    with service:
+        answering = time.monotonic()
+        progress = service.progress(unfinished.task_id)
+        answered = time.monotonic()
+        assert (progress["state"], progress["total_nodes"]) == ("running", 34)
+        assert progress["revision"] >= 400
+        listed = service.get("/tasks", limit=200)["tasks"]
+        print(
+            f"the service answers {answering - began:.2f} s after it was started,"
+            f" the poll took {answered - answering:.3f} s, a page of 200 {time.monotonic() - answered:.3f} s"
+        )
+        assert answered - answering < 1.0
+        assert len(listed) == 200
+
+
+@pytest.fixture
+def mute_instances() -> Iterator[list[str]]:
+    """Addresses of listeners that accept connections and never speak: an install there takes its connect deadline."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64)) for _ in range(INSTANCES)]
+        yield [f"root@127.0.0.1 -p {listener.getsockname()[1]}" for listener in listeners]
+
+
+def test_five_hundred_starts_for_fifty_instances_run_one_at_a_time_each_and_in_order(
+    tmp_path: Path, mute_instances: list[str]
+) -> None:
+    """Each is accepted once, no two run in one ComfyUI at a time, order stays, and only what runs has a thread."""
+    with ServiceProcess(tmp_path, max_running=str(MAX_RUNNING), connect_timeout_seconds="0.3") as service:
+        idle = _threads(service.pid)
+        most = _Most(lambda: _threads(service.pid))
+
+        def start_all(address: str) -> list[str]:
+            body = {"ssh_connection": address, "ui_home": "/c", "manifest": MANIFEST, "options": {"wait_seconds": 0}}
+            with requests.Session() as session:
+                url = f"{service.url}/ssh/install-custom-nodes"
+                answers = [session.post(url, json=body, timeout=60) for _ in range(STARTS_EACH)]
+            return [str(answer.json()["task_id"]) for answer in answers]
+
+        began = time.monotonic()
+        with most, ThreadPoolExecutor(INSTANCES) as clients:
+            started = list(clients.map(start_all, mute_instances))
+            accepted = time.monotonic() - began
+            wait_until(lambda: not _unfinished(service), 150, "all have ended")
+        print(
+            f"500 starts accepted in {accepted:.2f} s, all ended after {time.monotonic() - began:.1f} s,"
+            f" threads: {idle} idle, {most.value} at most"
+        )
+        listed = _all_rows(service)
+    assert sorted(row["task_id"] for row in listed) == sorted(task_id for each in started for task_id in each)
+    rows = {row["task_id"]: row for row in listed}
+    for each in started:
+        lane = [rows[task_id] for task_id in each]
+        assert {row["error"]["code"] for row in lane} == {"connect_failed"}
+        for before, after in pairwise(lane):
+            assert before["finished_at"] <= after["started_at"]
+    assert most.value <= idle + 64 + 2 * MAX_RUNNING  # waitress's threads are there when they are first needed
+
+
+class _Most:
+    """The highest value seen while the block runs."""
+
+    def __init__(self, look: Callable[[], int]) -> None:
+        self._look, self._done, self.value = look, threading.Event(), 0
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_exc: object) -> None:
+        self._done.set()
+        self._thread.join(5)
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.02):
+            self.value = max(self.value, self._look())
+
+
+def _threads(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def _descriptors(pid: int) -> Counter[str]:
+    """How many of each kind the process has open."""
+    kinds: Counter[str] = Counter()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            kinds[os.readlink(f"/proc/{pid}/fd/{name}").partition(":")[0]] += 1
+        except FileNotFoundError:
+            continue
+    return kinds
+
+
+def _all_rows(service: ServiceProcess) -> list[Json]:
+    rows: list[Json] = []
+    cursor: str | None = None
+    while True:
+        page = service.get("/tasks", limit=200, **({"cursor": cursor} if cursor else {}))
+        rows += page["tasks"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return rows
+
+
+def _unfinished(service: ServiceProcess) -> bool:
+    return any(service.get("/tasks", state=state, limit=1)["tasks"] for state in ("queued", "running"))
+
+
+RUNS = 30
+
+
+@pytest.mark.sshd
+@pytest.mark.timeout(400)
+def test_thirty_installs_leave_no_thread_no_descriptor_and_no_process_behind(
+    tmp_path: Path, git_server: GitServer, standin: StandIn
+) -> None:
+    """As many as after the first few, here and on the instance."""
+    pack = make_pack(git_server, "o", "tiny")
+    with ServiceProcess(tmp_path) as service:
+
+        def install(times: int) -> None:
+            for _ in range(times):
+                task_id = service.install(standin, manifest={"urls": [pack.url]}, options={"verify": False})
+                assert service.ended(task_id)["outcome"] == "all"
+            wait_until(lambda: standin.connections() == 0, 10, "the connections are closed")
+
+        def runners() -> int:
+            return sum("nodeferry" in command_line(p) and str(standin.home) in command_line(p) for p in all_processes())
+
+        install(3)
+        threads, descriptors = _threads(service.pid), _descriptors(service.pid)
+        install(RUNS)
+        wait_until(lambda: _threads(service.pid) <= threads, 10, "the threads are gone")
+        wait_until(lambda: _descriptors(service.pid).total() <= descriptors.total(), 10, "the descriptors are gone")
+        wait_until(lambda: runners() == 0, 10, "the runners are gone")
+        print(
+            f"after 3 and after {RUNS + 3} installs: threads {threads} and {_threads(service.pid)},"
+            f" descriptors {dict(descriptors)} and {dict(_descriptors(service.pid))}, runners 0"
+        )
