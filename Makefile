@@ -59,7 +59,7 @@ pyz: .venv/.runtime-ready ## write the installer as one file, to be run by hand 
 bench-answers: system-deps .venv/.dev-ready ## measure: starts and polls, also for instances that never answer
 	@$(PY) -m bench.answers
 
-bench-engine: system-deps .venv/.dev-ready ## measure: installing 33 packs beside the usual way and the floor (ARGS=--quick: 8 packs)
+bench-engine: system-deps .venv/.dev-ready ## measure: installing 33 packs beside the usual way and the floor (ARGS=--quick: 9 packs)
 	@$(PY) -m bench.engine $(ARGS)
 
 bench-faults: system-deps .venv/.dev-ready ## what users see when something goes wrong: a table from real runs

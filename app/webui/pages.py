@@ -1,0 +1,129 @@
+"""The pages' routes. A page is a shell that is rendered here and filled by its script over the API.
+
+Where no token is set a page carries what is known already, so that a reload shows the true state at once; with a token
+it carries nothing, since the shell itself is open to everybody who reaches the service.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, current_app, redirect, render_template, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from app.version import VERSION
+
+PREFIX = "/ui"
+_EXTENSION = "nodeferry-pages"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+Known = Callable[[str], Mapping[str, Any]]
+"""What is known of an id, as the API tells it. Raises AppError when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageParts:
+    """What pages may carry. `open`: no token is set."""
+
+    open: bool
+    progress: Known
+    workflow: Known
+
+
+pages = Blueprint(
+    "webui", __name__, template_folder="templates", static_folder="static", static_url_path=f"{PREFIX}/static"
+)
+
+
+def register(app: Any, parts: PageParts) -> None:
+    """Adds the pages to the service's application."""
+    app.extensions[_EXTENSION] = parts
+    app.register_blueprint(pages)
+
+
+@pages.after_request
+def _headers(response: Response) -> Response:
+    """Styles and scripts are asked for again each time (304): a page of one version never runs another's script."""
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Cache-Control"] = "no-cache" if response.mimetype != "text/html" else "no-store"
+    return response
+
+
+@pages.get("/")
+def start_page() -> str:
+    """Paste an SSH command, choose what to install."""
+    return _page("start", "Install")
+
+
+@pages.get(f"{PREFIX}/task/<uuid:task_id>")
+def task_page(task_id: object) -> str:
+    """One install, live."""
+    return _page("task", "Install", str(task_id), _parts().progress)
+
+
+@pages.get(f"{PREFIX}/workflow/<uuid:workflow_id>")
+def workflow_page(workflow_id: object) -> str:
+    """One workflow: its steps, and the install that runs in it."""
+    return _page("workflow", "Workflow", str(workflow_id), _parts().workflow)
+
+
+@pages.get(f"{PREFIX}/history")
+def history_page() -> str:
+    """All runs."""
+    return _page("history", "History")
+
+
+@pages.get(f"{PREFIX}/compare")
+def compare_page() -> str:
+    """Two runs side by side."""
+    return _page("compare", "Compare two runs")
+
+
+@pages.get(f"{PREFIX}/fleet")
+def new_fleet_page() -> str:
+    """One manifest on several instances."""
+    return _page("fleet", "Fleet")
+
+
+@pages.get(f"{PREFIX}/fleet/<uuid:fleet_id>")
+def fleet_page(fleet_id: object) -> str:
+    """Several installs, a row an instance."""
+    return _page("fleet", "Fleet", str(fleet_id))
+
+
+@pages.get("/favicon.ico")
+def favicon() -> AnyResponse:
+    """Browsers ask for it by this name."""
+    return redirect(url_for("webui.static", filename="icon.svg"))
+
+
+def _parts() -> PageParts:
+    found: PageParts = current_app.extensions[_EXTENSION]
+    return found
+
+
+def _page(name: str, title: str, shown_id: str = "", known: Known | None = None) -> str:
+    initial = dict(known(shown_id)) if known and _parts().open else None
+    return render_template(
+        f"{name}.html",
+        page=name,
+        title=title,
+        shown_id=shown_id,
+        initial=initial,
+        carried=_carried(initial),
+        version=VERSION,
+    )
+
+
+def _carried(initial: Mapping[str, Any] | None) -> str:
+    """JSON that can stand in a script element: nothing in it can end the element."""
+    text = json.dumps(initial, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,0 +1,59 @@
+/** The HTTP API as the pages use it. Every failure is an ApiError with the service's own words; `unreachable` means that
+ *  no answer came at all. The token, where the service wants one, lives in this tab only. */
+
+const TOKEN = "nodeferry-token";
+
+export class ApiError extends Error {
+  constructor({ code, message, hint = "", field = null, status = 0 }) {
+    super(message);
+    Object.assign(this, { code, hint, field, status });
+  }
+
+  get unreachable() {
+    return this.status === 0;
+  }
+}
+
+export const useToken = (text) => sessionStorage.setItem(TOKEN, text);
+
+export const headers = (extra = {}) => {
+  const token = sessionStorage.getItem(TOKEN);
+  return token ? { ...extra, Authorization: `Bearer ${token}` } : extra;
+};
+
+/** One request. `timeout` in milliseconds. Throws ApiError; rejects with AbortError when `signal` is aborted. */
+export async function api(path, { method, body, signal, timeout = 15000 } = {}) {
+  const limit = AbortSignal.timeout(timeout);
+  const options = {
+    method: method ?? (body === undefined ? "GET" : "POST"),
+    headers: headers(body === undefined ? {} : { "Content-Type": "application/json" }),
+    body: body === undefined ? undefined : JSON.stringify(body),
+    signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    cache: "no-store",
+  };
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError({ code: "unreachable", message: "Nodeferry does not answer.", hint: "Is the service running?" });
+  }
+  return read(response);
+}
+
+async function read(response) {
+  let payload = null;
+  try {
+    payload = await response.json();
+  } catch {
+    payload = { error: "not_json", message: `The service answered ${response.status} without JSON.` };
+  }
+  if (response.ok) return payload;
+  if (response.status === 401) dispatchEvent(new CustomEvent("nodeferry:token-wanted"));
+  throw new ApiError({ ...payload, code: payload.error, status: response.status });
+}
+
+/** What the server put into the page, or null. */
+export function carried() {
+  return JSON.parse(document.getElementById("carried")?.textContent || "null");
+}
