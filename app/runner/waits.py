@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import time
 
 from app.protocol.events import Kind
@@ -11,6 +9,7 @@ from app.runner.context import Context
 from app.runner.daemon.faults import RunFault
 from app.runner.daemon.locks import try_lock
 from app.runner.daemon.places import ui_home_lock
+from app.runner.machine.provisioning import provisioning_marks
 
 _BUSY_SECONDS = 3600.0
 _PROVISIONING_SECONDS = 1800.0
@@ -40,11 +39,13 @@ def take_ui_home(context: Context) -> None:
 
 
 def wait_for_provisioning(context: Context) -> None:
-    """vast.ai images install themselves at their first boot; a half copied tree is no ComfyUI."""
+    """Until the image has set itself up, unless the request wants to go on all the same."""
+    if context.options.get("wait_for_provisioning", True) is False:
+        return
     deadline = time.monotonic() + _PROVISIONING_SECONDS
     told = False
     while True:
-        busy = [path for path in ["/.provisioning", *glob.glob("/workspace/.sync_*.lock")] if os.path.exists(path)]
+        busy = provisioning_marks()
         if not busy:
             return
         if time.monotonic() > deadline:

@@ -14,6 +14,7 @@ from app.protocol.states import TaskState
 from app.runner.packages.shadow import Shadow
 from test.plan.box import Box, lane_of, plan_of, states
 from test.plan.conftest import BoxFactory
+from test.runner.rig import QUICK
 from test.support.waiting import wait_until
 
 pytestmark = pytest.mark.registry
@@ -99,15 +100,28 @@ def test_a_lane_is_planned_while_the_one_before_is_installed(box: Box) -> None:
 
 
 def test_the_first_lane_waits_for_no_build(box: Box) -> None:
-    """Nothing that may build goes on before the first lane's package is there."""
+    """Nothing that may build goes on before the first lane's package is there; what takes long to say what it requires
+    is not waited for."""
     assert box.environment is not None
     box.index.wheel("quick", "1.0")
     box.index.sdist("made", "1.0")
     there = box.environment.packages / "quick"
     odd_uv(box, "*--no-build*", ":", f'[[ "$*" != *pip*install* ]] || {{ {_WAIT.format(until=f"-d {there}")}; }}')
-    run = box.run_of(box.pack("builds", "made"), box.pack("fast", "quick"))
+    run = box.run_of(box.pack("builds", "made"), box.pack("fast", "quick"), limits={**QUICK, "resolve_builds": 1.0})
     assert states(run) == {"builds": "installed", "fast": "installed"}, run.said()
     assert lane_of(run, "made") == "long_build"
+
+
+def test_one_resolution_tells_both_lanes(box: Box) -> None:
+    """What needs wheels alone is installed first; what has to be built comes after it, of the same answer."""
+    box.index.wheel("quick", "1.0")
+    box.index.sdist("made", "1.0", ["quick"])
+    run = box.run_of(box.pack("builds", "made"), box.pack("fast", "quick"))
+    assert states(run) == {"builds": "installed", "fast": "installed"}, run.said()
+    assert (lane_of(run, "quick"), lane_of(run, "made")) == ("agrees", "long_build")
+    events = run.events()
+    there = [e["name"] for e in events if e.kind is Kind.NODE and e["state"] == "installed"]
+    assert there == ["fast", "builds"]
 
 
 def test_builds_are_installed_together_and_one_that_fails_fails_alone(box: Box) -> None:

@@ -46,11 +46,11 @@ def start(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
         os.close(lock)
         return status(task)
     journal.replace_file(task.request, json.dumps(request).encode("ascii"))
-    return _daemonise(task, request, run)
+    return _daemonise(task, request, run, lock)
 
 
-def _daemonise(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
-    """Forks twice; the parent answers once the daemon says that its journal is open."""
+def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int) -> Dict[str, Any]:
+    """Forks twice; the parent answers once the daemon says that its journal is open. `lock` is the daemon's alone."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -67,6 +67,7 @@ def _daemonise(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, An
         os._exit(0)
     os.close(writer)
     os.waitpid(child, 0)
+    os.close(lock)
     return _acknowledged(reader, task)
 
 
@@ -79,6 +80,8 @@ def _acknowledged(reader: int, task: Task) -> Dict[str, Any]:
     ready, _, _ = select.select([reader], [], [], 15.0)
     said = os.read(reader, 64) if ready else b""
     os.close(reader)
+    if not ready or (not said and task.journal.exists()):
+        return status(task)  # slow to say so, or killed before it could: whoever follows it finds out
     if not said:
         reason = _last_line(task.log) or "it said nothing"
         message = "The runner did not start on the instance: %s" % reason

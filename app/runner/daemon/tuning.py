@@ -18,6 +18,8 @@ class Tuning:
     low_speed: int = 60
     """git ends a download that stays under 1,000 bytes a second for so long."""
     packages: Limits = Limits(idle=900.0, total=7200.0)
+    resolve_builds: float = 30.0
+    """For resolving what may have to be built: what takes longer to say what it requires is not for the first lane."""
     scripts: Limits = Limits(idle=600.0, total=3600.0)
     imports: Limits = Limits(idle=180.0, total=1800.0)
     """One start of ComfyUI in its quick test mode."""
@@ -39,6 +41,7 @@ class Tuning:
             git=Limits(_seconds(given, "git_idle", usual.git.idle), usual.git.total),
             low_speed=max(1, int(_seconds(given, "low_speed", usual.low_speed))),
             packages=Limits(_seconds(given, "packages_idle", usual.packages.idle), usual.packages.total),
+            resolve_builds=_seconds(given, "resolve_builds", usual.resolve_builds),
             scripts=Limits(
                 _seconds(given, "script_idle", usual.scripts.idle), _seconds(given, "script_total", usual.scripts.total)
             ),

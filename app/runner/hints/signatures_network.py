@@ -26,6 +26,13 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
         "The folder cannot be written: it is on a read-only file system.",
         DISK,
     ),
+    Signature(  # git has made the file and could not fill it; here it does not say why
+        "disk_full",
+        "g",
+        r"error: (?:unable to write file |failed to write new configuration file )|unable to write new index file",
+        "The instance's disk takes no more.",
+        DISK,
+    ),
     Signature(
         "too_many_processes",
         "gpsi",

@@ -12,6 +12,8 @@ from app.runner.daemon.faults import RunFault
 from app.runner.machine import profiles
 from app.runner.machine.git import find_git
 from app.runner.machine.interpreter import Execute, describe, execute, find_interpreter, running_comfyuis
+from app.runner.machine.listening import comfyui_port
+from app.runner.machine.provisioning import provisioning_marks
 
 _GPU_SECONDS = 15.0
 
@@ -127,6 +129,7 @@ def probe_now(ui_home: Optional[str], venv_path: Optional[str]) -> Dict[str, Any
     except RunFault as fault:
         return {"error": fault.problem.to_json()}
     warnings: List[str] = []
+    found = {**found, "comfyui_port": comfyui_port(home), "provisioning": provisioning_marks()}
     return {**found, "git": _git(warnings), **_interpreter(home, venv_path, warnings), "warnings": warnings}
 
 

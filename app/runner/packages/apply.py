@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional
+from typing import AbstractSet, Callable, Dict, Iterator, List, Optional, Set
 
 from app.protocol.events import Kind
 from app.runner.context import Context
@@ -20,11 +20,13 @@ _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 class Applier:
     """Installs plans one after another, and counts on from one to the next."""
 
-    def __init__(self, context: Context, uv: Uv, before: Callable[[], None]) -> None:
-        """`before`: waits for what is fetched already. Raises RunCancelled."""
+    def __init__(self, context: Context, uv: Uv, fetched: Callable[[], AbstractSet[str]]) -> None:
+        """`fetched`: waits for what is being fetched already; the pinned lines that lie in uv's cache. Raises
+        RunCancelled."""
         self._context = context
         self._uv = uv
-        self._before = before
+        self._fetched = fetched
+        self._there: Set[str] = set()
         self._counter = Counter(context)
         self._number = self._prepared = 0
 
@@ -34,27 +36,44 @@ class Applier:
         comes. Raises RunCancelled."""
         self._prepared += 1
         place = self._context.task.folder / ("prepared-%d" % self._prepared)
-        lines = [*options_of(plan.items), *_pins(plan)]
-        with fetched(self._uv, place, lines, log, builds=plan.lane == LONG_BUILD):
+        lines = [*options_of(plan.items), *plan.pins]
+        with fetched(self._uv, place, lines, log, builds=plan.lane == LONG_BUILD) as good:
+            if good:
+                self._there.update(plan.pins)
             yield
 
     def apply(self, plan: Plan, log: Path) -> Finished:
         """Installs a plan's packages. uv fetches and builds all before it changes anything. Raises RunCancelled."""
         self._number += 1
         file = self._context.task.folder / ("plan-%d.txt" % self._number)
-        pins = _pins(plan)
+        pins = plan.pins
         if not pins:
             return Finished(0, b"")
         write_lines(file, [*options_of(plan.items), *pins])
         self._counter.expect(len(pins))
-        self._before()
-        finished = self._uv.install(file, log, self._counter, builds=plan.lane == LONG_BUILD)
+        finished = self._install(plan, file, log)
         self._counter.ended(len(pins), finished.ok)
         return finished
 
+    def _install(self, plan: Plan, file: Path, log: Path) -> Finished:
+        """Where a part of it lies in uv's cache already, the rest is brought there first, and nothing is asked for
+        twice. What fails then is tried, and told, in the plain way."""
+        builds = plan.lane == LONG_BUILD
+        known = self._fetched() | self._there
+        missing = [pin for pin in plan.pins if pin not in known]
+        if len(missing) < len(plan.pins) and (not missing or self._bring(plan, missing, log)):
+            finished = self._uv.install(file, log, self._counter, builds=builds, offline=True)
+            if finished.ok:
+                return finished
+        return self._uv.install(file, log, self._counter, builds=builds)
 
-def _pins(plan: Plan) -> List[str]:
-    return [change.pinned for change in plan.changes if change.new is not None]
+    def _bring(self, plan: Plan, pins: List[str], log: Path) -> bool:
+        place = self._context.task.folder / ("brought-%d" % self._number)
+        lines = [*options_of(plan.items), *pins]
+        with fetched(
+            self._uv, place, lines, log, builds=plan.lane == LONG_BUILD, on_line=self._counter.fetched
+        ) as good:
+            return good
 
 
 class Counter:
@@ -83,6 +102,11 @@ class Counter:
         else:
             self._total -= count - (self._done - self._before)
         self._tell()
+
+    def fetched(self, line: str) -> None:
+        """One line that uv printed while it only fetched."""
+        if not self._ADDED.match(line):
+            self(line)
 
     def __call__(self, line: str) -> None:
         """One line that uv printed."""

@@ -7,11 +7,12 @@ import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List, Mapping, Sequence
+from typing import Callable, FrozenSet, Iterator, List, Mapping, Optional, Sequence
 
 from app.runner.context import Context
 from app.runner.daemon.children import Finished
-from app.runner.packages.plan import Wanted, write_lines
+from app.runner.packages.plan import Plan, Wanted, write_lines
+from app.runner.packages.plan_details import weigh
 from app.runner.packages.requirement_files import constraints
 from app.runner.packages.resolver import frozen
 from app.runner.packages.shadow import Shadow
@@ -24,14 +25,24 @@ class Beside:
     """From any thread. What fails here is told when somebody needs it."""
 
     def __init__(
-        self, context: Context, program: str, folder: Path, installed: Mapping[str, str], over: threading.Event
+        self,
+        context: Context,
+        program: str,
+        folder: Path,
+        installed: Mapping[str, str],
+        *,
+        over: threading.Event,
+        superseded: threading.Event,
     ) -> None:
-        """`folder`: for its files; `over`: ends what runs, as a cancel does. Raises OSError."""
+        """`folder`: for its files; `over` ends what runs, as a cancel does, and `superseded` what resolves. Raises
+        OSError."""
         children = context.children.until(over)
         python, limits = context.python, context.tuning.packages
         self._uv = Uv(children, program, python, folder, limits)
+        self._resolving = Uv(context.children.until(superseded), program, python, folder, limits)
         self._gentle = Uv(children, program, python, folder, limits, gently=True)
         self._folder = folder
+        self._most_seconds = context.tuning.resolve_builds
         self._log = folder / "early.log"
         self._shadow = Shadow(folder / "shadow", python["paths"])
         self._protections, self._frozen = folder / "constraints.txt", folder / "frozen.txt"
@@ -40,24 +51,29 @@ class Beside:
         self._lock = threading.Lock()
         self._number = 0
 
-    def resolve(self, items: Sequence[Wanted], *, builds: bool) -> Finished:
-        """What would be installed: from wheels, with every installed package as it is; or with `builds`, when others
-        have the machine first. Raises RunCancelled, OSError."""
-        uv, held = (self._gentle, []) if builds else (self._uv, [self._frozen])
+    def resolve(self, items: Sequence[Wanted]) -> Finished:
+        """What would be installed with every installed package as it is. Raises RunCancelled, OSError."""
         with self._shadow.lent() as seen:
             files = [item.file for item in items]
-            held = [self._protections, *held]
-            return uv.plan(files, self._log, constraints=held, builds=builds, target=seen)
+            held, most = [self._protections, self._frozen], self._most_seconds
+            return self._resolving.plan(files, self._log, constraints=held, target=seen, most_seconds=most)
+
+    def built(self, plan: Plan) -> Optional[FrozenSet[str]]:
+        """The packages of a plan that have no wheel; None where that is not known. Raises RunCancelled, OSError."""
+        folder = self._folder / "weights"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        return weigh(plan, self._uv, folder)[1]
 
     @contextmanager
-    def fetched(self, pins: Sequence[str], items: Sequence[Wanted], *, builds: bool) -> Iterator[None]:
-        """Fetches (with `builds`: and builds) exactly these, and tidies up at the end. Raises RunCancelled."""
+    def fetched(self, pins: Sequence[str], items: Sequence[Wanted], *, builds: bool) -> Iterator[bool]:
+        """Fetches (with `builds`: builds, when others have the machine first) exactly these, and tidies up at the end.
+        The block gets whether they are there. Raises RunCancelled."""
         with self._lock:
             self._number += 1
             place = self._folder / ("fetched-%d" % self._number)
         uv = self._gentle if builds else self._uv
-        with fetched(uv, place, [*options_of(items), *pins], self._log, builds=builds):
-            yield
+        with fetched(uv, place, [*options_of(items), *pins], self._log, builds=builds) as good:
+            yield good
 
 
 def options_of(items: Sequence[Wanted]) -> List[str]:
@@ -65,21 +81,24 @@ def options_of(items: Sequence[Wanted]) -> List[str]:
     return list(dict.fromkeys(line for item in items for line in item.options))
 
 
+def _ignore(line: str) -> None:
+    """Nobody waits for it yet."""
+
+
 @contextmanager
-def fetched(uv: Uv, place: Path, lines: Sequence[str], log: Path, *, builds: bool) -> Iterator[None]:
-    """Brings what the lines say into uv's cache before the block. uv does so only by installing somewhere: links to the
-    cache go into `place`, which is thrown away after it. That it fails is in the log. Raises RunCancelled."""
-    file = place.with_suffix(".txt")
+def fetched(
+    uv: Uv, place: Path, lines: Sequence[str], log: Path, *, builds: bool, on_line: Callable[[str], None] = _ignore
+) -> Iterator[bool]:
+    """Brings what the lines say into uv's cache before the block, which gets whether it is there. uv does so only by
+    installing somewhere: links to the cache go into `place`, which is thrown away after it. Why it failed is in the
+    log. Raises RunCancelled."""
+    file, good = place.with_suffix(".txt"), False
     try:
         try:
             write_lines(file, lines)
-            uv.install(file, log, _ignore, builds=builds, target=place)
+            good = uv.install(file, log, on_line, builds=builds, target=place).ok
         except OSError as exc:
             _log.warning("nothing was fetched beside: %s", exc)
-        yield
+        yield good
     finally:
         shutil.rmtree(str(place), ignore_errors=True)
-
-
-def _ignore(line: str) -> None:
-    """Nobody waits for it yet."""

@@ -1,28 +1,33 @@
 """What can be done for the packages beside the clones: resolved, fetched and built into uv's cache, installed nowhere.
 
-The plans themselves are made when all requirements are known. Kept are the cache, and who cannot be in the first lane.
+The plans themselves are made when all requirements are known. Kept are the cache, what lies in it, and who cannot be in
+the first lane.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Set
+from typing import Callable, Dict, FrozenSet, List, Optional, Sequence, Set
 
 from app.protocol.log_names import file_name
 from app.protocol.manifest import split_source
 from app.runner.context import Context, PackResult
 from app.runner.daemon.children import Finished
+from app.runner.daemon.faults import RunCancelled
 from app.runner.packages.beside import Beside
-from app.runner.packages.blame import suspects
-from app.runner.packages.lanes import Known, needs_build
-from app.runner.packages.plan import Wanted, changes
+from app.runner.packages.blame import failed_package, suspects
+from app.runner.packages.lanes import NEEDS_BUILD, Known
+from app.runner.packages.plan import AGREES, Plan, Wanted, changes
 from app.runner.packages.requirement_files import canonical, read_requirements
 
 _log = logging.getLogger("runner")
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.1
+_GATHER_SECONDS = 0.5
+"""How long the first pack waits for others: clones come in bursts, and each resolution takes seconds."""
 
 
 class EarlyResolution:
@@ -39,12 +44,14 @@ class EarlyResolution:
         self._waiting: List[PackResult] = []
         self._stopped = False
         self._over = threading.Event()
+        self._superseded = threading.Event()
         self._fetches: List[threading.Event] = []
-        self._building: Optional[Future[None]] = None
-        self._fetched: Set[str] = set()
+        self._asked_for: Set[str] = set()
+        self._there: Set[str] = set()
+        self._fresh: Set[str] = set()
         self._installed: Dict[str, str] = {}
         self._known: Dict[str, Wanted] = {}
-        self._builders: Dict[str, Wanted] = {}
+        self._builders: Set[str] = set()
         self._disagree: Set[str] = set()
 
     def add(self, result: PackResult) -> None:
@@ -56,9 +63,12 @@ class EarlyResolution:
                 self._working = self._pool.submit(self._work)
 
     def stop(self) -> None:
-        """All clones are done: waits for the resolution that runs: its answers are needed next. Raises RunCancelled."""
+        """All clones are done: waits for the resolution that runs, since its answers are needed next, unless most packs
+        are not in it. Raises RunCancelled."""
         with self._changed:
             self._stopped = True
+            if len(self._waiting) > len(self._known):
+                self._superseded.set()
             self._changed.notify()
         try:
             if self._working:
@@ -68,15 +78,16 @@ class EarlyResolution:
 
     @property
     def known(self) -> Known:
-        """Who cannot be in the first lane, as far as it was found out."""
-        return Known(frozenset(self._builders), frozenset(self._disagree))
+        """What was found out."""
+        return Known(frozenset(self._builders), frozenset(self._disagree), frozenset(self._fresh))
 
-    def wait_for_wheels(self) -> None:
-        """Until what is being fetched is there: nobody fetches it twice. Builds are not waited for. Raises
-        RunCancelled."""
+    def fetched(self) -> FrozenSet[str]:
+        """The pinned lines whose packages lie in uv's cache, after what is being fetched is there: nobody fetches it
+        twice. Builds are not waited for. Raises RunCancelled."""
         for there in self._fetches:  # uv's own limits are the deadline
             there.wait()
         self._context.check_cancelled()
+        return frozenset(self._there)
 
     def end(self) -> None:
         """Nobody waits for what is still being built. From any thread."""
@@ -93,62 +104,58 @@ class EarlyResolution:
         folder = context.task.folder / "early"
         folder.mkdir(exist_ok=True, mode=0o700)
         self._installed = {canonical(name): version for name, version in context.packages.items()}
-        beside = Beside(context, program, folder, self._installed, self._over)
-        changed = False
-        while changed or self._next(folder):
+        beside = Beside(context, program, folder, self._installed, over=self._over, superseded=self._superseded)
+        again = False
+        while again or self._next(folder):
             items = list(self._known.values())
-            finished = beside.resolve(items, builds=False) if items else None
-            changed = finished is not None and not finished.ok and self._sort_out(items, finished)
+            finished = self._resolve(beside, items) if items else None
+            again = finished is not None and not finished.ok and self._sort_out(items, finished) and not self._stopped
             if finished is not None and finished.ok:
-                self._fetch(beside, items, finished)
-            if not changed:
-                self._build(beside)
-            changed = changed and not self._stopped
+                self._answered(beside, Plan(AGREES, items, changes(finished.output, self._installed)))
+
+    def _resolve(self, beside: Beside, items: Sequence[Wanted]) -> Optional[Finished]:
+        """uv's answer; None when it is not waited for any more."""
+        try:
+            return beside.resolve(items)
+        except RunCancelled:
+            self._context.check_cancelled()
+            return None
 
     def _sort_out(self, items: Sequence[Wanted], finished: Finished) -> bool:
         """Who cannot be in the first lane is out of it; whether there is anybody. If not it is told when the real plan
         meets it."""
-        accused = suspects(items, finished.output)
+        accused = [] if finished.stopped else suspects(items, finished.output)
         for item in accused:
             del self._known[item.name]
-            if needs_build(finished):
-                self._builders[item.name] = item
-            else:
-                self._disagree.add(item.name)
+            (self._builders if failed_package(finished.output) else self._disagree).add(item.name)
         return bool(accused)
 
-    def _fetch(self, beside: Beside, items: Sequence[Wanted], finished: Finished) -> None:
-        fresh = [pin for pin in self._pins(finished) if pin not in self._fetched]
-        if fresh and self._may_fetch:
-            self._fetched.update(fresh)
-            there = threading.Event()
-            self._fetches.append(there)
-            self._pool.submit(self._bring, beside, fresh, items, there)
+    def _answered(self, beside: Beside, plan: Plan) -> None:
+        """All that uv looked at is fresh in its cache; what is missing is fetched, and built when that is done."""
+        self._fresh.update(name for item in plan.items for name in item.names)
+        self._fresh.update(canonical(change.package) for change in plan.changes)
+        if not self._may_fetch:
+            return
+        built = beside.built(plan) or frozenset()
+        fresh = [change for change in plan.changes if change.new is not None and change.pinned not in self._asked_for]
+        self._asked_for.update(change.pinned for change in fresh)
+        builds = [change.pinned for change in fresh if canonical(change.package) in built or change.source]
+        there = threading.Event()
+        self._fetches.append(there)
+        wheels = [change.pinned for change in fresh if change.pinned not in builds]
+        self._pool.submit(self._bring, beside, wheels, plan.items, there, builds=False)
+        self._pool.submit(self._bring, beside, builds, plan.items, threading.Event(), builds=True)
 
-    @staticmethod
-    def _bring(beside: Beside, pins: Sequence[str], items: Sequence[Wanted], there: threading.Event) -> None:
+    def _bring(
+        self, beside: Beside, pins: Sequence[str], items: Sequence[Wanted], there: threading.Event, *, builds: bool
+    ) -> None:
         try:
-            with beside.fetched(pins, items, builds=False):
-                there.set()
+            if pins:
+                with beside.fetched(pins, items, builds=builds) as good:
+                    self._there.update(pins if good else ())
+                    there.set()
         finally:
             there.set()
-
-    def _build(self, beside: Beside) -> None:
-        """What has no wheel, beside what goes with the others; one after another, since builds take all of a
-        machine."""
-        items = [*self._known.values(), *self._builders.values()]
-
-        def build() -> None:
-            finished = beside.resolve(items, builds=True)
-            if finished.ok:
-                with beside.fetched(self._pins(finished), items, builds=True):
-                    pass
-
-        if self._builders and self._may_fetch and (self._building is None or self._building.done()):
-            self._building = self._pool.submit(build)
-
-    def _pins(self, finished: Finished) -> List[str]:
-        return [change.pinned for change in changes(finished.output, self._installed) if change.new is not None]
 
     @property
     def _may_fetch(self) -> bool:
@@ -156,11 +163,14 @@ class EarlyResolution:
         return not self._context.plan_only and split_source(self._context.request.get("manifest"))[0] != "lock"
 
     def _next(self, folder: Path) -> bool:
-        """Waits for more packs, and takes them in; False when no more will come."""
+        """Waits for more packs, and for those that come right after them, and takes them in; False when no more will
+        come."""
         with self._changed:
-            while not self._waiting and not self._stopped:
+            begun: Optional[float] = None
+            while not self._stopped and (begun is None or time.monotonic() - begun < _GATHER_SECONDS):
                 self._changed.wait(_LOOK_SECONDS)
                 self._context.check_cancelled()
+                begun = begun or (time.monotonic() if self._waiting else None)
             if self._stopped:
                 return False
             fresh, self._waiting = self._waiting, []
@@ -176,6 +186,7 @@ class EarlyResolution:
         except OSError:
             return  # it is told when its turn comes
         item = Wanted(result, folder / ("%s.txt" % file_name(result.pack.name)), read.lines)
-        if read.lines and not read.problem and not item.mismatches(self._installed):
+        from_elsewhere = any(NEEDS_BUILD.search(line) for line in item.lines)
+        if read.lines and not read.problem and not from_elsewhere and not item.mismatches(self._installed):
             item.write()
             self._known[item.name] = item

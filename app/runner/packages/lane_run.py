@@ -7,11 +7,10 @@ installed is not used: it is asked for again when that is there.
 
 from __future__ import annotations
 
-import re
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Callable, ContextManager, Dict, List, Optional, Sequence, Set
+from typing import Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from app.protocol.events import Kind
 from app.protocol.snapshot import Problem
@@ -22,11 +21,10 @@ from app.runner.hints import reasons
 from app.runner.packages import blame
 from app.runner.packages.apply import Applier
 from app.runner.packages.in_order import InOrder
-from app.runner.packages.lanes import Found, Known, hopeless, largest_set, needs_build, quick_set
+from app.runner.packages.lanes import NEEDS_BUILD, Found, Known, hopeless, largest_set, needs_build, quick_set
 from app.runner.packages.plan import AGREES, LONG_BUILD, WANTS_CHANGE, Change, Plan, Wanted
 from app.runner.packages.resolver import Resolver
-
-_NEEDS_BUILD = re.compile(r"git\+|^-e\s|^[./]|file://|\.(?:zip|tar\.gz)(?:$|[#;\s])")
+from app.runner.packages.split import by_wheels
 
 Done = Callable[[Wanted, Optional[Problem]], None]
 """Called when a pack's requirements came to an end; from one thread at a time or two."""
@@ -57,7 +55,9 @@ class LaneRun:
         self._done = done
         self._own = own
         self._disagree = known.disagree
+        self._fresh = known.fresh
         self._builders: Set[str] = set(known.builders)
+        self._held_back: Optional[Tuple[Plan, Future[None]]] = None
         self._good: List[Wanted] = []
         self._planned: List[Wanted] = []
         """Who is good once all plans are carried out."""
@@ -91,16 +91,46 @@ class LaneRun:
     # -- making plans ------------------------------------------------------------------------------------------------
 
     def _plan_all(self, wanted: Sequence[Wanted], order: InOrder) -> None:
-        found = self._agreeing(wanted)
+        found, first, built = self._agreeing(wanted)
         self._tell_resolved(len(found.kept), len(wanted))
-        self._add(AGREES, found, order)
-        rest = [item for item in found.left if item.name not in self._builders]
-        found = largest_set(rest, self._with_changes)
-        if self._has_to_wait(found.answer, order):
-            found = largest_set(rest, self._with_changes)
-        self._add(WANTS_CHANGE, found, order)
+        self._add(first, order)
+        with self._beside(built, order):
+            rest = [item for item in found.left if item.name not in self._builders]
+            other = largest_set(rest, self._with_changes)
+            if self._has_to_wait(other.answer, order):
+                other = largest_set(rest, self._with_changes)
+            self._add(self._plan_of(WANTS_CHANGE, other), order)
         settled = {item.name for item in self._planned} | set(self._failures)
         self._plan_rest([item for item in wanted if item.name not in settled], order)
+
+    @contextmanager
+    def _beside(self, built: Optional[Plan], order: InOrder) -> Iterator[None]:
+        """A lane that is built while the one before it is installed and the one after it is planned. Its turn is at the
+        end of the block, or when somebody has to wait for all that was planned."""
+        if built is None:
+            yield
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="build") as pool:
+            self._held_back = built, pool.submit(self._prepare, built, order)
+            try:
+                yield
+            except BaseException:
+                self._held_back = None
+                raise
+            self._release(order)
+
+    def _release(self, order: InOrder) -> None:
+        """The lane that was held back has its turn, with what other lanes do not bring."""
+        if self._held_back is not None:
+            (plan, prepared), self._held_back = self._held_back, None
+            prepared.result()
+            plan.changes = self._resolver.still_to_come(plan.changes)
+            self._enter(plan)
+            order.add(plan)
+
+    def _prepare(self, plan: Plan, order: InOrder) -> None:
+        with self._prepared(plan, order):
+            pass
 
     def _tell_resolved(self, agreeing: int, wanted: int) -> None:
         """Once: the later lanes are resolved while the first one is installed."""
@@ -112,22 +142,40 @@ class LaneRun:
         if self._applier is not None:
             self._context.phase(Phase.INSTALL, StepStatus.RUNNING)
 
-    def _agreeing(self, wanted: Sequence[Wanted]) -> Found:
-        """The packs of the first lane. Those that cannot be in it are told by their own lines, or were found out while
-        others were cloned."""
+    def _agreeing(self, wanted: Sequence[Wanted]) -> Tuple[Found, Optional[Plan], Optional[Plan]]:
+        """The packs that agree with what is installed, the plan of those that need wheels alone, and of the others.
+        Those that do not agree are told by their own lines, or were found out while others were cloned."""
         for item in wanted:
-            if any(_NEEDS_BUILD.search(line) for line in item.lines):
+            if any(NEEDS_BUILD.search(line) for line in item.lines):
                 self._builders.add(item.name)
         out = self._builders | self._disagree
         able = [item for item in wanted if item.name not in out and not item.mismatches(self._resolver.installed)]
         found = quick_set(able, self._unchanged)
-        return Found(found.kept, [item for item in wanted if item not in found.kept], found.answer)
+        plan = self._plan_of(AGREES, found)
+        if plan is not None:
+            plan.details = self._resolver.details(plan)
+        parts = by_wheels(plan) if plan is not None else None
+        if able and parts is None:  # it takes too long, or uv does not say what it has to build
+            found = quick_set(able, self._by_wheels_alone)
+            parts = self._plan_of(AGREES, found), None
+        left = [item for item in wanted if item not in found.kept]
+        return Found(found.kept, left, found.answer), *(parts or (None, None))
 
     def _unchanged(self, items: Sequence[Wanted]) -> Finished:
+        finished = self._resolver.agreeing(items, fresh=self._fresh)
+        if not finished.ok and blame.failed_package(finished.output):
+            self._builders.update(item.name for item in blame.suspects(items, finished.output))
+        return finished
+
+    def _by_wheels_alone(self, items: Sequence[Wanted]) -> Finished:
         return self._noted(items, self._resolver.solve(items, exact=True, builds=False))
 
     def _with_changes(self, items: Sequence[Wanted]) -> Finished:
-        return self._noted(items, self._resolver.solve(items, exact=False, builds=False, base=self._planned))
+        """Beside all that was planned. What is being built no resolution of wheels alone could see: it is settled."""
+        held = self._held_back[0] if self._held_back else None
+        base = [*self._planned, *(held.items if held else ())]
+        settled = sorted((held.details.built or ()) if held and held.details else ())
+        return self._noted(items, self._resolver.solve(items, exact=False, builds=False, base=base, settled=settled))
 
     def _noted(self, items: Sequence[Wanted], finished: Finished) -> Finished:
         """Who needs something without a wheel is not asked again before the builds."""
@@ -152,7 +200,7 @@ class LaneRun:
             if self._has_to_wait(answer, order):
                 self._plan_builds(group, self._with_builds(group), order)
             else:
-                self._add(LONG_BUILD, Found(group, [], answer), order)
+                self._add(self._plan_of(LONG_BUILD, Found(group, [], answer)), order)
         elif len(group) > 1:
             for item in group:
                 self._plan_builds([item], self._with_builds([item]), order)
@@ -172,19 +220,28 @@ class LaneRun:
         """Whether an answer has to be made again, after what is just being installed is there. Raises _InVain."""
         if answer is None or self._applier is None or not self._resolver.disturbs(answer):
             return False
+        self._release(order)
         if order.wait():
             raise _InVain
         self._resolver.look_again()
         return True
 
-    def _add(self, lane: str, found: Found, order: InOrder) -> None:
-        """A lane's plan, to be carried out after the others."""
-        if found.kept and found.answer is not None:
-            plan = Plan(lane, found.kept, self._resolver.changes(found.answer))
-            self._resolver.planned(plan.changes)
-            self._planned += found.kept
+    def _plan_of(self, lane: str, found: Found) -> Optional[Plan]:
+        if not found.kept or found.answer is None:
+            return None
+        return Plan(lane, found.kept, self._resolver.changes(found.answer))
+
+    def _add(self, plan: Optional[Plan], order: InOrder) -> None:
+        """A lane, to be carried out after the others."""
+        if plan is not None:
+            self._enter(plan)
             with self._prepared(plan, order):
                 order.add(plan)
+
+    def _enter(self, plan: Plan) -> None:
+        """From now on later plans come on top of it."""
+        self._resolver.planned(plan.changes)
+        self._planned += plan.items
 
     def _prepared(self, plan: Plan, order: InOrder) -> ContextManager[None]:
         """Builds are made while other lanes are carried out."""
@@ -235,7 +292,7 @@ class LaneRun:
         fresh = [change for change in plan.changes if change not in self._told]
         self._told.update(fresh)
         if fresh:
-            told = Plan(plan.lane, plan.items, fresh).to_json(self._resolver.details(plan))
+            told = Plan(plan.lane, plan.items, fresh).to_json(plan.details or self._resolver.details(plan))
             self._context.journal.tell(Kind.PLAN, changes=told)
 
     def _succeed(self, items: Sequence[Wanted]) -> None:

@@ -17,6 +17,8 @@ from app.runner.packages.blame import suspects
 from app.runner.packages.plan import Wanted
 
 _NO_WHEEL = re.compile(r"no usable wheels|building from source is disabled|[Bb]uilding source distributions")
+NEEDS_BUILD = re.compile(r"git\+|^-e\s|^[./]|file://|\.(?:zip|tar\.gz)(?:$|[#;\s])")
+"""Lines whose package can be known only by building it."""
 _MOST_LEFT_OUT_BY_ONE = 6
 _NOBODYS_FAULT = frozenset({"disk_full", "registry_not_reached", "no_installer"})
 Solve = Callable[[Sequence[Wanted]], Finished]
@@ -39,6 +41,8 @@ class Known:
 
     builders: FrozenSet[str] = frozenset()
     disagree: FrozenSet[str] = frozenset()
+    fresh: FrozenSet[str] = frozenset()
+    """The packages (canonical names) that were asked for on the network in this run: uv's cache is true of them."""
 
 
 def needs_build(finished: Finished) -> bool:

@@ -39,7 +39,7 @@ def install_requirements(
         return
     program = Uv(context.children, uv, context.python, context.task.folder, context.tuning.packages)
     variants = _one_variant(context, wanted)
-    applier = None if context.plan_only else Applier(context, program, early.wait_for_wheels)
+    applier = None if context.plan_only else Applier(context, program, early.fetched)
     resolver = Resolver(context, program, variants, Shadow(context.task.folder / "shadow", context.python["paths"]))
 
     def done(item: Wanted, problem: Optional[Problem]) -> None:

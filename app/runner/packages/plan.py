@@ -82,6 +82,8 @@ class Details:
     """The packs that a package is for, through whatever asks for it."""
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Bytes of the file that is installed, whether it has to be fetched or is in uv's cache."""
+    built: Optional[AbstractSet[str]] = None
+    """The packages that have to be built, since they have no wheel; None where that is not known."""
 
 
 @dataclass
@@ -91,6 +93,13 @@ class Plan:
     lane: str
     items: List[Wanted]
     changes: List[Change] = field(default_factory=list)
+    details: Optional[Details] = None
+    """Where it was asked for already."""
+
+    @property
+    def pins(self) -> List[str]:
+        """The lines that ask for exactly its packages."""
+        return [change.pinned for change in self.changes if change.new is not None]
 
     def to_json(self, details: Details = Details()) -> List[Dict[str, Any]]:
         """As the journal's `plan` event tells it."""

@@ -11,7 +11,7 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Sequence, Set
+from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 from urllib.parse import unquote
 
 from app.runner.daemon.children import Limits
@@ -33,7 +33,7 @@ _NAME = re.compile(r"^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$")
 def details_of(plan: Plan, uv: Uv, folder: Path, unseen: Iterable[str], variants: Path) -> Details:
     """What can be told of a plan. `folder` is for its files; `unseen`: overrides that take out of a resolution what is
     installed and stays; `variants`: a file of more overrides. Raises RunCancelled."""
-    pinned = [change for change in plan.changes if change.new is not None and not change.source]
+    pinned = _pinned(plan)
     if not pinned:
         return Details(_all_for_one(plan))
     try:
@@ -42,12 +42,17 @@ def details_of(plan: Plan, uv: Uv, folder: Path, unseen: Iterable[str], variants
         write_lines(pins, [change.pinned for change in pinned])
         write_lines(overrides, sorted(set(unseen)))
         with ThreadPoolExecutor(1) as pool:
-            weighing = pool.submit(_sizes, plan, pinned, uv, folder)
+            weighing = pool.submit(weigh, plan, uv, folder)
             wanted_by = _all_for_one(plan) or _wanted_by(plan, uv, pins, [overrides, variants])
-            return Details(wanted_by, weighing.result())
+            sizes, built = weighing.result()
+            return Details(wanted_by, sizes, built)
     except OSError as exc:  # a full disk: whoever installs next meets it too, and tells
         _log.warning("a plan is told without its details: %s", exc)
         return Details(_all_for_one(plan))
+
+
+def _pinned(plan: Plan) -> List[Change]:
+    return [change for change in plan.changes if change.new is not None and not change.source]
 
 
 def stays(installed: Iterable[str], changes: Sequence[Change]) -> List[str]:
@@ -117,8 +122,10 @@ def owners(asked_by: Mapping[str, Sequence[str]], packs: Mapping[str, str]) -> D
 # -- how large it is -------------------------------------------------------------------------------------------------
 
 
-def _sizes(plan: Plan, pinned: Sequence[Change], uv: Uv, folder: Path) -> Dict[str, int]:
-    """Bytes of the file that uv takes for each package, by its canonical name, where the index says them."""
+def weigh(plan: Plan, uv: Uv, folder: Path) -> Tuple[Dict[str, int], Optional[FrozenSet[str]]]:
+    """Bytes of the file that uv takes for each package, by its canonical name, where the index says them; and which of
+    them it has to build, where it says so. `folder`: for its files. Raises RunCancelled, OSError."""
+    pinned = _pinned(plan)
     lock, lines = folder / _LOCK_NAME, folder / "sizes.txt"
     options = [line for item in plan.items for line in item.options]
     write_lines(lines, [*dict.fromkeys(options), *(change.pinned for change in pinned)])
@@ -127,8 +134,16 @@ def _sizes(plan: Plan, pinned: Sequence[Change], uv: Uv, folder: Path) -> Dict[s
     finished = uv.compile([lines], arguments, LIMITS, environ={"RUST_LOG": "uv=debug"})
     if not finished.ok:
         _log.info("uv does not say how large packages are: %s", finished.last_lines(1))
-        return {}
-    return sizes_of(lock.read_text("utf-8", "replace"), finished.output)
+        return {}, built_of(pinned, finished.output)  # an index without hashes: uv has selected all the same
+    return sizes_of(lock.read_text("utf-8", "replace"), finished.output), built_of(pinned, finished.output)
+
+
+def built_of(pinned: Sequence[Change], log: str) -> Optional[FrozenSet[str]]:
+    """The packages for which uv selects a source distribution; None when it does not say it of each."""
+    selected = {canonical(name): file for name, file in _SELECTED.findall(log)}
+    if not {canonical(change.package) for change in pinned} <= set(selected):
+        return None
+    return frozenset(name for name, file in selected.items() if not file.endswith(".whl"))
 
 
 def sizes_of(lock: str, log: str) -> Dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from pathlib import Path
-from typing import Dict, FrozenSet, List, Mapping, Sequence, Set
+from typing import AbstractSet, Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
 
 from app.runner.context import Context
 from app.runner.daemon.children import Finished
@@ -28,6 +28,7 @@ class Resolver:
         self._uv = uv
         self._shadow = shadow
         self._folder = context.task.folder
+        self._most_seconds = context.tuning.resolve_builds
         self._log = self._folder / "packages.log"
         self._lock = threading.Lock()
         self.variants = variants
@@ -46,15 +47,46 @@ class Resolver:
         self._overrides = self._write("overrides.txt", [])
         self._extra = self._write("extra.txt", [])
 
-    def solve(self, items: Sequence[Wanted], *, exact: bool, builds: bool, base: Sequence[Wanted] = ()) -> Finished:
+    def agreeing(self, items: Sequence[Wanted], *, fresh: AbstractSet[str]) -> Finished:
+        """What would be installed, or built, for these packs without any change of what is installed. `fresh`: the
+        packages that uv has asked for in this run: with no others its cache is asked first. Raises RunCancelled."""
+        known = fresh | set(self.installed)
+        if all(item.names <= known and not item.options for item in items):
+            finished = self._solve(items, exact=True, builds=True, offline=True)
+            if finished.ok and not self.variants.settle_clash(self.changes(finished)):
+                return finished
+        return self.solve(items, exact=True, builds=True, most_seconds=self._most_seconds)
+
+    def solve(
+        self,
+        items: Sequence[Wanted],
+        *,
+        exact: bool,
+        builds: bool,
+        base: Sequence[Wanted] = (),
+        settled: Sequence[str] = (),
+        most_seconds: Optional[float] = None,
+    ) -> Finished:
         """What would be installed for these packs beside those of `base`. `exact`: no installed package may change.
-        Raises RunCancelled."""
-        finished = self._solve(items, exact=exact, builds=builds, base=base)
+        `settled`: packages that are planned already, not to be looked at again. Raises RunCancelled."""
+        how: Dict[str, Any] = {"exact": exact, "builds": builds, "base": base, "most_seconds": most_seconds}
+        how["overrides"] = self._without(settled)
+        finished = self._solve(items, **how)
         if finished.ok and self.variants.settle_clash(self.changes(finished)):
-            finished = self._solve(items, exact=exact, builds=builds, base=base)
+            finished = self._solve(items, **how)
         return finished
 
-    def _solve(self, items: Sequence[Wanted], *, exact: bool, builds: bool, base: Sequence[Wanted]) -> Finished:
+    def _solve(
+        self,
+        items: Sequence[Wanted],
+        *,
+        exact: bool,
+        builds: bool,
+        base: Sequence[Wanted] = (),
+        overrides: Sequence[Path] = (),
+        offline: bool = False,
+        most_seconds: Optional[float] = None,
+    ) -> Finished:
         held = [self._protections, self._missing]
         if exact:
             held.append(self._frozen)
@@ -64,8 +96,19 @@ class Resolver:
         files = [item.file for item in [*base, *items]] + [self._extra]
         with self._shadow.lent() as seen:
             return self._uv.plan(
-                files, self._log, constraints=held, overrides=[self._overrides], builds=builds, target=seen
+                files,
+                self._log,
+                constraints=held,
+                overrides=[self._overrides, *overrides],
+                builds=builds,
+                target=seen,
+                offline=offline,
+                most_seconds=most_seconds,
             )
+
+    def _without(self, settled: Sequence[str]) -> List[Path]:
+        """Overrides that take these packages out of a resolution."""
+        return [self._write("settled.txt", ["%s ; sys_platform == 'never'" % name for name in settled])]
 
     def changes(self, finished: Finished) -> List[Change]:
         """The plan in uv's answer, beside the plans that were made before."""
@@ -79,6 +122,12 @@ class Resolver:
         """It is to be carried out: later plans come on top of it."""
         self._coming.update(plan)
         _bring(self.expected, plan)
+
+    def still_to_come(self, plan: Sequence[Change]) -> List[Change]:
+        """What of a plan no other plan brings."""
+        return [
+            change for change in plan if change.source or self.expected.get(canonical(change.package)) != change.new
+        ]
 
     def look_again(self) -> None:
         """Nothing is being installed: from now on uv sees what is there. Raises OSError."""

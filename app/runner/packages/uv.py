@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -120,14 +121,19 @@ class Uv:
         overrides: Sequence[Path] = (),
         builds: bool = True,
         target: Optional[Path] = None,
+        offline: bool = False,
+        most_seconds: Optional[float] = None,
     ) -> Finished:
         """What would be installed; changes nothing. Without `builds` only wheels count. `target`: a folder that counts
-        as what is installed, instead of the interpreter's environment."""
+        as what is installed, instead of the interpreter's environment. `offline`: by the cache alone. `most_seconds`:
+        a limit of its own."""
         argv = [*self._argv, "--dry-run", *_requirements(files)]
         argv += ["--target", str(target)] if target else []
         argv += [part for path in constraints if _has_lines(path) for part in ("--constraint", str(path))]
         argv += [part for path in overrides if _has_lines(path) for part in ("--override", str(path))]
-        return self._run(argv if builds else [*argv, "--no-build"], log, None)
+        argv += ["--offline"] if offline else []
+        limits = self._limits if most_seconds is None else replace(self._limits, total=most_seconds)
+        return self._run(argv if builds else [*argv, "--no-build"], log, None, limits)
 
     def install(
         self,
@@ -138,16 +144,18 @@ class Uv:
         builds: bool = True,
         dry_run: bool = False,
         target: Optional[Path] = None,
+        offline: bool = False,
     ) -> Finished:
         """Installs exactly the file's lines, and nothing that they require; `on_line` gets each line that uv prints.
         `dry_run`: only looks whether they can be had. `target`: links to them go there, and the interpreter's
-        environment stays as it is."""
+        environment stays as it is. `offline`: by the cache alone."""
         argv = [*self._argv, "--no-deps", *(["--dry-run"] if dry_run else []), *_requirements([file])]
         argv += (
             ["--target", str(target), "--link-mode", "hardlink" if _beside_cache(target.parent) else "symlink"]
             if target
             else []
         )
+        argv += ["--offline"] if offline else []
         return self._run(argv if builds else [*argv, "--no-build"], log, _Lines(on_line))
 
     def compile(
@@ -175,11 +183,17 @@ class Uv:
         argv.insert(argv.index("pip") + 1, "uninstall")
         return self._run([*argv, *names], log, None)
 
-    def _run(self, argv: List[str], log: Path, on_output: Optional[Callable[[bytes], None]]) -> Finished:
+    def _run(
+        self,
+        argv: List[str],
+        log: Path,
+        on_output: Optional[Callable[[bytes], None]],
+        limits: Optional[Limits] = None,
+    ) -> Finished:
         """Once more with the system's certificates, where uv's own do not know the registry's."""
         arguments: Dict[str, Any] = {
             "cwd": self._cwd,
-            "limits": self._limits,
+            "limits": limits or self._limits,
             "on_output": on_output,
             "log": log,
             "keep_bytes": 1 << 18,

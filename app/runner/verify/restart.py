@@ -16,8 +16,9 @@ from app.protocol import wire
 from app.protocol.states import StepStatus
 from app.runner.context import Context
 from app.runner.machine import profiles
+from app.runner.machine.listening import address_of
 from app.runner.verify.relaunch import relaunch
-from app.runner.verify.running import Loaded, address_of, answers, loaded_by, running_here
+from app.runner.verify.running import Loaded, answers, loaded_by, running_here
 from app.runner.verify.supervisor import restart_program, stopped, supervised
 
 _LOOK_SECONDS = 0.25

@@ -9,13 +9,12 @@ from __future__ import annotations
 import ast
 import json
 import os
-import re
 import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, FrozenSet, List, Mapping, Optional, Sequence
+from typing import Any, FrozenSet, List, Mapping, Optional
 
 from app.runner.context import Context
 from app.runner.machine.interpreter import Process, running_comfyuis
@@ -56,21 +55,6 @@ def running_here(context: Context) -> List[Process]:
     """The ComfyUIs that run from this run's folder."""
     home = os.path.realpath(str(context.ui_home))
     return [process for process in running_comfyuis() if str(process.folder) == home]
-
-
-def address_of(argv: Sequence[str]) -> str:
-    """Where a ComfyUI with these arguments answers on its own machine."""
-    words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    port, host, scheme = "8188", "127.0.0.1", "http"
-    for word, after in zip(words, [*words[1:], ""]):
-        first = after.split(",")[0]
-        if word == "--port" and after.isdigit():
-            port = after
-        elif word == "--listen" and re.match(r"^[0-9.]+$", first) and first != "0.0.0.0":  # noqa: S104 - only looked at
-            host = first
-        elif word == "--tls-certfile":
-            scheme = "https"
-    return "%s://%s:%s" % (scheme, host, port)
 
 
 def answers(address: str) -> bool:
