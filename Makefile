@@ -18,7 +18,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help pyz bench-answers bench-engine bench-faults demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
+.PHONY: help browser images pyz bench-answers bench-engine bench-faults bench-chaos demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,12 @@ test: system-deps .venv/.dev-ready ## set everything up, then run every test
 
 test-fast: .venv/.dev-ready ## the tests that need neither sshd nor the network (under 30 s)
 	@$(PY) -m pytest -n 2 -m "not sshd and not registry and not slow" $(ARGS)
+
+browser: system-deps .venv/.dev-ready ## the pages in a real Chromium, by themselves
+	@$(PY) -m pytest -m browser $(ARGS)
+
+images: system-deps .venv/.dev-ready ## make docs/images/ from a real run
+	@$(PY) -m tools.images
 
 coverage: system-deps .venv/.dev-ready ## every test, with the lines and branches that none of them reached
 	@$(PY) -m pytest --cov --cov-report=term $(ARGS)
@@ -64,6 +70,9 @@ bench-engine: system-deps .venv/.dev-ready ## measure: installing 33 packs besid
 
 bench-faults: system-deps .venv/.dev-ready ## what users see when something goes wrong: a table from real runs
 	@$(PY) -m bench.faults $(ARGS)
+
+bench-chaos: system-deps .venv/.dev-ready ## 200 runs with a fault at a random moment each: all must end as they must
+	@$(PY) -m bench.chaos $(ARGS)
 
 format: .venv/.dev-ready ## put the sources into the one format, and fix what ruff can fix
 	@$(PY) -m ruff check --fix-only --quiet .

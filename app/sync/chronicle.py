@@ -8,6 +8,7 @@ committed together with the snapshot that holds what was before it, and a restar
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -142,6 +143,15 @@ class Chronicle:
     def save(self) -> None:
         """Keeps and shows what is new."""
         self._keep(lambda columns: self._store.update(self.task_id, token=self._token, **columns))
+
+    def keep_end(self, stop: threading.Event, seconds: float) -> None:
+        """Keeps an end that the disk has refused, as soon as it takes it, within `seconds`; `stop` ends the wait. What
+        is not kept would be taken up again, and be shown as running after it was shown as ended."""
+        deadline = time.monotonic() + seconds
+        while self.ended and (due_in := self.due_in) is not None and time.monotonic() < deadline:
+            if stop.wait(due_in):
+                return
+            self.save()
 
     def _keep(self, write: Callable[[Mapping[str, Any]], None]) -> None:
         """What the disk refuses is logged, shown all the same, and tried again with the next change: a full disk here

@@ -44,6 +44,8 @@ LISTEN_SECONDS = 0.5
 """How late a cancel is noticed while the runner is silent."""
 CANCEL_SECONDS = 10.0
 """How long the runner may take to stop before the progress says that it has not."""
+KEEP_SECONDS = 3600.0
+"""How long an end is tried to be kept that the service's own disk refuses."""
 
 _log = logging.getLogger(__name__)
 
@@ -102,6 +104,7 @@ class Installation:
         """Works until the install has ended, the service closes, or another service has taken the install over."""
         with contextlib.suppress(LeaseLost):
             self._to_the_end()
+            self._chronicle.keep_end(self._closing, KEEP_SECONDS)
 
     def _to_the_end(self) -> None:
         try:

@@ -27,7 +27,6 @@ RUNS, SEED, AT_ONCE, MINUTES = 200, 1, 4, 60.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Plays what is left to play and prints the table; 0 when all that was asked for was played and is right."""
     asked = _arguments().parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was mounted and started is put away then as well
     results = Results(asked.output, asked.seed, resume=asked.resume)
     wanted = asked.only or range(asked.runs)
     left_out = {kind.name: why for kind in KINDS if (why := kind.missing())}
@@ -36,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     todo = [n for n in wanted if n not in results.played and KINDS[n % len(KINDS)].name not in left_out]
     if todo:
         with tempfile.TemporaryDirectory(prefix="nodeferry-chaos-") as folder:
-            Campaign(Path(folder), results, asked.seed, _say).play(todo, asked.at_once, 60 * asked.minutes)
+            campaign = Campaign(Path(folder), results, asked.seed, asked.output / "wrong", _say)
+            campaign.play(todo, asked.at_once, 60 * asked.minutes)
     played = [results.played[number] for number in sorted(results.played) if number in wanted]
     _say("\n".join(table(played, asked.seed)))
     missing = len(todo) - sum(number in results.played for number in todo)
@@ -48,10 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 class Campaign:
     """Runs on some stages at once; each stage has a thread, a service and an instance."""
 
-    def __init__(self, folder: Path, results: Results, seed: int, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, results: Results, seed: int, evidence: Path, say: Callable[[str], None]) -> None:
+        """`folder`: for what is thrown away; `evidence`: for what wrong runs leave to be looked at."""
         self._folder = folder
         self._results = results
         self._seed = seed
+        self._evidence = evidence
         self._say = say
         self._lock = threading.Lock()
         self._numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -102,13 +104,13 @@ class Campaign:
                 number = self._numbers.get_nowait()
             except queue.Empty:
                 return False
-            run = play(stage, number, self._seed, reference)
-            self._keep(run, stage)
+            run = play(stage, number, self._seed, reference, self._evidence)
+            self._keep(run)
             if not is_right(run):
                 return True
         return False
 
-    def _keep(self, run: Played, stage: Stage) -> None:
+    def _keep(self, run: Played) -> None:
         with self._lock:
             self._results.add(run)
             self._done += 1
@@ -122,7 +124,7 @@ class Campaign:
         for text in (*run.wrong, *run.left):
             self._say(f"    WRONG: {text}")
         if not is_right(run):
-            self._say("    the service's last words:\n" + stage.service.log[-3000:])
+            self._say(f"    what it left to be looked at: {self._evidence / f'run{run.number}'}")
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -142,4 +144,5 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was mounted and started is put away then as well
     raise SystemExit(main())

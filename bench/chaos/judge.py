@@ -72,7 +72,7 @@ def _words(last: Json) -> str:
     return str((last["error"] or {}).get("message"))[:300]
 
 
-# -- the instance --------------------------------------------------------------------------------------------------------
+# -- the instance ----------------------------------------------------------------------------------------------------
 
 
 def on_instance(stage: Stage, last: Json, reference: Json, *, strict: bool) -> Iterator[str]:
@@ -133,7 +133,7 @@ def _git(folder: Path) -> tuple[str, str]:
     return head.stdout.strip(), (changes.stdout + changes.stderr).strip()
 
 
-# -- the service ---------------------------------------------------------------------------------------------------------
+# -- the service -----------------------------------------------------------------------------------------------------
 
 
 def record_faults(stage: Stage, last: Json, seconds: float = GONE_SECONDS) -> list[str]:
@@ -181,7 +181,11 @@ def durations_faults(last: Json, took: float) -> list[str]:
     told |= {row["name"]: row["seconds"] for row in last["nodes"] if row["seconds"] is not None}
     told |= {row["name"]: row["seconds"] for row in last["steps"] if row.get("seconds") is not None}
     told |= {phase["name"]: phase["seconds"] for phase in last["phases"] if phase.get("seconds") is not None}
-    return [f"{name} is told to have taken {value} s of {took:.1f}" for name, value in told.items() if not 0 <= value <= took + 2]
+    return [
+        f"{name} is told to have taken {value} s of {took:.1f}"
+        for name, value in told.items()
+        if not 0 <= value <= took + 2
+    ]
 
 
 def service_size(pid: int) -> tuple[int, int]:

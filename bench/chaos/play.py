@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
+import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.chaos import judge
@@ -67,18 +70,19 @@ def undisturbed(stage: Stage) -> Reference:
     wrong += judge.left_on_instance(stage, task_id) + judge.record_faults(stage, watch.last)
     wrong += judge.durations_faults(watch.last, seconds)
     assert not wrong, wrong
-    assert (found["successful"], found["failed"]) == (4, 1), found
+    assert (found["successful"], found["failed"]) == (4, 1), watch.last
     stage.clear(task_id)
     return Reference(found, seconds, judge.service_size(stage.service.pid))
 
 
-def play(stage: Stage, number: int, seed: int, reference: Reference) -> Played:
-    """Run `number`: its fault comes at a random moment of `reference`'s seconds."""
+def play(stage: Stage, number: int, seed: int, reference: Reference, evidence: Path) -> Played:
+    """Run `number`: its fault comes at a random moment of `reference`'s seconds. `evidence`: the folder for what a
+    wrong run leaves to be looked at."""
     dice = random.Random(f"{seed}:{number}")
     kind, moment = KINDS[number % len(KINDS)], dice.random()
     began = time.monotonic()
     kind.prepare(stage, dice)
-    task_id, watch = _begin(stage)
+    _, watch = _begin(stage)
     scene = Scene(stage, watch, dice)
     watch.over(moment * reference.seconds)
     try:
@@ -88,7 +92,20 @@ def play(stage: Stage, number: int, seed: int, reference: Reference) -> Played:
         watch.wrong.append(f"could not be played: {exc}")
         watch.ended(time.monotonic() + 5)
     played = Played(number, kind.name, moment, ", ".join(scene.notes), scene.struck, restarts=scene.restarts)
-    return _judged(played, kind, scene, reference, began)
+    judged = _judged(played, kind, scene, reference, began)
+    if judged.end == "wrong":
+        _keep_evidence(stage, watch, evidence / f"run{number}")
+    return judged
+
+
+def _keep_evidence(stage: Stage, watch: Watch, folder: Path) -> None:
+    """The journal and logs of the run, its last progress, the service's log."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if stage.state_of(watch.task_id).is_dir():
+        shutil.copytree(stage.state_of(watch.task_id), folder / "task")
+    (folder / "progress.json").write_text(json.dumps(watch.last, indent=1), "utf-8")
+    (folder / "service.log").write_text(stage.service.log, "utf-8")
 
 
 def _judged(played: Played, kind: Kind, scene: Scene, reference: Reference, began: float) -> Played:

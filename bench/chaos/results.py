@@ -10,6 +10,7 @@ from bench.chaos.faults import KINDS
 from bench.chaos.play import Played
 
 FILE = "runs.jsonl"
+_COLUMNS = ("runs", "right", "hit", "interrupted", "restarts", "retried", "wrong")
 
 
 class Results:
@@ -56,7 +57,7 @@ def is_right(run: Played) -> bool:
 
 def table(runs: Sequence[Played], seed: int) -> Iterable[str]:
     """A line a fault, then what was wrong, with how to repeat it."""
-    yield f"{'fault':30} {'runs':>5} {'right':>6} {'hit':>5} {'interrupted':>12} {'restarts':>9} {'retried':>8} {'wrong':>6}"
+    yield _line("fault", _COLUMNS)
     for name in [*(kind.name for kind in KINDS), "all"]:
         of_kind = [run for run in runs if name in (run.kind, "all")]
         if not of_kind:
@@ -64,10 +65,15 @@ def table(runs: Sequence[Played], seed: int) -> Iterable[str]:
         right = sum(map(is_right, of_kind))
         counts = [len(of_kind), right, sum(run.struck for run in of_kind), sum(run.interrupted for run in of_kind)]
         counts += [sum(run.restarts for run in of_kind), sum(run.retried for run in of_kind), len(of_kind) - right]
-        yield f"{name:30} " + " ".join(f"{n:>{w}}" for n, w in zip(counts, (5, 6, 5, 12, 9, 8, 6), strict=True))
+        yield _line(name, counts)
     left = [text for run in runs for text in run.left]
     yield f"left behind: {len(left)} (processes, threads, locks, staged folders, drafts)"
     for run in runs:
         if not is_right(run):
-            yield f"WRONG: run {run.number}, {run.kind} ({run.notes}) at {run.moment:.0%}: --seed {seed} --only {run.number}"
+            how = f"--seed {seed} --only {run.number}"
+            yield f"WRONG: run {run.number}, {run.kind} ({run.notes}) at {run.moment:.0%}: {how}"
             yield from (f"    {text}" for text in (*run.wrong, *run.left))
+
+
+def _line(name: str, cells: Sequence[object]) -> str:
+    return f"{name:30}" + "".join(f" {cell!s:>{len(head)}}" for cell, head in zip(cells, _COLUMNS, strict=True))

@@ -68,7 +68,11 @@ class Stage:
         self.instance_disk = Disk(folder / "instance", INSTANCE_DISK)
         self.service_disk = Disk(folder / "service", SERVICE_DISK)
         self.standin = StandIn(
-            self.instance_disk.folder / "machine", git_base_url=git.url, with_pip=False, environ=os.environ, bashrc=_CLOCK
+            self.instance_disk.folder / "machine",
+            git_base_url=git.url,
+            with_pip=False,
+            environ=os.environ,
+            bashrc=_CLOCK,
         )
         self._stack = ExitStack()
         self._service: ServiceProcess | None = None

@@ -101,7 +101,7 @@ def test_a_killed_runner_has_died_until_it_is_swept(rig: Rig, git_server: GitSer
     assert run.processes() == set()
     assert names_in(rig.custom_nodes) == []
     assert not is_locked(_lock_of(rig))
-    assert run.sweep() == {"status": "swept", "ended_processes": 0, "removed": []}
+    assert run.sweep() == {"status": "swept", "ended_processes": 0, "removed": [], "rebooted": False}
     assert rig.install([node(make_pack(git_server, "o", "quick"))]).state("quick") == "installed"
 
 

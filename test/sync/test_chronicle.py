@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -127,3 +131,59 @@ def test_a_disk_that_refuses_does_not_stop_the_install(
     (tmp_path / "away").rename(folder)
     chronicle.save()
     assert (folder / f"{TASK}.json").is_file()
+
+
+def test_an_end_that_the_disk_refused_is_kept_once_it_takes_it(
+    record: InstallRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the record would say running, and whoever finds it would take the install up again after its end."""
+    monkeypatch.setattr("app.sync.chronicle.REFUSED_SECONDS", 0.1)
+    with locked(tmp_path) as (chronicle, other):
+        asked = threading.Event()
+
+        def keep() -> None:
+            asked.set()
+            chronicle.keep_end(threading.Event(), 20.0)
+
+        keeping = threading.Thread(target=keep)
+        keeping.start()
+        assert asked.wait(5)
+        assert chronicle.ended
+        other.execute("ROLLBACK")
+        keeping.join(20)
+        assert not keeping.is_alive()
+    with sqlite3.connect(tmp_path / "nodeferry.db") as reader:
+        assert reader.execute("SELECT state FROM installs").fetchall() == [("failed",)]
+    reader.close()
+
+
+@pytest.mark.parametrize(("stopped", "seconds"), [(True, 60.0), (False, 0.3)])
+def test_the_wait_to_keep_an_end_is_over_when_the_service_closes_and_at_its_deadline(
+    record: InstallRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool, seconds: float
+) -> None:
+    monkeypatch.setattr("app.sync.chronicle.REFUSED_SECONDS", 0.1)
+    stop = threading.Event()
+    if stopped:
+        stop.set()
+    with locked(tmp_path) as (chronicle, _):
+        began = time.monotonic()
+        chronicle.keep_end(stop, seconds)
+        assert time.monotonic() - began < 5
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[tuple[Chronicle, sqlite3.Connection]]:
+    """A chronicle whose end met a database that another program has locked, and that program's connection."""
+    engine = open_database(f"sqlite:///{folder / 'nodeferry.db'}", busy_timeout=0.05)
+    store = InstallStore(engine)
+    kept = store.get(TASK)
+    assert kept is not None
+    chronicle = _chronicle(kept, store, folder)
+    other = sqlite3.connect(folder / "nodeferry.db", isolation_level=None)
+    try:
+        other.execute("BEGIN EXCLUSIVE")
+        chronicle.tell(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
+        yield chronicle, other
+    finally:
+        other.close()
+        engine.dispose()

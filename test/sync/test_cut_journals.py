@@ -1,0 +1,105 @@
+"""The service's own path over a cut line: what it kept of a journal, killed, and attached again."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.domain.record import InstallRecord
+from app.protocol.events import Kind, decode, encode
+from app.protocol.snapshot import Snapshot, to_stored
+from app.runner.daemon.follow import _send_lines
+from app.runner.daemon.frames import Frames
+from app.storage.database import open_database
+from app.storage.install_store import InstallStore
+from app.storage.progress_files import ProgressFiles
+from app.sync.chronicle import Chronicle
+from app.sync.progress_board import ProgressBoard
+from test.protocol.events_for_tests import TASK_ID, Writer, listed, whole_run
+
+pytestmark = pytest.mark.slow
+
+
+def short_run() -> Writer:
+    """Two packs, one of them failed."""
+    run = Writer()
+    run.tell(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1)
+    run.tell(Kind.MANIFEST, nodes=listed("a", "b"))
+    run.node("a", "cloned", commit="a" * 40)
+    run.node("b", "failed", error={"code": "stalled", "message": "m", "hint": ""})
+    run.node("a", "installed")
+    run.tell(Kind.RUN_ENDED, state="completed", error=None)
+    return run
+
+
+@pytest.fixture(params=[(short_run, 1), (whole_run, 17)], ids=["each-byte", "each-17th-byte"])
+def journal(request: pytest.FixtureRequest) -> tuple[bytes, int]:
+    """A journal, and the step between the bytes where it is cut."""
+    make, step = request.param
+    return b"".join(encode(event) for event in make().told), step
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[InstallStore]:
+    engine = open_database(f"sqlite:///{tmp_path / 'nodeferry.db'}")
+    yield InstallStore(engine)
+    engine.dispose()
+
+
+class Services:
+    """One service after the other on one data folder."""
+
+    def __init__(self, store: InstallStore, folder: Path) -> None:
+        self._store = store
+        self._files = ProgressFiles(folder / "progress")
+
+    def attach(self, task_id: str) -> Chronicle:
+        """A service that has just been started has this of an install: what is in its record."""
+        record = self._store.get(task_id) or self._store.add(InstallRecord(task_id, 1.0, {}, "root@h:22"))
+        return Chronicle(record, ProgressBoard(), self._store, self._files, now=lambda: 50.0)
+
+
+def test_a_journal_cut_at_any_byte_and_attached_again_gives_the_same_record(
+    journal: tuple[bytes, int], store: InstallStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was there up to the byte is sent by the runner's follower, folded and kept as its time is; the service is
+    killed; the next one goes on from its record and has at the end what one without a cut has, revision and all."""
+    content, step = journal
+    services = Services(store, tmp_path)
+    uncut = services.attach(f"{0:08d}-0000-0000-0000-000000000000")
+    follow(uncut, content)
+    assert uncut.ended
+    for cut in range(0, len(content) + 1, step):
+        task_id = f"{cut:08d}-1111-0000-0000-000000000000"
+        monkeypatch.setattr("app.sync.chronicle.SAVE_SECONDS", (0.0, 3600.0)[cut % 2])  # each event, or the states
+        first = services.attach(task_id)
+        follow(first, content[:cut])
+        second = services.attach(task_id)
+        assert second.offset <= first.offset
+        assert second.snapshot.revision <= first.snapshot.revision
+        follow(second, content)
+        assert without_id(second.snapshot) == without_id(uncut.snapshot), cut
+        last = store.get(task_id)
+        assert last is not None
+        assert (last.journal_offset, last.state.value) == (len(content), "completed")
+
+
+def follow(chronicle: Chronicle, content: bytes) -> None:
+    """As Installation does it: whole lines from the chronicle's offset on, as the runner's `follow` sends them."""
+    file = io.BytesIO(content)
+    file.seek(chronicle.offset)
+    with tempfile.TemporaryFile() as sent:
+        _send_lines(file, Frames("0", sent.fileno()))
+        sent.seek(0)
+        for frame in filter(None, sent.read().splitlines()):
+            offset, _, line = frame.partition(b" j ")[2].partition(b" ")
+            chronicle.take(decode(line), int(offset))
+
+
+def without_id(snapshot: Snapshot) -> dict[str, object]:
+    """The stored form, for comparing."""
+    return {**to_stored(snapshot), "task_id": "", "created_at": 0}
