@@ -100,7 +100,7 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     metrics.look_at(readiness.gauges)
     logs = TaskLogs(installs, log_files)
     app = create_app(Parts(installs, checks, workflows, doors, retries, fleets, settings, logs, readiness, metrics))
-    shown = webui.PageParts(open=not settings.token, progress=installs.progress, workflow=workflows.state)
+    shown = webui.PageParts(open=not settings.token, task=installs.task, workflow=workflows.state)
     webui.register(app, shown)
     retries.begin()
     installs.resume_unfinished()

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What Nodeferry's demo and tests need from the system: an OpenSSH server and client, git, curl, certificates and a
-# Python >= 3.11 that can make virtual environments.
+# What Nodeferry's demo and tests need from the system: an OpenSSH server and client, git, curl, certificates,
+# Chromium for the pages' tests and a Python >= 3.11 that can make virtual environments.
 #
 #   tools/system-deps.sh            installs what is missing (Debian/Ubuntu as root); for anyone else it changes nothing,
 #                                   says what is missing and exits 1. Exit 0: everything is here.
@@ -44,12 +44,15 @@ find_python() {
 # A virtual environment that was made already answers for its Python; this keeps the usual `make` under 0.2 s.
 has_python() { [ -x .venv/bin/python ] || find_python >/dev/null; }
 
+has_chromium() { has chromium || has chromium-browser || has google-chrome; }
+
 missing_packages() {
     has sshd || echo openssh-server
     has ssh && has ssh-keygen || echo openssh-client
     has git || echo git
     has curl || echo curl
     has_certificates || echo ca-certificates
+    has_chromium || echo chromium
     has_python || echo python3-venv
 }
 

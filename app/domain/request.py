@@ -32,6 +32,8 @@ class InstallOptions:
     verify: bool = True
     restart: bool = False
     plan_only: bool = False
+    wait_for_provisioning: bool = True
+    """Whether to wait until the instance's image has set itself up."""
     on_failure: str = "keep"
     require: str = "any"
     wait_seconds: float | None = None

@@ -5,6 +5,7 @@ A door is opened in a thread: no request waits for an instance.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from dataclasses import dataclass, replace
@@ -63,6 +64,8 @@ class Doors:
         self._lock = threading.Lock()
         self._doors: dict[str, Door] = {}
         self._stops: dict[str, threading.Event] = {}
+        self._threads: dict[str, str] = {}
+        self._numbers = itertools.count(1)
 
     def open(self, task_id: str) -> Door:
         """Opens the door unless it is open or being opened; how it stands now. Raises TaskNotFound."""
@@ -74,7 +77,14 @@ class Doors:
                 return self._doors[task_id]
             door = self._doors[task_id] = Door("opening")
             stop = self._stops[task_id] = threading.Event()
-        self._background.start_task(f"door-{task_id}", self._keep, task_id, request, home, stop)
+            # A number for each: the thread before may have let go of the door and not have ended.
+            self._threads[task_id] = thread = f"door-{task_id}-{next(self._numbers)}"
+        try:
+            self._background.start_task(thread, self._keep, task_id, request, home, stop)
+        except RuntimeError:  # the system gives no more threads
+            with self._lock:
+                del self._stops[task_id], self._doors[task_id]
+            raise
         return door
 
     def look(self, task_id: str) -> Door:
@@ -86,10 +96,10 @@ class Doors:
     def close(self, task_id: str) -> Door:
         """Closes the door; how it stands now. Raises TaskNotFound."""
         with self._lock:
-            stop = self._stops.get(task_id)
+            stop, thread = self._stops.get(task_id), self._threads.get(task_id, "")
         if stop is not None:
             stop.set()
-            self._background.wait(f"door-{task_id}", 2.0)
+            self._background.wait(thread, 2.0)
         return self.look(task_id)
 
     def close_all(self) -> None:

@@ -361,5 +361,7 @@ def _row(record: InstallRecord) -> dict[str, Any]:
         "error": record.error,
         "retry_of": record.request.get("retry_of"),
         "retried_by": record.retried_by,
+        "rollback_of": record.request.get("rollback_of"),
+        "restart_of": record.request.get("restart_of"),
         "fleet_id": record.fleet_id,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -29,14 +30,21 @@ class InstanceChecks:
         self._timeouts = timeouts
 
     def test(
-        self, address: SshAddress, ui_home: str | None = None, host_key_sha256: str | None = None, timeout: float = 30.0
+        self,
+        address: SshAddress,
+        ui_home: str | None = None,
+        host_key_sha256: str | None = None,
+        timeout: float = 30.0,
+        *,
+        cancel: threading.Event | None = None,
     ) -> dict[str, Any]:
-        """Connects, has the runner there, and probes, in `timeout` seconds in all. Nothing is installed.
+        """Connects, has the runner there, and probes, in `timeout` seconds in all. Nothing is installed. `cancel` ends
+        the connecting.
 
         Raises RemoteError and RunnerError with the reason."""
         deadline = time.monotonic() + timeout
         timeouts = replace(self._timeouts, connect=min(timeout, self._timeouts.connect))
-        with self._connector_with(timeouts).connect(address, host_key_sha256=host_key_sha256) as host:
+        with self._connector_with(timeouts).connect(address, host_key_sha256=host_key_sha256, cancel=cancel) as host:
             client = RunnerClient(host, pack_runner(), replace(timeouts, command=_left(deadline)))
             client.ensure_uploaded()
             probe = client.probe(ui_home, timeout=_left(deadline))

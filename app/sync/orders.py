@@ -19,7 +19,7 @@ from app.version import VERSION
 RESTART_STEP = wire.RESTART
 JUST_RESTART = "none"
 """In place of a task_id: a restart that follows no install."""
-_RUNNER_OPTIONS = ("existing", "run_scripts", "verify", "restart", "plan_only", "on_failure")
+_RUNNER_OPTIONS = ("existing", "run_scripts", "verify", "restart", "plan_only", "on_failure", "wait_for_provisioning")
 
 
 def order_of(task_id: str, request: InstallRequest, settings: Settings) -> Order:

@@ -129,6 +129,7 @@ class OptionsBody(_Body):
     existing: Literal["keep", "update", "reinstall"] = "keep"
     exact: bool = False
     plan_only: bool = False
+    wait_for_provisioning: bool = True
     run_scripts: bool = True
     verify: bool = True
     restart: bool = False
@@ -381,6 +382,7 @@ def _options(body: OptionsBody) -> domain.InstallOptions:
         verify=body.verify,
         restart=body.restart,
         plan_only=body.plan_only,
+        wait_for_provisioning=body.wait_for_provisioning,
         on_failure=body.on_failure,
         require=body.require,
         wait_seconds=body.wait_seconds,

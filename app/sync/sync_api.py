@@ -17,6 +17,7 @@ from app.sync.routes.instances import instances
 from app.sync.routes.logs import logs
 from app.sync.routes.manifests import manifests
 from app.sync.routes.metrics import metrics
+from app.sync.routes.openapi import openapi
 from app.sync.routes.tasks import tasks
 from app.sync.routes.workflows import workflows as workflow_routes
 
@@ -33,6 +34,7 @@ _BLUEPRINTS = (
     doors,
     health,
     metrics,
+    openapi,
 )
 
 

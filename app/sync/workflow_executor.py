@@ -6,15 +6,17 @@ sees it, and guarded by the revision it was made from: a stop, an answer and the
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from app.domain.errors import AppError, TaskNotFound, WorkflowConflict, WorkflowNotFound
+from app.domain.errors import AppError, ServiceClosing, TaskNotFound, WorkflowConflict, WorkflowNotFound
 from app.domain.workflow import (
     ENDED_STEP,
     STOP,
@@ -34,7 +36,17 @@ from app.sync.workflow_steps import Blocked, Done, Leaving, StepRun, Steps, Stop
 
 MAX_LISTED = 200
 _TRIES = 20
+_STORAGE_PAUSE = 5.0
+"""Seconds until a workflow whose record could not be kept is gone on with."""
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attended:
+    """A workflow's thread, by its name; `stop` wakes and ends it."""
+
+    thread: str
+    stop: threading.Event
 
 
 class WorkflowExecutor:
@@ -57,8 +69,11 @@ class WorkflowExecutor:
         self._now = now
         self._closing = threading.Event()
         self._lock = threading.Lock()
-        self._stops: dict[str, threading.Event] = {}
-        """Of the workflows that have a thread: set to wake and end it."""
+        self._attended: dict[str, _Attended] = {}
+        """The workflows that have a thread."""
+        self._numbers = itertools.count(1)
+        self._wanted: set[str] = set()
+        """Of these, the ones whose thread has to look once more before it ends: they were changed meanwhile."""
 
     def start(self, workflow: Workflow) -> Workflow:
         """Keeps a new workflow and starts it; nothing is connected yet when this returns."""
@@ -89,13 +104,14 @@ class WorkflowExecutor:
         workflow = self._get(workflow_id)
         if workflow.ended:
             raise WorkflowConflict("The workflow has already ended.")
+        workflow = self._change(workflow_id, lambda now: _to_stop(now, self._now()))
         with self._lock:
-            running = self._stops.get(workflow_id)
-        if running is not None:
-            workflow = self._change(workflow_id, _stopping)
-            running.set()
-            return workflow.state
-        return self._change(workflow_id, lambda now: _stopped(now, self._now())).state
+            running = self._attended.get(workflow_id)
+            if running is not None:
+                running.stop.set()
+        if workflow.state is WorkflowState.STOPPING:
+            self._take_up(workflow_id)  # whoever has its thread may be on the way out
+        return workflow.state
 
     def resume(self, workflow_id: str, answer: str) -> WorkflowState:
         """Answers the question of a blocked workflow; it goes on. Raises WorkflowNotFound, WorkflowConflict when it
@@ -127,51 +143,89 @@ class WorkflowExecutor:
         """Lets go of every workflow within `timeout` seconds; `resume_unfinished` finds them."""
         self._closing.set()
         with self._lock:
-            left = dict(self._stops)
-        for stop in left.values():
-            stop.set()
+            left = list(self._attended.values())
+        for each in left:
+            each.stop.set()
         deadline = time.monotonic() + timeout
-        for workflow_id in left:
-            self._background.wait(_thread_name(workflow_id), max(0.0, deadline - time.monotonic()))
+        for each in left:
+            self._background.wait(each.thread, max(0.0, deadline - time.monotonic()))
 
     # -- a workflow's thread ----------------------------------------------------------------------------------------
 
     def _take_up(self, workflow_id: str) -> None:
         with self._lock:
-            if workflow_id in self._stops or self._closing.is_set():
+            if self._closing.is_set():
                 return
-            self._stops[workflow_id] = threading.Event()
+            if workflow_id in self._attended:
+                self._wanted.add(workflow_id)
+                return
+            # A number for each: the thread before may have let go of the workflow and not have ended.
+            mine = _Attended(f"workflow-{workflow_id}-{next(self._numbers)}", threading.Event())
+            self._attended[workflow_id] = mine
         try:
-            self._background.start_task(_thread_name(workflow_id), self._run, workflow_id)
+            self._background.start_task(mine.thread, self._run, workflow_id, mine.stop)
         except RuntimeError:  # the system gives no more threads
             with self._lock:
-                del self._stops[workflow_id]
+                del self._attended[workflow_id]
             raise
 
-    def _run(self, workflow_id: str) -> None:
-        stop = self._stops[workflow_id]
+    def _run(self, workflow_id: str, stop: threading.Event) -> None:
+        told = False
+        try:
+            while True:
+                self._attend(workflow_id, stop)
+                if self._may_go(workflow_id):
+                    told = True
+                    return
+        finally:
+            if not told:  # a bug: the log has it
+                self._broke(workflow_id)
+
+    def _attend(self, workflow_id: str, stop: threading.Event) -> None:
         try:
             self._work(workflow_id, stop)
-        except (Leaving, WorkflowConflict):
-            pass  # the service closes, or somebody else has decided: the record says how it stands
+        except (Leaving, ServiceClosing, WorkflowConflict, WorkflowNotFound):
+            return  # the service closes, or somebody else has decided: the record says how it stands
         except StorageError as exc:
             _log.error("workflow %s: its record cannot be kept: %s", workflow_id, exc.message)
-        finally:
             with self._lock:
-                del self._stops[workflow_id]
+                self._wanted.add(workflow_id)
+            self._closing.wait(_STORAGE_PAUSE)
+
+    def _may_go(self, workflow_id: str) -> bool:
+        """Whether the thread may end; then it is no longer the workflow's."""
+        with self._lock:
+            if workflow_id in self._wanted and not self._closing.is_set():
+                self._wanted.discard(workflow_id)
+                return False
+            self._wanted.discard(workflow_id)
+            del self._attended[workflow_id]
+            return True
+
+    def _broke(self, workflow_id: str) -> None:
+        error = {"code": "internal_error", "message": "Something went wrong inside Nodeferry.", "hint": "See its log."}
+        done = Done(StepState.FAILED, error["message"], error)
+        with self._lock:
+            self._wanted.discard(workflow_id)
+            del self._attended[workflow_id]
+        with contextlib.suppress(AppError):
+            self._change(
+                workflow_id, lambda now: _step_ended(now, now.current, done, self._now()) if now.current else now
+            )
 
     def _work(self, workflow_id: str, stop: threading.Event) -> None:
         workflow = self._get(workflow_id)
         while not workflow.ended:
             step = workflow.current
+            if workflow.state is WorkflowState.BLOCKED:
+                return
             if workflow.state is WorkflowState.STOPPING:
+                self._steps.abandon(workflow)
                 workflow = self._change(workflow_id, lambda now: _stopped(now, self._now()))
             elif step is None:
                 workflow = self._change(workflow_id, lambda now: _ended(now, self._now()))
             else:
                 workflow = self._do(workflow_id, step, stop)
-                if workflow.state is WorkflowState.BLOCKED:
-                    return
 
     def _do(self, workflow_id: str, step: Step, stop: threading.Event) -> Workflow:
         """One step, to its end, its question or its stop."""
@@ -188,6 +242,8 @@ class WorkflowExecutor:
         except Blocked as blocked:
             question = blocked.question
             return self._change(workflow_id, lambda now: _blocked(now, step, question))
+        except (StorageError, ServiceClosing):
+            raise  # the install, where there is one, goes on
         except AppError as error:
             done = Done(StepState.FAILED, error.message, error.to_json())
         return self._change(workflow_id, lambda now: _step_ended(now, step, done, self._now()))
@@ -225,14 +281,12 @@ class WorkflowExecutor:
             return None
 
 
-def _thread_name(workflow_id: str) -> str:
-    return f"workflow-{workflow_id}"
-
-
 # -- how a workflow moves; pure ---------------------------------------------------------------------------------------
 
 
 def _blocked(now: Workflow, step: Step, question: Question) -> Workflow:
+    if now.state is WorkflowState.STOPPING:
+        return now  # nobody has to be asked any more
     blocked = now.with_step(step.name, state=StepState.BLOCKED, message=question.text)
     return replace(blocked, state=WorkflowState.BLOCKED, question=question)
 
@@ -257,7 +311,10 @@ def _ended(now: Workflow, at: float) -> Workflow:
     return _close(replace(now, state=state, error=failed.error if failed else None), StepState.SKIPPED, at)
 
 
-def _stopping(now: Workflow) -> Workflow:
+def _to_stop(now: Workflow, at: float) -> Workflow:
+    """What waits for an answer is over at once; anything else its thread has to end."""
+    if now.state is WorkflowState.BLOCKED:
+        return _stopped(now, at)
     return now if now.ended else replace(now, state=WorkflowState.STOPPING, question=None)
 
 

@@ -16,9 +16,10 @@ from app.domain.errors import (
     RemoteError,
     StepTimedOut,
     TaskNotCancellable,
+    TaskNotFound,
 )
 from app.domain.request import InstallRequest
-from app.domain.workflow import Question, StepName, StepState, Workflow
+from app.domain.workflow import ENDED_STEP, Question, StepName, StepState, Workflow
 from app.settings import Settings
 from app.sync import orders
 from app.sync.aftercare import restart_request
@@ -85,6 +86,10 @@ class StepRun:
         if time.monotonic() > self.deadline:
             raise StepTimedOut(f"The step has not ended within {self.workflow.deadline_seconds:g} s.")
 
+    def left(self, most: float) -> float:
+        """Seconds that something may take, `most` at most."""
+        return max(1.0, min(most, self.deadline - time.monotonic()))
+
     def task_id_of(self, name: StepName) -> str | None:
         """The install of another step."""
         step = self.workflow.step(name)
@@ -133,11 +138,16 @@ class Steps:
         while True:
             try:
                 return self._checks.test(
-                    request.address, request.ui_home, request.options.host_key_sha256, self._settings.timeouts.connect
+                    request.address,
+                    request.ui_home,
+                    request.options.host_key_sha256,
+                    run.left(self._settings.timeouts.connect),
+                    cancel=run.stop,
                 )
             except HostKeyMismatch as error:
                 raise Blocked(self._host_key_question(request, error)) from error
             except RemoteError as error:
+                run.look_around()
                 pause = backoff.next_pause() if error.retried or isinstance(error, AuthenticationFailed) else None
                 if pause is None:
                     raise
@@ -167,7 +177,7 @@ class Steps:
     def _install(self, run: StepRun) -> Done:
         """Done when the packs are installed; their import check, where it is a step of its own, may still go on."""
         self._review(run)
-        task_id = self._started(run, "task_id", _request(run.workflow), "install")
+        task_id = self._started(run, "task_id", _install_request(run.workflow), "install")
         verifies = run.workflow.step(StepName.VERIFY) is not None
         task = self._follow(run, task_id, lambda task: verifies and task["phase"] in ("verify", "finish"))
         if task["in_progress"]:
@@ -189,7 +199,7 @@ class Steps:
         """Plans first, where a person wants to see what changes. Raises Blocked."""
         if run.workflow.review_plan == "never" or run.workflow.answers.get(PLAN) == "install":
             return
-        request = _request(run.workflow)
+        request = _install_request(run.workflow)
         planning = replace(request, options=replace(request.options, plan_only=True, restart=False, on_failure="keep"))
         task_id = self._started(run, "plan_task_id", planning, "plan")
         task = self._follow(run, task_id, lambda _: False)
@@ -240,13 +250,29 @@ class Steps:
             self._cancel(task_id)
             raise
 
+    def abandon(self, workflow: Workflow) -> None:
+        """Stops what the steps that have not ended had started: a service that was to do so has died. Raises
+        ServiceClosing."""
+        for step in workflow.steps:
+            if step.state not in ENDED_STEP:
+                for task_id in filter(None, (step.task_id, step.plan_task_id)):
+                    self._cancel(task_id)
+
     def _cancel(self, task_id: str) -> None:
-        with contextlib.suppress(TaskNotCancellable):  # it has ended meanwhile
+        with contextlib.suppress(TaskNotCancellable, TaskNotFound):  # it has ended meanwhile, or is forgotten
             self._installs.cancel(task_id)
 
 
 def _request(workflow: Workflow) -> InstallRequest:
     return orders.request_of(workflow.request)
+
+
+def _install_request(workflow: Workflow) -> InstallRequest:
+    """The install's; a person who said to go on while the image sets itself up means the install too."""
+    request = _request(workflow)
+    if workflow.answers.get(PROVISIONING) != "continue":
+        return request
+    return replace(request, options=replace(request.options, wait_for_provisioning=False))
 
 
 def _of_install(task: Mapping[str, Any]) -> Done:

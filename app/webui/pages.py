@@ -7,17 +7,25 @@ it carries nothing, since the shell itself is open to everybody who reaches the 
 from __future__ import annotations
 
 import json
+import posixpath
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, current_app, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from app.domain.errors import TaskNotFound
+from app.domain.workflow import StepName
 from app.version import VERSION
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
+_MODULES = Path(__file__).parent / "static" / "js"
+_IMPORT = re.compile(r'^import .*"(\.[^"]+)";$', re.MULTILINE)
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -32,7 +40,7 @@ class PageParts:
     """What pages may carry. `open`: no token is set."""
 
     open: bool
-    progress: Known
+    task: Known
     workflow: Known
 
 
@@ -66,13 +74,13 @@ def start_page() -> str:
 @pages.get(f"{PREFIX}/task/<uuid:task_id>")
 def task_page(task_id: object) -> str:
     """One install, live."""
-    return _page("task", "Install", str(task_id), _parts().progress)
+    return _page("task", "Install", str(task_id), _parts().task)
 
 
 @pages.get(f"{PREFIX}/workflow/<uuid:workflow_id>")
 def workflow_page(workflow_id: object) -> str:
     """One workflow: its steps, and the install that runs in it."""
-    return _page("workflow", "Workflow", str(workflow_id), _parts().workflow)
+    return _page("workflow", "Workflow", str(workflow_id), _workflow_with_task)
 
 
 @pages.get(f"{PREFIX}/history")
@@ -99,6 +107,12 @@ def fleet_page(fleet_id: object) -> str:
     return _page("fleet", "Fleet", str(fleet_id))
 
 
+@pages.get("/docs")
+def docs_page() -> str:
+    """The API's routes, with a line of curl for each; works without a network."""
+    return _page("docs", "API")
+
+
 @pages.get("/favicon.ico")
 def favicon() -> AnyResponse:
     """Browsers ask for it by this name."""
@@ -108,6 +122,17 @@ def favicon() -> AnyResponse:
 def _parts() -> PageParts:
     found: PageParts = current_app.extensions[_EXTENSION]
     return found
+
+
+def _workflow_with_task(workflow_id: str) -> Mapping[str, Any]:
+    """A workflow with the install that its page shows (`task`, None where there is none or it was forgotten)."""
+    found = _parts().workflow(workflow_id)
+    ids = [step["task_id"] or step["plan_task_id"] for step in found["steps"] if step["name"] == StepName.INSTALL.value]
+    try:
+        task = _parts().task(ids[0]) if ids and ids[0] else None
+    except TaskNotFound:
+        task = None
+    return {**found, "task": task}
 
 
 def _page(name: str, title: str, shown_id: str = "", known: Known | None = None) -> str:
@@ -120,7 +145,24 @@ def _page(name: str, title: str, shown_id: str = "", known: Known | None = None)
         initial=initial,
         carried=_carried(initial),
         version=VERSION,
+        modules=_modules_of(f"pages/{name}.js"),
     )
+
+
+@cache
+def _modules_of(entry: str) -> tuple[str, ...]:
+    """The modules that this one imports, and those that they import: the browser fetches all of them at once."""
+    found: dict[str, None] = {}
+
+    def look(name: str) -> None:
+        for imported in _IMPORT.findall((_MODULES / name).read_text("utf-8")):
+            module = posixpath.normpath(posixpath.join(posixpath.dirname(name), imported))
+            if module not in found:
+                found[module] = None
+                look(module)
+
+    look(entry)
+    return tuple(found)
 
 
 def _carried(initial: Mapping[str, Any] | None) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from test.house.sources import ROOT
 
-WANTED = ("sshd", "ssh", "ssh-keygen", "git", "curl")
+WANTED = ("sshd", "ssh", "ssh-keygen", "git", "curl", "chromium")
 USED = ("sh", "dirname", "tr", "find", "head", "sed", "grep", "touch", "chmod")
 """Ordinary commands that the script itself uses."""
 

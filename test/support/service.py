@@ -59,9 +59,9 @@ class ServiceProcess:
         """What the service wrote to stderr so far."""
         return self._log.read_text("utf-8", "replace")
 
-    def start(self) -> None:
-        """Returns once the service has said where it answers."""
-        argv = [sys.executable, "run.py", "serve", "--port", "0", "--data-dir", str(self.data_dir)]
+    def start(self, port: int = 0) -> None:
+        """Returns once the service has said where it answers. `port`: by default a free one."""
+        argv = [sys.executable, "run.py", "serve", "--port", str(port), "--data-dir", str(self.data_dir)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 argv, cwd=ROOT, env=self._environ, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
@@ -89,6 +89,10 @@ class ServiceProcess:
         self._process = None
 
     # -- as a client ------------------------------------------------------------------------------------------------
+
+    def authorize(self, token: str) -> None:
+        """Sends this token from now on."""
+        self._session.headers["Authorization"] = f"Bearer {token}"
 
     def post(self, path: str, payload: Mapping[str, Any]) -> requests.Response:
         """POST of a JSON object."""

@@ -18,7 +18,8 @@ from app.protocol import wire
 from app.protocol.states import StepStatus
 from app.runner.daemon import processes
 from app.runner.machine.interpreter import running_comfyuis
-from app.runner.verify.running import address_of, has_no_classes, packs_in
+from app.runner.machine.listening import address_of
+from app.runner.verify.running import has_no_classes, packs_in
 from app.standin.packs import Pack
 from test.runner.rig import Rig
 from test.support.waiting import wait_until

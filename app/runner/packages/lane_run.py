@@ -96,9 +96,9 @@ class LaneRun:
         self._add(first, order)
         with self._beside(built, order):
             rest = [item for item in found.left if item.name not in self._builders]
+            if rest:
+                self._see_installed(order)
             other = largest_set(rest, self._with_changes)
-            if self._has_to_wait(other.answer, order):
-                other = largest_set(rest, self._with_changes)
             self._add(self._plan_of(WANTS_CHANGE, other), order)
         settled = {item.name for item in self._planned} | set(self._failures)
         self._plan_rest([item for item in wanted if item.name not in settled], order)
@@ -215,6 +215,14 @@ class LaneRun:
         if not finished.ok and hopeless(items, finished):
             self._hopeless = reasons.of_packages(finished)
         return finished
+
+    def _see_installed(self, order: InOrder) -> None:
+        """Waits for the first lane: what is installed uv need not ask for again, which is most of the next answer.
+        Raises _InVain."""
+        if self._applier is not None and order.busy:
+            if order.wait():
+                raise _InVain
+            self._resolver.look_again()
 
     def _has_to_wait(self, answer: Optional[Finished], order: InOrder) -> bool:
         """Whether an answer has to be made again, after what is just being installed is there. Raises _InVain."""

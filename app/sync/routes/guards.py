@@ -18,7 +18,7 @@ from app.sync.schemas import Forbidden, Unauthorized
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/health", "/health/ready"})
 """What answers without a token."""
-PAGE_PATHS = frozenset({"/", "/favicon.ico"})
+PAGE_PATHS = frozenset({"/", "/docs", "/favicon.ico"})
 PAGE_FOLDER = "/ui/"
 """Pages are shells that carry nothing where a token is set: their scripts ask the API, with the token."""
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})

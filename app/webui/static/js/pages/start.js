@@ -59,6 +59,6 @@ get("start").addEventListener("submit", async (event) => {
 });
 
 const asked = new URLSearchParams(location.search).get("ssh");
-if (new URLSearchParams(location.search).get("recipe") === "last") document.querySelector("[name=source][value=last]").click();
+if (recipe.last) document.querySelector("[name=source][value=last]").click();
 if (asked) connection.field.value = asked;
 refresh();

@@ -18,14 +18,15 @@ let shown = null;
 let view = null;
 let asked = "";
 
-function draw(workflow) {
+/** `task`: the install as the page carried it. */
+function draw(workflow, task = null) {
   shown = workflow;
   patchList(get("steps"), workflow.steps, { key: (step) => step.name, make: tile, update: patchTile });
   question(workflow.question);
   const failed = workflow.state === "failed" && workflow.error;
   setHidden(get("failure"), !failed);
   if (failed) get("failure").replaceChildren(h("strong", {}, workflow.error.message), workflow.error.hint);
-  install(workflow);
+  install(workflow, task);
   actions(workflow);
   if (!view) showInTab(0, workflow.in_progress ? "live" : workflow.state === "completed" ? "good" : "bad", "");
   const now = workflow.steps.find((step) => step.name === workflow.current_step);
@@ -74,7 +75,7 @@ async function reply(answer) {
 }
 
 /** The newest install of the workflow: the one that works, or worked last. */
-function install(workflow) {
+function install(workflow, task) {
   const taskId = workflow.steps.findLast((step) => step.task_id && step.name === "install_custom_nodes")?.task_id ?? workflow.steps.findLast((step) => step.plan_task_id)?.plan_task_id;
   if (!taskId) {
     const now = workflow.steps.find((step) => step.status === "running");
@@ -86,7 +87,8 @@ function install(workflow) {
   const part = get("task-template").content.cloneNode(true);
   part.querySelector("[data-task]").dataset.task = taskId;
   get("install").replaceChildren(part);
-  view = new TaskView(get("install").querySelector("[data-task]")).start();
+  const initial = task?.task_id === taskId ? task : null;
+  view = new TaskView(get("install").querySelector("[data-task]"), { initial, ended: () => poller?.now() }).start();
 }
 
 function actions(workflow) {
@@ -108,9 +110,10 @@ function stopButton() {
 }
 
 const first = carried();
-if (first) draw(first);
+let poller = null;
+if (first) draw(first, first.task);
 
-const poller = new Poller(async (signal) => {
+poller = new Poller(async (signal) => {
   draw(await api(`/workflow/state?workflow_id=${id}`, { signal }));
   return shown.in_progress;
 }, { failed: showTrouble, answered: clearTrouble });

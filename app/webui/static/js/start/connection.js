@@ -4,11 +4,8 @@ import { api } from "../core/api.js";
 import { h, setHidden, setText } from "../core/dom.js";
 import { bytes } from "../core/format.js";
 import { instances } from "../core/memory.js";
+import { troubleOf } from "./troubles.js";
 
-const KEY_HELP = {
-  authentication_failed: "Nodeferry uses the SSH keys of the computer that it runs on (~/.ssh and the agent). Add the public one to your machine’s or your account’s SSH keys, then test again.",
-  connect_failed: "Is the machine running? Copy its SSH command again: the port changes with each machine.",
-};
 
 export class Connection {
   constructor() {
@@ -59,8 +56,9 @@ export class Connection {
   }
 
   #failure(found) {
-    const help = KEY_HELP[found.error];
-    const box = h("div", { class: "note", "data-tone": "bad" }, h("strong", {}, found.message), h("p", {}, found.hint), help && help !== found.hint ? h("p", {}, help) : null, h("code", { class: "soft" }, found.error));
+    const { title, advice } = troubleOf(found.error);
+    const exactly = h("p", { class: "small soft" }, title ? `Exactly: ${found.message} ` : "", h("code", {}, found.error));
+    const box = h("div", { class: "note", "data-tone": "bad" }, h("strong", {}, title ?? found.message), h("p", {}, advice ?? found.hint), exactly);
     if (found.error.startsWith("ui_home")) this.#askHome();
     if (found.error === "host_key_mismatch") box.append(this.#keyQuestion());
     return box;

@@ -49,7 +49,7 @@ export class Recipe {
     if (!this.hasLock) return { nodes: kept };
     const names = new Set(kept.map((node) => node.name));
     const lock = this.manifest.lock;
-    return { lock: { ...lock, nodes: lock.nodes?.filter((node) => names.has(node.name)) } };
+    return { lock: { ...lock, node_packs: lock.node_packs.filter((node) => names.has(node.name)) } };
   }
 
   async #from(source) {
@@ -164,7 +164,7 @@ function manifestOf(name, text) {
     const found = JSON.parse(text);
     if (found.lock) return { lock: found.lock };
     if (found.git_custom_nodes || found.cnr_custom_nodes) return { manager_snapshot: found };
-    if (found.nodes && (found.packages || found.python || found.comfyui_commit !== undefined)) return { lock: found };
+    if (found.node_packs) return { lock: found };
     if (Array.isArray(found)) return typeof found[0] === "string" ? { urls: found } : { nodes: found };
     return found;
   } catch {

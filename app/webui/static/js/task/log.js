@@ -5,6 +5,7 @@ import { h, patchList, setText } from "../core/dom.js";
 import { bytes } from "../core/format.js";
 
 const KEPT_CHARS = 400000;
+const LEAST_BYTES = 16; // what the API takes at least
 const ANSI = /\u001b\[[0-9;?]*[A-Za-z]/g;
 
 export const logPath = (taskId, node, offset, limit = "") =>
@@ -13,7 +14,8 @@ export const logPath = (taskId, node, offset, limit = "") =>
 /** The last lines of a pack's log; "" where there is none. */
 export async function logTail(taskId, node, lines = 12) {
   try {
-    const first = await api(logPath(taskId, node, 0, 1));
+    const first = await api(logPath(taskId, node, 0, LEAST_BYTES));
+    if (!first.size) return "";
     const from = Math.max(0, first.size - 8192);
     const { text } = await api(logPath(taskId, node, from));
     return readable(text).trimEnd().split("\n").slice(-lines).join("\n");

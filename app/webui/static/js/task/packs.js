@@ -42,7 +42,6 @@ export class Packs {
     const number = group === "all" ? this.nodes.length : this.nodes.filter((node) => groupOf(node) === group).length;
     setText(chip, `${chip.dataset.label} ${number}`);
     setAttribute(chip, "aria-pressed", String(this.shown === group));
-    setHidden(chip, group !== "all" && group !== this.shown && number === 0);
   }
 
   #make(node) {
@@ -92,7 +91,7 @@ export class Packs {
       more?.remove();
       return;
     }
-    const state = JSON.stringify([node.state, node.error, node.commit]);
+    const state = JSON.stringify([node.state, node.error, node.commit, this.running]);
     if (more?.dataset.state === state) return;
     more?.remove();
     more = this.#more(node);

@@ -4,6 +4,9 @@
 import { h, patchList, setAttribute, setPart, setText } from "../core/dom.js";
 import { clock } from "../core/format.js";
 
+/** Short runs have ticks between seconds. */
+const tickOf = (seconds, end) => (end < 10 ? `${seconds.toFixed(1)} s` : clock(seconds));
+
 const TICKS = 5;
 
 export class Timeline {
@@ -20,7 +23,7 @@ export class Timeline {
       update: (row, node) => draw(row.querySelector(".timeline-track"), segments(node, progress, end), end),
     });
     const ticks = end > 0 ? Array.from({ length: TICKS }, (_, index) => ({ at: (end * index) / (TICKS - 1), index })) : [];
-    patchList(this.axis, ticks, { key: (tick) => tick.index, make: () => h("span"), update: (node, tick) => setText(node, clock(tick.at)) });
+    patchList(this.axis, ticks, { key: (tick) => tick.index, make: () => h("span"), update: (node, tick) => setText(node, tickOf(tick.at, end)) });
   }
 }
 

@@ -8,6 +8,7 @@ import { Poller } from "../core/poller.js";
 import { notifyEnd, showInTab } from "../core/signals.js";
 import { tabs } from "../core/tabs.js";
 import { Actions } from "./actions.js";
+import { Live } from "./live.js";
 import { Log, logTail } from "./log.js";
 import { Packs } from "./packs.js";
 import { drawPlan } from "./plan.js";
@@ -17,7 +18,7 @@ import { endingOf, stateWord, toneOf } from "./words.js";
 const SILENT = { warn: 10, bad: 30 };
 
 export class TaskView {
-  /** `ended(progress)` is called once. `tab`: whether title and icon are this task's. */
+  /** `initial`: GET /tasks/ID as the page carried it, or null. `ended(progress)` is called once. `tab`: whether title and icon are this task's. */
   constructor(root, { initial = null, ended = () => {}, tab = true } = {}) {
     this.taskId = root.dataset.task;
     this.refs = Object.fromEntries([...root.querySelectorAll("[data-ref]")].map((node) => [node.dataset.ref, node]));
@@ -27,13 +28,17 @@ export class TaskView {
     this.log = new Log(this.taskId, this.refs);
     this.poller = new Poller((signal) => this.#ask(signal), { failed: showTrouble, answered: clearTrouble });
     this.actions = new Actions(this.taskId, this.refs.actions, { look: () => this.poller.now() });
-    Object.assign(this, { progress: null, heardAt: 0, ended, tab, panel: "packs" });
+    this.live = new Live(this.taskId, (progress) => this.#news(progress));
+    Object.assign(this, { progress: null, over: false, heardAt: 0, ended, tab, panel: "packs" });
     tabs(root.querySelector('[role="tablist"]'), (panel) => this.#show(panel));
-    if (initial) this.#take(initial);
+    if (initial) {
+      this.#take(initial.progress);
+      this.#tell(initial);
+    }
   }
 
   start() {
-    this.#about();
+    if (!this.name) this.#about();
     this.poller.start();
     this.clock = setInterval(() => this.#tick(), 1000);
     return this;
@@ -41,6 +46,7 @@ export class TaskView {
 
   stop() {
     this.poller.stop();
+    this.live.stop();
     clearInterval(this.clock);
   }
 
@@ -48,15 +54,16 @@ export class TaskView {
     const body = { task_id: this.taskId };
     if (this.progress) body.since = this.progress.revision;
     const answer = await api("/ssh/install-custom-nodes/progress", { body, signal });
-    if (!answer.unchanged) this.#take(answer);
-    else await this.#fresh(answer);
+    if (!answer.unchanged) this.#news(answer);
+    else this.#heard(answer.last_event_seconds_ago);
     if (this.panel === "log") await this.log.look();
+    if (this.progress.in_progress) this.live.look(this.progress.revision);
     return this.progress.in_progress;
   }
 
-  /** Nothing new happened; when it was last heard of is new all the same. */
-  async #fresh(answer) {
-    if (answer.last_event_seconds_ago !== undefined) this.#heard(answer.last_event_seconds_ago);
+  /** Polls and the stream may overtake each other: what is older than what is shown is not shown. */
+  #news(progress) {
+    if (!this.progress || progress.revision >= this.progress.revision) this.#take(progress);
   }
 
   #take(progress) {
@@ -140,15 +147,17 @@ export class TaskView {
   }
 
   #end(before) {
+    this.live.stop();
     const { summary } = this.refs;
     const { progress } = this;
     setHidden(summary, false);
     setAttribute(summary, "data-tone", toneOf(progress));
     const problem = progress.error;
-    summary.replaceChildren(h("strong", {}, problem && progress.state !== "completed" ? problem.message : endingOf(progress)), problem?.hint || progress.message);
+    summary.replaceChildren(h("strong", {}, problem && progress.state !== "completed" ? problem.message : endingOf(progress)), problem ? problem.hint : progress.message);
     if (before?.in_progress) notifyEnd(this.taskId, "Nodeferry", endingOf(progress));
     if (this.panel === "log") this.log.look();
-    this.ended(progress);
+    if (!this.over) this.ended(progress);
+    this.over = true;
   }
 
   async #show(panel) {
@@ -160,16 +169,19 @@ export class TaskView {
   /** What does not change every two seconds: the request, the plan, the machine. */
   async #about() {
     try {
-      const task = await api(`/tasks/${this.taskId}`);
-      this.name = task.instance;
-      setText(this.refs.title, task.instance);
-      setText(this.refs.where, [task.probe.ui_home ?? task.ui_home, task.ssh_connection].filter(Boolean).join(" · "));
-      if (this.tab && this.progress) showInTab(this.progress.percent, toneOf(this.progress), this.name);
-      drawPlan(this.refs.plan, task.plan);
-      drawFacts(this.refs.facts, task);
+      this.#tell(await api(`/tasks/${this.taskId}`));
     } catch (error) {
       showTrouble(error);
     }
+  }
+
+  #tell(task) {
+    this.name = task.instance;
+    setText(this.refs.title, task.instance);
+    setText(this.refs.where, [task.probe.ui_home ?? task.ui_home, task.ssh_connection].filter(Boolean).join(" · "));
+    if (this.tab && this.progress) showInTab(this.progress.percent, toneOf(this.progress), this.name);
+    drawPlan(this.refs.plan, task.plan);
+    drawFacts(this.refs.facts, task);
   }
 }
 

@@ -42,7 +42,7 @@ export function sentenceOf(node, running) {
 
 function cloning(node) {
   const parts = [`cloning ${node.clone_progress} %`, rate(node.bytes_per_second)];
-  if (node.eta_seconds) parts.push(`${span(node.eta_seconds)} left`);
+  if (node.eta_seconds >= 1) parts.push(`${span(node.eta_seconds)} left`);
   return parts.filter(Boolean).join(" · ");
 }
 
@@ -72,14 +72,18 @@ const OUTCOMES = { all: "done", partial: "done, with failures", none: "nothing i
 export const stateWord = (progress) =>
   progress.state === "completed" ? OUTCOMES[progress.outcome] ?? "done" : STATES[progress.state] ?? progress.state;
 
+const worksOf = (works, all) => (works < all ? count(works, "node pack") : all === 1 ? "The node pack" : `All ${all} node packs`);
+
 /** What works now, in one sentence. Only what ComfyUI itself has imported is said to work. */
 export function endingOf(progress) {
   const nodes = progress.nodes;
+  const restart = progress.steps.find((step) => step.name === "Restart ComfyUI");
+  if (!nodes.length && restart?.status === "success") return "ComfyUI was restarted and answers.";
   const works = nodes.filter((node) => node.verified === true).length;
   const unknown = nodes.filter((node) => node.state === "installed").length;
   const failed = nodes.filter((node) => node.state === "failed").length;
   const parts = [];
-  if (works) parts.push(`${works === nodes.length ? "All " : ""}${count(works, "node pack")} ${works === 1 ? "loads" : "load"} in ComfyUI`);
+  if (works) parts.push(`${worksOf(works, nodes.length)} ${works === 1 ? "loads" : "load"} in ComfyUI`);
   if (unknown) parts.push(`${unknown} ${unknown === 1 ? "is" : "are"} installed without an import check`);
   if (failed) parts.push(`${failed} failed`);
   const left = nodes.filter(ended).length;

@@ -1,0 +1,153 @@
+"""The API as an OpenAPI 3.1 specification, made from the routes there are and the models that check their requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Blueprint, Response, current_app
+from pydantic import BaseModel
+from werkzeug.routing import Rule
+
+from app.sync import fleet_schemas, schemas
+from app.sync.routes.edge import answer, parts, query
+from app.version import VERSION
+
+openapi = Blueprint("openapi", __name__)
+
+_SSH = "ssh -p 12345 root@ssh6.vast.ai"
+_TASK = "550e8400-e29b-41d4-a716-446655440000"
+_WORKFLOW = "9a3f5f0e-3b1c-4c0a-9d0c-5d5a0f7f1e21"
+_REFS = "#/components/schemas/{model}"
+_PLACE = re.compile(r"<(?:[a-z]+:)?([a-z_]+)>")
+_OPEN = frozenset({"/health", "/health/ready"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request carries: the model that checks its body, or its parameters (GET), and an example of a body."""
+
+    model: type[BaseModel]
+    example: Mapping[str, Any] = field(default_factory=dict)
+
+
+_SOME_SSH = {"ssh_connection": _SSH}
+ASKED: Mapping[str, Asked] = {
+    "POST /ssh/install-custom-nodes": Asked(schemas.InstallBody, _SOME_SSH),
+    "POST /ssh/install-custom-nodes/progress": Asked(schemas.ProgressBody, {"task_id": _TASK}),
+    "POST /ssh/test": Asked(schemas.CheckBody, _SOME_SSH),
+    "POST /host-keys/scan": Asked(schemas.ScanBody, _SOME_SSH),
+    "POST /host-keys/accept": Asked(schemas.AcceptBody, _SOME_SSH | {"sha256": "SHA256:…"}),
+    "POST /manifests/check": Asked(schemas.ManifestBody, {"manifest": {"urls": ["https://github.com/owner/name"]}}),
+    "POST /workflow/start": Asked(schemas.WorkflowBody, _SOME_SSH),
+    "POST /workflow/stop": Asked(schemas.WorkflowIdBody, {"workflow_id": _WORKFLOW}),
+    "POST /workflow/resume": Asked(schemas.ResumeBody, {"workflow_id": _WORKFLOW, "answer": "accept"}),
+    "GET /workflow/state": Asked(schemas.WorkflowQuery),
+    "GET /workflows": Asked(schemas.WorkflowsQuery),
+    "POST /fleet/install-custom-nodes": Asked(
+        fleet_schemas.FleetBody, {"ssh_connections": [_SSH, "ssh -p 2222 root@10.0.0.7"]}
+    ),
+    "GET /fleet/<fleet_id>": Asked(fleet_schemas.FleetQuery),
+    "GET /tasks": Asked(schemas.TasksQuery),
+    "GET /tasks/<task_id>": Asked(schemas.TaskQuery),
+    "GET /tasks/<task_id>/lock": Asked(schemas.LockQuery),
+    "GET /tasks/<task_id>/log": Asked(schemas.LogQuery),
+    "POST /tasks/<task_id>/retry": Asked(fleet_schemas.RetryBody),
+    "POST /tasks/prune": Asked(schemas.PruneBody, {"older_than_days": 30}),
+}
+"""By method and route. The others carry nothing: an empty object, or no body at all."""
+
+
+@openapi.get("/openapi.json")
+def show_specification() -> Response:
+    """This specification."""
+    query(schemas.NoQuery)
+    return answer(specification(current_app.url_map.iter_rules(), needs_token=bool(parts().settings.token)))
+
+
+def specification(rules: Iterator[Rule], *, needs_token: bool) -> dict[str, Any]:
+    """The specification of these routes, without pages."""
+    paths: dict[str, dict[str, Any]] = {}
+    models: dict[str, Any] = {"Error": _ERROR}
+    for method, rule in sorted(_api(rules), key=lambda found: (found[1].rule, found[0])):
+        operation = _operation(method, rule, models)
+        if needs_token and rule.rule not in _OPEN:
+            operation["security"] = [{"token": []}]
+        paths.setdefault(_PLACE.sub(r"{\1}", rule.rule), {})[method.lower()] = operation
+    components: dict[str, Any] = {"schemas": models}
+    if needs_token:
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    about = {"title": "Nodeferry", "version": VERSION, "description": "docs/api.md says what the fields mean."}
+    return {"openapi": "3.1.0", "info": about, "paths": paths, "components": components}
+
+
+def _api(rules: Iterator[Rule]) -> Iterator[tuple[str, Rule]]:
+    for rule in rules:
+        if not rule.endpoint.startswith("webui."):  # pages
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+                yield method, rule
+
+
+def _operation(method: str, rule: Rule, models: dict[str, Any]) -> dict[str, Any]:
+    asked = ASKED.get(f"{method} {rule.rule}")
+    places = [_parameter(name, "path", {"type": "string"}, required=True) for name in _PLACE.findall(rule.rule)]
+    operation: dict[str, Any] = {
+        "operationId": f"{rule.endpoint.rpartition('.')[2]}",
+        "summary": _summary(rule.endpoint),
+        "tags": [rule.rule.split("/")[1]],
+        "parameters": places,
+        "responses": {
+            "2XX": {"description": "As docs/api.md shows it."},
+            "default": {"description": "What is wrong.", "content": _json({"$ref": _REFS.format(model="Error")})},
+        },
+    }
+    if asked is None:
+        return operation
+    schema = _schema(asked.model, models)
+    if method == "GET":
+        needed = schema.get("required", ())
+        found = schema.get("properties", {}).items()
+        places += [_parameter(name, "query", how, required=name in needed) for name, how in found]
+    else:
+        models[asked.model.__name__] = schema
+        body = _json({"$ref": _REFS.format(model=asked.model.__name__)}, dict(asked.example))
+        operation["requestBody"] = {"required": bool(asked.example), "content": body}
+    return operation
+
+
+def _summary(endpoint: str) -> str:
+    """The view's own first sentence."""
+    text = current_app.view_functions[endpoint].__doc__ or ""
+    return " ".join(text.partition("\n\n")[0].split())
+
+
+def _schema(model: type[BaseModel], models: dict[str, Any]) -> dict[str, Any]:
+    """The model's schema; those that it refers to go to `models`."""
+    schema = model.model_json_schema(ref_template=_REFS)
+    models.update(schema.pop("$defs", {}))
+    return schema
+
+
+def _parameter(name: str, place: str, schema: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": required, "schema": dict(schema)}
+
+
+def _json(schema: Mapping[str, Any], example: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = {"schema": dict(schema)}
+    return {"application/json": found | ({"example": example} if example else {})}
+
+
+_TEXT = {"type": "string"}
+_ERROR = {
+    "type": "object",
+    "required": ["success", "error", "message", "hint"],
+    "properties": {
+        "success": {"const": False},
+        "error": {**_TEXT, "description": "A code."},
+        "message": {**_TEXT, "description": "What happened, to what."},
+        "hint": {**_TEXT, "description": "What to do."},
+        "field": {**_TEXT, "description": "The part of the request that is at fault."},
+    },
+}
