@@ -48,7 +48,8 @@ def test_a_changed_host_key_is_a_question_and_accepting_it_goes_on(
     workflows: Workflows, service: ServiceProcess, standin: StandIn
 ) -> None:
     """Nobody is asked for what the workflow can decide; this only a person can. The question outlives the service."""
-    assert service.post("/ssh/test", {"ssh_connection": standin.ssh_command}).json()["success"] is True
+    seen = service.post("/ssh/test", {"ssh_connection": standin.ssh_command, "ui_home": str(standin.ui_home)})
+    assert seen.json()["success"] is True, seen.text
     standin.stop_sshd()
     standin.change_host_key()
     standin.start_sshd()
