@@ -80,6 +80,25 @@ def test_the_shadow_has_what_the_system_has(box_factory: BoxFactory, tmp_path: P
         assert answer(box, wanted, "--target", str(seen)) == [" + needs==1.0"]
 
 
+def test_a_lane_is_planned_while_the_one_before_is_installed(box: Box) -> None:
+    """The first lane's installation only goes on when the second one was resolved; its plan is told after it all the
+    same, and before it changes anything."""
+    for version in ("1.0", "2.0"):
+        box.index.wheel("changed", version)
+    box.index.wheel("added", "1.0")
+    box.have("changed==1.0")
+    sign = box.home / "second-lane"
+    second = f'[[ "$*" == *--dry-run* && "$*" != *frozen.txt* ]] && touch {sign}'
+    odd_uv(box, "*plan-1.txt*", _WAIT.format(until=f"-e {sign}"), second)
+    run = box.run_of(box.pack("one", "added"), box.pack("two", "changed>=2"))
+    assert states(run) == {"one": "installed", "two": "installed"}, run.said()
+    assert [change["lane"] for change in plan_of(run)] == ["agrees", "wants_change"]
+    events = run.events()
+    told = [number for number, event in enumerate(events) if event.kind is Kind.PLAN]
+    first = next(n for n, e in enumerate(events) if e.kind is Kind.NODE and e["state"] == "installed")
+    assert told[0] < first < told[1]
+
+
 def test_builds_go_on_while_the_first_lane_is_installed(box: Box) -> None:
     """The first lane's installation only goes on when a build was begun; its plan is told after it all the same, and
     before it changes anything."""

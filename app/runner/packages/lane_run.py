@@ -96,9 +96,9 @@ class LaneRun:
         self._add(first, order)
         with self._beside(built, order):
             rest = [item for item in found.left if item.name not in self._builders]
-            if rest:
-                self._see_installed(order)
             other = largest_set(rest, self._with_changes)
+            if self._has_to_wait(other.answer, order):
+                other = largest_set(rest, self._with_changes)
             self._add(self._plan_of(WANTS_CHANGE, other), order)
         settled = {item.name for item in self._planned} | set(self._failures)
         self._plan_rest([item for item in wanted if item.name not in settled], order)
@@ -171,11 +171,15 @@ class LaneRun:
         return self._noted(items, self._resolver.solve(items, exact=True, builds=False))
 
     def _with_changes(self, items: Sequence[Wanted]) -> Finished:
-        """Beside all that was planned. What is being built no resolution of wheels alone could see: it is settled."""
+        """Beside all that was planned, while that is installed, which comes first. What is being built no resolution of
+        wheels alone could see: it is settled."""
         held = self._held_back[0] if self._held_back else None
         base = [*self._planned, *(held.items if held else ())]
         settled = sorted((held.details.built or ()) if held and held.details else ())
-        return self._noted(items, self._resolver.solve(items, exact=False, builds=False, base=base, settled=settled))
+        finished = self._resolver.solve(
+            items, exact=False, builds=False, base=base, settled=settled, gently=self._applier is not None
+        )
+        return self._noted(items, finished)
 
     def _noted(self, items: Sequence[Wanted], finished: Finished) -> Finished:
         """Who needs something without a wheel is not asked again before the builds."""
@@ -215,14 +219,6 @@ class LaneRun:
         if not finished.ok and hopeless(items, finished):
             self._hopeless = reasons.of_packages(finished)
         return finished
-
-    def _see_installed(self, order: InOrder) -> None:
-        """Waits for the first lane: what is installed uv need not ask for again, which is most of the next answer.
-        Raises _InVain."""
-        if self._applier is not None and order.busy:
-            if order.wait():
-                raise _InVain
-            self._resolver.look_again()
 
     def _has_to_wait(self, answer: Optional[Finished], order: InOrder) -> bool:
         """Whether an answer has to be made again, after what is just being installed is there. Raises _InVain."""

@@ -26,6 +26,7 @@ class Resolver:
     def __init__(self, context: Context, uv: Uv, variants: Variants, shadow: Shadow) -> None:
         """`shadow`: of the environment as it is."""
         self._uv = uv
+        self._gentle = uv.gently()
         self._shadow = shadow
         self._folder = context.task.folder
         self._most_seconds = context.tuning.resolve_builds
@@ -65,12 +66,14 @@ class Resolver:
         builds: bool,
         base: Sequence[Wanted] = (),
         settled: Sequence[str] = (),
+        gently: bool = False,
         most_seconds: Optional[float] = None,
     ) -> Finished:
         """What would be installed for these packs beside those of `base`. `exact`: no installed package may change.
-        `settled`: packages that are planned already, not to be looked at again. Raises RunCancelled."""
+        `settled`: packages that are planned already, not to be looked at again; `gently`: others have the machine
+        first. Raises RunCancelled."""
         how: Dict[str, Any] = {"exact": exact, "builds": builds, "base": base, "most_seconds": most_seconds}
-        how["overrides"] = self._without(settled)
+        how |= {"overrides": self._without(settled), "gently": gently}
         finished = self._solve(items, **how)
         if finished.ok and self.variants.settle_clash(self.changes(finished)):
             finished = self._solve(items, **how)
@@ -85,6 +88,7 @@ class Resolver:
         base: Sequence[Wanted] = (),
         overrides: Sequence[Path] = (),
         offline: bool = False,
+        gently: bool = False,
         most_seconds: Optional[float] = None,
     ) -> Finished:
         held = [self._protections, self._missing]
@@ -95,7 +99,7 @@ class Resolver:
             _renew(self._extra, sorted(self.variants.extra))
         files = [item.file for item in [*base, *items]] + [self._extra]
         with self._shadow.lent() as seen:
-            return self._uv.plan(
+            return (self._gentle if gently else self._uv).plan(
                 files,
                 self._log,
                 constraints=held,

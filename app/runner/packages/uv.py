@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import shutil
@@ -106,11 +107,17 @@ class Uv:
         self._children = children
         self._limits = limits
         self._cwd = folder
-        self._before = _GENTLY if gently and os.access(_GENTLY[0], os.X_OK) else []
+        self._before = _gentle() if gently else []
         self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
         if not _beside_cache(Path(python["prefix"])):
             self._environ["UV_LINK_MODE"] = "copy"  # hard links do not reach: say so, or each file brings a warning
         self._argv = [program, "pip", "install", "--color", "never", "--python", python["executable"]]
+
+    def gently(self) -> Uv:
+        """The same, when what others do comes first."""
+        same = copy.copy(self)
+        same._before = _gentle()  # noqa: SLF001 - its own
+        return same
 
     def plan(
         self,
@@ -208,6 +215,10 @@ class Uv:
             self._environ.update(_SYSTEM_CERTS)
             finished = self._children.run(argv, environ=self._environ, **arguments)
         return finished
+
+
+def _gentle() -> List[str]:
+    return _GENTLY if os.access(_GENTLY[0], os.X_OK) else []
 
 
 class Pip:
