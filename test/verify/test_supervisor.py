@@ -50,7 +50,7 @@ command=/bin/sh {folder}/comfyui.sh
 directory={ui_home}
 environment=OF_ITS_OWN="1"
 autorestart=true
-startsecs=1
+startsecs={startsecs}
 stopasgroup=true
 killasgroup=true
 redirect_stderr=true
@@ -60,9 +60,9 @@ stdout_logfile={folder}/comfyui.log
 
 class Supervised:
     """An instance whose ComfyUI is started by supervisord through a script, as images do. `before` are shell lines
-    that the script runs first."""
+    that the script runs first; `startsecs`: for so many seconds supervisord calls it STARTING."""
 
-    def __init__(self, rig: Rig, folder: Path, before: str = "") -> None:
+    def __init__(self, rig: Rig, folder: Path, before: str = "", startsecs: int = 1) -> None:
         self.rig, self.folder = rig, folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -73,7 +73,7 @@ class Supervised:
             program = folder / "bin" / name
             program.write_text(f"#!{sys.executable}\nfrom supervisor.{name} import main\nmain()\n")
             program.chmod(0o755)
-        config = _CONFIG.format(folder=folder, ui_home=rig.ui_home, program=PROGRAM)
+        config = _CONFIG.format(folder=folder, ui_home=rig.ui_home, program=PROGRAM, startsecs=startsecs)
         (folder / "etc" / "supervisord.conf").write_text(config)
         start = f"venv/bin/python main.py --cpu --port {self.port}"
         (folder / "comfyui.sh").write_text(f"{before}\n{start} 2>&1 | cat\n")
@@ -129,6 +129,19 @@ def pause(seconds: float) -> None:
 def restart_step(run: Run) -> tuple[StepStatus, str]:
     step = run.snapshot().steps[wire.RESTART]
     return step.status, step.detail
+
+
+def test_one_that_is_just_starting_is_supervisords_too(verify: Verify, pack: MakePack, rig: Rig, short: Path) -> None:
+    """supervisorctl has no pid for it yet; started again by hand, it would run twice."""
+    instance = Supervised(rig, short, startsecs=8)
+    instance.start()
+    try:
+        status, detail = restart_step(verify([pack("fresh")], restart=True))
+        assert status is StepStatus.SUCCESS, detail
+        assert detail.startswith(f"by supervisorctl restart {PROGRAM}, in ")
+        assert "fresh" in instance.classes() - {"no answer"}
+    finally:
+        instance.end()
 
 
 def test_it_works(verify: Verify, pack: MakePack, supervised: Supervised) -> None:

@@ -19,15 +19,24 @@ _PLACES = ("/usr/bin/supervisorctl", "/usr/local/bin/supervisorctl", "/opt/super
 _ASK = Limits(idle=30.0, total=30.0)
 _RESTART_SECONDS = 180.0
 _LOOK_SECONDS = 0.1
+_STARTING_SECONDS = 60.0
+_STARTING = re.compile(r"^\S+\s+STARTING\b", re.MULTILINE)
 _RUNNING = re.compile(r"^(\S+)\s+RUNNING\s+pid (\d+)", re.MULTILINE)
 
 _STOPPED = re.compile(r"^(\S+)\s+(?:STOPPED|FATAL|EXITED|BACKOFF)\b", re.MULTILINE)
 
 
-def supervised(children: Children, pid: int) -> Optional[str]:
-    """The program of supervisord's that this process, or one above it, is; None if none is. Raises RunCancelled."""
-    pids: Dict[int, str] = {int(number): name for name, number in _RUNNING.findall(_status(children))}
-    return next((pids[above] for above in _line_of(pid) if above in pids), None)
+def supervised(children: Children, pid: int, pause: Callable[[float], None]) -> Optional[str]:
+    """The program of supervisord's that this process, or one above it, is; None if none is. One that is just starting
+    has no pid in supervisorctl's words: `pause` waits until it has. Raises RunCancelled."""
+    deadline = time.monotonic() + _STARTING_SECONDS
+    while True:
+        said = _status(children)
+        pids: Dict[int, str] = {int(number): name for name, number in _RUNNING.findall(said)}
+        program = next((pids[above] for above in _line_of(pid) if above in pids), None)
+        if program or not _STARTING.search(said) or time.monotonic() > deadline:
+            return program
+        pause(_LOOK_SECONDS)
 
 
 def stopped(children: Children, ui_home: Path) -> Optional[str]:
