@@ -149,9 +149,9 @@ def free_port() -> int:
 def _descendants(pid: int) -> list[int]:
     """Parents first: an sshd that outlived its session's shell would tell the end of it."""
     children: list[int] = []
-    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            children += [int(child) for child in thread.read_text().split()]
+    with contextlib.suppress(OSError):  # it ends while we look
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            children += [int(child) for child in (thread / "children").read_text().split()]
     return [found for child in children for found in (child, *_descendants(child))]
 
 
