@@ -28,8 +28,10 @@ class Shop:
 
     @contextmanager
     def instance(self, name: str, caches: Path, *, system_site: bool) -> Iterator[StandIn]:
-        """An instance on which nothing of the manifest is; pip's and uv's caches are in `caches`, which stays.
-        `system_site`: torch and what ComfyUI brought along are the system's, the environment is on top of it."""
+        """An instance on which nothing of the manifest is; pip's and uv's caches are in `caches`, which stays. So does
+        its folder: for minutes after thousands of files were deleted, ext4 makes new ones several times as slowly, and
+        whoever is measured next would pay. `system_site`: torch and what ComfyUI brought along are the system's, the
+        environment is on top of it."""
         cached = {"UV_CACHE_DIR": str(caches / "uv"), "PIP_CACHE_DIR": str(caches / "pip")}
         standin = StandIn(
             self.folder / name,
@@ -38,6 +40,7 @@ class Shop:
             with_pip=True,
             system_site_packages=system_site,
             venv_cache=self.folder / "venvs",
+            keep=True,
         )
         with standin:
             self._furnish(standin, system_site=system_site)

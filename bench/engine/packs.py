@@ -16,6 +16,7 @@ from app.standin.packs import Pack, make_pack
 BASE = ("numpy>=2", "pillow", "pyyaml", "tqdm>=4.67", "einops", "safetensors", "psutil", "requests", "filelock")
 """What ComfyUI itself brought along before, in every way's environment."""
 _KB, _MB = 1_000, 1_000_000
+_OPENCV = "opencv-python-headless"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,40 +37,53 @@ def _wants(name: str, size: int, *lines: str) -> Wanted:
 
 
 _QUICK = (
-    _wants("bench-toolbox", 1_800 * _KB, "GitPython", "rich", "typer", "toml==0.10.2", "chardet", "typing-extensions"),
-    _wants("bench-colour", 1_100 * _KB, "pillow>=10.3.0", "matplotlib", "mss"),
+    _wants("bench-toolbox", 1_842 * _KB, "GitPython", "rich", "typer", "toml==0.10.2", "chardet", "transformers"),
+    _wants("bench-colour", 1_123 * _KB, "pillow>=10.3.0", "matplotlib", "mss", _OPENCV),
     _wants("bench-frames", 5 * _MB, "torch", "numpy", "einops", "Pillow", "torchvision", "tqdm"),
     _wants("bench-saver", 500 * _KB, "piexif==1.1.3"),
     Wanted("bench-detail", 200 * _KB, ("# curves", "matplotlib", "docopt"), lane=3),
     _wants("bench-text", 50 * _KB, "ftfy", "lark", "pyyaml>=6"),
     Wanted("bench-old-numpy", 400 * _KB, ("piexif", "numpy<2", "dill"), lane=2, conflicting=True),
-    _wants("bench-kernels", 1_300 * _KB, "color-matcher", "matplotlib", "numpy>=2", "imageio"),
+    _wants("bench-kernels", 1_639 * _KB, "color-matcher", "matplotlib", "numpy>=2", "scikit-image", _OPENCV),
     Wanted("bench-widgets", 98 * _KB),
 )
 _CONTROL = (
     *("torch", "importlib_metadata", "huggingface_hub", "scipy", "filelock", "numpy", "Pillow", "torchvision"),
     *("pyyaml", "python-dateutil", "fvcore", "yapf", "omegaconf", "ftfy", "addict", "yacs", "trimesh"),
+    *("scikit-image", _OPENCV),
 )
 _REST = (
     _wants("bench-hub", 900 * _KB, "huggingface-hub>0.20", "PyGithub", "toml", "rich>=13"),
     _wants("bench-subpack", 39 * _KB, "matplotlib", "numpy", "dill"),
     Wanted("bench-scripts", 173 * _KB),
-    _wants("bench-video", 5_400 * _KB, "ftfy", "accelerate>=1.2.1", "einops", "sentencepiece>=0.2.0", "protobuf"),
-    _wants("bench-helpers", 115 * _KB, "imageio", "numpy"),
-    _wants("bench-interpolation", 10 * _MB, "torch", "numpy", "einops", "kornia>=0.7.1", "scipy", "Pillow", "tqdm"),
+    _wants("bench-video", 5_485 * _KB, "ftfy", "accelerate>=1.2.1", "diffusers", "sentencepiece>=0.2.0", "protobuf"),
+    _wants("bench-helpers", 116 * _KB, _OPENCV, "imageio-ffmpeg"),
+    _wants("bench-interpolation", 13_130 * _KB, "torch", "numpy", "einops", "kornia>=0.7.1", "scipy", "Pillow", "tqdm"),
     Wanted("bench-menus", 3_800 * _KB, ("# nothing",)),
-    _wants("bench-easy", 6 * _MB, "accelerate", "lark", "sentencepiece", "spandrel", "matplotlib", "safetensors>=0.4"),
+    _wants("bench-easy", 6_171 * _KB, "accelerate", "lark", "sentencepiece", "spandrel", "matplotlib", "peft"),
     Wanted("bench-lora", 20 * _KB),
-    _wants("bench-suite", 9 * _MB, "gitpython", "imageio", "joblib", "matplotlib", "numpy", "pilgram", "scipy", "tqdm"),
+    _wants(
+        "bench-suite",
+        16_172 * _KB,
+        "gitpython",
+        "imageio",
+        "joblib",
+        "matplotlib",
+        "numba",
+        "numpy",
+        "pilgram",
+        "scipy",
+    ),
     _wants("bench-captions", 50 * _KB, "matplotlib", "timm", "pillow>=10.2.0", "accelerate>=0.26.0"),
-    Wanted("bench-devices", 10 * _MB),
+    Wanted("bench-devices", 17_560 * _KB),
     Wanted("bench-ends", 216 * _KB),
-    Wanted("bench-control", 8 * _MB, _CONTROL, lane=3),
+    Wanted("bench-control", 32_741 * _KB, _CONTROL, lane=3),
     _wants("bench-flux", 300 * _KB, "GitPython", "einops", "accelerate", "omegaconf"),
     _wants("bench-nodes", 2_800 * _KB, "piexif"),
     _wants("bench-monitor", 1_900 * _KB, "deepdiff", "torch", "py-cpuinfo", "piexif"),
     _wants("bench-quants", 60 * _KB, "gguf>=0.13.0", "sentencepiece", "protobuf"),
-    _wants("bench-layers", 4 * _MB, "blend-modes", "loguru", "colorama", "matplotlib", "numpy", "addict"),
+    _wants("bench-layers", 60 * _MB, "blend-modes", "loguru", "colorama", "matplotlib", "numpy", "addict"),
+    Wanted("bench-films", 180 * _MB),
     _wants("bench-inspire", 700 * _KB, "matplotlib", "cachetools", "webcolors"),
     _wants("bench-caches", 80 * _KB, "einops>=0.6", "numpy"),
     _wants("bench-chat", 120 * _KB, "aiohttp>=3.9", "jsonschema", "requests"),

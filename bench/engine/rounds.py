@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -69,17 +68,14 @@ class Bench:
                 yield number, [Key(shape, caches, way) for caches in self._wanted.caches]
 
     def _one_way(self, results: Results, number: int, keys: Sequence[Key], head: str) -> None:
-        caches = self._shop.folder / f"caches-{keys[0].shape}-{keys[0].way}"
-        try:
-            for key in keys:
-                load = ways.load_now()
-                self._say(f"{head}, {key.way}, caches {key.caches}, load {load:.2f} ...")
-                run = self._once(key, caches, load)
-                if not results.has(key, number):  # it ran again only to fill the caches
-                    results.add(key, number, run)
-                self._say(_told(run))
-        finally:
-            shutil.rmtree(caches, ignore_errors=True)
+        caches = self._shop.folder / f"caches{next(self._numbers)}"
+        for key in keys:
+            load = ways.load_now()
+            self._say(f"{head}, {key.way}, caches {key.caches}, load {load:.2f} ...")
+            run = self._once(key, caches, load)
+            if not results.has(key, number):  # it ran again only to fill the caches
+                results.add(key, number, run)
+            self._say(_told(run))
 
     def _once(self, key: Key, caches: Path, load: float) -> Measured:
         timeout = max(60.0, min(LONGEST_SECONDS, self._left()))

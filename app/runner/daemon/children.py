@@ -30,6 +30,10 @@ _LOG_BYTES = 16 * 1024 * 1024
 _NOT_PASSED_ON = frozenset(
     {"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS"}
 )
+_GENTLY = ("/usr/bin/nice", "-n", "10")
+_RESOLVER = {"RES_OPTIONS": "timeout:1 attempts:5"}
+"""A lost question for a host's address is asked again after 1 s, then 2, 4 and so on, not after resolv.conf(5)'s 5 s:
+each uv asks anew, and containers' name servers drop what comes in bursts. The instance's own setting comes first."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +94,17 @@ class Children:
         log: Optional[Path] = None,
         keep_bytes: int = _TAIL_BYTES,
         only_stdout: bool = False,
+        gently: bool = False,
     ) -> Finished:
         """Runs `argv` to its end or its limits. `on_output` gets each piece of stdout and stderr as it comes;
-        the last `keep_bytes` of them are the result's output. `only_stdout`: warnings on stderr are dropped.
+        the last `keep_bytes` of them are the result's output. `only_stdout`: warnings on stderr are dropped;
+        `gently`: what others do comes first.
         Raises RunCancelled when the run is asked to stop, after the child is gone; OSError when it cannot be
         started, or its log not be written."""
         if self._cancelled.is_set():
             raise RunCancelled
         child = subprocess.Popen(
-            list(argv),
+            [*(_GENTLY if gently and os.access(_GENTLY[0], os.X_OK) else ()), *argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if only_stdout else subprocess.STDOUT,
@@ -274,4 +280,4 @@ def _base_environ() -> Dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     path = kept.get("PATH", "")
     extra = [folder for folder in ("/usr/local/bin", "/usr/bin", "/bin") if folder not in path.split(":")]
-    return {**kept, "PATH": ":".join([part for part in [path, *extra] if part]), **fixed}
+    return {**_RESOLVER, **kept, "PATH": ":".join([part for part in [path, *extra] if part]), **fixed}

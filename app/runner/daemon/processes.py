@@ -104,14 +104,21 @@ def _same_leader(group: int, groups: Dict[int, int]) -> bool:
 
 def end_groups(group_ids: Set[int]) -> None:
     """TERM, then KILL, to process groups that this process knows to be its own children's."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for group in group_ids:
-            try:
-                os.killpg(group, number)
-            except (ProcessLookupError, PermissionError):
-                continue
-        if number == signal.SIGTERM:
-            until(lambda: not _live_groups(group_ids), _TERM_SECONDS)
+    left = {group for group in group_ids if _signal_group(group, signal.SIGTERM)}
+    if left and not until(lambda: not _live_groups(left), _TERM_SECONDS):
+        for group in left:
+            _signal_group(group, signal.SIGKILL)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """False when nobody is left in it, which after a child's own end is what is usual: nothing has to be looked for."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody is there who changed its user
+    return True
 
 
 def _live_groups(group_ids: Set[int]) -> Set[int]:

@@ -1,4 +1,4 @@
-"""uv beside other work: it resolves, fetches and builds into its cache, and installs nothing into the environment."""
+"""uv beside other work: it resolves and fetches into its cache, and installs nothing into the environment."""
 
 from __future__ import annotations
 
@@ -25,38 +25,40 @@ class Beside:
     """From any thread. What fails here is told when somebody needs it."""
 
     def __init__(
-        self,
-        context: Context,
-        program: str,
-        folder: Path,
-        installed: Mapping[str, str],
-        *,
-        over: threading.Event,
-        superseded: threading.Event,
+        self, context: Context, program: str, folder: Path, installed: Mapping[str, str], *, over: threading.Event
     ) -> None:
-        """`folder`: for its files; `over` ends what runs, as a cancel does, and `superseded` what resolves. Raises
-        OSError."""
+        """`folder`: for its files; `over` ends what runs, as a cancel does. Raises OSError."""
         children = context.children.until(over)
-        python, limits = context.python, context.tuning.packages
-        self._uv = Uv(children, program, python, folder, limits)
-        self._resolving = Uv(context.children.until(superseded), program, python, folder, limits)
-        self._gentle = Uv(children, program, python, folder, limits, gently=True)
+        self._uv = Uv(children, program, context.python, folder, context.tuning.packages)
+        self._gentle = self._uv.gently()
         self._folder = folder
         self._most_seconds = context.tuning.resolve_builds
         self._log = folder / "early.log"
-        self._shadow = Shadow(folder / "shadow", python["paths"])
+        self._shadow = Shadow(folder / "shadow", context.python["paths"])
         self._protections, self._frozen = folder / "constraints.txt", folder / "frozen.txt"
         write_lines(self._protections, constraints(context.packages, context.ui_home))
         write_lines(self._frozen, frozen(installed))
         self._lock = threading.Lock()
         self._number = 0
 
-    def resolve(self, items: Sequence[Wanted]) -> Finished:
+    def resolve(self, items: Sequence[Wanted], *, offline: bool) -> Finished:
         """What would be installed with every installed package as it is. Raises RunCancelled, OSError."""
         with self._shadow.lent() as seen:
             files = [item.file for item in items]
             held, most = [self._protections, self._frozen], self._most_seconds
-            return self._resolving.plan(files, self._log, constraints=held, target=seen, most_seconds=most)
+            return self._uv.plan(files, self._log, constraints=held, target=seen, offline=offline, most_seconds=most)
+
+    def resolve_changing(self, item: Wanted) -> Finished:
+        """What would be installed for one pack, and changed, of wheels alone. Raises RunCancelled, OSError."""
+        with self._shadow.lent() as seen:
+            return self._gentle.plan(
+                [item.file],
+                self._log,
+                constraints=[self._protections],
+                target=seen,
+                builds=False,
+                most_seconds=self._most_seconds,
+            )
 
     def built(self, plan: Plan) -> Optional[FrozenSet[str]]:
         """The packages of a plan that have no wheel; None where that is not known. Raises RunCancelled, OSError."""
@@ -65,14 +67,14 @@ class Beside:
         return weigh(plan, self._uv, folder)[1]
 
     @contextmanager
-    def fetched(self, pins: Sequence[str], items: Sequence[Wanted], *, builds: bool) -> Iterator[bool]:
-        """Fetches (with `builds`: builds, when others have the machine first) exactly these, and tidies up at the end.
-        The block gets whether they are there. Raises RunCancelled."""
+    def fetched(self, plan: Plan) -> Iterator[bool]:
+        """Fetches exactly the plan's wheels, and tidies up at the end. The block gets whether they are there. Raises
+        RunCancelled."""
         with self._lock:
             self._number += 1
             place = self._folder / ("fetched-%d" % self._number)
-        uv = self._gentle if builds else self._uv
-        with fetched(uv, place, [*options_of(items), *pins], self._log, builds=builds) as good:
+        lines = [*options_of(plan.items), *plan.pins]
+        with fetched(self._uv, place, lines, self._log, builds=False) as good:
             yield good
 
 

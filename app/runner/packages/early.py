@@ -1,7 +1,8 @@
-"""What can be done for the packages beside the clones: resolved, fetched and built into uv's cache, installed nowhere.
+"""What can be done for the packages beside the clones: resolved, and fetched into uv's cache, installed nowhere.
 
-The plans themselves are made when all requirements are known. Kept are the cache, what lies in it, and who cannot be in
-the first lane.
+Kept are the cache, what lies in it, who cannot be in the first lane, and the answer for all the others. New packs are
+asked for alone first: then all together are resolved by the cache, since an index that sends no cache headers would be
+asked for everything again with each pack that comes.
 """
 
 from __future__ import annotations
@@ -10,24 +11,26 @@ import logging
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, FrozenSet, List, Optional, Sequence, Set
+from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set
 
 from app.protocol.log_names import file_name
 from app.protocol.manifest import split_source
 from app.runner.context import Context, PackResult
 from app.runner.daemon.children import Finished
-from app.runner.daemon.faults import RunCancelled
 from app.runner.packages.beside import Beside
 from app.runner.packages.blame import failed_package, suspects
 from app.runner.packages.lanes import NEEDS_BUILD, Known
-from app.runner.packages.plan import AGREES, Plan, Wanted, changes
+from app.runner.packages.plan import AGREES, WANTS_CHANGE, Plan, Wanted, changes
 from app.runner.packages.requirement_files import canonical, read_requirements
 
 _log = logging.getLogger("runner")
 _LOOK_SECONDS = 0.1
-_GATHER_SECONDS = 0.5
-"""How long the first pack waits for others: clones come in bursts, and each resolution takes seconds."""
+_QUIET_SECONDS = 0.5
+"""No pack came for so long: who is there is resolved. Clones come in bursts, and each resolution takes seconds."""
+_GATHER_SECONDS = 4.0
+"""How long the first pack waits for others that keep coming."""
 
 
 class EarlyResolution:
@@ -44,15 +47,18 @@ class EarlyResolution:
         self._waiting: List[PackResult] = []
         self._stopped = False
         self._over = threading.Event()
-        self._superseded = threading.Event()
         self._fetches: List[threading.Event] = []
         self._asked_for: Set[str] = set()
         self._there: Set[str] = set()
-        self._fresh: Set[str] = set()
+        self._fresh: FrozenSet[str] = frozenset()
         self._installed: Dict[str, str] = {}
         self._known: Dict[str, Wanted] = {}
+        self._others: List[Wanted] = []
+        self._looking: Optional[Future[None]] = None
         self._builders: Set[str] = set()
         self._disagree: Set[str] = set()
+        self._answered: Dict[str, List[str]] = {}
+        self._answer: Optional[Finished] = None
 
     def add(self, result: PackResult) -> None:
         """A pack with requirements is there."""
@@ -63,12 +69,10 @@ class EarlyResolution:
                 self._working = self._pool.submit(self._work)
 
     def stop(self) -> None:
-        """All clones are done: waits for the resolution that runs, since its answers are needed next, unless most packs
-        are not in it. Raises RunCancelled."""
+        """All clones are done: waits until all that came is resolved, since the answer is needed next. uv's own limits
+        are the deadline. Raises RunCancelled."""
         with self._changed:
             self._stopped = True
-            if len(self._waiting) > len(self._known):
-                self._superseded.set()
             self._changed.notify()
         try:
             if self._working:
@@ -76,21 +80,23 @@ class EarlyResolution:
         except OSError as exc:
             _log.warning("nothing was resolved beside the clones: %s", exc)
 
-    @property
-    def known(self) -> Known:
-        """What was found out."""
-        return Known(frozenset(self._builders), frozenset(self._disagree), frozenset(self._fresh))
+    def known(self, *, of_all: bool = False) -> Known:
+        """What was found out; `of_all`: after it was looked at what is not for the first lane. Raises RunCancelled."""
+        if of_all and self._looking:
+            self._looking.result()
+        found = frozenset(self._builders), frozenset(self._disagree), self._fresh
+        return Known(*found, answered=self._answered, answer=self._answer)
 
     def fetched(self) -> FrozenSet[str]:
         """The pinned lines whose packages lie in uv's cache, after what is being fetched is there: nobody fetches it
-        twice. Builds are not waited for. Raises RunCancelled."""
+        twice. Raises RunCancelled."""
         for there in self._fetches:  # uv's own limits are the deadline
             there.wait()
         self._context.check_cancelled()
         return frozenset(self._there)
 
     def end(self) -> None:
-        """Nobody waits for what is still being built. From any thread."""
+        """Nobody waits for what is still being looked at. From any thread."""
         self._over.set()
 
     # -- in threads of its own ---------------------------------------------------------------------------------------
@@ -104,56 +110,83 @@ class EarlyResolution:
         folder = context.task.folder / "early"
         folder.mkdir(exist_ok=True, mode=0o700)
         self._installed = {canonical(name): version for name, version in context.packages.items()}
-        beside = Beside(context, program, folder, self._installed, over=self._over, superseded=self._superseded)
-        again = False
-        while again or self._next(folder):
-            items = list(self._known.values())
-            finished = self._resolve(beside, items) if items else None
-            again = finished is not None and not finished.ok and self._sort_out(items, finished) and not self._stopped
-            if finished is not None and finished.ok:
-                self._answered(beside, Plan(AGREES, items, changes(finished.output, self._installed)))
+        beside = Beside(context, program, folder, self._installed, over=self._over)
+        while came := self._next(folder):
+            plan = self._plan(beside, came)
+            if plan is not None:
+                self._fetch(beside, plan)
+            others, self._others = self._others, []
+            if others:
+                self._looking = self._pool.submit(self._look_at, beside, others, after=self._looking)
 
-    def _resolve(self, beside: Beside, items: Sequence[Wanted]) -> Optional[Finished]:
-        """uv's answer; None when it is not waited for any more."""
-        try:
-            return beside.resolve(items)
-        except RunCancelled:
-            self._context.check_cancelled()
-            return None
+    def _plan(self, beside: Beside, came: Sequence[str]) -> Optional[Plan]:
+        """The plan for all packs that are there and agree with what is installed. `came`: those that are new."""
+        offline = False
+        if len(came) < len(self._known):
+            offline = self._ask(beside, came) is not None
+        plan = self._ask(beside, list(self._known), offline=True) if offline else None
+        return plan or self._ask(beside, list(self._known))
+
+    def _ask(self, beside: Beside, names: Iterable[str], *, offline: bool = False) -> Optional[Plan]:
+        """uv's plan for those of these packs that are still in; who does not fit is out, and it is asked again. None
+        where there is none: it is told when the real plan meets it."""
+        while items := [self._known[name] for name in names if name in self._known]:
+            finished = beside.resolve(items, offline=offline)
+            if finished.ok:
+                return self._noted(items, finished)
+            if offline or not self._sort_out(items, finished):
+                return None
+        return None
+
+    def _noted(self, items: List[Wanted], finished: Finished) -> Plan:
+        plan = Plan(AGREES, items, changes(finished.output, self._installed))
+        self._is_fresh(plan)
+        self._answered, self._answer = {item.name: item.lines for item in items}, finished
+        return plan
+
+    def _is_fresh(self, plan: Plan) -> None:
+        """uv has asked for all that it looked at: its cache is true of it."""
+        named = {name for item in plan.items for name in item.names}
+        with self._changed:
+            self._fresh |= named | {canonical(change.package) for change in plan.changes}
 
     def _sort_out(self, items: Sequence[Wanted], finished: Finished) -> bool:
-        """Who cannot be in the first lane is out of it; whether there is anybody. If not it is told when the real plan
-        meets it."""
+        """Who cannot be in the first lane is out of it; whether there is anybody."""
         accused = [] if finished.stopped else suspects(items, finished.output)
         for item in accused:
             del self._known[item.name]
             (self._builders if failed_package(finished.output) else self._disagree).add(item.name)
         return bool(accused)
 
-    def _answered(self, beside: Beside, plan: Plan) -> None:
-        """All that uv looked at is fresh in its cache; what is missing is fetched, and built when that is done."""
-        self._fresh.update(name for item in plan.items for name in item.names)
-        self._fresh.update(canonical(change.package) for change in plan.changes)
+    def _look_at(self, beside: Beside, others: Sequence[Wanted], after: Optional[Future[None]]) -> None:
+        """What packs want that cannot be in the first lane is in uv's cache when their turn comes. Raises
+        RunCancelled."""
+        if after is not None:
+            after.result()
+        for item in others:
+            finished = beside.resolve_changing(item)
+            if finished.ok:
+                self._is_fresh(Plan(WANTS_CHANGE, [item], changes(finished.output, self._installed)))
+
+    def _fetch(self, beside: Beside, plan: Plan) -> None:
+        """The wheels that are missing. Nothing is built yet: uv locks what it builds, and the next packs' resolution
+        would wait for that, and the first lane with it."""
         if not self._may_fetch:
             return
         built = beside.built(plan) or frozenset()
         fresh = [change for change in plan.changes if change.new is not None and change.pinned not in self._asked_for]
         self._asked_for.update(change.pinned for change in fresh)
-        builds = [change.pinned for change in fresh if canonical(change.package) in built or change.source]
-        there = threading.Event()
-        self._fetches.append(there)
-        wheels = [change.pinned for change in fresh if change.pinned not in builds]
-        self._pool.submit(self._bring, beside, wheels, plan.items, there, builds=False)
-        self._pool.submit(self._bring, beside, builds, plan.items, threading.Event(), builds=True)
+        wheels = [change for change in fresh if canonical(change.package) not in built and not change.source]
+        if wheels:
+            there = threading.Event()
+            self._fetches.append(there)
+            self._pool.submit(self._bring, beside, replace(plan, changes=wheels), there)
 
-    def _bring(
-        self, beside: Beside, pins: Sequence[str], items: Sequence[Wanted], there: threading.Event, *, builds: bool
-    ) -> None:
+    def _bring(self, beside: Beside, plan: Plan, there: threading.Event) -> None:
         try:
-            if pins:
-                with beside.fetched(pins, items, builds=builds) as good:
-                    self._there.update(pins if good else ())
-                    there.set()
+            with beside.fetched(plan) as good:
+                self._there.update(plan.pins if good else ())
+                there.set()
         finally:
             there.set()
 
@@ -162,31 +195,46 @@ class EarlyResolution:
         """A plan alone fetches nothing; a lock brings versions of its own."""
         return not self._context.plan_only and split_source(self._context.request.get("manifest"))[0] != "lock"
 
-    def _next(self, folder: Path) -> bool:
-        """Waits for more packs, and for those that come right after them, and takes them in; False when no more will
-        come."""
-        with self._changed:
-            begun: Optional[float] = None
-            while not self._stopped and (begun is None or time.monotonic() - begun < _GATHER_SECONDS):
-                self._changed.wait(_LOOK_SECONDS)
-                self._context.check_cancelled()
-                begun = begun or (time.monotonic() if self._waiting else None)
-            if self._stopped:
-                return False
-            fresh, self._waiting = self._waiting, []
-        for result in fresh:
-            self._take(folder, result)
-        return True
+    def _next(self, folder: Path) -> List[str]:
+        """Waits for more packs, and for those that come right after them, and takes them in: their names, of those that
+        may be in the first lane. Empty when no more will come."""
+        while True:
+            with self._changed:
+                self._gather()
+                came, self._waiting = self._waiting, []
+            taken = [result.pack.name for result in came if self._take(folder, result)]
+            if taken or not came:
+                return taken
 
-    def _take(self, folder: Path, result: PackResult) -> None:
+    def _gather(self) -> None:
+        """Until packs are there and no others came for a moment, or the first one has waited long enough."""
+        number, first, last = 0, 0.0, 0.0
+        while not self._stopped:
+            now = time.monotonic()
+            if len(self._waiting) > number:
+                first = first if number else now
+                number, last = len(self._waiting), now
+            if number and (now - last >= _QUIET_SECONDS or now - first >= _GATHER_SECONDS):
+                return
+            self._changed.wait(_LOOK_SECONDS)
+            self._context.check_cancelled()
+
+    def _take(self, folder: Path, result: PackResult) -> bool:
+        """Whether it may be in the first lane."""
         if result.requirements is None:
-            return
+            return False
         try:
             read = read_requirements(result.requirements, result.folder, self._context.packages)
         except OSError:
-            return  # it is told when its turn comes
+            return False  # it is told when its turn comes
         item = Wanted(result, folder / ("%s.txt" % file_name(result.pack.name)), read.lines)
         from_elsewhere = any(NEEDS_BUILD.search(line) for line in item.lines)
-        if read.lines and not read.problem and not from_elsewhere and not item.mismatches(self._installed):
-            item.write()
+        if not read.lines or read.problem or from_elsewhere:
+            return False
+        item.write()
+        agrees = not item.mismatches(self._installed)
+        if agrees:
             self._known[item.name] = item
+        else:
+            self._others.append(item)
+        return agrees

@@ -10,7 +10,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Callable, ContextManager, Dict, Iterator, List, Optional, Protocol, Sequence, Set, Tuple
 
 from app.protocol.events import Kind
 from app.protocol.snapshot import Problem
@@ -30,6 +30,13 @@ Done = Callable[[Wanted, Optional[Problem]], None]
 """Called when a pack's requirements came to an end; from one thread at a time or two."""
 
 
+class HowMuchIsKnown(Protocol):
+    """What was found out beside the clones; `of_all`: waits for what is being found out. Raises RunCancelled."""
+
+    def __call__(self, *, of_all: bool = False) -> Known:
+        """It, as it is now."""
+
+
 class _InVain(Exception):
     """An earlier lane failed: what is planned on its success is not wanted any more."""
 
@@ -45,18 +52,18 @@ class LaneRun:
         done: Done,
         *,
         own: Sequence[str],
-        known: Known,
+        known: HowMuchIsKnown,
     ) -> None:
         """`applier`: None for a plan that is not carried out; `own`: what ComfyUI requires and what is kept; `known`:
-        who is not in the first lane."""
+        what was found out beside the clones."""
         self._context = context
         self._resolver = resolver
         self._applier = applier
         self._done = done
         self._own = own
-        self._disagree = known.disagree
-        self._fresh = known.fresh
-        self._builders: Set[str] = set(known.builders)
+        self._ask_known = known
+        self._known = known()
+        self._builders: Set[str] = set(self._known.builders)
         self._held_back: Optional[Tuple[Plan, Future[None]]] = None
         self._good: List[Wanted] = []
         self._planned: List[Wanted] = []
@@ -148,7 +155,7 @@ class LaneRun:
         for item in wanted:
             if any(NEEDS_BUILD.search(line) for line in item.lines):
                 self._builders.add(item.name)
-        out = self._builders | self._disagree
+        out = self._builders | self._known.disagree
         able = [item for item in wanted if item.name not in out and not item.mismatches(self._resolver.installed)]
         found = quick_set(able, self._unchanged)
         plan = self._plan_of(AGREES, found)
@@ -162,7 +169,7 @@ class LaneRun:
         return Found(found.kept, left, found.answer), *(parts or (None, None))
 
     def _unchanged(self, items: Sequence[Wanted]) -> Finished:
-        finished = self._resolver.agreeing(items, fresh=self._fresh)
+        finished = self._resolver.agreeing(items, self._known)
         if not finished.ok and blame.failed_package(finished.output):
             self._builders.update(item.name for item in blame.suspects(items, finished.output))
         return finished
@@ -176,8 +183,8 @@ class LaneRun:
         held = self._held_back[0] if self._held_back else None
         base = [*self._planned, *(held.items if held else ())]
         settled = sorted((held.details.built or ()) if held and held.details else ())
-        finished = self._resolver.solve(
-            items, exact=False, builds=False, base=base, settled=settled, gently=self._applier is not None
+        finished = self._resolver.with_changes(
+            items, base, self._ask_known(of_all=True), settled=settled, gently=self._applier is not None
         )
         return self._noted(items, finished)
 

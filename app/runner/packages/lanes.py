@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Callable, FrozenSet, List, Optional, Sequence
+from dataclasses import dataclass, field
+from typing import Callable, FrozenSet, List, Mapping, Optional, Sequence
 
 from app.runner.daemon.children import Finished
 from app.runner.hints import reasons
@@ -43,6 +43,14 @@ class Known:
     disagree: FrozenSet[str] = frozenset()
     fresh: FrozenSet[str] = frozenset()
     """The packages (canonical names) that were asked for on the network in this run: uv's cache is true of them."""
+    answered: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """For whom `answer` is: packs' names and lines."""
+    answer: Optional[Finished] = None
+    """The last answer with every installed package as it is."""
+
+    def answer_for(self, items: Sequence[Wanted]) -> Optional[Finished]:
+        """The answer, if it is for just these packs as they are now."""
+        return self.answer if {item.name: item.lines for item in items} == self.answered else None
 
 
 def needs_build(finished: Finished) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import threading
 from pathlib import Path
-from typing import AbstractSet, Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
 
 from app.runner.context import Context
 from app.runner.daemon.children import Finished
+from app.runner.packages.lanes import Known
 from app.runner.packages.plan import Change, Details, Plan, Wanted, changes, write_lines
 from app.runner.packages.plan_details import details_of, stays
 from app.runner.packages.requirement_files import canonical, constraints, never
@@ -17,6 +18,7 @@ from app.runner.packages.uv import CONSTRAINTS, Uv
 from app.runner.packages.variants import Variants
 
 _PLAIN_VERSION = re.compile(r"^[A-Za-z0-9.!+_-]+$")
+_OFFLINE = re.compile(r"network was disabled|not found in the cache|needs to be downloaded")
 _UNAVAILABLE = "0+nodeferry.unavailable"
 
 
@@ -48,15 +50,35 @@ class Resolver:
         self._overrides = self._write("overrides.txt", [])
         self._extra = self._write("extra.txt", [])
 
-    def agreeing(self, items: Sequence[Wanted], *, fresh: AbstractSet[str]) -> Finished:
-        """What would be installed, or built, for these packs without any change of what is installed. `fresh`: the
-        packages that uv has asked for in this run: with no others its cache is asked first. Raises RunCancelled."""
-        known = fresh | set(self.installed)
-        if all(item.names <= known and not item.options for item in items):
+    def agreeing(self, items: Sequence[Wanted], known: Known) -> Finished:
+        """What would be installed, or built, for these packs without any change of what is installed. `known`: what
+        was found out beside the clones: an answer for just these is the answer, and where uv has asked for all that
+        they name, its cache is asked first. Raises RunCancelled."""
+        answer = known.answer_for(items)
+        if answer is not None and not self._unavailable and not self.variants.settle_clash(self.changes(answer)):
+            return answer
+        if self._is_cached(items, known):
             finished = self._solve(items, exact=True, builds=True, offline=True)
             if finished.ok and not self.variants.settle_clash(self.changes(finished)):
                 return finished
         return self.solve(items, exact=True, builds=True, most_seconds=self._most_seconds)
+
+    def with_changes(
+        self, items: Sequence[Wanted], base: Sequence[Wanted], known: Known, *, settled: Sequence[str], gently: bool
+    ) -> Finished:
+        """What wheels would be installed, and what changed, for these packs beside those of `base`; the cache is asked
+        first, as for `agreeing`. A conflict that is not for want of the network is one. Raises RunCancelled."""
+        how: Dict[str, Any] = {"exact": False, "builds": False, "base": base, "settled": settled, "gently": gently}
+        if self._is_cached([*base, *items], known):
+            finished = self.solve(items, offline=True, **how)
+            if finished.ok or not _OFFLINE.search(finished.output):
+                return finished
+        return self.solve(items, **how)
+
+    def _is_cached(self, items: Sequence[Wanted], known: Known) -> bool:
+        """Whether uv has asked for all that they name in this run."""
+        names = known.fresh | set(self.installed)
+        return all(item.names <= names and not item.options for item in items)
 
     def solve(
         self,
@@ -66,14 +88,15 @@ class Resolver:
         builds: bool,
         base: Sequence[Wanted] = (),
         settled: Sequence[str] = (),
+        offline: bool = False,
         gently: bool = False,
         most_seconds: Optional[float] = None,
     ) -> Finished:
         """What would be installed for these packs beside those of `base`. `exact`: no installed package may change.
-        `settled`: packages that are planned already, not to be looked at again; `gently`: others have the machine
-        first. Raises RunCancelled."""
+        `settled`: packages that are planned already, not to be looked at again; `offline`: by the cache alone;
+        `gently`: others have the machine first. Raises RunCancelled."""
         how: Dict[str, Any] = {"exact": exact, "builds": builds, "base": base, "most_seconds": most_seconds}
-        how |= {"overrides": self._without(settled), "gently": gently}
+        how |= {"overrides": self._without(settled), "offline": offline, "gently": gently}
         finished = self._solve(items, **how)
         if finished.ok and self.variants.settle_clash(self.changes(finished)):
             finished = self._solve(items, **how)

@@ -22,7 +22,6 @@ _OLDEST = (0, 5)
 _ASK_LIMITS = Limits(idle=20.0, total=20.0)
 _GET_LIMITS = Limits(idle=180.0, total=600.0)
 _PLACES = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "~/.local/bin/uv", "~/.cargo/bin/uv")
-_GENTLY = ["/usr/bin/nice", "-n", "10"]
 _SYSTEM_CERTS = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
 
 
@@ -107,7 +106,7 @@ class Uv:
         self._children = children
         self._limits = limits
         self._cwd = folder
-        self._before = _gentle() if gently else []
+        self._gently = gently
         self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
         if not _beside_cache(Path(python["prefix"])):
             self._environ["UV_LINK_MODE"] = "copy"  # hard links do not reach: say so, or each file brings a warning
@@ -116,7 +115,7 @@ class Uv:
     def gently(self) -> Uv:
         """The same, when what others do comes first."""
         same = copy.copy(self)
-        same._before = _gentle()  # noqa: SLF001 - its own
+        same._gently = True  # noqa: SLF001 - its own
         return same
 
     def plan(
@@ -204,8 +203,8 @@ class Uv:
             "on_output": on_output,
             "log": log,
             "keep_bytes": 1 << 18,
+            "gently": self._gently,
         }
-        argv = [*self._before, *argv]
         finished = self._children.run(argv, environ=self._environ, **arguments)
         if (
             not finished.ok
@@ -215,10 +214,6 @@ class Uv:
             self._environ.update(_SYSTEM_CERTS)
             finished = self._children.run(argv, environ=self._environ, **arguments)
         return finished
-
-
-def _gentle() -> List[str]:
-    return _GENTLY if os.access(_GENTLY[0], os.X_OK) else []
 
 
 class Pip:

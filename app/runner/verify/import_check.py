@@ -53,13 +53,14 @@ class ImportCheck:
         self._table_seen = False
         self._bare_gets_through = False
 
-    def bare(self) -> str:
-        """Starts ComfyUI without packs: why that fails, empty when it does not."""
+    def bare(self, *, gently: bool = False) -> str:
+        """Starts ComfyUI without packs (`gently`: what others do comes first): why that fails, empty when it does
+        not."""
         try:
             why = self._comfyui.why_not()
             if why:
                 return why
-            start = self._comfyui.bare()
+            start = self._comfyui.bare(gently=gently)
         except OSError as exc:
             return "it cannot be started: %s" % (exc.strerror or exc)
         self._bare_gets_through = start.got_through

@@ -55,7 +55,7 @@ class Verification:
 
     def _start_bare(self, python: Future[None]) -> str:
         python.result()
-        return self._check.bare() if self._context.python else "there is no interpreter"
+        return self._check.bare(gently=True) if self._context.python else "there is no interpreter"
 
     def before_changes(self) -> None:
         """Waits until the environment was looked at: from now on it may be changed."""
