@@ -18,7 +18,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images pyz bench-answers bench-engine bench-faults bench-chaos demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
+.PHONY: help browser images pyz bench-answers bench-pages bench-engine bench-faults bench-chaos demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -65,7 +65,10 @@ pyz: .venv/.runtime-ready ## write the installer as one file, to be run by hand 
 bench-answers: system-deps .venv/.dev-ready ## measure: starts and polls, also for instances that never answer
 	@$(PY) -m bench.answers
 
-bench-engine: system-deps .venv/.dev-ready ## measure: installing 33 packs beside the usual way and the floor (ARGS=--quick: 9 packs)
+bench-pages: system-deps .venv/.dev-ready ## measure: 50 open task pages on one service
+	@$(PY) -m bench.pages
+
+bench-engine: system-deps .venv/.dev-ready ## measure: installing 34 packs beside the usual way and the floor (ARGS=--quick: 9 packs)
 	@$(PY) -m bench.engine $(ARGS)
 
 bench-faults: system-deps .venv/.dev-ready ## what users see when something goes wrong: a table from real runs

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import click
 
-from app.cli.config import config
 from app.cli.errors import EXIT_INTERRUPTED, CliError
-from app.cli.hostkeys import hostkeys
-from app.cli.install import install
-from app.cli.pyz import pyz
-from app.cli.tasks import tasks
-from app.cli.workflow import workflow
 from app.domain.errors import AppError
+
+_COMMANDS = ("serve", "demo", "install", "workflow", "tasks", "hostkeys", "config", "pyz")
 
 
 class _Commands(click.Group):
-    """A group whose errors are sentences. `serve` and `demo` bring the whole service, so they are loaded late."""
+    """A group whose errors are sentences. Each command is a module of its name that is loaded when it is called: a
+    service that is started again must answer at once, and does not wait for what the others need."""
 
-    _LATE = ("serve", "demo")
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click gives it
         """All of them, the usual first."""
-        return [*self._LATE, *super().list_commands(ctx)]
+        return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click gives it
         """The command of that name."""
-        if cmd_name == "serve":
-            from app.cli.serve import serve
-
-            return serve
-        if cmd_name == "demo":
-            from app.cli.demo import demo
-
-            return demo
-        return super().get_command(ctx, cmd_name)
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"app.cli.{cmd_name}"), cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Ctrl-C at a place without a question of its own ends with 130."""
@@ -52,10 +43,6 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Nodeferry: paste an SSH command, and the machine behind it gets its ComfyUI node packs, each one visible."""
-
-
-for _command in (install, workflow, tasks, hostkeys, config, pyz):
-    cli.add_command(_command)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -12,7 +12,8 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, List, Mapping, Optional, Tuple
+from functools import lru_cache
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol import wire
 from app.protocol.events import Kind
@@ -21,7 +22,7 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.runner.clone.clone import at_once, clone_all
 from app.runner.clone.manifest_source import read_manifest
-from app.runner.context import Context
+from app.runner.context import Context, PackResult
 from app.runner.daemon.children import Children
 from app.runner.daemon.faults import RunCancelled, RunFault
 from app.runner.daemon.journal import Journal
@@ -34,7 +35,7 @@ from app.runner.lock.tell import tell_lock
 from app.runner.machine import probe
 from app.runner.machine.git import find_git
 from app.runner.packages.early import EarlyResolution
-from app.runner.packages.packages import install_requirements, tell_planned
+from app.runner.packages.packages import Requirements, tell_planned
 from app.runner.packages.python_side import UvOnDemand, configure, ensure_uv, executor
 from app.runner.scripts import run_scripts
 from app.runner.undo import undo
@@ -162,14 +163,24 @@ def _install(
     if locked:
         locked.before_clones()
     note_packs(context, packs)
+    requirements = Requirements(context, early)
+    before_changes = lru_cache(None)(lambda: _before_changes(context, python, verification))
+
+    def meanwhile(there: Sequence[PackResult]) -> None:
+        """What is there does not wait for clones that take long."""
+        before_changes()
+        program = uv.result()
+        if program is not None:
+            requirements.install(there, program)
+
     with undo.noted(context, uv.result):
-        results = clone_all(context, packs, at_once(probe.max_processes(), os.cpu_count()))
-        python.result()
-        verification.before_changes()
-        note_packages(context)
+        limit = at_once(probe.max_processes(), os.cpu_count())
+        results = clone_all(context, packs, limit, meanwhile=None if locked else meanwhile)
+        before_changes()
         if locked:
             locked.after_clones(results)
-        install_requirements(context, results, uv.result(), early)
+        requirements.install(results, uv.result())
+        requirements.end()
         run_scripts(context, results)
         if locked:
             locked.before_verify(results)
@@ -178,6 +189,13 @@ def _install(
             locked.after_verify(results)
         undo.if_it_failed(context, results)
     tell_lock(context, results, executor(context), locked)
+
+
+def _before_changes(context: Context, python: Future[None], verification: Verification) -> None:
+    """From now on packages may be changed."""
+    python.result()
+    verification.before_changes()
+    note_packages(context)
 
 
 def _plan_only(
@@ -196,7 +214,9 @@ def _plan_only(
     python.result()
     if locked:
         locked.plan(results)
-    install_requirements(context, results, uv.result(), early)
+    requirements = Requirements(context, early)
+    requirements.install(results, uv.result())
+    requirements.end()
     tell_planned(context, results)
 
 

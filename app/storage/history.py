@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, Label, Text, cast, delete, func, select
 
+from app.domain.workflow import ENDED_WORKFLOW
 from app.protocol.states import TERMINAL_TASK_STATES
-from app.storage.schema import installs
+from app.storage.schema import fleets, installs, workflows
 from app.storage.transactions import reading, writing
 
 _AT_ONCE = 100
@@ -65,6 +66,16 @@ class History:
             removed += [row.task_id for row in rows]
             size += sum(row.bytes for row in rows)
         return removed, size
+
+    def remove_groups(self, before: float) -> int:
+        """Removes the fleets from before then (Unix seconds) whose installs are all gone, and the workflows from before
+        then that have ended; how many there were."""
+        left = select(installs.c.task_id).where(installs.c.fleet_id == fleets.c.fleet_id)
+        with writing(self._engine) as connection:
+            empty = connection.execute(delete(fleets).where(fleets.c.created_at < before, ~left.exists()))
+            over = workflows.c.state.in_(sorted(state.value for state in ENDED_WORKFLOW))
+            ended = connection.execute(delete(workflows).where(workflows.c.created_at < before, over))
+        return empty.rowcount + ended.rowcount
 
 
 def _bytes() -> Label[int]:

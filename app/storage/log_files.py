@@ -27,6 +27,9 @@ NO_MORE = -1
 _UUID_CHARS = 36
 _CUT = b"\n[the log is cut off here; the rest is on the instance]\n"
 _ANEW = b"\n[the log begins anew here]\n"
+_REST_IS_THERE = b"\n[not all of this task's logs came here before the line was cut; they are whole on the instance]\n"
+_OPEN = "open"
+"""A file in the task's folder from the first piece on until the follower has said that this was all."""
 
 
 class _Kept(NamedTuple):
@@ -49,6 +52,7 @@ class LogWriter:
         self._folder = folder
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder / _OPEN).touch(mode=0o600)
             self._kept = {name: _read_kept(folder, name) for name in _names(folder)}
         except OSError as exc:
             raise _unavailable(folder, exc) from exc
@@ -56,6 +60,14 @@ class LogWriter:
     def sizes(self) -> dict[str, int]:
         """How much of each log of the instance is here; -1 for one of which no more is taken."""
         return {name: kept.source for name, kept in self._kept.items()}
+
+    def all_came(self) -> None:
+        """The follower has said that this was all."""
+        (self._folder / _OPEN).unlink(missing_ok=True)
+
+    def cut(self) -> None:
+        """The run has ended, and the rest does not come."""
+        _close(self._folder)
 
     def append(self, name: str, at: int, content: bytes, *, anew: bool = False) -> int:
         """Keeps what stands at byte `at` of the instance's log, if that is where the log ends here; how much of it is
@@ -146,6 +158,12 @@ class LogFiles:
         except OSError as exc:
             raise _unavailable(path, exc) from exc
 
+    def close(self, task_id: str) -> None:
+        """Nothing more comes of a task that has ended. Where not all came, its run's log says so."""
+        folder = self._of(task_id)
+        if not self.is_written(task_id):
+            _close(folder)
+
     def tasks(self) -> list[str]:
         """The tasks that logs are here of."""
         try:
@@ -167,6 +185,17 @@ class LogFiles:
 
     def _of(self, task_id: str) -> Path:
         return self._folder / canonical_task_id(task_id)
+
+
+def _close(folder: Path) -> None:
+    """Says in the run's log that not all came, if so."""
+    try:
+        if (folder / _OPEN).exists():
+            with open(folder / "run.log", "ab", buffering=0, opener=_private) as file:
+                file.write(_REST_IS_THERE)
+            (folder / _OPEN).unlink(missing_ok=True)
+    except OSError as exc:
+        raise _unavailable(folder, exc) from exc
 
 
 def _names(folder: Path) -> list[str]:

@@ -43,17 +43,29 @@ class LogKeeping:
         self._frames.tell_logs({piece.log: kept})
 
     def take_rest(self, closing: threading.Event) -> None:
-        """After the run's end was told: takes what the follower still has, until it says that this was all."""
+        """After the run's end was told: takes what the follower still has, until it says that this was all. If it does
+        not come, the log says so; a service that closes leaves that to the next one."""
         deadline = time.monotonic() + REST_SECONDS
+        all_came = False
         try:
-            while self._writer and time.monotonic() < deadline and not closing.is_set():
+            while self._writer and not all_came and time.monotonic() < deadline and not closing.is_set():
                 frame = self._frames.next(_LISTEN_SECONDS)
                 if isinstance(frame, LogPiece):
                     self.take(frame)
-                elif isinstance(frame, Ended):
-                    return
+                all_came = isinstance(frame, Ended)
         except RemoteError as exc:
             _log.info("task %s: the line was cut before the last of its logs: %s", self._task_id, exc.message)
+        if self._writer and not closing.is_set():
+            self._end(self._writer, all_came=all_came)
+
+    def _end(self, writer: LogWriter, *, all_came: bool) -> None:
+        try:
+            if all_came:
+                writer.all_came()
+            else:
+                writer.cut()
+        except (StorageError, OSError) as exc:
+            _log.error("task %s: the end of its logs is not kept: %s", self._task_id, exc)
 
 
 @contextmanager

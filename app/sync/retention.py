@@ -60,9 +60,9 @@ class Retention:
         self._due_at = float("-inf")
 
     def prune(self, older_than_days: float) -> Pruned:
-        """Removes the records, logs and progress files of installs that ended more than so many days ago, and files
-        that belong to no record. What has not ended stays, and what a record that stays undoes or repeats. Raises
-        StorageError."""
+        """Removes the records, logs and progress files of installs that ended more than so many days ago, files that
+        belong to no record, fleets whose installs are gone, and workflows that are as old and have ended. What has not
+        ended stays, and what a record that stays undoes or repeats. Raises StorageError."""
         before = self._now() - older_than_days * DAY
         with_logs = self._logs.tasks()
         past = self._history.all()
@@ -74,7 +74,9 @@ class Retention:
         staying = {install.task_id: install.ended_at for install in past if install.task_id not in set(gone)}
         files, file_size = self._remove_progress(set(gone), staying, before)
         logs, log_size = self._remove_logs(with_logs, staying)
-        _log.info("pruned: %d records older than %g days, %d progress files", len(gone), older_than_days, files)
+        groups = self._history.remove_groups(before)
+        words = "pruned: %d records older than %g days, %d fleets and workflows, %d progress files"
+        _log.info(words, len(gone), older_than_days, groups, files)
         return Pruned(len(gone), files, logs, size + file_size + log_size, len(old) - len(forgotten))
 
     def _remove_progress(self, gone: set[str], staying: _Ends, before: float) -> tuple[int, int]:
@@ -82,7 +84,8 @@ class Retention:
         return self._files.remove_all(lambda of, at: of in gone or (of not in staying and at < before - DAY))
 
     def _remove_logs(self, with_logs: Sequence[str], staying: _Ends) -> tuple[int, int]:
-        """Of what is gone or never was, and of what ended more than `log_days` ago."""
+        """Of what is gone or never was, and of what ended more than `log_days` ago. An earlier service may have died
+        before the last of a log had come."""
         before = self._now() - self._log_days * DAY
         count = size = 0
         for task_id in with_logs:
@@ -91,6 +94,8 @@ class Retention:
                 size += sum(self._logs.sizes(task_id).values())
                 self._logs.remove(task_id)
                 count += 1
+            elif ended_at is not None:
+                self._logs.close(task_id)
         return count, size
 
     def prune_if_due(self) -> None:

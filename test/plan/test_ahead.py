@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,81 @@ def test_a_cancel_in_the_middle_of_a_fetch_leaves_no_process(box: Box, slow: lis
     assert run.snapshot().state is TaskState.CANCELLED
     assert run.processes() == set()
     assert "alpha" not in box.freeze()
+
+
+def slow_clone(box: Box, name: str, until: str) -> None:
+    """git clones this pack only when something holds."""
+    git = box.home / "odd-git"
+    git.mkdir()
+    wait = _WAIT.format(until=until)
+    (git / "git").write_text(f'#!/bin/bash\n[[ "$*" != *owner/{name}* ]] || {{ {wait}; }}\nexec /usr/bin/git "$@"\n')
+    (git / "git").chmod(0o755)
+    box.environ["PATH"] = f"{git}:{box.environ['PATH']}"
+
+
+def resolutions(box: Box) -> list[list[str]]:
+    """The arguments of each resolution that uv was asked for."""
+    calls = [line.split() for line in (box.home / "calls").read_text().splitlines()]
+    return [call for call in calls if "--dry-run" in call]
+
+
+def files(call: list[str]) -> list[str]:
+    """The packs' files in a call."""
+    return [Path(word).name for flag, word in pairwise(call) if flag == "-r"]
+
+
+def test_what_is_there_does_not_wait_for_a_clone_that_takes_long(box: Box) -> None:
+    """The last clone only goes on when the other pack's package is installed; it may not change that any more."""
+    assert box.environment is not None
+    for version in ("1.0", "2.0"):
+        box.index.wheel("alpha", version)
+    box.index.wheel("beta", "1.0")
+    box.environ["PATH"] = f"{box.uv.parent}:/usr/bin:/bin"
+    slow_clone(box, "late", f"-d {box.environment.packages / 'alpha'}")
+    run = box.run_of(
+        box.pack("early", "alpha>=2"), box.pack("plain"), box.pack("late", "beta"), box.pack("late-foe", "alpha<2")
+    )
+    good = {"early": "installed", "plain": "installed", "late": "installed"}
+    assert states(run) == {**good, "late-foe": "failed requirement_conflict"}, run.said()
+    assert box.freeze()["alpha"] == "2.0"
+    moves = [(event["name"], event["state"]) for event in run.told(Kind.NODE)]
+    assert moves.index(("early", "installed")) < moves.index(("late", "cloned"))
+    phases = [(event["phase"], event["status"]) for event in run.told(Kind.PHASE)]
+    assert len(phases) == len(set(phases)), "a phase began or ended twice"
+
+
+def test_the_answer_from_beside_the_clones_is_the_plan(box: Box) -> None:
+    """All packs were there when it was made: nothing is resolved again."""
+    box.index.wheel("alpha", "1.0")
+    box.index.wheel("beta", "1.0")
+    odd_uv(box, "*", f'echo "$*" >> {box.home / "calls"}')
+    slow_clone(box, "plain", f"-e {box.home / 'calls'}")
+    run = box.run_of(box.pack("one", "alpha"), box.pack("two", "beta"), box.pack("plain"))
+    assert states(run) == {"one": "installed", "two": "installed", "plain": "installed"}, run.said()
+    assert [sorted(files(call)) for call in resolutions(box)] == [["one.txt", "two.txt"]]
+
+
+def test_a_pack_that_comes_later_is_asked_for_alone(box: Box) -> None:
+    """What was asked for before is answered by the cache."""
+    box.index.wheel("alpha", "1.0")
+    box.index.wheel("beta", "1.0")
+    odd_uv(box, "*", f'echo "$*" >> {box.home / "calls"}; [[ "$*" != *--dry-run* ]] || touch {box.home / "asked"}')
+    slow_clone(box, "late", f"-e {box.home / 'asked'}")
+    run = box.run_of(box.pack("one", "alpha"), box.pack("late", "beta"))
+    assert states(run) == {"one": "installed", "late": "installed"}, run.said()
+    asked = [(sorted(files(call)), "--offline" in call) for call in resolutions(box)]
+    assert asked == [(["one.txt"], False), (["late.txt"], False), (["late.txt", "one.txt"], True)]
+
+
+def test_nothing_is_built_before_all_packs_are_resolved(box: Box) -> None:
+    """uv locks what it builds: the first lane would wait for a build that it does not need."""
+    box.index.wheel("quick", "1.0")
+    box.index.sdist("made", "1.0")
+    odd_uv(box, "*", f'echo "$*" >> {box.home / "calls"}; [[ "$*" != *--dry-run* ]] || touch {box.home / "asked"}')
+    slow_clone(box, "late", f"-e {box.home / 'asked'}")
+    run = box.run_of(box.pack("builds", "made"), box.pack("late", "quick"))
+    assert states(run) == {"builds": "installed", "late": "installed"}, run.said()
+    calls = [line.split() for line in (box.home / "calls").read_text().splitlines()]
+    builds = [n for n, call in enumerate(calls) if "--no-deps" in call and not {"--no-build", "--offline"} & set(call)]
+    resolved = [n for n, call in enumerate(calls) if "--dry-run" in call and "late.txt" in files(call)]
+    assert resolved[0] < builds[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,16 @@ from sqlalchemy import Engine
 
 from app.domain.errors import TaskNotFound
 from app.domain.record import InstallRecord
+from app.domain.workflow import Workflow, WorkflowState
 from app.protocol import wire
 from app.protocol.snapshot import to_stored
 from app.protocol.states import TaskState
 from app.settings import Settings
 from app.storage import InstallStore, ProgressFiles
+from app.storage.fleet_store import Fleet, FleetStore
 from app.storage.history import History
 from app.storage.log_files import LogFiles
+from app.storage.workflow_store import WorkflowStore
 from app.sync.progress_board import ProgressBoard
 from app.sync.retention import DAY, Pruned, Retention
 from test.sync.conftest import Bench, BenchFactory
@@ -29,13 +33,17 @@ REQUEST: dict[str, object] = {"ssh_connection": "root@h", "ui_home": None, "mani
 
 def _add(engine: Engine, ended_days_ago: float | None, now: float = NOW, **request: object) -> str:
     """An install that ended so long ago, or has not; its task_id."""
+    record = _record(ended_days_ago, now, **request)
+    InstallStore(engine).add(record)
+    return record.task_id
+
+
+def _record(ended_days_ago: float | None, now: float, **request: object) -> InstallRecord:
     task_id = str(uuid.uuid4())
     at = None if ended_days_ago is None else now - ended_days_ago * DAY
     state = TaskState.RUNNING if at is None else TaskState.COMPLETED
     snapshot = to_stored(wire.initial(task_id, 1.0, auto_installer=False)) | {"state": state.value, "finished_at": at}
-    record = InstallRecord(task_id, 1.0, REQUEST | request, "root@h:22", state=state, finished_at=at, snapshot=snapshot)
-    InstallStore(engine).add(record)
-    return task_id
+    return InstallRecord(task_id, 1.0, REQUEST | request, "root@h:22", state=state, finished_at=at, snapshot=snapshot)
 
 
 @pytest.fixture
@@ -69,6 +77,39 @@ def test_logs_go_before_their_records_do(retention: Retention, engine: Engine, l
     done = retention.prune(90)
     assert (done.records, done.logs) == (1, 3)
     assert logs.tasks() == sorted((young, running))
+
+
+def test_a_log_whose_rest_never_came_says_so_once(retention: Retention, engine: Engine, logs: LogFiles) -> None:
+    """The service was killed before the last of it: nothing more comes, and what is here is not all. What is whole,
+    and what goes on, is left as it is."""
+    cut, whole, running = _add(engine, 5), _add(engine, 5), _add(engine, None)
+    for task_id in (cut, whole, running):
+        with logs.writing(task_id) as writer:
+            writer.append("run.log", 0, b"a line\n")
+            if task_id == whole:
+                writer.all_came()
+    for _ in range(2):
+        retention.prune(90)
+    told = {task_id: logs.read(task_id, "run.log", 0, 1000)[0] for task_id in (cut, whole, running)}
+    assert told[whole] == told[running] == b"a line\n"
+    assert told[cut].startswith(b"a line\n")
+    assert told[cut].count(b"whole on the instance") == 1
+
+
+def test_fleets_and_workflows_go_with_what_they_were_for(retention: Retention, engine: Engine) -> None:
+    """A fleet as soon as none of its installs is left, a workflow that has ended by its age."""
+    old = NOW - 91 * DAY
+    fleets, workflows = FleetStore(engine), WorkflowStore(engine)
+    kept = replace(_record(None, NOW), fleet_id="kept", fleet_position=0)
+    fleets.add(Fleet("kept", old, None, [{}]), [kept], same_key_since=0.0)
+    fleets.add(Fleet("gone", old, None, [{}]), [], same_key_since=0.0)
+    fleets.add(Fleet("young", NOW, None, [{}]), [], same_key_since=0.0)
+    states = {"done": (old, "completed"), "blocked": (old, "blocked"), "fresh": (NOW, "completed")}
+    for name, (at, state) in states.items():
+        workflows.add(Workflow(name, at, {}, (), state=WorkflowState(state)))
+    retention.prune(90)
+    assert {fleet.fleet_id for fleet in fleets.newest(9)} == {"kept", "young"}
+    assert {workflow.workflow_id for workflow in workflows.newest(9)} == {"blocked", "fresh"}
 
 
 def _left(engine: Engine) -> set[str]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 import requests
 
-from app.runner.machine.interpreter import running_comfyuis
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
+from test.support.running_comfyui import answers, pids, running_comfyui
 from test.support.service import ServiceProcess
 from test.support.waiting import wait_until
 from test.workflow.conftest import Workflows
@@ -22,31 +18,11 @@ from test.workflow.conftest import Workflows
 pytestmark = [pytest.mark.sshd, pytest.mark.slow]
 
 
-def pids(standin: StandIn) -> list[int]:
-    """Of the ComfyUIs that run there."""
-    return [process.pid for process in running_comfyuis() if process.folder == standin.ui_home.resolve()]
-
-
 @pytest.fixture
 def port(standin: StandIn) -> Iterator[int]:
     """Of a ComfyUI that runs on the instance, as somebody started it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number: int = free.getsockname()[1]
-    argv = ["venv/bin/python", "main.py", "--cpu", "--port", str(number)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    first = subprocess.Popen(argv, cwd=standin.ui_home, **quiet)  # type: ignore[call-overload]
-    wait_until(lambda: _answers(f"http://127.0.0.1:{number}/"), 30, "ComfyUI answers")
-    yield number
-    for pid in pids(standin):
-        os.kill(pid, signal.SIGKILL)
-    first.wait(10)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url + "system_stats", timeout=5).ok
-    except requests.RequestException:
-        return False
+    with running_comfyui(standin) as number:
+        yield number
 
 
 def test_it_is_found_opened_restarted_and_closed(
@@ -64,12 +40,12 @@ def test_it_is_found_opened_restarted_and_closed(
     wait_until(lambda: service.get(where)["state"] != "opening", 30, "the door is open")
     door = service.get(where)
     assert door["state"] == "open", door
-    assert _answers(door["url"])
+    assert answers(door["url"])
     before = pids(standin)
     shown = workflows.ended(workflows.start(standin, steps=["restart_comfyui"]))
     assert shown["state"] == "completed", shown["error"]
     assert pids(standin) and not set(pids(standin)) & set(before)
-    assert _answers(door["url"])
+    assert answers(door["url"])
     answer = service.post(f"/tasks/{task_id}/restart", {})
     assert (answer.status_code, answer.json()["restart_of"]) == (202, task_id)
     assert service.ended(answer.json()["task_id"])["state"] == "completed"
@@ -77,7 +53,7 @@ def test_it_is_found_opened_restarted_and_closed(
     assert listed[answer.json()["task_id"]]["restart_of"] == task_id
     closed = requests.delete(service.url + where, timeout=10).json()
     assert (closed["state"], closed["reason"]) == ("closed", "It was closed.")
-    assert not _answers(door["url"])
+    assert not answers(door["url"])
 
 
 def test_the_door_of_an_instance_without_a_running_comfyui_says_so(service: ServiceProcess, standin: StandIn) -> None:

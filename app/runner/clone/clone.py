@@ -10,7 +10,7 @@ import os
 import shutil
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from app.protocol.events import Kind
 from app.protocol.manifest import NodePack, parent_of
@@ -23,11 +23,17 @@ from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
 
 AT_ONCE = 8
+LONG_SECONDS = 4.0
+"""No clone has ended for so long: those that still run take long, and what is there need not wait for them."""
+Meanwhile = Callable[[Sequence[PackResult]], None]
 _FULL = frozenset({"disk_full", "disk_quota"})
 
 
-def clone_all(context: Context, packs: Sequence[NodePack], at_once: int = AT_ONCE) -> List[PackResult]:
-    """Clones all packs; the results in the manifest's order. Raises RunCancelled."""
+def clone_all(
+    context: Context, packs: Sequence[NodePack], at_once: int = AT_ONCE, *, meanwhile: Optional[Meanwhile] = None
+) -> List[PackResult]:
+    """Clones all packs; the results in the manifest's order. `meanwhile` gets what is there each time that others take
+    long; it works while they go on. Raises RunCancelled."""
     context.phase(Phase.CLONE, StepStatus.RUNNING)
     parents = {pack.name: parent_of(pack, packs) for pack in packs}
     results: Dict[str, PackResult] = {}
@@ -41,13 +47,19 @@ def clone_all(context: Context, packs: Sequence[NodePack], at_once: int = AT_ONC
         running: Dict[Future[PackResult], NodePack] = {}
         waiting = list(packs)
         crowded_out: List[NodePack] = []
+        given = 0
         while waiting or running or crowded_out:
             for pack in [pack for pack in waiting if _may_start(parents[pack.name], results)]:
                 waiting.remove(pack)
                 submit(pack)
             if not running:  # the others have ended, and what did not fit is gone again
                 submit(crowded_out.pop(0), alone=True)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            may_work = meanwhile is not None and len(results) > given
+            done = wait(running, LONG_SECONDS if may_work else None, FIRST_COMPLETED).done
+            if not done and meanwhile is not None:
+                given = len(results)
+                meanwhile([results[pack.name] for pack in packs if pack.name in results])
+            for future in done:
                 pack, result = running.pop(future), future.result()
                 if result.crowded_out:
                     crowded_out.append(pack)

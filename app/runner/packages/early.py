@@ -13,7 +13,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set
+from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set, Tuple
 
 from app.protocol.log_names import file_name
 from app.protocol.manifest import split_source
@@ -57,8 +57,8 @@ class EarlyResolution:
         self._looking: Optional[Future[None]] = None
         self._builders: Set[str] = set()
         self._disagree: Set[str] = set()
-        self._answered: Dict[str, List[str]] = {}
-        self._answer: Optional[Finished] = None
+        self._answer: Tuple[Dict[str, List[str]], Optional[Finished]] = ({}, None)
+        """For whom, and what; one value, since others read it meanwhile."""
 
     def add(self, result: PackResult) -> None:
         """A pack with requirements is there."""
@@ -85,7 +85,8 @@ class EarlyResolution:
         if of_all and self._looking:
             self._looking.result()
         found = frozenset(self._builders), frozenset(self._disagree), self._fresh
-        return Known(*found, answered=self._answered, answer=self._answer)
+        answered, answer = self._answer
+        return Known(*found, answered=answered, answer=answer)
 
     def fetched(self) -> FrozenSet[str]:
         """The pinned lines whose packages lie in uv's cache, after what is being fetched is there: nobody fetches it
@@ -141,7 +142,7 @@ class EarlyResolution:
     def _noted(self, items: List[Wanted], finished: Finished) -> Plan:
         plan = Plan(AGREES, items, changes(finished.output, self._installed))
         self._is_fresh(plan)
-        self._answered, self._answer = {item.name: item.lines for item in items}, finished
+        self._answer = {item.name: item.lines for item in items}, finished
         return plan
 
     def _is_fresh(self, plan: Plan) -> None:

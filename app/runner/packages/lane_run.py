@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, ContextManager, Dict, Iterator, List, Optional, Protocol, Sequence, Set, Tuple
 
@@ -74,12 +75,14 @@ class LaneRun:
         self._resolved = False
 
     def run(self, wanted: Sequence[Wanted]) -> None:
-        """Everything for these packs. Raises RunCancelled."""
+        """Everything for these packs, beside what earlier runs have brought. Raises RunCancelled."""
+        if self._resolved:
+            self._known = replace(self._ask_known(), answer=None)  # it is of how all was before
+            self._builders |= self._known.builders
+            self._resolver.look_again()
         left = list(wanted)
         while left:
             left = self._round(left)
-        if self._applier is not None:
-            self._context.phase(Phase.INSTALL, StepStatus.SUCCESS)
 
     def _round(self, wanted: Sequence[Wanted]) -> List[Wanted]:
         """Plans the lanes while they are carried out; who is left to be planned again, since a lane failed. Whoever is

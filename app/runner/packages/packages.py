@@ -4,7 +4,7 @@ uv can be had.
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Set
 
 from app.protocol.events import Kind
 from app.protocol.log_names import file_name
@@ -16,37 +16,68 @@ from app.runner.packages.apply import Applier
 from app.runner.packages.early import EarlyResolution
 from app.runner.packages.lane_run import LaneRun
 from app.runner.packages.plan import Wanted, write_lines
-from app.runner.packages.requirement_files import Requirements, constraints, read_requirements
+from app.runner.packages.requirement_files import Requirements as Read
+from app.runner.packages.requirement_files import constraints, read_requirements
 from app.runner.packages.resolver import Resolver
 from app.runner.packages.shadow import Shadow
 from app.runner.packages.uv import CONSTRAINTS, Pip, Uv
 from app.runner.packages.variants import Variants
 
 
-def install_requirements(
-    context: Context, results: Sequence[PackResult], uv: Optional[str], early: EarlyResolution
-) -> None:
-    """Installs what the packs require and tells each pack's result; `early`: what was found out beside the clones.
-    Raises RunCancelled."""
-    context.phase(Phase.RESOLVE, StepStatus.RUNNING)
-    wanted = [item for item in (_prepare(context, result) for result in results) if item]
-    if not wanted:
-        context.phase(Phase.RESOLVE, StepStatus.SKIPPED, "nothing is required")
-        context.phase(Phase.INSTALL, StepStatus.SKIPPED)
-        return
-    if uv is None:
-        _by_pip(context, wanted)
-        return
-    program = Uv(context.children, uv, context.python, context.task.folder, context.tuning.packages)
-    variants = _one_variant(context, wanted)
-    applier = None if context.plan_only else Applier(context, program, early.fetched)
-    resolver = Resolver(context, program, variants, Shadow(context.task.folder / "shadow", context.python["paths"]))
+class Requirements:
+    """What the packs of one run require, installed in one turn or in several: packs whose clones take long come after
+    the others. For one thread."""
 
-    def done(item: Wanted, problem: Optional[Problem]) -> None:
-        _done(context, item, problem)
+    def __init__(self, context: Context, early: EarlyResolution) -> None:
+        """`early`: what was found out beside the clones."""
+        self._context = context
+        self._early = early
+        self._taken: Set[str] = set()
+        self._begun = False
+        self._variants: Optional[Variants] = None
+        self._lanes: Optional[LaneRun] = None
 
-    LaneRun(context, resolver, applier, done, own=_own(context), known=early.known).run(wanted)
-    early.end()
+    def install(self, results: Sequence[PackResult], uv: Optional[str]) -> None:
+        """Installs what these packs require, those of earlier turns left out, and tells each pack's result. Without a
+        `uv` there can be one turn only. Raises RunCancelled."""
+        context = self._context
+        fresh = [result for result in results if result.pack.name not in self._taken]
+        self._taken.update(result.pack.name for result in fresh)
+        wanted = [item for item in (_prepare(context, result) for result in fresh) if item]
+        if wanted and not self._begun:
+            self._begun = True
+            context.phase(Phase.RESOLVE, StepStatus.RUNNING)
+        if wanted and uv is None:
+            _by_pip(context, wanted)
+        elif wanted and uv is not None:
+            self._variants = self._variants or Variants(context.packages, gpu=_has_gpu(context))
+            _one_variant(context, wanted, self._variants)
+            self._lanes = self._lanes or self._begin(uv, self._variants)
+            self._lanes.run(wanted)
+
+    def end(self) -> None:
+        """All turns are over."""
+        self._early.end()
+        if not self._begun:
+            self._context.phase(Phase.RESOLVE, StepStatus.SKIPPED, "nothing is required")
+            self._context.phase(Phase.INSTALL, StepStatus.SKIPPED)
+        elif self._lanes and not self._context.plan_only:
+            self._context.phase(Phase.INSTALL, StepStatus.SUCCESS)
+
+    def _begin(self, uv: str, variants: Variants) -> LaneRun:
+        context = self._context
+        program = Uv(context.children, uv, context.python, context.task.folder, context.tuning.packages)
+        applier = None if context.plan_only else Applier(context, program, self._early.fetched)
+        resolver = Resolver(context, program, variants, Shadow(context.task.folder / "shadow", context.python["paths"]))
+
+        def done(item: Wanted, problem: Optional[Problem]) -> None:
+            _done(context, item, problem)
+
+        return LaneRun(context, resolver, applier, done, own=_own(context), known=self._early.known)
+
+
+def _has_gpu(context: Context) -> bool:
+    return bool((context.python.get("torch") or {}).get("cuda_available"))
 
 
 def _prepare(context: Context, result: PackResult) -> Optional[Wanted]:
@@ -59,7 +90,7 @@ def _prepare(context: Context, result: PackResult) -> Optional[Wanted]:
     try:
         read = read_requirements(result.requirements, result.folder, context.packages)
     except OSError as exc:
-        read = Requirements(problem=reasons.of_os(exc))
+        read = Read(problem=reasons.of_os(exc))
     _note(context, result, read)
     file = context.task.folder / "requirements" / ("%s.txt" % file_name(result.pack.name))
     problem = context.python_problem or read.problem
@@ -71,7 +102,7 @@ def _prepare(context: Context, result: PackResult) -> Optional[Wanted]:
     return wanted
 
 
-def _note(context: Context, result: PackResult, read: Requirements) -> None:
+def _note(context: Context, result: PackResult, read: Read) -> None:
     """What was taken out of the pack's file is in its log; a protected package that is not installed is said aloud."""
     if read.held:
         _log(context, result, "kept at the installed build: %s" % ", ".join(read.held))
@@ -92,10 +123,8 @@ def _log(context: Context, result: PackResult, text: str) -> None:
         log.write("Nodeferry: %s\n" % text)
 
 
-def _one_variant(context: Context, wanted: Sequence[Wanted]) -> Variants:
-    """Packs' lines that name another variant of what is chosen are rewritten; told once."""
-    torch = context.python.get("torch") or {}
-    variants = Variants(context.packages, gpu=bool(torch.get("cuda_available")))
+def _one_variant(context: Context, wanted: Sequence[Wanted], variants: Variants) -> None:
+    """Packs' lines that name another variant of what is chosen are rewritten; told."""
     variants.decide(name for item in wanted for name in item.names)
     packs: List[str] = []
     for item in wanted:
@@ -111,7 +140,6 @@ def _one_variant(context: Context, wanted: Sequence[Wanted]) -> Variants:
             ", ".join(packs),
         )
         context.warn("one_variant", text, "The packs' logs say which of their lines were rewritten.")
-    return variants
 
 
 def _own(context: Context) -> Sequence[str]:
@@ -149,7 +177,7 @@ def _by_pip(context: Context, wanted: Sequence[Wanted]) -> None:
         return
     context.warn("uv_unavailable", "No uv could be had: pip installs file by file, which takes long.")
     write_lines(context.task.folder / CONSTRAINTS, constraints(context.packages, context.ui_home))
-    _one_variant(context, wanted)
+    _one_variant(context, wanted, Variants(context.packages, gpu=_has_gpu(context)))
     pip = Pip(context.children, context.python, context.task.folder, context.tuning.packages)
     context.phase(Phase.RESOLVE, StepStatus.SUCCESS, "pack by pack")
     context.phase(Phase.INSTALL, StepStatus.RUNNING)
