@@ -22,7 +22,7 @@ from app.runner.clone.needs import find_needs
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
 
-AT_ONCE = 8
+AT_ONCE = 16
 LONG_SECONDS = 4.0
 """No clone has ended for so long: those that still run take long, and what is there need not wait for them."""
 Meanwhile = Callable[[Sequence[PackResult]], None]
@@ -204,7 +204,7 @@ def _move(context: Context, result: PackResult) -> None:
 
 
 def at_once(limit: Optional[int], processors: Optional[int]) -> int:
-    """How many clones run at once: 8, fewer where the container may have few processes (each clone takes about
+    """How many clones run at once: 16, fewer where the container may have few processes (each clone takes about
     five)."""
     by_pids = AT_ONCE if limit is None else max(1, (limit - 40) // 10)
-    return max(1, min(AT_ONCE, by_pids, 4 * (processors or 1)))
+    return max(1, min(AT_ONCE, by_pids, 8 * (processors or 1)))

@@ -29,7 +29,7 @@ _log = logging.getLogger("runner")
 _LOOK_SECONDS = 0.1
 _QUIET_SECONDS = 0.5
 """No pack came for so long: who is there is resolved. Clones come in bursts, and each resolution takes seconds."""
-_GATHER_SECONDS = 4.0
+_GATHER_SECONDS = 2.0
 """How long the first pack waits for others that keep coming."""
 
 
