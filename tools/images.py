@@ -53,7 +53,7 @@ def _run(browser: Browser, world: World) -> None:
     page.get_by_text("cloning").first.wait_for(timeout=60_000)
     _take(page, "task")
     _take(phone, "phone")
-    page.locator("[data-ref=summary]").wait_for(timeout=180_000)
+    page.locator("[data-ref=summary]:not([data-tone=live])").wait_for(timeout=180_000)
     page.get_by_role("tab", name="Timeline").click()
     page.locator(".card:has([role=tablist])").screenshot(path=PLACE / "timeline.png")
 

@@ -7,25 +7,21 @@ it carries nothing, since the shell itself is open to everybody who reaches the 
 from __future__ import annotations
 
 import json
-import posixpath
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, current_app, redirect, render_template, url_for
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.domain.errors import TaskNotFound
 from app.domain.workflow import StepName
 from app.version import VERSION
+from app.webui.assets import SHEET, assets, type_of
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
-_MODULES = Path(__file__).parent / "static" / "js"
-_IMPORT = re.compile(r'^import .*"(\.[^"]+)";$', re.MULTILINE)
+_FOR_EVER = "public, max-age=31536000, immutable"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -44,9 +40,7 @@ class PageParts:
     workflow: Known
 
 
-pages = Blueprint(
-    "webui", __name__, template_folder="templates", static_folder="static", static_url_path=f"{PREFIX}/static"
-)
+pages = Blueprint("webui", __name__, template_folder="templates")
 
 
 def register(app: Any, parts: PageParts) -> None:
@@ -57,11 +51,11 @@ def register(app: Any, parts: PageParts) -> None:
 
 @pages.after_request
 def _headers(response: Response) -> Response:
-    """Styles and scripts are asked for again each time (304): a page of one version never runs another's script."""
+    """Pages are asked for anew each time; what they load stays in the browser."""
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers["Cache-Control"] = "no-cache" if response.mimetype != "text/html" else "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 
@@ -113,10 +107,26 @@ def docs_page() -> str:
     return _page("docs", "API")
 
 
+@pages.get(f"{PREFIX}/static/<version>/<path:name>")
+def asset(version: str, name: str) -> Response:
+    """A style, script or picture of this version."""
+    if version != assets().version or name not in assets().files:
+        abort(404)
+    response = Response(assets().files[name], content_type=f"{type_of(name)}; charset=utf-8")
+    response.headers["Cache-Control"] = _FOR_EVER
+    return response
+
+
+@pages.app_template_global("asset")
+def address_of(name: str) -> str:
+    """Where a page finds a style, script or picture."""
+    return url_for("webui.asset", version=assets().version, name=name)
+
+
 @pages.get("/favicon.ico")
 def favicon() -> AnyResponse:
     """Browsers ask for it by this name."""
-    return redirect(url_for("webui.static", filename="icon.svg"))
+    return redirect(address_of("icon.svg"))
 
 
 def _parts() -> PageParts:
@@ -145,24 +155,9 @@ def _page(name: str, title: str, shown_id: str = "", known: Known | None = None)
         initial=initial,
         carried=_carried(initial),
         version=VERSION,
-        modules=_modules_of(f"pages/{name}.js"),
+        modules=assets().modules_of(f"js/pages/{name}.js"),
+        sheet=SHEET,
     )
-
-
-@cache
-def _modules_of(entry: str) -> tuple[str, ...]:
-    """The modules that this one imports, and those that they import: the browser fetches all of them at once."""
-    found: dict[str, None] = {}
-
-    def look(name: str) -> None:
-        for imported in _IMPORT.findall((_MODULES / name).read_text("utf-8")):
-            module = posixpath.normpath(posixpath.join(posixpath.dirname(name), imported))
-            if module not in found:
-                found[module] = None
-                look(module)
-
-    look(entry)
-    return tuple(found)
 
 
 def _carried(initial: Mapping[str, Any] | None) -> str:

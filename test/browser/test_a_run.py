@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from app.standin.git_rules import SERVED
+from app.standin.git_rules import SERVED, RepoRule
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
@@ -213,3 +213,26 @@ def test_two_tabs_of_one_run_show_the_same_and_only_one_streams(
     one.get_by_role("dialog").get_by_role("button", name="Stop it").click()
     expect(other.locator("[data-ref=state]")).to_have_text("stopped", timeout=END)
     wait_until(lambda: service.progress(task_id)["state"] == "cancelled", 20, "it is cancelled")
+
+
+SHIFTS = """globalThis.shifts = [];
+new PerformanceObserver((list) => shifts.push(...list.getEntries().map((entry) => entry.value)))
+    .observe({ type: "layout-shift", buffered: true });"""
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)], ids=["wide", "phone"])
+def test_nothing_jumps_while_packs_are_polled(
+    service: ServiceProcess, standin: StandIn, git_server: GitServer, context: BrowserContext, size: tuple[int, int]
+) -> None:
+    """Rows come, change their place and open, words and buttons come and go: all shifts of a run together stay in what
+    https://web.dev/articles/cls calls good (0.1)."""
+    packs = [make_pack(git_server, "o", f"pack-{number}", payload_bytes=200_000) for number in range(20)]
+    for pack_made in packs:
+        git_server.set_rule(pack_made.repo, RepoRule(bytes_per_second=150_000))
+    context.add_init_script(SHIFTS)
+    task_id = service.install(standin, manifest={"urls": [f"{git_server.url}/o/gone", *(made.url for made in packs)]})
+    page = context.new_page()
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(f"{service.url}/ui/task/{task_id}")
+    expect(page.locator("[data-ref=summary]")).to_contain_text("1 failed.", timeout=END)
+    assert page.evaluate("shifts.reduce((sum, value) => sum + value, 0)") < 0.1

@@ -1,6 +1,7 @@
 /** The rows of node packs: made once, patched from each answer. Failed ones stand open. */
 
 import { h, patchList, setAttribute, setHidden, setPart, setText } from "../core/dom.js";
+import { glide, standing } from "../core/glide.js";
 import { GROUPS, byGroup, groupOf, importOf, needsOf, partsOf, sentenceOf, sizeOf, unsure } from "./words.js";
 
 export class Packs {
@@ -34,7 +35,9 @@ export class Packs {
     const wanted = this.nodes.filter(fits).toSorted(byGroup);
     setHidden(this.none, wanted.length > 0);
     setText(this.none, this.nodes.length ? "No node pack fits." : "The list of node packs is not known yet.");
+    const stood = standing(this.list);
     patchList(this.list, wanted, { key: (node) => node.name, make: (node) => this.#make(node), update: (row, node) => this.#patch(row, node) });
+    glide(stood);
   }
 
   #patchChip(chip) {
@@ -103,8 +106,10 @@ export class Packs {
     const link = /^https?:\/\//.test(node.repo_url) ? h("a", { href: node.repo_url, target: "_blank", rel: "noopener noreferrer" }, node.repo_url) : node.repo_url;
     const log = h("pre", { class: "log short", tabindex: "0", "aria-label": `Log of ${node.name}`, hidden: true });
     this.tail(node.name).then((text) => {
+      const stood = standing(this.list);
       setText(log, text);
       setHidden(log, !text);
+      glide(stood);
     });
     const problem = node.error && h("div", { class: "note", "data-tone": node.state === "failed" ? "bad" : "warn" },
       h("strong", {}, node.error.message), node.error.hint, " ", h("code", { class: "soft" }, node.error.code));

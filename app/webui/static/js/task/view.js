@@ -13,7 +13,7 @@ import { Log, logTail } from "./log.js";
 import { Packs } from "./packs.js";
 import { drawPlan } from "./plan.js";
 import { Timeline } from "./timeline.js";
-import { endingOf, stateWord, toneOf } from "./words.js";
+import { endingOf, nowOf, stateWord, toneOf } from "./words.js";
 
 const SILENT = { warn: 10, bad: 30 };
 
@@ -94,7 +94,7 @@ export class TaskView {
     setText(refs.state, stateWord(progress));
     setAttribute(refs.state, "data-tone", tone);
     setText(refs.percent, `${Math.floor(progress.percent)} %`);
-    setText(refs.message, progress.completed ? "" : progress.message);
+    if (progress.in_progress) this.#says("live", progress.message, nowOf(progress));
     setPart(refs.bar, progress.percent / 100);
     setAttribute(refs.bar, "data-tone", tone === "live" ? null : tone);
     setAttribute(refs.bar, "aria-valuenow", Math.floor(progress.percent));
@@ -104,6 +104,14 @@ export class TaskView {
     this.#value("rate", progress.in_progress ? rate(speed) : "");
     if (this.tab) showInTab(progress.percent, tone, this.name ?? "");
     announce(progress.completed ? endingOf(progress) : progress.message);
+  }
+
+  /** In one place from the first moment to the end, so that nothing below it moves. */
+  #says(tone, text, more) {
+    const { summary, said, saidMore } = this.refs;
+    setAttribute(summary, "data-tone", tone);
+    setText(said, text);
+    setText(saidMore, more);
   }
 
   #value(name, text) {
@@ -148,12 +156,9 @@ export class TaskView {
 
   #end(before) {
     this.live.stop();
-    const { summary } = this.refs;
     const { progress } = this;
-    setHidden(summary, false);
-    setAttribute(summary, "data-tone", toneOf(progress));
     const problem = progress.error;
-    summary.replaceChildren(h("strong", {}, problem && progress.state !== "completed" ? problem.message : endingOf(progress)), problem ? problem.hint : progress.message);
+    this.#says(toneOf(progress), problem && progress.state !== "completed" ? problem.message : endingOf(progress), problem ? problem.hint : progress.message);
     if (before?.in_progress) notifyEnd(this.taskId, "Nodeferry", endingOf(progress));
     if (this.panel === "log") this.log.look();
     if (!this.over) this.ended(progress);

@@ -91,6 +91,14 @@ export function endingOf(progress) {
   return parts.length ? `${parts.join(", ")}.` : progress.message;
 }
 
+/** What is being worked on right now, for the line below the message. */
+export function nowOf(progress) {
+  const node = progress.nodes.find(({ name }) => name === progress.current_node);
+  const working = progress.nodes.filter((other) => groupOf(other) === "active").length;
+  if (!node || groupOf(node) !== "active") return "";
+  return `${node.name}: ${sentenceOf(node, true)}${working > 1 ? `, and ${working - 1} more` : ""}`;
+}
+
 export const sizeOf = (node) => bytes(node.bytes_received);
 export const importOf = (node) => (node.import_seconds === null || node.import_seconds === undefined ? "" : `import ${node.import_seconds.toFixed(1)} s`);
 const NEEDS = { pending: "packages wait", running: "packages…", success: "packages ✓", failed: "packages ✗", skipped: "", none: "" };
