@@ -45,7 +45,7 @@ def _start(browser: Browser, world: World) -> None:
 
 
 def _run(browser: Browser, world: World) -> None:
-    page, phone = (browser.new_page(viewport=size) for size in (WIDE, NARROW))
+    page, phone = (browser.new_page(viewport=size, reduced_motion="reduce") for size in (WIDE, NARROW))
     phone.emulate_media(color_scheme="dark")
     asked = page.request.post(f"{world.url}/ssh/install-custom-nodes", data=world.request).json()
     for one in (page, phone):
