@@ -94,6 +94,7 @@ class Workflow:
     error: Mapping[str, str] | None = None
     finished_at: float | None = None
     revision: int = 0
+    idempotency_key: str | None = None
 
     @property
     def ended(self) -> bool:

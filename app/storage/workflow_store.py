@@ -15,15 +15,31 @@ from app.storage.transactions import reading, writing
 _NEWEST_FIRST = (workflows.c.created_at.desc(), workflows.c.workflow_id.desc())
 
 
+class WorkflowExists(Exception):
+    """The idempotency key was used for the workflow `workflow` a moment ago."""
+
+    def __init__(self, workflow: Workflow) -> None:
+        super().__init__(workflow.workflow_id)
+        self.workflow = workflow
+
+
 class WorkflowStore:
     """Every method may be called from any thread, and raises StorageError when the database fails."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, workflow: Workflow) -> None:
-        """Stores a new workflow; it is on disk when this returns."""
+    def add(self, workflow: Workflow, *, same_key_since: float = float("inf")) -> None:
+        """Stores a new workflow; it is on disk when this returns. Raises WorkflowExists when its idempotency key was
+        used after `same_key_since` (Unix seconds)."""
+        key = workflow.idempotency_key
+        known = select(workflows.c.document).where(
+            workflows.c.created_at > same_key_since, workflows.c.document["idempotency_key"].as_string() == key
+        )
         with writing(self._engine) as connection:
+            found = None if key is None else connection.execute(known.order_by(*_NEWEST_FIRST)).scalars().first()
+            if found is not None:
+                raise WorkflowExists(Workflow.of(found))
             connection.execute(insert(workflows), {**_columns(workflow), "created_at": workflow.created_at})
 
     def replace(self, workflow: Workflow) -> None:

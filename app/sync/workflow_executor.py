@@ -28,10 +28,10 @@ from app.domain.workflow import (
 )
 from app.protocol import wire
 from app.storage.errors import StorageError
-from app.storage.workflow_store import WorkflowStore
+from app.storage.workflow_store import WorkflowExists, WorkflowStore
 from app.sync import workflow_view
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs import Installs
+from app.sync.installs import IDEMPOTENCY_SECONDS, Installs
 from app.sync.workflow_steps import Blocked, Done, Leaving, StepRun, Steps, Stopped
 
 MAX_LISTED = 200
@@ -39,6 +39,14 @@ _TRIES = 20
 _STORAGE_PAUSE = 5.0
 """Seconds until a workflow whose record could not be kept is gone on with."""
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A start's answer. `existing`: the idempotency key was used before, this is that workflow."""
+
+    workflow: Workflow
+    existing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +83,15 @@ class WorkflowExecutor:
         self._wanted: set[str] = set()
         """Of these, the ones whose thread has to look once more before it ends: they were changed meanwhile."""
 
-    def start(self, workflow: Workflow) -> Workflow:
+    def start(self, workflow: Workflow) -> Started:
         """Keeps a new workflow and starts it; nothing is connected yet when this returns."""
         workflow = replace(workflow, workflow_id=str(uuid.uuid4()), created_at=self._now())
-        self._store.add(workflow)
+        try:
+            self._store.add(workflow, same_key_since=workflow.created_at - IDEMPOTENCY_SECONDS)
+        except WorkflowExists as known:
+            return Started(known.workflow, existing=True)
         self._take_up(workflow.workflow_id)
-        return workflow
+        return Started(workflow)
 
     def state(self, workflow_id: str) -> dict[str, Any]:
         """The state JSON with its live task list. Raises WorkflowNotFound."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from app.standin.instance import StandIn
@@ -80,6 +84,51 @@ def test_a_killed_service_goes_on_where_the_workflow_was(
     assert shown["state"] == "completed"
     assert shown["steps"][1]["task_id"] == before["steps"][1]["task_id"]
     assert len(service.get("/tasks")["tasks"]) == 1
+
+
+@pytest.fixture
+def mark() -> Iterator[Path]:
+    """What vast.ai's images have while they set themselves up. It is the machine's, which needs root here."""
+    folder = Path("/workspace")
+    made = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    path = folder / ".sync_nodeferry_test.lock"
+    path.touch()
+    yield path
+    path.unlink(missing_ok=True)
+    if made:
+        folder.rmdir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make /workspace")
+def test_an_image_that_still_sets_itself_up_is_a_question(
+    workflows: Workflows, standin: StandIn, manifest: Json, mark: Path
+) -> None:
+    """Looking again while it does asks again; a yes installs all the same, and the install does not wait for it."""
+    workflow_id = workflows.start(standin, manifest=manifest)
+    asked = workflows.until(workflow_id, "blocked")
+    assert asked["question"]["code"] == "still_provisioning"
+    assert asked["question"]["facts"]["paths"] == [str(mark)]
+    assert workflows.answer(workflow_id, "look_again")["status"] == 202
+    again = workflows.until(workflow_id, "blocked")
+    assert again["revision"] > asked["revision"]
+    assert workflows.answer(workflow_id, "continue")["status"] == 202
+    assert workflows.ended(workflow_id)["state"] == "completed"
+    assert mark.exists()
+    assert (standin.custom_nodes / "light").exists()
+
+
+def test_a_start_that_comes_twice_is_one_workflow(
+    workflows: Workflows, service: ServiceProcess, standin: StandIn
+) -> None:
+    """By its idempotency key, also after a restart; another key is another one."""
+    first = workflows.start(standin, steps=["test_ssh"], idempotency_key="k")
+    service.kill()
+    service.start()
+    assert workflows.start(standin, steps=["test_ssh"], idempotency_key="k") == first
+    other = workflows.start(standin, steps=["test_ssh"], idempotency_key="l")
+    assert other != first
+    assert {workflows.ended(each)["state"] for each in (first, other)} == {"completed"}
 
 
 def test_a_stop_ends_the_install_on_the_instance_too(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response
@@ -20,8 +21,9 @@ def start_workflow() -> Response:
     asked = body(schemas.WorkflowBody)
     steps = _steps(asked.steps)
     started = parts().workflows.start(_workflow(asked, steps))
-    payload = {"success": True, "workflow_id": started.workflow_id, "state": started.state.value}
-    return answer({**payload, "message": "Workflow started in background"}, 202)
+    payload = {"success": True, "workflow_id": started.workflow.workflow_id, "state": started.workflow.state.value}
+    message = "This workflow was started before" if started.existing else "Workflow started in background"
+    return answer({**payload, "message": message}, 202)
 
 
 @workflows.get("/workflow/state")
@@ -85,7 +87,9 @@ def _steps(names: list[StepName]) -> tuple[Step, ...]:
 def _workflow(asked: schemas.WorkflowBody, steps: tuple[Step, ...]) -> Workflow:
     """The install's own checks make its request; whether it verifies and restarts is the steps' business."""
     named = {step.name for step in steps}
-    raw: dict[str, Any] = asked.model_dump(include={"ssh_connection", "ui_home", "venv_path", "manifest"})
+    raw: dict[str, Any] = asked.model_dump(
+        include={"ssh_connection", "ui_home", "venv_path", "manifest", "idempotency_key"}
+    )
     options = asked.options.model_dump() if asked.options else {}
     for option, step in (("verify", StepName.VERIFY), ("restart", StepName.RESTART)):
         if option in (asked.options.model_fields_set if asked.options else ()):
@@ -93,4 +97,6 @@ def _workflow(asked: schemas.WorkflowBody, steps: tuple[Step, ...]) -> Workflow:
             raise InvalidRequest(text, field=f"options.{option}")
     options |= {"verify": StepName.VERIFY in named, "restart": False}
     request = schemas.install_request({**raw, "options": options}, parts().settings)
-    return Workflow("", 0.0, request.to_json(), steps, asked.review_plan, asked.deadline_seconds)
+    key, stored = request.idempotency_key, replace(request, idempotency_key=None).to_json()
+    workflow = Workflow("", 0.0, stored, steps, asked.review_plan, asked.deadline_seconds)
+    return replace(workflow, idempotency_key=key)
