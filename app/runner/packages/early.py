@@ -164,10 +164,13 @@ class EarlyResolution:
         RunCancelled."""
         if after is not None:
             after.result()
-        for item in others:
-            finished = beside.resolve_changing(item)
-            if finished.ok:
-                self._is_fresh(Plan(WANTS_CHANGE, [item], changes(finished.output, self._installed)))
+        try:
+            for item in others:
+                finished = beside.resolve_changing(item)
+                if finished.ok:
+                    self._is_fresh(Plan(WANTS_CHANGE, [item], changes(finished.output, self._installed)))
+        except OSError as exc:  # a full disk: whoever resolves next meets it too, and tells
+            _log.warning("nothing was looked at beside the clones: %s", exc)
 
     def _fetch(self, beside: Beside, plan: Plan) -> None:
         """The wheels that are missing. Nothing is built yet: uv locks what it builds, and the next packs' resolution
