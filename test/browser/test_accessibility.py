@@ -34,7 +34,7 @@ def test_no_page_has_a_serious_fault(
     many = {"ssh_connections": ["root@127.0.0.1 -p 9"], "options": {"wait_seconds": 0}}
     fleet_id = service.post("/fleet/install-custom-nodes", many).json()["fleet_id"]
     compare = f"/ui/compare?a={task_id}&b={task_id}"
-    paths = ["/", f"/ui/workflow/{workflow_id}", "/ui/history", compare, "/ui/fleet", f"/ui/fleet/{fleet_id}"]
+    paths = ["/", f"/ui/workflow/{workflow_id}", "/ui/history", compare, "/ui/fleet", f"/ui/fleet/{fleet_id}", "/docs"]
     wrong = []
     for look, options in LOOKS.items():
         with browser.new_context(**options) as context:
