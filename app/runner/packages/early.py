@@ -86,7 +86,7 @@ class EarlyResolution:
             self._looking.result()
         found = frozenset(self._builders), frozenset(self._disagree), self._fresh
         answered, answer = self._answer
-        return Known(*found, answered=answered, answer=answer)
+        return Known(*found) if self._is_lock else Known(*found, answered=answered, answer=answer)
 
     def fetched(self) -> FrozenSet[str]:
         """The pinned lines whose packages lie in uv's cache, after what is being fetched is there: nobody fetches it
@@ -196,8 +196,13 @@ class EarlyResolution:
 
     @property
     def _may_fetch(self) -> bool:
-        """A plan alone fetches nothing; a lock brings versions of its own."""
-        return not self._context.plan_only and split_source(self._context.request.get("manifest"))[0] != "lock"
+        """A plan alone fetches nothing."""
+        return not self._context.plan_only and not self._is_lock
+
+    @property
+    def _is_lock(self) -> bool:
+        """A lock brings versions of its own: what packs want without it is not the answer."""
+        return split_source(self._context.request.get("manifest"))[0] == "lock"
 
     def _next(self, folder: Path) -> List[str]:
         """Waits for more packs, and for those that come right after them, and takes them in: their names, of those that
