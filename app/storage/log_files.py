@@ -29,7 +29,7 @@ _CUT = b"\n[the log is cut off here; the rest is on the instance]\n"
 _ANEW = b"\n[the log begins anew here]\n"
 _REST_IS_THERE = b"\n[not all of this task's logs came here before the line was cut; they are whole on the instance]\n"
 _OPEN = "open"
-"""A file in the task's folder from the first piece on until the follower has said that this was all."""
+"""A file in the task's folder from when its logs begin to be kept until the follower has said that this was all."""
 
 
 class _Kept(NamedTuple):

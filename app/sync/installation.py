@@ -236,6 +236,7 @@ class Installation:
         if isinstance(frame, JournalLine):
             self._fold(frame)
         elif isinstance(frame, Ended):
+            logs.all_came()
             self._conclude(frame.status, client)
         else:
             self._chronicle.hear()

@@ -58,6 +58,11 @@ class LogKeeping:
         if self._writer and not closing.is_set():
             self._end(self._writer, all_came=all_came)
 
+    def all_came(self) -> None:
+        """The follower has said that this was all, also of a run that died."""
+        if self._writer:
+            self._end(self._writer, all_came=True)
+
     def _end(self, writer: LogWriter, *, all_came: bool) -> None:
         try:
             if all_came:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -168,3 +171,17 @@ def test_the_command_follows_a_log_to_its_end(tmp_path: Path, instance: StandIn,
         assert "no compiler here" in text and "and now it fails" in text
         nobody = subprocess.run([*command[:-3], "nobody", *command[-2:]], capture_output=True, text=True, check=False)
     assert nobody.returncode == 1 and "'nobody'" in nobody.stderr and "Traceback" not in nobody.stderr
+
+
+def test_the_log_of_a_run_that_died_is_all_there_is(
+    bench: Bench, instance: StandIn, git_server: GitServer, tmp_path: Path
+) -> None:
+    """kill -9 of the runner: its follower still sends what was written, and nothing is said to be missing."""
+    pack = make_pack(git_server, "owner", "hanging", script("up", tmp_path / "never"))
+    task_id = bench.start(instance.ssh_command, pack, ui_home=instance.ui_home)
+    wait_until(lambda: "up" in str(read(bench, task_id, node="hanging").get("text")), 30, "the script runs")
+    first = (state_folder(instance, task_id) / "journal.ndjson").read_bytes().split(b"\n", 1)[0]
+    os.kill(int(json.loads(first)["pid"]), signal.SIGKILL)
+    assert bench.ended(task_id)["error"]["code"] == "runner_lost"
+    bench.service.installs.retention.prune(90)
+    assert "not all of this task's logs" not in read(bench, task_id)["text"]
