@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.protocol import wire
+from app.protocol import progress_json
 from app.sync.routes.edge import EXTENSION
 from test.api.client import PROGRESS, START, Api, closed_address, content, service_in, silent_address
 from test.support.waiting import wait_until
@@ -121,7 +121,7 @@ class TestPolling:
         assert progress["success"] is True
         assert progress["phase"] == "connect"
         assert progress["message"]
-        assert set(progress) == set(wire.progress(wire.initial("", 0, auto_installer=True), 0))
+        assert set(progress) == set(progress_json.progress(progress_json.initial("", 0, auto_installer=True), 0))
         assert [step["name"] for step in progress["steps"]][:2] == ["Connect", "Clone Auto-installer"]
 
     def test_a_failing_instance_is_state_and_not_an_http_error(self, api: Api) -> None:

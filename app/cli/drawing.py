@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from app.protocol.wire import clock, size
+from app.protocol.progress_json import clock, size
 
 Progress = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.cli.drawing import plain
-from app.protocol.wire import clock
+from app.protocol.progress_json import clock
 
 
 def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.following import WatchingEnded, follow
 from app.cli.log_reading import parts, plain
 from app.cli.result import exit_status, show_result
-from app.protocol.wire import size
+from app.protocol.progress_json import size
 
 COLUMNS = ("task_id", "created_at", "state", "outcome", "packs", "instance")
 

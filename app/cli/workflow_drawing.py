@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.drawing import STATUS_STYLES, cut, plain
-from app.protocol.wire import clock
+from app.protocol.progress_json import clock
 
 State = Mapping[str, Any]
 _MARKS = {"success": "✓", "partial": "!", "failed": "✗", "running": "▸", "blocked": "?", "stopped": "■"}

@@ -12,7 +12,7 @@ from typing import Any
 from app.domain.address import SshAddress
 from app.domain.errors import InvalidManifest, InvalidRequest
 from app.protocol import manifest as manifests
-from app.protocol.lock import read_lock
+from app.protocol.lockfile import read_lock
 from app.protocol.manager_snapshot import read_snapshot
 
 MAX_PATH = 1000

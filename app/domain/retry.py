@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.record import InstallRecord
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.counts import AS_ASKED
 from app.protocol.snapshot import Node, Snapshot
 from app.protocol.states import GOOD_NODE_STATES, TERMINAL_TASK_STATES, NodeState, TaskState
@@ -149,5 +149,5 @@ def shown(ties: Ties, snapshot: Snapshot, first_pause: float) -> dict[str, Any] 
         "retried_by": ties.retried_by,
         "limit": ties.limit,
         "count": ties.number,
-        "next_attempt_at": None if due is None else wire.iso(due),
+        "next_attempt_at": None if due is None else progress_json.iso(due),
     }

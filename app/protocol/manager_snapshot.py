@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Collection, Dict, List, Mapping, Tuple
 
-from app.protocol.lock import FORMAT, is_package, read_lock
+from app.protocol.lockfile import FORMAT, is_package, read_lock
 from app.protocol.manifest import ManifestFault
 from app.protocol.repo_url import repo_name
 from app.protocol.small_yaml import parse_yaml

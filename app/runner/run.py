@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.events import Kind
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
@@ -82,7 +82,7 @@ def _of_fault(exc: Exception) -> Problem:
 
 
 def _first_snapshot(task: Task, request: Mapping[str, Any]) -> Any:
-    return wire.initial(task.task_id, time.time(), auto_installer="repo" in (request.get("manifest") or {}))
+    return progress_json.initial(task.task_id, time.time(), auto_installer="repo" in (request.get("manifest") or {}))
 
 
 def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from app.domain.record import InstallRecord
 from app.domain.retry import Ties
-from app.protocol import counts, wire
+from app.protocol import counts, progress_json
 from app.protocol.events import Event, Kind, ProtocolFault, Source, to_json
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot, from_stored, to_stored
@@ -201,7 +201,7 @@ class Chronicle:
 
     def _progress(self) -> dict[str, Any]:
         shown = self._newest
-        return wire.progress(shown.snapshot, self._now(), heard_at=shown.heard_at, require=shown.require)
+        return progress_json.progress(shown.snapshot, self._now(), heard_at=shown.heard_at, require=shown.require)
 
 
 def snapshot_of(record: InstallRecord) -> Snapshot:
@@ -213,4 +213,4 @@ def snapshot_of(record: InstallRecord) -> Snapshot:
 
 def first_snapshot(task_id: str, created_at: float, manifest: Mapping[str, Any] | None) -> Snapshot:
     """The snapshot of an install that was just accepted."""
-    return wire.initial(task_id, created_at, auto_installer=manifest is None or "repo" in manifest)
+    return progress_json.initial(task_id, created_at, auto_installer=manifest is None or "repo" in manifest)

@@ -19,7 +19,7 @@ from app.domain.errors import (
 )
 from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
-from app.protocol import counts, wire
+from app.protocol import counts, progress_json
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage.fleet_store import Fleet, FleetExists, FleetStore, FleetTask
 from app.sync.installs import IDEMPOTENCY_SECONDS, Accepted, Installs
@@ -95,7 +95,7 @@ class Fleets:
         return {
             **head,
             "completed": not goes_on,
-            "created_at": wire.iso(fleet.created_at),
+            "created_at": progress_json.iso(fleet.created_at),
             **_totals([each for _, each in newest]),
             "instances": [_row(fleet, task, each) for task, each in newest],
         }
@@ -217,8 +217,8 @@ def _row(fleet: Fleet, task: FleetTask, shown: Shown) -> dict[str, Any]:
         "state": snapshot.state.value,
         "outcome": outcome.value if outcome else None,
         "percent": snapshot.percent,
-        "phase": wire.phase_of(snapshot).value,
-        "message": wire.message(snapshot),
+        "phase": progress_json.phase_of(snapshot).value,
+        "message": progress_json.message(snapshot),
         "message_code": snapshot.waiting.code if snapshot.waiting else None,
         "total_nodes": numbers.total,
         "processed": numbers.processed,
@@ -234,7 +234,7 @@ def _listed(fleet: Fleet, tasks: Sequence[FleetTask]) -> dict[str, Any]:
     states = [task.state for task in _newest(tasks)]
     return {
         "fleet_id": fleet.fleet_id,
-        "created_at": wire.iso(fleet.created_at),
+        "created_at": progress_json.iso(fleet.created_at),
         "total_instances": len(states),
         "in_progress": any(state not in TERMINAL_TASK_STATES for state in states),
         "states": {state.value: states.count(state) for state in TaskState},

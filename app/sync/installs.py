@@ -24,7 +24,7 @@ from app.domain.errors import (
 from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
 from app.domain.retry import Ties
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.snapshot import to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
@@ -161,10 +161,10 @@ class Installs:
                 "state": snapshot.state.value,
                 "in_progress": not shown.ended,
                 "completed": shown.ended,
-                "last_event_seconds_ago": wire.seconds_ago(shown.heard_at, self._now()),
+                "last_event_seconds_ago": progress_json.seconds_ago(shown.heard_at, self._now()),
             }
         place = self._turns.place_of(task_id) if queued else None
-        return wire.progress(
+        return progress_json.progress(
             snapshot,
             self._now(),
             heard_at=shown.heard_at,
@@ -344,9 +344,9 @@ def _row(record: InstallRecord) -> dict[str, Any]:
     """One task as lists show it."""
     return {
         "task_id": record.task_id,
-        "created_at": wire.iso(record.created_at),
-        "started_at": None if record.started_at is None else wire.iso(record.started_at),
-        "finished_at": None if record.finished_at is None else wire.iso(record.finished_at),
+        "created_at": progress_json.iso(record.created_at),
+        "started_at": None if record.started_at is None else progress_json.iso(record.started_at),
+        "finished_at": None if record.finished_at is None else progress_json.iso(record.finished_at),
         "ssh_connection": record.request.get("ssh_connection"),
         "instance": record.instance,
         "ui_home": record.ui_home,

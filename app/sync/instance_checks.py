@@ -11,7 +11,7 @@ from typing import Any
 from app.domain.address import SshAddress
 from app.domain.errors import CommandTimedOut, HostKeyMismatch
 from app.domain.hostkeys import HostKey, HostKeyPins, same_fingerprint
-from app.protocol import wire
+from app.protocol import progress_json
 from app.remote.connector import SshConnector
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
@@ -86,4 +86,4 @@ def _left(deadline: float) -> float:
 
 def _shown(key: HostKey) -> dict[str, Any]:
     """A key as the API shows it."""
-    return {**asdict(key), "added_at": wire.iso(key.added_at) if key.added_at else None}
+    return {**asdict(key), "added_at": progress_json.iso(key.added_at) if key.added_at else None}

@@ -26,7 +26,7 @@ from app.domain.workflow import (
     Workflow,
     WorkflowState,
 )
-from app.protocol import wire
+from app.protocol import progress_json
 from app.storage.errors import StorageError
 from app.storage.workflow_store import WorkflowExists, WorkflowStore
 from app.sync import workflow_view
@@ -102,7 +102,7 @@ class WorkflowExecutor:
         return [
             {
                 "workflow_id": workflow.workflow_id,
-                "created_at": wire.iso(workflow.created_at),
+                "created_at": progress_json.iso(workflow.created_at),
                 "state": workflow.state.value,
                 "ssh_connection": workflow.request["ssh_connection"],
                 "task_ids": [step.task_id for step in workflow.steps if step.task_id],

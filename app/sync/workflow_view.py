@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.domain.workflow import Step, StepName, StepState, Workflow
-from app.protocol import wire
+from app.protocol import progress_json
 
 Progress = Callable[[str], Mapping[str, Any] | None]
 """The progress JSON of a task; None where it is not known any more."""
@@ -31,8 +31,8 @@ def shown(workflow: Workflow, progress: Progress, now: float) -> dict[str, Any]:
         "state": workflow.state.value,
         "in_progress": not workflow.ended,
         "revision": workflow.revision + sum(int(task["revision"]) for task in known if task),
-        "created_at": wire.iso(workflow.created_at),
-        "finished_at": None if workflow.finished_at is None else wire.iso(workflow.finished_at),
+        "created_at": progress_json.iso(workflow.created_at),
+        "finished_at": None if workflow.finished_at is None else progress_json.iso(workflow.finished_at),
         "ssh_connection": workflow.request["ssh_connection"],
         "ui_home": workflow.request["ui_home"],
         "current_step": None if workflow.current is None or workflow.ended else workflow.current.name.value,
@@ -88,7 +88,7 @@ def _installing(_: Step, task: Mapping[str, Any] | None) -> list[dict[str, Any]]
     """Connect, the list of packs, the interpreter, then a line a pack with its requirements below it."""
     if task is None:
         return []
-    before = [row for row in task["steps"] if row["name"] not in (_CUSTOM_NODES, _VERIFY, wire.RESTART)]
+    before = [row for row in task["steps"] if row["name"] not in (_CUSTOM_NODES, _VERIFY, progress_json.RESTART)]
     return [*(_line(**row) for row in before), *(_pack(node) for node in task["nodes"])]
 
 
@@ -99,7 +99,7 @@ def _verifying(step: Step, task: Mapping[str, Any] | None) -> list[dict[str, Any
 
 
 def _restarting(_: Step, task: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    return [_line(**row) for row in task["steps"] if row["name"] in ("Connect", wire.RESTART)] if task else []
+    return [_line(**row) for row in task["steps"] if row["name"] in ("Connect", progress_json.RESTART)] if task else []
 
 
 def _pack(node: Mapping[str, Any]) -> dict[str, Any]:

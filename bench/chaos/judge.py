@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.events import Kind as EventKind
 from app.protocol.reducer import reduce
 from app.runner.daemon.locks import is_locked
@@ -168,10 +168,10 @@ def _record_faults(stage: Stage, last: Json) -> Iterator[str]:
 
 
 def _folded(events: list[Any], last: Json) -> Json:
-    snapshot = wire.initial(last["task_id"], 0.0, auto_installer=False)
+    snapshot = progress_json.initial(last["task_id"], 0.0, auto_installer=False)
     for event in events:
         snapshot = reduce(snapshot, event, event.wall)
-    return essence(wire.progress(snapshot, 0.0))
+    return essence(progress_json.progress(snapshot, 0.0))
 
 
 def durations_faults(last: Json, took: float) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from app.domain.address import parse_address
 from app.domain.hostkeys import MemoryPins
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.events import Event, Kind, decode
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
@@ -123,7 +123,7 @@ class Run:
     def ended(self) -> Snapshot:
         """Waits for the end; the journal, folded."""
         wait_until(lambda: b'"event":"run_ended"' in self._tail(), RUN_SECONDS, "the end of the run")
-        snapshot = wire.initial(self.task_id, 0.0, auto_installer=False)
+        snapshot = progress_json.initial(self.task_id, 0.0, auto_installer=False)
         for event in self.events():
             snapshot = reduce(snapshot, event, event.wall)
         return snapshot

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain import errors
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.snapshot import Node
 from app.protocol.states import NodeState, TaskState
 from app.sync import fleet_schemas, schemas
@@ -19,7 +19,7 @@ from test.api.client import Api, closed_address, content
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 ROUTE = re.compile(r"^### ([A-Z]+) (/\S+)$", re.MULTILINE)
 RUNNING = replace(
-    wire.initial("", 0, auto_installer=True),
+    progress_json.initial("", 0, auto_installer=True),
     nodes={"One": Node("One", "https://github.com/owner/one", NodeState.CLONING)},
 )
 
@@ -55,11 +55,11 @@ def test_every_example_is_json() -> None:
 
 def test_the_example_of_a_progress_has_the_fields_that_a_progress_has() -> None:
     running, finished, unchanged = examples(section("POST /ssh/install-custom-nodes/progress"))
-    real = wire.progress(RUNNING, 0)
+    real = progress_json.progress(RUNNING, 0)
     assert set(running) == set(real)
     assert set(running["nodes"][0]) == set(real["nodes"][0])
     assert set(running["steps"][0]) == set(real["steps"][0])
-    ended = wire.progress(replace(RUNNING, state=TaskState.COMPLETED, finished_at=0.0), 0)
+    ended = progress_json.progress(replace(RUNNING, state=TaskState.COMPLETED, finished_at=0.0), 0)
     assert set(finished) == set(ended) - set(real)
     assert unchanged["unchanged"] is True
 

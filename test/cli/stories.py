@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.events import Event, Kind, Source
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
@@ -22,7 +22,7 @@ class Story:
 
     now: float = 1_000.0
     seqs: dict[Source, int] = field(default_factory=lambda: {Source.JOURNAL: 0, Source.SERVICE: 0})
-    snapshot: Snapshot = field(default_factory=lambda: wire.initial(TASK_ID, 1_000.0, auto_installer=False))
+    snapshot: Snapshot = field(default_factory=lambda: progress_json.initial(TASK_ID, 1_000.0, auto_installer=False))
     shown: list[dict[str, Any]] = field(default_factory=list)
 
     def tell(self, kind: Kind, source: Source = Source.JOURNAL, **fields: Any) -> Story:
@@ -37,7 +37,7 @@ class Story:
     @property
     def progress(self) -> dict[str, Any]:
         """What a poll would answer now."""
-        return wire.progress(self.snapshot, self.now, heard_at=self.now)
+        return progress_json.progress(self.snapshot, self.now, heard_at=self.now)
 
     def node(self, name: str, *states: str, **fields: Any) -> Story:
         """Move a pack through states; `fields` belong to the last one."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.domain.errors import InvalidManifest
 from app.domain.request import check_manifest
-from app.protocol.lock import mismatches, read_lock
+from app.protocol.lockfile import mismatches, read_lock
 from app.protocol.manager_snapshot import MAX_CHARS, read_snapshot, write_snapshot
 from app.protocol.manifest import ManifestFault
 from app.protocol.small_yaml import BadYaml, parse_yaml

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.domain.record import InstallRecord
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.events import Event, Kind
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import to_stored
@@ -29,7 +29,7 @@ API = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 
 def record(folder: Path) -> None:
     """A task that has ended, in the database of the service to come."""
-    snapshot = wire.initial(TASK_ID, 1.0, auto_installer=False)
+    snapshot = progress_json.initial(TASK_ID, 1.0, auto_installer=False)
     kinds: list[tuple[Kind, Mapping[str, Any]]] = [
         (Kind.RUN_STARTED, {"task_id": TASK_ID, "version": "", "pid": 1}),
         (Kind.LOCK, {"lock": LOCK}),

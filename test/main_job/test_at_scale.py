@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from app.domain.record import InstallRecord
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.snapshot import Node, to_stored
 from app.protocol.states import NodeState, TaskState
 from app.standin.git_server import GitServer
@@ -43,7 +43,7 @@ def _record(number: int, state: TaskState) -> InstallRecord:
     task_id, at = str(uuid.uuid4()), time.time() - 100_000 + number
     names = [f"pack-{n}" for n in range(34)]
     nodes = {name: Node(name, f"https://example.org/o/{name}", NodeState.INSTALLED) for name in names}
-    at_first = replace(wire.initial(task_id, at, auto_installer=False), nodes=nodes, state=state, revision=400)
+    at_first = replace(progress_json.initial(task_id, at, auto_installer=False), nodes=nodes, state=state, revision=400)
     ended = {} if state is TaskState.RUNNING else {"finished_at": at + 60}
     snapshot = to_stored(replace(at_first, **ended))  # type: ignore[arg-type]
     request: Json = {"ssh_connection": "root@127.0.0.1 -p 1", "ui_home": f"/c{number}", "venv_path": None}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from app.protocol.events import Event, Kind, Source
+from app.protocol.progress_json import initial
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
-from app.protocol.wire import initial
 
 TASK_ID = "550e8400-e29b-41d4-a716-446655440000"
 

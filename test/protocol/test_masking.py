@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.protocol.masking import masked, masked_bytes
+from app.protocol.redaction import masked, masked_bytes
 
 SECRETS = [
     "fatal: unable to access 'https://someone:{}@host.example/owner/repo/'",

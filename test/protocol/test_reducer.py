@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from app.protocol import counts
 from app.protocol.events import Event, Kind, ProtocolFault, Source, decode, encode
+from app.protocol.progress_json import initial, progress
 from app.protocol.snapshot import Snapshot, from_stored, to_stored
 from app.protocol.states import NodeState, Outcome, TaskState
-from app.protocol.wire import initial, progress
 from test.protocol.events_for_tests import COMMIT, PROBLEM, TASK_ID, Writer, fold, listed, whole_run
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.protocol.events import Kind, Source
-from app.protocol.wire import clock, initial, progress, size
+from app.protocol.progress_json import clock, initial, progress, size
 from test.protocol.events_for_tests import TASK_ID, Writer, fold, whole_run
 
 

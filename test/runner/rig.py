@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from app.protocol.events import Event, Kind, Source, decode
+from app.protocol.progress_json import initial
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
-from app.protocol.wire import initial
 from app.runner.daemon import processes
 from app.runner.daemon.locks import is_locked
 from app.runner.daemon.places import staging_name

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from app.protocol.events import Kind, Source, decode
 from app.protocol.manifest import split_source
+from app.protocol.progress_json import initial
 from app.protocol.reducer import reduce
-from app.protocol.wire import initial
 from app.runner.daemon.tuning import Tuning
 from app.runner.main import _parser
 

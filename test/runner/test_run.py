@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.events import Kind
 from app.protocol.states import TaskState
 from app.standin.git_rules import RepoRule
@@ -42,7 +42,7 @@ def test_the_file_in_tmp_is_the_journal_folded(rig: Rig, git_server: GitServer) 
         [node(make_pack(git_server, "o", "one")), {"name": "gone", "repo_url": f"{git_server.url}/o/gone"}]
     )
     shown = json.loads(run.progress_file.read_text())
-    folded = wire.progress(run.snapshot(), 0.0)
+    folded = progress_json.progress(run.snapshot(), 0.0)
     clocks = {"elapsed_seconds", "elapsed_time", "last_event_seconds_ago"}
     assert {k: v for k, v in shown.items() if k not in clocks} == {k: v for k, v in folded.items() if k not in clocks}
     assert shown["outcome"] == "partial"
@@ -188,7 +188,7 @@ def test_the_list_may_come_from_a_repository(rig: Rig, git_server: GitServer) ->
     auto = make_pack(git_server, "o", "auto", files={"scripts/custom_nodes.csv": text})
     run = rig.install({"repo": auto.url, "path": "scripts/custom_nodes.csv", "ref": None})
     assert run.state("one") == "installed"
-    assert run.snapshot().steps[wire.CLONE_AUTO_INSTALLER].status == "success"
+    assert run.snapshot().steps[progress_json.CLONE_AUTO_INSTALLER].status == "success"
 
 
 @pytest.mark.slow

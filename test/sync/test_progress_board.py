@@ -6,8 +6,8 @@ import threading
 import time
 from dataclasses import replace
 
+from app.protocol.progress_json import initial
 from app.protocol.states import TaskState
-from app.protocol.wire import initial
 from app.sync.progress_board import RETENTION_SECONDS, ProgressBoard, Shown
 
 QUEUED = Shown(initial("t", 0.0, auto_installer=False))

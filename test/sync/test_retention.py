@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from app.domain.errors import TaskNotFound
 from app.domain.record import InstallRecord
 from app.domain.workflow import Workflow, WorkflowState
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.snapshot import to_stored
 from app.protocol.states import TaskState
 from app.settings import Settings
@@ -42,7 +42,10 @@ def _record(ended_days_ago: float | None, now: float, **request: object) -> Inst
     task_id = str(uuid.uuid4())
     at = None if ended_days_ago is None else now - ended_days_ago * DAY
     state = TaskState.RUNNING if at is None else TaskState.COMPLETED
-    snapshot = to_stored(wire.initial(task_id, 1.0, auto_installer=False)) | {"state": state.value, "finished_at": at}
+    snapshot = to_stored(progress_json.initial(task_id, 1.0, auto_installer=False)) | {
+        "state": state.value,
+        "finished_at": at,
+    }
     return InstallRecord(task_id, 1.0, REQUEST | request, "root@h:22", state=state, finished_at=at, snapshot=snapshot)
 
 

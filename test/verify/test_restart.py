@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.states import StepStatus
 from app.runner.daemon import processes
 from app.runner.machine.interpreter import running_comfyuis
@@ -86,7 +86,7 @@ def test_it_works(verify: Verify, pack: MakePack, running: Running) -> None:
     run = verify([pack("fresh"), pack("bad", "1/0")], restart=True)
     (after,) = running.pids()
     snapshot = run.snapshot()
-    assert snapshot.steps[wire.RESTART].status is StepStatus.SUCCESS, snapshot.steps[wire.RESTART]
+    assert snapshot.steps[progress_json.RESTART].status is StepStatus.SUCCESS, snapshot.steps[progress_json.RESTART]
     assert after != before
     assert "fresh" in running.ask("object_info")
     environ = Path(f"/proc/{after}/environ").read_bytes()
@@ -94,7 +94,7 @@ def test_it_works(verify: Verify, pack: MakePack, running: Running) -> None:
     assert run.task_id.encode() not in environ
     assert Path(f"/proc/{after}/fd/1").readlink() == running.log
     assert run.state("fresh") == "verified"
-    assert "restart ComfyUI" not in wire.message(snapshot)
+    assert "restart ComfyUI" not in progress_json.message(snapshot)
 
 
 def test_without_being_asked_it_is_not_restarted(verify: Verify, pack: MakePack, running: Running) -> None:
@@ -102,7 +102,7 @@ def test_without_being_asked_it_is_not_restarted(verify: Verify, pack: MakePack,
     before = running.pids()
     run = verify([pack("fresh")])
     assert running.pids() == before
-    assert wire.message(run.snapshot()).endswith("restart ComfyUI to load them")
+    assert progress_json.message(run.snapshot()).endswith("restart ComfyUI to load them")
 
 
 def test_what_brings_comfyui_down_is_not_restarted_into(verify: Verify, pack: MakePack, running: Running) -> None:
@@ -172,7 +172,7 @@ def test_one_that_does_not_come_up_again_is_told(verify: Verify, pack: MakePack,
     main = rig.ui_home / "main.py"
     main.write_text(main.read_text().replace("    server.serve_forever()", "    raise SystemExit(1)"))
     run = verify([pack("fresh")], {"restart": 3}, restart=True)
-    assert run.snapshot().steps[wire.RESTART].status is StepStatus.FAILED
+    assert run.snapshot().steps[progress_json.RESTART].status is StepStatus.FAILED
     assert [w.code for w in run.snapshot().warnings] == ["not_restarted"]
     assert run.state("fresh") == "verified"
 

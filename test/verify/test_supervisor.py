@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.events import Kind
 from app.protocol.states import StepStatus
 from app.runner.daemon import processes
@@ -127,7 +127,7 @@ def pause(seconds: float) -> None:
 
 
 def restart_step(run: Run) -> tuple[StepStatus, str]:
-    step = run.snapshot().steps[wire.RESTART]
+    step = run.snapshot().steps[progress_json.RESTART]
     return step.status, step.detail
 
 
@@ -161,7 +161,7 @@ def test_it_works(verify: Verify, pack: MakePack, supervised: Supervised) -> Non
     held = {os.readlink(link) for link in Path(f"/proc/{after}/fd").iterdir() if link.exists()}
     assert not [path for path in held if ".lock" in path or str(supervised.rig.state) in path]
     assert (run.state("fresh"), run.snapshot().nodes["bad"].verified) == ("verified", False)
-    assert "restart ComfyUI" not in wire.message(run.snapshot())
+    assert "restart ComfyUI" not in progress_json.message(run.snapshot())
 
 
 def test_an_image_that_installs_again_at_each_start_is_seen(
@@ -215,7 +215,7 @@ def test_a_comfyui_that_came_down_is_started(rig: Rig, short: Path, monkeypatch:
 def test_a_cancelled_restart_leaves_comfyui_running(rig: Rig, pack: MakePack, supervised: Supervised) -> None:
     """A restart is a stop and a start: who cancels between them finds it started all the same."""
     run = rig.start([node(pack("fresh"))], options={"verify": False, "restart": True})
-    wait_until(lambda: bool(run.told(Kind.STEP, name=wire.RESTART)), 30, "the restart has begun")
+    wait_until(lambda: bool(run.told(Kind.STEP, name=progress_json.RESTART)), 30, "the restart has begun")
     run.cancel()
     run.wait()
     wait_until(lambda: "no answer" not in supervised.classes(), 30, "ComfyUI answers again")

@@ -18,7 +18,7 @@ import time
 import uuid
 from typing import Any, List, Mapping
 
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.events import ProtocolFault, decode
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
@@ -85,7 +85,7 @@ class _Show:
     def __init__(self, task: Task, request: Mapping[str, Any]) -> None:
         self._task = task
         by_repo = "repo" in (request.get("manifest") or {})
-        self._snapshot: Snapshot = wire.initial(task.task_id, time.time(), auto_installer=by_repo)
+        self._snapshot: Snapshot = progress_json.initial(task.task_id, time.time(), auto_installer=by_repo)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="show", daemon=True)
         self._plan_only = (request.get("options") or {}).get("plan_only") is True
@@ -103,7 +103,7 @@ class _Show:
 
     def result(self) -> int:
         """Prints the table; the exit status."""
-        shown = wire.progress(self._snapshot, time.time())
+        shown = progress_json.progress(self._snapshot, time.time())
         for text in table(shown, plan_only=self._plan_only):
             self.line(text)
         return int(shown.get("return_code", 1))

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any, Dict, List, Mapping, Tuple
 
-from app.protocol.lock import read_lock
+from app.protocol.lockfile import read_lock
 from app.protocol.manager_snapshot import read_snapshot
 from app.protocol.manifest import ManifestFault, parse_csv, parse_nodes, parse_urls, split_source
 

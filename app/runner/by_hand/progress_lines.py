@@ -6,9 +6,9 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from app.protocol import counts
 from app.protocol.events import Event, Kind
+from app.protocol.progress_json import clock
 from app.protocol.snapshot import Problem, Snapshot
 from app.protocol.states import NodeState, StepStatus, TaskState
-from app.protocol.wire import clock
 
 _GOOD = (NodeState.INSTALLED, NodeState.VERIFIED)
 

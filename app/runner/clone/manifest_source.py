@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, List, Mapping
 
 from app.protocol.events import Kind
-from app.protocol.lock import read_lock
+from app.protocol.lockfile import read_lock
 from app.protocol.manifest import ManifestFault, NodePack, parse_csv, parse_nodes, parse_urls, split_source
+from app.protocol.progress_json import CLONE_AUTO_INSTALLER
 from app.protocol.states import StepStatus
-from app.protocol.wire import CLONE_AUTO_INSTALLER
 from app.runner.clone.checkout import clone_into, with_retries
 from app.runner.context import Context
 from app.runner.daemon.faults import RunFault

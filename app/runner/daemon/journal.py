@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple
 
-from app.protocol import wire
+from app.protocol import progress_json
 from app.protocol.events import Event, Kind, ProtocolFault, decode, encode
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
@@ -116,7 +116,7 @@ class Journal:
 
     def _save_snapshot(self) -> None:
         """A convenience for people: that it cannot be written stops nothing."""
-        shown = wire.progress(self._snapshot, time.time(), heard_at=time.time())
+        shown = progress_json.progress(self._snapshot, time.time(), heard_at=time.time())
         try:
             replace_file(self._progress_file, json.dumps(shown).encode("ascii"))
         except OSError as exc:

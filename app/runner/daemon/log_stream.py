@@ -14,7 +14,7 @@ import time
 from typing import Dict, List, Optional, Tuple
 
 from app.protocol.log_names import NODES_FOLDER, is_log_name
-from app.protocol.masking import masked_bytes
+from app.protocol.redaction import masked_bytes
 from app.runner.daemon import frames
 from app.runner.daemon.frames import Frames
 from app.runner.daemon.places import Task

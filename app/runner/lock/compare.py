@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from app.protocol.lock import Lock, mismatches
+from app.protocol.lockfile import Lock, mismatches
 from app.runner.context import Context
 from app.runner.packages.requirement_files import bounds_of, canonical, constraints, is_protected, name_of
 from app.runner.packages.variants import FAMILIES

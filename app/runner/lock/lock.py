@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from app.protocol.events import Kind
-from app.protocol.lock import Lock, read_lock
+from app.protocol.lockfile import Lock, read_lock
 from app.protocol.manifest import split_source
 from app.protocol.states import StepStatus
 from app.runner.context import Context, PackResult

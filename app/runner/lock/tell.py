@@ -6,7 +6,7 @@ import os
 from typing import Any, Dict, Mapping, Optional, Sequence
 
 from app.protocol.events import Kind
-from app.protocol.lock import FORMAT
+from app.protocol.lockfile import FORMAT
 from app.runner.context import Context, PackResult
 from app.runner.lock.compare import torch_of
 from app.runner.lock.lock import Locked
