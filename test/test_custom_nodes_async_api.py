@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from app.protocol import progress_json
-from app.sync.routes.edge import EXTENSION
+from app.sync.http.services import EXTENSION
 from test.api.client import PROGRESS, START, Api, closed_address, content, service_in, silent_address
 from test.support.waiting import wait_until
 

@@ -16,7 +16,7 @@ from app.cli.http_server import HttpServer
 from app.cli.service_lock import ServiceLock
 from app.factory import Service, build_service
 from app.settings import settings_from
-from app.sync.routes.guards import check_bind
+from app.sync.http.guards import check_bind
 
 LET_GO_SECONDS = 3.0
 """How long installs may take to be let go of after a signal. They go on; the next service attaches to them again."""

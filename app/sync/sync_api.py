@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response
 
-from app.sync import schemas
-from app.sync.routes.doors import doors
-from app.sync.routes.edge import Parts, answer, body, body_values, checked_task_id, install_edge, note_task, parts
-from app.sync.routes.events import events
-from app.sync.routes.fleet import fleet
-from app.sync.routes.health import health
-from app.sync.routes.instances import instances
-from app.sync.routes.logs import logs
-from app.sync.routes.manifests import manifests
-from app.sync.routes.metrics import metrics
-from app.sync.routes.openapi import openapi
-from app.sync.routes.tasks import tasks
-from app.sync.routes.workflows import workflows as workflow_routes
+from app.sync.http import bodies
+from app.sync.http.openapi import openapi
+from app.sync.http.routes.events import events
+from app.sync.http.routes.fleet import fleet
+from app.sync.http.routes.health import health
+from app.sync.http.routes.instances import instances
+from app.sync.http.routes.logs import logs
+from app.sync.http.routes.manifests import manifests
+from app.sync.http.routes.metrics import metrics
+from app.sync.http.routes.tasks import tasks
+from app.sync.http.routes.tunnels import doors
+from app.sync.http.routes.workflows import workflows as workflow_routes
+from app.sync.http.services import Parts, answer, body, body_values, checked_task_id, install_edge, note_task, parts
 
 installing = Blueprint("installing", __name__)
 _BLUEPRINTS = (
@@ -50,7 +50,7 @@ def create_app(shared: Parts) -> Flask:
 @installing.post("/ssh/install-custom-nodes")
 def start_install() -> Response:
     """Start an install in the background; opens no connection."""
-    asked = schemas.install_request(body_values(), parts().settings)
+    asked = bodies.install_request(body_values(), parts().settings)
     accepted = parts().installs.start(asked)
     message = "This install was started before" if accepted.existing else "Installation started in background"
     known = note_task(accepted.task_id)
@@ -60,5 +60,5 @@ def start_install() -> Response:
 @installing.post("/ssh/install-custom-nodes/progress")
 def show_progress() -> Response:
     """The progress of one install, from what is known here; opens no connection."""
-    asked = body(schemas.ProgressBody)
+    asked = body(bodies.ProgressBody)
     return answer(parts().installs.progress(checked_task_id(asked.task_id), asked.since))

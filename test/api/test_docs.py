@@ -13,7 +13,7 @@ from app.domain import errors
 from app.protocol import progress_json
 from app.protocol.snapshot import Node
 from app.protocol.states import NodeState, TaskState
-from app.sync import fleet_schemas, schemas
+from app.sync.http import bodies, fleet_bodies
 from test.api.client import Api, closed_address, content
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
@@ -34,7 +34,7 @@ def examples(text: str) -> list[dict[str, Any]]:
 
 def _codes(above: type[errors.AppError]) -> Iterator[str]:
     for kind in above.__subclasses__():
-        if kind.__module__ in {errors.__name__, schemas.__name__}:
+        if kind.__module__ in {errors.__name__, bodies.__name__}:
             yield kind.code
             yield from _codes(kind)
 
@@ -82,17 +82,17 @@ def test_every_error_code_is_named() -> None:
 
 def test_every_field_of_a_request_is_named() -> None:
     fields = {
-        *schemas.InstallBody.model_fields,
-        *schemas.OptionsBody.model_fields,
-        *schemas.ProgressBody.model_fields,
-        *schemas.CheckBody.model_fields,
-        *schemas.AcceptBody.model_fields,
-        *schemas.TasksQuery.model_fields,
-        *schemas.TaskQuery.model_fields,
-        *fleet_schemas.RetryBody.model_fields,
-        *fleet_schemas.FleetBody.model_fields,
-        *fleet_schemas.FleetQuery.model_fields,
-        *schemas.LogQuery.model_fields,
+        *bodies.InstallBody.model_fields,
+        *bodies.OptionsBody.model_fields,
+        *bodies.ProgressBody.model_fields,
+        *bodies.CheckBody.model_fields,
+        *bodies.AcceptBody.model_fields,
+        *bodies.TasksQuery.model_fields,
+        *bodies.TaskQuery.model_fields,
+        *fleet_bodies.RetryBody.model_fields,
+        *fleet_bodies.FleetBody.model_fields,
+        *fleet_bodies.FleetQuery.model_fields,
+        *bodies.LogQuery.model_fields,
     }
     missing = [name for name in fields if not re.search(rf'[`"?]{name}[`"=]', TEXT)]
     assert not missing

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from app.sync.routes import events
+from app.sync.http.routes import events
 from test.api.client import Api, closed_address, content, silent_address
 from test.support.service import ServiceProcess
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import InvalidSetting, Settings
-from app.sync.routes import guards
+from app.sync.http import guards
 from test.api.client import START, Api, content, service_in
 
 TOKEN = "a long random text"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.sync.routes.openapi import ASKED
+from app.sync.http.openapi import ASKED
 from test.api.client import Api, content
 
 UNKNOWN = "550e8400-e29b-41d4-a716-446655440000"

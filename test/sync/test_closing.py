@@ -8,7 +8,7 @@ from app.domain.address import parse_address
 from app.domain.errors import ServiceClosing
 from app.domain.request import InstallRequest
 from app.storage import InstallStore
-from app.sync.routes.edge import error_answer
+from app.sync.http.services import error_answer
 from test.sync.conftest import Bench
 
 MANIFEST = {"urls": ["https://github.com/owner/pack"]}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from app.sync import schemas
-from app.sync.routes.edge import answer, body, checked_task_id, parts
+from app.sync.http import bodies
+from app.sync.http.services import answer, body, checked_task_id, parts
 
 doors = Blueprint("doors", __name__)
 
@@ -14,7 +14,7 @@ doors = Blueprint("doors", __name__)
 def open_door(task_id: str) -> Response:
     """Open a port here that leads to the ComfyUI of this task's instance; opens no connection itself."""
     known = checked_task_id(task_id)
-    body(schemas.NoBody)
+    body(bodies.NoBody)
     return answer({"success": True, "task_id": known, **parts().doors.open(known).to_json()}, 202)
 
 
@@ -29,5 +29,5 @@ def show_door(task_id: str) -> Response:
 def close_door(task_id: str) -> Response:
     """Close the door."""
     known = checked_task_id(task_id)
-    body(schemas.NoBody)
+    body(bodies.NoBody)
     return answer({"success": True, "task_id": known, **parts().doors.close(known).to_json()})

@@ -11,8 +11,8 @@ from flask import Blueprint, Response, current_app
 from pydantic import BaseModel
 from werkzeug.routing import Rule
 
-from app.sync import fleet_schemas, schemas
-from app.sync.routes.edge import answer, parts, query
+from app.sync.http import bodies, fleet_bodies
+from app.sync.http.services import answer, parts, query
 from app.version import VERSION
 
 openapi = Blueprint("openapi", __name__)
@@ -35,27 +35,27 @@ class Asked:
 
 _SOME_SSH = {"ssh_connection": _SSH}
 ASKED: Mapping[str, Asked] = {
-    "POST /ssh/install-custom-nodes": Asked(schemas.InstallBody, _SOME_SSH),
-    "POST /ssh/install-custom-nodes/progress": Asked(schemas.ProgressBody, {"task_id": _TASK}),
-    "POST /ssh/test": Asked(schemas.CheckBody, _SOME_SSH),
-    "POST /host-keys/scan": Asked(schemas.ScanBody, _SOME_SSH),
-    "POST /host-keys/accept": Asked(schemas.AcceptBody, _SOME_SSH | {"sha256": "SHA256:…"}),
-    "POST /manifests/check": Asked(schemas.ManifestBody, {"manifest": {"urls": ["https://github.com/owner/name"]}}),
-    "POST /workflow/start": Asked(schemas.WorkflowBody, _SOME_SSH),
-    "POST /workflow/stop": Asked(schemas.WorkflowIdBody, {"workflow_id": _WORKFLOW}),
-    "POST /workflow/resume": Asked(schemas.ResumeBody, {"workflow_id": _WORKFLOW, "answer": "accept"}),
-    "GET /workflow/state": Asked(schemas.WorkflowQuery),
-    "GET /workflows": Asked(schemas.WorkflowsQuery),
+    "POST /ssh/install-custom-nodes": Asked(bodies.InstallBody, _SOME_SSH),
+    "POST /ssh/install-custom-nodes/progress": Asked(bodies.ProgressBody, {"task_id": _TASK}),
+    "POST /ssh/test": Asked(bodies.CheckBody, _SOME_SSH),
+    "POST /host-keys/scan": Asked(bodies.ScanBody, _SOME_SSH),
+    "POST /host-keys/accept": Asked(bodies.AcceptBody, _SOME_SSH | {"sha256": "SHA256:…"}),
+    "POST /manifests/check": Asked(bodies.ManifestBody, {"manifest": {"urls": ["https://github.com/owner/name"]}}),
+    "POST /workflow/start": Asked(bodies.WorkflowBody, _SOME_SSH),
+    "POST /workflow/stop": Asked(bodies.WorkflowIdBody, {"workflow_id": _WORKFLOW}),
+    "POST /workflow/resume": Asked(bodies.ResumeBody, {"workflow_id": _WORKFLOW, "answer": "accept"}),
+    "GET /workflow/state": Asked(bodies.WorkflowQuery),
+    "GET /workflows": Asked(bodies.WorkflowsQuery),
     "POST /fleet/install-custom-nodes": Asked(
-        fleet_schemas.FleetBody, {"ssh_connections": [_SSH, "ssh -p 2222 root@10.0.0.7"]}
+        fleet_bodies.FleetBody, {"ssh_connections": [_SSH, "ssh -p 2222 root@10.0.0.7"]}
     ),
-    "GET /fleet/<fleet_id>": Asked(fleet_schemas.FleetQuery),
-    "GET /tasks": Asked(schemas.TasksQuery),
-    "GET /tasks/<task_id>": Asked(schemas.TaskQuery),
-    "GET /tasks/<task_id>/lock": Asked(schemas.LockQuery),
-    "GET /tasks/<task_id>/log": Asked(schemas.LogQuery),
-    "POST /tasks/<task_id>/retry": Asked(fleet_schemas.RetryBody),
-    "POST /tasks/prune": Asked(schemas.PruneBody, {"older_than_days": 30}),
+    "GET /fleet/<fleet_id>": Asked(fleet_bodies.FleetQuery),
+    "GET /tasks": Asked(bodies.TasksQuery),
+    "GET /tasks/<task_id>": Asked(bodies.TaskQuery),
+    "GET /tasks/<task_id>/lock": Asked(bodies.LockQuery),
+    "GET /tasks/<task_id>/log": Asked(bodies.LogQuery),
+    "POST /tasks/<task_id>/retry": Asked(fleet_bodies.RetryBody),
+    "POST /tasks/prune": Asked(bodies.PruneBody, {"older_than_days": 30}),
 }
 """By method and route. The others carry nothing: an empty object, or no body at all."""
 
@@ -63,7 +63,7 @@ ASKED: Mapping[str, Asked] = {
 @openapi.get("/openapi.json")
 def show_specification() -> Response:
     """This specification."""
-    query(schemas.NoQuery)
+    query(bodies.NoQuery)
     return answer(specification(current_app.url_map.iter_rules(), needs_token=bool(parts().settings.token)))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from app.sync import fleet_schemas, schemas
-from app.sync.routes.edge import answer, body, body_values, parts, query
+from app.sync.http import bodies, fleet_bodies
+from app.sync.http.services import answer, body, body_values, parts, query
 
 fleet = Blueprint("fleet", __name__)
 
@@ -13,7 +13,7 @@ fleet = Blueprint("fleet", __name__)
 @fleet.post("/fleet/install-custom-nodes")
 def start_fleet() -> Response:
     """Start an install on each instance in the background; opens no connection."""
-    asked = fleet_schemas.fleet_request(body_values(), parts().settings)
+    asked = fleet_bodies.fleet_request(body_values(), parts().settings)
     accepted = parts().fleets.start(asked)
     message = "This fleet was started before" if accepted.existing else "Installations started in background"
     return answer({"success": True, "fleet_id": accepted.fleet_id, "tasks": accepted.tasks, "message": message}, 202)
@@ -22,22 +22,22 @@ def start_fleet() -> Response:
 @fleet.get("/fleet")
 def list_fleets() -> Response:
     """The newest fleets, newest first."""
-    query(schemas.NoQuery)
+    query(bodies.NoQuery)
     return answer({"success": True, "fleets": parts().fleets.newest()})
 
 
 @fleet.get("/fleet/<fleet_id>")
 def show_fleet(fleet_id: str) -> Response:
     """How every instance of a fleet stands, and all together."""
-    known, asked = schemas.uuid_of(fleet_id, "fleet_id"), query(fleet_schemas.FleetQuery)
+    known, asked = bodies.uuid_of(fleet_id, "fleet_id"), query(fleet_bodies.FleetQuery)
     return answer(parts().fleets.progress(known, asked.since))
 
 
 @fleet.post("/fleet/<fleet_id>/cancel")
 def cancel_fleet(fleet_id: str) -> Response:
     """Stop every task of a fleet that has not ended."""
-    known = schemas.uuid_of(fleet_id, "fleet_id")
-    body(schemas.NoBody)
+    known = bodies.uuid_of(fleet_id, "fleet_id")
+    body(bodies.NoBody)
     tasks = parts().fleets.cancel(known)
     return answer(
         {"success": True, "fleet_id": known, "tasks": tasks, "message": "The installs are being stopped"}, 202
@@ -47,7 +47,7 @@ def cancel_fleet(fleet_id: str) -> Response:
 @fleet.post("/fleet/<fleet_id>/retry")
 def retry_fleet(fleet_id: str) -> Response:
     """Retry every task of a fleet that did not end well."""
-    known = schemas.uuid_of(fleet_id, "fleet_id")
-    body(schemas.NoBody)
+    known = bodies.uuid_of(fleet_id, "fleet_id")
+    body(bodies.NoBody)
     tasks = parts().fleets.retry(known)
     return answer({"success": True, "fleet_id": known, "tasks": tasks, "message": "Retries started in background"}, 202)

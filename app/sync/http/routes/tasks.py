@@ -8,8 +8,9 @@ from flask import Blueprint, Response
 
 from app.domain.errors import InvalidRequest, TaskNotCancellable
 from app.protocol.manager_snapshot import write_snapshot
-from app.sync import aftercare, fleet_schemas, schemas
-from app.sync.routes.edge import answer, body, checked_task_id, parts, query
+from app.sync import aftercare
+from app.sync.http import bodies, fleet_bodies
+from app.sync.http.services import answer, body, checked_task_id, parts, query
 
 tasks = Blueprint("tasks", __name__)
 
@@ -17,7 +18,7 @@ tasks = Blueprint("tasks", __name__)
 @tasks.get("/tasks")
 def list_tasks() -> Response:
     """The tasks, newest first."""
-    asked = query(schemas.TasksQuery)
+    asked = query(bodies.TasksQuery)
     state = asked.state.value if asked.state else None
     rows, cursor = parts().installs.list(state=state, instance=asked.instance, limit=asked.limit, cursor=asked.cursor)
     return answer({"success": True, "tasks": rows, "next_cursor": cursor})
@@ -26,7 +27,7 @@ def list_tasks() -> Response:
 @tasks.get("/tasks/<task_id>")
 def show_task(task_id: str) -> Response:
     """One task; `?wait=` holds the answer until it has ended, at most so many seconds."""
-    known, asked = checked_task_id(task_id), query(schemas.TaskQuery)
+    known, asked = checked_task_id(task_id), query(bodies.TaskQuery)
     if asked.wait:
         _hold(known, asked.wait)
     return answer({"success": True, **parts().installs.task(known)})
@@ -35,11 +36,11 @@ def show_task(task_id: str) -> Response:
 @tasks.get("/tasks/<task_id>/lock")
 def show_lock(task_id: str) -> Response:
     """What was installed, to install exactly that again; or the same as ComfyUI-Manager's snapshot."""
-    known, asked = checked_task_id(task_id), query(schemas.LockQuery)
+    known, asked = checked_task_id(task_id), query(bodies.LockQuery)
     lock = parts().installs.lock(known)
     if lock is None:
         hint = "A lock is told at the end of a run; runs that are cancelled or failed have none."
-        raise schemas.NotFound("This task has no lock (yet).", hint=hint)
+        raise bodies.NotFound("This task has no lock (yet).", hint=hint)
     if asked.format == "manager-snapshot":
         return answer(write_snapshot(lock))
     return answer({"success": True, "task_id": known, "lock": lock})
@@ -48,7 +49,7 @@ def show_lock(task_id: str) -> Response:
 @tasks.post("/tasks/prune")
 def prune_tasks() -> Response:
     """Forget the installs that ended long ago."""
-    days = body(schemas.PruneBody).older_than_days
+    days = body(bodies.PruneBody).older_than_days
     if days is None:
         days = parts().settings.history_days
         if days <= 0:
@@ -61,7 +62,7 @@ def prune_tasks() -> Response:
 def cancel_task(task_id: str) -> Response:
     """Stop a task, on the instance too."""
     known = checked_task_id(task_id)
-    body(schemas.NoBody)
+    body(bodies.NoBody)
     try:
         state, message = parts().installs.cancel(known), "The install is being stopped"
     except TaskNotCancellable:
@@ -75,7 +76,7 @@ def cancel_task(task_id: str) -> Response:
 def retry_task(task_id: str) -> Response:
     """Start a task with the packs that did not end well, or with some of them."""
     known = checked_task_id(task_id)
-    asked = body(fleet_schemas.RetryBody)
+    asked = body(fleet_bodies.RetryBody)
     accepted = parts().retries.retry(known, asked.nodes or ())
     payload = {
         "success": True,
@@ -91,7 +92,7 @@ def retry_task(task_id: str) -> Response:
 def roll_back_task(task_id: str) -> Response:
     """Bring packages and packs back to what they were before an install; a task of its own."""
     known = checked_task_id(task_id)
-    body(schemas.NoBody)
+    body(bodies.NoBody)
     accepted = aftercare.roll_back(parts().installs, known)
     payload = {
         "success": True,
@@ -107,7 +108,7 @@ def roll_back_task(task_id: str) -> Response:
 def restart_comfyui(task_id: str) -> Response:
     """Restart the ComfyUI that an install has put packs into; a task of its own."""
     known = checked_task_id(task_id)
-    body(schemas.NoBody)
+    body(bodies.NoBody)
     accepted = aftercare.restart(parts().installs, known)
     payload = {
         "success": True,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from app.sync import schemas
+from app.sync.http import bodies
+from app.sync.http.services import parts, query
 from app.sync.metrics import CONTENT_TYPE
-from app.sync.routes.edge import parts, query
 
 metrics = Blueprint("metrics", __name__)
 
@@ -14,5 +14,5 @@ metrics = Blueprint("metrics", __name__)
 @metrics.get("/metrics")
 def show_metrics() -> Response:
     """Prometheus' text format; needs the token like every other route."""
-    query(schemas.NoQuery)
+    query(bodies.NoQuery)
     return Response(parts().metrics.text(), content_type=CONTENT_TYPE)

@@ -9,8 +9,8 @@ from flask import Blueprint, Response
 
 from app.domain.errors import InvalidRequest
 from app.domain.workflow import Step, StepName, Workflow, WorkflowState
-from app.sync import schemas
-from app.sync.routes.edge import answer, body, parts, query
+from app.sync.http import bodies
+from app.sync.http.services import answer, body, parts, query
 
 workflows = Blueprint("workflows", __name__)
 
@@ -18,7 +18,7 @@ workflows = Blueprint("workflows", __name__)
 @workflows.post("/workflow/start")
 def start_workflow() -> Response:
     """Start a workflow in the background; opens no connection."""
-    asked = body(schemas.WorkflowBody)
+    asked = body(bodies.WorkflowBody)
     steps = _steps(asked.steps)
     started = parts().workflows.start(_workflow(asked, steps))
     payload = {"success": True, "workflow_id": started.workflow.workflow_id, "state": started.workflow.state.value}
@@ -29,21 +29,21 @@ def start_workflow() -> Response:
 @workflows.get("/workflow/state")
 def show_workflow() -> Response:
     """How a workflow stands, with its live task list; opens no connection."""
-    asked = query(schemas.WorkflowQuery)
+    asked = query(bodies.WorkflowQuery)
     return answer(parts().workflows.state(_checked_id(asked.workflow_id)))
 
 
 @workflows.get("/workflows")
 def list_workflows() -> Response:
     """The newest workflows."""
-    asked = query(schemas.WorkflowsQuery)
+    asked = query(bodies.WorkflowsQuery)
     return answer({"success": True, "workflows": parts().workflows.list(asked.limit)})
 
 
 @workflows.post("/workflow/stop")
 def stop_workflow() -> Response:
     """Stop a workflow, and its install on the instance too."""
-    known = _checked_id(body(schemas.WorkflowIdBody).workflow_id)
+    known = _checked_id(body(bodies.WorkflowIdBody).workflow_id)
     state = parts().workflows.stop(known)
     return answer(
         {"success": True, "workflow_id": known, "state": state.value, "message": "The workflow is being stopped"}, 202
@@ -53,7 +53,7 @@ def stop_workflow() -> Response:
 @workflows.post("/workflow/resume")
 def resume_workflow() -> Response:
     """Answer the question of a blocked workflow."""
-    asked = body(schemas.ResumeBody)
+    asked = body(bodies.ResumeBody)
     known = _checked_id(asked.workflow_id)
     state = parts().workflows.resume(known, asked.answer)
     return _taken(known, state, "The answer was taken")
@@ -64,7 +64,7 @@ def _taken(known: str, state: WorkflowState, message: str) -> Response:
 
 
 def _checked_id(text: object) -> str:
-    return schemas.uuid_of(text, "workflow_id")
+    return bodies.uuid_of(text, "workflow_id")
 
 
 def _steps(names: list[StepName]) -> tuple[Step, ...]:
@@ -84,7 +84,7 @@ def _steps(names: list[StepName]) -> tuple[Step, ...]:
     return tuple(Step(name) for name in names)
 
 
-def _workflow(asked: schemas.WorkflowBody, steps: tuple[Step, ...]) -> Workflow:
+def _workflow(asked: bodies.WorkflowBody, steps: tuple[Step, ...]) -> Workflow:
     """The install's own checks make its request; whether it verifies and restarts is the steps' business."""
     named = {step.name for step in steps}
     raw: dict[str, Any] = asked.model_dump(
@@ -96,7 +96,7 @@ def _workflow(asked: schemas.WorkflowBody, steps: tuple[Step, ...]) -> Workflow:
             text = f"options.{option} is not for workflows: name the step {step.value} or leave it out."
             raise InvalidRequest(text, field=f"options.{option}")
     options |= {"verify": StepName.VERIFY in named, "restart": False}
-    request = schemas.install_request({**raw, "options": options}, parts().settings)
+    request = bodies.install_request({**raw, "options": options}, parts().settings)
     key, stored = request.idempotency_key, replace(request, idempotency_key=None).to_json()
     workflow = Workflow("", 0.0, stored, steps, asked.review_plan, asked.deadline_seconds)
     return replace(workflow, idempotency_key=key)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from app.domain.errors import AppError
-from app.sync import schemas
-from app.sync.routes.edge import answer, parts, query
+from app.sync.http import bodies
+from app.sync.http.services import answer, parts, query
 from app.version import VERSION
 
 health = Blueprint("health", __name__)
@@ -21,14 +21,14 @@ class NotReady(AppError):
 @health.get("/health")
 def show_health() -> Response:
     """Answers without a token, and without looking at anything else."""
-    query(schemas.NoQuery)
+    query(bodies.NoQuery)
     return answer({"success": True, "status": "ok", "version": VERSION})
 
 
 @health.get("/health/ready")
 def show_readiness() -> Response:
     """Whether an install that is started now would be taken up; needs no token, and tells no more than that."""
-    query(schemas.NoQuery)
+    query(bodies.NoQuery)
     missing = parts().readiness.missing()
     if missing is not None:
         raise NotReady(f"The service takes no work: {missing}.")

@@ -18,15 +18,14 @@ from werkzeug.exceptions import HTTPException
 
 from app.domain.errors import AppError, InvalidRequest
 from app.settings import Settings
-from app.sync import schemas
 from app.sync.doors import Doors
 from app.sync.fleets import Fleets
+from app.sync.http import bodies, guards, json_body
 from app.sync.installs import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
 from app.sync.retries import Retries
-from app.sync.routes import guards, json_body
 from app.sync.task_logs import TaskLogs
 from app.sync.workflow_executor import WorkflowExecutor
 
@@ -70,20 +69,20 @@ def body_values() -> dict[str, Any]:
 
 def body(model: type[_M]) -> _M:
     """The request's JSON as `model`."""
-    return schemas.read(model, body_values())
+    return bodies.read(model, body_values())
 
 
 def query(model: type[_M]) -> _M:
     """The request's parameters as `model`. Raises InvalidRequest, for a parameter that comes twice too."""
     for name, values in request.args.lists():
         if len(values) > 1:
-            raise InvalidRequest(f"The parameter {name[:80]!r} comes twice.", field=name[: schemas.MAX_FIELD_CHARS])
-    return schemas.read(model, request.args.to_dict())
+            raise InvalidRequest(f"The parameter {name[:80]!r} comes twice.", field=name[: bodies.MAX_FIELD_CHARS])
+    return bodies.read(model, request.args.to_dict())
 
 
 def checked_task_id(text: object) -> str:
     """A checked task_id, noted for the request log. Raises InvalidRequest."""
-    return note_task(schemas.task_id_of(text))
+    return note_task(bodies.task_id_of(text))
 
 
 def note_task(known: str) -> str:
@@ -100,11 +99,11 @@ def answer(payload: Mapping[str, Any], status: int = 200) -> Response:
 
 def error_answer(error: AppError) -> Response:
     """`error` in the one shape, with its status."""
-    response = answer(schemas.error_body(error), schemas.status_of(error))
+    response = answer(bodies.error_body(error), bodies.status_of(error))
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="nodeferry"'
-    elif response.status_code in schemas.RETRY_AFTER_SECONDS:
-        response.headers["Retry-After"] = str(schemas.RETRY_AFTER_SECONDS[response.status_code])
+    elif response.status_code in bodies.RETRY_AFTER_SECONDS:
+        response.headers["Retry-After"] = str(bodies.RETRY_AFTER_SECONDS[response.status_code])
     return response
 
 
@@ -154,12 +153,12 @@ def _after(response: Response) -> Response:
 
 
 def _app_error(error: AppError) -> Response:
-    return _bug(error) if schemas.status_of(error) == 500 else error_answer(error)
+    return _bug(error) if bodies.status_of(error) == 500 else error_answer(error)
 
 
 def _http_error(error: HTTPException) -> Response:
     """What Flask itself refuses, in the one shape."""
-    kinds = {404: schemas.NotFound, 405: schemas.MethodNotAllowed, 413: schemas.BodyTooLarge}
+    kinds = {404: bodies.NotFound, 405: bodies.MethodNotAllowed, 413: bodies.BodyTooLarge}
     code = error.code or 500
     if code in kinds:
         response = error_answer(kinds[code]())
@@ -177,4 +176,4 @@ def _bug(error: Exception) -> Response:
     _log.error("request_failed incident=%s path=%s", incident, quote(request.path[:300]), exc_info=error)
     hint = f"Look for {incident} in the service's log and report what stands there."
     known = error.message if isinstance(error, AppError) else "Something went wrong inside Nodeferry."
-    return error_answer(schemas.InternalError(f"{known} (incident {incident})", hint=hint))
+    return error_answer(bodies.InternalError(f"{known} (incident {incident})", hint=hint))

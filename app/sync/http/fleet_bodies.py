@@ -1,4 +1,4 @@
-"""The requests of retries and fleets: HTTP JSON to domain, as `app.sync.schemas` does it for the others."""
+"""The requests of retries and fleets: HTTP JSON to domain, as `app.sync.http.bodies` does it for the others."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from app.domain.errors import InvalidRequest
 from app.domain.request import InstallRequest
 from app.protocol.manifest import MAX_NODES
 from app.settings import Settings
-from app.sync import schemas
 from app.sync.fleets import FleetRequest
+from app.sync.http import bodies
 
 MAX_INSTANCES = 100
 _SHARED = ("ui_home", "venv_path", "manifest", "options", "idempotency_key")
 
 
 class _Body(BaseModel):
-    """As the bodies of `app.sync.schemas`."""
+    """As the bodies of `app.sync.http.bodies`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
@@ -49,7 +49,7 @@ class FleetBody(_Body):
     ui_home: str | None = None
     venv_path: str | None = None
     manifest: dict[str, Any] | None = None
-    options: schemas.OptionsBody | None = None
+    options: bodies.OptionsBody | None = None
     idempotency_key: str | None = None
 
 
@@ -64,7 +64,7 @@ class FleetQuery(BaseModel):
 def fleet_request(values: Mapping[str, Any], settings: Settings) -> FleetRequest:
     """The installs that `values` ask for, every part of them checked. Raises InvalidRequest, for an instance that comes
     twice too."""
-    body = schemas.read(FleetBody, values)
+    body = bodies.read(FleetBody, values)
     shared = {name: values[name] for name in _SHARED if values.get(name) is not None}
     first = _at(0, shared | _entry(0, body.ssh_connections[0]), settings)
     requests = [first]
@@ -82,7 +82,7 @@ def _entry(index: int, entry: object) -> dict[str, Any]:
     if not isinstance(entry, dict):
         return {"ssh_connection": entry}
     try:
-        given = schemas.read(FleetInstance, entry)
+        given = bodies.read(FleetInstance, entry)
     except InvalidRequest as exc:
         raise _named(exc, f"ssh_connections[{index}].{exc.field}") from None
     return {name: value for name, value in given if name == "ssh_connection" or value is not None}
@@ -91,7 +91,7 @@ def _entry(index: int, entry: object) -> dict[str, Any]:
 def _at(index: int, values: Mapping[str, Any], settings: Settings) -> InstallRequest:
     """One instance's request; a fault that is its own is named by its place."""
     try:
-        return schemas.install_request(values, settings)
+        return bodies.install_request(values, settings)
     except InvalidRequest as exc:
         if exc.field == "ssh_connection":
             raise _named(exc, f"ssh_connections[{index}]") from None

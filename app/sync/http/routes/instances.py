@@ -9,8 +9,8 @@ from flask import Blueprint, Response
 
 from app.domain.errors import RemoteError, RunnerError
 from app.domain.request import check_fingerprint
-from app.sync import schemas
-from app.sync.routes.edge import answer, body, parts
+from app.sync.http import bodies
+from app.sync.http.services import answer, body, parts
 
 instances = Blueprint("instances", __name__)
 
@@ -18,14 +18,14 @@ instances = Blueprint("instances", __name__)
 @instances.post("/ssh/test")
 def check_instance() -> Response:
     """Connect and look; an instance that fails is an answer (`success` false), not an HTTP error."""
-    asked = body(schemas.CheckBody)
-    address, ui_home = schemas.address_of(asked.ssh_connection), schemas.ui_home_of(asked)
-    fingerprint = schemas.fingerprint_of(asked.host_key_sha256, "host_key_sha256")
+    asked = body(bodies.CheckBody)
+    address, ui_home = bodies.address_of(asked.ssh_connection), bodies.ui_home_of(asked)
+    fingerprint = bodies.fingerprint_of(asked.host_key_sha256, "host_key_sha256")
     timeout = asked.timeout_seconds or parts().settings.timeouts.connect
     try:
         found = parts().checks.test(address, ui_home, fingerprint, timeout)
     except (RemoteError, RunnerError) as error:
-        return answer(schemas.error_body(error))
+        return answer(bodies.error_body(error))
     return answer({"success": True, **found})
 
 
@@ -38,15 +38,15 @@ def list_host_keys() -> Response:
 @instances.post("/host-keys/scan")
 def scan_host_key() -> Response:
     """The key that an instance shows now; nothing is trusted."""
-    asked = body(schemas.ScanBody)
-    return answer({"success": True, "host_key": parts().checks.scan(schemas.address_of(asked.ssh_connection))})
+    asked = body(bodies.ScanBody)
+    return answer({"success": True, "host_key": parts().checks.scan(bodies.address_of(asked.ssh_connection))})
 
 
 @instances.post("/host-keys/accept")
 def accept_host_key() -> Response:
     """Pin the key that the instance shows now, if it has the fingerprint that the user has seen."""
-    asked = body(schemas.AcceptBody)
-    address, sha256 = schemas.address_of(asked.ssh_connection), check_fingerprint(asked.sha256, "sha256")
+    asked = body(bodies.AcceptBody)
+    address, sha256 = bodies.address_of(asked.ssh_connection), check_fingerprint(asked.sha256, "sha256")
     found = parts().checks.accept(address, sha256)
     return answer({"success": True, "host_key": found})
 
@@ -54,9 +54,9 @@ def accept_host_key() -> Response:
 @instances.delete("/host-keys/<address>")
 def forget_host_key(address: str) -> Response:
     """Unpin every key of one HOST:PORT."""
-    host, port = schemas.host_and_port_of(address)
-    body(schemas.NoBody)
+    host, port = bodies.host_and_port_of(address)
+    body(bodies.NoBody)
     gone = parts().checks.forget(host, port)
     if not gone:
-        raise schemas.NotFound("No host key is pinned for this address.", hint="GET /host-keys lists them.")
+        raise bodies.NotFound("No host key is pinned for this address.", hint="GET /host-keys lists them.")
     return answer({"success": True, "host": host, "port": port, "forgotten": gone})

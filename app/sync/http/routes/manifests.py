@@ -7,8 +7,8 @@ from dataclasses import asdict
 from flask import Blueprint, Response
 
 from app.domain.request import packs_of
-from app.sync import schemas
-from app.sync.routes.edge import answer, body, parts
+from app.sync.http import bodies
+from app.sync.http.services import answer, body, parts
 
 manifests = Blueprint("manifests", __name__)
 
@@ -18,8 +18,8 @@ def check_manifest() -> Response:
     """The node packs of a manifest, and the manifest as an install takes it; opens no connection.
 
     `nodes` is null for a list that lies in a repository: the runner reads it on the instance."""
-    asked = body(schemas.ManifestBody)
-    manifest = schemas.manifest_of(asked.manifest, parts().settings)
+    asked = body(bodies.ManifestBody)
+    manifest = bodies.manifest_of(asked.manifest, parts().settings)
     packs = packs_of(manifest, parts().settings.allowed_git_schemes)
     nodes = None if packs is None else [asdict(pack) for pack in packs]
     return answer({"success": True, "manifest": manifest, "nodes": nodes})

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from flask import Blueprint, Response
 
-from app.sync import schemas
-from app.sync.routes.edge import answer, checked_task_id, parts, query
+from app.sync.http import bodies
+from app.sync.http.services import answer, checked_task_id, parts, query
 
 logs = Blueprint("logs", __name__)
 
@@ -15,7 +15,7 @@ logs = Blueprint("logs", __name__)
 @logs.get("/tasks/<task_id>/log")
 def show_log(task_id: str) -> Response:
     """A part of the run's log, or of one node pack's, from a byte offset on."""
-    known, asked = checked_task_id(task_id), query(schemas.LogQuery)
+    known, asked = checked_task_id(task_id), query(bodies.LogQuery)
     part = parts().logs.read(known, log=asked.log, node=asked.node, offset=asked.offset, limit=asked.limit)
     if asked.format == "text":
         headers = {

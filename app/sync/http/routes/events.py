@@ -15,9 +15,9 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from app.domain.errors import AppError
-from app.sync import schemas
+from app.sync.http import bodies
+from app.sync.http.services import checked_task_id, parts, query
 from app.sync.installs import Installs
-from app.sync.routes.edge import checked_task_id, parts, query
 
 STREAM_SECONDS = 60.0
 HEARTBEAT_SECONDS = 10.0
@@ -41,7 +41,7 @@ class TooManyStreams(AppError):
 def stream_events(task_id: str) -> Response:
     """An event `progress` for each revision, the newest at once; the stream ends with the task."""
     known = checked_task_id(task_id)
-    query(schemas.NoQuery)
+    query(bodies.NoQuery)
     seen = _last_seen(request.headers.get("Last-Event-ID", ""))
     first = parts().installs.progress(known, seen)
     if first["completed"] and first.get("unchanged"):
