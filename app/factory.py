@@ -27,13 +27,13 @@ from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.doors import Doors
 from app.sync.fleets import Fleets
 from app.sync.http.services import Parts
-from app.sync.installs import Installs
+from app.sync.installs.logs import TaskLogs
+from app.sync.installs.retries import Retries
+from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
-from app.sync.retries import Retries
 from app.sync.sync_api import create_app
-from app.sync.task_logs import TaskLogs
 from app.sync.workflow_executor import WorkflowExecutor
 from app.sync.workflow_steps import Steps
 from app.webui import pages as webui

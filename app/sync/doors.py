@@ -18,9 +18,8 @@ from app.remote.forward import Forward
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
 from app.settings import Timeouts
-from app.sync import orders
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs import Installs
+from app.sync.installs.service import Installs, runner_request
 
 _log = logging.getLogger(__name__)
 _WHY = {
@@ -70,7 +69,7 @@ class Doors:
     def open(self, task_id: str) -> Door:
         """Opens the door unless it is open or being opened; how it stands now. Raises TaskNotFound."""
         record, shown = self._installs.look(task_id)
-        request = orders.request_of(record.request)
+        request = runner_request.request_of(record.request)
         home = shown.snapshot.probe.get("ui_home") or request.ui_home  # where the run found it
         with self._lock:
             if task_id in self._stops:

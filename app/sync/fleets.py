@@ -22,9 +22,9 @@ from app.domain.request import InstallRequest
 from app.protocol import counts, progress_json
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage.fleet_store import Fleet, FleetExists, FleetStore, FleetTask
-from app.sync.installs import IDEMPOTENCY_SECONDS, Accepted, Installs
-from app.sync.progress_board import Shown
-from app.sync.retries import Retries
+from app.sync.installs.progress_cache import Shown
+from app.sync.installs.retries import Retries
+from app.sync.installs.service import IDEMPOTENCY_SECONDS, Accepted, Installs
 
 LISTED = 100
 

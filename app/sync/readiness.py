@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from app.storage.census import Census
 from app.storage.errors import StorageError
-from app.sync.installs import Installs
+from app.sync.installs.service import Installs
 
 
 class Readiness:

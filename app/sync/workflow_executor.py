@@ -31,7 +31,7 @@ from app.storage.errors import StorageError
 from app.storage.workflow_store import WorkflowExists, WorkflowStore
 from app.sync import workflow_view
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs import IDEMPOTENCY_SECONDS, Installs
+from app.sync.installs.service import IDEMPOTENCY_SECONDS, Installs
 from app.sync.workflow_steps import Blocked, Done, Leaving, StepRun, Steps, Stopped
 
 MAX_LISTED = 200

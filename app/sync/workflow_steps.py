@@ -21,10 +21,9 @@ from app.domain.errors import (
 from app.domain.request import InstallRequest
 from app.domain.workflow import ENDED_STEP, Question, StepName, StepState, Workflow
 from app.settings import Settings
-from app.sync import orders
-from app.sync.aftercare import restart_request
-from app.sync.backoff import Backoff
-from app.sync.installs import Installs
+from app.sync.installs.backoff import Backoff
+from app.sync.installs.follow_ups import restart_request
+from app.sync.installs.service import Installs, runner_request
 from app.sync.instance_checks import InstanceChecks
 
 HOST_KEY, PROVISIONING, PLAN = "host_key_changed", "still_provisioning", "plan_changes_packages"
@@ -215,11 +214,13 @@ class Steps:
     def _restart(self, run: StepRun) -> Done:
         installed = run.task_id_of(StepName.INSTALL)
         asked = _request(run.workflow)
-        request = restart_request(self._installs, installed, asked) if installed else orders.restart_of(None, asked)
+        request = (
+            restart_request(self._installs, installed, asked) if installed else runner_request.restart_of(None, asked)
+        )
         task = self._follow(run, self._started(run, "task_id", request, "restart"), lambda _: False)
         if task["state"] != "completed":
             return _of_install(task)
-        line = next((row for row in task["steps"] if row["name"] == orders.RESTART_STEP), None)
+        line = next((row for row in task["steps"] if row["name"] == runner_request.RESTART_STEP), None)
         if line is None or line["status"] != "success":
             message = (line or {}).get("detail") or "ComfyUI was not restarted."
             return Done(StepState.FAILED, message, {"code": "not_restarted", "message": message, "hint": ""})
@@ -264,7 +265,7 @@ class Steps:
 
 
 def _request(workflow: Workflow) -> InstallRequest:
-    return orders.request_of(workflow.request)
+    return runner_request.request_of(workflow.request)
 
 
 def _install_request(workflow: Workflow) -> InstallRequest:

@@ -19,7 +19,7 @@ from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import Pack, PackSource, make_pack
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs import Installs
+from app.sync.installs.service import Installs
 from test.support.waiting import wait_until
 
 END_SECONDS = 90.0

@@ -19,8 +19,8 @@ from app.domain.request import InstallOptions, InstallRequest
 from app.protocol.states import TaskState
 from app.storage import InstallStore, Leases, ProgressFiles
 from app.storage.transactions import writing
-from app.sync.chronicle import Chronicle
-from app.sync.progress_board import ProgressBoard
+from app.sync.installs.progress_cache import ProgressBoard
+from app.sync.installs.recorder import Chronicle
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory
 

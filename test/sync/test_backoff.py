@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from app.sync.backoff import Backoff
+from app.sync.installs.backoff import Backoff
 
 
 class Clock:

@@ -16,8 +16,8 @@ from app.protocol.events import Event, Kind, ProtocolFault
 from app.storage.database import open_database
 from app.storage.install_store import InstallStore
 from app.storage.progress_files import ProgressFiles
-from app.sync.chronicle import Chronicle
-from app.sync.progress_board import ProgressBoard
+from app.sync.installs.progress_cache import ProgressBoard
+from app.sync.installs.recorder import Chronicle
 
 TASK = "11111111-2222-3333-4444-555555555555"
 
@@ -137,7 +137,7 @@ def test_an_end_that_the_disk_refused_is_kept_once_it_takes_it(
     record: InstallRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the record would say running, and whoever finds it would take the install up again after its end."""
-    monkeypatch.setattr("app.sync.chronicle.REFUSED_SECONDS", 0.1)
+    monkeypatch.setattr("app.sync.installs.recorder.REFUSED_SECONDS", 0.1)
     with locked(tmp_path) as (chronicle, other):
         asked = threading.Event()
 
@@ -161,7 +161,7 @@ def test_an_end_that_the_disk_refused_is_kept_once_it_takes_it(
 def test_the_wait_to_keep_an_end_is_over_when_the_service_closes_and_at_its_deadline(
     record: InstallRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool, seconds: float
 ) -> None:
-    monkeypatch.setattr("app.sync.chronicle.REFUSED_SECONDS", 0.1)
+    monkeypatch.setattr("app.sync.installs.recorder.REFUSED_SECONDS", 0.1)
     stop = threading.Event()
     if stopped:
         stop.set()

@@ -17,8 +17,8 @@ from app.runner.daemon.frames import Frames
 from app.storage.database import open_database
 from app.storage.install_store import InstallStore
 from app.storage.progress_files import ProgressFiles
-from app.sync.chronicle import Chronicle
-from app.sync.progress_board import ProgressBoard
+from app.sync.installs.progress_cache import ProgressBoard
+from app.sync.installs.recorder import Chronicle
 from test.protocol.events_for_tests import TASK_ID, Writer, listed, whole_run
 
 pytestmark = pytest.mark.slow
@@ -75,7 +75,9 @@ def test_a_journal_cut_at_any_byte_and_attached_again_gives_the_same_record(
     assert uncut.ended
     for cut in range(0, len(content) + 1, step):
         task_id = f"{cut:08d}-1111-0000-0000-000000000000"
-        monkeypatch.setattr("app.sync.chronicle.SAVE_SECONDS", (0.0, 3600.0)[cut % 2])  # each event, or the states
+        monkeypatch.setattr(
+            "app.sync.installs.recorder.SAVE_SECONDS", (0.0, 3600.0)[cut % 2]
+        )  # each event, or the states
         first = services.attach(task_id)
         follow(first, content[:cut])
         second = services.attach(task_id)

@@ -17,7 +17,7 @@ from app.domain.errors import HostKeyMismatch, RunnerError
 from app.standin.instance import StandIn
 from app.standin.packs import Pack
 from app.standin.relay import Relay
-from app.sync import installation
+from app.sync.installs.service import worker
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory, Gate
 
@@ -203,7 +203,7 @@ def test_a_bug_ends_the_task_with_an_id_to_look_for(
 ) -> None:
     """Whatever escapes, the task is not `running` for ever, and its lane is free again."""
     with monkeypatch.context() as broken:
-        broken.setattr(installation, "pack_runner", None)
+        broken.setattr(worker, "pack_runner", None)
         end = bench.ended(bench.start(instance.ssh_command, *packs, ui_home=instance.ui_home))
     assert (end["state"], end["error"]["code"]) == ("failed", "internal_error"), end
     incident = end["error"]["message"].partition("incident ")[2][:12]

@@ -7,7 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sync.lanes import Lane, Lanes, Waiting
+from app.sync.installs.exclusive_queue import Lane, Lanes, Waiting
 
 
 def _lanes(max_running: int = 10, **lanes: Lane) -> Lanes:

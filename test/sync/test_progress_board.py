@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from app.protocol.progress_json import initial
 from app.protocol.states import TaskState
-from app.sync.progress_board import RETENTION_SECONDS, ProgressBoard, Shown
+from app.sync.installs.progress_cache import RETENTION_SECONDS, ProgressBoard, Shown
 
 QUEUED = Shown(initial("t", 0.0, auto_installer=False))
 ENDED = replace(QUEUED, snapshot=replace(QUEUED.snapshot, state=TaskState.COMPLETED))

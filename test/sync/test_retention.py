@@ -23,8 +23,8 @@ from app.storage.fleet_store import Fleet, FleetStore
 from app.storage.history import History
 from app.storage.log_files import LogFiles
 from app.storage.workflow_store import WorkflowStore
-from app.sync.progress_board import ProgressBoard
-from app.sync.retention import DAY, Pruned, Retention
+from app.sync.installs.progress_cache import ProgressBoard
+from app.sync.installs.retention import DAY, Pruned, Retention
 from test.sync.conftest import Bench, BenchFactory
 
 NOW = 1_800_000_000.0

@@ -21,12 +21,12 @@ from app.settings import Settings
 from app.sync.doors import Doors
 from app.sync.fleets import Fleets
 from app.sync.http import bodies, guards, json_body
-from app.sync.installs import Installs
+from app.sync.installs.logs import TaskLogs
+from app.sync.installs.retries import Retries
+from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
-from app.sync.retries import Retries
-from app.sync.task_logs import TaskLogs
 from app.sync.workflow_executor import WorkflowExecutor
 
 EXTENSION = "nodeferry"

@@ -17,7 +17,7 @@ from flask import Blueprint, Response, request
 from app.domain.errors import AppError
 from app.sync.http import bodies
 from app.sync.http.services import checked_task_id, parts, query
-from app.sync.installs import Installs
+from app.sync.installs.service import Installs
 
 STREAM_SECONDS = 60.0
 HEARTBEAT_SECONDS = 10.0

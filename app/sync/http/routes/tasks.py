@@ -8,9 +8,9 @@ from flask import Blueprint, Response
 
 from app.domain.errors import InvalidRequest, TaskNotCancellable
 from app.protocol.manager_snapshot import write_snapshot
-from app.sync import aftercare
 from app.sync.http import bodies, fleet_bodies
 from app.sync.http.services import answer, body, checked_task_id, parts, query
+from app.sync.installs.service import follow_ups
 
 tasks = Blueprint("tasks", __name__)
 
@@ -93,7 +93,7 @@ def roll_back_task(task_id: str) -> Response:
     """Bring packages and packs back to what they were before an install; a task of its own."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
-    accepted = aftercare.roll_back(parts().installs, known)
+    accepted = follow_ups.roll_back(parts().installs, known)
     payload = {
         "success": True,
         "task_id": accepted.task_id,
@@ -109,7 +109,7 @@ def restart_comfyui(task_id: str) -> Response:
     """Restart the ComfyUI that an install has put packs into; a task of its own."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
-    accepted = aftercare.restart(parts().installs, known)
+    accepted = follow_ups.restart(parts().installs, known)
     payload = {
         "success": True,
         "task_id": accepted.task_id,

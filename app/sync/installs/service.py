@@ -34,16 +34,16 @@ from app.storage.install_store import InstallStore
 from app.storage.lease import Leases
 from app.storage.log_files import LogFiles
 from app.storage.progress_files import ProgressFiles
-from app.sync import orders
-from app.sync.attendance import Attendance
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.chronicle import Chronicle, first_snapshot, snapshot_of
-from app.sync.installation import Installation
-from app.sync.lanes import Lane
+from app.sync.installs.exclusive_queue import Lane
+from app.sync.installs.lease_keeper import Attendance
+from app.sync.installs.progress_cache import ProgressBoard, Shown
+from app.sync.installs.recorder import Chronicle, first_snapshot, snapshot_of
+from app.sync.installs.retention import Retention
+from app.sync.installs.scheduler import Job, Turns
+from app.sync.installs.service import runner_request
+from app.sync.installs.worker import Installation
 from app.sync.metrics import Metrics
-from app.sync.progress_board import ProgressBoard, Shown
-from app.sync.retention import Retention
-from app.sync.turns import Job, Turns
 
 IDEMPOTENCY_SECONDS = 24 * 60 * 60
 CANCEL_SEEN_SECONDS = 1.0
@@ -269,7 +269,7 @@ class Installs:
     def _job_of(self, record: InstallRecord) -> Job | None:
         """What is left to do of an install; None for a record that cannot be read, which ends it."""
         try:
-            request = orders.request_of(record.request)
+            request = runner_request.request_of(record.request)
             return Job(request, self._lane(request)[1], self._chronicle(record))
         except (KeyError, TypeError, ValueError) as exc:
             self._give_up_unreadable(record, exc)
@@ -298,7 +298,7 @@ class Installs:
         shown = self._board.get(task_id)
         if shown is None:
             record = self._record(task_id)
-            shown = Shown(snapshot_of(record), orders.require_of(record.request), ties=Ties.of(record))
+            shown = Shown(snapshot_of(record), runner_request.require_of(record.request), ties=Ties.of(record))
             if shown.ended:
                 self._board.put(shown)
         return shown
@@ -315,7 +315,7 @@ class Installs:
 
     def _run(self, job: Job) -> None:
         """An install's thread."""
-        order = orders.order_of(job.task_id, job.request, self._settings)
+        order = runner_request.order_of(job.task_id, job.request, self._settings)
         timeouts = self._settings.timeouts
         closing = self._turns.closing
         with self._attendance.holding(job.chronicle, wake=job.cancel) as held:

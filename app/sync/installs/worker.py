@@ -34,11 +34,11 @@ from app.remote.stream import RemoteStream
 from app.settings import Timeouts
 from app.storage.errors import LeaseLost
 from app.storage.log_files import LogFiles
-from app.sync.backoff import Backoff
-from app.sync.chronicle import Chronicle
-from app.sync.log_keeping import LogKeeping, keeping_logs
+from app.sync.installs.backoff import Backoff
+from app.sync.installs.cancel_signal import StopSignal
+from app.sync.installs.log_receiver import LogKeeping, keeping_logs
+from app.sync.installs.recorder import Chronicle
 from app.sync.metrics import Metrics
-from app.sync.stop_signal import StopSignal
 
 LISTEN_SECONDS = 0.5
 """How late a cancel is noticed while the runner is silent."""

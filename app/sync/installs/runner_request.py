@@ -13,7 +13,7 @@ from app.domain.request import InstallOptions, InstallRequest
 from app.protocol import progress_json
 from app.protocol.snapshot import Snapshot
 from app.settings import Settings
-from app.sync.installation import Order
+from app.sync.installs.worker import Order
 from app.version import VERSION
 
 RESTART_STEP = progress_json.RESTART

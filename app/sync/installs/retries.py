@@ -25,9 +25,8 @@ from app.domain.record import InstallRecord
 from app.domain.retry import next_attempt
 from app.storage.errors import StorageError
 from app.storage.retry_store import RetryStore
-from app.sync import orders
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs import Accepted, Installs
+from app.sync.installs.service import Accepted, Installs, runner_request
 
 AGAIN_SECONDS = 30.0
 """When an automatic retry that could not be accepted (queue full, database away) is tried again."""
@@ -132,11 +131,11 @@ class Retries:
         automatic: bool,
     ) -> Accepted:
         try:
-            request = orders.request_of(record.request)
+            request = runner_request.request_of(record.request)
         except (KeyError, TypeError, ValueError) as exc:
             raise NothingToRetry("The task's record cannot be read.") from exc
         ended = self._installs.shown(record.task_id).snapshot
-        repeated = orders.retry_of(record.task_id, request, ended, only, automatic=automatic)
+        repeated = runner_request.retry_of(record.task_id, request, ended, only, automatic=automatic)
         [accepted] = self._installs.accept([repeated], keep)
         self._installs.tie(record.task_id, accepted.task_id)
         _log.info("task %s: retried as %s", record.task_id, accepted.task_id)

@@ -24,7 +24,7 @@ from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost, StorageError
 from app.storage.install_store import InstallStore
 from app.storage.progress_files import ProgressFiles
-from app.sync.progress_board import ProgressBoard, Shown
+from app.sync.installs.progress_cache import ProgressBoard, Shown
 
 SAVE_SECONDS = 0.2
 REFUSED_SECONDS = 5.0

@@ -10,8 +10,7 @@ from dataclasses import replace
 from app.domain.errors import NothingToRollBack, TaskConflict
 from app.domain.request import InstallRequest
 from app.protocol.states import GOOD_NODE_STATES
-from app.sync import orders
-from app.sync.installs import Accepted, Installs
+from app.sync.installs.service import Accepted, Installs, runner_request
 
 
 def roll_back(installs: Installs, task_id: str) -> Accepted:
@@ -21,7 +20,7 @@ def roll_back(installs: Installs, task_id: str) -> Accepted:
     nodes = installs.shown(task_id).snapshot.nodes
     if request.rollback_of or request.restart_of or request.options.plan_only or not nodes:
         raise NothingToRollBack
-    return installs.start(orders.rollback_of(task_id, request))
+    return installs.start(runner_request.rollback_of(task_id, request))
 
 
 def restart(installs: Installs, task_id: str) -> Accepted:
@@ -35,7 +34,7 @@ def restart_request(installs: Installs, task_id: str, request: InstallRequest) -
     snapshot = installs.shown(task_id).snapshot
     good = [(node.name, node.folder) for node in snapshot.nodes.values() if node.state in GOOD_NODE_STATES]
     home = snapshot.probe.get("ui_home") or request.ui_home
-    return orders.restart_of(task_id, replace(request, ui_home=home), good)
+    return runner_request.restart_of(task_id, replace(request, ui_home=home), good)
 
 
 def _request_of_ended(installs: Installs, task_id: str) -> InstallRequest:
@@ -43,6 +42,6 @@ def _request_of_ended(installs: Installs, task_id: str) -> InstallRequest:
     if not shown.ended:
         raise TaskConflict("The install has not ended.", hint="Cancel it first, or wait for its end.")
     try:
-        return orders.request_of(record.request)
+        return runner_request.request_of(record.request)
     except (KeyError, TypeError, ValueError) as exc:
         raise NothingToRollBack("The task's record cannot be read.") from exc

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from app.storage.errors import StorageError
 from app.storage.lease import Lease, Leases
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.chronicle import Chronicle
+from app.sync.installs.recorder import Chronicle
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from app.storage.errors import StorageError
 from app.storage.history import History, Past
 from app.storage.log_files import LogFiles
 from app.storage.progress_files import ProgressFiles
-from app.sync.progress_board import ProgressBoard
+from app.sync.installs.progress_cache import ProgressBoard
 
 DAY = 86_400.0
 EVERY_SECONDS = 3600.0

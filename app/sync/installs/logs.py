@@ -8,7 +8,7 @@ from typing import Any
 from app.domain.errors import InvalidRequest, LogNotFound
 from app.protocol.log_names import NODES_FOLDER, is_log_name, node_log
 from app.storage.log_files import LogFiles
-from app.sync.installs import Installs
+from app.sync.installs.service import Installs
 
 RUN = "run"
 

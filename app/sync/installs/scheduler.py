@@ -16,9 +16,9 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.chronicle import Chronicle
-from app.sync.lanes import Lane, Lanes, Waiting
-from app.sync.stop_signal import StopSignal
+from app.sync.installs.cancel_signal import StopSignal
+from app.sync.installs.exclusive_queue import Lane, Lanes, Waiting
+from app.sync.installs.recorder import Chronicle
 
 
 @dataclass(slots=True, eq=False)
