@@ -35,7 +35,7 @@ from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
 from app.sync.sync_api import create_app
 from app.sync.workflow_executor import WorkflowExecutor
-from app.sync.workflow_steps import Steps
+from app.sync.workflows.steps import Steps
 from app.webui import pages as webui
 
 

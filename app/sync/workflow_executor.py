@@ -29,10 +29,10 @@ from app.domain.workflow import (
 from app.protocol import progress_json
 from app.storage.errors import StorageError
 from app.storage.workflow_store import WorkflowExists, WorkflowStore
-from app.sync import workflow_view
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.service import IDEMPOTENCY_SECONDS, Installs
-from app.sync.workflow_steps import Blocked, Done, Leaving, StepRun, Steps, Stopped
+from app.sync.workflows import view
+from app.sync.workflows.steps import Blocked, Done, Leaving, StepRun, Steps, Stopped
 
 MAX_LISTED = 200
 _TRIES = 20
@@ -95,7 +95,7 @@ class WorkflowExecutor:
 
     def state(self, workflow_id: str) -> dict[str, Any]:
         """The state JSON with its live task list. Raises WorkflowNotFound."""
-        return workflow_view.shown(self._get(workflow_id), self._progress, self._now())
+        return view.shown(self._get(workflow_id), self._progress, self._now())
 
     def list(self, limit: int = 50) -> list[dict[str, Any]]:
         """The newest workflows, without their task lists."""

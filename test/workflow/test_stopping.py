@@ -11,7 +11,7 @@ import pytest
 from app.domain.workflow import Question, Step, StepName, StepState, Workflow, WorkflowState
 from app.storage.workflow_store import WorkflowStore
 from app.sync.workflow_executor import _blocked, _step_ended, _to_stop
-from app.sync.workflow_steps import Done
+from app.sync.workflows.steps import Done
 from test.support.service import ServiceProcess
 from test.support.waiting import wait_until
 from test.workflow.conftest import Workflows
