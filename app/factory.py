@@ -24,7 +24,6 @@ from app.storage.progress_files import ProgressFiles
 from app.storage.retry_store import RetryStore
 from app.storage.workflow_store import WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
-from app.sync.doors import Doors
 from app.sync.fleets import Fleets
 from app.sync.http.services import Parts
 from app.sync.installs.logs import TaskLogs
@@ -34,6 +33,7 @@ from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
 from app.sync.sync_api import create_app
+from app.sync.tunnels import Doors
 from app.sync.workflow_executor import WorkflowExecutor
 from app.sync.workflows.steps import Steps
 from app.webui import pages as webui

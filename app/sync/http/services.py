@@ -18,7 +18,6 @@ from werkzeug.exceptions import HTTPException
 
 from app.domain.errors import AppError, InvalidRequest
 from app.settings import Settings
-from app.sync.doors import Doors
 from app.sync.fleets import Fleets
 from app.sync.http import bodies, guards, json_body
 from app.sync.installs.logs import TaskLogs
@@ -27,6 +26,7 @@ from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
+from app.sync.tunnels import Doors
 from app.sync.workflow_executor import WorkflowExecutor
 
 EXTENSION = "nodeferry"
