@@ -12,12 +12,12 @@ from app.protocol.events import Kind
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
-from app.runner.daemon.children import Children
-from app.runner.daemon.faults import RunCancelled
 from app.runner.daemon.journal import Journal
-from app.runner.daemon.places import Task, staging_name
-from app.runner.daemon.tuning import Tuning
 from app.runner.machine.git import Git
+from app.runner.process.children import Children
+from app.runner.process.errors import RunCancelled
+from app.runner.process.limits import Tuning
+from app.runner.process.paths import Task, staging_name
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional
 from app.runner.daemon import control, frames
 from app.runner.daemon.follow import follow
 from app.runner.daemon.frames import Frames
-from app.runner.daemon.places import BadTaskId, Task
+from app.runner.process.paths import BadTaskId, Task
 
 
 def main(argv: Optional[List[str]] = None) -> int:

@@ -23,12 +23,8 @@ from app.protocol.states import Phase, StepStatus, TaskState
 from app.runner.clone.clone import at_once, clone_all
 from app.runner.clone.manifest_source import read_manifest
 from app.runner.context import Context, PackResult
-from app.runner.daemon.children import Children
-from app.runner.daemon.faults import RunCancelled, RunFault
+from app.runner.daemon.cleanup import remove_old_runs
 from app.runner.daemon.journal import Journal
-from app.runner.daemon.old_runs import remove_old_runs
-from app.runner.daemon.places import Task
-from app.runner.daemon.tuning import Tuning
 from app.runner.hints import reasons
 from app.runner.lock.lock import Locked, of_request
 from app.runner.lock.tell import tell_lock
@@ -37,6 +33,10 @@ from app.runner.machine.git import find_git
 from app.runner.packages.early import EarlyResolution
 from app.runner.packages.packages import Requirements, tell_planned
 from app.runner.packages.python_side import UvOnDemand, configure, ensure_uv, executor
+from app.runner.process.children import Children
+from app.runner.process.errors import RunCancelled, RunFault
+from app.runner.process.limits import Tuning
+from app.runner.process.paths import Task
 from app.runner.scripts import run_scripts
 from app.runner.undo import undo
 from app.runner.undo.record import note_packages, note_packs

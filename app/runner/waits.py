@@ -6,10 +6,10 @@ import time
 
 from app.protocol.events import Kind
 from app.runner.context import Context
-from app.runner.daemon.faults import RunFault
-from app.runner.daemon.locks import try_lock
-from app.runner.daemon.places import ui_home_lock
 from app.runner.machine.provisioning import provisioning_marks
+from app.runner.process.errors import RunFault
+from app.runner.process.locks import try_lock
+from app.runner.process.paths import ui_home_lock
 
 _BUSY_SECONDS = 3600.0
 _PROVISIONING_SECONDS = 1800.0

@@ -13,7 +13,7 @@ from typing import Any
 from app.protocol import progress_json
 from app.protocol.events import Kind as EventKind
 from app.protocol.reducer import reduce
-from app.runner.daemon.locks import is_locked
+from app.runner.process.locks import is_locked
 from app.standin.processes import all_processes, command_line
 from bench.chaos.stage import Stage
 from test.support.service import TERMINAL, essence

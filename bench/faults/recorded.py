@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.runner.daemon.children import Finished
 from app.runner.hints import reasons
+from app.runner.process.children import Finished
 from bench.faults.row import Row
 
 TITLE = "by recorded messages"

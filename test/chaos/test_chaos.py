@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.runner.daemon.locks import try_lock
+from app.runner.process.locks import try_lock
 from app.standin.git_server import GitServer
 from bench.chaos import judge
 from bench.chaos.__main__ import main

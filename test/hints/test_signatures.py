@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.protocol.snapshot import Problem
-from app.runner.daemon.children import Finished
 from app.runner.hints import reasons
 from app.runner.hints.signatures import SIGNATURES
+from app.runner.process.children import Finished
 
 _TEXT = (Path(__file__).parent / "samples.txt").read_text("utf-8")
 

@@ -18,9 +18,9 @@ from app.protocol.events import Event, Kind, Source, decode
 from app.protocol.progress_json import initial
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
-from app.runner.daemon import processes
-from app.runner.daemon.locks import is_locked
-from app.runner.daemon.places import staging_name
+from app.runner.process import processes
+from app.runner.process.locks import is_locked
+from app.runner.process.paths import staging_name
 from app.standin.environment import Environment, make_environment
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack

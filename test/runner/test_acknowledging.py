@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 TASK = "550e8400-e29b-41d4-a716-446655440000"
 START = """import json, os, select, signal, sys
 from app.runner.daemon import control
-from app.runner.daemon.places import Task
+from app.runner.process.paths import Task
 
 def run(task, request, ready):
     {run}

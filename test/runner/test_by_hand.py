@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import pytest
 
-from app.runner.daemon import processes
+from app.runner.process import processes
 from app.standin.git_rules import MISSING, RepoRule
 from app.standin.git_server import GitServer
 from app.standin.packs import add_commit, make_pack

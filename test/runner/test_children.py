@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.runner.daemon import processes
-from app.runner.daemon.children import Children
+from app.runner.process import processes
+from app.runner.process.children import Children
 
 
 @pytest.fixture

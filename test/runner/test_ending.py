@@ -13,9 +13,9 @@ import pytest
 
 from app.protocol.events import Event, Kind
 from app.protocol.states import NodeState, TaskState
-from app.runner.daemon import processes
-from app.runner.daemon.locks import is_locked
-from app.runner.daemon.places import ui_home_lock
+from app.runner.process import processes
+from app.runner.process.locks import is_locked
+from app.runner.process.paths import ui_home_lock
 from app.standin.git_rules import RepoRule
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, make_pack

@@ -11,8 +11,8 @@ from app.protocol.events import Kind, Source, decode
 from app.protocol.manifest import split_source
 from app.protocol.progress_json import initial
 from app.protocol.reducer import reduce
-from app.runner.daemon.tuning import Tuning
 from app.runner.main import _parser
+from app.runner.process.limits import Tuning
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "journal.md").read_text("utf-8")
 RUNNERS, SERVICES = TEXT.split("### The service's own", 1)

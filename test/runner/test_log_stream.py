@@ -14,7 +14,7 @@ import pytest
 from app.runner.daemon import log_stream
 from app.runner.daemon.frames import Frames
 from app.runner.daemon.log_stream import LogStream
-from app.runner.daemon.places import Task
+from app.runner.process.paths import Task
 from app.standin.git_server import GitServer
 from app.standin.packs import make_pack
 from test.runner.rig import NONCE, Rig, frames_of, node

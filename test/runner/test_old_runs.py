@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from app.runner.daemon.locks import lock_now
-from app.runner.daemon.old_runs import remove_old_runs
-from app.runner.daemon.places import Task
+from app.runner.daemon.cleanup import remove_old_runs
+from app.runner.process.locks import lock_now
+from app.runner.process.paths import Task
 
 DAY = 86_400.0
 ENDED = {"seq": 1, "wall": 1.0, "mono": 1.0, "event": "run_ended", "state": "completed", "error": None}

@@ -6,9 +6,9 @@ import errno
 
 import pytest
 
-from app.runner.daemon.children import Finished
 from app.runner.hints import reasons
 from app.runner.hints.uv_words import LONGEST, explain
+from app.runner.process.children import Finished
 
 OLD_UV = """Using Python 3.11.7 environment at: venv
   × No solution found when resolving dependencies:

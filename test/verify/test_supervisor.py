@@ -20,9 +20,9 @@ import pytest
 from app.protocol import progress_json
 from app.protocol.events import Kind
 from app.protocol.states import StepStatus
-from app.runner.daemon import processes
-from app.runner.daemon.children import Children
 from app.runner.machine.interpreter import running_comfyuis
+from app.runner.process import processes
+from app.runner.process.children import Children
 from app.runner.verify.supervisor import restart_program, stopped
 from app.standin.environment import make_environment
 from app.standin.packs import Pack

@@ -25,8 +25,8 @@ from app.protocol.snapshot import Snapshot
 from app.runner.by_hand.command_line import request_of
 from app.runner.by_hand.progress_lines import lines_of, table
 from app.runner.daemon import journal
-from app.runner.daemon.locks import lock_now
-from app.runner.daemon.places import Task
+from app.runner.process.locks import lock_now
+from app.runner.process.paths import Task
 
 _LOOK_SECONDS = 0.2
 

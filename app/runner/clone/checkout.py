@@ -11,10 +11,10 @@ from typing import Callable, Optional
 from app.protocol.events import Kind
 from app.protocol.snapshot import Problem
 from app.runner.context import Context
-from app.runner.daemon.children import Finished
 from app.runner.hints import reasons
 from app.runner.machine.git import Git, Progress
 from app.runner.machine.git_progress import Received
+from app.runner.process.children import Finished
 
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _PROGRESS_SECONDS = 0.25

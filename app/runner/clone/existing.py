@@ -16,8 +16,8 @@ from app.protocol.states import NodeState
 from app.runner.clone import other_copies
 from app.runner.clone.checkout import Throttled, fetch_ref, is_commit, update_submodules, with_retries
 from app.runner.context import Context, PackResult
-from app.runner.daemon.children import Finished
 from app.runner.machine.git import Git
+from app.runner.process.children import Finished
 
 _OLD = ".nodeferry-old.disabled"
 """Behind the name of a folder that is being replaced; ComfyUI skips it. No part of staging: a killed run's staging is

@@ -14,7 +14,7 @@ from app.protocol.progress_json import CLONE_AUTO_INSTALLER
 from app.protocol.states import StepStatus
 from app.runner.clone.checkout import clone_into, with_retries
 from app.runner.context import Context
-from app.runner.daemon.faults import RunFault
+from app.runner.process.errors import RunFault
 
 
 def read_manifest(context: Context) -> List[NodePack]:

@@ -19,7 +19,7 @@ from app.protocol.manifest import NodePack
 from app.protocol.repo_url import same_repo
 from app.protocol.snapshot import Problem
 from app.runner.context import Context, PackResult
-from app.runner.daemon.places import Task
+from app.runner.process.paths import Task
 
 TRACKING = ".tracking"
 _REPLACED = "replaced.ndjson"

@@ -16,10 +16,11 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
-from app.runner.daemon import journal, processes
-from app.runner.daemon.children import read_groups
-from app.runner.daemon.locks import is_locked, lock_now
-from app.runner.daemon.places import Task, staging_name
+from app.runner.daemon import journal
+from app.runner.process import processes
+from app.runner.process.children import read_groups
+from app.runner.process.locks import is_locked, lock_now
+from app.runner.process.paths import Task, staging_name
 
 CANCEL_SECONDS = 10.0
 Run = Callable[[Task, Mapping[str, Any], Callable[[], None]], None]

@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 from app.runner.daemon import frames, journal
 from app.runner.daemon.frames import Frames
-from app.runner.daemon.locks import is_locked
 from app.runner.daemon.log_stream import LogStream
-from app.runner.daemon.places import Task
+from app.runner.process.locks import is_locked
+from app.runner.process.paths import Task
 
 HEARTBEAT_SECONDS = 3.0
 DEAF_SECONDS = 60.0

@@ -17,7 +17,7 @@ from app.protocol.log_names import NODES_FOLDER, is_log_name
 from app.protocol.redaction import masked_bytes
 from app.runner.daemon import frames
 from app.runner.daemon.frames import Frames
-from app.runner.daemon.places import Task
+from app.runner.process.paths import Task
 
 _PIECE_BYTES = 16 * 1024
 _WINDOW_BYTES = 64 * 1024

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Mapping, Optional, Tuple
 
 from app.protocol.snapshot import Problem
-from app.runner.daemon.children import Finished
 from app.runner.hints import signatures
 from app.runner.hints.signature import DISK, NETWORK
 from app.runner.hints.uv_words import explain, shortened
+from app.runner.process.children import Finished
 
 TRANSIENT = frozenset({"host_not_reached", "stalled", "transfer_cut"})
 """What may go better at the next try."""

@@ -15,7 +15,6 @@ from app.protocol.lockfile import Lock, read_lock
 from app.protocol.manifest import split_source
 from app.protocol.states import StepStatus
 from app.runner.context import Context, PackResult
-from app.runner.daemon.faults import RunFault
 from app.runner.hints import reasons
 from app.runner.lock import compare
 from app.runner.lock.compare import MOST_NAMED, Difference, some
@@ -24,6 +23,7 @@ from app.runner.packages.plan import Change, Plan, write_lines
 from app.runner.packages.requirement_files import bounds_of, canonical, name_of, read_requirements
 from app.runner.packages.uv import Uv
 from app.runner.packages.versions import satisfies
+from app.runner.process.errors import RunFault
 
 _LANE = "lock"
 _EXACT_HINT = "Leave out options.exact to get as near to the lock as can be."

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
-from app.runner.daemon.children import Children, Finished, Limits
-from app.runner.daemon.faults import RunFault
-from app.runner.daemon.tuning import Tuning
 from app.runner.machine.git_progress import GitProgress, Received
+from app.runner.process.children import Children, Finished, Limits
+from app.runner.process.errors import RunFault
+from app.runner.process.limits import Tuning
 
 _LOCAL = Limits(idle=60.0, total=300.0)
 _SETTINGS = (

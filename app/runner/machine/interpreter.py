@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from app.runner.daemon.faults import RunFault
 from app.runner.machine import profiles
+from app.runner.process.errors import RunFault
 
 PROOF_SECONDS = 120.0
 _MARK = "NODEFERRY_PROOF "

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Callable, FrozenSet, Iterator, List, Mapping, Optional, Sequence
 
 from app.runner.context import Context
-from app.runner.daemon.children import Finished
 from app.runner.packages.plan import Plan, Wanted, write_lines
 from app.runner.packages.plan_details import weigh
 from app.runner.packages.requirement_files import constraints
 from app.runner.packages.resolver import frozen
 from app.runner.packages.shadow import Shadow
 from app.runner.packages.uv import Uv
+from app.runner.process.children import Finished
 
 _log = logging.getLogger("runner")
 

@@ -18,12 +18,12 @@ from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence
 from app.protocol.log_names import file_name
 from app.protocol.manifest import split_source
 from app.runner.context import Context, PackResult
-from app.runner.daemon.children import Finished
 from app.runner.packages.beside import Beside
 from app.runner.packages.blame import failed_package, suspects
 from app.runner.packages.lanes import NEEDS_BUILD, Known
 from app.runner.packages.plan import AGREES, WANTS_CHANGE, Plan, Wanted, changes
 from app.runner.packages.requirement_files import canonical, read_requirements
+from app.runner.process.children import Finished
 
 _log = logging.getLogger("runner")
 _LOOK_SECONDS = 0.1

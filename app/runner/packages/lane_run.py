@@ -17,7 +17,6 @@ from app.protocol.events import Kind
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
-from app.runner.daemon.children import Finished
 from app.runner.hints import reasons
 from app.runner.packages import blame
 from app.runner.packages.apply import Applier
@@ -26,6 +25,7 @@ from app.runner.packages.lanes import NEEDS_BUILD, Found, Known, hopeless, large
 from app.runner.packages.plan import AGREES, LONG_BUILD, WANTS_CHANGE, Change, Plan, Wanted
 from app.runner.packages.resolver import Resolver
 from app.runner.packages.split import by_wheels
+from app.runner.process.children import Finished
 
 Done = Callable[[Wanted, Optional[Problem]], None]
 """Called when a pack's requirements came to an end; from one thread at a time or two."""

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Callable, FrozenSet, List, Mapping, Optional, Sequence
 
-from app.runner.daemon.children import Finished
 from app.runner.hints import reasons
 from app.runner.packages.blame import suspects
 from app.runner.packages.plan import Wanted
+from app.runner.process.children import Finished
 
 _NO_WHEEL = re.compile(r"no usable wheels|building from source is disabled|[Bb]uilding source distributions")
 NEEDS_BUILD = re.compile(r"git\+|^-e\s|^[./]|file://|\.(?:zip|tar\.gz)(?:$|[#;\s])")

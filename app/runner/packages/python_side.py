@@ -14,10 +14,10 @@ from app.protocol.events import Kind
 from app.protocol.snapshot import Problem
 from app.protocol.states import StepStatus
 from app.runner.context import Context
-from app.runner.daemon.children import Limits
-from app.runner.daemon.faults import RunFault
 from app.runner.machine import interpreter
 from app.runner.packages.uv import ensure_uv as find_or_fetch_uv
+from app.runner.process.children import Limits
+from app.runner.process.errors import RunFault
 
 _log = logging.getLogger("runner")
 

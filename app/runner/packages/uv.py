@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from app.runner.daemon.children import Children, Finished, Limits
-from app.runner.daemon.locks import try_lock
-from app.runner.daemon.places import tools_folder
+from app.runner.process.children import Children, Finished, Limits
+from app.runner.process.locks import try_lock
+from app.runner.process.paths import tools_folder
 
 VERSION = "uv>=0.9,<1"
 CONSTRAINTS = "constraints.txt"

@@ -14,14 +14,14 @@ from app.protocol.events import Kind, Source
 from app.protocol.manifest import NodePack
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
-from app.runner.daemon.children import Children
-from app.runner.daemon.faults import RunFault
 from app.runner.daemon.journal import replace_file
-from app.runner.daemon.locks import try_lock
-from app.runner.daemon.places import Task, ui_home_lock
-from app.runner.daemon.tuning import Tuning
 from app.runner.machine.git import Git, find_git
 from app.runner.packages.requirement_files import canonical
+from app.runner.process.children import Children
+from app.runner.process.errors import RunFault
+from app.runner.process.limits import Tuning
+from app.runner.process.locks import try_lock
+from app.runner.process.paths import Task, ui_home_lock
 from app.runner.undo.freeze import Freeze, ask, freeze_of
 from app.runner.undo.traces import Traces, traces
 

@@ -13,10 +13,10 @@ from app.protocol.events import Kind
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
-from app.runner.daemon.children import Children
-from app.runner.daemon.faults import RunCancelled, RunFault
-from app.runner.daemon.locks import is_locked
-from app.runner.daemon.places import Task
+from app.runner.process.children import Children
+from app.runner.process.errors import RunCancelled, RunFault
+from app.runner.process.locks import is_locked
+from app.runner.process.paths import Task
 from app.runner.undo import record as notes
 from app.runner.undo.packages_back import bring_back_packages
 from app.runner.undo.packs_back import REMOVED, bring_back_packs, stuck

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Dict, FrozenSet, List, Optional, Sequence
 
 from app.runner.context import Context
-from app.runner.daemon.children import Finished, Limits
-from app.runner.daemon.processes import MARK
 from app.runner.machine.interpreter import running_comfyuis
+from app.runner.process.children import Finished, Limits
+from app.runner.process.processes import MARK
 
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 _NEEDED = ("--quick-test-for-ci", "--disable-all-custom-nodes", "--user-directory", "--temp-directory")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from app.runner.context import Context
-from app.runner.daemon import processes
 from app.runner.machine.interpreter import Process
+from app.runner.process import processes
 from app.runner.verify.comfyui import environ_of
 from app.runner.verify.running import running_here
 

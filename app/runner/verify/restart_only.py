@@ -7,7 +7,7 @@ from typing import Any, List, Mapping
 
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
-from app.runner.daemon.faults import RunFault
+from app.runner.process.errors import RunFault
 from app.runner.verify.restart import restart
 from app.runner.verify.running import Loaded
 

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
-from app.runner.daemon import processes
-from app.runner.daemon.children import Children, Limits
 from app.runner.machine import profiles
+from app.runner.process import processes
+from app.runner.process.children import Children, Limits
 
 _PLACES = ("/usr/bin/supervisorctl", "/usr/local/bin/supervisorctl", "/opt/supervisor/bin/supervisorctl")
 _ASK = Limits(idle=30.0, total=30.0)

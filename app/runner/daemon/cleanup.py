@@ -11,8 +11,8 @@ from typing import Any, List, Mapping
 
 from app.runner.daemon.control import sweep
 from app.runner.daemon.journal import has_ended
-from app.runner.daemon.locks import lock_now
-from app.runner.daemon.places import BadTaskId, Task, state_folder
+from app.runner.process.locks import lock_now
+from app.runner.process.paths import BadTaskId, Task, state_folder
 
 _DAY = 86400.0
 _log = logging.getLogger("runner")

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence
 
-from app.runner.daemon import processes
-from app.runner.daemon.faults import RunCancelled
-from app.runner.daemon.stillness import Stillness
+from app.runner.process import processes
+from app.runner.process.errors import RunCancelled
+from app.runner.process.idle_watch import Stillness
 
 _TAIL_BYTES = 16 * 1024
 _LOOK_SECONDS = 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping, Tuple
 
-from app.runner.daemon.children import Limits
+from app.runner.process.children import Limits
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Optional
 
-from app.runner.daemon.processes import processor_seconds
+from app.runner.process.processes import processor_seconds
 
 _WORKS = 0.1
 """A share of a processor: a compiler takes more, a thread that waits and looks now and then takes less."""
