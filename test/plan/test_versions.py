@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from app.runner.packages.versions import is_older, satisfies
+from app.runner.requirements.versions import is_older, satisfies
 
 _NUMBERS = st.lists(st.integers(0, 3), min_size=1, max_size=3).map(lambda parts: ".".join(map(str, parts)))
 _TAILS = st.sampled_from(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.runner.packages.requirement_files import (
+from app.runner.requirements.files import (
     Requirements,
     canonical,
     constraints,

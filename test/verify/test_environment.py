@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from app.protocol.states import Phase, StepStatus
+from app.runner.environment.consistency import complaints, differences, in_words
 from app.runner.machine.interpreter import execute
 from app.runner.packages import blame_change
-from app.runner.verify.environment import complaints, differences, in_words
-from app.runner.verify.markers import holds
+from app.runner.requirements.markers import holds
 from app.standin.environment import make_environment
 from app.standin.packs import Pack
 from test.runner.rig import Rig

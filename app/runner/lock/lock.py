@@ -20,10 +20,10 @@ from app.runner.lock import compare
 from app.runner.lock.compare import MOST_NAMED, Difference, some
 from app.runner.machine.interpreter import Execute, prove
 from app.runner.packages.plan import Change, Plan, write_lines
-from app.runner.packages.requirement_files import bounds_of, canonical, name_of, read_requirements
 from app.runner.packages.uv import Uv
-from app.runner.packages.versions import satisfies
 from app.runner.process.errors import RunFault
+from app.runner.requirements.files import bounds_of, canonical, name_of, read_requirements
+from app.runner.requirements.versions import satisfies
 
 _LANE = "lock"
 _EXACT_HINT = "Leave out options.exact to get as near to the lock as can be."

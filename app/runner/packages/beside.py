@@ -12,11 +12,11 @@ from typing import Callable, FrozenSet, Iterator, List, Mapping, Optional, Seque
 from app.runner.context import Context
 from app.runner.packages.plan import Plan, Wanted, write_lines
 from app.runner.packages.plan_details import weigh
-from app.runner.packages.requirement_files import constraints
 from app.runner.packages.resolver import frozen
 from app.runner.packages.shadow import Shadow
 from app.runner.packages.uv import Uv
 from app.runner.process.children import Finished
+from app.runner.requirements.files import constraints
 
 _log = logging.getLogger("runner")
 

@@ -22,8 +22,8 @@ from app.runner.packages.beside import Beside
 from app.runner.packages.blame import failed_package, suspects
 from app.runner.packages.lanes import NEEDS_BUILD, Known
 from app.runner.packages.plan import AGREES, WANTS_CHANGE, Plan, Wanted, changes
-from app.runner.packages.requirement_files import canonical, read_requirements
 from app.runner.process.children import Finished
+from app.runner.requirements.files import canonical, read_requirements
 
 _log = logging.getLogger("runner")
 _LOOK_SECONDS = 0.1

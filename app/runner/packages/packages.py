@@ -16,12 +16,12 @@ from app.runner.packages.apply import Applier
 from app.runner.packages.early import EarlyResolution
 from app.runner.packages.lane_run import LaneRun
 from app.runner.packages.plan import Wanted, write_lines
-from app.runner.packages.requirement_files import Requirements as Read
-from app.runner.packages.requirement_files import constraints, read_requirements
 from app.runner.packages.resolver import Resolver
 from app.runner.packages.shadow import Shadow
 from app.runner.packages.uv import CONSTRAINTS, Pip, Uv
 from app.runner.packages.variants import Variants
+from app.runner.requirements.files import Requirements as Read
+from app.runner.requirements.files import constraints, read_requirements
 
 
 class Requirements:

@@ -9,8 +9,8 @@ from typing import AbstractSet, Any, Dict, FrozenSet, List, Mapping, Optional, S
 
 from app.protocol.snapshot import Problem
 from app.runner.context import PackResult
-from app.runner.packages.requirement_files import bounds_of, canonical, name_of
-from app.runner.packages.versions import is_older, satisfies
+from app.runner.requirements.files import bounds_of, canonical, name_of
+from app.runner.requirements.versions import is_older, satisfies
 
 AGREES, WANTS_CHANGE, LONG_BUILD = "agrees", "wants_change", "long_build"
 _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)(?:==| @ )(\S+)(?: \(from (\S+)\))?", re.MULTILINE)

@@ -15,9 +15,9 @@ from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence,
 from urllib.parse import unquote
 
 from app.runner.packages.plan import Change, Details, Plan, write_lines
-from app.runner.packages.requirement_files import canonical, name_of
 from app.runner.packages.uv import Uv
 from app.runner.process.children import Limits
+from app.runner.requirements.files import canonical, name_of
 
 _log = logging.getLogger("runner")
 LIMITS = Limits(idle=2.0, total=2.0)

@@ -11,11 +11,11 @@ from app.runner.context import Context
 from app.runner.packages.lanes import Known
 from app.runner.packages.plan import Change, Details, Plan, Wanted, changes, write_lines
 from app.runner.packages.plan_details import details_of, stays
-from app.runner.packages.requirement_files import canonical, constraints, never
 from app.runner.packages.shadow import Shadow
 from app.runner.packages.uv import CONSTRAINTS, Uv
 from app.runner.packages.variants import Variants
 from app.runner.process.children import Finished
+from app.runner.requirements.files import canonical, constraints, never
 
 _PLAIN_VERSION = re.compile(r"^[A-Za-z0-9.!+_-]+$")
 _OFFLINE = re.compile(r"network was disabled|not found in the cache|needs to be downloaded")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import AbstractSet, List, Optional, Tuple
 
 from app.runner.packages.plan import LONG_BUILD, Change, Plan
-from app.runner.packages.requirement_files import canonical
+from app.runner.requirements.files import canonical
 
 
 def by_wheels(plan: Plan) -> Optional[Tuple[Optional[Plan], Optional[Plan]]]:

@@ -10,7 +10,7 @@ import re
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
 from app.runner.packages.plan import Change
-from app.runner.packages.requirement_files import canonical, name_of
+from app.runner.requirements.files import canonical, name_of
 
 OPENCV = (
     "opencv-contrib-python-headless",

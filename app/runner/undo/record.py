@@ -15,14 +15,14 @@ from app.protocol.manifest import NodePack
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
 from app.runner.daemon.journal import replace_file
+from app.runner.environment.freeze import Freeze, ask, freeze_of
 from app.runner.machine.git import Git, find_git
-from app.runner.packages.requirement_files import canonical
 from app.runner.process.children import Children
 from app.runner.process.errors import RunFault
 from app.runner.process.limits import Tuning
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import Task, ui_home_lock
-from app.runner.undo.freeze import Freeze, ask, freeze_of
+from app.runner.requirements.files import canonical
 from app.runner.undo.traces import Traces, traces
 
 _PACKS, _PACKS_AFTER = "packs-before.json", "packs-after.json"

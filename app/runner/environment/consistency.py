@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional
 
 from app.runner.machine.interpreter import Execute, prove
-from app.runner.packages.requirement_files import bounds_of, canonical, name_of, protected
-from app.runner.packages.versions import satisfies
-from app.runner.verify.markers import holds
+from app.runner.requirements.files import bounds_of, canonical, name_of, protected
+from app.runner.requirements.markers import holds
+from app.runner.requirements.versions import satisfies
 
 _MARK = "NODEFERRY_REQUIRES "
 _SECONDS = 120.0

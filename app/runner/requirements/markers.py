@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import List, Mapping, Optional
 
-from app.runner.packages.versions import satisfies
+from app.runner.requirements.versions import satisfies
 
 _TOKEN = re.compile(r"""\s*(?:(\(|\)|===|==|!=|<=|>=|~=|<|>)|(not\s+in|in|and|or)\b|([a-z_.]+)|"([^"]*)"|'([^']*)')""")
 _VERSIONS = frozenset({"python_version", "python_full_version", "implementation_version", "platform_release"})

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Set
 
 from app.protocol.snapshot import Problem
-from app.runner.packages.versions import satisfies
+from app.runner.requirements.versions import satisfies
 
 _FAMILY = re.compile(
     r"^(torch|torchvision|torchaudio|torchsde|xformers|triton|flash-attn|flash-attention|sageattention|nvidia-.*|cuda-.*)$"
