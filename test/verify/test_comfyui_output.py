@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runner.verify.comfyui_output import imports_of, plain_lines, suspect
+from app.runner.comfyui.output import imports_of, plain_lines, suspect
 
 PLAIN = """Total VRAM 24081 MB, total RAM 128654 MB
 pytorch version: 2.9.1+cu128

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runner.verify.comfyui_output import hanging_in, last_words, suspect
+from app.runner.comfyui.output import hanging_in, last_words, suspect
 
 ROOT = "/w/ComfyUI/custom_nodes"
 MAIN = '  File "/w/ComfyUI/nodes.py", line 9 in load_custom_node\n  File "/w/ComfyUI/main.py", line 300 in <module>\n'

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence, Set
 
 from app.protocol.snapshot import Problem
+from app.runner.comfyui.crash_problem import problem_of
+from app.runner.comfyui.output import Import, by_entry, hanging_in, imports_of, suspect
+from app.runner.comfyui.quick_test import WHITELIST, ComfyUI, Start
 from app.runner.context import Context
-from app.runner.verify.comfyui import WHITELIST, ComfyUI, Start
-from app.runner.verify.comfyui_output import Import, by_entry, hanging_in, imports_of, suspect
-from app.runner.verify.downfall import problem_of
 
 _PRINTED_CHARS = 64 * 1024
 _UNKNOWN = "Whether the packs can be imported is not known: "

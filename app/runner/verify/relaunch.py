@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
+from app.runner.comfyui.quick_test import environ_of
+from app.runner.comfyui.running import running_here
 from app.runner.context import Context
 from app.runner.machine.interpreter import Process
 from app.runner.process import processes
-from app.runner.verify.comfyui import environ_of
-from app.runner.verify.running import running_here
 
 _TERM_SECONDS = 20.0
 _BY_ITSELF_SECONDS = 3.0

@@ -14,11 +14,11 @@ from typing import Callable, List, Optional
 
 from app.protocol import progress_json
 from app.protocol.states import StepStatus
+from app.runner.comfyui.listening import address_of
+from app.runner.comfyui.running import Loaded, answers, loaded_by, running_here
 from app.runner.context import Context
 from app.runner.machine import profiles
-from app.runner.machine.listening import address_of
 from app.runner.verify.relaunch import relaunch
-from app.runner.verify.running import Loaded, answers, loaded_by, running_here
 from app.runner.verify.supervisor import restart_program, stopped, supervised
 
 _LOOK_SECONDS = 0.25

@@ -6,10 +6,10 @@ from concurrent.futures import Future
 from typing import Any, List, Mapping
 
 from app.protocol.states import Phase, StepStatus
+from app.runner.comfyui.running import Loaded
 from app.runner.context import Context
 from app.runner.process.errors import RunFault
 from app.runner.verify.restart import restart
-from app.runner.verify.running import Loaded
 
 _NOTHING_TO_DO = (Phase.CLONE, Phase.RESOLVE, Phase.INSTALL, Phase.SCRIPTS)
 

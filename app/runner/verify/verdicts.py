@@ -6,11 +6,11 @@ from typing import Collection, Optional, Sequence
 
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState
+from app.runner.comfyui.output import Import
+from app.runner.comfyui.running import Loaded
 from app.runner.context import Context, PackResult
 from app.runner.hints.reasons import of_import
-from app.runner.verify.comfyui_output import Import
 from app.runner.verify.import_check import Verdicts
-from app.runner.verify.running import Loaded
 
 _OTHERS = "%s brings ComfyUI down when it starts, and is not of this manifest; the others were checked without it. %s"
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, FrozenSet, List, Mapping, Optional
 
+from app.runner.comfyui.output import Import, by_entry, imports_of
 from app.runner.context import Context
 from app.runner.machine.interpreter import Process, running_comfyuis
-from app.runner.verify.comfyui_output import Import, by_entry, imports_of
 
 _ANSWER_SECONDS = 10.0
 _CLASSES_SECONDS = 120.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 
 from app.protocol.snapshot import Problem
-from app.runner.verify.comfyui import Start
-from app.runner.verify.comfyui_output import last_words
+from app.runner.comfyui.output import last_words
+from app.runner.comfyui.quick_test import Start
 
 _HINT = "Take it out of custom_nodes, or ComfyUI will not start; imports.log of the task has what was printed."
 
