@@ -20,8 +20,6 @@ from app.protocol.events import Kind
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
-from app.runner.clone.clone import at_once, clone_all
-from app.runner.clone.manifest_source import read_manifest
 from app.runner.context import Context, PackResult
 from app.runner.daemon.cleanup import remove_old_runs
 from app.runner.daemon.journal import Journal
@@ -33,16 +31,18 @@ from app.runner.machine.git import find_git
 from app.runner.packages.early import EarlyResolution
 from app.runner.packages.packages import Requirements, tell_planned
 from app.runner.packages.python_side import UvOnDemand, configure, ensure_uv, executor
+from app.runner.packs.clone import at_once, clone_all
+from app.runner.packs.manifest_source import read_manifest
+from app.runner.packs.scripts import run_scripts
+from app.runner.preconditions import take_ui_home, wait_for_provisioning
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled, RunFault
 from app.runner.process.limits import Tuning
 from app.runner.process.paths import Task
-from app.runner.scripts import run_scripts
 from app.runner.undo import undo
 from app.runner.undo.record import note_packages, note_packs
 from app.runner.verify.restart_only import restart_only
 from app.runner.verify.verify import Verification
-from app.runner.waits import take_ui_home, wait_for_provisioning
 
 _log = logging.getLogger("runner")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Set
 
 from app.protocol.snapshot import Problem
-from app.runner.clone import existing, other_copies
-from app.runner.clone.checkout import fetch_ref, update_submodules
 from app.runner.context import Context
 from app.runner.hints import reasons
 from app.runner.machine.git import Git
+from app.runner.packs import existing, manager_copies
+from app.runner.packs.checkout import fetch_ref, update_submodules
 from app.runner.undo.record import Record
 from app.runner.undo.traces import Traces, changed, traces
 
@@ -58,7 +58,7 @@ class _Way:
         self._known_after = pack["name"] in record.packs_after
         self._made = record.made(pack)
         self._ran_script = record.ran_script(pack["name"])
-        self._replaced = other_copies.replaced(record.task, pack["name"])
+        self._replaced = manager_copies.replaced(record.task, pack["name"])
 
     def bring_back(self) -> Optional[Problem]:
         """As `bring_back_packs` says it. Raises OSError, RunCancelled."""
@@ -81,7 +81,7 @@ class _Way:
         if problem is not None:
             return problem
         if self._swept and self._found():
-            aside = other_copies.aside_for(self._context, self._folder, "rolled_back")
+            aside = manager_copies.aside_for(self._context, self._folder, "rolled_back")
             os.rename(str(self._folder), str(aside))
             self._tell_aside(aside, "The run was killed, so it is not known whose the files in it are")
         else:
@@ -132,7 +132,7 @@ class _Way:
         made = [path for path, look in sorted(self._made.items()) if path not in before and now.get(path) == look]
         made = [path for path in made if not path.endswith(existing.BEFORE_REINSTALL)]
         if made:
-            aside = other_copies.aside_for(self._context, self._folder, "rolled_back")
+            aside = manager_copies.aside_for(self._context, self._folder, "rolled_back")
             for path in made:
                 if os.path.lexists(str(self._folder / path)):
                     (aside / path).parent.mkdir(parents=True, exist_ok=True)
@@ -177,13 +177,13 @@ class _Way:
 
     # -- copies of the registry ----------------------------------------------------------------------------------------
 
-    def _give_back(self, copy: other_copies.Replaced) -> Optional[Problem]:
+    def _give_back(self, copy: manager_copies.Replaced) -> Optional[Problem]:
         """The copy that the run put aside is there again, with the files that went along to its successor."""
         back = self._context.custom_nodes / copy.name
         aside = self._context.custom_nodes / copy.aside
         given = Problem(REMOVED, "The registry's copy that was there before is back.")
         if not aside.is_dir():
-            if other_copies.is_copy(back) and not (existing.is_there(self._folder) and self._folder != back):
+            if manager_copies.is_copy(back) and not (existing.is_there(self._folder) and self._folder != back):
                 return given
             text = "The copy from the registry that was there before is not in custom_nodes/%s any more." % copy.aside
             return Problem("cannot_roll_back", text, "Install it again with ComfyUI-Manager.")
@@ -196,7 +196,7 @@ class _Way:
             if problem is not None:
                 return problem
             files = set(self._found()) - changed(self._git, self._folder)
-            other_copies.carry_back(self._folder, aside, sorted(files), self._not_the_runs())
+            manager_copies.carry_back(self._folder, aside, sorted(files), self._not_the_runs())
             shutil.rmtree(str(self._folder))
         os.rename(str(aside), str(back))
         return given

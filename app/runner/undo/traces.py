@@ -10,8 +10,8 @@ import stat
 from pathlib import Path
 from typing import Dict, Iterator, List, Set
 
-from app.runner.clone.existing import submodules
 from app.runner.machine.git import Git
+from app.runner.packs.existing import submodules
 
 Traces = Dict[str, List[int]]
 """By path in the folder: size and time of the last change in ns; a folder's (a repository in the pack) are those of

@@ -16,11 +16,11 @@ from app.protocol.events import Kind
 from app.protocol.manifest import NodePack, parent_of
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
-from app.runner.clone import existing, other_copies
-from app.runner.clone.checkout import Throttled, clone_into, with_retries
-from app.runner.clone.needs import find_needs
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
+from app.runner.packs import existing, manager_copies
+from app.runner.packs.checkout import Throttled, clone_into, with_retries
+from app.runner.packs.pack_files import find_needs
 
 AT_ONCE = 16
 LONG_SECONDS = 4.0
@@ -111,13 +111,13 @@ def _put_in_place(context: Context, result: PackResult) -> None:
         return
     existing.recover(context.git(), result.folder)
     anew = context.options.get("existing") == "reinstall"
-    copy = other_copies.registry_copy(context.custom_nodes, result.pack) if anew else None
+    copy = manager_copies.registry_copy(context.custom_nodes, result.pack) if anew else None
     if copy is not None and not (existing.is_there(result.folder) and copy != result.folder):
-        other_copies.replace(context, result, copy, lambda: _clone(context, result), lambda: _move(context, result))
+        manager_copies.replace(context, result, copy, lambda: _clone(context, result), lambda: _move(context, result))
     elif existing.is_there(result.folder):
         existing.settle(context, result, lambda: _clone(context, result))
     else:
-        result.problem = other_copies.in_the_way(context, result.pack)
+        result.problem = manager_copies.in_the_way(context, result.pack)
         if result.problem is None:
             _clone(context, result)
         if result.problem is None:
@@ -129,7 +129,7 @@ def _look_only(context: Context, result: PackResult) -> None:
     there = existing.is_there(result.folder)
     if there and existing.stays(context, result):
         return
-    result.problem = None if there else other_copies.in_the_way(context, result.pack)
+    result.problem = None if there else manager_copies.in_the_way(context, result.pack)
     if result.problem is None:
         _clone(context, result)
         result.folder = staged(context, result.pack)

@@ -13,10 +13,10 @@ from typing import Callable, List, Optional, Set
 from app.protocol.repo_url import same_repo
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState
-from app.runner.clone import other_copies
-from app.runner.clone.checkout import Throttled, fetch_ref, is_commit, update_submodules, with_retries
 from app.runner.context import Context, PackResult
 from app.runner.machine.git import Git
+from app.runner.packs import manager_copies
+from app.runner.packs.checkout import Throttled, fetch_ref, is_commit, update_submodules, with_retries
 from app.runner.process.children import Finished
 
 _OLD = ".nodeferry-old.disabled"
@@ -82,8 +82,8 @@ def _foreign(git: Git, result: PackResult) -> Optional[Problem]:
     """Why the folder is not this pack's repository, if so."""
     folder = result.folder
     if not (folder / ".git").exists():
-        if (folder / other_copies.TRACKING).is_file():
-            return other_copies.is_registry_copy(folder)
+        if (folder / manager_copies.TRACKING).is_file():
+            return manager_copies.is_registry_copy(folder)
         return Problem(
             "name_taken",
             "custom_nodes/%s is something that is no git repository." % result.pack.folder,
