@@ -28,9 +28,6 @@ from app.runner.lock.lock import Locked, of_request
 from app.runner.lock.tell import tell_lock
 from app.runner.machine import probe
 from app.runner.machine.git import find_git
-from app.runner.packages.early import EarlyResolution
-from app.runner.packages.packages import Requirements, tell_planned
-from app.runner.packages.python_side import UvOnDemand, configure, ensure_uv, executor
 from app.runner.packs.clone import at_once, clone_all
 from app.runner.packs.manifest_source import read_manifest
 from app.runner.packs.scripts import run_scripts
@@ -39,6 +36,9 @@ from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled, RunFault
 from app.runner.process.limits import Tuning
 from app.runner.process.paths import Task
+from app.runner.resolve.phase import Requirements, tell_planned
+from app.runner.resolve.prefetch import EarlyResolution
+from app.runner.resolve.python_and_uv import UvOnDemand, configure, ensure_uv, executor
 from app.runner.undo import undo
 from app.runner.undo.record import note_packages, note_packs
 from app.runner.verify.restart_only import restart_only

@@ -12,7 +12,7 @@ import pytest
 
 from app.protocol.events import Kind
 from app.protocol.states import TaskState
-from app.runner.packages.shadow import Shadow
+from app.runner.resolve.metadata_mirror import Shadow
 from test.plan.box import Box, lane_of, plan_of, states
 from test.plan.conftest import BoxFactory
 from test.runner.rig import QUICK

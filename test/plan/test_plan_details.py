@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from app.protocol.events import Kind
-from app.runner.packages.plan import Change, Details, Plan
-from app.runner.packages.plan_details import owners, parents, sizes_of, stays
+from app.runner.resolve.plan import Change, Details, Plan
+from app.runner.resolve.plan_details import owners, parents, sizes_of, stays
 from test.plan.box import Box, plan_of, states
 from test.plan.conftest import BoxFactory
 from test.support.package_index import PackageIndex

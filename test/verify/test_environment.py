@@ -15,8 +15,8 @@ import pytest
 from app.protocol.states import Phase, StepStatus
 from app.runner.environment.consistency import complaints, differences, in_words
 from app.runner.machine.interpreter import execute
-from app.runner.packages import blame_change
 from app.runner.requirements.markers import holds
+from app.runner.resolve import blame_change
 from app.standin.environment import make_environment
 from app.standin.packs import Pack
 from test.runner.rig import Rig

@@ -10,9 +10,9 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from app.protocol.lockfile import Lock, mismatches
 from app.runner.context import Context
-from app.runner.packages.variants import FAMILIES
 from app.runner.requirements.files import bounds_of, canonical, constraints, is_protected, name_of
 from app.runner.requirements.versions import satisfies
+from app.runner.resolve.variants import FAMILIES
 
 MOST_NAMED = 20
 _NOT_OURS = frozenset({"pip", "uv"})

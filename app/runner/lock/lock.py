@@ -19,11 +19,11 @@ from app.runner.hints import reasons
 from app.runner.lock import compare
 from app.runner.lock.compare import MOST_NAMED, Difference, some
 from app.runner.machine.interpreter import Execute, prove
-from app.runner.packages.plan import Change, Plan, write_lines
-from app.runner.packages.uv import Uv
 from app.runner.process.errors import RunFault
 from app.runner.requirements.files import bounds_of, canonical, name_of, read_requirements
 from app.runner.requirements.versions import satisfies
+from app.runner.resolve.plan import Change, Plan, write_lines
+from app.runner.resolve.uv import Uv
 
 _LANE = "lock"
 _EXACT_HINT = "Leave out options.exact to get as near to the lock as can be."

@@ -13,9 +13,9 @@ from app.protocol.events import Kind
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
 from app.runner.environment.freeze import Freeze, Installed, ask, freeze_of
-from app.runner.packages.plan import Change, Plan, write_lines
-from app.runner.packages.uv import Uv
 from app.runner.process.children import Finished
+from app.runner.resolve.plan import Change, Plan, write_lines
+from app.runner.resolve.uv import Uv
 from app.runner.undo.record import Record
 
 

@@ -15,7 +15,7 @@ from app.runner.comfyui.quick_test import ComfyUI
 from app.runner.context import Context, PackResult
 from app.runner.environment.consistency import Environment, complaints, differences, in_words, look
 from app.runner.machine.interpreter import Execute
-from app.runner.packages import blame_change
+from app.runner.resolve import blame_change
 from app.runner.verify import verdicts
 from app.runner.verify.import_check import ImportCheck, Verdicts
 from app.runner.verify.restart import Restarted, restart

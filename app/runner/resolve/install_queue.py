@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Callable, List, Optional, Tuple, Type
 
-from app.runner.packages.plan import Plan
 from app.runner.process.children import Finished
+from app.runner.resolve.plan import Plan
 
 Failed = Tuple[Plan, Finished]
 """A plan that could not be carried out, and what uv said."""

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Callable, FrozenSet, Iterator, List, Mapping, Optional, Sequence
 
 from app.runner.context import Context
-from app.runner.packages.plan import Plan, Wanted, write_lines
-from app.runner.packages.plan_details import weigh
-from app.runner.packages.resolver import frozen
-from app.runner.packages.shadow import Shadow
-from app.runner.packages.uv import Uv
 from app.runner.process.children import Finished
 from app.runner.requirements.files import constraints
+from app.runner.resolve.metadata_mirror import Shadow
+from app.runner.resolve.plan import Plan, Wanted, write_lines
+from app.runner.resolve.plan_details import weigh
+from app.runner.resolve.resolver import frozen
+from app.runner.resolve.uv import Uv
 
 _log = logging.getLogger("runner")
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Callable, FrozenSet, List, Mapping, Optional, Sequence
 
 from app.runner.hints import reasons
-from app.runner.packages.blame import suspects
-from app.runner.packages.plan import Wanted
 from app.runner.process.children import Finished
+from app.runner.resolve.blame import suspects
+from app.runner.resolve.plan import Wanted
 
 _NO_WHEEL = re.compile(r"no usable wheels|building from source is disabled|[Bb]uilding source distributions")
 NEEDS_BUILD = re.compile(r"git\+|^-e\s|^[./]|file://|\.(?:zip|tar\.gz)(?:$|[#;\s])")

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 from urllib.parse import unquote
 
-from app.runner.packages.plan import Change, Details, Plan, write_lines
-from app.runner.packages.uv import Uv
 from app.runner.process.children import Limits
 from app.runner.requirements.files import canonical, name_of
+from app.runner.resolve.plan import Change, Details, Plan, write_lines
+from app.runner.resolve.uv import Uv
 
 _log = logging.getLogger("runner")
 LIMITS = Limits(idle=2.0, total=2.0)

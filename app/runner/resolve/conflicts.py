@@ -10,9 +10,9 @@ import re
 from functools import partial
 from typing import Dict, List, Sequence
 
-from app.runner.packages.plan import Wanted
 from app.runner.requirements.files import bounds_of, canonical, name_of, protected_name
 from app.runner.requirements.versions import satisfies
+from app.runner.resolve.plan import Wanted
 
 _REQUIRED = re.compile(r"(?:you require|and your project depends on)\s+((?:[^.,]|[.,](?=\S))*)")
 _ASKED = re.compile(r"(?<![\w.-])([A-Za-z0-9][A-Za-z0-9._-]*?)(?:\[[^\]]*\])?((?:[<>=!~]=?=?[^\s,]+,?)*)(?=[\s,.:]|$)")

@@ -8,10 +8,10 @@ from typing import FrozenSet, List, Optional, Sequence
 from app.protocol.snapshot import Problem
 from app.runner.hints import reasons
 from app.runner.hints.uv_words import shortened
-from app.runner.packages.parties import parties
-from app.runner.packages.plan import Wanted
 from app.runner.process.children import Finished
 from app.runner.requirements.files import bounds_of, canonical
+from app.runner.resolve.conflicts import parties
+from app.runner.resolve.plan import Wanted
 
 _REQUIRED = re.compile(r"(?:you require|and your project depends on)\s+((?:[^.,]|[.,](?=\S))*)")
 _NAME = re.compile(r"(?<![A-Za-z0-9._/-])([A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*)")

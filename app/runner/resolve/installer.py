@@ -9,10 +9,10 @@ from typing import AbstractSet, Callable, Dict, Iterator, List, Optional, Set
 
 from app.protocol.events import Kind
 from app.runner.context import Context
-from app.runner.packages.beside import fetched, options_of
-from app.runner.packages.plan import LONG_BUILD, Plan, write_lines
-from app.runner.packages.uv import Uv
 from app.runner.process.children import Finished
+from app.runner.resolve.background_uv import fetched, options_of
+from app.runner.resolve.plan import LONG_BUILD, Plan, write_lines
+from app.runner.resolve.uv import Uv
 
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 

@@ -18,12 +18,12 @@ from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence
 from app.protocol.log_names import file_name
 from app.protocol.manifest import split_source
 from app.runner.context import Context, PackResult
-from app.runner.packages.beside import Beside
-from app.runner.packages.blame import failed_package, suspects
-from app.runner.packages.lanes import NEEDS_BUILD, Known
-from app.runner.packages.plan import AGREES, WANTS_CHANGE, Plan, Wanted, changes
 from app.runner.process.children import Finished
 from app.runner.requirements.files import canonical, read_requirements
+from app.runner.resolve.background_uv import Beside
+from app.runner.resolve.blame import failed_package, suspects
+from app.runner.resolve.compatible_sets import NEEDS_BUILD, Known
+from app.runner.resolve.plan import AGREES, WANTS_CHANGE, Plan, Wanted, changes
 
 _log = logging.getLogger("runner")
 _LOOK_SECONDS = 0.1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import AbstractSet, List, Optional, Tuple
 
-from app.runner.packages.plan import LONG_BUILD, Change, Plan
 from app.runner.requirements.files import canonical
+from app.runner.resolve.plan import LONG_BUILD, Change, Plan
 
 
 def by_wheels(plan: Plan) -> Optional[Tuple[Optional[Plan], Optional[Plan]]]:

@@ -12,16 +12,16 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
-from app.runner.packages.apply import Applier
-from app.runner.packages.early import EarlyResolution
-from app.runner.packages.lane_run import LaneRun
-from app.runner.packages.plan import Wanted, write_lines
-from app.runner.packages.resolver import Resolver
-from app.runner.packages.shadow import Shadow
-from app.runner.packages.uv import CONSTRAINTS, Pip, Uv
-from app.runner.packages.variants import Variants
 from app.runner.requirements.files import Requirements as Read
 from app.runner.requirements.files import constraints, read_requirements
+from app.runner.resolve.installer import Applier
+from app.runner.resolve.metadata_mirror import Shadow
+from app.runner.resolve.plan import Wanted, write_lines
+from app.runner.resolve.prefetch import EarlyResolution
+from app.runner.resolve.resolver import Resolver
+from app.runner.resolve.stages import LaneRun
+from app.runner.resolve.uv import CONSTRAINTS, Pip, Uv
+from app.runner.resolve.variants import Variants
 
 
 class Requirements:

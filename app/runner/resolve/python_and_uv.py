@@ -15,9 +15,9 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import StepStatus
 from app.runner.context import Context
 from app.runner.machine import interpreter
-from app.runner.packages.uv import ensure_uv as find_or_fetch_uv
 from app.runner.process.children import Limits
 from app.runner.process.errors import RunFault
+from app.runner.resolve.uv import ensure_uv as find_or_fetch_uv
 
 _log = logging.getLogger("runner")
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
 
 from app.runner.context import Context
-from app.runner.packages.lanes import Known
-from app.runner.packages.plan import Change, Details, Plan, Wanted, changes, write_lines
-from app.runner.packages.plan_details import details_of, stays
-from app.runner.packages.shadow import Shadow
-from app.runner.packages.uv import CONSTRAINTS, Uv
-from app.runner.packages.variants import Variants
 from app.runner.process.children import Finished
 from app.runner.requirements.files import canonical, constraints, never
+from app.runner.resolve.compatible_sets import Known
+from app.runner.resolve.metadata_mirror import Shadow
+from app.runner.resolve.plan import Change, Details, Plan, Wanted, changes, write_lines
+from app.runner.resolve.plan_details import details_of, stays
+from app.runner.resolve.uv import CONSTRAINTS, Uv
+from app.runner.resolve.variants import Variants
 
 _PLAIN_VERSION = re.compile(r"^[A-Za-z0-9.!+_-]+$")
 _OFFLINE = re.compile(r"network was disabled|not found in the cache|needs to be downloaded")

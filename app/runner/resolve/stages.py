@@ -18,14 +18,14 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
 from app.runner.hints import reasons
-from app.runner.packages import blame
-from app.runner.packages.apply import Applier
-from app.runner.packages.in_order import InOrder
-from app.runner.packages.lanes import NEEDS_BUILD, Found, Known, hopeless, largest_set, needs_build, quick_set
-from app.runner.packages.plan import AGREES, LONG_BUILD, WANTS_CHANGE, Change, Plan, Wanted
-from app.runner.packages.resolver import Resolver
-from app.runner.packages.split import by_wheels
 from app.runner.process.children import Finished
+from app.runner.resolve import blame
+from app.runner.resolve.compatible_sets import NEEDS_BUILD, Found, Known, hopeless, largest_set, needs_build, quick_set
+from app.runner.resolve.install_queue import InOrder
+from app.runner.resolve.installer import Applier
+from app.runner.resolve.plan import AGREES, LONG_BUILD, WANTS_CHANGE, Change, Plan, Wanted
+from app.runner.resolve.resolver import Resolver
+from app.runner.resolve.split_builds import by_wheels
 
 Done = Callable[[Wanted, Optional[Problem]], None]
 """Called when a pack's requirements came to an end; from one thread at a time or two."""

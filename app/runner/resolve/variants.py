@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
-from app.runner.packages.plan import Change
 from app.runner.requirements.files import canonical, name_of
+from app.runner.resolve.plan import Change
 
 OPENCV = (
     "opencv-contrib-python-headless",
