@@ -39,9 +39,9 @@ from app.runner.process.paths import Task
 from app.runner.resolve.phase import Requirements, tell_planned
 from app.runner.resolve.prefetch import EarlyResolution
 from app.runner.resolve.python_and_uv import UvOnDemand, configure, ensure_uv, executor
+from app.runner.restart.restart_only import restart_only
 from app.runner.undo import undo
 from app.runner.undo.record import note_packages, note_packs
-from app.runner.verify.restart_only import restart_only
 from app.runner.verify.verify import Verification
 
 _log = logging.getLogger("runner")

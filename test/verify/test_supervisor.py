@@ -23,7 +23,7 @@ from app.protocol.states import StepStatus
 from app.runner.machine.interpreter import running_comfyuis
 from app.runner.process import processes
 from app.runner.process.children import Children
-from app.runner.verify.supervisor import restart_program, stopped
+from app.runner.restart.supervisor import restart_program, stopped
 from app.standin.environment import make_environment
 from app.standin.packs import Pack
 from test.runner.rig import Rig, Run, node

@@ -16,9 +16,9 @@ from app.runner.context import Context, PackResult
 from app.runner.environment.consistency import Environment, complaints, differences, in_words, look
 from app.runner.machine.interpreter import Execute
 from app.runner.resolve import blame_change
+from app.runner.restart.restart import Restarted, restart
 from app.runner.verify import verdicts
 from app.runner.verify.import_check import ImportCheck, Verdicts
-from app.runner.verify.restart import Restarted, restart
 
 _MOST_COMPLAINTS = 5
 _AT_EACH_START = "Such a pack does that at each start of ComfyUI."

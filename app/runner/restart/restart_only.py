@@ -9,7 +9,7 @@ from app.protocol.states import Phase, StepStatus
 from app.runner.comfyui.running import Loaded
 from app.runner.context import Context
 from app.runner.process.errors import RunFault
-from app.runner.verify.restart import restart
+from app.runner.restart.restart import restart
 
 _NOTHING_TO_DO = (Phase.CLONE, Phase.RESOLVE, Phase.INSTALL, Phase.SCRIPTS)
 

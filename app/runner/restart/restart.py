@@ -18,8 +18,8 @@ from app.runner.comfyui.listening import address_of
 from app.runner.comfyui.running import Loaded, answers, loaded_by, running_here
 from app.runner.context import Context
 from app.runner.machine import profiles
-from app.runner.verify.relaunch import relaunch
-from app.runner.verify.supervisor import restart_program, stopped, supervised
+from app.runner.restart.relaunch import relaunch
+from app.runner.restart.supervisor import restart_program, stopped, supervised
 
 _LOOK_SECONDS = 0.25
 _BY = "by supervisorctl restart %s"
