@@ -17,9 +17,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     """Runs one command; the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["install"]:
-        from app.runner.by_hand import by_hand
+        from app.runner.standalone import standalone
 
-        return by_hand.main(argv[1:])
+        return standalone.main(argv[1:])
     args = _parser().parse_args(argv)
     out = Frames(args.nonce)
     try:
@@ -52,7 +52,7 @@ def _sweep(task: Task) -> Dict[str, Any]:
     """What the killed run left in place is noted, once nothing of it works any more: a rollback tells by that."""
     answer = control.sweep(task)
     if answer.get("status") == "swept":
-        from app.runner.undo.record import note_after_death
+        from app.runner.rollback.record import note_after_death
 
         note_after_death(task)
     return answer

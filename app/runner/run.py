@@ -24,8 +24,8 @@ from app.runner.context import Context, PackResult
 from app.runner.daemon.cleanup import remove_old_runs
 from app.runner.daemon.journal import Journal
 from app.runner.hints import reasons
+from app.runner.lock.emit import tell_lock
 from app.runner.lock.lock import Locked, of_request
-from app.runner.lock.tell import tell_lock
 from app.runner.machine import probe
 from app.runner.machine.git import find_git
 from app.runner.packs.clone import at_once, clone_all
@@ -40,8 +40,8 @@ from app.runner.resolve.phase import Requirements, tell_planned
 from app.runner.resolve.prefetch import EarlyResolution
 from app.runner.resolve.python_and_uv import UvOnDemand, configure, ensure_uv, executor
 from app.runner.restart.restart_only import restart_only
-from app.runner.undo import undo
-from app.runner.undo.record import note_packages, note_packs
+from app.runner.rollback import rollback
+from app.runner.rollback.record import note_packages, note_packs
 from app.runner.verify.verify import Verification
 
 _log = logging.getLogger("runner")
@@ -106,7 +106,7 @@ def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:
 def _phases(context: Context) -> None:
     context.phase(Phase.PROBE, StepStatus.RUNNING)
     wait_for_provisioning(context)
-    record = undo.asked_for(context)
+    record = rollback.asked_for(context)
     context.ui_home = probe.find_ui_home(record.ui_home if record else context.request.get("ui_home"))
     take_ui_home(context)
     context.git_program = find_git()
@@ -119,7 +119,7 @@ def _phases(context: Context) -> None:
         context.on_requirements = early.add
         context.on_cloned = early.stop
         if record:
-            undo.undo(context, record, python, uv.now)
+            rollback.undo(context, record, python, uv.now)
             context.phase(Phase.FINISH, StepStatus.SUCCESS)
             return
         if context.request.get("restart_of"):
@@ -173,7 +173,7 @@ def _install(
         if program is not None:
             requirements.install(there, program)
 
-    with undo.noted(context, uv.result):
+    with rollback.noted(context, uv.result):
         limit = at_once(probe.max_processes(), os.cpu_count())
         results = clone_all(context, packs, limit, meanwhile=None if locked else meanwhile)
         before_changes()
@@ -187,7 +187,7 @@ def _install(
         verification.verify(results)
         if locked:
             locked.after_verify(results)
-        undo.if_it_failed(context, results)
+        rollback.if_it_failed(context, results)
     tell_lock(context, results, executor(context), locked)
 
 

@@ -22,11 +22,11 @@ from app.protocol import progress_json
 from app.protocol.events import ProtocolFault, decode
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
-from app.runner.by_hand.command_line import request_of
-from app.runner.by_hand.progress_lines import lines_of, table
 from app.runner.daemon import journal
 from app.runner.process.locks import lock_now
 from app.runner.process.paths import Task
+from app.runner.standalone.command_line import request_of
+from app.runner.standalone.progress_lines import lines_of, table
 
 _LOOK_SECONDS = 0.2
 

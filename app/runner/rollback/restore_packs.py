@@ -18,8 +18,8 @@ from app.runner.hints import reasons
 from app.runner.machine.git import Git
 from app.runner.packs import existing, manager_copies
 from app.runner.packs.checkout import fetch_ref, update_submodules
-from app.runner.undo.record import Record
-from app.runner.undo.traces import Traces, changed, traces
+from app.runner.rollback.record import Record
+from app.runner.rollback.worktree_state import Traces, changed, traces
 
 REMOVED = "rolled_back"
 _LOCAL = "It was changed after the run; nothing was touched."

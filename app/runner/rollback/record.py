@@ -23,7 +23,7 @@ from app.runner.process.limits import Tuning
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import Task, ui_home_lock
 from app.runner.requirements.files import canonical
-from app.runner.undo.traces import Traces, traces
+from app.runner.rollback.worktree_state import Traces, traces
 
 _PACKS, _PACKS_AFTER = "packs-before.json", "packs-after.json"
 _BEFORE, _AFTER = "packages-before.json", "packages-after.json"

@@ -17,9 +17,9 @@ from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled, RunFault
 from app.runner.process.locks import is_locked
 from app.runner.process.paths import Task
-from app.runner.undo import record as notes
-from app.runner.undo.packages_back import bring_back_packages
-from app.runner.undo.packs_back import REMOVED, bring_back_packs, stuck
+from app.runner.rollback import record as notes
+from app.runner.rollback.restore_packages import bring_back_packages
+from app.runner.rollback.restore_packs import REMOVED, bring_back_packs, stuck
 
 _NOTED = ("there", "commit", "branch", "remote", "files")
 _LIVE = (NodeState.CLONED, NodeState.INSTALLING, NodeState.INSTALLED, NodeState.VERIFIED)

@@ -16,7 +16,7 @@ from app.runner.environment.freeze import Freeze, Installed, ask, freeze_of
 from app.runner.process.children import Finished
 from app.runner.resolve.plan import Change, Plan, write_lines
 from app.runner.resolve.uv import Uv
-from app.runner.undo.record import Record
+from app.runner.rollback.record import Record
 
 
 @dataclass(frozen=True)
