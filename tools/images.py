@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 
-from app.cli.demo_world import World, demo_world
+from app.cli.commands.demo_world import World, demo_world
 
 PLACE = Path(__file__).parents[1] / "docs" / "images"
 WIDE = {"width": 1280, "height": 860}

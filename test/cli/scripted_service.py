@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.cli.http_server import HttpServer
-from app.cli.listener import bind, url_of
+from app.cli.server.http_server import HttpServer
+from app.cli.server.listener import bind, url_of
 from test.cli.stories import TASK_ID
 
 Answer = tuple[int, dict[str, Any]]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.demo import EXPECTED_FAILURES, kept_lines, surprises_in
+from app.cli.commands.demo import EXPECTED_FAILURES, kept_lines, surprises_in
 from app.cli.program import RUN_FILE
 from test.cli.stories import NOT_FOUND, begun
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from app.cli import plain
-from app.cli.drawing import LiveView, bounded
-from app.cli.result import exit_status, sentence, show_result
+from app.cli.view import line_output
+from app.cli.view.live_view import LiveView, bounded
+from app.cli.view.result import exit_status, sentence, show_result
 from app.protocol.events import Kind
 from test.cli.stories import COMMIT, begun, ended
 
@@ -115,9 +115,9 @@ def test_lines_tell_each_change_once() -> None:
     before: dict[str, Any] | None = None
     lines: list[str] = []
     for progress in ended("partial").shown:
-        lines += plain.changes(before, progress)
+        lines += line_output.changes(before, progress)
         before = progress
-    assert before is not None and plain.changes(before, before) == []
+    assert before is not None and line_output.changes(before, before) == []
     texts = [line.split("%  ", 1)[1] for line in lines]
     assert len([text for text in texts if text.startswith("Alpha: installed")]) == 1
     assert f"Alpha: installed: {COMMIT[:10]}" in texts

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.program import RUN_FILE
-from app.cli.service_lock import running_service
+from app.cli.server.service_lock import running_service
 from app.standin.git_rules import RepoRule
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn

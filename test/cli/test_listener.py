@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.cli.errors import CliError
-from app.cli.listener import bind, url_of
+from app.cli.server.listener import bind, url_of
 
 
 def test_a_taken_default_port_is_named_and_the_next_one_used() -> None:

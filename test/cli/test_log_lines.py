@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.cli import log_reading, logs
+from app.cli.api import log_reading
+from app.cli.server import logs
 from app.settings import InvalidSetting, settings_from
 
 TASK = "550e8400-e29b-41d4-a716-446655440000"

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.listener import bind
 from app.cli.program import RUN_FILE
-from app.cli.service_lock import running_service
+from app.cli.server.listener import bind
+from app.cli.server.service_lock import running_service
 
 pytestmark = pytest.mark.slow
 

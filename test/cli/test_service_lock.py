@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.errors import CliError
-from app.cli.service_lock import FILE_NAME, RunningService, ServiceLock, running_service
+from app.cli.server.service_lock import FILE_NAME, RunningService, ServiceLock, running_service
 
 
 def test_whoever_asks_is_told_where_the_service_listens(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.cli.client import Api
+from app.cli.api.client import Api
+from app.cli.api.watching import LineDisplay, watch
 from app.cli.errors import ServiceUnreachable
-from app.cli.watching import LineDisplay, watch
 from test.cli.scripted_service import Script, serving
 from test.cli.stories import TASK_ID, ended
 

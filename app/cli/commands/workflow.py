@@ -12,15 +12,15 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from app.cli.client import Api
-from app.cli.connected import connected, service_options
-from app.cli.drawing import plain
+from app.cli.api.client import Api
+from app.cli.api.connection import connected, service_options
+from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
+from app.cli.api.watching import OUTAGE_SECONDS, POLL_SECONDS
+from app.cli.commands.install import install_options, request_body, show_plan
 from app.cli.errors import EXIT_INTERRUPTED, CliError, ServiceUnreachable
-from app.cli.install import install_options, request_body, show_plan
-from app.cli.result import EXIT_NONE_OR_FAILED, show_text
-from app.cli.sources import SOURCES, manifest_of, source_options
-from app.cli.watching import OUTAGE_SECONDS, POLL_SECONDS
-from app.cli.workflow_drawing import State, WorkflowView, changes
+from app.cli.view.live_view import plain
+from app.cli.view.result import EXIT_NONE_OR_FAILED, show_text
+from app.cli.view.workflow_view import State, WorkflowView, changes
 
 EXIT_PARTIAL = 3
 _STOP = "stop"

@@ -9,9 +9,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from app.cli.client import Api
+from app.cli.api.client import Api
+from app.cli.api.watching import display_on, watch
 from app.cli.errors import CliError
-from app.cli.watching import display_on, watch
 
 STOP, WATCH_NO_MORE = "s", "w"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from app.cli.columns import columns
-from app.cli.connected import connected, service_options
+from app.cli.api.connection import connected, service_options
 from app.cli.errors import CliError
+from app.cli.view.table import columns
 
 
 @click.group()

@@ -12,13 +12,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from app.cli.connected import connected, service_options
-from app.cli.drawing import plain
+from app.cli.api.connection import connected, service_options
+from app.cli.api.interactive_watch import WatchingEnded, follow
+from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.errors import EXIT_INTERRUPTED
-from app.cli.following import WatchingEnded, follow
 from app.cli.program import program
-from app.cli.result import exit_status, show_result, show_text
-from app.cli.sources import SOURCES, manifest_of, source_options
+from app.cli.view.live_view import plain
+from app.cli.view.result import exit_status, show_result, show_text
 
 _PLANNED = "This is the plan, and nothing was changed; leave out --plan-only to install."
 _LIMITS = ("wait_seconds", "host_key_sha256")

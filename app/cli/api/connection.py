@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import click
 
-from app.cli import listener as listening
-from app.cli import logs
-from app.cli.client import Api
+from app.cli.api.client import Api
 from app.cli.errors import CliError
-from app.cli.http_server import HttpServer
-from app.cli.service_lock import RunningService, ServiceLock, running_service
+from app.cli.server import listener as listening
+from app.cli.server import logs
+from app.cli.server.http_server import HttpServer
+from app.cli.server.service_lock import RunningService, ServiceLock, running_service
 from app.settings import Settings, settings_from
 
 START_SECONDS = 15.0

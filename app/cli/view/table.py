@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.cli.drawing import plain
+from app.cli.view.live_view import plain
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -11,13 +11,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from app.cli.columns import columns
-from app.cli.connected import connected, service_options
-from app.cli.drawing import LiveView
+from app.cli.api.connection import connected, service_options
+from app.cli.api.interactive_watch import WatchingEnded, follow
+from app.cli.api.log_reading import parts, plain
 from app.cli.errors import EXIT_INTERRUPTED
-from app.cli.following import WatchingEnded, follow
-from app.cli.log_reading import parts, plain
-from app.cli.result import exit_status, show_result
+from app.cli.view.live_view import LiveView
+from app.cli.view.result import exit_status, show_result
+from app.cli.view.table import columns
 from app.protocol.progress_json import size
 
 COLUMNS = ("task_id", "created_at", "state", "outcome", "packs", "instance")

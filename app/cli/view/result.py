@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.drawing import STATUS_STYLES, plain, state_of
 from app.cli.errors import EXIT_INTERRUPTED
+from app.cli.view.live_view import STATUS_STYLES, plain, state_of
 from app.protocol.counts import AS_ASKED
 
 COMMIT_CHARS = 10

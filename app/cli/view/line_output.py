@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.cli.drawing import plain
+from app.cli.view.live_view import plain
 from app.protocol.progress_json import clock
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from rich.console import Console
 
-from app.cli.child_service import child_service
-from app.cli.endings import ignore_signals
 from app.cli.errors import CliError
+from app.cli.server.child_service import child_service
+from app.cli.signals import ignore_signals
 from app.settings import caller_environment
 from app.standin.demo_packs import make_demo_packs
 from app.standin.git_server import GitServer

@@ -10,10 +10,10 @@ from types import FrameType
 
 import click
 
-from app.cli import listener as listening
-from app.cli import logs
-from app.cli.http_server import HttpServer
-from app.cli.service_lock import ServiceLock
+from app.cli.server import listener as listening
+from app.cli.server import logs
+from app.cli.server.http_server import HttpServer
+from app.cli.server.service_lock import ServiceLock
 from app.factory import Service, build_service
 from app.settings import settings_from
 from app.sync.http.guards import check_bind

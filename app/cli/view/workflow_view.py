@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.drawing import STATUS_STYLES, cut, plain
+from app.cli.view.live_view import STATUS_STYLES, cut, plain
 from app.protocol.progress_json import clock
 
 State = Mapping[str, Any]

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.live import Live
 
-from app.cli import plain
-from app.cli.client import Api
-from app.cli.drawing import LiveView
+from app.cli.api.client import Api
 from app.cli.errors import ServiceUnreachable
+from app.cli.view import line_output
+from app.cli.view.live_view import LiveView
 
 POLL_SECONDS = 0.5
 FRESH_SECONDS = 3.0
@@ -101,7 +101,7 @@ class LineDisplay:
     def show(self, progress: Progress, ahead: float) -> None:  # noqa: ARG002  # lines have no clock that goes on
         """Write what is new."""
         if progress is not self._before:
-            for line in plain.changes(self._before, progress):
+            for line in line_output.changes(self._before, progress):
                 self._write(line)
             self._before = progress
 

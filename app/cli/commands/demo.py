@@ -11,12 +11,12 @@ from typing import Any
 import click
 from rich.console import Console
 
-from app.cli.client import Api
-from app.cli.demo_world import World, demo_world
-from app.cli.drawing import plain
-from app.cli.endings import ended_by_signals
-from app.cli.result import show_result, show_text
-from app.cli.watching import display_on, watch
+from app.cli.api.client import Api
+from app.cli.api.watching import display_on, watch
+from app.cli.commands.demo_world import World, demo_world
+from app.cli.signals import ended_by_signals
+from app.cli.view.live_view import plain
+from app.cli.view.result import show_result, show_text
 
 EXPECTED_FAILURES = {
     "Demo-Gone": "its repository does not exist",
