@@ -1,5 +1,5 @@
 """The command line: `main` is the console script's and run.py's entry."""
 
-from app.cli.main import main
+from app.cli.entry import main
 
 __all__ = ["main"]

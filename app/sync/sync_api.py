@@ -1,6 +1,6 @@
 """The HTTP API: the two routes that start an install and tell its progress, and the application of all routes.
 
-A view parses, calls and serialises; what an install does is in `app.sync.installs.service`. docs/api.md shows every route.
+A view parses, calls and serialises; what an install does is in `app.sync.installs`. docs/api.md shows every route.
 """
 
 from __future__ import annotations

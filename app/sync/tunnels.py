@@ -19,7 +19,8 @@ from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
 from app.settings import Timeouts
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs.service import Installs, runner_request
+from app.sync.installs import runner_request
+from app.sync.installs.service import Installs
 
 _log = logging.getLogger(__name__)
 _WHY = {

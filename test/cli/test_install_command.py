@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from app.cli.main import cli
+from app.cli.entry import cli
 from test.cli.scripted_service import Script, serving
 from test.cli.stories import TASK_ID, ended
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from app.cli.main import cli
+from app.cli.entry import cli
 from test.cli.scripted_service import Answer, Script, serving
 from test.cli.stories import TASK_ID, ended
 

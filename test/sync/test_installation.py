@@ -17,7 +17,7 @@ from app.domain.errors import HostKeyMismatch, RunnerError
 from app.standin.instance import StandIn
 from app.standin.packs import Pack
 from app.standin.relay import Relay
-from app.sync.installs.service import worker
+from app.sync.installs import worker
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory, Gate
 

@@ -16,9 +16,9 @@ import pytest
 
 from app.protocol import progress_json
 from app.protocol.states import StepStatus
-from app.runner.comfyui.listening import address_of
 from app.runner.comfyui.running import has_no_classes, packs_in
 from app.runner.machine.interpreter import running_comfyuis
+from app.runner.machine.listening import address_of
 from app.runner.process import processes
 from app.standin.packs import Pack
 from test.runner.rig import Rig

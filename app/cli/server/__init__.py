@@ -1,0 +1,1 @@
+"""What `serve` needs besides the application: socket, server, lock file, log."""

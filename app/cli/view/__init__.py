@@ -1,0 +1,1 @@
+"""What the terminal shows: live, as lines, as tables. Pure."""

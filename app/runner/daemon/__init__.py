@@ -1,1 +1,1 @@
-"""A run that outlives its connection: processes, locks, the journal, and the commands that start and follow it."""
+"""A run that outlives its connection: its journal, and the commands that start and follow it."""

@@ -1,0 +1,1 @@
+"""ComfyUI's Python environment: what is installed, and whether it fits together."""

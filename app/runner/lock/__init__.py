@@ -1,1 +1,1 @@
-"""The lock of a run: told at its end, or brought about."""
+"""The lock of a run: emitted at its end, or installed."""

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from app.runner.comfyui.listening import comfyui_port
 from app.runner.machine import profiles
 from app.runner.machine.git import find_git
 from app.runner.machine.interpreter import Execute, describe, execute, find_interpreter, running_comfyuis
+from app.runner.machine.listening import comfyui_port
 from app.runner.machine.provisioning import provisioning_marks
 from app.runner.process.errors import RunFault
 

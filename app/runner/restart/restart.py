@@ -14,10 +14,10 @@ from typing import Callable, List, Optional
 
 from app.protocol import progress_json
 from app.protocol.states import StepStatus
-from app.runner.comfyui.listening import address_of
 from app.runner.comfyui.running import Loaded, answers, loaded_by, running_here
 from app.runner.context import Context
 from app.runner.machine import profiles
+from app.runner.machine.listening import address_of
 from app.runner.restart.relaunch import relaunch
 from app.runner.restart.supervisor import restart_program, stopped, supervised
 

@@ -1,0 +1,1 @@
+"""The rollback record, and restoring packages and packs to it."""

@@ -1,0 +1,1 @@
+"""The same install without a service, with plain-text progress."""

@@ -1,1 +1,1 @@
-"""Whether it works: the environment asked again, and each pack imported by ComfyUI itself."""
+"""Whether it works: the environment is compared, and ComfyUI itself imports each pack."""

@@ -1,0 +1,1 @@
+"""Installs: from the accepted request to the recorded end."""

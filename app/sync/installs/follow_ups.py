@@ -10,7 +10,8 @@ from dataclasses import replace
 from app.domain.errors import NothingToRollBack, TaskConflict
 from app.domain.request import InstallRequest
 from app.protocol.states import GOOD_NODE_STATES
-from app.sync.installs.service import Accepted, Installs, runner_request
+from app.sync.installs import runner_request
+from app.sync.installs.service import Accepted, Installs
 
 
 def roll_back(installs: Installs, task_id: str) -> Accepted:

@@ -26,7 +26,8 @@ from app.domain.retry import next_attempt
 from app.storage.errors import StorageError
 from app.storage.retry_store import RetryStore
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs.service import Accepted, Installs, runner_request
+from app.sync.installs import runner_request
+from app.sync.installs.service import Accepted, Installs
 
 AGAIN_SECONDS = 30.0
 """When an automatic retry that could not be accepted (queue full, database away) is tried again."""

@@ -35,13 +35,13 @@ from app.storage.lease import Leases
 from app.storage.log_files import LogFiles
 from app.storage.progress_files import ProgressFiles
 from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.installs import runner_request
 from app.sync.installs.exclusive_queue import Lane
 from app.sync.installs.lease_keeper import Attendance
 from app.sync.installs.progress_cache import ProgressBoard, Shown
 from app.sync.installs.recorder import Chronicle, first_snapshot, snapshot_of
 from app.sync.installs.retention import Retention
 from app.sync.installs.scheduler import Job, Turns
-from app.sync.installs.service import runner_request
 from app.sync.installs.worker import Installation
 from app.sync.metrics import Metrics
 

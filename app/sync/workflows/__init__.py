@@ -1,0 +1,1 @@
+"""The steps of a workflow, and how a workflow is shown."""

@@ -21,9 +21,10 @@ from app.domain.errors import (
 from app.domain.request import InstallRequest
 from app.domain.workflow import ENDED_STEP, Question, StepName, StepState, Workflow
 from app.settings import Settings
+from app.sync.installs import runner_request
 from app.sync.installs.backoff import Backoff
 from app.sync.installs.follow_ups import restart_request
-from app.sync.installs.service import Installs, runner_request
+from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 
 HOST_KEY, PROVISIONING, PLAN = "host_key_changed", "still_provisioning", "plan_changes_packages"

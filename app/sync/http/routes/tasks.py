@@ -10,7 +10,7 @@ from app.domain.errors import InvalidRequest, TaskNotCancellable
 from app.protocol.manager_snapshot import write_snapshot
 from app.sync.http import bodies, fleet_bodies
 from app.sync.http.services import answer, body, checked_task_id, parts, query
-from app.sync.installs.service import follow_ups
+from app.sync.installs import follow_ups
 
 tasks = Blueprint("tasks", __name__)
 

@@ -26,7 +26,7 @@ class _Commands(click.Group):
         """The command of that name."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"app.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(import_module(f"app.cli.commands.{cmd_name}"), cmd_name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

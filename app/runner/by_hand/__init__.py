@@ -1,1 +1,0 @@
-"""The same install without a service, with plain-text progress."""

@@ -1,1 +1,0 @@
-"""What packs require, resolved with uv against ComfyUI's environment and installed in lanes."""

@@ -1,1 +1,0 @@
-"""The rollback record, and bringing packages and packs back to it."""
