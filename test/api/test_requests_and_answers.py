@@ -144,7 +144,7 @@ class TestBugs:
 
 class TestRequestLog:
     def test_a_request_is_one_line_with_its_task(self, api: Api, caplog: pytest.LogCaptureFixture) -> None:
-        with silent_address() as address, caplog.at_level(logging.INFO, "app.sync.http.routes"):
+        with silent_address() as address, caplog.at_level(logging.INFO, "app.sync.http"):
             task_id = api.start(address)
             api.progress(task_id)
         lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("request ")]
@@ -155,7 +155,7 @@ class TestRequestLog:
         assert all(f"task_id={task_id}" in line for line in lines)
 
     def test_no_secret_and_no_forged_line_comes_into_it(self, api: Api, caplog: pytest.LogCaptureFixture) -> None:
-        with caplog.at_level(logging.DEBUG, "app.sync.http.routes"):
+        with caplog.at_level(logging.DEBUG, "app.sync.http"):
             api.get("/tasks/%0Arequest%20forged?token=secret", Authorization="Bearer secret")
             api.post(PROGRESS, {"task_id": str(uuid.uuid4()), "ssh_connection": "ssh://root:secret@host"})
         assert "secret" not in caplog.text
