@@ -12,7 +12,6 @@ from sqlalchemy import Engine
 
 from app.remote.connector import SshConnector
 from app.settings import Settings
-from app.storage.census import Census
 from app.storage.database import open_database
 from app.storage.fleet_store import FleetStore
 from app.storage.history import History
@@ -22,10 +21,11 @@ from app.storage.log_files import LogFiles
 from app.storage.pins import DatabasePins
 from app.storage.progress_files import ProgressFiles
 from app.storage.retry_store import RetryStore
+from app.storage.task_counts import TaskCounts
 from app.storage.workflow_store import WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.fleets import Fleets
-from app.sync.http.services import Parts
+from app.sync.http.services import Services
 from app.sync.installs.logs import TaskLogs
 from app.sync.installs.retries import Retries
 from app.sync.installs.service import Installs
@@ -33,7 +33,7 @@ from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
 from app.sync.sync_api import create_app
-from app.sync.tunnels import Doors
+from app.sync.tunnels import Tunnels
 from app.sync.workflow_executor import WorkflowExecutor
 from app.sync.workflows.steps import Steps
 from app.webui import pages as webui
@@ -49,7 +49,7 @@ class Service:
     retries: Retries
     fleets: Fleets
     workflows: WorkflowExecutor
-    doors: Doors
+    tunnels: Tunnels
     settings: Settings
     engine: Engine
 
@@ -62,7 +62,7 @@ class Service:
         """Lets go of every install within `timeout` seconds. Their runs go on; the next service attaches to them. Polls
         are still answered."""
         deadline = time.monotonic() + timeout
-        self.doors.close_all()
+        self.tunnels.close_all()
         for part in (self.workflows, self.retries, self.installs):
             part.close(max(0.0, deadline - time.monotonic()))
 
@@ -95,14 +95,16 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     workflows = WorkflowExecutor(
         store=WorkflowStore(engine), installs=installs, steps=Steps(installs, checks, settings), background=keeper
     )
-    doors = Doors(installs, connector_with(settings.timeouts), keeper, settings.timeouts)
-    readiness = Readiness(installs, Census(engine))
+    tunnels = Tunnels(installs, connector_with(settings.timeouts), keeper, settings.timeouts)
+    readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
     logs = TaskLogs(installs, log_files)
-    app = create_app(Parts(installs, checks, workflows, doors, retries, fleets, settings, logs, readiness, metrics))
+    app = create_app(
+        Services(installs, checks, workflows, tunnels, retries, fleets, settings, logs, readiness, metrics)
+    )
     shown = webui.PageParts(open=not settings.token, task=installs.task, workflow=workflows.state)
     webui.register(app, shown)
     retries.begin()
     installs.resume_unfinished()
     workflows.resume_unfinished()
-    return Service(app, installs, checks, retries, fleets, workflows, doors, settings, engine)
+    return Service(app, installs, checks, retries, fleets, workflows, tunnels, settings, engine)

@@ -36,7 +36,7 @@ TRANSIENT: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ties:
+class RetryLinks:
     """How a task is tied to its retries. `limit`: options.auto_retry; `number`: which of these it is itself, 0 for
     none; `is_open`: whether its end is yet to be looked at for the next."""
 
@@ -47,7 +47,7 @@ class Ties:
     is_open: bool = False
 
     @classmethod
-    def of(cls, record: InstallRecord) -> Ties:
+    def of(cls, record: InstallRecord) -> RetryLinks:
         """The ties that a record holds."""
         options: Mapping[str, Any] = record.request.get("options") or {}
         return cls(
@@ -59,14 +59,14 @@ class Ties:
         )
 
 
-def next_attempt(ties: Ties, snapshot: Snapshot, first_pause: float) -> float | None:
+def next_attempt(retry_links: RetryLinks, snapshot: Snapshot, first_pause: float) -> float | None:
     """When (Unix seconds) an ended task is retried by itself; None when it is not, or has not ended.
 
     The pause doubles from `first_pause` seconds, and up to half of it is added by the task_id, so that the tasks of a
     fleet do not come back all at once. It depends on nothing but these, so that it outlives a restart."""
-    if not ties.is_open or snapshot.finished_at is None or names_to_retry(snapshot, automatic=True) is None:
+    if not retry_links.is_open or snapshot.finished_at is None or names_to_retry(snapshot, automatic=True) is None:
         return None
-    pause = min(CAP_SECONDS, first_pause * 2.0**ties.number)
+    pause = min(CAP_SECONDS, first_pause * 2.0**retry_links.number)
     spread = zlib.crc32(snapshot.task_id.encode("ascii")) / 2**32
     return snapshot.finished_at + pause * (1 + spread / 2)
 
@@ -139,15 +139,15 @@ def _passing(unwell: list[Node]) -> list[Node]:
     return passing + [node for node in orphans if node.folder.startswith(folders)]
 
 
-def shown(ties: Ties, snapshot: Snapshot, first_pause: float) -> dict[str, Any] | None:
+def retry_json(retry_links: RetryLinks, snapshot: Snapshot, first_pause: float) -> dict[str, Any] | None:
     """The ties as progress shows them; None for a task without any."""
-    if ties.retry_of is None and ties.retried_by is None and ties.limit == 0:
+    if retry_links.retry_of is None and retry_links.retried_by is None and retry_links.limit == 0:
         return None
-    due = next_attempt(ties, snapshot, first_pause)
+    due = next_attempt(retry_links, snapshot, first_pause)
     return {
-        "retry_of": ties.retry_of,
-        "retried_by": ties.retried_by,
-        "limit": ties.limit,
-        "count": ties.number,
+        "retry_of": retry_links.retry_of,
+        "retried_by": retry_links.retried_by,
+        "limit": retry_links.limit,
+        "count": retry_links.number,
         "next_attempt_at": None if due is None else progress_json.iso(due),
     }

@@ -95,7 +95,7 @@ class Leases:
         with writing(self._engine) as connection:
             connection.execute(_FENCED, {"lease_owner": None, "lease_expires_at": None, **_named(lease)})
 
-    def unattended(self) -> list[str]:
+    def stalled(self) -> list[str]:
         """The task_ids of the installs that have not ended and that nobody works on, in their order."""
         query = select(installs.c.task_id, installs.c.lease_owner, installs.c.lease_expires_at).where(
             installs.c.state.not_in(_ENDED)

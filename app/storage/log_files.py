@@ -65,7 +65,7 @@ class LogWriter:
         """The follower has said that this was all."""
         (self._folder / _OPEN).unlink(missing_ok=True)
 
-    def cut(self) -> None:
+    def mark_incomplete(self) -> None:
         """The run has ended, and the rest does not come."""
         _close(self._folder)
 

@@ -11,12 +11,12 @@ from app.storage.schema import installs
 from app.storage.transactions import reading, writing
 
 _ENDED = sorted(TERMINAL_TASK_STATES)
-_TIE = (
+_LINK = (
     update(installs)
     .where(installs.c.task_id == bindparam("of_task"), installs.c.state.in_(_ENDED))
     .values(retried_by=bindparam("by_task"), auto_retry_open=False)
 )
-_TIE_ONCE = _TIE.where(installs.c.auto_retry_open)
+_LINK_ONCE = _LINK.where(installs.c.auto_retry_open)
 _OPEN = select(installs.c.task_id).where(installs.c.auto_retry_open, installs.c.state.in_(_ENDED))
 
 
@@ -30,11 +30,11 @@ class RetryStore:
         """Stores `record` as what repeats the ended install `of`; False, and nothing is stored, when that one is
         repeated by another than `replacing` by now."""
         unchanged = installs.c.retried_by.is_(None) if replacing is None else installs.c.retried_by == replacing
-        return self._add(_TIE.where(unchanged), record, of)
+        return self._add(_LINK.where(unchanged), record, of)
 
     def add_automatic(self, record: InstallRecord, of: str) -> bool:
         """As `add`, while an automatic retry of `of` is still due."""
-        return self._add(_TIE_ONCE, record, of)
+        return self._add(_LINK_ONCE, record, of)
 
     def close(self, task_id: str) -> bool:
         """No automatic retry of the install is due any more; whether one was."""
@@ -47,13 +47,13 @@ class RetryStore:
         with reading(self._engine) as connection:
             return list(connection.execute(_OPEN.order_by(installs.c.number)).scalars())
 
-    def _add(self, tie: Update, record: InstallRecord, of: str) -> bool:
+    def _add(self, link: Update, record: InstallRecord, of: str) -> bool:
         with writing(self._engine) as connection:
-            if not _tied(connection, tie, of, record.task_id):
+            if not _tied(connection, link, of, record.task_id):
                 return False
             add_record(connection, record)
             return True
 
 
-def _tied(connection: Connection, tie: Update, of: str, by: str) -> bool:
-    return connection.execute(tie, {"of_task": of, "by_task": by}).rowcount > 0
+def _tied(connection: Connection, link: Update, of: str, by: str) -> bool:
+    return connection.execute(link, {"of_task": of, "by_task": by}).rowcount > 0

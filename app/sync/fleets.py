@@ -22,7 +22,7 @@ from app.domain.request import InstallRequest
 from app.protocol import counts, progress_json
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage.fleet_store import Fleet, FleetExists, FleetStore, FleetTask
-from app.sync.installs.progress_cache import Shown
+from app.sync.installs.progress_cache import InstallStatus
 from app.sync.installs.retries import Retries
 from app.sync.installs.service import IDEMPOTENCY_SECONDS, Accepted, Installs
 
@@ -43,7 +43,7 @@ class AcceptedFleet:
 
     fleet_id: str
     tasks: list[dict[str, str]]
-    existing: bool
+    deduplicated: bool
 
 
 class Fleets:
@@ -63,7 +63,7 @@ class Fleets:
         since = self._now() - IDEMPOTENCY_SECONDS
         known = self._store.with_key(asked.idempotency_key, since)
         if known is not None:
-            return self._existing(known)
+            return self._deduplicated(known)
         instances = [
             {"ssh_connection": request.ssh_connection, "ui_home": request.ui_home, "venv_path": request.venv_path}
             for request in asked.requests
@@ -78,16 +78,16 @@ class Fleets:
         try:
             accepted = self._installs.accept(asked.requests, keep)
         except FleetExists as exists:
-            return self._existing(exists.fleet)
-        return AcceptedFleet(fleet.fleet_id, _started(fleet, dict(enumerate(accepted))), existing=False)
+            return self._deduplicated(exists.fleet)
+        return AcceptedFleet(fleet.fleet_id, _started(fleet, dict(enumerate(accepted))), deduplicated=False)
 
     def progress(self, fleet_id: str, since: int | None = None) -> dict[str, Any]:
         """The progress JSON of a fleet; with `since` equal to the revision only that nothing is new. Raises
         FleetNotFound."""
         fleet, tasks = self._fleet(fleet_id)
-        shown = {task.task_id: self._shown(task) for task in tasks}
-        revision = len(tasks) + sum(each.snapshot.revision for each in shown.values() if each)
-        newest = [(task, each) for task in _newest(tasks) if (each := shown[task.task_id]) is not None]
+        status = {task.task_id: self._task_status(task) for task in tasks}
+        revision = len(tasks) + sum(each.snapshot.revision for each in status.values() if each)
+        newest = [(task, each) for task in _newest(tasks) if (each := status[task.task_id]) is not None]
         goes_on = any(not each.ended for _, each in newest)
         head = {"success": True, "fleet_id": fleet_id, "revision": revision, "in_progress": goes_on}
         if since is not None and since == revision:
@@ -116,7 +116,7 @@ class Fleets:
         for task in _newest(tasks):
             state = self._cancelled(task)
             if state is not None:
-                stopped[task.position] = Accepted(task.task_id, state, existing=True)
+                stopped[task.position] = Accepted(task.task_id, state, deduplicated=True)
         if not stopped:
             raise TaskNotCancellable("Every task of the fleet has already ended.")
         return _started(fleet, stopped)
@@ -147,12 +147,12 @@ class Fleets:
         except TaskNotCancellable:
             return task.state if self._retries.call_off(task.task_id) else None
 
-    def _existing(self, fleet: Fleet) -> AcceptedFleet:
+    def _deduplicated(self, fleet: Fleet) -> AcceptedFleet:
         tasks = {
-            task.position: Accepted(task.task_id, self._state_of(task), existing=True)
+            task.position: Accepted(task.task_id, self._state_of(task), deduplicated=True)
             for task in _newest(self._store.tasks([fleet.fleet_id]))
         }
-        return AcceptedFleet(fleet.fleet_id, _started(fleet, tasks), existing=True)
+        return AcceptedFleet(fleet.fleet_id, _started(fleet, tasks), deduplicated=True)
 
     def _fleet(self, fleet_id: str) -> tuple[Fleet, list[FleetTask]]:
         fleet = self._store.get(fleet_id)
@@ -161,15 +161,15 @@ class Fleets:
             raise FleetNotFound(field="fleet_id")
         return fleet, tasks
 
-    def _shown(self, task: FleetTask) -> Shown | None:
+    def _task_status(self, task: FleetTask) -> InstallStatus | None:
         try:
-            return self._installs.shown(task.task_id)
+            return self._installs.status(task.task_id)
         except TaskNotFound:  # forgotten since it was listed
             return None
 
     def _state_of(self, task: FleetTask) -> TaskState:
-        shown = self._shown(task)
-        return task.state if shown is None else shown.snapshot.state
+        status = self._task_status(task)
+        return task.state if status is None else status.snapshot.state
 
 
 def _newest(tasks: Sequence[FleetTask]) -> list[FleetTask]:
@@ -189,12 +189,12 @@ def _started(fleet: Fleet, tasks: Mapping[int, Accepted]) -> list[dict[str, str]
     ]
 
 
-def _totals(shown: Sequence[Shown]) -> dict[str, Any]:
-    numbers = [counts.count(each.snapshot) for each in shown]
-    states = [each.snapshot.state for each in shown]
-    percents = [each.snapshot.percent for each in shown]
+def _totals(status: Sequence[InstallStatus]) -> dict[str, Any]:
+    numbers = [counts.count(each.snapshot) for each in status]
+    states = [each.snapshot.state for each in status]
+    percents = [each.snapshot.percent for each in status]
     return {
-        "total_instances": len(shown),
+        "total_instances": len(status),
         "states": {state.value: states.count(state) for state in TaskState},
         "percent": round(sum(percents) / len(percents), 1) if percents else 0.0,
         "total_nodes": sum(each.total for each in numbers),
@@ -206,14 +206,14 @@ def _totals(shown: Sequence[Shown]) -> dict[str, Any]:
     }
 
 
-def _row(fleet: Fleet, task: FleetTask, shown: Shown) -> dict[str, Any]:
+def _row(fleet: Fleet, task: FleetTask, status: InstallStatus) -> dict[str, Any]:
     """One instance of a fleet's progress."""
-    snapshot, numbers = shown.snapshot, counts.count(shown.snapshot)
+    snapshot, numbers = status.snapshot, counts.count(status.snapshot)
     outcome = counts.outcome(snapshot)
     return {
         **fleet.instances[task.position],
         "task_id": task.task_id,
-        "retry_of": shown.ties.retry_of,
+        "retry_of": status.retry_links.retry_of,
         "state": snapshot.state.value,
         "outcome": outcome.value if outcome else None,
         "percent": snapshot.percent,

@@ -48,15 +48,15 @@ class InstanceChecks:
             client = RunnerClient(host, pack_runner(), replace(timeouts, command=_left(deadline)))
             client.ensure_uploaded()
             probe = client.probe(ui_home, timeout=_left(deadline))
-            return {"success": True, "endpoint": str(host.endpoint), "host_key": _shown(host.host_key), **probe}
+            return {"success": True, "endpoint": str(host.endpoint), "host_key": _key_json(host.host_key), **probe}
 
     def host_keys(self) -> list[dict[str, Any]]:
         """Every pinned key, oldest first."""
-        return [_shown(key) for key in self._pins.all()]
+        return [_key_json(key) for key in self._pins.all()]
 
     def scan(self, address: SshAddress) -> dict[str, Any]:
         """The key that the instance shows now; nothing is trusted or logged in to. Raises RemoteError."""
-        return _shown(self._connector_with(self._timeouts).scan_host_key(address))
+        return _key_json(self._connector_with(self._timeouts).scan_host_key(address))
 
     def accept(self, address: SshAddress, sha256: str) -> dict[str, Any]:
         """Pins the key that the instance shows now in place of the ones before, if it has this fingerprint.
@@ -69,7 +69,7 @@ class InstanceChecks:
         self._pins.forget(key.host, key.port)
         accepted = replace(key, added_at=time.time(), source="accepted")
         self._pins.add(accepted)
-        return _shown(accepted)
+        return _key_json(accepted)
 
     def forget(self, host: str, port: int) -> int:
         """Unpins every key of this address; how many there were."""
@@ -84,6 +84,6 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _shown(key: HostKey) -> dict[str, Any]:
+def _key_json(key: HostKey) -> dict[str, Any]:
     """A key as the API shows it."""
     return {**asdict(key), "added_at": progress_json.iso(key.added_at) if key.added_at else None}

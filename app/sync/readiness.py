@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.storage.census import Census
 from app.storage.errors import StorageError
+from app.storage.task_counts import TaskCounts
 from app.sync.installs.service import Installs
 
 
 class Readiness:
     """Looks at the parts that an install needs. Every method may be called from any thread."""
 
-    def __init__(self, installs: Installs, census: Census) -> None:
+    def __init__(self, installs: Installs, task_counts: TaskCounts) -> None:
         self._installs = installs
-        self._census = census
+        self._task_counts = task_counts
 
     def missing(self) -> str | None:
         """Why an install that is started now would not be taken up; None when it would."""
         if self._installs.closing.is_set():
             return "it is closing"
-        if not self._installs.attends:
+        if not self._installs.takes_over:
             return "it does not attend to installs (yet)"
         try:
-            self._census.check()
+            self._task_counts.check()
         except StorageError as exc:
             return f"its database fails ({exc.code})"
         return None
@@ -36,7 +36,7 @@ class Readiness:
             "nodeferry_installs_waiting": {"": waiting},
         }
         try:
-            found["nodeferry_tasks"] = {state.value: number for state, number in self._census.by_state().items()}
+            found["nodeferry_tasks"] = {state.value: number for state, number in self._task_counts.by_state().items()}
         except StorageError:
             return found
         return found

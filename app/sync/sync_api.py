@@ -17,9 +17,18 @@ from app.sync.http.routes.logs import logs
 from app.sync.http.routes.manifests import manifests
 from app.sync.http.routes.metrics import metrics
 from app.sync.http.routes.tasks import tasks
-from app.sync.http.routes.tunnels import doors
+from app.sync.http.routes.tunnels import tunnels
 from app.sync.http.routes.workflows import workflows as workflow_routes
-from app.sync.http.services import Parts, answer, body, body_values, checked_task_id, install_edge, note_task, parts
+from app.sync.http.services import (
+    Services,
+    answer,
+    body,
+    body_values,
+    checked_task_id,
+    note_task,
+    register_http,
+    services,
+)
 
 installing = Blueprint("installing", __name__)
 _BLUEPRINTS = (
@@ -31,17 +40,17 @@ _BLUEPRINTS = (
     instances,
     workflow_routes,
     manifests,
-    doors,
+    tunnels,
     health,
     metrics,
     openapi,
 )
 
 
-def create_app(shared: Parts) -> Flask:
+def create_app(shared: Services) -> Flask:
     """The WSGI application. Its views may run on any number of threads at once."""
     app = Flask("nodeferry", static_folder=None)
-    install_edge(app, shared)
+    register_http(app, shared)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app
@@ -50,9 +59,9 @@ def create_app(shared: Parts) -> Flask:
 @installing.post("/ssh/install-custom-nodes")
 def start_install() -> Response:
     """Start an install in the background; opens no connection."""
-    asked = bodies.install_request(body_values(), parts().settings)
-    accepted = parts().installs.start(asked)
-    message = "This install was started before" if accepted.existing else "Installation started in background"
+    asked = bodies.install_request(body_values(), services().settings)
+    accepted = services().installs.start(asked)
+    message = "This install was started before" if accepted.deduplicated else "Installation started in background"
     known = note_task(accepted.task_id)
     return answer({"success": True, "task_id": known, "state": accepted.state.value, "message": message}, 202)
 
@@ -61,4 +70,4 @@ def start_install() -> Response:
 def show_progress() -> Response:
     """The progress of one install, from what is known here; opens no connection."""
     asked = body(bodies.ProgressBody)
-    return answer(parts().installs.progress(checked_task_id(asked.task_id), asked.since))
+    return answer(services().installs.progress(checked_task_id(asked.task_id), asked.since))

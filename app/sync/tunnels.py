@@ -38,7 +38,7 @@ class ComfyUiNotRunning(RemoteError):
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Tunnel:
     """How a door stands: `opening`, `open` (with its URL), `closed` or `failed` (both with a reason)."""
 
     state: str
@@ -51,7 +51,7 @@ class Door:
         return {"state": self.state, "url": self.url, "reason": self.reason or None, "error": self.error}
 
 
-class Doors:
+class Tunnels:
     """The doors of one service, by the task whose instance they lead to. Any thread may call every method."""
 
     def __init__(
@@ -62,20 +62,20 @@ class Doors:
         self._background = background
         self._timeouts = timeouts
         self._lock = threading.Lock()
-        self._doors: dict[str, Door] = {}
+        self._tunnels: dict[str, Tunnel] = {}
         self._stops: dict[str, threading.Event] = {}
         self._threads: dict[str, str] = {}
         self._numbers = itertools.count(1)
 
-    def open(self, task_id: str) -> Door:
+    def open(self, task_id: str) -> Tunnel:
         """Opens the door unless it is open or being opened; how it stands now. Raises TaskNotFound."""
-        record, shown = self._installs.look(task_id)
+        record, status = self._installs.look(task_id)
         request = runner_request.request_of(record.request)
-        home = shown.snapshot.probe.get("ui_home") or request.ui_home  # where the run found it
+        home = status.snapshot.probe.get("ui_home") or request.ui_home  # where the run found it
         with self._lock:
             if task_id in self._stops:
-                return self._doors[task_id]
-            door = self._doors[task_id] = Door("opening")
+                return self._tunnels[task_id]
+            tunnel = self._tunnels[task_id] = Tunnel("opening")
             stop = self._stops[task_id] = threading.Event()
             # A number for each: the thread before may have let go of the door and not have ended.
             self._threads[task_id] = thread = f"door-{task_id}-{next(self._numbers)}"
@@ -83,17 +83,17 @@ class Doors:
             self._background.start_task(thread, self._keep, task_id, request, home, stop)
         except RuntimeError:  # the system gives no more threads
             with self._lock:
-                del self._stops[task_id], self._doors[task_id]
+                del self._stops[task_id], self._tunnels[task_id]
             raise
-        return door
+        return tunnel
 
-    def look(self, task_id: str) -> Door:
+    def look(self, task_id: str) -> Tunnel:
         """How the door stands; closed where there is none. Raises TaskNotFound."""
         self._installs.look(task_id)
         with self._lock:
-            return self._doors.get(task_id, Door("closed"))
+            return self._tunnels.get(task_id, Tunnel("closed"))
 
-    def close(self, task_id: str) -> Door:
+    def close(self, task_id: str) -> Tunnel:
         """Closes the door; how it stands now. Raises TaskNotFound."""
         with self._lock:
             stop, thread = self._stops.get(task_id), self._threads.get(task_id, "")
@@ -110,20 +110,20 @@ class Doors:
 
     def _keep(self, task_id: str, request: InstallRequest, ui_home: str | None, stop: threading.Event) -> None:
         """A door's thread, from the connection to its end."""
-        door = Door("closed", reason=_WHY["stopped"])
+        tunnel = Tunnel("closed", reason=_WHY["stopped"])
         try:
-            door = self._serve(task_id, request, ui_home, stop)
+            tunnel = self._serve(task_id, request, ui_home, stop)
         except AppError as error:
-            door = Door("failed", error=error.to_json())
+            tunnel = Tunnel("failed", error=error.to_json())
         except OSError as exc:
             message = f"No port can be opened on this machine: {exc}."
-            door = Door("failed", error={"code": "no_port", "message": message, "hint": ""})
+            tunnel = Tunnel("failed", error={"code": "no_port", "message": message, "hint": ""})
         finally:
             with self._lock:
-                self._doors[task_id] = door
+                self._tunnels[task_id] = tunnel
                 del self._stops[task_id]
 
-    def _serve(self, task_id: str, request: InstallRequest, ui_home: str | None, stop: threading.Event) -> Door:
+    def _serve(self, task_id: str, request: InstallRequest, ui_home: str | None, stop: threading.Event) -> Tunnel:
         expected = request.options.host_key_sha256
         with self._connector.connect(request.address, host_key_sha256=expected, cancel=stop) as host:
             client = RunnerClient(host, pack_runner(), replace(self._timeouts))
@@ -135,5 +135,5 @@ class Doors:
             forward = Forward(host, port)
             _log.info("task %s: port %d of the instance is at %s", task_id, port, forward.url)
             with self._lock:
-                self._doors[task_id] = Door("open", forward.url)
-            return Door("closed", reason=_WHY[forward.serve(stop)])
+                self._tunnels[task_id] = Tunnel("open", forward.url)
+            return Tunnel("closed", reason=_WHY[forward.serve(stop)])

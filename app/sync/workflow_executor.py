@@ -46,7 +46,7 @@ class Started:
     """A start's answer. `existing`: the idempotency key was used before, this is that workflow."""
 
     workflow: Workflow
-    existing: bool = False
+    deduplicated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class WorkflowExecutor:
         self._now = now
         self._closing = threading.Event()
         self._lock = threading.Lock()
-        self._attended: dict[str, _Attended] = {}
+        self._threads: dict[str, _Attended] = {}
         """The workflows that have a thread."""
         self._numbers = itertools.count(1)
         self._wanted: set[str] = set()
@@ -89,13 +89,13 @@ class WorkflowExecutor:
         try:
             self._store.add(workflow, same_key_since=workflow.created_at - IDEMPOTENCY_SECONDS)
         except WorkflowExists as known:
-            return Started(known.workflow, existing=True)
-        self._take_up(workflow.workflow_id)
+            return Started(known.workflow, deduplicated=True)
+        self._run_thread(workflow.workflow_id)
         return Started(workflow)
 
     def state(self, workflow_id: str) -> dict[str, Any]:
         """The state JSON with its live task list. Raises WorkflowNotFound."""
-        return view.shown(self._get(workflow_id), self._progress, self._now())
+        return view.workflow_json(self._get(workflow_id), self._progress, self._now())
 
     def list(self, limit: int = 50) -> list[dict[str, Any]]:
         """The newest workflows, without their task lists."""
@@ -117,11 +117,11 @@ class WorkflowExecutor:
             raise WorkflowConflict("The workflow has already ended.")
         workflow = self._change(workflow_id, lambda now: _to_stop(now, self._now()))
         with self._lock:
-            running = self._attended.get(workflow_id)
+            running = self._threads.get(workflow_id)
             if running is not None:
                 running.stop.set()
         if workflow.state is WorkflowState.STOPPING:
-            self._take_up(workflow_id)  # whoever has its thread may be on the way out
+            self._run_thread(workflow_id)  # whoever has its thread may be on the way out
         return workflow.state
 
     def resume(self, workflow_id: str, answer: str) -> WorkflowState:
@@ -140,21 +140,21 @@ class WorkflowExecutor:
             )
         self._steps.check_answer(workflow, question, answer)
         resumed = self._change(workflow_id, lambda now: _resumed(now, question, answer))
-        self._take_up(workflow_id)
+        self._run_thread(workflow_id)
         return resumed.state
 
     def resume_unfinished(self) -> int:
         """Takes up the workflows that an earlier service left working; how many. Blocked ones wait for their answer."""
         found = [workflow for workflow in self._store.unfinished() if workflow.state is not WorkflowState.BLOCKED]
         for workflow in found:
-            self._take_up(workflow.workflow_id)
+            self._run_thread(workflow.workflow_id)
         return len(found)
 
     def close(self, timeout: float = 2.0) -> None:
         """Lets go of every workflow within `timeout` seconds; `resume_unfinished` finds them."""
         self._closing.set()
         with self._lock:
-            left = list(self._attended.values())
+            left = list(self._threads.values())
         for each in left:
             each.stop.set()
         deadline = time.monotonic() + timeout
@@ -163,28 +163,28 @@ class WorkflowExecutor:
 
     # -- a workflow's thread ----------------------------------------------------------------------------------------
 
-    def _take_up(self, workflow_id: str) -> None:
+    def _run_thread(self, workflow_id: str) -> None:
         with self._lock:
             if self._closing.is_set():
                 return
-            if workflow_id in self._attended:
+            if workflow_id in self._threads:
                 self._wanted.add(workflow_id)
                 return
             # A number for each: the thread before may have let go of the workflow and not have ended.
             mine = _Attended(f"workflow-{workflow_id}-{next(self._numbers)}", threading.Event())
-            self._attended[workflow_id] = mine
+            self._threads[workflow_id] = mine
         try:
             self._background.start_task(mine.thread, self._run, workflow_id, mine.stop)
         except RuntimeError:  # the system gives no more threads
             with self._lock:
-                del self._attended[workflow_id]
+                del self._threads[workflow_id]
             raise
 
     def _run(self, workflow_id: str, stop: threading.Event) -> None:
         told = False
         try:
             while True:
-                self._attend(workflow_id, stop)
+                self._supervise(workflow_id, stop)
                 if self._may_go(workflow_id):
                     told = True
                     return
@@ -192,7 +192,7 @@ class WorkflowExecutor:
             if not told:  # a bug: the log has it
                 self._broke(workflow_id)
 
-    def _attend(self, workflow_id: str, stop: threading.Event) -> None:
+    def _supervise(self, workflow_id: str, stop: threading.Event) -> None:
         try:
             self._work(workflow_id, stop)
         except (Leaving, ServiceClosing, WorkflowConflict, WorkflowNotFound):
@@ -210,7 +210,7 @@ class WorkflowExecutor:
                 self._wanted.discard(workflow_id)
                 return False
             self._wanted.discard(workflow_id)
-            del self._attended[workflow_id]
+            del self._threads[workflow_id]
             return True
 
     def _broke(self, workflow_id: str) -> None:
@@ -218,7 +218,7 @@ class WorkflowExecutor:
         done = Done(StepState.FAILED, error["message"], error)
         with self._lock:
             self._wanted.discard(workflow_id)
-            del self._attended[workflow_id]
+            del self._threads[workflow_id]
         with contextlib.suppress(AppError):
             self._change(
                 workflow_id, lambda now: _step_ended(now, now.current, done, self._now()) if now.current else now

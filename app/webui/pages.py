@@ -43,9 +43,9 @@ class PageParts:
 pages = Blueprint("webui", __name__, template_folder="templates")
 
 
-def register(app: Any, parts: PageParts) -> None:
+def register(app: Any, services: PageParts) -> None:
     """Adds the pages to the service's application."""
-    app.extensions[_EXTENSION] = parts
+    app.extensions[_EXTENSION] = services
     app.register_blueprint(pages)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from app.domain import retry
-from app.domain.retry import Ties, manifest_of, names_to_retry, next_attempt
+from app.domain.retry import RetryLinks, manifest_of, names_to_retry, next_attempt
 from app.protocol.snapshot import Node, Problem, Snapshot
 from app.protocol.states import NodeState, TaskState
 
@@ -80,18 +80,18 @@ def test_a_lock_stays_a_lock() -> None:
 
 
 def test_each_pause_is_longer_and_none_is_longer_than_the_cap() -> None:
-    ties = [Ties(limit=5, number=number, is_open=True) for number in range(5)]
-    pauses = [(next_attempt(each, MIXED, 30.0) or 0) - 100.0 for each in ties]
+    retry_links = [RetryLinks(limit=5, number=number, is_open=True) for number in range(5)]
+    pauses = [(next_attempt(each, MIXED, 30.0) or 0) - 100.0 for each in retry_links]
     assert pauses == sorted(pauses)
     assert 30 <= pauses[0] <= 45
-    assert (next_attempt(Ties(limit=1, is_open=True), MIXED, 1e9) or 0) - 100.0 <= 1.5 * retry.CAP_SECONDS
+    assert (next_attempt(RetryLinks(limit=1, is_open=True), MIXED, 1e9) or 0) - 100.0 <= 1.5 * retry.CAP_SECONDS
 
 
 def test_the_tasks_of_a_fleet_do_not_come_back_all_at_once() -> None:
-    ties = Ties(limit=1, is_open=True)
-    assert len({next_attempt(ties, replace(MIXED, task_id=f"t{n}"), 30.0) for n in range(20)}) > 15
+    retry_links = RetryLinks(limit=1, is_open=True)
+    assert len({next_attempt(retry_links, replace(MIXED, task_id=f"t{n}"), 30.0) for n in range(20)}) > 15
 
 
 def test_none_is_due_before_the_end_or_when_it_was_called_off() -> None:
-    assert next_attempt(Ties(limit=1, is_open=True), replace(MIXED, finished_at=None), 1.0) is None
-    assert next_attempt(Ties(limit=1), MIXED, 1.0) is None
+    assert next_attempt(RetryLinks(limit=1, is_open=True), replace(MIXED, finished_at=None), 1.0) is None
+    assert next_attempt(RetryLinks(limit=1), MIXED, 1.0) is None

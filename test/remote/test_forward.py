@@ -89,7 +89,7 @@ def reach(forward: Forward) -> socket.socket:
     return socket.create_connection(("127.0.0.1", urlsplit(forward.url).port or 0), 10)
 
 
-def hear(here: socket.socket, wanted: bytes) -> None:
+def heartbeat(here: socket.socket, wanted: bytes) -> None:
     heard = b""
     while len(heard) < len(wanted):
         chunk = here.recv(65536)
@@ -103,16 +103,16 @@ def test_an_upgraded_connection_speaks_both_ways_and_may_be_ended_one_way(opened
     forward, _, _ = opened()
     with reach(forward) as here:
         here.sendall(UPGRADE)
-        hear(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
+        heartbeat(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
         here.sendall(b"hello")
-        hear(here, b"HELLO")
+        heartbeat(here, b"HELLO")
         big = b"x" * 3_000_000
         with ThreadPoolExecutor(1) as sending:
             sent = sending.submit(here.sendall, big)
-            hear(here, big.upper())
+            heartbeat(here, big.upper())
             sent.result(10)
         here.shutdown(socket.SHUT_WR)
-        hear(here, b"heard the end")
+        heartbeat(here, b"heard the end")
         assert here.recv(1) == b""
 
 
@@ -123,11 +123,11 @@ def test_several_connections_at_once_do_not_mix(opened: Callable[..., Opened]) -
         all_of_them = [stack.enter_context(reach(forward)) for _ in range(5)]
         for here in all_of_them:
             here.sendall(UPGRADE)
-            hear(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
+            heartbeat(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
         for number, here in enumerate(all_of_them):
             here.sendall(b"number %d" % number)
         for number, here in reversed(list(enumerate(all_of_them))):
-            hear(here, b"NUMBER %d" % number)
+            heartbeat(here, b"NUMBER %d" % number)
 
 
 def test_a_stop_ends_what_goes_through_and_leaves_no_thread(opened: Callable[..., Opened]) -> None:
@@ -135,7 +135,7 @@ def test_a_stop_ends_what_goes_through_and_leaves_no_thread(opened: Callable[...
     forward, ended, stop = opened()
     with reach(forward) as here:
         here.sendall(UPGRADE)
-        hear(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
+        heartbeat(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
         stop.set()
         assert ended.result(10) == "stopped"
         assert here.recv(1) == b""
@@ -147,7 +147,7 @@ def test_one_that_nobody_uses_is_closed_by_itself_and_one_in_use_is_not(opened: 
     forward, ended, _ = opened(idle_seconds=0.6)
     with reach(forward) as here:
         here.sendall(UPGRADE)
-        hear(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
+        heartbeat(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
         with pytest.raises(TimeoutError):
             ended.result(1.5)
     assert ended.result(10) == "not_used"
@@ -158,7 +158,7 @@ def test_a_lost_line_is_said(opened: Callable[..., Opened], sshd: Sshd) -> None:
     forward, ended, _ = opened()
     with reach(forward) as here:
         here.sendall(UPGRADE)
-        hear(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
+        heartbeat(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
         sshd.kill_connections()
         assert ended.result(15) == "connection_lost"
         with contextlib.suppress(ConnectionError):

@@ -52,9 +52,9 @@ def test_an_install_has_one_holder_at_a_time(ours: Leases, theirs: Leases, clock
     assert ours.claim(TASK, 0) is not None
     clock.now += 34.9
     assert theirs.claim(TASK, 1) is None
-    assert theirs.unattended() == []
+    assert theirs.stalled() == []
     clock.now += 0.2
-    assert theirs.unattended() == [TASK]
+    assert theirs.stalled() == [TASK]
     taken = theirs.claim(TASK, 1)
     assert taken is not None
     assert taken.token == 2
@@ -73,7 +73,7 @@ def test_a_lease_that_is_given_back_is_free_at_once(ours: Leases, theirs: Leases
     lease = ours.claim(TASK, 0)
     assert lease is not None
     ours.release(lease)
-    assert theirs.unattended() == [TASK]
+    assert theirs.stalled() == [TASK]
     assert theirs.claim(TASK, 1) is not None
 
 
@@ -98,7 +98,7 @@ def test_who_has_read_an_older_record_may_not_claim(ours: Leases, theirs: Leases
 def test_what_has_ended_is_nobodys_to_claim(store: InstallStore, ours: Leases, state: TaskState) -> None:
     store.update(TASK, state=state)
     assert ours.claim(TASK, 0) is None
-    assert ours.unattended() == []
+    assert ours.stalled() == []
 
 
 def test_an_unknown_install_cannot_be_claimed(ours: Leases) -> None:

@@ -19,8 +19,8 @@ from app.domain.request import InstallOptions, InstallRequest
 from app.protocol.states import TaskState
 from app.storage import InstallStore, Leases, ProgressFiles
 from app.storage.transactions import writing
-from app.sync.installs.progress_cache import ProgressBoard
-from app.sync.installs.recorder import Chronicle
+from app.sync.installs.progress_cache import ProgressCache
+from app.sync.installs.recorder import Recorder
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory
 
@@ -75,7 +75,7 @@ def test_a_service_that_was_overtaken_lets_go_and_writes_nothing(
     """Its thread ends though it hung in a connect, its log says why, and polls tell what the other one writes."""
     task_id = _start(bench, mute)
     token = _overtake(bench, task_id)
-    wait_until(lambda: not bench.installs._turns.knows(task_id), 5, "the thread has let go")
+    wait_until(lambda: not bench.installs._scheduler.knows(task_id), 5, "the thread has let go")
     record = _record(bench, task_id)
     assert (record.revision, record.lease_token, record.state.value) == (500, token, "running")
     assert f"task {task_id}: its lease is lost" in caplog.text
@@ -121,7 +121,7 @@ def test_closing_gives_every_lease_back(bench_factory: BenchFactory, mute: str, 
     task_id = _start(bench, mute)
     bench.service.close()
     theirs = Leases(bench.service.engine, "there:/data")
-    assert theirs.unattended() == [task_id]
+    assert theirs.stalled() == [task_id]
     bench.service.engine.dispose()
 
 
@@ -135,7 +135,7 @@ def test_a_service_that_finds_another_s_lease_waits_for_its_end(bench_factory: B
     assert held is not None
     old.service.engine.dispose()
     new = bench_factory()
-    wait_until(lambda: not new.installs._turns.knows(task_id), 5, "it has seen that it may not")
+    wait_until(lambda: not new.installs._scheduler.knows(task_id), 5, "it has seen that it may not")
     assert new.installs.progress(task_id)["state"] == "running"
     theirs.release(held)
     wait_until(lambda: _record(new, task_id).lease_token == 3, 5, "it is taken up")
@@ -148,9 +148,9 @@ def test_a_database_that_refuses_stops_no_install(bench: Bench, tmp_path: Path) 
     """Without a lease it goes on with the token that it knows, which still keeps everybody else's writes apart."""
     store = InstallStore(bench.service.engine)
     record = store.add(InstallRecord(str(uuid.uuid4()), 1.0, {"ssh_connection": "h"}, "root@h:22"))
-    chronicle = Chronicle(record, ProgressBoard(), store, ProgressFiles(tmp_path / "progress"))
+    recorder = Recorder(record, ProgressCache(), store, ProgressFiles(tmp_path / "progress"))
     with writing(bench.service.engine) as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
-    with bench.installs._attendance.holding(chronicle, threading.Event()) as held:
+    with bench.installs._lease_keeper.holding(recorder, threading.Event()) as held:
         assert held
-        assert chronicle.token == 0
+        assert recorder.token == 0

@@ -16,8 +16,8 @@ from app.protocol.events import Event, Kind, ProtocolFault
 from app.storage.database import open_database
 from app.storage.install_store import InstallStore
 from app.storage.progress_files import ProgressFiles
-from app.sync.installs.progress_cache import ProgressBoard
-from app.sync.installs.recorder import Chronicle
+from app.sync.installs.progress_cache import ProgressCache
+from app.sync.installs.recorder import Recorder
 
 TASK = "11111111-2222-3333-4444-555555555555"
 
@@ -34,8 +34,8 @@ def record(store: InstallStore) -> InstallRecord:
     return store.add(InstallRecord(TASK, 1.0, {"ssh_connection": "h", "manifest": None}, "root@h:22"))
 
 
-def _chronicle(record: InstallRecord, store: InstallStore, tmp_path: Path) -> Chronicle:
-    return Chronicle(record, ProgressBoard(), store, ProgressFiles(tmp_path / "progress"), now=lambda: 50.0)
+def _recorder(record: InstallRecord, store: InstallStore, tmp_path: Path) -> Recorder:
+    return Recorder(record, ProgressCache(), store, ProgressFiles(tmp_path / "progress"), now=lambda: 50.0)
 
 
 def _event(seq: int, kind: Kind = Kind.WARNING, **fields: object) -> Event:
@@ -50,14 +50,14 @@ def _stored(store: InstallStore) -> InstallRecord:
 
 def test_offset_and_snapshot_are_kept_together(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
     """A chronicle that goes on from the record has exactly what was folded up to its offset."""
-    first = _chronicle(record, store, tmp_path)
+    first = _recorder(record, store, tmp_path)
     first.tell(Kind.CONNECTING, attempt=1)
     first.take(_event(1), 100)
     first.take(_event(2), 200)
     first.save()
     kept = _stored(store)
     assert (kept.journal_offset, kept.journal_seq, kept.revision) == (200, 2, 3)
-    again = _chronicle(kept, store, tmp_path)
+    again = _recorder(kept, store, tmp_path)
     assert again.offset == 200
     assert again.snapshot.warnings == first.snapshot.warnings
     assert again.snapshot.revision == first.snapshot.revision
@@ -67,13 +67,13 @@ def test_a_state_is_kept_at_once_and_progress_now_and_then(
     record: InstallRecord, store: InstallStore, tmp_path: Path
 ) -> None:
     """Many events are one write; a change of state does not wait."""
-    chronicle = _chronicle(record, store, tmp_path)
-    chronicle.tell(Kind.CONNECTING, attempt=1)
+    recorder = _recorder(record, store, tmp_path)
+    recorder.tell(Kind.CONNECTING, attempt=1)
     assert _stored(store).state.value == "running"
     for seq in range(1, 20):
-        chronicle.take(_event(seq), seq)
+        recorder.take(_event(seq), seq)
     assert _stored(store).journal_seq < 19
-    chronicle.take(_event(20, Kind.RUN_ENDED, state="completed"), 20)
+    recorder.take(_event(20, Kind.RUN_ENDED, state="completed"), 20)
     kept = _stored(store)
     assert (kept.state.value, kept.journal_seq, kept.finished_at) == ("completed", 20, 50.0)
 
@@ -82,39 +82,39 @@ def test_polls_see_nothing_that_a_kill_could_take_back(
     record: InstallRecord, store: InstallStore, tmp_path: Path
 ) -> None:
     """What the board shows is in the database at that moment; hence no revision falls after a restart."""
-    board = ProgressBoard()
-    chronicle = Chronicle(record, board, store, ProgressFiles(tmp_path / "progress"))
-    chronicle.tell(Kind.CONNECTING, attempt=1)
+    progress_cache = ProgressCache()
+    recorder = Recorder(record, progress_cache, store, ProgressFiles(tmp_path / "progress"))
+    recorder.tell(Kind.CONNECTING, attempt=1)
     for seq in range(1, 50):
-        chronicle.take(_event(seq), seq)
-        shown = board.get(TASK)
-        assert shown is not None
-        assert shown.snapshot.revision == _stored(store).revision <= chronicle.snapshot.revision
+        recorder.take(_event(seq), seq)
+        status = progress_cache.get(TASK)
+        assert status is not None
+        assert status.snapshot.revision == _stored(store).revision <= recorder.snapshot.revision
 
 
 def test_a_missing_journal_event_is_not_passed_over(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
-    chronicle = _chronicle(record, store, tmp_path)
-    chronicle.take(_event(1), 1)
+    recorder = _recorder(record, store, tmp_path)
+    recorder.take(_event(1), 1)
     with pytest.raises(ProtocolFault):
-        chronicle.take(_event(3), 3)
+        recorder.take(_event(3), 3)
 
 
 def test_journal_events_that_come_again_change_nothing(
     record: InstallRecord, store: InstallStore, tmp_path: Path
 ) -> None:
-    chronicle = _chronicle(record, store, tmp_path)
-    chronicle.take(_event(1), 10)
-    before = chronicle.snapshot
-    chronicle.take(_event(1), 10)
-    assert (chronicle.snapshot, chronicle.offset) == (before, 10)
+    recorder = _recorder(record, store, tmp_path)
+    recorder.take(_event(1), 10)
+    before = recorder.snapshot
+    recorder.take(_event(1), 10)
+    assert (recorder.snapshot, recorder.offset) == (before, 10)
 
 
 def test_after_the_end_nothing_happens(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
-    chronicle = _chronicle(record, store, tmp_path)
-    chronicle.tell(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
-    revision = chronicle.snapshot.revision
-    chronicle.tell(Kind.CONNECTING, attempt=2)
-    assert chronicle.snapshot.revision == revision
+    recorder = _recorder(record, store, tmp_path)
+    recorder.tell(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
+    revision = recorder.snapshot.revision
+    recorder.tell(Kind.CONNECTING, attempt=2)
+    assert recorder.snapshot.revision == revision
     assert [event["event"] for event in store.service_events(TASK)] == ["given_up"]
 
 
@@ -122,14 +122,14 @@ def test_a_disk_that_refuses_does_not_stop_the_install(
     record: InstallRecord, store: InstallStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Memory goes on, the log says it, and the next save has everything."""
-    chronicle = _chronicle(record, store, tmp_path)
+    recorder = _recorder(record, store, tmp_path)
     folder = tmp_path / "progress"
     folder.rename(tmp_path / "away")
-    chronicle.tell(Kind.CONNECTING, attempt=1)
-    assert chronicle.snapshot.state.value == "running"
+    recorder.tell(Kind.CONNECTING, attempt=1)
+    assert recorder.snapshot.state.value == "running"
     assert "could not be kept" in caplog.text
     (tmp_path / "away").rename(folder)
-    chronicle.save()
+    recorder.save()
     assert (folder / f"{TASK}.json").is_file()
 
 
@@ -138,17 +138,17 @@ def test_an_end_that_the_disk_refused_is_kept_once_it_takes_it(
 ) -> None:
     """Else the record would say running, and whoever finds it would take the install up again after its end."""
     monkeypatch.setattr("app.sync.installs.recorder.REFUSED_SECONDS", 0.1)
-    with locked(tmp_path) as (chronicle, other):
+    with locked(tmp_path) as (recorder, other):
         asked = threading.Event()
 
         def keep() -> None:
             asked.set()
-            chronicle.keep_end(threading.Event(), 20.0)
+            recorder.keep_end(threading.Event(), 20.0)
 
         keeping = threading.Thread(target=keep)
         keeping.start()
         assert asked.wait(5)
-        assert chronicle.ended
+        assert recorder.ended
         other.execute("ROLLBACK")
         keeping.join(20)
         assert not keeping.is_alive()
@@ -165,25 +165,25 @@ def test_the_wait_to_keep_an_end_is_over_when_the_service_closes_and_at_its_dead
     stop = threading.Event()
     if stopped:
         stop.set()
-    with locked(tmp_path) as (chronicle, _):
+    with locked(tmp_path) as (recorder, _):
         began = time.monotonic()
-        chronicle.keep_end(stop, seconds)
+        recorder.keep_end(stop, seconds)
         assert time.monotonic() - began < 5
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[tuple[Chronicle, sqlite3.Connection]]:
+def locked(folder: Path) -> Iterator[tuple[Recorder, sqlite3.Connection]]:
     """A chronicle whose end met a database that another program has locked, and that program's connection."""
     engine = open_database(f"sqlite:///{folder / 'nodeferry.db'}", busy_timeout=0.05)
     store = InstallStore(engine)
     kept = store.get(TASK)
     assert kept is not None
-    chronicle = _chronicle(kept, store, folder)
+    recorder = _recorder(kept, store, folder)
     other = sqlite3.connect(folder / "nodeferry.db", isolation_level=None)
     try:
         other.execute("BEGIN EXCLUSIVE")
-        chronicle.tell(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
-        yield chronicle, other
+        recorder.tell(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
+        yield recorder, other
     finally:
         other.close()
         engine.dispose()

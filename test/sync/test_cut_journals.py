@@ -17,8 +17,8 @@ from app.runner.daemon.frames import Frames
 from app.storage.database import open_database
 from app.storage.install_store import InstallStore
 from app.storage.progress_files import ProgressFiles
-from app.sync.installs.progress_cache import ProgressBoard
-from app.sync.installs.recorder import Chronicle
+from app.sync.installs.progress_cache import ProgressCache
+from app.sync.installs.recorder import Recorder
 from test.protocol.events_for_tests import TASK_ID, Writer, listed, whole_run
 
 pytestmark = pytest.mark.slow
@@ -57,10 +57,10 @@ class Services:
         self._store = store
         self._files = ProgressFiles(folder / "progress")
 
-    def attach(self, task_id: str) -> Chronicle:
+    def attach(self, task_id: str) -> Recorder:
         """A service that has just been started has this of an install: what is in its record."""
         record = self._store.get(task_id) or self._store.add(InstallRecord(task_id, 1.0, {}, "root@h:22"))
-        return Chronicle(record, ProgressBoard(), self._store, self._files, now=lambda: 50.0)
+        return Recorder(record, ProgressCache(), self._store, self._files, now=lambda: 50.0)
 
 
 def test_a_journal_cut_at_any_byte_and_attached_again_gives_the_same_record(
@@ -73,33 +73,33 @@ def test_a_journal_cut_at_any_byte_and_attached_again_gives_the_same_record(
     uncut = services.attach(f"{0:08d}-0000-0000-0000-000000000000")
     follow(uncut, content)
     assert uncut.ended
-    for cut in range(0, len(content) + 1, step):
-        task_id = f"{cut:08d}-1111-0000-0000-000000000000"
+    for abort in range(0, len(content) + 1, step):
+        task_id = f"{abort:08d}-1111-0000-0000-000000000000"
         monkeypatch.setattr(
-            "app.sync.installs.recorder.SAVE_SECONDS", (0.0, 3600.0)[cut % 2]
+            "app.sync.installs.recorder.SAVE_SECONDS", (0.0, 3600.0)[abort % 2]
         )  # each event, or the states
         first = services.attach(task_id)
-        follow(first, content[:cut])
+        follow(first, content[:abort])
         second = services.attach(task_id)
         assert second.offset <= first.offset
         assert second.snapshot.revision <= first.snapshot.revision
         follow(second, content)
-        assert without_id(second.snapshot) == without_id(uncut.snapshot), cut
+        assert without_id(second.snapshot) == without_id(uncut.snapshot), abort
         last = store.get(task_id)
         assert last is not None
         assert (last.journal_offset, last.state.value) == (len(content), "completed")
 
 
-def follow(chronicle: Chronicle, content: bytes) -> None:
+def follow(recorder: Recorder, content: bytes) -> None:
     """As Installation does it: whole lines from the chronicle's offset on, as the runner's `follow` sends them."""
     file = io.BytesIO(content)
-    file.seek(chronicle.offset)
+    file.seek(recorder.offset)
     with tempfile.TemporaryFile() as sent:
         _send_lines(file, Frames("0", sent.fileno()))
         sent.seek(0)
         for frame in filter(None, sent.read().splitlines()):
             offset, _, line = frame.partition(b" j ")[2].partition(b" ")
-            chronicle.take(decode(line), int(offset))
+            recorder.take(decode(line), int(offset))
 
 
 def without_id(snapshot: Snapshot) -> dict[str, object]:

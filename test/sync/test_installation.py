@@ -49,11 +49,11 @@ def test_a_cut_line_is_mended_and_the_end_is_that_of_an_undisturbed_run(
     bench: Bench, instances: Callable[..., StandIn], packs: list[Pack], gate: Gate
 ) -> None:
     """The runner goes on, the service attaches at its offset, and the final snapshot equals that of a quiet run."""
-    cut, quiet = instances(), instances()
-    task_id = bench.start(cut.ssh_command, *packs, gate.pack, ui_home=cut.ui_home)
+    abort, quiet = instances(), instances()
+    task_id = bench.start(abort.ssh_command, *packs, gate.pack, ui_home=abort.ui_home)
     bench.until(task_id, lambda progress: progress["phase"] == "scripts", "the run is at its scripts")
     revision = bench.installs.progress(task_id)["revision"]
-    cut.kill_connections()
+    abort.kill_connections()
     bench.until(task_id, lambda progress: progress["state"] == "interrupted", "the cut is noticed")
     bench.until(task_id, lambda progress: progress["state"] == "running", "the line is mended")
     assert bench.installs.progress(task_id)["revision"] > revision

@@ -64,9 +64,9 @@ def test_an_instance_that_is_not_up_is_waited_for(bench: Bench, nobody: str) -> 
     """The progress shows why nothing moves, until the time is over; then the last reason is the error."""
     task_id = bench.installs.start(_request(nobody, wait_seconds=2)).task_id
     bench.until(task_id, lambda p: p["message_code"] == "waiting_for_instance", "the waiting is shown")
-    shown = bench.installs.progress(task_id)
-    assert shown["state"] == "running"
-    assert str(parse_address(nobody).port) in shown["message"]
+    status = bench.installs.progress(task_id)
+    assert status["state"] == "running"
+    assert str(parse_address(nobody).port) in status["message"]
     end = bench.ended(task_id, timeout=8)
     assert (end["state"], end["error"]["code"]) == ("failed", "connect_failed")
 
@@ -104,9 +104,9 @@ def test_a_second_install_on_an_instance_waits_for_the_first(bench: Bench, mute:
     """It says for which one it waits, and starts when that one has ended."""
     first = bench.installs.start(_request(mute, wait_seconds=60)).task_id
     second = bench.installs.start(_request(mute, wait_seconds=60)).task_id
-    shown = bench.installs.progress(second)
-    assert (shown["state"], shown["message_code"]) == ("queued", "waiting_for_install")
-    assert first in shown["message"]
+    status = bench.installs.progress(second)
+    assert (status["state"], status["message_code"]) == ("queued", "waiting_for_install")
+    assert first in status["message"]
     bench.installs.cancel(first)
     bench.until(second, lambda progress: progress["state"] == "running", "the second has its turn")
     bench.installs.cancel(second)
@@ -170,7 +170,7 @@ def test_an_idempotency_key_gives_the_same_task(bench: Bench, nobody: str) -> No
     """A start that is sent twice is one install."""
     request = replace(_request(nobody, wait_seconds=0), idempotency_key="once")
     first, again = bench.installs.start(request), bench.installs.start(request)
-    assert (first.existing, again.existing) == (False, True)
+    assert (first.deduplicated, again.deduplicated) == (False, True)
     assert again.task_id == first.task_id
     bench.ended(first.task_id)
 

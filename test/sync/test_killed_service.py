@@ -38,10 +38,10 @@ def test_a_killed_service_loses_nothing(
     bench_factory: BenchFactory, instance: StandIn, packs: list[Pack], gate: Gate, tmp_path: Path
 ) -> None:
     """The run goes on, the next service attaches to it once, the revision never falls, and the end is complete."""
-    shown = _run_until_scripts_and_kill(tmp_path / "data", instance, [*packs, gate.pack])
-    task_id = shown["task_id"]
+    status = _run_until_scripts_and_kill(tmp_path / "data", instance, [*packs, gate.pack])
+    task_id = status["task_id"]
     bench = bench_factory(data_dir=tmp_path / "data")
-    assert bench.installs.progress(task_id)["revision"] >= shown["revision"]
+    assert bench.installs.progress(task_id)["revision"] >= status["revision"]
     bench.until(task_id, lambda progress: progress["state"] == "running", "it is attached")
     gate.open()
     end = bench.ended(task_id)
@@ -60,7 +60,7 @@ def _run_until_scripts_and_kill(data_dir: Path, instance: StandIn, packs: list[P
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as service:
         assert service.stdout is not None
         try:
-            shown: dict[str, Any] = json.loads(service.stdout.readline())
+            status: dict[str, Any] = json.loads(service.stdout.readline())
         finally:
             service.kill()
-    return shown
+    return status

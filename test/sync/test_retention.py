@@ -23,7 +23,7 @@ from app.storage.fleet_store import Fleet, FleetStore
 from app.storage.history import History
 from app.storage.log_files import LogFiles
 from app.storage.workflow_store import WorkflowStore
-from app.sync.installs.progress_cache import ProgressBoard
+from app.sync.installs.progress_cache import ProgressCache
 from app.sync.installs.retention import DAY, Pruned, Retention
 from test.sync.conftest import Bench, BenchFactory
 
@@ -67,7 +67,7 @@ def logs(tmp_path: Path) -> LogFiles:
 @pytest.fixture
 def retention(engine: Engine, files: ProgressFiles, logs: LogFiles) -> Retention:
     settings = Settings(history_days=90, log_days=30)
-    return Retention(History(engine), files, ProgressBoard(), settings, now=lambda: NOW, logs=logs)
+    return Retention(History(engine), files, ProgressCache(), settings, now=lambda: NOW, logs=logs)
 
 
 def test_logs_go_before_their_records_do(retention: Retention, engine: Engine, logs: LogFiles) -> None:
@@ -85,18 +85,18 @@ def test_logs_go_before_their_records_do(retention: Retention, engine: Engine, l
 def test_a_log_whose_rest_never_came_says_so_once(retention: Retention, engine: Engine, logs: LogFiles) -> None:
     """The service was killed before the last of it: nothing more comes, and what is here is not all. What is whole,
     and what goes on, is left as it is."""
-    cut, whole, running = _add(engine, 5), _add(engine, 5), _add(engine, None)
-    for task_id in (cut, whole, running):
+    abort, whole, running = _add(engine, 5), _add(engine, 5), _add(engine, None)
+    for task_id in (abort, whole, running):
         with logs.writing(task_id) as writer:
             writer.append("run.log", 0, b"a line\n")
             if task_id == whole:
                 writer.all_came()
     for _ in range(2):
         retention.prune(90)
-    told = {task_id: logs.read(task_id, "run.log", 0, 1000)[0] for task_id in (cut, whole, running)}
+    told = {task_id: logs.read(task_id, "run.log", 0, 1000)[0] for task_id in (abort, whole, running)}
     assert told[whole] == told[running] == b"a line\n"
-    assert told[cut].startswith(b"a line\n")
-    assert told[cut].count(b"whole on the instance") == 1
+    assert told[abort].startswith(b"a line\n")
+    assert told[abort].count(b"whole on the instance") == 1
 
 
 def test_fleets_and_workflows_go_with_what_they_were_for(retention: Retention, engine: Engine) -> None:

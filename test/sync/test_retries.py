@@ -30,7 +30,7 @@ def _ask(bench: Bench, ssh_connection: str, **options: Any) -> str:
 
 def _retried_by(bench: Bench, task_id: str, timeout: float = 30.0) -> str:
     """The task_id of the retry, when it is there."""
-    bench.until(task_id, lambda shown: shown["retry"] and shown["retry"]["retried_by"], "it is retried", timeout)
+    bench.until(task_id, lambda status: status["retry"] and status["retry"]["retried_by"], "it is retried", timeout)
     return str(bench.installs.progress(task_id)["retry"]["retried_by"])
 
 
@@ -130,9 +130,9 @@ class TestByItself:
         git_server.set_rule(packs[0].repo, LIMITED)
         git_server.set_rule(packs[1].repo, MISSING)
         first = bench.start(instance.ssh_command, *packs, ui_home=instance.ui_home, auto_retry=2)
-        shown = bench.ended(first)["retry"]
-        assert (shown["limit"], shown["count"], shown["retried_by"]) == (2, 0, None)
-        assert shown["next_attempt_at"] > bench.installs.progress(first)["finished_at"]
+        status = bench.ended(first)["retry"]
+        assert (status["limit"], status["count"], status["retried_by"]) == (2, 0, None)
+        assert status["next_attempt_at"] > bench.installs.progress(first)["finished_at"]
         git_server.set_rule(packs[0].repo, SERVED)
         second = _retried_by(bench, first)
         end = bench.ended(second)
@@ -174,7 +174,7 @@ class TestByItself:
     def test_a_cancelled_task_is_not_retried(self, bench: Bench) -> None:
         with silent_address() as mute:
             task_id = _ask(bench, mute, wait_seconds=60, auto_retry=3)
-            bench.until(task_id, lambda shown: shown["state"] == "running", "it connects")
+            bench.until(task_id, lambda status: status["state"] == "running", "it connects")
             bench.installs.cancel(task_id)
             assert bench.ended(task_id)["retry"]["next_attempt_at"] is None
 

@@ -38,14 +38,14 @@ def test_it_is_found_opened_restarted_and_closed(
     where = f"/tasks/{task_id}/open"
     assert service.post(where, {}).json()["state"] == "opening"
     wait_until(lambda: service.get(where)["state"] != "opening", 30, "the door is open")
-    door = service.get(where)
-    assert door["state"] == "open", door
-    assert answers(door["url"])
+    tunnel = service.get(where)
+    assert tunnel["state"] == "open", tunnel
+    assert answers(tunnel["url"])
     before = pids(standin)
     shown = workflows.ended(workflows.start(standin, steps=["restart_comfyui"]))
     assert shown["state"] == "completed", shown["error"]
     assert pids(standin) and not set(pids(standin)) & set(before)
-    assert answers(door["url"])
+    assert answers(tunnel["url"])
     answer = service.post(f"/tasks/{task_id}/restart", {})
     assert (answer.status_code, answer.json()["restart_of"]) == (202, task_id)
     assert service.ended(answer.json()["task_id"])["state"] == "completed"
@@ -53,7 +53,7 @@ def test_it_is_found_opened_restarted_and_closed(
     assert listed[answer.json()["task_id"]]["restart_of"] == task_id
     closed = requests.delete(service.url + where, timeout=10).json()
     assert (closed["state"], closed["reason"]) == ("closed", "It was closed.")
-    assert not answers(door["url"])
+    assert not answers(tunnel["url"])
 
 
 def test_the_door_of_an_instance_without_a_running_comfyui_says_so(service: ServiceProcess, standin: StandIn) -> None:

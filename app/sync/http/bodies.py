@@ -298,8 +298,8 @@ def read(model: type[_M], values: Mapping[str, Any]) -> _M:
 
 def _dotted(location: Sequence[int | str]) -> str:
     """`("manifest", "nodes", 3)` as `manifest.nodes[3]`."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
-    return "".join(parts).removeprefix(".")[:MAX_FIELD_CHARS]
+    services = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
+    return "".join(services).removeprefix(".")[:MAX_FIELD_CHARS]
 
 
 def install_request(values: Mapping[str, Any], settings: Settings) -> domain.InstallRequest:

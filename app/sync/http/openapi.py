@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from werkzeug.routing import Rule
 
 from app.sync.http import bodies, fleet_bodies
-from app.sync.http.services import answer, parts, query
+from app.sync.http.services import answer, query, services
 from app.version import VERSION
 
 openapi = Blueprint("openapi", __name__)
@@ -64,7 +64,7 @@ ASKED: Mapping[str, Asked] = {
 def show_specification() -> Response:
     """This specification."""
     query(bodies.NoQuery)
-    return answer(specification(current_app.url_map.iter_rules(), needs_token=bool(parts().settings.token)))
+    return answer(specification(current_app.url_map.iter_rules(), needs_token=bool(services().settings.token)))
 
 
 def specification(rules: Iterator[Rule], *, needs_token: bool) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
-from app.sync.tunnels import Doors
+from app.sync.tunnels import Tunnels
 from app.sync.workflow_executor import WorkflowExecutor
 
 EXTENSION = "nodeferry"
@@ -38,13 +38,13 @@ _M = TypeVar("_M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Services:
     """What the routes call. `held`: places for answers that wait."""
 
     installs: Installs
     checks: InstanceChecks
     workflows: WorkflowExecutor
-    doors: Doors
+    tunnels: Tunnels
     retries: Retries
     fleets: Fleets
     settings: Settings
@@ -54,9 +54,9 @@ class Parts:
     held: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(MAX_HELD_ANSWERS))
 
 
-def parts() -> Parts:
+def services() -> Services:
     """The parts of the service that this request came to."""
-    found: Parts = current_app.extensions[EXTENSION]
+    found: Services = current_app.extensions[EXTENSION]
     return found
 
 
@@ -107,7 +107,7 @@ def error_answer(error: AppError) -> Response:
     return response
 
 
-def install_edge(app: Flask, shared: Parts) -> None:
+def register_http(app: Flask, shared: Services) -> None:
     """Give `app` its parts, guards, error answers and request log."""
     app.extensions[EXTENSION] = shared
     app.config["MAX_CONTENT_LENGTH"] = json_body.MAX_BYTES
@@ -121,7 +121,7 @@ def install_edge(app: Flask, shared: Parts) -> None:
 
 def _before() -> Response | None:
     g.started = time.perf_counter()
-    refused = guards.refusal(request.method, request.path, dict(request.headers), parts().settings)
+    refused = guards.refusal(request.method, request.path, dict(request.headers), services().settings)
     if refused:
         return error_answer(refused)
     return Response(status=204, headers={"Allow": _allowed()}) if request.method == "OPTIONS" else None
@@ -140,7 +140,7 @@ def _after(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
     if request.url_rule is not None:
-        parts().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
+        services().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
     _log.info(
         "request method=%s path=%s status=%d ms=%.1f task_id=%s",
         request.method,

@@ -7,28 +7,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class StopSignal(threading.Event):
+class CancelSignal(threading.Event):
     """An event; `set` also cuts what the install's thread waits in, if it has said so with `cutting`. Any thread."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._cut: Callable[[], None] | None = None
+        self._abort: Callable[[], None] | None = None
 
     def set(self) -> None:
         """Sets the event, and cuts."""
         super().set()
-        cut = self._cut
-        if cut is not None:
-            cut()
+        abort = self._abort
+        if abort is not None:
+            abort()
 
     @contextmanager
-    def cutting(self, cut: Callable[[], None]) -> Iterator[None]:
+    def aborting(self, abort: Callable[[], None]) -> Iterator[None]:
         """For the block, `set` calls `cut`, which may be called from any thread and more than once. At once where the
         event is set already."""
-        self._cut = cut
+        self._abort = abort
         try:
             if self.is_set():
-                cut()
+                abort()
             yield
         finally:
-            self._cut = None
+            self._abort = None

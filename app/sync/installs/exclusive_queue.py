@@ -14,18 +14,18 @@ ANY_UI_HOME = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class ExclusiveKey:
     """What an install works on. `instance` is `host:port` as resolved; `ui_home` is `*` while it is not known."""
 
     instance: str
     ui_home: str
 
     @classmethod
-    def of(cls, instance: str, ui_home: str | None) -> Lane:
+    def of(cls, instance: str, ui_home: str | None) -> ExclusiveKey:
         """The lane of one ComfyUI, however its folder is spelled; without `ui_home` the lane of the whole instance."""
         return cls(instance, posixpath.normpath("/" + ui_home.lstrip("/")) if ui_home else ANY_UI_HOME)
 
-    def conflicts(self, other: Lane) -> bool:
+    def conflicts(self, other: ExclusiveKey) -> bool:
         """Whether two installs may not run at once. One without a ui_home conflicts with its whole instance."""
         if self.instance != other.instance:
             return False
@@ -41,18 +41,18 @@ class Waiting:
     position: int
 
 
-class Lanes:
+class ExclusiveQueue:
     """The tasks that run and those that wait. Nobody overtakes a task that wants the same lane."""
 
     def __init__(self, max_running: int) -> None:
         self._max_running = max(1, max_running)
-        self._running: dict[str, Lane] = {}
-        self._waiting: dict[str, Lane] = {}
+        self._running: dict[str, ExclusiveKey] = {}
+        self._waiting: dict[str, ExclusiveKey] = {}
 
-    def add(self, task_id: str, lane: Lane) -> None:
+    def add(self, task_id: str, key: ExclusiveKey) -> None:
         """Takes up a task as the last that waits; `admit` lets it run. A task that is known stays where it is."""
         if task_id not in self._running and task_id not in self._waiting:
-            self._waiting[task_id] = lane
+            self._waiting[task_id] = key
 
     def admit(self) -> list[str]:
         """The waiting tasks that may run now; they run from here on."""
@@ -66,13 +66,13 @@ class Lanes:
         """The tasks that wait, in their order. A running task stands before every waiting one."""
         first: dict[str, dict[str, str]] = {}
         """By instance: the first task of each ui_home, in their order."""
-        for task_id, lane in self._running.items():
-            first.setdefault(lane.instance, {}).setdefault(lane.ui_home, task_id)
+        for task_id, key in self._running.items():
+            first.setdefault(key.instance, {}).setdefault(key.ui_home, task_id)
         found = []
-        for position, (task_id, lane) in enumerate(self._waiting.items(), 1):
-            ahead = first.setdefault(lane.instance, {})
-            found.append(Waiting(task_id, _first_in_the_way(lane, ahead), position))
-            ahead.setdefault(lane.ui_home, task_id)
+        for position, (task_id, key) in enumerate(self._waiting.items(), 1):
+            ahead = first.setdefault(key.instance, {})
+            found.append(Waiting(task_id, _first_in_the_way(key, ahead), position))
+            ahead.setdefault(key.ui_home, task_id)
         return found
 
     @property
@@ -82,17 +82,17 @@ class Lanes:
 
     def place_of(self, task_id: str) -> Waiting | None:
         """How one task waits; None when it does not. Cheaper than all of `waiting`, for polls."""
-        lane = self._waiting.get(task_id)
-        if lane is None:
+        key = self._waiting.get(task_id)
+        if key is None:
             return None
         before = list(itertools.takewhile(lambda item: item[0] != task_id, self._waiting.items()))
         ahead: dict[str, str] = {}
         for other, its in itertools.chain(self._running.items(), before):
-            if its.instance == lane.instance:
+            if its.instance == key.instance:
                 ahead.setdefault(its.ui_home, other)
-        return Waiting(task_id, _first_in_the_way(lane, ahead), len(before) + 1)
+        return Waiting(task_id, _first_in_the_way(key, ahead), len(before) + 1)
 
-    def withdraw(self, task_id: str) -> bool:
+    def remove(self, task_id: str) -> bool:
         """Takes a waiting task out of the queue; False when it does not wait."""
         return self._waiting.pop(task_id, None) is not None
 
@@ -101,8 +101,8 @@ class Lanes:
         self._running.pop(task_id, None)
 
 
-def _first_in_the_way(lane: Lane, ahead: Mapping[str, str]) -> str | None:
+def _first_in_the_way(key: ExclusiveKey, ahead: Mapping[str, str]) -> str | None:
     """The same as asking `conflicts` of each, without going through them: a thousand may wait."""
-    if lane.ui_home == ANY_UI_HOME:
+    if key.ui_home == ANY_UI_HOME:
         return ahead.get(ANY_UI_HOME) or next(iter(ahead.values()), None)
-    return ahead.get(lane.ui_home) or ahead.get(ANY_UI_HOME)
+    return ahead.get(key.ui_home) or ahead.get(ANY_UI_HOME)

@@ -18,7 +18,7 @@ def roll_back(installs: Installs, task_id: str) -> Accepted:
     """Starts a task that brings packages and packs back to what they were before an install. Raises TaskNotFound,
     TaskConflict while that install is not over or when it changed nothing, TooManyTasks."""
     request = _request_of_ended(installs, task_id)
-    nodes = installs.shown(task_id).snapshot.nodes
+    nodes = installs.status(task_id).snapshot.nodes
     if request.rollback_of or request.restart_of or request.options.plan_only or not nodes:
         raise NothingToRollBack
     return installs.start(runner_request.rollback_of(task_id, request))
@@ -32,15 +32,15 @@ def restart(installs: Installs, task_id: str) -> Accepted:
 
 def restart_request(installs: Installs, task_id: str, request: InstallRequest) -> InstallRequest:
     """What restarts the ComfyUI of the install `task_id`, where its run found it, and looks for its good packs."""
-    snapshot = installs.shown(task_id).snapshot
+    snapshot = installs.status(task_id).snapshot
     good = [(node.name, node.folder) for node in snapshot.nodes.values() if node.state in GOOD_NODE_STATES]
     home = snapshot.probe.get("ui_home") or request.ui_home
     return runner_request.restart_of(task_id, replace(request, ui_home=home), good)
 
 
 def _request_of_ended(installs: Installs, task_id: str) -> InstallRequest:
-    record, shown = installs.look(task_id)
-    if not shown.ended:
+    record, status = installs.look(task_id)
+    if not status.ended:
         raise TaskConflict("The install has not ended.", hint="Cancel it first, or wait for its end.")
     try:
         return runner_request.request_of(record.request)

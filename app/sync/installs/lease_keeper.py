@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from app.storage.errors import StorageError
 from app.storage.lease import Lease, Leases
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs.recorder import Chronicle
+from app.sync.installs.recorder import Recorder
 
 _log = logging.getLogger(__name__)
 
 
-class Attendance:
+class LeaseKeeper:
     """The leases of one service's running installs. `holding` is for their threads; the rest happens in one of its own.
 
     That thread is there from `begin` until `closing` is set."""
@@ -26,25 +26,25 @@ class Attendance:
         leases: Leases,
         background: BackgroundTaskManager,
         closing: threading.Event,
-        take_up: Callable[[str], None],
+        on_stalled: Callable[[str], None],
         chores: Callable[[], None],
     ) -> None:
         """`take_up`: called with an install that nobody works on; `chores`: called with each round."""
         self._leases = leases
         self._background = background
         self._closing = closing
-        self._take_up = take_up
+        self._on_stalled = on_stalled
         self._chores = chores
         self._thread = f"attendance-{uuid.uuid4()}"
         self._lock = threading.Lock()
-        self._held: dict[str, tuple[Lease, Chronicle, threading.Event]] = {}
+        self._held: dict[str, tuple[Lease, Recorder, threading.Event]] = {}
 
     def begin(self) -> None:
         """Starts renewing."""
-        self._background.start_task(self._thread, self._attend)
+        self._background.start_task(self._thread, self._watch)
 
     @property
-    def attends(self) -> bool:
+    def takes_over(self) -> bool:
         """Whether the thread is there."""
         return self._background.is_task_running(self._thread)
 
@@ -53,45 +53,45 @@ class Attendance:
         self._background.wait(self._thread, timeout)
 
     @contextmanager
-    def holding(self, chronicle: Chronicle, wake: threading.Event) -> Iterator[bool]:
+    def holding(self, recorder: Recorder, wake: threading.Event) -> Iterator[bool]:
         """Holds the install's lease for the block, which is given whether it may work on it. `wake` is set when the
         lease is lost. A database that refuses stops no install: what nobody could claim, nobody else works on."""
-        task_id = chronicle.task_id
+        task_id = recorder.task_id
         try:
-            lease = self._leases.claim(task_id, chronicle.token)
+            lease = self._leases.claim(task_id, recorder.token)
         except StorageError as exc:
             _log.error("task %s: its lease could not be claimed: %s", task_id, exc)
             yield True
             return
         if lease is None:
-            chronicle.lose()
+            recorder.lose()
             yield False
             return
-        chronicle.hold(lease.token)
+        recorder.hold(lease.token)
         with self._lock:
-            self._held[task_id] = (lease, chronicle, wake)
+            self._held[task_id] = (lease, recorder, wake)
         try:
             yield True
         finally:
             with self._lock:
                 self._held.pop(task_id, None)
-            self._let_go(lease, chronicle)
+            self._let_go(lease, recorder)
 
-    def _let_go(self, lease: Lease, chronicle: Chronicle) -> None:
-        if chronicle.lost:
-            chronicle.lose()  # once more: what was being kept at that moment may have been shown since
+    def _let_go(self, lease: Lease, recorder: Recorder) -> None:
+        if recorder.lost:
+            recorder.lose()  # once more: what was being kept at that moment may have been shown since
             return
         try:
             self._leases.release(lease)
         except StorageError as exc:
             _log.error("task %s: its lease could not be given back: %s", lease.task_id, exc)
 
-    def _attend(self) -> None:
+    def _watch(self) -> None:
         while not self._closing.wait(self._leases.seconds / 3):
             try:
                 self._renew()
-                for task_id in self._leases.unattended():
-                    self._take_up(task_id)
+                for task_id in self._leases.stalled():
+                    self._on_stalled(task_id)
                 self._chores()
             except StorageError as exc:  # the next round tries again; until then every lease's token stays valid
                 _log.error("the leases of running installs could not be renewed: %s", exc)
@@ -100,7 +100,7 @@ class Attendance:
         with self._lock:
             held = list(self._held.values())
         lost = set(self._leases.renew([lease for lease, _, _ in held]))
-        for lease, chronicle, wake in held:
+        for lease, recorder, wake in held:
             if lease in lost:
-                chronicle.lose()
+                recorder.lose()
                 wake.set()

@@ -68,7 +68,7 @@ class LogKeeping:
             if all_came:
                 writer.all_came()
             else:
-                writer.cut()
+                writer.mark_incomplete()
         except (StorageError, OSError) as exc:
             _log.error("task %s: the end of its logs is not kept: %s", self._task_id, exc)
 

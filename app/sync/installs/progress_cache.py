@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from app.domain.retry import Ties
+from app.domain.retry import RetryLinks
 from app.protocol.snapshot import Snapshot
 from app.protocol.states import TERMINAL_TASK_STATES
 
@@ -18,14 +18,14 @@ RETENTION_SECONDS = 2 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class InstallStatus:
     """What is known of one install. `heard_at`: when its runner was last heard (Unix s); `require`: as the option;
     `ties`: to its retries."""
 
     snapshot: Snapshot
     require: str = "any"
     heard_at: float | None = None
-    ties: Ties = field(default_factory=Ties)
+    retry_links: RetryLinks = field(default_factory=RetryLinks)
 
     @property
     def ended(self) -> bool:
@@ -33,51 +33,51 @@ class Shown:
         return self.snapshot.state in TERMINAL_TASK_STATES
 
 
-class ProgressBoard:
+class ProgressCache:
     """The newest snapshot of each install. Written by the install's thread, read by any."""
 
     def __init__(self, retention_seconds: float = RETENTION_SECONDS) -> None:
         self._retention_seconds = retention_seconds
         self._changed = threading.Condition()
         self._wakes = 0
-        self._shown: dict[str, Shown] = {}
+        self._statuses: dict[str, InstallStatus] = {}
         self._since: dict[str, float] = {}
         """When an ended install came here, in seconds of the monotonic clock."""
 
-    def put(self, shown: Shown) -> None:
+    def put(self, status: InstallStatus) -> None:
         """The newest of one install."""
-        task_id = shown.snapshot.task_id
+        task_id = status.snapshot.task_id
         with self._changed:
-            self._shown[task_id] = shown
-            if shown.ended:
+            self._statuses[task_id] = status
+            if status.ended:
                 self._since.setdefault(task_id, time.monotonic())
             self._changed.notify_all()
 
-    def hear(self, task_id: str, at: float) -> None:
+    def heartbeat(self, task_id: str, at: float) -> None:
         """The runner of an install was heard `at` Unix seconds, without news."""
         with self._changed:
-            known = self._shown.get(task_id)
+            known = self._statuses.get(task_id)
             if known is not None:
-                self._shown[task_id] = replace(known, heard_at=at)
+                self._statuses[task_id] = replace(known, heard_at=at)
 
-    def tie(self, task_id: str, ties: Ties) -> None:
+    def link_retry(self, task_id: str, retry_links: RetryLinks) -> None:
         """How an ended install is tied to its retries now."""
         with self._changed:
-            known = self._shown.get(task_id)
+            known = self._statuses.get(task_id)
             if known is not None:
-                self._shown[task_id] = replace(known, ties=ties)
+                self._statuses[task_id] = replace(known, retry_links=retry_links)
                 self._changed.notify_all()
 
-    def get(self, task_id: str) -> Shown | None:
+    def get(self, task_id: str) -> InstallStatus | None:
         """The newest of one install; None when it is not here."""
         with self._changed:
-            return self._shown.get(task_id)
+            return self._statuses.get(task_id)
 
-    def wait(self, task_id: str, until: Callable[[Shown], bool], timeout: float) -> bool:
+    def wait(self, task_id: str, until: Callable[[InstallStatus], bool], timeout: float) -> bool:
         """Waits up to `timeout` seconds until `until` holds for the install; False when it does not by then."""
 
         def holds() -> bool:
-            return task_id in self._shown and until(self._shown[task_id])
+            return task_id in self._statuses and until(self._statuses[task_id])
 
         with self._changed:
             wakes = self._wakes
@@ -93,7 +93,7 @@ class ProgressBoard:
     def drop(self, task_id: str) -> None:
         """Forgets one install: its record is asked instead."""
         with self._changed:
-            self._shown.pop(task_id, None)
+            self._statuses.pop(task_id, None)
             self._since.pop(task_id, None)
             self._changed.notify_all()
 
@@ -103,5 +103,5 @@ class ProgressBoard:
         with self._changed:
             old = [task_id for task_id, since in self._since.items() if moment - since >= self._retention_seconds]
             for task_id in old:
-                del self._since[task_id], self._shown[task_id]
+                del self._since[task_id], self._statuses[task_id]
             return len(old)

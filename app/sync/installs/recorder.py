@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.domain.record import InstallRecord
-from app.domain.retry import Ties
+from app.domain.retry import RetryLinks
 from app.protocol import counts, progress_json
 from app.protocol.events import Event, Kind, ProtocolFault, Source, to_json
 from app.protocol.reducer import reduce
@@ -24,7 +24,7 @@ from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost, StorageError
 from app.storage.install_store import InstallStore
 from app.storage.progress_files import ProgressFiles
-from app.sync.installs.progress_cache import ProgressBoard, Shown
+from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 
 SAVE_SECONDS = 0.2
 REFUSED_SECONDS = 5.0
@@ -33,7 +33,7 @@ REFUSED_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
-class Chronicle:
+class Recorder:
     """Folds the events of one install. One thread at a time: whoever starts the install, then the install's own.
 
     What keeps something raises LeaseLost when somebody else has taken the install over; from then on it is theirs."""
@@ -41,14 +41,14 @@ class Chronicle:
     def __init__(
         self,
         record: InstallRecord,
-        board: ProgressBoard,
+        progress_cache: ProgressCache,
         store: InstallStore,
         files: ProgressFiles,
         now: Callable[[], float] = time.time,
     ) -> None:
         """Goes on from `record`. Raises ValueError when its snapshot is of another format."""
         self.task_id = record.task_id
-        self._board = board
+        self._progress_cache = progress_cache
         self._store = store
         self._files = files
         self._now = now
@@ -61,9 +61,9 @@ class Chronicle:
         self._refused = False
         """The disk takes nothing: then there is nothing to wait for before something is shown."""
         require = str(record.request.get("options", {}).get("require", "any"))
-        self._newest = Shown(snapshot_of(record), require, ties=Ties.of(record))
+        self._newest = InstallStatus(snapshot_of(record), require, retry_links=RetryLinks.of(record))
         """After the events so far; the board has what was kept of it."""
-        board.put(self._newest)
+        progress_cache.put(self._newest)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -99,7 +99,7 @@ class Chronicle:
         if not self._lost:
             self._lost = True
             _log.warning("task %s: its lease is lost, another service works on it now; letting go of it", self.task_id)
-        self._board.drop(self.task_id)
+        self._progress_cache.drop(self.task_id)
 
     def tell(self, kind: Kind, **fields: Any) -> None:
         """Something happened in the service just now; kept at once. After the end nothing happens any more."""
@@ -122,10 +122,10 @@ class Chronicle:
         else:
             self.save_if_due()
 
-    def hear(self) -> None:
+    def heartbeat(self) -> None:
         """The runner was heard and has nothing new."""
         self._newest = replace(self._newest, heard_at=self._now())
-        self._board.hear(self.task_id, self._now())
+        self._progress_cache.heartbeat(self.task_id, self._now())
         self.save_if_due()
 
     @property
@@ -170,7 +170,7 @@ class Chronicle:
         except LeaseLost:
             self.lose()
             raise
-        self._board.put(self._newest)
+        self._progress_cache.put(self._newest)
 
     def _fold(self, event: Event, heard_at: float | None = None) -> None:
         snapshot = reduce(self.snapshot, event, self._now())
@@ -179,7 +179,7 @@ class Chronicle:
         self._newest = replace(self._newest, snapshot=snapshot, heard_at=heard_at or self._newest.heard_at)
         self._dirty = True
         if self._refused and not self._lost:
-            self._board.put(self._newest)
+            self._progress_cache.put(self._newest)
 
     def _columns(self) -> Mapping[str, Any]:
         snapshot, numbers = self.snapshot, counts.count(self.snapshot)
@@ -200,8 +200,8 @@ class Chronicle:
         }
 
     def _progress(self) -> dict[str, Any]:
-        shown = self._newest
-        return progress_json.progress(shown.snapshot, self._now(), heard_at=shown.heard_at, require=shown.require)
+        status = self._newest
+        return progress_json.progress(status.snapshot, self._now(), heard_at=status.heard_at, require=status.require)
 
 
 def snapshot_of(record: InstallRecord) -> Snapshot:

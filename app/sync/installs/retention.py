@@ -12,7 +12,7 @@ from app.storage.errors import StorageError
 from app.storage.history import History, Past
 from app.storage.log_files import LogFiles
 from app.storage.progress_files import ProgressFiles
-from app.sync.installs.progress_cache import ProgressBoard
+from app.sync.installs.progress_cache import ProgressCache
 
 DAY = 86_400.0
 EVERY_SECONDS = 3600.0
@@ -43,7 +43,7 @@ class Retention:
         self,
         history: History,
         files: ProgressFiles,
-        board: ProgressBoard,
+        progress_cache: ProgressCache,
         settings: Settings,
         now: Callable[[], float] = time.time,
         *,
@@ -53,7 +53,7 @@ class Retention:
         self._history = history
         self._files = files
         self._logs = logs
-        self._board = board
+        self._progress_cache = progress_cache
         self._days = settings.history_days
         self._log_days = settings.log_days or float("inf")
         self._now = now
@@ -70,7 +70,7 @@ class Retention:
         forgotten = old - _referred_to(past, old)
         gone, size = self._history.remove(sorted(forgotten))
         for task_id in gone:
-            self._board.drop(task_id)
+            self._progress_cache.drop(task_id)
         staying = {install.task_id: install.ended_at for install in past if install.task_id not in set(gone)}
         files, file_size = self._remove_progress(set(gone), staying, before)
         logs, log_size = self._remove_logs(with_logs, staying)
@@ -100,7 +100,7 @@ class Retention:
 
     def prune_if_due(self) -> None:
         """Once an hour, and at the first call: what the settings say, 0 being for ever."""
-        self._board.drop_ended()
+        self._progress_cache.drop_ended()
         if time.monotonic() < self._due_at:
             return
         self._due_at = time.monotonic() + EVERY_SECONDS

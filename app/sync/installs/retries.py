@@ -81,8 +81,8 @@ class Retries:
     def retry(self, task_id: str, only: Collection[str] = ()) -> Accepted:
         """Starts a task with the packs that did not end well, or with `only` these of them. Raises TaskNotFound,
         TaskConflict while the task or its last retry goes on, NothingToRetry, InvalidRequest, TooManyTasks."""
-        record, shown = self._installs.look(task_id)
-        if not shown.ended:
+        record, status = self._installs.look(task_id)
+        if not status.ended:
             raise TaskConflict("The task has not ended.", hint="Cancel it first, or wait for its end.")
         if record.retried_by is not None and not self._has_ended(record.retried_by):
             raise TaskConflict(f"The task is being retried as {record.retried_by}.", hint="Wait for its end.")
@@ -97,18 +97,18 @@ class Retries:
 
     def call_off(self, task_id: str) -> bool:
         """An ended task is not retried by itself any more; whether it would have been. Raises TaskNotFound."""
-        _, shown = self._installs.look(task_id)
-        was_due = shown.ended and next_attempt(shown.ties, shown.snapshot, self._first_pause) is not None
+        _, status = self._installs.look(task_id)
+        was_due = status.ended and next_attempt(status.retry_links, status.snapshot, self._first_pause) is not None
         self._settle(task_id)
         return was_due
 
     def look_at(self, task_id: str) -> None:
         """An ended task: plans its automatic retry, if it has one."""
         try:
-            _, shown = self._installs.look(task_id)
-            if not shown.ties.is_open:
+            _, status = self._installs.look(task_id)
+            if not status.retry_links.is_open:
                 return
-            due = next_attempt(shown.ties, shown.snapshot, self._first_pause)
+            due = next_attempt(status.retry_links, status.snapshot, self._first_pause)
             if due is None:
                 self._settle(task_id)
             else:
@@ -135,10 +135,10 @@ class Retries:
             request = runner_request.request_of(record.request)
         except (KeyError, TypeError, ValueError) as exc:
             raise NothingToRetry("The task's record cannot be read.") from exc
-        ended = self._installs.shown(record.task_id).snapshot
+        ended = self._installs.status(record.task_id).snapshot
         repeated = runner_request.retry_of(record.task_id, request, ended, only, automatic=automatic)
         [accepted] = self._installs.accept([repeated], keep)
-        self._installs.tie(record.task_id, accepted.task_id)
+        self._installs.link_retry(record.task_id, accepted.task_id)
         _log.info("task %s: retried as %s", record.task_id, accepted.task_id)
         return accepted
 
@@ -151,15 +151,15 @@ class Retries:
             self._due[task_id] = due
             self._changed.notify_all()
             if not self._background.is_task_running(self._thread):
-                self._background.start_task(self._thread, self._attend)
+                self._background.start_task(self._thread, self._watch)
 
     def _settle(self, task_id: str) -> None:
         with self._changed:
             self._due.pop(task_id, None)
         if self._store.close(task_id):
-            self._installs.tie(task_id, None)
+            self._installs.link_retry(task_id, None)
 
-    def _attend(self) -> None:
+    def _watch(self) -> None:
         while (task_id := self._next_due()) is not None:
             self._start(task_id)
 

@@ -13,7 +13,7 @@ from app.domain.request import InstallOptions, InstallRequest
 from app.protocol import progress_json
 from app.protocol.snapshot import Snapshot
 from app.settings import Settings
-from app.sync.installs.worker import Order
+from app.sync.installs.worker import InstallSpec
 from app.version import VERSION
 
 RESTART_STEP = progress_json.RESTART
@@ -22,10 +22,10 @@ JUST_RESTART = "none"
 _RUNNER_OPTIONS = ("existing", "run_scripts", "verify", "restart", "plan_only", "on_failure", "wait_for_provisioning")
 
 
-def order_of(task_id: str, request: InstallRequest, settings: Settings) -> Order:
+def spec_of(task_id: str, request: InstallRequest, settings: Settings) -> InstallSpec:
     """What the install with this task_id is to do."""
     wait_seconds = request.options.wait_seconds
-    return Order(
+    return InstallSpec(
         address=request.address,
         host_key_sha256=request.options.host_key_sha256,
         wait_seconds=settings.wait_seconds if wait_seconds is None else wait_seconds,

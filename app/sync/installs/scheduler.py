@@ -16,9 +16,9 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs.cancel_signal import StopSignal
-from app.sync.installs.exclusive_queue import Lane, Lanes, Waiting
-from app.sync.installs.recorder import Chronicle
+from app.sync.installs.cancel_signal import CancelSignal
+from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Waiting
+from app.sync.installs.recorder import Recorder
 
 
 @dataclass(slots=True, eq=False)
@@ -26,17 +26,17 @@ class Job:
     """An install that has not ended."""
 
     request: InstallRequest
-    lane: Lane
-    chronicle: Chronicle
-    cancel: StopSignal = field(default_factory=StopSignal)
+    key: ExclusiveKey
+    recorder: Recorder
+    cancel: CancelSignal = field(default_factory=CancelSignal)
 
     @property
     def task_id(self) -> str:
         """The task's id."""
-        return self.chronicle.task_id
+        return self.recorder.task_id
 
 
-class Turns:
+class Scheduler:
     """The unfinished installs of one service. Every method may be called from any thread.
 
     Until an install's thread is started only the dispatching thread writes its chronicle, from then on only its own.
@@ -49,9 +49,9 @@ class Turns:
         self._run_job = run
         self._max_running = max_running
         self._lock = threading.Lock()
-        self._lanes = Lanes(max_running)
+        self._queue = ExclusiveQueue(max_running)
         self._jobs: dict[str, Job] = {}
-        self._withdrawn: list[Job] = []
+        self._cancelled_early: list[Job] = []
         self._dispatching = False
         self._undispatched = False
 
@@ -64,24 +64,24 @@ class Turns:
     def place_of(self, task_id: str) -> Waiting | None:
         """Where an install waits, and behind which; None when it does not wait here."""
         with self._lock:
-            return self._lanes.place_of(task_id)
+            return self._queue.place_of(task_id)
 
     @property
     def numbers(self) -> tuple[int, int]:
         """How many installs run, and how many wait."""
         with self._lock:
-            return self._lanes.numbers
+            return self._queue.numbers
 
     def knows(self, task_id: str) -> bool:
         """Whether the install runs or waits here."""
         with self._lock:
             return task_id in self._jobs
 
-    def take_up(self, *jobs: Job) -> None:
+    def submit(self, *jobs: Job) -> None:
         """New jobs, the last in their lanes; one that is known already stays as it is."""
         with self._lock:
             for job in jobs:
-                self._lanes.add(job.task_id, job.lane)
+                self._queue.add(job.task_id, job.key)
                 self._jobs.setdefault(job.task_id, job)
         self._dispatch()
 
@@ -93,8 +93,8 @@ class Turns:
             return False
         job.cancel.set()  # without the lock: it may close a connection
         with self._lock:
-            if self._lanes.withdraw(task_id):
-                self._withdrawn.append(job)
+            if self._queue.remove(task_id):
+                self._cancelled_early.append(job)
         self._background.cancel(task_id)
         self._dispatch()
         return True
@@ -119,32 +119,32 @@ class Turns:
                 return
             self._dispatching = True
         try:
-            while (turn := self._next_turn()) is not None:
-                self._take_turn(*turn)
+            while (batch := self._next_batch()) is not None:
+                self._start_batch(*batch)
         except BaseException:
             with self._lock:
                 self._dispatching = False
             raise
 
-    def _next_turn(self) -> tuple[list[Job], list[tuple[Job, Waiting]]] | None:
+    def _next_batch(self) -> tuple[list[Job], list[tuple[Job, Waiting]]] | None:
         """The jobs to start and those that wait; None when there is nothing more to do."""
         with self._lock:
             if not self._undispatched or self.closing.is_set():
                 self._dispatching = False
                 return None
             self._undispatched = False
-            withdrawn, self._withdrawn = self._withdrawn, []
-            admitted = [self._jobs[task_id] for task_id in self._lanes.admit()]
-            waiting = [(self._jobs[waiting.task_id], waiting) for waiting in self._lanes.waiting()]
+            withdrawn, self._cancelled_early = self._cancelled_early, []
+            admitted = [self._jobs[task_id] for task_id in self._queue.admit()]
+            waiting = [(self._jobs[waiting.task_id], waiting) for waiting in self._queue.waiting()]
         return [*withdrawn, *admitted], waiting
 
-    def _take_turn(self, starting: list[Job], waiting: list[tuple[Job, Waiting]]) -> None:
+    def _start_batch(self, starting: list[Job], waiting: list[tuple[Job, Waiting]]) -> None:
         for job in starting:
             try:
                 self._background.start_task(job.task_id, self._run, job)
             except RuntimeError as exc:  # the system gives no more threads
                 error = {"code": "no_thread", "message": f"The service cannot start a thread: {exc}.", "hint": ""}
-                job.chronicle.tell(Kind.GIVEN_UP, state=TaskState.FAILED.value, error=error)
+                job.recorder.tell(Kind.GIVEN_UP, state=TaskState.FAILED.value, error=error)
                 self._let_go(job)
         for job, why in waiting:
             try:
@@ -155,8 +155,8 @@ class Turns:
     def _tell_reason(self, job: Job, why: Waiting) -> None:
         """Why the job waits, unless that is known: after a restart it mostly is."""
         reason = _reason(why, self._max_running)
-        if job.chronicle.snapshot.waiting != reason:
-            job.chronicle.tell(Kind.QUEUED, waiting=reason.to_json(), position=why.position)
+        if job.recorder.snapshot.waiting != reason:
+            job.recorder.tell(Kind.QUEUED, waiting=reason.to_json(), position=why.position)
 
     def _run(self, job: Job) -> None:
         """The target of an install's thread. It heeds the job's own event, which can be set before it is there."""
@@ -168,8 +168,8 @@ class Turns:
 
     def _let_go(self, job: Job) -> None:
         with self._lock:
-            self._lanes.withdraw(job.task_id)
-            self._lanes.done(job.task_id)
+            self._queue.remove(job.task_id)
+            self._queue.done(job.task_id)
             self._jobs.pop(job.task_id, None)
             self._undispatched = True
 

@@ -23,7 +23,7 @@ from app.domain.errors import (
 )
 from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
-from app.domain.retry import Ties
+from app.domain.retry import RetryLinks
 from app.protocol import progress_json
 from app.protocol.snapshot import to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
@@ -36,12 +36,12 @@ from app.storage.log_files import LogFiles
 from app.storage.progress_files import ProgressFiles
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs import runner_request
-from app.sync.installs.exclusive_queue import Lane
-from app.sync.installs.lease_keeper import Attendance
-from app.sync.installs.progress_cache import ProgressBoard, Shown
-from app.sync.installs.recorder import Chronicle, first_snapshot, snapshot_of
+from app.sync.installs.exclusive_queue import ExclusiveKey
+from app.sync.installs.lease_keeper import LeaseKeeper
+from app.sync.installs.progress_cache import InstallStatus, ProgressCache
+from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of
 from app.sync.installs.retention import Retention
-from app.sync.installs.scheduler import Job, Turns
+from app.sync.installs.scheduler import Job, Scheduler
 from app.sync.installs.worker import Installation
 from app.sync.metrics import Metrics
 
@@ -58,7 +58,7 @@ class Accepted:
 
     task_id: str
     state: TaskState
-    existing: bool
+    deduplicated: bool
 
 
 Keep = Callable[[Sequence[InstallRecord]], Sequence[InstallRecord]]
@@ -91,26 +91,26 @@ class Installs:
         self._now = now
         self.when_ended: Callable[[str], None] = lambda _task_id: None
         """Called in an install's thread after its end was kept."""
-        self._board = ProgressBoard(settings.memory_hours * 3600)
-        self._turns = Turns(background, self._run, settings.max_running)
-        self.retention = Retention(history, files, self._board, settings, now, logs=logs)
-        closing, chores = self._turns.closing, self.retention.prune_if_due
-        self._attendance = Attendance(leases, background, closing, self._take_up_unattended, chores)
+        self._progress_cache = ProgressCache(settings.memory_hours * 3600)
+        self._scheduler = Scheduler(background, self._run, settings.max_running)
+        self.retention = Retention(history, files, self._progress_cache, settings, now, logs=logs)
+        closing, chores = self._scheduler.closing, self.retention.prune_if_due
+        self._lease_keeper = LeaseKeeper(leases, background, closing, self._take_over_stalled, chores)
 
     @property
     def closing(self) -> threading.Event:
         """Set once the service closes: nothing is taken up any more."""
-        return self._turns.closing
+        return self._scheduler.closing
 
     @property
-    def attends(self) -> bool:
+    def takes_over(self) -> bool:
         """Whether what an earlier or another service left is taken up here."""
-        return self._attendance.attends
+        return self._lease_keeper.takes_over
 
     @property
     def numbers(self) -> tuple[int, int]:
         """How many installs run here, and how many wait."""
-        return self._turns.numbers
+        return self._scheduler.numbers
 
     def start(self, request: InstallRequest) -> Accepted:
         """Accepts an install; it is on disk when this returns. Opens no connection. Raises TooManyTasks,
@@ -122,35 +122,39 @@ class Installs:
     def accept(self, requests: Sequence[InstallRequest], keep: Keep) -> list[Accepted]:
         """Accepts installs, all or none. `keep` puts their records on disk, and says for each which one counts: itself,
         or another that was accepted before. Raises TooManyTasks, ServiceClosing, and what `keep` raises."""
-        self._board.drop_ended()
-        if self._turns.closing.is_set():
+        self._progress_cache.drop_ended()
+        if self._scheduler.closing.is_set():
             raise ServiceClosing
-        if self._turns.unfinished + len(requests) > self._settings.max_running + self._settings.max_waiting:
+        if self._scheduler.unfinished + len(requests) > self._settings.max_running + self._settings.max_waiting:
             raise TooManyTasks
         made = [self._new_record(request) for request in requests]
         counting = keep([record for record, _ in made])
         accepted, jobs = [], []
-        for request, (record, lane), kept in zip(requests, made, counting, strict=True):
-            existing = kept.task_id != record.task_id
-            accepted.append(Accepted(kept.task_id, self._state_of(kept) if existing else TaskState.QUEUED, existing))
-            if not existing:
-                jobs.append(Job(request, lane, self._chronicle(record)))
-        self._turns.take_up(*jobs)
+        for request, (record, key), kept in zip(requests, made, counting, strict=True):
+            deduplicated = kept.task_id != record.task_id
+            accepted.append(
+                Accepted(kept.task_id, self._state_of(kept) if deduplicated else TaskState.QUEUED, deduplicated)
+            )
+            if not deduplicated:
+                jobs.append(Job(request, key, self._recorder(record)))
+        self._scheduler.submit(*jobs)
         return accepted
 
-    def look(self, task_id: str) -> tuple[InstallRecord, Shown]:
+    def look(self, task_id: str) -> tuple[InstallRecord, InstallStatus]:
         """A task's record, and what is known of it now. Raises TaskNotFound."""
-        return self._record(task_id), self.shown(task_id)
+        return self._record(task_id), self.status(task_id)
 
-    def tie(self, task_id: str, retried_by: str | None) -> None:
+    def link_retry(self, task_id: str, retried_by: str | None) -> None:
         """An ended task is retried now, or will not be by itself."""
-        ties = self.shown(task_id).ties
-        self._board.tie(task_id, replace(ties, retried_by=retried_by or ties.retried_by, is_open=False))
+        retry_links = self.status(task_id).retry_links
+        self._progress_cache.link_retry(
+            task_id, replace(retry_links, retried_by=retried_by or retry_links.retried_by, is_open=False)
+        )
 
     def progress(self, task_id: str, since: int | None = None) -> dict[str, Any]:
         """The progress JSON; with `since` equal to the revision only that nothing is new. Raises TaskNotFound."""
-        shown = self.shown(task_id)
-        snapshot = shown.snapshot
+        status = self.status(task_id)
+        snapshot = status.snapshot
         queued = snapshot.state is TaskState.QUEUED  # its place moves without anything happening to it
         if since is not None and since == snapshot.revision and not queued:
             return {
@@ -159,36 +163,36 @@ class Installs:
                 "task_id": task_id,
                 "revision": snapshot.revision,
                 "state": snapshot.state.value,
-                "in_progress": not shown.ended,
-                "completed": shown.ended,
-                "last_event_seconds_ago": progress_json.seconds_ago(shown.heard_at, self._now()),
+                "in_progress": not status.ended,
+                "completed": status.ended,
+                "last_event_seconds_ago": progress_json.seconds_ago(status.heard_at, self._now()),
             }
-        place = self._turns.place_of(task_id) if queued else None
+        place = self._scheduler.place_of(task_id) if queued else None
         return progress_json.progress(
             snapshot,
             self._now(),
-            heard_at=shown.heard_at,
-            require=shown.require,
+            heard_at=status.heard_at,
+            require=status.require,
             queue=None if place is None else {"position": place.position, "behind": place.behind},
-            retry=retry.shown(shown.ties, snapshot, self._settings.retry_seconds),
+            retry=retry.retry_json(status.retry_links, snapshot, self._settings.retry_seconds),
         )
 
     def task(self, task_id: str) -> dict[str, Any]:
         """One task: what was asked for, what is planned, its progress. Raises TaskNotFound."""
         record = self._record(task_id)
-        shown = self.shown(task_id)
+        status = self.status(task_id)
         return {
             **_row(record),
-            "state": shown.snapshot.state.value,
+            "state": status.snapshot.state.value,
             "request": record.request,
-            "plan": None if shown.snapshot.plan is None else [dict(change) for change in shown.snapshot.plan],
-            "probe": dict(shown.snapshot.probe),
+            "plan": None if status.snapshot.plan is None else [dict(change) for change in status.snapshot.plan],
+            "probe": dict(status.snapshot.probe),
             "progress": self.progress(task_id),
         }
 
     def lock(self, task_id: str) -> dict[str, Any] | None:
         """What a task has installed, to install exactly that again; None until its run told it. Raises TaskNotFound."""
-        lock = self.shown(task_id).snapshot.lock
+        lock = self.status(task_id).snapshot.lock
         return None if lock is None else dict(lock)
 
     def list(
@@ -202,49 +206,49 @@ class Installs:
 
     def wait(self, task_id: str, timeout: float) -> bool:
         """Waits up to `timeout` seconds for the end of a task: whether it has ended. Raises TaskNotFound."""
-        if self.shown(task_id).ended:
+        if self.status(task_id).ended:
             return True
-        return self._board.wait(task_id, lambda shown: shown.ended, timeout)
+        return self._progress_cache.wait(task_id, lambda status: status.ended, timeout)
 
     def wait_for_change(self, task_id: str, revision: int, timeout: float) -> bool:
         """Waits up to `timeout` seconds for more than `revision`: whether there is. Raises TaskNotFound."""
-        if self.shown(task_id).snapshot.revision != revision:
+        if self.status(task_id).snapshot.revision != revision:
             return True
-        return self._board.wait(task_id, lambda shown: shown.snapshot.revision != revision, timeout)
+        return self._progress_cache.wait(task_id, lambda status: status.snapshot.revision != revision, timeout)
 
     def cancel(self, task_id: str) -> TaskState:
         """Stops a task, on the instance too; its state after that. Raises TaskNotFound, TaskNotCancellable,
         ServiceClosing."""
-        if self._turns.closing.is_set():
+        if self._scheduler.closing.is_set():
             raise ServiceClosing
-        if self.shown(task_id).ended:
+        if self.status(task_id).ended:
             raise TaskNotCancellable
-        if not self._turns.cancel(task_id):
+        if not self._scheduler.cancel(task_id):
             raise TaskNotCancellable
         _log.info("task %s: cancel was asked for", task_id)
-        self._board.wait(task_id, _heeds_cancel, CANCEL_SEEN_SECONDS)
-        return self.shown(task_id).snapshot.state
+        self._progress_cache.wait(task_id, _shows_cancel, CANCEL_SEEN_SECONDS)
+        return self.status(task_id).snapshot.state
 
     def resume_unfinished(self) -> int:
         """Takes up the installs that an earlier service left unfinished, in their order; how many. From now on also
         those that another service on the database lets go of."""
         jobs = [job for job in map(self._job_of, self._store.unfinished()) if job is not None]
-        self._turns.take_up(*jobs)
-        self._attendance.begin()
+        self._scheduler.submit(*jobs)
+        self._lease_keeper.begin()
         return len(jobs)
 
     def close(self, timeout: float = 3.0) -> None:
         """Lets go of every install within `timeout` seconds; the runs go on, and `resume_unfinished` finds them."""
         deadline = time.monotonic() + timeout
-        self._turns.closing.set()
-        self._board.wake()
-        self._turns.close(timeout)
-        self._attendance.end(max(0.0, deadline - time.monotonic()))
+        self._scheduler.closing.set()
+        self._progress_cache.wake()
+        self._scheduler.close(timeout)
+        self._lease_keeper.end(max(0.0, deadline - time.monotonic()))
 
     # -- records ----------------------------------------------------------------------------------------------------
 
-    def _new_record(self, request: InstallRequest) -> tuple[InstallRecord, Lane]:
-        instance, lane = self._lane(request)
+    def _new_record(self, request: InstallRequest) -> tuple[InstallRecord, ExclusiveKey]:
+        instance, key = self._exclusive_key(request)
         task_id, created_at = str(uuid.uuid4()), self._now()
         record = InstallRecord(
             task_id,
@@ -256,36 +260,36 @@ class Installs:
             snapshot=to_stored(first_snapshot(task_id, created_at, request.manifest)),
             auto_retry_open=request.options.auto_retry > request.retry_number,
         )
-        return record, lane
+        return record, key
 
-    def _lane(self, request: InstallRequest) -> tuple[str, Lane]:
+    def _exclusive_key(self, request: InstallRequest) -> tuple[str, ExclusiveKey]:
         """The instance's name, and the lane of the install."""
         try:
             endpoint = self._connector.resolve(request.address)
         except RemoteError:  # a configuration that cannot be used: connecting will say so
-            return str(request.address), Lane.of(str(request.address), request.ui_home)
-        return str(endpoint), Lane.of(f"{endpoint.host}:{endpoint.port}", request.ui_home)
+            return str(request.address), ExclusiveKey.of(str(request.address), request.ui_home)
+        return str(endpoint), ExclusiveKey.of(f"{endpoint.host}:{endpoint.port}", request.ui_home)
 
     def _job_of(self, record: InstallRecord) -> Job | None:
         """What is left to do of an install; None for a record that cannot be read, which ends it."""
         try:
             request = runner_request.request_of(record.request)
-            return Job(request, self._lane(request)[1], self._chronicle(record))
+            return Job(request, self._exclusive_key(request)[1], self._recorder(record))
         except (KeyError, TypeError, ValueError) as exc:
             self._give_up_unreadable(record, exc)
             return None
 
-    def _take_up_unattended(self, task_id: str) -> None:
-        record = None if self._turns.knows(task_id) else self._store.get(task_id)
+    def _take_over_stalled(self, task_id: str) -> None:
+        record = None if self._scheduler.knows(task_id) else self._store.get(task_id)
         if record is None or record.state in TERMINAL_TASK_STATES:
             return
         job = self._job_of(record)
         if job is not None:
             _log.info("task %s: nobody works on it; taking it up", task_id)
-            self._turns.take_up(job)
+            self._scheduler.submit(job)
 
-    def _chronicle(self, record: InstallRecord) -> Chronicle:
-        return Chronicle(record, self._board, self._store, self._files, self._now)
+    def _recorder(self, record: InstallRecord) -> Recorder:
+        return Recorder(record, self._progress_cache, self._store, self._files, self._now)
 
     def _record(self, task_id: str) -> InstallRecord:
         record = self._store.get(task_id)
@@ -293,19 +297,21 @@ class Installs:
             raise TaskNotFound(field="task_id")
         return record
 
-    def shown(self, task_id: str) -> Shown:
+    def status(self, task_id: str) -> InstallStatus:
         """From memory; an install that ended long ago comes there from its record. Raises TaskNotFound."""
-        shown = self._board.get(task_id)
-        if shown is None:
+        status = self._progress_cache.get(task_id)
+        if status is None:
             record = self._record(task_id)
-            shown = Shown(snapshot_of(record), runner_request.require_of(record.request), ties=Ties.of(record))
-            if shown.ended:
-                self._board.put(shown)
-        return shown
+            status = InstallStatus(
+                snapshot_of(record), runner_request.require_of(record.request), retry_links=RetryLinks.of(record)
+            )
+            if status.ended:
+                self._progress_cache.put(status)
+        return status
 
     def _state_of(self, record: InstallRecord) -> TaskState:
-        shown = self._board.get(record.task_id)
-        return record.state if shown is None else shown.snapshot.state
+        status = self._progress_cache.get(record.task_id)
+        return record.state if status is None else status.snapshot.state
 
     def _give_up_unreadable(self, record: InstallRecord, exc: Exception) -> None:
         _log.error("task %s: its record cannot be read: %r", record.task_id, exc)
@@ -315,14 +321,14 @@ class Installs:
 
     def _run(self, job: Job) -> None:
         """An install's thread."""
-        order = runner_request.order_of(job.task_id, job.request, self._settings)
+        spec = runner_request.spec_of(job.task_id, job.request, self._settings)
         timeouts = self._settings.timeouts
-        closing = self._turns.closing
-        with self._attendance.holding(job.chronicle, wake=job.cancel) as held:
+        closing = self._scheduler.closing
+        with self._lease_keeper.holding(job.recorder, wake=job.cancel) as held:
             if held:
                 Installation(
-                    order,
-                    job.chronicle,
+                    spec,
+                    job.recorder,
                     self._connector,
                     timeouts,
                     logs=self._logs,
@@ -330,14 +336,14 @@ class Installs:
                     cancel=job.cancel,
                     closing=closing,
                 ).run()
-                if job.chronicle.ended and not job.chronicle.lost:
-                    self._metrics.finished(job.chronicle.snapshot)
-        if held and job.chronicle.ended:
+                if job.recorder.ended and not job.recorder.lost:
+                    self._metrics.finished(job.recorder.snapshot)
+        if held and job.recorder.ended:
             self.when_ended(job.task_id)
 
 
-def _heeds_cancel(shown: Shown) -> bool:
-    return shown.ended or shown.snapshot.state is TaskState.CANCELLING
+def _shows_cancel(status: InstallStatus) -> bool:
+    return status.ended or status.snapshot.state is TaskState.CANCELLING
 
 
 def _row(record: InstallRecord) -> dict[str, Any]:

@@ -35,9 +35,9 @@ from app.settings import Timeouts
 from app.storage.errors import LeaseLost
 from app.storage.log_files import LogFiles
 from app.sync.installs.backoff import Backoff
-from app.sync.installs.cancel_signal import StopSignal
+from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.log_receiver import LogKeeping, keeping_logs
-from app.sync.installs.recorder import Chronicle
+from app.sync.installs.recorder import Recorder
 from app.sync.metrics import Metrics
 
 LISTEN_SECONDS = 0.5
@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class InstallSpec:
     """What one install is to do. `wait_seconds`: for the instance to come up; `runner_request`: what `start` gets."""
 
     address: SshAddress
@@ -72,46 +72,46 @@ class Installation:
 
     def __init__(
         self,
-        order: Order,
-        chronicle: Chronicle,
+        spec: InstallSpec,
+        recorder: Recorder,
         connector: SshConnector,
         timeouts: Timeouts,
         *,
         logs: LogFiles,
         metrics: Metrics,
-        cancel: StopSignal,
+        cancel: CancelSignal,
         closing: threading.Event,
     ) -> None:
-        self._order = order
-        self._chronicle = chronicle
+        self._spec = spec
+        self._recorder = recorder
         self._connector = connector
         self._timeouts = timeouts
         self._logs = logs
         self._metrics = metrics
         self._cancel = cancel
         self._closing = closing
-        self._task_id = chronicle.task_id
-        uploaded = chronicle.snapshot.phases.get(Phase.UPLOAD)
+        self._task_id = recorder.task_id
+        uploaded = recorder.snapshot.phases.get(Phase.UPLOAD)
         self._may_run = uploaded is not None and uploaded.status is StepStatus.SUCCESS
         """Whether `start` may have been sent: from then on only the instance knows how the run does."""
         self._backoff: Backoff | None = None
         self._attempt = 0
         self._stopping: RemoteStream | None = None
-        self._stop_asked_at: float | None = None
-        self._slow_stop_told = False
+        self._cancel_asked_at: float | None = None
+        self._slow_cancel_reported = False
 
     def run(self) -> None:
         """Works until the install has ended, the service closes, or another service has taken the install over."""
         with contextlib.suppress(LeaseLost):
             self._to_the_end()
-            self._chronicle.keep_end(self._closing, KEEP_SECONDS)
+            self._recorder.keep_end(self._closing, KEEP_SECONDS)
 
     def _to_the_end(self) -> None:
         try:
             self._resume()
             self._supervise()
         except _Leaving:
-            self._chronicle.save()
+            self._recorder.save()
         except AppError as exc:
             self._give_up(TaskState.CANCELLED if self._cancelling else TaskState.FAILED, exc.to_json())
         finally:
@@ -124,7 +124,7 @@ class Installation:
         if self._may_run:
             message = "The service was started again and attaches to the install."
             problem = _problem("service_restarted", message)
-            self._chronicle.tell(Kind.INTERRUPTED, error=problem, attempt=1, next_attempt_in=0)
+            self._recorder.tell(Kind.INTERRUPTED, error=problem, attempt=1, next_attempt_in=0)
 
     def _supervise(self) -> None:
         while self._goes_on():
@@ -137,18 +137,18 @@ class Installation:
         """One connection: to the end of the run, or to the end of the line."""
         self._attempt += 1
         if not self._may_run:
-            self._chronicle.tell(Kind.CONNECTING, attempt=self._attempt)
-        order = self._order
-        host_key = order.host_key_sha256
-        with self._connector.connect(order.address, host_key_sha256=host_key, cancel=self._stop_event()) as host:
-            self._chronicle.tell(Kind.CONNECTED, endpoint=str(host.endpoint))
+            self._recorder.tell(Kind.CONNECTING, attempt=self._attempt)
+        spec = self._spec
+        host_key = spec.host_key_sha256
+        with self._connector.connect(spec.address, host_key_sha256=host_key, cancel=self._cancel_event()) as host:
+            self._recorder.tell(Kind.CONNECTED, endpoint=str(host.endpoint))
             client = RunnerClient(host, pack_runner(), self._timeouts)
             self._stopping = None
             try:
                 if self._attach(client, host):
                     self._follow(client)
             except RunnerProtocolError:
-                self._stop_runner(client)
+                self._cancel_runner(client)
                 raise
 
     def _wait_after(self, exc: RemoteError) -> None:
@@ -164,17 +164,17 @@ class Installation:
             self._fail(exc)
             return
         kind = Kind.INTERRUPTED if self._may_run else Kind.WAITING_FOR_INSTANCE
-        self._chronicle.tell(kind, error=exc.to_json(), attempt=self._attempt + 1, next_attempt_in=round(pause, 1))
+        self._recorder.tell(kind, error=exc.to_json(), attempt=self._attempt + 1, next_attempt_in=round(pause, 1))
         if self._may_run:
             self._metrics.interrupted()
-        self._stop_event().wait(pause)
+        self._cancel_event().wait(pause)
 
     def _tries(self) -> Backoff:
         if self._backoff is None:
             if self._may_run:
                 self._backoff = Backoff(0.5, 15.0, self._timeouts.reconnect)
             else:
-                self._backoff = Backoff(1.0, 10.0, self._order.wait_seconds)
+                self._backoff = Backoff(1.0, 10.0, self._spec.wait_seconds)
         return self._backoff
 
     def _fail(self, exc: RemoteError) -> None:
@@ -193,42 +193,42 @@ class Installation:
 
     def _attach(self, client: RunnerClient, host: RemoteHost) -> bool:
         """Whether there is a run to follow; False when it was cancelled before it began."""
-        with contextlib.nullcontext() if self._cancelling else self._cancel.cutting(host.close):
+        with contextlib.nullcontext() if self._cancelling else self._cancel.aborting(host.close):
             client.ensure_uploaded()
-        self._chronicle.tell(Kind.UPLOADED)
+        self._recorder.tell(Kind.UPLOADED)
         if not self._goes_on() or self._cancelled_before_start(client):
             return False
         if not self._may_run:
             self._may_run, self._backoff = True, None
-        answer = client.start(self._task_id, self._order.runner_request)
-        if _offset_of(answer) < self._chronicle.offset:
-            self._stop_runner(client)  # this start has begun it anew, and nobody asked for that
+        answer = client.start(self._task_id, self._spec.runner_request)
+        if _offset_of(answer) < self._recorder.offset:
+            self._cancel_runner(client)  # this start has begun it anew, and nobody asked for that
             raise RunnerLost("The run's journal is no longer on the instance; it may be another machine now.")
-        self._chronicle.tell(Kind.ATTACHED, offset=self._chronicle.offset, status=str(answer.get("status")))
+        self._recorder.tell(Kind.ATTACHED, offset=self._recorder.offset, status=str(answer.get("status")))
         return True
 
     def _cancelled_before_start(self, client: RunnerClient) -> bool:
         """Ends a task that is cancelled and whose start has never arrived: it is not to arrive now."""
         if self._cancelling and client.status(self._task_id).get("status") == "unknown":
             self._give_up(TaskState.CANCELLED, None)
-        return self._chronicle.ended
+        return self._recorder.ended
 
     def _follow(self, client: RunnerClient) -> None:
         with (
-            client.follow(self._task_id, self._chronicle.offset) as frames,
+            client.follow(self._task_id, self._recorder.offset) as frames,
             keeping_logs(self._logs, self._task_id, frames) as logs,
         ):
             while self._goes_on(client):
                 frame = frames.next(self._listen_seconds())
                 if frame is None:
-                    self._chronicle.save_if_due()
+                    self._recorder.save_if_due()
                 else:
                     self._take(frame, client, logs)
             logs.take_rest(self._closing)
 
     def _listen_seconds(self) -> float:
         """Until something is due to be kept and shown."""
-        due_in = self._chronicle.due_in
+        due_in = self._recorder.due_in
         return LISTEN_SECONDS if due_in is None else min(LISTEN_SECONDS, due_in)
 
     def _take(self, frame: Frame, client: RunnerClient, logs: LogKeeping) -> None:
@@ -239,13 +239,13 @@ class Installation:
             logs.all_came()
             self._conclude(frame.status, client)
         else:
-            self._chronicle.hear()
+            self._recorder.heartbeat()
             if isinstance(frame, LogPiece):
                 logs.take(frame)
 
     def _fold(self, frame: JournalLine) -> None:
         try:
-            self._chronicle.take(decode(frame.line), frame.offset)
+            self._recorder.take(decode(frame.line), frame.offset)
         except ProtocolFault as exc:
             raise RunnerProtocolError(f"The runner's journal cannot be understood: {exc}.") from exc
 
@@ -265,7 +265,7 @@ class Installation:
             raise RunnerLost("The instance was restarted before the run had finished.")
         raise RunnerLost
 
-    def _stop_runner(self, client: RunnerClient) -> None:
+    def _cancel_runner(self, client: RunnerClient) -> None:
         """Before giving up on a run that may be alive."""
         if self._may_run:
             with contextlib.suppress(RemoteError, RunnerError):  # the reason for giving up is the one to be told
@@ -275,30 +275,30 @@ class Installation:
 
     @property
     def _cancelling(self) -> bool:
-        return self._chronicle.snapshot.state is TaskState.CANCELLING
+        return self._recorder.snapshot.state is TaskState.CANCELLING
 
-    def _stop_event(self) -> threading.Event:
+    def _cancel_event(self) -> threading.Event:
         """What ends a wait. A cancel that was heard already must not: the instance has yet to be reached."""
         return self._closing if self._cancelling else self._cancel
 
     def _goes_on(self, client: RunnerClient | None = None) -> bool:
         """Whether the install has not ended, after what a cancel asks for. Raises _Leaving when the service closes."""
-        if self._chronicle.ended:
+        if self._recorder.ended:
             return False
         if self._closing.is_set():
             raise _Leaving
-        if self._chronicle.lost:
+        if self._recorder.lost:
             raise LeaseLost
         if self._cancelling or self._cancel.is_set():
-            self._heed_cancel(client)
-        return not self._chronicle.ended
+            self._apply_cancel(client)
+        return not self._recorder.ended
 
-    def _heed_cancel(self, client: RunnerClient | None) -> None:
+    def _apply_cancel(self, client: RunnerClient | None) -> None:
         if not self._cancelling:
             if not self._may_run:
                 self._give_up(TaskState.CANCELLED, None)
                 return
-            self._chronicle.tell(Kind.CANCEL_REQUESTED)
+            self._recorder.tell(Kind.CANCEL_REQUESTED)
             self._backoff = None
         if client is not None:
             self._stop(client)
@@ -307,21 +307,21 @@ class Installation:
         """Asks the runner to stop, once a connection; its journal then tells the end."""
         if self._stopping is None:
             self._stopping = client.request_cancel(self._task_id)
-            self._stop_asked_at = self._stop_asked_at or time.monotonic()
-        elif not self._slow_stop_told and time.monotonic() - (self._stop_asked_at or 0.0) > CANCEL_SECONDS:
-            self._slow_stop_told = True
+            self._cancel_asked_at = self._cancel_asked_at or time.monotonic()
+        elif not self._slow_cancel_reported and time.monotonic() - (self._cancel_asked_at or 0.0) > CANCEL_SECONDS:
+            self._slow_cancel_reported = True
             text = f"The runner has not stopped within {CANCEL_SECONDS:g} s of the cancel; it is still waited for."
-            self._chronicle.tell(Kind.WARNING, code="cancel_slow", message=text)
+            self._recorder.tell(Kind.WARNING, code="cancel_slow", message=text)
 
     # -- ends -------------------------------------------------------------------------------------------------------
 
     def _give_up(self, state: TaskState, error: Mapping[str, str] | None) -> None:
         _log.info("task %s: given up as %s: %s", self._task_id, state, error)
-        self._chronicle.tell(Kind.GIVEN_UP, state=state.value, error=error)
+        self._recorder.tell(Kind.GIVEN_UP, state=state.value, error=error)
 
     def _never_unfinished(self) -> None:
         """Whatever escapes `run` is a bug; the task ends all the same, and says where to look."""
-        if self._chronicle.ended or self._chronicle.lost or self._closing.is_set():
+        if self._recorder.ended or self._recorder.lost or self._closing.is_set():
             return
         incident = uuid.uuid4().hex[:12]
         _log.error("task %s: ended by a bug, incident %s", self._task_id, incident, exc_info=True)

@@ -158,17 +158,17 @@ class Steps:
         """Raises the error itself where the key that is shown now cannot be had, or was named by the request."""
         if request.options.host_key_sha256:
             raise error
-        shown = self._checks.scan(request.address)
+        status = self._checks.scan(request.address)
         return Question(
             HOST_KEY,
             error.message,
             "Rented machines reuse addresses. If this is a new one, trust its key; if not, stop.",
             {"accept": "It is a new machine: trust this key"},
             {
-                "shown_sha256": shown["sha256"],
-                "key_type": shown["key_type"],
-                "host": shown["host"],
-                "port": shown["port"],
+                "shown_sha256": status["sha256"],
+                "key_type": status["key_type"],
+                "host": status["host"],
+                "port": status["port"],
             },
         )
 

@@ -21,7 +21,7 @@ _CUSTOM_NODES, _VERIFY = "Custom nodes", "Verify Dependencies"
 _PARTS = (("requirements_status", "Python packages"), ("script_status", "install.py"))
 
 
-def shown(workflow: Workflow, progress: Progress, now: float) -> dict[str, Any]:
+def workflow_json(workflow: Workflow, progress: Progress, now: float) -> dict[str, Any]:
     """The state JSON at `now` (Unix seconds). Its `revision` grows with the workflow's and its installs' own."""
     steps = [_step(workflow, step, progress, now) for step in workflow.steps]
     known = [progress(task_id) for step in workflow.steps for task_id in (step.task_id, step.plan_task_id) if task_id]

@@ -16,7 +16,7 @@ from flask import Blueprint, Response, request
 
 from app.domain.errors import AppError
 from app.sync.http import bodies
-from app.sync.http.services import checked_task_id, parts, query
+from app.sync.http.services import checked_task_id, query, services
 from app.sync.installs.service import Installs
 
 STREAM_SECONDS = 60.0
@@ -43,13 +43,13 @@ def stream_events(task_id: str) -> Response:
     known = checked_task_id(task_id)
     query(bodies.NoQuery)
     seen = _last_seen(request.headers.get("Last-Event-ID", ""))
-    first = parts().installs.progress(known, seen)
+    first = services().installs.progress(known, seen)
     if first["completed"] and first.get("unchanged"):
         return Response(status=204)  # tells a browser that it need not come back
-    held = parts().held
+    held = services().held
     if not held.acquire(blocking=False):
         raise TooManyStreams
-    response = Response(_Stream(parts().installs, known, seen, held), content_type="text/event-stream")
+    response = Response(_Stream(services().installs, known, seen, held), content_type="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # asks nginx to pass events on as they come
     return response
 

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from app.domain.errors import AppError
 from app.sync.http import bodies
-from app.sync.http.services import answer, parts, query
+from app.sync.http.services import answer, query, services
 from app.version import VERSION
 
 health = Blueprint("health", __name__)
@@ -29,7 +29,7 @@ def show_health() -> Response:
 def show_readiness() -> Response:
     """Whether an install that is started now would be taken up; needs no token, and tells no more than that."""
     query(bodies.NoQuery)
-    missing = parts().readiness.missing()
+    missing = services().readiness.missing()
     if missing is not None:
         raise NotReady(f"The service takes no work: {missing}.")
     return answer({"success": True, "status": "ready", "version": VERSION})

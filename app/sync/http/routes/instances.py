@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 from app.domain.errors import RemoteError, RunnerError
 from app.domain.request import check_fingerprint
 from app.sync.http import bodies
-from app.sync.http.services import answer, body, parts
+from app.sync.http.services import answer, body, services
 
 instances = Blueprint("instances", __name__)
 
@@ -21,9 +21,9 @@ def check_instance() -> Response:
     asked = body(bodies.CheckBody)
     address, ui_home = bodies.address_of(asked.ssh_connection), bodies.ui_home_of(asked)
     fingerprint = bodies.fingerprint_of(asked.host_key_sha256, "host_key_sha256")
-    timeout = asked.timeout_seconds or parts().settings.timeouts.connect
+    timeout = asked.timeout_seconds or services().settings.timeouts.connect
     try:
-        found = parts().checks.test(address, ui_home, fingerprint, timeout)
+        found = services().checks.test(address, ui_home, fingerprint, timeout)
     except (RemoteError, RunnerError) as error:
         return answer(bodies.error_body(error))
     return answer({"success": True, **found})
@@ -32,14 +32,14 @@ def check_instance() -> Response:
 @instances.get("/host-keys")
 def list_host_keys() -> Response:
     """Every key that is pinned."""
-    return answer({"success": True, "host_keys": parts().checks.host_keys()})
+    return answer({"success": True, "host_keys": services().checks.host_keys()})
 
 
 @instances.post("/host-keys/scan")
 def scan_host_key() -> Response:
     """The key that an instance shows now; nothing is trusted."""
     asked = body(bodies.ScanBody)
-    return answer({"success": True, "host_key": parts().checks.scan(bodies.address_of(asked.ssh_connection))})
+    return answer({"success": True, "host_key": services().checks.scan(bodies.address_of(asked.ssh_connection))})
 
 
 @instances.post("/host-keys/accept")
@@ -47,7 +47,7 @@ def accept_host_key() -> Response:
     """Pin the key that the instance shows now, if it has the fingerprint that the user has seen."""
     asked = body(bodies.AcceptBody)
     address, sha256 = bodies.address_of(asked.ssh_connection), check_fingerprint(asked.sha256, "sha256")
-    found = parts().checks.accept(address, sha256)
+    found = services().checks.accept(address, sha256)
     return answer({"success": True, "host_key": found})
 
 
@@ -56,7 +56,7 @@ def forget_host_key(address: str) -> Response:
     """Unpin every key of one HOST:PORT."""
     host, port = bodies.host_and_port_of(address)
     body(bodies.NoBody)
-    gone = parts().checks.forget(host, port)
+    gone = services().checks.forget(host, port)
     if not gone:
         raise bodies.NotFound("No host key is pinned for this address.", hint="GET /host-keys lists them.")
     return answer({"success": True, "host": host, "port": port, "forgotten": gone})

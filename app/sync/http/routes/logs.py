@@ -7,7 +7,7 @@ from dataclasses import asdict
 from flask import Blueprint, Response
 
 from app.sync.http import bodies
-from app.sync.http.services import answer, checked_task_id, parts, query
+from app.sync.http.services import answer, checked_task_id, query, services
 
 logs = Blueprint("logs", __name__)
 
@@ -16,7 +16,7 @@ logs = Blueprint("logs", __name__)
 def show_log(task_id: str) -> Response:
     """A part of the run's log, or of one node pack's, from a byte offset on."""
     known, asked = checked_task_id(task_id), query(bodies.LogQuery)
-    part = parts().logs.read(known, log=asked.log, node=asked.node, offset=asked.offset, limit=asked.limit)
+    part = services().logs.read(known, log=asked.log, node=asked.node, offset=asked.offset, limit=asked.limit)
     if asked.format == "text":
         headers = {
             "X-Log-Offset": str(part.next_offset),
@@ -24,4 +24,4 @@ def show_log(task_id: str) -> Response:
             "X-Log-Complete": str(part.complete).lower(),
         }
         return Response(part.text.encode("utf-8"), headers=headers, content_type="text/plain; charset=utf-8")
-    return answer({"success": True, "task_id": known, **asdict(part), "logs": parts().logs.listed(known)})
+    return answer({"success": True, "task_id": known, **asdict(part), "logs": services().logs.listed(known)})

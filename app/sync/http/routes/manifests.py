@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 
 from app.domain.request import packs_of
 from app.sync.http import bodies
-from app.sync.http.services import answer, body, parts
+from app.sync.http.services import answer, body, services
 
 manifests = Blueprint("manifests", __name__)
 
@@ -19,7 +19,7 @@ def check_manifest() -> Response:
 
     `nodes` is null for a list that lies in a repository: the runner reads it on the instance."""
     asked = body(bodies.ManifestBody)
-    manifest = bodies.manifest_of(asked.manifest, parts().settings)
-    packs = packs_of(manifest, parts().settings.allowed_git_schemes)
+    manifest = bodies.manifest_of(asked.manifest, services().settings)
+    packs = packs_of(manifest, services().settings.allowed_git_schemes)
     nodes = None if packs is None else [asdict(pack) for pack in packs]
     return answer({"success": True, "manifest": manifest, "nodes": nodes})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from app.sync.http import bodies
-from app.sync.http.services import parts, query
+from app.sync.http.services import query, services
 from app.sync.metrics import CONTENT_TYPE
 
 metrics = Blueprint("metrics", __name__)
@@ -15,4 +15,4 @@ metrics = Blueprint("metrics", __name__)
 def show_metrics() -> Response:
     """Prometheus' text format; needs the token like every other route."""
     query(bodies.NoQuery)
-    return Response(parts().metrics.text(), content_type=CONTENT_TYPE)
+    return Response(services().metrics.text(), content_type=CONTENT_TYPE)

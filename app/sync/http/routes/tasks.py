@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from app.domain.errors import InvalidRequest, TaskNotCancellable
 from app.protocol.manager_snapshot import write_snapshot
 from app.sync.http import bodies, fleet_bodies
-from app.sync.http.services import answer, body, checked_task_id, parts, query
+from app.sync.http.services import answer, body, checked_task_id, query, services
 from app.sync.installs import follow_ups
 
 tasks = Blueprint("tasks", __name__)
@@ -20,7 +20,9 @@ def list_tasks() -> Response:
     """The tasks, newest first."""
     asked = query(bodies.TasksQuery)
     state = asked.state.value if asked.state else None
-    rows, cursor = parts().installs.list(state=state, instance=asked.instance, limit=asked.limit, cursor=asked.cursor)
+    rows, cursor = services().installs.list(
+        state=state, instance=asked.instance, limit=asked.limit, cursor=asked.cursor
+    )
     return answer({"success": True, "tasks": rows, "next_cursor": cursor})
 
 
@@ -30,14 +32,14 @@ def show_task(task_id: str) -> Response:
     known, asked = checked_task_id(task_id), query(bodies.TaskQuery)
     if asked.wait:
         _hold(known, asked.wait)
-    return answer({"success": True, **parts().installs.task(known)})
+    return answer({"success": True, **services().installs.task(known)})
 
 
 @tasks.get("/tasks/<task_id>/lock")
 def show_lock(task_id: str) -> Response:
     """What was installed, to install exactly that again; or the same as ComfyUI-Manager's snapshot."""
     known, asked = checked_task_id(task_id), query(bodies.LockQuery)
-    lock = parts().installs.lock(known)
+    lock = services().installs.lock(known)
     if lock is None:
         hint = "A lock is told at the end of a run; runs that are cancelled or failed have none."
         raise bodies.NotFound("This task has no lock (yet).", hint=hint)
@@ -51,11 +53,11 @@ def prune_tasks() -> Response:
     """Forget the installs that ended long ago."""
     days = body(bodies.PruneBody).older_than_days
     if days is None:
-        days = parts().settings.history_days
+        days = services().settings.history_days
         if days <= 0:
             hint = "The setting history_days keeps everything; name the days."
             raise InvalidRequest("older_than_days is missing.", hint=hint, field="older_than_days")
-    return answer({"success": True, "older_than_days": days, **asdict(parts().installs.retention.prune(days))})
+    return answer({"success": True, "older_than_days": days, **asdict(services().installs.retention.prune(days))})
 
 
 @tasks.post("/tasks/<task_id>/cancel")
@@ -64,11 +66,11 @@ def cancel_task(task_id: str) -> Response:
     known = checked_task_id(task_id)
     body(bodies.NoBody)
     try:
-        state, message = parts().installs.cancel(known), "The install is being stopped"
+        state, message = services().installs.cancel(known), "The install is being stopped"
     except TaskNotCancellable:
-        if not parts().retries.call_off(known):
+        if not services().retries.call_off(known):
             raise
-        state, message = parts().installs.shown(known).snapshot.state, "The automatic retry is called off"
+        state, message = services().installs.status(known).snapshot.state, "The automatic retry is called off"
     return answer({"success": True, "task_id": known, "state": state.value, "message": message}, 202)
 
 
@@ -77,7 +79,7 @@ def retry_task(task_id: str) -> Response:
     """Start a task with the packs that did not end well, or with some of them."""
     known = checked_task_id(task_id)
     asked = body(fleet_bodies.RetryBody)
-    accepted = parts().retries.retry(known, asked.nodes or ())
+    accepted = services().retries.retry(known, asked.nodes or ())
     payload = {
         "success": True,
         "task_id": accepted.task_id,
@@ -93,7 +95,7 @@ def roll_back_task(task_id: str) -> Response:
     """Bring packages and packs back to what they were before an install; a task of its own."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
-    accepted = follow_ups.roll_back(parts().installs, known)
+    accepted = follow_ups.roll_back(services().installs, known)
     payload = {
         "success": True,
         "task_id": accepted.task_id,
@@ -109,7 +111,7 @@ def restart_comfyui(task_id: str) -> Response:
     """Restart the ComfyUI that an install has put packs into; a task of its own."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
-    accepted = follow_ups.restart(parts().installs, known)
+    accepted = follow_ups.restart(services().installs, known)
     payload = {
         "success": True,
         "task_id": accepted.task_id,
@@ -122,10 +124,10 @@ def restart_comfyui(task_id: str) -> Response:
 
 def _hold(known: str, seconds: float) -> None:
     """Wait for the end of a task, if a place for that is free."""
-    held = parts().held
+    held = services().held
     if not held.acquire(blocking=False):
         return
     try:
-        parts().installs.wait(known, seconds)
+        services().installs.wait(known, seconds)
     finally:
         held.release()

@@ -5,29 +5,29 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from app.sync.http import bodies
-from app.sync.http.services import answer, body, checked_task_id, parts
+from app.sync.http.services import answer, body, checked_task_id, services
 
-doors = Blueprint("doors", __name__)
+tunnels = Blueprint("doors", __name__)
 
 
-@doors.post("/tasks/<task_id>/open")
-def open_door(task_id: str) -> Response:
+@tunnels.post("/tasks/<task_id>/open")
+def open_tunnel(task_id: str) -> Response:
     """Open a port here that leads to the ComfyUI of this task's instance; opens no connection itself."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
-    return answer({"success": True, "task_id": known, **parts().doors.open(known).to_json()}, 202)
+    return answer({"success": True, "task_id": known, **services().tunnels.open(known).to_json()}, 202)
 
 
-@doors.get("/tasks/<task_id>/open")
-def show_door(task_id: str) -> Response:
+@tunnels.get("/tasks/<task_id>/open")
+def show_tunnel(task_id: str) -> Response:
     """How the door stands."""
     known = checked_task_id(task_id)
-    return answer({"success": True, "task_id": known, **parts().doors.look(known).to_json()})
+    return answer({"success": True, "task_id": known, **services().tunnels.look(known).to_json()})
 
 
-@doors.delete("/tasks/<task_id>/open")
-def close_door(task_id: str) -> Response:
+@tunnels.delete("/tasks/<task_id>/open")
+def close_tunnel(task_id: str) -> Response:
     """Close the door."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
-    return answer({"success": True, "task_id": known, **parts().doors.close(known).to_json()})
+    return answer({"success": True, "task_id": known, **services().tunnels.close(known).to_json()})

@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 from app.domain.errors import InvalidRequest
 from app.domain.workflow import Step, StepName, Workflow, WorkflowState
 from app.sync.http import bodies
-from app.sync.http.services import answer, body, parts, query
+from app.sync.http.services import answer, body, query, services
 
 workflows = Blueprint("workflows", __name__)
 
@@ -20,9 +20,9 @@ def start_workflow() -> Response:
     """Start a workflow in the background; opens no connection."""
     asked = body(bodies.WorkflowBody)
     steps = _steps(asked.steps)
-    started = parts().workflows.start(_workflow(asked, steps))
+    started = services().workflows.start(_workflow(asked, steps))
     payload = {"success": True, "workflow_id": started.workflow.workflow_id, "state": started.workflow.state.value}
-    message = "This workflow was started before" if started.existing else "Workflow started in background"
+    message = "This workflow was started before" if started.deduplicated else "Workflow started in background"
     return answer({**payload, "message": message}, 202)
 
 
@@ -30,21 +30,21 @@ def start_workflow() -> Response:
 def show_workflow() -> Response:
     """How a workflow stands, with its live task list; opens no connection."""
     asked = query(bodies.WorkflowQuery)
-    return answer(parts().workflows.state(_checked_id(asked.workflow_id)))
+    return answer(services().workflows.state(_checked_id(asked.workflow_id)))
 
 
 @workflows.get("/workflows")
 def list_workflows() -> Response:
     """The newest workflows."""
     asked = query(bodies.WorkflowsQuery)
-    return answer({"success": True, "workflows": parts().workflows.list(asked.limit)})
+    return answer({"success": True, "workflows": services().workflows.list(asked.limit)})
 
 
 @workflows.post("/workflow/stop")
 def stop_workflow() -> Response:
     """Stop a workflow, and its install on the instance too."""
     known = _checked_id(body(bodies.WorkflowIdBody).workflow_id)
-    state = parts().workflows.stop(known)
+    state = services().workflows.stop(known)
     return answer(
         {"success": True, "workflow_id": known, "state": state.value, "message": "The workflow is being stopped"}, 202
     )
@@ -55,7 +55,7 @@ def resume_workflow() -> Response:
     """Answer the question of a blocked workflow."""
     asked = body(bodies.ResumeBody)
     known = _checked_id(asked.workflow_id)
-    state = parts().workflows.resume(known, asked.answer)
+    state = services().workflows.resume(known, asked.answer)
     return _taken(known, state, "The answer was taken")
 
 
@@ -96,7 +96,7 @@ def _workflow(asked: bodies.WorkflowBody, steps: tuple[Step, ...]) -> Workflow:
             text = f"options.{option} is not for workflows: name the step {step.value} or leave it out."
             raise InvalidRequest(text, field=f"options.{option}")
     options |= {"verify": StepName.VERIFY in named, "restart": False}
-    request = bodies.install_request({**raw, "options": options}, parts().settings)
+    request = bodies.install_request({**raw, "options": options}, services().settings)
     key, stored = request.idempotency_key, replace(request, idempotency_key=None).to_json()
     workflow = Workflow("", 0.0, stored, steps, asked.review_plan, asked.deadline_seconds)
     return replace(workflow, idempotency_key=key)

@@ -12,7 +12,7 @@ _BY_STATE = select(installs.c.state, func.count()).group_by(installs.c.state)
 _ANY = select(literal(1)).select_from(installs).limit(1)
 
 
-class Census:
+class TaskCounts:
     """Looks at the database. Every method may be called from any thread and raises StorageError when it fails."""
 
     def __init__(self, engine: Engine) -> None:
