@@ -102,8 +102,8 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     app = create_app(
         Services(installs, checks, workflows, tunnels, retries, fleets, settings, logs, readiness, metrics)
     )
-    shown = webui.PageParts(open=not settings.token, task=installs.task, workflow=workflows.state)
-    webui.register(app, shown)
+    page_parts = webui.PageParts(open=not settings.token, task=installs.task, workflow=workflows.state)
+    webui.register(app, page_parts)
     retries.begin()
     installs.resume_unfinished()
     workflows.resume_unfinished()

@@ -108,8 +108,8 @@ class Settings:
     def public(self) -> dict[str, Any]:
         """Every setting as plain values, secrets replaced; for `config show`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        shown = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-        return shown | {name: "***" for name in SECRETS if shown[name]}
+        values = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return values | {name: "***" for name in SECRETS if values[name]}
 
 
 def settings_from(

@@ -66,12 +66,12 @@ class SshAddress:
 
 def parse_address(text: object) -> SshAddress:
     """The address in `text`, in any form of docs/api.md. Raises only InvalidAddress (field `ssh_connection`)."""
-    words = _split(text)
+    words = _split_address(text)
     if words[0].startswith("-"):
         raise _invalid("The SSH address begins with '-'; begin with 'ssh' or with the host.")
     if words[0] == "ssh":
         words = words[1:]
-    found = _Found()
+    found = _Parsed()
     _read_words(words, found)
     if found.host is None:
         raise _invalid("The SSH address names no host.")
@@ -83,12 +83,12 @@ def parse_address(text: object) -> SshAddress:
 
 def parse_hop(text: str) -> SshAddress:
     """One jump host, `[user@]host[:port]` or `ssh://…`. Raises InvalidAddress."""
-    found = _Found()
+    found = _Parsed()
     return SshAddress(_read_destination(text.strip(), found), found.port, found.user)
 
 
 @dataclass(slots=True)
-class _Found:
+class _Parsed:
     """What the words of one address have said so far."""
 
     host: str | None = None
@@ -102,7 +102,7 @@ def _invalid(message: str, hint: str = "") -> InvalidAddress:
     return InvalidAddress(message, hint=hint, field=FIELD)
 
 
-def _split(text: object) -> list[str]:
+def _split_address(text: object) -> list[str]:
     """The words of `text` as a shell would see them, without expanding anything."""
     if not isinstance(text, str):
         raise _invalid("The SSH address must be text.")
@@ -119,7 +119,7 @@ def _split(text: object) -> list[str]:
     return words
 
 
-def _read_words(words: list[str], found: _Found) -> None:
+def _read_words(words: list[str], found: _Parsed) -> None:
     waiting = iter(words)
     for word in waiting:
         if word.startswith("-") and len(word) > 1:
@@ -140,7 +140,7 @@ def _next_word(waiting: Iterator[str], flag: str) -> str:
     return word
 
 
-def _read_options(cluster: str, next_word: Callable[[str], str], found: _Found) -> None:
+def _read_options(cluster: str, next_word: Callable[[str], str], found: _Parsed) -> None:
     """One word of options without its dash, as getopt reads it: `NT`, `p123`, `NL 8080:…`."""
     for at, flag in enumerate(cluster):
         if flag in _FLAGS_IGNORED:
@@ -160,7 +160,7 @@ def _refused(option: str) -> InvalidAddress:
     )
 
 
-def _read_destination(word: str, found: _Found) -> str:
+def _read_destination(word: str, found: _Parsed) -> str:
     """The host of `[user@]host[:port]`, `[user@][v6]:port`, bare IPv6 or an ssh:// URL; the rest goes to `found`."""
     if word.startswith("ssh://"):
         word = word.removeprefix("ssh://").removesuffix("/")
@@ -199,7 +199,7 @@ def _checked_host(host: str) -> str:
     return host
 
 
-def _set_user(user: str, found: _Found) -> None:
+def _set_user(user: str, found: _Parsed) -> None:
     if ":" in user:
         raise _invalid(
             "The SSH address has a password in it.", "Nodeferry logs in with keys only; leave the password out."
@@ -211,7 +211,7 @@ def _set_user(user: str, found: _Found) -> None:
     found.user = user
 
 
-def _set_port(text: str, found: _Found) -> None:
+def _set_port(text: str, found: _Parsed) -> None:
     port = int(text) if _PORT.match(text) else 0
     if not 1 <= port <= 65535:
         raise _invalid("The port of the SSH address is not a number from 1 to 65535.")
@@ -220,13 +220,13 @@ def _set_port(text: str, found: _Found) -> None:
     found.port = port
 
 
-def _add_identity_file(path: str, found: _Found) -> None:
+def _add_identity_file(path: str, found: _Parsed) -> None:
     if not path or _PATH_REFUSED.search(path):
         raise _invalid("The key file of the SSH address has characters that are not accepted in its path.")
     found.identity_files.append(path)
 
 
-def _set_jump(text: str, found: _Found) -> None:
+def _set_jump(text: str, found: _Parsed) -> None:
     hops = text.split(",")
     if len(hops) > MAX_JUMPS:
         raise _invalid(f"The SSH address names more than {MAX_JUMPS} jump hosts.")
@@ -237,7 +237,7 @@ def _set_jump(text: str, found: _Found) -> None:
     found.jump = text
 
 
-def _read_option_assignment(text: str, found: _Found) -> None:
+def _read_option_assignment(text: str, found: _Parsed) -> None:
     """`-o Name=value` or `-o 'Name value'`."""
     name, _, value = text.strip().replace("=", " ", 1).partition(" ")
     if name.lower() in _ASSIGNMENT_READERS:
@@ -246,13 +246,13 @@ def _read_option_assignment(text: str, found: _Found) -> None:
         raise _refused("-o " + (name if re.fullmatch(r"[A-Za-z0-9]{1,40}", name) else "(unreadable)"))
 
 
-_ASSIGNMENT_READERS: dict[str, Callable[[str, _Found], None]] = {
+_ASSIGNMENT_READERS: dict[str, Callable[[str, _Parsed], None]] = {
     "port": _set_port,
     "user": _set_user,
     "identityfile": _add_identity_file,
     "proxyjump": _set_jump,
 }
-_READERS: dict[str, Callable[[str, _Found], None]] = {
+_READERS: dict[str, Callable[[str, _Parsed], None]] = {
     "p": _set_port,
     "l": _set_user,
     "i": _add_identity_file,

@@ -70,13 +70,13 @@ def mismatches(
     """What the lock was made with and an instance with this Python, torch, CUDA, these GPUs (None: not known) and this
     kind of processor does not have, a sentence each. Another GPU is none; no GPU is one."""
     found = []
-    for what, wanted, there in (
+    for what, wanted, present in (
         ("Python", _minor(lock.python), _minor(python)),
         ("torch", lock.torch, torch),
         ("CUDA", lock.cuda, cuda),
     ):
-        if wanted and wanted != there:
-            found.append("%s is %s, the lock has %s" % (what, there or "not there", wanted))
+        if wanted and wanted != present:
+            found.append("%s is %s, the lock has %s" % (what, present or "not there", wanted))
     if lock.gpu and gpus is not None and not gpus:
         found.append("There is no GPU, the lock has %s" % ", ".join(lock.gpu))
     if lock.machine and machine and lock.machine != machine:

@@ -12,11 +12,11 @@ _NAME = re.compile(r"(?:nodes/)?[A-Za-z0-9._ -]{1,96}\.log")
 
 def file_name(name: str) -> str:
     """A pack's name as a plain file's. Names that differ give files that differ."""
-    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)[:80]
+    printable = re.sub(r"[^A-Za-z0-9._ -]", "_", name)[:80]
     return (
-        plain
-        if plain == name
-        else "%s-%s" % (plain, hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8])
+        printable
+        if printable == name
+        else "%s-%s" % (printable, hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8])
     )
 
 

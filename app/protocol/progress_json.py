@@ -44,7 +44,7 @@ def progress(
     `retry`: what it repeats, and what repeats it."""
     numbers = counts.count(snapshot)
     result = counts.outcome(snapshot)
-    shown: Dict[str, Any] = {
+    fields: Dict[str, Any] = {
         "success": _success(snapshot, result, require),
         "task_id": snapshot.task_id,
         "state": snapshot.state.value,
@@ -78,7 +78,7 @@ def progress(
         "last_event_seconds_ago": seconds_ago(heard_at, now),
         "error": snapshot.error.to_json() if snapshot.error else None,
     }
-    return {**shown, **_finished(snapshot, result)}
+    return {**fields, **_finished(snapshot, result)}
 
 
 def seconds_ago(heard_at: Optional[float], now: float) -> Optional[float]:

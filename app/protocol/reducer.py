@@ -69,7 +69,7 @@ def _waiting_for_instance(snapshot: Snapshot, event: Event) -> Snapshot:
     return _until_next_attempt(replace(snapshot, waiting=waiting), event)
 
 
-def _connected(snapshot: Snapshot, event: Event) -> Snapshot:
+def _connect_succeeded(snapshot: Snapshot, event: Event) -> Snapshot:
     after = replace(snapshot, waiting=None)
     if snapshot.state is TaskState.INTERRUPTED:
         after = replace(after, state=advance(snapshot.state, TaskState.RUNNING))
@@ -298,7 +298,7 @@ _FOLDS: Mapping[Kind, Callable[[Snapshot, Event], Snapshot]] = {
     Kind.QUEUED: _queued,
     Kind.CONNECTING: _connecting,
     Kind.WAITING_FOR_INSTANCE: _waiting_for_instance,
-    Kind.CONNECTED: _connected,
+    Kind.CONNECTED: _connect_succeeded,
     Kind.UPLOADED: _uploaded,
     Kind.ATTACHED: _attached,
     Kind.INTERRUPTED: _interrupted,

@@ -41,15 +41,15 @@ def _parts(url: str) -> Tuple[str, str, str]:
     if "::" in url.split("/", maxsplit=1)[0]:
         raise BadRepoUrl("The repository URL %.80r names a git transport helper, which is not allowed." % url)
     try:
-        split = urlsplit(url)
-        host, _port = split.hostname or "", split.port
+        url_parts = urlsplit(url)
+        host, _port = url_parts.hostname or "", url_parts.port
     except ValueError:
         raise BadRepoUrl("The repository URL %.80r cannot be understood." % url) from None
-    if split.password or (split.username and split.scheme != "ssh"):
+    if url_parts.password or (url_parts.username and url_parts.scheme != "ssh"):
         raise BadRepoUrl(
             "A repository URL may not carry a user name or password; set up git's credentials on the instance."
         )
-    return split.scheme, host, split.path
+    return url_parts.scheme, host, url_parts.path
 
 
 def repo_name(url: str) -> str:
@@ -69,7 +69,7 @@ def _identity(url: str) -> Tuple[str, str]:
     if scp:
         host, path = scp.group("host"), scp.group("path")
     else:
-        split = urlsplit(url)
-        host, path = split.netloc.rpartition("@")[2], split.path
+        url_parts = urlsplit(url)
+        host, path = url_parts.netloc.rpartition("@")[2], url_parts.path
     path = path.strip("/").lower()
     return host.lower(), path.removesuffix(".git")

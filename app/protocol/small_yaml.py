@@ -100,5 +100,5 @@ def _scalar(text: str, number: int, *, key: bool = False) -> Any:
         return _WORDS[text.lower()]
     if _UNKNOWN.match(text):
         raise BadYaml("line %d uses something that snapshots do not have" % number)
-    plain = re.sub(r"\s+#.*$", "", text)
-    return int(plain) if re.match(r"^(?:0|[1-9][0-9]{0,17})$", plain) else plain
+    text_only = re.sub(r"\s+#.*$", "", text)
+    return int(text_only) if re.match(r"^(?:0|[1-9][0-9]{0,17})$", text_only) else text_only

@@ -135,12 +135,12 @@ class SshConnector:
             return self._verified_by_sha256(route, sha256, deadline)
         transport = self._greet(route, deadline, self._trust.preferred_types(route.endpoint))
         try:
-            shown = self._trust.shown_by(transport, route.endpoint)
-            self._trust.check(route.endpoint, shown)
+            presented = self._trust.shown_by(transport, route.endpoint)
+            self._trust.check(route.endpoint, presented)
         except BaseException:
             transport.close()
             raise
-        return transport, shown
+        return transport, presented
 
     def _verified_by_sha256(self, route: _Route, sha256: str, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:
         """The server shows one key a connection: asks for each type until the wanted fingerprint is there."""
@@ -152,11 +152,11 @@ class SshConnector:
                 if not seen:
                     raise
                 continue
-            shown = self._trust.shown_by(transport, route.endpoint)
-            seen = [key for key in seen if key != shown] + [shown]
-            if same_fingerprint(shown.sha256, sha256):
+            presented = self._trust.shown_by(transport, route.endpoint)
+            seen = [key for key in seen if key != presented] + [presented]
+            if same_fingerprint(presented.sha256, sha256):
                 self._trust.check_sha256(seen, sha256)
-                return transport, shown
+                return transport, presented
             transport.close()
         self._trust.check_sha256(seen, sha256)
         raise AssertionError("check_sha256 raises when no key matches")

@@ -84,12 +84,12 @@ class Forward:
         """One connection, both ways, to its end."""
         with closing(here):
             try:
-                with closing(self._host.open_tunnel("127.0.0.1", self._port, _OPEN_SECONDS)) as there:
+                with closing(self._host.open_tunnel("127.0.0.1", self._port, _OPEN_SECONDS)) as remote:
                     here.settimeout(_LOOK_SECONDS)
-                    there.settimeout(_LOOK_SECONDS)
-                    back = pool.submit(self._pump, there, here)
-                    self._pump(here, there)
-                    back.result()
+                    remote.settimeout(_LOOK_SECONDS)
+                    backward = pool.submit(self._pump, remote, here)
+                    self._pump(here, remote)
+                    backward.result()
             except (RemoteError, OSError) as exc:
                 _log.info("port %d of %s: %s", self._port, self._host.endpoint, exc)
         with self._lock:

@@ -205,7 +205,7 @@ class Follow:
                 self._check_silence(heard=frame is not None)
                 return frame
 
-    def tell_logs(self, sizes: Mapping[str, int]) -> None:
+    def resume_logs(self, sizes: Mapping[str, int]) -> None:
         """Says how much of each log is here (-1: no more of it is wanted). Before it is told so the follower sends no
         logs, and it sends on as it is told. Raises ConnectionLost."""
         self._stream.send(json.dumps({"logs": dict(sizes)}).encode("ascii") + b"\n")

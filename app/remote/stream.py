@@ -41,11 +41,11 @@ class RemoteStream:
             self._wake.rearm()
             ended = self._channel.eof_received or self._channel.closed  # before draining: nothing comes behind it
             self._drain()
-            line = self._take_line()
+            line = self._read_line()
             if line is not None:
                 return line
             if ended:
-                return self._take_rest()
+                return self._read_rest()
             remaining = end - time.monotonic()
             if remaining <= 0:
                 return None
@@ -78,7 +78,7 @@ class RemoteStream:
         while channel.recv_ready() and len(self._unread) <= MAX_LINE_BYTES:
             self._unread += channel.recv(CHUNK_BYTES)
 
-    def _take_line(self) -> bytes | None:
+    def _read_line(self) -> bytes | None:
         at = self._unread.find(b"\n", self._searched)
         if at < 0:
             self._searched = len(self._unread)
@@ -90,7 +90,7 @@ class RemoteStream:
         self._searched = 0
         return line
 
-    def _take_rest(self) -> bytes:
+    def _read_rest(self) -> bytes:
         if not ended_orderly(self._channel):
             raise lost()
         rest = bytes(self._unread)

@@ -37,28 +37,28 @@ class HostKeyTrust:
             name for key in known for name in (_RSA_ALGORITHMS if key.key_type == "ssh-rsa" else (key.key_type,))
         )
 
-    def check(self, endpoint: Endpoint, shown: HostKey) -> None:
+    def check(self, endpoint: Endpoint, presented: HostKey) -> None:
         """Accepts `shown`, pinning it when nothing is known here. Raises HostKeyMismatch with both fingerprints."""
         known, revoked = self._known(endpoint)
-        if shown.key_base64 in revoked:
+        if presented.key_base64 in revoked:
             raise HostKeyMismatch(
-                f"{_place(shown)} shows the host key {_text(shown)}, which known_hosts marks as revoked.",
+                f"{_place(presented)} shows the host key {_text(presented)}, which known_hosts marks as revoked.",
                 code="host_key_revoked",
                 hint="Do not use this machine, or remove the @revoked line if it is wrong.",
             )
         if not known:
-            self.pins.add(shown)
-        elif all(key.key_base64 != shown.key_base64 for key in known):
-            raise _mismatch(shown, known)
+            self.pins.add(presented)
+        elif all(key.key_base64 != presented.key_base64 for key in known):
+            raise _mismatch(presented, known)
 
-    def check_sha256(self, shown: Sequence[HostKey], expected: str) -> None:
+    def check_sha256(self, presented: Sequence[HostKey], expected: str) -> None:
         """Accepts the last of `shown` when it has the fingerprint that the user named; pins it in place of others.
 
         Raises HostKeyMismatch naming every key that the server has shown.
         """
-        newest = shown[-1]
+        newest = presented[-1]
         if not same_fingerprint(newest.sha256, expected):
-            found = ", ".join(_text(key) for key in shown)
+            found = ", ".join(_text(key) for key in presented)
             raise HostKeyMismatch(
                 f"{_place(newest)} shows the host key {found}, not the one that was asked for: {expected}.",
                 hint="Compare with what the instance's console says: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
@@ -79,13 +79,14 @@ class HostKeyTrust:
         return self.pins.find(endpoint.host, endpoint.port) or written.keys, written.revoked
 
 
-def _mismatch(shown: HostKey, known: Iterable[HostKey]) -> HostKeyMismatch:
+def _mismatch(presented: HostKey, known: Iterable[HostKey]) -> HostKeyMismatch:
     known = list(known)
-    message = f"{_place(shown)} shows the host key {_text(shown)}; known is {', '.join(_text(key) for key in known)}."
+    names = ", ".join(_text(key) for key in known)
+    message = f"{_place(presented)} shows the host key {_text(presented)}; known is {names}."
     files = [key.source for key in known if "/" in key.source]
     if not files:
         return HostKeyMismatch(message)
-    name = shown.host if shown.port == known_hosts.DEFAULT_PORT else f"[{shown.host}]:{shown.port}"
+    name = presented.host if presented.port == known_hosts.DEFAULT_PORT else f"[{presented.host}]:{presented.port}"
     return HostKeyMismatch(
         message,
         hint=f"The known key is from {files[0]}. If this is a new machine at the same address, remove the old key: "

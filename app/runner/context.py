@@ -16,7 +16,7 @@ from app.runner.daemon.journal import Journal
 from app.runner.machine.git import Git
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled
-from app.runner.process.limits import Tuning
+from app.runner.process.limits import RunLimits
 from app.runner.process.paths import Task, staging_name
 
 
@@ -31,13 +31,13 @@ class PackResult:
     requirements: Optional[Path] = None
     script: Optional[Path] = None
     problem: Optional[Problem] = None
-    crowded_out: bool = False
+    retry_alone: bool = False
     """The disk was full while other packs wrote to it: it is tried again alone."""
     awaiting: bool = False
     """Something went wrong, and its import decides whether it is good all the same."""
 
     @property
-    def there(self) -> bool:
+    def is_cloned(self) -> bool:
         """Its folder is in place with a commit checked out."""
         return self.commit is not None
 
@@ -51,7 +51,7 @@ class Context:
     journal: Journal
     children: Children
     cancelled: threading.Event
-    tuning: Tuning = field(default_factory=Tuning)
+    limits: RunLimits = field(default_factory=RunLimits)
     git_program: str = "git"
     ui_home: Path = field(default_factory=Path)
     python: Dict[str, Any] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Context:
 
     def git(self, log: Optional[Path] = None, http_version: str = "") -> Git:
         """git, writing to `log`."""
-        return Git(self.children, self.git_program, self.tuning, log, http_version)
+        return Git(self.children, self.git_program, self.limits, log, http_version)
 
     def check_cancelled(self) -> None:
         """Raises RunCancelled once the run was asked to stop."""
@@ -115,16 +115,16 @@ class Context:
 
     def phase(self, phase: Phase, status: StepStatus, detail: str = "") -> None:
         """A phase began or ended."""
-        self.journal.tell(Kind.PHASE, phase=phase.value, status=status.value, detail=detail)
+        self.journal.emit(Kind.PHASE, phase=phase.value, status=status.value, detail=detail)
 
     def step(self, name: str, status: StepStatus, detail: str = "", seconds: Optional[float] = None) -> None:
         """A line of the task list moved."""
-        self.journal.tell(Kind.STEP, name=name, status=status.value, detail=detail, seconds=seconds)
+        self.journal.emit(Kind.STEP, name=name, status=status.value, detail=detail, seconds=seconds)
 
     def node(self, name: str, state: NodeState, problem: Optional[Problem] = None, **fields: Any) -> None:
         """A pack moved."""
         error = problem.to_json() if problem else None
-        self.journal.tell(Kind.NODE, name=name, state=state.value, error=error, **fields)
+        self.journal.emit(Kind.NODE, name=name, state=state.value, error=error, **fields)
 
     def settle(self, result: PackResult) -> None:
         """All was done for a pack that is there: it is installed. One with a problem is failed, unless its import
@@ -138,11 +138,11 @@ class Context:
     def part(self, kind: Kind, name: str, status: StepStatus, problem: Optional[Problem] = None) -> None:
         """A pack's requirements or script moved."""
         error = problem.to_json() if problem else None
-        self.journal.tell(kind, name=name, status=status.value, error=error)
+        self.journal.emit(kind, name=name, status=status.value, error=error)
 
     def warn(self, code: str, message: str, hint: str = "") -> None:
         """Something that the user wants to know and that stops nothing."""
-        self.journal.tell(Kind.WARNING, code=code, message=message, hint=hint)
+        self.journal.emit(Kind.WARNING, code=code, message=message, hint=hint)
 
     def own(self, path: Path) -> None:
         """Gives new files the owner of ui_home, where the runner is root and the owner is not. A file system that
@@ -157,9 +157,9 @@ class Context:
                 for name in ["", *names, *files]:
                     os.chown(os.path.join(folder, name), owner.st_uid, owner.st_gid, follow_symlinks=False)
         except OSError as exc:
-            self._tell_owner_kept(exc)
+            self._warn_owner_kept(exc)
 
-    def _tell_owner_kept(self, exc: OSError) -> None:
+    def _warn_owner_kept(self, exc: OSError) -> None:
         if not self._owner_warned:
             self._owner_warned = True
             text = "New files could not be given to the owner of %s: %s." % (self.ui_home, exc.strerror)

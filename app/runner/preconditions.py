@@ -15,7 +15,7 @@ _BUSY_SECONDS = 3600.0
 _PROVISIONING_SECONDS = 1800.0
 
 
-def take_ui_home(context: Context) -> None:
+def lock_ui_home(context: Context) -> None:
     """Waits for the ComfyUI's lock; every child inherits it, so a killed run's leftovers keep it too."""
     path = ui_home_lock(context.ui_home)
     deadline = time.monotonic() + _BUSY_SECONDS
@@ -33,7 +33,7 @@ def take_ui_home(context: Context) -> None:
             )
         if not told:
             text = "Waits for another install in %s" % context.ui_home
-            context.journal.tell(Kind.WAITING, code="waiting_for_ui_home", message=text)
+            context.journal.emit(Kind.WAITING, code="waiting_for_ui_home", message=text)
             told = True
         context.pause(0.2)
 
@@ -56,6 +56,6 @@ def wait_for_provisioning(context: Context) -> None:
             )
         if not told:
             text = "The image is still setting itself up (%s)" % busy[0]
-            context.journal.tell(Kind.WAITING, code="provisioning", message=text)
+            context.journal.emit(Kind.WAITING, code="provisioning", message=text)
             told = True
         context.pause(1.0)

@@ -24,20 +24,20 @@ from app.runner.context import Context, PackResult
 from app.runner.daemon.cleanup import remove_old_runs
 from app.runner.daemon.journal import Journal
 from app.runner.hints import reasons
-from app.runner.lock.emit import tell_lock
+from app.runner.lock.emit import emit_lock
 from app.runner.lock.lock import Locked, of_request
 from app.runner.machine import probe
 from app.runner.machine.git import find_git
 from app.runner.packs.clone import at_once, clone_all
 from app.runner.packs.manifest_source import read_manifest
 from app.runner.packs.scripts import run_scripts
-from app.runner.preconditions import take_ui_home, wait_for_provisioning
+from app.runner.preconditions import lock_ui_home, wait_for_provisioning
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled, RunFault
-from app.runner.process.limits import Tuning
+from app.runner.process.limits import RunLimits
 from app.runner.process.paths import Task
-from app.runner.resolve.phase import Requirements, tell_planned
-from app.runner.resolve.prefetch import EarlyResolution
+from app.runner.resolve.phase import Requirements, emit_planned
+from app.runner.resolve.prefetch import Prefetch
 from app.runner.resolve.python_and_uv import UvOnDemand, configure, ensure_uv, executor
 from app.runner.restart.restart_only import restart_only
 from app.runner.rollback import rollback
@@ -52,25 +52,25 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     _become_subreaper()
     cancelled = threading.Event()
-    faults: List[Exception] = []
+    journal_errors: List[Exception] = []
 
     def give_up(exc: Exception) -> None:
         """Nothing can be told any more: stop, rather than work on unseen."""
         _log.error("the journal cannot be written: %r", exc)
-        faults.append(exc)
+        journal_errors.append(exc)
         cancelled.set()
 
     journal = Journal(task.journal, _first_snapshot(task, request), task.progress, give_up)
-    journal.tell(Kind.RUN_STARTED, task_id=task.task_id, version=str(request.get("version", "")), pid=os.getpid())
+    journal.emit(Kind.RUN_STARTED, task_id=task.task_id, version=str(request.get("version", "")), pid=os.getpid())
     _watch_for_cancel(task, cancelled)
     ready()
     remove_old_runs(task, request)
     children = Children(task.task_id, task.groups, cancelled)
-    context = Context(task, request, journal, children, cancelled, Tuning.of(request))
+    context = Context(task, request, journal, children, cancelled, RunLimits.of(request))
     state, problem = _ended(context)
-    if faults:
-        state, problem = TaskState.FAILED, _of_fault(faults[0])
-    journal.tell(Kind.RUN_ENDED, state=state.value, error=problem.to_json() if problem else None)
+    if journal_errors:
+        state, problem = TaskState.FAILED, _of_fault(journal_errors[0])
+    journal.emit(Kind.RUN_ENDED, state=state.value, error=problem.to_json() if problem else None)
     journal.close()
 
 
@@ -108,18 +108,18 @@ def _phases(context: Context) -> None:
     wait_for_provisioning(context)
     record = rollback.asked_for(context)
     context.ui_home = probe.find_ui_home(record.ui_home if record else context.request.get("ui_home"))
-    take_ui_home(context)
+    lock_ui_home(context)
     context.git_program = find_git()
     _make_folders(context)
     with ThreadPoolExecutor(10, thread_name_prefix="probe") as pool, _stopping_with(context):
-        machine = pool.submit(_tell_machine, context)
+        machine = pool.submit(_emit_machine, context)
         python = pool.submit(configure, context)
         uv = UvOnDemand(lambda: pool.submit(ensure_uv, context, python))
-        early = EarlyResolution(context, pool, uv.now)
-        context.on_requirements = early.add
-        context.on_cloned = early.stop
+        prefetch = Prefetch(context, pool, uv.now)
+        context.on_requirements = prefetch.add
+        context.on_cloned = prefetch.stop
         if record:
-            rollback.undo(context, record, python, uv.now)
+            rollback.roll_back(context, record, python, uv.now)
             context.phase(Phase.FINISH, StepStatus.SUCCESS)
             return
         if context.request.get("restart_of"):
@@ -131,7 +131,7 @@ def _phases(context: Context) -> None:
         verification.begin(pool, python)
         packs = read_manifest(context)
         context.phase(Phase.PROBE, StepStatus.SUCCESS)
-        _install(context, packs, python, uv, verification, machine=machine, early=early)
+        _install(context, packs, python, uv, verification, machine=machine, prefetch=prefetch)
     context.phase(Phase.FINISH, StepStatus.SUCCESS)
 
 
@@ -153,25 +153,25 @@ def _install(
     verification: Verification,
     *,
     machine: Future[None],
-    early: EarlyResolution,
+    prefetch: Prefetch,
 ) -> None:
     """Clones do not wait for the interpreter; packages do."""
     locked = _locked(context, python, uv, machine)
     if context.plan_only:
-        _plan_only(context, packs, python, uv, locked, early=early)
+        _plan_only(context, packs, python, uv, locked, prefetch=prefetch)
         return
     if locked:
         locked.before_clones()
     note_packs(context, packs)
-    requirements = Requirements(context, early)
+    requirements = Requirements(context, prefetch)
     before_changes = lru_cache(None)(lambda: _before_changes(context, python, verification))
 
-    def meanwhile(there: Sequence[PackResult]) -> None:
+    def meanwhile(cloned: Sequence[PackResult]) -> None:
         """What is there does not wait for clones that take long."""
         before_changes()
         program = uv.result()
         if program is not None:
-            requirements.install(there, program)
+            requirements.install(cloned, program)
 
     with rollback.noted(context, uv.result):
         limit = at_once(probe.max_processes(), os.cpu_count())
@@ -188,7 +188,7 @@ def _install(
         if locked:
             locked.after_verify(results)
         rollback.if_it_failed(context, results)
-    tell_lock(context, results, executor(context), locked)
+    emit_lock(context, results, executor(context), locked)
 
 
 def _before_changes(context: Context, python: Future[None], verification: Verification) -> None:
@@ -205,7 +205,7 @@ def _plan_only(
     uv: UvOnDemand,
     locked: Optional[Locked],
     *,
-    early: EarlyResolution,
+    prefetch: Prefetch,
 ) -> None:
     """Clones go to staging and nowhere else; the plan is told."""
     if locked:
@@ -214,10 +214,10 @@ def _plan_only(
     python.result()
     if locked:
         locked.plan(results)
-    requirements = Requirements(context, early)
+    requirements = Requirements(context, prefetch)
     requirements.install(results, uv.result())
     requirements.end()
-    tell_planned(context, results)
+    emit_planned(context, results)
 
 
 def _locked(context: Context, python: Future[None], uv: UvOnDemand, machine: Future[None]) -> Optional[Locked]:
@@ -243,9 +243,9 @@ def _make_folders(context: Context) -> None:
     context.staging_made = True
 
 
-def _tell_machine(context: Context) -> None:
+def _emit_machine(context: Context) -> None:
     try:
-        context.journal.tell(Kind.PROBED, **probe.machine(context.ui_home, executor(context)))
+        context.journal.emit(Kind.PROBED, **probe.machine(context.ui_home, executor(context)))
     except OSError as exc:
         context.warn("probe_failed", "The machine could not be looked at: %s" % exc)
 

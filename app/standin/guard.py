@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.standin import privsep
-from app.standin.teardown import Traces, tear_down
+from app.standin.teardown import Leftovers, tear_down
 
 _PROJECT = Path(__file__).resolve().parents[2]
 # Neither site-packages nor the caller's Python variables: a guard starts in some 20 ms.
@@ -28,7 +28,7 @@ class Guard:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def post(cls, traces: Traces, privsep_lease: int | None) -> Guard:
+    def post(cls, leftovers: Leftovers, privsep_lease: int | None) -> Guard:
         """Start a guard over `traces`; it shares the lease, so that the lock outlives the maker."""
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _PROGRAM, str(_PROJECT)],
@@ -38,13 +38,13 @@ class Guard:
             start_new_session=True,  # Ctrl-C in the maker's terminal is not for the guard
         )
         assert process.stdin is not None
-        orders = {
-            "root": str(traces.root),
-            "port": traces.port,
-            "keep_files": traces.keep_files,
+        commands = {
+            "root": str(leftovers.root),
+            "port": leftovers.port,
+            "keep_files": leftovers.keep_files,
             "lease": privsep_lease,
         }
-        process.stdin.write(json.dumps(orders).encode() + b"\n")
+        process.stdin.write(json.dumps(commands).encode() + b"\n")
         process.stdin.flush()
         return cls(process)
 
@@ -61,9 +61,9 @@ def watch() -> None:
     """The guard's life: wait for the pipe's end, then clear away unless told that it is done."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    orders = json.loads(sys.stdin.buffer.readline())
+    commands = json.loads(sys.stdin.buffer.readline())
     if sys.stdin.buffer.readline() == _DONE:
         return
-    traces = Traces(Path(orders["root"]), orders["port"], orders["keep_files"])
-    tear_down(traces)
-    privsep.release(orders["lease"])
+    leftovers = Leftovers(Path(commands["root"]), commands["port"], commands["keep_files"])
+    tear_down(leftovers)
+    privsep.release(commands["lease"])

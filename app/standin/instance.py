@@ -14,7 +14,7 @@ from app.standin.errors import StandInError
 from app.standin.guard import Guard
 from app.standin.sshd import SshServer
 from app.standin.sshd_config import passed_environment
-from app.standin.teardown import Traces, tear_down
+from app.standin.teardown import Leftovers, tear_down
 from app.standin.torch_family import fingerprint_of
 from app.standin.tree import write_tree
 
@@ -143,7 +143,7 @@ class StandIn:
         if self.root.exists():
             raise StandInError(f"{self.root} is there already.", hint="Give a stand-in a folder of its own.")
         lease = privsep.lease()
-        guard = Guard.post(self._traces(), lease)
+        guard = Guard.post(self._leftovers(), lease)
         try:
             self._sshd.prepare()
             self._write_home()
@@ -189,13 +189,13 @@ class StandIn:
             raise StandInError("The stand-in is not running.")
         return fingerprint_of(self._running.environment.packages)
 
-    def _traces(self) -> Traces:
-        return Traces(self.root, self.port, self._keep)
+    def _leftovers(self) -> Leftovers:
+        return Leftovers(self.root, self.port, self._keep)
 
     def _clear(self, guard: Guard, lease: int | None) -> None:
         try:
             self._sshd.stop()
-            tear_down(self._traces())
+            tear_down(self._leftovers())
         finally:
             guard.dismiss()
             privsep.release(lease)

@@ -75,9 +75,9 @@ def passed_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return passed
 
 
-def is_locked(shadow: str, user: str) -> bool:
+def is_locked(shadow_text: str, user: str) -> bool:
     """Whether an sshd without PAM refuses this account: its password field in shadow(5) starts with `!`."""
-    fields = [line.split(":") for line in shadow.splitlines()]
+    fields = [line.split(":") for line in shadow_text.splitlines()]
     return any(len(field) > 1 and field[0] == user and field[1].startswith("!") for field in fields)
 
 

@@ -15,7 +15,7 @@ from app.standin.processes import Process
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
+class Leftovers:
     """What a stand-in leaves on a machine, and so what has to go."""
 
     root: Path
@@ -31,15 +31,15 @@ class Traces:
         return found
 
 
-def tear_down(traces: Traces) -> None:
+def tear_down(leftovers: Leftovers) -> None:
     """End all processes, then remove the folder. Raises StillRunning."""
-    if traces.port is not None:  # first, so that nothing new can be started
-        for process in processes.processes_at_port(traces.port, listening=True):
+    if leftovers.port is not None:  # first, so that nothing new can be started
+        for process in processes.processes_at_port(leftovers.port, listening=True):
             processes.kill(process)
-    processes.end_all(traces.running)
-    remove_progress_files(traces.root)
-    if not traces.keep_files:
-        remove_tree(traces.root)
+    processes.end_all(leftovers.running)
+    remove_progress_files(leftovers.root)
+    if not leftovers.keep_files:
+        remove_tree(leftovers.root)
 
 
 def remove_progress_files(root: Path) -> None:

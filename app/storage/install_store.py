@@ -66,14 +66,14 @@ class InstallStore:
             row = connection.execute(_GET, {"of_task": task_id}).mappings().first()
         return None if row is None else _record(row)
 
-    def update(self, task_id: str, *, token: int | None = None, **columns: Any) -> None:
+    def update(self, task_id: str, *, token: int | None = None, **values: Any) -> None:
         """Set these columns in one commit; with `token` only while the install's lease has it.
 
         Raises TaskNotFound, LeaseLost, and ValueError for a column that is unknown or fixed.
         """
-        _check(columns)
+        _check(values)
         with writing(self._engine) as connection:
-            _change(connection, task_id, token, columns)
+            _change(connection, task_id, token, values)
 
     def list(
         self, *, state: str | None = None, instance: str | None = None, limit: int = 50, before: str | None = None
@@ -107,17 +107,17 @@ class InstallStore:
         return None if row is None else _record(row)
 
     def append_service_event(
-        self, task_id: str, event: Mapping[str, Any], *, token: int | None = None, **columns: Any
+        self, task_id: str, event: Mapping[str, Any], *, token: int | None = None, **values: Any
     ) -> None:
         """Add an event to the install's own ones and set `columns` of its record, in one commit; with `token` only
         while the install's lease has it.
 
         Raises TaskNotFound, LeaseLost, and ValueError for a column that is unknown or fixed.
         """
-        _check(columns)
+        _check(values)
         with writing(self._engine) as connection:
-            if columns or token is not None:
-                _change(connection, task_id, token, columns)
+            if values or token is not None:
+                _change(connection, task_id, token, values)
             try:
                 connection.execute(insert(service_events), {"task_id": task_id, "event": dict(event)})
             except IntegrityError as exc:
@@ -149,9 +149,9 @@ def _by_key(key: str, since: float) -> Select[Any]:
     return with_key.order_by(installs.c.created_at.desc()).limit(1)
 
 
-def _change(connection: Connection, task_id: str, token: int | None, columns: Mapping[str, Any]) -> None:
+def _change(connection: Connection, task_id: str, token: int | None, values: Mapping[str, Any]) -> None:
     """Sets `columns`. Raises TaskNotFound, and LeaseLost where the install has another token than `token`."""
-    values = {**columns, "of_task": task_id}
+    values = {**values, "of_task": task_id}
     if token is None:
         changed = connection.execute(_UPDATE, values)
     else:  # at least one column is to be set, so that the row is counted
@@ -165,8 +165,8 @@ def _record(row: RowMapping) -> InstallRecord:
     return InstallRecord(**row)
 
 
-def _check(columns: Mapping[str, Any]) -> None:
-    refused = sorted(set(columns) - _CHANGEABLE)
+def _check(values: Mapping[str, Any]) -> None:
+    refused = sorted(set(values) - _CHANGEABLE)
     if refused:
         raise ValueError(f"installs has no column {refused[0]!r} that can be changed")
 

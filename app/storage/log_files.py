@@ -100,7 +100,7 @@ class LogWriter:
             with open(path, "ab", buffering=0, opener=_private) as file:
                 file.write(content)
             if kept.full or kept.base:
-                _beside(path).write_text(json.dumps({"base": kept.base, "full": kept.full}), "ascii")
+                _mark(path).write_text(json.dumps({"base": kept.base, "full": kept.full}), "ascii")
         except OSError as exc:
             raise _unavailable(path, exc) from exc
         self._kept[name] = kept
@@ -215,13 +215,13 @@ def _read_kept(folder: Path, name: str) -> _Kept:
     path = folder / name
     size = path.stat().st_size
     try:
-        beside = json.loads(_beside(path).read_bytes())
-        return _Kept(size, min(int(beside["base"]), size), bool(beside["full"]))
+        mark = json.loads(_mark(path).read_bytes())
+        return _Kept(size, min(int(mark["base"]), size), bool(mark["full"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return _Kept(size)
 
 
-def _beside(path: Path) -> Path:
+def _mark(path: Path) -> Path:
     return path.with_name(f"{path.name}.kept")
 
 

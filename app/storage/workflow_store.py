@@ -40,13 +40,13 @@ class WorkflowStore:
             found = None if key is None else connection.execute(known.order_by(*_NEWEST_FIRST)).scalars().first()
             if found is not None:
                 raise WorkflowExists(Workflow.of(found))
-            connection.execute(insert(workflows), {**_columns(workflow), "created_at": workflow.created_at})
+            connection.execute(insert(workflows), {**_values(workflow), "created_at": workflow.created_at})
 
     def replace(self, workflow: Workflow) -> None:
         """Stores the next revision. Raises WorkflowConflict when somebody else has stored one meanwhile."""
         before = (workflows.c.workflow_id == workflow.workflow_id, workflows.c.revision == workflow.revision - 1)
         with writing(self._engine) as connection:
-            if connection.execute(update(workflows).where(*before), _columns(workflow)).rowcount != 1:
+            if connection.execute(update(workflows).where(*before), _values(workflow)).rowcount != 1:
                 raise WorkflowConflict
 
     def get(self, workflow_id: str) -> Workflow | None:
@@ -71,7 +71,7 @@ class WorkflowStore:
             return [Workflow.of(document) for document in connection.execute(query).scalars()]
 
 
-def _columns(workflow: Workflow) -> dict[str, Any]:
+def _values(workflow: Workflow) -> dict[str, Any]:
     return {
         "workflow_id": workflow.workflow_id,
         "state": workflow.state.value,

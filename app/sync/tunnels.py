@@ -1,6 +1,6 @@
-"""Doors to the ComfyUIs of instances: a port here for each, opened when asked for and closed when nobody uses it.
+"""Tunnels to the ComfyUIs of instances: a port here for each, opened when asked for and closed when nobody uses it.
 
-A door is opened in a thread: no request waits for an instance.
+A tunnel is opened in a thread: no request waits for an instance.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ComfyUiNotRunning(RemoteError):
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """How a door stands: `opening`, `open` (with its URL), `closed` or `failed` (both with a reason)."""
+    """How a tunnel stands: `opening`, `open` (with its URL), `closed` or `failed` (both with a reason)."""
 
     state: str
     url: str | None = None
@@ -52,7 +52,7 @@ class Tunnel:
 
 
 class Tunnels:
-    """The doors of one service, by the task whose instance they lead to. Any thread may call every method."""
+    """The tunnels of one service, by the task whose instance they lead to. Any thread may call every method."""
 
     def __init__(
         self, installs: Installs, connector: SshConnector, background: BackgroundTaskManager, timeouts: Timeouts
@@ -68,7 +68,7 @@ class Tunnels:
         self._numbers = itertools.count(1)
 
     def open(self, task_id: str) -> Tunnel:
-        """Opens the door unless it is open or being opened; how it stands now. Raises TaskNotFound."""
+        """Opens the tunnel unless it is open or being opened; how it stands now. Raises TaskNotFound."""
         record, status = self._installs.look(task_id)
         request = runner_request.request_of(record.request)
         home = status.snapshot.probe.get("ui_home") or request.ui_home  # where the run found it
@@ -77,7 +77,7 @@ class Tunnels:
                 return self._tunnels[task_id]
             tunnel = self._tunnels[task_id] = Tunnel("opening")
             stop = self._stops[task_id] = threading.Event()
-            # A number for each: the thread before may have let go of the door and not have ended.
+            # A number for each: the thread before may have let go of the tunnel and not have ended.
             self._threads[task_id] = thread = f"door-{task_id}-{next(self._numbers)}"
         try:
             self._background.start_task(thread, self._keep, task_id, request, home, stop)
@@ -88,13 +88,13 @@ class Tunnels:
         return tunnel
 
     def look(self, task_id: str) -> Tunnel:
-        """How the door stands; closed where there is none. Raises TaskNotFound."""
+        """How the tunnel stands; closed where there is none. Raises TaskNotFound."""
         self._installs.look(task_id)
         with self._lock:
             return self._tunnels.get(task_id, Tunnel("closed"))
 
     def close(self, task_id: str) -> Tunnel:
-        """Closes the door; how it stands now. Raises TaskNotFound."""
+        """Closes the tunnel; how it stands now. Raises TaskNotFound."""
         with self._lock:
             stop, thread = self._stops.get(task_id), self._threads.get(task_id, "")
         if stop is not None:
@@ -103,13 +103,13 @@ class Tunnels:
         return self.look(task_id)
 
     def close_all(self) -> None:
-        """Closes every door, without waiting."""
+        """Closes every tunnel, without waiting."""
         with self._lock:
             for stop in self._stops.values():
                 stop.set()
 
     def _keep(self, task_id: str, request: InstallRequest, ui_home: str | None, stop: threading.Event) -> None:
-        """A door's thread, from the connection to its end."""
+        """A tunnel's thread, from the connection to its end."""
         tunnel = Tunnel("closed", reason=_WHY["stopped"])
         try:
             tunnel = self._serve(task_id, request, ui_home, stop)

@@ -27,7 +27,7 @@ _POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-Known = Callable[[str], Mapping[str, Any]]
+PageSource = Callable[[str], Mapping[str, Any]]
 """What is known of an id, as the API tells it. Raises AppError when there is none."""
 
 
@@ -36,8 +36,8 @@ class PageParts:
     """What pages may carry. `open`: no token is set."""
 
     open: bool
-    task: Known
-    workflow: Known
+    task: PageSource
+    workflow: PageSource
 
 
 pages = Blueprint("webui", __name__, template_folder="templates")
@@ -145,7 +145,7 @@ def _workflow_with_task(workflow_id: str) -> Mapping[str, Any]:
     return {**found, "task": task}
 
 
-def _page(name: str, title: str, shown_id: str = "", known: Known | None = None) -> str:
+def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = None) -> str:
     initial = dict(known(shown_id)) if known and _parts().open else None
     return render_template(
         f"{name}.html",

@@ -20,8 +20,8 @@ from bench.engine import figures, ways
 from bench.engine.machine import Shop, get_uv
 from bench.engine.packs import make_packs
 from bench.engine.picture import draw
-from bench.engine.results import FILE, Found, Results
-from bench.engine.rounds import SHAPES, Bench, Wanted
+from bench.engine.results import FILE, Finding, Results
+from bench.engine.rounds import SHAPES, Bench, Selection
 from test.support.service import ServiceProcess
 
 LATENCY_SECONDS = 0.04
@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if complete else 1
 
 
-def _wanted(asked: argparse.Namespace) -> Wanted:
-    return Wanted(
+def _wanted(asked: argparse.Namespace) -> Selection:
+    return Selection(
         runs=1 if asked.quick else asked.runs,
         shapes=SHAPES if asked.shape == "both" else (asked.shape,),
         caches=("cold", "warm") if asked.warm else ("cold",),
@@ -59,7 +59,7 @@ def _wanted(asked: argparse.Namespace) -> Wanted:
     )
 
 
-def _report(found: Found, asked: argparse.Namespace, packs: int) -> None:
+def _report(found: Finding, asked: argparse.Namespace, packs: int) -> None:
     if not found:
         return
     lines = [*figures.table(found), "", *(ratio.line for ratio in figures.ratios(found)), *figures.same(found)]

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.engine.results import Found, Key, Measured
+from bench.engine.results import Finding, Key, Measured
 
 WAYS = ("nodeferry", "floor", "sequential")
 """In the order in which they are measured: a, c, b."""
@@ -60,9 +60,9 @@ def typical(runs: Mapping[int, Measured]) -> Measured:
     return sorted(runs.values(), key=lambda run: run.everything)[(len(runs) - 1) // 2]
 
 
-def table(found: Found) -> list[str]:
+def table(found: Finding) -> list[str]:
     """Lines of a table, a row for each key."""
-    head = f"{'shape':12}{'caches':7}{'way':24}{'runs':>4}{'first lane':>12}{'all':>9}{'min-max':>15}{'verify':>9}"
+    head = f"{'shape':12}{'caches':7}{'way':24}{'runs':>4}{'first stage':>12}{'all':>9}{'min-max':>15}{'verify':>9}"
     lines = [f"{head}{'load':>11}{'runner':>16}"]
     for key, runs in found.items():
         own = medians(runs)
@@ -75,7 +75,7 @@ def table(found: Found) -> list[str]:
     return lines
 
 
-def ratios(found: Found) -> Iterator[Ratio]:
+def ratios(found: Finding) -> Iterator[Ratio]:
     """What is promised, of the medians; with warm caches nothing is."""
     for shape, caches in dict.fromkeys((key.shape, key.caches) for key in found):
         where = f"{shape}, {caches}"
@@ -93,7 +93,7 @@ def ratios(found: Found) -> Iterator[Ratio]:
     yield from _footprint(found)
 
 
-def _footprint(found: Found) -> Iterator[Ratio]:
+def _footprint(found: Finding) -> Iterator[Ratio]:
     every = [run for key, runs in found.items() if key.way == "nodeferry" for run in runs.values()]
     if not every:
         return
@@ -109,7 +109,7 @@ def _footprint(found: Found) -> Iterator[Ratio]:
     )
 
 
-def same(found: Found) -> list[str]:
+def same(found: Finding) -> list[str]:
     """Whether Nodeferry and the floor left the same packages, in their last measurements with cold caches."""
     lines = []
     for shape in dict.fromkeys(key.shape for key in found):
@@ -135,7 +135,7 @@ def _median(runs: Mapping[int, Measured], value: Callable[[Measured], float]) ->
     return statistics.median([value(run) for run in runs.values()])
 
 
-def in_order(found: Found, shapes: Sequence[str]) -> Found:
+def in_order(found: Finding, shapes: Sequence[str]) -> Finding:
     """By shape, caches and way, as they are shown."""
     order = sorted(found, key=lambda key: (shapes.index(key.shape), key.caches, WAYS.index(key.way)))
     return {key: found[key] for key in order}

@@ -20,20 +20,20 @@ _OPENCV = "opencv-python-headless"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A pack to make: its size in bytes, its requirement lines (None: no file). `lane` 1 agrees with what is installed
+class PackSpec:
+    """A pack to make: its size in bytes, its requirement lines (None: no file). `stage` 1 agrees with what is installed
     and needs no build, 2 wants something of it changed, 3 needs a package without a wheel."""
 
     name: str
     size: int
     requirements: tuple[str, ...] | None = None
-    lane: int = 1
+    stage: int = 1
     conflicting: bool = False
     """No resolution of all files together exists with this one."""
 
 
-def _wants(name: str, size: int, *lines: str) -> Wanted:
-    return Wanted(name, size, lines)
+def _wants(name: str, size: int, *lines: str) -> PackSpec:
+    return PackSpec(name, size, lines)
 
 
 _QUICK = (
@@ -41,11 +41,11 @@ _QUICK = (
     _wants("bench-colour", 1_123 * _KB, "pillow>=10.3.0", "matplotlib", "mss", _OPENCV),
     _wants("bench-frames", 5 * _MB, "torch", "numpy", "einops", "Pillow", "torchvision", "tqdm"),
     _wants("bench-saver", 500 * _KB, "piexif==1.1.3"),
-    Wanted("bench-detail", 200 * _KB, ("# curves", "matplotlib", "docopt"), lane=3),
+    PackSpec("bench-detail", 200 * _KB, ("# curves", "matplotlib", "docopt"), stage=3),
     _wants("bench-text", 50 * _KB, "ftfy", "lark", "pyyaml>=6"),
-    Wanted("bench-old-numpy", 400 * _KB, ("piexif", "numpy<2", "dill"), lane=2, conflicting=True),
+    PackSpec("bench-old-numpy", 400 * _KB, ("piexif", "numpy<2", "dill"), stage=2, conflicting=True),
     _wants("bench-kernels", 1_639 * _KB, "color-matcher", "matplotlib", "numpy>=2", "scikit-image", _OPENCV),
-    Wanted("bench-widgets", 98 * _KB),
+    PackSpec("bench-widgets", 98 * _KB),
 )
 _CONTROL = (
     *("torch", "importlib_metadata", "huggingface_hub", "scipy", "filelock", "numpy", "Pillow", "torchvision"),
@@ -55,13 +55,13 @@ _CONTROL = (
 _REST = (
     _wants("bench-hub", 900 * _KB, "huggingface-hub>0.20", "PyGithub", "toml", "rich>=13"),
     _wants("bench-subpack", 39 * _KB, "matplotlib", "numpy", "dill"),
-    Wanted("bench-scripts", 173 * _KB),
+    PackSpec("bench-scripts", 173 * _KB),
     _wants("bench-video", 5_485 * _KB, "ftfy", "accelerate>=1.2.1", "diffusers", "sentencepiece>=0.2.0", "protobuf"),
     _wants("bench-helpers", 116 * _KB, _OPENCV, "imageio-ffmpeg"),
     _wants("bench-interpolation", 13_130 * _KB, "torch", "numpy", "einops", "kornia>=0.7.1", "scipy", "Pillow", "tqdm"),
-    Wanted("bench-menus", 3_800 * _KB, ("# nothing",)),
+    PackSpec("bench-menus", 3_800 * _KB, ("# nothing",)),
     _wants("bench-easy", 6_171 * _KB, "accelerate", "lark", "sentencepiece", "spandrel", "matplotlib", "peft"),
-    Wanted("bench-lora", 20 * _KB),
+    PackSpec("bench-lora", 20 * _KB),
     _wants(
         "bench-suite",
         16_172 * _KB,
@@ -75,20 +75,20 @@ _REST = (
         "scipy",
     ),
     _wants("bench-captions", 50 * _KB, "matplotlib", "timm", "pillow>=10.2.0", "accelerate>=0.26.0"),
-    Wanted("bench-devices", 17_560 * _KB),
-    Wanted("bench-ends", 216 * _KB),
-    Wanted("bench-control", 32_741 * _KB, _CONTROL, lane=3),
+    PackSpec("bench-devices", 17_560 * _KB),
+    PackSpec("bench-ends", 216 * _KB),
+    PackSpec("bench-control", 32_741 * _KB, _CONTROL, stage=3),
     _wants("bench-flux", 300 * _KB, "GitPython", "einops", "accelerate", "omegaconf"),
     _wants("bench-nodes", 2_800 * _KB, "piexif"),
     _wants("bench-monitor", 1_900 * _KB, "deepdiff", "torch", "py-cpuinfo", "piexif"),
     _wants("bench-quants", 60 * _KB, "gguf>=0.13.0", "sentencepiece", "protobuf"),
     _wants("bench-layers", 60 * _MB, "blend-modes", "loguru", "colorama", "matplotlib", "numpy", "addict"),
-    Wanted("bench-films", 180 * _MB),
+    PackSpec("bench-films", 180 * _MB),
     _wants("bench-inspire", 700 * _KB, "matplotlib", "cachetools", "webcolors"),
     _wants("bench-caches", 80 * _KB, "einops>=0.6", "numpy"),
     _wants("bench-chat", 120 * _KB, "aiohttp>=3.9", "jsonschema", "requests"),
-    Wanted("bench-pinned", 250 * _KB, ("tqdm==4.66.5", "networkx"), lane=2),
-    Wanted("bench-swap", 25 * _KB),
+    PackSpec("bench-pinned", 250 * _KB, ("tqdm==4.66.5", "networkx"), stage=2),
+    PackSpec("bench-swap", 25 * _KB),
 )
 
 
@@ -96,7 +96,7 @@ _REST = (
 class Made:
     """A pack that can be cloned."""
 
-    wanted: Wanted
+    wanted: PackSpec
     pack: Pack
 
     @property
@@ -106,12 +106,12 @@ class Made:
 
 
 def make_packs(server: GitServer, *, quick: bool) -> list[Made]:
-    """Make the repositories: 9 with `quick`, else all. The last one is of the first lane: one after another, all others
-    come before it."""
+    """Make the repositories: 9 with `quick`, else all. The last one belongs to the first stage, so that every
+    other one comes before it when they are installed one after another."""
     return [_make(server, wanted) for wanted in (_QUICK if quick else _QUICK + _REST)]
 
 
-def _make(server: GitServer, wanted: Wanted) -> Made:
+def _make(server: GitServer, wanted: PackSpec) -> Made:
     text = None if wanted.requirements is None else "\n".join(wanted.requirements) + "\n"
     return Made(wanted, make_pack(server, "bench", wanted.name, requirements=text, payload_bytes=wanted.size))
 

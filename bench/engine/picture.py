@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from bench.engine.figures import WAYS, WORDS, Ratio, medians, ratios, typical
-from bench.engine.results import Found, Key, Measured, Span
+from bench.engine.results import Finding, Key, Measured, Span
 
 KINDS = ("connect", "clones", "resolve", "install", "builds", "verify")
 _WIDE, _LEFT, _RIGHT = 900, 190, 110
@@ -77,7 +77,7 @@ class _Page:
         return "\n".join([head, f"<style>{_STYLE}</style>", back, *self._parts, "</svg>"]) + "\n"
 
 
-def draw(found: Found, packs: int) -> str:
+def draw(found: Finding, packs: int) -> str:
     """The picture of what was measured."""
     page = _Page()
     runs = max(len(each) for each in found.values())
@@ -99,7 +99,7 @@ def _shape(shape: str) -> str:
     return {"venv": "Virtual environment", "system-site": "Environment on top of the system's packages"}[shape]
 
 
-def _group(found: Found, shape: str, caches: str) -> dict[str, Mapping[int, Measured]]:
+def _group(found: Finding, shape: str, caches: str) -> dict[str, Mapping[int, Measured]]:
     return {way: found[key] for way in WAYS if (key := Key(shape, caches, way)) in found}
 
 

@@ -50,7 +50,7 @@ class Key:
     way: str
 
 
-Found = dict[Key, dict[int, Measured]]
+Finding = dict[Key, dict[int, Measured]]
 """By the number of the round."""
 
 
@@ -61,7 +61,7 @@ class Results:
         """`settings`: what must be the same for measurements to belong together. Raises ValueError when those that are
         to be gone on with are others."""
         self._path = folder / FILE
-        self.found: Found = {}
+        self.found: Finding = {}
         folder.mkdir(parents=True, exist_ok=True)
         if resume and self._path.exists():
             self._read(settings)

@@ -21,7 +21,7 @@ LONGEST_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Selection:
     """What is to be measured. `seconds`: nothing new is begun after that."""
 
     runs: int
@@ -40,7 +40,7 @@ class Bench:
         shop: Shop,
         service: ServiceProcess,
         packs: Sequence[Made],
-        wanted: Wanted,
+        wanted: Selection,
         say: Callable[[str], None],
     ) -> None:
         self._shop = shop

@@ -76,7 +76,7 @@ def _ended(service: ServiceProcess, task_id: str, timeout: float) -> dict[str, A
 
 def _measured(times: RunTimes, packs: Sequence[Made], took: Footprint, rows: Sequence[dict[str, object]]) -> Measured:
     everything = times.all_installed()
-    first_lane = times.installed([made.name for made in packs if made.wanted.lane == 1])
+    first_lane = times.installed([made.name for made in packs if made.wanted.stage == 1])
     troubles = [f"{row['name']}: {row['error']}" for row in rows if row["error"]]
     if first_lane is None:
         troubles.append("a pack of the first lane was not installed: its time is that of all")
@@ -129,7 +129,7 @@ def floor(
 
 def stays(packages: Mapping[str, str], packs: Sequence[Made]) -> list[str]:
     """Of what the system has, what no pack wants changed."""
-    named = {line for made in packs if made.wanted.lane != 1 for line in made.wanted.requirements or ()}
+    named = {line for made in packs if made.wanted.stage != 1 for line in made.wanted.requirements or ()}
     changed = {line.split("=")[0].split("<")[0] for line in named if "=" in line or "<" in line}
     return [name for name in packages if name not in changed]
 

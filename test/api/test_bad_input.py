@@ -1,4 +1,4 @@
-"""The routes of workflows, doors, restarts, manifests and scans refuse what cannot be, by name, and start nothing."""
+"""The routes of workflows, tunnels, restarts, manifests and scans refuse what cannot be, by name, and start nothing."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from bench.engine.__main__ import main
 from bench.engine.figures import WAYS, ratios, table
 from bench.engine.picture import draw
-from bench.engine.results import FILE, Found, Key, Measured, Results
+from bench.engine.results import FILE, Finding, Key, Measured, Results
 
 SETTINGS = {"quick": True}
 
@@ -41,7 +41,7 @@ def measured(seconds: float, **fields: Any) -> Measured:
     return Measured(everything=seconds, first_lane=fields.pop("first_lane", seconds), spans=spans, **fields)
 
 
-def found(own: float, best: float, slow: float, **runner: Any) -> Found:
+def found(own: float, best: float, slow: float, **runner: Any) -> Finding:
     """Three rounds with cold caches; these are the medians."""
     rounds = {0: 1.0, 1: 3.0, 2: 0.5}
     runs = {
@@ -52,7 +52,7 @@ def found(own: float, best: float, slow: float, **runner: Any) -> Found:
 
 
 def test_the_ratios_are_of_the_medians_and_say_what_is_missed() -> None:
-    """Six times the first lane, a tenth above the floor, the runner's share and size."""
+    """Six times the first stage, a tenth above the floor, the runner's share and size."""
     good = list(ratios(found(10.0, 9.5, 70.0, cpu_seconds=0.2, runner_seconds=10.0, peak_bytes=30_000_000)))
     assert [ratio.met for ratio in good] == [True, True, True, True]
     assert "7.00 times" in good[0].text and "1.05 of the floor" in good[1].text

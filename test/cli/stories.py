@@ -25,7 +25,7 @@ class Story:
     snapshot: Snapshot = field(default_factory=lambda: progress_json.initial(TASK_ID, 1_000.0, auto_installer=False))
     shown: list[dict[str, Any]] = field(default_factory=list)
 
-    def tell(self, kind: Kind, source: Source = Source.JOURNAL, **fields: Any) -> Story:
+    def emit(self, kind: Kind, source: Source = Source.JOURNAL, **fields: Any) -> Story:
         """Fold one more event."""
         self.now += 1
         self.seqs[source] += 1
@@ -42,17 +42,17 @@ class Story:
     def node(self, name: str, *states: str, **fields: Any) -> Story:
         """Move a pack through states; `fields` belong to the last one."""
         for state in states[:-1]:
-            self.tell(Kind.NODE, name=name, state=state)
-        return self.tell(Kind.NODE, name=name, state=states[-1], **fields)
+            self.emit(Kind.NODE, name=name, state=state)
+        return self.emit(Kind.NODE, name=name, state=states[-1], **fields)
 
 
 def begun(names: Sequence[str] = ("Alpha", "Beta", "Gamma")) -> Story:
     """Connected, probed, the manifest read."""
-    story = Story().tell(Kind.CONNECTING, Source.SERVICE, attempt=1)
-    story.tell(Kind.CONNECTED, Source.SERVICE, endpoint="root@127.0.0.1:22").tell(Kind.UPLOADED, Source.SERVICE)
-    story.tell(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=7).tell(Kind.PHASE, phase="probe", status="success")
-    story.tell(Kind.MANIFEST, nodes=[{"name": name, "repo_url": f"https://example.invalid/{name}"} for name in names])
-    return story.tell(Kind.PHASE, phase="clone", status="running")
+    story = Story().emit(Kind.CONNECTING, Source.SERVICE, attempt=1)
+    story.emit(Kind.CONNECTED, Source.SERVICE, endpoint="root@127.0.0.1:22").emit(Kind.UPLOADED, Source.SERVICE)
+    story.emit(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=7).emit(Kind.PHASE, phase="probe", status="success")
+    story.emit(Kind.MANIFEST, nodes=[{"name": name, "repo_url": f"https://example.invalid/{name}"} for name in names])
+    return story.emit(Kind.PHASE, phase="clone", status="running")
 
 
 def ended(outcome: str) -> Story:
@@ -61,14 +61,14 @@ def ended(outcome: str) -> Story:
     good = {"all": ("Alpha", "Beta", "Gamma"), "partial": ("Alpha", "Beta")}.get(outcome, ())
     for name in good:
         story.node(name, "cloning")
-        story.tell(Kind.NODE_PROGRESS, name=name, percent=45, bytes_received=2_621_440, rate=1_258_291.0)
-        story.node(name, "cloned", commit=COMMIT).tell(Kind.REQUIREMENTS, name=name, status="success")
+        story.emit(Kind.NODE_PROGRESS, name=name, percent=45, bytes_received=2_621_440, rate=1_258_291.0)
+        story.node(name, "cloned", commit=COMMIT).emit(Kind.REQUIREMENTS, name=name, status="success")
         story.node(name, "installed")
     if outcome in ("failed", "cancelled"):
         error = (
             {"code": "disk_full", "message": "The disk is full.", "hint": "Make room."} if outcome == "failed" else None
         )
-        return story.node("Alpha", "cloning").tell(Kind.RUN_ENDED, state=outcome, error=error)
+        return story.node("Alpha", "cloning").emit(Kind.RUN_ENDED, state=outcome, error=error)
     for name in [name for name in ("Alpha", "Beta", "Gamma") if name not in good]:
         story.node(name, "cloning", "failed", error=NOT_FOUND)
-    return story.tell(Kind.RUN_ENDED, state="completed")
+    return story.emit(Kind.RUN_ENDED, state="completed")

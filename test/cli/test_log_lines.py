@@ -116,4 +116,4 @@ def test_without_following_it_ends_at_what_there_is() -> None:
 )
 def test_a_log_cannot_play_with_the_terminal(raw: str, shown: str) -> None:
     """What an instance prints is shown, not obeyed."""
-    assert log_reading.plain(raw) == shown
+    assert log_reading.printable(raw) == shown

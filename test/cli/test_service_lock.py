@@ -14,7 +14,7 @@ def test_whoever_asks_is_told_where_the_service_listens(tmp_path: Path) -> None:
     """While it runs, and not afterwards."""
     with ServiceLock(tmp_path / "new" / "folder") as lock:
         assert running_service(tmp_path / "new" / "folder") == RunningService("", None)
-        lock.tell("http://127.0.0.1:5000")
+        lock.write_address("http://127.0.0.1:5000")
         found = running_service(tmp_path / "new" / "folder")
         assert found is not None and found.url == "http://127.0.0.1:5000"
     assert running_service(tmp_path / "new" / "folder") is None
@@ -23,7 +23,7 @@ def test_whoever_asks_is_told_where_the_service_listens(tmp_path: Path) -> None:
 def test_a_second_service_is_refused_with_the_first_one_s_address(tmp_path: Path) -> None:
     """Two services on one data folder would both write its snapshots."""
     with ServiceLock(tmp_path) as lock:
-        lock.tell("http://127.0.0.1:5000")
+        lock.write_address("http://127.0.0.1:5000")
         with pytest.raises(CliError, match=r"already runs on the data folder .* at http://127\.0\.0\.1:5000"):
             ServiceLock(tmp_path).__enter__()
 

@@ -17,7 +17,7 @@ from test.lock.test_lock_for_real import bring, ended_with, lock_of, made, warne
 from test.plan.box import Box, plan_of, states
 from test.plan.conftest import BoxFactory
 from test.plan.test_plan_only import tree
-from test.plan.test_rollback import commits, undo
+from test.plan.test_rollback import commits, roll_back
 from test.runner.rig import Run, git, names_in, node
 from test.support.waiting import wait_until
 
@@ -57,14 +57,14 @@ def test_another_machine_is_refused_before_anything_changes(
 ) -> None:
     """Nothing is cloned, nothing is installed, nothing is to be undone."""
     lock, run = made
-    undo(box, run)
+    roll_back(box, run)
     before = box.freeze()
     refused = bring(box, {**lock, "machine": os.uname().machine, **change}, exact=True)
     error = refused.snapshot().error
     assert error is not None and (error.code, said in error.message) == ("lock_mismatch", True), error
     assert (names_in(box.custom_nodes), box.freeze()) == ([], before)
     assert not refused.told(Kind.NODE)
-    assert ended_with(undo(box, refused)) == "nothing_to_roll_back"
+    assert ended_with(roll_back(box, refused)) == "nothing_to_roll_back"
 
 
 def test_another_gpu_is_told_and_no_reason_to_refuse(box: Box, made: Made) -> None:
@@ -191,7 +191,7 @@ def test_a_killed_one_is_put_back_by_a_rollback(half: tuple[Box, Run, Any]) -> N
     box, run, before = half
     run.kill_runner()
     run.sweep()
-    back = undo(box, run)
+    back = roll_back(box, run)
     assert (box.freeze(), commits(box)) == before, back.said()
     assert back.snapshot().error is None
 

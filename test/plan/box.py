@@ -73,7 +73,7 @@ def plan_of(run: Run) -> list[dict[str, Any]]:
 
 
 def lane_of(run: Run, package: str) -> str:
-    """The lane in which a package was planned."""
+    """The stage in which a package was planned."""
     lanes = {change["lane"] for change in plan_of(run) if change["package"] == package}
     return ",".join(sorted(lanes))
 

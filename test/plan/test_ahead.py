@@ -12,7 +12,7 @@ import pytest
 
 from app.protocol.events import Kind
 from app.protocol.states import TaskState
-from app.runner.resolve.metadata_mirror import Shadow
+from app.runner.resolve.metadata_mirror import MetadataMirror
 from test.plan.box import Box, lane_of, plan_of, states
 from test.plan.conftest import BoxFactory
 from test.runner.rig import QUICK
@@ -44,10 +44,10 @@ def answer(box: Box, requirements: Path, *arguments: str) -> list[str]:
     return [line for line in done.stderr.splitlines() if line.startswith((" +", " -", " ~"))]
 
 
-def shadow_of(box: Box) -> Shadow:
+def shadow_of(box: Box) -> MetadataMirror:
     assert box.environment is not None
     done = subprocess.run([str(box.environment.python), "-c", _PATHS], capture_output=True, text=True, check=True)
-    return Shadow(box.home / "shadow", json.loads(done.stdout))
+    return MetadataMirror(box.home / "shadow", json.loads(done.stdout))
 
 
 def test_the_shadow_answers_as_the_environment_does(box: Box, tmp_path: Path) -> None:
@@ -60,15 +60,15 @@ def test_the_shadow_answers_as_the_environment_does(box: Box, tmp_path: Path) ->
     box.have("changed==1.0", f"direct @ {address}")
     wanted = tmp_path / "wanted.txt"
     wanted.write_text(f"needs\ntorch\ndirect @ {address}\n")
-    shadow = shadow_of(box)
-    with shadow.lent() as seen, shadow.lent() as other:
+    mirror = shadow_of(box)
+    with mirror.lent() as seen, mirror.lent() as other:
         assert seen != other
         found = answer(box, wanted, "--target", str(seen))
         assert found == answer(box, wanted)
     assert found == [" - changed==1.0", " + changed==2.0", " + fresh==1.0", " + needs==1.0"]
-    assert shadow.look() == {name: version for name, version in box.freeze().items() if name}
+    assert mirror.look() == {name: version for name, version in box.freeze().items() if name}
     box.have("changed==2.0")
-    assert shadow.look()["changed"] == "2.0"
+    assert mirror.look()["changed"] == "2.0"
 
 
 def test_the_shadow_has_what_the_system_has(box_factory: BoxFactory, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_the_shadow_has_what_the_system_has(box_factory: BoxFactory, tmp_path: P
 
 
 def test_a_lane_is_planned_while_the_one_before_is_installed(box: Box) -> None:
-    """The first lane's installation only goes on when the second one was resolved; its plan is told after it all the
+    """The first stage's installation only goes on when the second one was resolved; its plan is told after it all the
     same, and before it changes anything."""
     for version in ("1.0", "2.0"):
         box.index.wheel("changed", version)
@@ -101,7 +101,7 @@ def test_a_lane_is_planned_while_the_one_before_is_installed(box: Box) -> None:
 
 
 def test_builds_go_on_while_the_first_lane_is_installed(box: Box) -> None:
-    """The first lane's installation only goes on when a build was begun; its plan is told after it all the same, and
+    """The first stage's installation only goes on when a build was begun; its plan is told after it all the same, and
     before it changes anything."""
     box.index.wheel("added", "1.0")
     box.index.sdist("made", "1.0")
@@ -117,7 +117,7 @@ def test_builds_go_on_while_the_first_lane_is_installed(box: Box) -> None:
 
 
 def test_the_first_lane_waits_for_no_build(box: Box) -> None:
-    """Nothing that may build goes on before the first lane's package is there; what takes long to say what it requires
+    """Nothing that may build goes on before the first stage's package is there; what takes long to say what it requires
     is not waited for."""
     assert box.environment is not None
     box.index.wheel("quick", "1.0")
@@ -142,7 +142,7 @@ def test_one_resolution_tells_both_lanes(box: Box) -> None:
 
 
 def test_builds_are_installed_together_and_one_that_fails_fails_alone(box: Box) -> None:
-    """All in one lane; with one that cannot be built the others are there all the same."""
+    """All in one stage; with one that cannot be built the others are there all the same."""
     box.index.sdist("made", "1.0")
     box.index.sdist("made-too", "1.0")
     box.index.sdist("unmakeable", "1.0", broken="error: command 'gcc' failed: No such file or directory")
@@ -254,7 +254,7 @@ def test_a_pack_that_comes_later_is_asked_for_alone(box: Box) -> None:
 
 
 def test_nothing_is_built_before_all_packs_are_resolved(box: Box) -> None:
-    """uv locks what it builds: the first lane would wait for a build that it does not need."""
+    """uv locks what it builds: the first stage would wait for a build that it does not need."""
     box.index.wheel("quick", "1.0")
     box.index.sdist("made", "1.0")
     odd_uv(box, "*", f'echo "$*" >> {box.home / "calls"}; [[ "$*" != *--dry-run* ]] || touch {box.home / "asked"}')

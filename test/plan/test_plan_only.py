@@ -26,7 +26,7 @@ def tree(folder: Path) -> list[tuple[str, int]]:
 
 
 def test_it_works(box: Box) -> None:
-    """Old and new versions, lanes, who wants it, and who would fail."""
+    """Old and new versions, stages, who wants it, and who would fail."""
     for version in ("1.0", "2.0"):
         box.index.wheel("changed", version)
     box.index.wheel("added", "1.0")

@@ -24,7 +24,7 @@ def commits(box: Box) -> dict[str, str]:
     return {folder.name: git(folder, "rev-parse", "HEAD") + git(folder, "status", "-sb") for folder in folders}
 
 
-def undo(box: Box, run: Run) -> Run:
+def roll_back(box: Box, run: Run) -> Run:
     return box.install([], rollback_of=run.task_id, options={"verify": False})
 
 
@@ -48,15 +48,15 @@ def test_it_works(box: Box, updated: dict[str, Any]) -> None:
     assert set(states(run).values()) == {"installed"}, run.said()
     assert box.freeze()["changed"] == "2.0"
     assert (box.freeze(), commits(box)) != before
-    back = undo(box, run)
-    assert (box.freeze(), commits(box)) == before, back.said()
+    restored = roll_back(box, run)
+    assert (box.freeze(), commits(box)) == before, restored.said()
     assert box.fingerprint() == box.family
-    assert states(back) == {"old": "installed", "new": "skipped rolled_back"}
-    assert back.snapshot().state is TaskState.COMPLETED
-    assert outcome(back.snapshot()) is Outcome.ALL
-    planned = {(change["package"], change["old"], change["new"]) for change in plan_of(back)}
+    assert states(restored) == {"old": "installed", "new": "skipped rolled_back"}
+    assert restored.snapshot().state is TaskState.COMPLETED
+    assert outcome(restored.snapshot()) is Outcome.ALL
+    planned = {(change["package"], change["old"], change["new"]) for change in plan_of(restored)}
     assert planned == {("changed", "2.0", "1.0"), ("added", "1.0", None)}
-    again = undo(box, run)
+    again = roll_back(box, run)
     assert (box.freeze(), commits(box)) == before, again.said()
 
 
@@ -66,10 +66,10 @@ def test_what_was_changed_after_the_run_is_not_touched(box: Box, updated: dict[s
     (box.custom_nodes / "new" / "notes.txt").write_text("mine")
     box.index.wheel("users", "1.0")
     box.have("users")
-    back = undo(box, run)
+    restored = roll_back(box, run)
     assert (box.custom_nodes / "new" / "notes.txt").read_text() == "mine"
-    assert states(back) == {"old": "installed", "new": "failed local_changes"}
-    assert back.snapshot().state is TaskState.FAILED
+    assert states(restored) == {"old": "installed", "new": "failed local_changes"}
+    assert restored.snapshot().state is TaskState.FAILED
     assert "users" in box.freeze() and "added" not in box.freeze()
 
 
@@ -86,8 +86,8 @@ def test_a_half_applied_run_is_undone(box: Box, updated: dict[str, Any], end: st
         run.sweep()
     else:
         run.cancel()
-    back = undo(box, run)
-    assert (box.freeze(), commits(box)) == before, back.said()
+    restored = roll_back(box, run)
+    assert (box.freeze(), commits(box)) == before, restored.said()
 
 
 def test_on_failure_rollback_leaves_nothing_behind(box: Box, updated: dict[str, Any]) -> None:
@@ -112,6 +112,6 @@ def test_on_failure_rollback_leaves_nothing_behind(box: Box, updated: dict[str, 
 
 def test_there_has_to_be_something_to_undo(box: Box, tmp_path: Path) -> None:
     """A run of which nothing is known here is told so."""
-    run = undo(box, Run(box, "00000000-0000-4000-8000-000000000000"))
+    run = roll_back(box, Run(box, "00000000-0000-4000-8000-000000000000"))
     error = run.snapshot().error
     assert error is not None and error.code == "nothing_to_roll_back"

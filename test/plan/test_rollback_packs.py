@@ -13,9 +13,9 @@ from app.standin.environment import make_environment
 from app.standin.git_rules import MISSING, SERVED
 from app.standin.packs import add_commit, make_pack
 from test.plan.box import Box, states
-from test.plan.test_rollback import commits, undo
+from test.plan.test_rollback import commits, roll_back
 from test.runner.rig import Run, git, names_in, node
-from test.runner.test_other_copies import registry_copy
+from test.runner.test_manager_copies import registry_copy
 from test.support.waiting import wait_until
 
 pytestmark = pytest.mark.registry
@@ -53,8 +53,8 @@ def test_a_replaced_copy_of_the_registry_is_there_again(box: Box, name: str) -> 
     assert states(run) == {"ComfyUI-Pack": "installed"}, run.said()
     (box.custom_nodes / "ComfyUI-Pack" / "models" / "later.bin").write_text("mine, later")
     for _ in range(2):
-        back = undo(box, run)
-        assert states(back) == {"ComfyUI-Pack": "skipped rolled_back"}, back.said()
+        restored = roll_back(box, run)
+        assert states(restored) == {"ComfyUI-Pack": "skipped rolled_back"}, restored.said()
         now = tree(box.custom_nodes)
         assert {path: now.get(path) for path in before} == before
         assert now[f"{name}/models/later.bin"] == "mine, later"
@@ -72,8 +72,8 @@ def test_a_copy_that_is_not_kept_any_more_is_told(box: Box) -> None:
     for path in sorted(kept.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     kept.rmdir()
-    back = undo(box, run)
-    assert states(back) == {"ComfyUI-Pack": "failed cannot_roll_back"}
+    restored = roll_back(box, run)
+    assert states(restored) == {"ComfyUI-Pack": "failed cannot_roll_back"}
     assert (box.custom_nodes / "ComfyUI-Pack" / ".git").is_dir(), "what is there stays"
 
 
@@ -82,8 +82,8 @@ def test_what_its_script_wrote_goes_with_a_new_pack(box: Box) -> None:
     new = box.pack("new", files={"config.json": "{}\n"}, install_py=WRITES)
     run = box.run_of(new)
     assert states(run) == {"new": "installed"}, run.said()
-    back = undo(box, run)
-    assert states(back) == {"new": "skipped rolled_back"}, back.said()
+    restored = roll_back(box, run)
+    assert states(restored) == {"new": "skipped rolled_back"}, restored.said()
     assert names_in(box.custom_nodes) == []
 
 
@@ -95,8 +95,8 @@ def test_a_file_of_the_users_keeps_a_new_pack(box: Box, path: str) -> None:
     new = box.pack("new", files=files, install_py=WRITES, submodules={"sub": inner})
     run = box.run_of(new)
     (box.custom_nodes / "new" / path).write_text("mine")
-    back = undo(box, run)
-    assert states(back) == {"new": "failed local_changes"}
+    restored = roll_back(box, run)
+    assert states(restored) == {"new": "failed local_changes"}
     assert (box.custom_nodes / "new" / path).read_text() == "mine"
     assert (box.custom_nodes / "new" / "models" / "fetched.bin").exists(), "nothing was touched"
 
@@ -108,7 +108,7 @@ def test_a_commit_in_a_submodule_keeps_a_new_pack(box: Box) -> None:
     (folder / "work.py").write_text("work")
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "work")
-    assert states(undo(box, run)) == {"new": "failed local_changes"}
+    assert states(roll_back(box, run)) == {"new": "failed local_changes"}
     assert (folder / "work.py").exists()
 
 
@@ -126,10 +126,10 @@ def test_a_pack_that_was_there_is_as_it_was(box: Box, existing: str) -> None:
     add_commit(box.git, pack, newer)
     run = box.run_of(node(pack), options={"existing": existing})
     assert (folder / "config.json").read_text() == "written", run.said()
-    back = undo(box, run)
-    assert states(back) == {"old": "installed"}, back.said()
+    restored = roll_back(box, run)
+    assert states(restored) == {"old": "installed"}, restored.said()
     assert (commits(box), tree(folder)) == before
-    assert warned(back) == ["kept_aside"]
+    assert warned(restored) == ["kept_aside"]
     aside = box.custom_nodes / ".disabled" / "old@rolled_back"
     assert tree(aside) == {"config.json": "written", "models/fetched.bin": "x", "inner/file": "x"}
 
@@ -142,7 +142,7 @@ def test_a_clone_of_somebody_elses_is_not_removed(box: Box) -> None:
     assert states(run) == {"new": "failed repository_not_found"}
     box.git.set_rule("owner/new", SERVED)
     git(box.custom_nodes, "clone", "-q", new["repo_url"], "new")
-    assert states(undo(box, run)) == {"new": "failed local_changes"}
+    assert states(roll_back(box, run)) == {"new": "failed local_changes"}
     assert (box.custom_nodes / "new" / "__init__.py").exists()
 
 
@@ -151,7 +151,7 @@ def test_a_nested_pack_goes_before_the_one_around_it(box: Box) -> None:
     outer, inner = box.pack("outer"), box.pack("inner")
     run = box.run_of({**inner, "subfolder": "outer/inner"}, outer)
     assert set(states(run).values()) == {"installed"}
-    assert set(states(undo(box, run)).values()) == {"skipped rolled_back"}
+    assert set(states(roll_back(box, run)).values()) == {"skipped rolled_back"}
     assert names_in(box.custom_nodes) == []
 
 
@@ -163,11 +163,11 @@ def test_of_a_killed_run_no_file_is_removed(box: Box) -> None:
     wait_until((box.custom_nodes / "new" / "wait").exists, 60, "the script has written")
     run.kill_runner()
     run.sweep()
-    back = undo(box, run)
-    assert states(back) == {"new": "skipped rolled_back"}, back.said()
+    restored = roll_back(box, run)
+    assert states(restored) == {"new": "skipped rolled_back"}, restored.said()
     assert names_in(box.custom_nodes) == [".disabled"]
     assert (box.custom_nodes / ".disabled" / "new@rolled_back" / "models" / "fetched.bin").exists()
-    assert warned(back) == ["kept_aside"]
+    assert warned(restored) == ["kept_aside"]
 
 
 def test_what_a_later_run_changed_is_left_to_its_own_rollback(box: Box) -> None:
@@ -183,7 +183,7 @@ def test_what_a_later_run_changed_is_left_to_its_own_rollback(box: Box) -> None:
         add_commit(box.git, pack, {"requirements.txt": f"shared=={version}\n"})
         runs.append(box.run_of(node(pack), options={"existing": "update"}))
         starts.append((box.freeze(), commits(box)))
-    first = undo(box, runs[0])
+    first = roll_back(box, runs[0])
     assert (box.freeze(), commits(box)) == starts[2]
     assert states(first) == {"old": "failed local_changes"}
     error = first.snapshot().error
@@ -191,13 +191,13 @@ def test_what_a_later_run_changed_is_left_to_its_own_rollback(box: Box) -> None:
     told = first.snapshot().nodes["old"].error
     assert told is not None and "later run" in told.hint
     for number in (1, 0):
-        back = undo(box, runs[number])
-        assert (box.freeze(), commits(box)) == starts[number], back.said()
+        restored = roll_back(box, runs[number])
+        assert (box.freeze(), commits(box)) == starts[number], restored.said()
 
 
 def test_a_rollback_has_nothing_to_roll_back(box: Box) -> None:
     run = box.run_of(box.pack("new"))
-    again = undo(box, undo(box, run))
+    again = roll_back(box, roll_back(box, run))
     error = again.snapshot().error
     assert error is not None and error.code == "nothing_to_roll_back"
 
@@ -270,9 +270,9 @@ def test_packages_from_addresses_come_back_from_there(box: Box, tmp_path: Path) 
     )
     assert set(states(run).values()) == {"installed"}, run.said()
     assert len(addresses(box)) == 1 and box.freeze()["edited"] == "2.0"
-    back = undo(box, run)
-    assert (box.freeze(), addresses(box)) == before, back.said()
-    assert back.snapshot().error is None
+    restored = roll_back(box, run)
+    assert (box.freeze(), addresses(box)) == before, restored.said()
+    assert restored.snapshot().error is None
 
 
 SLOW = """
@@ -310,8 +310,8 @@ def test_a_run_that_ended_in_the_middle_of_its_packages_is_undone(box: Box, end:
         run.sweep()
     else:
         run.cancel()
-    back = undo(box, run)
-    assert (box.freeze(), commits(box)) == before, back.said()
+    restored = roll_back(box, run)
+    assert (box.freeze(), commits(box)) == before, restored.said()
     assert names_in(box.custom_nodes) == ["old"]
 
 
@@ -329,7 +329,7 @@ def test_what_a_killed_script_installed_goes_too(box: Box) -> None:
     run.kill_runner()
     run.sweep()
     box.have("users")
-    undo(box, run)
+    roll_back(box, run)
     assert box.freeze() == {**before, "users": "1.0"}
     assert run.told(Kind.SCRIPT, status="running")
     assert names_in(box.custom_nodes) == []
@@ -352,6 +352,6 @@ def test_without_uv_pip_brings_packages_back(box: Box) -> None:
     run = box.run_of(box.pack("new", "changed>=2", "added"))
     assert box.freeze()["changed"] == "2.0", run.said()
     assert "uv_unavailable" in warned(run)
-    back = undo(box, run)
-    assert box.freeze() == before, back.said()
-    assert back.snapshot().error is None
+    restored = roll_back(box, run)
+    assert box.freeze() == before, restored.said()
+    assert restored.snapshot().error is None

@@ -19,7 +19,7 @@ class Writer:
         self.source = source
         self.told: list[Event] = []
 
-    def tell(self, kind: Kind, **fields: Any) -> Event:
+    def emit(self, kind: Kind, **fields: Any) -> Event:
         """The next event; each comes a second after the one before."""
         number = len(self.told) + 1
         event = Event(kind, number, 1000.0 + number, float(number), self.source, fields)
@@ -28,7 +28,7 @@ class Writer:
 
     def node(self, name: str, state: str, **fields: Any) -> Event:
         """A pack moved."""
-        return self.tell(Kind.NODE, name=name, state=state, **fields)
+        return self.emit(Kind.NODE, name=name, state=state, **fields)
 
 
 def fold(events: list[Event], snapshot: Snapshot | None = None) -> Snapshot:
@@ -51,33 +51,33 @@ PROBLEM = {"code": "repository_not_found", "message": "The repository does not e
 def whole_run() -> Writer:
     """A run of three packs: one good, one whose repository is missing, one whose requirement is."""
     run = Writer()
-    run.tell(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1)
-    run.tell(Kind.PHASE, phase="probe", status="running")
-    run.tell(Kind.MANIFEST, nodes=listed("good", "gone", "needy"))
-    run.tell(Kind.PHASE, phase="probe", status="success")
-    run.tell(Kind.PHASE, phase="clone", status="running")
+    run.emit(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1)
+    run.emit(Kind.PHASE, phase="probe", status="running")
+    run.emit(Kind.MANIFEST, nodes=listed("good", "gone", "needy"))
+    run.emit(Kind.PHASE, phase="probe", status="success")
+    run.emit(Kind.PHASE, phase="clone", status="running")
     for name in ("good", "gone", "needy"):
         run.node(name, "cloning")
-    run.tell(Kind.NODE_PROGRESS, name="good", percent=45, bytes_received=2621440, rate=1258291.0, eta=3.1)
-    run.tell(Kind.NODE_PROGRESS, name="good", percent=20)
+    run.emit(Kind.NODE_PROGRESS, name="good", percent=45, bytes_received=2621440, rate=1258291.0, eta=3.1)
+    run.emit(Kind.NODE_PROGRESS, name="good", percent=20)
     run.node("gone", "failed", error=PROBLEM)
     run.node("good", "cloned", commit=COMMIT)
     run.node("good", "installed")
-    run.tell(Kind.REQUIREMENTS, name="needy", status="pending")
+    run.emit(Kind.REQUIREMENTS, name="needy", status="pending")
     run.node("needy", "cloned", commit=COMMIT)
-    run.tell(Kind.PHASE, phase="clone", status="success")
-    run.tell(Kind.PHASE, phase="resolve", status="running")
+    run.emit(Kind.PHASE, phase="clone", status="success")
+    run.emit(Kind.PHASE, phase="resolve", status="running")
     run.node("needy", "installing")
-    run.tell(Kind.REQUIREMENTS, name="needy", status="running")
-    run.tell(Kind.PHASE, phase="resolve", status="success")
-    run.tell(Kind.PHASE, phase="install", status="running")
-    run.tell(Kind.PACKAGES, done=1, total=2)
+    run.emit(Kind.REQUIREMENTS, name="needy", status="running")
+    run.emit(Kind.PHASE, phase="resolve", status="success")
+    run.emit(Kind.PHASE, phase="install", status="running")
+    run.emit(Kind.PACKAGES, done=1, total=2)
     needed = {"code": "requirement_not_found", "message": "No such package.", "hint": ""}
-    run.tell(Kind.REQUIREMENTS, name="needy", status="failed", error=needed)
+    run.emit(Kind.REQUIREMENTS, name="needy", status="failed", error=needed)
     run.node("needy", "failed", error=needed)
-    run.tell(Kind.PHASE, phase="install", status="success")
-    run.tell(Kind.PHASE, phase="scripts", status="skipped")
-    run.tell(Kind.PHASE, phase="verify", status="success")
-    run.tell(Kind.PHASE, phase="finish", status="success")
-    run.tell(Kind.RUN_ENDED, state="completed", error=None)
+    run.emit(Kind.PHASE, phase="install", status="success")
+    run.emit(Kind.PHASE, phase="scripts", status="skipped")
+    run.emit(Kind.PHASE, phase="verify", status="success")
+    run.emit(Kind.PHASE, phase="finish", status="success")
+    run.emit(Kind.RUN_ENDED, state="completed", error=None)
     return run

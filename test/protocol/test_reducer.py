@@ -82,12 +82,12 @@ def test_a_clone_s_percent_never_falls_on_a_second_try() -> None:
 def test_a_pack_is_installed_only_by_the_event_that_says_so() -> None:
     """The end of a run makes no pack good: what was live when the run failed is failed with the run's reason."""
     run = Writer()
-    run.tell(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1)
-    run.tell(Kind.MANIFEST, nodes=listed("done", "live", "next"))
+    run.emit(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1)
+    run.emit(Kind.MANIFEST, nodes=listed("done", "live", "next"))
     run.node("done", "cloned", commit=COMMIT)
     run.node("done", "installed")
     run.node("live", "cloning")
-    run.tell(Kind.RUN_ENDED, state="failed", error={"code": "disk_full", "message": "Full.", "hint": ""})
+    run.emit(Kind.RUN_ENDED, state="failed", error={"code": "disk_full", "message": "Full.", "hint": ""})
     snapshot = fold(run.told)
     states = {name: node.state for name, node in snapshot.nodes.items()}
     assert states == {"done": NodeState.INSTALLED, "live": NodeState.FAILED, "next": NodeState.SKIPPED}
@@ -107,10 +107,10 @@ def test_a_pack_is_installed_only_by_the_event_that_says_so() -> None:
 def test_an_event_that_cannot_be_is_its_writer_s_fault(kind: Kind, fields: dict[str, object]) -> None:
     """A move that the table does not have, an unknown pack or word: ProtocolFault, not a guess."""
     run = Writer()
-    run.tell(Kind.MANIFEST, nodes=listed("good"))
+    run.emit(Kind.MANIFEST, nodes=listed("good"))
     snapshot = fold(run.told)
     with pytest.raises(ProtocolFault):
-        fold([run.tell(kind, **fields)], snapshot)
+        fold([run.emit(kind, **fields)], snapshot)
 
 
 def test_nothing_is_folded_after_the_end() -> None:
@@ -124,16 +124,16 @@ def test_a_cut_line_is_interrupted_and_running_again_once_connected() -> None:
     """The service's own events and the runner's fold into one snapshot; neither disturbs the other's numbers."""
     service, run = Writer(Source.SERVICE), whole_run()
     events = [
-        service.tell(Kind.QUEUED),
-        service.tell(Kind.CONNECTING, attempt=1),
-        service.tell(Kind.CONNECTED, endpoint="root@host:22"),
-        service.tell(Kind.UPLOADED),
+        service.emit(Kind.QUEUED),
+        service.emit(Kind.CONNECTING, attempt=1),
+        service.emit(Kind.CONNECTED, endpoint="root@host:22"),
+        service.emit(Kind.UPLOADED),
         *run.told[:12],
-        service.tell(Kind.INTERRUPTED, error=PROBLEM),
+        service.emit(Kind.INTERRUPTED, error=PROBLEM),
     ]
     cut = fold(events)
     assert cut.state is TaskState.INTERRUPTED
-    back = fold([service.tell(Kind.CONNECTED, endpoint="root@host:22")], cut)
+    back = fold([service.emit(Kind.CONNECTED, endpoint="root@host:22")], cut)
     assert back.state is TaskState.RUNNING
     assert fold(run.told, back).nodes == fold(run.told).nodes
 
@@ -141,9 +141,9 @@ def test_a_cut_line_is_interrupted_and_running_again_once_connected() -> None:
 def test_a_cancelled_run_keeps_what_was_done() -> None:
     """Packs that are installed stay so; the rest is cancelled."""
     service, run = Writer(Source.SERVICE), Writer()
-    events = [service.tell(Kind.CONNECTING, attempt=1), run.tell(Kind.MANIFEST, nodes=listed("done", "rest"))]
+    events = [service.emit(Kind.CONNECTING, attempt=1), run.emit(Kind.MANIFEST, nodes=listed("done", "rest"))]
     events += [run.node("done", "cloned", commit=COMMIT), run.node("done", "installed"), run.node("rest", "cloning")]
-    events += [service.tell(Kind.CANCEL_REQUESTED), run.tell(Kind.RUN_ENDED, state="cancelled", error=None)]
+    events += [service.emit(Kind.CANCEL_REQUESTED), run.emit(Kind.RUN_ENDED, state="cancelled", error=None)]
     snapshot = fold(events)
     assert snapshot.state is TaskState.CANCELLED
     assert [node.state.value for node in snapshot.nodes.values()] == ["installed", "cancelled"]
@@ -163,11 +163,11 @@ def test_the_outcome_follows_from_the_packs(states: list[str], error: object, ou
     """`all` only when every pack is good and none carries an error."""
     run = Writer()
     names = [f"pack{number}" for number in range(len(states))]
-    run.tell(Kind.MANIFEST, nodes=listed(*names))
+    run.emit(Kind.MANIFEST, nodes=listed(*names))
     for name, state in zip(names, states, strict=True):
         run.node(name, "cloned", commit=COMMIT)
         run.node(name, state, error=error)
-    run.tell(Kind.RUN_ENDED, state="completed")
+    run.emit(Kind.RUN_ENDED, state="completed")
     assert counts.outcome(fold(run.told)) is outcome
 
 

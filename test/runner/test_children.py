@@ -51,4 +51,4 @@ def test_a_gentle_child_lets_others_go_first(children: Children, tmp_path: Path)
     """What is done beside the clones takes the processors that they leave."""
     niceness = ["/bin/sh", "-c", "cut -d' ' -f19 /proc/self/stat"]
     plain = int(children.run(niceness, cwd=tmp_path).output)
-    assert int(children.run(niceness, cwd=tmp_path, gently=True).output) == min(19, plain + 10)
+    assert int(children.run(niceness, cwd=tmp_path, low_priority=True).output) == min(19, plain + 10)

@@ -12,7 +12,7 @@ from app.protocol.manifest import split_source
 from app.protocol.progress_json import initial
 from app.protocol.reducer import reduce
 from app.runner.main import _parser
-from app.runner.process.limits import Tuning
+from app.runner.process.limits import RunLimits
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "journal.md").read_text("utf-8")
 RUNNERS, SERVICES = TEXT.split("### The service's own", 1)
@@ -56,17 +56,17 @@ def test_the_request_shows_the_usual_limits() -> None:
     block = re.search(r"^```request\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
     assert block is not None
     request = json.loads(block.group(1))
-    assert Tuning.of(request) == Tuning()
+    assert RunLimits.of(request) == RunLimits()
     for name in request["limits"]:
         changed = {**request, "limits": {name: [7] if name == "retry_waits" else 7}}
-        assert Tuning.of(changed) != Tuning()
+        assert RunLimits.of(changed) != RunLimits()
     assert split_source(request["manifest"])[0] == "csv"
 
 
 def test_odd_limits_are_not_taken() -> None:
     """Words, negative numbers and lists where a number belongs leave the usual ones."""
     for odd in ("x", -1, [1], None, True, float("nan")):
-        assert Tuning.of({"limits": {"git_idle": odd, "script_idle": odd}}) == Tuning()
-    for waits in (None, [], [-1], ["x"], 3):
-        assert Tuning.of({"limits": {"retry_waits": waits}}) == Tuning()
-    assert Tuning.of({"limits": "x"}) == Tuning.of({}) == Tuning()
+        assert RunLimits.of({"limits": {"git_idle": odd, "script_idle": odd}}) == RunLimits()
+    for delays in (None, [], [-1], ["x"], 3):
+        assert RunLimits.of({"limits": {"retry_waits": delays}}) == RunLimits()
+    assert RunLimits.of({"limits": "x"}) == RunLimits.of({}) == RunLimits()

@@ -33,7 +33,7 @@ class Reader:
         os.close(self._fd)
 
     def say(self, **sizes: int) -> None:
-        self.logs.take(json.dumps({"logs": {f"{name}.log": size for name, size in sizes.items()}}).encode() + b"\n")
+        self.logs.apply(json.dumps({"logs": {f"{name}.log": size for name, size in sizes.items()}}).encode() + b"\n")
 
     def pieces(self) -> list[tuple[str, int, bool, bytes]]:
         """Everything that was sent so far."""
@@ -71,7 +71,7 @@ def reader(task: Task, tmp_path: Path) -> Iterator[Reader]:
 def test_who_says_nothing_is_sent_no_logs(task: Task, reader: Reader) -> None:
     """A service of an earlier version sends only empty lines; it gets what it always got."""
     task.log.write_bytes(b"one\n")
-    reader.logs.take(b"\n\n")
+    reader.logs.apply(b"\n\n")
     reader.logs.send()
     wait_until(lambda: not reader.logs.send_rest(), what="the end waits for a greeting, not for ever")
     assert reader.pieces() == []
@@ -149,11 +149,11 @@ def test_odd_words_of_the_reader_do_nothing(task: Task, reader: Reader) -> None:
     """Only objects with sizes count."""
     task.log.write_bytes(b"one\n")
     for odd in (b"{", b"[]", b'{"logs": 3}', b'"logs"', b"\xff"):
-        reader.logs.take(odd + b"\n")
+        reader.logs.apply(odd + b"\n")
     reader.logs.send()
     assert reader.pieces() == []
-    reader.logs.take(b'{"logs": {"run.log": "x", ')
-    reader.logs.take(b'"other": true}}\n')
+    reader.logs.apply(b'{"logs": {"run.log": "x", ')
+    reader.logs.apply(b'"other": true}}\n')
     assert reader.rest() == {"run.log": b"one\n"}
 
 

@@ -27,12 +27,12 @@ pytestmark = pytest.mark.slow
 def short_run() -> Writer:
     """Two packs, one of them failed."""
     run = Writer()
-    run.tell(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1)
-    run.tell(Kind.MANIFEST, nodes=listed("a", "b"))
+    run.emit(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1)
+    run.emit(Kind.MANIFEST, nodes=listed("a", "b"))
     run.node("a", "cloned", commit="a" * 40)
     run.node("b", "failed", error={"code": "stalled", "message": "m", "hint": ""})
     run.node("a", "installed")
-    run.tell(Kind.RUN_ENDED, state="completed", error=None)
+    run.emit(Kind.RUN_ENDED, state="completed", error=None)
     return run
 
 
@@ -91,7 +91,7 @@ def test_a_journal_cut_at_any_byte_and_attached_again_gives_the_same_record(
 
 
 def follow(recorder: Recorder, content: bytes) -> None:
-    """As Installation does it: whole lines from the chronicle's offset on, as the runner's `follow` sends them."""
+    """As Installation does it: whole lines from the recorder's offset on, as the runner's `follow` sends them."""
     file = io.BytesIO(content)
     file.seek(recorder.offset)
     with tempfile.TemporaryFile() as sent:
@@ -99,7 +99,7 @@ def follow(recorder: Recorder, content: bytes) -> None:
         sent.seek(0)
         for frame in filter(None, sent.read().splitlines()):
             offset, _, line = frame.partition(b" j ")[2].partition(b" ")
-            recorder.take(decode(line), int(offset))
+            recorder.apply(decode(line), int(offset))
 
 
 def without_id(snapshot: Snapshot) -> dict[str, object]:

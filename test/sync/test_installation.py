@@ -201,7 +201,7 @@ def test_a_bug_ends_the_task_with_an_id_to_look_for(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Whatever escapes, the task is not `running` for ever, and its lane is free again."""
+    """Whatever escapes, the task is not `running` for ever, and its exclusive key is free again."""
     with monkeypatch.context() as broken:
         broken.setattr(worker, "pack_runner", None)
         end = bench.ended(bench.start(instance.ssh_command, *packs, ui_home=instance.ui_home))

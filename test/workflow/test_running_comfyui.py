@@ -1,4 +1,4 @@
-"""What is done with the ComfyUI that runs on an instance: its door is opened, and it is restarted."""
+"""What is done with the ComfyUI that runs on an instance: its tunnel is opened, and it is restarted."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def port(standin: StandIn) -> Iterator[int]:
 def test_it_is_found_opened_restarted_and_closed(
     workflows: Workflows, service: ServiceProcess, standin: StandIn, git_server: GitServer, port: int
 ) -> None:
-    """The test names its port; the door leads there; a restart's ComfyUI is another process on the same port, behind
-    the same door; a closed door answers nobody."""
+    """The test names its port; the tunnel leads there; a restart's ComfyUI is another process on the same port, behind
+    the same tunnel; a closed tunnel answers nobody."""
     found = service.post("/ssh/test", {"ssh_connection": standin.ssh_command, "ui_home": str(standin.ui_home)}).json()
     assert (found["comfyui_port"], found["provisioning"]) == (port, [])
     pack = make_pack(git_server, "o", "light")

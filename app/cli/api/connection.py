@@ -33,7 +33,7 @@ def service_options(command: _F) -> _F:
 
 
 @contextmanager
-def connected(server: str | None, data_dir: Path | None) -> Iterator[Api]:
+def connection(server: str | None, data_dir: Path | None) -> Iterator[Api]:
     """A client of the service in question; at the end it is closed, and so is a service that was started for it."""
     settings = settings_from(overrides={"data_dir": data_dir})
     if server:
@@ -84,7 +84,7 @@ def _for_the_time_being(settings: Settings) -> Iterator[str]:
         thread = threading.Thread(target=server.run, name="http", daemon=True)
         thread.start()
         url = listening.url_of(listener)
-        lock.tell(url)
+        lock.write_address(url)
         try:
             yield url
         finally:

@@ -28,7 +28,7 @@ def parts(read: Callable[[int], dict[str, Any]], *, follow: bool) -> Iterator[st
             pause.wait(POLL_SECONDS)
 
 
-def plain(text: str) -> str:
+def printable(text: str) -> str:
     """`text` without what would move a terminal's cursor, rename its window or answer in the user's name: a log is
     written by others. Line ends, tabs and the carriage returns of progress lines stay."""
     return _CONTROL.sub("", _ESCAPE.sub("", text))

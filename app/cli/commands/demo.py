@@ -15,7 +15,7 @@ from app.cli.api.client import Api
 from app.cli.api.watching import display_on, watch
 from app.cli.commands.demo_world import World, demo_world
 from app.cli.signals import ended_by_signals
-from app.cli.view.live_view import plain
+from app.cli.view.live_view import printable
 from app.cli.view.result import show_result, show_text
 
 EXPECTED_FAILURES = {
@@ -73,7 +73,7 @@ def _is_good(node: Mapping[str, Any]) -> bool:
 
 def _verdict(progress: Mapping[str, Any], surprises: list[str]) -> str:
     if surprises:
-        return f"Not as expected: {plain('; '.join(surprises))}."
+        return f"Not as expected: {printable('; '.join(surprises))}."
     failures = ", ".join(f"{name} ({why})" for name, why in EXPECTED_FAILURES.items())
     return f"As expected: the demo makes two packs fail, {failures}; the other {progress['successful']} are there."
 

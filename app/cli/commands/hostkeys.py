@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from app.cli.api.connection import connected, service_options
+from app.cli.api.connection import connection, service_options
 from app.cli.errors import CliError
-from app.cli.view.table import columns
+from app.cli.view.table import table
 
 
 @click.group()
@@ -20,10 +20,10 @@ def hostkeys() -> None:
 @service_options
 def list_keys(server: str | None, data_dir: Path | None) -> None:
     """Every trusted key."""
-    with connected(server, data_dir) as api:
+    with connection(server, data_dir) as api:
         keys = api.host_keys()["host_keys"]
     rows = [(_address(key["host"], key["port"]), key["key_type"], key["sha256"]) for key in keys]
-    click.echo(columns(("address", "type", "fingerprint"), rows) if rows else "No host keys yet.")
+    click.echo(table(("address", "type", "fingerprint"), rows) if rows else "No host keys yet.")
 
 
 @hostkeys.command("accept")
@@ -32,7 +32,7 @@ def list_keys(server: str | None, data_dir: Path | None) -> None:
 @service_options
 def accept(address: str, sha256: str, server: str | None, data_dir: Path | None) -> None:
     """Trust the key that ADDRESS (an SSH command) shows now, if its fingerprint is SHA256."""
-    with connected(server, data_dir) as api:
+    with connection(server, data_dir) as api:
         api.accept_host_key(address, sha256)
     click.echo(f"{address}: {sha256} is trusted now.")
 
@@ -42,13 +42,13 @@ def accept(address: str, sha256: str, server: str | None, data_dir: Path | None)
 @service_options
 def forget(host_port: str, server: str | None, data_dir: Path | None) -> None:
     """Trust no key of HOST:PORT any more: the next one that it shows is accepted."""
-    host, port = _split(host_port)
-    with connected(server, data_dir) as api:
+    host, port = _split_fields(host_port)
+    with connection(server, data_dir) as api:
         api.forget_host_key(host, port)
     click.echo(f"{_address(host, port)}: forgotten.")
 
 
-def _split(text: str) -> tuple[str, int]:
+def _split_fields(text: str) -> tuple[str, int]:
     """Host and port of `host:port` or `[address]:port`. Raises CliError."""
     host, _, port = text.rpartition(":")
     if not host or not port.isascii() or not port.isdigit():

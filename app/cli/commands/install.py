@@ -12,12 +12,12 @@ from typing import Any
 import click
 from rich.console import Console
 
-from app.cli.api.connection import connected, service_options
+from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.program import program
-from app.cli.view.live_view import plain
+from app.cli.view.live_view import printable
 from app.cli.view.result import exit_status, show_result, show_text
 
 _PLANNED = "This is the plan, and nothing was changed; leave out --plan-only to install."
@@ -72,13 +72,13 @@ def install(
     given = {name: asked.pop(name) for name in SOURCES}
     body = request_body(ssh_command, manifest_of(given), **asked)
     console = Console(stderr=as_json)
-    with connected(server, data_dir) as api:
+    with connection(server, data_dir) as api:
         task_id = api.start(body)
         console.print(f"Task {task_id}", highlight=False)
         try:
             progress = follow(api, task_id, console, lines=as_json)
         except WatchingEnded:
-            again = look_again(task_id, server=server, data_dir=data_dir)
+            again = check_again(task_id, server=server, data_dir=data_dir)
             console.print(f"The install goes on. To look again: {again}", markup=False, highlight=False, soft_wrap=True)
             ctx.exit(EXIT_INTERRUPTED)
         plan = api.task(task_id).get("plan") if asked["plan_only"] else None
@@ -94,12 +94,12 @@ def install(
 def show_plan(console: Console, plan: Sequence[Mapping[str, Any]]) -> None:
     """Print what an install would change in ComfyUI's environment, a line a package."""
     for change in plan:
-        versions = f"{plain(change.get('old') or '-')} -> {plain(change.get('new') or '-')}"
-        wanted = ", ".join(plain(name) for name in change.get("wanted_by") or ())
-        show_text(console, f"{plain(change.get('package'))} {versions}{' for ' + wanted if wanted else ''}")
+        versions = f"{printable(change.get('old') or '-')} -> {printable(change.get('new') or '-')}"
+        wanted = ", ".join(printable(name) for name in change.get("wanted_by") or ())
+        show_text(console, f"{printable(change.get('package'))} {versions}{' for ' + wanted if wanted else ''}")
 
 
-def look_again(task_id: str, *, server: str | None, data_dir: Path | None) -> str:
+def check_again(task_id: str, *, server: str | None, data_dir: Path | None) -> str:
     """The command that watches the same task at the same service."""
     where = ["--server", server] if server else ["--data-dir", str(data_dir)] if data_dir else []
     return f"{program()} {shlex.join(['tasks', 'show', task_id, '--follow', *where])}"

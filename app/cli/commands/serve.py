@@ -46,7 +46,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
         service = build_service(settings)
         url = listening.url_of(listener)
         server = HttpServer(service.app, listener)
-        lock.tell(url)
+        lock.write_address(url)
         _serve(service, server, url)
 
 

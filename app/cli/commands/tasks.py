@@ -11,13 +11,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from app.cli.api.connection import connected, service_options
+from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded, follow
-from app.cli.api.log_reading import parts, plain
+from app.cli.api.log_reading import parts, printable
 from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.view.live_view import LiveView
 from app.cli.view.result import exit_status, show_result
-from app.cli.view.table import columns
+from app.cli.view.table import table
 from app.protocol.progress_json import size
 
 COLUMNS = ("task_id", "created_at", "state", "outcome", "packs", "instance")
@@ -34,9 +34,9 @@ def tasks() -> None:
 @service_options
 def list_tasks(state: str | None, limit: int, server: str | None, data_dir: Path | None) -> None:
     """The newest installs."""
-    with connected(server, data_dir) as api:
+    with connection(server, data_dir) as api:
         found = api.tasks(state=state, limit=limit)["tasks"]
-    click.echo(columns(COLUMNS, [_row(task) for task in found]) if found else "No installs yet.")
+    click.echo(table(COLUMNS, [_row(task) for task in found]) if found else "No installs yet.")
 
 
 @tasks.command("show")
@@ -48,7 +48,7 @@ def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_di
     """One install: how it stands, or how it ended."""
     ctx = click.get_current_context()
     console = Console()
-    with connected(server, data_dir) as api:
+    with connection(server, data_dir) as api:
         progress: Mapping[str, Any] = {}
         if keep_on:
             try:
@@ -82,10 +82,10 @@ def log(
     *, task_id: str, node: str | None, log: str | None, keep_on: bool, server: str | None, data_dir: Path | None
 ) -> None:
     """What was printed while an install ran; readable when its instance is gone too."""
-    shown = plain if sys.stdout.isatty() else str
-    with connected(server, data_dir) as api:
+    clean = printable if sys.stdout.isatty() else str
+    with connection(server, data_dir) as api:
         for text in parts(lambda offset: api.log(task_id, node=node, log=log, offset=offset), follow=keep_on):
-            click.echo(shown(text), nl=False)
+            click.echo(clean(text), nl=False)
 
 
 @tasks.command("cancel")
@@ -93,7 +93,7 @@ def log(
 @service_options
 def cancel(task_id: str, server: str | None, data_dir: Path | None) -> None:
     """Stop an install, on its instance too."""
-    with connected(server, data_dir) as api:
+    with connection(server, data_dir) as api:
         click.echo(f"{task_id} is {api.cancel(task_id)['state']}")
 
 
@@ -106,7 +106,7 @@ def prune(older_than: float | None, yes: bool, server: str | None, data_dir: Pat
     which = "history_days (a setting)" if older_than is None else f"{older_than:g} days"
     if not yes:
         click.confirm(f"Remove the records of all installs that ended more than {which} ago?", abort=True)
-    with connected(server, data_dir) as api:
+    with connection(server, data_dir) as api:
         done = api.prune(older_than)
     files = f"{done['progress_files']} progress files, the logs of {done['logs']}"
     text = f"Removed {done['records']} records and {files}, {size(done['bytes'])}."
@@ -121,7 +121,7 @@ def prune(older_than: float | None, yes: bool, server: str | None, data_dir: Pat
 @service_options
 def retry(task_id: str, nodes: tuple[str, ...], server: str | None, data_dir: Path | None) -> None:
     """Start a new task with the packs that did not end well."""
-    with connected(server, data_dir) as api:
+    with connection(server, data_dir) as api:
         click.echo(f"Task {api.retry(task_id, nodes)} retries {task_id}")
 
 

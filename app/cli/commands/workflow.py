@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.live import Live
 
 from app.cli.api.client import Api
-from app.cli.api.connection import connected, service_options
+from app.cli.api.connection import connection, service_options
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.api.watching import OUTAGE_SECONDS, POLL_SECONDS
 from app.cli.commands.install import install_options, request_body, show_plan
 from app.cli.errors import EXIT_INTERRUPTED, CliError, ServiceUnreachable
-from app.cli.view.live_view import plain
+from app.cli.view.live_view import printable
 from app.cli.view.result import EXIT_NONE_OR_FAILED, show_text
 from app.cli.view.workflow_view import State, WorkflowView, changes
 
@@ -52,7 +52,7 @@ def workflow(
     ctx = click.get_current_context()
     manifest = manifest_of({name: asked.pop(name) for name in SOURCES})
     console = Console(stderr=as_json)
-    with connected(server, data_dir) as api:
+    with connection(server, data_dir) as api:
         workflow_id = api.start_workflow(_body(ssh_command, manifest, review_plan, asked))
         console.print(f"Workflow {workflow_id}", highlight=False)
         try:
@@ -152,11 +152,11 @@ def _poll(api: Api, workflow_id: str, display: _Lines | _Drawn) -> State:
 
 def _answer_of(question: State, console: Console) -> str:
     """Asks the person. Where nobody can answer the workflow is stopped: it must not wait for ever."""
-    show_text(console, plain(question["text"]), style="bold yellow")
-    show_text(console, plain(question["hint"]))
+    show_text(console, printable(question["text"]), style="bold yellow")
+    show_text(console, printable(question["hint"]))
     show_plan(console, question["facts"].get("plan") or [])
     if question["facts"].get("shown_sha256"):
-        show_text(console, plain(question["facts"]["shown_sha256"]))
+        show_text(console, printable(question["facts"]["shown_sha256"]))
     answers = {item["answer"]: item["label"] for item in question["answers"]}
     if not console.is_terminal:
         raise CliError(
@@ -164,7 +164,7 @@ def _answer_of(question: State, console: Console) -> str:
             hint="Answer on its page, or with POST /workflow/resume.",
         )
     for answer, label in answers.items():
-        show_text(console, f"{answer}: {plain(label)}", indent=2)
+        show_text(console, f"{answer}: {printable(label)}", indent=2)
     choice = click.Choice([*answers, _STOP])
     return str(click.prompt("Your answer", type=choice, default=_STOP, err=True))
 
@@ -173,7 +173,7 @@ def _show_end(console: Console, state: State) -> None:
     console.print(WorkflowView(state))
     error = state["error"]
     if error:
-        show_text(console, f"{plain(error['message'])} {plain(error['hint'])}".strip(), style="bold red")
+        show_text(console, f"{printable(error['message'])} {printable(error['hint'])}".strip(), style="bold red")
     else:
         text = {"completed": "Done.", "stopped": "Stopped."}.get(state["state"], "It has ended.")
         show_text(console, text, style="bold")

@@ -30,11 +30,11 @@ class _Formatter(logging.Formatter):
     def _fields(self, record: logging.LogRecord) -> dict[str, str]:
         """What the line says, without secrets."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        shown = {"time": moment, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
-        shown |= {name: str(value) for name, value in vars(record).items() if name not in _STANDARD}
+        fields = {"time": moment, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        fields |= {name: str(value) for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
-            shown["traceback"] = self.formatException(record.exc_info)
-        return {name: self._clean(value) for name, value in shown.items()}
+            fields["traceback"] = self.formatException(record.exc_info)
+        return {name: self._clean(value) for name, value in fields.items()}
 
     def _clean(self, text: str) -> str:
         for secret in self._secrets:
@@ -47,8 +47,8 @@ class LogfmtFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line; a traceback is a quoted value of it."""
-        shown = self._fields(record)
-        return " ".join(f"{'msg' if name == 'message' else name}={_quoted(value)}" for name, value in shown.items())
+        fields = self._fields(record)
+        return " ".join(f"{'msg' if name == 'message' else name}={_quoted(value)}" for name, value in fields.items())
 
 
 class JsonFormatter(_Formatter):
@@ -56,17 +56,17 @@ class JsonFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
-        shown = self._fields(record)
-        return json.dumps({"task_id": _task_of(record, shown), "incident": _incident_of(shown)} | shown)
+        fields = self._fields(record)
+        return json.dumps({"task_id": _task_of(record, fields), "incident": _incident_of(fields)} | fields)
 
 
-def _task_of(record: logging.LogRecord, shown: Mapping[str, str]) -> str | None:
-    found = _TASK.search(shown["message"]) or _THREAD.fullmatch(record.threadName or "")
+def _task_of(record: logging.LogRecord, fields: Mapping[str, str]) -> str | None:
+    found = _TASK.search(fields["message"]) or _THREAD.fullmatch(record.threadName or "")
     return found.group(1) if found else None
 
 
-def _incident_of(shown: Mapping[str, str]) -> str | None:
-    found = _INCIDENT.search(shown["message"])
+def _incident_of(fields: Mapping[str, str]) -> str | None:
+    found = _INCIDENT.search(fields["message"])
     return found.group(1) if found else None
 
 
@@ -93,5 +93,5 @@ def configure(level: str, *, form: str = TEXT, secrets: tuple[str, ...] = ()) ->
 
 
 def _quoted(value: str) -> str:
-    plain = value and value.isprintable() and not any(char in ' "=' for char in value)
-    return value if plain else json.dumps(value)
+    printable = value and value.isprintable() and not any(char in ' "=' for char in value)
+    return value if printable else json.dumps(value)

@@ -50,7 +50,7 @@ class ServiceLock:
         os.ftruncate(self._fd, 0)
         self._close()
 
-    def tell(self, url: str) -> None:
+    def write_address(self, url: str) -> None:
         """Write down where the service listens."""
         os.pwrite(self._fd, json.dumps({"url": url, "pid": os.getpid()}).encode("ascii"), 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.cli.view.live_view import plain
+from app.cli.view.live_view import printable
 from app.protocol.progress_json import clock
 
 
@@ -14,7 +14,7 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[
     before = before or {}
     texts: list[str] = []
     if after.get("message") != before.get("message"):
-        texts.append(plain(after.get("message")))
+        texts.append(printable(after.get("message")))
     texts += _steps(before, after)
     seen = {node["name"]: node for node in before.get("nodes") or []}
     for node in after.get("nodes") or []:
@@ -46,5 +46,5 @@ def _node(before: Mapping[str, Any], node: Mapping[str, Any]) -> list[str]:
 
 
 def _joined(name: Any, word: Any, detail: Any) -> str:
-    text = f"{plain(name)}: {plain(word)}"
-    return f"{text}: {plain(detail)}" if detail else text
+    text = f"{printable(name)}: {printable(word)}"
+    return f"{text}: {printable(detail)}" if detail else text

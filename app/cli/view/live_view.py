@@ -55,9 +55,9 @@ class LiveView:
         yield cut(self.notice or str(self.progress.get("message") or ""), width, style)
         yield _overall(self.progress, self.ahead)
         yield _steps(self.progress)
-        shown, hidden = bounded(self.progress.get("nodes") or [], height - OWN_LINES)
-        if shown:
-            yield _packs(shown, width)
+        visible, hidden = bounded(self.progress.get("nodes") or [], height - OWN_LINES)
+        if visible:
+            yield _packs(visible, width)
         if hidden:
             yield Text(f"and {hidden} more", style="dim")
 
@@ -65,8 +65,8 @@ class LiveView:
 def bounded(nodes: Sequence[Progress], room: int) -> tuple[list[Progress], int]:
     """The packs to show in `room` lines, the ones at work first, and how many are left out."""
     ordered = sorted(nodes, key=_rank)
-    shown = ordered[: max(FEWEST_ROWS, room)]
-    return shown, len(ordered) - len(shown)
+    visible = ordered[: max(FEWEST_ROWS, room)]
+    return visible, len(ordered) - len(visible)
 
 
 def _rank(node: Progress) -> int:
@@ -103,7 +103,7 @@ def _steps(progress: Progress) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     for step in progress.get("steps") or []:
         status = str(step.get("status"))
-        line.append(plain(step.get("name")), style="dim" if status == "pending" else "")
+        line.append(printable(step.get("name")), style="dim" if status == "pending" else "")
         line.append(f" {status}   ", style=STATUS_STYLES.get(status, "dim"))
     return line
 
@@ -128,12 +128,12 @@ def _pack(node: Progress, wide: bool) -> list[Text | ProgressBar]:
     if wide:
         numbers += [Text(size(node.get("bytes_received")) or ""), Text(size(node.get("bytes_per_second"), "/s") or "")]
     bar = ProgressBar(total=100, completed=percent, width=16 if wide else 10)
-    return [Text(plain(node.get("name"))), bar, *numbers, state_of(node), doing(node)]
+    return [Text(printable(node.get("name"))), bar, *numbers, state_of(node), doing(node)]
 
 
 def state_of(node: Progress) -> Text:
     """The pack's state in its colour; a kept one says so."""
-    state = plain(node.get("state"))
+    state = printable(node.get("state"))
     return Text(f"{state} (kept)" if node.get("kept") else state, style=STATE_STYLES.get(state, "dim"))
 
 
@@ -141,7 +141,7 @@ def doing(node: Progress) -> Text:
     """What becomes of the pack's requirements and its install.py, or why it failed."""
     error = node.get("error")
     if error and node.get("state") == "failed":
-        return Text(plain(error.get("code")), style="red")
+        return Text(printable(error.get("code")), style="red")
     parts = Text()
     for name, key in (("requirements", "requirements_status"), ("install.py", "script_status")):
         status = str(node.get(key) or "none")
@@ -153,11 +153,11 @@ def doing(node: Progress) -> Text:
 
 def cut(text: str, width: int, style: str = "") -> Text:
     """One line of at most `width` columns."""
-    line = Text(plain(text), style=style, no_wrap=True, overflow="ellipsis")
+    line = Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")
     line.truncate(max(1, width), overflow="ellipsis")
     return line
 
 
-def plain(text: Any) -> str:
+def printable(text: Any) -> str:
     """Text from elsewhere as one line that can do nothing to a terminal."""
     return "".join(char if char.isprintable() else " " for char in str(text if text is not None else ""))

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.errors import EXIT_INTERRUPTED
-from app.cli.view.live_view import STATUS_STYLES, plain, state_of
+from app.cli.view.live_view import STATUS_STYLES, printable, state_of
 from app.protocol.counts import AS_ASKED
 
 COMMIT_CHARS = 10
@@ -26,7 +26,7 @@ def show_result(console: Console, progress: Mapping[str, Any], *, last: str = ""
     for node in [node for node in nodes if node.get("error") and node["error"].get("code") not in AS_ASKED]:
         _show_failure(console, node)
     for warning in progress.get("warnings") or []:
-        show_text(console, f"Note: {plain(warning.get('message'))}", style="yellow")
+        show_text(console, f"Note: {printable(warning.get('message'))}", style="yellow")
     show_text(console, last or sentence(progress), style="bold")
 
 
@@ -41,18 +41,18 @@ def show_text(console: Console, text: str, *, style: str = "", indent: int = 0) 
 def _show_failure(console: Console, node: Mapping[str, Any]) -> None:
     """What went wrong with a pack, and what to do."""
     error = node["error"]
-    show_text(console, f"{plain(node.get('name'))}: {plain(error.get('code'))}", style="red")
-    for text in filter(None, (plain(error.get("message")), plain(error.get("hint")))):
+    show_text(console, f"{printable(node.get('name'))}: {printable(error.get('code'))}", style="red")
+    for text in filter(None, (printable(error.get("message")), printable(error.get("hint")))):
         show_text(console, text, indent=4)
 
 
 def sentence(progress: Mapping[str, Any]) -> str:
     """How it ended, in one sentence, and what to do where that is known."""
     error = progress.get("error") or {}
-    text = plain(progress.get("message")).rstrip(".")
+    text = printable(progress.get("message")).rstrip(".")
     outcome = {"partial": "Partly installed: ", "none": "Nothing installed: ", "all": "Installed: "}
     head = outcome.get(str(progress.get("outcome")), {"failed": "Failed: "}.get(str(progress.get("state")), ""))
-    hint = plain(error.get("hint"))
+    hint = printable(error.get("hint"))
     return f"{head}{text}. {hint}".rstrip()
 
 
@@ -79,7 +79,7 @@ def _row(node: Mapping[str, Any]) -> list[Text]:
     requirements = str(node.get("requirements_status") or "none")
     seconds = node.get("seconds")
     return [
-        Text(plain(node.get("name"))),
+        Text(printable(node.get("name"))),
         state_of(node),
         Text(str(node.get("commit") or "-")[:COMMIT_CHARS]),
         Text(requirements, style=STATUS_STYLES.get(requirements, "dim")),

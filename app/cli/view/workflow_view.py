@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.view.live_view import STATUS_STYLES, cut, plain
+from app.cli.view.live_view import STATUS_STYLES, cut, printable
 from app.protocol.progress_json import clock
 
 State = Mapping[str, Any]
@@ -53,7 +53,7 @@ def changes(before: State | None, after: State) -> Iterator[str]:
     known = {line[0]: line for line in _all_lines(before or {})}
     for name, status, said in _all_lines(after):
         if known.get(name) != (name, status, said) and status != "pending":
-            yield f"{plain(name)}: {plain(status)}{': ' + plain(said) if said else ''}"
+            yield f"{printable(name)}: {printable(status)}{': ' + printable(said) if said else ''}"
 
 
 def _all_lines(state: State) -> Iterator[tuple[str, str, str]]:
@@ -74,7 +74,9 @@ def _steps(steps: Sequence[State]) -> Table:
         seconds = "" if step["seconds"] is None else clock(step["seconds"])
         said = (step["error"] or {}).get("message") or step["message"]
         style = _STYLES.get(status, "dim")
-        grid.add_row(Text(_MARKS.get(status, "·"), style=style), Text(step["label"], style=style), seconds, plain(said))
+        grid.add_row(
+            Text(_MARKS.get(status, "·"), style=style), Text(step["label"], style=style), seconds, printable(said)
+        )
     return grid
 
 
@@ -85,11 +87,11 @@ def _tasks(lines: Sequence[State]) -> Table:
     for line in lines:
         status = str(line["status"])
         parts = ", ".join(f"{part['name']} {part['status']}" for part in line["sub_tasks"])
-        detail = plain(line["detail"]) if line["detail"] else ""
+        detail = printable(line["detail"]) if line["detail"] else ""
         said = f"{detail} ({parts})" if detail and parts else detail or parts
         style = _STYLES.get(status, "dim")
         grid.add_row(
-            Text(f"  {_MARKS.get(status, '·')} {plain(line['name'])}", style=style), Text(status, style=style), said
+            Text(f"  {_MARKS.get(status, '·')} {printable(line['name'])}", style=style), Text(status, style=style), said
         )
     return grid
 

@@ -88,10 +88,10 @@ class ComfyUI:
             self._options = frozenset(_OPTION.findall(finished.output))
         return self._options
 
-    def bare(self, *, gently: bool = False) -> Start:
+    def bare(self, *, low_priority: bool = False) -> Start:
         """Without any pack; `gently`: what others do comes first. Raises OSError, RunCancelled."""
         started = time.monotonic()
-        start = self._quick_test(["--disable-all-custom-nodes"], gently=gently)
+        start = self._quick_test(["--disable-all-custom-nodes"], low_priority=low_priority)
         self._bare_seconds = time.monotonic() - started
         return start
 
@@ -117,7 +117,7 @@ class ComfyUI:
         """Removes what the quick tests left in their folders."""
         shutil.rmtree(str(self._folder), ignore_errors=True)
 
-    def _quick_test(self, arguments: List[str], *, gently: bool = False) -> Start:
+    def _quick_test(self, arguments: List[str], *, low_priority: bool = False) -> Start:
         self.clean()
         folders = [["--%s-directory" % kind, str(self._made(kind))] for kind in ("user", "input", "output", "temp")]
         database = [["--database-url", "sqlite:///%s" % self._database]]
@@ -125,7 +125,7 @@ class ComfyUI:
         known = [word for pair in folders + database if pair[0] in options for word in pair]
         cpu = ["--cpu"] if not self._has_gpu() and "--cpu" in options else []
         limits = self._limits()
-        finished = self._run(["--quick-test-for-ci", *cpu, *known, *arguments], limits, gently=gently)
+        finished = self._run(["--quick-test-for-ci", *cpu, *known, *arguments], limits, low_priority=low_priority)
         return Start(finished, limits, self._database.exists())
 
     @property
@@ -134,7 +134,7 @@ class ComfyUI:
 
     def _limits(self) -> Limits:
         """Who hangs shall not cost more than it must: what a start without packs takes is known by then."""
-        usual = self._context.tuning.imports
+        usual = self._context.limits.imports
         known = usual.idle if self._bare_seconds is None else max(_LEAST_IDLE, _TIMES_BARE * self._bare_seconds)
         idle = min(usual.idle, known)
         return Limits(idle, usual.total, busy=max(idle, _BUSY), ask_stack=True)
@@ -148,7 +148,7 @@ class ComfyUI:
         torch = self._context.python.get("torch")
         return bool(torch and torch["cuda_available"])
 
-    def _run(self, arguments: List[str], limits: Limits, *, gently: bool = False) -> Finished:
+    def _run(self, arguments: List[str], limits: Limits, *, low_priority: bool = False) -> Finished:
         context = self._context
         with open(str(self._log), "a", encoding="utf-8", opener=_private) as log:
             log.write("\n# main.py %s\n" % " ".join(arguments))
@@ -159,7 +159,7 @@ class ComfyUI:
             limits=limits,
             log=self._log,
             keep_bytes=_KEEP_BYTES,
-            gently=gently,
+            low_priority=low_priority,
         )
 
     def _environ(self) -> Dict[str, str]:

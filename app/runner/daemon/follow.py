@@ -18,7 +18,7 @@ from app.runner.process.locks import is_locked
 from app.runner.process.paths import Task
 
 HEARTBEAT_SECONDS = 3.0
-DEAF_SECONDS = 60.0
+PING_TIMEOUT_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 
 
@@ -36,9 +36,9 @@ class _Input:
             said = os.read(self._fd, 65536)
             if not said:
                 return False
-            self._logs.take(said)
+            self._logs.apply(said)
             self._heard = time.monotonic()
-        return time.monotonic() - self._heard <= DEAF_SECONDS
+        return time.monotonic() - self._heard <= PING_TIMEOUT_SECONDS
 
 
 def follow(task: Task, offset: int, out: Frames, stdin: int = 0) -> None:

@@ -52,7 +52,7 @@ class Journal:
         """The snapshot after the events that were written so far."""
         return self._snapshot
 
-    def tell(self, kind: Kind, **fields: Any) -> None:
+    def emit(self, kind: Kind, **fields: Any) -> None:
         """Something happened just now."""
         self._queue.put((kind, round(time.time(), 3), round(time.monotonic(), 3), fields))
 
@@ -116,9 +116,9 @@ class Journal:
 
     def _save_snapshot(self) -> None:
         """A convenience for people: that it cannot be written stops nothing."""
-        shown = progress_json.progress(self._snapshot, time.time(), heard_at=time.time())
+        document = progress_json.progress(self._snapshot, time.time(), heard_at=time.time())
         try:
-            replace_file(self._progress_file, json.dumps(shown).encode("ascii"))
+            replace_file(self._progress_file, json.dumps(document).encode("ascii"))
         except OSError as exc:
             _log.warning("%s: %s", self._progress_file, exc)
         self._written_at = time.monotonic()

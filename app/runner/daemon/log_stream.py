@@ -46,7 +46,7 @@ class LogStream:
         self._looked = float("-inf")
         self._rest_until: Optional[float] = None
 
-    def take(self, said: bytes) -> None:
+    def apply(self, said: bytes) -> None:
         """What the reader wrote. Lines that are nothing to us (its pings) are passed over."""
         *lines, self._unread = (self._unread + said).split(b"\n")
         self._unread = self._unread[-_INPUT_BYTES:]

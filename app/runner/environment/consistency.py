@@ -71,8 +71,8 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> Dict[str
 
 def in_words(changed: Mapping[str, str], most: int = 8) -> str:
     """Some of the differences in one line."""
-    shown = ["%s %s" % item for item in sorted(changed.items())][:most]
-    return ", ".join(shown) + (" and %d more" % (len(changed) - most) if len(changed) > most else "")
+    items = ["%s %s" % item for item in sorted(changed.items())][:most]
+    return ", ".join(items) + (" and %d more" % (len(changed) - most) if len(changed) > most else "")
 
 
 def complaints(python: str, run: Execute) -> Optional[FrozenSet[str]]:

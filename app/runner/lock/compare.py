@@ -25,20 +25,20 @@ class Difference(NamedTuple):
     """A package that is not as in the lock. `there`: None for one that is not installed."""
 
     name: str
-    there: Optional[str]
+    installed: Optional[str]
     wanted: str
 
     def __str__(self) -> str:
-        return "%s is %s, the lock has %s" % (self.name, self.there or "not there", self.wanted)
+        return "%s is %s, the lock has %s" % (self.name, self.installed or "not there", self.wanted)
 
 
 def differences(lock: Lock, packages: Mapping[str, str]) -> List[Difference]:
     """The lock's packages that are not installed in their versions."""
-    there = {canonical(name): version for name, version in packages.items()}
+    installed = {canonical(name): version for name, version in packages.items()}
     return [
-        Difference(name, there.get(canonical(name)), version)
+        Difference(name, installed.get(canonical(name)), version)
         for name, version in sorted(lock.packages.items())
-        if there.get(canonical(name)) != version and canonical(name) not in _NOT_OURS
+        if installed.get(canonical(name)) != version and canonical(name) not in _NOT_OURS
     ]
 
 
@@ -62,16 +62,16 @@ def refused(context: Context, lock: Lock) -> Dict[str, str]:
     """Versions that would break what is there, and why: the torch family stays, ComfyUI's own requirements stay met,
     and two variants of one library would overwrite each other's files."""
     wanted = {name_of(line): bounds_of(line) for line in constraints({}, context.ui_home)}
-    there = {canonical(name) for name in context.packages}
+    installed = {canonical(name) for name in context.packages}
     found = {}
     for name, now, version in differences(lock, context.packages):
         bounds = wanted.get(canonical(name))
-        other = sorted(there & _variants_of(canonical(name)))
+        other = sorted(installed & _variants_of(canonical(name)))
         if is_protected(name):
             found[name] = "%s stays as it is (%s), the lock has %s" % (name, now or "not there", version)
         elif bounds and satisfies(version, bounds) is False:
             found[name] = "%s stays: this ComfyUI wants %s%s, the lock has %s" % (name, name, bounds, version)
-        elif other and canonical(name) not in there:
+        elif other and canonical(name) not in installed:
             found[name] = "%s is not installed, since %s is" % (name, ", ".join(other))
     return found
 

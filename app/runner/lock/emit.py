@@ -13,7 +13,7 @@ from app.runner.lock.lock import Locked
 from app.runner.machine.interpreter import Execute, prove
 
 
-def tell_lock(context: Context, results: Sequence[PackResult], run: Execute, locked: Optional[Locked]) -> None:
+def emit_lock(context: Context, results: Sequence[PackResult], run: Execute, locked: Optional[Locked]) -> None:
     """Tells the lock of what the run leaves. Raises RunCancelled."""
     packages: Mapping[str, str] = {}
     python = context.python
@@ -37,13 +37,13 @@ def tell_lock(context: Context, results: Sequence[PackResult], run: Execute, loc
         "packages": dict(sorted(packages.items())),
         "compared": locked.compared(results, packages) if locked else None,
     }
-    context.journal.tell(Kind.LOCK, lock=lock)
+    context.journal.emit(Kind.LOCK, lock=lock)
 
 
 def _pack(context: Context, result: PackResult) -> Optional[Dict[str, Any]]:
     """What is there now: a pack that a rollback took away is not."""
     pack = result.pack
-    commit = context.git().head(result.folder) if result.there else None
+    commit = context.git().head(result.folder) if result.is_cloned else None
     if commit is None:
         return None
     return {

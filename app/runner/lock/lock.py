@@ -2,7 +2,7 @@
 
 Versions are installed as they stand, without what they require: the lock names that too. With `options.exact` it is
 everything or nothing: what cannot be is refused before anything is changed, and what fails later ends the run, which is
-then put back (`undo.noted`).
+then put back (`rollback.noted`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from app.runner.requirements.versions import satisfies
 from app.runner.resolve.plan import Change, Plan, write_lines
 from app.runner.resolve.uv import Uv
 
-_LANE = "lock"
+_STAGE = "lock"
 _EXACT_HINT = "Leave out options.exact to get as near to the lock as can be."
 
 
@@ -47,7 +47,7 @@ class Locked:
         self._log = context.task.folder / "lock.log"
         self._uv: Optional[Uv] = None
         if uv is not None and context.python and context.python_problem is None:
-            self._uv = Uv(context.children, uv, context.python, context.task.folder, context.tuning.packages)
+            self._uv = Uv(context.children, uv, context.python, context.task.folder, context.limits.packages)
 
     def before_clones(self) -> None:
         """What does not fit is told; with `exact` it ends the run, before anything is changed."""
@@ -83,7 +83,7 @@ class Locked:
         unavailable = self._install(wanted, dry_run=True)
         self._warn_of(unavailable)
         had = [item for item in wanted if _pin(item) not in unavailable] if self._uv else []
-        self._tell_plan(had)
+        self._emit_plan(had)
         after = {canonical(name): version for name, version in self._context.packages.items()}
         after.update((canonical(item.name), item.wanted) for item in had)
         for result in results:
@@ -98,12 +98,12 @@ class Locked:
             raise _not_exact("%s could not be had at its commit" % bad[0].pack.name)
         wanted = self._wanted()
         if self._uv is not None:
-            self._tell_plan(wanted)
+            self._emit_plan(wanted)
         unavailable = self._install(wanted)
         if unavailable and self._exact:
             raise _not_exact(some(sorted(unavailable.values())))
         self._warn_of(unavailable)
-        self._look_again()
+        self._refresh()
 
     def before_verify(self, results: Sequence[PackResult]) -> None:
         """What is not exact by now need not be imported first."""
@@ -112,7 +112,7 @@ class Locked:
 
     def after_verify(self, results: Sequence[PackResult]) -> None:
         """What is there now, compared with the lock."""
-        self._look_again()
+        self._refresh()
         found = self._found(results, self._context.packages)
         if found and self._exact:
             raise _not_exact(some(found))
@@ -170,17 +170,17 @@ class Locked:
         for text in sorted(unavailable.values())[:MOST_NAMED]:
             self._context.warn("lock_package_unavailable", text, "The version that is installed stays.")
 
-    def _tell_plan(self, wanted: Sequence[Difference]) -> None:
-        changes = [Change(item.name, item.there, item.wanted) for item in wanted]
+    def _emit_plan(self, wanted: Sequence[Difference]) -> None:
+        changes = [Change(item.name, item.installed, item.wanted) for item in wanted]
         if changes:
-            self._context.journal.tell(Kind.PLAN, changes=Plan(_LANE, [], changes).to_json())
+            self._context.journal.emit(Kind.PLAN, changes=Plan(_STAGE, [], changes).to_json())
 
     def _file(self, wanted: Sequence[Difference]) -> Path:
         path = self._context.task.folder / "lock.txt"
         write_lines(path, [_pin(item) for item in wanted])
         return path
 
-    def _look_again(self) -> None:
+    def _refresh(self) -> None:
         """What comes after plans with what is installed now."""
         if self._context.python:
             proof, _ = prove(self._context.python["executable"], self._run)

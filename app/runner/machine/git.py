@@ -11,7 +11,7 @@ from typing import Callable, Dict, List, Optional
 from app.runner.machine.git_progress import GitProgress, Received
 from app.runner.process.children import Children, Finished, Limits
 from app.runner.process.errors import RunFault
-from app.runner.process.limits import Tuning
+from app.runner.process.limits import RunLimits
 
 _LOCAL = Limits(idle=60.0, total=300.0)
 _SETTINGS = (
@@ -37,12 +37,12 @@ class Git:
     cut HTTP/2."""
 
     def __init__(
-        self, children: Children, program: str, tuning: Tuning, log: Optional[Path] = None, http_version: str = ""
+        self, children: Children, program: str, limits: RunLimits, log: Optional[Path] = None, http_version: str = ""
     ) -> None:
         self._children = children
         self._log = log
-        self._limits = tuning.git
-        settings = [*_SETTINGS, ("http.lowSpeedTime", str(tuning.low_speed))]
+        self._limits = limits.git
+        settings = [*_SETTINGS, ("http.lowSpeedTime", str(limits.low_speed))]
         settings += [("http.version", http_version)] if http_version else []
         self._base = [program] + [part for key, value in settings for part in ("-c", "%s=%s" % (key, value))]
 

@@ -150,7 +150,7 @@ def candidates(ui_home: Path) -> List[str]:
     home = os.path.realpath(str(ui_home))
     paths = [process.python for process in running_comfyuis() if str(process.folder) == home]
     for folder in (Path(ui_home), Path(ui_home).parent):
-        paths += [str(folder / name / "bin" / "python") for name in profiles.BESIDE_COMFYUI]
+        paths += [str(folder / name / "bin" / "python") for name in profiles.NEXT_TO_COMFYUI]
     for pattern in profiles.interpreters():
         paths += sorted(glob.glob(pattern))
     paths += ["/usr/local/bin/python3", "/usr/bin/python3"]

@@ -56,7 +56,7 @@ PROFILES: Tuple[Profile, ...] = (
         ),
     ),
 )
-BESIDE_COMFYUI = ("venv", ".venv")
+NEXT_TO_COMFYUI = ("venv", ".venv")
 """Environments in ComfyUI's folder, and beside it."""
 
 

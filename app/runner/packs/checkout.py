@@ -26,10 +26,10 @@ def with_retries(context: Context, log: Path, attempt: Callable[[Git], Finished]
     """Makes attempts until one goes well, the problem is one that stays, or the waits are used up; the last
     problem. Raises RunCancelled, OSError."""
     problem = None
-    waits = context.tuning.retry_waits
-    for number, seconds in enumerate(waits, 1):
+    delays = context.limits.retry_delays
+    for number, seconds in enumerate(delays, 1):
         context.pause(seconds)
-        last = number == len(waits) and number > 1
+        last = number == len(delays) and number > 1
         finished = attempt(context.git(log, "HTTP/1.1" if last else ""))
         if finished.ok:
             return None
@@ -39,15 +39,15 @@ def with_retries(context: Context, log: Path, attempt: Callable[[Git], Finished]
     return problem
 
 
-def clone_into(git: Git, url: str, ref: Optional[str], target: Path, tell: Optional[Progress] = None) -> Finished:
+def clone_into(git: Git, url: str, ref: Optional[str], target: Path, emit: Optional[Progress] = None) -> Finished:
     """A shallow clone of a branch, tag or commit (none: the default branch) at `target`, which is emptied first."""
     shutil.rmtree(str(target), ignore_errors=True)
     if is_commit(ref):
-        finished = _commit_into(git, url, str(ref), target, tell)
+        finished = _commit_into(git, url, str(ref), target, emit)
     else:
         branch = ["--branch", ref] if ref else []
         args = ["clone", "--progress", "--depth", "1", *branch, "--", url, str(target)]
-        finished = git.network(*args, cwd=target.parent, on_progress=tell)
+        finished = git.network(*args, cwd=target.parent, on_progress=emit)
     if finished.ok and (target / ".gitmodules").exists():
         finished = update_submodules(git, target)
     return finished
@@ -58,20 +58,20 @@ def is_commit(ref: Optional[str]) -> bool:
     return bool(ref and _COMMIT.match(ref))
 
 
-def _commit_into(git: Git, url: str, commit: str, target: Path, tell: Optional[Progress]) -> Finished:
+def _commit_into(git: Git, url: str, commit: str, target: Path, emit: Optional[Progress]) -> Finished:
     """One commit, without the branch that it is on."""
     target.mkdir(parents=True)
     finished = git.local("init", "-q", cwd=target)
     if finished.ok:
         finished = git.local("remote", "add", "origin", url, cwd=target)
-    return fetch_ref(git, commit, target, shallow=True, tell=tell) if finished.ok else finished
+    return fetch_ref(git, commit, target, shallow=True, emit=emit) if finished.ok else finished
 
 
-def fetch_ref(git: Git, ref: str, checkout: Path, *, shallow: bool, tell: Optional[Progress] = None) -> Finished:
+def fetch_ref(git: Git, ref: str, checkout: Path, *, shallow: bool, emit: Optional[Progress] = None) -> Finished:
     """Fetches a tag, branch or commit by name and checks it out, detached."""
     depth = ["--depth", "1"] if shallow else []
     spec = "+%s:%s" % (ref, _PIN)
-    finished = git.network("fetch", "--progress", *depth, "origin", spec, cwd=checkout, on_progress=tell)
+    finished = git.network("fetch", "--progress", *depth, "origin", spec, cwd=checkout, on_progress=emit)
     return git.local("checkout", "-q", "--detach", _PIN, cwd=checkout) if finished.ok else finished
 
 
@@ -97,7 +97,7 @@ class Throttled:
         if received.percent == self._percent or (now - self._told_at < _PROGRESS_SECONDS and received.percent < 100):
             return
         self._told_at, self._percent = now, received.percent
-        self._context.journal.tell(
+        self._context.journal.emit(
             Kind.NODE_PROGRESS,
             name=self._name,
             percent=received.percent,

@@ -20,7 +20,7 @@ from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
 from app.runner.packs import existing, manager_copies
 from app.runner.packs.checkout import Throttled, clone_into, with_retries
-from app.runner.packs.pack_files import find_needs
+from app.runner.packs.pack_files import find_pack_files
 
 AT_ONCE = 16
 LONG_SECONDS = 4.0
@@ -41,19 +41,19 @@ def clone_all(
 
         def submit(pack: NodePack, *, alone: bool = False) -> None:
             parent = parents[pack.name]
-            there = results[parent.name] if parent else None
-            running[pool.submit(_clone_or_skip, context, pack, there, alone=alone)] = pack
+            parent_result = results[parent.name] if parent else None
+            running[pool.submit(_clone_or_skip, context, pack, parent_result, alone=alone)] = pack
 
         running: Dict[Future[PackResult], NodePack] = {}
         waiting = list(packs)
-        crowded_out: List[NodePack] = []
+        retry_alone: List[NodePack] = []
         given = 0
-        while waiting or running or crowded_out:
+        while waiting or running or retry_alone:
             for pack in [pack for pack in waiting if _may_start(parents[pack.name], results)]:
                 waiting.remove(pack)
                 submit(pack)
             if not running:  # the others have ended, and what did not fit is gone again
-                submit(crowded_out.pop(0), alone=True)
+                submit(retry_alone.pop(0), alone=True)
             may_work = meanwhile is not None and len(results) > given
             done = wait(running, LONG_SECONDS if may_work else None, FIRST_COMPLETED).done
             if not done and meanwhile is not None:
@@ -61,8 +61,8 @@ def clone_all(
                 meanwhile([results[pack.name] for pack in packs if pack.name in results])
             for future in done:
                 pack, result = running.pop(future), future.result()
-                if result.crowded_out:
-                    crowded_out.append(pack)
+                if result.retry_alone:
+                    retry_alone.append(pack)
                 else:
                     results[pack.name] = result
     context.phase(Phase.CLONE, StepStatus.SUCCESS)
@@ -78,7 +78,7 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
     """One pack, to its end; or `crowded_out`, if the disk was full while others wrote to it too: nothing is told then,
     and it is to be tried again `alone`."""
     result = PackResult(pack, context.custom_nodes / pack.folder)
-    if parent is not None and not parent.there:
+    if parent is not None and not parent.is_cloned:
         result.problem = Problem(
             "parent_failed",
             "It goes into the folder of %s, which is not there." % parent.pack.name,
@@ -88,14 +88,14 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
         return result
     try:
         _put_in_place(context, result)
-        if result.there:
-            find_needs(context, result)
+        if result.is_cloned:
+            find_pack_files(context, result)
     except OSError as exc:
         result.commit, result.problem = None, reasons.of_os(exc)
-    if result.there:
-        _tell_cloned(context, result)
+    if result.is_cloned:
+        _emit_cloned(context, result)
     elif not alone and result.problem is not None and result.problem.code in _FULL:
-        result.crowded_out = True
+        result.retry_alone = True
     else:
         context.node(pack.name, NodeState.FAILED, result.problem)
     return result
@@ -126,16 +126,16 @@ def _put_in_place(context: Context, result: PackResult) -> None:
 
 def _look_only(context: Context, result: PackResult) -> None:
     """The pack as it would be: in staging, or where it is already if it would be kept. Changes nothing else."""
-    there = existing.is_there(result.folder)
-    if there and existing.stays(context, result):
+    parent_result = existing.is_there(result.folder)
+    if parent_result and existing.stays(context, result):
         return
-    result.problem = None if there else manager_copies.in_the_way(context, result.pack)
+    result.problem = None if parent_result else manager_copies.in_the_way(context, result.pack)
     if result.problem is None:
         _clone(context, result)
         result.folder = staged(context, result.pack)
 
 
-def _tell_cloned(context: Context, result: PackResult) -> None:
+def _emit_cloned(context: Context, result: PackResult) -> None:
     """The pack is there; one that needs nothing more is installed."""
     name = result.pack.name
     if result.problem:
@@ -170,11 +170,11 @@ def _clone(context: Context, result: PackResult) -> None:
     """Clones into staging: `result.commit` or `result.problem` is set afterwards."""
     pack, target = result.pack, staged(context, result.pack)
     context.node(pack.name, NodeState.CLONING)
-    tell = Throttled(context, pack.name)
+    emit = Throttled(context, pack.name)
     result.problem = with_retries(
         context,
         context.task.node_log(pack.name),
-        lambda git: clone_into(git, pack.repo_url, pack.ref, target, tell),
+        lambda git: clone_into(git, pack.repo_url, pack.ref, target, emit),
     )
     if result.problem is None:
         result.commit = context.git().head(target)

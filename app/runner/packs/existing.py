@@ -136,9 +136,9 @@ def submodules(git: Git, checkout: Path) -> List[str]:
 def _own_commits(git: Git, folder: Path) -> Set[str]:
     """Commits that no remote branch or tag has. The edge of a shallow clone came from the remote."""
     said = git.line("rev-list", "HEAD", "--branches", "--not", "--remotes", "--tags", cwd=folder) or ""
-    edge = git.line("rev-parse", "--git-path", "shallow", cwd=folder) or ""
-    path = folder / edge
-    return set(said.split()) - set(path.read_text("ascii", "replace").split() if edge and path.is_file() else ())
+    boundary = git.line("rev-parse", "--git-path", "shallow", cwd=folder) or ""
+    path = folder / boundary
+    return set(said.split()) - set(path.read_text("ascii", "replace").split() if boundary and path.is_file() else ())
 
 
 def _update(context: Context, git: Git, result: PackResult) -> None:
@@ -147,15 +147,15 @@ def _update(context: Context, git: Git, result: PackResult) -> None:
     context.node(name, NodeState.CLONING)
     branch = git.line("symbolic-ref", "--quiet", "--short", "HEAD", cwd=folder) if not result.pack.ref else None
     shallow = git.line("rev-parse", "--is-shallow-repository", cwd=folder) == "true"
-    tell = Throttled(context, name)
+    emit = Throttled(context, name)
 
     def attempt(git: Git) -> Finished:
         if branch:
-            finished = _pull(git, branch, folder, shallow, tell)
+            finished = _pull(git, branch, folder, shallow, emit)
         else:
-            finished = fetch_ref(git, result.pack.ref or "HEAD", folder, shallow=shallow, tell=tell)
-        there = finished.ok and (folder / ".gitmodules").exists()
-        return update_submodules(git, folder) if there else finished
+            finished = fetch_ref(git, result.pack.ref or "HEAD", folder, shallow=shallow, emit=emit)
+        present = finished.ok and (folder / ".gitmodules").exists()
+        return update_submodules(git, folder) if present else finished
 
     result.problem = with_retries(context, context.task.node_log(name), attempt)
     if result.problem is None:
@@ -163,11 +163,11 @@ def _update(context: Context, git: Git, result: PackResult) -> None:
         result.commit = git.head(folder)
 
 
-def _pull(git: Git, branch: str, folder: Path, shallow: bool, tell: Throttled) -> Finished:
+def _pull(git: Git, branch: str, folder: Path, shallow: bool, emit: Throttled) -> Finished:
     """`checkout` refuses to write over untracked files, where a hard reset would not."""
     spec = "+refs/heads/%s:refs/remotes/origin/%s" % (branch, branch)
     depth = ["--depth", "1"] if shallow else []
-    finished = git.network("fetch", "--progress", *depth, "origin", spec, cwd=folder, on_progress=tell)
+    finished = git.network("fetch", "--progress", *depth, "origin", spec, cwd=folder, on_progress=emit)
     return git.local("checkout", "-q", "-B", branch, "FETCH_HEAD", cwd=folder) if finished.ok else finished
 
 

@@ -133,7 +133,7 @@ def is_copy(folder: Path) -> bool:
     return (folder / TRACKING).is_file() and not (folder / ".git").exists()
 
 
-def carry_back(folder: Path, copy: Path, paths: Iterable[str], own: Container[str]) -> None:
+def restore_copy(folder: Path, copy: Path, paths: Iterable[str], own: Container[str]) -> None:
     """Moves files of the pack in `folder` into the copy that takes its place again. Where the copy has a file of that
     name, one of `own` (not the run's) stays beside it as NAME.before-rollback, others are dropped. Raises OSError."""
     for path in paths:

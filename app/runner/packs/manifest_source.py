@@ -32,7 +32,7 @@ def read_manifest(context: Context) -> List[NodePack]:
         raise RunFault(
             "invalid_manifest", "The manifest cannot be installed: %s" % exc, "Correct it, then start again."
         ) from None
-    context.journal.tell(Kind.MANIFEST, source=form, nodes=[pack.to_json() for pack in packs])
+    context.journal.emit(Kind.MANIFEST, source=form, nodes=[pack.to_json() for pack in packs])
     return packs
 
 

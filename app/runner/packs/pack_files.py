@@ -12,7 +12,7 @@ from app.runner.context import Context, PackResult
 DEFAULT_REQUIREMENTS = "requirements.txt"
 
 
-def find_needs(context: Context, result: PackResult) -> None:
+def find_pack_files(context: Context, result: PackResult) -> None:
     """Sets `requirements` and `script`. No file named means requirements.txt if there is one: Manager and the
     CLI do the same."""
     named = result.pack.requirements_file

@@ -14,7 +14,7 @@ from app.runner.hints import reasons
 
 def run_scripts(context: Context, results: Sequence[PackResult]) -> None:
     """Runs the scripts and tells each pack's result. Raises RunCancelled."""
-    wanted = [result for result in results if result.there and result.script]
+    wanted = [result for result in results if result.is_cloned and result.script]
     if not wanted:
         context.phase(Phase.SCRIPTS, StepStatus.SKIPPED, "no pack has one")
         return
@@ -38,7 +38,7 @@ def _run(context: Context, result: PackResult) -> Optional[Problem]:
     log = context.task.node_log(result.pack.name)
     argv = [context.python["executable"], "install.py"]
     try:
-        finished = context.children.run(argv, cwd=result.folder, limits=context.tuning.scripts, log=log)
+        finished = context.children.run(argv, cwd=result.folder, limits=context.limits.scripts, log=log)
     except OSError as exc:
         return reasons.of_os(exc)
     return None if finished.ok else reasons.of_script(finished)

@@ -19,7 +19,7 @@ from typing import BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence
 
 from app.runner.process import processes
 from app.runner.process.errors import RunCancelled
-from app.runner.process.idle_watch import Stillness
+from app.runner.process.idle_watch import IdleWatch
 
 _TAIL_BYTES = 16 * 1024
 _LOOK_SECONDS = 0.2
@@ -30,7 +30,7 @@ _LOG_BYTES = 16 * 1024 * 1024
 _NOT_PASSED_ON = frozenset(
     {"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS"}
 )
-_GENTLY = ("/usr/bin/nice", "-n", "10")
+_LOW_PRIORITY = ("/usr/bin/nice", "-n", "10")
 _RESOLVER = {"RES_OPTIONS": "timeout:1 attempts:5"}
 """A lost question for a host's address is asked again after 1 s, then 2, 4 and so on, not after resolv.conf(5)'s 5 s:
 each uv asks anew, and containers' name servers drop what comes in bursts. The instance's own setting comes first."""
@@ -94,7 +94,7 @@ class Children:
         log: Optional[Path] = None,
         keep_bytes: int = _TAIL_BYTES,
         only_stdout: bool = False,
-        gently: bool = False,
+        low_priority: bool = False,
     ) -> Finished:
         """Runs `argv` to its end or its limits. `on_output` gets each piece of stdout and stderr as it comes;
         the last `keep_bytes` of them are the result's output. `only_stdout`: warnings on stderr are dropped;
@@ -104,7 +104,7 @@ class Children:
         if self._cancelled.is_set():
             raise RunCancelled
         child = subprocess.Popen(
-            [*(_GENTLY if gently and os.access(_GENTLY[0], os.X_OK) else ()), *argv],
+            [*(_LOW_PRIORITY if low_priority and os.access(_LOW_PRIORITY[0], os.X_OK) else ()), *argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if only_stdout else subprocess.STDOUT,
@@ -125,7 +125,7 @@ class Children:
                 child.stdout.close()
 
     def _follow(self, child: subprocess.Popen[bytes], limits: Limits, sinks: _Sinks, keep_bytes: int) -> Finished:
-        clock = Stillness(child.pid, limits.idle, limits.total, limits.busy)
+        clock = IdleWatch(child.pid, limits.idle, limits.total, limits.busy)
         tail = bytearray()
         stopped = exited = None
         with sinks:
@@ -135,7 +135,7 @@ class Children:
                 if piece:
                     clock.heard(now)
                     _keep(tail, piece, keep_bytes)
-                    sinks.take(piece)
+                    sinks.apply(piece)
                 if exited is None and child.poll() is not None:
                     exited = now
                 if exited is not None and (piece == b"" or now - exited > _AFTER_EXIT_SECONDS):
@@ -199,7 +199,7 @@ class _Sinks:
         if self._file:
             self._file.close()
 
-    def take(self, piece: bytes) -> None:
+    def apply(self, piece: bytes) -> None:
         """One piece of output."""
         if self._file and self._room > 0:
             self._file.write(piece[: self._room])
@@ -239,7 +239,7 @@ def _stack_of(child: subprocess.Popen[bytes], sinks: _Sinks) -> bytes:
     while child.poll() is None and time.monotonic() < deadline:
         said += _read(child) or b""
     said += _read(child) or b""
-    sinks.take(said)
+    sinks.apply(said)
     return said
 
 

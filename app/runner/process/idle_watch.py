@@ -11,7 +11,7 @@ _WORKS = 0.1
 """A share of a processor: a compiler takes more, a thread that waits and looks now and then takes less."""
 
 
-class Stillness:
+class IdleWatch:
     """The clock of one child, `group` being its process group. `idle`, `total`: seconds that it may be silent, and may
     take in all. `busy`: seconds that it may be silent while it works; None: work is not looked at."""
 

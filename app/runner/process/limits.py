@@ -9,17 +9,17 @@ from app.runner.process.children import Limits
 
 
 @dataclass(frozen=True)
-class Tuning:
+class RunLimits:
     """Seconds. docs/journal.md names the keys of a request's `limits`."""
 
-    retry_waits: Tuple[float, ...] = (0.0, 1.0, 4.0)
+    retry_delays: Tuple[float, ...] = (0.0, 1.0, 4.0)
     """Before each try of a download; the last one asks for HTTP/1.1."""
     git: Limits = Limits(idle=120.0, total=3600.0)
     low_speed: int = 60
     """git ends a download that stays under 1,000 bytes a second for so long."""
     packages: Limits = Limits(idle=900.0, total=7200.0)
     resolve_builds: float = 30.0
-    """For resolving what may have to be built: what takes longer to say what it requires is not for the first lane."""
+    """For resolving what may have to be built: what takes longer to say what it requires is not for the first stage."""
     scripts: Limits = Limits(idle=600.0, total=3600.0)
     imports: Limits = Limits(idle=180.0, total=1800.0)
     """One start of ComfyUI in its quick test mode."""
@@ -29,15 +29,15 @@ class Tuning:
     """Until a restarted ComfyUI answers: some images install again when they start."""
 
     @classmethod
-    def of(cls, request: Mapping[str, Any]) -> Tuning:
+    def of(cls, request: Mapping[str, Any]) -> RunLimits:
         """The request's limits, and for what it does not name (or not as a number) the usual ones."""
         raw = request.get("limits")
         given: Mapping[str, Any] = raw if isinstance(raw, dict) else {}
         usual = cls()
-        waits = given.get("retry_waits")
-        good = isinstance(waits, list) and waits and all(_is_seconds(wait) for wait in waits)
+        delays = given.get("retry_waits")
+        good = isinstance(delays, list) and delays and all(_is_seconds(wait) for wait in delays)
         return cls(
-            retry_waits=tuple(float(wait) for wait in waits) if good and waits else usual.retry_waits,
+            retry_delays=tuple(float(wait) for wait in delays) if good and delays else usual.retry_delays,
             git=Limits(_seconds(given, "git_idle", usual.git.idle), usual.git.total),
             low_speed=max(1, int(_seconds(given, "low_speed", usual.low_speed))),
             packages=Limits(_seconds(given, "packages_idle", usual.packages.idle), usual.packages.total),

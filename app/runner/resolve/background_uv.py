@@ -12,8 +12,8 @@ from typing import Callable, FrozenSet, Iterator, List, Mapping, Optional, Seque
 from app.runner.context import Context
 from app.runner.process.children import Finished
 from app.runner.requirements.files import constraints
-from app.runner.resolve.metadata_mirror import Shadow
-from app.runner.resolve.plan import Plan, Wanted, write_lines
+from app.runner.resolve.metadata_mirror import MetadataMirror
+from app.runner.resolve.plan import PackRequirements, Plan, write_lines
 from app.runner.resolve.plan_details import weigh
 from app.runner.resolve.resolver import frozen
 from app.runner.resolve.uv import Uv
@@ -21,7 +21,7 @@ from app.runner.resolve.uv import Uv
 _log = logging.getLogger("runner")
 
 
-class Beside:
+class BackgroundUv:
     """From any thread. What fails here is told when somebody needs it."""
 
     def __init__(
@@ -29,35 +29,35 @@ class Beside:
     ) -> None:
         """`folder`: for its files; `over` ends what runs, as a cancel does. Raises OSError."""
         children = context.children.until(over)
-        self._uv = Uv(children, program, context.python, folder, context.tuning.packages)
-        self._gentle = self._uv.gently()
+        self._uv = Uv(children, program, context.python, folder, context.limits.packages)
+        self._low_priority_uv = self._uv.low_priority()
         self._folder = folder
-        self._most_seconds = context.tuning.resolve_builds
+        self._timeout = context.limits.resolve_builds
         self._log = folder / "early.log"
-        self._shadow = Shadow(folder / "shadow", context.python["paths"])
+        self._mirror = MetadataMirror(folder / "shadow", context.python["paths"])
         self._protections, self._frozen = folder / "constraints.txt", folder / "frozen.txt"
         write_lines(self._protections, constraints(context.packages, context.ui_home))
         write_lines(self._frozen, frozen(installed))
         self._lock = threading.Lock()
         self._number = 0
 
-    def resolve(self, items: Sequence[Wanted], *, offline: bool) -> Finished:
+    def resolve(self, items: Sequence[PackRequirements], *, offline: bool) -> Finished:
         """What would be installed with every installed package as it is. Raises RunCancelled, OSError."""
-        with self._shadow.lent() as seen:
+        with self._mirror.lent() as seen:
             files = [item.file for item in items]
-            held, most = [self._protections, self._frozen], self._most_seconds
-            return self._uv.plan(files, self._log, constraints=held, target=seen, offline=offline, most_seconds=most)
+            held, most = [self._protections, self._frozen], self._timeout
+            return self._uv.plan(files, self._log, constraints=held, target=seen, offline=offline, timeout=most)
 
-    def resolve_changing(self, item: Wanted) -> Finished:
+    def resolve_changing(self, item: PackRequirements) -> Finished:
         """What would be installed for one pack, and changed, of wheels alone. Raises RunCancelled, OSError."""
-        with self._shadow.lent() as seen:
-            return self._gentle.plan(
+        with self._mirror.lent() as seen:
+            return self._low_priority_uv.plan(
                 [item.file],
                 self._log,
                 constraints=[self._protections],
                 target=seen,
                 builds=False,
-                most_seconds=self._most_seconds,
+                timeout=self._timeout,
             )
 
     def built(self, plan: Plan) -> Optional[FrozenSet[str]]:
@@ -78,7 +78,7 @@ class Beside:
             yield good
 
 
-def options_of(items: Sequence[Wanted]) -> List[str]:
+def options_of(items: Sequence[PackRequirements]) -> List[str]:
     """The lines that say where these packs' packages are, each once."""
     return list(dict.fromkeys(line for item in items for line in item.options))
 

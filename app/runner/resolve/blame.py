@@ -10,8 +10,8 @@ from app.runner.hints import reasons
 from app.runner.hints.uv_words import shortened
 from app.runner.process.children import Finished
 from app.runner.requirements.files import bounds_of, canonical
-from app.runner.resolve.conflicts import parties
-from app.runner.resolve.plan import Wanted
+from app.runner.resolve.conflicts import find_conflicts
+from app.runner.resolve.plan import PackRequirements
 
 _REQUIRED = re.compile(r"(?:you require|and your project depends on)\s+((?:[^.,]|[.,](?=\S))*)")
 _NAME = re.compile(r"(?<![A-Za-z0-9._/-])([A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*)")
@@ -48,7 +48,7 @@ def failed_package(output: str) -> Optional[str]:
     return canonical(found[-1]) if found else None
 
 
-def suspects(items: Sequence[Wanted], output: str) -> List[Wanted]:
+def suspects(items: Sequence[PackRequirements], output: str) -> List[PackRequirements]:
     """The packs that ask for what uv names in its explanation."""
     direct = required(output) or named(output)
     bounded = _bounded(output)
@@ -61,13 +61,15 @@ def suspects(items: Sequence[Wanted], output: str) -> List[Wanted]:
     return strict or accused
 
 
-def of_pack(item: Wanted, finished: Finished, others: Sequence[Wanted], own: Sequence[str]) -> Problem:
+def of_pack(
+    item: PackRequirements, finished: Finished, others: Sequence[PackRequirements], own: Sequence[str]
+) -> Problem:
     """Why a pack's requirements could not be had, with the other party's name. `own`: what ComfyUI itself requires and
     what of the torch family is kept, as lines."""
     problem = reasons.of_packages(finished)
     if problem.code != "requirement_conflict":
         return problem
-    found = parties(item, others, own, " ".join(_error_of(finished.output).split()))
+    found = find_conflicts(item, others, own, " ".join(_error_of(finished.output).split()))
     if not found:
         return problem
     hint = "The other party: %s. Leave one of them out, or ask its author for wider bounds." % "; ".join(found[:4])

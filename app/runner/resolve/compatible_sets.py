@@ -14,28 +14,28 @@ from typing import Callable, FrozenSet, List, Mapping, Optional, Sequence
 from app.runner.hints import reasons
 from app.runner.process.children import Finished
 from app.runner.resolve.blame import suspects
-from app.runner.resolve.plan import Wanted
+from app.runner.resolve.plan import PackRequirements
 
 _NO_WHEEL = re.compile(r"no usable wheels|building from source is disabled|[Bb]uilding source distributions")
 NEEDS_BUILD = re.compile(r"git\+|^-e\s|^[./]|file://|\.(?:zip|tar\.gz)(?:$|[#;\s])")
 """Lines whose package can be known only by building it."""
 _MOST_LEFT_OUT_BY_ONE = 6
 _NOBODYS_FAULT = frozenset({"disk_full", "registry_not_reached", "no_installer"})
-Solve = Callable[[Sequence[Wanted]], Finished]
+Solve = Callable[[Sequence[PackRequirements]], Finished]
 """Resolves these packs' requirements together; changes nothing. Raises RunCancelled."""
 
 
 @dataclass
-class Found:
+class CompatibleSet:
     """Packs that resolve together (with uv's answer for exactly these), and the others."""
 
-    kept: List[Wanted]
-    left: List[Wanted]
+    kept: List[PackRequirements]
+    left: List[PackRequirements]
     answer: Optional[Finished]
 
 
 @dataclass(frozen=True)
-class Known:
+class PrefetchResult:
     """What was found out while clones ran, by packs' names: who needs something without a wheel, and who does not agree
     with what is installed."""
 
@@ -48,7 +48,7 @@ class Known:
     answer: Optional[Finished] = None
     """The last answer with every installed package as it is."""
 
-    def answer_for(self, items: Sequence[Wanted]) -> Optional[Finished]:
+    def answer_for(self, items: Sequence[PackRequirements]) -> Optional[Finished]:
         """The answer, if it is for just these packs as they are now."""
         return self.answer if {item.name: item.lines for item in items} == self.answered else None
 
@@ -58,7 +58,7 @@ def needs_build(finished: Finished) -> bool:
     return not finished.ok and _NO_WHEEL.search(finished.output) is not None
 
 
-def hopeless(items: Sequence[Wanted], finished: Finished) -> bool:
+def hopeless(items: Sequence[PackRequirements], finished: Finished) -> bool:
     """Whether nothing of it is any pack's fault: leaving packs out, one after another, would only take long. An index
     of a pack's own that does not answer is its fault."""
     if finished.stopped:
@@ -67,31 +67,31 @@ def hopeless(items: Sequence[Wanted], finished: Finished) -> bool:
     return code in _NOBODYS_FAULT and not any(item.options for item in items)
 
 
-def quick_set(items: Sequence[Wanted], solve: Solve) -> Found:
+def quick_set(items: Sequence[PackRequirements], solve: Solve) -> CompatibleSet:
     """Packs that resolve together, quickly: all that uv names when it fails are left out at once, innocent or not. For
-    a first lane, whose leftovers get another chance."""
-    kept: List[Wanted] = list(items)
+    a first stage, whose leftovers get another chance."""
+    kept: List[PackRequirements] = list(items)
     while kept:
         finished = solve(kept)
         if finished.ok:
-            return _in_order(items, kept, finished)
+            return _sorted(items, kept, finished)
         if hopeless(kept, finished):
             break
         accused = suspects(kept, finished.output)
         if not accused:
             return _by_halves(items, kept, solve)
         kept = [item for item in kept if item not in accused]
-    return _in_order(items, [], None)
+    return _sorted(items, [], None)
 
 
-def largest_set(items: Sequence[Wanted], solve: Solve) -> Found:
+def largest_set(items: Sequence[PackRequirements], solve: Solve) -> CompatibleSet:
     """As many packs as resolve together. A pack that uv names alone is left out; of those that it names together, as
     many stay as go together; what uv does not explain is found by halving."""
     kept = list(items)
     while kept:
         finished = solve(kept)
         if finished.ok:
-            return _in_order(items, kept, finished)
+            return _sorted(items, kept, finished)
         if hopeless(kept, finished):
             break
         accused = suspects(kept, finished.output)
@@ -99,10 +99,10 @@ def largest_set(items: Sequence[Wanted], solve: Solve) -> Found:
         if not out:
             return _by_halves(items, kept, solve)
         kept = [item for item in kept if item not in out]
-    return _in_order(items, [], None)
+    return _sorted(items, [], None)
 
 
-def _left_out_of(accused: List[Wanted], solve: Solve) -> List[Wanted]:
+def _left_out_of(accused: List[PackRequirements], solve: Solve) -> List[PackRequirements]:
     """Who of the accused has to go: one alone if that is enough, the later one of equals; none if they all go
     together."""
     if len(accused) == 1:
@@ -117,10 +117,10 @@ def _left_out_of(accused: List[Wanted], solve: Solve) -> List[Wanted]:
     return [item for item in accused if item not in kept]
 
 
-def _one_too_many(accused: List[Wanted], solve: Solve) -> Optional[Wanted]:
+def _one_too_many(accused: List[PackRequirements], solve: Solve) -> Optional[PackRequirements]:
     """The one without whom the others go together; two tries at a time."""
 
-    def goes_without(one: Wanted) -> bool:
+    def goes_without(one: PackRequirements) -> bool:
         return solve([item for item in accused if item is not one]).ok
 
     with ThreadPoolExecutor(2, thread_name_prefix="resolve") as pool:
@@ -128,12 +128,12 @@ def _one_too_many(accused: List[Wanted], solve: Solve) -> Optional[Wanted]:
     return next((item for item, good in zip(reversed(accused), reversed(tried)) if good), None)
 
 
-def _by_halves(items: Sequence[Wanted], kept: List[Wanted], solve: Solve) -> Found:
+def _by_halves(items: Sequence[PackRequirements], kept: List[PackRequirements], solve: Solve) -> CompatibleSet:
     good = _greedy(kept, [], solve)
-    return _in_order(items, good, solve(good) if good else None)
+    return _sorted(items, good, solve(good) if good else None)
 
 
-def _greedy(items: List[Wanted], base: List[Wanted], solve: Solve) -> List[Wanted]:
+def _greedy(items: List[PackRequirements], base: List[PackRequirements], solve: Solve) -> List[PackRequirements]:
     """What can be added to `base`, in order; about two resolutions a bad pack for each halving."""
     if not items or solve(base + items).ok:
         return items
@@ -144,6 +144,8 @@ def _greedy(items: List[Wanted], base: List[Wanted], solve: Solve) -> List[Wante
     return first + _greedy(items[middle:], base + first, solve)
 
 
-def _in_order(items: Sequence[Wanted], kept: Sequence[Wanted], finished: Optional[Finished]) -> Found:
+def _sorted(
+    items: Sequence[PackRequirements], kept: Sequence[PackRequirements], finished: Optional[Finished]
+) -> CompatibleSet:
     chosen = [item for item in items if item in kept]
-    return Found(chosen, [item for item in items if item not in kept], finished)
+    return CompatibleSet(chosen, [item for item in items if item not in kept], finished)

@@ -12,7 +12,7 @@ from typing import Dict, List, Sequence
 
 from app.runner.requirements.files import bounds_of, canonical, name_of, protected_name
 from app.runner.requirements.versions import satisfies
-from app.runner.resolve.plan import Wanted
+from app.runner.resolve.plan import PackRequirements
 
 _REQUIRED = re.compile(r"(?:you require|and your project depends on)\s+((?:[^.,]|[.,](?=\S))*)")
 _ASKED = re.compile(r"(?<![\w.-])([A-Za-z0-9][A-Za-z0-9._-]*?)(?:\[[^\]]*\])?((?:[<>=!~]=?=?[^\s,]+,?)*)(?=[\s,.:]|$)")
@@ -20,7 +20,9 @@ _BOUND = re.compile(r"[<>=!~]+\s*([^\s,<>=!~]+)")
 _MOST_LINES = 3
 
 
-def parties(item: Wanted, others: Sequence[Wanted], own: Sequence[str], text: str) -> List[str]:
+def find_conflicts(
+    item: PackRequirements, others: Sequence[PackRequirements], own: Sequence[str], text: str
+) -> List[str]:
     """Who stands against `item`, each with the lines that do. `own`: what ComfyUI requires and what of the torch
     family is kept, as lines; `text`: uv's explanation in one line."""
     asked = _asked(text)
@@ -44,7 +46,7 @@ def _asked(text: str) -> Dict[str, List[str]]:
     return found
 
 
-def _contradicts(asked: Dict[str, List[str]], item: Wanted, line: str) -> bool:
+def _contradicts(asked: Dict[str, List[str]], item: PackRequirements, line: str) -> bool:
     """The line and one of the pack's own exclude each other; where the pack has none about that package, the line is
     what uv names."""
     name, bounds = name_of(line), bounds_of(line)

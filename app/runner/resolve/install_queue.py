@@ -13,7 +13,7 @@ Failed = Tuple[Plan, Finished]
 """A plan that could not be carried out, and what uv said."""
 
 
-class InOrder:
+class InstallQueue:
     """Takes plans in the order in which they are to be carried out. Once one fails the later ones, which were made on
     its success, are not begun. At the end of the block nothing of it runs any more."""
 
@@ -24,7 +24,7 @@ class InOrder:
         self._good = True
         self._failed: Optional[Failed] = None
 
-    def __enter__(self) -> InOrder:
+    def __enter__(self) -> InstallQueue:
         return self
 
     def __exit__(

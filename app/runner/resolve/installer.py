@@ -26,7 +26,7 @@ class Applier:
         self._context = context
         self._uv = uv
         self._fetched = fetched
-        self._there: Set[str] = set()
+        self._present: Set[str] = set()
         self._counter = Counter(context)
         self._number = self._prepared = 0
 
@@ -37,9 +37,9 @@ class Applier:
         self._prepared += 1
         place = self._context.task.folder / ("prepared-%d" % self._prepared)
         lines = [*options_of(plan.items), *plan.pins]
-        with fetched(self._uv, place, lines, log, builds=plan.lane == LONG_BUILD) as good:
+        with fetched(self._uv, place, lines, log, builds=plan.stage == LONG_BUILD) as good:
             if good:
-                self._there.update(plan.pins)
+                self._present.update(plan.pins)
             yield
 
     def apply(self, plan: Plan, log: Path) -> Finished:
@@ -58,8 +58,8 @@ class Applier:
     def _install(self, plan: Plan, file: Path, log: Path) -> Finished:
         """Where a part of it lies in uv's cache already, the rest is brought there first, and nothing is asked for
         twice. What fails then is tried, and told, in the plain way."""
-        builds = plan.lane == LONG_BUILD
-        known = self._fetched() | self._there
+        builds = plan.stage == LONG_BUILD
+        known = self._fetched() | self._present
         missing = [pin for pin in plan.pins if pin not in known]
         if len(missing) < len(plan.pins) and (not missing or self._bring(plan, missing, log)):
             finished = self._uv.install(file, log, self._counter, builds=builds, offline=True)
@@ -71,7 +71,7 @@ class Applier:
         place = self._context.task.folder / ("brought-%d" % self._number)
         lines = [*options_of(plan.items), *pins]
         with fetched(
-            self._uv, place, lines, log, builds=plan.lane == LONG_BUILD, on_line=self._counter.fetched
+            self._uv, place, lines, log, builds=plan.stage == LONG_BUILD, on_line=self._counter.fetched
         ) as good:
             return good
 
@@ -93,7 +93,7 @@ class Counter:
         """So many more are to come."""
         self._before = self._done
         self._total += count
-        self._tell()
+        self._emit()
 
     def ended(self, count: int, ok: bool) -> None:
         """They came, or did not and are expected no more."""
@@ -101,7 +101,7 @@ class Counter:
             self._done = self._before + count
         else:
             self._total -= count - (self._done - self._before)
-        self._tell()
+        self._emit()
 
     def fetched(self, line: str) -> None:
         """One line that uv printed while it only fetched."""
@@ -119,9 +119,9 @@ class Counter:
             self._fetched.append(fetched.group(1))
         else:
             return
-        self._tell()
+        self._emit()
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         total: Optional[int] = sum(self._sizes.values()) if self._sizes else None
         done = sum(self._sizes.get(name, 0) for name in self._fetched) if self._sizes else None
-        self._journal.tell(Kind.PACKAGES, done=self._done, total=self._total, bytes_done=done, bytes_total=total)
+        self._journal.emit(Kind.PACKAGES, done=self._done, total=self._total, bytes_done=done, bytes_total=total)

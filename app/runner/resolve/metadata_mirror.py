@@ -24,7 +24,7 @@ _KEPT = ("WHEEL", "INSTALLER", "direct_url.json", "uv_cache.json", "uv_build.jso
 """What uv looks at beside the metadata, to see whether a package is what is asked for."""
 
 
-class Shadow:
+class MetadataMirror:
     """Made when first needed; `look` again when the environment has changed. From any thread."""
 
     def __init__(self, folder: Path, paths: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Resolve and install phases: what the packs require, planned in lanes and carried out; by pip, file by file, where no
+"""Resolve and install phases: what the packs require, planned in stages and carried out; by pip, file by file, where no
 uv can be had.
 """
 
@@ -15,11 +15,11 @@ from app.runner.hints import reasons
 from app.runner.requirements.files import Requirements as Read
 from app.runner.requirements.files import constraints, read_requirements
 from app.runner.resolve.installer import Applier
-from app.runner.resolve.metadata_mirror import Shadow
-from app.runner.resolve.plan import Wanted, write_lines
-from app.runner.resolve.prefetch import EarlyResolution
+from app.runner.resolve.metadata_mirror import MetadataMirror
+from app.runner.resolve.plan import PackRequirements, write_lines
+from app.runner.resolve.prefetch import Prefetch
 from app.runner.resolve.resolver import Resolver
-from app.runner.resolve.stages import LaneRun
+from app.runner.resolve.stages import StageRun
 from app.runner.resolve.uv import CONSTRAINTS, Pip, Uv
 from app.runner.resolve.variants import Variants
 
@@ -28,14 +28,14 @@ class Requirements:
     """What the packs of one run require, installed in one turn or in several: packs whose clones take long come after
     the others. For one thread."""
 
-    def __init__(self, context: Context, early: EarlyResolution) -> None:
+    def __init__(self, context: Context, prefetch: Prefetch) -> None:
         """`early`: what was found out beside the clones."""
         self._context = context
-        self._early = early
+        self._prefetch = prefetch
         self._taken: Set[str] = set()
         self._begun = False
         self._variants: Optional[Variants] = None
-        self._lanes: Optional[LaneRun] = None
+        self._stages: Optional[StageRun] = None
 
     def install(self, results: Sequence[PackResult], uv: Optional[str]) -> None:
         """Installs what these packs require, those of earlier turns left out, and tells each pack's result. Without a
@@ -52,37 +52,39 @@ class Requirements:
         elif wanted and uv is not None:
             self._variants = self._variants or Variants(context.packages, gpu=_has_gpu(context))
             _one_variant(context, wanted, self._variants)
-            self._lanes = self._lanes or self._begin(uv, self._variants)
-            self._lanes.run(wanted)
+            self._stages = self._stages or self._begin(uv, self._variants)
+            self._stages.run(wanted)
 
     def end(self) -> None:
         """All turns are over."""
-        self._early.end()
+        self._prefetch.end()
         if not self._begun:
             self._context.phase(Phase.RESOLVE, StepStatus.SKIPPED, "nothing is required")
             self._context.phase(Phase.INSTALL, StepStatus.SKIPPED)
-        elif self._lanes and not self._context.plan_only:
+        elif self._stages and not self._context.plan_only:
             self._context.phase(Phase.INSTALL, StepStatus.SUCCESS)
 
-    def _begin(self, uv: str, variants: Variants) -> LaneRun:
+    def _begin(self, uv: str, variants: Variants) -> StageRun:
         context = self._context
-        program = Uv(context.children, uv, context.python, context.task.folder, context.tuning.packages)
-        applier = None if context.plan_only else Applier(context, program, self._early.fetched)
-        resolver = Resolver(context, program, variants, Shadow(context.task.folder / "shadow", context.python["paths"]))
+        program = Uv(context.children, uv, context.python, context.task.folder, context.limits.packages)
+        applier = None if context.plan_only else Applier(context, program, self._prefetch.fetched)
+        resolver = Resolver(
+            context, program, variants, MetadataMirror(context.task.folder / "shadow", context.python["paths"])
+        )
 
-        def done(item: Wanted, problem: Optional[Problem]) -> None:
+        def done(item: PackRequirements, problem: Optional[Problem]) -> None:
             _done(context, item, problem)
 
-        return LaneRun(context, resolver, applier, done, own=_own(context), known=self._early.known)
+        return StageRun(context, resolver, applier, done, own=_own(context), known=self._prefetch.known)
 
 
 def _has_gpu(context: Context) -> bool:
     return bool((context.python.get("torch") or {}).get("cuda_available"))
 
 
-def _prepare(context: Context, result: PackResult) -> Optional[Wanted]:
+def _prepare(context: Context, result: PackResult) -> Optional[PackRequirements]:
     """The pack's file for the resolver, or its end: it needs nothing, or its file cannot be used."""
-    if not result.there or result.requirements is None or result.problem is not None:
+    if not result.is_cloned or result.requirements is None or result.problem is not None:
         return None
     if not context.plan_only:
         context.node(result.pack.name, NodeState.INSTALLING)
@@ -94,7 +96,7 @@ def _prepare(context: Context, result: PackResult) -> Optional[Wanted]:
     _note(context, result, read)
     file = context.task.folder / "requirements" / ("%s.txt" % file_name(result.pack.name))
     problem = context.python_problem or read.problem
-    wanted = Wanted(result, file, read.lines, read.unmet)
+    wanted = PackRequirements(result, file, read.lines, read.unmet)
     if problem or not read.lines:
         _done(context, wanted, problem)
         return None
@@ -123,7 +125,7 @@ def _log(context: Context, result: PackResult, text: str) -> None:
         log.write("Nodeferry: %s\n" % text)
 
 
-def _one_variant(context: Context, wanted: Sequence[Wanted], variants: Variants) -> None:
+def _one_variant(context: Context, wanted: Sequence[PackRequirements], variants: Variants) -> None:
     """Packs' lines that name another variant of what is chosen are rewritten; told."""
     variants.decide(name for item in wanted for name in item.names)
     packs: List[str] = []
@@ -147,7 +149,7 @@ def _own(context: Context) -> Sequence[str]:
     return constraints(context.packages, context.ui_home)
 
 
-def _done(context: Context, item: Wanted, problem: Optional[Problem]) -> None:
+def _done(context: Context, item: PackRequirements, problem: Optional[Problem]) -> None:
     """The pack's requirements came to an end. Without a script to run, so did the pack."""
     result = item.result
     problem = problem or item.problem
@@ -159,10 +161,10 @@ def _done(context: Context, item: Wanted, problem: Optional[Problem]) -> None:
         context.settle(result)
 
 
-def tell_planned(context: Context, results: Sequence[PackResult]) -> None:
+def emit_planned(context: Context, results: Sequence[PackResult]) -> None:
     """The end of a run that only plans: what would fail is failed, the rest is skipped as asked."""
     for result in results:
-        if result.there:
+        if result.is_cloned:
             problem = result.problem or Problem("plan_only", "It was planned, as asked; nothing was changed.")
             state = NodeState.FAILED if result.problem else NodeState.SKIPPED
             context.node(result.pack.name, state, problem)
@@ -170,7 +172,7 @@ def tell_planned(context: Context, results: Sequence[PackResult]) -> None:
         context.phase(phase, StepStatus.SKIPPED, "plan only")
 
 
-def _by_pip(context: Context, wanted: Sequence[Wanted]) -> None:
+def _by_pip(context: Context, wanted: Sequence[PackRequirements]) -> None:
     """File by file, without a plan."""
     if context.plan_only:
         context.warn("uv_unavailable", "No uv could be had: without it there is no plan.")
@@ -178,18 +180,18 @@ def _by_pip(context: Context, wanted: Sequence[Wanted]) -> None:
     context.warn("uv_unavailable", "No uv could be had: pip installs file by file, which takes long.")
     write_lines(context.task.folder / CONSTRAINTS, constraints(context.packages, context.ui_home))
     _one_variant(context, wanted, Variants(context.packages, gpu=_has_gpu(context)))
-    pip = Pip(context.children, context.python, context.task.folder, context.tuning.packages)
+    pip = Pip(context.children, context.python, context.task.folder, context.limits.packages)
     context.phase(Phase.RESOLVE, StepStatus.SUCCESS, "pack by pack")
     context.phase(Phase.INSTALL, StepStatus.RUNNING)
     for number, item in enumerate(wanted):
-        context.journal.tell(Kind.PACKAGES, done=number, total=len(wanted))
+        context.journal.emit(Kind.PACKAGES, done=number, total=len(wanted))
         try:
             finished = pip.install([item.file], context.task.node_log(item.name), _ignore)
             problem = None if finished.ok else reasons.of_packages(finished)
         except OSError as exc:
             problem = reasons.of_os(exc)
         _done(context, item, problem)
-    context.journal.tell(Kind.PACKAGES, done=len(wanted), total=len(wanted))
+    context.journal.emit(Kind.PACKAGES, done=len(wanted), total=len(wanted))
     context.phase(Phase.INSTALL, StepStatus.SUCCESS)
 
 

@@ -17,7 +17,7 @@ _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)(?:==| @ )(\S+)(?: \(from (\S+
 
 
 @dataclass
-class Wanted:
+class PackRequirements:
     """A pack whose requirements are to be installed. `problem`: what is already known to be wrong with them."""
 
     result: PackResult
@@ -90,8 +90,8 @@ class Details:
 class Plan:
     """The changes that a set of packs needs."""
 
-    lane: str
-    items: List[Wanted]
+    stage: str
+    items: List[PackRequirements]
     changes: List[Change] = field(default_factory=list)
     details: Optional[Details] = None
     """Where it was asked for already."""
@@ -112,7 +112,7 @@ class Plan:
                 "downgrade": bool(change.old and change.new and is_older(change.new, change.old)),
                 "wanted_by": self._wanting(canonical(change.package), details),
                 "bytes": details.sizes.get(canonical(change.package)),
-                "lane": self.lane,
+                "lane": self.stage,
             }
             for change in self.changes
         ]

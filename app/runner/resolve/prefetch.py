@@ -1,6 +1,6 @@
 """What can be done for the packages beside the clones: resolved, and fetched into uv's cache, installed nowhere.
 
-Kept are the cache, what lies in it, who cannot be in the first lane, and the answer for all the others. New packs are
+Kept are the cache, what lies in it, who cannot be in the first stage, and the answer for all the others. New packs are
 asked for alone first: then all together are resolved by the cache, since an index that sends no cache headers would be
 asked for everything again with each pack that comes.
 """
@@ -20,10 +20,10 @@ from app.protocol.manifest import split_source
 from app.runner.context import Context, PackResult
 from app.runner.process.children import Finished
 from app.runner.requirements.files import canonical, read_requirements
-from app.runner.resolve.background_uv import Beside
+from app.runner.resolve.background_uv import BackgroundUv
 from app.runner.resolve.blame import failed_package, suspects
-from app.runner.resolve.compatible_sets import NEEDS_BUILD, Known
-from app.runner.resolve.plan import AGREES, WANTS_CHANGE, Plan, Wanted, changes
+from app.runner.resolve.compatible_sets import NEEDS_BUILD, PrefetchResult
+from app.runner.resolve.plan import AGREES, WANTS_CHANGE, PackRequirements, Plan, changes
 
 _log = logging.getLogger("runner")
 _LOOK_SECONDS = 0.1
@@ -33,7 +33,7 @@ _GATHER_SECONDS = 2.0
 """How long the first pack waits for others that keep coming."""
 
 
-class EarlyResolution:
+class Prefetch:
     """`add` from the clones' threads, `stop` when they are done, `end` when all is installed; what is between runs in
     threads of its own."""
 
@@ -49,11 +49,11 @@ class EarlyResolution:
         self._over = threading.Event()
         self._fetches: List[threading.Event] = []
         self._asked_for: Set[str] = set()
-        self._there: Set[str] = set()
+        self._present: Set[str] = set()
         self._fresh: FrozenSet[str] = frozenset()
         self._installed: Dict[str, str] = {}
-        self._known: Dict[str, Wanted] = {}
-        self._others: List[Wanted] = []
+        self._known: Dict[str, PackRequirements] = {}
+        self._others: List[PackRequirements] = []
         self._looking: Optional[Future[None]] = None
         self._builders: Set[str] = set()
         self._disagree: Set[str] = set()
@@ -80,21 +80,21 @@ class EarlyResolution:
         except OSError as exc:
             _log.warning("nothing was resolved beside the clones: %s", exc)
 
-    def known(self, *, of_all: bool = False) -> Known:
-        """What was found out; `of_all`: after it was looked at what is not for the first lane. Raises RunCancelled."""
+    def known(self, *, of_all: bool = False) -> PrefetchResult:
+        """What was found out; `of_all`: after it was looked at what is not for the first stage. Raises RunCancelled."""
         if of_all and self._looking:
             self._looking.result()
         found = frozenset(self._builders), frozenset(self._disagree), self._fresh
         answered, answer = self._answer
-        return Known(*found) if self._is_lock else Known(*found, answered=answered, answer=answer)
+        return PrefetchResult(*found) if self._is_lock else PrefetchResult(*found, answered=answered, answer=answer)
 
     def fetched(self) -> FrozenSet[str]:
         """The pinned lines whose packages lie in uv's cache, after what is being fetched is there: nobody fetches it
         twice. Raises RunCancelled."""
-        for there in self._fetches:  # uv's own limits are the deadline
-            there.wait()
+        for fetched_event in self._fetches:  # uv's own limits are the deadline
+            fetched_event.wait()
         self._context.check_cancelled()
-        return frozenset(self._there)
+        return frozenset(self._present)
 
     def end(self) -> None:
         """Nobody waits for what is still being looked at. From any thread."""
@@ -111,35 +111,35 @@ class EarlyResolution:
         folder = context.task.folder / "early"
         folder.mkdir(exist_ok=True, mode=0o700)
         self._installed = {canonical(name): version for name, version in context.packages.items()}
-        beside = Beside(context, program, folder, self._installed, over=self._over)
+        background = BackgroundUv(context, program, folder, self._installed, over=self._over)
         while came := self._next(folder):
-            plan = self._plan(beside, came)
+            plan = self._plan(background, came)
             if plan is not None:
-                self._fetch(beside, plan)
+                self._fetch(background, plan)
             others, self._others = self._others, []
             if others:
-                self._looking = self._pool.submit(self._look_at, beside, others, after=self._looking)
+                self._looking = self._pool.submit(self._look_at, background, others, after=self._looking)
 
-    def _plan(self, beside: Beside, came: Sequence[str]) -> Optional[Plan]:
+    def _plan(self, background: BackgroundUv, came: Sequence[str]) -> Optional[Plan]:
         """The plan for all packs that are there and agree with what is installed. `came`: those that are new."""
         offline = False
         if len(came) < len(self._known):
-            offline = self._ask(beside, came) is not None
-        plan = self._ask(beside, list(self._known), offline=True) if offline else None
-        return plan or self._ask(beside, list(self._known))
+            offline = self._ask(background, came) is not None
+        plan = self._ask(background, list(self._known), offline=True) if offline else None
+        return plan or self._ask(background, list(self._known))
 
-    def _ask(self, beside: Beside, names: Iterable[str], *, offline: bool = False) -> Optional[Plan]:
+    def _ask(self, background: BackgroundUv, names: Iterable[str], *, offline: bool = False) -> Optional[Plan]:
         """uv's plan for those of these packs that are still in; who does not fit is out, and it is asked again. None
         where there is none: it is told when the real plan meets it."""
         while items := [self._known[name] for name in names if name in self._known]:
-            finished = beside.resolve(items, offline=offline)
+            finished = background.resolve(items, offline=offline)
             if finished.ok:
                 return self._noted(items, finished)
             if offline or not self._sort_out(items, finished):
                 return None
         return None
 
-    def _noted(self, items: List[Wanted], finished: Finished) -> Plan:
+    def _noted(self, items: List[PackRequirements], finished: Finished) -> Plan:
         plan = Plan(AGREES, items, changes(finished.output, self._installed))
         self._is_fresh(plan)
         self._answer = {item.name: item.lines for item in items}, finished
@@ -151,48 +151,50 @@ class EarlyResolution:
         with self._changed:
             self._fresh |= named | {canonical(change.package) for change in plan.changes}
 
-    def _sort_out(self, items: Sequence[Wanted], finished: Finished) -> bool:
-        """Who cannot be in the first lane is out of it; whether there is anybody."""
+    def _sort_out(self, items: Sequence[PackRequirements], finished: Finished) -> bool:
+        """Who cannot be in the first stage is out of it; whether there is anybody."""
         accused = [] if finished.stopped else suspects(items, finished.output)
         for item in accused:
             del self._known[item.name]
             (self._builders if failed_package(finished.output) else self._disagree).add(item.name)
         return bool(accused)
 
-    def _look_at(self, beside: Beside, others: Sequence[Wanted], after: Optional[Future[None]]) -> None:
-        """What packs want that cannot be in the first lane is in uv's cache when their turn comes. Raises
+    def _look_at(
+        self, background: BackgroundUv, others: Sequence[PackRequirements], after: Optional[Future[None]]
+    ) -> None:
+        """What packs want that cannot be in the first stage is in uv's cache when their turn comes. Raises
         RunCancelled."""
         if after is not None:
             after.result()
         try:
             for item in others:
-                finished = beside.resolve_changing(item)
+                finished = background.resolve_changing(item)
                 if finished.ok:
                     self._is_fresh(Plan(WANTS_CHANGE, [item], changes(finished.output, self._installed)))
         except OSError as exc:  # a full disk: whoever resolves next meets it too, and tells
             _log.warning("nothing was looked at beside the clones: %s", exc)
 
-    def _fetch(self, beside: Beside, plan: Plan) -> None:
+    def _fetch(self, background: BackgroundUv, plan: Plan) -> None:
         """The wheels that are missing. Nothing is built yet: uv locks what it builds, and the next packs' resolution
-        would wait for that, and the first lane with it."""
+        would wait for that, and the first stage with it."""
         if not self._may_fetch:
             return
-        built = beside.built(plan) or frozenset()
+        built = background.built(plan) or frozenset()
         fresh = [change for change in plan.changes if change.new is not None and change.pinned not in self._asked_for]
         self._asked_for.update(change.pinned for change in fresh)
         wheels = [change for change in fresh if canonical(change.package) not in built and not change.source]
         if wheels:
-            there = threading.Event()
-            self._fetches.append(there)
-            self._pool.submit(self._bring, beside, replace(plan, changes=wheels), there)
+            fetched_event = threading.Event()
+            self._fetches.append(fetched_event)
+            self._pool.submit(self._bring, background, replace(plan, changes=wheels), fetched_event)
 
-    def _bring(self, beside: Beside, plan: Plan, there: threading.Event) -> None:
+    def _bring(self, background: BackgroundUv, plan: Plan, fetched_event: threading.Event) -> None:
         try:
-            with beside.fetched(plan) as good:
-                self._there.update(plan.pins if good else ())
-                there.set()
+            with background.fetched(plan) as good:
+                self._present.update(plan.pins if good else ())
+                fetched_event.set()
         finally:
-            there.set()
+            fetched_event.set()
 
     @property
     def _may_fetch(self) -> bool:
@@ -206,12 +208,12 @@ class EarlyResolution:
 
     def _next(self, folder: Path) -> List[str]:
         """Waits for more packs, and for those that come right after them, and takes them in: their names, of those that
-        may be in the first lane. Empty when no more will come."""
+        may be in the first stage. Empty when no more will come."""
         while True:
             with self._changed:
                 self._gather()
                 came, self._waiting = self._waiting, []
-            taken = [result.pack.name for result in came if self._take(folder, result)]
+            taken = [result.pack.name for result in came if self._add(folder, result)]
             if taken or not came:
                 return taken
 
@@ -228,15 +230,15 @@ class EarlyResolution:
             self._changed.wait(_LOOK_SECONDS)
             self._context.check_cancelled()
 
-    def _take(self, folder: Path, result: PackResult) -> bool:
-        """Whether it may be in the first lane."""
+    def _add(self, folder: Path, result: PackResult) -> bool:
+        """Whether it may be in the first stage."""
         if result.requirements is None:
             return False
         try:
             read = read_requirements(result.requirements, result.folder, self._context.packages)
         except OSError:
             return False  # it is told when its turn comes
-        item = Wanted(result, folder / ("%s.txt" % file_name(result.pack.name)), read.lines)
+        item = PackRequirements(result, folder / ("%s.txt" % file_name(result.pack.name)), read.lines)
         from_elsewhere = any(NEEDS_BUILD.search(line) for line in item.lines)
         if not read.lines or read.problem or from_elsewhere:
             return False

@@ -42,14 +42,14 @@ def configure(context: Context) -> None:
         )
     if not proof["torch"]:
         context.warn("no_torch", "The interpreter cannot import torch: %s" % proof["torch_error"], "Check venv_path.")
-    _tell_interpreter(context, proof, started)
+    _emit_interpreter(context, proof, started)
 
 
-def _tell_interpreter(context: Context, proof: Dict[str, Any], started: float) -> None:
+def _emit_interpreter(context: Context, proof: Dict[str, Any], started: float) -> None:
     text = interpreter.describe(proof)
     context.step(progress_json.CONFIGURE_VENV, StepStatus.SUCCESS, text, round(time.monotonic() - started, 1))
-    shown = {"interpreter": proof["executable"], "python": proof["version"], "torch": proof["torch"]}
-    context.journal.tell(Kind.PROBED, ui_home=str(context.ui_home), **shown)
+    fields = {"interpreter": proof["executable"], "python": proof["version"], "torch": proof["torch"]}
+    context.journal.emit(Kind.PROBED, ui_home=str(context.ui_home), **fields)
 
 
 def ensure_uv(context: Context, python: Future[None]) -> Optional[str]:

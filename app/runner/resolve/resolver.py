@@ -10,9 +10,9 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
 from app.runner.context import Context
 from app.runner.process.children import Finished
 from app.runner.requirements.files import canonical, constraints, never
-from app.runner.resolve.compatible_sets import Known
-from app.runner.resolve.metadata_mirror import Shadow
-from app.runner.resolve.plan import Change, Details, Plan, Wanted, changes, write_lines
+from app.runner.resolve.compatible_sets import PrefetchResult
+from app.runner.resolve.metadata_mirror import MetadataMirror
+from app.runner.resolve.plan import Change, Details, PackRequirements, Plan, changes, write_lines
 from app.runner.resolve.plan_details import details_of, stays
 from app.runner.resolve.uv import CONSTRAINTS, Uv
 from app.runner.resolve.variants import Variants
@@ -25,13 +25,13 @@ _UNAVAILABLE = "0+nodeferry.unavailable"
 class Resolver:
     """One run's. `solve` may be called from several threads; what is written between solves is not."""
 
-    def __init__(self, context: Context, uv: Uv, variants: Variants, shadow: Shadow) -> None:
+    def __init__(self, context: Context, uv: Uv, variants: Variants, mirror: MetadataMirror) -> None:
         """`shadow`: of the environment as it is."""
         self._uv = uv
-        self._gentle = uv.gently()
-        self._shadow = shadow
+        self._low_priority_uv = uv.low_priority()
+        self._mirror = mirror
         self._folder = context.task.folder
-        self._most_seconds = context.tuning.resolve_builds
+        self._timeout = context.limits.resolve_builds
         self._log = self._folder / "packages.log"
         self._lock = threading.Lock()
         self.variants = variants
@@ -50,7 +50,7 @@ class Resolver:
         self._overrides = self._write("overrides.txt", [])
         self._extra = self._write("extra.txt", [])
 
-    def agreeing(self, items: Sequence[Wanted], known: Known) -> Finished:
+    def agreeing(self, items: Sequence[PackRequirements], known: PrefetchResult) -> Finished:
         """What would be installed, or built, for these packs without any change of what is installed. `known`: what
         was found out beside the clones: an answer for just these is the answer, and where uv has asked for all that
         they name, its cache is asked first. Raises RunCancelled."""
@@ -61,42 +61,54 @@ class Resolver:
             finished = self._solve(items, exact=True, builds=True, offline=True)
             if finished.ok and not self.variants.settle_clash(self.changes(finished)):
                 return finished
-        return self.solve(items, exact=True, builds=True, most_seconds=self._most_seconds)
+        return self.solve(items, exact=True, builds=True, timeout=self._timeout)
 
     def with_changes(
-        self, items: Sequence[Wanted], base: Sequence[Wanted], known: Known, *, settled: Sequence[str], gently: bool
+        self,
+        items: Sequence[PackRequirements],
+        base: Sequence[PackRequirements],
+        known: PrefetchResult,
+        *,
+        settled: Sequence[str],
+        low_priority: bool,
     ) -> Finished:
         """What wheels would be installed, and what changed, for these packs beside those of `base`; the cache is asked
         first, as for `agreeing`. A conflict that is not for want of the network is one. Raises RunCancelled."""
-        how: Dict[str, Any] = {"exact": False, "builds": False, "base": base, "settled": settled, "gently": gently}
+        how: Dict[str, Any] = {
+            "exact": False,
+            "builds": False,
+            "base": base,
+            "settled": settled,
+            "gently": low_priority,
+        }
         if self._is_cached([*base, *items], known):
             finished = self.solve(items, offline=True, **how)
             if finished.ok or not _OFFLINE.search(finished.output):
                 return finished
         return self.solve(items, **how)
 
-    def _is_cached(self, items: Sequence[Wanted], known: Known) -> bool:
+    def _is_cached(self, items: Sequence[PackRequirements], known: PrefetchResult) -> bool:
         """Whether uv has asked for all that they name in this run."""
         names = known.fresh | set(self.installed)
         return all(item.names <= names and not item.options for item in items)
 
     def solve(
         self,
-        items: Sequence[Wanted],
+        items: Sequence[PackRequirements],
         *,
         exact: bool,
         builds: bool,
-        base: Sequence[Wanted] = (),
+        base: Sequence[PackRequirements] = (),
         settled: Sequence[str] = (),
         offline: bool = False,
-        gently: bool = False,
-        most_seconds: Optional[float] = None,
+        low_priority: bool = False,
+        timeout: Optional[float] = None,
     ) -> Finished:
         """What would be installed for these packs beside those of `base`. `exact`: no installed package may change.
         `settled`: packages that are planned already, not to be looked at again; `offline`: by the cache alone;
         `gently`: others have the machine first. Raises RunCancelled."""
-        how: Dict[str, Any] = {"exact": exact, "builds": builds, "base": base, "most_seconds": most_seconds}
-        how |= {"overrides": self._without(settled), "offline": offline, "gently": gently}
+        how: Dict[str, Any] = {"exact": exact, "builds": builds, "base": base, "most_seconds": timeout}
+        how |= {"overrides": self._without(settled), "offline": offline, "gently": low_priority}
         finished = self._solve(items, **how)
         if finished.ok and self.variants.settle_clash(self.changes(finished)):
             finished = self._solve(items, **how)
@@ -104,15 +116,15 @@ class Resolver:
 
     def _solve(
         self,
-        items: Sequence[Wanted],
+        items: Sequence[PackRequirements],
         *,
         exact: bool,
         builds: bool,
-        base: Sequence[Wanted] = (),
+        base: Sequence[PackRequirements] = (),
         overrides: Sequence[Path] = (),
         offline: bool = False,
-        gently: bool = False,
-        most_seconds: Optional[float] = None,
+        low_priority: bool = False,
+        timeout: Optional[float] = None,
     ) -> Finished:
         held = [self._protections, self._missing]
         if exact:
@@ -121,8 +133,8 @@ class Resolver:
             _renew(self._overrides, self.variants.overrides())
             _renew(self._extra, sorted(self.variants.extra))
         files = [item.file for item in [*base, *items]] + [self._extra]
-        with self._shadow.lent() as seen:
-            return (self._gentle if gently else self._uv).plan(
+        with self._mirror.lent() as seen:
+            return (self._low_priority_uv if low_priority else self._uv).plan(
                 files,
                 self._log,
                 constraints=held,
@@ -130,7 +142,7 @@ class Resolver:
                 builds=builds,
                 target=seen,
                 offline=offline,
-                most_seconds=most_seconds,
+                timeout=timeout,
             )
 
     def _without(self, settled: Sequence[str]) -> List[Path]:
@@ -156,9 +168,9 @@ class Resolver:
             change for change in plan if change.source or self.expected.get(canonical(change.package)) != change.new
         ]
 
-    def look_again(self) -> None:
+    def refresh(self) -> None:
         """Nothing is being installed: from now on uv sees what is there. Raises OSError."""
-        self.installed = self._shadow.look()
+        self.installed = self._mirror.look()
         self.expected, self._seen = dict(self.installed), dict(self.installed)
         self._coming.clear()
         write_lines(self._frozen, frozen(self.installed))

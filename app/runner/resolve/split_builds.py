@@ -1,4 +1,4 @@
-"""One resolution, two lanes: what comes as wheels, and the packs that need something which has to be built."""
+"""One resolution, two stages: what comes as wheels, and the packs that need something which has to be built."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def by_wheels(plan: Plan) -> Optional[Tuple[Optional[Plan], Optional[Plan]]]:
         (now if needed else later).append(change)
     rest = [item for item in plan.items if item.name in builders]
     after = Plan(LONG_BUILD, rest, later, details) if rest else None
-    return (Plan(plan.lane, first, now, details) if first else None), after
+    return (Plan(plan.stage, first, now, details) if first else None), after
 
 
 def _behind(plan: Plan, change: Change) -> AbstractSet[str]:

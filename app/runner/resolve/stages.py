@@ -1,7 +1,7 @@
-"""The lanes of one run: what agrees with the environment, at once; what wants a change; what has to be built. One bad
+"""The stages of one run: what agrees with the environment, at once; what wants a change; what has to be built. One bad
 pack costs only itself.
 
-Each lane is planned while the ones before it are installed. An answer that wants something else of what is just being
+Each stage is planned while the ones before it are installed. An answer that wants something else of what is just being
 installed is not used: it is asked for again when that is there.
 """
 
@@ -20,30 +20,38 @@ from app.runner.context import Context
 from app.runner.hints import reasons
 from app.runner.process.children import Finished
 from app.runner.resolve import blame
-from app.runner.resolve.compatible_sets import NEEDS_BUILD, Found, Known, hopeless, largest_set, needs_build, quick_set
-from app.runner.resolve.install_queue import InOrder
+from app.runner.resolve.compatible_sets import (
+    NEEDS_BUILD,
+    CompatibleSet,
+    PrefetchResult,
+    hopeless,
+    largest_set,
+    needs_build,
+    quick_set,
+)
+from app.runner.resolve.install_queue import InstallQueue
 from app.runner.resolve.installer import Applier
-from app.runner.resolve.plan import AGREES, LONG_BUILD, WANTS_CHANGE, Change, Plan, Wanted
+from app.runner.resolve.plan import AGREES, LONG_BUILD, WANTS_CHANGE, Change, PackRequirements, Plan
 from app.runner.resolve.resolver import Resolver
 from app.runner.resolve.split_builds import by_wheels
 
-Done = Callable[[Wanted, Optional[Problem]], None]
+Done = Callable[[PackRequirements, Optional[Problem]], None]
 """Called when a pack's requirements came to an end; from one thread at a time or two."""
 
 
-class HowMuchIsKnown(Protocol):
+class PrefetchState(Protocol):
     """What was found out beside the clones; `of_all`: waits for what is being found out. Raises RunCancelled."""
 
-    def __call__(self, *, of_all: bool = False) -> Known:
+    def __call__(self, *, of_all: bool = False) -> PrefetchResult:
         """It, as it is now."""
 
 
 class _InVain(Exception):
-    """An earlier lane failed: what is planned on its success is not wanted any more."""
+    """An earlier stage failed: what is planned on its success is not wanted any more."""
 
 
-class LaneRun:
-    """Plans and carries out, lane by lane."""
+class StageRun:
+    """Plans and carries out, stage by stage."""
 
     def __init__(
         self,
@@ -53,7 +61,7 @@ class LaneRun:
         done: Done,
         *,
         own: Sequence[str],
-        known: HowMuchIsKnown,
+        known: PrefetchState,
     ) -> None:
         """`applier`: None for a plan that is not carried out; `own`: what ComfyUI requires and what is kept; `known`:
         what was found out beside the clones."""
@@ -62,88 +70,88 @@ class LaneRun:
         self._applier = applier
         self._done = done
         self._own = own
-        self._ask_known = known
+        self._ask_prefetch = known
         self._known = known()
         self._builders: Set[str] = set(self._known.builders)
         self._held_back: Optional[Tuple[Plan, Future[None]]] = None
-        self._good: List[Wanted] = []
-        self._planned: List[Wanted] = []
+        self._good: List[PackRequirements] = []
+        self._planned: List[PackRequirements] = []
         """Who is good once all plans are carried out."""
         self._told: Set[Change] = set()
         self._failures: Dict[str, Problem] = {}
         self._hopeless: Optional[Problem] = None
         self._resolved = False
 
-    def run(self, wanted: Sequence[Wanted]) -> None:
+    def run(self, wanted: Sequence[PackRequirements]) -> None:
         """Everything for these packs, beside what earlier runs have brought. Raises RunCancelled."""
         if self._resolved:
-            self._known = replace(self._ask_known(), answer=None)  # it is of how all was before
+            self._known = replace(self._ask_prefetch(), answer=None)  # it is of how all was before
             self._builders |= self._known.builders
-            self._resolver.look_again()
+            self._resolver.refresh()
         left = list(wanted)
         while left:
             left = self._round(left)
 
-    def _round(self, wanted: Sequence[Wanted]) -> List[Wanted]:
-        """Plans the lanes while they are carried out; who is left to be planned again, since a lane failed. Whoever is
-        to blame for that is not."""
-        with InOrder(self._carry_out) as order:
+    def _round(self, wanted: Sequence[PackRequirements]) -> List[PackRequirements]:
+        """Plans each stage while earlier ones are installed. Returns the packs that must be planned again because a
+        stage failed; packs that caused the failure are excluded."""
+        with InstallQueue(self._carry_out) as queue:
             with suppress(_InVain):
-                self._plan_all(wanted, order)
-            failed = order.wait()
+                self._plan_all(wanted, queue)
+            failed = queue.wait()
         if failed:
             self._planned = list(self._good)
-            self._resolver.look_again()
+            self._resolver.refresh()
             self._leave_out(*failed)
         settled = {item.name for item in self._good} | set(self._failures)
         return [item for item in wanted if item.name not in settled]
 
     # -- making plans ------------------------------------------------------------------------------------------------
 
-    def _plan_all(self, wanted: Sequence[Wanted], order: InOrder) -> None:
+    def _plan_all(self, wanted: Sequence[PackRequirements], queue: InstallQueue) -> None:
         found, first, built = self._agreeing(wanted)
-        self._tell_resolved(len(found.kept), len(wanted))
-        self._add(first, order)
-        with self._beside(built, order):
+        self._emit_resolved(len(found.kept), len(wanted))
+        self._add(first, queue)
+        with self._in_background(built, queue):
             rest = [item for item in found.left if item.name not in self._builders]
             other = largest_set(rest, self._with_changes)
-            if self._has_to_wait(other.answer, order):
+            if self._has_to_wait(other.answer, queue):
                 other = largest_set(rest, self._with_changes)
-            self._add(self._plan_of(WANTS_CHANGE, other), order)
+            self._add(self._plan_of(WANTS_CHANGE, other), queue)
         settled = {item.name for item in self._planned} | set(self._failures)
-        self._plan_rest([item for item in wanted if item.name not in settled], order)
+        self._plan_rest([item for item in wanted if item.name not in settled], queue)
 
     @contextmanager
-    def _beside(self, built: Optional[Plan], order: InOrder) -> Iterator[None]:
-        """A lane that is built while the one before it is installed and the one after it is planned. Its turn is at the
-        end of the block, or when somebody has to wait for all that was planned."""
+    def _in_background(self, built: Optional[Plan], queue: InstallQueue) -> Iterator[None]:
+        """Builds a stage while the one before it is installed and the one after it is planned. It is installed at the
+        end of the block, or as soon as a later plan must wait for everything before it."""
         if built is None:
             yield
             return
         with ThreadPoolExecutor(1, thread_name_prefix="build") as pool:
-            self._held_back = built, pool.submit(self._prepare, built, order)
+            self._held_back = built, pool.submit(self._prepare, built, queue)
             try:
                 yield
             except BaseException:
                 self._held_back = None
                 raise
-            self._release(order)
+            self._release(queue)
 
-    def _release(self, order: InOrder) -> None:
-        """The lane that was held back has its turn, with what other lanes do not bring."""
+    def _release(self, queue: InstallQueue) -> None:
+        """The stage that was held back has its turn, with what other stages do not bring."""
         if self._held_back is not None:
             (plan, prepared), self._held_back = self._held_back, None
             prepared.result()
             plan.changes = self._resolver.still_to_come(plan.changes)
             self._enter(plan)
-            order.add(plan)
+            queue.add(plan)
 
-    def _prepare(self, plan: Plan, order: InOrder) -> None:
-        with self._prepared(plan, order):
+    def _prepare(self, plan: Plan, queue: InstallQueue) -> None:
+        with self._prepared(plan, queue):
             pass
 
-    def _tell_resolved(self, agreeing: int, wanted: int) -> None:
-        """Once: the later lanes are resolved while the first one is installed."""
+    def _emit_resolved(self, agreeing: int, wanted: int) -> None:
+        """Once: the later stages are resolved while the first one is installed."""
         if self._resolved:
             return
         self._resolved = True
@@ -152,7 +160,7 @@ class LaneRun:
         if self._applier is not None:
             self._context.phase(Phase.INSTALL, StepStatus.RUNNING)
 
-    def _agreeing(self, wanted: Sequence[Wanted]) -> Tuple[Found, Optional[Plan], Optional[Plan]]:
+    def _agreeing(self, wanted: Sequence[PackRequirements]) -> Tuple[CompatibleSet, Optional[Plan], Optional[Plan]]:
         """The packs that agree with what is installed, the plan of those that need wheels alone, and of the others.
         Those that do not agree are told by their own lines, or were found out while others were cloned."""
         for item in wanted:
@@ -169,35 +177,35 @@ class LaneRun:
             found = quick_set(able, self._by_wheels_alone)
             parts = self._plan_of(AGREES, found), None
         left = [item for item in wanted if item not in found.kept]
-        return Found(found.kept, left, found.answer), *(parts or (None, None))
+        return CompatibleSet(found.kept, left, found.answer), *(parts or (None, None))
 
-    def _unchanged(self, items: Sequence[Wanted]) -> Finished:
+    def _unchanged(self, items: Sequence[PackRequirements]) -> Finished:
         finished = self._resolver.agreeing(items, self._known)
         if not finished.ok and blame.failed_package(finished.output):
             self._builders.update(item.name for item in blame.suspects(items, finished.output))
         return finished
 
-    def _by_wheels_alone(self, items: Sequence[Wanted]) -> Finished:
+    def _by_wheels_alone(self, items: Sequence[PackRequirements]) -> Finished:
         return self._noted(items, self._resolver.solve(items, exact=True, builds=False))
 
-    def _with_changes(self, items: Sequence[Wanted]) -> Finished:
+    def _with_changes(self, items: Sequence[PackRequirements]) -> Finished:
         """Beside all that was planned, while that is installed, which comes first. What is being built no resolution of
         wheels alone could see: it is settled."""
         held = self._held_back[0] if self._held_back else None
         base = [*self._planned, *(held.items if held else ())]
         settled = sorted((held.details.built or ()) if held and held.details else ())
         finished = self._resolver.with_changes(
-            items, base, self._ask_known(of_all=True), settled=settled, gently=self._applier is not None
+            items, base, self._ask_prefetch(of_all=True), settled=settled, low_priority=self._applier is not None
         )
         return self._noted(items, finished)
 
-    def _noted(self, items: Sequence[Wanted], finished: Finished) -> Finished:
+    def _noted(self, items: Sequence[PackRequirements], finished: Finished) -> Finished:
         """Who needs something without a wheel is not asked again before the builds."""
         if needs_build(finished):
             self._builders.update(item.name for item in blame.suspects(items, finished.output))
         return finished
 
-    def _plan_rest(self, items: Sequence[Wanted], order: InOrder) -> None:
+    def _plan_rest(self, items: Sequence[PackRequirements], queue: InstallQueue) -> None:
         """What has to be built, in one resolution, and what goes with nothing, each by itself beside the others."""
         together = [item for item in items if item.name in self._builders]
         groups = [[item] for item in items if item not in together] + ([together] if together else [])
@@ -206,22 +214,22 @@ class LaneRun:
             answers = list(pool.map(self._with_builds, groups))
         for group, answer in zip(groups, answers):
             holds = len(self._planned) == base or answer is None or not answer.ok
-            self._plan_builds(group, answer if holds else self._with_builds(group), order)
+            self._plan_builds(group, answer if holds else self._with_builds(group), queue)
 
-    def _plan_builds(self, group: List[Wanted], answer: Optional[Finished], order: InOrder) -> None:
+    def _plan_builds(self, group: List[PackRequirements], answer: Optional[Finished], queue: InstallQueue) -> None:
         """A set of packs that may be built; if it cannot be had, each of them by itself."""
         if answer is not None and answer.ok:
-            if self._has_to_wait(answer, order):
-                self._plan_builds(group, self._with_builds(group), order)
+            if self._has_to_wait(answer, queue):
+                self._plan_builds(group, self._with_builds(group), queue)
             else:
-                self._add(self._plan_of(LONG_BUILD, Found(group, [], answer)), order)
+                self._add(self._plan_of(LONG_BUILD, CompatibleSet(group, [], answer)), queue)
         elif len(group) > 1:
             for item in group:
-                self._plan_builds([item], self._with_builds([item]), order)
+                self._plan_builds([item], self._with_builds([item]), queue)
         else:
             self._refuse(group[0], answer)
 
-    def _with_builds(self, items: Sequence[Wanted]) -> Optional[Finished]:
+    def _with_builds(self, items: Sequence[PackRequirements]) -> Optional[Finished]:
         """uv's answer; None where there is no hope of any."""
         if self._hopeless and not any(item.options for item in items):
             return None
@@ -230,44 +238,44 @@ class LaneRun:
             self._hopeless = reasons.of_packages(finished)
         return finished
 
-    def _has_to_wait(self, answer: Optional[Finished], order: InOrder) -> bool:
+    def _has_to_wait(self, answer: Optional[Finished], queue: InstallQueue) -> bool:
         """Whether an answer has to be made again, after what is just being installed is there. Raises _InVain."""
         if answer is None or self._applier is None or not self._resolver.disturbs(answer):
             return False
-        self._release(order)
-        if order.wait():
+        self._release(queue)
+        if queue.wait():
             raise _InVain
-        self._resolver.look_again()
+        self._resolver.refresh()
         return True
 
-    def _plan_of(self, lane: str, found: Found) -> Optional[Plan]:
+    def _plan_of(self, stage: str, found: CompatibleSet) -> Optional[Plan]:
         if not found.kept or found.answer is None:
             return None
-        return Plan(lane, found.kept, self._resolver.changes(found.answer))
+        return Plan(stage, found.kept, self._resolver.changes(found.answer))
 
-    def _add(self, plan: Optional[Plan], order: InOrder) -> None:
-        """A lane, to be carried out after the others."""
+    def _add(self, plan: Optional[Plan], queue: InstallQueue) -> None:
+        """A stage, to be carried out after the others."""
         if plan is not None:
             self._enter(plan)
-            with self._prepared(plan, order):
-                order.add(plan)
+            with self._prepared(plan, queue):
+                queue.add(plan)
 
     def _enter(self, plan: Plan) -> None:
         """From now on later plans come on top of it."""
         self._resolver.planned(plan.changes)
         self._planned += plan.items
 
-    def _prepared(self, plan: Plan, order: InOrder) -> ContextManager[None]:
-        """Builds are made while other lanes are carried out."""
-        if self._applier is None or plan.lane != LONG_BUILD or not order.busy:
+    def _prepared(self, plan: Plan, queue: InstallQueue) -> ContextManager[None]:
+        """Builds are made while other stages are carried out."""
+        if self._applier is None or plan.stage != LONG_BUILD or not queue.busy:
             return nullcontext()
         return self._applier.prepared(plan, self._log(plan.items))
 
     # -- carrying them out ---------------------------------------------------------------------------------------------
 
     def _carry_out(self, plan: Plan) -> Finished:
-        """Tells and installs a lane; called after the lanes before it, in their thread."""
-        self._tell(plan)
+        """Tells and installs a stage; called after the stages before it, in their thread."""
+        self._emit(plan)
         if self._applier is None:
             self._good += plan.items
             return Finished(0, b"")
@@ -278,50 +286,50 @@ class LaneRun:
         return finished
 
     def _leave_out(self, plan: Plan, finished: Finished) -> None:
-        """Whoever needs what could not be fetched or built; the others of the lane get another one."""
+        """Whoever needs what could not be fetched or built; the others of the stage get another one."""
         package = blame.failed_package(finished.output)
         if package is None or hopeless(plan.items, finished) or package in self._resolver.blocked:
             problem = reasons.of_packages(finished)
-            there = [item for item in plan.items if problem.code == "disk_full" and self._is_there(item)]
-            self._succeed(there)
-            self._fail([item for item in plan.items if item not in there], problem, finished)
+            present = [item for item in plan.items if problem.code == "disk_full" and self._is_there(item)]
+            self._succeed(present)
+            self._fail([item for item in plan.items if item not in present], problem, finished)
             return
         self._resolver.unavailable(package)
-        exact, builds = plan.lane == AGREES, plan.lane == LONG_BUILD
+        exact, builds = plan.stage == AGREES, plan.stage == LONG_BUILD
 
-        def solve(items: Sequence[Wanted]) -> Finished:
+        def solve(items: Sequence[PackRequirements]) -> Finished:
             return self._resolver.solve(items, exact=exact, builds=builds, base=self._good)
 
         self._fail(largest_set(plan.items, solve).left, blame.of_package(package, finished), finished)
 
-    def _is_there(self, item: Wanted) -> bool:
+    def _is_there(self, item: PackRequirements) -> bool:
         """Whether all that the pack needs is installed: it needed nothing new, or got it before the disk was full."""
         finished = self._resolver.solve([item], exact=False, builds=False, base=self._good)
         return finished.ok and not self._resolver.changes(finished)
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
-    def _tell(self, plan: Plan) -> None:
+    def _emit(self, plan: Plan) -> None:
         """The plan's changes, each once, before anything is changed."""
         fresh = [change for change in plan.changes if change not in self._told]
         self._told.update(fresh)
         if fresh:
-            told = Plan(plan.lane, plan.items, fresh).to_json(plan.details or self._resolver.details(plan))
-            self._context.journal.tell(Kind.PLAN, changes=told)
+            told = Plan(plan.stage, plan.items, fresh).to_json(plan.details or self._resolver.details(plan))
+            self._context.journal.emit(Kind.PLAN, changes=told)
 
-    def _succeed(self, items: Sequence[Wanted]) -> None:
+    def _succeed(self, items: Sequence[PackRequirements]) -> None:
         self._good += items
         for item in items:
             self._done(item, None)
 
-    def _refuse(self, item: Wanted, finished: Optional[Finished]) -> None:
+    def _refuse(self, item: PackRequirements, finished: Optional[Finished]) -> None:
         """A pack that goes with nothing; without an answer it is for what concerns all."""
         if finished is None and self._hopeless:
             self._fail([item], self._hopeless, None)
         elif finished is not None:
             self._fail([item], blame.of_pack(item, finished, self._planned, self._own), finished)
 
-    def _fail(self, items: Sequence[Wanted], problem: Problem, finished: Optional[Finished]) -> None:
+    def _fail(self, items: Sequence[PackRequirements], problem: Problem, finished: Optional[Finished]) -> None:
         for item in items:
             self._failures[item.name] = problem
             if finished is not None:
@@ -331,7 +339,7 @@ class LaneRun:
                     log.write(finished.raw + b"\n")
             self._done(item, problem)
 
-    def _log(self, items: Sequence[Wanted]) -> Path:
+    def _log(self, items: Sequence[PackRequirements]) -> Path:
         if len(items) == 1:
             return self._context.task.node_log(items[0].name)
         return self._context.task.folder / "packages.log"

@@ -21,7 +21,7 @@ _OLDEST = (0, 5)
 """Older ones do not have the options that are used here."""
 _ASK_LIMITS = Limits(idle=20.0, total=20.0)
 _GET_LIMITS = Limits(idle=180.0, total=600.0)
-_PLACES = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "~/.local/bin/uv", "~/.cargo/bin/uv")
+_USUAL_PATHS = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "~/.local/bin/uv", "~/.cargo/bin/uv")
 _SYSTEM_CERTS = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
 
 
@@ -44,10 +44,10 @@ def ensure_uv(children: Children, python: Optional[str], pause: Callable[[float]
 
 
 def _existing(children: Children, own: Path, python: Optional[str]) -> Optional[str]:
-    places = [shutil.which("uv") or ""] + [os.path.expanduser(place) for place in _PLACES]
+    candidates = [shutil.which("uv") or ""] + [os.path.expanduser(place) for place in _USUAL_PATHS]
     if python:
-        places.append(os.path.join(os.path.dirname(python), "uv"))
-    for place in dict.fromkeys([*places, str(own)]):
+        candidates.append(os.path.join(os.path.dirname(python), "uv"))
+    for place in dict.fromkeys([*candidates, str(own)]):
         if os.path.isfile(place) and os.access(place, os.X_OK) and _serves(children, place):
             return place
     return None
@@ -100,22 +100,22 @@ class Uv:
         folder: Path,
         limits: Limits,
         *,
-        gently: bool = False,
+        low_priority: bool = False,
     ) -> None:
         """`folder`: where it runs. `gently`: what others do comes first."""
         self._children = children
         self._limits = limits
         self._cwd = folder
-        self._gently = gently
+        self._low_priority = low_priority
         self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
-        if not _beside_cache(Path(python["prefix"])):
+        if not _next_to_cache(Path(python["prefix"])):
             self._environ["UV_LINK_MODE"] = "copy"  # hard links do not reach: say so, or each file brings a warning
         self._argv = [program, "pip", "install", "--color", "never", "--python", python["executable"]]
 
-    def gently(self) -> Uv:
+    def low_priority(self) -> Uv:
         """The same, when what others do comes first."""
         same = copy.copy(self)
-        same._gently = True  # noqa: SLF001 - its own
+        same._low_priority = True  # noqa: SLF001 - its own
         return same
 
     def plan(
@@ -128,7 +128,7 @@ class Uv:
         builds: bool = True,
         target: Optional[Path] = None,
         offline: bool = False,
-        most_seconds: Optional[float] = None,
+        timeout: Optional[float] = None,
     ) -> Finished:
         """What would be installed; changes nothing. Without `builds` only wheels count. `target`: a folder that counts
         as what is installed, instead of the interpreter's environment. `offline`: by the cache alone. `most_seconds`:
@@ -138,7 +138,7 @@ class Uv:
         argv += [part for path in constraints if _has_lines(path) for part in ("--constraint", str(path))]
         argv += [part for path in overrides if _has_lines(path) for part in ("--override", str(path))]
         argv += ["--offline"] if offline else []
-        limits = self._limits if most_seconds is None else replace(self._limits, total=most_seconds)
+        limits = self._limits if timeout is None else replace(self._limits, total=timeout)
         return self._run(argv if builds else [*argv, "--no-build"], log, None, limits)
 
     def install(
@@ -157,7 +157,7 @@ class Uv:
         environment stays as it is. `offline`: by the cache alone."""
         argv = [*self._argv, "--no-deps", *(["--dry-run"] if dry_run else []), *_requirements([file])]
         argv += (
-            ["--target", str(target), "--link-mode", "hardlink" if _beside_cache(target.parent) else "symlink"]
+            ["--target", str(target), "--link-mode", "hardlink" if _next_to_cache(target.parent) else "symlink"]
             if target
             else []
         )
@@ -203,7 +203,7 @@ class Uv:
             "on_output": on_output,
             "log": log,
             "keep_bytes": 1 << 18,
-            "gently": self._gently,
+            "gently": self._low_priority,
         }
         finished = self._children.run(argv, environ=self._environ, **arguments)
         if (
@@ -256,7 +256,7 @@ def _has_lines(path: Path) -> bool:
     return path.stat().st_size > 0
 
 
-def _beside_cache(folder: Path) -> bool:
+def _next_to_cache(folder: Path) -> bool:
     """Whether a folder is on the file system of uv's cache, so that hard links reach it."""
     cache = Path(os.environ.get("UV_CACHE_DIR") or os.path.expanduser("~/.cache"))
     while not cache.exists():

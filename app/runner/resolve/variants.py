@@ -35,9 +35,9 @@ class Variants:
         """Chosen ones that no pack's own line may bring, and that must be there."""
         names = {canonical(name) for name in installed}
         for family in FAMILIES:
-            there = [name for name in family if name in names]
-            if there:
-                self.chosen[family] = there[0]
+            present = [name for name in family if name in names]
+            if present:
+                self.chosen[family] = present[0]
                 self._settled.add(family)
 
     def undecided(self, lines: Iterable[str]) -> bool:

@@ -83,7 +83,7 @@ def _why_none(context: Context, count: int) -> str:
 def _until_up(context: Context, old: int, how: str, ended: Callable[[], Optional[int]]) -> Restarted:
     """Until the new ComfyUI answers, and then which packs it has. `ended`: the status of a new one that is over."""
     started = time.monotonic()
-    while time.monotonic() - started < context.tuning.restart:
+    while time.monotonic() - started < context.limits.restart:
         context.pause(_LOOK_SECONDS)
         new = [process for process in running_here(context) if process.pid != old]
         status = None if new else ended()
@@ -94,7 +94,7 @@ def _until_up(context: Context, old: int, how: str, ended: Callable[[], Optional
             loaded = loaded_by(address, context.custom_nodes)
             silent = "; it does not say which packs it has" if loaded == Loaded() else ""
             return Restarted(True, "%s, in %d s%s" % (how, round(time.monotonic() - started), silent), loaded)
-    text = "ComfyUI was restarted %s, and does not answer after %g s" % (how, context.tuning.restart)
+    text = "ComfyUI was restarted %s, and does not answer after %g s" % (how, context.limits.restart)
     return Restarted(False, text + _its_log())
 
 

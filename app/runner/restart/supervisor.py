@@ -15,7 +15,7 @@ from app.runner.machine import profiles
 from app.runner.process import processes
 from app.runner.process.children import Children, Limits
 
-_PLACES = ("/usr/bin/supervisorctl", "/usr/local/bin/supervisorctl", "/opt/supervisor/bin/supervisorctl")
+_USUAL_PATHS = ("/usr/bin/supervisorctl", "/usr/local/bin/supervisorctl", "/opt/supervisor/bin/supervisorctl")
 _ASK = Limits(idle=30.0, total=30.0)
 _RESTART_SECONDS = 180.0
 _LOOK_SECONDS = 0.1
@@ -76,7 +76,7 @@ def restart_program(program: str, pause: Callable[[float], None]) -> str:
 
 def _supervisorctl() -> Optional[str]:
     found = shutil.which("supervisorctl")
-    return found or next((path for path in _PLACES if os.access(path, os.X_OK)), None)
+    return found or next((path for path in _USUAL_PATHS if os.access(path, os.X_OK)), None)
 
 
 def _line_of(pid: int) -> List[int]:

@@ -19,11 +19,11 @@ from app.runner.environment.freeze import Freeze, ask, freeze_of
 from app.runner.machine.git import Git, find_git
 from app.runner.process.children import Children
 from app.runner.process.errors import RunFault
-from app.runner.process.limits import Tuning
+from app.runner.process.limits import RunLimits
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import Task, ui_home_lock
 from app.runner.requirements.files import canonical
-from app.runner.rollback.worktree_state import Traces, traces
+from app.runner.rollback.worktree_state import WorktreeState, worktree_state
 
 _PACKS, _PACKS_AFTER = "packs-before.json", "packs-after.json"
 _BEFORE, _AFTER = "packages-before.json", "packages-after.json"
@@ -48,14 +48,20 @@ def _state_of(git: Git, folder: Path) -> Dict[str, Any]:
     branch = git.line("symbolic-ref", "--quiet", "--short", "HEAD", cwd=folder) if commit else None
     tracked = "refs/remotes/origin/%s" % branch
     remote = git.line("rev-parse", "--verify", "-q", tracked, cwd=folder) if branch else None
-    there = folder.is_dir() and any(folder.iterdir())
-    return {"there": there, "commit": commit, "branch": branch, "remote": remote, "files": _traces(git, folder, commit)}
+    present = folder.is_dir() and any(folder.iterdir())
+    return {
+        "there": present,
+        "commit": commit,
+        "branch": branch,
+        "remote": remote,
+        "files": _worktree_state(git, folder, commit),
+    }
 
 
-def _traces(git: Git, folder: Path, commit: Optional[str]) -> Optional[Traces]:
+def _worktree_state(git: Git, folder: Path, commit: Optional[str]) -> Optional[WorktreeState]:
     """None where git does not know: then nothing in that folder is taken for the run's."""
     try:
-        return traces(git, folder) if commit else None
+        return worktree_state(git, folder) if commit else None
     except OSError:
         return None
 
@@ -71,7 +77,7 @@ def note_packs_after(task: Task, git: Git, *, swept: bool = False) -> None:
     def note(pack: Mapping[str, Any]) -> Dict[str, Any]:
         folder = root / pack["folder"]
         commit = git.head(folder)
-        return {"commit": commit, "files": _traces(git, folder, commit)}
+        return {"commit": commit, "files": _worktree_state(git, folder, commit)}
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="note") as pool:
         noted = dict(zip([pack["name"] for pack in record.packs], pool.map(note, record.packs)))
@@ -89,7 +95,7 @@ def note_after_death(task: Task) -> None:
         if lock is None:
             return
         try:
-            git = Git(Children(task.task_id, task.groups, threading.Event()), find_git(), Tuning())
+            git = Git(Children(task.task_id, task.groups, threading.Event()), find_git(), RunLimits())
             note_packs_after(task, git, swept=True)
             if record.executable and record.before is not None:
                 raw = ask(record.executable, _AFTER_DEATH_SECONDS)
@@ -166,10 +172,10 @@ class Record:
         ]
         return noted or (told[-1] if told else None)
 
-    def made(self, pack: Mapping[str, Any]) -> Traces:
+    def made(self, pack: Mapping[str, Any]) -> WorktreeState:
         """The files that the run made in a pack's folder, or changed, as it left them."""
         before = pack.get("files") or {}
-        after: Traces = self.packs_after.get(pack["name"], {}).get("files") or {}
+        after: WorktreeState = self.packs_after.get(pack["name"], {}).get("files") or {}
         return {path: look for path, look in after.items() if before.get(path) != look}
 
     def ran_script(self, name: str) -> bool:

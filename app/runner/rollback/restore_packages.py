@@ -40,7 +40,7 @@ class Step:
         )
 
 
-def bring_back_packages(context: Context, record: Record, uv: Optional[str], *, tell: bool) -> List[str]:
+def restore_packages(context: Context, record: Record, uv: Optional[str], *, emit: bool) -> List[str]:
     """The packages that the run changed are installed as they were. What could not be brought back, a text each.
     `tell`: by phase and plan, where this is what the run is for. Raises OSError, RunCancelled."""
     if record.before is None or record.executable is None:
@@ -49,16 +49,16 @@ def bring_back_packages(context: Context, record: Record, uv: Optional[str], *, 
     else:
         steps, left = _way_back(record, freeze_of(ask(record.executable)))
     if not steps:
-        if tell:
+        if emit:
             context.phase(Phase.INSTALL, StepStatus.SKIPPED, "no package was changed back")
         return left
-    if tell:
+    if emit:
         context.phase(Phase.INSTALL, StepStatus.RUNNING)
         changes = [step.as_change() for _, step in sorted(steps.items())]
-        context.journal.tell(Kind.PLAN, changes=Plan("rollback", [], changes).to_json())
+        context.journal.emit(Kind.PLAN, changes=Plan("rollback", [], changes).to_json())
     _apply(context, _installer(context, str(record.executable), uv), steps)
     left += _still_different(str(record.executable), steps)
-    if tell and not left:
+    if emit and not left:
         context.phase(Phase.INSTALL, StepStatus.SUCCESS, "%d packages brought back" % len(steps))
     return left
 
@@ -96,7 +96,7 @@ class _Pip:
 
     def _run(self, argv: Sequence[str], log: Path) -> Finished:
         context = self._context
-        limits, folder = context.tuning.packages, context.task.folder
+        limits, folder = context.limits.packages, context.task.folder
         return context.children.run([*self._argv, *argv], cwd=folder, limits=limits, log=log)
 
 
@@ -105,7 +105,7 @@ def _installer(context: Context, executable: str, uv: Optional[str]) -> Union[Uv
         return _Pip(context, executable)
     python = {**context.python, "executable": executable}
     python.setdefault("prefix", str(Path(executable).parent.parent))
-    return Uv(context.children, uv, python, context.task.folder, context.tuning.packages)
+    return Uv(context.children, uv, python, context.task.folder, context.limits.packages)
 
 
 def _apply(context: Context, uv: Union[Uv, _Pip], steps: Dict[str, Step]) -> None:
@@ -115,9 +115,11 @@ def _apply(context: Context, uv: Union[Uv, _Pip], steps: Dict[str, Step]) -> Non
     gone = [step.name for step in steps.values() if step.was is None]
     if gone:
         uv.uninstall(gone, log)
-    back = [step for step in steps.values() if step.was is not None]
-    moved = [step for step in back if step.now is not None and step.was is not None and _only_moved(step.now, step.was)]
-    rest = [step for step in back if step not in moved]
+    restored = [step for step in steps.values() if step.was is not None]
+    moved = [
+        step for step in restored if step.now is not None and step.was is not None and _only_moved(step.now, step.was)
+    ]
+    rest = [step for step in restored if step not in moved]
     if rest and not _install(context, uv, rest, log):
         for step in rest:
             _install(context, uv, [step], log)

@@ -19,20 +19,20 @@ from app.runner.machine.git import Git
 from app.runner.packs import existing, manager_copies
 from app.runner.packs.checkout import fetch_ref, update_submodules
 from app.runner.rollback.record import Record
-from app.runner.rollback.worktree_state import Traces, changed, traces
+from app.runner.rollback.worktree_state import WorktreeState, changed, worktree_state
 
 REMOVED = "rolled_back"
 _LOCAL = "It was changed after the run; nothing was touched."
 _LATER = "If a later run did it, roll that one back first; else %s."
 
 
-def bring_back_packs(context: Context, record: Record) -> Dict[str, Optional[Problem]]:
+def restore_packs(context: Context, record: Record) -> Dict[str, Optional[Problem]]:
     """How each pack is now: None when it is as it was; REMOVED when it was not there and is not; else what is in the
     way. Raises RunCancelled."""
     found: Dict[str, Optional[Problem]] = {}
     for pack in sorted(record.packs, key=lambda pack: -pack["folder"].count("/")):  # those in another's folder first
         try:
-            found[pack["name"]] = _Way(context, record, pack).bring_back()
+            found[pack["name"]] = _Way(context, record, pack).restore()
         except OSError as exc:
             found[pack["name"]] = reasons.of_os(exc)
         except (ValueError, KeyError) as exc:
@@ -60,11 +60,11 @@ class _Way:
         self._ran_script = record.ran_script(pack["name"])
         self._replaced = manager_copies.replaced(record.task, pack["name"])
 
-    def bring_back(self) -> Optional[Problem]:
+    def restore(self) -> Optional[Problem]:
         """As `bring_back_packs` says it. Raises OSError, RunCancelled."""
         existing.recover(self._git, self._folder)
         if self._replaced is not None:
-            return self._give_back(self._replaced)
+            return self._restore_copy(self._replaced)
         if not self._pack["there"]:
             return self._remove()
         if self._pack["commit"] is None:
@@ -83,7 +83,7 @@ class _Way:
         if self._swept and self._found():
             aside = manager_copies.aside_for(self._context, self._folder, "rolled_back")
             os.rename(str(self._folder), str(aside))
-            self._tell_aside(aside, "The run was killed, so it is not known whose the files in it are")
+            self._warn_put_aside(aside, "The run was killed, so it is not known whose the files in it are")
         else:
             shutil.rmtree(str(self._folder))
         return gone
@@ -100,8 +100,8 @@ class _Way:
             return Problem("local_changes", text, hint)
         return existing.own_work(self._git, self._folder)
 
-    def _found(self) -> Traces:
-        return traces(self._git, self._folder)
+    def _found(self) -> WorktreeState:
+        return worktree_state(self._git, self._folder)
 
     def _not_the_runs(self) -> Set[str]:
         return {path for path, look in self._found().items() if self._made.get(path) != look}
@@ -141,13 +141,13 @@ class _Way:
             if restored:
                 self._git.local("checkout", "-q", "HEAD", "--", *restored, cwd=self._folder)
             if aside.exists():
-                self._tell_aside(aside, "The run put files into its folder")
+                self._warn_put_aside(aside, "The run put files into its folder")
         lost = sorted(path for path in self._made if path in before)
         if lost:
             text = "The run changed files in custom_nodes/%s that were there before (%s); they stay as they are."
             self._context.warn("files_changed", text % (self._pack["folder"], ", ".join(lost[:5])))
 
-    def _tell_aside(self, aside: Path, why: str) -> None:
+    def _warn_put_aside(self, aside: Path, why: str) -> None:
         where = os.path.relpath(str(aside), str(self._context.ui_home))
         text = "%s: %s: they are kept as %s." % (self._pack["name"], why, where)
         self._context.warn("kept_aside", text, "Remove it when you do not need it any more.")
@@ -171,23 +171,23 @@ class _Way:
     def _names_again(self) -> None:
         """The user's files that a reinstall had to keep beside the new version's."""
         for path in self._pack.get("files") or {}:
-            beside = self._folder / (path + existing.BEFORE_REINSTALL)
-            if os.path.lexists(str(beside)) and not os.path.lexists(str(self._folder / path)):
-                os.rename(str(beside), str(self._folder / path))
+            sibling = self._folder / (path + existing.BEFORE_REINSTALL)
+            if os.path.lexists(str(sibling)) and not os.path.lexists(str(self._folder / path)):
+                os.rename(str(sibling), str(self._folder / path))
 
     # -- copies of the registry ----------------------------------------------------------------------------------------
 
-    def _give_back(self, copy: manager_copies.Replaced) -> Optional[Problem]:
+    def _restore_copy(self, copy: manager_copies.Replaced) -> Optional[Problem]:
         """The copy that the run put aside is there again, with the files that went along to its successor."""
-        back = self._context.custom_nodes / copy.name
+        restored = self._context.custom_nodes / copy.name
         aside = self._context.custom_nodes / copy.aside
         given = Problem(REMOVED, "The registry's copy that was there before is back.")
         if not aside.is_dir():
-            if manager_copies.is_copy(back) and not (existing.is_there(self._folder) and self._folder != back):
+            if manager_copies.is_copy(restored) and not (existing.is_there(self._folder) and self._folder != restored):
                 return given
             text = "The copy from the registry that was there before is not in custom_nodes/%s any more." % copy.aside
             return Problem("cannot_roll_back", text, "Install it again with ComfyUI-Manager.")
-        if self._folder != back and existing.is_there(back):
+        if self._folder != restored and existing.is_there(restored):
             return Problem(
                 "name_taken", "custom_nodes/%s is there again." % copy.name, "Move it away, then start again."
             )
@@ -196,9 +196,9 @@ class _Way:
             if problem is not None:
                 return problem
             files = set(self._found()) - changed(self._git, self._folder)
-            manager_copies.carry_back(self._folder, aside, sorted(files), self._not_the_runs())
+            manager_copies.restore_copy(self._folder, aside, sorted(files), self._not_the_runs())
             shutil.rmtree(str(self._folder))
-        os.rename(str(aside), str(back))
+        os.rename(str(aside), str(restored))
         return given
 
     def _not_a_clone_of_ours(self) -> Optional[Problem]:

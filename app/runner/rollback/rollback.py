@@ -18,8 +18,8 @@ from app.runner.process.errors import RunCancelled, RunFault
 from app.runner.process.locks import is_locked
 from app.runner.process.paths import Task
 from app.runner.rollback import record as notes
-from app.runner.rollback.restore_packages import bring_back_packages
-from app.runner.rollback.restore_packs import REMOVED, bring_back_packs, stuck
+from app.runner.rollback.restore_packages import restore_packages
+from app.runner.rollback.restore_packs import REMOVED, restore_packs, stuck
 
 _NOTED = ("there", "commit", "branch", "remote", "files")
 _LIVE = (NodeState.CLONED, NodeState.INSTALLING, NodeState.INSTALLED, NodeState.VERIFIED)
@@ -49,40 +49,40 @@ def _record_of(task_id: str) -> notes.Record:
 # -- a run of its own --------------------------------------------------------------------------------------------------
 
 
-def undo(context: Context, record: notes.Record, python: Future[None], uv: Callable[[], Optional[str]]) -> None:
+def roll_back(context: Context, record: notes.Record, python: Future[None], uv: Callable[[], Optional[str]]) -> None:
     """The whole run of a rollback. Raises RunFault when packages or packs are not as they were, RunCancelled."""
     nodes = [{name: value for name, value in pack.items() if name not in _NOTED} for pack in record.packs]
-    context.journal.tell(Kind.MANIFEST, source="rollback", nodes=nodes)
+    context.journal.emit(Kind.MANIFEST, source="rollback", nodes=nodes)
     context.phase(Phase.PROBE, StepStatus.SUCCESS)
     context.phase(Phase.CLONE, StepStatus.RUNNING)
-    found = bring_back_packs(context, record)
-    _tell_packs(context, record, found)
-    there = stuck(found)
-    context.phase(Phase.CLONE, StepStatus.FAILED if there else StepStatus.SUCCESS)
+    found = restore_packs(context, record)
+    _emit_packs(context, record, found)
+    present = stuck(found)
+    context.phase(Phase.CLONE, StepStatus.FAILED if present else StepStatus.SUCCESS)
     context.phase(Phase.RESOLVE, StepStatus.SKIPPED)
     python.result()
-    left = _packages(context, record, uv if record.before is not None else lambda: None, tell=True)
+    left = _packages(context, record, uv if record.before is not None else lambda: None, emit=True)
     context.phase(Phase.SCRIPTS, StepStatus.SKIPPED)
     context.phase(Phase.VERIFY, StepStatus.SKIPPED, "packages and commits were compared, not imported")
-    if there or left:
+    if present or left:
         raise RunFault(
             "rollback_incomplete",
-            "Not all could be brought back: %s." % "; ".join([*there, *left][:8]),
+            "Not all could be brought back: %s." % "; ".join([*present, *left][:8]),
             "Each pack says what is in the way; the run's packages.log what was with packages.",
         )
 
 
 def _packages(
-    context: Context, record: notes.Record, uv: Callable[[], Optional[str]], *, tell: bool = False
+    context: Context, record: notes.Record, uv: Callable[[], Optional[str]], *, emit: bool = False
 ) -> List[str]:
     """As `bring_back_packages`; an interpreter that does not answer any more is told, too."""
     try:
-        return bring_back_packages(context, record, uv(), tell=tell)
+        return restore_packages(context, record, uv(), emit=emit)
     except OSError as exc:
         return ["the packages cannot be looked at: %s" % exc]
 
 
-def _tell_packs(context: Context, record: notes.Record, found: Mapping[str, Optional[Problem]]) -> None:
+def _emit_packs(context: Context, record: notes.Record, found: Mapping[str, Optional[Problem]]) -> None:
     """How each pack is after a rollback that is a run of its own."""
     for pack in record.packs:
         name, problem = pack["name"], found[pack["name"]]
@@ -107,12 +107,12 @@ def noted(context: Context, uv: Callable[[], Optional[str]]) -> Iterator[None]:
     try:
         yield
     except BaseException as exc:
-        calm = _undisturbed(context)
-        _note_after(calm)
+        uncancellable = _uncancellable(context)
+        _note_after(uncancellable)
         if _all_or_nothing(context) or (_rolls_back(context) and not isinstance(exc, RunCancelled)):
-            _put_back_after(calm, exc, uv)
+            _put_back_after(uncancellable, exc, uv)
         raise
-    _note_after(_undisturbed(context))
+    _note_after(_uncancellable(context))
 
 
 def if_it_failed(context: Context, results: Sequence[PackResult]) -> None:
@@ -132,42 +132,46 @@ def _all_or_nothing(context: Context) -> bool:
     return context.options.get("exact") is True
 
 
-def _undisturbed(context: Context) -> Context:
+def _uncancellable(context: Context) -> Context:
     """The same run, deaf to a cancel: what it has begun to put back it brings to its end."""
-    deaf = threading.Event()
-    children = Children(context.task.task_id, context.task.groups, deaf)
+    never_set = threading.Event()
+    children = Children(context.task.task_id, context.task.groups, never_set)
     children.inherited_fd = context.children.inherited_fd
-    return dataclasses.replace(context, children=children, cancelled=deaf)
+    return dataclasses.replace(context, children=children, cancelled=never_set)
 
 
-def _note_after(calm: Context) -> None:
+def _note_after(uncancellable: Context) -> None:
     try:
-        notes.note_packages(calm, after=True)
-        notes.note_packs_after(calm.task, calm.git())
+        notes.note_packages(uncancellable, after=True)
+        notes.note_packs_after(uncancellable.task, uncancellable.git())
     except (OSError, ValueError) as exc:
-        calm.warn("no_rollback_record", "How the run leaves things could not be noted for a rollback: %s" % exc)
+        uncancellable.warn(
+            "no_rollback_record", "How the run leaves things could not be noted for a rollback: %s" % exc
+        )
 
 
-def _put_back_after(calm: Context, exc: BaseException, uv: Callable[[], Optional[str]]) -> None:
+def _put_back_after(uncancellable: Context, exc: BaseException, uv: Callable[[], Optional[str]]) -> None:
     """Puts back, and tells what is left: in the run's reason, or, where it has none (a cancel), as a warning."""
-    code = "lock_not_exact" if _all_or_nothing(calm) else REMOVED
-    left = _put_back(calm, uv, code, cancelled=isinstance(exc, RunCancelled))
+    code = "lock_not_exact" if _all_or_nothing(uncancellable) else REMOVED
+    left = _put_back(uncancellable, uv, code, cancelled=isinstance(exc, RunCancelled))
     said = "Everything was put back." if not left else "Not all could be put back: %s." % "; ".join(left[:8])
     if isinstance(exc, RunFault):
         problem = exc.problem
         raise RunFault(problem.code, "%s. %s" % (problem.message.rstrip("."), said), problem.hint) from None
-    calm.warn("put_back_incomplete" if left else "put_back", said, "Roll this task back to try again." if left else "")
+    uncancellable.warn(
+        "put_back_incomplete" if left else "put_back", said, "Roll this task back to try again." if left else ""
+    )
 
 
-def _put_back(calm: Context, uv: Callable[[], Optional[str]], code: str, *, cancelled: bool) -> List[str]:
+def _put_back(uncancellable: Context, uv: Callable[[], Optional[str]], code: str, *, cancelled: bool) -> List[str]:
     """What could not be put back."""
     try:
-        record = notes.Record(calm.task)
+        record = notes.Record(uncancellable.task)
     except (OSError, ValueError, KeyError) as exc:
         return ["the record of what was there before cannot be read: %s" % exc]
-    left = _packages(calm, record, lambda: _without_cancel(uv))
-    found = bring_back_packs(calm, record)
-    _tell_undone(calm, found, code, _GOOD if cancelled else _LIVE)
+    left = _packages(uncancellable, record, lambda: _without_cancel(uv))
+    found = restore_packs(uncancellable, record)
+    _emit_restored(uncancellable, found, code, _GOOD if cancelled else _LIVE)
     return [*("%s: %s" % (name, _message(found[name])) for name in stuck(found)), *left]
 
 
@@ -183,14 +187,16 @@ def _without_cancel(uv: Callable[[], Optional[str]]) -> Optional[str]:
         return None
 
 
-def _tell_undone(
-    calm: Context, found: Mapping[str, Optional[Problem]], code: str, states: Tuple[NodeState, ...]
+def _emit_restored(
+    uncancellable: Context, found: Mapping[str, Optional[Problem]], code: str, states: Tuple[NodeState, ...]
 ) -> None:
     """A pack that was good a moment ago and is not there any more must not be told as installed. With a lock, what was
     kept is not good either: the lock is not there."""
-    for name, node in calm.journal.snapshot.nodes.items():
+    for name, node in uncancellable.journal.snapshot.nodes.items():
         if node.state not in states or (node.kept and code == REMOVED):
             continue
         problem = found.get(name)
         text = "Put back as it was before the run, which could not be completed."
-        calm.node(name, NodeState.FAILED, problem if problem and problem.code != REMOVED else Problem(code, text))
+        uncancellable.node(
+            name, NodeState.FAILED, problem if problem and problem.code != REMOVED else Problem(code, text)
+        )

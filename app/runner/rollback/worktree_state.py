@@ -13,16 +13,16 @@ from typing import Dict, Iterator, List, Set
 from app.runner.machine.git import Git
 from app.runner.packs.existing import submodules
 
-Traces = Dict[str, List[int]]
+WorktreeState = Dict[str, List[int]]
 """By path in the folder: size and time of the last change in ns; a folder's (a repository in the pack) are those of
 all that is in it. A tracked file that is gone has [-1, 0]."""
 
 _GONE = [-1, 0]
 
 
-def traces(git: Git, checkout: Path) -> Traces:
+def worktree_state(git: Git, checkout: Path) -> WorktreeState:
     """The traces in a checkout, its submodules' too. Raises OSError when git does not say, RunCancelled."""
-    found: Traces = {}
+    found: WorktreeState = {}
     for part in ["", *submodules(git, checkout)]:
         for name in {*git.untracked(checkout / part), *changed(git, checkout / part)}:
             if "__pycache__" not in name:

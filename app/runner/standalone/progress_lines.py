@@ -17,7 +17,7 @@ def lines_of(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
     """What is new through `event`, a line each, with the time since the start in front."""
     make = _LINES.get(event.kind)
     head = clock(max(0.0, event.wall - after.created_at))
-    return ["%s  %s" % (head, _plain(text)) for text in (make(event, before, after) if make else [])]
+    return ["%s  %s" % (head, _printable(text)) for text in (make(event, before, after) if make else [])]
 
 
 def table(progress: Mapping[str, Any], *, plan_only: bool = False) -> List[str]:
@@ -26,7 +26,7 @@ def table(progress: Mapping[str, Any], *, plan_only: bool = False) -> List[str]:
     width = max([len(node["name"]) for node in nodes] or [0])
     lines = ["", *[_row(node, width) for node in nodes], ""]
     failed = [node for node in nodes if node["error"] and node["error"]["code"] not in counts.AS_ASKED]
-    lines += ["%s: %s" % (_plain(node["name"]), _said(node["error"])) for node in failed]
+    lines += ["%s: %s" % (_printable(node["name"]), _said(node["error"])) for node in failed]
     lines += ["Warning: %s" % _said(warning) for warning in progress["warnings"]]
     if progress["error"]:
         lines.append("Error: %s" % _said(progress["error"]))
@@ -36,7 +36,7 @@ def table(progress: Mapping[str, Any], *, plan_only: bool = False) -> List[str]:
 def _row(node: Mapping[str, Any], width: int) -> str:
     code = (node["error"] or {}).get("code", "")
     line = "%-*s  %-10s %-10s  %s" % (width, node["name"], node["state"], (node["commit"] or "")[:10], code)
-    return _plain(line).rstrip()
+    return _printable(line).rstrip()
 
 
 def _imported(nodes: Sequence[Mapping[str, Any]]) -> List[str]:
@@ -48,7 +48,7 @@ def _imported(nodes: Sequence[Mapping[str, Any]]) -> List[str]:
 def _last(progress: Mapping[str, Any], plan_only: bool) -> str:
     if plan_only and progress["state"] == TaskState.COMPLETED.value:
         return "This is the plan, and nothing was changed; leave out --plan-only to install."
-    return _plain(progress["message"])
+    return _printable(progress["message"])
 
 
 def _node(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
@@ -131,9 +131,9 @@ def _problem(problem: Optional[Problem]) -> str:
 
 
 def _said(problem: Mapping[str, Any]) -> str:
-    return _plain(" ".join(filter(None, (problem.get("message"), problem.get("hint")))))
+    return _printable(" ".join(filter(None, (problem.get("message"), problem.get("hint")))))
 
 
-def _plain(text: str) -> str:
+def _printable(text: str) -> str:
     """What comes from outside does not steer the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(text))

@@ -89,7 +89,7 @@ class _Show:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="show", daemon=True)
         self._plan_only = (request.get("options") or {}).get("plan_only") is True
-        self._deaf = False
+        self._ignores_signals = False
 
     def start(self) -> None:
         """The journal is there: prints from now on."""
@@ -103,20 +103,20 @@ class _Show:
 
     def result(self) -> int:
         """Prints the table; the exit status."""
-        shown = progress_json.progress(self._snapshot, time.time())
-        for text in table(shown, plan_only=self._plan_only):
+        document = progress_json.progress(self._snapshot, time.time())
+        for text in table(document, plan_only=self._plan_only):
             self.line(text)
-        return int(shown.get("return_code", 1))
+        return int(document.get("return_code", 1))
 
     def line(self, text: str) -> None:
         """One line for a person. That nobody reads any more stops nothing."""
-        if self._deaf:
+        if self._ignores_signals:
             return
         try:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
         except OSError:
-            self._deaf = True
+            self._ignores_signals = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own end would fail by what it could not write
 
     def _follow(self) -> None:
@@ -126,14 +126,14 @@ class _Show:
                 at = file.tell()
                 line = file.readline()
                 if line.endswith(b"\n"):
-                    self._take(line)
+                    self._apply(line)
                     continue
                 file.seek(at)
                 if ended:
                     return
                 self._ended.wait(_LOOK_SECONDS)
 
-    def _take(self, line: bytes) -> None:
+    def _apply(self, line: bytes) -> None:
         try:
             event = decode(line)
             before, self._snapshot = self._snapshot, reduce(self._snapshot, event, time.time())

@@ -53,14 +53,14 @@ class ImportCheck:
         self._table_seen = False
         self._bare_gets_through = False
 
-    def bare(self, *, gently: bool = False) -> str:
+    def bare(self, *, low_priority: bool = False) -> str:
         """Starts ComfyUI without packs (`gently`: what others do comes first): why that fails, empty when it does
         not."""
         try:
             why = self._comfyui.why_not()
             if why:
                 return why
-            start = self._comfyui.bare(gently=gently)
+            start = self._comfyui.bare(low_priority=low_priority)
         except OSError as exc:
             return "it cannot be started: %s" % (exc.strerror or exc)
         self._bare_gets_through = start.got_through
@@ -89,7 +89,7 @@ class ImportCheck:
         if WHITELIST not in self._comfyui.options():
             text = "a pack brings ComfyUI down (%s), and this ComfyUI is too old to start it with some packs only."
             return _unknown(text % first.how())
-        self._deadline = time.monotonic() + self._context.tuning.import_search
+        self._deadline = time.monotonic() + self._context.limits.import_search
         return self._without_culprits([name for name in names if not name.startswith("-")], first)
 
     def _without_culprits(self, names: List[str], first: Start) -> Verdicts:

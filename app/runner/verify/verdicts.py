@@ -21,7 +21,7 @@ _MISSED = (
 _SILENT = "%s switches ComfyUI's messages off when it is imported: whether it can be imported is not known."
 
 
-def tell_all(
+def emit_verdicts(
     context: Context,
     results: Sequence[PackResult],
     found: Verdicts,
@@ -30,36 +30,36 @@ def tell_all(
 ) -> str:
     """Tells each pack that is there. `nested`: those that their parent loads; `loaded`: what a restarted ComfyUI says.
     How many there are of each verdict, in words."""
-    there = [result for result in results if result.there]
-    told = [None if result.pack.name in nested else _tell(context, result, found, loaded) for result in there]
-    for result in there:
+    cloned = [result for result in results if result.is_cloned]
+    told = [None if result.pack.name in nested else _emit(context, result, found, loaded) for result in cloned]
+    for result in cloned:
         if result.pack.name in nested:
-            _tell_unknown(context, result)
-    _warn_of_others(context, there, found)
-    _warn_of_silence(context, there, found)
+            _emit_unknown(context, result)
+    _warn_of_others(context, cloned, found)
+    _warn_of_silence(context, cloned, found)
     words = (("%d imported", True), ("%d cannot be imported", False), ("%d not known", None))
     return ", ".join(word % told.count(verdict) for word, verdict in words if told.count(verdict)) or "no pack to check"
 
 
-def _tell(context: Context, result: PackResult, found: Verdicts, loaded: Optional[Loaded]) -> Optional[bool]:
+def _emit(context: Context, result: PackResult, found: Verdicts, loaded: Optional[Loaded]) -> Optional[bool]:
     """The verdict that was told: None is unknown. The restarted ComfyUI has the last word."""
     folder = result.pack.folder
     imported, later = found.imports.get(folder), loaded or Loaded()
     if later.has(folder) or (imported is not None and imported.good and not later.failed(folder)):
-        _tell_good(context, result, imported.seconds if imported else None)
+        _emit_good(context, result, imported.seconds if imported else None)
         if later.misses(folder, result.folder):
             context.warn("not_loaded", _MISSED % result.pack.name, "Look at ComfyUI's log and at how it was started.")
         return True
     if folder in found.culprits:
         _write(context, result, found.printed.get(folder, ""))
-        _tell_broken(context, result, found.culprits[folder], None)
+        _emit_broken(context, result, found.culprits[folder], None)
         return False
     failed = imported if imported and not imported.good else later.failed(folder)
     if failed:
         _write(context, result, failed.text or failed.message)
-        _tell_broken(context, result, _import_problem(failed), failed.seconds)
+        _emit_broken(context, result, _import_problem(failed), failed.seconds)
         return False
-    _tell_unknown(context, result)
+    _emit_unknown(context, result)
     return None
 
 
@@ -70,14 +70,14 @@ def _import_problem(imported: Import) -> Problem:
     return of_import(imported.text or imported.message)
 
 
-def _tell_good(context: Context, result: PackResult, seconds: Optional[float]) -> None:
+def _emit_good(context: Context, result: PackResult, seconds: Optional[float]) -> None:
     name = result.pack.name
     if result.awaiting:
         context.node(name, NodeState.INSTALLED, result.problem)
     context.node(name, NodeState.VERIFIED, verified=True, import_seconds=seconds)
 
 
-def _tell_broken(context: Context, result: PackResult, problem: Problem, seconds: Optional[float]) -> None:
+def _emit_broken(context: Context, result: PackResult, problem: Problem, seconds: Optional[float]) -> None:
     """What failed before is why it cannot be imported: its code and hint stand, and the import's words are added."""
     before = result.problem
     if before is not None:
@@ -86,7 +86,7 @@ def _tell_broken(context: Context, result: PackResult, problem: Problem, seconds
     context.node(result.pack.name, NodeState.FAILED, problem, verified=False, import_seconds=seconds)
 
 
-def _tell_unknown(context: Context, result: PackResult) -> None:
+def _emit_unknown(context: Context, result: PackResult) -> None:
     if result.awaiting:
         context.node(result.pack.name, NodeState.FAILED, result.problem)
 
@@ -99,14 +99,14 @@ def _write(context: Context, result: PackResult, text: str) -> None:
         log.write("\nComfyUI cannot import it:\n%s\n" % text)
 
 
-def _warn_of_others(context: Context, there: Sequence[PackResult], found: Verdicts) -> None:
-    ours = {result.pack.folder.partition("/")[0] for result in there}
+def _warn_of_others(context: Context, cloned: Sequence[PackResult], found: Verdicts) -> None:
+    ours = {result.pack.folder.partition("/")[0] for result in cloned}
     for name, problem in found.culprits.items():
         if name not in ours:
             context.warn("other_pack_breaks_comfyui", _OTHERS % (name, problem.message), problem.hint)
 
 
-def _warn_of_silence(context: Context, there: Sequence[PackResult], found: Verdicts) -> None:
-    ours = {result.pack.folder for result in there}
+def _warn_of_silence(context: Context, cloned: Sequence[PackResult], found: Verdicts) -> None:
+    ours = {result.pack.folder for result in cloned}
     for name in sorted(ours & set(found.silent)):
         context.warn("import_untold", _SILENT % name, "Look at ComfyUI's nodes when it runs.")

@@ -55,7 +55,7 @@ class Verification:
 
     def _start_bare(self, python: Future[None]) -> str:
         python.result()
-        return self._check.bare(gently=True) if self._context.python else "there is no interpreter"
+        return self._check.bare(low_priority=True) if self._context.python else "there is no interpreter"
 
     def before_changes(self) -> None:
         """Waits until the environment was looked at: from now on it may be changed."""
@@ -83,7 +83,7 @@ class Verification:
 
     def _imports(self, results: Sequence[PackResult]) -> Verdicts:
         """What ComfyUI says of the packs; with nothing to say anything of, it is not asked."""
-        if not any(result.there for result in results):
+        if not any(result.is_cloned for result in results):
             return Verdicts()
         why = self._bare.result() if self._bare else "it was not tried"
         # while packages were being changed, the early start may have met half of one
@@ -104,12 +104,12 @@ class Verification:
         restarted = self._restart(found)
         loaded = restarted.loaded if restarted else None
         if restarted and restarted.began and self._environment:
-            packs = [result.pack.folder for result in results if result.there]
+            packs = [result.pack.folder for result in results if result.is_cloned]
             self._compare("changed_at_restart", "The restart", packs)
             self._compare_complaints("since the restart")
         nested = {r.pack.name for r in results if parent_of(r.pack, [other.pack for other in results])}
         nested |= {result.pack.name for result in results if "/" in result.pack.folder}
-        counted = verdicts.tell_all(self._context, results, found, nested, loaded)
+        counted = verdicts.emit_verdicts(self._context, results, found, nested, loaded)
         if status is None or self._trouble:
             status = StepStatus.FAILED if self._trouble else StepStatus.SUCCESS
             detail = "; ".join([*self._trouble, counted])

@@ -92,12 +92,12 @@ def _api(rules: Iterator[Rule]) -> Iterator[tuple[str, Rule]]:
 
 def _operation(method: str, rule: Rule, models: dict[str, Any]) -> dict[str, Any]:
     asked = ASKED.get(f"{method} {rule.rule}")
-    places = [_parameter(name, "path", {"type": "string"}, required=True) for name in _PLACE.findall(rule.rule)]
+    locations = [_parameter(name, "path", {"type": "string"}, required=True) for name in _PLACE.findall(rule.rule)]
     operation: dict[str, Any] = {
         "operationId": f"{rule.endpoint.rpartition('.')[2]}",
         "summary": _summary(rule.endpoint),
         "tags": [rule.rule.split("/")[1]],
-        "parameters": places,
+        "parameters": locations,
         "responses": {
             "2XX": {"description": "As docs/api.md shows it."},
             "default": {"description": "What is wrong.", "content": _json({"$ref": _REFS.format(model="Error")})},
@@ -109,7 +109,7 @@ def _operation(method: str, rule: Rule, models: dict[str, Any]) -> dict[str, Any
     if method == "GET":
         needed = schema.get("required", ())
         found = schema.get("properties", {}).items()
-        places += [_parameter(name, "query", how, required=name in needed) for name, how in found]
+        locations += [_parameter(name, "query", how, required=name in needed) for name, how in found]
     else:
         models[asked.model.__name__] = schema
         body = _json({"$ref": _REFS.format(model=asked.model.__name__)}, dict(asked.example))

@@ -1,6 +1,6 @@
 """Which install may run next: at most one on an instance's ComfyUI at a time, in the order of their starts.
 
-Plain values without a lock, a thread or a clock; `Turns` guards it.
+Plain values without a lock, a thread or a clock; `Scheduler` guards it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ExclusiveKey:
 
     @classmethod
     def of(cls, instance: str, ui_home: str | None) -> ExclusiveKey:
-        """The lane of one ComfyUI, however its folder is spelled; without `ui_home` the lane of the whole instance."""
+        """The key of one ComfyUI, however its folder is spelled; without `ui_home` the key of the whole instance."""
         return cls(instance, posixpath.normpath("/" + ui_home.lstrip("/")) if ui_home else ANY_UI_HOME)
 
     def conflicts(self, other: ExclusiveKey) -> bool:
@@ -42,7 +42,7 @@ class Waiting:
 
 
 class ExclusiveQueue:
-    """The tasks that run and those that wait. Nobody overtakes a task that wants the same lane."""
+    """The tasks that run and those that wait. Nobody overtakes a task that wants the same exclusive key."""
 
     def __init__(self, max_running: int) -> None:
         self._max_running = max(1, max_running)
@@ -97,7 +97,7 @@ class ExclusiveQueue:
         return self._waiting.pop(task_id, None) is not None
 
     def done(self, task_id: str) -> None:
-        """Gives the lane of a task back."""
+        """Gives the exclusive key of a task back."""
         self._running.pop(task_id, None)
 
 

@@ -20,7 +20,7 @@ _LISTEN_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
-class LogKeeping:
+class LogReceiver:
     """For the thread that follows the run."""
 
     def __init__(self, task_id: str, frames: Follow, writer: LogWriter | None) -> None:
@@ -28,9 +28,9 @@ class LogKeeping:
         self._frames = frames
         self._writer = writer
         if writer:
-            frames.tell_logs(writer.sizes())
+            frames.resume_logs(writer.sizes())
 
-    def take(self, piece: LogPiece) -> None:
+    def receive(self, piece: LogPiece) -> None:
         """Keeps one piece and lets the follower send on. Raises ConnectionLost."""
         if self._writer is None:
             return
@@ -40,9 +40,9 @@ class LogKeeping:
             _log.error("task %s: its logs are not kept over this connection: %s", self._task_id, exc)
             self._writer = None
             return
-        self._frames.tell_logs({piece.log: kept})
+        self._frames.resume_logs({piece.log: kept})
 
-    def take_rest(self, closing: threading.Event) -> None:
+    def receive_rest(self, closing: threading.Event) -> None:
         """After the run's end was told: takes what the follower still has, until it says that this was all. If it does
         not come, the log says so; a service that closes leaves that to the next one."""
         deadline = time.monotonic() + REST_SECONDS
@@ -51,7 +51,7 @@ class LogKeeping:
             while self._writer and not all_came and time.monotonic() < deadline and not closing.is_set():
                 frame = self._frames.next(_LISTEN_SECONDS)
                 if isinstance(frame, LogPiece):
-                    self.take(frame)
+                    self.receive(frame)
                 all_came = isinstance(frame, Ended)
         except RemoteError as exc:
             _log.info("task %s: the line was cut before the last of its logs: %s", self._task_id, exc.message)
@@ -74,7 +74,7 @@ class LogKeeping:
 
 
 @contextmanager
-def keeping_logs(files: LogFiles, task_id: str, frames: Follow) -> Iterator[LogKeeping]:
+def receiving_logs(files: LogFiles, task_id: str, frames: Follow) -> Iterator[LogReceiver]:
     """Keeps the logs of a task for the block. Raises ConnectionLost."""
     with ExitStack() as opened:
         writer = None
@@ -82,4 +82,4 @@ def keeping_logs(files: LogFiles, task_id: str, frames: Follow) -> Iterator[LogK
             writer = opened.enter_context(files.writing(task_id))
         except StorageError as exc:
             _log.error("task %s: its logs cannot be kept: %s", task_id, exc)
-        yield LogKeeping(task_id, frames, writer)
+        yield LogReceiver(task_id, frames, writer)

@@ -101,16 +101,16 @@ class Recorder:
             _log.warning("task %s: its lease is lost, another service works on it now; letting go of it", self.task_id)
         self._progress_cache.drop(self.task_id)
 
-    def tell(self, kind: Kind, **fields: Any) -> None:
+    def emit(self, kind: Kind, **fields: Any) -> None:
         """Something happened in the service just now; kept at once. After the end nothing happens any more."""
         if self.ended:
             return
         event = Event(kind, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE, fields)
         self._fold(event)
         kept, add = to_json(event), self._store.append_service_event
-        self._keep(lambda columns: add(self.task_id, kept, token=self._token, **columns))
+        self._keep(lambda values: add(self.task_id, kept, token=self._token, **values))
 
-    def take(self, event: Event, offset: int) -> None:
+    def apply(self, event: Event, offset: int) -> None:
         """An event of the journal, which ends before byte `offset`. Raises ProtocolFault if it cannot be the next."""
         if event.seq > self.snapshot.journal_seq + 1:
             raise ProtocolFault(f"journal event {event.seq} follows {self.snapshot.journal_seq}")
@@ -142,7 +142,7 @@ class Recorder:
 
     def save(self) -> None:
         """Keeps and shows what is new."""
-        self._keep(lambda columns: self._store.update(self.task_id, token=self._token, **columns))
+        self._keep(lambda values: self._store.update(self.task_id, token=self._token, **values))
 
     def keep_end(self, stop: threading.Event, seconds: float) -> None:
         """Keeps an end that the disk has refused, as soon as it takes it, within `seconds`; `stop` ends the wait. What
@@ -160,7 +160,7 @@ class Recorder:
         try:
             if self._lost:
                 raise LeaseLost
-            write(self._columns())
+            write(self._values())
             self._files.write(self.task_id, self._progress())
             self._dirty = self._refused = False
         except StorageError as exc:
@@ -181,7 +181,7 @@ class Recorder:
         if self._refused and not self._lost:
             self._progress_cache.put(self._newest)
 
-    def _columns(self) -> Mapping[str, Any]:
+    def _values(self) -> Mapping[str, Any]:
         snapshot, numbers = self.snapshot, counts.count(self.snapshot)
         return {
             "state": snapshot.state,

@@ -39,7 +39,7 @@ class Job:
 class Scheduler:
     """The unfinished installs of one service. Every method may be called from any thread.
 
-    Until an install's thread is started only the dispatching thread writes its chronicle, from then on only its own.
+    Until an install's thread is started only the dispatching thread writes its recorder, from then on only its own.
     """
 
     def __init__(self, background: BackgroundTaskManager, run: Callable[[Job], None], max_running: int) -> None:
@@ -78,7 +78,7 @@ class Scheduler:
             return task_id in self._jobs
 
     def submit(self, *jobs: Job) -> None:
-        """New jobs, the last in their lanes; one that is known already stays as it is."""
+        """New jobs, the last in their queues; one that is known already stays as it is."""
         with self._lock:
             for job in jobs:
                 self._queue.add(job.task_id, job.key)
@@ -144,19 +144,19 @@ class Scheduler:
                 self._background.start_task(job.task_id, self._run, job)
             except RuntimeError as exc:  # the system gives no more threads
                 error = {"code": "no_thread", "message": f"The service cannot start a thread: {exc}.", "hint": ""}
-                job.recorder.tell(Kind.GIVEN_UP, state=TaskState.FAILED.value, error=error)
+                job.recorder.emit(Kind.GIVEN_UP, state=TaskState.FAILED.value, error=error)
                 self._let_go(job)
         for job, why in waiting:
             try:
-                self._tell_reason(job, why)
+                self._emit_reason(job, why)
             except LeaseLost:
                 self._let_go(job)
 
-    def _tell_reason(self, job: Job, why: Waiting) -> None:
+    def _emit_reason(self, job: Job, why: Waiting) -> None:
         """Why the job waits, unless that is known: after a restart it mostly is."""
         reason = _reason(why, self._max_running)
         if job.recorder.snapshot.waiting != reason:
-            job.recorder.tell(Kind.QUEUED, waiting=reason.to_json(), position=why.position)
+            job.recorder.emit(Kind.QUEUED, waiting=reason.to_json(), position=why.position)
 
     def _run(self, job: Job) -> None:
         """The target of an install's thread. It heeds the job's own event, which can be set before it is there."""

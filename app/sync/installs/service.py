@@ -1,6 +1,6 @@
 """The use cases of installs: start, look, list, wait, cancel, go on after a restart.
 
-Starting and looking open no connection. Whose turn it is, `Turns` knows; the run itself is `Installation`.
+Starting and looking open no connection. Whose turn it is, `Scheduler` knows; the run itself is `Installation`.
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ class Installs:
         return record, key
 
     def _exclusive_key(self, request: InstallRequest) -> tuple[str, ExclusiveKey]:
-        """The instance's name, and the lane of the install."""
+        """The instance's name, and the exclusive key of the install."""
         try:
             endpoint = self._connector.resolve(request.address)
         except RemoteError:  # a configuration that cannot be used: connecting will say so

@@ -36,7 +36,7 @@ from app.storage.errors import LeaseLost
 from app.storage.log_files import LogFiles
 from app.sync.installs.backoff import Backoff
 from app.sync.installs.cancel_signal import CancelSignal
-from app.sync.installs.log_receiver import LogKeeping, keeping_logs
+from app.sync.installs.log_receiver import LogReceiver, receiving_logs
 from app.sync.installs.recorder import Recorder
 from app.sync.metrics import Metrics
 
@@ -124,7 +124,7 @@ class Installation:
         if self._may_run:
             message = "The service was started again and attaches to the install."
             problem = _problem("service_restarted", message)
-            self._recorder.tell(Kind.INTERRUPTED, error=problem, attempt=1, next_attempt_in=0)
+            self._recorder.emit(Kind.INTERRUPTED, error=problem, attempt=1, next_attempt_in=0)
 
     def _supervise(self) -> None:
         while self._goes_on():
@@ -137,11 +137,11 @@ class Installation:
         """One connection: to the end of the run, or to the end of the line."""
         self._attempt += 1
         if not self._may_run:
-            self._recorder.tell(Kind.CONNECTING, attempt=self._attempt)
+            self._recorder.emit(Kind.CONNECTING, attempt=self._attempt)
         spec = self._spec
         host_key = spec.host_key_sha256
         with self._connector.connect(spec.address, host_key_sha256=host_key, cancel=self._cancel_event()) as host:
-            self._recorder.tell(Kind.CONNECTED, endpoint=str(host.endpoint))
+            self._recorder.emit(Kind.CONNECTED, endpoint=str(host.endpoint))
             client = RunnerClient(host, pack_runner(), self._timeouts)
             self._stopping = None
             try:
@@ -164,7 +164,7 @@ class Installation:
             self._fail(exc)
             return
         kind = Kind.INTERRUPTED if self._may_run else Kind.WAITING_FOR_INSTANCE
-        self._recorder.tell(kind, error=exc.to_json(), attempt=self._attempt + 1, next_attempt_in=round(pause, 1))
+        self._recorder.emit(kind, error=exc.to_json(), attempt=self._attempt + 1, next_attempt_in=round(pause, 1))
         if self._may_run:
             self._metrics.interrupted()
         self._cancel_event().wait(pause)
@@ -195,7 +195,7 @@ class Installation:
         """Whether there is a run to follow; False when it was cancelled before it began."""
         with contextlib.nullcontext() if self._cancelling else self._cancel.aborting(host.close):
             client.ensure_uploaded()
-        self._recorder.tell(Kind.UPLOADED)
+        self._recorder.emit(Kind.UPLOADED)
         if not self._goes_on() or self._cancelled_before_start(client):
             return False
         if not self._may_run:
@@ -204,7 +204,7 @@ class Installation:
         if _offset_of(answer) < self._recorder.offset:
             self._cancel_runner(client)  # this start has begun it anew, and nobody asked for that
             raise RunnerLost("The run's journal is no longer on the instance; it may be another machine now.")
-        self._recorder.tell(Kind.ATTACHED, offset=self._recorder.offset, status=str(answer.get("status")))
+        self._recorder.emit(Kind.ATTACHED, offset=self._recorder.offset, status=str(answer.get("status")))
         return True
 
     def _cancelled_before_start(self, client: RunnerClient) -> bool:
@@ -216,22 +216,22 @@ class Installation:
     def _follow(self, client: RunnerClient) -> None:
         with (
             client.follow(self._task_id, self._recorder.offset) as frames,
-            keeping_logs(self._logs, self._task_id, frames) as logs,
+            receiving_logs(self._logs, self._task_id, frames) as logs,
         ):
             while self._goes_on(client):
                 frame = frames.next(self._listen_seconds())
                 if frame is None:
                     self._recorder.save_if_due()
                 else:
-                    self._take(frame, client, logs)
-            logs.take_rest(self._closing)
+                    self._apply(frame, client, logs)
+            logs.receive_rest(self._closing)
 
     def _listen_seconds(self) -> float:
         """Until something is due to be kept and shown."""
         due_in = self._recorder.due_in
         return LISTEN_SECONDS if due_in is None else min(LISTEN_SECONDS, due_in)
 
-    def _take(self, frame: Frame, client: RunnerClient, logs: LogKeeping) -> None:
+    def _apply(self, frame: Frame, client: RunnerClient, logs: LogReceiver) -> None:
         self._backoff, self._attempt = None, 0  # heard from: the next cut has the whole time again
         if isinstance(frame, JournalLine):
             self._fold(frame)
@@ -241,11 +241,11 @@ class Installation:
         else:
             self._recorder.heartbeat()
             if isinstance(frame, LogPiece):
-                logs.take(frame)
+                logs.receive(frame)
 
     def _fold(self, frame: JournalLine) -> None:
         try:
-            self._recorder.take(decode(frame.line), frame.offset)
+            self._recorder.apply(decode(frame.line), frame.offset)
         except ProtocolFault as exc:
             raise RunnerProtocolError(f"The runner's journal cannot be understood: {exc}.") from exc
 
@@ -298,7 +298,7 @@ class Installation:
             if not self._may_run:
                 self._give_up(TaskState.CANCELLED, None)
                 return
-            self._recorder.tell(Kind.CANCEL_REQUESTED)
+            self._recorder.emit(Kind.CANCEL_REQUESTED)
             self._backoff = None
         if client is not None:
             self._stop(client)
@@ -311,13 +311,13 @@ class Installation:
         elif not self._slow_cancel_reported and time.monotonic() - (self._cancel_asked_at or 0.0) > CANCEL_SECONDS:
             self._slow_cancel_reported = True
             text = f"The runner has not stopped within {CANCEL_SECONDS:g} s of the cancel; it is still waited for."
-            self._recorder.tell(Kind.WARNING, code="cancel_slow", message=text)
+            self._recorder.emit(Kind.WARNING, code="cancel_slow", message=text)
 
     # -- ends -------------------------------------------------------------------------------------------------------
 
     def _give_up(self, state: TaskState, error: Mapping[str, str] | None) -> None:
         _log.info("task %s: given up as %s: %s", self._task_id, state, error)
-        self._recorder.tell(Kind.GIVEN_UP, state=state.value, error=error)
+        self._recorder.emit(Kind.GIVEN_UP, state=state.value, error=error)
 
     def _never_unfinished(self) -> None:
         """Whatever escapes `run` is a bug; the task ends all the same, and says where to look."""

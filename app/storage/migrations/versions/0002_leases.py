@@ -27,7 +27,7 @@ def upgrade() -> None:
 def _number_what_is_there() -> None:
     """Times told the order until now."""
     connection = op.get_bind()
-    in_order = connection.execute(sa.text("SELECT task_id FROM installs ORDER BY created_at, task_id")).scalars().all()
-    numbered = [{"task_id": task_id, "number": number} for number, task_id in enumerate(in_order, 1)]
+    ordered = connection.execute(sa.text("SELECT task_id FROM installs ORDER BY created_at, task_id")).scalars().all()
+    numbered = [{"task_id": task_id, "number": number} for number, task_id in enumerate(ordered, 1)]
     if numbered:
         connection.execute(sa.text("UPDATE installs SET number = :number WHERE task_id = :task_id"), numbered)

@@ -81,7 +81,7 @@ class _Stream:
 
 def _lines(installs: Installs, task_id: str, seen: int | None) -> Iterator[bytes]:
     began = written = time.monotonic()
-    sent, shown = 0, None
+    sent, last_sent = 0, None
     yield b": the progress of a task\n\n"
     while not installs.closing.is_set() and sent < MAX_STREAM_BYTES:
         now = time.monotonic()
@@ -92,8 +92,8 @@ def _lines(installs: Installs, task_id: str, seen: int | None) -> Iterator[bytes
         except AppError:  # the task was forgotten, or the database fails: the next request is told
             return
         new = None if progress.get("unchanged") else _news(progress)
-        if new is not None and new != shown:
-            seen, written, shown = int(progress["revision"]), now, new
+        if new is not None and new != last_sent:
+            seen, written, last_sent = int(progress["revision"]), now, new
             event = _event(seen, progress)
             sent += len(event)
             yield event

@@ -20,14 +20,14 @@ def open_tunnel(task_id: str) -> Response:
 
 @tunnels.get("/tasks/<task_id>/open")
 def show_tunnel(task_id: str) -> Response:
-    """How the door stands."""
+    """How the tunnel stands."""
     known = checked_task_id(task_id)
     return answer({"success": True, "task_id": known, **services().tunnels.look(known).to_json()})
 
 
 @tunnels.delete("/tasks/<task_id>/open")
 def close_tunnel(task_id: str) -> Response:
-    """Close the door."""
+    """Close the tunnel."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
     return answer({"success": True, "task_id": known, **services().tunnels.close(known).to_json()})

@@ -32,7 +32,7 @@ def ending(progress: dict[str, Any], width: int = 80) -> str:
 def test_it_works() -> None:
     """A pack that is being cloned shows its percent, size, rate and state."""
     story = begun().node("Beta", "cloning")
-    story.tell(Kind.NODE_PROGRESS, name="Beta", percent=45, bytes_received=2_621_440, rate=1_258_291.0)
+    story.emit(Kind.NODE_PROGRESS, name="Beta", percent=45, bytes_received=2_621_440, rate=1_258_291.0)
     text = drawn(LiveView(story.progress))
     row = next(line for line in text.splitlines() if line.startswith("Beta"))
     assert "45 %" in row and "2.5 MiB" in row and "1.2 MiB/s" in row and "cloning" in row
@@ -79,7 +79,7 @@ def test_text_from_elsewhere_cannot_command_the_terminal() -> None:
     story.node(
         "[red]Al[/red]\x1b[2Jpha", "cloning", "failed", error={"code": "c", "message": "\x1b]0;x\x07", "hint": ""}
     )
-    story.tell(Kind.RUN_ENDED, state="completed")
+    story.emit(Kind.RUN_ENDED, state="completed")
     text = ending(story.progress) + drawn(LiveView(story.progress))
     assert "\x1b" not in text and "\x07" not in text and "[red]" in text
 

@@ -49,11 +49,11 @@ def _stored(store: InstallStore) -> InstallRecord:
 
 
 def test_offset_and_snapshot_are_kept_together(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
-    """A chronicle that goes on from the record has exactly what was folded up to its offset."""
+    """A recorder that goes on from the record has exactly what was folded up to its offset."""
     first = _recorder(record, store, tmp_path)
-    first.tell(Kind.CONNECTING, attempt=1)
-    first.take(_event(1), 100)
-    first.take(_event(2), 200)
+    first.emit(Kind.CONNECTING, attempt=1)
+    first.apply(_event(1), 100)
+    first.apply(_event(2), 200)
     first.save()
     kept = _stored(store)
     assert (kept.journal_offset, kept.journal_seq, kept.revision) == (200, 2, 3)
@@ -68,12 +68,12 @@ def test_a_state_is_kept_at_once_and_progress_now_and_then(
 ) -> None:
     """Many events are one write; a change of state does not wait."""
     recorder = _recorder(record, store, tmp_path)
-    recorder.tell(Kind.CONNECTING, attempt=1)
+    recorder.emit(Kind.CONNECTING, attempt=1)
     assert _stored(store).state.value == "running"
     for seq in range(1, 20):
-        recorder.take(_event(seq), seq)
+        recorder.apply(_event(seq), seq)
     assert _stored(store).journal_seq < 19
-    recorder.take(_event(20, Kind.RUN_ENDED, state="completed"), 20)
+    recorder.apply(_event(20, Kind.RUN_ENDED, state="completed"), 20)
     kept = _stored(store)
     assert (kept.state.value, kept.journal_seq, kept.finished_at) == ("completed", 20, 50.0)
 
@@ -84,9 +84,9 @@ def test_polls_see_nothing_that_a_kill_could_take_back(
     """What the board shows is in the database at that moment; hence no revision falls after a restart."""
     progress_cache = ProgressCache()
     recorder = Recorder(record, progress_cache, store, ProgressFiles(tmp_path / "progress"))
-    recorder.tell(Kind.CONNECTING, attempt=1)
+    recorder.emit(Kind.CONNECTING, attempt=1)
     for seq in range(1, 50):
-        recorder.take(_event(seq), seq)
+        recorder.apply(_event(seq), seq)
         status = progress_cache.get(TASK)
         assert status is not None
         assert status.snapshot.revision == _stored(store).revision <= recorder.snapshot.revision
@@ -94,26 +94,26 @@ def test_polls_see_nothing_that_a_kill_could_take_back(
 
 def test_a_missing_journal_event_is_not_passed_over(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
     recorder = _recorder(record, store, tmp_path)
-    recorder.take(_event(1), 1)
+    recorder.apply(_event(1), 1)
     with pytest.raises(ProtocolFault):
-        recorder.take(_event(3), 3)
+        recorder.apply(_event(3), 3)
 
 
 def test_journal_events_that_come_again_change_nothing(
     record: InstallRecord, store: InstallStore, tmp_path: Path
 ) -> None:
     recorder = _recorder(record, store, tmp_path)
-    recorder.take(_event(1), 10)
+    recorder.apply(_event(1), 10)
     before = recorder.snapshot
-    recorder.take(_event(1), 10)
+    recorder.apply(_event(1), 10)
     assert (recorder.snapshot, recorder.offset) == (before, 10)
 
 
 def test_after_the_end_nothing_happens(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
     recorder = _recorder(record, store, tmp_path)
-    recorder.tell(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
+    recorder.emit(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
     revision = recorder.snapshot.revision
-    recorder.tell(Kind.CONNECTING, attempt=2)
+    recorder.emit(Kind.CONNECTING, attempt=2)
     assert recorder.snapshot.revision == revision
     assert [event["event"] for event in store.service_events(TASK)] == ["given_up"]
 
@@ -125,7 +125,7 @@ def test_a_disk_that_refuses_does_not_stop_the_install(
     recorder = _recorder(record, store, tmp_path)
     folder = tmp_path / "progress"
     folder.rename(tmp_path / "away")
-    recorder.tell(Kind.CONNECTING, attempt=1)
+    recorder.emit(Kind.CONNECTING, attempt=1)
     assert recorder.snapshot.state.value == "running"
     assert "could not be kept" in caplog.text
     (tmp_path / "away").rename(folder)
@@ -173,7 +173,7 @@ def test_the_wait_to_keep_an_end_is_over_when_the_service_closes_and_at_its_dead
 
 @contextmanager
 def locked(folder: Path) -> Iterator[tuple[Recorder, sqlite3.Connection]]:
-    """A chronicle whose end met a database that another program has locked, and that program's connection."""
+    """A recorder whose end met a database that another program has locked, and that program's connection."""
     engine = open_database(f"sqlite:///{folder / 'nodeferry.db'}", busy_timeout=0.05)
     store = InstallStore(engine)
     kept = store.get(TASK)
@@ -182,7 +182,7 @@ def locked(folder: Path) -> Iterator[tuple[Recorder, sqlite3.Connection]]:
     other = sqlite3.connect(folder / "nodeferry.db", isolation_level=None)
     try:
         other.execute("BEGIN EXCLUSIVE")
-        recorder.tell(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
+        recorder.emit(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
         yield recorder, other
     finally:
         other.close()

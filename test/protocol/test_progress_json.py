@@ -58,8 +58,8 @@ def test_a_run_that_could_not_finish_says_where_it_ended() -> None:
     """The phase of a failed run is the one that failed; its error is the run's."""
     service = Writer(Source.SERVICE)
     error = {"code": "connect_failed", "message": "Nobody answers.", "hint": "Is it up?"}
-    service.tell(Kind.CONNECTING, attempt=1)
-    service.tell(Kind.GIVEN_UP, state="failed", error=error)
+    service.emit(Kind.CONNECTING, attempt=1)
+    service.emit(Kind.GIVEN_UP, state="failed", error=error)
     shown = progress(fold(service.told), 1100.0)
     assert shown["phase"] == "connect"
     assert shown["error"] == error
@@ -71,8 +71,8 @@ def test_a_run_that_could_not_finish_says_where_it_ended() -> None:
 def test_waiting_is_said() -> None:
     """A task that waits for its instance says so, with what went wrong last."""
     service = Writer(Source.SERVICE)
-    service.tell(Kind.CONNECTING, attempt=1)
-    service.tell(Kind.WAITING_FOR_INSTANCE, error={"code": "connect_failed", "message": "Refused.", "hint": ""})
+    service.emit(Kind.CONNECTING, attempt=1)
+    service.emit(Kind.WAITING_FOR_INSTANCE, error={"code": "connect_failed", "message": "Refused.", "hint": ""})
     shown = progress(fold(service.told), 1100.0)
     assert shown["message_code"] == "waiting_for_instance"
     assert shown["message"] == "Refused."

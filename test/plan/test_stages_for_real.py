@@ -1,4 +1,4 @@
-"""Lanes with real uv: what agrees goes first, what conflicts costs only its own pack."""
+"""Stages with real uv: what agrees goes first, what conflicts costs only its own pack."""
 
 from __future__ import annotations
 
