@@ -89,7 +89,7 @@ class ComfyUI:
         return self._options
 
     def bare(self, *, low_priority: bool = False) -> Start:
-        """Without any pack; `gently`: what others do comes first. Raises OSError, RunCancelled."""
+        """Without any pack; `low_priority`: what others do comes first. Raises OSError, RunCancelled."""
         started = time.monotonic()
         start = self._quick_test(["--disable-all-custom-nodes"], low_priority=low_priority)
         self._bare_seconds = time.monotonic() - started

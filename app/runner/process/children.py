@@ -98,7 +98,7 @@ class Children:
     ) -> Finished:
         """Runs `argv` to its end or its limits. `on_output` gets each piece of stdout and stderr as it comes;
         the last `keep_bytes` of them are the result's output. `only_stdout`: warnings on stderr are dropped;
-        `gently`: what others do comes first.
+        `low_priority`: what others do comes first.
         Raises RunCancelled when the run is asked to stop, after the child is gone; OSError when it cannot be
         started, or its log not be written."""
         if self._cancelled.is_set():

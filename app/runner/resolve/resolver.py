@@ -79,7 +79,7 @@ class Resolver:
             "builds": False,
             "base": base,
             "settled": settled,
-            "gently": low_priority,
+            "low_priority": low_priority,
         }
         if self._is_cached([*base, *items], known):
             finished = self.solve(items, offline=True, **how)
@@ -106,9 +106,9 @@ class Resolver:
     ) -> Finished:
         """What would be installed for these packs beside those of `base`. `exact`: no installed package may change.
         `settled`: packages that are planned already, not to be looked at again; `offline`: by the cache alone;
-        `gently`: others have the machine first. Raises RunCancelled."""
-        how: Dict[str, Any] = {"exact": exact, "builds": builds, "base": base, "most_seconds": timeout}
-        how |= {"overrides": self._without(settled), "offline": offline, "gently": low_priority}
+        `low_priority`: others have the machine first. Raises RunCancelled."""
+        how: Dict[str, Any] = {"exact": exact, "builds": builds, "base": base, "timeout": timeout}
+        how |= {"overrides": self._without(settled), "offline": offline, "low_priority": low_priority}
         finished = self._solve(items, **how)
         if finished.ok and self.variants.settle_clash(self.changes(finished)):
             finished = self._solve(items, **how)

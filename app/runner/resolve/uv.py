@@ -102,7 +102,7 @@ class Uv:
         *,
         low_priority: bool = False,
     ) -> None:
-        """`folder`: where it runs. `gently`: what others do comes first."""
+        """`folder`: where it runs. `low_priority`: what others do comes first."""
         self._children = children
         self._limits = limits
         self._cwd = folder
@@ -203,7 +203,7 @@ class Uv:
             "on_output": on_output,
             "log": log,
             "keep_bytes": 1 << 18,
-            "gently": self._low_priority,
+            "low_priority": self._low_priority,
         }
         finished = self._children.run(argv, environ=self._environ, **arguments)
         if (

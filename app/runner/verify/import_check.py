@@ -54,7 +54,7 @@ class ImportCheck:
         self._bare_gets_through = False
 
     def bare(self, *, low_priority: bool = False) -> str:
-        """Starts ComfyUI without packs (`gently`: what others do comes first): why that fails, empty when it does
+        """Starts ComfyUI without packs (`low_priority`: what others do comes first): why that fails, empty when it does
         not."""
         try:
             why = self._comfyui.why_not()
