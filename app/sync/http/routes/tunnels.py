@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from app.sync.http import bodies
 from app.sync.http.services import answer, body, checked_task_id, services
 
-tunnels = Blueprint("doors", __name__)
+tunnels = Blueprint("tunnels", __name__)
 
 
 @tunnels.post("/tasks/<task_id>/open")
