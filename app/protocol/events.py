@@ -1,20 +1,24 @@
 """Events: what happened, numbered, one JSON object a line.
 
-Two ordered sources write them: the runner its journal, the install's thread the service's own. docs/journal.md
-shows each
-with an example. An event is told after the fact that it names, never before.
+Two ordered sources write them: the runner writes its journal, the service writes its own events. One class describes
+each kind: its word on the wire, its fields and their types. docs/journal.md shows each kind with an example. An event
+is emitted after the fact that it names, never before.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Type
 
-from app.protocol.states import Word
+from app.protocol.json_fields import BadField, read_object, read_record, to_plain
+from app.protocol.manifest import NodePack
+from app.protocol.snapshot import PlannedChange, Problem
+from app.protocol.states import NodeState, Phase, StepStatus, TaskState, Word
 
 MAX_LINE_BYTES = 2 * 1024 * 1024
-"""A longer journal line is not the runner's."""
+"""The longest line that a runner may write."""
 
 
 class ProtocolFault(ValueError):
@@ -28,90 +32,280 @@ class Source(Word):
     SERVICE = "service"
 
 
-class Kind(Word):
-    """What an event tells."""
-
-    # the runner's journal
-    RUN_STARTED = "run_started"
-    PHASE = "phase"
-    STEP = "step"
-    WAITING = "waiting"
-    PROBED = "probed"
-    MANIFEST = "manifest"
-    NODE = "node"
-    NODE_PROGRESS = "node_progress"
-    REQUIREMENTS = "requirements"
-    SCRIPT = "script"
-    PLAN = "plan"
-    PACKAGES = "packages"
-    WARNING = "warning"
-    LOCK = "lock"
-    RUN_ENDED = "run_ended"
-    # the service
-    QUEUED = "queued"
-    CONNECTING = "connecting"
-    WAITING_FOR_INSTANCE = "waiting_for_instance"
-    CONNECTED = "connected"
-    UPLOADED = "uploaded"
-    ATTACHED = "attached"
-    INTERRUPTED = "interrupted"
-    CANCEL_REQUESTED = "cancel_requested"
-    GIVEN_UP = "given_up"
+def _left_out() -> Any:
+    """A field that is not on the wire while it is None."""
+    return field(default=None, metadata={"left_out": True})
 
 
-FIELDS: Mapping[Kind, Tuple[str, ...]] = {
-    Kind.RUN_STARTED: ("task_id", "version", "pid"),
-    Kind.PHASE: ("phase", "status"),
-    Kind.STEP: ("name", "status"),
-    Kind.WAITING: ("code", "message"),
-    Kind.PROBED: ("ui_home",),
-    Kind.MANIFEST: ("nodes",),
-    Kind.NODE: ("name", "state"),
-    Kind.NODE_PROGRESS: ("name", "percent"),
-    Kind.REQUIREMENTS: ("name", "status"),
-    Kind.SCRIPT: ("name", "status"),
-    Kind.PLAN: ("changes",),
-    Kind.PACKAGES: ("done", "total"),
-    Kind.WARNING: ("code", "message"),
-    Kind.LOCK: ("lock",),
-    Kind.RUN_ENDED: ("state",),
-    Kind.QUEUED: (),
-    Kind.CONNECTING: ("attempt",),
-    Kind.WAITING_FOR_INSTANCE: ("error",),
-    Kind.CONNECTED: ("endpoint",),
-    Kind.UPLOADED: (),
-    Kind.ATTACHED: ("offset",),
-    Kind.INTERRUPTED: ("error",),
-    Kind.CANCEL_REQUESTED: (),
-    Kind.GIVEN_UP: ("state", "error"),
-}
-"""The fields that each kind always has; a reader ignores fields that it does not know."""
+class Body:
+    """What happened. Each kind of event is a frozen dataclass below; its docstring's first sentence is its meaning."""
+
+    kind: ClassVar[str]
+
+    # Generated once here and not for each of the kinds, since it would lengthen every start of the runner.
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init_subclass__(cls, kind: str) -> None:
+        cls.kind = kind
+        KINDS[kind] = cls
+
+    @classmethod
+    def of_json(cls, raw: Mapping[str, Any]) -> Body:
+        """The body of a JSON object. Raises BadField; fields that this kind does not have are ignored."""
+        return read_record(cls, raw)
+
+    def to_json(self) -> Dict[str, Any]:
+        """The fields as JSON values."""
+        values = vars(self)
+        return {
+            row.name: to_plain(values[row.name])
+            for row in dataclasses.fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
+            if values[row.name] is not None or "left_out" not in row.metadata
+        }
+
+
+KINDS: Dict[str, Type[Body]] = {}
+"""Every kind by its word, in the order of the classes below."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunStarted(Body, kind="run_started"):
+    """The run began, and its journal exists from here on."""
+
+    task_id: str
+    version: str
+    pid: int
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseChanged(Body, kind="phase"):
+    """A phase began or ended. Phases may overlap."""
+
+    phase: Phase
+    status: StepStatus
+    detail: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class StepChanged(Body, kind="step"):
+    """A line of the task list that is neither a phase nor a node pack changed."""
+
+    name: str
+    status: StepStatus
+    detail: str = ""
+    seconds: Optional[float] = None
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting(Body, kind="waiting"):
+    """The run waits, and why. The next phase, step or probe ends the wait."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Probed(Body, kind="probed"):
+    """Facts about the machine. They come in parts, which add up.
+
+    `facts` stand beside `ui_home` on the wire; any fact is accepted."""
+
+    ui_home: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_json(cls, raw: Mapping[str, Any]) -> Probed:
+        """As Body's."""
+        facts = dict(read_object(raw))
+        ui_home = facts.pop("ui_home", None)
+        if not isinstance(ui_home, str):
+            raise BadField("ui_home: not text")
+        return cls(ui_home, facts)
+
+    def to_json(self) -> Dict[str, Any]:
+        """As Body's."""
+        return {"ui_home": self.ui_home, **self.facts}
+
+
+@dataclass(frozen=True, eq=False)
+class ManifestRead(Body, kind="manifest"):
+    """The list of node packs, in its order. It comes once, before any event about a pack."""
+
+    source: str
+    nodes: Tuple[NodePack, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class NodeChanged(Body, kind="node"):
+    """A node pack moved to another state.
+
+    `kept` says whether the pack was there already; the fields from `commit` on are None where the event does not tell
+    them."""
+
+    name: str
+    state: NodeState
+    error: Optional[Problem] = None
+    commit: Optional[str] = _left_out()
+    kept: Optional[bool] = _left_out()
+    verified: Optional[bool] = _left_out()
+    import_seconds: Optional[float] = _left_out()
+
+
+@dataclass(frozen=True, eq=False)
+class NodeProgress(Body, kind="node_progress"):
+    """A node pack's download moved. `rate` is bytes a second, `eta` seconds."""
+
+    name: str
+    percent: int
+    bytes_received: Optional[int] = None
+    rate: Optional[float] = None
+    eta: Optional[float] = None
+
+
+@dataclass(frozen=True, eq=False)
+class RequirementsChanged(Body, kind="requirements"):
+    """The install of a node pack's requirements began or ended."""
+
+    name: str
+    status: StepStatus
+    error: Optional[Problem] = None
+
+
+@dataclass(frozen=True, eq=False)
+class ScriptChanged(Body, kind="script"):
+    """A node pack's install.py began or ended."""
+
+    name: str
+    status: StepStatus
+    error: Optional[Problem] = None
+
+
+@dataclass(frozen=True, eq=False)
+class PackagesPlanned(Body, kind="plan"):
+    """What will change in ComfyUI's environment. Several plans add up."""
+
+    changes: Tuple[PlannedChange, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PackagesProgress(Body, kind="packages"):
+    """How many of the packages are installed, and how much of them is downloaded."""
+
+    done: int
+    total: int
+    bytes_done: Optional[int] = None
+    bytes_total: Optional[int] = None
+
+
+@dataclass(frozen=True, eq=False)
+class Warned(Body, kind="warning"):
+    """Something that the user should know and that stops nothing."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class LockMade(Body, kind="lock"):
+    """What was installed, so that exactly that can be installed again. `app/protocol/lockfile.py` reads a lock."""
+
+    lock: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class RunEnded(Body, kind="run_ended"):
+    """The run ended: always the journal's last event."""
+
+    state: TaskState
+    error: Optional[Problem] = None
+
+
+@dataclass(frozen=True, eq=False)
+class Queued(Body, kind="queued"):
+    """The task waits for another install, or for a free place. `position` counts from 1."""
+
+    waiting: Optional[Problem] = None
+    position: Optional[int] = _left_out()
+
+
+@dataclass(frozen=True, eq=False)
+class Connecting(Body, kind="connecting"):
+    """The service connects to the instance."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, eq=False)
+class WaitingForInstance(Body, kind="waiting_for_instance"):
+    """The instance was not reached before the run began. The service tries again in `next_attempt_in` seconds."""
+
+    error: Problem
+    attempt: Optional[int] = None
+    next_attempt_in: Optional[float] = None
+
+
+@dataclass(frozen=True, eq=False)
+class Connected(Body, kind="connected"):
+    """The service is connected to the instance."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, eq=False)
+class Uploaded(Body, kind="uploaded"):
+    """The runner is on the instance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attached(Body, kind="attached"):
+    """The service follows the journal from byte `offset` on."""
+
+    offset: int
+    status: Optional[str] = _left_out()
+
+
+@dataclass(frozen=True, eq=False)
+class Interrupted(Body, kind="interrupted"):
+    """The connection was lost while the run may go on. The service tries again in `next_attempt_in` seconds."""
+
+    error: Problem
+    attempt: Optional[int] = None
+    next_attempt_in: Optional[float] = None
+
+
+@dataclass(frozen=True, eq=False)
+class CancelRequested(Body, kind="cancel_requested"):
+    """The user asked to cancel the task."""
+
+
+@dataclass(frozen=True, eq=False)
+class GivenUp(Body, kind="given_up"):
+    """The service ended the task without a terminal event of the runner."""
+
+    state: TaskState
+    error: Optional[Problem] = None
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. `wall` is Unix seconds of the writer's clock, `mono` its monotonic clock: durations come
-    from `mono` alone, since clocks of rented machines are skewed."""
+    """A numbered body. `wall` is Unix seconds of the writer's clock. `mono` is its monotonic clock: durations come from
+    `mono` alone, since the clocks of rented machines are wrong."""
 
-    kind: Kind
+    body: Body
     seq: int
     wall: float
     mono: float
     source: Source = Source.JOURNAL
-    fields: Mapping[str, Any] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> Any:
-        return self.fields[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """An optional field."""
-        return self.fields.get(name, default)
 
 
 def to_json(event: Event) -> Dict[str, Any]:
     """The event as a JSON object."""
-    head = {"seq": event.seq, "wall": round(event.wall, 3), "mono": round(event.mono, 3), "event": event.kind.value}
-    return {**head, **event.fields}
+    head = {"seq": event.seq, "wall": round(event.wall, 3), "mono": round(event.mono, 3), "event": event.body.kind}
+    return {**head, **event.body.to_json()}
 
 
 def encode(event: Event) -> bytes:
@@ -119,26 +313,26 @@ def encode(event: Event) -> bytes:
     return json.dumps(to_json(event), ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
 
 
+@dataclass(frozen=True)
+class _Head:
+    seq: int
+    wall: float
+    mono: float
+    event: str
+
+
 def decode(line: bytes, source: Source = Source.JOURNAL) -> Event:
-    """The event of one line. Raises ProtocolFault for anything that is not one."""
+    """The event of one line. Raises ProtocolFault for anything that is not one, a field of the wrong type included."""
     if len(line) > MAX_LINE_BYTES:
         raise ProtocolFault("line of %d bytes" % len(line))
     try:
         raw = json.loads(line)
-    except ValueError as exc:
-        raise ProtocolFault("not JSON: %s" % exc) from None
-    return from_json(raw, source)
-
-
-def from_json(raw: Any, source: Source) -> Event:
-    """The event of one JSON object. Raises ProtocolFault for anything that is not one."""
-    try:
-        fields = dict(raw)
-        kind = Kind(fields.pop("event"))
-        seq, wall, mono = int(fields.pop("seq")), float(fields.pop("wall")), float(fields.pop("mono"))
-    except (KeyError, TypeError, ValueError) as exc:
+        head = read_record(_Head, raw)
+        kind = KINDS.get(head.event)
+        if kind is None:
+            raise BadField("%.80r is no kind of event" % head.event)
+        for name in ("seq", "wall", "mono", "event"):
+            del raw[name]
+        return Event(kind.of_json(raw), head.seq, head.wall, head.mono, source)
+    except (ValueError, RecursionError) as exc:
         raise ProtocolFault("not an event: %s" % exc) from None
-    missing = [name for name in FIELDS[kind] if name not in fields]
-    if missing:
-        raise ProtocolFault("%s lacks %s" % (kind, ", ".join(missing)))
-    return Event(kind, seq, wall, mono, source, fields)

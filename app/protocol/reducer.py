@@ -1,17 +1,46 @@
 """`reduce(snapshot, event, now)`: the next snapshot. Pure; the same events always give the same snapshot.
 
-Both sources fold here. A journal event that was folded already (a re-attach sends some again) changes nothing.
-An event that
-names an unknown pack, or asks for a move which the state table does not have, is its writer's error: ProtocolFault.
+The events of both sources are folded here. A journal event that was folded already changes nothing: a re-attach sends
+some again. An event that names an unknown pack, or asks for a move which the state table does not have, is its writer's
+error: ProtocolFault.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Optional, Type, TypeVar, Union
 
 from app.protocol import counts
-from app.protocol.events import Event, Kind, ProtocolFault, Source
+from app.protocol.events import (
+    Attached,
+    Body,
+    CancelRequested,
+    Connected,
+    Connecting,
+    Event,
+    GivenUp,
+    Interrupted,
+    LockMade,
+    ManifestRead,
+    NodeChanged,
+    NodeProgress,
+    PackagesPlanned,
+    PackagesProgress,
+    PhaseChanged,
+    Probed,
+    ProtocolFault,
+    Queued,
+    RequirementsChanged,
+    RunEnded,
+    RunStarted,
+    ScriptChanged,
+    Source,
+    StepChanged,
+    Uploaded,
+    Waiting,
+    WaitingForInstance,
+    Warned,
+)
 from app.protocol.snapshot import Node, PhaseRun, Problem, Snapshot, Step
 from app.protocol.states import (
     PROCESSED_NODE_STATES,
@@ -24,259 +53,297 @@ from app.protocol.states import (
 )
 
 MAX_WARNINGS = 50
+_NOT_CLONED = frozenset(
+    {NodeState.PENDING, NodeState.CLONING, NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED}
+)
+_B = TypeVar("_B", bound=Body)
+_Fold = Callable[[Snapshot, _B, Event], Snapshot]
+_FOLDS: Dict[Type[Body], _Fold[Any]] = {}
 
 
 def reduce(snapshot: Snapshot, event: Event, now: float) -> Snapshot:
     """The snapshot after `event`; `now` is the folder's own wall clock (Unix seconds), used for `finished_at` only."""
-    if event.seq <= _seen(snapshot, event.source) or snapshot.state in TERMINAL_TASK_STATES:
+    from_journal = event.source is Source.JOURNAL
+    seen = snapshot.journal_seq if from_journal else snapshot.service_seq
+    if event.seq <= seen or snapshot.state in TERMINAL_TASK_STATES:
         return snapshot
     try:
-        after = _FOLDS[event.kind](snapshot, event)
-    except (KeyError, TypeError, ValueError) as exc:
-        raise ProtocolFault("%s event %d cannot be folded: %r" % (event.kind, event.seq, exc)) from exc
+        after = _FOLDS[type(event.body)](snapshot, event.body, event)
+    except (KeyError, ValueError) as exc:
+        raise ProtocolFault("%s event %d cannot be folded: %r" % (event.body.kind, event.seq, exc)) from exc
     if after.state in TERMINAL_TASK_STATES:
         after = replace(after, finished_at=now, waiting=None)
-    if event.source is Source.JOURNAL:
-        after = replace(after, revision=snapshot.revision + 1, journal_seq=event.seq)
-    else:
-        after = replace(after, revision=snapshot.revision + 1, service_seq=event.seq)
-    return replace(after, percent=max(snapshot.percent, counts.percent(after)))
+    return replace(
+        after,
+        revision=snapshot.revision + 1,
+        journal_seq=event.seq if from_journal else snapshot.journal_seq,
+        service_seq=snapshot.service_seq if from_journal else event.seq,
+        percent=max(snapshot.percent, counts.percent(after)),
+    )
 
 
-def _seen(snapshot: Snapshot, source: Source) -> int:
-    return snapshot.journal_seq if source is Source.JOURNAL else snapshot.service_seq
+def _folds(kind: Type[_B]) -> Callable[[_Fold[_B]], _Fold[_B]]:
+    """Registers the function that folds this kind of event."""
+
+    def register(fold: _Fold[_B]) -> _Fold[_B]:
+        _FOLDS[kind] = fold
+        return fold
+
+    return register
 
 
-# -- the service's own events --------------------------------------------------------------------------------------
+# -- the service's own events ------------------------------------------------------------------------------------------
 
 
-def _queued(snapshot: Snapshot, event: Event) -> Snapshot:
-    return replace(snapshot, waiting=Problem.of(event.get("waiting")))
+@_folds(Queued)
+def _queued(snapshot: Snapshot, body: Queued, _event: Event) -> Snapshot:
+    return replace(snapshot, waiting=body.waiting)
 
 
-def _connecting(snapshot: Snapshot, event: Event) -> Snapshot:
+@_folds(Connecting)
+def _connecting(snapshot: Snapshot, body: Connecting, event: Event) -> Snapshot:
     state = snapshot.state
     if state is TaskState.QUEUED:
         state = advance(state, TaskState.RUNNING)
-    waiting = snapshot.waiting if event["attempt"] > 1 else None
-    return _phase_to(replace(snapshot, state=state, waiting=waiting), Phase.CONNECT, StepStatus.RUNNING, event)
+    waiting = snapshot.waiting if body.attempt > 1 else None
+    return _with_phase(replace(snapshot, state=state, waiting=waiting), Phase.CONNECT, StepStatus.RUNNING, event)
 
 
-def _waiting_for_instance(snapshot: Snapshot, event: Event) -> Snapshot:
-    reason = Problem.of(event["error"])
-    text = reason.message if reason else ""
-    waiting = Problem("waiting_for_instance", text, reason.hint if reason else "")
-    return _until_next_attempt(replace(snapshot, waiting=waiting), event)
+@_folds(WaitingForInstance)
+def _waiting_for_instance(snapshot: Snapshot, body: WaitingForInstance, event: Event) -> Snapshot:
+    waiting = replace(body.error, code="waiting_for_instance")
+    return _until_next_attempt(replace(snapshot, waiting=waiting), body, event)
 
 
-def _connect_succeeded(snapshot: Snapshot, event: Event) -> Snapshot:
-    after = replace(snapshot, waiting=None)
-    if snapshot.state is TaskState.INTERRUPTED:
-        after = replace(after, state=advance(snapshot.state, TaskState.RUNNING))
-    return _phase_to(after, Phase.CONNECT, StepStatus.SUCCESS, event, str(event["endpoint"]))
+@_folds(Connected)
+def _connected(snapshot: Snapshot, body: Connected, event: Event) -> Snapshot:
+    state = snapshot.state
+    if state is TaskState.INTERRUPTED:
+        state = advance(state, TaskState.RUNNING)
+    after = replace(snapshot, state=state, waiting=None)
+    return _with_phase(after, Phase.CONNECT, StepStatus.SUCCESS, event, body.endpoint)
 
 
-def _uploaded(snapshot: Snapshot, event: Event) -> Snapshot:
-    return _phase_to(snapshot, Phase.UPLOAD, StepStatus.SUCCESS, event)
+@_folds(Uploaded)
+def _uploaded(snapshot: Snapshot, _body: Uploaded, event: Event) -> Snapshot:
+    return _with_phase(snapshot, Phase.UPLOAD, StepStatus.SUCCESS, event)
 
 
-def _attached(snapshot: Snapshot, event: Event) -> Snapshot:
-    return _uploaded(replace(snapshot, waiting=None), event)
+@_folds(Attached)
+def _attached(snapshot: Snapshot, _body: Attached, event: Event) -> Snapshot:
+    return _with_phase(replace(snapshot, waiting=None), Phase.UPLOAD, StepStatus.SUCCESS, event)
 
 
-def _interrupted(snapshot: Snapshot, event: Event) -> Snapshot:
-    reason = Problem.of(event["error"]) or Problem("connection_lost", "The connection was lost.")
+@_folds(Interrupted)
+def _interrupted(snapshot: Snapshot, body: Interrupted, event: Event) -> Snapshot:
     state = snapshot.state
     if state is TaskState.RUNNING:
         state = advance(state, TaskState.INTERRUPTED)
-    waiting = _unreached(reason) if state is TaskState.CANCELLING else replace(reason, code="interrupted")
-    return _until_next_attempt(replace(snapshot, state=state, waiting=waiting), event)
+    cancelling = state is TaskState.CANCELLING
+    waiting = _cancel_unreached(body.error) if cancelling else replace(body.error, code="interrupted")
+    return _until_next_attempt(replace(snapshot, state=state, waiting=waiting), body, event)
 
 
-def _unreached(reason: Optional[Problem]) -> Problem:
-    """A cancel that is known here and not on the instance."""
+@_folds(CancelRequested)
+def _cancel_requested(snapshot: Snapshot, _body: CancelRequested, _event: Event) -> Snapshot:
+    if snapshot.state is TaskState.QUEUED:
+        return snapshot
+    waiting = _cancel_unreached(None) if snapshot.state is TaskState.INTERRUPTED else None
+    return replace(snapshot, state=advance(snapshot.state, TaskState.CANCELLING), waiting=waiting)
+
+
+def _cancel_unreached(reason: Optional[Problem]) -> Problem:
+    """The service knows of a cancel and the instance does not."""
     text = "The instance could not be reached; the install will be cancelled at the next contact"
     return Problem("cancel_unreached", "%s (%s)" % (text, reason.message) if reason else text)
 
 
-def _until_next_attempt(snapshot: Snapshot, event: Event) -> Snapshot:
-    pause = event.get("next_attempt_in")
-    due = None if pause is None else event.wall + float(pause)
-    return replace(snapshot, attempt=event.get("attempt"), next_attempt_at=due)
+def _until_next_attempt(snapshot: Snapshot, body: Union[WaitingForInstance, Interrupted], event: Event) -> Snapshot:
+    due = None if body.next_attempt_in is None else event.wall + body.next_attempt_in
+    return replace(snapshot, attempt=body.attempt, next_attempt_at=due)
 
 
-def _cancel_requested(snapshot: Snapshot, _event: Event) -> Snapshot:
-    if snapshot.state is TaskState.QUEUED:
-        return snapshot
-    unreached = _unreached(None) if snapshot.state is TaskState.INTERRUPTED else None
-    return replace(snapshot, state=advance(snapshot.state, TaskState.CANCELLING), waiting=unreached)
+# -- the runner's journal ----------------------------------------------------------------------------------------------
 
 
-def _given_up(snapshot: Snapshot, event: Event) -> Snapshot:
-    return _end(snapshot, TaskState(event["state"]), Problem.of(event["error"]))
-
-
-# -- the runner's journal ------------------------------------------------------------------------------------------
-
-
-def _run_started(snapshot: Snapshot, event: Event) -> Snapshot:
-    """Without a service (a run by hand, and the runner's own file) there was no connecting and no upload."""
+@_folds(RunStarted)
+def _run_started(snapshot: Snapshot, _body: RunStarted, event: Event) -> Snapshot:
+    """Without a service (a standalone run, and the runner's own file) nobody connected and uploaded."""
     state = TaskState.RUNNING if snapshot.state is TaskState.QUEUED else snapshot.state
     after = replace(snapshot, state=state, began_mono=event.mono)
     for phase in (Phase.CONNECT, Phase.UPLOAD):
         if phase not in after.phases:
-            after = _phase_to(after, phase, StepStatus.SKIPPED, event)
+            after = _with_phase(after, phase, StepStatus.SKIPPED, event)
     return after
 
 
-def _phase(snapshot: Snapshot, event: Event) -> Snapshot:
-    after = replace(snapshot, waiting=None)
-    return _phase_to(after, Phase(event["phase"]), StepStatus(event["status"]), event, str(event.get("detail", "")))
+@_folds(PhaseChanged)
+def _phase(snapshot: Snapshot, body: PhaseChanged, event: Event) -> Snapshot:
+    return _with_phase(replace(snapshot, waiting=None), body.phase, body.status, event, body.detail)
 
 
-def _phase_to(snapshot: Snapshot, phase: Phase, status: StepStatus, event: Event, detail: str = "") -> Snapshot:
+def _with_phase(snapshot: Snapshot, phase: Phase, status: StepStatus, event: Event, detail: str = "") -> Snapshot:
     before = snapshot.phases.get(phase, PhaseRun())
-    started = before.started_mono if before.started_mono is not None else event.mono
-    ended = event.mono if status in counts.ENDED_PHASE else None
     if before.status in counts.ENDED_PHASE:  # a second attach connects again: the phase stays as it first ended
         return snapshot
+    started = before.started_mono if before.started_mono is not None else event.mono
+    ended = event.mono if status in counts.ENDED_PHASE else None
     run = PhaseRun(status, detail or before.detail, started, ended)
     return replace(snapshot, phases={**snapshot.phases, phase: run})
 
 
-def _step(snapshot: Snapshot, event: Event) -> Snapshot:
-    step = Step(StepStatus(event["status"]), str(event.get("detail", "")), event.get("seconds"))
-    return replace(snapshot, waiting=None, steps={**snapshot.steps, str(event["name"]): step})
+@_folds(StepChanged)
+def _step(snapshot: Snapshot, body: StepChanged, _event: Event) -> Snapshot:
+    step = Step(body.status, body.detail, body.seconds)
+    return replace(snapshot, waiting=None, steps={**snapshot.steps, body.name: step})
 
 
-def _waiting(snapshot: Snapshot, event: Event) -> Snapshot:
-    return replace(snapshot, waiting=Problem.of(event.fields))
+@_folds(Waiting)
+def _waiting(snapshot: Snapshot, body: Waiting, _event: Event) -> Snapshot:
+    return replace(snapshot, waiting=Problem(body.code, body.message))
 
 
-def _probed(snapshot: Snapshot, event: Event) -> Snapshot:
-    return replace(snapshot, waiting=None, probe={**snapshot.probe, **event.fields})
+@_folds(Probed)
+def _probed(snapshot: Snapshot, body: Probed, _event: Event) -> Snapshot:
+    return replace(snapshot, waiting=None, probe={**snapshot.probe, **body.to_json()})
 
 
-def _manifest(snapshot: Snapshot, event: Event) -> Snapshot:
-    nodes = {str(raw["name"]): _listed(raw) for raw in event["nodes"]}
+@_folds(ManifestRead)
+def _manifest(snapshot: Snapshot, body: ManifestRead, _event: Event) -> Snapshot:
+    nodes = {
+        pack.name: Node(
+            pack.name, pack.repo_url, folder=pack.folder, ref=pack.ref, requirements_file=pack.requirements_file
+        )
+        for pack in body.nodes
+    }
     return replace(snapshot, nodes=nodes, waiting=None)
 
 
-def _listed(raw: Mapping[str, Any]) -> Node:
-    return Node(
-        str(raw["name"]),
-        str(raw["repo_url"]),
-        folder=str(raw.get("folder") or raw["name"]),
-        ref=raw.get("ref"),
-        requirements_file=raw.get("requirements_file"),
+@_folds(NodeChanged)
+def _node(snapshot: Snapshot, body: NodeChanged, event: Event) -> Snapshot:
+    node = snapshot.nodes[body.name]
+    state = advance(node.state, body.state)
+    entered = node.entered
+    if snapshot.began_mono is not None:
+        entered = {**entered, state.value: round(event.mono - snapshot.began_mono, 2)}
+    after = replace(
+        node,
+        state=state,
+        rate=None,
+        eta=None,
+        clone_percent=node.clone_percent if state in _NOT_CLONED else 100,
+        error=body.error or node.error,
+        entered=entered,
+        commit=node.commit if body.commit is None else body.commit,
+        kept=node.kept if body.kept is None else body.kept,
+        verified=node.verified if body.verified is None else body.verified,
+        import_seconds=node.import_seconds if body.import_seconds is None else body.import_seconds,
+        **_times(node, event),
+    )
+    return _with_node(snapshot, after)
+
+
+@_folds(NodeProgress)
+def _node_progress(snapshot: Snapshot, body: NodeProgress, event: Event) -> Snapshot:
+    node = snapshot.nodes[body.name]
+    if node.state is not NodeState.CLONING:
+        return snapshot
+    received = node.bytes_received
+    if body.bytes_received is not None:
+        received = max(body.bytes_received, received or 0)
+    after = replace(
+        node,
+        clone_percent=max(node.clone_percent, min(99, body.percent)),
+        bytes_received=received,
+        rate=body.rate,
+        eta=body.eta,
+        **_times(node, event),
+    )
+    return _with_node(snapshot, after)
+
+
+@_folds(RequirementsChanged)
+def _requirements(snapshot: Snapshot, body: RequirementsChanged, event: Event) -> Snapshot:
+    node = snapshot.nodes[body.name]
+    after = replace(node, requirements=body.status, error=node.error or body.error, **_times(node, event))
+    return _with_node(snapshot, after)
+
+
+@_folds(ScriptChanged)
+def _script(snapshot: Snapshot, body: ScriptChanged, event: Event) -> Snapshot:
+    node = snapshot.nodes[body.name]
+    return _with_node(
+        snapshot, replace(node, script=body.status, error=node.error or body.error, **_times(node, event))
     )
 
 
-def _node(snapshot: Snapshot, event: Event) -> Snapshot:
-    node = snapshot.nodes[event["name"]]
-    state = advance(node.state, NodeState(event["state"]))
-    changes: Dict[str, Any] = {"state": state, "rate": None, "eta": None}
-    if state not in (NodeState.PENDING, NodeState.CLONING, NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED):
-        changes["clone_percent"] = 100
-    if event.get("error"):
-        changes["error"] = Problem.of(event["error"])
-    if snapshot.began_mono is not None:
-        changes["entered"] = {**node.entered, state.value: round(event.mono - snapshot.began_mono, 2)}
-    for name in ("commit", "kept", "bytes_received", "verified", "import_seconds"):
-        if name in event.fields:
-            changes[name] = event[name]
-    return _with_node(snapshot, replace(node, **changes), event)
-
-
-def _node_progress(snapshot: Snapshot, event: Event) -> Snapshot:
-    node = snapshot.nodes[event["name"]]
-    if node.state is not NodeState.CLONING:
-        return snapshot
-    reached = max(node.clone_percent, min(99, int(event["percent"])))
-    received = event.get("bytes_received")
-    changes = {"clone_percent": reached, "rate": event.get("rate"), "eta": event.get("eta")}
-    if received is not None:
-        changes["bytes_received"] = max(received, node.bytes_received or 0)
-    return _with_node(snapshot, replace(node, **changes), event)
-
-
-def _requirements(snapshot: Snapshot, event: Event) -> Snapshot:
-    return _part_of_node(snapshot, event, "requirements")
-
-
-def _script(snapshot: Snapshot, event: Event) -> Snapshot:
-    return _part_of_node(snapshot, event, "script")
-
-
-def _part_of_node(snapshot: Snapshot, event: Event, part: str) -> Snapshot:
-    node = snapshot.nodes[event["name"]]
-    changes: Dict[str, Any] = {part: StepStatus(event["status"])}
-    if event.get("error") and node.error is None:
-        changes["error"] = Problem.of(event["error"])
-    return _with_node(snapshot, replace(node, **changes), event)
-
-
-def _with_node(snapshot: Snapshot, node: Node, event: Event) -> Snapshot:
+def _times(node: Node, event: Event) -> Dict[str, Any]:
     started = node.started_mono if node.started_mono is not None else event.mono
-    node = replace(node, started_mono=started, last_mono=event.mono)
+    return {"started_mono": started, "last_mono": event.mono}
+
+
+def _with_node(snapshot: Snapshot, node: Node) -> Snapshot:
     return replace(snapshot, nodes={**snapshot.nodes, node.name: node}, current_node=node.name)
 
 
-def _plan(snapshot: Snapshot, event: Event) -> Snapshot:
-    return replace(snapshot, plan=(snapshot.plan or ()) + tuple(event["changes"]))
+@_folds(PackagesPlanned)
+def _plan(snapshot: Snapshot, body: PackagesPlanned, _event: Event) -> Snapshot:
+    return replace(snapshot, plan=(*(snapshot.plan or ()), *body.changes))
 
 
-def _packages(snapshot: Snapshot, event: Event) -> Snapshot:
-    done, total = event.get("bytes_done"), event.get("bytes_total")
+@_folds(PackagesProgress)
+def _packages(snapshot: Snapshot, body: PackagesProgress, _event: Event) -> Snapshot:
     return replace(
         snapshot,
-        packages_done=int(event["done"]),
-        packages_total=int(event["total"]),
-        packages_bytes_done=None if done is None else int(done),
-        packages_bytes_total=None if total is None else int(total),
+        packages_done=body.done,
+        packages_total=body.total,
+        packages_bytes_done=body.bytes_done,
+        packages_bytes_total=body.bytes_total,
     )
 
 
-def _lock(snapshot: Snapshot, event: Event) -> Snapshot:
-    return replace(snapshot, lock=dict(event["lock"]))
+@_folds(LockMade)
+def _lock(snapshot: Snapshot, body: LockMade, _event: Event) -> Snapshot:
+    return replace(snapshot, lock=body.lock)
 
 
-def _warning(snapshot: Snapshot, event: Event) -> Snapshot:
-    problem = Problem.of(event.fields)
-    kept = (*snapshot.warnings, problem) if problem else snapshot.warnings
-    return replace(snapshot, warnings=kept[-MAX_WARNINGS:])
+@_folds(Warned)
+def _warning(snapshot: Snapshot, body: Warned, _event: Event) -> Snapshot:
+    warnings = (*snapshot.warnings, Problem(body.code, body.message, body.hint))
+    return replace(snapshot, warnings=warnings[-MAX_WARNINGS:])
 
 
-def _run_ended(snapshot: Snapshot, event: Event) -> Snapshot:
-    return _end(snapshot, TaskState(event["state"]), Problem.of(event.get("error")))
+# -- the end -----------------------------------------------------------------------------------------------------------
 
 
-def _end(snapshot: Snapshot, state: TaskState, error: Optional[Problem]) -> Snapshot:
-    """The terminal state. A cut line or a cancel that came too late does not stand in the way of what the
-    runner says."""
+@_folds(GivenUp)
+def _given_up(snapshot: Snapshot, body: GivenUp, _event: Event) -> Snapshot:
+    return _ended(snapshot, body.state, body.error)
+
+
+@_folds(RunEnded)
+def _run_ended(snapshot: Snapshot, body: RunEnded, _event: Event) -> Snapshot:
+    return _ended(snapshot, body.state, body.error)
+
+
+def _ended(snapshot: Snapshot, state: TaskState, error: Optional[Problem]) -> Snapshot:
+    """The terminal state. A lost connection or a cancel that came too late does not stand in the way of what the runner
+    says. Nothing stays live: what was running was cancelled, or is failed with the run's reason."""
     current = snapshot.state
     if state is TaskState.CANCELLED and current in (TaskState.RUNNING, TaskState.INTERRUPTED):
         current = TaskState.CANCELLING  # cancelled on the instance itself, not through this service
     if current is TaskState.QUEUED and state is TaskState.COMPLETED:
         current = TaskState.RUNNING
     ended = replace(snapshot, state=advance(current, state), error=error, waiting=None)
-    return ended if state is TaskState.COMPLETED else _end_parts(ended, state, error)
-
-
-def _end_parts(snapshot: Snapshot, state: TaskState, error: Optional[Problem]) -> Snapshot:
-    """Nothing stays live in a run that has ended: what was running was cancelled, or is failed with the run's
-    reason."""
+    if state is TaskState.COMPLETED:
+        return ended
     status = StepStatus.SKIPPED if state is TaskState.CANCELLED else StepStatus.FAILED
     return replace(
-        snapshot,
-        nodes={name: _ended_node(node, state, error) for name, node in snapshot.nodes.items()},
-        phases={phase: replace(run, status=_ended(run.status, status)) for phase, run in snapshot.phases.items()},
-        steps={name: replace(step, status=_ended(step.status, status)) for name, step in snapshot.steps.items()},
+        ended,
+        nodes={name: _ended_node(node, state, error) for name, node in ended.nodes.items()},
+        phases={phase: replace(run, status=_ended_status(run.status, status)) for phase, run in ended.phases.items()},
+        steps={name: replace(step, status=_ended_status(step.status, status)) for name, step in ended.steps.items()},
     )
-
-
-def _ended(status: StepStatus, to: StepStatus) -> StepStatus:
-    return to if status is StepStatus.RUNNING else status
 
 
 def _ended_node(node: Node, state: TaskState, error: Optional[Problem]) -> Node:
@@ -286,37 +353,16 @@ def _ended_node(node: Node, state: TaskState, error: Optional[Problem]) -> Node:
         to = NodeState.CANCELLED
     else:
         to = NodeState.SKIPPED if node.state is NodeState.PENDING else NodeState.FAILED
-    ended = replace(node, state=advance(node.state, to), error=node.error or error, rate=None, eta=None)
     return replace(
-        ended,
-        requirements=_ended(node.requirements, StepStatus.FAILED),
-        script=_ended(node.script, StepStatus.FAILED),
+        node,
+        state=advance(node.state, to),
+        error=node.error or error,
+        rate=None,
+        eta=None,
+        requirements=_ended_status(node.requirements, StepStatus.FAILED),
+        script=_ended_status(node.script, StepStatus.FAILED),
     )
 
 
-_FOLDS: Mapping[Kind, Callable[[Snapshot, Event], Snapshot]] = {
-    Kind.QUEUED: _queued,
-    Kind.CONNECTING: _connecting,
-    Kind.WAITING_FOR_INSTANCE: _waiting_for_instance,
-    Kind.CONNECTED: _connect_succeeded,
-    Kind.UPLOADED: _uploaded,
-    Kind.ATTACHED: _attached,
-    Kind.INTERRUPTED: _interrupted,
-    Kind.CANCEL_REQUESTED: _cancel_requested,
-    Kind.GIVEN_UP: _given_up,
-    Kind.RUN_STARTED: _run_started,
-    Kind.PHASE: _phase,
-    Kind.STEP: _step,
-    Kind.WAITING: _waiting,
-    Kind.PROBED: _probed,
-    Kind.MANIFEST: _manifest,
-    Kind.NODE: _node,
-    Kind.NODE_PROGRESS: _node_progress,
-    Kind.REQUIREMENTS: _requirements,
-    Kind.SCRIPT: _script,
-    Kind.PLAN: _plan,
-    Kind.PACKAGES: _packages,
-    Kind.WARNING: _warning,
-    Kind.LOCK: _lock,
-    Kind.RUN_ENDED: _run_ended,
-}
+def _ended_status(status: StepStatus, to: StepStatus) -> StepStatus:
+    return to if status is StepStatus.RUNNING else status

@@ -1,7 +1,7 @@
 """The snapshot: what is known of an install after the events so far. Plain frozen values; `reducer` makes the next one.
 
 `to_stored` and `from_stored` are the form that the service keeps on disk, so that a restarted service goes on from it;
-what users see is `wire.progress`.
+what users see is `progress_json.progress`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Problem:
 
     @classmethod
     def of(cls, raw: Optional[Mapping[str, Any]]) -> Optional[Problem]:
-        """The problem of an event's `error` field; None for none."""
+        """The problem of a stored JSON object; None for none."""
         if not raw:
             return None
         return cls(str(raw.get("code", "unknown")), str(raw.get("message", "")), str(raw.get("hint", "")))
@@ -33,6 +33,27 @@ class Problem:
     def to_json(self) -> Dict[str, str]:
         """As progress and events show it."""
         return {"code": self.code, "message": self.message, "hint": self.hint}
+
+
+@dataclass(frozen=True)
+class PlannedChange:
+    """One package that a plan adds, changes or removes.
+
+    `old` is None for a new package, `new` for one that goes. `bytes` is the size of the file to download, None where it
+    is not known. `lane` is the stage that the plan belongs to."""
+
+    package: str
+    old: Optional[str] = None
+    new: Optional[str] = None
+    change: str = ""
+    downgrade: bool = False
+    wanted_by: Tuple[str, ...] = ()
+    bytes: Optional[int] = None
+    lane: str = ""
+
+    def to_json(self) -> Dict[str, Any]:
+        """As the plan's answer and the journal show it."""
+        return {**vars(self), "wanted_by": list(self.wanted_by)}
 
 
 @dataclass(frozen=True)
@@ -102,7 +123,7 @@ class Snapshot:
     packages_total: Optional[int] = None
     packages_bytes_done: Optional[int] = None
     packages_bytes_total: Optional[int] = None
-    plan: Optional[Tuple[Mapping[str, Any], ...]] = None
+    plan: Optional[Tuple[PlannedChange, ...]] = None
     probe: Mapping[str, Any] = field(default_factory=dict)
     lock: Optional[Mapping[str, Any]] = None
     """What was installed, to install exactly that again; None until the run told it."""
@@ -132,26 +153,28 @@ def from_stored(stored: Mapping[str, Any]) -> Snapshot:
     if values.pop("format", None) != FORMAT:
         raise ValueError("a snapshot of another format")
     values["state"] = TaskState(values["state"])
-    values["phases"] = {Phase(name): _phase(raw) for name, raw in values["phases"].items()}
-    values["steps"] = {
-        name: Step(**dict(raw, status=StepStatus(raw["status"]))) for name, raw in values["steps"].items()
+    values["phases"] = {
+        Phase(name): PhaseRun(**{**raw, "status": StepStatus(raw["status"])}) for name, raw in values["phases"].items()
     }
-    values["nodes"] = {name: _node(raw) for name, raw in values["nodes"].items()}
+    values["steps"] = {
+        name: Step(**{**raw, "status": StepStatus(raw["status"])}) for name, raw in values["steps"].items()
+    }
+    values["nodes"] = {
+        name: Node(
+            **{
+                **raw,
+                "state": NodeState(raw["state"]),
+                "requirements": StepStatus(raw["requirements"]),
+                "script": StepStatus(raw["script"]),
+                "error": Problem.of(raw["error"]),
+            }
+        )
+        for name, raw in values["nodes"].items()
+    }
     values["warnings"] = tuple(Problem(**raw) for raw in values["warnings"])
-    values["plan"] = None if values["plan"] is None else tuple(values["plan"])
+    if values["plan"] is not None:
+        values["plan"] = tuple(
+            PlannedChange(**{**raw, "wanted_by": tuple(raw.get("wanted_by", ()))}) for raw in values["plan"]
+        )
     values["error"], values["waiting"] = Problem.of(values["error"]), Problem.of(values["waiting"])
     return Snapshot(**values)
-
-
-def _phase(raw: Mapping[str, Any]) -> PhaseRun:
-    return PhaseRun(**dict(raw, status=StepStatus(raw["status"])))
-
-
-def _node(raw: Mapping[str, Any]) -> Node:
-    words = {
-        "state": NodeState(raw["state"]),
-        "requirements": StepStatus(raw["requirements"]),
-        "script": StepStatus(raw["script"]),
-        "error": Problem.of(raw["error"]),
-    }
-    return Node(**{**raw, **words})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional
 
-from app.protocol.events import Kind
+from app.protocol.events import NodeChanged, PhaseChanged, StepChanged, Warned
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
@@ -115,16 +115,15 @@ class Context:
 
     def phase(self, phase: Phase, status: StepStatus, detail: str = "") -> None:
         """A phase began or ended."""
-        self.journal.emit(Kind.PHASE, phase=phase.value, status=status.value, detail=detail)
+        self.journal.emit(PhaseChanged(phase, status, detail))
 
     def step(self, name: str, status: StepStatus, detail: str = "", seconds: Optional[float] = None) -> None:
         """A line of the task list moved."""
-        self.journal.emit(Kind.STEP, name=name, status=status.value, detail=detail, seconds=seconds)
+        self.journal.emit(StepChanged(name, status, detail, seconds))
 
-    def node(self, name: str, state: NodeState, problem: Optional[Problem] = None, **fields: Any) -> None:
+    def node(self, name: str, state: NodeState, problem: Optional[Problem] = None) -> None:
         """A pack moved."""
-        error = problem.to_json() if problem else None
-        self.journal.emit(Kind.NODE, name=name, state=state.value, error=error, **fields)
+        self.journal.emit(NodeChanged(name, state, problem))
 
     def settle(self, result: PackResult) -> None:
         """All was done for a pack that is there: it is installed. One with a problem is failed, unless its import
@@ -135,14 +134,9 @@ class Context:
             return
         self.node(result.pack.name, NodeState.FAILED if result.problem else NodeState.INSTALLED, result.problem)
 
-    def part(self, kind: Kind, name: str, status: StepStatus, problem: Optional[Problem] = None) -> None:
-        """A pack's requirements or script moved."""
-        error = problem.to_json() if problem else None
-        self.journal.emit(kind, name=name, status=status.value, error=error)
-
     def warn(self, code: str, message: str, hint: str = "") -> None:
         """Something that the user wants to know and that stops nothing."""
-        self.journal.emit(Kind.WARNING, code=code, message=message, hint=hint)
+        self.journal.emit(Warned(code, message, hint))
 
     def own(self, path: Path) -> None:
         """Gives new files the owner of ui_home, where the runner is root and the owner is not. A file system that

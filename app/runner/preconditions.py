@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from app.protocol.events import Kind
+from app.protocol.events import Waiting
 from app.runner.context import Context
 from app.runner.machine.provisioning import provisioning_marks
 from app.runner.process.errors import RunFault
@@ -33,7 +33,7 @@ def lock_ui_home(context: Context) -> None:
             )
         if not told:
             text = "Waits for another install in %s" % context.ui_home
-            context.journal.emit(Kind.WAITING, code="waiting_for_ui_home", message=text)
+            context.journal.emit(Waiting("waiting_for_ui_home", text))
             told = True
         context.pause(0.2)
 
@@ -56,6 +56,6 @@ def wait_for_provisioning(context: Context) -> None:
             )
         if not told:
             text = "The image is still setting itself up (%s)" % busy[0]
-            context.journal.emit(Kind.WAITING, code="provisioning", message=text)
+            context.journal.emit(Waiting("provisioning", text))
             told = True
         context.pause(1.0)

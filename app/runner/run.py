@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol import progress_json
-from app.protocol.events import Kind
+from app.protocol.events import Probed, RunEnded, RunStarted
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
@@ -61,7 +61,7 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
         cancelled.set()
 
     journal = Journal(task.journal, _first_snapshot(task, request), task.progress, give_up)
-    journal.emit(Kind.RUN_STARTED, task_id=task.task_id, version=str(request.get("version", "")), pid=os.getpid())
+    journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid()))
     _watch_for_cancel(task, cancelled)
     ready()
     remove_old_runs(task, request)
@@ -70,7 +70,7 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     state, problem = _ended(context)
     if journal_errors:
         state, problem = TaskState.FAILED, _of_fault(journal_errors[0])
-    journal.emit(Kind.RUN_ENDED, state=state.value, error=problem.to_json() if problem else None)
+    journal.emit(RunEnded(state, problem))
     journal.close()
 
 
@@ -245,7 +245,7 @@ def _make_folders(context: Context) -> None:
 
 def _emit_machine(context: Context) -> None:
     try:
-        context.journal.emit(Kind.PROBED, **probe.machine(context.ui_home, executor(context)))
+        context.journal.emit(Probed.of_json(probe.machine(context.ui_home, executor(context))))
     except OSError as exc:
         context.warn("probe_failed", "The machine could not be looked at: %s" % exc)
 

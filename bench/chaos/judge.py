@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.protocol import progress_json
-from app.protocol.events import Kind as EventKind
+from app.protocol.events import RunEnded
 from app.protocol.reducer import reduce
 from app.runner.process.locks import is_locked
 from app.standin.processes import all_processes, command_line
@@ -160,7 +160,7 @@ def _record_faults(stage: Stage, last: Json) -> Iterator[str]:
     numbers = [event.seq for event in events]
     if numbers != list(range(1, len(numbers) + 1)):
         yield f"its journal is numbered {numbers}"
-    ended = bool(events) and events[-1].kind is EventKind.RUN_ENDED
+    ended = bool(events) and isinstance(events[-1].body, RunEnded)
     if ended and (offset, seq) != (size, len(events)):
         yield f"its record ends at byte {offset}, event {seq}; its journal at {size}, {len(events)}"
     if ended and _folded(events, last) != essence(dict(last)):

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from app.protocol.events import Event, decode
+from app.protocol.events import Event, RunStarted, decode
 from app.standin.git_rules import MISSING, RepoRule
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
@@ -119,7 +119,7 @@ class Stage:
     def runner(self, task_id: str) -> int | None:
         """The runner's pid; None before it is there, and after its end."""
         events, _ = self.journal(task_id)
-        pid = int(events[0]["pid"]) if events else None
+        pid = events[0].body.pid if events and isinstance(events[0].body, RunStarted) else None
         words = _words(pid) if pid else []
         return pid if task_id in words and "start" in words else None
 

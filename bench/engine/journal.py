@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from app.protocol.events import Event, Kind, decode
+from app.protocol.events import Body, Event, NodeChanged, PackagesPlanned, PhaseChanged, decode
+from app.protocol.states import GOOD_NODE_STATES, StepStatus
 from bench.engine.results import Span
 
-_GOOD = ("installed", "verified")
+B = TypeVar("B", bound=Body)
+
 _SHOWN = {"clone": "clones", "resolve": "resolve", "install": "install", "scripts": "install", "verify": "verify"}
 _BEFORE_VERIFY = ("clone", "resolve", "install", "scripts")
 
@@ -33,38 +36,39 @@ class RunTimes:
     def installed(self, names: Collection[str]) -> float | None:
         """When the last of these packs was told `installed`; None if one never was."""
         first: dict[str, float] = {}
-        for event in self._of(Kind.NODE):
-            if event["name"] in names and event["state"] in _GOOD:
-                first.setdefault(event["name"], self._at(event))
+        for event, told in self._of(NodeChanged):
+            if told.name in names and told.state in GOOD_NODE_STATES:
+                first.setdefault(told.name, self._at(event))
         return max(first.values()) if len(first) == len(set(names)) else None
 
     def all_installed(self) -> float:
         """When nothing was left to clone, install or run; a pack that is not good may wait for its import's verdict
         after that."""
-        return max(self._at(event) for event in self._of(Kind.PHASE) if event["phase"] in _BEFORE_VERIFY)
+        return max(self._at(event) for event, told in self._of(PhaseChanged) if told.phase in _BEFORE_VERIFY)
 
     def spans(self) -> list[Span]:
         """What was worked on when; `builds` from the first plan of a source build on."""
         found = [("connect", 0.0, self.started)]
         found += [(_SHOWN[name], begin, end) for name, begin, end in self._phases() if name in _SHOWN]
-        builds = [self._at(event) for event in self._of(Kind.PLAN) if _lane(event) == "long_build"]
+        builds = [
+            self._at(event)
+            for event, plan in self._of(PackagesPlanned)
+            if any(change.lane == "long_build" for change in plan.changes[:1])
+        ]
         ends = [end for name, _, end in found if name == "install"]
         return found + ([("builds", builds[0], max(ends))] if builds and ends else [])
 
     def _phases(self) -> Iterator[Span]:
         began: dict[str, float] = {}
-        for event in self._of(Kind.PHASE):
-            if event["status"] == "running":
-                began.setdefault(event["phase"], self._at(event))
-            elif event["phase"] in began:
-                yield event["phase"], began.pop(event["phase"]), self._at(event)
+        for event, told in self._of(PhaseChanged):
+            name = told.phase.value
+            if told.status is StepStatus.RUNNING:
+                began.setdefault(name, self._at(event))
+            elif name in began:
+                yield name, began.pop(name), self._at(event)
 
-    def _of(self, kind: Kind) -> Iterator[Event]:
-        return (event for event in self._events if event.kind == kind)
+    def _of(self, kind: type[B]) -> Iterator[tuple[Event, B]]:
+        return ((event, event.body) for event in self._events if isinstance(event.body, kind))
 
     def _at(self, event: Event) -> float:
         return event.wall - self._began
-
-
-def _lane(event: Event) -> str:
-    return str(event["changes"][0].get("lane")) if event["changes"] else ""

@@ -15,7 +15,7 @@ from typing import Any
 from app.domain.address import parse_address
 from app.domain.hostkeys import MemoryPins
 from app.protocol import progress_json
-from app.protocol.events import Event, Kind, decode
+from app.protocol.events import Body, Event, RunStarted, decode
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
 from app.remote.connector import SshConnector
@@ -111,14 +111,14 @@ class Run:
         """What the journal has. Read where it is: asking over SSH would start an interpreter each time."""
         return [decode(line) for line in self._journal.read_bytes().split(b"\n")[:-1]]
 
-    def until(self, kind: Kind, **fields: Any) -> None:
+    def until(self, kind: type[Body], **fields: Any) -> None:
         """Waits for an event of this kind with these fields."""
 
         def told() -> bool:
-            events = [event for event in self.events() if event.kind is kind]
-            return any(all(event.get(name) == value for name, value in fields.items()) for event in events)
+            bodies = [event.body for event in self.events() if isinstance(event.body, kind)]
+            return any(all(getattr(body, name) == value for name, value in fields.items()) for body in bodies)
 
-        wait_until(told, RUN_SECONDS, f"{kind} {fields}")
+        wait_until(told, RUN_SECONDS, f"{kind.kind} {fields}")
 
     def ended(self) -> Snapshot:
         """Waits for the end; the journal, folded."""
@@ -135,7 +135,9 @@ class Run:
 
     def kill(self) -> None:
         """-9 to the runner, and what the service does then: it sweeps."""
-        os.kill(int(self.events()[0]["pid"]), signal.SIGKILL)
+        began = self.events()[0].body
+        assert isinstance(began, RunStarted)
+        os.kill(began.pid, signal.SIGKILL)
         with self.client() as client:
             wait_until(lambda: client.status(self.task_id)["status"] == "died", 20, "the runner is gone")
             client.sweep(self.task_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from app.protocol.events import Kind
+from app.protocol.events import ScriptChanged
 from app.standin.packs import add_commit, make_pack
 from bench.faults.case import Expected, Scenario
 from bench.faults.play import LIMITS, Stage, good_packs, staged
@@ -31,7 +31,7 @@ def play_rollback(folder: Path, uv: Path, caches: Path) -> list[Row]:
 def _row(stage: Stage, how: str, packs: list[dict[str, Any]]) -> Row:
     before = stage.freeze(), stage.commits()
     run = stage.start(packs, options={"existing": "update"}, limits={**LIMITS, "script_idle": 60, "script_total": 60})
-    run.until(Kind.SCRIPT, name="slow", status="running")
+    run.until(ScriptChanged, name="slow", status="running")
     wrong = [] if stage.freeze() != before[0] and stage.commits() != before[1] else ["nothing was applied half-way"]
     if how == "killed":
         run.kill()

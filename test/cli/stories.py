@@ -7,13 +7,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.protocol import progress_json
-from app.protocol.events import Event, Kind, Source
+from app.protocol.events import (
+    Body,
+    Connected,
+    Connecting,
+    Event,
+    ManifestRead,
+    NodeChanged,
+    NodeProgress,
+    PhaseChanged,
+    RequirementsChanged,
+    RunEnded,
+    RunStarted,
+    Source,
+    Uploaded,
+)
+from app.protocol.manifest import NodePack
 from app.protocol.reducer import reduce
-from app.protocol.snapshot import Snapshot
+from app.protocol.snapshot import Problem, Snapshot
+from app.protocol.states import NodeState, Phase, StepStatus, TaskState
 
 TASK_ID = "550e8400-e29b-41d4-a716-446655440000"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-NOT_FOUND = {"code": "repository_not_found", "message": "The repository does not exist.", "hint": "Check the URL."}
+NOT_FOUND = Problem("repository_not_found", "The repository does not exist.", "Check the URL.")
 
 
 @dataclass
@@ -25,11 +41,11 @@ class Story:
     snapshot: Snapshot = field(default_factory=lambda: progress_json.initial(TASK_ID, 1_000.0, auto_installer=False))
     shown: list[dict[str, Any]] = field(default_factory=list)
 
-    def emit(self, kind: Kind, source: Source = Source.JOURNAL, **fields: Any) -> Story:
+    def emit(self, body: Body, source: Source = Source.JOURNAL) -> Story:
         """Fold one more event."""
         self.now += 1
         self.seqs[source] += 1
-        event = Event(kind, self.seqs[source], self.now, self.now, source, fields)
+        event = Event(body, self.seqs[source], self.now, self.now, source)
         self.snapshot = reduce(self.snapshot, event, self.now)
         self.shown.append(self.progress)
         return self
@@ -42,17 +58,20 @@ class Story:
     def node(self, name: str, *states: str, **fields: Any) -> Story:
         """Move a pack through states; `fields` belong to the last one."""
         for state in states[:-1]:
-            self.emit(Kind.NODE, name=name, state=state)
-        return self.emit(Kind.NODE, name=name, state=states[-1], **fields)
+            self.emit(NodeChanged(name, NodeState(state)))
+        return self.emit(NodeChanged(name, NodeState(states[-1]), **fields))
 
 
 def begun(names: Sequence[str] = ("Alpha", "Beta", "Gamma")) -> Story:
     """Connected, probed, the manifest read."""
-    story = Story().emit(Kind.CONNECTING, Source.SERVICE, attempt=1)
-    story.emit(Kind.CONNECTED, Source.SERVICE, endpoint="root@127.0.0.1:22").emit(Kind.UPLOADED, Source.SERVICE)
-    story.emit(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=7).emit(Kind.PHASE, phase="probe", status="success")
-    story.emit(Kind.MANIFEST, nodes=[{"name": name, "repo_url": f"https://example.invalid/{name}"} for name in names])
-    return story.emit(Kind.PHASE, phase="clone", status="running")
+    story = Story().emit(Connecting(attempt=1), Source.SERVICE)
+    story.emit(Connected(endpoint="root@127.0.0.1:22"), Source.SERVICE).emit(Uploaded(), Source.SERVICE)
+    story.emit(RunStarted(task_id=TASK_ID, version="1", pid=7)).emit(
+        PhaseChanged(phase=Phase.PROBE, status=StepStatus.SUCCESS)
+    )
+    packs = tuple(NodePack(name, f"https://example.invalid/{name}") for name in names)
+    story.emit(ManifestRead("nodes", packs))
+    return story.emit(PhaseChanged(phase=Phase.CLONE, status=StepStatus.RUNNING))
 
 
 def ended(outcome: str) -> Story:
@@ -61,14 +80,12 @@ def ended(outcome: str) -> Story:
     good = {"all": ("Alpha", "Beta", "Gamma"), "partial": ("Alpha", "Beta")}.get(outcome, ())
     for name in good:
         story.node(name, "cloning")
-        story.emit(Kind.NODE_PROGRESS, name=name, percent=45, bytes_received=2_621_440, rate=1_258_291.0)
-        story.node(name, "cloned", commit=COMMIT).emit(Kind.REQUIREMENTS, name=name, status="success")
+        story.emit(NodeProgress(name=name, percent=45, bytes_received=2_621_440, rate=1_258_291.0))
+        story.node(name, "cloned", commit=COMMIT).emit(RequirementsChanged(name=name, status=StepStatus.SUCCESS))
         story.node(name, "installed")
     if outcome in ("failed", "cancelled"):
-        error = (
-            {"code": "disk_full", "message": "The disk is full.", "hint": "Make room."} if outcome == "failed" else None
-        )
-        return story.node("Alpha", "cloning").emit(Kind.RUN_ENDED, state=outcome, error=error)
+        error = Problem("disk_full", "The disk is full.", "Make room.") if outcome == "failed" else None
+        return story.node("Alpha", "cloning").emit(RunEnded(TaskState(outcome), error))
     for name in [name for name in ("Alpha", "Beta", "Gamma") if name not in good]:
         story.node(name, "cloning", "failed", error=NOT_FOUND)
-    return story.emit(Kind.RUN_ENDED, state="completed")
+    return story.emit(RunEnded(state=TaskState.COMPLETED))

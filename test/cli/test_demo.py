@@ -28,7 +28,7 @@ def an_end(*, gone: str = "failed", good: str = "installed") -> dict[str, Any]:
     story = begun([GONE, IMPOSSIBLE, "Good"])
     progress = story.progress | {"state": "completed"}
     states = {GONE: gone, IMPOSSIBLE: "failed", "Good": good}
-    errors = {name: NOT_FOUND if state == "failed" else None for name, state in states.items()}
+    errors = {name: NOT_FOUND.to_json() if state == "failed" else None for name, state in states.items()}
     nodes = [node | {"state": states[node["name"]], "error": errors[node["name"]]} for node in progress["nodes"]]
     return progress | {"nodes": nodes}
 

@@ -11,7 +11,9 @@ from rich.console import Console, RenderableType
 from app.cli.view import line_output
 from app.cli.view.live_view import LiveView, bounded
 from app.cli.view.result import exit_status, sentence, show_result
-from app.protocol.events import Kind
+from app.protocol.events import NodeProgress, RunEnded
+from app.protocol.snapshot import Problem
+from app.protocol.states import TaskState
 from test.cli.stories import COMMIT, begun, ended
 
 
@@ -32,7 +34,7 @@ def ending(progress: dict[str, Any], width: int = 80) -> str:
 def test_it_works() -> None:
     """A pack that is being cloned shows its percent, size, rate and state."""
     story = begun().node("Beta", "cloning")
-    story.emit(Kind.NODE_PROGRESS, name="Beta", percent=45, bytes_received=2_621_440, rate=1_258_291.0)
+    story.emit(NodeProgress(name="Beta", percent=45, bytes_received=2_621_440, rate=1_258_291.0))
     text = drawn(LiveView(story.progress))
     row = next(line for line in text.splitlines() if line.startswith("Beta"))
     assert "45 %" in row and "2.5 MiB" in row and "1.2 MiB/s" in row and "cloning" in row
@@ -60,7 +62,7 @@ def test_the_picture_is_never_higher_than_the_terminal(height: int) -> None:
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     """Lines that wrap would break the height."""
     story = begun(["A-pack-with-a-name-that-is-longer-than-anybody-would-think-possible", "Beta"])
-    story.node("Beta", "cloning", "failed", error={"code": "x" * 300, "message": "m" * 300, "hint": ""})
+    story.node("Beta", "cloning", "failed", error=Problem("x" * 300, "m" * 300))
     text = drawn(LiveView(story.progress), width=width)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
     assert len(text.rstrip("\n").splitlines()) <= 6
@@ -76,10 +78,8 @@ def test_the_clock_goes_on_between_polls() -> None:
 def test_text_from_elsewhere_cannot_command_the_terminal() -> None:
     """Neither escape sequences nor markup of a pack's or an instance's text take effect."""
     story = begun(["[red]Al[/red]\x1b[2Jpha"])
-    story.node(
-        "[red]Al[/red]\x1b[2Jpha", "cloning", "failed", error={"code": "c", "message": "\x1b]0;x\x07", "hint": ""}
-    )
-    story.emit(Kind.RUN_ENDED, state="completed")
+    story.node("[red]Al[/red]\x1b[2Jpha", "cloning", "failed", error=Problem("c", "\x1b]0;x\x07"))
+    story.emit(RunEnded(state=TaskState.COMPLETED))
     text = ending(story.progress) + drawn(LiveView(story.progress))
     assert "\x1b" not in text and "\x07" not in text and "[red]" in text
 

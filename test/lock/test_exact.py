@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.protocol.counts import outcome
-from app.protocol.events import Kind
+from app.protocol.events import NodeChanged
 from app.protocol.states import Outcome
 from app.standin.packs import add_commit, make_pack
 from test.lock.test_lock_for_real import bring, ended_with, lock_of, made, warned
@@ -63,7 +63,7 @@ def test_another_machine_is_refused_before_anything_changes(
     error = refused.snapshot().error
     assert error is not None and (error.code, said in error.message) == ("lock_mismatch", True), error
     assert (names_in(box.custom_nodes), box.freeze()) == ([], before)
-    assert not refused.told(Kind.NODE)
+    assert not refused.told(NodeChanged)
     assert ended_with(roll_back(box, refused)) == "nothing_to_roll_back"
 
 

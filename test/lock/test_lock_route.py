@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app.domain.record import InstallRecord
 from app.protocol import progress_json
-from app.protocol.events import Event, Kind
+from app.protocol.events import Body, Event, LockMade, RunEnded, RunStarted
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import to_stored
+from app.protocol.states import TaskState
 from app.settings import Settings
 from app.storage import open_database
 from app.storage.install_store import InstallStore
@@ -30,13 +30,9 @@ API = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 def record(folder: Path) -> None:
     """A task that has ended, in the database of the service to come."""
     snapshot = progress_json.initial(TASK_ID, 1.0, auto_installer=False)
-    kinds: list[tuple[Kind, Mapping[str, Any]]] = [
-        (Kind.RUN_STARTED, {"task_id": TASK_ID, "version": "", "pid": 1}),
-        (Kind.LOCK, {"lock": LOCK}),
-        (Kind.RUN_ENDED, {"state": "completed"}),
-    ]
-    for number, (kind, fields) in enumerate(kinds, 1):
-        snapshot = reduce(snapshot, Event(kind, number, 1.0, 1.0, fields=fields), 1.0)
+    bodies: list[Body] = [RunStarted(TASK_ID, "", 1), LockMade(LOCK), RunEnded(TaskState.COMPLETED)]
+    for number, body in enumerate(bodies, 1):
+        snapshot = reduce(snapshot, Event(body, number, 1.0, 1.0), 1.0)
     folder.mkdir(parents=True)
     engine = open_database(Settings(data_dir=folder).resolved_database_url)
     record = InstallRecord(TASK_ID, 1.0, {"ssh_connection": "root@host"}, "root@host:22", snapshot=to_stored(snapshot))

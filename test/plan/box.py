@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from app.protocol.events import Kind
+from app.protocol.events import PackagesPlanned
 from app.standin.git_server import GitServer
 from app.standin.packs import make_pack
 from app.standin.torch_family import fingerprint_of
@@ -69,7 +69,7 @@ class Box(Rig):
 
 def plan_of(run: Run) -> list[dict[str, Any]]:
     """All changes that were planned."""
-    return [change for event in run.told(Kind.PLAN) for change in event["changes"]]
+    return [change.to_json() for plan in run.told(PackagesPlanned) for change in plan.changes]
 
 
 def lane_of(run: Run, package: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.protocol.events import Kind
+from app.protocol.events import NodeChanged, PackagesPlanned, PhaseChanged
 from app.protocol.states import TaskState
 from app.runner.resolve.metadata_mirror import MetadataMirror
 from test.plan.box import Box, lane_of, plan_of, states
@@ -95,8 +95,8 @@ def test_a_lane_is_planned_while_the_one_before_is_installed(box: Box) -> None:
     assert states(run) == {"one": "installed", "two": "installed"}, run.said()
     assert [change["lane"] for change in plan_of(run)] == ["agrees", "wants_change"]
     events = run.events()
-    told = [number for number, event in enumerate(events) if event.kind is Kind.PLAN]
-    first = next(n for n, e in enumerate(events) if e.kind is Kind.NODE and e["state"] == "installed")
+    told = [number for number, event in enumerate(events) if isinstance(event.body, PackagesPlanned)]
+    first = next(n for n, e in enumerate(events) if isinstance(e.body, NodeChanged) and e.body.state == "installed")
     assert told[0] < first < told[1]
 
 
@@ -111,8 +111,8 @@ def test_builds_go_on_while_the_first_lane_is_installed(box: Box) -> None:
     assert states(run) == {"one": "installed", "two": "installed"}, run.said()
     assert [change["lane"] for change in plan_of(run)] == ["agrees", "long_build"]
     events = run.events()
-    told = [number for number, event in enumerate(events) if event.kind is Kind.PLAN]
-    first = next(n for n, e in enumerate(events) if e.kind is Kind.NODE and e["state"] == "installed")
+    told = [number for number, event in enumerate(events) if isinstance(event.body, PackagesPlanned)]
+    first = next(n for n, e in enumerate(events) if isinstance(e.body, NodeChanged) and e.body.state == "installed")
     assert told[0] < first < told[1]
 
 
@@ -136,8 +136,7 @@ def test_one_resolution_tells_both_lanes(box: Box) -> None:
     run = box.run_of(box.pack("builds", "made"), box.pack("fast", "quick"))
     assert states(run) == {"builds": "installed", "fast": "installed"}, run.said()
     assert (lane_of(run, "quick"), lane_of(run, "made")) == ("agrees", "long_build")
-    events = run.events()
-    there = [e["name"] for e in events if e.kind is Kind.NODE and e["state"] == "installed"]
+    there = [told.name for told in run.told(NodeChanged, state="installed")]
     assert there == ["fast", "builds"]
 
 
@@ -147,7 +146,7 @@ def test_builds_are_installed_together_and_one_that_fails_fails_alone(box: Box) 
     box.index.sdist("made-too", "1.0")
     box.index.sdist("unmakeable", "1.0", broken="error: command 'gcc' failed: No such file or directory")
     run = box.run_of(box.pack("one", "made"), box.pack("two", "made-too"))
-    assert [len(event["changes"]) for event in run.told(Kind.PLAN)] == [2], run.said()
+    assert [len(plan.changes) for plan in run.told(PackagesPlanned)] == [2], run.said()
     run = box.run_of(box.pack("three", "made-too"), box.pack("bad", "unmakeable"), box.pack("four", "made"))
     assert states(run) == {"three": "installed", "bad": "failed compiler_missing", "four": "installed"}
 
@@ -224,9 +223,9 @@ def test_what_is_there_does_not_wait_for_a_clone_that_takes_long(box: Box) -> No
     good = {"early": "installed", "plain": "installed", "late": "installed"}
     assert states(run) == {**good, "late-foe": "failed requirement_conflict"}, run.said()
     assert box.freeze()["alpha"] == "2.0"
-    moves = [(event["name"], event["state"]) for event in run.told(Kind.NODE)]
+    moves = [(told.name, told.state.value) for told in run.told(NodeChanged)]
     assert moves.index(("early", "installed")) < moves.index(("late", "cloned"))
-    phases = [(event["phase"], event["status"]) for event in run.told(Kind.PHASE)]
+    phases = [(told.phase, told.status) for told in run.told(PhaseChanged)]
     assert len(phases) == len(set(phases)), "a phase began or ended twice"
 
 

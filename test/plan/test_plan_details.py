@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.protocol.events import Kind
+from app.protocol.events import PackagesPlanned, PackagesProgress
 from app.runner.resolve.plan import Change, Details, Plan
 from app.runner.resolve.plan_details import owners, parents, sizes_of, stays
 from test.plan.box import Box, plan_of, states
@@ -84,8 +84,8 @@ def test_a_package_is_as_large_as_the_file_that_uv_selects() -> None:
 
 def test_what_is_not_known_is_null_and_nobody() -> None:
     """No size is no zero."""
-    [told] = Plan("agrees", [], [Change("numpy", "2.1.0", "1.26.4")]).to_json(Details())
-    assert (told["bytes"], told["wanted_by"], told["downgrade"]) == (None, [], True)
+    [told] = Plan("agrees", [], [Change("numpy", "2.1.0", "1.26.4")]).described(Details())
+    assert (told.bytes, told.wanted_by, told.downgrade) == (None, (), True)
 
 
 def test_only_what_is_installed_and_stays_is_out_of_sight() -> None:
@@ -127,8 +127,8 @@ def test_the_journal_tells_both_before_anything_changes(box: Box) -> None:
     }
     sizes = {name: size_of(box.index, name, f"{name}-{told[name]['new']}-py3-none-any.whl") for name in told}
     assert {name: change["bytes"] for name, change in told.items()} == sizes
-    kinds = [event.kind for event in run.events()]
-    assert kinds.index(Kind.PLAN) < kinds.index(Kind.PACKAGES)
+    kinds = [type(event.body) for event in run.events()]
+    assert kinds.index(PackagesPlanned) < kinds.index(PackagesProgress)
 
 
 @pytest.mark.registry

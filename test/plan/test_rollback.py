@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.protocol.counts import outcome
-from app.protocol.events import Kind
+from app.protocol.events import ScriptChanged
 from app.protocol.states import Outcome, TaskState
 from app.standin.packs import add_commit, make_pack
 from test.plan.box import Box, plan_of, states
@@ -79,7 +79,7 @@ def test_a_half_applied_run_is_undone(box: Box, updated: dict[str, Any], end: st
     before = box.freeze(), commits(box)
     slow = box.pack("slow", "added", install_py="open('/dev/null').read()\nimport time\ntime.sleep(600)\n")
     run = box.start([updated, slow], options={"existing": "update", "verify": False})
-    wait_until(lambda: bool(run.told(Kind.SCRIPT, status="running")), 60, "the script runs")
+    wait_until(lambda: bool(run.told(ScriptChanged, status="running")), 60, "the script runs")
     assert box.freeze()["changed"] == "2.0"
     if end == "killed":
         run.kill_runner()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.protocol.events import Kind
+from app.protocol.events import ScriptChanged
 from app.standin.environment import make_environment
 from app.standin.git_rules import MISSING, SERVED
 from app.standin.packs import add_commit, make_pack
@@ -331,7 +331,7 @@ def test_what_a_killed_script_installed_goes_too(box: Box) -> None:
     box.have("users")
     roll_back(box, run)
     assert box.freeze() == {**before, "users": "1.0"}
-    assert run.told(Kind.SCRIPT, status="running")
+    assert run.told(ScriptChanged, status="running")
     assert names_in(box.custom_nodes) == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.protocol.events import Kind
+from app.protocol.events import PackagesPlanned, PackagesProgress
 from test.plan.box import Box, lane_of, plan_of, states
 
 pytestmark = pytest.mark.registry  # uv itself comes from there; the packages do not
@@ -21,8 +21,8 @@ def test_it_works(box: Box) -> None:
     by_name = {change["package"]: change for change in plan_of(run)}
     assert by_name["beta"]["wanted_by"] == ["one", "two"]
     assert by_name["alpha"]["change"] == "add"
-    kinds = [event.kind for event in run.events()]
-    assert kinds.index(Kind.PLAN) < kinds.index(Kind.PACKAGES)
+    kinds = [type(event.body) for event in run.events()]
+    assert kinds.index(PackagesPlanned) < kinds.index(PackagesProgress)
 
 
 def test_one_bad_pack_costs_only_itself(box: Box) -> None:

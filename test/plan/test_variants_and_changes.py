@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.protocol.events import Kind
+from app.protocol.events import PackagesPlanned
 from test.plan.box import Box, plan_of, states
 from test.plan.conftest import BoxFactory
 
@@ -84,4 +84,4 @@ def test_what_the_system_has_is_taken_as_it_is(box_factory: BoxFactory) -> None:
     assert box.freeze()["shared"] == "1.0"
     run = box.run_of(box.pack("three", "shared>=2"))
     assert box.freeze()["shared"] == "2.0"
-    assert run.told(Kind.PLAN)[0]["changes"][0]["old"] == "1.0"
+    assert run.told(PackagesPlanned)[0].changes[0].old == "1.0"

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.protocol.events import Event, Kind, Source
+from app.protocol.events import (
+    Body,
+    Event,
+    ManifestRead,
+    NodeChanged,
+    NodeProgress,
+    PackagesProgress,
+    PhaseChanged,
+    RequirementsChanged,
+    RunEnded,
+    RunStarted,
+    Source,
+)
+from app.protocol.manifest import NodePack
 from app.protocol.progress_json import initial
 from app.protocol.reducer import reduce
-from app.protocol.snapshot import Snapshot
+from app.protocol.snapshot import Problem, Snapshot
+from app.protocol.states import NodeState, Phase, StepStatus, TaskState
 
 TASK_ID = "550e8400-e29b-41d4-a716-446655440000"
 
@@ -19,16 +33,16 @@ class Writer:
         self.source = source
         self.told: list[Event] = []
 
-    def emit(self, kind: Kind, **fields: Any) -> Event:
+    def emit(self, body: Body) -> Event:
         """The next event; each comes a second after the one before."""
         number = len(self.told) + 1
-        event = Event(kind, number, 1000.0 + number, float(number), self.source, fields)
+        event = Event(body, number, 1000.0 + number, float(number), self.source)
         self.told.append(event)
         return event
 
     def node(self, name: str, state: str, **fields: Any) -> Event:
         """A pack moved."""
-        return self.emit(Kind.NODE, name=name, state=state, **fields)
+        return self.emit(NodeChanged(name, NodeState(state), **fields))
 
 
 def fold(events: list[Event], snapshot: Snapshot | None = None) -> Snapshot:
@@ -39,45 +53,45 @@ def fold(events: list[Event], snapshot: Snapshot | None = None) -> Snapshot:
     return after
 
 
-def listed(*names: str) -> list[dict[str, Any]]:
-    """The manifest event's nodes."""
-    return [{"name": name, "repo_url": f"https://example.org/o/{name}"} for name in names]
+def listed(*names: str) -> ManifestRead:
+    """The manifest event of these packs."""
+    return ManifestRead("nodes", tuple(NodePack(name, f"https://example.org/o/{name}") for name in names))
 
 
 COMMIT = "a" * 40
-PROBLEM = {"code": "repository_not_found", "message": "The repository does not exist.", "hint": "Check it."}
+PROBLEM = Problem("repository_not_found", "The repository does not exist.", "Check it.")
 
 
 def whole_run() -> Writer:
     """A run of three packs: one good, one whose repository is missing, one whose requirement is."""
     run = Writer()
-    run.emit(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1)
-    run.emit(Kind.PHASE, phase="probe", status="running")
-    run.emit(Kind.MANIFEST, nodes=listed("good", "gone", "needy"))
-    run.emit(Kind.PHASE, phase="probe", status="success")
-    run.emit(Kind.PHASE, phase="clone", status="running")
+    run.emit(RunStarted(task_id=TASK_ID, version="1", pid=1))
+    run.emit(PhaseChanged(phase=Phase.PROBE, status=StepStatus.RUNNING))
+    run.emit(listed("good", "gone", "needy"))
+    run.emit(PhaseChanged(phase=Phase.PROBE, status=StepStatus.SUCCESS))
+    run.emit(PhaseChanged(phase=Phase.CLONE, status=StepStatus.RUNNING))
     for name in ("good", "gone", "needy"):
         run.node(name, "cloning")
-    run.emit(Kind.NODE_PROGRESS, name="good", percent=45, bytes_received=2621440, rate=1258291.0, eta=3.1)
-    run.emit(Kind.NODE_PROGRESS, name="good", percent=20)
+    run.emit(NodeProgress(name="good", percent=45, bytes_received=2621440, rate=1258291.0, eta=3.1))
+    run.emit(NodeProgress(name="good", percent=20))
     run.node("gone", "failed", error=PROBLEM)
     run.node("good", "cloned", commit=COMMIT)
     run.node("good", "installed")
-    run.emit(Kind.REQUIREMENTS, name="needy", status="pending")
+    run.emit(RequirementsChanged(name="needy", status=StepStatus.PENDING))
     run.node("needy", "cloned", commit=COMMIT)
-    run.emit(Kind.PHASE, phase="clone", status="success")
-    run.emit(Kind.PHASE, phase="resolve", status="running")
+    run.emit(PhaseChanged(phase=Phase.CLONE, status=StepStatus.SUCCESS))
+    run.emit(PhaseChanged(phase=Phase.RESOLVE, status=StepStatus.RUNNING))
     run.node("needy", "installing")
-    run.emit(Kind.REQUIREMENTS, name="needy", status="running")
-    run.emit(Kind.PHASE, phase="resolve", status="success")
-    run.emit(Kind.PHASE, phase="install", status="running")
-    run.emit(Kind.PACKAGES, done=1, total=2)
-    needed = {"code": "requirement_not_found", "message": "No such package.", "hint": ""}
-    run.emit(Kind.REQUIREMENTS, name="needy", status="failed", error=needed)
+    run.emit(RequirementsChanged(name="needy", status=StepStatus.RUNNING))
+    run.emit(PhaseChanged(phase=Phase.RESOLVE, status=StepStatus.SUCCESS))
+    run.emit(PhaseChanged(phase=Phase.INSTALL, status=StepStatus.RUNNING))
+    run.emit(PackagesProgress(done=1, total=2))
+    needed = Problem("requirement_not_found", "No such package.")
+    run.emit(RequirementsChanged(name="needy", status=StepStatus.FAILED, error=needed))
     run.node("needy", "failed", error=needed)
-    run.emit(Kind.PHASE, phase="install", status="success")
-    run.emit(Kind.PHASE, phase="scripts", status="skipped")
-    run.emit(Kind.PHASE, phase="verify", status="success")
-    run.emit(Kind.PHASE, phase="finish", status="success")
-    run.emit(Kind.RUN_ENDED, state="completed", error=None)
+    run.emit(PhaseChanged(phase=Phase.INSTALL, status=StepStatus.SUCCESS))
+    run.emit(PhaseChanged(phase=Phase.SCRIPTS, status=StepStatus.SKIPPED))
+    run.emit(PhaseChanged(phase=Phase.VERIFY, status=StepStatus.SUCCESS))
+    run.emit(PhaseChanged(phase=Phase.FINISH, status=StepStatus.SUCCESS))
+    run.emit(RunEnded(state=TaskState.COMPLETED))
     return run

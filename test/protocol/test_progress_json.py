@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.protocol.events import Kind, Source
+from app.protocol.events import Connecting, GivenUp, NodeProgress, Source, WaitingForInstance
 from app.protocol.progress_json import clock, initial, progress, size
+from app.protocol.snapshot import Problem
+from app.protocol.states import TaskState
 from test.protocol.events_for_tests import TASK_ID, Writer, fold, whole_run
 
 
@@ -23,7 +25,7 @@ def test_the_first_poll_already_has_a_phase_and_the_task_list() -> None:
 def test_a_running_clone_shows_its_figures() -> None:
     """The original's fields about the current pack come from the pack with the newest event."""
     events = whole_run().told
-    at = next(number for number, event in enumerate(events) if event.kind is Kind.NODE_PROGRESS)
+    at = next(number for number, event in enumerate(events) if isinstance(event.body, NodeProgress))
     shown = progress(fold(events[: at + 1]), 1020.0, heard_at=1019.8)
     assert shown["current_node"] == "good"
     assert (shown["clone_progress"], shown["data_received"], shown["download_rate"]) == (45, "2.5 MiB", "1.2 MiB/s")
@@ -57,12 +59,12 @@ def test_counts_and_rows_agree() -> None:
 def test_a_run_that_could_not_finish_says_where_it_ended() -> None:
     """The phase of a failed run is the one that failed; its error is the run's."""
     service = Writer(Source.SERVICE)
-    error = {"code": "connect_failed", "message": "Nobody answers.", "hint": "Is it up?"}
-    service.emit(Kind.CONNECTING, attempt=1)
-    service.emit(Kind.GIVEN_UP, state="failed", error=error)
+    error = Problem("connect_failed", "Nobody answers.", "Is it up?")
+    service.emit(Connecting(attempt=1))
+    service.emit(GivenUp(state=TaskState.FAILED, error=error))
     shown = progress(fold(service.told), 1100.0)
     assert shown["phase"] == "connect"
-    assert shown["error"] == error
+    assert shown["error"] == error.to_json()
     assert shown["success"] is False
     assert shown["steps"][0]["status"] == "failed"
     assert shown["message"] == "Nobody answers."
@@ -71,8 +73,8 @@ def test_a_run_that_could_not_finish_says_where_it_ended() -> None:
 def test_waiting_is_said() -> None:
     """A task that waits for its instance says so, with what went wrong last."""
     service = Writer(Source.SERVICE)
-    service.emit(Kind.CONNECTING, attempt=1)
-    service.emit(Kind.WAITING_FOR_INSTANCE, error={"code": "connect_failed", "message": "Refused.", "hint": ""})
+    service.emit(Connecting(attempt=1))
+    service.emit(WaitingForInstance(error=Problem("connect_failed", "Refused.")))
     shown = progress(fold(service.told), 1100.0)
     assert shown["message_code"] == "waiting_for_instance"
     assert shown["message"] == "Refused."

@@ -7,9 +7,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.protocol import counts
-from app.protocol.events import Event, Kind, ProtocolFault, Source, decode, encode
+from app.protocol.events import (
+    Body,
+    CancelRequested,
+    Connected,
+    Connecting,
+    Event,
+    Interrupted,
+    NodeChanged,
+    NodeProgress,
+    ProtocolFault,
+    Queued,
+    RunEnded,
+    RunStarted,
+    Source,
+    Uploaded,
+    Warned,
+    decode,
+    encode,
+)
 from app.protocol.progress_json import initial, progress
-from app.protocol.snapshot import Snapshot, from_stored, to_stored
+from app.protocol.snapshot import Problem, Snapshot, from_stored, to_stored
 from app.protocol.states import NodeState, Outcome, TaskState
 from test.protocol.events_for_tests import COMMIT, PROBLEM, TASK_ID, Writer, fold, listed, whole_run
 
@@ -75,19 +93,19 @@ def test_a_journal_cut_at_any_byte_and_attached_again_gives_the_same_snapshot(da
 def test_a_clone_s_percent_never_falls_on_a_second_try() -> None:
     """A retried clone starts at nothing; what the user saw stays."""
     events = whole_run().told
-    upto = next(number for number, event in enumerate(events) if event.kind is Kind.NODE_PROGRESS)
+    upto = next(number for number, event in enumerate(events) if isinstance(event.body, NodeProgress))
     assert fold(events[: upto + 2]).nodes["good"].clone_percent == 45
 
 
 def test_a_pack_is_installed_only_by_the_event_that_says_so() -> None:
     """The end of a run makes no pack good: what was live when the run failed is failed with the run's reason."""
     run = Writer()
-    run.emit(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1)
-    run.emit(Kind.MANIFEST, nodes=listed("done", "live", "next"))
+    run.emit(RunStarted(task_id=TASK_ID, version="1", pid=1))
+    run.emit(listed("done", "live", "next"))
     run.node("done", "cloned", commit=COMMIT)
     run.node("done", "installed")
     run.node("live", "cloning")
-    run.emit(Kind.RUN_ENDED, state="failed", error={"code": "disk_full", "message": "Full.", "hint": ""})
+    run.emit(RunEnded(state=TaskState.FAILED, error=Problem("disk_full", "Full.")))
     snapshot = fold(run.told)
     states = {name: node.state for name, node in snapshot.nodes.items()}
     assert states == {"done": NodeState.INSTALLED, "live": NodeState.FAILED, "next": NodeState.SKIPPED}
@@ -96,27 +114,21 @@ def test_a_pack_is_installed_only_by_the_event_that_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "fields"),
-    [
-        (Kind.NODE, {"name": "stranger", "state": "cloning"}),
-        (Kind.NODE, {"name": "good", "state": "verified"}),
-        (Kind.NODE, {"name": "good", "state": "splendid"}),
-        (Kind.PACKAGES, {"done": "many", "total": 1}),
-    ],
+    "body", [NodeChanged("stranger", NodeState.CLONING), NodeChanged("good", NodeState.VERIFIED), NodeProgress("x", 1)]
 )
-def test_an_event_that_cannot_be_is_its_writer_s_fault(kind: Kind, fields: dict[str, object]) -> None:
-    """A move that the table does not have, an unknown pack or word: ProtocolFault, not a guess."""
+def test_an_event_that_cannot_be_is_its_writer_s_fault(body: Body) -> None:
+    """A move that the table does not have, or an unknown pack: ProtocolFault, not a guess."""
     run = Writer()
-    run.emit(Kind.MANIFEST, nodes=listed("good"))
+    run.emit(listed("good"))
     snapshot = fold(run.told)
     with pytest.raises(ProtocolFault):
-        fold([run.emit(kind, **fields)], snapshot)
+        fold([run.emit(body)], snapshot)
 
 
 def test_nothing_is_folded_after_the_end() -> None:
     """A terminal state stays."""
     snapshot = fold(whole_run().told)
-    late = Event(Kind.WARNING, 99, 1.0, 1.0, fields={"code": "late", "message": "late"})
+    late = Event(Warned("late", "late"), 99, 1.0, 1.0)
     assert fold([late], snapshot) == snapshot
 
 
@@ -124,16 +136,16 @@ def test_a_cut_line_is_interrupted_and_running_again_once_connected() -> None:
     """The service's own events and the runner's fold into one snapshot; neither disturbs the other's numbers."""
     service, run = Writer(Source.SERVICE), whole_run()
     events = [
-        service.emit(Kind.QUEUED),
-        service.emit(Kind.CONNECTING, attempt=1),
-        service.emit(Kind.CONNECTED, endpoint="root@host:22"),
-        service.emit(Kind.UPLOADED),
+        service.emit(Queued()),
+        service.emit(Connecting(attempt=1)),
+        service.emit(Connected(endpoint="root@host:22")),
+        service.emit(Uploaded()),
         *run.told[:12],
-        service.emit(Kind.INTERRUPTED, error=PROBLEM),
+        service.emit(Interrupted(error=PROBLEM)),
     ]
     cut = fold(events)
     assert cut.state is TaskState.INTERRUPTED
-    back = fold([service.emit(Kind.CONNECTED, endpoint="root@host:22")], cut)
+    back = fold([service.emit(Connected(endpoint="root@host:22"))], cut)
     assert back.state is TaskState.RUNNING
     assert fold(run.told, back).nodes == fold(run.told).nodes
 
@@ -141,9 +153,9 @@ def test_a_cut_line_is_interrupted_and_running_again_once_connected() -> None:
 def test_a_cancelled_run_keeps_what_was_done() -> None:
     """Packs that are installed stay so; the rest is cancelled."""
     service, run = Writer(Source.SERVICE), Writer()
-    events = [service.emit(Kind.CONNECTING, attempt=1), run.emit(Kind.MANIFEST, nodes=listed("done", "rest"))]
+    events = [service.emit(Connecting(attempt=1)), run.emit(listed("done", "rest"))]
     events += [run.node("done", "cloned", commit=COMMIT), run.node("done", "installed"), run.node("rest", "cloning")]
-    events += [service.emit(Kind.CANCEL_REQUESTED), run.emit(Kind.RUN_ENDED, state="cancelled", error=None)]
+    events += [service.emit(CancelRequested()), run.emit(RunEnded(state=TaskState.CANCELLED))]
     snapshot = fold(events)
     assert snapshot.state is TaskState.CANCELLED
     assert [node.state.value for node in snapshot.nodes.values()] == ["installed", "cancelled"]
@@ -163,11 +175,11 @@ def test_the_outcome_follows_from_the_packs(states: list[str], error: object, ou
     """`all` only when every pack is good and none carries an error."""
     run = Writer()
     names = [f"pack{number}" for number in range(len(states))]
-    run.emit(Kind.MANIFEST, nodes=listed(*names))
+    run.emit(listed(*names))
     for name, state in zip(names, states, strict=True):
         run.node(name, "cloned", commit=COMMIT)
         run.node(name, state, error=error)
-    run.emit(Kind.RUN_ENDED, state="completed")
+    run.emit(RunEnded(state=TaskState.COMPLETED))
     assert counts.outcome(fold(run.told)) is outcome
 
 

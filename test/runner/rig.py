@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from app.protocol.events import Event, Kind, Source, decode
+from app.protocol.events import Body, Event, RunStarted, decode
 from app.protocol.progress_json import initial
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
@@ -33,6 +33,8 @@ QUICK: Mapping[str, Any] = {"retry_waits": [0, 0.05, 0.05]}
 """Limits for tests: as many tries, hardly any wait between them."""
 _SECONDS = 60.0
 _HANDED_ON = re.compile(r"^(PATH|LANG|.*CERT.*|.*CA_?BUNDLE|.*CAINFO|PIP_.*|UV_.*|.*_proxy|.*_PROXY)$")
+
+B = TypeVar("B", bound=Body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +179,12 @@ class Run:
     def events(self) -> list[Event]:
         """The whole lines of the journal, decoded."""
         raw = self.journal.read_bytes() if self.journal.exists() else b""
-        return [decode(line, Source.JOURNAL) for line in raw.split(b"\n")[:-1]]
+        return [decode(line) for line in raw.split(b"\n")[:-1]]
 
-    def told(self, kind: Kind, **fields: Any) -> list[Event]:
-        """The events of a kind with these fields."""
-        return [e for e in self.events() if e.kind is kind and all(e.get(name) == fields[name] for name in fields)]
+    def told(self, kind: type[B], **fields: Any) -> list[B]:
+        """What the events of a kind tell, of those with these fields."""
+        bodies = [event.body for event in self.events() if isinstance(event.body, kind)]
+        return [body for body in bodies if all(getattr(body, name) == value for name, value in fields.items())]
 
     def snapshot(self) -> Snapshot:
         """The journal, folded as the service folds it."""
@@ -197,7 +200,7 @@ class Run:
         return f"{node.state} {node.error.code}" if node.error else str(node.state)
 
     def pid(self) -> int:
-        return int(self.told(Kind.RUN_STARTED)[0]["pid"])
+        return int(self.told(RunStarted)[0].pid)
 
     def kill_runner(self) -> None:
         """-9 to the runner alone, and until it is gone."""
@@ -211,7 +214,7 @@ class Run:
     def said(self) -> str:
         """What the run's log and its last events say, for messages."""
         log = self.folder / "run.log"
-        return (log.read_text()[-2000:] if log.exists() else "") + str([str(e.fields) for e in self.events()[-3:]])
+        return (log.read_text()[-2000:] if log.exists() else "") + str([str(e.body) for e in self.events()[-3:]])
 
     def end(self) -> None:
         """Ends the run if it lives, sweeps it, and removes its file in /tmp."""

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from app.protocol.events import Kind
+from app.protocol.events import NodeChanged, NodeProgress
 from app.standin.git_rules import MISSING, PRIVATE, RepoRule
 from app.standin.git_server import GitServer
 from app.standin.packs import make_pack
@@ -165,7 +165,7 @@ def test_sixteen_clones_at_once(rig: Rig, git_server: GitServer) -> None:
     for pack in packs:
         git_server.set_rule(pack.repo, RepoRule(bytes_per_second=400_000))
     run = rig.install([node(pack) for pack in packs])
-    assert len(run.told(Kind.NODE, state="installed")) == 20
+    assert len(run.told(NodeChanged, state="installed")) == 20
     assert 6 <= git_server.peak_packs <= min(16, 8 * (os.cpu_count() or 1))
 
 
@@ -184,11 +184,11 @@ def test_a_progress_event_comes_about_four_times_a_second(rig: Rig, git_server: 
     pack = make_pack(git_server, "o", "pack", payload_bytes=4_000_000)
     git_server.set_rule("o/pack", RepoRule(bytes_per_second=2_000_000))
     run = rig.install([node(pack)])
-    told = run.told(Kind.NODE_PROGRESS)
-    monos = [event.mono for event in told if event["percent"] < 100]
+    told = [(event.mono, event.body) for event in run.events() if isinstance(event.body, NodeProgress)]
+    monos = [mono for mono, progress in told if progress.percent < 100]
     assert len(told) >= 4
     assert all(later - earlier > 0.2 for earlier, later in itertools.pairwise(monos))
-    assert any(event.get("bytes_received") for event in told)
+    assert any(progress.bytes_received for _, progress in told)
 
 
 @pytest.mark.parametrize("how", ["read-only", "a file"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.protocol.events import Event, Kind
+from app.protocol.events import Event, ManifestRead, RunEnded, Waiting
 from app.protocol.states import NodeState, TaskState
 from app.runner.process import processes
 from app.runner.process.locks import is_locked
@@ -63,7 +63,7 @@ def test_a_cancel_ends_everything_in_time(rig: Rig, slow: list[Pack]) -> None:
     snapshot = run.snapshot()
     assert snapshot.state is TaskState.CANCELLED
     assert {shown.state for shown in snapshot.nodes.values()} == {NodeState.CANCELLED}
-    assert run.events()[-1].kind is Kind.RUN_ENDED
+    assert isinstance(run.events()[-1].body, RunEnded)
 
 
 def test_cancelling_again_and_too_late_does_nothing(rig: Rig, git_server: GitServer, slow: list[Pack]) -> None:
@@ -117,9 +117,9 @@ def test_a_new_run_beside_leftovers_waits_for_the_sweep(rig: Rig, git_server: Gi
     dead = started(rig, slow)
     dead.kill_runner()
     run = rig.start([node(make_pack(git_server, "o", "quick"))])
-    wait_until(lambda: run.told(Kind.WAITING, code="waiting_for_ui_home"), 5, "the new run waits")
+    wait_until(lambda: run.told(Waiting, code="waiting_for_ui_home"), 5, "the new run waits")
     assert run.snapshot().waiting is not None
-    assert not run.told(Kind.MANIFEST)
+    assert not run.told(ManifestRead)
     dead.sweep()
     run.wait(10)
     assert run.state("quick") == "installed"
@@ -130,7 +130,7 @@ def test_a_waiting_run_can_be_cancelled(rig: Rig, slow: list[Pack]) -> None:
     """Without touching the one that it waits for."""
     first = started(rig, slow)
     second = rig.start([node(slow[0])])
-    wait_until(lambda: second.told(Kind.WAITING), 5, "the second waits")
+    wait_until(lambda: second.told(Waiting), 5, "the second waits")
     assert second.cancel() == "ended"
     assert second.snapshot().state is TaskState.CANCELLED
     assert first.status() == "running"
@@ -268,5 +268,5 @@ def _lock_of(rig: Rig) -> Path:
 
 def _worked(events: list[Event]) -> tuple[float, float]:
     """From the first thing that a run did in its ComfyUI to its end, on the machine's monotonic clock."""
-    begun = next(event.mono for event in events if event.kind is Kind.MANIFEST)
+    begun = next(event.mono for event in events if isinstance(event.body, ManifestRead))
     return begun, events[-1].mono

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.protocol.events import Kind
+from app.protocol.events import PackagesPlanned, PackagesProgress
 from app.protocol.states import StepStatus, TaskState
 from app.standin.environment import make_environment
 from app.standin.git_server import GitServer
@@ -90,12 +90,13 @@ def test_all_in_one_resolution_with_the_plan_before(uv_rig: Rig, git_server: Git
     ]
     run = uv_rig.install([node(pack) for pack in packs])
     assert [run.state(name) for name in "abc"] == ["installed"] * 3
-    planned = [change for event in run.told(Kind.PLAN) for change in event["changes"]]
-    assert {change["package"] for change in planned if change["new"]} == {"humanize", "toml"}
-    packages = run.told(Kind.PACKAGES)
+    planned = [change for plan in run.told(PackagesPlanned) for change in plan.changes]
+    assert {change.package for change in planned if change.new} == {"humanize", "toml"}
+    packages = run.told(PackagesProgress)
     assert packages
-    assert packages[-1]["done"] == packages[-1]["total"]
-    assert run.told(Kind.PLAN)[0].seq < packages[-1].seq
+    assert packages[-1].done == packages[-1].total
+    kinds = [type(event.body) for event in run.events()]
+    assert kinds.index(PackagesPlanned) < kinds.index(PackagesProgress)
     assert run.snapshot().state is TaskState.COMPLETED
 
 

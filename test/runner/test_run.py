@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.protocol import progress_json
-from app.protocol.events import Kind
+from app.protocol.events import NodeChanged, NodeProgress, RunEnded, RunStarted
 from app.protocol.states import TaskState
 from app.standin.git_rules import RepoRule
 from app.standin.git_server import GitServer
@@ -55,7 +55,7 @@ def test_events_are_numbered_without_a_gap(rig: Rig, git_server: GitServer) -> N
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     monos = [event.mono for event in events]
     assert monos == sorted(monos)
-    assert (events[0].kind, events[-1].kind) == (Kind.RUN_STARTED, Kind.RUN_ENDED)
+    assert (type(events[0].body), type(events[-1].body)) == (RunStarted, RunEnded)
 
 
 @pytest.mark.slow
@@ -67,7 +67,7 @@ def test_a_second_start_only_tells(rig: Rig, git_server: GitServer) -> None:
     assert run.start()["status"] == "running"
     run.wait()
     assert run.start()["status"] == "ended"
-    assert len(run.told(Kind.RUN_STARTED)) == 1
+    assert len(run.told(RunStarted)) == 1
 
 
 def test_follow_gives_the_rest_from_any_offset(rig: Rig, git_server: GitServer) -> None:
@@ -92,7 +92,7 @@ def test_a_follower_of_a_live_run_sees_all_of_it(rig: Rig, git_server: GitServer
     frames = run.follow()
     sent = b"".join(frame.payload.partition(b" ")[2] + b"\n" for frame in frames if frame.kind == "j")
     assert sent == run.journal.read_bytes()
-    percents = [e["percent"] for e in run.told(Kind.NODE_PROGRESS)]
+    percents = [told.percent for told in run.told(NodeProgress)]
     assert any(0 < percent < 100 for percent in percents)
     assert percents == sorted(percents)
 
@@ -264,7 +264,7 @@ def test_first_events_come_at_once(rig: Rig, git_server: GitServer) -> None:
     """start answers only when the journal is open, so the first poll finds it."""
     run = rig.start([node(make_pack(git_server, "o", "one"))])
     assert run.journal.exists()
-    wait_until(lambda: run.told(Kind.NODE), 2.0, "a node event")
+    wait_until(lambda: run.told(NodeChanged), 2.0, "a node event")
     run.wait()
 
 

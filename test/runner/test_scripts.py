@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from app.protocol.events import Kind
+from app.protocol.events import RunEnded, ScriptChanged
 from app.standin.git_server import GitServer
 from app.standin.packs import make_pack
 from test.runner.conftest import RigFactory
@@ -74,7 +74,7 @@ def test_no_script_runs_unless_wanted(rig: Rig, git_server: GitServer) -> None:
     run = rig.install([node(make_pack(git_server, "o", "pack", install_py=WHERE))], options={"run_scripts": False})
     assert run.state("pack") == "installed"
     assert not (rig.custom_nodes / "pack" / "ran.txt").exists()
-    assert not run.told(Kind.SCRIPT)
+    assert not run.told(ScriptChanged)
 
 
 def test_a_script_that_prints_without_end_fills_neither_memory_nor_disk(rig: Rig, git_server: GitServer) -> None:
@@ -104,5 +104,5 @@ def test_a_program_that_went_missing_costs_only_its_pack(rig: Rig, git_server: G
     run = rig.install([node(first), node(second)])
     assert run.state("a").startswith(("installed", "failed"))
     assert run.state("b") == "failed system_error"
-    assert run.events()[-1]["state"] == "completed"
+    assert run.told(RunEnded, state="completed")
     assert os.path.lexists(rig.custom_nodes / "b")

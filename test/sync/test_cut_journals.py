@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from app.domain.record import InstallRecord
-from app.protocol.events import Kind, decode, encode
-from app.protocol.snapshot import Snapshot, to_stored
+from app.protocol.events import RunEnded, RunStarted, decode, encode
+from app.protocol.snapshot import Problem, Snapshot, to_stored
+from app.protocol.states import TaskState
 from app.runner.daemon.follow import _send_lines
 from app.runner.daemon.frames import Frames
 from app.storage.database import open_database
@@ -27,12 +28,12 @@ pytestmark = pytest.mark.slow
 def short_run() -> Writer:
     """Two packs, one of them failed."""
     run = Writer()
-    run.emit(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1)
-    run.emit(Kind.MANIFEST, nodes=listed("a", "b"))
+    run.emit(RunStarted(task_id=TASK_ID, version="1", pid=1))
+    run.emit(listed("a", "b"))
     run.node("a", "cloned", commit="a" * 40)
-    run.node("b", "failed", error={"code": "stalled", "message": "m", "hint": ""})
+    run.node("b", "failed", error=Problem("stalled", "m"))
     run.node("a", "installed")
-    run.emit(Kind.RUN_ENDED, state="completed", error=None)
+    run.emit(RunEnded(state=TaskState.COMPLETED))
     return run
 
 

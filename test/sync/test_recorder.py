@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from app.domain.record import InstallRecord
-from app.protocol.events import Event, Kind, ProtocolFault
+from app.protocol.events import Body, Connecting, Event, GivenUp, ProtocolFault, RunEnded, Warned
+from app.protocol.snapshot import Problem
+from app.protocol.states import TaskState
 from app.storage.database import open_database
 from app.storage.install_store import InstallStore
 from app.storage.progress_files import ProgressFiles
@@ -38,8 +40,8 @@ def _recorder(record: InstallRecord, store: InstallStore, tmp_path: Path) -> Rec
     return Recorder(record, ProgressCache(), store, ProgressFiles(tmp_path / "progress"), now=lambda: 50.0)
 
 
-def _event(seq: int, kind: Kind = Kind.WARNING, **fields: object) -> Event:
-    return Event(kind, seq, 1.0, 1.0, fields={"code": "c", "message": f"warning {seq}", **fields})
+def _event(seq: int, body: Body | None = None) -> Event:
+    return Event(body or Warned("c", f"warning {seq}"), seq, 1.0, 1.0)
 
 
 def _stored(store: InstallStore) -> InstallRecord:
@@ -51,7 +53,7 @@ def _stored(store: InstallStore) -> InstallRecord:
 def test_offset_and_snapshot_are_kept_together(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
     """A recorder that goes on from the record has exactly what was folded up to its offset."""
     first = _recorder(record, store, tmp_path)
-    first.emit(Kind.CONNECTING, attempt=1)
+    first.emit(Connecting(attempt=1))
     first.apply(_event(1), 100)
     first.apply(_event(2), 200)
     first.save()
@@ -68,12 +70,12 @@ def test_a_state_is_kept_at_once_and_progress_now_and_then(
 ) -> None:
     """Many events are one write; a change of state does not wait."""
     recorder = _recorder(record, store, tmp_path)
-    recorder.emit(Kind.CONNECTING, attempt=1)
+    recorder.emit(Connecting(attempt=1))
     assert _stored(store).state.value == "running"
     for seq in range(1, 20):
         recorder.apply(_event(seq), seq)
     assert _stored(store).journal_seq < 19
-    recorder.apply(_event(20, Kind.RUN_ENDED, state="completed"), 20)
+    recorder.apply(_event(20, RunEnded(TaskState.COMPLETED)), 20)
     kept = _stored(store)
     assert (kept.state.value, kept.journal_seq, kept.finished_at) == ("completed", 20, 50.0)
 
@@ -84,7 +86,7 @@ def test_polls_see_nothing_that_a_kill_could_take_back(
     """What the board shows is in the database at that moment; hence no revision falls after a restart."""
     progress_cache = ProgressCache()
     recorder = Recorder(record, progress_cache, store, ProgressFiles(tmp_path / "progress"))
-    recorder.emit(Kind.CONNECTING, attempt=1)
+    recorder.emit(Connecting(attempt=1))
     for seq in range(1, 50):
         recorder.apply(_event(seq), seq)
         status = progress_cache.get(TASK)
@@ -111,9 +113,9 @@ def test_journal_events_that_come_again_change_nothing(
 
 def test_after_the_end_nothing_happens(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
     recorder = _recorder(record, store, tmp_path)
-    recorder.emit(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
+    recorder.emit(GivenUp(state=TaskState.FAILED, error=Problem("c", "m")))
     revision = recorder.snapshot.revision
-    recorder.emit(Kind.CONNECTING, attempt=2)
+    recorder.emit(Connecting(attempt=2))
     assert recorder.snapshot.revision == revision
     assert [event["event"] for event in store.service_events(TASK)] == ["given_up"]
 
@@ -125,7 +127,7 @@ def test_a_disk_that_refuses_does_not_stop_the_install(
     recorder = _recorder(record, store, tmp_path)
     folder = tmp_path / "progress"
     folder.rename(tmp_path / "away")
-    recorder.emit(Kind.CONNECTING, attempt=1)
+    recorder.emit(Connecting(attempt=1))
     assert recorder.snapshot.state.value == "running"
     assert "could not be kept" in caplog.text
     (tmp_path / "away").rename(folder)
@@ -182,7 +184,7 @@ def locked(folder: Path) -> Iterator[tuple[Recorder, sqlite3.Connection]]:
     other = sqlite3.connect(folder / "nodeferry.db", isolation_level=None)
     try:
         other.execute("BEGIN EXCLUSIVE")
-        recorder.emit(Kind.GIVEN_UP, state="failed", error={"code": "c", "message": "m", "hint": ""})
+        recorder.emit(GivenUp(state=TaskState.FAILED, error=Problem("c", "m")))
         yield recorder, other
     finally:
         other.close()

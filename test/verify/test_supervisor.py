@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from app.protocol import progress_json
-from app.protocol.events import Kind
+from app.protocol.events import StepChanged
 from app.protocol.states import StepStatus
 from app.runner.machine.interpreter import running_comfyuis
 from app.runner.process import processes
@@ -215,7 +215,7 @@ def test_a_comfyui_that_came_down_is_started(rig: Rig, short: Path, monkeypatch:
 def test_a_cancelled_restart_leaves_comfyui_running(rig: Rig, pack: MakePack, supervised: Supervised) -> None:
     """A restart is a stop and a start: who cancels between them finds it started all the same."""
     run = rig.start([node(pack("fresh"))], options={"verify": False, "restart": True})
-    wait_until(lambda: bool(run.told(Kind.STEP, name=progress_json.RESTART)), 30, "the restart has begun")
+    wait_until(lambda: bool(run.told(StepChanged, name=progress_json.RESTART)), 30, "the restart has begun")
     run.cancel()
     run.wait()
     wait_until(lambda: "no answer" not in supervised.classes(), 30, "ComfyUI answers again")

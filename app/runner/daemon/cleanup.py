@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, List, Mapping
 
 from app.runner.daemon.control import sweep
-from app.runner.daemon.journal import has_ended
+from app.runner.daemon.run_files import has_ended
 from app.runner.process.locks import lock_now
 from app.runner.process.paths import BadTaskId, Task, state_folder
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
-from app.runner.daemon import journal
+from app.runner.daemon import run_files
 from app.runner.process import processes
 from app.runner.process.children import read_groups
 from app.runner.process.locks import is_locked, lock_now
@@ -31,8 +31,8 @@ def status(task: Task) -> Dict[str, Any]:
     """Whether the run is running, has ended or died; `unknown` when there never was one."""
     word = "unknown"
     if task.folder.is_dir():
-        word = "running" if is_locked(task.lock) else "ended" if journal.has_ended(task.journal) else "died"
-    return {"status": word, "offset": journal.size(task.journal)}
+        word = "running" if is_locked(task.lock) else "ended" if run_files.has_ended(task.journal) else "died"
+    return {"status": word, "offset": run_files.size(task.journal)}
 
 
 def start(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
@@ -46,7 +46,7 @@ def start(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
     if task.journal.exists():
         os.close(lock)
         return status(task)
-    journal.replace_file(task.request, json.dumps(request).encode("ascii"))
+    run_files.replace_file(task.request, json.dumps(request).encode("ascii"))
     return _daemonise(task, request, run, lock)
 
 

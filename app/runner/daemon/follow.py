@@ -11,7 +11,7 @@ import select
 import time
 from typing import BinaryIO
 
-from app.runner.daemon import frames, journal
+from app.runner.daemon import frames, run_files
 from app.runner.daemon.frames import Frames
 from app.runner.daemon.log_stream import LogStream
 from app.runner.process.locks import is_locked
@@ -55,7 +55,7 @@ def follow(task: Task, offset: int, out: Frames, stdin: int = 0) -> None:
             if running or sent:
                 logs.send()
             elif not logs.send_rest():
-                word = "ended" if journal.has_ended(task.journal) else "died"
+                word = "ended" if run_files.has_ended(task.journal) else "died"
                 out.json(frames.END, {"status": word})
                 return
             if sent or now - beat >= HEARTBEAT_SECONDS:

@@ -1,7 +1,7 @@
 """The journal's writer: one thread that numbers events, appends them, and keeps the snapshot file beside them.
 
-Anybody may `tell`; only this module's thread writes. Events are lines of one `write()` each on an O_APPEND descriptor.
-A little room is kept in a file of its own: on a full disk it is given up, so that the end can still be told.
+Any thread may `emit`; only this module's thread writes. Each event is a line, written with one `write()` on an O_APPEND
+descriptor. A reserve file holds a little room: on a full disk it is given up, so that the end can still be written.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import queue
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 from app.protocol import progress_json
-from app.protocol.events import Event, Kind, ProtocolFault, decode, encode
+from app.protocol.events import Body, Event, ProtocolFault, encode
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
 from app.runner.daemon import run_log
+from app.runner.daemon.run_files import replace_file
 
 _SNAPSHOT_SECONDS = 0.5
 _RESERVE_BYTES = 256 * 1024
 _log = logging.getLogger("runner")
-_Item = Optional[Tuple[Kind, float, float, Dict[str, Any]]]
+_Item = Optional[Tuple[Body, float, float]]
 
 
 class Journal:
@@ -52,9 +53,9 @@ class Journal:
         """The snapshot after the events that were written so far."""
         return self._snapshot
 
-    def emit(self, kind: Kind, **fields: Any) -> None:
-        """Something happened just now."""
-        self._queue.put((kind, round(time.time(), 3), round(time.monotonic(), 3), fields))
+    def emit(self, body: Body) -> None:
+        """Something happened just now. From any thread."""
+        self._queue.put((body, round(time.time(), 3), round(time.monotonic(), 3)))
 
     def close(self, timeout: float = 10.0) -> None:
         """Writes what is waiting, and the last snapshot."""
@@ -80,9 +81,9 @@ class Journal:
             return True
         if item is None:
             return False
-        kind, wall, mono, fields = item
         self._seq += 1
-        self._append(Event(kind, self._seq, wall, mono, fields=fields))
+        body, wall, mono = item
+        self._append(Event(body, self._seq, wall, mono))
         if time.monotonic() - self._written_at > _SNAPSHOT_SECONDS:
             self._save_snapshot()
         return True
@@ -99,7 +100,7 @@ class Journal:
             self._write_line(line)
         self._snapshot = reduce(self._snapshot, event, event.wall)
         self._dirty = True
-        said = run_log.line_of(event)
+        said = run_log.line_of(event.body)
         if said:
             _log.info("%s", said)
 
@@ -132,44 +133,3 @@ def _fill(path: Path) -> None:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """The file with `content`, replaced at once: a reader sees the old or the new one. Never through a link."""
-    temporary = path.with_name("%s.%d.tmp" % (path.name, os.getpid()))
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        fd = os.open(str(temporary), flags, 0o644)
-    except FileExistsError:  # left by a killed runner of the same pid
-        os.unlink(str(temporary))
-        fd = os.open(str(temporary), flags, 0o644)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-        os.replace(str(temporary), str(path))
-    except OSError:
-        os.unlink(str(temporary))
-        raise
-
-
-def has_ended(path: Path) -> bool:
-    """Whether the journal's last whole line is its terminal event."""
-    try:
-        with open(str(path), "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 64 * 1024))
-            lines = file.read().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return False
-    try:
-        return bool(lines) and decode(lines[-1]).kind is Kind.RUN_ENDED
-    except ValueError:
-        return False
-
-
-def size(path: Path) -> int:
-    """The journal's length in bytes; 0 when there is none."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping, Optional, Sequence
 
-from app.protocol.events import Kind
+from app.protocol.events import LockMade
 from app.protocol.lockfile import FORMAT
 from app.runner.context import Context, PackResult
 from app.runner.lock.compare import torch_of
@@ -37,7 +37,7 @@ def emit_lock(context: Context, results: Sequence[PackResult], run: Execute, loc
         "packages": dict(sorted(packages.items())),
         "compared": locked.compared(results, packages) if locked else None,
     }
-    context.journal.emit(Kind.LOCK, lock=lock)
+    context.journal.emit(LockMade(lock))
 
 
 def _pack(context: Context, result: PackResult) -> Optional[Dict[str, Any]]:

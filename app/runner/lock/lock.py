@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from app.protocol.events import Kind
+from app.protocol.events import PackagesPlanned, RequirementsChanged
 from app.protocol.lockfile import Lock, read_lock
 from app.protocol.manifest import split_source
 from app.protocol.states import StepStatus
@@ -89,7 +89,7 @@ class Locked:
         for result in results:
             if result.requirements is not None and result.problem is None and _met(result, after):
                 result.requirements = None
-                self._context.part(Kind.REQUIREMENTS, result.pack.name, StepStatus.SKIPPED)
+                self._context.journal.emit(RequirementsChanged(result.pack.name, StepStatus.SKIPPED))
 
     def after_clones(self, results: Sequence[PackResult]) -> None:
         """The packages, once all packs are there."""
@@ -173,7 +173,7 @@ class Locked:
     def _emit_plan(self, wanted: Sequence[Difference]) -> None:
         changes = [Change(item.name, item.installed, item.wanted) for item in wanted]
         if changes:
-            self._context.journal.emit(Kind.PLAN, changes=Plan(_STAGE, [], changes).to_json())
+            self._context.journal.emit(PackagesPlanned(Plan(_STAGE, [], changes).described()))
 
     def _file(self, wanted: Sequence[Difference]) -> Path:
         path = self._context.task.folder / "lock.txt"

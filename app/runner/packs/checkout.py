@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Callable, Optional
 
-from app.protocol.events import Kind
+from app.protocol.events import NodeProgress
 from app.protocol.snapshot import Problem
 from app.runner.context import Context
 from app.runner.hints import reasons
@@ -97,11 +97,5 @@ class Throttled:
         if received.percent == self._percent or (now - self._told_at < _PROGRESS_SECONDS and received.percent < 100):
             return
         self._told_at, self._percent = now, received.percent
-        self._context.journal.emit(
-            Kind.NODE_PROGRESS,
-            name=self._name,
-            percent=received.percent,
-            bytes_received=received.bytes_received,
-            rate=received.rate,
-            eta=received.eta,
-        )
+        figures = NodeProgress(self._name, received.percent, received.bytes_received, received.rate, received.eta)
+        self._context.journal.emit(figures)

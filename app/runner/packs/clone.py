@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence
 
-from app.protocol.events import Kind
+from app.protocol.events import NodeChanged, RequirementsChanged, ScriptChanged
 from app.protocol.manifest import NodePack, parent_of
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
@@ -139,13 +139,13 @@ def _emit_cloned(context: Context, result: PackResult) -> None:
     """The pack is there; one that needs nothing more is installed."""
     name = result.pack.name
     if result.problem:
-        context.part(Kind.REQUIREMENTS, name, StepStatus.FAILED, result.problem)
+        context.journal.emit(RequirementsChanged(name, StepStatus.FAILED, result.problem))
     elif result.requirements:
         context.on_requirements(result)
-        context.part(Kind.REQUIREMENTS, name, StepStatus.PENDING)
+        context.journal.emit(RequirementsChanged(name, StepStatus.PENDING))
     if result.script:
-        context.part(Kind.SCRIPT, name, StepStatus.PENDING)
-    context.node(name, NodeState.CLONED, commit=result.commit, kept=result.kept)
+        context.journal.emit(ScriptChanged(name, StepStatus.PENDING))
+    context.journal.emit(NodeChanged(name, NodeState.CLONED, commit=result.commit, kept=result.kept))
     if not result.requirements and not result.script and not context.plan_only:
         context.settle(result)
 

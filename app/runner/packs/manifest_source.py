@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, List, Mapping
 
-from app.protocol.events import Kind
+from app.protocol.events import ManifestRead
 from app.protocol.lockfile import read_lock
 from app.protocol.manifest import ManifestFault, NodePack, parse_csv, parse_nodes, parse_urls, split_source
 from app.protocol.progress_json import CLONE_AUTO_INSTALLER
@@ -32,7 +32,7 @@ def read_manifest(context: Context) -> List[NodePack]:
         raise RunFault(
             "invalid_manifest", "The manifest cannot be installed: %s" % exc, "Correct it, then start again."
         ) from None
-    context.journal.emit(Kind.MANIFEST, source=form, nodes=[pack.to_json() for pack in packs])
+    context.journal.emit(ManifestRead(form, tuple(packs)))
     return packs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Optional, Sequence
 
-from app.protocol.events import Kind
+from app.protocol.events import ScriptChanged
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
@@ -27,10 +27,11 @@ def run_scripts(context: Context, results: Sequence[PackResult]) -> None:
 def _run_script(context: Context, result: PackResult) -> None:
     name = result.pack.name
     context.node(name, NodeState.INSTALLING)
-    context.part(Kind.SCRIPT, name, StepStatus.RUNNING)
+    context.journal.emit(ScriptChanged(name, StepStatus.RUNNING))
     problem = context.python_problem or _run(context, result)
     result.problem = result.problem or problem
-    context.part(Kind.SCRIPT, name, StepStatus.FAILED if problem else StepStatus.SUCCESS, problem)
+    status = StepStatus.FAILED if problem else StepStatus.SUCCESS
+    context.journal.emit(ScriptChanged(name, status, problem))
     context.settle(result)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import AbstractSet, Callable, Dict, Iterator, List, Optional, Set
 
-from app.protocol.events import Kind
+from app.protocol.events import PackagesProgress
 from app.runner.context import Context
 from app.runner.process.children import Finished
 from app.runner.resolve.background_uv import fetched, options_of
@@ -124,4 +124,4 @@ class Counter:
     def _emit(self) -> None:
         total: Optional[int] = sum(self._sizes.values()) if self._sizes else None
         done = sum(self._sizes.get(name, 0) for name in self._fetched) if self._sizes else None
-        self._journal.emit(Kind.PACKAGES, done=self._done, total=self._total, bytes_done=done, bytes_total=total)
+        self._journal.emit(PackagesProgress(self._done, self._total, done, total))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import List, Optional, Sequence, Set
 
-from app.protocol.events import Kind
+from app.protocol.events import PackagesProgress, RequirementsChanged
 from app.protocol.log_names import file_name
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
@@ -88,7 +88,7 @@ def _prepare(context: Context, result: PackResult) -> Optional[PackRequirements]
         return None
     if not context.plan_only:
         context.node(result.pack.name, NodeState.INSTALLING)
-    context.part(Kind.REQUIREMENTS, result.pack.name, StepStatus.RUNNING)
+    context.journal.emit(RequirementsChanged(result.pack.name, StepStatus.RUNNING))
     try:
         read = read_requirements(result.requirements, result.folder, context.packages)
     except OSError as exc:
@@ -156,7 +156,7 @@ def _done(context: Context, item: PackRequirements, problem: Optional[Problem]) 
     result.problem = result.problem or problem
     good = StepStatus.SKIPPED if context.plan_only else StepStatus.SUCCESS
     status = StepStatus.FAILED if problem else good
-    context.part(Kind.REQUIREMENTS, result.pack.name, status, problem)
+    context.journal.emit(RequirementsChanged(result.pack.name, status, problem))
     if not result.script and not context.plan_only:
         context.settle(result)
 
@@ -184,14 +184,14 @@ def _by_pip(context: Context, wanted: Sequence[PackRequirements]) -> None:
     context.phase(Phase.RESOLVE, StepStatus.SUCCESS, "pack by pack")
     context.phase(Phase.INSTALL, StepStatus.RUNNING)
     for number, item in enumerate(wanted):
-        context.journal.emit(Kind.PACKAGES, done=number, total=len(wanted))
+        context.journal.emit(PackagesProgress(number, len(wanted)))
         try:
             finished = pip.install([item.file], context.task.node_log(item.name), _ignore)
             problem = None if finished.ok else reasons.of_packages(finished)
         except OSError as exc:
             problem = reasons.of_os(exc)
         _done(context, item, problem)
-    context.journal.emit(Kind.PACKAGES, done=len(wanted), total=len(wanted))
+    context.journal.emit(PackagesProgress(len(wanted), len(wanted)))
     context.phase(Phase.INSTALL, StepStatus.SUCCESS)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import AbstractSet, Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
+from typing import AbstractSet, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
-from app.protocol.snapshot import Problem
+from app.protocol.snapshot import PlannedChange, Problem
 from app.runner.context import PackResult
 from app.runner.requirements.files import bounds_of, canonical, name_of
 from app.runner.requirements.versions import is_older, satisfies
@@ -101,25 +101,27 @@ class Plan:
         """The lines that ask for exactly its packages."""
         return [change.pinned for change in self.changes if change.new is not None]
 
-    def to_json(self, details: Details = Details()) -> List[Dict[str, Any]]:
-        """As the journal's `plan` event tells it."""
-        return [
-            {
-                "package": change.package,
-                "old": change.old,
-                "new": change.new,
-                "change": "add" if change.old is None else "remove" if change.new is None else "change",
-                "downgrade": bool(change.old and change.new and is_older(change.new, change.old)),
-                "wanted_by": self._wanting(canonical(change.package), details),
-                "bytes": details.sizes.get(canonical(change.package)),
-                "lane": self.stage,
-            }
-            for change in self.changes
-        ]
+    def described(self, details: Details = Details()) -> Tuple[PlannedChange, ...]:
+        """The changes as the journal's `plan` event tells them."""
+        return tuple(
+            [
+                PlannedChange(
+                    change.package,
+                    change.old,
+                    change.new,
+                    change="add" if change.old is None else "remove" if change.new is None else "change",
+                    downgrade=bool(change.old and change.new and is_older(change.new, change.old)),
+                    wanted_by=self._wanting(canonical(change.package), details),
+                    bytes=details.sizes.get(canonical(change.package)),
+                    lane=self.stage,
+                )
+                for change in self.changes
+            ]
+        )
 
-    def _wanting(self, package: str, details: Details) -> List[str]:
+    def _wanting(self, package: str, details: Details) -> Tuple[str, ...]:
         behind = details.wanted_by.get(package, frozenset())
-        return [item.name for item in self.items if item.name in behind or package in item.names]
+        return tuple([item.name for item in self.items if item.name in behind or package in item.names])
 
 
 def changes(output: str, installed: Mapping[str, str]) -> List[Change]:

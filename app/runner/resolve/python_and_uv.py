@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from app.protocol import progress_json
-from app.protocol.events import Kind
+from app.protocol.events import Probed
 from app.protocol.snapshot import Problem
 from app.protocol.states import StepStatus
 from app.runner.context import Context
@@ -48,8 +48,8 @@ def configure(context: Context) -> None:
 def _emit_interpreter(context: Context, proof: Dict[str, Any], started: float) -> None:
     text = interpreter.describe(proof)
     context.step(progress_json.CONFIGURE_VENV, StepStatus.SUCCESS, text, round(time.monotonic() - started, 1))
-    fields = {"interpreter": proof["executable"], "python": proof["version"], "torch": proof["torch"]}
-    context.journal.emit(Kind.PROBED, ui_home=str(context.ui_home), **fields)
+    facts = {"interpreter": proof["executable"], "python": proof["version"], "torch": proof["torch"]}
+    context.journal.emit(Probed(str(context.ui_home), facts))
 
 
 def ensure_uv(context: Context, python: Future[None]) -> Optional[str]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable, ContextManager, Dict, Iterator, List, Optional, Protocol, Sequence, Set, Tuple
 
-from app.protocol.events import Kind
+from app.protocol.events import PackagesPlanned
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
@@ -314,8 +314,8 @@ class StageRun:
         fresh = [change for change in plan.changes if change not in self._told]
         self._told.update(fresh)
         if fresh:
-            told = Plan(plan.stage, plan.items, fresh).to_json(plan.details or self._resolver.details(plan))
-            self._context.journal.emit(Kind.PLAN, changes=told)
+            told = Plan(plan.stage, plan.items, fresh).described(plan.details or self._resolver.details(plan))
+            self._context.journal.emit(PackagesPlanned(told))
 
     def _succeed(self, items: Sequence[PackRequirements]) -> None:
         self._good += items

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 from app.protocol import events
-from app.protocol.events import Kind, Source
+from app.protocol.events import Body, NodeChanged, PackagesPlanned, PhaseChanged, ScriptChanged
 from app.protocol.manifest import NodePack
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
-from app.runner.daemon.journal import replace_file
+from app.runner.daemon.run_files import replace_file
 from app.runner.environment.freeze import Freeze, ask, freeze_of
 from app.runner.machine.git import Git, find_git
 from app.runner.process.children import Children
@@ -124,7 +124,7 @@ class Record:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self._told: Optional[List[events.Event]] = None
+        self._told: Optional[List[Body]] = None
         noted = self._read(_PACKS) or {}
         self.ui_home: Optional[str] = noted.get("ui_home")
         self.packs: List[Dict[str, Any]] = noted.get("packs") or []
@@ -156,9 +156,9 @@ class Record:
         before = self.before or {}
         known = self._events()
         planned = {
-            canonical(change["package"]) for event in known if event.kind is Kind.PLAN for change in event["changes"]
+            canonical(change.package) for body in known if isinstance(body, PackagesPlanned) for change in body.changes
         }
-        if self.after is None or (self.swept and not any(_runs_code(event) for event in known)):
+        if self.after is None or (self.swept and not any(_runs_code(body) for body in known)):
             return planned
         return {name for name in {*before, *self.after} if before.get(name) != self.after.get(name)}
 
@@ -166,9 +166,9 @@ class Record:
         """The commit that the run left a pack at."""
         noted: Optional[str] = self.packs_after.get(name, {}).get("commit")
         told = [
-            event["commit"]
-            for event in self._events()
-            if event.kind is Kind.NODE and event.get("commit") and event["name"] == name
+            body.commit
+            for body in self._events()
+            if isinstance(body, NodeChanged) and body.commit and body.name == name
         ]
         return noted or (told[-1] if told else None)
 
@@ -180,22 +180,21 @@ class Record:
 
     def ran_script(self, name: str) -> bool:
         """Whether a pack's install.py was started."""
-        return any(_runs_script(event) and event["name"] == name for event in self._events())
+        scripts = (body for body in self._events() if isinstance(body, ScriptChanged) and body.name == name)
+        return any(body.status is StepStatus.RUNNING for body in scripts)
 
-    def _events(self) -> List[events.Event]:
+    def _events(self) -> List[Body]:
         if self._told is None:
             lines = self.task.journal.read_bytes().split(b"\n")[:-1] if self.task.journal.exists() else []
-            self._told = [events.decode(line, Source.JOURNAL) for line in lines if line]
+            self._told = [events.decode(line).body for line in lines if line]
         return self._told
 
 
-def _runs_script(event: events.Event) -> bool:
-    return event.kind is Kind.SCRIPT and bool(event["status"] == StepStatus.RUNNING.value)
-
-
-def _runs_code(event: events.Event) -> bool:
+def _runs_code(body: Body) -> bool:
     """Whether packs' own code ran from then on."""
-    return _runs_script(event) or (event.kind is Kind.PHASE and bool(event["phase"] == Phase.VERIFY.value))
+    if isinstance(body, ScriptChanged):
+        return body.status is StepStatus.RUNNING
+    return isinstance(body, PhaseChanged) and body.phase is Phase.VERIFY
 
 
 def _write(task: Task, name: str, content: Mapping[str, Any]) -> None:

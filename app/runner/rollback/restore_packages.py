@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
-from app.protocol.events import Kind
+from app.protocol.events import PackagesPlanned
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
 from app.runner.environment.freeze import Freeze, Installed, ask, freeze_of
@@ -55,7 +55,7 @@ def restore_packages(context: Context, record: Record, uv: Optional[str], *, emi
     if emit:
         context.phase(Phase.INSTALL, StepStatus.RUNNING)
         changes = [step.as_change() for _, step in sorted(steps.items())]
-        context.journal.emit(Kind.PLAN, changes=Plan("rollback", [], changes).to_json())
+        context.journal.emit(PackagesPlanned(Plan("rollback", [], changes).described()))
     _apply(context, _installer(context, str(record.executable), uv), steps)
     left += _still_different(str(record.executable), steps)
     if emit and not left:

@@ -9,7 +9,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from app.protocol.events import Kind
+from app.protocol.events import ManifestRead, NodeChanged
+from app.protocol.json_fields import read_record
+from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
@@ -21,7 +23,6 @@ from app.runner.rollback import record as notes
 from app.runner.rollback.restore_packages import restore_packages
 from app.runner.rollback.restore_packs import REMOVED, restore_packs, stuck
 
-_NOTED = ("there", "commit", "branch", "remote", "files")
 _LIVE = (NodeState.CLONED, NodeState.INSTALLING, NodeState.INSTALLED, NodeState.VERIFIED)
 _GOOD = (NodeState.INSTALLED, NodeState.VERIFIED)
 
@@ -51,8 +52,8 @@ def _record_of(task_id: str) -> notes.Record:
 
 def roll_back(context: Context, record: notes.Record, python: Future[None], uv: Callable[[], Optional[str]]) -> None:
     """The whole run of a rollback. Raises RunFault when packages or packs are not as they were, RunCancelled."""
-    nodes = [{name: value for name, value in pack.items() if name not in _NOTED} for pack in record.packs]
-    context.journal.emit(Kind.MANIFEST, source="rollback", nodes=nodes)
+    packs = tuple([read_record(NodePack, pack) for pack in record.packs])
+    context.journal.emit(ManifestRead("rollback", packs))
     context.phase(Phase.PROBE, StepStatus.SUCCESS)
     context.phase(Phase.CLONE, StepStatus.RUNNING)
     found = restore_packs(context, record)
@@ -88,7 +89,7 @@ def _emit_packs(context: Context, record: notes.Record, found: Mapping[str, Opti
         name, problem = pack["name"], found[pack["name"]]
         commit = context.git().head(context.custom_nodes / pack["folder"]) if problem is None else None
         if commit is not None:
-            context.node(name, NodeState.CLONED, commit=commit, kept=True)
+            context.journal.emit(NodeChanged(name, NodeState.CLONED, commit=commit, kept=True))
             context.node(name, NodeState.INSTALLED)
         elif problem is None:
             context.node(name, NodeState.SKIPPED, Problem(REMOVED, "What was there before the run was not touched."))

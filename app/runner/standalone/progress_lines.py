@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 from app.protocol import counts
-from app.protocol.events import Event, Kind
+from app.protocol.events import (
+    Body,
+    Event,
+    ManifestRead,
+    NodeChanged,
+    PackagesPlanned,
+    PackagesProgress,
+    PhaseChanged,
+    RequirementsChanged,
+    ScriptChanged,
+    StepChanged,
+    Waiting,
+    Warned,
+)
 from app.protocol.progress_json import clock
 from app.protocol.snapshot import Problem, Snapshot
 from app.protocol.states import NodeState, StepStatus, TaskState
@@ -15,9 +28,34 @@ _GOOD = (NodeState.INSTALLED, NodeState.VERIFIED)
 
 def lines_of(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
     """What is new through `event`, a line each, with the time since the start in front."""
-    make = _LINES.get(event.kind)
     head = clock(max(0.0, event.wall - after.created_at))
-    return ["%s  %s" % (head, _printable(text)) for text in (make(event, before, after) if make else [])]
+    return ["%s  %s" % (head, _printable(text)) for text in _texts(event.body, before, after)]
+
+
+def _texts(body: Body, before: Snapshot, after: Snapshot) -> List[str]:
+    if isinstance(body, NodeChanged):
+        return _node(body, before, after)
+    if isinstance(body, PackagesPlanned):
+        return _plan(body)
+    if isinstance(body, PackagesProgress):
+        return _packages(before, after)
+    if isinstance(body, ManifestRead):
+        return ["%d node packs to install" % len(body.nodes)]
+    text = _one_line(body)
+    return [text] if text else []
+
+
+def _one_line(body: Body) -> Optional[str]:
+    if isinstance(body, (RequirementsChanged, ScriptChanged)) and body.status is not StepStatus.PENDING:
+        what = "install.py" if isinstance(body, ScriptChanged) else "requirements"
+        return _joined(body.name, "%s %s" % (what, body.status), _problem(body.error))
+    if isinstance(body, PhaseChanged):
+        return _joined("phase %s" % body.phase, body.status.value, body.detail)
+    if isinstance(body, StepChanged):
+        return _joined(body.name, body.status.value, body.detail)
+    if isinstance(body, (Waiting, Warned)):
+        return _joined(body.kind, body.code, _said(vars(body)))
+    return None
 
 
 def table(progress: Mapping[str, Any], *, plan_only: bool = False) -> List[str]:
@@ -51,9 +89,9 @@ def _last(progress: Mapping[str, Any], plan_only: bool) -> str:
     return _printable(progress["message"])
 
 
-def _node(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
-    node = after.nodes[event["name"]]
-    known = before.nodes[event["name"]]
+def _node(body: NodeChanged, before: Snapshot, after: Snapshot) -> List[str]:
+    node = after.nodes[body.name]
+    known = before.nodes[body.name]
     if node.state is known.state and node.error == known.error:
         return []
     numbers = counts.count(after)
@@ -61,65 +99,25 @@ def _node(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
     return [_joined("%d/%d %s" % (numbers.processed, numbers.total, node.name), node.state.value, detail)]
 
 
-def _part(word: str) -> Callable[[Event, Snapshot, Snapshot], List[str]]:
-    def make(event: Event, _before: Snapshot, _after: Snapshot) -> List[str]:
-        if event["status"] == StepStatus.PENDING.value:
-            return []
-        return [_joined(event["name"], "%s %s" % (word, event["status"]), _problem(Problem.of(event.get("error"))))]
-
-    return make
-
-
-def _phase(event: Event, _before: Snapshot, _after: Snapshot) -> List[str]:
-    return [_joined("phase %s" % event["phase"], event["status"], event.get("detail", ""))]
-
-
-def _step(event: Event, _before: Snapshot, _after: Snapshot) -> List[str]:
-    return [_joined(event["name"], event["status"], event.get("detail", ""))]
-
-
-def _told(event: Event, _before: Snapshot, _after: Snapshot) -> List[str]:
-    return [_joined(event.kind.value, event["code"], _said(event.fields))]
-
-
-def _plan(event: Event, _before: Snapshot, _after: Snapshot) -> List[str]:
+def _plan(body: PackagesPlanned) -> List[str]:
     """Everything new in one line; what is there already and changes, a line each."""
-    changes = [change for change in event["changes"] if isinstance(change, dict)]
-    new = ["%s %s" % (change.get("package"), change.get("new")) for change in changes if not change.get("old")]
+    new = ["%s %s" % (change.package, change.new) for change in body.changes if not change.old]
     lines = ["plan: add %s" % ", ".join(new)] if new else []
-    for change in changes:
-        if change.get("old"):
-            to = change.get("new") or "nothing"
-            wanted = ", ".join(str(name) for name in change.get("wanted_by") or ())
-            lines.append("plan: %s %s -> %s%s" % (change["package"], change["old"], to, wanted and " for " + wanted))
+    for change in body.changes:
+        if change.old:
+            wanted = ", ".join(change.wanted_by)
+            to = change.new or "nothing"
+            lines.append("plan: %s %s -> %s%s" % (change.package, change.old, to, wanted and " for " + wanted))
     return lines
 
 
-def _packages(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
+def _packages(before: Snapshot, after: Snapshot) -> List[str]:
     """A tenth of them at a time."""
     total = after.packages_total or 0
     step = max(1, total // 10)
     if not total or (before.packages_done or 0) // step == (after.packages_done or 0) // step:
         return []
-    return ["packages: %d of %d" % (event["done"], total)]
-
-
-def _manifest(event: Event, _before: Snapshot, _after: Snapshot) -> List[str]:
-    return ["%d node packs to install" % len(event["nodes"])]
-
-
-_LINES: Dict[Kind, Callable[[Event, Snapshot, Snapshot], List[str]]] = {
-    Kind.NODE: _node,
-    Kind.REQUIREMENTS: _part("requirements"),
-    Kind.SCRIPT: _part("install.py"),
-    Kind.PHASE: _phase,
-    Kind.STEP: _step,
-    Kind.WAITING: _told,
-    Kind.WARNING: _told,
-    Kind.PLAN: _plan,
-    Kind.PACKAGES: _packages,
-    Kind.MANIFEST: _manifest,
-}
+    return ["packages: %d of %d" % (after.packages_done or 0, total)]
 
 
 def _joined(name: str, word: str, detail: str) -> str:

@@ -22,7 +22,7 @@ from app.protocol import progress_json
 from app.protocol.events import ProtocolFault, decode
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
-from app.runner.daemon import journal
+from app.runner.daemon import run_files
 from app.runner.process.locks import lock_now
 from app.runner.process.paths import Task
 from app.runner.standalone.command_line import request_of
@@ -43,7 +43,7 @@ def install(request: Mapping[str, Any]) -> int:
     task = Task(str(uuid.uuid4()))
     task.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = lock_now(task.lock)
-    journal.replace_file(task.request, json.dumps(request).encode("ascii"))
+    run_files.replace_file(task.request, json.dumps(request).encode("ascii"))
     logging.basicConfig(filename=str(task.log), level=logging.INFO, format="%(asctime)s %(message)s")
     os.umask(0o022)
     _cancel_by_signals(task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Collection, Optional, Sequence
 
+from app.protocol.events import NodeChanged
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState
 from app.runner.comfyui.output import Import
@@ -74,7 +75,7 @@ def _emit_good(context: Context, result: PackResult, seconds: Optional[float]) -
     name = result.pack.name
     if result.awaiting:
         context.node(name, NodeState.INSTALLED, result.problem)
-    context.node(name, NodeState.VERIFIED, verified=True, import_seconds=seconds)
+    context.journal.emit(NodeChanged(name, NodeState.VERIFIED, verified=True, import_seconds=seconds))
 
 
 def _emit_broken(context: Context, result: PackResult, problem: Problem, seconds: Optional[float]) -> None:
@@ -83,7 +84,9 @@ def _emit_broken(context: Context, result: PackResult, problem: Problem, seconds
     if before is not None:
         problem = Problem(before.code, "%s Its import: %s" % (before.message, problem.message), before.hint)
     result.problem = problem
-    context.node(result.pack.name, NodeState.FAILED, problem, verified=False, import_seconds=seconds)
+    context.journal.emit(
+        NodeChanged(result.pack.name, NodeState.FAILED, problem, verified=False, import_seconds=seconds)
+    )
 
 
 def _emit_unknown(context: Context, result: PackResult) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from app.domain.record import InstallRecord
 from app.domain.retry import RetryLinks
 from app.protocol import counts, progress_json
-from app.protocol.events import Event, Kind, ProtocolFault, Source, to_json
+from app.protocol.events import Body, Event, ProtocolFault, Source, to_json
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot, from_stored, to_stored
 from app.protocol.states import TaskState
@@ -101,11 +101,11 @@ class Recorder:
             _log.warning("task %s: its lease is lost, another service works on it now; letting go of it", self.task_id)
         self._progress_cache.drop(self.task_id)
 
-    def emit(self, kind: Kind, **fields: Any) -> None:
+    def emit(self, body: Body) -> None:
         """Something happened in the service just now; kept at once. After the end nothing happens any more."""
         if self.ended:
             return
-        event = Event(kind, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE, fields)
+        event = Event(body, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE)
         self._fold(event)
         kept, add = to_json(event), self._store.append_service_event
         self._keep(lambda values: add(self.task_id, kept, token=self._token, **values))

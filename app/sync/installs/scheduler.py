@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.domain.request import InstallRequest
-from app.protocol.events import Kind
+from app.protocol.events import GivenUp, Queued
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost
@@ -143,8 +143,8 @@ class Scheduler:
             try:
                 self._background.start_task(job.task_id, self._run, job)
             except RuntimeError as exc:  # the system gives no more threads
-                error = {"code": "no_thread", "message": f"The service cannot start a thread: {exc}.", "hint": ""}
-                job.recorder.emit(Kind.GIVEN_UP, state=TaskState.FAILED.value, error=error)
+                error = Problem("no_thread", f"The service cannot start a thread: {exc}.")
+                job.recorder.emit(GivenUp(TaskState.FAILED, error))
                 self._let_go(job)
         for job, why in waiting:
             try:
@@ -156,7 +156,7 @@ class Scheduler:
         """Why the job waits, unless that is known: after a restart it mostly is."""
         reason = _reason(why, self._max_running)
         if job.recorder.snapshot.waiting != reason:
-            job.recorder.emit(Kind.QUEUED, waiting=reason.to_json(), position=why.position)
+            job.recorder.emit(Queued(reason, why.position))
 
     def _run(self, job: Job) -> None:
         """The target of an install's thread. It heeds the job's own event, which can be set before it is there."""

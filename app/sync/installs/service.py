@@ -185,7 +185,7 @@ class Installs:
             **_row(record),
             "state": status.snapshot.state.value,
             "request": record.request,
-            "plan": None if status.snapshot.plan is None else [dict(change) for change in status.snapshot.plan],
+            "plan": None if status.snapshot.plan is None else [change.to_json() for change in status.snapshot.plan],
             "probe": dict(status.snapshot.probe),
             "progress": self.progress(task_id),
         }

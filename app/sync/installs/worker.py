@@ -24,7 +24,20 @@ from app.domain.errors import (
     RunnerLost,
     RunnerProtocolError,
 )
-from app.protocol.events import Kind, ProtocolFault, decode
+from app.protocol.events import (
+    Attached,
+    CancelRequested,
+    Connected,
+    Connecting,
+    GivenUp,
+    Interrupted,
+    ProtocolFault,
+    Uploaded,
+    WaitingForInstance,
+    Warned,
+    decode,
+)
+from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.remote.connector import SshConnector
 from app.remote.host import RemoteHost
@@ -113,7 +126,7 @@ class Installation:
         except _Leaving:
             self._recorder.save()
         except AppError as exc:
-            self._give_up(TaskState.CANCELLED if self._cancelling else TaskState.FAILED, exc.to_json())
+            self._give_up(TaskState.CANCELLED if self._cancelling else TaskState.FAILED, _problem_of(exc))
         finally:
             self._never_unfinished()
 
@@ -123,8 +136,7 @@ class Installation:
         """A task that an earlier service had begun: what happens now is the mending of a cut line."""
         if self._may_run:
             message = "The service was started again and attaches to the install."
-            problem = _problem("service_restarted", message)
-            self._recorder.emit(Kind.INTERRUPTED, error=problem, attempt=1, next_attempt_in=0)
+            self._recorder.emit(Interrupted(Problem("service_restarted", message), attempt=1, next_attempt_in=0))
 
     def _supervise(self) -> None:
         while self._goes_on():
@@ -137,11 +149,11 @@ class Installation:
         """One connection: to the end of the run, or to the end of the line."""
         self._attempt += 1
         if not self._may_run:
-            self._recorder.emit(Kind.CONNECTING, attempt=self._attempt)
+            self._recorder.emit(Connecting(self._attempt))
         spec = self._spec
         host_key = spec.host_key_sha256
         with self._connector.connect(spec.address, host_key_sha256=host_key, cancel=self._cancel_event()) as host:
-            self._recorder.emit(Kind.CONNECTED, endpoint=str(host.endpoint))
+            self._recorder.emit(Connected(str(host.endpoint)))
             client = RunnerClient(host, pack_runner(), self._timeouts)
             self._stopping = None
             try:
@@ -163,8 +175,8 @@ class Installation:
         if pause is None:
             self._fail(exc)
             return
-        kind = Kind.INTERRUPTED if self._may_run else Kind.WAITING_FOR_INSTANCE
-        self._recorder.emit(kind, error=exc.to_json(), attempt=self._attempt + 1, next_attempt_in=round(pause, 1))
+        kind = Interrupted if self._may_run else WaitingForInstance
+        self._recorder.emit(kind(_problem_of(exc), self._attempt + 1, round(pause, 1)))
         if self._may_run:
             self._metrics.interrupted()
         self._cancel_event().wait(pause)
@@ -181,7 +193,7 @@ class Installation:
         if not self._cancelling:
             raise self._not_reached_again(exc) if self._may_run and exc.retried else exc
         message = f"Cancelled here; the instance was not reached, and what runs there may go on: {exc.message}"
-        self._give_up(TaskState.CANCELLED, _problem(exc.code, message, exc.hint))
+        self._give_up(TaskState.CANCELLED, Problem(exc.code, message, exc.hint))
 
     def _not_reached_again(self, exc: RemoteError) -> RemoteError:
         seconds = f"{self._timeouts.reconnect:g} s"
@@ -195,7 +207,7 @@ class Installation:
         """Whether there is a run to follow; False when it was cancelled before it began."""
         with contextlib.nullcontext() if self._cancelling else self._cancel.aborting(host.close):
             client.ensure_uploaded()
-        self._recorder.emit(Kind.UPLOADED)
+        self._recorder.emit(Uploaded())
         if not self._goes_on() or self._cancelled_before_start(client):
             return False
         if not self._may_run:
@@ -204,7 +216,7 @@ class Installation:
         if _offset_of(answer) < self._recorder.offset:
             self._cancel_runner(client)  # this start has begun it anew, and nobody asked for that
             raise RunnerLost("The run's journal is no longer on the instance; it may be another machine now.")
-        self._recorder.emit(Kind.ATTACHED, offset=self._recorder.offset, status=str(answer.get("status")))
+        self._recorder.emit(Attached(self._recorder.offset, str(answer.get("status"))))
         return True
 
     def _cancelled_before_start(self, client: RunnerClient) -> bool:
@@ -298,7 +310,7 @@ class Installation:
             if not self._may_run:
                 self._give_up(TaskState.CANCELLED, None)
                 return
-            self._recorder.emit(Kind.CANCEL_REQUESTED)
+            self._recorder.emit(CancelRequested())
             self._backoff = None
         if client is not None:
             self._stop(client)
@@ -311,13 +323,13 @@ class Installation:
         elif not self._slow_cancel_reported and time.monotonic() - (self._cancel_asked_at or 0.0) > CANCEL_SECONDS:
             self._slow_cancel_reported = True
             text = f"The runner has not stopped within {CANCEL_SECONDS:g} s of the cancel; it is still waited for."
-            self._recorder.emit(Kind.WARNING, code="cancel_slow", message=text)
+            self._recorder.emit(Warned("cancel_slow", text))
 
     # -- ends -------------------------------------------------------------------------------------------------------
 
-    def _give_up(self, state: TaskState, error: Mapping[str, str] | None) -> None:
+    def _give_up(self, state: TaskState, error: Problem | None) -> None:
         _log.info("task %s: given up as %s: %s", self._task_id, state, error)
-        self._recorder.emit(Kind.GIVEN_UP, state=state.value, error=error)
+        self._recorder.emit(GivenUp(state, error))
 
     def _never_unfinished(self) -> None:
         """Whatever escapes `run` is a bug; the task ends all the same, and says where to look."""
@@ -327,11 +339,11 @@ class Installation:
         _log.error("task %s: ended by a bug, incident %s", self._task_id, incident, exc_info=True)
         message = f"Something went wrong inside Nodeferry (incident {incident})."
         hint = f"Look for {incident} in the service's log and report what stands there."
-        self._give_up(TaskState.FAILED, _problem("internal_error", message, hint))
+        self._give_up(TaskState.FAILED, Problem("internal_error", message, hint))
 
 
-def _problem(code: str, message: str, hint: str = "") -> dict[str, str]:
-    return {"code": code, "message": message, "hint": hint}
+def _problem_of(exc: AppError) -> Problem:
+    return Problem(exc.code, exc.message, exc.hint)
 
 
 def _offset_of(answer: Mapping[str, Any]) -> int:
