@@ -1,7 +1,8 @@
 """Checks JSON values against the types of a dataclass's fields: the one gate that a line from the instance passes.
 
 What a type accepts is decided here and nowhere else. A value of another type, or a number that is not finite, is a
-`BadField`; keys that the dataclass does not have are dropped; a missing key takes the field's default.
+`BadField`; keys that the dataclass does not have are dropped; a missing key takes the field's default. A key has the
+field's name, or the one in its metadata's `wire`.
 """
 
 from __future__ import annotations
@@ -63,12 +64,6 @@ def _check_plain(raw: Any, depth: int) -> None:
         _number(raw)
 
 
-def _text(raw: Any) -> str:
-    if type(raw) is not str:
-        raise BadField("not text")
-    return raw
-
-
 def _integer(raw: Any) -> int:
     if type(raw) is not int or not -_MAX_INTEGER <= raw < _MAX_INTEGER:
         raise BadField("not an integer")
@@ -81,17 +76,20 @@ def _number(raw: Any) -> float:
     return _integer(raw)
 
 
-def _flag(raw: Any) -> bool:
-    if type(raw) is not bool:
-        raise BadField("not true or false")
-    return raw
+def _exactly(kind: Type[Any], message: str) -> Check:
+    def read(raw: Any) -> Any:
+        if type(raw) is not kind:
+            raise BadField(message)
+        return raw
+
+    return read
 
 
 _CHECKS: Mapping[Any, Check] = {
-    str: _text,
+    str: _exactly(str, "not text"),
     int: _integer,
     float: _number,
-    bool: _flag,
+    bool: _exactly(bool, "not true or false"),
     Mapping[str, Any]: read_object,
 }
 
@@ -101,16 +99,13 @@ def _check_of(hint: Any) -> Check:
     if hint in _CHECKS:
         return _CHECKS[hint]
     if get_origin(hint) is Union:
-        return _optional(_check_of(get_args(hint)[0]))
+        check = _check_of(get_args(hint)[0])
+        return lambda raw: None if raw is None else check(raw)
     if get_origin(hint) is tuple:
         return _list_of(_check_of(get_args(hint)[0]))
     if issubclass(hint, Enum):
         return _word_of(hint)
     return _check_record(hint)
-
-
-def _optional(check: Check) -> Check:
-    return lambda raw: None if raw is None else check(raw)
 
 
 def _list_of(check: Check) -> Check:
@@ -138,7 +133,11 @@ def _word_of(words: Type[Enum]) -> Check:
 def _check_record(cls: Any) -> Check:
     hints = get_type_hints(cls)
     rows = [
-        (field.name, _check_of(hints[field.name]), _REQUIRED if field.default is dataclasses.MISSING else field.default)
+        (
+            field.metadata.get("wire", field.name),
+            _check_of(hints[field.name]),
+            _REQUIRED if field.default is dataclasses.MISSING else field.default,
+        )
         for field in dataclasses.fields(cls)
     ]
 

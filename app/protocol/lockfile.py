@@ -43,18 +43,24 @@ def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") 
         raise ManifestFault(where, "The lock is not an object.")
     if raw.get("format", FORMAT) != FORMAT:
         raise ManifestFault("%s.format" % where, "The lock is of another format than %d." % FORMAT)
-    left_out = _left_out(raw.get("left_out"), "%s.left_out" % where)
-    torch, cuda = _torch(raw.get("torch"), "%s.torch" % where)
+    torch = {} if raw.get("torch") is None else raw["torch"]
+    if not isinstance(torch, Mapping):
+        raise ManifestFault("%s.torch" % where, "The lock's torch is not an object.")
+    gpus = _objects(raw.get("gpu"), _MAX_GPUS, "%s.gpu" % where, "The lock's GPUs are not a list of objects.")
+    text = "What the lock leaves out is not a list of objects."
+    left_out = _objects(raw.get("left_out"), MAX_PACKAGES, "%s.left_out" % where, text)
     return Lock(
         packs=tuple(_packs(raw.get("node_packs"), schemes, "%s.node_packs" % where)),
         packages=_packages(raw.get("packages"), "%s.packages" % where),
         python=_text(raw.get("python"), "%s.python" % where),
-        torch=torch,
-        cuda=cuda,
+        torch=_text(torch.get("version"), "%s.torch" % where),
+        cuda=_text(torch.get("cuda"), "%s.torch" % where),
         comfyui_commit=_text(raw.get("comfyui_commit"), "%s.comfyui_commit" % where),
-        gpu=_gpus(raw.get("gpu"), "%s.gpu" % where),
+        gpu=tuple(_text(gpu.get("name"), "%s.gpu" % where) or "a GPU" for gpu in gpus),
         machine=_text(raw.get("machine"), "%s.machine" % where),
-        left_out=left_out,
+        left_out=tuple(
+            {key: str(entry.get(key, ""))[:300] for key in ("name", "version", "reason")} for entry in left_out
+        ),
     )
 
 
@@ -127,28 +133,13 @@ def _packages(raw: Any, where: str) -> Dict[str, str]:
     return dict(raw)
 
 
-def _gpus(raw: Any, where: str) -> Tuple[str, ...]:
+def _objects(raw: Any, most: int, where: str, message: str) -> List[Mapping[str, Any]]:
+    """The objects of a list that may be missing. Raises ManifestFault with `message`."""
     if raw is None:
-        return ()
-    if not isinstance(raw, list) or len(raw) > _MAX_GPUS or not all(isinstance(gpu, Mapping) for gpu in raw):
-        raise ManifestFault(where, "The lock's GPUs are not a list of objects.")
-    return tuple(_text(gpu.get("name"), where) or "a GPU" for gpu in raw)
-
-
-def _torch(raw: Any, where: str) -> Tuple[Optional[str], Optional[str]]:
-    if raw is None:
-        return None, None
-    if not isinstance(raw, Mapping):
-        raise ManifestFault(where, "The lock's torch is not an object.")
-    return _text(raw.get("version"), where), _text(raw.get("cuda"), where)
-
-
-def _left_out(raw: Any, where: str) -> Tuple[Mapping[str, str], ...]:
-    if raw is None:
-        return ()
-    if not isinstance(raw, list) or len(raw) > MAX_PACKAGES or not all(isinstance(entry, Mapping) for entry in raw):
-        raise ManifestFault(where, "What the lock leaves out is not a list of objects.")
-    return tuple({key: str(entry.get(key, ""))[:300] for key in ("name", "version", "reason")} for entry in raw)
+        return []
+    if not isinstance(raw, list) or len(raw) > most or not all(isinstance(entry, Mapping) for entry in raw):
+        raise ManifestFault(where, message)
+    return raw
 
 
 def _text(raw: Any, where: str) -> Optional[str]:

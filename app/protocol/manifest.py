@@ -17,7 +17,14 @@ CSV_COLUMNS = ("Name", "RepoUrl", "Subfolder", "RequirementsFile")
 OPTIONAL_COLUMNS = ("Ref",)
 MAX_NODES = 1000
 MAX_CSV_CHARS = 512 * 1024
-_NODE_KEYS = {"name", "repo_url", "subfolder", "requirements_file", "ref"}
+_COLUMN_OF = {
+    "name": "Name",
+    "repo_url": "RepoUrl",
+    "subfolder": "Subfolder",
+    "requirements_file": "RequirementsFile",
+    "ref": "Ref",
+}
+_NODE_KEYS = set(_COLUMN_OF)
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff<>:"|?*\\]')
 _REF = re.compile(r"^(?!-)(?!.*(\.\.|@\{|//))[A-Za-z0-9][A-Za-z0-9._/+@-]{0,199}$")
 
@@ -55,15 +62,15 @@ def parse_csv(text: str, schemes: Collection[str], field: str = "manifest.csv") 
     """The packs of a CSV. Raises ManifestFault naming the row."""
     if len(text) > MAX_CSV_CHARS:
         raise ManifestFault(field, "The CSV is larger than %d characters." % MAX_CSV_CHARS)
-    rows = _csv_rows(text, field)
-    header = [column.strip() for column in rows[0]] if rows else []
-    _check_header(header, field)
+    header, rows = _csv_table(text, field)
     packs = []
-    for number, row in enumerate(rows[1:], 2):
+    for number, row in enumerate(rows, 2):
         if len(row) > len(header):
             raise ManifestFault(field, "Row %d has %d columns, the header %d." % (number, len(row), len(header)))
         cells = dict(zip(header, [cell.strip() for cell in row]))
-        packs.append(_pack(_from_cells(cells), schemes, field, "Row %d: " % number))
+        raw = {key: cells.get(column) or None for key, column in _COLUMN_OF.items()}
+        raw.update(name=cells.get("Name", ""), repo_url=cells.get("RepoUrl", ""))
+        packs.append(_pack(raw, schemes, field, "Row %d: " % number))
     return check_packs(packs, field)
 
 
@@ -119,31 +126,21 @@ def check_path(value: Any, field: str, what: str) -> str:
     return value
 
 
-def _csv_rows(text: str, field: str) -> List[List[str]]:
+def _csv_table(text: str, field: str) -> Tuple[List[str], List[List[str]]]:
+    """The header and the rows that are not empty or a comment."""
     lines = text.lstrip("\ufeff").splitlines()
     try:
         rows = list(csv.reader(io.StringIO("\n".join(lines)), strict=True))
     except csv.Error as exc:
         raise ManifestFault(field, "The CSV cannot be read: %s." % exc) from None
-    return [row for row in rows if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#")]
-
-
-def _check_header(header: Sequence[str], field: str) -> None:
+    rows = [row for row in rows if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#")]
+    header = [column.strip() for column in rows[0]] if rows else []
     known = CSV_COLUMNS + OPTIONAL_COLUMNS
     if header[:2] != list(CSV_COLUMNS[:2]) or len(set(header)) != len(header) or not set(header) <= set(known):
         raise ManifestFault(
             field, "The CSV's header is %.80r; expected %s." % (",".join(header), ",".join(CSV_COLUMNS))
         )
-
-
-def _from_cells(cells: Mapping[str, str]) -> Dict[str, Optional[str]]:
-    return {
-        "name": cells.get("Name", ""),
-        "repo_url": cells.get("RepoUrl", ""),
-        "subfolder": cells.get("Subfolder") or None,
-        "requirements_file": cells.get("RequirementsFile") or None,
-        "ref": cells.get("Ref") or None,
-    }
+    return header, rows[1:]
 
 
 def _pack(raw: Mapping[str, Any], schemes: Collection[str], where: str, prefix: str) -> NodePack:

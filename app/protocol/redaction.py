@@ -1,9 +1,9 @@
-"""Secrets in what programs print: replaced by as many asterisks, so that offsets in a log stay what they are."""
+"""Hides secrets in what programs print. Each is replaced by as many asterisks, so that offsets in a log stay valid."""
 
 from __future__ import annotations
 
 import re
-from typing import Match
+from typing import AnyStr, Match
 
 # User names and passwords of URLs (the user of an ssh one is none: `git`), tokens that are known by their beginning,
 # and what an HTTP client prints of its headers.
@@ -17,20 +17,15 @@ _IN_BYTES = re.compile(_PATTERN.encode("ascii"))
 
 
 def masked(text: str) -> str:
-    """`text` without the secrets that can be told by their form; of the same length."""
-    return _IN_TEXT.sub(_stars, text)
+    """`text` without the secrets that have a known form. The length stays the same."""
+    return _IN_TEXT.sub(lambda found: _starred(found, "*"), text)
 
 
 def masked_bytes(raw: bytes) -> bytes:
-    """As `masked`."""
-    return _IN_BYTES.sub(_stars_of_bytes, raw)
+    """As `masked`, for bytes."""
+    return _IN_BYTES.sub(lambda found: _starred(found, b"*"), raw)
 
 
-def _stars(found: Match[str]) -> str:
-    whole, secret = found.group(), str(found[str(found.lastgroup)])
-    return whole[: len(whole) - len(secret)] + "*" * len(secret)
-
-
-def _stars_of_bytes(found: Match[bytes]) -> bytes:
-    whole, secret = found.group(), bytes(found[str(found.lastgroup)])
-    return whole[: len(whole) - len(secret)] + b"*" * len(secret)
+def _starred(found: Match[AnyStr], star: AnyStr) -> AnyStr:
+    whole, secret = found.group(), found[str(found.lastgroup)]
+    return whole[: len(whole) - len(secret)] + star * len(secret)

@@ -116,7 +116,7 @@ def _waiting_for_instance(snapshot: Snapshot, body: WaitingForInstance, event: E
 
 
 @_folds(Connected)
-def _connected(snapshot: Snapshot, body: Connected, event: Event) -> Snapshot:
+def _connect_succeeded(snapshot: Snapshot, body: Connected, event: Event) -> Snapshot:
     state = snapshot.state
     if state is TaskState.INTERRUPTED:
         state = advance(state, TaskState.RUNNING)

@@ -7,9 +7,10 @@ what users see is `progress_json.progress`.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Mapping, Optional, Tuple
 
+from app.protocol.json_fields import read_record
 from app.protocol.states import NodeState, Phase, StepStatus, TaskState
 
 FORMAT = 1
@@ -40,7 +41,7 @@ class PlannedChange:
     """One package that a plan adds, changes or removes.
 
     `old` is None for a new package, `new` for one that goes. `bytes` is the size of the file to download, None where it
-    is not known. `lane` is the stage that the plan belongs to."""
+    is not known. `stage` is the stage of the install that the plan belongs to."""
 
     package: str
     old: Optional[str] = None
@@ -49,11 +50,13 @@ class PlannedChange:
     downgrade: bool = False
     wanted_by: Tuple[str, ...] = ()
     bytes: Optional[int] = None
-    lane: str = ""
+    stage: str = field(default="", metadata={"wire": "lane"})
 
     def to_json(self) -> Dict[str, Any]:
-        """As the plan's answer and the journal show it."""
-        return {**vars(self), "wanted_by": list(self.wanted_by)}
+        """As the API and the journal show it."""
+        values = {**vars(self), "wanted_by": list(self.wanted_by), "lane": self.stage}
+        del values["stage"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,9 @@ class Snapshot:
 
 def to_stored(snapshot: Snapshot) -> Dict[str, Any]:
     """The snapshot as JSON values, nothing left out."""
-    stored = dataclasses.asdict(snapshot)
+    stored = dataclasses.asdict(replace(snapshot, plan=None))
+    if snapshot.plan is not None:
+        stored["plan"] = [change.to_json() for change in snapshot.plan]
     stored["format"] = FORMAT
     return stored
 
@@ -173,8 +178,6 @@ def from_stored(stored: Mapping[str, Any]) -> Snapshot:
     }
     values["warnings"] = tuple(Problem(**raw) for raw in values["warnings"])
     if values["plan"] is not None:
-        values["plan"] = tuple(
-            PlannedChange(**{**raw, "wanted_by": tuple(raw.get("wanted_by", ()))}) for raw in values["plan"]
-        )
+        values["plan"] = tuple(read_record(PlannedChange, raw) for raw in values["plan"])
     values["error"], values["waiting"] = Problem.of(values["error"]), Problem.of(values["waiting"])
     return Snapshot(**values)

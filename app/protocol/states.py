@@ -43,8 +43,8 @@ class NodeState(Word):
 
 
 class StepStatus(Word):
-    """How a part of the work stands: the original API's four words, and `none` and `skipped` for what has
-    nothing to do."""
+    """How a part of the work stands: the original API's four words, and `none` and `skipped` where there is nothing to
+    do."""
 
     NONE = "none"
     PENDING = "pending"
@@ -116,8 +116,8 @@ NODE_STATUS: Mapping[NodeState, StepStatus] = {
     _N.SKIPPED: StepStatus.FAILED,
     _N.CANCELLED: StepStatus.FAILED,
 }
-"""The original API's word for each state. It has no word for skipped and cancelled: such a pack is not there,
-hence `failed`."""
+"""The original API's word for each state. It has no word for skipped and cancelled packs. They are not installed, hence
+`failed`."""
 
 RETURN_CODES: Dict[str, int] = {"all": 0, "partial": 3, "none": 1, "failed": 1, "cancelled": 130}
 

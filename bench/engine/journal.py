@@ -53,7 +53,7 @@ class RunTimes:
         builds = [
             self._at(event)
             for event, plan in self._of(PackagesPlanned)
-            if any(change.lane == "long_build" for change in plan.changes[:1])
+            if any(change.stage == "long_build" for change in plan.changes[:1])
         ]
         ends = [end for name, _, end in found if name == "install"]
         return found + ([("builds", builds[0], max(ends))] if builds and ends else [])

@@ -43,7 +43,7 @@ def line(**fields: Any) -> bytes:
         NodeChanged("a", NodeState.VERIFIED, Problem("c", "m", "h"), verified=True, import_seconds=1.5),
         StepChanged("Connect", StepStatus.SUCCESS, "there", 2),
         ManifestRead("csv", (NodePack("a", "https://example.org/o/a", subfolder="sub/a", ref="main"),)),
-        PackagesPlanned((PlannedChange("numpy", None, "2.0", "add", wanted_by=("a", "b"), bytes=5, lane="agrees"),)),
+        PackagesPlanned((PlannedChange("numpy", None, "2.0", "add", wanted_by=("a", "b"), bytes=5, stage="agrees"),)),
         Probed("/ui", {"gpu": [{"name": "x"}], "driver": None}),
         LockMade({"format": 1, "packages": {"numpy": "2.0"}}),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from app.protocol.events import (
     Interrupted,
     NodeChanged,
     NodeProgress,
+    PackagesPlanned,
     ProtocolFault,
     Queued,
     RunEnded,
@@ -27,7 +30,7 @@ from app.protocol.events import (
     encode,
 )
 from app.protocol.progress_json import initial, progress
-from app.protocol.snapshot import Problem, Snapshot, from_stored, to_stored
+from app.protocol.snapshot import PlannedChange, Problem, Snapshot, from_stored, to_stored
 from app.protocol.states import NodeState, Outcome, TaskState
 from test.protocol.events_for_tests import COMMIT, PROBLEM, TASK_ID, Writer, fold, listed, whole_run
 
@@ -189,3 +192,14 @@ def test_the_stored_form_loses_nothing(length: int) -> None:
     snapshot = fold(whole_run().told[:length])
     again: Snapshot = from_stored(to_stored(snapshot))
     assert again == snapshot
+
+
+def test_a_stored_plan_keeps_its_words() -> None:
+    """Through the JSON of the database; `lane` is the word that records and the API have for the stage."""
+    run = Writer()
+    change = PlannedChange("numpy", "1.0", "2.0", "change", wanted_by=("a", "b"), bytes=5, stage="agrees")
+    run.emit(PackagesPlanned((change,)))
+    stored = json.loads(json.dumps(to_stored(fold(run.told))))
+    assert stored["plan"][0]["lane"] == "agrees"
+    assert from_stored(stored).plan == (change,)
+    assert from_stored({**stored, "plan": [{"package": "numpy"}]}).plan == (PlannedChange("numpy"),)

@@ -1,4 +1,4 @@
-"""Removing what old runs left in the runner's own folder: their journals, logs and notes for a rollback."""
+"""Removes what old runs left in the runner's own folder: their journals, logs and notes for a rollback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any, List, Mapping
+from typing import Any, Mapping
 
 from app.runner.daemon.control import sweep
 from app.runner.daemon.run_files import has_ended
@@ -19,23 +19,21 @@ _log = logging.getLogger("runner")
 
 
 def remove_old_runs(task: Task, request: Mapping[str, Any]) -> int:
-    """Removes the runs whose files are all older than the request's `remote_days` (0 or none: keeps them), but never
-    one that lives, `task` itself, or the one that it undoes. A run that was killed is swept first. How many there were.
-    What cannot be removed is logged and stays."""
+    """Removes the runs whose files are all older than the request's `remote_days`; 0 or none keeps them all.
+
+    It never removes a run that lives, `task` itself, or the run that `task` rolls back. A killed run is swept first.
+    What cannot be removed is logged and stays. Returns the number of removed runs."""
     days = request.get("remote_days")
     if not isinstance(days, (int, float)) or not days > 0:
         return 0
     before = time.time() - days * _DAY
     spared = {task.task_id, str(request.get("rollback_of"))}
-    return sum(_remove(path, before) for path in _folders(state_folder()) if path.name not in spared)
-
-
-def _folders(parent: Path) -> List[Path]:
     try:
-        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.is_symlink())
+        folders = sorted(path for path in state_folder().iterdir() if path.is_dir() and not path.is_symlink())
     except OSError as exc:
         _log.warning("old runs cannot be looked for: %s", exc)
-        return []
+        return 0
+    return sum(_remove(path, before) for path in folders if path.name not in spared)
 
 
 def _remove(folder: Path, before: float) -> bool:
@@ -56,7 +54,7 @@ def _remove(folder: Path, before: float) -> bool:
 
 
 def _newest(folder: Path) -> float:
-    """When the last of its files was written, in Unix seconds. Looking at a lock writes nothing."""
+    """When the newest file of the folder was written, in Unix seconds. Testing a lock writes nothing."""
     times = [folder.stat().st_mtime]
     for parent, _folders_there, files in os.walk(str(folder)):
         times += [os.lstat(os.path.join(parent, name)).st_mtime for name in files]
@@ -64,7 +62,7 @@ def _newest(folder: Path) -> float:
 
 
 def _is_over(run: Task) -> bool:
-    """Whether the run does not live; nothing of a killed one is left then."""
+    """Whether the run is over. A killed run is swept."""
     if not has_ended(run.journal):
         return "error" not in sweep(run)
     lock = lock_now(run.lock)

@@ -1,8 +1,7 @@
-"""The commands about a run: start, status, cancel, sweep. Each prints one framed answer.
+"""The commands about a run: start, status, cancel, sweep. Each returns one answer.
 
-A run is *died* when its lock is free and its journal has no terminal event: the kernel frees the lock, so this
-holds after a
-kill, an OOM and a reboot alike.
+A run has died when its lock is free and its journal has no terminal event. The kernel frees the lock, so this holds
+after a kill, an out-of-memory kill and a reboot alike.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def status(task: Task) -> Dict[str, Any]:
 
 
 def start(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
-    """Starts the run as a daemon, once: a second start finds the first one's lock or its journal and only tells.
+    """Starts the run as a daemon, once. A second start finds the first one's lock or journal and returns its status.
 
     In the daemon this never returns."""
     task.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -51,8 +50,13 @@ def start(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
 
 
 def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int) -> Dict[str, Any]:
-    """Forks twice; the parent answers once the daemon says that its journal is open. `lock` is the daemon's alone."""
+    """Forks twice. The parent answers once the daemon has opened its journal; only the daemon keeps `lock`."""
     reader, writer = os.pipe()
+
+    def ready() -> None:
+        os.write(writer, b"%d" % os.getpid())
+        os.close(writer)
+
     child = os.fork()
     if child == 0:
         os.close(reader)
@@ -61,7 +65,7 @@ def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int) -> D
             os._exit(0)
         _detach(task)
         try:
-            run(task, request, lambda: _ready(writer))
+            run(task, request, ready)
         except OSError as exc:  # before the journal is open there is nobody else to tell
             os.write(2, ("%s\n" % exc).encode("utf-8", "replace"))
             os._exit(1)
@@ -72,19 +76,15 @@ def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int) -> D
     return _acknowledged(reader, task)
 
 
-def _ready(writer: int) -> None:
-    os.write(writer, b"%d" % os.getpid())
-    os.close(writer)
-
-
 def _acknowledged(reader: int, task: Task) -> Dict[str, Any]:
     ready, _, _ = select.select([reader], [], [], 15.0)
     said = os.read(reader, 64) if ready else b""
     os.close(reader)
     if not ready or (not said and task.journal.exists()):
-        return status(task)  # slow to say so, or killed before it could: whoever follows it finds out
+        return status(task)  # the daemon is slow, or was killed: whoever follows it finds out
     if not said:
-        reason = _last_line(task.log) or "it said nothing"
+        lines = task.log.read_text("utf-8", "replace").strip().splitlines() if task.log.exists() else []
+        reason = lines[-1][:300] if lines else "it said nothing"
         message = "The runner did not start on the instance: %s" % reason
         return {
             "error": {"code": "runner_start_failed", "message": message, "hint": "Is the disk of the instance full?"}
@@ -92,13 +92,8 @@ def _acknowledged(reader: int, task: Task) -> Dict[str, Any]:
     return {"status": "running", "pid": int(said), "offset": 0}
 
 
-def _last_line(path: Path) -> str:
-    lines = path.read_text("utf-8", "replace").strip().splitlines() if path.exists() else []
-    return lines[-1][:300] if lines else ""
-
-
 def _detach(task: Task) -> None:
-    """Points fds 0 to 2 away: a child that kept one of them would hold the SSH channel open."""
+    """Redirects fds 0 to 2: a child that kept one of them would hold the SSH channel open."""
     os.chdir("/")
     os.umask(0o022)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -122,8 +117,8 @@ def cancel(task: Task) -> Dict[str, Any]:
 
 
 def sweep(task: Task) -> Dict[str, Any]:
-    """Ends what a killed run left, and removes its staging and its file in /tmp, which would say `running` for ever.
-    Refuses while the run lives."""
+    """Ends the processes that a killed run left, and removes its staging folder and its file in /tmp, which would say
+    `running` for ever. Refuses while the run lives."""
     lock = lock_now(task.lock)
     if lock is None:
         return {
@@ -138,13 +133,9 @@ def sweep(task: Task) -> Dict[str, Any]:
     if task.progress.exists():
         task.progress.unlink()
     os.close(lock)
-    return {"status": "swept", "ended_processes": ended, "removed": removed, "rebooted": _rebooted(task)}
-
-
-def _rebooted(task: Task) -> bool:
-    """Whether the machine was started again since the run began; False where the run recorded no boot."""
-    boots = set(read_groups(task.groups))
-    return bool(boots) and processes.boot_id() not in boots
+    boots = set(read_groups(task.groups))  # empty where the run started no process
+    rebooted = bool(boots) and processes.boot_id() not in boots
+    return {"status": "swept", "ended_processes": ended, "removed": removed, "rebooted": rebooted}
 
 
 def _recorded(task: Task) -> Set[int]:

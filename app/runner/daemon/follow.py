@@ -1,7 +1,7 @@
-"""`follow`: sends the journal's lines from an offset on, then what logs grew by, heartbeats when there is nothing, and
-says when the run has ended.
+"""`follow`: sends the journal's lines from an offset on and new bytes of the logs, and says when the run has ended.
 
-It ends by itself when nobody reads: at stdin's end, or after a minute without a byte there.
+It sends heartbeats while there is nothing else. It ends by itself when nobody reads: at the end of stdin, or after a
+minute without a byte from there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 0.1
 
 
 class _Input:
-    """What the reader writes: its pings, and what it says of logs."""
+    """What the reader writes: pings, and how much it has of each log."""
 
     def __init__(self, fd: int, logs: LogStream) -> None:
         self._fd = fd
@@ -31,7 +31,7 @@ class _Input:
         self._heard = time.monotonic()
 
     def is_there(self, wait: float) -> bool:
-        """Takes what was written, after at most `wait` seconds; False when the reader is gone, or silent too long."""
+        """Takes what the reader wrote within `wait` seconds. False when the reader is gone or was silent too long."""
         if select.select([self._fd], [], [], wait)[0]:
             said = os.read(self._fd, 65536)
             if not said:
@@ -49,7 +49,7 @@ def follow(task: Task, offset: int, out: Frames, stdin: int = 0) -> None:
     with open(str(task.journal), "rb") as file:
         file.seek(offset)
         while True:
-            running = is_locked(task.lock)  # looked at before reading: what a run wrote last is then read
+            running = is_locked(task.lock)  # tested before reading, so that the run's last lines are read
             sent = _send_lines(file, out)
             now = time.monotonic()
             if running or sent:
@@ -67,7 +67,7 @@ def follow(task: Task, offset: int, out: Frames, stdin: int = 0) -> None:
 
 
 def _send_lines(file: BinaryIO, out: Frames) -> int:
-    """Sends the whole lines that are there; a line that is still being written waits."""
+    """Sends the whole lines; a line that is still being written waits for the next call."""
     sent = 0
     while True:
         at = file.tell()

@@ -1,4 +1,4 @@
-"""Output that the service parses: each line carries a marker with the caller's nonce, so that banners do no harm."""
+"""Output for the service. Each line carries a marker with the caller's nonce, so that shell banners do no harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal's writer: one thread that numbers events, appends them, and keeps the snapshot file beside them.
+"""Writes the journal: one thread numbers the events, appends them, and keeps the progress file in /tmp up to date.
 
 Any thread may `emit`; only this module's thread writes. Each event is a line, written with one `write()` on an O_APPEND
 descriptor. A reserve file holds a little room: on a full disk it is given up, so that the end can still be written.
@@ -29,8 +29,10 @@ _Item = Optional[Tuple[Body, float, float]]
 
 
 class Journal:
-    """The journal of one run. `on_fault` is called from the writing thread when an event could not be written: first
-    while there is still the reserve to tell the end with, and again if that does not do either."""
+    """The journal of one run.
+
+    The writing thread calls `on_fault` when an event could not be written: once after it has given up the reserve, and
+    again if that did not help either."""
 
     def __init__(
         self, path: Path, snapshot: Snapshot, progress_file: Path, on_fault: Callable[[Exception], None]
@@ -58,7 +60,7 @@ class Journal:
         self._queue.put((body, round(time.time(), 3), round(time.monotonic(), 3)))
 
     def close(self, timeout: float = 10.0) -> None:
-        """Writes what is waiting, and the last snapshot."""
+        """Writes the waiting events and the last progress file."""
         self._queue.put(None)
         self._thread.join(timeout)
 
@@ -116,7 +118,7 @@ class Journal:
             raise
 
     def _save_snapshot(self) -> None:
-        """A convenience for people: that it cannot be written stops nothing."""
+        """The file is a convenience for people: a failure to write it stops nothing."""
         document = progress_json.progress(self._snapshot, time.time(), heard_at=time.time())
         try:
             replace_file(self._progress_file, json.dumps(document).encode("ascii"))
@@ -127,9 +129,5 @@ class Journal:
 
 
 def _fill(path: Path) -> None:
-    with open(str(path), "wb", opener=_private) as file:
+    with open(str(path), "wb", opener=lambda name, flags: os.open(name, flags | os.O_CLOEXEC, 0o600)) as file:
         file.write(os.urandom(_RESERVE_BYTES))  # zeros might be stored as a hole, or compressed
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)

@@ -1,8 +1,8 @@
-"""What a follower sends of the run's logs: the bytes that the files grew by, always behind the journal's lines.
+"""Sends the bytes that the run's logs grew by, always after the journal's lines.
 
-The reader says on the follower's input how much of each log it has: `{"logs": {"run.log": 120}}`, first of all and
-again when it has kept a piece (-1: it takes no more of that one). A reader that says nothing is sent no logs. Only so
-much is on its way at a time that the journal never waits long behind it, however slow the line is.
+The reader says on the follower's input how much of each log it has: `{"logs": {"run.log": 120}}`. It says so at the
+start, and again each time it has kept a piece; -1 means that it wants no more of that log. A reader that says nothing
+gets no logs. A window limits the unconfirmed bytes, so that the journal never waits long behind logs on a slow line.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NO_MORE = -1
 
 
 class LogStream:
-    """The logs of one run, for one reader. For one thread."""
+    """The logs of one run for one reader. Not thread-safe."""
 
     def __init__(self, task: Task, out: Frames) -> None:
         self._folder = task.folder
@@ -42,12 +42,12 @@ class LogStream:
         self._sent: Dict[str, int] = {}
         self._unread = b""
         self._last = ""
-        """The log that was served last: the next turn begins behind it."""
+        """The log that was sent last; the next round starts after it."""
         self._looked = float("-inf")
         self._rest_until: Optional[float] = None
 
     def apply(self, said: bytes) -> None:
-        """What the reader wrote. Lines that are nothing to us (its pings) are passed over."""
+        """Takes what the reader wrote. Other lines, such as its pings, are ignored."""
         *lines, self._unread = (self._unread + said).split(b"\n")
         self._unread = self._unread[-_INPUT_BYTES:]
         for line in lines:
@@ -57,22 +57,20 @@ class LogStream:
                 continue
             logs = value.get("logs") if isinstance(value, dict) else None
             if isinstance(logs, dict):
-                self._note({name: size for name, size in logs.items() if type(size) is int})
-
-    def _note(self, sizes: Dict[str, int]) -> None:
-        if self._kept is None:
-            self._kept, self._sent = {}, dict(sizes)
-        self._kept.update(sizes)
+                sizes = {name: size for name, size in logs.items() if type(size) is int}
+                if self._kept is None:
+                    self._kept, self._sent = {}, dict(sizes)
+                self._kept.update(sizes)
 
     def send(self) -> None:
-        """Sends what may be sent now, while the run goes on. Raises BrokenPipeError when nobody reads any more."""
+        """Sends what the window allows while the run goes on. Raises BrokenPipeError when nobody reads any more."""
         now = time.monotonic()
         if self._kept is not None and now - self._looked >= _PAUSE_SECONDS:
             self._looked = now
             self._serve(final=False)
 
     def send_rest(self) -> bool:
-        """Sends what may be sent now of a run that has ended; whether to come again. Raises as `send`."""
+        """Sends what the window allows of a run that has ended. Returns whether to call it again. Raises as `send`."""
         now = time.monotonic()
         if self._rest_until is None:
             self._rest_until = now + _REST_SECONDS
@@ -86,7 +84,7 @@ class LogStream:
         return sum(max(0, sent - kept.get(name, 0)) for name, sent in self._sent.items() if kept.get(name) != _NO_MORE)
 
     def _serve(self, *, final: bool) -> bool:
-        """A piece of each log in turn, as far as the window goes; whether there is more."""
+        """Sends a piece of each log in turn, as far as the window allows. Returns whether there is more."""
         files = self._files()
         names = sorted(files)
         names = [name for name in names if name > self._last] + [name for name in names if name <= self._last]
@@ -105,7 +103,7 @@ class LogStream:
         at, anew = self._sent.get(name, 0), False
         if kept.get(name) == _NO_MORE:
             return 0
-        if size < at and kept.get(name, 0) >= at:  # another file now, or cut short: it is sent from its beginning
+        if size < at and kept.get(name, 0) >= at:  # replaced or truncated: send it from its beginning
             at, anew, kept[name] = 0, True, 0
         piece = self._piece(name, at, size, final=final)
         if not piece:
@@ -116,7 +114,7 @@ class LogStream:
         return len(piece)
 
     def _piece(self, name: str, at: int, size: int, *, final: bool) -> bytes:
-        """The next bytes of a log, up to a line's end or at least a blank: a URL with a password is not to be cut."""
+        """The next bytes of a log, up to a line's end or at least a space: a URL with a password must not be cut."""
         try:
             with open(str(self._folder / name), "rb") as file:
                 file.seek(at)
@@ -129,7 +127,7 @@ class LogStream:
         return raw[:cut] if cut or len(raw) < _PIECE_BYTES else raw
 
     def _files(self) -> Dict[str, int]:
-        """The logs that there are, and their sizes."""
+        """The existing logs and their sizes."""
         found: List[Tuple[str, int]] = []
         for folder in ("", NODES_FOLDER):
             try:

@@ -1,4 +1,4 @@
-"""A run's files, for the commands that only look at a run: they start without what the run itself needs."""
+"""Reads and replaces a run's files without loading the journal's writer, so that short commands start fast."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """The file with `content`, replaced at once: a reader sees the old or the new one. Never through a link."""
+    """Replaces the file atomically: a reader sees the old or the new content. Never follows a link."""
     temporary = path.with_name("%s.%d.tmp" % (path.name, os.getpid()))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

@@ -1,8 +1,8 @@
-"""The journal for people: a line in run.log for each event but the many small ones."""
+"""The journal as text: a line in run.log for each event that is not one of very many."""
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional, Type
+from typing import Mapping, Optional, Type
 
 from app.protocol.events import (
     Body,
@@ -34,14 +34,12 @@ _LINES: Mapping[Type[Body], str] = {
 
 
 def line_of(body: Body) -> Optional[str]:
-    """The event as one line of text; None for what would only fill the log."""
+    """The event as one line of text; None for kinds that would only fill the log."""
     form = _LINES.get(type(body))
     if form is None:
         return None
-    return " ".join(form.format_map({name: _word(value) for name, value in vars(body).items()}).split())
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, Problem):
-        return " (%s) %s %s" % (value.code, value.message, value.hint)
-    return "" if value is None else str(value)
+    words = {name: "" if value is None else value for name, value in vars(body).items()}
+    error = words.get("error")
+    if isinstance(error, Problem):
+        words["error"] = " (%s) %s %s" % (error.code, error.message, error.hint)
+    return " ".join(form.format_map(words).split())

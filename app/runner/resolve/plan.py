@@ -113,7 +113,7 @@ class Plan:
                     downgrade=bool(change.old and change.new and is_older(change.new, change.old)),
                     wanted_by=self._wanting(canonical(change.package), details),
                     bytes=details.sizes.get(canonical(change.package)),
-                    lane=self.stage,
+                    stage=self.stage,
                 )
                 for change in self.changes
             ]
