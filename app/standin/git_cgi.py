@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from app.standin.errors import StandInUnavailable
 
@@ -72,9 +71,30 @@ def answer_of(request: CgiRequest) -> Iterator[CgiAnswer]:
     with tempfile.TemporaryFile() as body:  # not a pipe: git may answer while it still reads
         body.write(request.body)
         body.seek(0)
-        with _running(body, request.environment()) as stdout:
-            status, headers = _head(stdout)
-            yield CgiAnswer(status, headers, _chunks(stdout))
+        process = subprocess.Popen(
+            [git_program(), "http-backend"],
+            stdin=body,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=request.environment(),
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        try:
+            headers: dict[str, str] = {}
+            while (line := process.stdout.readline().strip()) != b"":
+                name, _, value = line.decode("latin-1").partition(":")
+                headers[name] = value.strip()
+            status = headers.pop("Status", "200" if headers else "500")
+            chunks = iter(functools.partial(process.stdout.read1, _CHUNK), b"")  # type: ignore[attr-defined]  # Popen's is buffered
+            yield CgiAnswer(int(status.split()[0]), headers, chunks)
+        finally:
+            process.stdout.close()
+            try:
+                process.wait(0.5)  # it has said all, or sees that nobody reads
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 @functools.cache
@@ -84,43 +104,3 @@ def git_program() -> str:
     if found is None:
         raise StandInUnavailable("There is no git on this machine.")
     return found
-
-
-@contextmanager
-def _running(stdin: IO[bytes], environment: Mapping[str, str]) -> Iterator[IO[bytes]]:
-    process = subprocess.Popen(
-        [git_program(), "http-backend"],
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout
-    finally:
-        process.stdout.close()
-        _end_group(process)
-
-
-def _head(stream: IO[bytes]) -> tuple[int, dict[str, str]]:
-    headers: dict[str, str] = {}
-    while (line := stream.readline().strip()) != b"":
-        name, _, value = line.decode("latin-1").partition(":")
-        headers[name] = value.strip()
-    status = headers.pop("Status", "200" if headers else "500")
-    return int(status.split()[0]), headers
-
-
-def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    while chunk := stream.read1(_CHUNK):  # type: ignore[attr-defined]  # a buffered reader, as Popen makes it
-        yield chunk
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(0.5)  # it has said all, or sees that nobody reads
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

@@ -109,7 +109,11 @@ class GitHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Refs by name, or a pack."""
-        self._serve(self._body())
+        if self._header("Transfer-Encoding").lower() == "chunked":
+            body = b"".join(self._request_chunks())
+        else:
+            body = self.rfile.read(int(self._header("Content-Length") or 0))
+        self._serve(gzip.decompress(body) if self._header("Content-Encoding") == "gzip" else body)
 
     def log_message(self, *_: Any) -> None:
         """The ledger keeps the requests."""
@@ -165,17 +169,13 @@ class GitHandler(BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             try:
-                for piece in paced(answer.body, rule, self.server.stopping):
-                    self._send_chunk(piece)
+                for piece in filter(None, paced(answer.body, rule, self.server.stopping)):  # an empty one ends the body
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
                     sent += len(piece)
                 self.wfile.write(b"0\r\n\r\n")
             except (CutHere, ConnectionError):
                 self.close_connection = True
         return answer.status, sent
-
-    def _send_chunk(self, piece: bytes) -> None:
-        if piece:  # an empty chunk would end the body
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
 
     def _refuse(self, status: int) -> tuple[int, int]:
         body = {401: b"Repository not found.\n", 404: b"Repository not found.\n"}.get(status, b"refused\n")
@@ -190,13 +190,6 @@ class GitHandler(BaseHTTPRequestHandler):
 
     def _header(self, name: str) -> str:
         return self.headers.get(name, "")
-
-    def _body(self) -> bytes:
-        if self._header("Transfer-Encoding").lower() == "chunked":
-            body = b"".join(self._request_chunks())
-        else:
-            body = self.rfile.read(int(self._header("Content-Length") or 0))
-        return gzip.decompress(body) if self._header("Content-Encoding") == "gzip" else body
 
     def _request_chunks(self) -> Iterator[bytes]:
         while size := int(self.rfile.readline().split(b";")[0], 16):

@@ -91,7 +91,11 @@ def make_pack(server: GitServer, owner: str, name: str, source: PackSource | Non
     """
     source = replace(source or PackSource(), **fields)
     path = server.path_of(owner, name)
-    _make_bare(path)
+    for folder in ("info", "objects/info", "objects/pack", "refs/heads", "refs/tags"):
+        (path / folder).mkdir(parents=True)
+    (path / "HEAD").write_text(f"ref: {_BRANCH}\n", "ascii")
+    (path / "config").write_text(_CONFIG, "ascii")
+    (path / "info" / "attributes").write_text("*.bin -delta\n", "ascii")  # there is nothing alike to look for
     commits = _import(path, _stream(f"{owner}/{name}", name, source))
     return Pack(owner, name, f"{server.url}/{owner}/{name}", commits)
 
@@ -111,14 +115,6 @@ def add_commit(server: GitServer, pack: Pack, files: Mapping[str, str | bytes]) 
 def payload(seed: str, size: int) -> bytes:
     """Bytes that cannot be compressed, the same for the same seed."""
     return random.Random(seed).randbytes(size)  # noqa: S311  # nobody's secret, and the same each time
-
-
-def _make_bare(path: Path) -> None:
-    for folder in ("info", "objects/info", "objects/pack", "refs/heads", "refs/tags"):
-        (path / folder).mkdir(parents=True)
-    (path / "HEAD").write_text(f"ref: {_BRANCH}\n", "ascii")
-    (path / "config").write_text(_CONFIG, "ascii")
-    (path / "info" / "attributes").write_text("*.bin -delta\n", "ascii")  # there is nothing alike to look for
 
 
 def _import(path: Path, stream: Sequence[bytes] | Iterator[bytes]) -> tuple[str, ...]:
@@ -160,19 +156,14 @@ def _all_files(seed: str, name: str, source: PackSource) -> dict[str, str | byte
         files[source.requirements_file] = source.requirements
     if source.install_py is not None:
         files["install.py"] = source.install_py
-    if source.payload_bytes:
-        files |= _payload_files(seed, source.payload_bytes)
+    if source.payload_bytes:  # in parts: git counts its progress in objects
+        content = payload(seed, source.payload_bytes)
+        for start in range(0, source.payload_bytes, _PART_BYTES):
+            files[f"models/part{start // _PART_BYTES:03}.bin"] = content[start : start + _PART_BYTES]
     if source.submodules:
         lines = (f'[submodule "{p}"]\n\tpath = {p}\n\turl = {s.url}\n' for p, s in source.submodules.items())
         files[".gitmodules"] = "".join(lines)
     return files | dict(source.files)
-
-
-def _payload_files(seed: str, size: int) -> dict[str, bytes]:
-    """The payload in parts: git counts its progress in objects."""
-    content = payload(seed, size)
-    parts = range(0, size, _PART_BYTES)
-    return {f"models/part{start // _PART_BYTES:03}.bin": content[start : start + _PART_BYTES] for start in parts}
 
 
 def _init_py(name: str, source: PackSource) -> str:

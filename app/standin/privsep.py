@@ -6,6 +6,7 @@ the stand-ins count themselves by a lock, and the last one removes the folder if
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -21,7 +22,12 @@ def lease() -> int | None:
     """Make the folder if needed and hold it: the descriptor to give to `release`; None for ordinary users."""
     if os.geteuid() != 0:
         return None
-    descriptor = _locked_file()
+    while True:
+        descriptor = os.open(LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if LOCK_FILE.exists() and os.path.samestat(os.fstat(descriptor), os.stat(LOCK_FILE)):
+            break
+        os.close(descriptor)  # its last user removed it between our open and our lock
     if not PRIVSEP_FOLDER.exists():
         PRIVSEP_FOLDER.mkdir(mode=0o755, exist_ok=True)
         os.pwrite(descriptor, _MADE_HERE, 0)
@@ -38,27 +44,12 @@ def release(descriptor: int | None) -> None:
         os.close(descriptor)
         return
     if os.pread(descriptor, len(_MADE_HERE), 0) == _MADE_HERE and not _any_sshd():
-        _remove_if_empty(PRIVSEP_FOLDER)
+        with contextlib.suppress(OSError):  # not empty
+            PRIVSEP_FOLDER.rmdir()
     LOCK_FILE.unlink(missing_ok=True)
     os.close(descriptor)
-
-
-def _locked_file() -> int:
-    while True:
-        descriptor = os.open(LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if LOCK_FILE.exists() and os.path.samestat(os.fstat(descriptor), os.stat(LOCK_FILE)):
-            return descriptor
-        os.close(descriptor)  # its last user removed it between our open and our lock
 
 
 def _any_sshd() -> bool:
     """Whether a system's sshd was started meanwhile, which would lock its users out without the folder."""
     return any(command_line(process).partition(" ")[0].rstrip(":").endswith("sshd") for process in all_processes())
-
-
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return

@@ -32,7 +32,12 @@ class Process:
 
 def all_processes() -> Iterator[Process]:
     """Every process but zombies, this one and those that it runs under."""
-    own = _own_line()
+    own: set[int] = set()  # this process and its ancestors
+    pid = os.getpid()
+    while pid > 0 and pid not in own:
+        own.add(pid)
+        stat = _stat(pid)
+        pid = int(stat[1]) if stat else 0
     for name in os.listdir(PROC):
         if name.isdigit() and int(name) not in own:
             stat = _stat(int(name))
@@ -48,8 +53,13 @@ def processes_below(root: Path) -> set[Process]:
 
 def processes_at_port(port: int, *, listening: bool) -> set[Process]:
     """Processes that hold a TCP socket with this local IPv4 port: the listening one, or the connections."""
-    inodes = {f"socket:[{inode}]" for inode in _socket_inodes(port, listening=listening)}
-    return {process for process in all_processes() if inodes and inodes & _open_files(process.pid)}
+    sockets = set()
+    for line in (PROC / "net" / "tcp").read_text("ascii").splitlines()[1:]:
+        words = line.split()
+        if int(words[1].rpartition(":")[2], 16) == port and (words[3] == _TCP_LISTEN) == listening:
+            sockets.add(f"socket:[{words[9]}]")
+    sockets.discard("socket:[0]")
+    return {process for process in all_processes() if sockets and sockets & _open_files(process.pid)}
 
 
 def command_line(process: Process) -> str:
@@ -103,17 +113,6 @@ def _lives(pid: int, below: bytes) -> bool:
         return False
 
 
-def _own_line() -> set[int]:
-    """This process and its ancestors."""
-    line: set[int] = set()
-    pid = os.getpid()
-    while pid > 0 and pid not in line:
-        line.add(pid)
-        stat = _stat(pid)
-        pid = int(stat[1]) if stat else 0
-    return line
-
-
 def _stat(pid: int) -> list[str] | None:
     """The fields of /proc/PID/stat from the state on; the name before them may hold anything."""
     text = _read(pid, "stat").decode("utf-8", "replace")
@@ -136,12 +135,3 @@ def _open_files(pid: int) -> set[str]:
     except OSError:
         pass
     return found
-
-
-def _socket_inodes(port: int, *, listening: bool) -> set[str]:
-    inodes = set()
-    for line in (PROC / "net" / "tcp").read_text("ascii").splitlines()[1:]:
-        words = line.split()
-        if int(words[1].rpartition(":")[2], 16) == port and (words[3] == _TCP_LISTEN) == listening:
-            inodes.add(words[9])
-    return inodes - {"0"}

@@ -92,20 +92,17 @@ class Relay:
                 client, _ = self._listener.accept()
             except OSError:  # shut down
                 return
-            self._join_ends(client)
-
-    def _join_ends(self, client: socket.socket) -> None:
-        try:
-            server = socket.create_connection(self._target, timeout=10)
-        except OSError:
-            client.close()
-            return
-        for end in (client, server):
-            end.settimeout(None)
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with self._lock:
-            self._sockets |= {client, server}
-        self._run(self._forward_both, client, server)
+            try:
+                server = socket.create_connection(self._target, timeout=10)
+            except OSError:
+                client.close()
+                continue
+            for end in (client, server):
+                end.settimeout(None)
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                self._sockets |= {client, server}
+            self._run(self._forward_both, client, server)
 
     def _forward_both(self, client: socket.socket, server: socket.socket) -> None:
         back = threading.Thread(target=self._forward, args=(server, client), name="relay", daemon=True)

@@ -73,7 +73,10 @@ TORCH_FAMILY = (
 def install_family(site_packages: Path) -> None:
     """Put the family into a folder of packages, as an installer would."""
     for distribution in TORCH_FAMILY:
-        _install(site_packages, distribution)
+        for name, text in _files_of(distribution).items():
+            path = site_packages / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
 
 
 def family_files(site_packages: Path) -> list[Path]:
@@ -92,29 +95,24 @@ def fingerprint_of(site_packages: Path) -> str:
     return digest.hexdigest()
 
 
-def _install(site_packages: Path, distribution: Distribution) -> None:
+def _files_of(distribution: Distribution) -> dict[str, str]:
+    """Its modules and its dist-info, by their path in site-packages."""
     folder = distribution.metadata_folder
     metadata = f"Metadata-Version: 2.1\nName: {distribution.name}\nVersion: {distribution.version}\n"
     metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in distribution.requires)
     wheel = "Wheel-Version: 1.0\nGenerator: nodeferry stand-in\nRoot-Is-Purelib: false\nTag: py3-none-any\n"
     files = {
-        **{name: _filled(text, distribution) for name, text in distribution.files.items()},
+        **{
+            name: text.replace("@VERSION@", distribution.version).replace("@CUDA@", CUDA)
+            for name, text in distribution.files.items()
+        },
         f"{folder}/METADATA": metadata,
         f"{folder}/WHEEL": wheel,
         f"{folder}/INSTALLER": "pip\n",
         f"{folder}/top_level.txt": f"{distribution.name}\n",
     }
-    record = "".join(f"{name},sha256={_record_hash(text)},{len(text.encode())}\n" for name, text in files.items())
-    files[f"{folder}/RECORD"] = record + f"{folder}/RECORD,,\n"
+    record = ""
     for name, text in files.items():
-        path = site_packages / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-
-
-def _filled(text: str, distribution: Distribution) -> str:
-    return text.replace("@VERSION@", distribution.version).replace("@CUDA@", CUDA)
-
-
-def _record_hash(text: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+        record += f"{name},sha256={digest},{len(text.encode())}\n"
+    return {**files, f"{folder}/RECORD": record + f"{folder}/RECORD,,\n"}
