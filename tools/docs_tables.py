@@ -12,9 +12,11 @@ while a table in the docs is not what its function returns.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from tools import option_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,13 +30,11 @@ class Table:
     text: Callable[[], str]
 
 
-TABLES: tuple[Table, ...] = ()
-
-
-def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table. A `|` in a cell is escaped."""
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+TABLES: tuple[Table, ...] = (
+    Table("docs/api.md", "options", option_tables.options),
+    Table("docs/options.md", "where", option_tables.where),
+    Table("docs/options.md", "why-not", option_tables.why_not),
+)
 
 
 def rewritten(document: str, table: Table) -> str:

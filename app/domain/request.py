@@ -1,4 +1,4 @@
-"""What was asked for: an install, validated once at the edge."""
+"""What a task was asked for: an install, a rollback or a restart, validated once at the edge."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.address import SshAddress
@@ -14,71 +14,69 @@ from app.domain.errors import InvalidManifest, InvalidRequest
 from app.protocol import manifest as manifests
 from app.protocol.lockfile import read_lock
 from app.protocol.manager_snapshot import read_snapshot
+from app.protocol.options import Options
 
 MAX_PATH = 1000
 MAX_KEY = 200
+NO_TASK = "none"
+"""In place of a task_id: a restart that follows no task."""
 _FINGERPRINT = re.compile(r"(?:SHA256:)?([A-Za-z0-9+/]{43})=?")
 _CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True)
-class InstallOptions:
-    """The options of docs/api.md. `wait_seconds`: how long to wait for an instance that is not up yet; None: the
-    setting's."""
-
-    existing: str = "keep"
-    exact: bool = False
-    run_scripts: bool = True
-    verify: bool = True
-    restart: bool = False
-    plan_only: bool = False
-    wait_for_provisioning: bool = True
-    """Whether to wait until the instance's image has set itself up."""
-    on_failure: str = "keep"
-    require: str = "any"
-    wait_seconds: float | None = None
-    host_key_sha256: str | None = None
-    auto_retry: int = 0
-    """How often the service itself repeats what failed for a reason that may pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class InstallRequest:
-    """An install. `manifest` is JSON as accepted (None: the Auto-installer's list), every entry of it checked."""
+class Request:
+    """What every task needs to know: how its instance is reached, which ComfyUI is meant, and the options."""
 
     ssh_connection: str
     address: SshAddress
     ui_home: str | None = None
     venv_path: str | None = None
-    manifest: Mapping[str, Any] | None = None
-    options: InstallOptions = field(default_factory=InstallOptions)
+    options: Options = field(default_factory=Options)
     idempotency_key: str | None = None
-    rollback_of: str | None = None
-    """The task_id of the install that is to be undone, where this is no install itself."""
-    restart_of: str | None = None
-    """The task_id of the install whose ComfyUI is to be restarted, where this is no install itself."""
-    expected: tuple[tuple[str, str], ...] = ()
-    """Name and folder of the packs that a restarted ComfyUI is to have."""
     retry_of: str | None = None
     """The task_id of the task that this one repeats, or what did not end well of it."""
     retry_number: int = 0
     """Which of `options.auto_retry` this is; 0: somebody asked for it."""
 
-    def to_json(self) -> dict[str, Any]:
-        """The request as the record keeps it."""
-        return {
-            "ssh_connection": self.ssh_connection,
-            "ui_home": self.ui_home,
-            "venv_path": self.venv_path,
-            "manifest": None if self.manifest is None else dict(self.manifest),
-            "options": asdict(self.options),
-            "idempotency_key": self.idempotency_key,
-            "rollback_of": self.rollback_of,
-            "restart_of": self.restart_of,
-            "expected": [list(pack) for pack in self.expected],
-            "retry_of": self.retry_of,
-            "retry_number": self.retry_number,
-        }
+    def kind_fields(self) -> dict[str, Any]:
+        """What tells the kinds of request apart, as records and the runner name it. Each kind has every name."""
+        return {"manifest": {"nodes": []}, "rollback_of": None, "restart_of": None, "expected": ()}
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRequest(Request):
+    """An install. `manifest` is JSON as accepted (None: the Auto-installer's list), every entry of it checked."""
+
+    manifest: Mapping[str, Any] | None = None
+
+    def kind_fields(self) -> dict[str, Any]:
+        """The manifest."""
+        return Request.kind_fields(self) | {"manifest": None if self.manifest is None else dict(self.manifest)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackRequest(Request):
+    """Undo the install that ran as `rollback_of`."""
+
+    rollback_of: str
+
+    def kind_fields(self) -> dict[str, Any]:
+        """The install that is undone."""
+        return Request.kind_fields(self) | {"rollback_of": self.rollback_of}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartRequest(Request):
+    """Restart ComfyUI, after the task `restart_of` if it follows one. `expected`: name and folder of the packs that the
+    restarted ComfyUI is to have."""
+
+    restart_of: str | None = None
+    expected: tuple[tuple[str, str], ...] = ()
+
+    def kind_fields(self) -> dict[str, Any]:
+        """The task that is followed, and its packs."""
+        return Request.kind_fields(self) | {"restart_of": self.restart_of or NO_TASK, "expected": self.expected}
 
 
 def check_remote_path(text: str, field_name: str) -> str:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.record import InstallRecord
+from app.domain.stored_request import read_options
 from app.protocol import progress_json
 from app.protocol.counts import AS_ASKED
 from app.protocol.snapshot import Node, Snapshot
 from app.protocol.states import GOOD_NODE_STATES, TERMINAL_TASK_STATES, NodeState, TaskState
 
-MAX_AUTO_RETRIES = 5
 CAP_SECONDS = 900.0
 _BY_PARENT = "parent_missing"
 
@@ -49,11 +49,10 @@ class RetryLinks:
     @classmethod
     def of(cls, record: InstallRecord) -> RetryLinks:
         """The ties that a record holds."""
-        options: Mapping[str, Any] = record.request.get("options") or {}
         return cls(
             record.request.get("retry_of"),
             record.retried_by,
-            int(options.get("auto_retry", 0)),
+            read_options(record.request).auto_retry,
             int(record.request.get("retry_number", 0)),
             record.auto_retry_open,
         )

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 
 from app.protocol.events import NodeChanged, PhaseChanged, StepChanged, Warned
 from app.protocol.manifest import NodePack
+from app.protocol.options import Options
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.daemon.journal import Journal
@@ -51,6 +52,7 @@ class Context:
     journal: Journal
     children: Children
     cancelled: threading.Event
+    options: Options = field(default_factory=Options)
     limits: RunLimits = field(default_factory=RunLimits)
     git_program: str = "git"
     ui_home: Path = field(default_factory=Path)
@@ -76,20 +78,9 @@ class Context:
         return self.custom_nodes / staging_name(self.task.task_id)
 
     @property
-    def options(self) -> Mapping[str, Any]:
-        """The request's options."""
-        options: Mapping[str, Any] = self.request.get("options") or {}
-        return options
-
-    @property
-    def plan_only(self) -> bool:
-        """Whether nothing may be changed."""
-        return self.options.get("plan_only") is True
-
-    @property
     def verifies(self) -> bool:
         """Whether ComfyUI is asked to import the packs."""
-        return self.options.get("verify", True) is not False and not self.plan_only
+        return self.options.verify and not self.options.plan_only
 
     @property
     def packages(self) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any, Dict, List, Optional
 
+from app.protocol.options import Options
 from app.runner.daemon import control, frames
 from app.runner.daemon.follow import follow
 from app.runner.daemon.frames import Frames
@@ -63,6 +64,7 @@ def _request() -> Dict[str, Any]:
     request = json.loads(sys.stdin.buffer.read())
     if not isinstance(request, dict):
         raise ValueError("the request is no JSON object")
+    Options.read(request.get("options"))  # here, a fault can still be answered
     return request
 
 
@@ -77,7 +79,7 @@ def _failed(exc: Exception) -> Dict[str, Any]:
     if isinstance(exc, BadTaskId):
         code, hint = "bad_task_id", "A task_id is a UUID."
     elif isinstance(exc, ValueError):
-        code, hint = "bad_request", "The request is one JSON object."
+        code, hint = "bad_request", "The request is one JSON object, with options that app/protocol/options.py defines."
     return {"error": {"code": code, "message": "The runner could not do that: %s" % exc, "hint": hint}}
 
 

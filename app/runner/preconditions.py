@@ -40,7 +40,7 @@ def lock_ui_home(context: Context) -> None:
 
 def wait_for_provisioning(context: Context) -> None:
     """Until the image has set itself up, unless the request wants to go on all the same."""
-    if context.options.get("wait_for_provisioning", True) is False:
+    if not context.options.wait_for_provisioning:
         return
     deadline = time.monotonic() + _PROVISIONING_SECONDS
     told = False

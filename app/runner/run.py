@@ -18,6 +18,7 @@ from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, T
 from app.protocol import progress_json
 from app.protocol.events import Probed, RunEnded, RunStarted
 from app.protocol.manifest import NodePack
+from app.protocol.options import Options
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.runner.context import Context, PackResult
@@ -66,7 +67,8 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     ready()
     remove_old_runs(task, request)
     children = Children(task.task_id, task.groups, cancelled)
-    context = Context(task, request, journal, children, cancelled, RunLimits.of(request))
+    options = Options.read(request.get("options"))
+    context = Context(task, request, journal, children, cancelled, options, RunLimits.of(request))
     state, problem = _ended(context)
     if journal_errors:
         state, problem = TaskState.FAILED, _of_fault(journal_errors[0])
@@ -157,7 +159,7 @@ def _install(
 ) -> None:
     """Clones do not wait for the interpreter; packages do."""
     locked = _locked(context, python, uv, machine)
-    if context.plan_only:
+    if context.options.plan_only:
         _plan_only(context, packs, python, uv, locked, prefetch=prefetch)
         return
     if locked:

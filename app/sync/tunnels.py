@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.domain.errors import AppError, RemoteError
-from app.domain.request import InstallRequest
+from app.domain.request import Request
+from app.domain.stored_request import read_request
 from app.remote.connector import SshConnector
 from app.remote.forward import Forward
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
 from app.settings import Timeouts
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs import runner_request
 from app.sync.installs.service import Installs
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Tunnels:
     def open(self, task_id: str) -> Tunnel:
         """Opens the tunnel unless it is open or being opened; how it stands now. Raises TaskNotFound."""
         record, status = self._installs.look(task_id)
-        request = runner_request.request_of(record.request)
+        request = read_request(record.request)
         home = status.snapshot.probe.get("ui_home") or request.ui_home  # where the run found it
         with self._lock:
             if task_id in self._stops:
@@ -108,7 +108,7 @@ class Tunnels:
             for stop in self._stops.values():
                 stop.set()
 
-    def _keep(self, task_id: str, request: InstallRequest, ui_home: str | None, stop: threading.Event) -> None:
+    def _keep(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event) -> None:
         """A tunnel's thread, from the connection to its end."""
         tunnel = Tunnel("closed", reason=_WHY["stopped"])
         try:
@@ -123,7 +123,7 @@ class Tunnels:
                 self._tunnels[task_id] = tunnel
                 del self._stops[task_id]
 
-    def _serve(self, task_id: str, request: InstallRequest, ui_home: str | None, stop: threading.Event) -> Tunnel:
+    def _serve(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event) -> Tunnel:
         expected = request.options.host_key_sha256
         with self._connector.connect(request.address, host_key_sha256=expected, cancel=stop) as host:
             client = RunnerClient(host, pack_runner(), replace(self._timeouts))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from test.house.sources import ROOT
-from tools.docs_tables import Table, markdown, rewritten, stale
+from tools.docs_tables import Table, rewritten, stale
+from tools.markdown import table
 
-TABLE = Table("docs/some.md", "fruit", lambda: markdown(["name", "colour"], [["apple", "red | green"]]))
+TABLE = Table("docs/some.md", "fruit", lambda: table(["name", "colour"], [["apple", "red | green"]]))
 DOCUMENT = "Before.\n<!-- table fruit: `make docs-tables` writes it -->\nold\n<!-- end of table fruit -->\nAfter.\n"
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from app.domain.address import parse_address
-from app.domain.request import InstallOptions, InstallRequest
+from app.domain.request import InstallRequest
 from app.factory import Service, build_service
+from app.protocol.options import Options
 from app.settings import Settings
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
@@ -42,7 +43,7 @@ class Bench:
             address=parse_address(ssh_connection),
             ui_home=None if ui_home is None else str(ui_home),
             manifest={"nodes": [{"name": pack.name, "repo_url": pack.url} for pack in packs]},
-            options=InstallOptions(**{"wait_seconds": 0, **options}),
+            options=Options(**{"wait_seconds": 0, **options}),
         )
         return self.installs.start(asked).task_id
 

@@ -15,7 +15,8 @@ import pytest
 
 from app.domain.address import parse_address
 from app.domain.errors import TaskNotCancellable, TaskNotFound
-from app.domain.request import InstallOptions, InstallRequest
+from app.domain.request import InstallRequest
+from app.protocol.options import Options
 from app.standin.instance import StandIn
 from app.standin.packs import Pack
 from test.support.waiting import wait_until
@@ -32,7 +33,7 @@ def mute() -> Iterator[str]:
 
 
 def _request(address: str, **options: object) -> InstallRequest:
-    return InstallRequest(address, parse_address(address), manifest=MANIFEST, options=InstallOptions(**options))  # type: ignore[arg-type]
+    return InstallRequest(address, parse_address(address), manifest=MANIFEST, options=Options(**options))  # type: ignore[arg-type]
 
 
 @pytest.fixture

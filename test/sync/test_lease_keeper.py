@@ -15,7 +15,8 @@ import pytest
 
 from app.domain.address import parse_address
 from app.domain.record import InstallRecord
-from app.domain.request import InstallOptions, InstallRequest
+from app.domain.request import InstallRequest
+from app.protocol.options import Options
 from app.protocol.states import TaskState
 from app.storage import InstallStore, Leases, ProgressFiles
 from app.storage.transactions import writing
@@ -42,7 +43,7 @@ def mute() -> Iterator[str]:
 
 
 def _start(bench: Bench, address: str) -> str:
-    options = InstallOptions(wait_seconds=60)
+    options = Options(wait_seconds=60)
     request = InstallRequest(address, parse_address(address), manifest=MANIFEST, options=options)
     task_id = bench.installs.start(request).task_id
     bench.until(task_id, lambda progress: progress["state"] == "running", "it runs")

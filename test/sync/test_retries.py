@@ -9,7 +9,8 @@ import pytest
 
 from app.domain.address import parse_address
 from app.domain.errors import InvalidRequest, NothingToRetry, TaskConflict
-from app.domain.request import InstallOptions, InstallRequest
+from app.domain.request import InstallRequest
+from app.protocol.options import Options
 from app.standin.git_rules import MISSING, SERVED, RepoRule
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
@@ -23,7 +24,7 @@ LIMITED = RepoRule(status=429)
 
 def _ask(bench: Bench, ssh_connection: str, **options: Any) -> str:
     """Starts an install of the default list; its task_id."""
-    asked = InstallOptions(**{"wait_seconds": 0, **options})
+    asked = Options(**{"wait_seconds": 0, **options})
     request = InstallRequest(ssh_connection, parse_address(ssh_connection), options=asked)
     return bench.installs.start(request).task_id
 

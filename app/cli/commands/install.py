@@ -19,34 +19,35 @@ from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.program import program
 from app.cli.view.live_view import printable
 from app.cli.view.result import exit_status, show_result, show_text
+from app.protocol.options import OPTIONS, Option
 
 _PLANNED = "This is the plan, and nothing was changed; leave out --plan-only to install."
-_LIMITS = ("wait_seconds", "host_key_sha256")
-_SWITCHED_OFF = {"run_scripts": "no_scripts", "verify": "no_verify"}
+
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def install_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say how to install: each is one of the API's `options`."""
-    for option in reversed(
-        (
-            click.option("--ui-home", metavar="DIR", help="ComfyUI's folder there; found by itself where it can be."),
-            click.option("--venv-path", metavar="DIR", help="ComfyUI's Python environment there; found by itself too."),
-            click.option(
-                "--existing", type=click.Choice(["keep", "update", "reinstall"]), help="Packs that are there."
-            ),
-            click.option("--no-scripts", is_flag=True, help="Run no pack's install.py."),
-            click.option("--no-verify", is_flag=True, help="Do not have ComfyUI import the packs."),
-            click.option("--plan-only", is_flag=True, help="Tell what would be changed, and change nothing."),
-            click.option("--restart", is_flag=True, help="Restart a running ComfyUI at the end."),
-            click.option("--on-failure", type=click.Choice(["keep", "rollback"]), help="What becomes of a failed one."),
-            click.option("--exact", is_flag=True, help="With a lock: everything as in it, or nothing."),
-            click.option("--require", type=click.Choice(["any", "all"]), help="Which packs make a success."),
-            click.option("--wait-seconds", type=click.FloatRange(min=0), help="How long an instance may take to come."),
-            click.option("--host-key-sha256", metavar="SHA256:…", help="The only host key to accept."),
-        )
-    ):
-        command = option(command)
+    """The flags that say how to install: where ComfyUI is, and one for each of the API's `options`."""
+    homes: list[Decorator] = [
+        click.option("--ui-home", metavar="DIR", help="ComfyUI's folder there; found by itself where it can be."),
+        click.option("--venv-path", metavar="DIR", help="ComfyUI's Python environment there; found by itself too."),
+    ]
+    for decorate in reversed([*homes, *map(_flag, OPTIONS.values())]):
+        command = decorate(command)
     return command
+
+
+def _flag(option: Option) -> Decorator:
+    """The flag of one option. Its value is None where it was not given: then the service's default holds."""
+    text = f"{option.flag_help[:1].upper()}{option.flag_help[1:]}."
+    if option.type is bool:
+        value = not option.default
+        return click.option(option.flag, option.name, is_flag=True, flag_value=value, default=None, help=text)
+    kind: Any = click.Choice(option.choices) if option.choices else click.STRING
+    if option.type in {int, float}:
+        kind = (click.IntRange if option.type is int else click.FloatRange)(option.minimum, option.maximum)
+    return click.option(option.flag, option.name, type=kind, metavar=option.metavar or None, help=text)
 
 
 @click.command()
@@ -107,16 +108,13 @@ def check_again(task_id: str, *, server: str | None, data_dir: Path | None) -> s
 
 def request_body(ssh_command: str, manifest: Mapping[str, Any] | None, **asked: Any) -> dict[str, Any]:
     """The request of a start: only what was asked for, so that the service's defaults hold for the rest."""
-    options = {name: asked.get(name) for name in ("existing", "on_failure", "require", *_LIMITS)}
-    options |= {name: True for name in ("plan_only", "restart", "exact") if asked.get(name)}
-    options |= {name: False for name, switch in _SWITCHED_OFF.items() if asked.get(switch)}
-    given = {name: value for name, value in options.items() if value is not None}
+    options = {name: asked[name] for name in OPTIONS if asked.get(name) is not None}
     body = {
         "ssh_connection": ssh_command,
         "ui_home": asked.get("ui_home"),
         "venv_path": asked.get("venv_path"),
         "manifest": manifest,
-        "options": given or None,
+        "options": options or None,
         "idempotency_key": str(uuid.uuid4()),
     }
     return {name: value for name, value in body.items() if value is not None}

@@ -21,10 +21,10 @@ from app.cli.errors import EXIT_INTERRUPTED, CliError, ServiceUnreachable
 from app.cli.view.live_view import printable
 from app.cli.view.result import EXIT_NONE_OR_FAILED, show_text
 from app.cli.view.workflow_view import State, WorkflowView, changes
+from app.protocol.options import OPTIONS
 
 EXIT_PARTIAL = 3
 _STOP = "stop"
-_NOT_FOR_WORKFLOWS = ("plan_only", "require")
 
 
 @click.command()
@@ -77,12 +77,14 @@ def exit_status(state: State) -> int:
 
 def _body(ssh_command: str, manifest: Any, review_plan: str | None, asked: dict[str, Any]) -> dict[str, Any]:
     """The install's request; verifying and restarting are steps here."""
-    for name in _NOT_FOR_WORKFLOWS:
-        if asked.pop(name, None):
-            raise CliError(f"--{name.replace('_', '-')} is for install.", hint="--review-plan shows the plan first.")
     steps = ["test_ssh", "install_custom_nodes"]
-    steps += [] if asked.pop("no_verify") else ["verify_dependencies"]
-    steps += ["restart_comfyui"] if asked.pop("restart") else []
+    for option in OPTIONS.values():
+        given = asked.pop(option.name) if option.not_for_workflow or option.step else None
+        if option.not_for_workflow and given is not None:
+            hint = f"{option.not_for_workflow[:1].upper()}{option.not_for_workflow[1:]}."
+            raise CliError(f"{option.flag} is for install.", hint=hint)
+        if option.step and (option.default if given is None else given):
+            steps.append(option.step)
     body = request_body(ssh_command, manifest, **asked)
     del body["idempotency_key"]
     return {**body, "steps": steps, **({"review_plan": review_plan} if review_plan else {})}

@@ -43,7 +43,7 @@ class Locked:
         self._context = context
         self._lock = lock
         self._run = run
-        self._exact = context.options.get("exact") is True
+        self._exact = context.options.exact
         self._log = context.task.folder / "lock.log"
         self._uv: Optional[Uv] = None
         if uv is not None and context.python and context.python_problem is None:

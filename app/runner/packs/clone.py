@@ -103,14 +103,14 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
 
 def _put_in_place(context: Context, result: PackResult) -> None:
     """`result.commit` or `result.problem` is set afterwards. Raises OSError."""
-    if context.plan_only:
+    if context.options.plan_only:
         _look_only(context, result)
         return
     result.problem = _place_problem(context, result)
     if result.problem is not None:
         return
     existing.recover(context.git(), result.folder)
-    anew = context.options.get("existing") == "reinstall"
+    anew = context.options.existing == "reinstall"
     copy = manager_copies.registry_copy(context.custom_nodes, result.pack) if anew else None
     if copy is not None and not (existing.is_there(result.folder) and copy != result.folder):
         manager_copies.replace(context, result, copy, lambda: _clone(context, result), lambda: _move(context, result))
@@ -146,7 +146,7 @@ def _emit_cloned(context: Context, result: PackResult) -> None:
     if result.script:
         context.journal.emit(ScriptChanged(name, StepStatus.PENDING))
     context.journal.emit(NodeChanged(name, NodeState.CLONED, commit=result.commit, kept=result.kept))
-    if not result.requirements and not result.script and not context.plan_only:
+    if not result.requirements and not result.script and not context.options.plan_only:
         context.settle(result)
 
 

@@ -73,9 +73,9 @@ def _decide(context: Context, git: Git, result: PackResult) -> str:
 
 def _wanted(context: Context) -> str:
     """A lock wants its commits, whatever there is; one that must be exact is best undone by git alone."""
-    wanted = str(context.options.get("existing", "keep"))
+    wanted = context.options.existing
     is_lock = "lock" in (context.request.get("manifest") or {})
-    return "lock" if is_lock and (wanted != "reinstall" or context.options.get("exact")) else wanted
+    return "lock" if is_lock and (wanted != "reinstall" or context.options.exact) else wanted
 
 
 def _foreign(git: Git, result: PackResult) -> Optional[Problem]:

@@ -56,7 +56,7 @@ def registry_copy(custom_nodes: Path, pack: NodePack) -> Optional[Path]:
 
 def in_the_way(context: Context, pack: NodePack) -> Optional[Problem]:
     """Why a pack whose own folder is free is not cloned: it would be there twice, or against the user's wish."""
-    if context.options.get("existing") == "reinstall":
+    if context.options.existing == "reinstall":
         return None
     copy = registry_copy(context.custom_nodes, pack)
     if copy is not None:

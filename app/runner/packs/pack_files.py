@@ -24,7 +24,7 @@ def find_pack_files(context: Context, result: PackResult) -> None:
             "Correct the manifest's RequirementsFile.",
         )
     result.requirements = found
-    if context.options.get("run_scripts", True):
+    if context.options.run_scripts:
         result.script = _inside(result.folder, "install.py")
 
 

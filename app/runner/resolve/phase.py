@@ -61,13 +61,13 @@ class Requirements:
         if not self._begun:
             self._context.phase(Phase.RESOLVE, StepStatus.SKIPPED, "nothing is required")
             self._context.phase(Phase.INSTALL, StepStatus.SKIPPED)
-        elif self._stages and not self._context.plan_only:
+        elif self._stages and not self._context.options.plan_only:
             self._context.phase(Phase.INSTALL, StepStatus.SUCCESS)
 
     def _begin(self, uv: str, variants: Variants) -> StageRun:
         context = self._context
         program = Uv(context.children, uv, context.python, context.task.folder, context.limits.packages)
-        applier = None if context.plan_only else Applier(context, program, self._prefetch.fetched)
+        applier = None if context.options.plan_only else Applier(context, program, self._prefetch.fetched)
         resolver = Resolver(
             context, program, variants, MetadataMirror(context.task.folder / "shadow", context.python["paths"])
         )
@@ -86,7 +86,7 @@ def _prepare(context: Context, result: PackResult) -> Optional[PackRequirements]
     """The pack's file for the resolver, or its end: it needs nothing, or its file cannot be used."""
     if not result.is_cloned or result.requirements is None or result.problem is not None:
         return None
-    if not context.plan_only:
+    if not context.options.plan_only:
         context.node(result.pack.name, NodeState.INSTALLING)
     context.journal.emit(RequirementsChanged(result.pack.name, StepStatus.RUNNING))
     try:
@@ -154,10 +154,10 @@ def _done(context: Context, item: PackRequirements, problem: Optional[Problem]) 
     result = item.result
     problem = problem or item.problem
     result.problem = result.problem or problem
-    good = StepStatus.SKIPPED if context.plan_only else StepStatus.SUCCESS
+    good = StepStatus.SKIPPED if context.options.plan_only else StepStatus.SUCCESS
     status = StepStatus.FAILED if problem else good
     context.journal.emit(RequirementsChanged(result.pack.name, status, problem))
-    if not result.script and not context.plan_only:
+    if not result.script and not context.options.plan_only:
         context.settle(result)
 
 
@@ -174,7 +174,7 @@ def emit_planned(context: Context, results: Sequence[PackResult]) -> None:
 
 def _by_pip(context: Context, wanted: Sequence[PackRequirements]) -> None:
     """File by file, without a plan."""
-    if context.plan_only:
+    if context.options.plan_only:
         context.warn("uv_unavailable", "No uv could be had: without it there is no plan.")
         return
     context.warn("uv_unavailable", "No uv could be had: pip installs file by file, which takes long.")

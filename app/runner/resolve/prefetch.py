@@ -199,7 +199,7 @@ class Prefetch:
     @property
     def _may_fetch(self) -> bool:
         """A plan alone fetches nothing."""
-        return not self._context.plan_only and not self._is_lock
+        return not self._context.options.plan_only and not self._is_lock
 
     @property
     def _is_lock(self) -> bool:

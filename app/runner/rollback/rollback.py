@@ -125,12 +125,12 @@ def if_it_failed(context: Context, results: Sequence[PackResult]) -> None:
 
 
 def _rolls_back(context: Context) -> bool:
-    return context.options.get("on_failure") == "rollback"
+    return context.options.on_failure == "rollback"
 
 
 def _all_or_nothing(context: Context) -> bool:
     """A cancel counts too: half of an exact lock is not what was asked for."""
-    return context.options.get("exact") is True
+    return context.options.exact
 
 
 def _uncancellable(context: Context) -> Context:

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 from app.protocol.lockfile import read_lock
 from app.protocol.manager_snapshot import read_snapshot
 from app.protocol.manifest import ManifestFault, parse_csv, parse_nodes, parse_urls, split_source
+from app.protocol.options import OPTIONS, Option
 
 _FORMAT = argparse.RawDescriptionHelpFormatter
 _MORE = """\
@@ -31,35 +32,36 @@ def request_of(argv: List[str]) -> Dict[str, Any]:
     """What the engine is to do. Exits with 2, and a sentence on stderr, for what cannot be; with 0 for --help."""
     parser = _parser()
     args = parser.parse_args(argv)
-    if args.exact and not args.lock:
-        parser.error("--exact is for a --lock")
     try:
         manifest = _manifest(args)
-        _check(manifest, _schemes(args))
+        form = _check(manifest, _schemes(args))
     except ManifestFault as fault:
         parser.error("the list cannot be installed: %s" % fault)
     except (OSError, ValueError) as exc:
         parser.error("the list cannot be read: %s" % exc)
+    if args.exact and form != "lock":
+        parser.error("--exact is for a --lock")
     return {
         "ui_home": None if args.ui_home is None else os.path.abspath(args.ui_home),
         "venv_path": None if args.venv_path is None else os.path.abspath(args.venv_path),
         "manifest": manifest,
-        "options": _options(args),
+        "options": {name: getattr(args, name) for name in _options()},
         "schemes": _schemes(args),
         "version": "by hand",
     }
 
 
-def _options(args: argparse.Namespace) -> Dict[str, Any]:
-    return {
-        "existing": args.existing,
-        "run_scripts": not args.no_scripts,
-        "verify": not args.no_verify,
-        "exact": args.exact,
-        "plan_only": args.plan_only,
-        "restart": args.restart,
-        "on_failure": args.on_failure,
-    }
+def _options() -> Dict[str, Option]:
+    """Those of a run's options that have a flag here."""
+    return {name: option for name, option in OPTIONS.items() if not option.not_standalone}
+
+
+def _argument(option: Option) -> Dict[str, Any]:
+    """What argparse is told of the option's flag."""
+    about: Dict[str, Any] = {"dest": option.name, "default": option.default, "help": option.flag_help}
+    if option.type is bool:
+        return {**about, "action": "store_const", "const": not option.default}
+    return {**about, "type": option.type, "choices": option.choices or None, "metavar": option.metavar or None}
 
 
 def _manifest(args: argparse.Namespace) -> Mapping[str, Any]:
@@ -84,13 +86,14 @@ def _manifest(args: argparse.Namespace) -> Mapping[str, Any]:
     return {"lock": lock}
 
 
-def _check(manifest: Mapping[str, Any], schemes: List[str]) -> None:
-    """Before anything is begun. Raises ManifestFault."""
+def _check(manifest: Mapping[str, Any], schemes: List[str]) -> str:
+    """The manifest's form, checked before anything is begun. Raises ManifestFault."""
     form, value = split_source(manifest)
     if form == "lock":
         read_lock(value, schemes)
     elif form in ("csv", "nodes", "urls"):
         {"csv": parse_csv, "nodes": parse_nodes, "urls": parse_urls}[form](value, schemes)
+    return form
 
 
 def _schemes(args: argparse.Namespace) -> List[str]:
@@ -114,13 +117,6 @@ _SOURCES: Tuple[Tuple[str, Dict[str, Any]], ...] = (
 _OTHERS: Tuple[Tuple[str, Dict[str, Any]], ...] = (
     ("--ui-home", {"metavar": "DIR", "help": "ComfyUI's folder; found by itself where it can be"}),
     ("--venv-path", {"metavar": "DIR", "help": "ComfyUI's Python environment; found by itself where it can be"}),
-    ("--existing", {"choices": ["keep", "update", "reinstall"], "default": "keep", "help": "packs that are there"}),
-    ("--no-scripts", {"action": "store_true", "help": "run no pack's install.py"}),
-    ("--no-verify", {"action": "store_true", "help": "do not have ComfyUI import the packs"}),
-    ("--plan-only", {"action": "store_true", "help": "tell what would be changed, and change nothing"}),
-    ("--restart", {"action": "store_true", "help": "restart a running ComfyUI at the end"}),
-    ("--on-failure", {"choices": ["keep", "rollback"], "default": "keep", "help": "what becomes of a failed install"}),
-    ("--exact", {"action": "store_true", "help": "with --lock: everything as in the lock, or nothing"}),
     (
         "--scheme",
         {"action": "append", "default": [], "metavar": "NAME", "help": "another scheme of repositories: http"},
@@ -138,4 +134,6 @@ def _parser() -> argparse.ArgumentParser:
         source.add_argument(name, **about)
     for name, about in _OTHERS:
         parser.add_argument(name, **about)
+    for option in _options().values():
+        parser.add_argument(option.flag, **_argument(option))
     return parser

@@ -20,6 +20,7 @@ from typing import Any, List, Mapping
 
 from app.protocol import progress_json
 from app.protocol.events import ProtocolFault, decode
+from app.protocol.options import Options
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
 from app.runner.daemon import run_files
@@ -88,7 +89,7 @@ class _Show:
         self._snapshot: Snapshot = progress_json.initial(task.task_id, time.time(), auto_installer=by_repo)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="show", daemon=True)
-        self._plan_only = (request.get("options") or {}).get("plan_only") is True
+        self._plan_only = Options.read(request.get("options")).plan_only
         self._ignores_signals = False
 
     def start(self) -> None:

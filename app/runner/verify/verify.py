@@ -117,7 +117,7 @@ class Verification:
 
     def _restart(self, found: Verdicts) -> Optional[Restarted]:
         context = self._context
-        if not context.options.get("restart"):
+        if not context.options.restart:
             return None
         if not found.starts:
             who = "%s would bring it down" % ", ".join(sorted(found.culprits)) if found.culprits else found.unknown

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address
 from app.domain.errors import AppError, InvalidAddress, InvalidRequest
-from app.domain.retry import MAX_AUTO_RETRIES
 from app.domain.workflow import StepName
+from app.protocol.options import OPTIONS, Option, Options
 from app.protocol.states import TaskState
 from app.settings import Settings
 
-MAX_WAIT_FOR_INSTANCE = 86_400.0
 MAX_HELD_SECONDS = 60.0
 MAX_CHECK_SECONDS = 120.0
 MAX_STEP_SECONDS = 86_400.0
@@ -123,21 +123,22 @@ class _Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 
-class OptionsBody(_Body):
-    """`options` of an install."""
+def _option_field(option: Option) -> Any:
+    """An option's type as pydantic checks it, and its default."""
+    kind: Any = Literal[option.choices] if option.choices else option.type
+    kind = Annotated[kind, Field(ge=option.minimum, le=option.maximum, description=option.help)]
+    return (kind | None if option.default is None else kind, option.default)
 
-    existing: Literal["keep", "update", "reinstall"] = "keep"
-    exact: bool = False
-    plan_only: bool = False
-    wait_for_provisioning: bool = True
-    run_scripts: bool = True
-    verify: bool = True
-    restart: bool = False
-    on_failure: Literal["keep", "rollback"] = "keep"
-    require: Literal["any", "all"] = "any"
-    wait_seconds: Annotated[float, Field(ge=0, le=MAX_WAIT_FOR_INSTANCE)] | None = None
-    host_key_sha256: str | None = None
-    auto_retry: Annotated[int, Field(ge=0, le=MAX_AUTO_RETRIES)] = 0
+
+if TYPE_CHECKING:
+    OptionsBody = _Body
+else:
+    OptionsBody = create_model(
+        "OptionsBody",
+        __base__=_Body,
+        __doc__="`options` of an install, made from their definition in app/protocol/options.py.",
+        **{option.name: _option_field(option) for option in OPTIONS.values()},
+    )
 
 
 class InstallBody(_Body):
@@ -305,7 +306,8 @@ def _dotted(location: Sequence[int | str]) -> str:
 def install_request(values: Mapping[str, Any], settings: Settings) -> domain.InstallRequest:
     """The install that `values` ask for, every part of it checked. Raises InvalidRequest."""
     body = read(InstallBody, values)
-    options = body.options or OptionsBody()
+    options = Options() if body.options is None else Options(**body.options.model_dump())
+    fingerprint = fingerprint_of(options.host_key_sha256, "options.host_key_sha256")
     if options.exact and not {"lock", "manager_snapshot"} & set(body.manifest or {}):
         raise InvalidRequest("options.exact is for a manifest with a lock.", field="options.exact")
     key = body.idempotency_key
@@ -315,7 +317,7 @@ def install_request(values: Mapping[str, Any], settings: Settings) -> domain.Ins
         ui_home=_path(body.ui_home, "ui_home"),
         venv_path=_path(body.venv_path, "venv_path"),
         manifest=manifest_of(body.manifest, settings),
-        options=_options(options),
+        options=replace(options, host_key_sha256=fingerprint),
         idempotency_key=None if key is None else domain.check_idempotency_key(key),
     )
 
@@ -372,20 +374,3 @@ def host_and_port_of(text: str) -> tuple[str, int]:
 
 def _path(text: str | None, field_name: str) -> str | None:
     return None if text is None else domain.check_remote_path(text, field_name)
-
-
-def _options(body: OptionsBody) -> domain.InstallOptions:
-    return domain.InstallOptions(
-        existing=body.existing,
-        exact=body.exact,
-        run_scripts=body.run_scripts,
-        verify=body.verify,
-        restart=body.restart,
-        plan_only=body.plan_only,
-        wait_for_provisioning=body.wait_for_provisioning,
-        on_failure=body.on_failure,
-        require=body.require,
-        wait_seconds=body.wait_seconds,
-        auto_retry=body.auto_retry,
-        host_key_sha256=fingerprint_of(body.host_key_sha256, "options.host_key_sha256"),
-    )

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.domain.errors import NothingToRollBack, TaskConflict
-from app.domain.request import InstallRequest
+from app.domain.request import InstallRequest, Request, RestartRequest
+from app.domain.stored_request import read_request
 from app.protocol.states import GOOD_NODE_STATES
 from app.sync.installs import runner_request
 from app.sync.installs.service import Accepted, Installs
@@ -19,7 +20,7 @@ def roll_back(installs: Installs, task_id: str) -> Accepted:
     TaskConflict while that install is not over or when it changed nothing, TooManyTasks."""
     request = _request_of_ended(installs, task_id)
     nodes = installs.status(task_id).snapshot.nodes
-    if request.rollback_of or request.restart_of or request.options.plan_only or not nodes:
+    if not isinstance(request, InstallRequest) or request.options.plan_only or not nodes:
         raise NothingToRollBack
     return installs.start(runner_request.rollback_of(task_id, request))
 
@@ -30,19 +31,19 @@ def restart(installs: Installs, task_id: str) -> Accepted:
     return installs.start(restart_request(installs, task_id, _request_of_ended(installs, task_id)))
 
 
-def restart_request(installs: Installs, task_id: str, request: InstallRequest) -> InstallRequest:
-    """What restarts the ComfyUI of the install `task_id`, where its run found it, and looks for its good packs."""
+def restart_request(installs: Installs, task_id: str, request: Request) -> RestartRequest:
+    """What restarts the ComfyUI of the task `task_id`, where its run found it, and looks for its good packs."""
     snapshot = installs.status(task_id).snapshot
     good = [(node.name, node.folder) for node in snapshot.nodes.values() if node.state in GOOD_NODE_STATES]
     home = snapshot.probe.get("ui_home") or request.ui_home
     return runner_request.restart_of(task_id, replace(request, ui_home=home), good)
 
 
-def _request_of_ended(installs: Installs, task_id: str) -> InstallRequest:
+def _request_of_ended(installs: Installs, task_id: str) -> Request:
     record, status = installs.look(task_id)
     if not status.ended:
         raise TaskConflict("The install has not ended.", hint="Cancel it first, or wait for its end.")
     try:
-        return runner_request.request_of(record.request)
+        return read_request(record.request)
     except (KeyError, TypeError, ValueError) as exc:
         raise NothingToRollBack("The task's record cannot be read.") from exc

@@ -16,6 +16,7 @@ from typing import Any
 
 from app.domain.record import InstallRecord
 from app.domain.retry import RetryLinks
+from app.domain.stored_request import read_options
 from app.protocol import counts, progress_json
 from app.protocol.events import Body, Event, ProtocolFault, Source, to_json
 from app.protocol.reducer import reduce
@@ -60,8 +61,9 @@ class Recorder:
         self._dirty = False
         self._refused = False
         """The disk takes nothing: then there is nothing to wait for before something is shown."""
-        require = str(record.request.get("options", {}).get("require", "any"))
-        self._newest = InstallStatus(snapshot_of(record), require, retry_links=RetryLinks.of(record))
+        self._newest = InstallStatus(
+            snapshot_of(record), read_options(record.request).require, retry_links=RetryLinks.of(record)
+        )
         """After the events so far; the board has what was kept of it."""
         progress_cache.put(self._newest)
 

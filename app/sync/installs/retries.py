@@ -23,6 +23,7 @@ from app.domain.errors import (
 )
 from app.domain.record import InstallRecord
 from app.domain.retry import next_attempt
+from app.domain.stored_request import read_request
 from app.storage.errors import StorageError
 from app.storage.retry_store import RetryStore
 from app.sync.background_tasks import BackgroundTaskManager
@@ -132,7 +133,7 @@ class Retries:
         automatic: bool,
     ) -> Accepted:
         try:
-            request = runner_request.request_of(record.request)
+            request = read_request(record.request)
         except (KeyError, TypeError, ValueError) as exc:
             raise NothingToRetry("The task's record cannot be read.") from exc
         ended = self._installs.status(record.task_id).snapshot

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.domain.request import InstallRequest
+from app.domain.request import Request
 from app.protocol.events import GivenUp, Queued
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
@@ -25,7 +25,7 @@ from app.sync.installs.recorder import Recorder
 class Job:
     """An install that has not ended."""
 
-    request: InstallRequest
+    request: Request
     key: ExclusiveKey
     recorder: Recorder
     cancel: CancelSignal = field(default_factory=CancelSignal)

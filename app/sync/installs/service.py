@@ -22,8 +22,9 @@ from app.domain.errors import (
     TooManyTasks,
 )
 from app.domain.record import InstallRecord
-from app.domain.request import InstallRequest
+from app.domain.request import Request
 from app.domain.retry import RetryLinks
+from app.domain.stored_request import read_options, read_request, store_request
 from app.protocol import progress_json
 from app.protocol.snapshot import to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
@@ -112,14 +113,14 @@ class Installs:
         """How many installs run here, and how many wait."""
         return self._scheduler.numbers
 
-    def start(self, request: InstallRequest) -> Accepted:
+    def start(self, request: Request) -> Accepted:
         """Accepts an install; it is on disk when this returns. Opens no connection. Raises TooManyTasks,
         ServiceClosing."""
         since = self._now() - IDEMPOTENCY_SECONDS
         [accepted] = self.accept([request], lambda records: [self._store.add(records[0], same_key_since=since)])
         return accepted
 
-    def accept(self, requests: Sequence[InstallRequest], keep: Keep) -> list[Accepted]:
+    def accept(self, requests: Sequence[Request], keep: Keep) -> list[Accepted]:
         """Accepts installs, all or none. `keep` puts their records on disk, and says for each which one counts: itself,
         or another that was accepted before. Raises TooManyTasks, ServiceClosing, and what `keep` raises."""
         self._progress_cache.drop_ended()
@@ -247,22 +248,23 @@ class Installs:
 
     # -- records ----------------------------------------------------------------------------------------------------
 
-    def _new_record(self, request: InstallRequest) -> tuple[InstallRecord, ExclusiveKey]:
+    def _new_record(self, request: Request) -> tuple[InstallRecord, ExclusiveKey]:
         instance, key = self._exclusive_key(request)
         task_id, created_at = str(uuid.uuid4()), self._now()
+        stored = store_request(request)
         record = InstallRecord(
             task_id,
             created_at,
-            request.to_json(),
+            stored,
             instance,
             ui_home=request.ui_home,
             idempotency_key=request.idempotency_key,
-            snapshot=to_stored(first_snapshot(task_id, created_at, request.manifest)),
+            snapshot=to_stored(first_snapshot(task_id, created_at, stored["manifest"])),
             auto_retry_open=request.options.auto_retry > request.retry_number,
         )
         return record, key
 
-    def _exclusive_key(self, request: InstallRequest) -> tuple[str, ExclusiveKey]:
+    def _exclusive_key(self, request: Request) -> tuple[str, ExclusiveKey]:
         """The instance's name, and the exclusive key of the install."""
         try:
             endpoint = self._connector.resolve(request.address)
@@ -273,7 +275,7 @@ class Installs:
     def _job_of(self, record: InstallRecord) -> Job | None:
         """What is left to do of an install; None for a record that cannot be read, which ends it."""
         try:
-            request = runner_request.request_of(record.request)
+            request = read_request(record.request)
             return Job(request, self._exclusive_key(request)[1], self._recorder(record))
         except (KeyError, TypeError, ValueError) as exc:
             self._give_up_unreadable(record, exc)
@@ -303,7 +305,7 @@ class Installs:
         if status is None:
             record = self._record(task_id)
             status = InstallStatus(
-                snapshot_of(record), runner_request.require_of(record.request), retry_links=RetryLinks.of(record)
+                snapshot_of(record), read_options(record.request).require, retry_links=RetryLinks.of(record)
             )
             if status.ended:
                 self._progress_cache.put(status)

@@ -18,7 +18,8 @@ from app.domain.errors import (
     TaskNotCancellable,
     TaskNotFound,
 )
-from app.domain.request import InstallRequest
+from app.domain.request import InstallRequest, Request
+from app.domain.stored_request import read_install
 from app.domain.workflow import ENDED_STEP, Question, StepName, StepState, Workflow
 from app.settings import Settings
 from app.sync.installs import runner_request
@@ -214,7 +215,7 @@ class Steps:
 
     def _restart(self, run: StepRun) -> Done:
         installed = run.task_id_of(StepName.INSTALL)
-        asked = _request(run.workflow)
+        asked = _install_request(run.workflow)
         request = (
             restart_request(self._installs, installed, asked) if installed else runner_request.restart_of(None, asked)
         )
@@ -229,7 +230,7 @@ class Steps:
 
     # -- installs ---------------------------------------------------------------------------------------------------
 
-    def _started(self, run: StepRun, column: str, request: InstallRequest, purpose: str) -> str:
+    def _started(self, run: StepRun, column: str, request: Request, purpose: str) -> str:
         """The step's install, started unless it was. A start that was not noted is found by its key."""
         step = run.workflow.step(run.name)
         known: str | None = getattr(step, column)
@@ -266,7 +267,7 @@ class Steps:
 
 
 def _request(workflow: Workflow) -> InstallRequest:
-    return runner_request.request_of(workflow.request)
+    return read_install(workflow.request)
 
 
 def _install_request(workflow: Workflow) -> InstallRequest:

@@ -8,7 +8,9 @@ from typing import Any
 from flask import Blueprint, Response
 
 from app.domain.errors import InvalidRequest
+from app.domain.stored_request import store_request
 from app.domain.workflow import Step, StepName, Workflow, WorkflowState
+from app.protocol.options import OPTIONS
 from app.sync.http import bodies
 from app.sync.http.services import answer, body, query, services
 
@@ -91,12 +93,12 @@ def _workflow(asked: bodies.WorkflowBody, steps: tuple[Step, ...]) -> Workflow:
         include={"ssh_connection", "ui_home", "venv_path", "manifest", "idempotency_key"}
     )
     options = asked.options.model_dump() if asked.options else {}
-    for option, step in (("verify", StepName.VERIFY), ("restart", StepName.RESTART)):
-        if option in (asked.options.model_fields_set if asked.options else ()):
-            text = f"options.{option} is not for workflows: name the step {step.value} or leave it out."
-            raise InvalidRequest(text, field=f"options.{option}")
+    for option in filter(None, map(OPTIONS.get, asked.options.model_fields_set if asked.options else ())):
+        if option.step:
+            text = f"options.{option.name} is not for workflows: name the step {option.step} or leave it out."
+            raise InvalidRequest(text, field=f"options.{option.name}")
     options |= {"verify": StepName.VERIFY in named, "restart": False}
     request = bodies.install_request({**raw, "options": options}, services().settings)
-    key, stored = request.idempotency_key, replace(request, idempotency_key=None).to_json()
+    key, stored = request.idempotency_key, store_request(replace(request, idempotency_key=None))
     workflow = Workflow("", 0.0, stored, steps, asked.review_plan, asked.deadline_seconds)
     return replace(workflow, idempotency_key=key)

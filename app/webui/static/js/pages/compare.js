@@ -60,9 +60,9 @@ function heads(tasks) {
   if (tasks.some((task) => task.error)) {
     rows.push(row("Why", (task) => task.error?.code ?? "", (task) => (task.error ? h("span", {}, task.error.message, h("span", { class: "ties" }, task.error.hint)) : "–")));
   }
-  for (const [name, label] of Object.entries(OPTIONS)) {
+  for (const name of new Set(tasks.flatMap((task) => Object.keys(task.request.options)))) {
     const of = (task) => String(task.request.options[name]);
-    if (of(tasks[0]) !== of(tasks[1])) rows.push(plain(`Asked: ${label}`, of));
+    if (of(tasks[0]) !== of(tasks[1])) rows.push(plain(`Asked: ${OPTIONS[name] ?? name}`, of));
   }
   return table("The runs", rows);
 }

@@ -1,0 +1,220 @@
+"""The options of a run. Each is defined here, once.
+
+These are made from the definition: the request's `options` and their OpenAPI, the stored record, the runner's request
+and what the runner reads of it, the flags of both command lines, the requests of retries, rollbacks and restarts, and
+the tables in docs/. A new option is an entry in `Options` and the code that reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple, Union, get_type_hints
+
+SERVICE = "service"
+RUNNER = "runner"
+RETRY = "retry"
+ROLLBACK = "rollback"
+RESTART = "restart"
+
+_EVERY_FOLLOW_UP = frozenset({RETRY, ROLLBACK, RESTART})
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of one option. `help` is a sentence without its full stop, for the tables."""
+
+    name: str
+    type: type
+    """bool, int, float or str."""
+    default: Any
+    help: str
+    readers: FrozenSet[str]
+    """Of SERVICE and RUNNER: who acts on it. The runner is sent only what it reads."""
+    flag: str
+    """The command lines' flag. A bool's says the opposite of its default."""
+    flag_help: str
+    """A sentence without its full stop: what the flag does."""
+    choices: Tuple[str, ...] = ()
+    minimum: Optional[int] = None
+    maximum: Optional[int] = None
+    metavar: str = ""
+    shown_default: str = ""
+    """In the docs, where the default is None."""
+    kept_by: FrozenSet[str] = frozenset({RETRY})
+    """Of RETRY, ROLLBACK and RESTART: the tasks that take it over from the one that they follow."""
+    step: str = ""
+    """The step by which a workflow says it instead."""
+    not_for_workflow: str = ""
+    """Why the command `workflow` has no such flag; empty: it has."""
+    not_standalone: str = ""
+    """Why the standalone runner has no such flag; empty: it has."""
+    not_on_pages: str = ""
+    """Why no form offers it; empty: one does."""
+
+    def check(self, value: Any) -> Any:
+        """`value`, if it is of the option's type and one of its choices. Raises ValueError."""
+        if value is None and self.default is None:
+            return value
+        wanted: Union[type, Tuple[type, ...]] = (int, float) if self.type is float else self.type
+        if not isinstance(value, wanted) or (isinstance(value, bool) and self.type is not bool):
+            raise ValueError("options.%s is not %s: %.80r" % (self.name, self.type.__name__, value))
+        if self.choices and value not in self.choices:
+            raise ValueError("options.%s is none of %s: %.80r" % (self.name, ", ".join(self.choices), value))
+        return value
+
+
+def _option(default: Any, text: str, flag: str, flag_help: str, *readers: str, **about: Any) -> Any:
+    about.update(help=text, flag=flag, flag_help=flag_help, readers=frozenset(readers))
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one run, with their values."""
+
+    existing: str = _option(
+        "keep",
+        "what to do with a node pack that is there already",
+        "--existing",
+        "what to do with node packs that are there already",
+        RUNNER,
+        choices=("keep", "update", "reinstall"),
+    )
+    exact: bool = _option(
+        False,
+        "with a lock: install everything exactly as it says, or change nothing",
+        "--exact",
+        "with a lock: install everything exactly as it says, or change nothing",
+        SERVICE,
+        RUNNER,
+    )
+    run_scripts: bool = _option(
+        True,
+        "whether to run the packs' install.py",
+        "--no-scripts",
+        "do not run the packs' install.py",
+        RUNNER,
+    )
+    verify: bool = _option(
+        True,
+        "whether ComfyUI itself is asked to import the packs",
+        "--no-verify",
+        "do not ask ComfyUI to import the packs",
+        RUNNER,
+        step="verify_dependencies",
+    )
+    restart: bool = _option(
+        False,
+        "whether to restart a running ComfyUI at the end",
+        "--restart",
+        "restart a running ComfyUI at the end",
+        RUNNER,
+        step="restart_comfyui",
+    )
+    plan_only: bool = _option(
+        False,
+        "say what would be changed, and change nothing",
+        "--plan-only",
+        "say what would be changed, and change nothing",
+        SERVICE,
+        RUNNER,
+        not_for_workflow="--review-plan shows the plan first",
+        not_on_pages="the start page can show the plan before it installs",
+    )
+    wait_for_provisioning: bool = _option(
+        True,
+        "whether to wait while the instance's image still sets itself up",
+        "--no-wait-for-provisioning",
+        "do not wait while the machine's image still sets itself up",
+        RUNNER,
+        kept_by=_EVERY_FOLLOW_UP,
+        not_on_pages="the start page asks when it matters",
+    )
+    on_failure: str = _option(
+        "keep",
+        "what to do when a pack is not good at the end: keep the others, or undo the whole run",
+        "--on-failure",
+        "when a pack is not good at the end: keep the others, or undo the whole run",
+        RUNNER,
+        choices=("keep", "rollback"),
+    )
+    require: str = _option(
+        "any",
+        "how many packs must be good for the `success` of a finished run",
+        "--require",
+        "how many packs must be good for a success",
+        SERVICE,
+        choices=("any", "all"),
+        not_for_workflow="each step says how many packs are good",
+        not_standalone="the exit status tells all from some",
+        not_on_pages="the pages show each pack",
+    )
+    wait_seconds: Optional[float] = _option(
+        None,
+        "how long to wait for an instance that is not up yet; 0: not at all",
+        "--wait-seconds",
+        "how long to wait for an instance that is not up yet",
+        SERVICE,
+        minimum=0,
+        maximum=86_400,
+        shown_default="300",
+        kept_by=_EVERY_FOLLOW_UP,
+        not_standalone="it runs on the instance",
+        not_on_pages="the setting NODEFERRY_WAIT_SECONDS holds",
+    )
+    host_key_sha256: Optional[str] = _option(
+        None,
+        "the only host key to accept, as ssh-keygen prints its fingerprint",
+        "--host-key-sha256",
+        "the only host key to accept",
+        SERVICE,
+        metavar="SHA256:…",
+        kept_by=_EVERY_FOLLOW_UP,
+        not_standalone="it runs on the instance",
+        not_on_pages="the pages show a new key, and ask about another one",
+    )
+    auto_retry: int = _option(
+        0,
+        "how often the service itself retries what failed for a reason that may pass",
+        "--auto-retry",
+        "how often to retry what failed for a reason that may pass",
+        SERVICE,
+        minimum=0,
+        maximum=5,
+        not_standalone="the service does it",
+    )
+
+    @classmethod
+    def read(cls, stored: Optional[Mapping[str, Any]]) -> Options:
+        """From JSON: of a record, or of the runner's request. What is not there has its default, and names that are
+        not known (an older or newer version's) are ignored. Raises ValueError for a value that the option cannot have.
+        """
+        given = stored or {}
+        return cls(**{name: option.check(given[name]) for name, option in OPTIONS.items() if name in given})
+
+    def to_json(self) -> Dict[str, Any]:
+        """All of them, as a record keeps them."""
+        return asdict(self)
+
+    def for_runner(self) -> Dict[str, Any]:
+        """Those that the runner reads, as its request has them."""
+        return {name: value for name, value in asdict(self).items() if RUNNER in OPTIONS[name].readers}
+
+    def kept_by(self, follow_up: str) -> Options:
+        """What a RETRY, ROLLBACK or RESTART takes over; the rest has its default."""
+        return Options(**{name: value for name, value in asdict(self).items() if follow_up in OPTIONS[name].kept_by})
+
+
+def _defined() -> Dict[str, Option]:
+    types = {name: _without_optional(hint) for name, hint in get_type_hints(Options).items()}
+    return {each.name: Option(each.name, types[each.name], each.default, **each.metadata) for each in fields(Options)}
+
+
+def _without_optional(hint: Any) -> type:
+    """`hint` without its Optional."""
+    found: type = next(each for each in getattr(hint, "__args__", (hint,)) if each is not type(None))
+    return found
+
+
+OPTIONS: Mapping[str, Option] = _defined()
+"""Every option by its name, in the order of the definition."""
