@@ -36,7 +36,20 @@ def store_request(request: Request) -> dict[str, Any]:
 
 def read_request(stored: Mapping[str, Any]) -> Request:
     """The request in a record. Raises KeyError, TypeError or ValueError where there is none."""
-    shared = _shared(stored)
+    try:
+        address = parse_address(stored["ssh_connection"])
+    except InvalidRequest as exc:
+        raise ValueError(exc.message) from exc
+    shared = {
+        "ssh_connection": stored["ssh_connection"],
+        "address": address,
+        "ui_home": stored["ui_home"],
+        "venv_path": stored["venv_path"],
+        "options": Options.read(stored["options"]),
+        "idempotency_key": stored["idempotency_key"],
+        "retry_of": stored.get("retry_of"),
+        "retry_number": stored.get("retry_number", 0),
+    }
     if stored.get("rollback_of"):
         return RollbackRequest(**shared, rollback_of=stored["rollback_of"])
     if stored.get("restart_of"):
@@ -60,20 +73,3 @@ def read_options(stored: Mapping[str, Any]) -> Options:
         return Options.read(stored.get("options"))
     except (AttributeError, TypeError, ValueError):
         return Options()
-
-
-def _shared(stored: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        address = parse_address(stored["ssh_connection"])
-    except InvalidRequest as exc:
-        raise ValueError(exc.message) from exc
-    return {
-        "ssh_connection": stored["ssh_connection"],
-        "address": address,
-        "ui_home": stored["ui_home"],
-        "venv_path": stored["venv_path"],
-        "options": Options.read(stored["options"]),
-        "idempotency_key": stored["idempotency_key"],
-        "retry_of": stored.get("retry_of"),
-        "retry_number": stored.get("retry_number", 0),
-    }

@@ -8,7 +8,7 @@ the tables in docs/. A new option is an entry in `Options` and the code that rea
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple, Union, get_type_hints
+from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple, Union, get_args, get_type_hints
 
 SERVICE = "service"
 RUNNER = "runner"
@@ -205,16 +205,9 @@ class Options:
         return Options(**{name: value for name, value in asdict(self).items() if follow_up in OPTIONS[name].kept_by})
 
 
-def _defined() -> Dict[str, Option]:
-    types = {name: _without_optional(hint) for name, hint in get_type_hints(Options).items()}
-    return {each.name: Option(each.name, types[each.name], each.default, **each.metadata) for each in fields(Options)}
-
-
-def _without_optional(hint: Any) -> type:
-    """`hint` without its Optional."""
-    found: type = next(each for each in getattr(hint, "__args__", (hint,)) if each is not type(None))
-    return found
-
-
-OPTIONS: Mapping[str, Option] = _defined()
-"""Every option by its name, in the order of the definition."""
+_HINTS = get_type_hints(Options)
+OPTIONS: Mapping[str, Option] = {
+    each.name: Option(each.name, (get_args(_HINTS[each.name]) or [_HINTS[each.name]])[0], each.default, **each.metadata)
+    for each in fields(Options)
+}
+"""Every option by its name, in the order of the definition. The type of an Optional is what it is when it is given."""

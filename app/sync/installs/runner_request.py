@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import Any
 
 from app.domain import retry
 from app.domain.errors import InvalidRequest, NothingToRetry
@@ -20,13 +19,25 @@ RESTART_STEP = progress_json.RESTART
 
 
 def spec_of(task_id: str, request: Request, settings: Settings) -> InstallSpec:
-    """What the task with this task_id is to do."""
-    wait_seconds = request.options.wait_seconds
+    """What the task is to do, and what the runner's `start` reads for it; the default manifest filled in."""
+    options, kind = request.options, request.kind_fields()
+    default = {"repo": settings.auto_installer_repo, "path": settings.auto_installer_path, "ref": None}
     return InstallSpec(
         address=request.address,
-        host_key_sha256=request.options.host_key_sha256,
-        wait_seconds=settings.wait_seconds if wait_seconds is None else wait_seconds,
-        runner_request=_runner_request(task_id, request, settings),
+        host_key_sha256=options.host_key_sha256,
+        wait_seconds=settings.wait_seconds if options.wait_seconds is None else options.wait_seconds,
+        runner_request={
+            "task_id": task_id,
+            "ui_home": request.ui_home,
+            "venv_path": request.venv_path,
+            "options": options.for_runner(),
+            "schemes": list(settings.allowed_git_schemes),
+            "version": VERSION,
+            "remote_days": settings.remote_days,
+            **kind,
+            "manifest": default if kind["manifest"] is None else kind["manifest"],
+            "expected": [{"name": name, "folder": folder} for name, folder in kind["expected"]],
+        },
     )
 
 
@@ -81,21 +92,3 @@ def _chosen(request: Request, ended: Snapshot, names: Collection[str], only: Col
         if name not in names:
             raise InvalidRequest(f"The node pack {name[:80]!r} ended well.", field=f"nodes[{index}]")
     return retry.with_parents(ended, only or names)
-
-
-def _runner_request(task_id: str, request: Request, settings: Settings) -> dict[str, Any]:
-    """What the runner's `start` reads, the default manifest filled in."""
-    kind = request.kind_fields()
-    default = {"repo": settings.auto_installer_repo, "path": settings.auto_installer_path, "ref": None}
-    return {
-        "task_id": task_id,
-        "ui_home": request.ui_home,
-        "venv_path": request.venv_path,
-        "options": request.options.for_runner(),
-        "schemes": list(settings.allowed_git_schemes),
-        "version": VERSION,
-        "remote_days": settings.remote_days,
-        **kind,
-        "manifest": default if kind["manifest"] is None else kind["manifest"],
-        "expected": [{"name": name, "folder": folder} for name, folder in kind["expected"]],
-    }

@@ -1,0 +1,245 @@
+"""What each option does, through the real service and the real runner, on an instance behind a real sshd."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.protocol.options import OPTIONS
+from app.standin.git_rules import MISSING
+from app.standin.packs import Pack, add_commit
+from test.options.conftest import World
+from test.runner.rig import git
+from test.support.running_comfyui import pids, running_comfyui
+from test.support.service import Json
+from test.support.waiting import wait_until
+
+pytestmark = [pytest.mark.sshd, pytest.mark.registry]
+
+LEAVES_A_MARK = "open('install-script-ran', 'w').close()\n"
+REMOVES_THE_TOOL = """\
+import pathlib, shutil, sysconfig
+for path in pathlib.Path(sysconfig.get_path("purelib")).glob("middle_tool*"):
+    shutil.rmtree(path)
+"""
+
+
+def code(progress: Json) -> str | None:
+    """Why a task failed."""
+    return progress["error"] and str(progress["error"]["code"])
+
+
+def node(progress: Json, name: str) -> Json:
+    """What became of a pack."""
+    return next(dict(row) for row in progress["nodes"] if row["name"] == name)
+
+
+def lock_of(*packs: Pack, **more: Any) -> Json:
+    """A manifest that is a lock of these packs, as they are now."""
+    entries = [{"name": pack.name, "repo_url": pack.url, "commit": pack.commit} for pack in packs]
+    return {"lock": {"format": 1, "node_packs": entries, **more}}
+
+
+# -- exact -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [({"python": "2.7.18"}, "Python is"), ({"torch": {"version": "1.0.0+cu90", "cuda": "9.0"}}, "torch is")],
+    ids=["python", "torch"],
+)
+def test_exact_refuses_a_lock_of_another_machine(world: World, other: Json, said: str) -> None:
+    """Nothing is changed. Without `exact` as much as can be is installed."""
+    name = f"exact-{next(iter(other))}"
+    manifest, before = lock_of(world.pack(name), **other), world.packages
+    refused = world.install(manifest=manifest, exact=True, verify=False)
+    assert (refused["state"], code(refused)) == ("failed", "lock_mismatch")
+    assert said in refused["error"]["message"]
+    assert (world.there(name), world.packages) == (False, before)
+    taken = world.install(manifest=manifest, verify=False)
+    assert (taken["state"], world.there(name)) == ("completed", True)
+
+
+def test_exact_refuses_a_package_that_cannot_be_had(world: World) -> None:
+    manifest, before = lock_of(world.pack("exact-gone"), packages={"nowhere-to-be-had": "9.9"}), world.packages
+    refused = world.install(manifest=manifest, exact=True, verify=False)
+    assert (refused["state"], code(refused)) == ("failed", "lock_unavailable")
+    assert (world.there("exact-gone"), world.packages) == (False, before)
+
+
+def test_exact_puts_everything_back_when_it_fails_in_the_middle(world: World) -> None:
+    """The packs are cloned and the package is installed; then a script breaks what the lock says."""
+    world.index.wheel("middle-tool", "1.0")
+    packs = [world.pack("exact-before"), world.pack("exact-middle", install_py=REMOVES_THE_TOOL)]
+    manifest, before = lock_of(*packs, packages={"middle-tool": "1.0"}), world.packages
+    failed = world.install(manifest=manifest, exact=True, verify=False)
+    assert (failed["state"], code(failed)) == ("failed", "lock_not_exact")
+    assert "Everything was put back." in failed["error"]["message"]
+    assert not world.there("exact-before") and not world.there("exact-middle")
+    assert world.packages == before
+
+
+def test_exact_is_an_install_where_all_is_as_the_lock_says(world: World) -> None:
+    world.index.wheel("exact-tool", "1.0")
+    done = world.install(manifest=lock_of(world.pack("exact-good"), packages={"exact-tool": "1.0"}), exact=True)
+    assert (done["state"], done["outcome"], world.there("exact-good")) == ("completed", "all", True)
+    assert "exact_tool-1.0.dist-info" in world.packages
+
+
+# -- what is installed, and how ---------------------------------------------------------------------------------------
+
+
+def test_existing_says_what_becomes_of_a_pack_that_is_there(world: World) -> None:
+    """Kept at its commit, brought to the newest in the same clone, or cloned anew."""
+    pack = world.pack("existing")
+    folder = world.standin.custom_nodes / "existing"
+    world.install(pack, verify=False)
+    same_clone = folder / ".git" / "of-this-clone"
+    same_clone.touch()
+    newer = add_commit(world.git, pack, {"new.txt": "new"})
+    kept = node(world.install(pack, verify=False, existing="keep"), "existing")
+    assert (kept["kept"], git(folder, "rev-parse", "HEAD")) == (True, pack.commit)
+    world.install(pack, verify=False, existing="update")
+    assert (git(folder, "rev-parse", "HEAD"), same_clone.exists()) == (newer.commit, True)
+    again = world.install(pack, verify=False, existing="reinstall")
+    assert again["outcome"] == "all", again
+    assert not same_clone.exists()
+
+
+def test_run_scripts_says_whether_install_scripts_run(world: World) -> None:
+    packs = [world.pack(name, install_py=LEAVES_A_MARK) for name in ("script-left", "script-run")]
+    assert world.install(packs[0], verify=False, run_scripts=False)["outcome"] == "all"
+    assert world.install(packs[1], verify=False)["outcome"] == "all"
+    marks = [world.standin.custom_nodes / pack.name / "install-script-ran" for pack in packs]
+    assert [mark.exists() for mark in marks] == [False, True]
+
+
+def test_verify_says_whether_comfyui_is_asked(world: World) -> None:
+    pack = world.pack("verified")
+    unasked, asked = world.install(pack, verify=False), world.install(pack)
+    assert [node(each, "verified")["verified"] for each in (unasked, asked)] == [None, True]
+    assert [node(each, "verified")["state"] for each in (unasked, asked)] == ["installed", "verified"]
+
+
+def test_plan_only_plans_and_changes_nothing(world: World) -> None:
+    world.index.wheel("planned-tool", "1.0")
+    pack, before = world.pack("planned", requirements="planned-tool\n"), world.packages
+    task_id = world.start(pack, plan_only=True)
+    assert node(world.service.ended(task_id), "planned")["error"]["code"] == "plan_only"
+    assert [change["package"] for change in world.service.get(f"/tasks/{task_id}")["plan"]] == ["planned-tool"]
+    assert (world.there("planned"), world.packages) == (False, before)
+
+
+def test_on_failure_says_what_becomes_of_the_others(world: World) -> None:
+    """Of a pack that is good, when another one is not."""
+    good, gone = world.pack("beside-a-failure"), world.pack("missing-for-on-failure")
+    world.git.set_rule(gone.repo, MISSING)
+    undone = world.install(good, gone, verify=False, on_failure="rollback")
+    assert (undone["state"], code(undone), world.there(good.name)) == ("failed", "rolled_back", False)
+    kept = world.install(good, gone, verify=False)
+    assert (kept["state"], kept["outcome"], world.there(good.name)) == ("completed", "partial", True)
+
+
+def test_require_says_how_many_packs_make_a_success(world: World) -> None:
+    good, gone = world.pack("good-for-require"), world.pack("missing-for-require")
+    world.git.set_rule(gone.repo, MISSING)
+    each = [world.install(good, gone, verify=False, require=require) for require in ("any", "all")]
+    assert [(done["outcome"], done["success"]) for done in each] == [("partial", True), ("partial", False)]
+
+
+def test_restart_restarts_a_running_comfyui(world: World) -> None:
+    pack = world.pack("restarted")
+    with running_comfyui(world.standin):
+        before = pids(world.standin)
+        world.install(pack, verify=False)
+        assert pids(world.standin) == before
+        done = world.install(pack, restart=True)
+        after = pids(world.standin)
+    assert done["outcome"] == "all", done
+    assert after and before and set(after).isdisjoint(before)
+
+
+# -- how the instance is reached, and when ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def away(world: World) -> Iterator[World]:
+    """The instance cannot be reached; at the end it can."""
+    world.standin.stop_sshd()
+    try:
+        yield world
+    finally:
+        world.standin.stop_sshd()
+        world.standin.start_sshd()
+
+
+def test_wait_seconds_says_how_long_an_instance_may_take(away: World) -> None:
+    pack = away.pack("waited-for")
+    assert code(away.install(pack, verify=False)) == "connect_failed"
+    task_id = away.start(pack, verify=False, wait_seconds=60)
+    wait_until(lambda: away.service.progress(task_id)["message_code"] == "waiting_for_instance", 20, "it waits")
+    away.standin.start_sshd()
+    assert away.service.ended(task_id)["outcome"] == "all"
+
+
+def test_auto_retry_repeats_what_may_pass(away: World) -> None:
+    """By itself, as a task of its own; without it nothing comes."""
+    pack = away.pack("retried")
+    alone, first = away.start(pack, verify=False), away.start(pack, verify=False, auto_retry=5)
+    assert [code(away.service.ended(task_id)) for task_id in (alone, first)] == ["connect_failed"] * 2
+
+    def newest(task_id: str) -> str:
+        following = away.service.get(f"/tasks/{task_id}")["retried_by"]
+        return newest(following) if following else task_id
+
+    wait_until(lambda: newest(first) != first, 20, "it is retried")
+    away.standin.start_sshd()
+    wait_until(lambda: away.service.progress(newest(first)).get("outcome") == "all", 60, "a retry succeeds")
+    assert newest(alone) == alone
+
+
+def test_host_key_sha256_is_the_only_key_that_is_accepted(world: World) -> None:
+    pack = world.pack("by-its-key")
+    refused = world.install(pack, verify=False, host_key_sha256="SHA256:" + "A" * 43)
+    assert (refused["state"], code(refused), world.there(pack.name)) == ("failed", "host_key_mismatch", False)
+    done = world.install(pack, verify=False, host_key_sha256=world.standin.host_key_sha256)
+    assert (done["outcome"], world.there(pack.name)) == ("all", True)
+
+
+@pytest.fixture
+def mark() -> Iterator[Path]:
+    """What vast.ai's images have while they set themselves up. It is the machine's, which needs root here."""
+    folder = Path("/workspace")
+    made = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    path = folder / ".sync_nodeferry_options.lock"
+    path.touch()
+    yield path
+    path.unlink(missing_ok=True)
+    if made:
+        folder.rmdir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make /workspace")
+def test_wait_for_provisioning_says_whether_the_image_is_waited_for(world: World, mark: Path) -> None:
+    """A rollback of an install that did not wait does not wait either."""
+    pack = world.pack("provisioned")
+    at_once = world.start(pack, verify=False, wait_for_provisioning=False)
+    assert world.service.ended(at_once)["outcome"] == "all"
+    undone = world.service.post(f"/tasks/{at_once}/rollback", {}).json()["task_id"]
+    assert world.service.ended(undone)["state"] == "completed"
+    assert mark.exists() and not world.there(pack.name)
+    task_id = world.start(pack, verify=False)
+    wait_until(lambda: world.service.progress(task_id)["message_code"] == "provisioning", 20, "it waits")
+    mark.unlink()
+    assert world.service.ended(task_id)["outcome"] == "all"
+
+
+def test_every_option_has_a_test_here() -> None:
+    """By its name."""
+    named = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
+    assert [option for option in OPTIONS if not any(name.startswith(f"{option}_") for name in named)] == []
