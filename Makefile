@@ -18,7 +18,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images pyz bench-answers bench-pages bench-engine bench-faults bench-chaos demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
+.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-faults bench-chaos demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ browser: system-deps .venv/.dev-ready ## the pages in a real Chromium, by themse
 
 images: system-deps .venv/.dev-ready ## make docs/images/ from a real run
 	@$(PY) -m tools.images
+
+docs-tables: .venv/.dev-ready ## write the generated tables in the docs anew
+	@$(PY) -m tools.docs_tables
 
 coverage: system-deps .venv/.dev-ready ## every test, with the lines and branches that none of them reached
 	@$(PY) -m pytest --cov --cov-report=term $(ARGS)
