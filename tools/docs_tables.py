@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.message_table import messages
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -28,7 +30,7 @@ class Table:
     text: Callable[[], str]
 
 
-TABLES: tuple[Table, ...] = ()
+TABLES: tuple[Table, ...] = (Table("docs/messages.md", "messages", lambda: messages(markdown)),)
 
 
 def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

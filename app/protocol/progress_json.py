@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional
 
 from app.protocol import counts
+from app.protocol.reasons import for_people
 from app.protocol.snapshot import Node, PhaseRun, Snapshot, Step
 from app.protocol.states import (
     NODE_STATUS,
@@ -74,9 +75,9 @@ def progress(
         "phases": [_phase_line(snapshot, phase) for phase in Phase],
         "steps": steps(snapshot),
         "nodes": [node_row(node) for node in snapshot.nodes.values()],
-        "warnings": [warning.to_json() for warning in snapshot.warnings],
+        "warnings": [for_people(warning.to_json()) for warning in snapshot.warnings],
         "last_event_seconds_ago": seconds_ago(heard_at, now),
-        "error": snapshot.error.to_json() if snapshot.error else None,
+        "error": for_people(snapshot.error.to_json()) if snapshot.error else None,
     }
     return {**fields, **_finished(snapshot, result)}
 
@@ -121,7 +122,7 @@ def node_row(node: Node) -> Dict[str, Any]:
         "import_seconds": node.import_seconds,
         "seconds": seconds,
         "timeline": dict(node.entered),
-        "error": node.error.to_json() if node.error else None,
+        "error": for_people(node.error.to_json()) if node.error else None,
     }
 
 

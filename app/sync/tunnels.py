@@ -13,6 +13,7 @@ from typing import Any
 
 from app.domain.errors import AppError, RemoteError
 from app.domain.request import InstallRequest
+from app.protocol.reasons import for_people
 from app.remote.connector import SshConnector
 from app.remote.forward import Forward
 from app.remote.packer import pack_runner
@@ -34,7 +35,6 @@ class ComfyUiNotRunning(RemoteError):
     """No ComfyUI runs on the instance."""
 
     code = "comfyui_not_running"
-    default_hint = "Start it on the instance, or let Nodeferry restart it, then open it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Tunnel:
 
     def to_json(self) -> dict[str, Any]:
         """As the API shows it."""
-        return {"state": self.state, "url": self.url, "reason": self.reason or None, "error": self.error}
+        error = for_people(self.error) if self.error else None
+        return {"state": self.state, "url": self.url, "reason": self.reason or None, "error": error}
 
 
 class Tunnels:

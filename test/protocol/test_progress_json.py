@@ -6,6 +6,7 @@ import pytest
 
 from app.protocol.events import Connecting, GivenUp, NodeProgress, Source, WaitingForInstance
 from app.protocol.progress_json import clock, initial, progress, size
+from app.protocol.reasons import for_people
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from test.protocol.events_for_tests import TASK_ID, Writer, fold, whole_run
@@ -64,7 +65,7 @@ def test_a_run_that_could_not_finish_says_where_it_ended() -> None:
     service.emit(GivenUp(state=TaskState.FAILED, error=error))
     shown = progress(fold(service.told), 1100.0)
     assert shown["phase"] == "connect"
-    assert shown["error"] == error.to_json()
+    assert shown["error"] == for_people(error.to_json())
     assert shown["success"] is False
     assert shown["steps"][0]["status"] == "failed"
     assert shown["message"] == "Nobody answers."

@@ -12,34 +12,38 @@ from typing import Mapping, Optional, Tuple
 
 from app.protocol.snapshot import Problem
 from app.runner.hints import signatures
-from app.runner.hints.signature import DISK, NETWORK
+from app.runner.hints.signature import DISK, MEMORY, NETWORK, PROCESSES, READ_ONLY
 from app.runner.hints.uv_words import explain, shortened
 from app.runner.process.children import Finished
 
-TRANSIENT = frozenset({"host_not_reached", "stalled", "transfer_cut"})
-"""What may go better at the next try."""
 _KILLED = frozenset({-9, 137})
 _EXCEPTION = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|SystemExit|Warning)\b.*$", re.MULTILINE)
 _CAUSED = "direct cause of the following exception"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
-OS_ERRORS: Mapping[int, Tuple[str, str, str]] = {
-    errno.ENOSPC: ("disk_full", "The instance's disk is full.", DISK),
-    errno.EDQUOT: ("disk_quota", "The disk quota on the instance is used up.", DISK),
-    errno.EROFS: ("read_only", "The folder cannot be written: it is on a read-only file system.", DISK),
-    errno.EACCES: ("not_permitted", "The user of the login may not do that.", "Check the owner and the rights."),
-    errno.EPERM: ("not_permitted", "The user of the login may not do that.", "Check the owner and the rights."),
-    errno.EAGAIN: ("too_many_processes", "The instance lets no more processes start.", "End some, then start again."),
-    errno.ENOMEM: ("out_of_memory", "The instance is out of memory.", "Free some, then start again."),
+_NOT_PERMITTED = Problem(
+    "not_permitted",
+    "The user of the SSH login may not do that.",
+    "Check who owns ComfyUI's folders on the instance (ls -l), or log in as root.",
+)
+OS_ERRORS: Mapping[int, Problem] = {
+    errno.ENOSPC: Problem("disk_full", "The instance's disk is full.", DISK),
+    errno.EDQUOT: Problem("disk_quota", "The disk quota on the instance is used up.", DISK),
+    errno.EROFS: Problem("read_only", "The folder is on a disk that can only be read.", READ_ONLY),
+    errno.EACCES: _NOT_PERMITTED,
+    errno.EPERM: _NOT_PERMITTED,
+    errno.EAGAIN: Problem("too_many_processes", "The instance allows no more processes.", PROCESSES),
+    errno.ENOMEM: Problem("out_of_memory", "The instance is out of memory.", MEMORY),
 }
 
 
 def of_os(exc: OSError) -> Problem:
     """Why a call to the system failed."""
-    usual = ("system_error", "A system call failed on the instance.", "Look at run.log of the task.")
-    code, message, hint = OS_ERRORS.get(exc.errno or 0, usual)
+    usual = Problem("system_error", "A system call failed on the instance.", "Look at run.log of the task.")
+    known = OS_ERRORS.get(exc.errno or 0, usual)
     said = exc.strerror or str(exc)
-    return Problem(code, "%s (%s%s)" % (message.rstrip("."), said, ": %s" % exc.filename if exc.filename else ""), hint)
+    where = ": %s" % exc.filename if exc.filename else ""
+    return replace(known, message="%s (%s%s)" % (known.message.rstrip("."), said, where))
 
 
 def of_git(finished: Finished) -> Problem:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 NETWORK = "Check the instance's network; then start again: packs that are there are kept."
 DISK = "Free some space on the instance's disk (or its quota), then start again."
 ADDRESS = "Check the repository's address; it may have been renamed or removed."
+READ_ONLY = "Check how that disk is mounted, or use a ComfyUI that is on a writable one."
+MEMORY = "Stop other programs on the instance, or rent one with more memory, then start again."
+PROCESSES = "Stop other programs on the instance (or raise the container's process limit), then start again."
 AUTHOR = "Tell the pack's author."
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from app.protocol.lockfile import Lock, mismatches
+from app.protocol.snapshot import Problem
 from app.runner.context import Context
 from app.runner.requirements.files import bounds_of, canonical, constraints, is_protected, name_of
 from app.runner.requirements.versions import satisfies
@@ -18,6 +19,7 @@ MOST_NAMED = 20
 _NOT_OURS = frozenset({"pip", "uv"})
 """Tools of the environment, in versions of its own."""
 _NO_PACKS = frozenset({"__pycache__", "example_node.py.example", "websocket_image_save.py"})
+_EXTRA_HINT = "Remove what you do not want, or install the lock into a fresh ComfyUI."
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
@@ -76,8 +78,8 @@ def refused(context: Context, lock: Lock) -> Dict[str, str]:
     return found
 
 
-def remarks(context: Context, lock: Lock) -> List[Tuple[str, str, str]]:
-    """What is not as where the lock was made, and is left as it is, with `exact` too: code, text and hint each."""
+def remarks(context: Context, lock: Lock) -> List[Problem]:
+    """What is not as where the lock was made, and is left as it is, with `exact` too."""
     found = []
     commit = context.journal.snapshot.probe.get("comfyui_commit")
     if lock.comfyui_commit and lock.comfyui_commit != commit:
@@ -85,19 +87,19 @@ def remarks(context: Context, lock: Lock) -> List[Tuple[str, str, str]]:
             commit or "no commit",
             lock.comfyui_commit,
         )
-        found.append(("comfyui_differs", text, _checkout_hint(context.ui_home, lock.comfyui_commit)))
+        found.append(Problem("comfyui_differs", text, _checkout_hint(context.ui_home, lock.comfyui_commit)))
     gpus = gpus_of(context.journal.snapshot.probe)
     if lock.gpu and gpus and set(gpus) != set(lock.gpu):
         text = "The GPU is %s; the lock was made with %s." % (", ".join(gpus), ", ".join(lock.gpu))
-        found.append(("gpu_differs", text, ""))
+        found.append(Problem("gpu_differs", text, ""))
     packs = extra_packs(context, lock)
     if packs:
         text = "Not in the lock, left alone: the node packs %s." % some(packs, ", ")
-        found.append(("not_in_lock", text, "Remove what should not be there, or install the lock on a fresh ComfyUI."))
+        found.append(Problem("not_in_lock", text, _EXTRA_HINT))
     packages = extra_packages(context.packages, lock)
     if packages:
         text = "Not in the lock, left alone: the packages %s." % some(packages, ", ")
-        found.append(("not_in_lock", text, "Remove what should not be there, or install the lock on a fresh ComfyUI."))
+        found.append(Problem("not_in_lock", text, _EXTRA_HINT))
     return found
 
 

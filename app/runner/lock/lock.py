@@ -60,8 +60,8 @@ class Locked:
             self._context.warn("lock_mismatch", "%d more cannot be as in the lock." % (len(found) - MOST_NAMED))
         if self._exact:
             self._try_out()
-        for code, text, hint in compare.remarks(self._context, self._lock):
-            self._context.warn(code, text, hint)
+        for remark in compare.remarks(self._context, self._lock):
+            self._context.warn(remark.code, remark.message, remark.hint)
 
     def _try_out(self) -> None:
         """Whether all versions can be had, without a change."""
@@ -127,7 +127,7 @@ class Locked:
             "node_packs": compare.extra_packs(self._context, self._lock),
             "packages": compare.extra_packages(packages, self._lock),
         }
-        told = [text for code, text, _ in compare.remarks(self._context, self._lock) if code != "not_in_lock"]
+        told = [remark.message for remark in compare.remarks(self._context, self._lock) if remark.code != "not_in_lock"]
         left_out = ["%s cannot be had: %s" % (entry["name"], entry["reason"]) for entry in self._lock.left_out]
         return {"differences": [*self._found(results, packages), *left_out, *told], "not_in_lock": extra}
 

@@ -63,7 +63,6 @@ class Unauthorized(AppError):
     """The request carries no valid token."""
 
     code = "unauthorized"
-    default_hint = "Send the header Authorization: Bearer TOKEN; TOKEN is the service's NODEFERRY_TOKEN."
 
 
 class Forbidden(AppError):
@@ -76,14 +75,12 @@ class NotFound(AppError):
     """There is nothing at this address."""
 
     code = "not_found"
-    default_hint = "docs/api.md lists the routes."
 
 
 class MethodNotAllowed(AppError):
     """This address does not answer this method."""
 
     code = "method_not_allowed"
-    default_hint = "docs/api.md lists the routes; the header Allow names the methods."
 
 
 class BodyTooLarge(AppError):
@@ -96,7 +93,6 @@ class NotJson(AppError):
     """The request's body is not JSON by its Content-Type."""
 
     code = "not_json"
-    default_hint = "Send the header Content-Type: application/json."
 
 
 class InternalError(AppError):

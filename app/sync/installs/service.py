@@ -25,6 +25,7 @@ from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
 from app.domain.retry import RetryLinks
 from app.protocol import progress_json
+from app.protocol.reasons import for_people
 from app.protocol.snapshot import to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
@@ -364,7 +365,7 @@ def _row(record: InstallRecord) -> dict[str, Any]:
         "failed": record.failed,
         "skipped": record.skipped,
         "revision": record.revision,
-        "error": record.error,
+        "error": for_people(record.error) if record.error else None,
         "retry_of": record.request.get("retry_of"),
         "retried_by": record.retried_by,
         "rollback_of": record.request.get("rollback_of"),

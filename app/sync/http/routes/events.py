@@ -34,7 +34,6 @@ class TooManyStreams(AppError):
     """There is no place for another stream of events."""
 
     code = "too_many_streams"
-    default_hint = "Poll the progress instead; a place gets free within a minute."
 
 
 @events.get("/tasks/<task_id>/events")
