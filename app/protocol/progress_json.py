@@ -142,11 +142,11 @@ def message(snapshot: Snapshot) -> str:
     if snapshot.waiting:
         return snapshot.waiting.message
     if snapshot.state is TaskState.CANCELLING:
-        return "Stopping the install on the instance"
+        return "Cancelling the install on the instance"
     numbers = counts.count(snapshot)
     phase = phase_of(snapshot)
     if phase is Phase.CLONE and numbers.total:
-        return "Cloning node packs: %d of %d there" % (numbers.cloned, numbers.total)
+        return "Cloning node packs: %d of %d done" % (numbers.cloned, numbers.total)
     if phase is Phase.INSTALL and snapshot.packages_total:
         return "Installing Python packages: %d of %d" % (snapshot.packages_done or 0, snapshot.packages_total)
     return _PHASE_MESSAGES[phase]
@@ -155,12 +155,12 @@ def message(snapshot: Snapshot) -> str:
 _PHASE_MESSAGES = {
     Phase.CONNECT: "Connecting to the instance",
     Phase.UPLOAD: "Starting the runner on the instance",
-    Phase.PROBE: "Looking at the instance",
+    Phase.PROBE: "Looking for ComfyUI and its Python on the instance",
     Phase.CLONE: "Cloning node packs",
     Phase.RESOLVE: "Working out which Python packages are needed",
     Phase.INSTALL: "Installing Python packages",
     Phase.SCRIPTS: "Running the packs' install scripts",
-    Phase.VERIFY: "Checking what was installed",
+    Phase.VERIFY: "Checking whether ComfyUI loads the packs",
     Phase.FINISH: "Finishing",
 }
 
