@@ -48,13 +48,13 @@ class InvalidRequest(AppError):
 
 
 class InvalidAddress(InvalidRequest):
-    """The SSH address could not be understood."""
+    """The SSH command could not be understood."""
 
     code = "invalid_address"
 
 
 class InvalidManifest(InvalidRequest):
-    """The manifest is not valid."""
+    """The list of node packs is not valid."""
 
     code = "invalid_manifest"
 
@@ -90,13 +90,13 @@ class TaskNotCancellable(TaskError):
 
 
 class NothingToRollBack(TaskError):
-    """That task changed nothing that could be undone."""
+    """That task changed nothing that could be rolled back."""
 
     code = "nothing_to_roll_back"
 
 
 class NothingToRetry(TaskError):
-    """Everything in that task went well."""
+    """Nothing in that task failed, so there is nothing to retry."""
 
     code = "nothing_to_retry"
 
@@ -108,13 +108,13 @@ class FleetNotFound(TaskError):
 
 
 class TooManyTasks(TaskError):
-    """The queue is full."""
+    """The queue is full: too many installs are waiting."""
 
     code = "too_many_tasks"
 
 
 class ServiceClosing(TaskError):
-    """The service is closing and takes no more installs."""
+    """The service is shutting down and accepts no more installs."""
 
     code = "service_closing"
 
@@ -138,13 +138,13 @@ class WorkflowConflict(WorkflowError):
 
 
 class StepTimedOut(WorkflowError):
-    """The step has not ended in time."""
+    """The step took longer than its time limit."""
 
     code = "step_timed_out"
 
 
 class RemoteError(AppError):
-    """The instance could not be worked with."""
+    """Something went wrong on the instance."""
 
     code = "remote_error"
 
@@ -173,54 +173,54 @@ class CommandTimedOut(RemoteError):
 
 
 class TransferFailed(RemoteError):
-    """A file could not be put on the instance."""
+    """A file could not be uploaded to the instance."""
 
     code = "transfer_failed"
 
 
 class AuthenticationFailed(RemoteError):
-    """The instance accepts none of the keys that were tried."""
+    """The instance accepts none of your SSH keys."""
 
     code = "authentication_failed"
 
 
 class HostKeyMismatch(RemoteError):
-    """The instance shows another host key than before."""
+    """The instance identifies itself with another host key than before."""
 
     code = "host_key_mismatch"
 
 
 class ExecNotSupported(RemoteError):
-    """This SSH server only offers a terminal; commands cannot be run through it."""
+    """This SSH address gives a terminal only; Nodeferry cannot run commands through it."""
 
     code = "exec_not_supported"
 
 
 class RunnerError(AppError):
-    """The runner could not do its work on the instance."""
+    """Nodeferry's runner could not do its work on the instance."""
 
     code = "runner_error"
 
 
 class RunnerUnsupported(RunnerError):
-    """The instance cannot run the runner."""
+    """Nodeferry's runner cannot run on this instance."""
 
     code = "runner_unsupported"
 
 
 class RunnerStartFailed(RunnerError):
-    """The runner did not start on the instance."""
+    """Nodeferry's runner did not start on the instance."""
 
     code = "runner_start_failed"
 
 
 class RunnerProtocolError(RunnerError):
-    """The runner answered with something that is not its protocol."""
+    """Nodeferry's runner on the instance gave an answer that could not be understood."""
 
     code = "runner_protocol_error"
 
 
 class RunnerLost(RunnerError):
-    """The runner on the instance was killed before it had finished."""
+    """The install was killed on the instance before it had finished."""
 
     code = "runner_lost"

@@ -26,7 +26,9 @@ class LeaseLost(Exception):
     """Somebody else has taken the install over: nothing was written, and whoever wrote is to let go of it."""
 
 
-KEEP_HINT = "Move the file away and keep it; Nodeferry makes a new one. A copy of yours may still be readable."
+KEEP_HINT = (
+    "Move the file to another folder: Nodeferry then creates a new one. If you have a backup, put it in its place."
+)
 
 # SQLite's result codes by the beginning of their names: https://www.sqlite.org/rescode.html
 _SQLITE: Mapping[str, Problem] = {
@@ -35,7 +37,7 @@ _SQLITE: Mapping[str, Problem] = {
     "SQLITE_READONLY": Problem(
         "database_read_only",
         "The database {where} cannot be written.",
-        "Check the owner and mode of the file and its folder, and that the disk is not mounted read-only.",
+        "Check who owns the file and its folder, and that the disk is not read-only.",
     ),
     "SQLITE_CANTOPEN": Problem(
         "database_unavailable",
@@ -68,4 +70,4 @@ def storage_error(exc: SQLAlchemyError, where: str) -> StorageError:
         if name.startswith(prefix):
             return StorageError(problem.message.format(where=where), hint=problem.hint, code=problem.code)
     reason = original if isinstance(original, sqlite3.Error) else exc.__class__.__name__
-    return StorageError(f"The database {where} refused the work: {reason}.")
+    return StorageError(f"The database {where} reports an error: {reason}.")

@@ -27,12 +27,12 @@ _log = logging.getLogger(__name__)
 _WHY = {
     "stopped": "It was closed.",
     "connection_lost": "The connection to the instance was lost.",
-    "not_used": "Nobody used it any more.",
+    "not_used": "It was closed because nobody used it.",
 }
 
 
 class ComfyUiNotRunning(RemoteError):
-    """No ComfyUI runs on the instance."""
+    """ComfyUI is not running on the instance."""
 
     code = "comfyui_not_running"
 
@@ -117,7 +117,7 @@ class Tunnels:
         except AppError as error:
             tunnel = Tunnel("failed", error=error.to_json())
         except OSError as exc:
-            message = f"No port can be opened on this machine: {exc}."
+            message = f"No port could be opened on the service's machine: {exc}."
             tunnel = Tunnel("failed", error={"code": "no_port", "message": message, "hint": ""})
         finally:
             with self._lock:

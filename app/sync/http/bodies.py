@@ -60,13 +60,13 @@ RETRY_AFTER_SECONDS: Mapping[int, int] = {429: 30, 503: 5}
 
 
 class Unauthorized(AppError):
-    """The request carries no valid token."""
+    """The request has no token, or a wrong one."""
 
     code = "unauthorized"
 
 
 class Forbidden(AppError):
-    """The request may not come from where it comes from."""
+    """Requests from there are not allowed."""
 
     code = "forbidden"
 
@@ -78,7 +78,7 @@ class NotFound(AppError):
 
 
 class MethodNotAllowed(AppError):
-    """This address does not answer this method."""
+    """This address does not support this HTTP method."""
 
     code = "method_not_allowed"
 
@@ -90,7 +90,7 @@ class BodyTooLarge(AppError):
 
 
 class NotJson(AppError):
-    """The request's body is not JSON by its Content-Type."""
+    """The request's Content-Type is not JSON."""
 
     code = "not_json"
 
@@ -303,7 +303,7 @@ def install_request(values: Mapping[str, Any], settings: Settings) -> domain.Ins
     body = read(InstallBody, values)
     options = body.options or OptionsBody()
     if options.exact and not {"lock", "manager_snapshot"} & set(body.manifest or {}):
-        raise InvalidRequest("options.exact is for a manifest with a lock.", field="options.exact")
+        raise InvalidRequest("options.exact needs a manifest with a lock.", field="options.exact")
     key = body.idempotency_key
     return domain.InstallRequest(
         ssh_connection=str(body.ssh_connection),
@@ -348,7 +348,7 @@ def uuid_of(text: object, name: str) -> str:
     if text is None:
         raise InvalidRequest(f"{name} is missing.", field=name)
     if not isinstance(text, str) or not _UUID.fullmatch(text):
-        hint = f"It is the {name} that the start answered, a UUID."
+        hint = f"Use the {name} from the answer of the start; it is a UUID."
         raise InvalidRequest(f"{name} is not a UUID.", hint=hint, field=name)
     return text.lower()
 
@@ -361,7 +361,7 @@ def host_and_port_of(text: str) -> tuple[str, int]:
     is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65_535
     if not host or not host.isprintable() or not is_port:
         raise InvalidRequest(
-            "The address does not end in HOST:PORT.", hint="GET /host-keys lists them.", field="address"
+            "The address does not end in HOST:PORT.", hint="GET /host-keys lists the known ones.", field="address"
         )
     return host, int(port)
 

@@ -316,8 +316,8 @@ class Installs:
 
     def _give_up_unreadable(self, record: InstallRecord, exc: Exception) -> None:
         _log.error("task %s: its record cannot be read: %r", record.task_id, exc)
-        message = "The task's record was written by another version and cannot be gone on with."
-        error = {"code": "record_unreadable", "message": message, "hint": "Start the install again."}
+        message = "This task was started by another version of Nodeferry, which has left a record that cannot be read."
+        error = {"code": "record_unreadable", "message": message, "hint": "Start a new install of the same packs."}
         self._store.update(record.task_id, state=TaskState.FAILED, error=error, finished_at=self._now(), snapshot=None)
 
     def _run(self, job: Job) -> None:

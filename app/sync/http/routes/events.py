@@ -31,7 +31,7 @@ events = Blueprint("events", __name__)
 
 
 class TooManyStreams(AppError):
-    """There is no place for another stream of events."""
+    """Too many live views are open already."""
 
     code = "too_many_streams"
 
