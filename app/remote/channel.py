@@ -40,10 +40,21 @@ def start_exec(transport: paramiko.Transport, command: str, timeout: float) -> p
     """
     end = time.monotonic() + timeout
     channel = open_channel(transport, timeout)
+    # What `Channel.exec_command` sends. That one then waits without any time limit.
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)
+    message.add_string(command)
     try:
-        _request_exec(transport, channel, command)
+        channel._event_pending()  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+        try:
+            transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+        except (paramiko.SSHException, EOFError, OSError) as exc:
+            raise lost() from exc
         if not channel.event.wait(max(0.0, end - time.monotonic())):
-            raise CommandTimedOut(f"The instance did not start the command within {timeout:g} s.")
+            raise CommandTimedOut(f"The instance did not start a command within {timeout:g} s.")
         if not channel.event_ready:
             raise ExecNotSupported if channel.eof_sent else lost()
     except BaseException:
@@ -64,25 +75,10 @@ def open_channel(
             return transport.open_channel("session", timeout=timeout)
         return transport.open_channel("direct-tcpip", target, ("127.0.0.1", 0), timeout=timeout)
     except paramiko.ChannelException as exc:
-        raise ConnectFailed(f"The instance refuses a further channel: {exc.text}.") from exc
+        raise ConnectFailed(f"The instance allows no more SSH sessions: {exc.text}.") from exc
     except (paramiko.SSHException, EOFError, OSError) as exc:
         if transport.is_active():
-            raise CommandTimedOut(f"The instance did not open a channel within {timeout:g} s.") from exc
-        raise lost() from exc
-
-
-def _request_exec(transport: paramiko.Transport, channel: paramiko.Channel, command: str) -> None:
-    """What `Channel.exec_command` sends; that one then waits without any time limit."""
-    message = paramiko.Message()
-    message.add_byte(cMSG_CHANNEL_REQUEST)
-    message.add_int(channel.remote_chanid)
-    message.add_string("exec")
-    message.add_boolean(True)
-    message.add_string(command)
-    channel._event_pending()  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
-    try:
-        transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
-    except (paramiko.SSHException, EOFError, OSError) as exc:
+            raise CommandTimedOut(f"The instance did not open an SSH session within {timeout:g} s.") from exc
         raise lost() from exc
 
 
@@ -124,11 +120,11 @@ class Exchange:
             moved = self._feed() or moved
             remaining = end - time.monotonic()
             if remaining <= 0:
-                raise CommandTimedOut(f"The command did not end within {timeout:g} s.")
+                raise CommandTimedOut(f"A command on the instance did not finish within {timeout:g} s.")
             if not moved:
                 self._wake.wait(min(remaining, _WINDOW_POLL_SECONDS) if self._input_open else remaining)
         if not channel.status_event.wait(max(0.0, end - time.monotonic())):
-            raise CommandTimedOut(f"The command did not end within {timeout:g} s.")
+            raise CommandTimedOut(f"A command on the instance did not finish within {timeout:g} s.")
         if not ended_orderly(channel):
             raise lost()
         return channel.exit_status

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 
 import paramiko
 
@@ -49,23 +49,21 @@ class Forward:
         """Forwards; why it ended: `stopped`, `connection_lost` or `not_used`."""
         pool = ThreadPoolExecutor(2 * MAX_CONNECTIONS, thread_name_prefix="forward")
         try:
-            while (reason := self._reason(stop)) is None:
+            while True:
+                with self._lock:
+                    idle = not self._open and time.monotonic() - self._used_at > self._idle_seconds
+                if stop.is_set():
+                    return "stopped"
+                if not self._host.is_alive:
+                    return "connection_lost"
+                if idle:
+                    return "not_used"
                 self._accept(pool)
-            return reason
         finally:
             self._ended.set()
             self._listener.close()
             self._host.close()
             pool.shutdown(wait=True)
-
-    def _reason(self, stop: threading.Event) -> str | None:
-        if stop.is_set():
-            return "stopped"
-        if not self._host.is_alive:
-            return "connection_lost"
-        with self._lock:
-            idle = not self._open and time.monotonic() - self._used_at > self._idle_seconds
-        return "not_used" if idle else None
 
     def _accept(self, pool: ThreadPoolExecutor) -> None:
         try:
@@ -107,7 +105,11 @@ class Forward:
                 break
             if not chunk or not self._send(sink, chunk):
                 break
-        _end(sink)
+        with suppress(OSError, EOFError):  # it was over already
+            if isinstance(sink, socket.socket):
+                sink.shutdown(socket.SHUT_WR)
+            else:
+                sink.shutdown_write()
 
     def _send(self, sink: socket.socket | paramiko.Channel, chunk: bytes) -> bool:
         """All of it, however slowly the other side takes it; False when it takes no more."""
@@ -120,13 +122,3 @@ class Forward:
             except OSError:
                 return False
         return not rest
-
-
-def _end(sink: socket.socket | paramiko.Channel) -> None:
-    try:
-        if isinstance(sink, socket.socket):
-            sink.shutdown(socket.SHUT_WR)
-        else:
-            sink.shutdown_write()
-    except (OSError, EOFError):
-        return  # it was over already

@@ -73,7 +73,8 @@ class RemoteHost:
             exchange = channels.Exchange(channel, stdin, MAX_OUTPUT_BYTES)
             status = exchange.finish(end, timeout)
         finally:
-            _close(channel)
+            with contextlib.suppress(paramiko.SSHException, EOFError, OSError):  # a dead line: the next use finds out
+                channel.close()
         result = CommandResult(status, bytes(exchange.stdout), bytes(exchange.stderr))
         if status != 0 and any(words in result.stdout + result.stderr for words in _TERMINAL_ONLY):
             raise ExecNotSupported
@@ -113,8 +114,3 @@ class RemoteHost:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _close(channel: paramiko.Channel) -> None:
-    with contextlib.suppress(paramiko.SSHException, EOFError, OSError):  # a dead line: whoever uses it next is told
-        channel.close()

@@ -71,26 +71,18 @@ def _is_key(key_type: str, key_base64: str) -> bool:
 
 def _names(patterns: str, name: str) -> bool:
     """Whether `name` (`host` or `[host]:port`) is meant by a comma-separated list of patterns or by a hashed name."""
-    if patterns.startswith("|"):
-        return _is_hash_of(patterns, name)
+    if patterns.startswith("|"):  # `|1|salt|HMAC-SHA1 of the name`, both in base64
+        try:
+            _, kind, salt, digest = patterns.split("|")
+            expected = hmac.new(base64.b64decode(salt), name.encode("utf-8"), hashlib.sha1).digest()
+            return kind == "1" and hmac.compare_digest(base64.b64decode(digest), expected)
+        except ValueError:
+            return False
     matched = False
     for pattern in patterns.lower().split(","):
-        if _matches(pattern.removeprefix("!"), name):
+        plain = pattern.removeprefix("!").replace("[", "[[]")  # only * and ? are wildcards there
+        if fnmatch.fnmatchcase(name, plain):
             if pattern.startswith("!"):
                 return False
             matched = True
     return matched
-
-
-def _matches(pattern: str, name: str) -> bool:
-    return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))  # only * and ? are wildcards there
-
-
-def _is_hash_of(hashed: str, name: str) -> bool:
-    """`|1|salt|HMAC-SHA1 of the name`, both in base64."""
-    try:
-        _, kind, salt, digest = hashed.split("|")
-        expected = hmac.new(base64.b64decode(salt), name.encode("utf-8"), hashlib.sha1).digest()
-        return kind == "1" and hmac.compare_digest(base64.b64decode(digest), expected)
-    except ValueError:
-        return False

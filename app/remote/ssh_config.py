@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
@@ -55,39 +55,39 @@ def resolve(address: SshAddress, ssh_dir: Path) -> Endpoint:
     path = ssh_dir / "config"
     try:
         found = paramiko.SSHConfig.from_text("\n".join(_lines(path, ssh_dir))).lookup(address.host)
-        endpoint = _endpoint(address, found)
+        jump = address.jump or found.get("proxyjump") or "none"
+        endpoint = Endpoint(
+            host=found["hostname"],
+            port=address.port or int(found.get("port", DEFAULT_PORT)),
+            user=address.user or found.get("user", DEFAULT_USER),
+            identity_files=address.identity_files,
+            config_identity_files=tuple(name for name in found.get("identityfile", []) if name.lower() != "none"),
+            identities_only=found.get("identitiesonly", "no").lower() == "yes",
+            jump=None if jump.lower() == "none" else jump,
+        )
     except (paramiko.SSHException, ValueError, LookupError, OSError) as exc:
         raise RemoteError(
-            f"{path} could not be read: {exc}.",
+            f"Your SSH settings ({path}) have a mistake: {exc}.",
             code="ssh_config_invalid",
-            hint="`ssh -G HOST` shows what ssh makes of it.",
+            hint="Correct that file. `ssh -G HOST` shows what ssh reads from it.",
         ) from exc
     if found.get("proxycommand") and endpoint.jump is None:
         raise RemoteError(
-            f"{path} sets a ProxyCommand for {address.host}, which is not supported.",
+            f"Your SSH settings ({path}) use a ProxyCommand for {address.host}, which Nodeferry does not support.",
             code="proxy_command_unsupported",
-            hint="Use ProxyJump instead.",
+            hint="Use ProxyJump there instead.",
         )
     return endpoint
-
-
-def _endpoint(address: SshAddress, found: paramiko.SSHConfigDict) -> Endpoint:
-    endpoint = Endpoint(
-        host=found["hostname"],
-        port=address.port or int(found.get("port", DEFAULT_PORT)),
-        user=address.user or found.get("user", DEFAULT_USER),
-        identity_files=address.identity_files,
-        config_identity_files=tuple(name for name in found.get("identityfile", []) if name.lower() != "none"),
-        identities_only=found.get("identitiesonly", "no").lower() == "yes",
-        jump=address.jump or found.get("proxyjump"),
-    )
-    return replace(endpoint, jump=None) if (endpoint.jump or "").lower() == "none" else endpoint
 
 
 def _lines(path: Path, ssh_dir: Path, depth: int = 0) -> Iterator[str]:
     """The lines of `path`, includes in their places, without what must not be evaluated."""
     block = "Host *"
-    for line in _read(path):
+    try:
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for line in lines:
         match = _LINE.match(line.strip())
         keyword, value = (match.group(1).lower(), match.group(2)) if match else ("", "")
         if keyword == "include" and depth < _MAX_INCLUDE_DEPTH:
@@ -107,13 +107,6 @@ def _included(value: str, block: str, ssh_dir: Path, depth: int) -> Iterator[str
         for file in sorted(base.glob(str(relative))):
             yield from _lines(file, ssh_dir, depth + 1)
             yield block
-
-
-def _read(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8", errors="replace").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _is_harmless(value: str) -> bool:

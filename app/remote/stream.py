@@ -45,7 +45,11 @@ class RemoteStream:
             if line is not None:
                 return line
             if ended:
-                return self._read_rest()
+                if not ended_orderly(self._channel):
+                    raise lost()
+                rest, self._searched = bytes(self._unread), 0
+                self._unread.clear()
+                return rest
             remaining = end - time.monotonic()
             if remaining <= 0:
                 return None
@@ -83,17 +87,9 @@ class RemoteStream:
         if at < 0:
             self._searched = len(self._unread)
             if self._searched > MAX_LINE_BYTES:
-                raise ConnectionLost("The instance sends a line without an end.")
+                raise ConnectionLost("The instance sent an endless line of output.")
             return None
         line = bytes(self._unread[: at + 1])
         del self._unread[: at + 1]
         self._searched = 0
         return line
-
-    def _read_rest(self) -> bytes:
-        if not ended_orderly(self._channel):
-            raise lost()
-        rest = bytes(self._unread)
-        self._unread.clear()
-        self._searched = 0
-        return rest

@@ -42,9 +42,9 @@ class HostKeyTrust:
         known, revoked = self._known(endpoint)
         if presented.key_base64 in revoked:
             raise HostKeyMismatch(
-                f"{_place(presented)} shows the host key {_text(presented)}, which known_hosts marks as revoked.",
+                f"{_place(presented)} has the key {_text(presented)}, which your known_hosts marks as revoked.",
                 code="host_key_revoked",
-                hint="Do not use this machine, or remove the @revoked line if it is wrong.",
+                hint="Do not use this machine. If the mark is wrong, remove the @revoked line from known_hosts.",
             )
         if not known:
             self.pins.add(presented)
@@ -60,8 +60,8 @@ class HostKeyTrust:
         if not same_fingerprint(newest.sha256, expected):
             found = ", ".join(_text(key) for key in presented)
             raise HostKeyMismatch(
-                f"{_place(newest)} shows the host key {found}, not the one that was asked for: {expected}.",
-                hint="Compare with what the instance's console says: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
+                f"{_place(newest)} identifies itself with {found}, not with the key that you asked for: {expected}.",
+                hint="Compare it on the instance's console: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
             )
         pinned = self.pins.find(newest.host, newest.port)
         if pinned and all(key.key_base64 != newest.key_base64 for key in pinned):
@@ -82,15 +82,15 @@ class HostKeyTrust:
 def _mismatch(presented: HostKey, known: Iterable[HostKey]) -> HostKeyMismatch:
     known = list(known)
     names = ", ".join(_text(key) for key in known)
-    message = f"{_place(presented)} shows the host key {_text(presented)}; known is {names}."
+    message = f"{_place(presented)} identifies itself with {_text(presented)}, but Nodeferry knows it by {names}."
     files = [key.source for key in known if "/" in key.source]
     if not files:
         return HostKeyMismatch(message)
     name = presented.host if presented.port == known_hosts.DEFAULT_PORT else f"[{presented.host}]:{presented.port}"
     return HostKeyMismatch(
         message,
-        hint=f"The known key is from {files[0]}. If this is a new machine at the same address, remove the old key: "
-        f"ssh-keygen -f {files[0]} -R '{name}'; if it is not, somebody may be in between.",
+        hint=f"The known key is in {files[0]}. If you have rented a new machine, remove the old key with ssh-keygen -f "
+        f"{files[0]} -R '{name}'. If you have not, somebody may be listening in: do not go on.",
     )
 
 
