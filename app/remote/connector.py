@@ -128,7 +128,7 @@ class SshConnector:
         return _Route(endpoint, self._connect(hop, None, deadline, depth + 1))
 
     def _verified(self, route: _Route, sha256: str | None, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:
-        """A connection whose host key is accepted; nothing about the user has been sent yet."""
+        """Opens a connection and checks its host key. Nothing about the user has been sent yet."""
         if sha256 is not None:
             return self._verified_by_sha256(route, sha256, deadline)
         transport = self._greet(route, deadline, self._trust.preferred_types(route.endpoint))
@@ -141,7 +141,7 @@ class SshConnector:
         return transport, presented
 
     def _verified_by_sha256(self, route: _Route, sha256: str, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:
-        """The server shows one key a connection: asks for each type until the wanted fingerprint is there."""
+        """Asks for one key type after another until the server presents the fingerprint: it shows one a connection."""
         seen: list[HostKey] = []
         for key_types in ((), *KEY_TYPE_FAMILIES):
             try:
@@ -160,7 +160,7 @@ class SshConnector:
         raise AssertionError("check_sha256 raises when no key matches")
 
     def _greet(self, route: _Route, deadline: Deadline, key_types: tuple[str, ...]) -> ServiceTransport:
-        """The SSH handshake, again after a short pause when the server drops it (its MaxStartups)."""
+        """Makes the SSH handshake, and repeats it when the server drops the connection (its MaxStartups)."""
         back_off = _FIRST_BACK_OFF_SECONDS
         while True:
             sock = route.open(deadline)

@@ -1,4 +1,4 @@
-"""The private keys that a login may use, in the order in which they are tried."""
+"""Finds the private keys that a login may use, in the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KeyCandidate:
 
 @dataclass(slots=True)
 class KeyRing:
-    """What there is to try for one login, and what could not be used and why. `close` when the login is done."""
+    """The keys to try for one login, and the ones that cannot be used, with reasons. Call `close` after the login."""
 
     candidates: list[KeyCandidate] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -46,9 +46,9 @@ class KeyRing:
 
 
 def collect_keys(endpoint: Endpoint, key_files: Iterable[str], ssh_dir: Path, deadline: Deadline) -> KeyRing:
-    """The address's own keys, those of the settings and of `~/.ssh/config`, the agent's, then the usual files.
+    """Collects keys from the address, the settings, `~/.ssh/config`, the agent, and then from the usual files.
 
-    Raises ConnectFailed when the agent keeps us waiting beyond the deadline.
+    Raises ConnectFailed when the agent does not answer before the deadline.
     """
     ring = KeyRing()
     agent_keys: list[paramiko.AgentKey] = []
@@ -68,7 +68,7 @@ def collect_keys(endpoint: Endpoint, key_files: Iterable[str], ssh_dir: Path, de
 
 
 def _add_file(ring: KeyRing, path: Path, agent_keys: list[paramiko.AgentKey], *, wanted: bool) -> None:
-    """The key in `path`, or the agent's copy of it when the file needs a passphrase."""
+    """Adds the key in `path`, or the agent's copy of it when the file needs a passphrase."""
     try:
         ring.add(paramiko.PKey.from_path(path), str(path))
     except FileNotFoundError:
@@ -82,7 +82,7 @@ def _add_file(ring: KeyRing, path: Path, agent_keys: list[paramiko.AgentKey], *,
 
 
 def _add_from_agent(ring: KeyRing, path: Path, agent_keys: list[paramiko.AgentKey]) -> None:
-    """OpenSSH keeps the public half of an encrypted key beside it; the agent may hold the private one."""
+    """Adds the agent's copy of an encrypted key, which the public key file beside it identifies."""
     try:
         public = path.with_name(path.name + ".pub").read_text("utf-8").split()[1]
     except (OSError, ValueError, IndexError):

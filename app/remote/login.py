@@ -1,4 +1,4 @@
-"""Logging in with one key after another, over more than one connection where the server allows few attempts on each."""
+"""Logs in with one key after another, and opens new connections where the server allows few attempts on each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def log_in(
     ring: KeyRing,
     deadline: Deadline,
 ) -> ServiceTransport:
-    """`transport`, or its successor from `reopen`, logged in as `endpoint.user`; the others are closed.
+    """Logs in as `endpoint.user`. Returns `transport`, or a newer connection from `reopen`; the others are closed.
 
     Raises AuthenticationFailed naming every key that was tried, or ConnectFailed.
     """
@@ -61,7 +61,7 @@ def log_in(
 def _try_key(
     transport: ServiceTransport, endpoint: Endpoint, candidate: KeyCandidate, ring: KeyRing, deadline: Deadline
 ) -> bool | None:
-    """True: logged in; False: the key was refused (the connection may be over); None: the line was cut."""
+    """True: logged in. False: the key was refused (the connection may be over). None: the connection was lost."""
     done = threading.Event()
     try:
         transport.auth_publickey(endpoint.user, candidate.key, event=done)

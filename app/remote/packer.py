@@ -1,4 +1,4 @@
-"""The runner as one file: a zipapp of `app/protocol` and `app/runner`, the same bytes for the same sources.
+"""Packs the runner into one file: a zipapp of `app/protocol` and `app/runner`, the same bytes for the same sources.
 
 Nothing of the service imports the runner; its sources are found by path.
 """

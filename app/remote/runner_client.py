@@ -1,6 +1,6 @@
-"""The runner's command line, spoken over one connection. Its commands and frames are described in docs/journal.md.
+"""Calls the runner's command line over one connection. docs/journal.md describes its commands and frames.
 
-Everything that is parsed stands behind a marker with a nonce of its own, so that banners and shell noise do no harm.
+Lines for us begin with a marker that has a random nonce, so that banners and shell output do no harm.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class JournalLine(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """The follower is there and has nothing new."""
+    """The follower is alive and has nothing new."""
 
 
 class LogPiece(NamedTuple):
-    """What a log of the run grew by, from byte `at` on; `anew`: the instance has another file now."""
+    """A new piece of one of the run's logs, from byte `at` on. `anew`: the log began again at byte 0."""
 
     log: str
     at: int
@@ -107,7 +107,7 @@ class RunnerClient:
         self._command: tuple[str, ...] = ()
 
     def ensure_uploaded(self) -> None:
-        """Finds a Python and puts the runner beside it, unless it is there. Raises RunnerUnsupported, RemoteError."""
+        """Finds a Python, and uploads the runner unless it is there. Raises RunnerUnsupported, RemoteError."""
         marker = _Marker(secrets.token_hex(8))
         args = [marker.nonce, FOLDER, self._packed.name]
         result = self._host.run_script(_FIND, args=args, timeout=self._timeouts.command)
@@ -223,8 +223,8 @@ class Follow:
                 return frame
 
     def resume_logs(self, sizes: Mapping[str, int]) -> None:
-        """Says how much of each log is here (-1: no more of it is wanted). Before it is told so the follower sends no
-        logs, and it sends on as it is told. Raises ConnectionLost."""
+        """Tells the follower how much of each log we have (-1: we want no more of it). Until the first call it sends no
+        logs, and after each call it sends the next piece. Raises ConnectionLost."""
         self._stream.send(json.dumps({"logs": dict(sizes)}).encode("ascii") + b"\n")
 
     def close(self) -> None:

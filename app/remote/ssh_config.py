@@ -1,6 +1,6 @@
-"""The user's `~/.ssh/config`: which host, port, user, keys and jump host an address stands for.
+"""Reads `~/.ssh/config`: which host, port, user, keys and jump host an address stands for.
 
-paramiko's reader does the matching; what could run a command or ask a name server while reading is taken out before.
+paramiko does the matching. Lines that could run a command or ask a name server are removed before.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_INCLUDE_DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an address leads after `~/.ssh/config`, and which keys and jump host to use."""
+    """The real host, port and user behind an address, with the keys and the jump host to use."""
 
     host: str
     port: int
@@ -48,7 +48,7 @@ class Endpoint:
 
 
 def resolve(address: SshAddress, ssh_dir: Path) -> Endpoint:
-    """`address` with what `ssh_dir/config` says about it; what the address says itself wins.
+    """Completes `address` from `ssh_dir/config`. What the address says itself wins.
 
     Raises RemoteError, code `ssh_config_invalid` or `proxy_command_unsupported`.
     """
@@ -81,7 +81,7 @@ def resolve(address: SshAddress, ssh_dir: Path) -> Endpoint:
 
 
 def _lines(path: Path, ssh_dir: Path, depth: int = 0) -> Iterator[str]:
-    """The lines of `path`, includes in their places, without what must not be evaluated."""
+    """Yields the lines of `path` and of the files that it includes, without those that must not be evaluated."""
     block = "Host *"
     try:
         lines = path.read_text("utf-8", errors="replace").splitlines()
@@ -100,7 +100,7 @@ def _lines(path: Path, ssh_dir: Path, depth: int = 0) -> Iterator[str]:
 
 
 def _included(value: str, block: str, ssh_dir: Path, depth: int) -> Iterator[str]:
-    """Every file that `value` names. A block that one of them opens ends with it."""
+    """Yields the lines of every file that `value` names. A block that a file opens ends with that file."""
     for pattern in shlex.split(value):
         path = Path(pattern).expanduser()
         base, relative = (Path(path.anchor), path.relative_to(path.anchor)) if path.is_absolute() else (ssh_dir, path)
@@ -110,7 +110,7 @@ def _included(value: str, block: str, ssh_dir: Path, depth: int) -> Iterator[str
 
 
 def _is_harmless(value: str) -> bool:
-    """Whether a Match line has only criteria that are compared with words (never `exec`)."""
+    """Whether a Match line only compares words (and runs nothing, as `exec` would)."""
     words = iter(shlex.split(value))
     for word in words:
         criterion = word.removeprefix("!")

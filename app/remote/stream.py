@@ -1,4 +1,4 @@
-"""A long-lived command on an instance, read line by line."""
+"""Reads the output of a long-running command on an instance, line by line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RemoteStream:
 
     @property
     def stderr_tail(self) -> bytes:
-        """The last 4 KB of the command's error output so far, as far as `read_line` has come."""
+        """The last 4 KB of the command's error output that `read_line` has seen."""
         return bytes(self._stderr_tail)
 
     def read_line(self, timeout: float) -> bytes | None:
@@ -56,7 +56,7 @@ class RemoteStream:
             self._wake.wait(remaining)
 
     def send(self, content: bytes) -> None:
-        """Writes to the command's input. Raises ConnectionLost, also when the command does not read for too long."""
+        """Writes to the command's input. Raises ConnectionLost, also when the command does not read it in time."""
         try:
             self._channel.sendall(content)
         except (paramiko.SSHException, EOFError, OSError) as exc:

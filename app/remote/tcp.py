@@ -1,4 +1,4 @@
-"""TCP connections with a deadline, tuned for short commands and for noticing a cut line."""
+"""Opens TCP connections within a deadline, with settings for short commands and for noticing a lost connection."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _look_up(host: str, port: int, deadline: Deadline) -> Sequence[_AddressInfo]
 
 
 def _connect(address: _AddressInfo, deadline: Deadline, seconds: float) -> socket.socket:
-    """One address within `seconds`. Raises OSError, or ConnectFailed when cancelled."""
+    """Connects to one address within `seconds`. Raises OSError, or ConnectFailed when cancelled."""
     family, kind, protocol, _, target = address
     sock = socket.socket(family, kind, protocol)
     try:

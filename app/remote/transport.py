@@ -1,6 +1,6 @@
-"""paramiko's Transport, tuned, and the SSH handshake with a deadline.
+"""The SSH handshake within a deadline, on a version of paramiko's Transport that wakes less often.
 
-The only private names of paramiko that are used stand here and in `channel.py`; a test holds them.
+Private names of paramiko are used only here and in `channel.py`; a test checks that they exist.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from app.domain.errors import ConnectFailed
 from app.remote.deadline import Deadline
 
 KEEPALIVE_SECONDS = 3
-"""Something must be on its way for TCP_USER_TIMEOUT to notice a cut line."""
+"""TCP_USER_TIMEOUT notices a lost connection only while data is under way."""
 
 _MARGIN_SECONDS = 5.0
-"""paramiko's own time limits end behind our deadline, which gives the better message."""
+"""paramiko's own time limits are longer than our deadline, which has the better message."""
 
 _JOIN_SECONDS = 2.0
 
@@ -47,11 +47,11 @@ class ServiceTransport(paramiko.Transport):
 
 
 class ConnectionDropped(ConnectFailed):
-    """The other side closed the connection before its SSH greeting was complete: worth another try at once."""
+    """The other side closed the connection during the SSH greeting. Another try at once often works."""
 
 
 class NoCommonKeyType(ConnectFailed):
-    """The instance has no host key of a type that was asked for, or no cipher that both sides know."""
+    """The instance has no host key of a type that was asked for, or no cipher in common with us."""
 
 
 def handshake(sock: SshSocket, peer: str, deadline: Deadline, key_types: Sequence[str] = ()) -> ServiceTransport:

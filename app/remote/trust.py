@@ -1,4 +1,4 @@
-"""Which host keys are accepted: our own pins first, then the user's known_hosts, else the first one shown is pinned."""
+"""Decides which host keys are accepted: pinned ones, else those in known_hosts, else the first one is pinned."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ KEY_TYPE_FAMILIES: tuple[tuple[str, ...], ...] = (
     ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
     _RSA_ALGORITHMS,
 )
-"""The host key algorithms to ask for one after another when one certain fingerprint is looked for."""
+"""The host key algorithms to ask for, one after another, to find the key with a given fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostKeyTrust:
-    """Decides about shown host keys. Thread-safe as far as `pins` is."""
+    """Checks the host keys that instances present. As thread-safe as `pins`."""
 
     pins: HostKeyPins
     known_hosts_files: tuple[Path, ...]
     now: Callable[[], float]
 
     def preferred_types(self, endpoint: Endpoint) -> tuple[str, ...]:
-        """The host key algorithms that let the server show a key that can be compared with a known one."""
+        """The host key algorithms of the known keys, so that the server presents a key that can be compared."""
         known, _ = self._known(endpoint)
         return tuple(
             name for key in known for name in (_RSA_ALGORITHMS if key.key_type == "ssh-rsa" else (key.key_type,))
         )
 
     def check(self, endpoint: Endpoint, presented: HostKey) -> None:
-        """Accepts `shown`, pinning it when nothing is known here. Raises HostKeyMismatch with both fingerprints."""
+        """Accepts `presented`, and pins it when no key is known yet. Raises HostKeyMismatch with both fingerprints."""
         known, revoked = self._known(endpoint)
         if presented.key_base64 in revoked:
             raise HostKeyMismatch(
@@ -52,9 +52,9 @@ class HostKeyTrust:
             raise _mismatch(presented, known)
 
     def check_sha256(self, presented: Sequence[HostKey], expected: str) -> None:
-        """Accepts the last of `shown` when it has the fingerprint that the user named; pins it in place of others.
+        """Accepts the last key of `presented` when it has the expected fingerprint, and pins it in place of others.
 
-        Raises HostKeyMismatch naming every key that the server has shown.
+        Raises HostKeyMismatch naming every key that the server has presented.
         """
         newest = presented[-1]
         if not same_fingerprint(newest.sha256, expected):

@@ -1,4 +1,4 @@
-"""Putting a file on an instance through a command's input, which works where SFTP is off."""
+"""Uploads a file through the input of a command, which works where SFTP is off."""
 
 from __future__ import annotations
 
