@@ -143,7 +143,7 @@ class Exchange:
         output += chunk[: max(0, self._limit - len(output))]
 
     def _feed(self) -> bool:
-        """Sends a piece of the input, or its end. Returns whether there is more; a command may close its input early."""
+        """Sends a piece of the input, or its end. Returns whether there is more. A command may close it early."""
         channel = self._channel
         if not self._input_open or (self._unsent and not channel.send_ready()):
             return False
