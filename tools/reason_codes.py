@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-_REPORTERS = frozenset({"Problem", "Signature", "RunFault", "Question", "warn"})
+_REPORTERS = frozenset({"Problem", "Signature", "RunFault", "Question", "Waiting", "Warned", "warn"})
 """What is called with a code as its first argument."""
 PLACE = "…"
 """Stands in a message for what is only known when it is written."""

@@ -20,7 +20,7 @@ from app.cli.program import program
 from app.cli.view.live_view import printable
 from app.cli.view.result import exit_status, show_result, show_text
 
-_PLANNED = "This is the plan, and nothing was changed; leave out --plan-only to install."
+_PLANNED = "This is only the plan; nothing was changed. Leave out --plan-only to install."
 _LIMITS = ("wait_seconds", "host_key_sha256")
 _SWITCHED_OFF = {"run_scripts": "no_scripts", "verify": "no_verify"}
 

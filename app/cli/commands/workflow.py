@@ -79,7 +79,9 @@ def _body(ssh_command: str, manifest: Any, review_plan: str | None, asked: dict[
     """The install's request; verifying and restarting are steps here."""
     for name in _NOT_FOR_WORKFLOWS:
         if asked.pop(name, None):
-            raise CliError(f"--{name.replace('_', '-')} is for install.", hint="--review-plan shows the plan first.")
+            raise CliError(
+                f"--{name.replace('_', '-')} works with install only.", hint="Here, --review-plan shows the plan first."
+            )
     steps = ["test_ssh", "install_custom_nodes"]
     steps += [] if asked.pop("no_verify") else ["verify_dependencies"]
     steps += ["restart_comfyui"] if asked.pop("restart") else []
@@ -161,7 +163,7 @@ def _answer_of(question: State, console: Console) -> str:
     if not console.is_terminal:
         raise CliError(
             f"The workflow waits for an answer: {', '.join(answers)} or {_STOP}.",
-            hint="Answer on its page, or with POST /workflow/resume.",
+            hint="Answer on the workflow's page, or with POST /workflow/resume.",
         )
     for answer, label in answers.items():
         show_text(console, f"{answer}: {printable(label)}", indent=2)
