@@ -132,7 +132,7 @@ class TestPolling:
         assert (progress["state"], progress["completed"], progress["in_progress"]) == ("failed", True, False)
         assert progress["outcome"] is None
         assert progress["return_code"] == 1
-        assert set(progress["error"]) == {"code", "message", "hint"}
+        assert set(progress["error"]) == {"code", "title", "message", "hint", "retryable"}
 
     def test_an_instance_that_never_speaks_fails_within_the_connect_deadline(self, tmp_path: Path, silent: str) -> None:
         with service_in(tmp_path, connect_timeout_seconds=1.0) as quick:

@@ -9,30 +9,13 @@ from typing import Any
 
 from app.domain.record import InstallRecord
 from app.domain.stored_request import read_options
-from app.protocol import progress_json
+from app.protocol import progress_json, reasons
 from app.protocol.counts import AS_ASKED
 from app.protocol.snapshot import Node, Snapshot
 from app.protocol.states import GOOD_NODE_STATES, TERMINAL_TASK_STATES, NodeState, TaskState
 
 CAP_SECONDS = 900.0
-_BY_PARENT = "parent_missing"
-
-TRANSIENT: Mapping[str, str] = {
-    # of a run
-    "connect_failed": "the instance is starting, or its network is away for a while",
-    "connection_lost": "the line was away for longer than it is tried again",
-    "command_timed_out": "the instance was too busy to answer",
-    "transfer_failed": "the runner did not arrive whole",
-    "manifest_unavailable": "the list's repository could not be fetched; most often for one of the reasons below",
-    # of a node pack
-    "host_not_reached": "name look-up or the way to the server",
-    "stalled": "nothing came any more",
-    "transfer_cut": "the server or the way to it ended a transfer",
-    "rate_limited": "the server asks to come later",
-    "registry_not_reached": "name look-up or the way to the package registry",
-    "registry_timed_out": "the package registry was too slow",
-}
-"""The reason codes that may go better by themselves, and why. Only these are retried automatically."""
+_BY_PARENT = "parent_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +110,12 @@ def _is_well(node: Node, snapshot: Snapshot) -> bool:
 
 
 def _passes(snapshot: Snapshot) -> bool:
-    return snapshot.error is not None and snapshot.error.code in TRANSIENT
+    return snapshot.error is not None and reasons.find(snapshot.error.code).transient
 
 
 def _passing(unwell: list[Node]) -> list[Node]:
     """Those whose reason may pass, and those that only lack a parent that is among them."""
-    passing = [node for node in unwell if node.error and node.error.code in TRANSIENT]
+    passing = [node for node in unwell if node.error and reasons.find(node.error.code).transient]
     folders = tuple(node.folder + "/" for node in passing)
     orphans = [node for node in unwell if node.error and node.error.code == _BY_PARENT]
     return passing + [node for node in orphans if node.folder.startswith(folders)]

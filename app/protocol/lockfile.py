@@ -42,12 +42,12 @@ def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") 
     if not isinstance(raw, Mapping):
         raise ManifestFault(where, "The lock is not an object.")
     if raw.get("format", FORMAT) != FORMAT:
-        raise ManifestFault("%s.format" % where, "The lock is of another format than %d." % FORMAT)
+        raise ManifestFault("%s.format" % where, "The lock has another format than %d." % FORMAT)
     torch = {} if raw.get("torch") is None else raw["torch"]
     if not isinstance(torch, Mapping):
         raise ManifestFault("%s.torch" % where, "The lock's torch is not an object.")
     gpus = _objects(raw.get("gpu"), _MAX_GPUS, "%s.gpu" % where, "The lock's GPUs are not a list of objects.")
-    text = "What the lock leaves out is not a list of objects."
+    text = "The lock's left_out is not a list of objects."
     left_out = _objects(raw.get("left_out"), MAX_PACKAGES, "%s.left_out" % where, text)
     return Lock(
         packs=tuple(_packs(raw.get("node_packs"), schemes, "%s.node_packs" % where)),
@@ -82,9 +82,9 @@ def mismatches(
         ("CUDA", lock.cuda, cuda),
     ):
         if wanted and wanted != present:
-            found.append("%s is %s, the lock has %s" % (what, present or "not there", wanted))
+            found.append("%s is %s, the lock has %s" % (what, present or "not installed", wanted))
     if lock.gpu and gpus is not None and not gpus:
-        found.append("There is no GPU, the lock has %s" % ", ".join(lock.gpu))
+        found.append("The instance has no GPU, the lock has %s" % ", ".join(lock.gpu))
     if lock.machine and machine and lock.machine != machine:
         found.append("The processor is %s, the lock has %s" % (machine, lock.machine))
     return found
@@ -129,7 +129,7 @@ def _packages(raw: Any, where: str) -> Dict[str, str]:
     names = Counter(re.sub(r"[-_.]+", "-", name).lower() for name in raw)  # as PEP 503 compares them
     twice = sorted(name for name, count in names.items() if count > 1)
     if twice:
-        raise ManifestFault(where, "%.80r is there twice." % twice[0])
+        raise ManifestFault(where, "The package %.80r is listed twice." % twice[0])
     return dict(raw)
 
 
@@ -144,7 +144,7 @@ def _objects(raw: Any, most: int, where: str, message: str) -> List[Mapping[str,
 
 def _text(raw: Any, where: str) -> Optional[str]:
     if raw is not None and not (isinstance(raw, str) and len(raw) <= 200 and raw.isprintable()):
-        raise ManifestFault(where, "It is not a line of text.")
+        raise ManifestFault(where, "This is not a line of text.")
     return raw
 
 

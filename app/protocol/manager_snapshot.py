@@ -25,7 +25,7 @@ def read_snapshot(raw: Any, schemes: Collection[str], field: str = "manifest.man
     if isinstance(snapshot.get("custom_nodes"), Mapping):
         snapshot = snapshot["custom_nodes"]
     if "git_custom_nodes" not in snapshot and "cnr_custom_nodes" not in snapshot:
-        raise ManifestFault(field, "It is no snapshot of ComfyUI-Manager: it has no git_custom_nodes.")
+        raise ManifestFault(field, "This is not a snapshot of ComfyUI-Manager: it has no git_custom_nodes.")
     packs, left_out = _git_packs(_object(snapshot, "git_custom_nodes", field), field)
     for name, version in _object(snapshot, "cnr_custom_nodes", field).items():
         reason = "It comes from the registry, and the snapshot does not name its repository."

@@ -66,7 +66,9 @@ def parse_csv(text: str, schemes: Collection[str], field: str = "manifest.csv") 
     packs = []
     for number, row in enumerate(rows, 2):
         if len(row) > len(header):
-            raise ManifestFault(field, "Row %d has %d columns, the header %d." % (number, len(row), len(header)))
+            raise ManifestFault(
+                field, "Row %d has %d columns, but the header has %d." % (number, len(row), len(header))
+            )
         cells = dict(zip(header, [cell.strip() for cell in row]))
         raw = {key: cells.get(column) or None for key, column in _COLUMN_OF.items()}
         raw.update(name=cells.get("Name", ""), repo_url=cells.get("RepoUrl", ""))
@@ -102,9 +104,9 @@ def parse_urls(urls: Any, schemes: Collection[str], field: str = "manifest.urls"
 def check_packs(packs: Sequence[NodePack], field: str) -> List[NodePack]:
     """The packs, if there are any and no two share a name or a folder. Raises ManifestFault."""
     if not packs:
-        raise ManifestFault(field, "The manifest lists no node pack.")
+        raise ManifestFault(field, "The list has no node pack.")
     if len(packs) > MAX_NODES:
-        raise ManifestFault(field, "The manifest lists %d node packs; %d is the most." % (len(packs), MAX_NODES))
+        raise ManifestFault(field, "The list has %d node packs; at most %d are possible." % (len(packs), MAX_NODES))
     _no_two([pack.name for pack in packs], "name", field)
     _no_two([pack.folder for pack in packs], "folder", field)
     return list(packs)
@@ -146,7 +148,9 @@ def _csv_table(text: str, field: str) -> Tuple[List[str], List[List[str]]]:
 def _pack(raw: Mapping[str, Any], schemes: Collection[str], where: str, prefix: str) -> NodePack:
     name = check_path(raw.get("name"), _at(where, "name"), prefix + "The name")
     if "/" in name or name.lower().endswith(".disabled"):
-        raise ManifestFault(_at(where, "name"), "%sThe name %.80r cannot be a folder of ComfyUI's." % (prefix, name))
+        raise ManifestFault(
+            _at(where, "name"), "%sThe name %.80r cannot be a folder under custom_nodes." % (prefix, name)
+        )
     subfolder, requirements = raw.get("subfolder"), raw.get("requirements_file")
     if subfolder is not None:
         check_path(subfolder, _at(where, "subfolder"), prefix + "The subfolder")

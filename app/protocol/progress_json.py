@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional
 
 from app.protocol import counts
+from app.protocol.reasons import for_people
 from app.protocol.snapshot import Node, PhaseRun, Snapshot, Step
 from app.protocol.states import (
     NODE_STATUS,
@@ -74,9 +75,9 @@ def progress(
         "phases": [_phase_line(snapshot, phase) for phase in Phase],
         "steps": steps(snapshot),
         "nodes": [node_row(node) for node in snapshot.nodes.values()],
-        "warnings": [warning.to_json() for warning in snapshot.warnings],
+        "warnings": [for_people(warning.to_json()) for warning in snapshot.warnings],
         "last_event_seconds_ago": seconds_ago(heard_at, now),
-        "error": snapshot.error.to_json() if snapshot.error else None,
+        "error": for_people(snapshot.error.to_json()) if snapshot.error else None,
     }
     return {**fields, **_finished(snapshot, result)}
 
@@ -121,7 +122,7 @@ def node_row(node: Node) -> Dict[str, Any]:
         "import_seconds": node.import_seconds,
         "seconds": seconds,
         "timeline": dict(node.entered),
-        "error": node.error.to_json() if node.error else None,
+        "error": for_people(node.error.to_json()) if node.error else None,
     }
 
 
@@ -141,11 +142,11 @@ def message(snapshot: Snapshot) -> str:
     if snapshot.waiting:
         return snapshot.waiting.message
     if snapshot.state is TaskState.CANCELLING:
-        return "Stopping the install on the instance"
+        return "Cancelling the install on the instance"
     numbers = counts.count(snapshot)
     phase = phase_of(snapshot)
     if phase is Phase.CLONE and numbers.total:
-        return "Cloning node packs: %d of %d there" % (numbers.cloned, numbers.total)
+        return "Cloning node packs: %d of %d done" % (numbers.cloned, numbers.total)
     if phase is Phase.INSTALL and snapshot.packages_total:
         return "Installing Python packages: %d of %d" % (snapshot.packages_done or 0, snapshot.packages_total)
     return _PHASE_MESSAGES[phase]
@@ -154,12 +155,12 @@ def message(snapshot: Snapshot) -> str:
 _PHASE_MESSAGES = {
     Phase.CONNECT: "Connecting to the instance",
     Phase.UPLOAD: "Starting the runner on the instance",
-    Phase.PROBE: "Looking at the instance",
+    Phase.PROBE: "Looking for ComfyUI and its Python on the instance",
     Phase.CLONE: "Cloning node packs",
     Phase.RESOLVE: "Working out which Python packages are needed",
     Phase.INSTALL: "Installing Python packages",
     Phase.SCRIPTS: "Running the packs' install scripts",
-    Phase.VERIFY: "Checking what was installed",
+    Phase.VERIFY: "Checking whether ComfyUI loads the packs",
     Phase.FINISH: "Finishing",
 }
 

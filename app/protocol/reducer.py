@@ -154,7 +154,7 @@ def _cancel_requested(snapshot: Snapshot, _body: CancelRequested, _event: Event)
 
 def _cancel_unreached(reason: Optional[Problem]) -> Problem:
     """The service knows of a cancel and the instance does not."""
-    text = "The instance could not be reached; the install will be cancelled at the next contact"
+    text = "The instance cannot be reached. The install is cancelled there as soon as it answers"
     return Problem("cancel_unreached", "%s (%s)" % (text, reason.message) if reason else text)
 
 

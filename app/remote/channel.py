@@ -1,4 +1,4 @@
-"""Commands over one SSH connection: starting with a deadline, and draining both outputs while they run."""
+"""Runs commands over an SSH connection: starts them within a deadline, and reads both outputs while they run."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _WINDOW_POLL_SECONDS = 0.02
 
 
 class Wake(threading.Event):
-    """Set whenever one of a channel's outputs has something new. The outputs may not clear it, since they share it."""
+    """An event that is set when one of a channel's two outputs has something new. Only `rearm` clears it."""
 
     def clear(self) -> None:
-        """Nothing: see `rearm`."""
+        """Does nothing: the two outputs share this event, and neither may clear it."""
 
     def rearm(self) -> None:
-        """Clear it; look at both outputs afterwards, before waiting."""
+        """Clears the event. Look at both outputs afterwards, before waiting."""
         super().clear()
 
     @classmethod
     def of(cls, channel: paramiko.Channel) -> Wake:
-        """A Wake that both outputs of `channel` set, also when they end."""
+        """Makes a Wake that both outputs of `channel` set, also when they end."""
         wake = cls()
         channel.in_buffer.set_event(wake)
         channel.in_stderr_buffer.set_event(wake)
@@ -34,16 +34,27 @@ class Wake(threading.Event):
 
 
 def start_exec(transport: paramiko.Transport, command: str, timeout: float) -> paramiko.Channel:
-    """A channel on which `command` runs, without a terminal, within `timeout` seconds.
+    """Starts `command` without a terminal, within `timeout` seconds.
 
     Raises CommandTimedOut, ConnectionLost, ConnectFailed (no further session), ExecNotSupported.
     """
     end = time.monotonic() + timeout
     channel = open_channel(transport, timeout)
+    # What `Channel.exec_command` sends. That one then waits without any time limit.
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)
+    message.add_string(command)
     try:
-        _request_exec(transport, channel, command)
+        channel._event_pending()  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+        try:
+            transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+        except (paramiko.SSHException, EOFError, OSError) as exc:
+            raise lost() from exc
         if not channel.event.wait(max(0.0, end - time.monotonic())):
-            raise CommandTimedOut(f"The instance did not start the command within {timeout:g} s.")
+            raise CommandTimedOut(f"The instance did not start a command within {timeout:g} s.")
         if not channel.event_ready:
             raise ExecNotSupported if channel.eof_sent else lost()
     except BaseException:
@@ -55,7 +66,7 @@ def start_exec(transport: paramiko.Transport, command: str, timeout: float) -> p
 def open_channel(
     transport: paramiko.Transport, timeout: float, target: tuple[str, int] | None = None
 ) -> paramiko.Channel:
-    """A session channel, or one to `target` as seen from the instance.
+    """Opens a session channel, or one to `target` as seen from the instance.
 
     Raises CommandTimedOut, ConnectionLost, ConnectFailed.
     """
@@ -64,35 +75,20 @@ def open_channel(
             return transport.open_channel("session", timeout=timeout)
         return transport.open_channel("direct-tcpip", target, ("127.0.0.1", 0), timeout=timeout)
     except paramiko.ChannelException as exc:
-        raise ConnectFailed(f"The instance refuses a further channel: {exc.text}.") from exc
+        raise ConnectFailed(f"The instance allows no more SSH sessions: {exc.text}.") from exc
     except (paramiko.SSHException, EOFError, OSError) as exc:
         if transport.is_active():
-            raise CommandTimedOut(f"The instance did not open a channel within {timeout:g} s.") from exc
-        raise lost() from exc
-
-
-def _request_exec(transport: paramiko.Transport, channel: paramiko.Channel, command: str) -> None:
-    """What `Channel.exec_command` sends; that one then waits without any time limit."""
-    message = paramiko.Message()
-    message.add_byte(cMSG_CHANNEL_REQUEST)
-    message.add_int(channel.remote_chanid)
-    message.add_string("exec")
-    message.add_boolean(True)
-    message.add_string(command)
-    channel._event_pending()  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
-    try:
-        transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
-    except (paramiko.SSHException, EOFError, OSError) as exc:
+            raise CommandTimedOut(f"The instance did not open an SSH session within {timeout:g} s.") from exc
         raise lost() from exc
 
 
 def ended_orderly(channel: paramiko.Channel) -> bool:
-    """Whether the command's output has ended because the instance said so, not because the line is dead."""
+    """Whether the command's output ended normally, and not because the connection was lost."""
     return bool(channel.eof_received) or channel.exit_status >= 0
 
 
 def lost() -> ConnectionLost:
-    """The error of a dead line."""
+    """The error for a lost connection."""
     return ConnectionLost()
 
 
@@ -100,7 +96,7 @@ class Exchange:
     """One command's input and outputs from start to end, in the calling thread."""
 
     def __init__(self, channel: paramiko.Channel, stdin: bytes, limit: int) -> None:
-        """Keeps the first `limit` bytes of each output and drops what is beyond."""
+        """Keeps the first `limit` bytes of each output, and drops the rest."""
         self._channel = channel
         self._wake = Wake.of(channel)
         self._unsent = memoryview(stdin)
@@ -124,11 +120,11 @@ class Exchange:
             moved = self._feed() or moved
             remaining = end - time.monotonic()
             if remaining <= 0:
-                raise CommandTimedOut(f"The command did not end within {timeout:g} s.")
+                raise CommandTimedOut(f"A command on the instance did not finish within {timeout:g} s.")
             if not moved:
                 self._wake.wait(min(remaining, _WINDOW_POLL_SECONDS) if self._input_open else remaining)
         if not channel.status_event.wait(max(0.0, end - time.monotonic())):
-            raise CommandTimedOut(f"The command did not end within {timeout:g} s.")
+            raise CommandTimedOut(f"A command on the instance did not finish within {timeout:g} s.")
         if not ended_orderly(channel):
             raise lost()
         return channel.exit_status
@@ -147,7 +143,7 @@ class Exchange:
         output += chunk[: max(0, self._limit - len(output))]
 
     def _feed(self) -> bool:
-        """Sends a piece of input, or its end behind it; whether to go on. A command may close its input early."""
+        """Sends a piece of the input, or its end. Returns whether there is more. A command may close it early."""
         channel = self._channel
         if not self._input_open or (self._unsent and not channel.send_ready()):
             return False

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,7 +102,15 @@ class SshConnector:
         route = self._route(endpoint, deadline, depth)
         try:
             transport, host_key = self._verified(route, sha256, deadline)
-            transport = self._logged_in(transport, route, sha256, deadline)
+            try:
+                ring = collect_keys(route.endpoint, self._key_files, self._ssh_dir, deadline)
+            except BaseException:
+                transport.close()
+                raise
+            with closing(ring):
+                transport = log_in(
+                    transport, lambda: self._verified(route, sha256, deadline)[0], route.endpoint, ring, deadline
+                )
             return RemoteHost(transport, endpoint, host_key, self._timeouts, via=route.via)
         except BaseException:
             route.close()
@@ -111,26 +120,15 @@ class SshConnector:
         if not endpoint.jump:
             return _Route(endpoint, None)
         if depth >= MAX_JUMPS:
-            raise ConnectFailed(f"More than {MAX_JUMPS} jump hosts lead to {endpoint}.", code="too_many_jumps")
+            raise ConnectFailed(
+                f"More than {MAX_JUMPS} jump hosts stand between here and {endpoint}.", code="too_many_jumps"
+            )
         before, _, last = endpoint.jump.rpartition(",")
         hop = self.resolve(replace(parse_hop(last), jump=before or None))
         return _Route(endpoint, self._connect(hop, None, deadline, depth + 1))
 
-    def _logged_in(
-        self, transport: ServiceTransport, route: _Route, sha256: str | None, deadline: Deadline
-    ) -> ServiceTransport:
-        try:
-            ring = collect_keys(route.endpoint, self._key_files, self._ssh_dir, deadline)
-        except BaseException:
-            transport.close()
-            raise
-        try:
-            return log_in(transport, lambda: self._verified(route, sha256, deadline)[0], route.endpoint, ring, deadline)
-        finally:
-            ring.close()
-
     def _verified(self, route: _Route, sha256: str | None, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:
-        """A connection whose host key is accepted; nothing about the user has been sent yet."""
+        """Opens a connection and checks its host key. Nothing about the user has been sent yet."""
         if sha256 is not None:
             return self._verified_by_sha256(route, sha256, deadline)
         transport = self._greet(route, deadline, self._trust.preferred_types(route.endpoint))
@@ -143,7 +141,7 @@ class SshConnector:
         return transport, presented
 
     def _verified_by_sha256(self, route: _Route, sha256: str, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:
-        """The server shows one key a connection: asks for each type until the wanted fingerprint is there."""
+        """Asks for one key type after another until the server presents the fingerprint: it shows one a connection."""
         seen: list[HostKey] = []
         for key_types in ((), *KEY_TYPE_FAMILIES):
             try:
@@ -162,7 +160,7 @@ class SshConnector:
         raise AssertionError("check_sha256 raises when no key matches")
 
     def _greet(self, route: _Route, deadline: Deadline, key_types: tuple[str, ...]) -> ServiceTransport:
-        """The SSH handshake, again after a short pause when the server drops it (its MaxStartups)."""
+        """Makes the SSH handshake, and repeats it when the server drops the connection (its MaxStartups)."""
         back_off = _FIRST_BACK_OFF_SECONDS
         while True:
             sock = route.open(deadline)

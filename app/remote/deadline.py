@@ -1,4 +1,4 @@
-"""A time limit and a cancel event that every wait of one connecting shares."""
+"""A time limit and a cancel event, which all waits of one connection attempt share."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _T = TypeVar("_T")
 
 
 class Deadline:
-    """The end of one piece of work. Used by the thread that does the work; `cancel` may be set from any thread."""
+    """The time limit of one connection attempt. For the thread that makes it; any thread may set `cancel`."""
 
     def __init__(self, seconds: float, what: str, cancel: threading.Event | None = None) -> None:
-        """`what` names the other side in messages, for example `root@host:22`."""
+        """`what`: the other side's name in messages, for example `root@host:22`."""
         self._seconds = seconds
         self._end = time.monotonic() + seconds
         self._cancel = cancel or threading.Event()
@@ -33,27 +33,27 @@ class Deadline:
     def check(self, doing: str) -> None:
         """Raises ConnectFailed when cancelled (code `cancelled`) or out of time."""
         if self._cancel.is_set():
-            raise ConnectFailed("Connecting was cancelled.", code="cancelled", hint="Start again when you want to.")
+            raise ConnectFailed("Connecting was cancelled.", code="cancelled")
         if self.remaining <= 0:
             raise ConnectFailed(f"{self._what} did not answer within {self._seconds:g} s ({doing}).")
 
     def wait(self, event: threading.Event, doing: str) -> None:
-        """Until `event` is set. Raises ConnectFailed as `check` does."""
+        """Waits until `event` is set. Raises ConnectFailed as `check` does."""
         while not event.wait(min(_SLICE_SECONDS, self.remaining)):
             self.check(doing)
 
     def slice(self, doing: str) -> float:
-        """`check`, then a time short enough to wait for something that is no event, in seconds."""
+        """Calls `check`, and returns for how many seconds to wait before the next check."""
         self.check(doing)
         return min(_SLICE_SECONDS, self.remaining)
 
     def pause(self, seconds: float, doing: str) -> None:
-        """A back-off, ended early by cancel and by the deadline, which raise ConnectFailed as `check` does."""
+        """Waits for `seconds`. A cancel and the deadline end it early, and raise ConnectFailed as `check` does."""
         self._cancel.wait(min(seconds, self.remaining))
         self.check(doing)
 
     def call(self, function: Callable[[], _T], doing: str) -> _T:
-        """`function()` in a thread of its own, for calls that know no deadline (name look-up, the agent).
+        """Runs `function` in a thread of its own: for calls that have no time limit (name look-up, the SSH agent).
 
         Raises what `function` raises, or ConnectFailed as `check` does; then the daemon thread is left behind.
         """

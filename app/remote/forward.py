@@ -1,6 +1,6 @@
-"""A port of this machine that leads to one of an instance, as `ssh -L` does: on loopback, and only while it is used.
+"""Forwards a local port to a port of the instance, as `ssh -L` does: on loopback, and only while it is used.
 
-Bytes go through as they are, so that WebSockets do too.
+Bytes are passed on unchanged, so WebSockets work.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 
 import paramiko
 
@@ -18,7 +18,7 @@ from app.domain.errors import RemoteError
 from app.remote.host import RemoteHost
 
 MAX_CONNECTIONS = 64
-"""At once; a browser page has some seven."""
+"""At the same time. A browser page opens about seven."""
 _LOOK_SECONDS = 0.25
 _OPEN_SECONDS = 15.0
 _CHUNK = 65_536
@@ -26,10 +26,10 @@ _log = logging.getLogger(__name__)
 
 
 class Forward:
-    """`serve` runs in one thread until `stop` is set, the connection is over, or nobody came for `idle_seconds`."""
+    """`serve` runs in one thread until `stop` is set, the connection is lost, or nobody connects for `idle_seconds`."""
 
     def __init__(self, host: RemoteHost, port: int, *, idle_seconds: float = 900.0) -> None:
-        """Listens at once, on a free port. `port`: on the instance, as its own loopback has it. Raises OSError."""
+        """Starts to listen on a free port. `port`: the port on the instance's loopback interface. Raises OSError."""
         self._host = host
         self._port = port
         self._idle_seconds = idle_seconds
@@ -42,30 +42,28 @@ class Forward:
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds it."""
+        """The address for a browser on this machine."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
 
     def serve(self, stop: threading.Event) -> str:
-        """Forwards; why it ended: `stopped`, `connection_lost` or `not_used`."""
+        """Forwards connections. Returns why it ended: `stopped`, `connection_lost` or `not_used`."""
         pool = ThreadPoolExecutor(2 * MAX_CONNECTIONS, thread_name_prefix="forward")
         try:
-            while (reason := self._reason(stop)) is None:
+            while True:
+                with self._lock:
+                    idle = not self._open and time.monotonic() - self._used_at > self._idle_seconds
+                if stop.is_set():
+                    return "stopped"
+                if not self._host.is_alive:
+                    return "connection_lost"
+                if idle:
+                    return "not_used"
                 self._accept(pool)
-            return reason
         finally:
             self._ended.set()
             self._listener.close()
             self._host.close()
             pool.shutdown(wait=True)
-
-    def _reason(self, stop: threading.Event) -> str | None:
-        if stop.is_set():
-            return "stopped"
-        if not self._host.is_alive:
-            return "connection_lost"
-        with self._lock:
-            idle = not self._open and time.monotonic() - self._used_at > self._idle_seconds
-        return "not_used" if idle else None
 
     def _accept(self, pool: ThreadPoolExecutor) -> None:
         try:
@@ -81,7 +79,7 @@ class Forward:
             pool.submit(self._carry, here, pool)
 
     def _carry(self, here: socket.socket, pool: ThreadPoolExecutor) -> None:
-        """One connection, both ways, to its end."""
+        """Forwards one connection in both directions until it ends."""
         with closing(here):
             try:
                 with closing(self._host.open_tunnel("127.0.0.1", self._port, _OPEN_SECONDS)) as remote:
@@ -97,7 +95,7 @@ class Forward:
             self._used_at = time.monotonic()
 
     def _pump(self, source: socket.socket | paramiko.Channel, sink: socket.socket | paramiko.Channel) -> None:
-        """Until `source` ends; then the end is passed on, and the other way may go on."""
+        """Copies `source` to `sink` until `source` ends, and passes the end on. The other direction may go on."""
         while not self._ended.is_set():
             try:
                 chunk = source.recv(_CHUNK)
@@ -107,10 +105,14 @@ class Forward:
                 break
             if not chunk or not self._send(sink, chunk):
                 break
-        _end(sink)
+        with suppress(OSError, EOFError):  # it was over already
+            if isinstance(sink, socket.socket):
+                sink.shutdown(socket.SHUT_WR)
+            else:
+                sink.shutdown_write()
 
     def _send(self, sink: socket.socket | paramiko.Channel, chunk: bytes) -> bool:
-        """All of it, however slowly the other side takes it; False when it takes no more."""
+        """Sends all of `chunk`, however slow the other side is. False when the other side is closed."""
         rest = memoryview(chunk)
         while rest and not self._ended.is_set():
             try:
@@ -120,13 +122,3 @@ class Forward:
             except OSError:
                 return False
         return not rest
-
-
-def _end(sink: socket.socket | paramiko.Channel) -> None:
-    try:
-        if isinstance(sink, socket.socket):
-            sink.shutdown(socket.SHUT_WR)
-        else:
-            sink.shutdown_write()
-    except (OSError, EOFError):
-        return  # it was over already

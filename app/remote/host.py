@@ -22,7 +22,7 @@ from app.remote.upload import upload
 from app.settings import Timeouts
 
 MAX_OUTPUT_BYTES = 32 * 1024 * 1024
-"""Of each output of one command; what is beyond is read and dropped."""
+"""The most that is kept of each output of a command. The rest is read and dropped."""
 
 _TERMINAL_ONLY = (b"doesn't support PTY", b"does not support PTY")
 """What RunPod's proxy answers to every command."""
@@ -30,7 +30,7 @@ _TERMINAL_ONLY = (b"doesn't support PTY", b"does not support PTY")
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command ended: its exit status (-1: by a signal) and everything it printed, shell noise included."""
+    """How a command ended: its exit status (-1: a signal) and its output, with what the login shell printed."""
 
     exit_status: int
     stdout: bytes
@@ -58,7 +58,7 @@ class RemoteHost:
 
     @property
     def is_alive(self) -> bool:
-        """False once the connection is known to be over; True does not promise that the other side still answers."""
+        """False when the connection is known to be over. True does not mean that the other side still answers."""
         return self._transport.is_active()
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
@@ -73,7 +73,8 @@ class RemoteHost:
             exchange = channels.Exchange(channel, stdin, MAX_OUTPUT_BYTES)
             status = exchange.finish(end, timeout)
         finally:
-            _close(channel)
+            with contextlib.suppress(paramiko.SSHException, EOFError, OSError):  # a dead line: the next use finds out
+                channel.close()
         result = CommandResult(status, bytes(exchange.stdout), bytes(exchange.stderr))
         if status != 0 and any(words in result.stdout + result.stderr for words in _TERMINAL_ONLY):
             raise ExecNotSupported
@@ -84,10 +85,10 @@ class RemoteHost:
         return self.run(["sh", "-c", script, "sh", *args], stdin=stdin, timeout=timeout)
 
     def upload(self, content: bytes, *, folder: str, name: str, sha256: str, timeout: float) -> str:
-        """Puts `content` at `folder`/`name` (`~/`: the home folder), for the user only; its absolute path.
+        """Uploads `content` to `folder`/`name` (`~/`: the home folder), readable for the user only. Returns the path.
 
-        Written under another name, checked by its SHA-256 (hex) and renamed; a file that is there with this hash
-        already is left alone. Raises TransferFailed, and what `run` raises.
+        It is written under another name, checked by its SHA-256 (hex) and renamed. An existing file with this hash is
+        left untouched. Raises TransferFailed, and what `run` raises.
         """
         return upload(self, content, folder=folder, name=name, sha256=sha256, timeout=timeout)
 
@@ -97,11 +98,11 @@ class RemoteHost:
         return RemoteStream(channel, self._timeouts.command)
 
     def open_tunnel(self, host: str, port: int, timeout: float) -> paramiko.Channel:
-        """A byte stream to `host`:`port` as seen from here, for connecting through a jump host."""
+        """Opens a byte stream to `host`:`port` as seen from this host: for connecting through a jump host."""
         return channels.open_channel(self._transport, timeout, (host, port))
 
     def close(self) -> None:
-        """Ends the connection; whatever waits on it raises ConnectionLost. May be called again."""
+        """Closes the connection. Whatever waits on it raises ConnectionLost. May be called again."""
         self._transport.close()
         if self._via is not None:
             self._via.close()
@@ -113,8 +114,3 @@ class RemoteHost:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _close(channel: paramiko.Channel) -> None:
-    with contextlib.suppress(paramiko.SSHException, EOFError, OSError):  # a dead line: whoever uses it next is told
-        channel.close()

@@ -1,4 +1,4 @@
-"""The private keys that a login may use, in the order in which they are tried."""
+"""Finds the private keys that a login may use, in the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KeyCandidate:
 
 @dataclass(slots=True)
 class KeyRing:
-    """What there is to try for one login, and what could not be used and why. `close` when the login is done."""
+    """The keys to try for one login, and the ones that cannot be used, with reasons. Call `close` after the login."""
 
     candidates: list[KeyCandidate] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ class KeyRing:
     def add(self, key: paramiko.PKey, place: str) -> None:
         """Appends `key` unless it is there already (a file and the agent often hold the same one)."""
         if len(self.candidates) < MAX_KEYS and all(key.asbytes() != other.key.asbytes() for other in self.candidates):
-            self.candidates.append(KeyCandidate(key, f"{place} ({_fingerprint(key)})"))
+            self.candidates.append(KeyCandidate(key, f"{place} ({key.get_name()} {fingerprint_of(key.get_base64())})"))
 
     def close(self) -> None:
         """Ends the connection to the agent."""
@@ -46,12 +46,17 @@ class KeyRing:
 
 
 def collect_keys(endpoint: Endpoint, key_files: Iterable[str], ssh_dir: Path, deadline: Deadline) -> KeyRing:
-    """The address's own keys, those of the settings and of `~/.ssh/config`, the agent's, then the usual files.
+    """Collects keys from the address, the settings, `~/.ssh/config`, the agent, and then from the usual files.
 
-    Raises ConnectFailed when the agent keeps us waiting beyond the deadline.
+    Raises ConnectFailed when the agent does not answer before the deadline.
     """
     ring = KeyRing()
-    agent_keys = _open_agent(ring, deadline)
+    agent_keys: list[paramiko.AgentKey] = []
+    try:
+        ring.agent = deadline.call(paramiko.Agent, "SSH agent")
+        agent_keys = list(ring.agent.get_keys())
+    except (paramiko.SSHException, OSError) as exc:
+        ring.problems.append(f"SSH agent: {exc}")
     for name in (*endpoint.identity_files, *key_files, *endpoint.config_identity_files):
         _add_file(ring, Path(name).expanduser(), agent_keys, wanted=True)
     if not (endpoint.identities_only and ring.candidates):
@@ -62,31 +67,22 @@ def collect_keys(endpoint: Endpoint, key_files: Iterable[str], ssh_dir: Path, de
     return ring
 
 
-def _open_agent(ring: KeyRing, deadline: Deadline) -> list[paramiko.AgentKey]:
-    try:
-        ring.agent = deadline.call(paramiko.Agent, "SSH agent")
-    except (paramiko.SSHException, OSError) as exc:
-        ring.problems.append(f"SSH agent: {exc}")
-        return []
-    return list(ring.agent.get_keys())
-
-
 def _add_file(ring: KeyRing, path: Path, agent_keys: list[paramiko.AgentKey], *, wanted: bool) -> None:
-    """The key in `path`, or the agent's copy of it when the file needs a passphrase."""
+    """Adds the key in `path`, or the agent's copy of it when the file needs a passphrase."""
     try:
         ring.add(paramiko.PKey.from_path(path), str(path))
     except FileNotFoundError:
         if wanted:
-            ring.problems.append(f"{path}: there is no such file")
+            ring.problems.append(f"{path}: no such file")
     except (TypeError, paramiko.PasswordRequiredException):  # what cryptography and paramiko raise for encrypted keys
         _add_from_agent(ring, path, agent_keys)
     except (ValueError, OSError, paramiko.SSHException, UnknownKeyType, UnsupportedAlgorithm) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "not a private key that can be read"
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "not a readable private key"
         ring.problems.append(f"{path}: {reason}")
 
 
 def _add_from_agent(ring: KeyRing, path: Path, agent_keys: list[paramiko.AgentKey]) -> None:
-    """OpenSSH keeps the public half of an encrypted key beside it; the agent may hold the private one."""
+    """Adds the agent's copy of an encrypted key, which the public key file beside it identifies."""
     try:
         public = path.with_name(path.name + ".pub").read_text("utf-8").split()[1]
     except (OSError, ValueError, IndexError):
@@ -101,7 +97,3 @@ def _add_from_agent(ring: KeyRing, path: Path, agent_keys: list[paramiko.AgentKe
 def _agent_place(key: paramiko.AgentKey) -> str:
     comment = "".join(character for character in str(key.comment or "") if character.isprintable())
     return f"agent key {comment}".rstrip()
-
-
-def _fingerprint(key: paramiko.PKey) -> str:
-    return f"{key.get_name()} {fingerprint_of(key.get_base64())}"

@@ -1,4 +1,4 @@
-"""OpenSSH's known_hosts files, read tolerantly: a line that cannot be understood is skipped, the others count.
+"""Reads OpenSSH's known_hosts files. A line that cannot be understood is skipped.
 
 The format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". Nothing is ever written there.
 """
@@ -21,7 +21,7 @@ _MAX_BYTES = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class KnownKeys:
-    """What the files say about one address."""
+    """The keys that the files have for one address."""
 
     keys: list[HostKey] = field(default_factory=list)
     revoked: frozenset[str] = frozenset()
@@ -29,7 +29,7 @@ class KnownKeys:
 
 
 def look_up(paths: Iterable[Path], host: str, port: int) -> KnownKeys:
-    """The keys of `host` and `port` in all `paths`; a file that is missing or unreadable has none."""
+    """Finds the keys of `host` and `port` in all `paths`. A missing or unreadable file has none."""
     name = host.lower() if port == DEFAULT_PORT else f"[{host.lower()}]:{port}"
     keys: list[HostKey] = []
     revoked: set[str] = set()
@@ -46,7 +46,7 @@ def look_up(paths: Iterable[Path], host: str, port: int) -> KnownKeys:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Marker (or empty), host patterns, key type and key of each line that is well-formed."""
+    """Yields marker (or empty), host patterns, key type and key of each well-formed line."""
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES).decode("utf-8", errors="replace")
@@ -60,7 +60,7 @@ def _entries(path: Path) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _is_key(key_type: str, key_base64: str) -> bool:
-    """Whether the blob decodes and says the same type inside."""
+    """Whether the base64 text decodes to a key of this type."""
     try:
         blob = base64.b64decode(key_base64, validate=True)
     except ValueError:  # not ASCII, or not base64
@@ -70,27 +70,19 @@ def _is_key(key_type: str, key_base64: str) -> bool:
 
 
 def _names(patterns: str, name: str) -> bool:
-    """Whether `name` (`host` or `[host]:port`) is meant by a comma-separated list of patterns or by a hashed name."""
-    if patterns.startswith("|"):
-        return _is_hash_of(patterns, name)
+    """Whether a list of patterns, or a hashed name, matches `name` (`host` or `[host]:port`)."""
+    if patterns.startswith("|"):  # `|1|salt|HMAC-SHA1 of the name`, both in base64
+        try:
+            _, kind, salt, digest = patterns.split("|")
+            expected = hmac.new(base64.b64decode(salt), name.encode("utf-8"), hashlib.sha1).digest()
+            return kind == "1" and hmac.compare_digest(base64.b64decode(digest), expected)
+        except ValueError:
+            return False
     matched = False
     for pattern in patterns.lower().split(","):
-        if _matches(pattern.removeprefix("!"), name):
+        plain = pattern.removeprefix("!").replace("[", "[[]")  # only * and ? are wildcards there
+        if fnmatch.fnmatchcase(name, plain):
             if pattern.startswith("!"):
                 return False
             matched = True
     return matched
-
-
-def _matches(pattern: str, name: str) -> bool:
-    return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))  # only * and ? are wildcards there
-
-
-def _is_hash_of(hashed: str, name: str) -> bool:
-    """`|1|salt|HMAC-SHA1 of the name`, both in base64."""
-    try:
-        _, kind, salt, digest = hashed.split("|")
-        expected = hmac.new(base64.b64decode(salt), name.encode("utf-8"), hashlib.sha1).digest()
-        return kind == "1" and hmac.compare_digest(base64.b64decode(digest), expected)
-    except ValueError:
-        return False

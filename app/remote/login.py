@@ -1,4 +1,4 @@
-"""Logging in with one key after another, over more than one connection where the server allows few attempts on each."""
+"""Logs in with one key after another, and opens new connections where the server allows few attempts on each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def log_in(
     ring: KeyRing,
     deadline: Deadline,
 ) -> ServiceTransport:
-    """`transport`, or its successor from `reopen`, logged in as `endpoint.user`; the others are closed.
+    """Logs in as `endpoint.user`. Returns `transport`, or a newer connection from `reopen`; the others are closed.
 
     Raises AuthenticationFailed naming every key that was tried, or ConnectFailed.
     """
@@ -44,9 +44,15 @@ def log_in(
                 continue
             drops += 1
             if drops >= _MAX_DROPS:
-                raise ConnectFailed(f"{endpoint} drops the connection during login.")
+                raise ConnectFailed(f"{endpoint} closes the connection again and again during the login.")
             deadline.pause(0.2 * drops, _DOING)
-        raise _refused(endpoint, ring)
+        if ring.candidates:
+            raise AuthenticationFailed(f"{endpoint} accepts none of your SSH keys. {_tried(ring)}")
+        raise AuthenticationFailed(
+            f"There is no SSH key to log in to {endpoint} with. {_tried(ring)}".rstrip(),
+            hint="Create one with ssh-keygen -t ed25519, and add its .pub file to your account at the provider, or to "
+            "the instance. A key that is somewhere else can be named with -i.",
+        )
     except BaseException:
         transport.close()
         raise
@@ -55,7 +61,7 @@ def log_in(
 def _try_key(
     transport: ServiceTransport, endpoint: Endpoint, candidate: KeyCandidate, ring: KeyRing, deadline: Deadline
 ) -> bool | None:
-    """True: logged in; False: the key was refused (the connection may be over); None: the line was cut."""
+    """True: logged in. False: the key was refused (the connection may be over). None: the connection was lost."""
     done = threading.Event()
     try:
         transport.auth_publickey(endpoint.user, candidate.key, event=done)
@@ -66,26 +72,14 @@ def _try_key(
         return True
     exc = transport.get_exception()
     if isinstance(exc, paramiko.BadAuthenticationType | paramiko.ssh_exception.PartialAuthentication):
-        raise _other_method(endpoint, ring, exc.allowed_types)
+        raise AuthenticationFailed(
+            f"{endpoint} wants a login by {' or '.join(exc.allowed_types) or 'nothing at all'}, not by SSH key. "
+            f"{_tried(ring)}",
+            hint="Nodeferry logs in with SSH keys only. Allow them on the instance (PubkeyAuthentication yes).",
+        )
     if isinstance(exc, EOFError | OSError):
         return None
     return False  # without an exception the server has disconnected in so many words: too many attempts
-
-
-def _other_method(endpoint: Endpoint, ring: KeyRing, methods: list[str]) -> AuthenticationFailed:
-    return AuthenticationFailed(
-        f"{endpoint} wants another login than by key: {', '.join(methods) or 'none is offered'}. {_tried(ring)}",
-        hint="Nodeferry logs in with keys only: allow public keys for this user on the instance.",
-    )
-
-
-def _refused(endpoint: Endpoint, ring: KeyRing) -> AuthenticationFailed:
-    if not ring.candidates:
-        return AuthenticationFailed(
-            f"There is no key to log in to {endpoint} with. {_tried(ring)}".rstrip(),
-            hint="Make one with ssh-keygen -t ed25519 and add its .pub to the instance, or name one with -i.",
-        )
-    return AuthenticationFailed(f"{endpoint} accepts none of the keys. {_tried(ring)}")
 
 
 def _tried(ring: KeyRing) -> str:

@@ -1,4 +1,4 @@
-"""The runner as one file: a zipapp of `app/protocol` and `app/runner`, the same bytes for the same sources.
+"""Packs the runner into one file: a zipapp of `app/protocol` and `app/runner`, the same bytes for the same sources.
 
 Nothing of the service imports the runner; its sources are found by path.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,25 +34,16 @@ class Packed:
 @cache
 def pack_runner(app_folder: Path = APP_FOLDER) -> Packed:
     """The runner's zipapp; built once a process, and readable from any thread."""
+    paths = [app_folder / "__init__.py", *(path for name in PACKAGES for path in (app_folder / name).rglob("*.py"))]
+    members = {f"app/{path.relative_to(app_folder).as_posix()}": path.read_bytes() for path in paths}
+    members["__main__.py"] = _MAIN
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted(_members(app_folder)):
-            archive.writestr(_entry(name), content)
+        for name, content in sorted(members.items()):
+            # Dates and rights are fixed: the file's name is its hash, which may change with the sources alone.
+            entry = zipfile.ZipInfo(name, _FIXED_DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content)
     content = target.getvalue()
     return Packed(content, hashlib.sha256(content).hexdigest())
-
-
-def _members(app_folder: Path) -> Iterator[tuple[str, bytes]]:
-    yield "__main__.py", _MAIN
-    yield "app/__init__.py", (app_folder / "__init__.py").read_bytes()
-    for package in PACKAGES:
-        for path in (app_folder / package).rglob("*.py"):
-            yield f"app/{path.relative_to(app_folder).as_posix()}", path.read_bytes()
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    """Dates and rights are fixed: the file's name is its hash, which may change with the sources alone."""
-    entry = zipfile.ZipInfo(name, _FIXED_DATE)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = 0o644 << 16
-    return entry

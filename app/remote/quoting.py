@@ -1,4 +1,4 @@
-"""The one place where arguments become text for a remote shell."""
+"""Quotes arguments for a remote shell. No other module does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def quote_command(argv: Sequence[str]) -> str:
-    """`argv` as one line for the instance's login shell; every argument arrives as it is here, line breaks included.
+    """Turns `argv` into one line for the instance's login shell. Every argument arrives unchanged, with line breaks.
 
     Raises ValueError for an empty command, and for NUL and lone surrogates, which no command line can carry.
     """

@@ -1,6 +1,6 @@
-"""The runner's command line, spoken over one connection. Its commands and frames are described in docs/journal.md.
+"""Calls the runner's command line over one connection. docs/journal.md describes its commands and frames.
 
-Everything that is parsed stands behind a marker with a nonce of its own, so that banners and shell noise do no harm.
+Lines for us begin with a marker that has a random nonce, so that banners and shell output do no harm.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class JournalLine(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """The follower is there and has nothing new."""
+    """The follower is alive and has nothing new."""
 
 
 class LogPiece(NamedTuple):
-    """What a log of the run grew by, from byte `at` on; `anew`: the instance has another file now."""
+    """A new piece of one of the run's logs, from byte `at` on. `anew`: the log began again at byte 0."""
 
     log: str
     at: int
@@ -107,12 +107,17 @@ class RunnerClient:
         self._command: tuple[str, ...] = ()
 
     def ensure_uploaded(self) -> None:
-        """Finds a Python and puts the runner beside it, unless it is there. Raises RunnerUnsupported, RemoteError."""
+        """Finds a Python, and uploads the runner unless it is there. Raises RunnerUnsupported, RemoteError."""
         marker = _Marker(secrets.token_hex(8))
         args = [marker.nonce, FOLDER, self._packed.name]
         result = self._host.run_script(_FIND, args=args, timeout=self._timeouts.command)
         said = {kind: payload.decode("utf-8", "surrogateescape") for kind, payload in marker.all(result.stdout).items()}
-        python = _python_of(said, result.stderr)
+        if "s" not in said:
+            raise RunnerUnsupported(f"The instance's login shell does not run sh commands{_tail(result.stderr)}.")
+        if said["s"] != "Linux":
+            raise RunnerUnsupported(f"The instance runs {said['s']}, not Linux.")
+        if "p" not in said:
+            raise RunnerUnsupported("The instance has no Python 3.9 or newer.")
         path = said.get("f", "")
         if not path or said.get("h") != self._packed.sha256:
             path = self._host.upload(
@@ -122,7 +127,7 @@ class RunnerClient:
                 sha256=self._packed.sha256,
                 timeout=self._timeouts.command,
             )
-        self._command = (python, "-I", "-S", path)
+        self._command = (said["p"], "-I", "-S", path)
 
     def start(self, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Starts the run, or finds the one that was started before: its `status` and the journal's size, `offset`.
@@ -174,9 +179,13 @@ class RunnerClient:
         answer = marker.all(result.stdout).get("r")
         if answer is None:
             raise RunnerProtocolError(
-                f"The runner's {command} gave no answer (exit status {result.exit_status}){_tail(result.stderr)}."
+                f"The runner did not answer to {command} (exit status {result.exit_status}){_tail(result.stderr)}."
             )
-        return _answer_of(answer)
+        value = _json(answer)
+        if value.get("error"):
+            code, message, hint = _problem(value)
+            raise RunnerStartFailed(message, hint=hint, code=code)
+        return value
 
 
 class Follow:
@@ -195,19 +204,27 @@ class Follow:
         Raises ConnectionLost, also for a line that was silent for too long and for a follower that ended without
         saying so, and RunnerProtocolError."""
         end = time.monotonic() + timeout
-        self._ping()
+        if time.monotonic() - self._pinged >= _PING_SECONDS:
+            self._pinged = time.monotonic()
+            self._stream.send(b"\n")
         while True:
             line = self._stream.read_line(max(0.0, end - time.monotonic()))
             if line == b"":
-                raise ConnectionLost(f"The runner's follower ended early{_tail(self._stream.stderr_tail)}.")
+                raise ConnectionLost(
+                    f"The connection to the running install broke off{_tail(self._stream.stderr_tail)}."
+                )
             frame = self._frame(line) if line else None
             if frame is not None or line is None:
-                self._check_silence(heard=frame is not None)
+                now = time.monotonic()
+                if frame is not None:
+                    self._heard = now
+                elif now - self._heard > self._silence:
+                    raise ConnectionLost(f"The instance has sent nothing for {self._silence:g} s.")
                 return frame
 
     def resume_logs(self, sizes: Mapping[str, int]) -> None:
-        """Says how much of each log is here (-1: no more of it is wanted). Before it is told so the follower sends no
-        logs, and it sends on as it is told. Raises ConnectionLost."""
+        """Tells the follower how much of each log we have (-1: we want no more of it). Until the first call it sends no
+        logs, and after each call it sends the next piece. Raises ConnectionLost."""
         self._stream.send(json.dumps({"logs": dict(sizes)}).encode("ascii") + b"\n")
 
     def close(self) -> None:
@@ -228,72 +245,38 @@ class Follow:
             return None
         kind, payload = found
         if kind == "j":
-            return _journal_line(payload)
+            offset, _, rest = payload.partition(b" ")
+            if not re.fullmatch(rb"[0-9]{1,18}", offset):
+                raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.")
+            return JournalLine(int(offset), rest)
         if kind == "l":
             return _log_piece(payload)
         if kind == "e":
             return Ended(str(_json(payload).get("status")))
         if kind == "r":  # it could not follow: the next attach finds out what there is
-            raise ConnectionLost(f"The runner cannot be followed: {_problem(_json(payload))[1]}")
+            raise ConnectionLost(f"The running install cannot be followed: {_problem(_json(payload))[1]}")
         return Heartbeat()
-
-    def _ping(self) -> None:
-        if time.monotonic() - self._pinged >= _PING_SECONDS:
-            self._pinged = time.monotonic()
-            self._stream.send(b"\n")
-
-    def _check_silence(self, *, heard: bool) -> None:
-        now = time.monotonic()
-        if heard:
-            self._heard = now
-        elif now - self._heard > self._silence:
-            raise ConnectionLost(f"Nothing was heard from the instance for {self._silence:g} s.")
-
-
-def _python_of(said: Mapping[str, str], stderr: bytes) -> str:
-    if "s" not in said:
-        raise RunnerUnsupported(f"The instance's shell did not run a plain sh script{_tail(stderr)}.")
-    if said["s"] != "Linux":
-        raise RunnerUnsupported(f"The instance runs {said['s']}, not Linux.")
-    if "p" not in said:
-        raise RunnerUnsupported("The instance has no python3 of version 3.9 or newer.")
-    return said["p"]
-
-
-def _journal_line(payload: bytes) -> JournalLine:
-    offset, _, line = payload.partition(b" ")
-    if not re.fullmatch(rb"[0-9]{1,18}", offset):
-        raise RunnerProtocolError(f"The follower sent {payload[:80]!r}.")
-    return JournalLine(int(offset), line)
 
 
 def _log_piece(payload: bytes) -> LogPiece:
     value = _json(payload)
     log, at, anew, encoded = (value.get(name) for name in ("log", "at", "anew", "bytes"))
     if not isinstance(log, str) or type(at) is not int or not isinstance(encoded, str):
-        raise RunnerProtocolError(f"The follower sent {payload[:80]!r}.")
+        raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.")
     try:
         return LogPiece(log, at, anew is True, base64.b64decode(encoded, validate=True))
     except ValueError as exc:
-        raise RunnerProtocolError(f"The follower sent {payload[:80]!r}.") from exc
+        raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.") from exc
 
 
 def _json(payload: bytes) -> dict[str, Any]:
     try:
         value = json.loads(payload)
     except ValueError as exc:
-        raise RunnerProtocolError(f"The runner answered {payload[:80]!r}.") from exc
+        raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.") from exc
     if not isinstance(value, dict):
-        raise RunnerProtocolError(f"The runner answered {payload[:80]!r}.")
+        raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.")
     return value
-
-
-def _answer_of(payload: bytes) -> dict[str, Any]:
-    answer = _json(payload)
-    if answer.get("error"):
-        code, message, hint = _problem(answer)
-        raise RunnerStartFailed(message, hint=hint, code=code)
-    return answer
 
 
 def _problem(answer: Mapping[str, Any]) -> tuple[str, str, str]:

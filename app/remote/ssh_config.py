@@ -1,6 +1,6 @@
-"""The user's `~/.ssh/config`: which host, port, user, keys and jump host an address stands for.
+"""Reads `~/.ssh/config`: which host, port, user, keys and jump host an address stands for.
 
-paramiko's reader does the matching; what could run a command or ask a name server while reading is taken out before.
+paramiko does the matching. Lines that could run a command or ask a name server are removed before.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
@@ -30,7 +30,7 @@ _MAX_INCLUDE_DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an address leads after `~/.ssh/config`, and which keys and jump host to use."""
+    """The real host, port and user behind an address, with the keys and the jump host to use."""
 
     host: str
     port: int
@@ -48,46 +48,46 @@ class Endpoint:
 
 
 def resolve(address: SshAddress, ssh_dir: Path) -> Endpoint:
-    """`address` with what `ssh_dir/config` says about it; what the address says itself wins.
+    """Completes `address` from `ssh_dir/config`. What the address says itself wins.
 
     Raises RemoteError, code `ssh_config_invalid` or `proxy_command_unsupported`.
     """
     path = ssh_dir / "config"
     try:
         found = paramiko.SSHConfig.from_text("\n".join(_lines(path, ssh_dir))).lookup(address.host)
-        endpoint = _endpoint(address, found)
+        jump = address.jump or found.get("proxyjump") or "none"
+        endpoint = Endpoint(
+            host=found["hostname"],
+            port=address.port or int(found.get("port", DEFAULT_PORT)),
+            user=address.user or found.get("user", DEFAULT_USER),
+            identity_files=address.identity_files,
+            config_identity_files=tuple(name for name in found.get("identityfile", []) if name.lower() != "none"),
+            identities_only=found.get("identitiesonly", "no").lower() == "yes",
+            jump=None if jump.lower() == "none" else jump,
+        )
     except (paramiko.SSHException, ValueError, LookupError, OSError) as exc:
         raise RemoteError(
-            f"{path} could not be read: {exc}.",
+            f"Your SSH settings ({path}) have a mistake: {exc}.",
             code="ssh_config_invalid",
-            hint="`ssh -G HOST` shows what ssh makes of it.",
+            hint="Correct that file. `ssh -G HOST` shows what ssh reads from it.",
         ) from exc
     if found.get("proxycommand") and endpoint.jump is None:
         raise RemoteError(
-            f"{path} sets a ProxyCommand for {address.host}, which is not supported.",
+            f"Your SSH settings ({path}) use a ProxyCommand for {address.host}, which Nodeferry does not support.",
             code="proxy_command_unsupported",
-            hint="Use ProxyJump instead.",
+            hint="Use ProxyJump there instead.",
         )
     return endpoint
 
 
-def _endpoint(address: SshAddress, found: paramiko.SSHConfigDict) -> Endpoint:
-    endpoint = Endpoint(
-        host=found["hostname"],
-        port=address.port or int(found.get("port", DEFAULT_PORT)),
-        user=address.user or found.get("user", DEFAULT_USER),
-        identity_files=address.identity_files,
-        config_identity_files=tuple(name for name in found.get("identityfile", []) if name.lower() != "none"),
-        identities_only=found.get("identitiesonly", "no").lower() == "yes",
-        jump=address.jump or found.get("proxyjump"),
-    )
-    return replace(endpoint, jump=None) if (endpoint.jump or "").lower() == "none" else endpoint
-
-
 def _lines(path: Path, ssh_dir: Path, depth: int = 0) -> Iterator[str]:
-    """The lines of `path`, includes in their places, without what must not be evaluated."""
+    """Yields the lines of `path` and of the files that it includes, without those that must not be evaluated."""
     block = "Host *"
-    for line in _read(path):
+    try:
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for line in lines:
         match = _LINE.match(line.strip())
         keyword, value = (match.group(1).lower(), match.group(2)) if match else ("", "")
         if keyword == "include" and depth < _MAX_INCLUDE_DEPTH:
@@ -100,7 +100,7 @@ def _lines(path: Path, ssh_dir: Path, depth: int = 0) -> Iterator[str]:
 
 
 def _included(value: str, block: str, ssh_dir: Path, depth: int) -> Iterator[str]:
-    """Every file that `value` names. A block that one of them opens ends with it."""
+    """Yields the lines of every file that `value` names. A block that a file opens ends with that file."""
     for pattern in shlex.split(value):
         path = Path(pattern).expanduser()
         base, relative = (Path(path.anchor), path.relative_to(path.anchor)) if path.is_absolute() else (ssh_dir, path)
@@ -109,15 +109,8 @@ def _included(value: str, block: str, ssh_dir: Path, depth: int) -> Iterator[str
             yield block
 
 
-def _read(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8", errors="replace").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
 def _is_harmless(value: str) -> bool:
-    """Whether a Match line has only criteria that are compared with words (never `exec`)."""
+    """Whether a Match line only compares words (and runs nothing, as `exec` would)."""
     words = iter(shlex.split(value))
     for word in words:
         criterion = word.removeprefix("!")

@@ -1,4 +1,4 @@
-"""A long-lived command on an instance, read line by line."""
+"""Reads the output of a long-running command on an instance, line by line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RemoteStream:
 
     @property
     def stderr_tail(self) -> bytes:
-        """The last 4 KB of the command's error output so far, as far as `read_line` has come."""
+        """The last 4 KB of the command's error output that `read_line` has seen."""
         return bytes(self._stderr_tail)
 
     def read_line(self, timeout: float) -> bytes | None:
@@ -45,14 +45,18 @@ class RemoteStream:
             if line is not None:
                 return line
             if ended:
-                return self._read_rest()
+                if not ended_orderly(self._channel):
+                    raise lost()
+                rest, self._searched = bytes(self._unread), 0
+                self._unread.clear()
+                return rest
             remaining = end - time.monotonic()
             if remaining <= 0:
                 return None
             self._wake.wait(remaining)
 
     def send(self, content: bytes) -> None:
-        """Writes to the command's input. Raises ConnectionLost, also when the command does not read for too long."""
+        """Writes to the command's input. Raises ConnectionLost, also when the command does not read it in time."""
         try:
             self._channel.sendall(content)
         except (paramiko.SSHException, EOFError, OSError) as exc:
@@ -83,17 +87,9 @@ class RemoteStream:
         if at < 0:
             self._searched = len(self._unread)
             if self._searched > MAX_LINE_BYTES:
-                raise ConnectionLost("The instance sends a line without an end.")
+                raise ConnectionLost("The instance sent an endless line of output.")
             return None
         line = bytes(self._unread[: at + 1])
         del self._unread[: at + 1]
         self._searched = 0
         return line
-
-    def _read_rest(self) -> bytes:
-        if not ended_orderly(self._channel):
-            raise lost()
-        rest = bytes(self._unread)
-        self._unread.clear()
-        self._searched = 0
-        return rest

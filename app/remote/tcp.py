@@ -1,4 +1,4 @@
-"""TCP connections with a deadline, tuned for short commands and for noticing a cut line."""
+"""Opens TCP connections within a deadline, with settings for short commands and for noticing a lost connection."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from app.remote.deadline import Deadline
 USER_TIMEOUT_SECONDS = 10
 """After this long without an acknowledgement the kernel ends the connection (where it has TCP_USER_TIMEOUT)."""
 
-_DOING_LOOKUP = "name look-up"
-_DOING_CONNECT = "TCP connect"
+_DOING_LOOKUP = "looking up its name"
+_DOING_CONNECT = "connecting"
 _PENDING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK})
 _AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
@@ -47,40 +47,34 @@ def _look_up(host: str, port: int, deadline: Deadline) -> Sequence[_AddressInfo]
     try:
         return deadline.call(by_name, _DOING_LOOKUP)
     except (socket.gaierror, UnicodeError) as exc:
-        raise ConnectFailed(f"The name {host} has no address.", hint="Check the spelling of the host.") from exc
+        raise ConnectFailed(
+            f"The host name {host} is not known.", hint="Check it for typing errors, and your internet connection."
+        ) from exc
 
 
 def _connect(address: _AddressInfo, deadline: Deadline, seconds: float) -> socket.socket:
-    """One address within `seconds`. Raises OSError, or ConnectFailed when cancelled."""
+    """Connects to one address within `seconds`. Raises OSError, or ConnectFailed when cancelled."""
     family, kind, protocol, _, target = address
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setblocking(False)
         code = sock.connect_ex(target)
         if code in _PENDING:
-            code = _wait_until_connected(sock, deadline, seconds)
+            waiter = select.poll()
+            waiter.register(sock, select.POLLOUT)
+            stop_at = deadline.remaining - seconds
+            while not waiter.poll(1000 * deadline.slice(_DOING_CONNECT)):
+                if deadline.remaining < stop_at:
+                    raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, os.strerror(code))
-        _tune(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        user_timeout = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux only
+        if user_timeout is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, user_timeout, 1000 * USER_TIMEOUT_SECONDS)
     except BaseException:
         sock.close()
         raise
     return sock
-
-
-def _wait_until_connected(sock: socket.socket, deadline: Deadline, seconds: float) -> int:
-    waiter = select.poll()
-    waiter.register(sock, select.POLLOUT)
-    stop_at = deadline.remaining - seconds
-    while not waiter.poll(1000 * deadline.slice(_DOING_CONNECT)):
-        if deadline.remaining < stop_at:
-            return errno.ETIMEDOUT
-    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-
-
-def _tune(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    user_timeout = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux only
-    if user_timeout is not None:
-        sock.setsockopt(socket.IPPROTO_TCP, user_timeout, 1000 * USER_TIMEOUT_SECONDS)

@@ -1,6 +1,6 @@
-"""paramiko's Transport, tuned, and the SSH handshake with a deadline.
+"""The SSH handshake within a deadline, on a version of paramiko's Transport that wakes less often.
 
-The only private names of paramiko that are used stand here and in `channel.py`; a test holds them.
+Private names of paramiko are used only here and in `channel.py`; a test checks that they exist.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from app.domain.errors import ConnectFailed
 from app.remote.deadline import Deadline
 
 KEEPALIVE_SECONDS = 3
-"""Something must be on its way for TCP_USER_TIMEOUT to notice a cut line."""
+"""TCP_USER_TIMEOUT notices a lost connection only while data is under way."""
 
 _MARGIN_SECONDS = 5.0
-"""paramiko's own time limits end behind our deadline, which gives the better message."""
+"""paramiko's own time limits are longer than our deadline, which has the better message."""
 
 _JOIN_SECONDS = 2.0
 
@@ -47,11 +47,11 @@ class ServiceTransport(paramiko.Transport):
 
 
 class ConnectionDropped(ConnectFailed):
-    """The other side closed the connection before its SSH greeting was complete: worth another try at once."""
+    """The other side closed the connection during the SSH greeting. Another try at once often works."""
 
 
 class NoCommonKeyType(ConnectFailed):
-    """The instance has no host key of a type that was asked for, or no cipher that both sides know."""
+    """The instance has no host key of a type that was asked for, or no cipher in common with us."""
 
 
 def handshake(sock: SshSocket, peer: str, deadline: Deadline, key_types: Sequence[str] = ()) -> ServiceTransport:
@@ -61,38 +61,31 @@ def handshake(sock: SshSocket, peer: str, deadline: Deadline, key_types: Sequenc
     """
     transport = ServiceTransport(sock)
     try:
-        _negotiate(transport, peer, deadline, key_types)
+        limit = deadline.remaining + _MARGIN_SECONDS
+        transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = limit
+        options = transport.get_security_options()
+        known = list(options.key_types)
+        first = [name for name in key_types if name in known]
+        options.key_types = first + [name for name in known if name not in first]
+        done = threading.Event()
+        transport.start_client(event=done)
+        deadline.wait(done, "SSH greeting")
+        if not (transport.is_active() and transport.initial_kex_done):
+            raise _failure(transport.get_exception(), peer)
     except BaseException:
         transport.close()
         raise
     return transport
 
 
-def _negotiate(transport: ServiceTransport, peer: str, deadline: Deadline, key_types: Sequence[str]) -> None:
-    limit = deadline.remaining + _MARGIN_SECONDS
-    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = limit
-    _prefer(transport, key_types)
-    done = threading.Event()
-    transport.start_client(event=done)
-    deadline.wait(done, "SSH greeting")
-    if transport.is_active() and transport.initial_kex_done:
-        return
-    raise _failure(transport.get_exception(), peer)
-
-
-def _prefer(transport: ServiceTransport, key_types: Sequence[str]) -> None:
-    options = transport.get_security_options()
-    known = list(options.key_types)
-    first = [name for name in key_types if name in known]
-    options.key_types = first + [name for name in known if name not in first]
-
-
 def _failure(exc: Exception | None, peer: str) -> ConnectFailed:
     text = str(exc or "")
     if isinstance(exc, paramiko.ssh_exception.IncompatiblePeer):
-        return NoCommonKeyType(f"{peer} and this machine have no SSH algorithm in common: {text}.")
+        return NoCommonKeyType(f"{peer} and this machine support no common SSH algorithm: {text}.")
     if isinstance(exc, paramiko.SSHException) and ("protocol version" in text or "Invalid SSH banner" in text):
-        return ConnectFailed(f"{peer} does not speak SSH.", hint="Check the port: this one belongs to another service.")
+        return ConnectFailed(
+            f"{peer} does not answer with SSH.", hint="Check the port: another program answers at this one."
+        )
     if exc is None or isinstance(exc, EOFError | OSError) or "reading SSH protocol banner" in text:
-        return ConnectionDropped(f"{peer} closes the connection before its SSH greeting: it is busy or still starting.")
-    return ConnectFailed(f"{peer} broke off the SSH handshake: {text}.")
+        return ConnectionDropped(f"{peer} closes the connection before the SSH login. It is busy, or still starting.")
+    return ConnectFailed(f"{peer} closed the connection during the SSH handshake: {text}.")

@@ -1,4 +1,4 @@
-"""Which host keys are accepted: our own pins first, then the user's known_hosts, else the first one shown is pinned."""
+"""Decides which host keys are accepted: pinned ones, else those in known_hosts, else the first one is pinned."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ KEY_TYPE_FAMILIES: tuple[tuple[str, ...], ...] = (
     ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
     _RSA_ALGORITHMS,
 )
-"""The host key algorithms to ask for one after another when one certain fingerprint is looked for."""
+"""The host key algorithms to ask for, one after another, to find the key with a given fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostKeyTrust:
-    """Decides about shown host keys. Thread-safe as far as `pins` is."""
+    """Checks the host keys that instances present. As thread-safe as `pins`."""
 
     pins: HostKeyPins
     known_hosts_files: tuple[Path, ...]
     now: Callable[[], float]
 
     def preferred_types(self, endpoint: Endpoint) -> tuple[str, ...]:
-        """The host key algorithms that let the server show a key that can be compared with a known one."""
+        """The host key algorithms of the known keys, so that the server presents a key that can be compared."""
         known, _ = self._known(endpoint)
         return tuple(
             name for key in known for name in (_RSA_ALGORITHMS if key.key_type == "ssh-rsa" else (key.key_type,))
         )
 
     def check(self, endpoint: Endpoint, presented: HostKey) -> None:
-        """Accepts `shown`, pinning it when nothing is known here. Raises HostKeyMismatch with both fingerprints."""
+        """Accepts `presented`, and pins it when no key is known yet. Raises HostKeyMismatch with both fingerprints."""
         known, revoked = self._known(endpoint)
         if presented.key_base64 in revoked:
             raise HostKeyMismatch(
-                f"{_place(presented)} shows the host key {_text(presented)}, which known_hosts marks as revoked.",
+                f"{_place(presented)} has the key {_text(presented)}, which your known_hosts marks as revoked.",
                 code="host_key_revoked",
-                hint="Do not use this machine, or remove the @revoked line if it is wrong.",
+                hint="Do not use this machine. If the mark is wrong, remove the @revoked line from known_hosts.",
             )
         if not known:
             self.pins.add(presented)
@@ -52,16 +52,16 @@ class HostKeyTrust:
             raise _mismatch(presented, known)
 
     def check_sha256(self, presented: Sequence[HostKey], expected: str) -> None:
-        """Accepts the last of `shown` when it has the fingerprint that the user named; pins it in place of others.
+        """Accepts the last key of `presented` when it has the expected fingerprint, and pins it in place of others.
 
-        Raises HostKeyMismatch naming every key that the server has shown.
+        Raises HostKeyMismatch naming every key that the server has presented.
         """
         newest = presented[-1]
         if not same_fingerprint(newest.sha256, expected):
             found = ", ".join(_text(key) for key in presented)
             raise HostKeyMismatch(
-                f"{_place(newest)} shows the host key {found}, not the one that was asked for: {expected}.",
-                hint="Compare with what the instance's console says: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
+                f"{_place(newest)} identifies itself with {found}, not with the key that you asked for: {expected}.",
+                hint="Compare it on the instance's console: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
             )
         pinned = self.pins.find(newest.host, newest.port)
         if pinned and all(key.key_base64 != newest.key_base64 for key in pinned):
@@ -82,15 +82,15 @@ class HostKeyTrust:
 def _mismatch(presented: HostKey, known: Iterable[HostKey]) -> HostKeyMismatch:
     known = list(known)
     names = ", ".join(_text(key) for key in known)
-    message = f"{_place(presented)} shows the host key {_text(presented)}; known is {names}."
+    message = f"{_place(presented)} identifies itself with {_text(presented)}, but Nodeferry knows it by {names}."
     files = [key.source for key in known if "/" in key.source]
     if not files:
         return HostKeyMismatch(message)
     name = presented.host if presented.port == known_hosts.DEFAULT_PORT else f"[{presented.host}]:{presented.port}"
     return HostKeyMismatch(
         message,
-        hint=f"The known key is from {files[0]}. If this is a new machine at the same address, remove the old key: "
-        f"ssh-keygen -f {files[0]} -R '{name}'; if it is not, somebody may be in between.",
+        hint=f"The known key is in {files[0]}. If you have rented a new machine, remove the old key with ssh-keygen -f "
+        f"{files[0]} -R '{name}'. If you have not, somebody may be listening in: do not go on.",
     )
 
 

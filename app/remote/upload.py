@@ -1,4 +1,4 @@
-"""Putting a file on an instance through a command's input, which works where SFTP is off."""
+"""Uploads a file through the input of a command, which works where SFTP is off."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ done_with
 """Arguments: folder, name, SHA-256 in hex, size in bytes, tag. The only backslash is printf's."""
 
 _REASONS = {
-    11: "the folder cannot be made",
+    11: "the folder cannot be created",
     12: "it cannot be written",
-    13: "what arrived is not what was sent",
+    13: "it arrived damaged",
 }
 
 
@@ -71,17 +71,13 @@ def upload(host: _Host, content: bytes, *, folder: str, name: str, sha256: str, 
     result = host.run_script(
         SCRIPT, args=[folder, name, sha256, str(len(content)), tag], stdin=content, timeout=timeout
     )
-    path = _path_behind(tag, result.stdout)
+    # The path in the script's own line, wherever the login shell has printed something before it.
+    _, found, rest = result.stdout.decode("utf-8", errors="surrogateescape").rpartition(f"\n{tag}:")
+    path = rest.partition("\n")[0] if found else ""
     if result.exit_status == 0 and path:
         return path
     reason = _REASONS.get(result.exit_status, f"exit status {result.exit_status}")
     detail = result.stderr.decode("utf-8", errors="replace").strip().rpartition("\n")[2][-300:]
     raise TransferFailed(
-        f"{folder}/{name} could not be put on the instance: {reason}{f' ({detail})' if detail else ''}."
+        f"{folder}/{name} could not be uploaded to the instance: {reason}{f' ({detail})' if detail else ''}."
     )
-
-
-def _path_behind(tag: str, stdout: bytes) -> str:
-    """The path in the script's own line, wherever the login shell has printed something before it."""
-    _, found, rest = stdout.decode("utf-8", errors="surrogateescape").rpartition(f"\n{tag}:")
-    return rest.partition("\n")[0] if found else ""

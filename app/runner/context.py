@@ -147,5 +147,8 @@ class Context:
     def _warn_owner_kept(self, exc: OSError) -> None:
         if not self._owner_warned:
             self._owner_warned = True
-            text = "New files could not be given to the owner of %s: %s." % (self.ui_home, exc.strerror)
+            text = "New files belong to root: they could not be given to the owner of %s (%s)." % (
+                self.ui_home,
+                exc.strerror,
+            )
             self.warn("owner_not_set", text)

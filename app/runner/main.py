@@ -75,7 +75,10 @@ def _probe(args: argparse.Namespace) -> Dict[str, Any]:
 
 
 def _failed(exc: Exception) -> Dict[str, Any]:
-    code, hint = "runner_start_failed", "Look at the disk and the rights of ~/.local/state/nodeferry on the instance."
+    code, hint = (
+        "runner_start_failed",
+        "Check that the instance's disk has free space and that ~/.local/state/nodeferry can be written.",
+    )
     if isinstance(exc, BadTaskId):
         code, hint = "bad_task_id", "A task_id is a UUID."
     elif isinstance(exc, ValueError):

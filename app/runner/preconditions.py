@@ -28,11 +28,11 @@ def lock_ui_home(context: Context) -> None:
         if time.monotonic() > deadline:
             raise RunFault(
                 "ui_home_busy",
-                "Another install has worked in this ComfyUI for too long.",
-                "Cancel it, then start again.",
+                "Another install has been working in this ComfyUI for an hour.",
+                "Cancel that install, then start again.",
             )
         if not told:
-            text = "Waits for another install in %s" % context.ui_home
+            text = "Waiting for another install in %s" % context.ui_home
             context.journal.emit(Waiting("waiting_for_ui_home", text))
             told = True
         context.pause(0.2)
@@ -51,11 +51,11 @@ def wait_for_provisioning(context: Context) -> None:
         if time.monotonic() > deadline:
             raise RunFault(
                 "still_provisioning",
-                "The image is still setting itself up (%s)." % busy[0],
-                "Look at the instance's log.",
+                "The instance's image has been setting itself up for half an hour (%s exists)." % busy[0],
+                "Look at the instance's log at your provider, or start again without waiting for it.",
             )
         if not told:
-            text = "The image is still setting itself up (%s)" % busy[0]
+            text = "Waiting for the instance's image to finish setting itself up (%s exists)" % busy[0]
             context.journal.emit(Waiting("provisioning", text))
             told = True
         context.pause(1.0)

@@ -79,8 +79,8 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
 def _of_fault(exc: Exception) -> Problem:
     if isinstance(exc, OSError):
         return reasons.of_os(exc)
-    text = "The runner met an error of its own: %s: %s" % (type(exc).__name__, exc)
-    return Problem("internal_error", text, "Please report it, with run.log of the task.")
+    text = "Nodeferry's runner failed with an unexpected error: %s: %s" % (type(exc).__name__, exc)
+    return Problem("internal_error", text, "Please report it with the log of the task.")
 
 
 def _first_snapshot(task: Task, request: Mapping[str, Any]) -> Any:
@@ -249,7 +249,7 @@ def _emit_machine(context: Context) -> None:
     try:
         context.journal.emit(Probed.of_json(probe.machine(context.ui_home, executor(context))))
     except OSError as exc:
-        context.warn("probe_failed", "The machine could not be looked at: %s" % exc)
+        context.warn("probe_failed", "The facts about the machine (disk, GPU) could not be read: %s" % exc)
 
 
 def _watch_for_cancel(task: Task, cancelled: threading.Event) -> None:

@@ -15,7 +15,6 @@ class StandInUnavailable(StandInError):
     """This machine cannot run a stand-in."""
 
     code = "standin_unavailable"
-    default_hint = "The stand-in needs Linux with openssh-server and git: sudo make system-deps"
 
 
 class StillRunning(StandInError):

@@ -59,7 +59,7 @@ def _parse(url: str) -> URL:
     except ArgumentError as exc:
         raise StorageError("The database URL is not valid.", hint=_HINT, code="database_unavailable") from exc
     if parsed.get_backend_name() == "sqlite" and (parsed.database or ":memory:").startswith((":memory:", "file:")):
-        raise StorageError("The database must be a file: installs outlive the service.", hint=_HINT)
+        raise StorageError("The database has to be a file, so that it is still there after a restart.", hint=_HINT)
     return parsed
 
 
@@ -89,7 +89,7 @@ def _prepared_file(url: URL) -> Path:
         path.touch(mode=0o600)
     except OSError as exc:
         raise StorageError(
-            f"The database {path} cannot be made: {exc.strerror or exc}.",
+            f"The database {path} cannot be created: {exc.strerror or exc}.",
             hint="Set NODEFERRY_DATA_DIR to a folder that can be written.",
             code="database_unavailable",
         ) from exc

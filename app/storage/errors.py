@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.domain.errors import AppError
+from app.protocol.snapshot import Problem
 
 
 class StorageError(AppError):
@@ -18,36 +20,39 @@ class StorageError(AppError):
     """
 
     code = "storage_error"
-    default_hint = "The service's log has the details."
 
 
 class LeaseLost(Exception):
     """Somebody else has taken the install over: nothing was written, and whoever wrote is to let go of it."""
 
 
-KEEP_HINT = "Move the file away and keep it; Nodeferry makes a new one. A copy of yours may still be readable."
+KEEP_HINT = (
+    "Move the file to another folder: Nodeferry then creates a new one. If you have a backup, put it in its place."
+)
 
 # SQLite's result codes by the beginning of their names: https://www.sqlite.org/rescode.html
-_SQLITE = {
-    "SQLITE_NOTADB": ("database_corrupt", "{where} is not a SQLite database.", KEEP_HINT),
-    "SQLITE_CORRUPT": ("database_corrupt", "The database {where} is damaged.", KEEP_HINT),
-    "SQLITE_READONLY": (
+_SQLITE: Mapping[str, Problem] = {
+    "SQLITE_NOTADB": Problem("database_corrupt", "{where} is not a SQLite database.", KEEP_HINT),
+    "SQLITE_CORRUPT": Problem("database_corrupt", "The database {where} is damaged.", KEEP_HINT),
+    "SQLITE_READONLY": Problem(
         "database_read_only",
         "The database {where} cannot be written.",
-        "Check the owner and mode of the file and its folder, and that the disk is not mounted read-only.",
+        "Check who owns the file and its folder, and that the disk is not read-only.",
     ),
-    "SQLITE_CANTOPEN": (
+    "SQLITE_CANTOPEN": Problem(
         "database_unavailable",
         "The database {where} cannot be opened.",
         "Check that its folder exists and can be written, or set NODEFERRY_DATA_DIR to another one.",
     ),
-    "SQLITE_FULL": ("database_full", "The disk with the database {where} is full.", "Make room on it and try again."),
-    "SQLITE_IOERR": (
+    "SQLITE_FULL": Problem(
+        "database_full", "The disk with the database {where} is full.", "Free some space, then try again."
+    ),
+    "SQLITE_IOERR": Problem(
         "database_unavailable",
         "The disk with the database {where} reports an error.",
         "Check that the disk is healthy, has room, and is not a network folder.",
     ),
-    "SQLITE_BUSY": (
+    "SQLITE_BUSY": Problem(
         "database_locked",
         "The database {where} is locked by another program.",
         "Close the program that has it open, and try again.",
@@ -61,8 +66,8 @@ def storage_error(exc: SQLAlchemyError, where: str) -> StorageError:
         return StorageError(f"The database {where} did not answer in time.", code="database_locked")
     original = exc.orig if isinstance(exc, DBAPIError) else None
     name = getattr(original, "sqlite_errorname", None) or ""
-    for prefix, (code, message, hint) in _SQLITE.items():
+    for prefix, problem in _SQLITE.items():
         if name.startswith(prefix):
-            return StorageError(message.format(where=where), hint=hint, code=code)
+            return StorageError(problem.message.format(where=where), hint=problem.hint, code=problem.code)
     reason = original if isinstance(original, sqlite3.Error) else exc.__class__.__name__
-    return StorageError(f"The database {where} refused the work: {reason}.")
+    return StorageError(f"The database {where} reports an error: {reason}.")

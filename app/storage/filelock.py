@@ -25,7 +25,7 @@ def file_lock(path: Path, timeout: float) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
-        raise StorageError(f"{path} cannot be made: {exc.strerror}.", code="database_unavailable") from exc
+        raise StorageError(f"{path} cannot be created: {exc.strerror}.", code="database_unavailable") from exc
     try:
         _acquire(descriptor, path, time.monotonic() + timeout)
         yield
@@ -41,7 +41,7 @@ def _acquire(descriptor: int, path: Path, deadline: float) -> None:
         except BlockingIOError as exc:
             if time.monotonic() >= deadline:
                 hint = "End the other Nodeferry that is just opening it, and try again."
-                raise StorageError(f"{path} is held by another process.", hint=hint, code="database_locked") from exc
+                raise StorageError(f"{path} is in use by another program.", hint=hint, code="database_locked") from exc
             pause.wait(_STEP_SECONDS)
         else:
             return

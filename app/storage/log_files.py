@@ -234,5 +234,5 @@ def _no_link(path: str, flags: int) -> int:
 
 
 def _unavailable(path: Path, exc: OSError) -> StorageError:
-    hint = "Check that the disk has room and that NODEFERRY_DATA_DIR can be written."
+    hint = "Check that the disk has free space and that NODEFERRY_DATA_DIR can be written."
     return StorageError(f"The log {path} cannot be used: {exc.strerror or exc}.", hint=hint, code="logs_unavailable")

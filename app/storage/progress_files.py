@@ -113,5 +113,5 @@ def _private(path: str, flags: int) -> int:
 
 
 def _unavailable(what: str, exc: OSError) -> StorageError:
-    hint = "Check that the disk has room and that NODEFERRY_DATA_DIR can be written."
+    hint = "Check that the disk has free space and that NODEFERRY_DATA_DIR can be written."
     return StorageError(f"{what}: {exc.strerror or exc}.", hint=hint, code="progress_unavailable")

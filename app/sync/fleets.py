@@ -20,6 +20,7 @@ from app.domain.errors import (
 from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
 from app.protocol import counts, progress_json
+from app.protocol.reasons import for_people
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage.fleet_store import Fleet, FleetExists, FleetStore, FleetTask
 from app.sync.installs.progress_cache import InstallStatus
@@ -226,7 +227,7 @@ def _row(fleet: Fleet, task: FleetTask, status: InstallStatus) -> dict[str, Any]
         "failed": numbers.failed,
         "skipped": numbers.skipped,
         "cancelled": numbers.cancelled,
-        "error": snapshot.error.to_json() if snapshot.error else None,
+        "error": for_people(snapshot.error.to_json()) if snapshot.error else None,
     }
 
 

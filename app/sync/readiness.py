@@ -19,13 +19,13 @@ class Readiness:
     def missing(self) -> str | None:
         """Why an install that is started now would not be taken up; None when it would."""
         if self._installs.closing.is_set():
-            return "it is closing"
+            return "it is shutting down"
         if not self._installs.takes_over:
-            return "it does not attend to installs (yet)"
+            return "it does not run installs (yet)"
         try:
             self._task_counts.check()
         except StorageError as exc:
-            return f"its database fails ({exc.code})"
+            return f"its database does not work ({exc.code})"
         return None
 
     def gauges(self) -> Mapping[str, Mapping[str, float]]:

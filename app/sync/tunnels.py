@@ -14,6 +14,7 @@ from typing import Any
 from app.domain.errors import AppError, RemoteError
 from app.domain.request import Request
 from app.domain.stored_request import read_request
+from app.protocol.reasons import for_people
 from app.remote.connector import SshConnector
 from app.remote.forward import Forward
 from app.remote.packer import pack_runner
@@ -26,15 +27,14 @@ _log = logging.getLogger(__name__)
 _WHY = {
     "stopped": "It was closed.",
     "connection_lost": "The connection to the instance was lost.",
-    "not_used": "Nobody used it any more.",
+    "not_used": "It was closed because nobody used it.",
 }
 
 
 class ComfyUiNotRunning(RemoteError):
-    """No ComfyUI runs on the instance."""
+    """ComfyUI is not running on the instance."""
 
     code = "comfyui_not_running"
-    default_hint = "Start it on the instance, or let Nodeferry restart it, then open it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Tunnel:
 
     def to_json(self) -> dict[str, Any]:
         """As the API shows it."""
-        return {"state": self.state, "url": self.url, "reason": self.reason or None, "error": self.error}
+        error = for_people(self.error) if self.error else None
+        return {"state": self.state, "url": self.url, "reason": self.reason or None, "error": error}
 
 
 class Tunnels:
@@ -116,7 +117,7 @@ class Tunnels:
         except AppError as error:
             tunnel = Tunnel("failed", error=error.to_json())
         except OSError as exc:
-            message = f"No port can be opened on this machine: {exc}."
+            message = f"No port could be opened on the service's machine: {exc}."
             tunnel = Tunnel("failed", error={"code": "no_port", "message": message, "hint": ""})
         finally:
             with self._lock:

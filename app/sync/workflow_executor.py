@@ -130,13 +130,17 @@ class WorkflowExecutor:
         workflow = self._get(workflow_id)
         question = workflow.question
         if workflow.state is not WorkflowState.BLOCKED or question is None:
-            raise WorkflowConflict("The workflow asks nothing.", hint="GET /workflow/state says how it stands.")
+            raise WorkflowConflict(
+                "The workflow is not waiting for an answer.", hint="GET /workflow/state says what it does."
+            )
         if answer == STOP:
             return self.stop(workflow_id)
         if answer not in question.answers:
             known = ", ".join(question.answers)
             raise WorkflowConflict(
-                f"{answer[:80]!r} is no answer to this question.", hint=f"Answers: {known}.", field="answer"
+                f"{answer[:80]!r} is not a possible answer to this question.",
+                hint=f"Possible answers: {known}.",
+                field="answer",
             )
         self._steps.check_answer(workflow, question, answer)
         resumed = self._change(workflow_id, lambda now: _resumed(now, question, answer))
@@ -214,7 +218,11 @@ class WorkflowExecutor:
             return True
 
     def _broke(self, workflow_id: str) -> None:
-        error = {"code": "internal_error", "message": "Something went wrong inside Nodeferry.", "hint": "See its log."}
+        error = {
+            "code": "internal_error",
+            "message": "Something went wrong inside Nodeferry.",
+            "hint": "Look at its log.",
+        }
         done = Done(StepState.FAILED, error["message"], error)
         with self._lock:
             self._wanted.discard(workflow_id)
@@ -277,7 +285,7 @@ class WorkflowExecutor:
             except WorkflowConflict:
                 continue
             return after
-        raise WorkflowConflict("The workflow is being changed by others all the time.")
+        raise WorkflowConflict("Too many requests change this workflow at the same time.")
 
     def _get(self, workflow_id: str) -> Workflow:
         workflow = self._store.get(workflow_id)
@@ -304,7 +312,7 @@ def _blocked(now: Workflow, step: Step, question: Question) -> Workflow:
 
 def _resumed(now: Workflow, question: Question, answer: str) -> Workflow:
     if now.state is not WorkflowState.BLOCKED:
-        raise WorkflowConflict("The workflow was answered already.")
+        raise WorkflowConflict("This question was already answered.")
     answers = {**now.answers, question.code: answer}
     resumed = replace(now, state=WorkflowState.RUNNING, question=None, answers=answers)
     return resumed if now.current is None else resumed.with_step(now.current.name, state=StepState.PENDING, message="")

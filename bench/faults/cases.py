@@ -11,7 +11,7 @@ from bench.faults.clones import CLONES
 from bench.faults.imports import IMPORTS, SCRIPTS
 from bench.faults.packages import BY_PIP, CONFLICTS, INSTALLED, PINNED, REQUIREMENTS
 
-_DISK = "Free some space on the instance's disk (or its quota), then start again"
+_DISK = "Free some space on the instance's disk (or raise its quota), then start again"
 _NO_UV = {"PIP_CONSTRAINT": "{folder}/no-uv.txt"}
 SCENARIOS = (
     Scenario("clones", CLONES, request={"options": {"existing": "update"}}),
@@ -47,13 +47,13 @@ SCENARIOS = (
         "PEP 668",
         request={"venv_path": "/usr/bin/python3"},
         plain=Expected("installed"),  # that Python has no torch, so ComfyUI does not start
-        needy=failed("externally_managed", "Make a virtual environment for ComfyUI and name it as venv_path"),
+        needy=failed("externally_managed", "Create a virtual environment for ComfyUI on the instance"),
         warnings=["imports_unknown", "no_torch", "protected_package_left_out"],
     ),
     Scenario(
         "custom_nodes on a read-only mount",
         mount="read-only",
-        run=failed("not_writable", "check the rights and mounts of"),
+        run=failed("not_writable", "that the SSH login may write to"),
     ),
     Scenario(
         "custom_nodes on a full disk",

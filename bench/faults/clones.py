@@ -10,7 +10,7 @@ from app.standin.packs import PackSource
 from bench.faults.case import GOOD, Fault, failed
 
 _BIG = PackSource(payload_bytes=300_000)
-_NETWORK = "Check the instance's network; then start again"
+_NETWORK = "Check the instance's internet connection, then start again"
 
 
 def _change_it(standin: StandIn, name: str, url: str) -> None:
@@ -28,7 +28,7 @@ CLONES = (
     Fault("repository is missing", failed("repository_not_found", "Check the repository's address"), rule=MISSING),
     Fault(
         "repository is private",
-        failed("repository_not_found_or_private", "If it is private, set up git's credentials"),
+        failed("repository_not_found_or_private", "If it is private, set up git credentials"),
         rule=PRIVATE,
     ),
     Fault(
@@ -40,20 +40,22 @@ CLONES = (
     Fault("server stalls", failed("stalled", _NETWORK), _BIG, rule=RepoRule(stall_after_bytes=50_000)),
     Fault("cut in the middle", failed("transfer_cut", _NETWORK), _BIG, rule=RepoRule(cut_after_bytes=50_000)),
     Fault("cut in the middle, once", GOOD, _BIG, rule=RepoRule(cut_after_bytes=50_000, times=1)),
-    Fault("no such branch", failed("bad_ref", "Check the ref in the manifest"), entry={"ref": "no-such-branch"}),
+    Fault(
+        "no such branch", failed("bad_ref", "Correct the ref (branch, tag or commit)"), entry={"ref": "no-such-branch"}
+    ),
     Fault(
         "no such commit",
-        failed("bad_ref", "Check the ref in the manifest"),
+        failed("bad_ref", "Correct the ref (branch, tag or commit)"),
         entry={"ref": "0123456789abcdef0123456789abcdef01234567"},
     ),
     Fault(
         "its parent is missing",
-        failed("parent_missing", "Add the pack that no-parent/child belongs to, before it"),
+        failed("parent_missing", "Add the pack that no-parent/child belongs to above it"),
         entry={"subfolder": "no-parent/child"},
     ),
     Fault(
         "tracked files were changed",
-        failed("local_changes", "Commit and push them, or move the folder away"),
+        failed("local_changes", "Commit and push the changes, or move the folder away"),
         prepare=_change_it,
     ),
     Fault("its name is taken", failed("name_taken", "Move it away, then start again"), prepare=_take_name),

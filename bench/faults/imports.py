@@ -9,9 +9,9 @@ from bench.faults.packages import NO_SUCH
 _DOWNLOAD = "import urllib.request\nurllib.request.urlretrieve('%s', 'made.txt')\n"
 _SILENT = "import socket, urllib.request\nwith socket.create_server(('127.0.0.1', 0)) as silent:\n    "
 _SILENT += "urllib.request.urlretrieve('http://127.0.0.1:%d/' % silent.getsockname()[1], 'made.txt')\n"
-_AWAY = "Take it out of custom_nodes, or ComfyUI will not start"
-_MODULE = "Install the package that has it, or tell the pack's author"
-_NOBODY = "It may wait for an answer, which nobody can give; run it by hand"
+_AWAY = "Remove it from custom_nodes, or ComfyUI will not start"
+_MODULE = "Install the package that contains it, or report it to the pack's author"
+_NOBODY = "It may wait for an answer. Run it yourself"
 _WAITS = "import threading\nthreading.Event().wait()\n"
 
 SCRIPTS = (
@@ -24,7 +24,7 @@ SCRIPTS = (
     ),
     Fault(
         "install.py prompts",
-        failed("script_asked", "Run it by hand in the pack's folder"),
+        failed("script_asked", "Run it yourself in the pack's folder"),
         scripted("input('Download 3 GB? [y/N] ')\n"),
     ),
     Fault("install.py hangs", failed("script_stalled", _NOBODY), scripted(_WAITS)),
@@ -36,7 +36,7 @@ SCRIPTS = (
     ),
     Fault(
         "install.py downloads, host not reached",
-        failed("host_not_reached", "Check the instance's network; then start again"),
+        failed("host_not_reached", "Check the instance's internet connection, then start again"),
         scripted(_DOWNLOAD % "http://127.0.0.1:1/model.bin"),
     ),
     Fault("install.py's download stalls", failed("script_stalled", _NOBODY), scripted(_SILENT)),
@@ -44,7 +44,7 @@ SCRIPTS = (
 IMPORTS = (
     Fault(
         "import raises",
-        failed("import_failed", "Look at the pack's log for the whole traceback"),
+        failed("import_failed", "The pack's log has the whole traceback"),
         PackSource(broken_import="RuntimeError('no such model')"),
     ),
     Fault("import lacks a module", failed("module_missing", _MODULE), importing(f"import {NO_SUCH}\n")),

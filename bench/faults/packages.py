@@ -6,14 +6,14 @@ from app.standin.packs import PackSource
 from bench.faults.case import GOOD, Fault, asserting, failed, needs, works_all_the_same
 
 NO_SUCH = "nodeferry_no_such_module"
-_ANOTHER = "Tell the pack's author; the pack needs another requirement"
+_ANOTHER = "Report it to the pack's author: the pack's requirements have to change"
 _COMPILER = "a compiler or a system library may be missing"
-_OTHER = "The other party: {%s} (%s). Leave one of them out"
+_OTHER = "It contradicts: {%s} (%s). Leave one of them out"
 
 REQUIREMENTS = (
     Fault(
         "the manifest's file is missing",
-        works_all_the_same("requirements_file_missing", "Correct the manifest's RequirementsFile"),
+        works_all_the_same("requirements_file_missing", "Correct requirements_file"),
         entry={"requirements_file": "other.txt"},
     ),
     Fault("no such package", failed("requirement_not_found", _ANOTHER), needs("nodeferry-no-such-package\n", NO_SUCH)),
@@ -31,24 +31,28 @@ REQUIREMENTS = (
     ),
     Fault(
         "-r outside of the pack",
-        failed("bad_requirement", "Tell the pack's author"),
+        failed("bad_requirement", "Report it to the pack's author"),
         needs("-r ../../requirements.txt\n", NO_SUCH),
     ),
-    Fault("a line that is none", failed("bad_requirement", "Tell the pack's author"), needs("<<<<<<< HEAD\n", NO_SUCH)),
+    Fault(
+        "a line that is none",
+        failed("bad_requirement", "Report it to the pack's author"),
+        needs("<<<<<<< HEAD\n", NO_SUCH),
+    ),
     Fault("file in UTF-16", GOOD, needs("colorama\n".encode("utf-16"), "colorama")),
     Fault(
         "another torch",
-        works_all_the_same("torch_version_wanted", "Choose an image with that build, or another version of the pack"),
+        works_all_the_same("torch_version_wanted", "Use an image with that build, or another version of the pack"),
         needs("torch==1.13.1\n", "torch"),
     ),
     Fault(
         "another torch, and notices",
-        failed("torch_version_wanted", "Choose an image with that build, or another version of the pack"),
+        failed("torch_version_wanted", "Use an image with that build, or another version of the pack"),
         asserting("torch==1.13.1\n", "import torch\nassert torch.__version__.startswith('1.13')"),
     ),
     Fault(
         "a package wants another torch",
-        failed("torch_version", "Look for a version of the pack (or of that package) for the installed torch"),
+        failed("torch_version", "Look for a version of the pack for the installed torch"),
         needs("--extra-index-url {server}simple/\nnodeferry-wants-torch\n", "nodeferry_wants_torch"),
     ),
     Fault("torch from an index", GOOD, needs("--index-url https://example.invalid/whl/cpu\ntorch\n", "torch")),
@@ -105,12 +109,12 @@ BY_PIP = (
     Fault("does not build, by pip", failed("build_failed", _COMPILER), needs("{folder}/broken-1.0.tar.gz\n", NO_SUCH)),
     Fault(
         "another torch, by pip",
-        works_all_the_same("torch_version_wanted", "Choose an image with that build, or another version of the pack"),
+        works_all_the_same("torch_version_wanted", "Use an image with that build, or another version of the pack"),
         needs("torch==1.13.1\ntabulate\n", "torch", "tabulate"),
     ),
     Fault(
         "wants toml 0.10.2, which the next replaces",
-        failed("import_failed", "tell the pack's author"),
+        failed("import_failed", "report it to the pack's author"),
         _exactly("0.10.2"),
     ),
     Fault("wants toml 0.10.1, by pip", GOOD, _exactly("0.10.1")),

@@ -12,7 +12,7 @@ from bench.faults.row import Row
 
 TITLE = "by recorded messages"
 _OF = {"git": reasons.of_git, "uv": reasons.of_packages, "install.py": reasons.of_script}
-_QUOTA = "Free some space on the instance's disk (or its quota), then start again"
+_QUOTA = "Free some space on the instance's disk (or raise its quota), then start again"
 
 
 @dataclass(frozen=True, slots=True)

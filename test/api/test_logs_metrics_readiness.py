@@ -121,7 +121,7 @@ class TestReadiness:
         service.close()
         answer = api.get("/health/ready")
         assert (answer.status_code, content(answer)["error"]) == (503, "not_ready")
-        assert "closing" in content(answer)["message"]
+        assert "shutting down" in content(answer)["message"]
         assert api.get("/health").status_code == 200
 
     def test_one_whose_database_is_gone_is_not(self, api: Api, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_s_stops_the_install_on_the_instance_and_waits_for_its_end() -> None:
     with serving(script) as url, on_a_terminal(url) as terminal:
         terminal.read_until("cloning")
         terminal.process.send_signal(signal.SIGINT)
-        terminal.read_until("Stop the install on the instance (s), or only the watching (w)?")
+        terminal.read_until("Stop the install on the instance (s), or only stop watching it (w)?")
         terminal.type("s\n")
         terminal.read_until("Cancelled; 0 of 3 node packs are installed.")
         assert terminal.process.wait(10) == 130

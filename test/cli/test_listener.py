@@ -16,20 +16,20 @@ def test_a_taken_default_port_is_named_and_the_next_one_used() -> None:
         port = first.getsockname()[1]
         with bind("127.0.0.1", port, explicit=False, say=said.append) as second:
             assert second.getsockname()[1] > port
-            assert said == [f"Port {port} is taken; using {second.getsockname()[1]}."]
+            assert said == [f"Port {port} is in use; using {second.getsockname()[1]}."]
 
 
 def test_a_taken_port_that_was_asked_for_is_an_error() -> None:
     """Another port than the asked one would not be found."""
     with bind("127.0.0.1", 0, explicit=True, say=print) as first:
         first.listen()
-        with pytest.raises(CliError, match="is taken"):
+        with pytest.raises(CliError, match="is in use"):
             bind("127.0.0.1", first.getsockname()[1], explicit=True, say=print)
 
 
 def test_an_address_that_is_not_this_machine_s_is_an_error() -> None:
     """The reason is the system's own."""
-    with pytest.raises(CliError, match=r"Cannot listen on 192\.0\.2\.1"):
+    with pytest.raises(CliError, match=r"cannot listen on 192\.0\.2\.1"):
         bind("192.0.2.1", 0, explicit=True, say=print)
 
 

@@ -88,7 +88,7 @@ def test_sigint_is_answered_with_one_sentence(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _out, err = process.communicate(timeout=10)
     assert process.returncode == 0
-    assert err.count("Closing.") == 1 and "Traceback" not in err
+    assert err.count("Shutting down.") == 1 and "Traceback" not in err
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path) -> N
         with served(tmp_path, "--port", port) as (process, line):
             assert line == ""
             _out, err = process.communicate(timeout=10)
-    assert process.returncode == 1 and f"Port {port} is taken." in err
+    assert process.returncode == 1 and f"Port {port} is in use." in err
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

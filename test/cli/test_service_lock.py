@@ -24,7 +24,7 @@ def test_a_second_service_is_refused_with_the_first_one_s_address(tmp_path: Path
     """Two services on one data folder would both write its snapshots."""
     with ServiceLock(tmp_path) as lock:
         lock.write_address("http://127.0.0.1:5000")
-        with pytest.raises(CliError, match=r"already runs on the data folder .* at http://127\.0\.0\.1:5000"):
+        with pytest.raises(CliError, match=r"already uses the data folder .* at http://127\.0\.0\.1:5000"):
             ServiceLock(tmp_path).__enter__()
 
 

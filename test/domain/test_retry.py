@@ -8,6 +8,7 @@ import pytest
 
 from app.domain import retry
 from app.domain.retry import RetryLinks, manifest_of, names_to_retry, next_attempt
+from app.protocol.reasons import REASONS
 from app.protocol.snapshot import Node, Problem, Snapshot
 from app.protocol.states import NodeState, TaskState
 
@@ -53,7 +54,7 @@ def test_a_run_that_was_undone_is_repeated_with_the_packs_that_were_undone() -> 
     assert names_to_retry(undone, automatic=True) is None
 
 
-@pytest.mark.parametrize("code", sorted(retry.TRANSIENT))
+@pytest.mark.parametrize("code", sorted(code for code, reason in REASONS.items() if reason.transient))
 def test_a_run_that_failed_for_a_passing_reason_is_repeated_whole(code: str) -> None:
     failed = _ended(state=TaskState.FAILED, code=code)
     assert names_to_retry(failed, automatic=True) == ()
@@ -68,7 +69,7 @@ def test_a_cancelled_run_is_repeated_when_asked_for_and_not_by_itself() -> None:
 
 def test_a_pack_without_its_parent_is_repeated_with_it() -> None:
     parent = _node("parent", NodeState.FAILED, "stalled")
-    child = _node("child", NodeState.FAILED, "parent_missing", folder="parent/child")
+    child = _node("child", NodeState.SKIPPED, "parent_failed", folder="parent/child")
     assert names_to_retry(_ended(parent, child), automatic=True) == ("parent", "child")
     assert retry.with_parents(_ended(parent, child, GOOD), ["child"]) == ("parent", "child")
 

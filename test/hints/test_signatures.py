@@ -68,7 +68,7 @@ def test_the_python_that_is_wanted_is_named() -> None:
     problem = reasons.of_packages(
         Finished(1, b"ERROR: Package 'x' requires a different Python: 3.10.2 not in '>=3.12'")
     )
-    assert "wants Python >=3.12; the instance has 3.10.2" in problem.message
+    assert "needs Python >=3.12; the instance has 3.10.2" in problem.message
 
 
 def test_an_error_that_was_overcome_is_not_blamed() -> None:

@@ -140,7 +140,7 @@ def test_a_plan_shows_the_locks_versions_and_changes_nothing(box_factory: BoxFac
     }
     assert states(run) == dict.fromkeys(("one", "two"), "skipped plan_only")
     assert outcome(run.snapshot()) is Outcome.ALL
-    assert "gone==9.9 could not be had" in messages(run)
+    assert "gone==9.9 could not be installed" in messages(run)
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_a_cancel_that_cannot_put_all_back_says_what(half: tuple[Box, Run, Any])
     run.wait()
     assert str(run.snapshot().state) == "cancelled"
     assert commits(box) == before[1]
-    assert "put_back_incomplete" in messages(run) and "tool 2.0 could not be brought back" in messages(run)
+    assert "put_back_incomplete" in messages(run) and "tool 2.0 could not be restored" in messages(run)
 
 
 def test_a_killed_one_is_put_back_by_a_rollback(half: tuple[Box, Run, Any]) -> None:
@@ -213,7 +213,7 @@ def test_what_only_failed_at_the_end_is_put_back_with_submodules(box_factory: Bo
     run = bring(other, {**lock, "node_packs": packs}, exact=True)
     error = run.snapshot().error
     assert error is not None and error.code == "lock_not_exact", run.said()
-    assert "tool is not there, the lock has 1.0. Everything was put back." in error.message
+    assert "tool is not installed, the lock has 1.0. Everything was put back as it was." in error.message
     after = other.freeze(), commits(other), git(other.custom_nodes / "outer" / "sub", "rev-parse", "HEAD")
     assert after == before
     assert names_in(other.custom_nodes) == ["outer"]

@@ -87,8 +87,8 @@ def test_what_the_machine_must_have() -> None:
     assert mismatches(lock, "3.12.9", "2.9.1+cu128", "12.8") == []
     assert len(mismatches(lock, "3.11.9", "2.9.1+cu126", "12.6")) == 3
     assert mismatches(lock, "3.12.9", None, None) == [
-        "torch is not there, the lock has 2.9.1+cu128",
-        "CUDA is not there, the lock has 12.8",
+        "torch is not installed, the lock has 2.9.1+cu128",
+        "CUDA is not installed, the lock has 12.8",
     ]
 
 
@@ -98,7 +98,7 @@ def test_no_gpu_and_another_processor_are_another_machine() -> None:
     assert mismatches(lock, "3.12.9", None, None) == []
     assert mismatches(lock, "3.12.9", None, None, gpus=["B"], machine="x86_64") == []
     assert mismatches(lock, "3.12.9", None, None, gpus=[], machine="aarch64") == [
-        "There is no GPU, the lock has A",
+        "The instance has no GPU, the lock has A",
         "The processor is aarch64, the lock has x86_64",
     ]
 

@@ -26,7 +26,7 @@ def party(box: Box, others: dict[str, Sequence[str]], *loser: str, comfyui: str 
     assert [run.state(name) for name in others] == ["installed"] * len(others)
     error = run.snapshot().nodes["loser"].error
     assert error is not None
-    return error.hint.removeprefix("The other party: ").partition(". Leave one of them out")[0]
+    return error.hint.removeprefix("It contradicts: ").partition(". Leave one of them out")[0]
 
 
 AROUND = {"bare": ["numpee"], "wide": ["numpee>=1.20"], "not-that-one": ["numpee!=2.0.0"]}

@@ -98,7 +98,7 @@ def test_a_file_of_the_users_keeps_a_new_pack(box: Box, path: str) -> None:
     restored = roll_back(box, run)
     assert states(restored) == {"new": "failed local_changes"}
     assert (box.custom_nodes / "new" / path).read_text() == "mine"
-    assert (box.custom_nodes / "new" / "models" / "fetched.bin").exists(), "nothing was touched"
+    assert (box.custom_nodes / "new" / "models" / "fetched.bin").exists(), "It was left untouched"
 
 
 def test_a_commit_in_a_submodule_keeps_a_new_pack(box: Box) -> None:

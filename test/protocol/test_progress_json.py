@@ -6,6 +6,7 @@ import pytest
 
 from app.protocol.events import Connecting, GivenUp, NodeProgress, Source, WaitingForInstance
 from app.protocol.progress_json import clock, initial, progress, size
+from app.protocol.reasons import for_people
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from test.protocol.events_for_tests import TASK_ID, Writer, fold, whole_run
@@ -31,7 +32,7 @@ def test_a_running_clone_shows_its_figures() -> None:
     assert (shown["clone_progress"], shown["data_received"], shown["download_rate"]) == (45, "2.5 MiB", "1.2 MiB/s")
     assert shown["last_event_seconds_ago"] == 0.2
     assert shown["phase"] == "clone"
-    assert shown["message"] == "Cloning node packs: 0 of 3 there"
+    assert shown["message"] == "Cloning node packs: 0 of 3 done"
     assert "outcome" not in shown
 
 
@@ -64,7 +65,7 @@ def test_a_run_that_could_not_finish_says_where_it_ended() -> None:
     service.emit(GivenUp(state=TaskState.FAILED, error=error))
     shown = progress(fold(service.told), 1100.0)
     assert shown["phase"] == "connect"
-    assert shown["error"] == error.to_json()
+    assert shown["error"] == for_people(error.to_json())
     assert shown["success"] is False
     assert shown["steps"][0]["status"] == "failed"
     assert shown["message"] == "Nobody answers."

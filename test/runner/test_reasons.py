@@ -162,5 +162,5 @@ def test_what_was_stopped_says_by_which_limit() -> None:
 
 
 def test_a_script_that_stalled_without_a_word_is_told_so() -> None:
-    """No empty brackets: that it said nothing is what is known."""
-    assert "(it said nothing)" in reasons.of_script(Finished(-1, b"", "idle")).message
+    """No empty brackets: that it printed nothing is what is known."""
+    assert "(it printed nothing)" in reasons.of_script(Finished(-1, b"", "idle")).message

@@ -184,15 +184,15 @@ def test_a_pack_that_installs_when_it_is_imported_is_named(
     }
     (warning,) = run.snapshot().warnings
     assert warning.code == "changed_at_import"
-    assert "sneaked absent -> 1.2" in warning.message
+    assert "sneaked not installed -> 1.2" in warning.message
     assert "Probably by installer." in warning.message
 
 
 def test_differences_are_named_by_both_sides() -> None:
     """Added, changed, removed; what stayed is not named."""
     changed = differences({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"})
-    assert changed == {"b": "1 -> 2", "c": "1 -> absent", "d": "absent -> 1"}
-    assert in_words(changed, most=2) == "b 1 -> 2, c 1 -> absent and 1 more"
+    assert changed == {"b": "1 -> 2", "c": "1 -> not installed", "d": "not installed -> 1"}
+    assert in_words(changed, most=2) == "b 1 -> 2, c 1 -> not installed and 1 more"
 
 
 def test_a_guess_needs_both_an_install_and_the_name(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def _content(answer: requests.Response, base_url: str) -> dict[str, Any]:
     except requests.JSONDecodeError:
         content = None
     if not isinstance(content, dict):
-        raise CliError(f"{base_url} answered {answer.status_code} with something that is not this API's JSON.")
+        raise CliError(f"{base_url} is not a Nodeferry service: it answered {answer.status_code} without its JSON.")
     if answer.status_code < 400:
         return content
     raise CliError(

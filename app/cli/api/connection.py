@@ -52,7 +52,7 @@ def connection(server: str | None, data_dir: Path | None) -> Iterator[Api]:
 def _checked(server: str) -> str:
     if not server.startswith(("http://", "https://")):
         raise CliError(
-            f"{server!r} is not a service's address.", hint="It looks like http://127.0.0.1:5000", field="--server"
+            f"{server!r} is not the address of a service.", hint="For example: http://127.0.0.1:5000", field="--server"
         )
     return server
 
@@ -65,7 +65,7 @@ def _running(data_dir: Path) -> RunningService | None:
         if running is None or running.url:
             return running
         stop.wait(0.1)
-    raise CliError(f"The service that holds the data folder {data_dir} does not say where it listens.")
+    raise CliError(f"A service uses the data folder {data_dir}, but has not written down its address.")
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def _wants_stop(console: Console) -> bool:
     """Ask. Without a terminal nobody can answer: then only the watching stops, since that can be undone."""
     if not (sys.stdin.isatty() and console.is_terminal):
         return False
-    question = f"Stop the install on the instance ({STOP}), or only the watching ({WATCH_NO_MORE})?"
+    question = f"Stop the install on the instance ({STOP}), or only stop watching it ({WATCH_NO_MORE})?"
     choice = click.Choice([STOP, WATCH_NO_MORE], case_sensitive=False)
     try:
         return bool(click.prompt(question, type=choice, default=WATCH_NO_MORE, show_choices=False, err=True) == STOP)
@@ -50,4 +50,4 @@ def _stop(api: Api, task_id: str, console: Console) -> None:
     except CliError as exc:
         if exc.code != "task_not_cancellable":  # it has ended meanwhile: the watching goes on to its end
             raise
-    console.print("Stopping the install on the instance.")
+    console.print("Cancelling the install on the instance.")

@@ -41,7 +41,7 @@ def manifest_of(given: Mapping[str, Any]) -> dict[str, Any] | None:
     named = [name for name in SOURCES if given.get(name)]
     if len(named) > 1:
         options = " and ".join(_OPTION_OF.get(name, f"--{name}") for name in named)
-        raise CliError(f"{options} cannot be given together.", hint="Make one list of them, and give that.")
+        raise CliError(f"{options} cannot be used together.", hint="Put all packs into one list.")
     return _MAKE[named[0]](given[named[0]]) if named else None
 
 
@@ -64,7 +64,9 @@ def _nodes(file: TextIO) -> dict[str, Any]:
     if isinstance(found, list):
         return {"nodes": found}
     if not isinstance(found, dict):
-        raise CliError(f"{file.name} has neither a list of node packs nor a manifest.", hint="docs/api.md has both.")
+        raise CliError(
+            f"{file.name} is neither a list of node packs nor a manifest.", hint="docs/api.md describes both."
+        )
     return found
 
 

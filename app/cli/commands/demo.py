@@ -75,7 +75,7 @@ def _verdict(progress: Mapping[str, Any], surprises: list[str]) -> str:
     if surprises:
         return f"Not as expected: {printable('; '.join(surprises))}."
     failures = ", ".join(f"{name} ({why})" for name, why in EXPECTED_FAILURES.items())
-    return f"As expected: the demo makes two packs fail, {failures}; the other {progress['successful']} are there."
+    return f"As expected: the demo makes two packs fail, {failures}; the other {progress['successful']} are installed."
 
 
 def _keep(world: World, console: Console) -> None:
@@ -87,7 +87,7 @@ def _keep(world: World, console: Console) -> None:
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
-        console.print("Clearing away.")
+        console.print("Cleaning up.")
 
 
 def kept_lines(url: str, body: str, ssh_command: str) -> list[str]:

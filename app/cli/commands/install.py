@@ -21,9 +21,7 @@ from app.cli.view.live_view import printable
 from app.cli.view.result import exit_status, show_result, show_text
 from app.protocol.options import OPTIONS, Option
 
-_PLANNED = "This is the plan, and nothing was changed; leave out --plan-only to install."
-
-
+_PLANNED = "This is only the plan; nothing was changed. Leave out --plan-only to install."
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 

@@ -80,7 +80,7 @@ def _stop_on_signals() -> threading.Event:
         if len(heard) > 1:  # a handler that meets itself in the middle of `set` would wait for itself
             return
         if number == signal.SIGINT:
-            _say("Closing. Installs that run on instances go on; the next start attaches to them again.")
+            _say("Shutting down. Installs go on; the next start of the service connects to them again.")
         asked.set()
 
     signal.signal(signal.SIGTERM, stop)

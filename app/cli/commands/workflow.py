@@ -163,7 +163,7 @@ def _answer_of(question: State, console: Console) -> str:
     if not console.is_terminal:
         raise CliError(
             f"The workflow waits for an answer: {', '.join(answers)} or {_STOP}.",
-            hint="Answer on its page, or with POST /workflow/resume.",
+            hint="Answer on the workflow's page, or with POST /workflow/resume.",
         )
     for answer, label in answers.items():
         show_text(console, f"{answer}: {printable(label)}", indent=2)

@@ -20,13 +20,15 @@ def bind(host: str, port: int, *, explicit: bool, say: Callable[[str], None]) ->
             found = _bound(host, candidate)
         except OSError as exc:
             if exc.errno != errno.EADDRINUSE:
-                raise CliError(f"Cannot listen on {host} port {candidate}: {exc.strerror or exc}.") from exc
+                raise CliError(
+                    f"The service cannot listen on {host}, port {candidate}: {exc.strerror or exc}."
+                ) from exc
             continue
         if candidate != port:
-            say(f"Port {port} is taken; using {candidate}.")
+            say(f"Port {port} is in use; using {candidate}.")
         return found
-    what = f"Port {port} is taken." if len(ports) == 1 else f"Ports {ports[0]} to {ports[-1]} are taken."
-    raise CliError(what, hint="Give a free one with --port, or --port 0 for any.")
+    what = f"Port {port} is in use." if len(ports) == 1 else f"Ports {ports[0]} to {ports[-1]} are in use."
+    raise CliError(what, hint="Choose a free one with --port, or let --port 0 choose.")
 
 
 def url_of(listener: socket.socket) -> str:

@@ -34,7 +34,7 @@ class ServiceLock:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
-            hint = "Give one that can be written with --data-dir or NODEFERRY_DATA_DIR."
+            hint = "Choose a writable folder with --data-dir or NODEFERRY_DATA_DIR."
             raise CliError(f"The data folder {self._path.parent} cannot be used: {exc.strerror}.", hint=hint) from exc
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,6 +86,6 @@ def _taken(data_dir: Path) -> CliError:
     holder = running_service(data_dir)
     where = f" at {holder.url} (pid {holder.pid})" if holder and holder.url else ""
     return CliError(
-        f"A service already runs on the data folder {data_dir}{where}.",
-        hint="Use that one, stop it, or give this one a folder of its own with --data-dir.",
+        f"Another service already uses the data folder {data_dir}{where}.",
+        hint="Use that service, stop it, or choose another folder with --data-dir.",
     )

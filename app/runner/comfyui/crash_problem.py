@@ -8,7 +8,7 @@ from app.protocol.snapshot import Problem
 from app.runner.comfyui.output import last_words
 from app.runner.comfyui.quick_test import Start
 
-_HINT = "Take it out of custom_nodes, or ComfyUI will not start; imports.log of the task has what was printed."
+_HINT = "Remove it from custom_nodes, or ComfyUI will not start. The log named imports has what was printed."
 
 
 def problem_of(start: Start) -> Problem:
@@ -17,14 +17,16 @@ def problem_of(start: Start) -> Problem:
     words = last_words(start.output)[:200]
     if stopped:
         seconds = start.limits.idle if stopped == "idle" else start.limits.total
-        silent = " in which it printed nothing" if stopped == "idle" else ""
-        text = "ComfyUI does not get past its import: it was stopped after %g seconds%s. (%s)"
+        silent = " without any output" if stopped == "idle" else ""
+        text = "ComfyUI hangs while it imports the pack: it was stopped after %g seconds%s. (%s)"
         return Problem("import_hangs", text % (seconds, silent, words), _HINT)
     if code < 0:
         memory = "The instance may be out of memory. " if -code == signal.SIGKILL else ""
-        text = "Its import brings ComfyUI down: %s. (%s)" % (_signal(-code), words)
+        text = "ComfyUI crashes when it imports the pack: %s. (%s)" % (_signal(-code), words)
         return Problem("import_crashes", text, memory + _HINT)
-    return Problem("import_exits", "Its import ends ComfyUI with status %d. (%s)" % (code, words), _HINT)
+    return Problem(
+        "import_exits", "The pack ends ComfyUI when it is imported, with exit status %d. (%s)" % (code, words), _HINT
+    )
 
 
 def _signal(number: int) -> str:

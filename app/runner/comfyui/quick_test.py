@@ -52,8 +52,10 @@ class Start:
     def how(self) -> str:
         """Its end in words."""
         if self.finished.stopped:
-            return "it was stopped: %s" % ("nothing moved" if self.finished.stopped == "idle" else "it took too long")
-        return "it ended with status %d (%s)" % (self.finished.code, self.finished.last_lines(1)[:300])
+            return "it was stopped: %s" % (
+                "it made no progress" if self.finished.stopped == "idle" else "it took too long"
+            )
+        return "it ended with exit status %d (%s)" % (self.finished.code, self.finished.last_lines(1)[:300])
 
 
 class ComfyUI:
@@ -71,9 +73,9 @@ class ComfyUI:
         """Why this ComfyUI cannot be asked; empty when it can. Raises RunCancelled."""
         options = self.options()
         if not options:
-            return "main.py --help fails: %s" % (self._help_failed or "it names no options")
+            return "main.py --help fails: %s" % (self._help_failed or "it lists no options")
         missing = [name for name in _NEEDED if name not in options]
-        return "it is too old: it has no %s" % missing[0] if missing else ""
+        return "it is too old: it has no option %s" % missing[0] if missing else ""
 
     def options(self) -> FrozenSet[str]:
         """The options that its main.py has; empty when it does not tell. Raises RunCancelled."""

@@ -87,7 +87,11 @@ def _acknowledged(reader: int, task: Task) -> Dict[str, Any]:
         reason = lines[-1][:300] if lines else "it said nothing"
         message = "The runner did not start on the instance: %s" % reason
         return {
-            "error": {"code": "runner_start_failed", "message": message, "hint": "Is the disk of the instance full?"}
+            "error": {
+                "code": "runner_start_failed",
+                "message": message,
+                "hint": "Check that the instance's disk has free space.",
+            }
         }
     return {"status": "running", "pid": int(said), "offset": 0}
 
@@ -124,7 +128,7 @@ def sweep(task: Task) -> Dict[str, Any]:
         return {
             "error": {
                 "code": "task_running",
-                "message": "The run is alive; it is not swept.",
+                "message": "The run still works, so nothing was removed.",
                 "hint": "Cancel it first.",
             }
         }

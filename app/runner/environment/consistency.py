@@ -64,9 +64,12 @@ def look(python: str, run: Execute) -> Environment:
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> Dict[str, str]:
-    """The packages that are not as they were: `old -> new` by name, `absent` for none."""
+    """The packages that are not as they were: `old -> new` by name, `not installed` for none."""
     names = {name for name in {*before, *after} if before.get(name) != after.get(name)}
-    return {name: "%s -> %s" % (before.get(name, "absent"), after.get(name, "absent")) for name in sorted(names)}
+    return {
+        name: "%s -> %s" % (before.get(name, "not installed"), after.get(name, "not installed"))
+        for name in sorted(names)
+    }
 
 
 def in_words(changed: Mapping[str, str], most: int = 8) -> str:

@@ -1,1 +1,1 @@
-"""From what programs print to a reason code and what to do: one table of signatures."""
+"""Turns what programs print when they fail into a reason code, a message and a hint: one table of signatures."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NETWORK = "Check the instance's network; then start again: packs that are there are kept."
-DISK = "Free some space on the instance's disk (or its quota), then start again."
-ADDRESS = "Check the repository's address; it may have been renamed or removed."
-AUTHOR = "Tell the pack's author."
+NETWORK = "Check the instance's internet connection, then start again. Packs that are already cloned are kept."
+DISK = "Free some space on the instance's disk (or raise its quota), then start again."
+ADDRESS = "Check the repository's address: it may have been renamed, moved or deleted."
+READ_ONLY = "Check how that disk is mounted, or use a ComfyUI that is on a writable one."
+MEMORY = "Stop other programs on the instance, or rent one with more memory, then start again."
+PROCESSES = "Stop other programs on the instance (or raise the container's process limit), then start again."
+PERMISSION = "Check who owns ComfyUI's folders on the instance (ls -l), or log in as root."
+AUTHOR = "Report it to the pack's author."
 
 
 @dataclass(frozen=True)

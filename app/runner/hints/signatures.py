@@ -1,9 +1,9 @@
-"""The table of error signatures: what programs print when they fail, the reason code of it, and what to do.
+"""The table of error signatures: what programs print when they fail, the reason code, and what to do.
 
-An entry and a sample in test/hints/samples.txt are a complete contribution. The first entry whose pattern is found
-wins, so what is special stands above what is general. A named group of the pattern may stand in message and hint as
-`{name}`. `of` says whose words they are: g git, p uv and pip (with the build back-ends below them), s a pack's
-install.py, i ComfyUI's import of a pack.
+To add one, write an entry and a sample in test/hints/samples.txt; a new code goes into app/protocol/reasons.py too.
+The first entry whose pattern matches wins, so special entries stand above general ones. Message and hint may contain a
+named group of the pattern as `{name}`. `of` says whose output an entry is for: g git, p uv and pip (and the build
+back-ends that they run), s a pack's install.py, i ComfyUI's import of a pack.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ SIGNATURES: Sequence[Signature] = (*MACHINE_GIT_AND_FETCHING, *BUILDING_SCRIPTS_
 
 
 def find(text: str, of: str) -> Optional[Tuple[Problem, int]]:
-    """The problem that the first signature of `of` (one letter) found in `text` names, and where in it; None when
-    none is known."""
+    """The problem of the first signature for `of` (one letter) that matches `text`, and where it matches; None when no
+    signature matches."""
     for signature in SIGNATURES:
         found = re.search(signature.pattern, text) if of in signature.of else None
         if found:

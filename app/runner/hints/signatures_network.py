@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from app.runner.hints.signature import ADDRESS, AUTHOR, DISK, NETWORK, Signature
+from app.runner.hints.signature import ADDRESS, AUTHOR, DISK, MEMORY, NETWORK, PROCESSES, READ_ONLY, Signature
 
 MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     # -- the machine -------------------------------------------------------------------------------------------------
@@ -12,8 +12,8 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
         "tmp_full",
         "psi",
         r"No space left on device: '/tmp/|No usable temporary (?:file|directory)",
-        "There is no room in the instance's /tmp.",
-        "Free some space in /tmp, or set TMPDIR to a larger disk, then start again.",
+        "The instance's /tmp folder is full.",
+        "Free some space in /tmp, or set TMPDIR to a folder on a larger disk, then start again.",
     ),
     Signature(
         "disk_quota", "gpsi", r"Disk quota exceeded|os error 122", "The disk quota on the instance is used up.", DISK
@@ -23,14 +23,14 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
         "read_only",
         "gpsi",
         r"Read-only file system|os error 30\b",
-        "The folder cannot be written: it is on a read-only file system.",
-        DISK,
+        "The folder is on a disk that can only be read.",
+        READ_ONLY,
     ),
     Signature(  # git has made the file and could not fill it; here it does not say why
         "disk_full",
         "g",
         r"error: (?:unable to write file |failed to write new configuration file )|unable to write new index file",
-        "The instance's disk takes no more.",
+        "The instance's disk is full, or cannot be written.",
         DISK,
     ),
     Signature(
@@ -39,31 +39,31 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
         r"fork: (?:retry: )?Resource temporarily unavailable|unable to create (?:async )?thread|"
         r"can't start new thread|BlockingIOError: \[Errno 11\]|pthread_create failed|Os \{ code: 11,|unable "
         r"to fork|cannot fork",
-        "The instance lets no more processes or threads start.",
-        "End some of its processes (or raise the container's pids limit), then start again.",
+        "The instance allows no more processes or threads.",
+        PROCESSES,
     ),
     Signature(
         "out_of_memory",
         "gpsi",
         r"signal: 9|died of signal 9|died with <Signals\.SIGKILL: 9>|Out of memory|Cannot allocate memory|"
         r"\bMemoryError\b|fatal error: Killed signal|cc1plus: out of memory",
-        "The instance ran out of memory (something was killed).",
-        "Stop what else runs there, or take an instance with more memory, then start again.",
+        "The instance ran out of memory, and a program was killed.",
+        MEMORY,
     ),
     # -- git ---------------------------------------------------------------------------------------------------------
     Signature(
         "needs_login",
         "g",
         r"Permission denied \(publickey|returned error: 403|Host key verification failed",
-        "The git server wants a login that the instance does not have.",
-        "Set up git's credentials or a key on the instance, or use an address that everybody may read.",
+        "The git server asks for a login, and the instance has none.",
+        "Set up git credentials or an SSH key on the instance, or use the repository's public https address.",
     ),
     Signature(
         "repository_not_found_or_private",
         "g",
         r"could not read (?:Username|Password)|terminal prompts disabled|Authentication failed|returned error: 401",
-        "The repository does not exist or needs a login.",
-        "If it is private, set up git's credentials on the instance; if not, check its address.",
+        "The repository does not exist, or it is private.",
+        "Check its address. If it is private, set up git credentials on the instance.",
     ),
     Signature(
         "repository_not_found",
@@ -77,50 +77,50 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
         "g",
         r"Remote branch .* not found|couldn't find remote ref|not our ref|reference is not a tree|unadvertised object",
         "The repository has no such branch, tag or commit.",
-        "Check the ref in the manifest.",
+        "Correct the ref (branch, tag or commit) in the list of packs.",
     ),
     Signature(
         "local_changes",
         "g",
         r"would be overwritten by checkout",
-        "An untracked file on the instance is in the way of the new version; nothing was touched.",
-        "Move the file away, then start again.",
+        "An untracked file on the instance is in the way of the new version. Nothing was changed.",
+        "Move that file out of the pack's folder, then start again.",
     ),
     Signature(
         "rate_limited",
         "gpsi",
         r"returned error: 429|(?i:rate limit)|429 Too Many Requests|429 Client Error|Too Many Requests",
-        "The server limits the rate.",
+        "The server refuses more requests for now (rate limit).",
         "Wait a few minutes, then start again.",
     ),
     Signature(
         "proxy_login",
         "gps",
         r"response 407|Proxy Authentication Required|unsuccessful tunnel|Tunnel connection failed: 407",
-        "The proxy of the instance's network wants a login.",
-        "Set the proxy's address with its login (https_proxy) on the instance, then start again.",
+        "The instance's network uses a proxy that asks for a login.",
+        "Set https_proxy on the instance to the proxy's address with user and password, then start again.",
     ),
     Signature(
         "certificate_not_trusted",
         "gpsi",
         r"certificate verification failed|server certificate verification|SSL certificate problem|"
         r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate",
-        "The server's certificate is not trusted on the instance.",
-        "Check the instance's clock and its ca-certificates; behind a company's proxy, add its certificate.",
+        "The instance does not trust the server's certificate.",
+        "Check the instance's clock and its ca-certificates package. Behind a proxy, add the proxy's certificate.",
     ),
     Signature(
         "dubious_ownership",
         "gp",
         r"dubious ownership in repository",
-        "git will not work in a folder that belongs to somebody else.",
-        "Run git config --global --add safe.directory '*' on the instance, or give the folder to the login's user.",
+        "git refuses to work in a folder that belongs to another user.",
+        "Run on the instance: git config --global --add safe.directory '*' (or change the owner of the folder).",
     ),
     Signature(
         "git_lfs",
         "gs",
         r"git-lfs: (?:command )?not found|git: 'lfs' is not a git command|smudge filter lfs failed|"
         r"external filter '?git-lfs",
-        "The repository keeps files in Git LFS, which did not work on the instance.",
+        "The repository keeps large files in Git LFS, which does not work on the instance.",
         "Install it there (apt-get install -y git-lfs; git lfs install), then run git lfs pull in the pack's folder.",
     ),
     Signature(
@@ -128,98 +128,98 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
         "gs",
         r"Could not resolve (?:host|proxy|hostname)|Name or service not known|Temporary failure in name resolution|"
         r"NameResolutionError",
-        "The server's name could not be resolved on the instance.",
-        "Check the instance's DNS (/etc/resolv.conf) and the address.",
+        "The instance could not look up the server's name (DNS).",
+        "Check the address for typing errors, then the instance's DNS settings (/etc/resolv.conf).",
     ),
     Signature(
         "host_not_reached",
         "gs",
         r"(?:Failed|Couldn't|Unable) to connect|Connection refused|Network is unreachable|No route to host|"
         r"Connection timed out",
-        "The server could not be reached from the instance.",
+        "The instance could not reach the server.",
         NETWORK,
     ),
-    Signature("stalled", "g", r"Operation too slow|Operation timed out", "The download stalled.", NETWORK),
+    Signature("stalled", "g", r"Operation too slow|Operation timed out", "The download stopped moving.", NETWORK),
     Signature(
         "transfer_cut",
         "g",
         r"early EOF|RPC failed|unexpected disconnect|fetch-pack: invalid|index-pack failed|Recv failure|"
         r"returned error: 5\d\d|hung up unexpectedly|transfer closed",
-        "The download was cut off.",
+        "The download broke off.",
         NETWORK,
     ),
     Signature(
         "submodule_failed",
         "g",
         r"(?:clone of '.*' into submodule path|Unable to checkout .* in submodule path|Failed to clone ').*",
-        "A submodule of the repository could not be fetched.",
-        ADDRESS,
+        "A submodule of the repository (a repository inside it) could not be fetched.",
+        "The pack's log has its address, which may have been moved or deleted. Report it to the pack's author.",
     ),
     # -- packages: resolving and fetching ----------------------------------------------------------------------------
     Signature(
         "externally_managed",
         "ps",
         r"externally[- ]managed",
-        "This Python belongs to the system (PEP 668); nothing is installed into it.",
-        "Make a virtual environment for ComfyUI and name it as venv_path.",
+        "This Python belongs to the operating system, which allows no packages to be added to it (PEP 668).",
+        "Create a virtual environment for ComfyUI on the instance, and give its folder as venv_path.",
     ),
     Signature(
         "hash_mismatch",
         "ps",
         r"Hash mismatch for|DO NOT MATCH THE HASHES",
-        "A package is not the one that the requirements file pins by its hash.",
+        "A downloaded package is not the file that the pack's requirements name by hash.",
         AUTHOR,
     ),
     Signature(
         "python_version",
         "ps",
         r"requires a different Python: (?P<found>\S+) not in '(?P<wanted>[^']+)'",
-        "A required package wants Python {wanted}; the instance has {found}.",
-        "Take an image with a Python that fits, or a version of the pack for this one.",
+        "A required package needs Python {wanted}; the instance has {found}.",
+        "Use an image with a matching Python, or a version of the pack for this Python.",
     ),
     Signature(
         "python_version",
         "ps",
         r"the (?:current|requested) Python version "
         r"\((?P<found>[^)]+)\)\s+does\s+not\s+satisfy\s+Python(?P<wanted>[\d.,<>=!~*]+)",
-        "A required package wants Python {wanted}; the instance has {found}.",
-        "Take an image with a Python that fits, or a version of the pack for this one.",
+        "A required package needs Python {wanted}; the instance has {found}.",
+        "Use an image with a matching Python, or a version of the pack for this Python.",
     ),
     Signature(
         "torch_version",
         "p",
         r"(?s)No solution found.*?depends?\s+on\s+(?P<package>torch(?:vision|audio)?)(?P<wanted>[<>=!~]=?[^\s,]+)",
-        "It wants {package}{wanted}, and the torch that is installed is kept.",
-        "Look for a version of the pack (or of that package) for the installed torch.",
+        "It needs {package}{wanted}. The installed torch does not match, and Nodeferry never replaces it.",
+        "Look for a version of the pack for the installed torch, or use an image with another torch.",
     ),
     Signature(
         "requirement_not_found",
         "ps",
         r"not found in the package registry|No matching distribution found|there\s+(?:are\s+no\s+versions|"
         r"is\s+no\s+version)\s+of|Because\s+only\s+\S+\s+is\s+available\s+and\s+you\s+require",
-        "A required package, or the version asked for, does not exist.",
-        "Tell the pack's author; the pack needs another requirement.",
+        "A required package, or the version that the pack asks for, does not exist.",
+        "Report it to the pack's author: the pack's requirements have to change.",
     ),
     Signature(
         "no_wheel",
         "ps",
         r"has\s+no\s+wheels\s+with\s+a\s+matching|no\s+wheels\s+are\s+available\s+for|has\s+no\s+source\s+distribution|"
         r"is not a supported wheel on this platform",
-        "A required package has no build for this Python or this system.",
-        "Tell the pack's author; another Python version may have one.",
+        "A required package has no ready-made build for this Python or this system.",
+        "Try an image with another Python version, or report it to the pack's author.",
     ),
     Signature(
         "package_unreadable",
         "ps",
         r"has an invalid package format|[Ii]nvalid zip file|BadZipFile|[Mm]etadata.{0,20} could not be parsed",
-        "A required package is listed in the registry, but its file cannot be read.",
-        "Start again later; if it stays so, tell the package's author.",
+        "The package index lists a required package, but its file cannot be read.",
+        "Start again later. If it happens again, report it to the package's author.",
     ),
     Signature(
         "requirement_conflict",
         "ps",
         r"No solution found|ResolutionImpossible|conflicting dependencies",
-        "What the pack requires does not go with what is installed.",
-        "Look at the pack's log for the two parties.",
+        "The pack's requirements contradict what is installed, or what other packs require.",
+        "Look at the pack's log: it names both sides.",
     ),
 )

@@ -1,4 +1,4 @@
-"""What uv (or pip) itself says of a failure, in one readable line.
+"""Finds the error in the output of uv or pip, and puts it into one readable line.
 
 Source of the formats, as printed off a terminal: uv up to 0.12 draws `× head` and `╰─▶ cause` and wraps lines, later
 ones print `error: head` and `  cause: cause`; a build's output stands in indented blocks `[stdout]` and `[stderr]`.
@@ -18,7 +18,7 @@ _HINT = re.compile(r"^\s*hint:")
 
 
 def explain(output: str) -> str:
-    """The newest error of the output in one line, `LONGEST` characters at most; empty if there is none."""
+    """The last error of the output in one line of at most `LONGEST` characters; empty if there is none."""
     lines = re.split(r"\r?\n|\r", output)
     heads = [number for number, line in enumerate(lines) if _HEAD.match(line)]
     if not heads:
@@ -35,7 +35,7 @@ def explain(output: str) -> str:
 
 
 def _parts(lines: List[str]) -> List[str]:
-    """The head and its causes, up to the first empty line."""
+    """The error's head and its causes, up to the first empty line."""
     parts = [lines[0]]
     for line in lines[1:]:
         cause = _CAUSE.match(line)
@@ -50,7 +50,7 @@ def _parts(lines: List[str]) -> List[str]:
 
 
 def _last_of_build(lines: List[str]) -> Optional[str]:
-    """The last line of a build's stderr: Python's tracebacks and compilers end with what it was."""
+    """The last line of a build's stderr: tracebacks and compilers end with the error itself."""
     marks = [number for number, line in enumerate(lines) if line.strip(" │") in {"[stderr]", "--- stderr"}]
     if not marks:
         return None

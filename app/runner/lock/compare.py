@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from app.protocol.lockfile import Lock, mismatches
+from app.protocol.snapshot import Problem
 from app.runner.context import Context
 from app.runner.requirements.files import bounds_of, canonical, constraints, is_protected, name_of
 from app.runner.requirements.versions import satisfies
@@ -18,6 +19,7 @@ MOST_NAMED = 20
 _NOT_OURS = frozenset({"pip", "uv"})
 """Tools of the environment, in versions of its own."""
 _NO_PACKS = frozenset({"__pycache__", "example_node.py.example", "websocket_image_save.py"})
+_EXTRA_HINT = "Remove what you do not want, or install the lock into a fresh ComfyUI."
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
@@ -29,7 +31,7 @@ class Difference(NamedTuple):
     wanted: str
 
     def __str__(self) -> str:
-        return "%s is %s, the lock has %s" % (self.name, self.installed or "not there", self.wanted)
+        return "%s is %s, the lock has %s" % (self.name, self.installed or "not installed", self.wanted)
 
 
 def differences(lock: Lock, packages: Mapping[str, str]) -> List[Difference]:
@@ -49,10 +51,12 @@ def cannot_be(context: Context, lock: Lock) -> List[str]:
     found = mismatches(
         lock, str(python.get("version", "")), torch, cuda, gpus=gpus_of(probe), machine=os.uname().machine
     )
-    found += ["%s cannot be had: %s" % (entry["name"], entry["reason"]) for entry in lock.left_out]
+    found += ["%s cannot be installed: %s" % (entry["name"], entry["reason"]) for entry in lock.left_out]
     if lock.packages and (context.python_problem or not python):
         problem = context.python_problem
-        found.append("Packages cannot be installed: %s" % (problem.message if problem else "there is no Python"))
+        found.append(
+            "Packages cannot be installed: %s" % (problem.message if problem else "ComfyUI's Python was not found")
+        )
     elif lock.packages:
         found += sorted(refused(context, lock).values())
     return found
@@ -68,44 +72,48 @@ def refused(context: Context, lock: Lock) -> Dict[str, str]:
         bounds = wanted.get(canonical(name))
         other = sorted(installed & _variants_of(canonical(name)))
         if is_protected(name):
-            found[name] = "%s stays as it is (%s), the lock has %s" % (name, now or "not there", version)
+            found[name] = "%s is never replaced and stays at %s, the lock has %s" % (
+                name,
+                now or "not installed",
+                version,
+            )
         elif bounds and satisfies(version, bounds) is False:
-            found[name] = "%s stays: this ComfyUI wants %s%s, the lock has %s" % (name, name, bounds, version)
+            found[name] = "%s stays: this ComfyUI needs %s%s, the lock has %s" % (name, name, bounds, version)
         elif other and canonical(name) not in installed:
-            found[name] = "%s is not installed, since %s is" % (name, ", ".join(other))
+            found[name] = "%s was not installed, because it would overwrite %s" % (name, ", ".join(other))
     return found
 
 
-def remarks(context: Context, lock: Lock) -> List[Tuple[str, str, str]]:
-    """What is not as where the lock was made, and is left as it is, with `exact` too: code, text and hint each."""
+def remarks(context: Context, lock: Lock) -> List[Problem]:
+    """What is not as where the lock was made, and is left as it is, with `exact` too."""
     found = []
     commit = context.journal.snapshot.probe.get("comfyui_commit")
     if lock.comfyui_commit and lock.comfyui_commit != commit:
-        text = "ComfyUI itself is at %s, the lock has %s; it is left as it is." % (
-            commit or "no commit",
+        text = "ComfyUI itself is at commit %s, the lock has %s. It was left untouched." % (
+            commit or "an unknown commit",
             lock.comfyui_commit,
         )
-        found.append(("comfyui_differs", text, _checkout_hint(context.ui_home, lock.comfyui_commit)))
+        found.append(Problem("comfyui_differs", text, _checkout_hint(context.ui_home, lock.comfyui_commit)))
     gpus = gpus_of(context.journal.snapshot.probe)
     if lock.gpu and gpus and set(gpus) != set(lock.gpu):
         text = "The GPU is %s; the lock was made with %s." % (", ".join(gpus), ", ".join(lock.gpu))
-        found.append(("gpu_differs", text, ""))
+        found.append(Problem("gpu_differs", text, ""))
     packs = extra_packs(context, lock)
     if packs:
-        text = "Not in the lock, left alone: the node packs %s." % some(packs, ", ")
-        found.append(("not_in_lock", text, "Remove what should not be there, or install the lock on a fresh ComfyUI."))
+        text = "These node packs are not in the lock, and were left untouched: %s." % some(packs, ", ")
+        found.append(Problem("not_in_lock", text, _EXTRA_HINT))
     packages = extra_packages(context.packages, lock)
     if packages:
-        text = "Not in the lock, left alone: the packages %s." % some(packages, ", ")
-        found.append(("not_in_lock", text, "Remove what should not be there, or install the lock on a fresh ComfyUI."))
+        text = "These packages are not in the lock, and were left untouched: %s." % some(packages, ", ")
+        found.append(Problem("not_in_lock", text, _EXTRA_HINT))
     return found
 
 
 def _checkout_hint(ui_home: Path, commit: str) -> str:
     if not _COMMIT.match(commit):
-        return "Bring ComfyUI to that version by hand."
+        return "Bring ComfyUI to that version yourself, if you need it."
     home = shlex.quote(str(ui_home))
-    return "To bring it: git -C %s fetch origin %s && git -C %s checkout %s" % (home, commit, home, commit)
+    return "To change that: git -C %s fetch origin %s && git -C %s checkout %s" % (home, commit, home, commit)
 
 
 def extra_packs(context: Context, lock: Lock) -> List[str]:

@@ -26,7 +26,7 @@ from app.runner.resolve.plan import Change, Plan, write_lines
 from app.runner.resolve.uv import Uv
 
 _STAGE = "lock"
-_EXACT_HINT = "Leave out options.exact to get as near to the lock as can be."
+_EXACT_HINT = "Without options.exact, Nodeferry installs what it can of the lock."
 
 
 def of_request(context: Context) -> Optional[Lock]:
@@ -55,13 +55,13 @@ class Locked:
         if found and self._exact:
             raise RunFault("lock_mismatch", "Nothing was changed. %s." % some(found), _EXACT_HINT)
         for text in found[:MOST_NAMED]:
-            self._context.warn("lock_mismatch", "%s." % text.rstrip("."), "The rest of the lock is installed.")
+            self._context.warn("lock_mismatch", "%s." % text.rstrip("."), "Everything else in the lock is installed.")
         if len(found) > MOST_NAMED:
-            self._context.warn("lock_mismatch", "%d more cannot be as in the lock." % (len(found) - MOST_NAMED))
+            self._context.warn("lock_mismatch", "%d more things cannot be as in the lock." % (len(found) - MOST_NAMED))
         if self._exact:
             self._try_out()
-        for code, text, hint in compare.remarks(self._context, self._lock):
-            self._context.warn(code, text, hint)
+        for remark in compare.remarks(self._context, self._lock):
+            self._context.warn(remark.code, remark.message, remark.hint)
 
     def _try_out(self) -> None:
         """Whether all versions can be had, without a change."""
@@ -69,7 +69,7 @@ class Locked:
         if not wanted:
             return
         if self._uv is None:
-            text = "Nothing was changed. There is no uv, without which versions are not installed."
+            text = "Nothing was changed. Locked versions are installed with uv, which is not on the instance."
             raise RunFault("lock_unavailable", text, "Install uv on the instance. %s" % _EXACT_HINT)
         finished = self._uv.install(self._file(wanted), self._log, _ignore, dry_run=True)
         if not finished.ok:
@@ -95,7 +95,7 @@ class Locked:
         """The packages, once all packs are there."""
         bad = [result for result in results if result.commit != result.pack.ref]
         if bad and self._exact:
-            raise _not_exact("%s could not be had at its commit" % bad[0].pack.name)
+            raise _not_exact("%s could not be brought to its commit" % bad[0].pack.name)
         wanted = self._wanted()
         if self._uv is not None:
             self._emit_plan(wanted)
@@ -118,7 +118,7 @@ class Locked:
             raise _not_exact(some(found))
         if found:
             self._context.warn(
-                "lock_not_exact", "%s." % some(found), "Install the lock again, or by hand what it says."
+                "lock_not_exact", "%s." % some(found), "Install the lock again, or change these yourself."
             )
 
     def compared(self, results: Sequence[PackResult], packages: Mapping[str, str]) -> Dict[str, Any]:
@@ -127,8 +127,8 @@ class Locked:
             "node_packs": compare.extra_packs(self._context, self._lock),
             "packages": compare.extra_packages(packages, self._lock),
         }
-        told = [text for code, text, _ in compare.remarks(self._context, self._lock) if code != "not_in_lock"]
-        left_out = ["%s cannot be had: %s" % (entry["name"], entry["reason"]) for entry in self._lock.left_out]
+        told = [remark.message for remark in compare.remarks(self._context, self._lock) if remark.code != "not_in_lock"]
+        left_out = ["%s cannot be installed: %s" % (entry["name"], entry["reason"]) for entry in self._lock.left_out]
         return {"differences": [*self._found(results, packages), *left_out, *told], "not_in_lock": extra}
 
     def _found(self, results: Sequence[PackResult], packages: Mapping[str, str]) -> List[str]:
@@ -155,20 +155,20 @@ class Locked:
         if not wanted:
             return {}
         if self._uv is None:
-            return {"": "The packages of the lock are not installed: there is no uv."}
+            return {"": "The lock's packages were not installed: uv is not on the instance."}
         finished = self._uv.install(self._file(wanted), self._log, _ignore, dry_run=dry_run)
         if finished.ok:
             return {}
         if len(wanted) == 1 or self._exact:
             pins = [_pin(item) for item in wanted]
-            said = "%s could not be had: %s" % (", ".join(pins[:3]), reasons.of_packages(finished).message)
+            said = "%s could not be installed: %s" % (", ".join(pins[:3]), reasons.of_packages(finished).message)
             return dict.fromkeys(pins, said) if len(pins) == 1 else {"": said}
         half = len(wanted) // 2
         return {**self._install(wanted[:half], dry_run=dry_run), **self._install(wanted[half:], dry_run=dry_run)}
 
     def _warn_of(self, unavailable: Mapping[str, str]) -> None:
         for text in sorted(unavailable.values())[:MOST_NAMED]:
-            self._context.warn("lock_package_unavailable", text, "The version that is installed stays.")
+            self._context.warn("lock_package_unavailable", text, "The installed version stays.")
 
     def _emit_plan(self, wanted: Sequence[Difference]) -> None:
         changes = [Change(item.name, item.installed, item.wanted) for item in wanted]

@@ -28,7 +28,9 @@ def find_git() -> str:
     """The git to use. Raises RunFault when there is none."""
     found = shutil.which("git") or shutil.which("git", path="/usr/bin:/usr/local/bin:/bin")
     if not found:
-        raise RunFault("git_missing", "The instance has no git.", "Install it there: apt-get install -y git")
+        raise RunFault(
+            "git_missing", "git is not installed on the instance.", "Install it there: apt-get install -y git"
+        )
     return found
 
 

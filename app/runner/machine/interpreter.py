@@ -117,7 +117,7 @@ def execute(argv: List[str], seconds: float) -> str:
 
 def too_long(seconds: float) -> OSError:
     """A program did not end in time."""
-    return OSError(errno.ETIMEDOUT, "it did not end in %d seconds" % seconds)
+    return OSError(errno.ETIMEDOUT, "it did not finish within %d seconds" % seconds)
 
 
 def find_interpreter(ui_home: Path, venv_path: Optional[str], run: Execute = execute) -> Dict[str, Any]:
@@ -129,8 +129,8 @@ def find_interpreter(ui_home: Path, venv_path: Optional[str], run: Execute = exe
             return proof
         raise RunFault(
             "interpreter_not_found",
-            "venv_path %s is no Python: %s" % (path, why),
-            "Name a virtual environment's folder.",
+            "venv_path %s is not a working Python: %s" % (path, why),
+            "Give the folder of ComfyUI's virtual environment.",
         )
     tried, without_torch = [], None
     for path in candidates(ui_home):
@@ -141,8 +141,8 @@ def find_interpreter(ui_home: Path, venv_path: Optional[str], run: Execute = exe
         tried.append("%s (%s)" % (path, why or "no torch"))
     if without_torch:
         return without_torch
-    text = "No Python of ComfyUI's was found; tried %s" % (", ".join(tried) or "nothing, since none exists")
-    raise RunFault("interpreter_not_found", text, "Say where it is with venv_path.")
+    text = "ComfyUI's Python was not found (tried: %s)." % (", ".join(tried) or "nothing, there is none")
+    raise RunFault("interpreter_not_found", text, "Give the folder of its virtual environment as venv_path.")
 
 
 def candidates(ui_home: Path) -> List[str]:
@@ -170,7 +170,7 @@ def prove(python: str, run: Execute = execute, *, torch: bool = False) -> Tuple[
         return None, exc.strerror or str(exc)
     proof = _proof_in(output)
     if proof is None:
-        return None, "it did not answer our question"
+        return None, "it does not run Python code"
     proof["executable"] = python  # as called: a venv's own name, not what it links to
     return proof, ""
 

@@ -35,16 +35,18 @@ def find_ui_home(given: Optional[str]) -> Path:
         if found:
             listed = ", ".join(str(path) for path in found)
             raise RunFault(
-                "ui_home_ambiguous", "There are several ComfyUIs: %s." % listed, "Name one of them as ui_home."
+                "ui_home_ambiguous",
+                "The instance has several ComfyUI folders: %s." % listed,
+                "Give one of them as ui_home.",
             )
-    raise RunFault("ui_home_not_found", "No ComfyUI was found on the instance.", "Say where it is with ui_home.")
+    raise RunFault("ui_home_not_found", "No ComfyUI was found on the instance.", "Give its folder as ui_home.")
 
 
 def _checked(path: Path) -> Path:
     if not path.is_dir():
-        raise RunFault("ui_home_not_found", "There is no folder %s on the instance." % path, "Check ui_home.")
+        raise RunFault("ui_home_not_found", "There is no folder %s on the instance." % path, "Correct ui_home.")
     if not (path / "main.py").is_file():
-        raise RunFault("ui_home_not_found", "%s is not ComfyUI's folder: it has no main.py." % path, "Check ui_home.")
+        raise RunFault("ui_home_not_found", "%s is not a ComfyUI folder: it has no main.py." % path, "Correct ui_home.")
     return path
 
 
@@ -64,8 +66,10 @@ def make_custom_nodes(ui_home: Path, task_id: str) -> Path:
         probe.write_bytes(b"\0" * 65536)
         probe.unlink()
     except OSError as exc:
-        hint = "Free some space, or check the rights and mounts of %s." % folder
-        raise RunFault("not_writable", "custom_nodes cannot be written: %s." % exc.strerror, hint) from None
+        hint = "Check that the disk has free space and that the SSH login may write to %s." % folder
+        raise RunFault(
+            "not_writable", "ComfyUI's custom_nodes folder cannot be written: %s." % exc.strerror, hint
+        ) from None
     return folder
 
 
@@ -160,7 +164,7 @@ def _git(warnings: List[str]) -> Optional[str]:
 def _warnings(proof: Dict[str, Any]) -> List[str]:
     found = []
     if proof["torch_error"]:
-        found.append("torch cannot be imported: %s" % proof["torch_error"])
+        found.append("ComfyUI's Python cannot import torch: %s" % proof["torch_error"])
     if proof["externally_managed"]:
-        found.append("The interpreter is the system's own: packages cannot be installed into it.")
+        found.append("ComfyUI's Python belongs to the operating system: packages cannot be installed into it.")
     return found

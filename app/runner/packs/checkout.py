@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from app.protocol.events import NodeProgress
+from app.protocol.reasons import Retry, find
 from app.protocol.snapshot import Problem
 from app.runner.context import Context
 from app.runner.hints import reasons
@@ -34,7 +35,7 @@ def with_retries(context: Context, log: Path, attempt: Callable[[Git], Finished]
         if finished.ok:
             return None
         problem = reasons.of_git(finished)
-        if problem.code not in reasons.TRANSIENT:
+        if find(problem.code).retry is not Retry.SOON:
             break
     return problem
 

@@ -81,8 +81,8 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
     if parent is not None and not parent.is_cloned:
         result.problem = Problem(
             "parent_failed",
-            "It goes into the folder of %s, which is not there." % parent.pack.name,
-            "Mend that pack first.",
+            "It goes into the folder of %s, which could not be cloned." % parent.pack.name,
+            "Fix that pack first; a retry then installs both.",
         )
         context.node(pack.name, NodeState.SKIPPED, result.problem)
         return result
@@ -157,12 +157,12 @@ def _place_problem(context: Context, result: PackResult) -> Optional[Problem]:
     if above != root and not above.startswith(root + os.sep):
         return Problem(
             "outside_custom_nodes",
-            "Its folder would lie outside of custom_nodes (through a link).",
-            "Check the subfolder.",
+            "Its folder would be outside of custom_nodes (through a link).",
+            "Correct its subfolder in the list of packs.",
         )
     if above != root and not result.folder.parent.is_dir():
-        hint = "Add the pack that %s belongs to, before it." % result.pack.folder
-        return Problem("parent_missing", "The folder that it goes into is not there.", hint)
+        hint = "Add the pack that %s belongs to above it in the list of packs." % result.pack.folder
+        return Problem("parent_missing", "The folder that it goes into does not exist.", hint)
     return None
 
 
@@ -179,7 +179,9 @@ def _clone(context: Context, result: PackResult) -> None:
     if result.problem is None:
         result.commit = context.git().head(target)
         if result.commit is None:
-            result.problem = Problem("empty_repository", "The repository has no commit.", "Check its address.")
+            result.problem = Problem(
+                "empty_repository", "The repository is empty: it has no commit.", "Check its address."
+            )
     if result.problem is not None:
         shutil.rmtree(str(target), ignore_errors=True)
 
@@ -198,9 +200,9 @@ def _move(context: Context, result: PackResult) -> None:
     except OSError as exc:
         if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise
-        text = "custom_nodes/%s came to be there meanwhile." % result.pack.folder
+        text = "Something else created custom_nodes/%s during the install." % result.pack.folder
         result.commit = None
-        result.problem = Problem("name_taken", text, "Move it away, then start again.")
+        result.problem = Problem("name_taken", text, "Move that folder away, then start again.")
 
 
 def at_once(limit: Optional[int], processors: Optional[int]) -> int:

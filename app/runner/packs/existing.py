@@ -64,7 +64,7 @@ def _decide(context: Context, git: Git, result: PackResult) -> str:
     ):
         return "keep"
     if result.problem is None and wanted == "reinstall" and result.folder.is_symlink():
-        text = "custom_nodes/%s is a link to another place, which is not replaced." % result.pack.folder
+        text = "custom_nodes/%s is a link to another folder, which Nodeferry does not replace." % result.pack.folder
         result.problem = Problem("name_taken", text, 'Remove the link, or start again with "existing": "update".')
     if result.problem is None:
         result.problem = local_changes(git, result.folder)
@@ -86,14 +86,14 @@ def _foreign(git: Git, result: PackResult) -> Optional[Problem]:
             return manager_copies.is_registry_copy(folder)
         return Problem(
             "name_taken",
-            "custom_nodes/%s is something that is no git repository." % result.pack.folder,
+            "custom_nodes/%s exists and is not a git repository. It was left untouched." % result.pack.folder,
             "Move it away, then start again.",
         )
     origin = git.line("config", "--get", "remote.origin.url", cwd=folder) or ""
     if same_repo(origin, result.pack.repo_url):
         return None
-    message = "custom_nodes/%s is another repository (%s)." % (result.pack.folder, origin or "without an origin")
-    return Problem("name_taken", message, "Move it away, or correct the manifest, then start again.")
+    message = "custom_nodes/%s is a clone of another repository (%s)." % (result.pack.folder, origin or "of no address")
+    return Problem("name_taken", message, "Move it away, or correct the list of packs, then start again.")
 
 
 def _keep(context: Context, git: Git, result: PackResult) -> None:
@@ -101,18 +101,26 @@ def _keep(context: Context, git: Git, result: PackResult) -> None:
     result.kept = True
     if result.commit is None:
         hint = 'Start again with "existing": "reinstall".'
-        result.problem = Problem("broken_checkout", "Its folder is a git repository without a commit.", hint)
+        result.problem = Problem(
+            "broken_checkout", "Its folder is a git repository without a commit: an earlier clone broke off.", hint
+        )
     elif is_commit(result.pack.ref) and result.pack.ref != result.commit:
-        text = "%s was kept at %s, the manifest asks for %s." % (result.pack.name, result.commit, result.pack.ref)
+        text = "%s was kept at commit %s; the list of packs asks for %s." % (
+            result.pack.name,
+            result.commit,
+            result.pack.ref,
+        )
         context.warn("kept_at_other_commit", text, 'Start again with "existing": "update" to get it.')
 
 
 def local_changes(git: Git, folder: Path) -> Optional[Problem]:
     """Why the checkout may not be changed or removed: somebody's work is in its tracked files, commits or stashes."""
-    hint = "Commit and push them, or move the folder away, then start again."
+    hint = "Commit and push the changes, or move the folder away, then start again."
     changed = git.ask("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=untracked", cwd=folder)
     if changed is None or changed.strip():
-        return Problem("local_changes", "Tracked files were changed on the instance; nothing was touched.", hint)
+        return Problem(
+            "local_changes", "Files of the pack were changed on the instance. They were left untouched.", hint
+        )
     return own_work(git, folder)
 
 
@@ -120,8 +128,12 @@ def own_work(git: Git, folder: Path) -> Optional[Problem]:
     """Why the checkout may not be removed: commits that only it has, or stashes, in it or in its submodules."""
     for part in ["", *submodules(git, folder)]:
         if _own_commits(git, folder / part) or git.ask("stash", "list", cwd=folder / part):
-            hint = "Commit and push them, or move the folder away, then start again."
-            return Problem("local_changes", "It has commits of its own on the instance; nothing was touched.", hint)
+            hint = "Commit and push the changes, or move the folder away, then start again."
+            return Problem(
+                "local_changes",
+                "The pack's folder has commits or stashes that exist only on the instance. They were left untouched.",
+                hint,
+            )
     return None
 
 

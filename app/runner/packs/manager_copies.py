@@ -66,13 +66,16 @@ def in_the_way(context: Context, pack: NodePack) -> Optional[Problem]:
         return None
     where = os.path.relpath(str(disabled), str(context.ui_home))
     hint = 'Enable it in ComfyUI-Manager, or start again with "existing": "reinstall" for a fresh copy beside it.'
-    return Problem("pack_disabled", "The pack is there and was disabled: %s." % where, hint)
+    return Problem("pack_disabled", "The pack is installed and disabled: %s." % where, hint)
 
 
 def is_registry_copy(copy: Path) -> Problem:
     """The reason why a copy from the registry is left alone."""
-    text = "custom_nodes/%s is a copy from ComfyUI's registry, not the repository." % copy.name
-    hint = 'It works as it is; start again with "existing": "reinstall" to put the repository in its place.'
+    text = (
+        "custom_nodes/%s was installed by ComfyUI-Manager from ComfyUI's registry. It is not a clone of the repository."
+        % copy.name
+    )
+    hint = 'It works as it is. To replace it by the repository, start again with "existing": "reinstall".'
     return Problem("registry_copy", text, hint)
 
 
@@ -97,8 +100,11 @@ def replace(
         _carry_own_files(aside, result.folder)
         context.own(result.folder)
         where = os.path.relpath(str(aside), str(context.ui_home))
-        text = "%s replaces a copy from the registry, which is kept as %s." % (result.pack.name, where)
-        hint = "A rollback of this task puts it back. Remove it when you do not need it any more."
+        text = "%s replaces the copy that ComfyUI-Manager had installed. That copy is kept in %s." % (
+            result.pack.name,
+            where,
+        )
+        hint = "A rollback of this task puts it back. Delete it when you no longer need it."
         context.warn("registry_copy_replaced", text, hint)
 
 

@@ -30,7 +30,7 @@ def read_manifest(context: Context) -> List[NodePack]:
             packs = {"csv": parse_csv, "nodes": parse_nodes, "urls": parse_urls}[form](value, schemes)
     except (ManifestFault, KeyError) as exc:
         raise RunFault(
-            "invalid_manifest", "The manifest cannot be installed: %s" % exc, "Correct it, then start again."
+            "invalid_manifest", "The list of packs is not valid: %s" % exc, "Correct it, then start again."
         ) from None
     context.journal.emit(ManifestRead(form, tuple(packs)))
     return packs
@@ -71,7 +71,9 @@ def _read(source: Mapping[str, Any], target: Path) -> str:
     path: Path = (target / source["path"]).resolve()
     if target.resolve() not in path.parents or not path.is_file():
         raise RunFault(
-            "manifest_unavailable", "%s has no %s." % (source["repo"], source["path"]), "Check the manifest's path."
+            "manifest_unavailable",
+            "The repository %s has no file %s." % (source["repo"], source["path"]),
+            "Correct the manifest's path.",
         )
     return path.read_bytes().decode("utf-8-sig", "replace")
 

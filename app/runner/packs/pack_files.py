@@ -20,8 +20,8 @@ def find_pack_files(context: Context, result: PackResult) -> None:
     if found is None and named and named != DEFAULT_REQUIREMENTS:
         result.problem = Problem(
             "requirements_file_missing",
-            "The pack has no %s, which the manifest names." % named,
-            "Correct the manifest's RequirementsFile.",
+            "The pack has no file %s, which the list of packs names for its requirements." % named,
+            "Correct requirements_file (CSV: RequirementsFile) in the list of packs.",
         )
     result.requirements = found
     if context.options.run_scripts:

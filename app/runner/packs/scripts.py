@@ -16,7 +16,7 @@ def run_scripts(context: Context, results: Sequence[PackResult]) -> None:
     """Runs the scripts and tells each pack's result. Raises RunCancelled."""
     wanted = [result for result in results if result.is_cloned and result.script]
     if not wanted:
-        context.phase(Phase.SCRIPTS, StepStatus.SKIPPED, "no pack has one")
+        context.phase(Phase.SCRIPTS, StepStatus.SKIPPED, "no pack has an install script")
         return
     context.phase(Phase.SCRIPTS, StepStatus.RUNNING)
     for result in wanted:

@@ -82,8 +82,8 @@ def _unmet(line: str, name: str, version: str) -> Optional[Problem]:
     bounds = bounds_of(line)
     if bounds is None or satisfies(version, bounds) is not False:
         return None
-    text = "The pack asks for %s; installed is %s %s, which is kept." % (line, name, version)
-    hint = "Choose an image with that build, or another version of the pack; the rest of its packages are installed."
+    text = "The pack asks for %s, but %s %s is installed and is never replaced." % (line, name, version)
+    hint = "Use an image with that build, or another version of the pack. Its other packages are installed."
     return Problem("torch_version_wanted", text, hint)
 
 
@@ -186,7 +186,7 @@ class _Reader:
         if option:
             return self._option(option.group(1), option.group(2).strip(), path)
         if not line.isprintable() or not (_NAME.match(line) or _ADDRESS.search(line)):
-            self._bad("%s has the line %.60r, which is no requirement." % (path.name, line))
+            self._bad("%s has the line %.60r, which is not a requirement." % (path.name, line))
             return []
         return [self._local(line)]
 
@@ -203,7 +203,7 @@ class _Reader:
 
     def _nested(self, name: str, path: Path) -> List[str]:
         if "\0" in name:
-            self._bad("%s names a file that cannot be." % path.name)
+            self._bad("%s names a file that cannot exist." % path.name)
             return []
         target = os.path.realpath(str(path.parent / name))
         inside = target.startswith(os.path.realpath(str(self._folder)) + os.sep)
@@ -223,4 +223,4 @@ class _Reader:
         return str((self._folder / value).absolute()) if value.startswith(".") else value
 
     def _bad(self, message: str) -> None:
-        self._found.problem = Problem("bad_requirement", message, "Tell the pack's author.")
+        self._found.problem = Problem("bad_requirement", message, "Report it to the pack's author.")

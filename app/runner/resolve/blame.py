@@ -72,7 +72,7 @@ def of_pack(
     found = find_conflicts(item, others, own, " ".join(_error_of(finished.output).split()))
     if not found:
         return problem
-    hint = "The other party: %s. Leave one of them out, or ask its author for wider bounds." % "; ".join(found[:4])
+    hint = "It contradicts: %s. Leave one of them out, or ask its author to allow more versions." % "; ".join(found[:4])
     return Problem(problem.code, problem.message, shortened(hint))
 
 

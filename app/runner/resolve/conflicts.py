@@ -30,7 +30,9 @@ def find_conflicts(
         found = [(other.name, [line for line in other.lines if opposes(line)]) for other in others]
         kept = [line for line in own if opposes(line)]
         found.append(("ComfyUI", [line for line in kept if protected_name(line) is None]))
-        found.append(("what is installed and kept", [line for line in kept if protected_name(line) is not None]))
+        found.append(
+            ("the installed torch family, which is kept", [line for line in kept if protected_name(line) is not None])
+        )
         named = ["%s (%s)" % (name, ", ".join(lines[:_MOST_LINES])) for name, lines in found if lines]
         if named:
             return named

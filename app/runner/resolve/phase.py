@@ -59,7 +59,7 @@ class Requirements:
         """All turns are over."""
         self._prefetch.end()
         if not self._begun:
-            self._context.phase(Phase.RESOLVE, StepStatus.SKIPPED, "nothing is required")
+            self._context.phase(Phase.RESOLVE, StepStatus.SKIPPED, "no pack needs packages")
             self._context.phase(Phase.INSTALL, StepStatus.SKIPPED)
         elif self._stages and not self._context.options.plan_only:
             self._context.phase(Phase.INSTALL, StepStatus.SUCCESS)
@@ -109,12 +109,12 @@ def _note(context: Context, result: PackResult, read: Read) -> None:
     if read.held:
         _log(context, result, "kept at the installed build: %s" % ", ".join(read.held))
     if read.left_out:
-        text = "%s asks for %s, which must fit the installed torch and is left out." % (
+        text = "%s asks for %s. It was not installed, because it has to match the installed torch." % (
             result.pack.name,
             ", ".join(read.left_out),
         )
         context.warn(
-            "protected_package_left_out", text, "Install a build that fits your torch by hand, if the pack needs it."
+            "protected_package_left_out", text, "If the pack needs it, install a build for your torch yourself."
         )
 
 
@@ -137,11 +137,11 @@ def _one_variant(context: Context, wanted: Sequence[PackRequirements], variants:
             item.write()
             _log(context, item.result, "one variant: %s" % ", ".join("%s -> %s" % pair for pair in changed.items()))
     if packs:
-        text = "Packages that overwrite each other are installed as one variant (%s) for: %s." % (
+        text = "Some packages come in variants that overwrite each other. One of each was chosen (%s) for: %s." % (
             ", ".join(sorted(variants.chosen.values())),
             ", ".join(packs),
         )
-        context.warn("one_variant", text, "The packs' logs say which of their lines were rewritten.")
+        context.warn("one_variant", text, "The packs' logs say which of their requirements were changed.")
 
 
 def _own(context: Context) -> Sequence[str]:
@@ -165,7 +165,7 @@ def emit_planned(context: Context, results: Sequence[PackResult]) -> None:
     """The end of a run that only plans: what would fail is failed, the rest is skipped as asked."""
     for result in results:
         if result.is_cloned:
-            problem = result.problem or Problem("plan_only", "It was planned, as asked; nothing was changed.")
+            problem = result.problem or Problem("plan_only", "It was only planned, as asked. Nothing was changed.")
             state = NodeState.FAILED if result.problem else NodeState.SKIPPED
             context.node(result.pack.name, state, problem)
     for phase in (Phase.INSTALL, Phase.SCRIPTS, Phase.VERIFY):
@@ -175,13 +175,19 @@ def emit_planned(context: Context, results: Sequence[PackResult]) -> None:
 def _by_pip(context: Context, wanted: Sequence[PackRequirements]) -> None:
     """File by file, without a plan."""
     if context.options.plan_only:
-        context.warn("uv_unavailable", "No uv could be had: without it there is no plan.")
+        context.warn(
+            "uv_unavailable",
+            "uv is not on the instance and could not be downloaded. Without it there is no plan of packages.",
+        )
         return
-    context.warn("uv_unavailable", "No uv could be had: pip installs file by file, which takes long.")
+    context.warn(
+        "uv_unavailable",
+        "uv is not on the instance and could not be downloaded. pip installs one pack at a time, which is slower.",
+    )
     write_lines(context.task.folder / CONSTRAINTS, constraints(context.packages, context.ui_home))
     _one_variant(context, wanted, Variants(context.packages, gpu=_has_gpu(context)))
     pip = Pip(context.children, context.python, context.task.folder, context.limits.packages)
-    context.phase(Phase.RESOLVE, StepStatus.SUCCESS, "pack by pack")
+    context.phase(Phase.RESOLVE, StepStatus.SUCCESS, "one pack at a time")
     context.phase(Phase.INSTALL, StepStatus.RUNNING)
     for number, item in enumerate(wanted):
         context.journal.emit(PackagesProgress(number, len(wanted)))

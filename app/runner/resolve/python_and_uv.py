@@ -36,12 +36,15 @@ def configure(context: Context) -> None:
         return
     context.python = proof
     if proof["externally_managed"]:
-        hint = "Make a virtual environment for ComfyUI and name it as venv_path."
+        hint = "Create a virtual environment for ComfyUI on the instance, and give its folder as venv_path."
         context.python_problem = Problem(
-            "externally_managed", "%s belongs to the system (PEP 668)." % proof["executable"], hint
+            "externally_managed",
+            "%s belongs to the operating system, which allows no packages to be added to it (PEP 668)."
+            % proof["executable"],
+            hint,
         )
     if not proof["torch"]:
-        context.warn("no_torch", "The interpreter cannot import torch: %s" % proof["torch_error"], "Check venv_path.")
+        context.warn("no_torch", "ComfyUI's Python cannot import torch: %s" % proof["torch_error"], "Check venv_path.")
     _emit_interpreter(context, proof, started)
 
 

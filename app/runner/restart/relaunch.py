@@ -53,13 +53,13 @@ def relaunch(context: Context, old: Process) -> Relaunched:
     call = _call_of(old)
     context.check_cancelled()
     if not _ended(old.pid):
-        return Relaunched("ComfyUI (process %d) could not be ended." % old.pid)
+        return Relaunched("ComfyUI (process %d) could not be stopped." % old.pid)
     if processes.until(lambda: bool(running_here(context)), _BY_ITSELF_SECONDS):
         return Relaunched()
     try:
         return Relaunched(child=_start(call))
     except OSError as exc:
-        text = "ComfyUI was ended and could not be started again: %s. Its command: %s"
+        text = "ComfyUI was stopped and could not be started again: %s. Its command: %s"
         return Relaunched(text % (exc.strerror or exc, " ".join(call.argv)[:300]))
 
 

@@ -68,16 +68,16 @@ def _restart(context: Context) -> Restarted:
     again = relaunch(context, old[0])
     if again.failed:
         return Restarted(False, again.failed)
-    how = "by ending it and starting it again as it was"
+    how = "by stopping it and starting it again with the same command"
     return _until_up(context, old[0].pid, how, lambda: again.ended)
 
 
 def _why_none(context: Context, count: int) -> str:
     if not count:
-        return "No ComfyUI runs in %s; it loads the packs when you start it." % context.ui_home
+        return "No ComfyUI runs in %s. It loads the packs when you start it." % context.ui_home
     if count > 1:
-        return "%d ComfyUIs run in %s; none was restarted." % (count, context.ui_home)
-    return "ComfyUI is the container's first process: restarting it would end the container."
+        return "%d ComfyUIs run in %s, so none was restarted." % (count, context.ui_home)
+    return "ComfyUI is the container's main process: restarting it would stop the container."
 
 
 def _until_up(context: Context, old: int, how: str, ended: Callable[[], Optional[int]]) -> Restarted:
@@ -88,13 +88,15 @@ def _until_up(context: Context, old: int, how: str, ended: Callable[[], Optional
         new = [process for process in running_here(context) if process.pid != old]
         status = None if new else ended()
         if status is not None:
-            return Restarted(False, "ComfyUI was restarted %s, and ended with status %d%s" % (how, status, _its_log()))
+            return Restarted(
+                False, "ComfyUI was restarted %s, and ended with exit status %d%s" % (how, status, _its_log())
+            )
         address = address_of(_argv_of(new[-1].pid)) if new else ""
         if address and answers(address):
             loaded = loaded_by(address, context.custom_nodes)
-            silent = "; it does not say which packs it has" if loaded == Loaded() else ""
+            silent = "; it does not say which packs it has loaded" if loaded == Loaded() else ""
             return Restarted(True, "%s, in %d s%s" % (how, round(time.monotonic() - started), silent), loaded)
-    text = "ComfyUI was restarted %s, and does not answer after %g s" % (how, context.limits.restart)
+    text = "ComfyUI was restarted %s, and does not answer after %g seconds" % (how, context.limits.restart)
     return Restarted(False, text + _its_log())
 
 

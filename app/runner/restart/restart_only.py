@@ -26,8 +26,8 @@ def restart_only(context: Context, python: Future[None]) -> None:
     expected = list(context.request.get("expected") or [])
     missing = _missing(context, expected, done.loaded or Loaded())
     if missing:
-        text = "The restarted ComfyUI has not loaded: %s." % ", ".join(missing)
-        context.warn("not_loaded", text, "Look at ComfyUI's log and at how it was started.")
+        text = "The restarted ComfyUI has not loaded these packs: %s." % ", ".join(missing)
+        context.warn("not_loaded", text, "Look at ComfyUI's log, and at the command that starts it.")
     status = StepStatus.FAILED if missing else StepStatus.SUCCESS
     context.phase(Phase.VERIFY, status, _in_words(len(expected), len(missing), done.loaded))
 
@@ -46,5 +46,5 @@ def _in_words(expected: int, missing: int, loaded: object) -> str:
     if not expected:
         return ""
     if loaded is None or loaded == Loaded():
-        return "it does not say which packs it has"
+        return "it does not say which packs it has loaded"
     return "%d of %d packs are loaded" % (expected - missing, expected)

@@ -70,8 +70,8 @@ def restart_program(program: str, pause: Callable[[float], None]) -> str:
         words = said.read().decode("utf-8", "replace").strip().splitlines()
     if child.returncode == 0:
         return ""
-    how = "failed" if child.returncode else "has not ended after %g s" % _RESTART_SECONDS
-    return "supervisorctl restart %s %s: %s" % (program, how, words[-1][:300] if words else "it said nothing")
+    how = "failed" if child.returncode else "did not finish within %g seconds" % _RESTART_SECONDS
+    return "supervisorctl restart %s %s: %s" % (program, how, words[-1][:300] if words else "it printed nothing")
 
 
 def _supervisorctl() -> Optional[str]:

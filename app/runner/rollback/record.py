@@ -114,7 +114,10 @@ def note_packages(context: Context, *, after: bool = False) -> None:
     try:
         raw = ask(executable)
     except OSError as exc:
-        context.warn("no_rollback_record", "What is installed could not be noted for a rollback: %s" % exc)
+        context.warn(
+            "no_rollback_record",
+            "The installed packages could not be recorded, so this run cannot be rolled back fully: %s" % exc,
+        )
         return
     _write(context.task, _AFTER if after else _BEFORE, {"executable": executable, "packages": raw})
 

@@ -50,7 +50,7 @@ def restore_packages(context: Context, record: Record, uv: Optional[str], *, emi
         steps, left = _way_back(record, freeze_of(ask(record.executable)))
     if not steps:
         if emit:
-            context.phase(Phase.INSTALL, StepStatus.SKIPPED, "no package was changed back")
+            context.phase(Phase.INSTALL, StepStatus.SKIPPED, "no package had to be changed back")
         return left
     if emit:
         context.phase(Phase.INSTALL, StepStatus.RUNNING)
@@ -59,7 +59,7 @@ def restore_packages(context: Context, record: Record, uv: Optional[str], *, emi
     _apply(context, _installer(context, str(record.executable), uv), steps)
     left += _still_different(str(record.executable), steps)
     if emit and not left:
-        context.phase(Phase.INSTALL, StepStatus.SUCCESS, "%d packages brought back" % len(steps))
+        context.phase(Phase.INSTALL, StepStatus.SUCCESS, "%d packages restored" % len(steps))
     return left
 
 
@@ -72,8 +72,8 @@ def _way_back(record: Record, now: Freeze) -> Tuple[Dict[str, Step], List[str]]:
         if was == current:
             continue
         if record.after is not None and current != record.after.get(name):
-            text = "%s was changed after the run, and is left as it is (%s; before the run: %s)"
-            left.append(text % (name, current or "not there", was or "not there"))
+            text = "%s was changed after the run, so it was left untouched (now %s; before the run %s)"
+            left.append(text % (name, current or "not installed", was or "not installed"))
         else:
             steps[name] = Step(current, was)
     return steps, left
@@ -143,4 +143,4 @@ def _still_different(executable: str, steps: Dict[str, Step]) -> List[str]:
     """Looked at, not assumed."""
     now = freeze_of(ask(executable))
     wrong = [step for name, step in steps.items() if now.get(name) != step.was]
-    return ["%s could not be brought back" % (step.was or "removing %s" % step.name) for step in wrong]
+    return ["%s could not be restored" % (step.was or "the removal of %s" % step.name) for step in wrong]

@@ -22,8 +22,8 @@ from app.runner.rollback.record import Record
 from app.runner.rollback.worktree_state import WorktreeState, changed, worktree_state
 
 REMOVED = "rolled_back"
-_LOCAL = "It was changed after the run; nothing was touched."
-_LATER = "If a later run did it, roll that one back first; else %s."
+_LOCAL = "The pack was changed after the run. It was left untouched."
+_LATER = "If a later run changed it, roll that one back first; otherwise %s."
 
 
 def restore_packs(context: Context, record: Record) -> Dict[str, Optional[Problem]]:
@@ -36,7 +36,7 @@ def restore_packs(context: Context, record: Record) -> Dict[str, Optional[Proble
         except OSError as exc:
             found[pack["name"]] = reasons.of_os(exc)
         except (ValueError, KeyError) as exc:
-            found[pack["name"]] = Problem("cannot_roll_back", "The record of the run cannot be read: %s" % exc)
+            found[pack["name"]] = Problem("cannot_roll_back", "The run's rollback record cannot be read: %s" % exc)
     return found
 
 
@@ -74,7 +74,7 @@ class _Way:
     # -- what was not there --------------------------------------------------------------------------------------------
 
     def _remove(self) -> Problem:
-        gone = Problem(REMOVED, "It was not there before the run, and is not there now.")
+        gone = Problem(REMOVED, "It did not exist before the run, and was removed again.")
         if not existing.is_there(self._folder):
             return gone
         problem = self._in_the_way()
@@ -83,20 +83,22 @@ class _Way:
         if self._swept and self._found():
             aside = manager_copies.aside_for(self._context, self._folder, "rolled_back")
             os.rename(str(self._folder), str(aside))
-            self._warn_put_aside(aside, "The run was killed, so it is not known whose the files in it are")
+            self._warn_put_aside(aside, "The run was killed, so it is not known who made the files in its folder")
         else:
             shutil.rmtree(str(self._folder))
         return gone
 
     def _in_the_way(self) -> Optional[Problem]:
         """Why the folder that the run made may not go."""
-        hint = _LATER % ("look at %s, and remove it by hand" % self._folder)
+        hint = _LATER % ("look at %s and delete it yourself" % self._folder)
         head = self._git.head(self._folder)
         if head is None or (head != self._commit_after and (self._commit_after is not None or self._known_after)):
             return Problem("local_changes", _LOCAL, hint)
         own = self._not_the_runs()
         if own:
-            text = "Files in it are not the run's (%s); nothing was touched." % ", ".join(sorted(own)[:3])
+            text = "Its folder has files that the run did not make (%s). It was left untouched." % ", ".join(
+                sorted(own)[:3]
+            )
             return Problem("local_changes", text, hint)
         return existing.own_work(self._git, self._folder)
 
@@ -110,7 +112,7 @@ class _Way:
 
     def _return(self) -> Optional[Problem]:
         head, before = self._git.head(self._folder), self._pack["commit"]
-        hint = _LATER % ("check out %s by hand" % before)
+        hint = _LATER % ("check out commit %s yourself" % before)
         if head not in (before, self._commit_after):
             return Problem("local_changes", _LOCAL, hint)
         tracked = changed(self._git, self._folder)
@@ -141,16 +143,16 @@ class _Way:
             if restored:
                 self._git.local("checkout", "-q", "HEAD", "--", *restored, cwd=self._folder)
             if aside.exists():
-                self._warn_put_aside(aside, "The run put files into its folder")
+                self._warn_put_aside(aside, "The run had put files into its folder")
         lost = sorted(path for path in self._made if path in before)
         if lost:
-            text = "The run changed files in custom_nodes/%s that were there before (%s); they stay as they are."
+            text = "The run changed files in custom_nodes/%s that existed before (%s). They stay as they are."
             self._context.warn("files_changed", text % (self._pack["folder"], ", ".join(lost[:5])))
 
     def _warn_put_aside(self, aside: Path, why: str) -> None:
         where = os.path.relpath(str(aside), str(self._context.ui_home))
-        text = "%s: %s: they are kept as %s." % (self._pack["name"], why, where)
-        self._context.warn("kept_aside", text, "Remove it when you do not need it any more.")
+        text = "%s: %s. They are kept in %s." % (self._pack["name"], why, where)
+        self._context.warn("kept_aside", text, "Delete that folder when you no longer need it.")
 
     def _check_out(self) -> Optional[Problem]:
         git, folder, commit, branch = self._git, self._folder, self._pack["commit"], self._pack["branch"]
@@ -181,15 +183,19 @@ class _Way:
         """The copy that the run put aside is there again, with the files that went along to its successor."""
         restored = self._context.custom_nodes / copy.name
         aside = self._context.custom_nodes / copy.aside
-        given = Problem(REMOVED, "The registry's copy that was there before is back.")
+        given = Problem(REMOVED, "ComfyUI-Manager's copy, which was there before the run, is back.")
         if not aside.is_dir():
             if manager_copies.is_copy(restored) and not (existing.is_there(self._folder) and self._folder != restored):
                 return given
-            text = "The copy from the registry that was there before is not in custom_nodes/%s any more." % copy.aside
+            text = (
+                "ComfyUI-Manager's copy, which was there before the run, is no longer in custom_nodes/%s." % copy.aside
+            )
             return Problem("cannot_roll_back", text, "Install it again with ComfyUI-Manager.")
         if self._folder != restored and existing.is_there(restored):
             return Problem(
-                "name_taken", "custom_nodes/%s is there again." % copy.name, "Move it away, then start again."
+                "name_taken",
+                "Something else created custom_nodes/%s again." % copy.name,
+                "Move it away, then start again.",
             )
         if existing.is_there(self._folder):
             problem = self._not_a_clone_of_ours()
@@ -205,5 +211,5 @@ class _Way:
         head = self._git.head(self._folder)
         tracked = changed(self._git, self._folder) if head else set()
         if head is None or self._commit_after not in (None, head) or self._not_the_runs() & tracked:
-            return Problem("local_changes", _LOCAL, _LATER % ("look at %s" % self._folder))
+            return Problem("local_changes", _LOCAL, _LATER % ("look at %s yourself" % self._folder))
         return existing.own_work(self._git, self._folder)

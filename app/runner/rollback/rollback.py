@@ -37,13 +37,15 @@ def _record_of(task_id: str) -> notes.Record:
     """What the run noted before it changed anything. Raises RunFault."""
     task = Task(task_id)
     if task.folder.is_dir() and is_locked(task.lock):
-        raise RunFault("task_running", "The run that is to be undone still runs.", "Cancel it first.")
+        raise RunFault("task_running", "The run that you want to roll back still works.", "Cancel it first.")
     try:
         record = notes.Record(task)
     except (OSError, ValueError, KeyError) as exc:
-        raise RunFault("nothing_to_roll_back", "The record of the run cannot be read: %s" % exc) from None
+        raise RunFault("nothing_to_roll_back", "The run's rollback record cannot be read: %s" % exc) from None
     if not record.exists:
-        raise RunFault("nothing_to_roll_back", "That run changed nothing on this instance.")
+        raise RunFault(
+            "nothing_to_roll_back", "That run changed nothing on this instance, so there is nothing to roll back."
+        )
     return record
 
 
@@ -64,12 +66,12 @@ def roll_back(context: Context, record: notes.Record, python: Future[None], uv: 
     python.result()
     left = _packages(context, record, uv if record.before is not None else lambda: None, emit=True)
     context.phase(Phase.SCRIPTS, StepStatus.SKIPPED)
-    context.phase(Phase.VERIFY, StepStatus.SKIPPED, "packages and commits were compared, not imported")
+    context.phase(Phase.VERIFY, StepStatus.SKIPPED, "packages and commits were compared; nothing was imported")
     if present or left:
         raise RunFault(
             "rollback_incomplete",
-            "Not all could be brought back: %s." % "; ".join([*present, *left][:8]),
-            "Each pack says what is in the way; the run's packages.log what was with packages.",
+            "Not everything could be rolled back: %s." % "; ".join([*present, *left][:8]),
+            "Each pack says what stopped it; the log named packages says it for Python packages.",
         )
 
 
@@ -80,7 +82,7 @@ def _packages(
     try:
         return restore_packages(context, record, uv(), emit=emit)
     except OSError as exc:
-        return ["the packages cannot be looked at: %s" % exc]
+        return ["the installed packages cannot be listed: %s" % exc]
 
 
 def _emit_packs(context: Context, record: notes.Record, found: Mapping[str, Optional[Problem]]) -> None:
@@ -92,7 +94,7 @@ def _emit_packs(context: Context, record: notes.Record, found: Mapping[str, Opti
             context.journal.emit(NodeChanged(name, NodeState.CLONED, commit=commit, kept=True))
             context.node(name, NodeState.INSTALLED)
         elif problem is None:
-            context.node(name, NodeState.SKIPPED, Problem(REMOVED, "What was there before the run was not touched."))
+            context.node(name, NodeState.SKIPPED, Problem(REMOVED, "The run had not changed it."))
         else:
             state = NodeState.SKIPPED if problem.code == REMOVED else NodeState.FAILED
             context.node(name, state, problem)
@@ -120,8 +122,8 @@ def if_it_failed(context: Context, results: Sequence[PackResult]) -> None:
     """With `on_failure: rollback`, a run in which a pack is not good has failed. Raises RunFault then."""
     bad = [result.pack.name for result in results if result.problem is not None]
     if bad and _rolls_back(context):
-        text = "Not good: %s." % ", ".join(bad[:8])
-        raise RunFault("rolled_back", text, "Mend or leave out these packs, then start again.")
+        text = "The install was rolled back, because these packs failed: %s." % ", ".join(bad[:8])
+        raise RunFault("rolled_back", text, "Fix these packs or leave them out, then start again.")
 
 
 def _rolls_back(context: Context) -> bool:
@@ -147,7 +149,8 @@ def _note_after(uncancellable: Context) -> None:
         notes.note_packs_after(uncancellable.task, uncancellable.git())
     except (OSError, ValueError) as exc:
         uncancellable.warn(
-            "no_rollback_record", "How the run leaves things could not be noted for a rollback: %s" % exc
+            "no_rollback_record",
+            "The state after the run could not be recorded, so this run cannot be rolled back fully: %s" % exc,
         )
 
 
@@ -155,12 +158,16 @@ def _put_back_after(uncancellable: Context, exc: BaseException, uv: Callable[[],
     """Puts back, and tells what is left: in the run's reason, or, where it has none (a cancel), as a warning."""
     code = "lock_not_exact" if _all_or_nothing(uncancellable) else REMOVED
     left = _put_back(uncancellable, uv, code, cancelled=isinstance(exc, RunCancelled))
-    said = "Everything was put back." if not left else "Not all could be put back: %s." % "; ".join(left[:8])
+    said = (
+        "Everything was put back as it was."
+        if not left
+        else "Not everything could be put back: %s." % "; ".join(left[:8])
+    )
     if isinstance(exc, RunFault):
         problem = exc.problem
         raise RunFault(problem.code, "%s. %s" % (problem.message.rstrip("."), said), problem.hint) from None
     uncancellable.warn(
-        "put_back_incomplete" if left else "put_back", said, "Roll this task back to try again." if left else ""
+        "put_back_incomplete" if left else "put_back", said, "Roll back this task to try again." if left else ""
     )
 
 
@@ -169,7 +176,7 @@ def _put_back(uncancellable: Context, uv: Callable[[], Optional[str]], code: str
     try:
         record = notes.Record(uncancellable.task)
     except (OSError, ValueError, KeyError) as exc:
-        return ["the record of what was there before cannot be read: %s" % exc]
+        return ["the run's rollback record cannot be read: %s" % exc]
     left = _packages(uncancellable, record, lambda: _without_cancel(uv))
     found = restore_packs(uncancellable, record)
     _emit_restored(uncancellable, found, code, _GOOD if cancelled else _LIVE)
@@ -197,7 +204,7 @@ def _emit_restored(
         if node.state not in states or (node.kept and code == REMOVED):
             continue
         problem = found.get(name)
-        text = "Put back as it was before the run, which could not be completed."
+        text = "It was put back as it was before the run, because the run could not be completed."
         uncancellable.node(
             name, NodeState.FAILED, problem if problem and problem.code != REMOVED else Problem(code, text)
         )

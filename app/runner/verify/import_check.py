@@ -18,7 +18,7 @@ from app.runner.comfyui.quick_test import WHITELIST, ComfyUI, Start
 from app.runner.context import Context
 
 _PRINTED_CHARS = 64 * 1024
-_UNKNOWN = "Whether the packs can be imported is not known: "
+_UNKNOWN = "Nobody knows whether the packs load: "
 
 
 @dataclass
@@ -73,7 +73,7 @@ class ImportCheck:
         except OSError as exc:
             return _unknown("ComfyUI cannot be started: %s." % (exc.strerror or exc))
         except _OutOfTime:
-            return _unknown("a pack brings ComfyUI down, and finding it takes too long.")
+            return _unknown("a pack makes ComfyUI crash, and finding out which one takes too long.")
         finally:
             self._comfyui.clean()
 
@@ -87,7 +87,7 @@ class ImportCheck:
         if why:
             return _unknown("ComfyUI does not start any more, %s." % why)
         if WHITELIST not in self._comfyui.options():
-            text = "a pack brings ComfyUI down (%s), and this ComfyUI is too old to start it with some packs only."
+            text = "a pack makes ComfyUI crash (%s), and this ComfyUI is too old to be started with some packs only."
             return _unknown(text % first.how())
         self._deadline = time.monotonic() + self._context.limits.import_search
         return self._without_culprits([name for name in names if not name.startswith("-")], first)
@@ -106,7 +106,7 @@ class ImportCheck:
                 continue
             found = found or self._among(rest)
             if not found:
-                text = "several packs together bring ComfyUI down, each alone does not (%s)."
+                text = "several packs together make ComfyUI crash, each alone does not (%s)."
                 return _unknown(text % last.how())
             for name in found:
                 self._ended.setdefault(name, last)
@@ -137,11 +137,11 @@ class ImportCheck:
         if cleared:
             again = self._told(self._with_only([*rest, *cleared]))
             if again is None:
-                text = "packs that are good alone bring ComfyUI down together with others: %s."
+                text = "packs that load alone make ComfyUI crash together with others: %s."
                 return Verdicts(imports, guilty, printed, silent, _UNKNOWN + text % ", ".join(cleared), starts=False)
             imports = again
         if not all(self._is_an_end(self._ended[name]) for name in guilty):
-            return _unknown("this ComfyUI does not show its table of imports.")
+            return _unknown("this ComfyUI does not list its imports.")
         return Verdicts(imports, guilty, printed, silent, starts=not guilty)
 
     def _is_an_end(self, start: Start) -> bool:

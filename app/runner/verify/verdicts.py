@@ -13,13 +13,13 @@ from app.runner.context import Context, PackResult
 from app.runner.hints.reasons import of_import
 from app.runner.verify.import_check import Verdicts
 
-_OTHERS = "%s brings ComfyUI down when it starts, and is not of this manifest; the others were checked without it. %s"
+_OTHERS = "%s makes ComfyUI crash at its start. It is not in your list of packs; the others were checked without it. %s"
 
 _MISSED = (
-    "%s was imported in the check, and the restarted ComfyUI does not have it: it loads other folders, was started "
-    "without custom nodes, or the pack has no node classes."
+    "%s loaded in the import check, but the restarted ComfyUI does not have it. Either it loads other folders, or it "
+    "was started without custom nodes, or the pack has no nodes."
 )
-_SILENT = "%s switches ComfyUI's messages off when it is imported: whether it can be imported is not known."
+_SILENT = "%s turns off ComfyUI's messages when it is imported, so nobody knows whether it loads."
 
 
 def emit_verdicts(
@@ -38,7 +38,7 @@ def emit_verdicts(
             _emit_unknown(context, result)
     _warn_of_others(context, cloned, found)
     _warn_of_silence(context, cloned, found)
-    words = (("%d imported", True), ("%d cannot be imported", False), ("%d not known", None))
+    words = (("%d load", True), ("%d do not load", False), ("%d not known", None))
     return ", ".join(word % told.count(verdict) for word, verdict in words if told.count(verdict)) or "no pack to check"
 
 
@@ -49,7 +49,9 @@ def _emit(context: Context, result: PackResult, found: Verdicts, loaded: Optiona
     if later.has(folder) or (imported is not None and imported.good and not later.failed(folder)):
         _emit_good(context, result, imported.seconds if imported else None)
         if later.misses(folder, result.folder):
-            context.warn("not_loaded", _MISSED % result.pack.name, "Look at ComfyUI's log and at how it was started.")
+            context.warn(
+                "not_loaded", _MISSED % result.pack.name, "Look at ComfyUI's log, and at the command that starts it."
+            )
         return True
     if folder in found.culprits:
         _write(context, result, found.printed.get(folder, ""))
@@ -66,7 +68,7 @@ def _emit(context: Context, result: PackResult, found: Verdicts, loaded: Optiona
 
 def _import_problem(imported: Import) -> Problem:
     if imported.no_nodes:
-        hint = "Check that the repository is a node pack, and its place under custom_nodes."
+        hint = "Check that the repository is a node pack, and that it is in the right folder under custom_nodes."
         return Problem("import_no_nodes", imported.message, hint)
     return of_import(imported.text or imported.message)
 
@@ -82,7 +84,7 @@ def _emit_broken(context: Context, result: PackResult, problem: Problem, seconds
     """What failed before is why it cannot be imported: its code and hint stand, and the import's words are added."""
     before = result.problem
     if before is not None:
-        problem = Problem(before.code, "%s Its import: %s" % (before.message, problem.message), before.hint)
+        problem = Problem(before.code, "%s Its import then failed: %s" % (before.message, problem.message), before.hint)
     result.problem = problem
     context.journal.emit(
         NodeChanged(result.pack.name, NodeState.FAILED, problem, verified=False, import_seconds=seconds)
@@ -99,7 +101,7 @@ def _write(context: Context, result: PackResult, text: str) -> None:
     path = context.task.node_log(result.pack.name)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(str(path), "a", encoding="utf-8", errors="replace") as log:
-        log.write("\nComfyUI cannot import it:\n%s\n" % text)
+        log.write("\nComfyUI cannot load it:\n%s\n" % text)
 
 
 def _warn_of_others(context: Context, cloned: Sequence[PackResult], found: Verdicts) -> None:
@@ -112,4 +114,4 @@ def _warn_of_others(context: Context, cloned: Sequence[PackResult], found: Verdi
 def _warn_of_silence(context: Context, cloned: Sequence[PackResult], found: Verdicts) -> None:
     ours = {result.pack.folder for result in cloned}
     for name in sorted(ours & set(found.silent)):
-        context.warn("import_untold", _SILENT % name, "Look at ComfyUI's nodes when it runs.")
+        context.warn("import_untold", _SILENT % name, "Look for its nodes in the running ComfyUI.")

@@ -21,10 +21,10 @@ from app.runner.verify import verdicts
 from app.runner.verify.import_check import ImportCheck, Verdicts
 
 _MOST_COMPLAINTS = 5
-_AT_EACH_START = "Such a pack does that at each start of ComfyUI."
+_AT_EACH_START = "A pack that does this does it again at each start of ComfyUI."
 _BY_THE_IMAGE = (
-    "Some images install ComfyUI's requirements again at each start; where a pack needs another version, it must be "
-    "pinned in the image's own list."
+    "Some images install ComfyUI's requirements again at each start. If a pack needs another version, put that version "
+    "into the image's own list of packages."
 )
 
 
@@ -55,7 +55,7 @@ class Verification:
 
     def _start_bare(self, python: Future[None]) -> str:
         python.result()
-        return self._check.bare(low_priority=True) if self._context.python else "there is no interpreter"
+        return self._check.bare(low_priority=True) if self._context.python else "ComfyUI's Python was not found"
 
     def before_changes(self) -> None:
         """Waits until the environment was looked at: from now on it may be changed."""
@@ -66,14 +66,14 @@ class Verification:
         """Checks, and tells the phase and each pack's verdict. Raises RunCancelled."""
         context = self._context
         if not context.verifies:
-            self._end(StepStatus.SKIPPED, "it was not asked for", results, Verdicts())
+            self._end(StepStatus.SKIPPED, "switched off for this run", results, Verdicts())
             return
         if not context.python:
-            self._end(StepStatus.SKIPPED, "there is no interpreter to look at", results, Verdicts())
+            self._end(StepStatus.SKIPPED, "ComfyUI's Python was not found", results, Verdicts())
             return
         context.phase(Phase.VERIFY, StepStatus.RUNNING)
         self._environment = Environment.of(context.python)
-        if not self._compare("protected_changed", "The packages", ()):
+        if not self._compare("protected_changed", "Installing packages", ()):
             self._end(StepStatus.FAILED, "", results, Verdicts(unknown=self._trouble[-1], starts=False))
             return
         self._known_complaints = self._complaints.result() if self._complaints else None
@@ -89,14 +89,12 @@ class Verification:
         # while packages were being changed, the early start may have met half of one
         why = self._check.bare() if why else why
         if why:
-            found = Verdicts(
-                unknown="Whether the packs can be imported is not known: ComfyUI does not start, %s." % why
-            )
+            found = Verdicts(unknown="Nobody knows whether the packs load: ComfyUI does not start, %s." % why)
         else:
             found = self._check.check()
-            self._compare("changed_at_import", "The imports", list(found.imports))
+            self._compare("changed_at_import", "Importing the packs", list(found.imports))
         if found.unknown:
-            self._context.warn("imports_unknown", found.unknown, "Look at imports.log of the task.")
+            self._context.warn("imports_unknown", found.unknown, "The log named imports has what ComfyUI printed.")
             self._trouble.append(found.unknown)
         return found
 
@@ -105,7 +103,7 @@ class Verification:
         loaded = restarted.loaded if restarted else None
         if restarted and restarted.began and self._environment:
             packs = [result.pack.folder for result in results if result.is_cloned]
-            self._compare("changed_at_restart", "The restart", packs)
+            self._compare("changed_at_restart", "Restarting ComfyUI", packs)
             self._compare_complaints("since the restart")
         nested = {r.pack.name for r in results if parent_of(r.pack, [other.pack for other in results])}
         nested |= {result.pack.name for result in results if "/" in result.pack.folder}
@@ -120,8 +118,10 @@ class Verification:
         if not context.options.restart:
             return None
         if not found.starts:
-            who = "%s would bring it down" % ", ".join(sorted(found.culprits)) if found.culprits else found.unknown
-            context.warn("not_restarted", "ComfyUI was not restarted: %s." % who.rstrip("."), "See the other warnings.")
+            who = "%s would make it crash" % ", ".join(sorted(found.culprits)) if found.culprits else found.unknown
+            context.warn(
+                "not_restarted", "ComfyUI was not restarted: %s." % who.rstrip("."), "Look at the other warnings."
+            )
             return None
         return restart(context)
 
@@ -135,7 +135,7 @@ class Verification:
         try:
             now = look(self._context.python["executable"], self._run)
         except OSError as exc:
-            self._trouble.append("the interpreter does not run any more: %s" % (exc.strerror or exc))
+            self._trouble.append("ComfyUI's Python does not run any more: %s" % (exc.strerror or exc))
             self._context.warn("interpreter_broken", self._trouble[-1])
             return False
         self._environment = now
@@ -149,21 +149,23 @@ class Verification:
     def _warn_of_family(self, before: Environment, now: Environment, what: str) -> None:
         family = differences(before.family, now.family)
         if family:
-            text = "%s changed protected packages: %s." % (what, in_words(family))
+            text = "%s changed packages that should have stayed as they were: %s." % (what, in_words(family))
             self._trouble.append(text)
-            self._context.warn("protected_changed", text, "Install the builds that were there before.")
+            self._context.warn(
+                "protected_changed", text, "Roll this task back, or install the earlier builds yourself."
+            )
 
     def _warn_of_cuda(self, before: Environment, now: Environment, what: str) -> None:
         if before.cuda is not None and now.cuda != before.cuda:
-            says = "torch cannot be imported: %s" % now.torch_error if now.cuda is None else "CUDA: %s" % now.cuda
-            text = "%s changed what torch says (CUDA was %s): %s." % (what, before.cuda, says)
+            says = "torch cannot be imported: %s" % now.torch_error if now.cuda is None else "it is now %s" % now.cuda
+            text = "%s changed how torch works (its CUDA was %s): %s." % (what, before.cuda, says)
             self._trouble.append(text)
-            self._context.warn("torch_changed", text, "Install the builds that were there before.")
+            self._context.warn("torch_changed", text, "Roll this task back, or install the earlier builds yourself.")
 
     def _warn_of_change(self, code: str, what: str, changed: Dict[str, str], packs: Sequence[str]) -> None:
         who = blame_change.who(self._context.custom_nodes, packs, list(changed))
-        by = " Probably by %s." % ", ".join(who) if who else ""
-        text = "%s changed the environment: %s.%s" % (what, in_words(changed), by)
+        by = " It was probably %s." % ", ".join(who) if who else ""
+        text = "%s changed installed packages: %s.%s" % (what, in_words(changed), by)
         hint = _AT_EACH_START if who or code != "changed_at_restart" else _BY_THE_IMAGE
         self._context.warn(code, text, hint)
 
@@ -178,5 +180,9 @@ class Verification:
         if new:
             more = " and %d more" % (len(new) - _MOST_COMPLAINTS) if len(new) > _MOST_COMPLAINTS else ""
             since = " %s" % when if when else ""
-            text = "These do not fit together any more%s: %s%s." % (since, "; ".join(new[:_MOST_COMPLAINTS]), more)
-            self._context.warn("environment_inconsistent", text, "GET /tasks/ID shows what was changed, and for whom.")
+            text = "These packages no longer fit together%s: %s%s." % (since, "; ".join(new[:_MOST_COMPLAINTS]), more)
+            self._context.warn(
+                "environment_inconsistent",
+                text,
+                "The task's plan shows which packages were changed, and for which packs. A rollback restores them.",
+            )

@@ -60,14 +60,13 @@ RETRY_AFTER_SECONDS: Mapping[int, int] = {429: 30, 503: 5}
 
 
 class Unauthorized(AppError):
-    """The request carries no valid token."""
+    """The request has no token, or a wrong one."""
 
     code = "unauthorized"
-    default_hint = "Send the header Authorization: Bearer TOKEN; TOKEN is the service's NODEFERRY_TOKEN."
 
 
 class Forbidden(AppError):
-    """The request may not come from where it comes from."""
+    """Requests from there are not allowed."""
 
     code = "forbidden"
 
@@ -76,14 +75,12 @@ class NotFound(AppError):
     """There is nothing at this address."""
 
     code = "not_found"
-    default_hint = "docs/api.md lists the routes."
 
 
 class MethodNotAllowed(AppError):
-    """This address does not answer this method."""
+    """This address does not support this HTTP method."""
 
     code = "method_not_allowed"
-    default_hint = "docs/api.md lists the routes; the header Allow names the methods."
 
 
 class BodyTooLarge(AppError):
@@ -93,10 +90,9 @@ class BodyTooLarge(AppError):
 
 
 class NotJson(AppError):
-    """The request's body is not JSON by its Content-Type."""
+    """The request's Content-Type is not JSON."""
 
     code = "not_json"
-    default_hint = "Send the header Content-Type: application/json."
 
 
 class InternalError(AppError):
@@ -309,7 +305,7 @@ def install_request(values: Mapping[str, Any], settings: Settings) -> domain.Ins
     options = Options() if body.options is None else Options(**body.options.model_dump())
     fingerprint = fingerprint_of(options.host_key_sha256, "options.host_key_sha256")
     if options.exact and not {"lock", "manager_snapshot"} & set(body.manifest or {}):
-        raise InvalidRequest("options.exact is for a manifest with a lock.", field="options.exact")
+        raise InvalidRequest("options.exact needs a manifest with a lock.", field="options.exact")
     key = body.idempotency_key
     return domain.InstallRequest(
         ssh_connection=str(body.ssh_connection),
@@ -354,7 +350,7 @@ def uuid_of(text: object, name: str) -> str:
     if text is None:
         raise InvalidRequest(f"{name} is missing.", field=name)
     if not isinstance(text, str) or not _UUID.fullmatch(text):
-        hint = f"It is the {name} that the start answered, a UUID."
+        hint = f"Use the {name} from the answer of the start; it is a UUID."
         raise InvalidRequest(f"{name} is not a UUID.", hint=hint, field=name)
     return text.lower()
 
@@ -367,7 +363,7 @@ def host_and_port_of(text: str) -> tuple[str, int]:
     is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65_535
     if not host or not host.isprintable() or not is_port:
         raise InvalidRequest(
-            "The address does not end in HOST:PORT.", hint="GET /host-keys lists them.", field="address"
+            "The address does not end in HOST:PORT.", hint="GET /host-keys lists the known ones.", field="address"
         )
     return host, int(port)
 

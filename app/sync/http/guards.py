@@ -31,14 +31,14 @@ def refusal(method: str, path: str, headers: Mapping[str, str], settings: Settin
     host = headers.get("Host", "")
     if not _host_allowed(host, settings):
         return Forbidden(
-            f"The request's Host {host[:100]!r} is not one that this service answers to.",
+            f"This service does not answer to the host name {host[:100]!r}.",
             hint="Use http://127.0.0.1 or http://localhost, or add the name to NODEFERRY_ALLOWED_HOSTS.",
             code="host_not_allowed",
         )
     if method not in SAFE_METHODS and _from_another_site(headers, host):
         return Forbidden(
             "The request comes from a page of another site.",
-            hint="Open Nodeferry's own page, or send the request without Origin.",
+            hint="Open Nodeferry's own page, or send the request without the header Origin.",
             code="cross_site_request",
         )
     needs_token = settings.token and method != "OPTIONS" and not _open(method, path)
@@ -57,8 +57,8 @@ def check_bind(settings: Settings) -> None:
     if settings.token or _is_loopback(settings.host):
         return
     raise InvalidSetting(
-        f"Listening on {settings.host or 'every address'!r} lets others use your instances, and no token is set.",
-        hint="Set NODEFERRY_TOKEN to a long random text, or listen on 127.0.0.1.",
+        f"On {settings.host or 'every address'!r} others could use your instances, and no token is set.",
+        hint="Set NODEFERRY_TOKEN to a long random text, or use the host 127.0.0.1.",
         field="token",
     )
 

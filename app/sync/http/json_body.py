@@ -34,7 +34,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as exc:
         raise _malformed(f"byte {exc.start} is not UTF-8") from None
     except UnicodeEncodeError:
-        raise _malformed("a text has half of a surrogate pair in it") from None
+        raise _malformed("a text has an invalid character in it (half of a surrogate pair)") from None
     except RecursionError:
         raise _malformed("it is nested too deeply") from None
     except ValueError as exc:
@@ -58,7 +58,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _float(text: str) -> float:

@@ -76,7 +76,7 @@ def query(model: type[_M]) -> _M:
     """The request's parameters as `model`. Raises InvalidRequest, for a parameter that comes twice too."""
     for name, values in request.args.lists():
         if len(values) > 1:
-            raise InvalidRequest(f"The parameter {name[:80]!r} comes twice.", field=name[: bodies.MAX_FIELD_CHARS])
+            raise InvalidRequest(f"The parameter {name[:80]!r} is given twice.", field=name[: bodies.MAX_FIELD_CHARS])
     return bodies.read(model, request.args.to_dict())
 
 
@@ -174,6 +174,6 @@ def _bug(error: Exception) -> Response:
     """The last handler: only bugs come here. The same id is in the answer and in the log."""
     incident = uuid.uuid4().hex[:12]
     _log.error("request_failed incident=%s path=%s", incident, quote(request.path[:300]), exc_info=error)
-    hint = f"Look for {incident} in the service's log and report what stands there."
+    hint = f"Please report it with the lines around {incident} in the service's log."
     known = error.message if isinstance(error, AppError) else "Something went wrong inside Nodeferry."
     return error_answer(bodies.InternalError(f"{known} (incident {incident})", hint=hint))

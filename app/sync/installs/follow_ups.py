@@ -42,8 +42,10 @@ def restart_request(installs: Installs, task_id: str, request: Request) -> Resta
 def _request_of_ended(installs: Installs, task_id: str) -> Request:
     record, status = installs.look(task_id)
     if not status.ended:
-        raise TaskConflict("The install has not ended.", hint="Cancel it first, or wait for its end.")
+        raise TaskConflict("The install is still running.", hint="Cancel it first, or wait until it has ended.")
     try:
         return read_request(record.request)
     except (KeyError, TypeError, ValueError) as exc:
-        raise NothingToRollBack("The task's record cannot be read.") from exc
+        raise NothingToRollBack(
+            "The task's record was written by another version of Nodeferry and cannot be read."
+        ) from exc

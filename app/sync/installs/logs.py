@@ -41,7 +41,7 @@ class TaskLogs:
         complete = bool(progress["completed"]) and not self._files.is_written(task_id)  # before the size is looked at
         raw, size = self._files.read(task_id, name, offset, limit)
         if offset > size:
-            raise InvalidRequest(f"offset is {offset}, and the log has {size} bytes.", field="offset")
+            raise InvalidRequest(f"offset is {offset}, but the log has only {size} bytes.", field="offset")
         if not (complete and offset + len(raw) == size):
             raw = whole_characters(raw)
         text = raw.decode("utf-8", "replace")

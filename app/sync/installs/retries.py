@@ -135,7 +135,9 @@ class Retries:
         try:
             request = read_request(record.request)
         except (KeyError, TypeError, ValueError) as exc:
-            raise NothingToRetry("The task's record cannot be read.") from exc
+            raise NothingToRetry(
+                "The task's record was written by another version of Nodeferry and cannot be read."
+            ) from exc
         ended = self._installs.status(record.task_id).snapshot
         repeated = runner_request.retry_of(record.task_id, request, ended, only, automatic=automatic)
         [accepted] = self._installs.accept([repeated], keep)

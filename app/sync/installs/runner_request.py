@@ -84,11 +84,15 @@ def retry_of(task_id: str, request: Request, ended: Snapshot, only: Collection[s
 def _chosen(request: Request, ended: Snapshot, names: Collection[str], only: Collection[str]) -> tuple[str, ...]:
     if isinstance(request, RollbackRequest) or request.options.exact or not names:
         if only:
-            raise InvalidRequest("This task can only be repeated as a whole.", hint="Leave nodes out.", field="nodes")
+            raise InvalidRequest(
+                "This task can only be retried as a whole.", hint="Send the request without nodes.", field="nodes"
+            )
         return ()
     for index, name in enumerate(only):
         if name not in ended.nodes:
             raise InvalidRequest(f"The task has no node pack {name[:80]!r}.", field=f"nodes[{index}]")
         if name not in names:
-            raise InvalidRequest(f"The node pack {name[:80]!r} ended well.", field=f"nodes[{index}]")
+            raise InvalidRequest(
+                f"The node pack {name[:80]!r} did not fail, so it is not retried.", field=f"nodes[{index}]"
+            )
     return retry.with_parents(ended, only or names)

@@ -143,7 +143,7 @@ class Scheduler:
             try:
                 self._background.start_task(job.task_id, self._run, job)
             except RuntimeError as exc:  # the system gives no more threads
-                error = Problem("no_thread", f"The service cannot start a thread: {exc}.")
+                error = Problem("no_thread", f"The service's machine allows no more threads: {exc}.")
                 job.recorder.emit(GivenUp(TaskState.FAILED, error))
                 self._let_go(job)
         for job, why in waiting:
@@ -176,7 +176,7 @@ class Scheduler:
 
 def _reason(waiting: Waiting, max_running: int) -> Problem:
     if waiting.behind is None:
-        text = f"Waits for one of the {max_running} places for running installs"
+        text = f"Waiting: {max_running} installs are running, and no more run at the same time"
         return Problem("waiting_for_place", text, "It starts by itself.")
-    text = f"Waits for the install {waiting.behind} on the same instance"
+    text = f"Waiting for the install {waiting.behind} in the same ComfyUI"
     return Problem("waiting_for_install", text, "It starts by itself.")

@@ -26,6 +26,7 @@ from app.domain.request import Request
 from app.domain.retry import RetryLinks
 from app.domain.stored_request import read_options, read_request, store_request
 from app.protocol import progress_json
+from app.protocol.reasons import for_people
 from app.protocol.snapshot import to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
@@ -317,8 +318,8 @@ class Installs:
 
     def _give_up_unreadable(self, record: InstallRecord, exc: Exception) -> None:
         _log.error("task %s: its record cannot be read: %r", record.task_id, exc)
-        message = "The task's record was written by another version and cannot be gone on with."
-        error = {"code": "record_unreadable", "message": message, "hint": "Start the install again."}
+        message = "This task was started by another version of Nodeferry, which has left a record that cannot be read."
+        error = {"code": "record_unreadable", "message": message, "hint": "Start a new install of the same packs."}
         self._store.update(record.task_id, state=TaskState.FAILED, error=error, finished_at=self._now(), snapshot=None)
 
     def _run(self, job: Job) -> None:
@@ -366,7 +367,7 @@ def _row(record: InstallRecord) -> dict[str, Any]:
         "failed": record.failed,
         "skipped": record.skipped,
         "revision": record.revision,
-        "error": record.error,
+        "error": for_people(record.error) if record.error else None,
         "retry_of": record.request.get("retry_of"),
         "retried_by": record.retried_by,
         "rollback_of": record.request.get("rollback_of"),

@@ -135,7 +135,7 @@ class Installation:
     def _resume(self) -> None:
         """A task that an earlier service had begun: what happens now is the mending of a cut line."""
         if self._may_run:
-            message = "The service was started again and attaches to the install."
+            message = "The service was restarted and connects to the install again."
             self._recorder.emit(Interrupted(Problem("service_restarted", message), attempt=1, next_attempt_in=0))
 
     def _supervise(self) -> None:
@@ -192,13 +192,13 @@ class Installation:
     def _fail(self, exc: RemoteError) -> None:
         if not self._cancelling:
             raise self._not_reached_again(exc) if self._may_run and exc.retried else exc
-        message = f"Cancelled here; the instance was not reached, and what runs there may go on: {exc.message}"
+        message = f"Cancelled here, but the instance could not be reached. The install may go on there: {exc.message}"
         self._give_up(TaskState.CANCELLED, Problem(exc.code, message, exc.hint))
 
     def _not_reached_again(self, exc: RemoteError) -> RemoteError:
         seconds = f"{self._timeouts.reconnect:g} s"
-        message = f"The instance was not reached again within {seconds} after the line was cut: {exc.message}"
-        hint = "If it still exists, the run may go on there: retry when it is up. If it is gone, start on another."
+        message = f"The connection was lost, and the instance was not reached again within {seconds}: {exc.message}"
+        hint = "If the instance still exists, the install may go on there: retry when it is up."
         return type(exc)(message, hint=hint, code=exc.code)
 
     # -- the runner -------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ class Installation:
         answer = client.start(self._task_id, self._spec.runner_request)
         if _offset_of(answer) < self._recorder.offset:
             self._cancel_runner(client)  # this start has begun it anew, and nobody asked for that
-            raise RunnerLost("The run's journal is no longer on the instance; it may be another machine now.")
+            raise RunnerLost("The instance knows nothing of this install any more. It may be another machine now.")
         self._recorder.emit(Attached(self._recorder.offset, str(answer.get("status"))))
         return True
 
@@ -259,22 +259,26 @@ class Installation:
         try:
             self._recorder.apply(decode(frame.line), frame.offset)
         except ProtocolFault as exc:
-            raise RunnerProtocolError(f"The runner's journal cannot be understood: {exc}.") from exc
+            raise RunnerProtocolError(
+                f"The record of the install on the instance (its journal) cannot be understood: {exc}."
+            ) from exc
 
     def _conclude(self, status: str, client: RunnerClient) -> None:
         """The follower has nothing more, and no terminal event came."""
         if status != "died":
             status = str(client.status(self._task_id).get("status"))
         if status != "died":
-            raise RunnerProtocolError(f"The runner's journal ends without saying how the run did (status {status}).")
+            raise RunnerProtocolError(
+                f"The record of the install on the instance (its journal) stops without an end (status {status})."
+            )
         _log.warning("task %s: the runner died; sweeping", self._task_id)
         try:
             swept = client.sweep(self._task_id)
         except RunnerError as exc:
-            raise RunnerLost(hint=f"What it left could not be removed: {exc.message}") from exc
+            raise RunnerLost(hint=f"What it left behind could not be removed: {exc.message}") from exc
         _log.info("task %s: swept: %s", self._task_id, swept)
         if swept.get("rebooted") is True:
-            raise RunnerLost("The instance was restarted before the run had finished.")
+            raise RunnerLost("The instance was restarted before the install had finished.")
         raise RunnerLost
 
     def _cancel_runner(self, client: RunnerClient) -> None:
@@ -322,7 +326,7 @@ class Installation:
             self._cancel_asked_at = self._cancel_asked_at or time.monotonic()
         elif not self._slow_cancel_reported and time.monotonic() - (self._cancel_asked_at or 0.0) > CANCEL_SECONDS:
             self._slow_cancel_reported = True
-            text = f"The runner has not stopped within {CANCEL_SECONDS:g} s of the cancel; it is still waited for."
+            text = f"The install has not stopped within {CANCEL_SECONDS:g} s of the cancel; Nodeferry waits on."
             self._recorder.emit(Warned("cancel_slow", text))
 
     # -- ends -------------------------------------------------------------------------------------------------------
@@ -338,7 +342,7 @@ class Installation:
         incident = uuid.uuid4().hex[:12]
         _log.error("task %s: ended by a bug, incident %s", self._task_id, incident, exc_info=True)
         message = f"Something went wrong inside Nodeferry (incident {incident})."
-        hint = f"Look for {incident} in the service's log and report what stands there."
+        hint = f"Please report it with the lines around {incident} in the service's log."
         self._give_up(TaskState.FAILED, Problem("internal_error", message, hint))
 
 

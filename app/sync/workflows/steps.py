@@ -85,7 +85,7 @@ class StepRun:
         if self.stop.is_set():
             raise Stopped
         if time.monotonic() > self.deadline:
-            raise StepTimedOut(f"The step has not ended within {self.workflow.deadline_seconds:g} s.")
+            raise StepTimedOut(f"The step has not ended within its time limit of {self.workflow.deadline_seconds:g} s.")
 
     def left(self, most: float) -> float:
         """Seconds that something may take, `most` at most."""
@@ -163,8 +163,8 @@ class Steps:
         return Question(
             HOST_KEY,
             error.message,
-            "Rented machines reuse addresses. If this is a new one, trust its key; if not, stop.",
-            {"accept": "It is a new machine: trust this key"},
+            "Providers give addresses to new machines. If you have just rented a new one, trust its key. If not, stop.",
+            {"accept": "It is a new machine: trust its key"},
             {
                 "shown_sha256": status["sha256"],
                 "key_type": status["key_type"],
@@ -192,7 +192,7 @@ class Steps:
         task = self._follow(run, task_id, lambda _: False)
         verdicts = [node["verified"] for node in task["nodes"]]
         if task["state"] == "completed" and not any(verdict is not None for verdict in verdicts):
-            return Done(StepState.SKIPPED, "Whether the node packs load is not known: nothing was imported.")
+            return Done(StepState.SKIPPED, "Nobody knows whether the node packs load: nothing was imported.")
         good = verdicts.count(True)
         return replace(_of_install(task), message=f"{good} of {len(verdicts)} node packs load in ComfyUI")
 
@@ -282,13 +282,17 @@ def _of_install(task: Mapping[str, Any]) -> Done:
     """How an install that has ended lets its step end."""
     error = task["error"]
     if task["state"] == "cancelled":
-        text = "The install was stopped."
+        text = "The install was cancelled."
         return Done(StepState.FAILED, text, error or {"code": "cancelled", "message": text, "hint": ""})
     if task["state"] == "failed":
         return Done(StepState.FAILED, str(task["message"]), error)
     if task["outcome"] == "none":
         text = "No node pack could be installed."
-        return Done(StepState.FAILED, text, {"code": "none_installed", "message": text, "hint": "Each pack says why."})
+        return Done(
+            StepState.FAILED,
+            text,
+            {"code": "none_installed", "message": text, "hint": "Each node pack says why it failed."},
+        )
     state = StepState.SUCCESS if task["outcome"] == "all" else StepState.PARTIAL
     return Done(state, f"{task['successful']} of {task['total_nodes']} node packs are installed")
 
@@ -301,9 +305,9 @@ def _error_of(task: Mapping[str, Any]) -> AppError:
 def _provisioning_question(busy: list[str]) -> Question:
     return Question(
         PROVISIONING,
-        f"The machine is still being set up by its image ({', '.join(busy)}).",
-        "Installing now can collide with what the image installs. Wait until it is done, then look again.",
-        {"look_again": "Look again", "continue": "Install now all the same"},
+        f"The instance's image has not finished setting itself up ({', '.join(busy)} exists).",
+        "The image's own install and yours could disturb each other. Wait a few minutes, then look again.",
+        {"look_again": "Look again", "continue": "Install now anyway"},
         {"paths": busy},
     )
 
@@ -311,9 +315,15 @@ def _provisioning_question(busy: list[str]) -> Question:
 def _plan_question(plan: list[dict[str, Any]], changes: list[dict[str, Any]]) -> Question:
     older = sum(bool(change["downgrade"]) for change in changes)
     text = (
-        f"{len(plan) - len(changes)} packages would be added, {len(changes)} changed, {older} of them to an older one."
+        f"{len(plan) - len(changes)} packages would be added and {len(changes)} changed, {older} to an older version."
     )
-    return Question(PLAN, text, "Nothing has been changed yet.", {"install": "Install"}, {"plan": plan})
+    return Question(
+        PLAN,
+        text,
+        "Nothing has been changed yet. The plan lists every package, and the packs that need it.",
+        {"install": "Install"},
+        {"plan": plan},
+    )
 
 
 def _described(found: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.domain.workflow import Step, StepName, StepState, Workflow
 from app.protocol import progress_json
+from app.protocol.reasons import find, for_people
 
 Progress = Callable[[str], Mapping[str, Any] | None]
 """The progress JSON of a task; None where it is not known any more."""
@@ -38,7 +39,7 @@ def workflow_json(workflow: Workflow, progress: Progress, now: float) -> dict[st
         "current_step": None if workflow.current is None or workflow.ended else workflow.current.name.value,
         "steps": steps,
         "question": _question(workflow),
-        "error": dict(workflow.error) if workflow.error else None,
+        "error": for_people(workflow.error) if workflow.error else None,
     }
 
 
@@ -47,7 +48,8 @@ def _question(workflow: Workflow) -> dict[str, Any] | None:
     if asked is None:
         return None
     answers = [{"answer": code, "label": label} for code, label in asked.answers.items()]
-    return {"code": asked.code, "text": asked.text, "hint": asked.hint, "answers": answers, "facts": dict(asked.facts)}
+    words = {"title": find(asked.code).title, "text": asked.text, "hint": asked.hint}
+    return {"code": asked.code, **words, "answers": answers, "facts": dict(asked.facts)}
 
 
 def _step(workflow: Workflow, step: Step, progress: Progress, now: float) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def _step(workflow: Workflow, step: Step, progress: Progress, now: float) -> dic
         "plan_task_id": step.plan_task_id,
         "found": dict(step.found),
         "tasks": _TASKS[step.name](step, task),
-        "error": dict(step.error) if step.error else None,
+        "error": for_people(step.error) if step.error else None,
     }
 
 

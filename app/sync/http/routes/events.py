@@ -31,10 +31,9 @@ events = Blueprint("events", __name__)
 
 
 class TooManyStreams(AppError):
-    """There is no place for another stream of events."""
+    """Too many live views are open already."""
 
     code = "too_many_streams"
-    default_hint = "Poll the progress instead; a place gets free within a minute."
 
 
 @events.get("/tasks/<task_id>/events")

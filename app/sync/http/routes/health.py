@@ -13,7 +13,7 @@ health = Blueprint("health", __name__)
 
 
 class NotReady(AppError):
-    """The service takes no work."""
+    """The service does not accept work."""
 
     code = "not_ready"
 
@@ -31,5 +31,5 @@ def show_readiness() -> Response:
     query(bodies.NoQuery)
     missing = services().readiness.missing()
     if missing is not None:
-        raise NotReady(f"The service takes no work: {missing}.")
+        raise NotReady(f"The service does not accept work: {missing}.")
     return answer({"success": True, "status": "ready", "version": VERSION})

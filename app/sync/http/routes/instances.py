@@ -58,5 +58,5 @@ def forget_host_key(address: str) -> Response:
     body(bodies.NoBody)
     gone = services().checks.forget(host, port)
     if not gone:
-        raise bodies.NotFound("No host key is pinned for this address.", hint="GET /host-keys lists them.")
+        raise bodies.NotFound("No host key is known for this address.", hint="GET /host-keys lists the known ones.")
     return answer({"success": True, "host": host, "port": port, "forgotten": gone})

@@ -112,7 +112,8 @@ export class Packs {
       glide(stood);
     });
     const problem = node.error && h("div", { class: "note", "data-tone": node.state === "failed" ? "bad" : "warn" },
-      h("strong", {}, node.error.message), node.error.hint, " ", h("code", { class: "soft" }, node.error.code));
+      h("strong", {}, node.error.message), node.error.hint, node.state === "failed" && !node.error.retryable ? " A retry as it is does not help. " : " ",
+      h("code", { class: "soft", title: node.error.title }, node.error.code));
     const facts = h("p", { class: "small soft wrap-anywhere" }, link, node.commit ? ` · ${node.commit.slice(0, 10)}` : "", node.seconds ? ` · ${node.seconds} s` : "");
     return h("div", { class: "pack-more" }, problem, facts, log);
   }
