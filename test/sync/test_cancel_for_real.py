@@ -13,13 +13,11 @@ from app.standin.git_rules import RepoRule
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import Pack, PackSource, make_pack
-from test.plan.conftest import uv_program
 from test.support.package_index import PackageIndex
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory, Gate
 
-__all__ = ["uv_program"]  # a fixture
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.alone]
 
 CANCEL_SECONDS = 5.0
 LARGE = 200_000_000
@@ -132,6 +130,7 @@ def test_during_a_script_twice(bench: Bench, instance: StandIn, packs: list[Pack
     bench.installs.cancel(task_id)
     bench.service.app.test_client().post(f"/tasks/{task_id}/cancel")
     end = bench.ended(task_id, timeout=CANCEL_SECONDS)
+    assert (end["state"], end["return_code"]) == ("cancelled", 130), end
     assert [row["state"] for row in end["nodes"]] == ["installed"] * 3 + ["cancelled"]
     assert not _processes_of(task_id)
     assert not _staging(instance)
