@@ -75,7 +75,7 @@ def _verdict(progress: Mapping[str, Any], surprises: list[str]) -> str:
     if surprises:
         return f"Not as expected: {printable('; '.join(surprises))}."
     failures = ", ".join(f"{name} ({why})" for name, why in EXPECTED_FAILURES.items())
-    return f"As expected: the demo makes two packs fail, {failures}; the other {progress['successful']} are there."
+    return f"As expected: the demo makes two packs fail, {failures}; the other {progress['counts']['ready']} are ready."
 
 
 def _keep(world: World, console: Console) -> None:
