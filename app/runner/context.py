@@ -89,7 +89,8 @@ class Context:
     @property
     def verifies(self) -> bool:
         """Whether ComfyUI is asked to import the packs."""
-        return self.options.get("verify", True) is not False and not self.plan_only
+        installs = not (self.plan_only or self.request.get("rollback_of") or self.request.get("restart_of"))
+        return installs and self.options.get("verify", True) is not False
 
     @property
     def packages(self) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from app.protocol.progress_json import clock, size
+from app.protocol.progress_json import CUSTOM_NODES, clock, size
 
 Progress = Mapping[str, Any]
 
@@ -86,21 +86,17 @@ def overall(progress: Progress, ahead: float) -> Table:
     live = bool(progress.get("in_progress"))
     elapsed = float(progress.get("elapsed_seconds") or 0.0) + (ahead if live else 0.0)
     left = f"ETA {clock(eta - ahead)}" if live and eta is not None and eta > ahead else ""
-    bar = ProgressBar(total=100, completed=percent, width=30)
+    bar = ProgressBar(total=100, completed=percent, width=24)
     grid.add_row(bar, f"{percent:5.1f} %", clock(elapsed), left, count_words(progress))
     return grid
 
 
 def count_words(progress: Progress) -> Text:
     """How many packs are ready, and how many are not and why; empty before the list of packs is known."""
-    numbers = progress.get("counts") or {}
-    if not numbers.get("total"):
-        return Text("")
-    text = Text(f"{numbers['ready']} of {numbers['total']} ready", style="green")
-    for name, style in (("problem", "yellow"), ("failed", "bold red"), ("skipped", "yellow"), ("cancelled", "yellow")):
-        if numbers[name]:
-            text.append(f", {numbers[name]} {'with a problem' if name == 'problem' else name}", style=style)
-    return text
+    words = next((step["detail"] for step in progress.get("steps") or [] if step["name"] == CUSTOM_NODES), None) or ""
+    ready, comma, others = words.partition(", ")
+    failed = (progress.get("counts") or {}).get("failed")
+    return Text(ready, style="green").append(comma + others, style="bold red" if failed else "yellow")
 
 
 def task_list(progress: Progress) -> Text:
