@@ -18,7 +18,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images pyz bench-answers bench-pages bench-engine bench-faults bench-chaos demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
+.PHONY: help browser images pyz bench-answers bench-pages bench-engine bench-faults bench-chaos bench-eta demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,9 @@ bench-faults: system-deps .venv/.dev-ready ## what users see when something goes
 
 bench-chaos: system-deps .venv/.dev-ready ## 200 runs with a fault at a random moment each: all must end as they must
 	@$(PY) -m bench.chaos $(ARGS)
+
+bench-eta: .venv/.dev-ready ## predicted against true remaining time, over the recorded journals of ten runs
+	@$(PY) -m bench.eta $(ARGS)
 
 format: .venv/.dev-ready ## put the sources into the one format, and fix what ruff can fix
 	@$(PY) -m ruff check --fix-only --quiet .
