@@ -7,10 +7,27 @@ import itertools
 import pytest
 
 from app.protocol.eta import left_of
-from app.protocol.events import Event, Kind, Source
+from app.protocol.events import (
+    Body,
+    CancelRequested,
+    Connecting,
+    Event,
+    Interrupted,
+    NodeProgress,
+    PackagesPlanned,
+    PackagesProgress,
+    PhaseChanged,
+    Queued,
+    RunEnded,
+    RunStarted,
+    ScriptChanged,
+    Source,
+    Waiting,
+)
 from app.protocol.progress_json import initial, progress
 from app.protocol.reducer import reduce
-from app.protocol.snapshot import Snapshot
+from app.protocol.snapshot import PlannedChange, Problem, Snapshot
+from app.protocol.states import Phase, StepStatus, TaskState
 from bench.eta.__main__ import LIMIT, median_error, table
 from bench.eta.recordings import HELD_OUT, KNOWN
 from bench.eta.replay import AT, JOURNALS, recorded, replay_all
@@ -24,9 +41,9 @@ def told(run: Writer, *, queued: float = 0.0) -> tuple[Snapshot, float]:
     """The snapshot of a run that waited in the queue so long before, and the time of its last event."""
     started = 1000.0 + queued
     snapshot = initial(TASK_ID, 1000.0, auto_installer=False)
-    waiting = {"code": "queued", "message": "Waits for another install", "hint": ""}
-    snapshot = reduce(snapshot, Event(Kind.QUEUED, 1, 1000.0, 9.0, Source.SERVICE, {"waiting": waiting}), 1000.0)
-    snapshot = reduce(snapshot, Event(Kind.CONNECTING, 2, started, 9.0, Source.SERVICE, {"attempt": 1}), started)
+    waiting = Queued(Problem("queued", "Waits for another install"))
+    snapshot = reduce(snapshot, Event(waiting, 1, 1000.0, 9.0, Source.SERVICE), 1000.0)
+    snapshot = reduce(snapshot, Event(Connecting(1), 2, started, 9.0, Source.SERVICE), started)
     for event in run.told:
         snapshot = reduce(snapshot, event, started + event.mono - BEGAN)
     return snapshot, started + run.told[-1].mono - BEGAN
@@ -39,9 +56,9 @@ class Timed(Writer):
         super().__init__()
         self.now = BEGAN
 
-    def emit(self, kind: Kind, **fields: object) -> Event:
+    def emit(self, body: Body) -> Event:
         """The next event, at `now`."""
-        event = Event(kind, len(self.told) + 1, self.now, self.now, self.source, dict(fields))
+        event = Event(body, len(self.told) + 1, self.now, self.now, self.source)
         self.told.append(event)
         return event
 
@@ -54,9 +71,9 @@ class Timed(Writer):
 def cloning(*names: str, done: int, seconds: float) -> Timed:
     """A run that was asked for no verification, and has cloned some of its packs in that time, one after another."""
     run = Timed()
-    run.emit(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1, verify=False)
-    run.emit(Kind.MANIFEST, nodes=listed(*names))
-    run.emit(Kind.PHASE, phase="clone", status="running")
+    run.emit(RunStarted(TASK_ID, "1", 1, verify=False))
+    run.emit(listed(*names))
+    run.emit(PhaseChanged(Phase.CLONE, StepStatus.RUNNING))
     for name in names[:done]:
         run.node(name, "cloning")
         run.after(seconds / done).node(name, "cloned", commit=COMMIT)
@@ -76,14 +93,13 @@ def test_time_in_the_queue_is_no_work(queued: float) -> None:
 def test_the_runner_s_own_wait_is_no_work() -> None:
     """While it waits nothing is predicted, and afterwards the wait is not counted."""
     run = Timed()
-    run.emit(Kind.RUN_STARTED, task_id=TASK_ID, version="1", pid=1, verify=False)
-    run.emit(Kind.WAITING, code="provisioning", message="The image is still being set up")
+    run.emit(RunStarted(TASK_ID, "1", 1, verify=False))
+    run.emit(Waiting("provisioning", "The image is still being set up"))
     assert progress(*told(run))["eta_seconds"] is None
     run.after(900.0)
     head, work = list(run.told), cloning(*"abcde", done=1, seconds=60.0)
     run.told = head + [
-        Event(event.kind, event.seq + 1, event.wall + 900, event.mono + 900, event.source, event.fields)
-        for event in work.told[1:]
+        Event(event.body, event.seq + 1, event.wall + 900, event.mono + 900, event.source) for event in work.told[1:]
     ]
     assert progress(*told(run))["eta_seconds"] == pytest.approx(240.0, rel=0.05)
 
@@ -92,14 +108,14 @@ def test_it_counts_down_between_events() -> None:
     """A download of which a quarter has come in 10 s takes 30 s more: a poll a second later says less, not the same."""
     run = cloning("a", "b", done=1, seconds=5.0)
     run.node("b", "cloning")
-    run.after(10.0).emit(Kind.NODE_PROGRESS, name="b", percent=25)
+    run.after(10.0).emit(NodeProgress("b", 25))
     snapshot, now = told(run)
     assert progress(snapshot, now)["eta_seconds"] == pytest.approx(31.0)
-    plan = [{"package": "scipy", "old": None, "new": "1", "bytes": 500_000_000, "lane": "agrees"}]
+    plan = PackagesPlanned((PlannedChange("scipy", new="1", bytes=500_000_000, stage="agrees"),))
     run.node("b", "cloned", commit=COMMIT)
-    run.emit(Kind.PHASE, phase="clone", status="success")
-    run.emit(Kind.PLAN, changes=plan)
-    run.emit(Kind.PHASE, phase="install", status="running")
+    run.emit(PhaseChanged(Phase.CLONE, StepStatus.SUCCESS))
+    run.emit(plan)
+    run.emit(PhaseChanged(Phase.INSTALL, StepStatus.RUNNING))
     snapshot, now = told(run)
     first, second = (progress(snapshot, now + later)["eta_seconds"] for later in (1.0, 3.0))
     assert first - second == pytest.approx(2.0)
@@ -108,10 +124,10 @@ def test_it_counts_down_between_events() -> None:
 def test_packages_are_predicted_by_their_download_where_it_is_told() -> None:
     """A quarter of the bytes in 20 s: 60 s more, whatever was usual."""
     run = cloning("a", done=1, seconds=5.0)
-    run.emit(Kind.PHASE, phase="clone", status="success")
-    run.emit(Kind.PLAN, changes=[{"package": "scipy", "old": None, "new": "1", "bytes": 40_000, "lane": "agrees"}])
-    run.emit(Kind.PHASE, phase="install", status="running")
-    run.after(20.0).emit(Kind.PACKAGES, done=0, total=1, bytes_done=10_000, bytes_total=40_000)
+    run.emit(PhaseChanged(Phase.CLONE, StepStatus.SUCCESS))
+    run.emit(PackagesPlanned((PlannedChange("scipy", new="1", bytes=40_000, stage="agrees"),)))
+    run.emit(PhaseChanged(Phase.INSTALL, StepStatus.RUNNING))
+    run.after(20.0).emit(PackagesProgress(0, 1, 10_000, 40_000))
     assert progress(*told(run))["eta_seconds"] == pytest.approx(61.0)
 
 
@@ -119,12 +135,12 @@ def test_scripts_are_predicted_by_those_that_have_run() -> None:
     """One of three took 12 s: the others take 24 s."""
     run = cloning("a", "b", "c", done=3, seconds=5.0)
     for name in "abc":
-        run.emit(Kind.SCRIPT, name=name, status="pending")
-    for phase in ("clone", "resolve", "install"):
-        run.emit(Kind.PHASE, phase=phase, status="success")
-    run.emit(Kind.PHASE, phase="scripts", status="running")
-    run.emit(Kind.SCRIPT, name="a", status="running")
-    run.after(12.0).emit(Kind.SCRIPT, name="a", status="success")
+        run.emit(ScriptChanged(name, StepStatus.PENDING))
+    for phase in (Phase.CLONE, Phase.RESOLVE, Phase.INSTALL):
+        run.emit(PhaseChanged(phase, StepStatus.SUCCESS))
+    run.emit(PhaseChanged(Phase.SCRIPTS, StepStatus.RUNNING))
+    run.emit(ScriptChanged("a", StepStatus.RUNNING))
+    run.after(12.0).emit(ScriptChanged("a", StepStatus.SUCCESS))
     assert progress(*told(run))["eta_seconds"] == pytest.approx(25.0)
 
 
@@ -133,12 +149,12 @@ def test_nothing_is_predicted_of_what_does_not_run() -> None:
     run = cloning(*"abc", done=1, seconds=5.0)
     snapshot, now = told(run)
     assert progress(snapshot, now)["eta_seconds"] is not None
-    lost = {"code": "connection_lost", "message": "Cut.", "hint": ""}
-    cut = reduce(snapshot, Event(Kind.INTERRUPTED, 3, now, 9.0, Source.SERVICE, {"error": lost}), now)
+    lost = Interrupted(Problem("connection_lost", "Cut."))
+    cut = reduce(snapshot, Event(lost, 3, now, 9.0, Source.SERVICE), now)
     assert progress(cut, now)["eta_seconds"] is None
-    cancelling = reduce(snapshot, Event(Kind.CANCEL_REQUESTED, 3, now, 9.0, Source.SERVICE, {}), now)
+    cancelling = reduce(snapshot, Event(CancelRequested(), 3, now, 9.0, Source.SERVICE), now)
     assert progress(cancelling, now)["eta_seconds"] is None
-    run.emit(Kind.RUN_ENDED, state="completed", error=None)
+    run.emit(RunEnded(TaskState.COMPLETED))
     assert progress(*told(run))["eta_seconds"] is None
 
 
