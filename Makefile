@@ -31,7 +31,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-faults bench-chaos prove-faults prove-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
+.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-faults bench-chaos bench-eta prove-faults prove-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -95,6 +95,9 @@ bench-faults: system-deps .venv/.dev-ready ## a table of what users see when som
 
 bench-chaos: system-deps .venv/.dev-ready ## 200 runs, each with a fault at a random moment
 	@$(PY) -m bench.chaos $(ARGS)
+
+bench-eta: .venv/.dev-ready ## predicted against true remaining time, ten recorded runs
+	@$(PY) -m bench.eta $(ARGS)
 
 prove-faults: bench-faults ## the same as bench-faults
 

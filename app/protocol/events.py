@@ -73,11 +73,14 @@ KINDS: Dict[str, Type[Body]] = {}
 
 @dataclass(frozen=True, eq=False)
 class RunStarted(Body, kind="run_started"):
-    """The run began, and its journal exists from here on."""
+    """The run began, and its journal exists from here on.
+
+    `verify` says whether ComfyUI will be asked to import the packs; an older runner does not tell."""
 
     task_id: str
     version: str
     pid: int
+    verify: Optional[bool] = _left_out()
 
 
 @dataclass(frozen=True, eq=False)

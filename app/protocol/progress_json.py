@@ -6,9 +6,11 @@ from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional
 
 from app.protocol import counts
+from app.protocol.eta import remaining_seconds
 from app.protocol.reasons import for_people
 from app.protocol.snapshot import Node, PhaseRun, Snapshot, Step
 from app.protocol.states import (
+    ENDED_PHASE,
     NODE_STATUS,
     RETURN_CODES,
     TERMINAL_TASK_STATES,
@@ -20,6 +22,7 @@ from app.protocol.states import (
 
 CLONE_AUTO_INSTALLER = "Clone Auto-installer"
 CONFIGURE_VENV = "Configure venv path"
+CUSTOM_NODES = "Custom nodes"
 RESTART = "Restart ComfyUI"
 _TRIED_AGAIN = frozenset({"waiting_for_instance", "interrupted", "cancel_unreached"})
 
@@ -45,12 +48,14 @@ def progress(
     `retry`: what it repeats, and what repeats it."""
     numbers = counts.count(snapshot)
     result = counts.outcome(snapshot)
+    ended = snapshot.state in TERMINAL_TASK_STATES
+    enough = result is Outcome.ALL or (result is Outcome.PARTIAL and require != "all")
     fields: Dict[str, Any] = {
-        "success": _success(snapshot, result, require),
+        "success": enough or not ended,
         "task_id": snapshot.task_id,
         "state": snapshot.state.value,
-        "in_progress": snapshot.state not in TERMINAL_TASK_STATES,
-        "completed": snapshot.state in TERMINAL_TASK_STATES,
+        "in_progress": not ended,
+        "completed": ended,
         "revision": snapshot.revision,
         "phase": phase_of(snapshot).value,
         "message": message(snapshot),
@@ -60,26 +65,21 @@ def progress(
         **_next_attempt(snapshot),
         "percent": snapshot.percent,
         "elapsed_seconds": _elapsed(snapshot, now),
-        "eta_seconds": _eta(snapshot, now),
-        "total_nodes": numbers.total,
-        "processed": numbers.processed,
-        "successful": numbers.successful,
-        "failed": numbers.failed,
-        "skipped": numbers.skipped,
-        "cancelled": numbers.cancelled,
+        "eta_seconds": remaining_seconds(snapshot, now),
+        **numbers.to_json(),
         "packages_done": snapshot.packages_done,
         "packages_total": snapshot.packages_total,
         "packages_bytes_done": snapshot.packages_bytes_done,
         "packages_bytes_total": snapshot.packages_bytes_total,
         **_current(snapshot, now),
         "phases": [_phase_line(snapshot, phase) for phase in Phase],
-        "steps": steps(snapshot),
-        "nodes": [node_row(node) for node in snapshot.nodes.values()],
+        "steps": steps(snapshot, numbers),
+        "nodes": [node_row(snapshot, node) for node in snapshot.nodes.values()],
         "warnings": [for_people(warning.to_json()) for warning in snapshot.warnings],
         "last_event_seconds_ago": seconds_ago(heard_at, now),
         "error": for_people(snapshot.error.to_json()) if snapshot.error else None,
     }
-    return {**fields, **_finished(snapshot, result)}
+    return {**fields, **_finished(snapshot, result)} if ended else fields
 
 
 def seconds_ago(heard_at: Optional[float], now: float) -> Optional[float]:
@@ -94,12 +94,12 @@ def phase_of(snapshot: Snapshot) -> Phase:
     for phase in Phase:
         status = snapshot.phases.get(phase, PhaseRun()).status
         failed_here = status is StepStatus.FAILED and snapshot.state is TaskState.FAILED
-        if status not in counts.ENDED_PHASE or failed_here:
+        if status not in ENDED_PHASE or failed_here:
             return phase
     return Phase.FINISH
 
 
-def node_row(node: Node) -> Dict[str, Any]:
+def node_row(snapshot: Snapshot, node: Node) -> Dict[str, Any]:
     """One node pack as progress shows it."""
     seconds = None
     if node.started_mono is not None and node.last_mono is not None:
@@ -110,6 +110,7 @@ def node_row(node: Node) -> Dict[str, Any]:
         "folder": node.folder,
         "status": NODE_STATUS[node.state].value,
         "state": node.state.value,
+        "counts_as": counts.standing(snapshot, node).value,
         "kept": node.kept,
         "clone_progress": node.clone_percent,
         "bytes_received": node.bytes_received,
@@ -126,24 +127,24 @@ def node_row(node: Node) -> Dict[str, Any]:
     }
 
 
-def steps(snapshot: Snapshot) -> List[Dict[str, Any]]:
-    """The task list's lines, in the order of the original's."""
+def steps(snapshot: Snapshot, numbers: counts.Counts) -> List[Dict[str, Any]]:
+    """The lines of the task list, in the order of the original API."""
     rows = [_phase_row("Connect", snapshot, Phase.CONNECT)]
     rows += [_row(name, step.status, step.detail, step.seconds) for name, step in snapshot.steps.items()]
-    rows.append(_row("Custom nodes", _nodes_status(snapshot), _nodes_detail(snapshot), None))
+    rows.append(_row(CUSTOM_NODES, _nodes_status(snapshot, numbers), numbers.in_words() if numbers.total else "", None))
     rows.append(_phase_row("Verify Dependencies", snapshot, Phase.VERIFY))
     return rows
 
 
 def message(snapshot: Snapshot) -> str:
     """One sentence: what is happening."""
+    numbers = counts.count(snapshot)
     if snapshot.state in TERMINAL_TASK_STATES:
-        return _last_message(snapshot)
+        return _last_message(snapshot, numbers)
     if snapshot.waiting:
         return snapshot.waiting.message
     if snapshot.state is TaskState.CANCELLING:
         return "Cancelling the install on the instance"
-    numbers = counts.count(snapshot)
     phase = phase_of(snapshot)
     if phase is Phase.CLONE and numbers.total:
         return "Cloning node packs: %d of %d done" % (numbers.cloned, numbers.total)
@@ -165,24 +166,19 @@ _PHASE_MESSAGES = {
 }
 
 
-def _last_message(snapshot: Snapshot) -> str:
-    numbers = counts.count(snapshot)
+def _last_message(snapshot: Snapshot, numbers: counts.Counts) -> str:
+    installed = "%d of %d node packs are installed" % (numbers.successful, numbers.total)
+    installed += ", %d of them with a problem" % numbers.problem if numbers.problem else ""
     if snapshot.state is TaskState.COMPLETED:
-        text = "%d of %d node packs are installed" % (numbers.successful, numbers.total)
         restarted = snapshot.steps.get(RESTART, Step()).status is StepStatus.SUCCESS
-        return text + ("; restart ComfyUI to load them" if numbers.successful and not restarted else "")
+        return installed + ("; restart ComfyUI to load them" if numbers.successful and not restarted else "")
     if snapshot.state is TaskState.CANCELLED:
-        return "Cancelled; %d of %d node packs are installed" % (numbers.successful, numbers.total)
+        return "Cancelled; %s" % installed
     return snapshot.error.message if snapshot.error else "The install could not finish"
 
 
-def _success(snapshot: Snapshot, result: Optional[Outcome], require: str) -> bool:
-    if snapshot.state not in TERMINAL_TASK_STATES:
-        return True
-    return result is Outcome.ALL or (result is Outcome.PARTIAL and require != "all")
-
-
 def _elapsed(snapshot: Snapshot, now: float) -> float:
+    """Seconds since the task was accepted, with the time in the queue."""
     end = now if snapshot.finished_at is None else snapshot.finished_at
     return round(max(0.0, end - snapshot.created_at), 1)
 
@@ -193,14 +189,6 @@ def _next_attempt(snapshot: Snapshot) -> Dict[str, Any]:
         return {"attempt": None, "next_attempt_at": None}
     due = snapshot.next_attempt_at
     return {"attempt": snapshot.attempt, "next_attempt_at": None if due is None else iso(due)}
-
-
-def _eta(snapshot: Snapshot, now: float) -> Optional[float]:
-    """Seconds left if the rest goes as fast as what is done; None where that would be a guess from nothing."""
-    done = snapshot.percent
-    if snapshot.state is not TaskState.RUNNING or snapshot.waiting or done < 10 or done >= 100:
-        return None
-    return round(_elapsed(snapshot, now) * (100 - done) / done, 1)
 
 
 def _current(snapshot: Snapshot, now: float) -> Dict[str, Any]:
@@ -222,8 +210,7 @@ def _current(snapshot: Snapshot, now: float) -> Dict[str, Any]:
 
 
 def _finished(snapshot: Snapshot, result: Optional[Outcome]) -> Dict[str, Any]:
-    if snapshot.state not in TERMINAL_TASK_STATES:
-        return {}
+    """What only an install that has ended has."""
     nodes = list(snapshot.nodes.values())
     requirements = [node.requirements for node in nodes]
     word = result.value if result else snapshot.state.value
@@ -238,21 +225,13 @@ def _finished(snapshot: Snapshot, result: Optional[Outcome]) -> Dict[str, Any]:
     }
 
 
-def _nodes_status(snapshot: Snapshot) -> StepStatus:
-    numbers = counts.count(snapshot)
+def _nodes_status(snapshot: Snapshot, numbers: counts.Counts) -> StepStatus:
     if snapshot.state is TaskState.COMPLETED:
         return StepStatus.SUCCESS if numbers.successful or not numbers.total else StepStatus.FAILED
     if snapshot.state in TERMINAL_TASK_STATES:
         started = Phase.CLONE in snapshot.phases
         return StepStatus.FAILED if started else StepStatus.SKIPPED
     return StepStatus.RUNNING if numbers.total else StepStatus.PENDING
-
-
-def _nodes_detail(snapshot: Snapshot) -> str:
-    numbers = counts.count(snapshot)
-    return (
-        "%d of %d installed, %d failed" % (numbers.successful, numbers.total, numbers.failed) if numbers.total else ""
-    )
 
 
 def _phase_row(name: str, snapshot: Snapshot, phase: Phase) -> Dict[str, Any]:

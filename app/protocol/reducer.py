@@ -43,6 +43,7 @@ from app.protocol.events import (
 )
 from app.protocol.snapshot import Node, PhaseRun, Problem, Snapshot, Step
 from app.protocol.states import (
+    ENDED_PHASE,
     PROCESSED_NODE_STATES,
     TERMINAL_TASK_STATES,
     NodeState,
@@ -62,7 +63,7 @@ _FOLDS: Dict[Type[Body], _Fold[Any]] = {}
 
 
 def reduce(snapshot: Snapshot, event: Event, now: float) -> Snapshot:
-    """The snapshot after `event`; `now` is the folder's own wall clock (Unix seconds), used for `finished_at` only."""
+    """The snapshot after `event`; `now` is the reader's own wall clock (Unix seconds)."""
     from_journal = event.source is Source.JOURNAL
     seen = snapshot.journal_seq if from_journal else snapshot.service_seq
     if event.seq <= seen or snapshot.state in TERMINAL_TASK_STATES:
@@ -73,6 +74,8 @@ def reduce(snapshot: Snapshot, event: Event, now: float) -> Snapshot:
         raise ProtocolFault("%s event %d cannot be folded: %r" % (event.body.kind, event.seq, exc)) from exc
     if after.state in TERMINAL_TASK_STATES:
         after = replace(after, finished_at=now, waiting=None)
+    if from_journal:
+        after = replace(after, last_mono=event.mono, last_at=now)
     return replace(
         after,
         revision=snapshot.revision + 1,
@@ -167,10 +170,10 @@ def _until_next_attempt(snapshot: Snapshot, body: Union[WaitingForInstance, Inte
 
 
 @_folds(RunStarted)
-def _run_started(snapshot: Snapshot, _body: RunStarted, event: Event) -> Snapshot:
+def _run_started(snapshot: Snapshot, body: RunStarted, event: Event) -> Snapshot:
     """Without a service (a standalone run, and the runner's own file) nobody connected and uploaded."""
     state = TaskState.RUNNING if snapshot.state is TaskState.QUEUED else snapshot.state
-    after = replace(snapshot, state=state, began_mono=event.mono)
+    after = replace(snapshot, state=state, began_mono=event.mono, verify=body.verify)
     for phase in (Phase.CONNECT, Phase.UPLOAD):
         if phase not in after.phases:
             after = _with_phase(after, phase, StepStatus.SKIPPED, event)
@@ -184,10 +187,10 @@ def _phase(snapshot: Snapshot, body: PhaseChanged, event: Event) -> Snapshot:
 
 def _with_phase(snapshot: Snapshot, phase: Phase, status: StepStatus, event: Event, detail: str = "") -> Snapshot:
     before = snapshot.phases.get(phase, PhaseRun())
-    if before.status in counts.ENDED_PHASE:  # a second attach connects again: the phase stays as it first ended
+    if before.status in ENDED_PHASE:  # a second attach connects again: the phase stays as it first ended
         return snapshot
     started = before.started_mono if before.started_mono is not None else event.mono
-    ended = event.mono if status in counts.ENDED_PHASE else None
+    ended = event.mono if status in ENDED_PHASE else None
     run = PhaseRun(status, detail or before.detail, started, ended)
     return replace(snapshot, phases={**snapshot.phases, phase: run})
 

@@ -135,6 +135,12 @@ class Snapshot:
     finished_at: Optional[float] = None
     began_mono: Optional[float] = None
     """When the run began on the instance, by the runner's monotonic clock."""
+    last_mono: Optional[float] = None
+    """When the newest event of the journal happened, by the same clock."""
+    last_at: Optional[float] = None
+    """When that event was folded, in Unix seconds of the clock of whoever folds."""
+    verify: Optional[bool] = None
+    """Whether the run was asked to check imports; None until it says so; older runners never do."""
     attempt: Optional[int] = None
     """Which try to reach the instance comes next, counted from the last time it was heard; no meaning while it is."""
     next_attempt_at: Optional[float] = None

@@ -103,6 +103,7 @@ NODE_TRANSITIONS: Mapping[NodeState, FrozenSet[NodeState]] = {
 
 TERMINAL_TASK_STATES = frozenset(state for state, after in TASK_TRANSITIONS.items() if not after)
 GOOD_NODE_STATES = frozenset({_N.INSTALLED, _N.VERIFIED})
+ENDED_PHASE = frozenset({StepStatus.SUCCESS, StepStatus.FAILED, StepStatus.SKIPPED})
 PROCESSED_NODE_STATES = GOOD_NODE_STATES | _ENDS
 
 NODE_STATUS: Mapping[NodeState, StepStatus] = {

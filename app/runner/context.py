@@ -80,7 +80,8 @@ class Context:
     @property
     def verifies(self) -> bool:
         """Whether ComfyUI is asked to import the packs."""
-        return self.options.verify and not self.options.plan_only
+        installs = not (self.options.plan_only or self.request.get("rollback_of") or self.request.get("restart_of"))
+        return installs and self.options.verify
 
     @property
     def packages(self) -> Mapping[str, str]:

@@ -62,13 +62,13 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
         cancelled.set()
 
     journal = Journal(task.journal, _first_snapshot(task, request), task.progress, give_up)
-    journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid()))
-    _watch_for_cancel(task, cancelled)
-    ready()
-    remove_old_runs(task, request)
     children = Children(task.task_id, task.groups, cancelled)
     options = Options.read(request.get("options"))
     context = Context(task, request, journal, children, cancelled, options, RunLimits.of(request))
+    journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid(), context.verifies))
+    _watch_for_cancel(task, cancelled)
+    ready()
+    remove_old_runs(task, request)
     state, problem = _ended(context)
     if journal_errors:
         state, problem = TaskState.FAILED, _of_fault(journal_errors[0])

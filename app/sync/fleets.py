@@ -191,19 +191,14 @@ def _started(fleet: Fleet, tasks: Mapping[int, Accepted]) -> list[dict[str, str]
 
 
 def _totals(status: Sequence[InstallStatus]) -> dict[str, Any]:
-    numbers = [counts.count(each.snapshot) for each in status]
+    numbers = sum((counts.count(each.snapshot) for each in status), counts.Counts())
     states = [each.snapshot.state for each in status]
     percents = [each.snapshot.percent for each in status]
     return {
         "total_instances": len(status),
         "states": {state.value: states.count(state) for state in TaskState},
         "percent": round(sum(percents) / len(percents), 1) if percents else 0.0,
-        "total_nodes": sum(each.total for each in numbers),
-        "processed": sum(each.processed for each in numbers),
-        "successful": sum(each.successful for each in numbers),
-        "failed": sum(each.failed for each in numbers),
-        "skipped": sum(each.skipped for each in numbers),
-        "cancelled": sum(each.cancelled for each in numbers),
+        **numbers.to_json(),
     }
 
 
@@ -221,12 +216,7 @@ def _row(fleet: Fleet, task: FleetTask, status: InstallStatus) -> dict[str, Any]
         "phase": progress_json.phase_of(snapshot).value,
         "message": progress_json.message(snapshot),
         "message_code": snapshot.waiting.code if snapshot.waiting else None,
-        "total_nodes": numbers.total,
-        "processed": numbers.processed,
-        "successful": numbers.successful,
-        "failed": numbers.failed,
-        "skipped": numbers.skipped,
-        "cancelled": numbers.cancelled,
+        **numbers.to_json(),
         "error": for_people(snapshot.error.to_json()) if snapshot.error else None,
     }
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +27,18 @@ class Shop:
     """Images have one (vast.ai's do); without, Nodeferry fetches one within its time."""
 
     @contextmanager
-    def instance(self, name: str, caches: Path, *, system_site: bool) -> Iterator[StandIn]:
+    def instance(
+        self, name: str, caches: Path, *, system_site: bool, environ: Mapping[str, str] | None = None
+    ) -> Iterator[StandIn]:
         """An instance on which nothing of the manifest is; pip's and uv's caches are in `caches`, which stays. So does
         its folder: for minutes after thousands of files were deleted, ext4 makes new ones several times as slowly, and
         whoever is measured next would pay. `system_site`: torch and what ComfyUI brought along are the system's, the
-        environment is on top of it."""
+        environment is on top of it. `environ`: what pip and uv on it are told besides."""
         cached = {"UV_CACHE_DIR": str(caches / "uv"), "PIP_CACHE_DIR": str(caches / "pip")}
         standin = StandIn(
             self.folder / name,
             name=name,
-            environ={**os.environ, **cached},
+            environ={**os.environ, **cached, **(environ or {})},
             with_pip=True,
             system_site_packages=system_site,
             venv_cache=self.folder / "venvs",

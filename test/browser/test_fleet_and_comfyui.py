@@ -34,7 +34,7 @@ def test_a_fleet_is_started_watched_and_stopped(
     rows = page.locator(".ship")
     expect(rows).to_have_count(2)
     expect(rows.nth(0).locator(".pill")).to_have_text("done", timeout=END)
-    expect(rows.nth(0)).to_contain_text("1 of 1 good")
+    expect(rows.nth(0)).to_contain_text("1 of 1 ready")
     expect(rows.nth(1)).to_contain_text("refused")
     page.get_by_role("button", name="Stop all").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop all").click()

@@ -192,7 +192,7 @@ def test_what_comfyui_says_is_told(hand: Hand, git_server: GitServer) -> None:
     bad = make_pack(git_server, "o", "bad", files={"__init__.py": "1/0"})
     done = hand.types("--url", good.url, "--url", bad.url, verify=True)
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "ComfyUI itself imports 1 of 2 of them." in done.stdout
+    assert "Node packs: 1 of 2 ready, 1 failed." in done.stdout
     assert "ZeroDivisionError" in done.stdout
     assert done.stdout.rstrip().endswith("1 of 2 node packs are installed; restart ComfyUI to load them")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import io
 import json
+import shutil
 import tarfile
 import threading
 import zipfile
@@ -13,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 _BACKEND = '''"""A build backend without requirements."""
 import zipfile
@@ -32,6 +35,7 @@ def build_wheel(folder, settings=None, metadata=None):
             archive.writestr(name, text)
     return WHEEL
 '''
+_PIECE = 16_384
 _JSON = "application/vnd.pypi.simple.v1+json"
 _PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
@@ -39,11 +43,13 @@ _PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-pa
 class PackageIndex:
     """Serves a folder of packages; a context manager. `url` is the index, `links` the folder of all files."""
 
-    def __init__(self, folder: Path, *, sizes: bool = False) -> None:
-        """`sizes`: it speaks JSON too (PEP 691), and says how large files are (PEP 700)."""
+    def __init__(self, folder: Path, *, sizes: bool = False, bytes_per_second: float | None = None) -> None:
+        """`sizes`: it speaks JSON too (PEP 691), and says how large files are (PEP 700). `bytes_per_second`: no file
+        is sent faster."""
         self.folder = folder
         (folder / "simple").mkdir(parents=True)
-        handler = partial(_Json if sizes else _Quiet, directory=str(folder))
+        kind = type("_Paced", (_Json if sizes else _Quiet,), {"bytes_per_second": bytes_per_second})
+        handler = partial(kind, directory=str(folder))
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -100,8 +106,18 @@ class PackageIndex:
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     """Says nothing."""
 
+    bytes_per_second: float | None = None
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         pass
+
+    def copyfile(self, source: BinaryIO, outputfile: BinaryIO) -> None:  # type: ignore[override]
+        """The file, at the index's rate."""
+        with contextlib.suppress(ConnectionError):  # a client that has read enough goes away
+            while self.bytes_per_second is not None and (piece := source.read(_PIECE)):
+                outputfile.write(piece)
+                threading.Event().wait(len(piece) / self.bytes_per_second)
+            shutil.copyfileobj(source, outputfile)
 
 
 class _Json(_Quiet):

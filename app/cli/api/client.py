@@ -133,25 +133,22 @@ class Api:
             )
         except requests.RequestException as exc:
             raise ServiceUnreachable(f"The service at {self.base_url} does not answer.", hint=START_HINT) from exc
-        return _content(answer, self.base_url)
-
-
-def _content(answer: requests.Response, base_url: str) -> dict[str, Any]:
-    """The answer's JSON object. Raises CliError for a refusal and for what is no answer of this API."""
-    try:
-        content = answer.json()
-    except requests.JSONDecodeError:
-        content = None
-    if not isinstance(content, dict):
-        raise CliError(f"{base_url} is not a Nodeferry service: it answered {answer.status_code} without its JSON.")
-    if answer.status_code < 400:
-        return content
-    raise CliError(
-        str(content.get("message") or f"The service answered {answer.status_code}."),
-        hint=str(content.get("hint") or ""),
-        field=content.get("field"),
-        code=str(content.get("error") or ""),
-    )
+        try:
+            content = answer.json()
+        except requests.JSONDecodeError:
+            content = None
+        if not isinstance(content, dict):
+            raise CliError(
+                f"{self.base_url} is not a Nodeferry service: it answered {answer.status_code} without its JSON."
+            )
+        if answer.status_code < 400:
+            return content
+        raise CliError(
+            str(content.get("message") or f"The service answered {answer.status_code}."),
+            hint=str(content.get("hint") or ""),
+            field=content.get("field"),
+            code=str(content.get("error") or ""),
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -36,29 +36,21 @@ def service_options(command: _F) -> _F:
 def connection(server: str | None, data_dir: Path | None) -> Iterator[Api]:
     """A client of the service in question; at the end it is closed, and so is a service that was started for it."""
     settings = settings_from(overrides={"data_dir": data_dir})
-    if server:
-        with Api(_checked(server), settings.token) as api:
+    if server and not server.startswith(("http://", "https://")):
+        text = f"{server!r} is not a service's address."
+        raise CliError(text, hint="It looks like http://127.0.0.1:5000", field="--server")
+    running = None if server else wait_for_address(settings.data_dir)
+    url = server or (running.url if running else None)
+    if url:
+        with Api(url, settings.token) as api:
             yield api
         return
-    running = _running(settings.data_dir)
-    if running:
-        with Api(running.url, settings.token) as api:
-            yield api
-        return
-    with _for_the_time_being(settings) as url, Api(url, settings.token) as api:
+    with temporary_service(settings) as url, Api(url, settings.token) as api:
         yield api
 
 
-def _checked(server: str) -> str:
-    if not server.startswith(("http://", "https://")):
-        raise CliError(
-            f"{server!r} is not the address of a service.", hint="For example: http://127.0.0.1:5000", field="--server"
-        )
-    return server
-
-
-def _running(data_dir: Path) -> RunningService | None:
-    """The service that runs on the data folder; one that is just starting is waited for."""
+def wait_for_address(data_dir: Path) -> RunningService | None:
+    """The service that runs on the data folder, if any; one that is just starting is waited for."""
     stop = threading.Event()
     for _ in range(int(START_SECONDS / 0.1)):
         running = running_service(data_dir)
@@ -69,7 +61,7 @@ def _running(data_dir: Path) -> RunningService | None:
 
 
 @contextmanager
-def _for_the_time_being(settings: Settings) -> Iterator[str]:
+def temporary_service(settings: Settings) -> Iterator[str]:
     """A service of this process on a free loopback port; its URL."""
     from app.factory import build_service  # here: a client of a running service need not load a service
 

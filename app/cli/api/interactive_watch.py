@@ -27,13 +27,19 @@ def follow(api: Api, task_id: str, console: Console, *, lines: bool = False) -> 
             with display_on(console, lines=lines) as display:
                 return watch(api, task_id, display)
         except KeyboardInterrupt:
-            if not _wants_stop(console):
+            if not wants_stop(console):
                 raise WatchingEnded from None
-        _stop(api, task_id, console)
+        try:
+            api.cancel(task_id)
+        except CliError as exc:
+            if exc.code != "task_not_cancellable":  # it has ended meanwhile: the watching goes on to its end
+                raise
+        console.print("Cancelling the install on the instance.")
 
 
-def _wants_stop(console: Console) -> bool:
-    """Ask. Without a terminal nobody can answer: then only the watching stops, since that can be undone."""
+def wants_stop(console: Console) -> bool:
+    """Ask whether to stop the install. Without a terminal nobody can answer: then only the watching stops, since that
+    can be undone."""
     if not (sys.stdin.isatty() and console.is_terminal):
         return False
     question = f"Stop the install on the instance ({STOP}), or only stop watching it ({WATCH_NO_MORE})?"
@@ -42,12 +48,3 @@ def _wants_stop(console: Console) -> bool:
         return bool(click.prompt(question, type=choice, default=WATCH_NO_MORE, show_choices=False, err=True) == STOP)
     except click.Abort:
         return False
-
-
-def _stop(api: Api, task_id: str, console: Console) -> None:
-    try:
-        api.cancel(task_id)
-    except CliError as exc:
-        if exc.code != "task_not_cancellable":  # it has ended meanwhile: the watching goes on to its end
-            raise
-    console.print("Cancelling the install on the instance.")

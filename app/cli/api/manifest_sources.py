@@ -42,7 +42,26 @@ def manifest_of(given: Mapping[str, Any]) -> dict[str, Any] | None:
     if len(named) > 1:
         options = " and ".join(_OPTION_OF.get(name, f"--{name}") for name in named)
         raise CliError(f"{options} cannot be used together.", hint="Put all packs into one list.")
-    return _MAKE[named[0]](given[named[0]]) if named else None
+    return _manifest(named[0], given[named[0]]) if named else None
+
+
+def _manifest(source: str, value: Any) -> dict[str, Any]:
+    """The manifest of one source: a file for most, an address or several for the others."""
+    if source in ("csv", "snapshot"):
+        return {"csv" if source == "csv" else "manager_snapshot": _text(value)}
+    if source in ("urls", "repo"):
+        return {source: list(value) if source == "urls" else value}
+    found = _json(value)
+    if source == "lock":  # the lock alone, or as GET /tasks/ID/lock answers it
+        inner = found.get("lock") if isinstance(found, dict) else None
+        return {"lock": inner if isinstance(inner, dict) else found}
+    if isinstance(found, list):
+        return {"nodes": found}
+    if not isinstance(found, dict):
+        raise CliError(
+            f"{value.name} is neither a list of node packs nor a manifest.", hint="docs/api.md describes both."
+        )
+    return found
 
 
 def _text(file: TextIO) -> str:
@@ -57,31 +76,3 @@ def _json(file: TextIO) -> Any:
         return json.loads(_text(file))
     except ValueError as exc:
         raise CliError(f"{file.name} is not JSON: {exc}.") from exc
-
-
-def _nodes(file: TextIO) -> dict[str, Any]:
-    found = _json(file)
-    if isinstance(found, list):
-        return {"nodes": found}
-    if not isinstance(found, dict):
-        raise CliError(
-            f"{file.name} is neither a list of node packs nor a manifest.", hint="docs/api.md describes both."
-        )
-    return found
-
-
-def _lock(file: TextIO) -> dict[str, Any]:
-    """The lock alone, or as GET /tasks/ID/lock answers it."""
-    found = _json(file)
-    inner = found.get("lock") if isinstance(found, dict) else None
-    return {"lock": inner if isinstance(inner, dict) else found}
-
-
-_MAKE: Mapping[str, Callable[[Any], dict[str, Any]]] = {
-    "csv": lambda file: {"csv": _text(file)},
-    "urls": lambda urls: {"urls": list(urls)},
-    "nodes": _nodes,
-    "lock": _lock,
-    "snapshot": lambda file: {"manager_snapshot": _text(file)},
-    "repo": lambda url: {"repo": url},
-}

@@ -15,21 +15,18 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[
     texts: list[str] = []
     if after.get("message") != before.get("message"):
         texts.append(printable(after.get("message")))
-    texts += _steps(before, after)
+    stood = {step["name"]: step.get("status") for step in before.get("steps") or []}
+    moved = [step for step in after.get("steps") or [] if step.get("status") != stood.get(step["name"], "pending")]
+    texts += [_joined(step["name"], step.get("status"), step.get("detail")) for step in moved]
     seen = {node["name"]: node for node in before.get("nodes") or []}
     for node in after.get("nodes") or []:
-        texts += _node(seen.get(node["name"], {}), node)
+        texts += pack_changes(seen.get(node["name"], {}), node)
     head = f"{clock(float(after.get('elapsed_seconds') or 0.0))} {float(after.get('percent') or 0.0):5.1f} %"
     return [f"{head}  {text}" for text in texts]
 
 
-def _steps(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    seen = {step["name"]: step.get("status") for step in before.get("steps") or []}
-    new = [step for step in after.get("steps") or [] if step.get("status") != seen.get(step["name"], "pending")]
-    return [_joined(step["name"], step.get("status"), step.get("detail")) for step in new]
-
-
-def _node(before: Mapping[str, Any], node: Mapping[str, Any]) -> list[str]:
+def pack_changes(before: Mapping[str, Any], node: Mapping[str, Any]) -> list[str]:
+    """What is new about one pack."""
     name, texts = node["name"], []
     error = node.get("error")
     if node.get("state") != before.get("state", "pending"):

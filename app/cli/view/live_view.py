@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from app.protocol.progress_json import clock, size
+from app.protocol.progress_json import CUSTOM_NODES, clock, size
 
 Progress = Mapping[str, Any]
 
@@ -53,30 +53,31 @@ class LiveView:
         width = options.max_width
         style = "bold yellow" if self.notice else "bold"
         yield cut(self.notice or str(self.progress.get("message") or ""), width, style)
-        yield _overall(self.progress, self.ahead)
-        yield _steps(self.progress)
+        yield overall(self.progress, self.ahead)
+        yield task_list(self.progress)
         visible, hidden = bounded(self.progress.get("nodes") or [], height - OWN_LINES)
         if visible:
-            yield _packs(visible, width)
+            yield pack_rows(visible, width)
         if hidden:
             yield Text(f"and {hidden} more", style="dim")
 
 
 def bounded(nodes: Sequence[Progress], room: int) -> tuple[list[Progress], int]:
     """The packs to show in `room` lines, the ones at work first, and how many are left out."""
-    ordered = sorted(nodes, key=_rank)
+
+    def rank(node: Progress) -> int:
+        if "running" in (node.get("requirements_status"), node.get("script_status")):
+            return 0
+        state = node.get("state")
+        return _ORDER.index(state) if state in _ORDER else len(_ORDER)
+
+    ordered = sorted(nodes, key=rank)
     visible = ordered[: max(FEWEST_ROWS, room)]
     return visible, len(ordered) - len(visible)
 
 
-def _rank(node: Progress) -> int:
-    if "running" in (node.get("requirements_status"), node.get("script_status")):
-        return 0
-    state = node.get("state")
-    return _ORDER.index(state) if state in _ORDER else len(_ORDER)
-
-
-def _overall(progress: Progress, ahead: float) -> Table:
+def overall(progress: Progress, ahead: float) -> Table:
+    """The bar, the times and the counts of the whole install."""
     percent = float(progress.get("percent") or 0.0)
     eta = progress.get("eta_seconds")
     grid = Table.grid(padding=(0, 2), expand=False)
@@ -85,21 +86,21 @@ def _overall(progress: Progress, ahead: float) -> Table:
     live = bool(progress.get("in_progress"))
     elapsed = float(progress.get("elapsed_seconds") or 0.0) + (ahead if live else 0.0)
     left = f"ETA {clock(eta - ahead)}" if live and eta is not None and eta > ahead else ""
-    bar = ProgressBar(total=100, completed=percent, width=30)
-    grid.add_row(bar, f"{percent:5.1f} %", clock(elapsed), left, _counts(progress))
+    bar = ProgressBar(total=100, completed=percent, width=24)
+    grid.add_row(bar, f"{percent:5.1f} %", clock(elapsed), left, count_words(progress))
     return grid
 
 
-def _counts(progress: Progress) -> Text:
-    total = progress.get("total_nodes") or 0
-    if not total:
-        return Text("")
-    text = Text(f"{progress.get('successful', 0)} of {total} good", style="green")
-    failed = progress.get("failed") or 0
-    return text.append(f", {failed} failed", style="bold red") if failed else text
+def count_words(progress: Progress) -> Text:
+    """How many packs are ready, and how many are not and why; empty before the list of packs is known."""
+    words = next((step["detail"] for step in progress.get("steps") or [] if step["name"] == CUSTOM_NODES), None) or ""
+    ready, comma, others = words.partition(", ")
+    failed = (progress.get("counts") or {}).get("failed")
+    return Text(ready, style="green").append(comma + others, style="bold red" if failed else "yellow")
 
 
-def _steps(progress: Progress) -> Text:
+def task_list(progress: Progress) -> Text:
+    """The steps and how each stands, in one line."""
     line = Text(no_wrap=True, overflow="ellipsis")
     for step in progress.get("steps") or []:
         status = str(step.get("status"))
@@ -108,7 +109,8 @@ def _steps(progress: Progress) -> Text:
     return line
 
 
-def _packs(nodes: Sequence[Progress], width: int) -> Table:
+def pack_rows(nodes: Sequence[Progress], width: int) -> Table:
+    """A row a pack: its clone, its state, what is done for it."""
     wide = width >= WIDE
     grid = Table.grid(padding=(0, 2), expand=False)
     grid.add_column(no_wrap=True, overflow="ellipsis", max_width=max(12, min(40, width // 3)))
@@ -118,17 +120,13 @@ def _packs(nodes: Sequence[Progress], width: int) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True, overflow="ellipsis")
     for node in nodes:
-        grid.add_row(*_pack(node, wide))
+        percent = int(node.get("clone_progress") or 0)
+        bar = ProgressBar(total=100, completed=percent, width=16 if wide else 10)
+        numbers = [f"{percent} %"]
+        if wide:
+            numbers += [size(node.get("bytes_received")) or "", size(node.get("bytes_per_second"), "/s") or ""]
+        grid.add_row(Text(printable(node.get("name"))), bar, *map(Text, numbers), state_of(node), doing(node))
     return grid
-
-
-def _pack(node: Progress, wide: bool) -> list[Text | ProgressBar]:
-    percent = int(node.get("clone_progress") or 0)
-    numbers = [Text(f"{percent} %")]
-    if wide:
-        numbers += [Text(size(node.get("bytes_received")) or ""), Text(size(node.get("bytes_per_second"), "/s") or "")]
-    bar = ProgressBar(total=100, completed=percent, width=16 if wide else 10)
-    return [Text(printable(node.get("name"))), bar, *numbers, state_of(node), doing(node)]
 
 
 def state_of(node: Progress) -> Text:

@@ -22,9 +22,13 @@ def show_result(console: Console, progress: Mapping[str, Any], *, last: str = ""
     """Print the whole end of an install, from its last progress; `last` in place of its sentence."""
     nodes = progress.get("nodes") or []
     if nodes:
-        console.print(_table(nodes))
-    for node in [node for node in nodes if node.get("error") and node["error"].get("code") not in AS_ASKED]:
-        _show_failure(console, node)
+        console.print(pack_table(nodes))
+    for node in nodes:
+        error = node.get("error") or {}
+        if error and error.get("code") not in AS_ASKED:
+            show_text(console, f"{printable(node.get('name'))}: {printable(error.get('code'))}", style="red")
+            for text in filter(None, (printable(error.get("message")), printable(error.get("hint")))):
+                show_text(console, text, indent=4)
     for warning in progress.get("warnings") or []:
         show_text(console, f"Note: {printable(warning.get('message'))}", style="yellow")
     show_text(console, last or sentence(progress), style="bold")
@@ -36,14 +40,6 @@ def show_text(console: Console, text: str, *, style: str = "", indent: int = 0) 
         console.print(Padding(Text(text, style=style), (0, 0, 0, indent), expand=False))
     else:
         console.print(Text(" " * indent + text), soft_wrap=True)
-
-
-def _show_failure(console: Console, node: Mapping[str, Any]) -> None:
-    """What went wrong with a pack, and what to do."""
-    error = node["error"]
-    show_text(console, f"{printable(node.get('name'))}: {printable(error.get('code'))}", style="red")
-    for text in filter(None, (printable(error.get("message")), printable(error.get("hint")))):
-        show_text(console, text, indent=4)
 
 
 def sentence(progress: Mapping[str, Any]) -> str:
@@ -64,24 +60,21 @@ def exit_status(progress: Mapping[str, Any]) -> int:
     return code if isinstance(code, int) else EXIT_NONE_OR_FAILED
 
 
-def _table(nodes: list[Mapping[str, Any]]) -> Table:
+def pack_table(nodes: list[Mapping[str, Any]]) -> Table:
+    """A row a pack: where it ended, at which commit, after how long."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("pack", overflow="fold")
     for name in ("state", "commit", "requirements"):
         table.add_column(name, no_wrap=True)
     table.add_column("seconds", no_wrap=True, justify="right")
     for node in nodes:
-        table.add_row(*_row(node))
+        requirements = str(node.get("requirements_status") or "none")
+        seconds = node.get("seconds")
+        table.add_row(
+            Text(printable(node.get("name"))),
+            state_of(node),
+            Text(str(node.get("commit") or "-")[:COMMIT_CHARS]),
+            Text(requirements, style=STATUS_STYLES.get(requirements, "dim")),
+            Text("-" if seconds is None else f"{seconds:.1f}"),
+        )
     return table
-
-
-def _row(node: Mapping[str, Any]) -> list[Text]:
-    requirements = str(node.get("requirements_status") or "none")
-    seconds = node.get("seconds")
-    return [
-        Text(printable(node.get("name"))),
-        state_of(node),
-        Text(str(node.get("commit") or "-")[:COMMIT_CHARS]),
-        Text(requirements, style=STATUS_STYLES.get(requirements, "dim")),
-        Text("-" if seconds is None else f"{seconds:.1f}"),
-    ]

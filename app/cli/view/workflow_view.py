@@ -31,12 +31,13 @@ class WorkflowView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The steps, then the tasks of the newest one that has any: never higher than the terminal."""
         steps = self.state.get("steps") or []
-        yield _steps(steps)
+        yield step_rows(steps)
         if self.notice:
             yield cut(self.notice, options.max_width, "bold yellow")
         lines = task_lines(steps)
         room = max(3, options.size.height - len(steps) - _OWN_LINES)
-        yield _tasks(sorted(lines, key=_rank)[:room])
+        order = {status: rank for rank, status in enumerate(_ORDER)}
+        yield task_rows(sorted(lines, key=lambda line: order.get(line["status"], len(order)))[:room])
         if len(lines) > room:
             yield Text(f"and {len(lines) - room} more", style="dim")
 
@@ -64,7 +65,8 @@ def _all_lines(state: State) -> Iterator[tuple[str, str, str]]:
             yield f"  {task['name']}", task["status"], detail
 
 
-def _steps(steps: Sequence[State]) -> Table:
+def step_rows(steps: Sequence[State]) -> Table:
+    """A row a step: how it stands, how long it took, what it says."""
     grid = Table.grid(padding=(0, 2), expand=False)
     for _ in range(3):
         grid.add_column(no_wrap=True)
@@ -80,7 +82,8 @@ def _steps(steps: Sequence[State]) -> Table:
     return grid
 
 
-def _tasks(lines: Sequence[State]) -> Table:
+def task_rows(lines: Sequence[State]) -> Table:
+    """A row a line of the live task list, its parts in parentheses."""
     grid = Table.grid(padding=(0, 2), expand=False)
     for _ in range(3):
         grid.add_column(no_wrap=True, overflow="ellipsis")
@@ -94,7 +97,3 @@ def _tasks(lines: Sequence[State]) -> Table:
             Text(f"  {_MARKS.get(status, '·')} {printable(line['name'])}", style=style), Text(status, style=style), said
         )
     return grid
-
-
-def _rank(line: State) -> int:
-    return _ORDER.index(line["status"]) if line["status"] in _ORDER else len(_ORDER)

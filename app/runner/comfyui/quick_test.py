@@ -67,7 +67,8 @@ class ComfyUI:
         self._log = context.task.folder / "imports.log"
         self._options: Optional[FrozenSet[str]] = None
         self._help_failed = ""
-        self._bare_seconds: Optional[float] = None
+        self.bare_seconds: Optional[float] = None
+        """How long it took to start without packs; None before it has."""
 
     def why_not(self) -> str:
         """Why this ComfyUI cannot be asked; empty when it can. Raises RunCancelled."""
@@ -94,7 +95,7 @@ class ComfyUI:
         """Without any pack; `low_priority`: what others do comes first. Raises OSError, RunCancelled."""
         started = time.monotonic()
         start = self._quick_test(["--disable-all-custom-nodes"], low_priority=low_priority)
-        self._bare_seconds = time.monotonic() - started
+        self.bare_seconds = time.monotonic() - started
         return start
 
     def with_all(self) -> Start:
@@ -137,7 +138,7 @@ class ComfyUI:
     def _limits(self) -> Limits:
         """Who hangs shall not cost more than it must: what a start without packs takes is known by then."""
         usual = self._context.limits.imports
-        known = usual.idle if self._bare_seconds is None else max(_LEAST_IDLE, _TIMES_BARE * self._bare_seconds)
+        known = usual.idle if self.bare_seconds is None else max(_LEAST_IDLE, _TIMES_BARE * self.bare_seconds)
         idle = min(usual.idle, known)
         return Limits(idle, usual.total, busy=max(idle, _BUSY), ask_stack=True)
 

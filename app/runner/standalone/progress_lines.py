@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional
 
 from app.protocol import counts
 from app.protocol.events import (
@@ -19,11 +19,9 @@ from app.protocol.events import (
     Waiting,
     Warned,
 )
-from app.protocol.progress_json import clock
+from app.protocol.progress_json import CUSTOM_NODES, clock
 from app.protocol.snapshot import Problem, Snapshot
-from app.protocol.states import NodeState, StepStatus, TaskState
-
-_GOOD = (NodeState.INSTALLED, NodeState.VERIFIED)
+from app.protocol.states import GOOD_NODE_STATES, StepStatus, TaskState
 
 
 def lines_of(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
@@ -62,31 +60,21 @@ def table(progress: Mapping[str, Any], *, plan_only: bool = False) -> List[str]:
     """The end of a run, by its progress: a line a pack, what went wrong with each, and what to do now."""
     nodes = progress["nodes"]
     width = max([len(node["name"]) for node in nodes] or [0])
-    lines = ["", *[_row(node, width) for node in nodes], ""]
+    rows = [
+        "%-*s  %-10s %-10s  %s"
+        % (width, node["name"], node["state"], (node["commit"] or "")[:10], (node["error"] or {}).get("code", ""))
+        for node in nodes
+    ]
+    lines = ["", *[_printable(row).rstrip() for row in rows], ""]
     failed = [node for node in nodes if node["error"] and node["error"]["code"] not in counts.AS_ASKED]
     lines += ["%s: %s" % (_printable(node["name"]), _said(node["error"])) for node in failed]
     lines += ["Warning: %s" % _said(warning) for warning in progress["warnings"]]
     if progress["error"]:
         lines.append("Error: %s" % _said(progress["error"]))
-    return [*lines, *_imported(nodes), _last(progress, plan_only)]
-
-
-def _row(node: Mapping[str, Any], width: int) -> str:
-    code = (node["error"] or {}).get("code", "")
-    line = "%-*s  %-10s %-10s  %s" % (width, node["name"], node["state"], (node["commit"] or "")[:10], code)
-    return _printable(line).rstrip()
-
-
-def _imported(nodes: Sequence[Mapping[str, Any]]) -> List[str]:
-    """What ComfyUI itself said, where it was asked."""
-    known = [node["verified"] for node in nodes if node["verified"] is not None]
-    return ["ComfyUI itself imports %d of %d of them." % (known.count(True), len(known))] if known else []
-
-
-def _last(progress: Mapping[str, Any], plan_only: bool) -> str:
     if plan_only and progress["state"] == TaskState.COMPLETED.value:
-        return "This is the plan, and nothing was changed; leave out --plan-only to install."
-    return _printable(progress["message"])
+        return [*lines, "This is the plan, and nothing was changed; leave out --plan-only to install."]
+    words = [step["detail"] for step in progress["steps"] if step["name"] == CUSTOM_NODES and step["detail"]]
+    return [*lines, *("Node packs: %s." % text for text in words), _printable(progress["message"])]
 
 
 def _node(body: NodeChanged, before: Snapshot, after: Snapshot) -> List[str]:
@@ -95,7 +83,7 @@ def _node(body: NodeChanged, before: Snapshot, after: Snapshot) -> List[str]:
     if node.state is known.state and node.error == known.error:
         return []
     numbers = counts.count(after)
-    detail = _problem(node.error) if node.error else (node.commit or "")[:10] if node.state in _GOOD else ""
+    detail = _problem(node.error) if node.error else (node.commit or "")[:10] if node.state in GOOD_NODE_STATES else ""
     return [_joined("%d/%d %s" % (numbers.processed, numbers.total, node.name), node.state.value, detail)]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Dict, FrozenSet, List, Optional, Sequence
 
+from app.protocol.events import Probed
 from app.protocol.manifest import parent_of
 from app.protocol.states import Phase, StepStatus
 from app.runner.comfyui.quick_test import ComfyUI
@@ -34,7 +35,8 @@ class Verification:
     def __init__(self, context: Context, run: Execute) -> None:
         self._context = context
         self._run = run
-        self._check = ImportCheck(context, ComfyUI(context))
+        self._comfyui = ComfyUI(context)
+        self._check = ImportCheck(context, self._comfyui)
         self._bare: Optional[Future[str]] = None
         self._complaints: Optional[Future[Optional[FrozenSet[str]]]] = None
         self._known_complaints: Optional[FrozenSet[str]] = None
@@ -55,7 +57,14 @@ class Verification:
 
     def _start_bare(self, python: Future[None]) -> str:
         python.result()
-        return self._check.bare(low_priority=True) if self._context.python else "ComfyUI's Python was not found"
+        if not self._context.python:
+            return "ComfyUI's Python was not found"
+        why = self._check.bare(low_priority=True)
+        seconds = self._comfyui.bare_seconds
+        if not why and seconds is not None:
+            facts = {"comfyui_start_seconds": round(seconds, 1)}
+            self._context.journal.emit(Probed(str(self._context.ui_home), facts))
+        return why
 
     def before_changes(self) -> None:
         """Waits until the environment was looked at: from now on it may be changed."""

@@ -7,7 +7,7 @@ import { announce, h, patchList, setAttribute, setHidden, setPart, setText } fro
 import { count, when } from "../core/format.js";
 import { Poller } from "../core/poller.js";
 import { notifyEnd, showInTab } from "../core/signals.js";
-import { stateWord, toneOf } from "../task/words.js";
+import { countWords, stateWord, toneOf } from "../task/words.js";
 import { statesInWords } from "./earlier.js";
 
 const get = (id) => document.getElementById(id);
@@ -69,7 +69,8 @@ function draw(fleet) {
   setAttribute(get("bar"), "aria-valuenow", Math.floor(fleet.percent));
   setAttribute(get("bar"), "data-tone", fleet.in_progress ? null : tone);
   setPart(get("bar"), fleet.percent / 100);
-  const totals = [["Node packs", fleet.total_nodes], ["good", fleet.successful], ["failed", fleet.failed], ["left out", fleet.skipped + fleet.cancelled]];
+  const { counts } = fleet;
+  const totals = [["Node packs", counts.total], ["ready", counts.ready], ["with a problem", counts.problem], ["failed", counts.failed], ["left out", counts.skipped + counts.cancelled]];
   patchList(get("totals"), totals.filter(([name, number]) => number || name === "Node packs"), { key: ([name]) => name, make: ([name]) => h("span", {}, `${name} `, h("b")), update: (node, [, number]) => setText(node.lastChild, String(number)) });
   patchList(get("rows"), fleet.instances, { key: (row) => `${row.ssh_connection} ${row.ui_home ?? ""}`, make, update });
   setHidden(get("stop"), !fleet.in_progress);
@@ -104,8 +105,7 @@ function update(node, row) {
   setAttribute(node.querySelector("a"), "href", `/ui/task/${row.task_id}`);
   const said = row.error ? "" : row.message;
   setText(node.querySelector(".ship-said"), [row.retry_of ? "Retry" : "", goesOn && row.state !== "queued" ? row.phase : "", said].filter(Boolean).join(" · "));
-  const counted = [`${row.successful} of ${row.total_nodes} good`, row.failed ? `${row.failed} failed` : ""].filter(Boolean).join(", ");
-  setText(node.querySelector(".ship-counts"), row.total_nodes ? counted : "");
+  setText(node.querySelector(".ship-counts"), countWords(row.counts));
   setHidden(note, !row.error);
   setText(note.firstChild, row.error?.message);
   setText(note.lastChild, row.error?.hint);

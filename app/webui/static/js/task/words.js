@@ -72,6 +72,13 @@ const OUTCOMES = { all: "done", partial: "done, with failures", none: "nothing i
 export const stateWord = (progress) =>
   progress.state === "completed" ? OUTCOMES[progress.outcome] ?? "done" : STATES[progress.state] ?? progress.state;
 
+/** The progress's own counts, for people: "30 of 34 ready, 3 failed, 1 with a problem". */
+export function countWords(counts) {
+  if (!counts?.total) return "";
+  const parts = [[counts.failed, "failed"], [counts.problem, "with a problem"], [counts.skipped + counts.cancelled, "left out"]];
+  return [`${counts.ready} of ${counts.total} ready`, ...parts.filter(([number]) => number).map((part) => part.join(" "))].join(", ");
+}
+
 const worksOf = (works, all) => (works < all ? count(works, "node pack") : all === 1 ? "The node pack" : `All ${all} node packs`);
 
 /** What works now, in one sentence. Only what ComfyUI itself has imported is said to work. */
@@ -81,12 +88,12 @@ export function endingOf(progress) {
   if (!nodes.length && restart?.status === "success") return "ComfyUI was restarted and answers.";
   const works = nodes.filter((node) => node.verified === true).length;
   const unknown = nodes.filter((node) => node.state === "installed").length;
-  const failed = nodes.filter((node) => node.state === "failed").length;
+  const { failed, skipped, cancelled } = progress.counts;
   const parts = [];
   if (works) parts.push(`${worksOf(works, nodes.length)} ${works === 1 ? "loads" : "load"} in ComfyUI`);
   if (unknown) parts.push(`${unknown} ${unknown === 1 ? "is" : "are"} installed without an import check`);
   if (failed) parts.push(`${failed} failed`);
-  const left = nodes.filter(ended).length;
+  const left = skipped + cancelled;
   if (left) parts.push(`${left} left out`);
   return parts.length ? `${parts.join(", ")}.` : progress.message;
 }

@@ -1,0 +1,1 @@
+"""How good the predicted remaining time is: recorded journals of real runs, played back."""
