@@ -1,6 +1,8 @@
-"""The runner as one file: a zipapp of `app/protocol` and `app/runner`, the same bytes for the same sources.
+"""The runner as one file: a zipapp of `app/protocol`, `app/runner` and the two libraries that they use, with the
+libraries' licences. The same sources give the same bytes.
 
-Nothing of the service imports the runner; its sources are found by path.
+Nothing of the service imports the runner; its sources are found by path. The libraries are those that are installed
+beside the service: requirements.txt pins releases that run on Python 3.9 (docs/decisions, 0012).
 """
 
 from __future__ import annotations
@@ -11,12 +13,56 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 APP_FOLDER = Path(__file__).resolve().parents[1]
 PACKAGES = ("protocol", "runner")
 _MAIN = b"import sys\n\nfrom app.runner.main import main\n\nsys.exit(main())\n"
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A distribution whose package travels in the zipapp. `modules`: those that are needed; empty for all."""
+
+    distribution: str
+    package: str
+    modules: frozenset[str] = frozenset()
+
+    def members(self) -> Iterator[tuple[str, bytes]]:
+        """Its Python modules and its licence files, under their names in the zipapp."""
+        installed = metadata.distribution(self.distribution)
+        for file in installed.files or ():
+            if str(file.parent) == self.package and file.suffix == ".py":
+                if file.stem in self.modules or not self.modules:
+                    yield f"{self.package}/{file.name}", file.read_binary()
+            elif file.name.startswith("LICENSE") and ".dist-info" in file.parts[0]:
+                yield f"licenses/{self.distribution}-{installed.version}/{file.name}", file.read_binary()
+
+
+# Read by what `packaging.requirements` imports; the others (metadata, lock files, licences) are as large again.
+_PACKAGING = frozenset(
+    {
+        "__init__",
+        "_elffile",
+        "_manylinux",
+        "_musllinux",
+        "_parser",
+        "_ranges",
+        "_tokenizer",
+        "markers",
+        "requirements",
+        "specifiers",
+        "tags",
+        "utils",
+        "version",
+    }
+)
+LIBRARIES = (
+    Library("packaging", "packaging", _PACKAGING),
+    Library("PyYAML", "yaml"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +95,8 @@ def _members(app_folder: Path) -> Iterator[tuple[str, bytes]]:
     for package in PACKAGES:
         for path in (app_folder / package).rglob("*.py"):
             yield f"app/{path.relative_to(app_folder).as_posix()}", path.read_bytes()
+    for library in LIBRARIES:
+        yield from library.members()
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

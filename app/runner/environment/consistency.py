@@ -9,8 +9,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional
 
+from app.runner.environment.torch_family import protected
 from app.runner.machine.interpreter import Execute, prove
-from app.runner.requirements.files import bounds_of, canonical, name_of, protected
+from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.markers import holds
 from app.runner.requirements.versions import satisfies
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional
 
 from app.runner.machine import interpreter
-from app.runner.requirements.files import canonical
+from app.runner.requirements.lines import canonical
 
 _MARK = "NODEFERRY_FREEZE "
 _SCRIPT = r"""

@@ -10,8 +10,10 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from app.protocol.lockfile import Lock, mismatches
 from app.runner.context import Context
-from app.runner.requirements.files import bounds_of, canonical, constraints, is_protected, name_of
+from app.runner.environment.torch_family import is_protected
+from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.versions import satisfies
+from app.runner.resolve.protection import constraints
 from app.runner.resolve.variants import FAMILIES
 
 MOST_NAMED = 20

@@ -20,9 +20,10 @@ from app.runner.lock import compare
 from app.runner.lock.compare import MOST_NAMED, Difference, some
 from app.runner.machine.interpreter import Execute, prove
 from app.runner.process.errors import RunFault
-from app.runner.requirements.files import bounds_of, canonical, name_of, read_requirements
+from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.versions import satisfies
 from app.runner.resolve.plan import Change, Plan, write_lines
+from app.runner.resolve.protection import read_requirements
 from app.runner.resolve.uv import Uv
 
 _STAGE = "lock"

@@ -11,10 +11,10 @@ from typing import Callable, FrozenSet, Iterator, List, Mapping, Optional, Seque
 
 from app.runner.context import Context
 from app.runner.process.children import Finished
-from app.runner.requirements.files import constraints
 from app.runner.resolve.metadata_mirror import MetadataMirror
 from app.runner.resolve.plan import PackRequirements, Plan, write_lines
 from app.runner.resolve.plan_details import weigh
+from app.runner.resolve.protection import constraints
 from app.runner.resolve.resolver import frozen
 from app.runner.resolve.uv import Uv
 

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-from app.runner.requirements.files import canonical
+from app.runner.requirements.lines import canonical
 
 _NAME = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$")
 _VERSION = re.compile(r"^[A-Za-z0-9.!+_-]+$")

@@ -12,12 +12,12 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
-from app.runner.requirements.files import Requirements as Read
-from app.runner.requirements.files import constraints, read_requirements
 from app.runner.resolve.installer import Applier
 from app.runner.resolve.metadata_mirror import MetadataMirror
 from app.runner.resolve.plan import PackRequirements, write_lines
 from app.runner.resolve.prefetch import Prefetch
+from app.runner.resolve.protection import Requirements as Read
+from app.runner.resolve.protection import constraints, read_requirements
 from app.runner.resolve.resolver import Resolver
 from app.runner.resolve.stages import StageRun
 from app.runner.resolve.uv import CONSTRAINTS, Pip, Uv

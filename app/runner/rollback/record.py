@@ -22,7 +22,7 @@ from app.runner.process.errors import RunFault
 from app.runner.process.limits import RunLimits
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import Task, ui_home_lock
-from app.runner.requirements.files import canonical
+from app.runner.requirements.lines import canonical
 from app.runner.rollback.worktree_state import WorktreeState, worktree_state
 
 _PACKS, _PACKS_AFTER = "packs-before.json", "packs-after.json"
