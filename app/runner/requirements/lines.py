@@ -82,9 +82,11 @@ def _oddly_asked(line: str) -> Asked:
         bounds = _ODD_BOUNDS.match(line[name.end() :].strip())
         return Asked(canonical(name.group(1)), bounds.group(1).strip() if bounds else None)
     egg = re.search(r"#(?:.*&)?egg=([A-Za-z0-9._-]+)", line)
-    if egg:
-        return Asked(canonical(egg.group(1)), None)
     last = re.split(r"[#?\s]", re.sub(r"^-e\s+", "", line))[0].rstrip("/").rpartition("/")[2]
-    if last.endswith((".whl", ".zip", ".tar.gz")):
-        return Asked(canonical(last.split("-")[0]), None)
-    return Asked(canonical(last.split("@")[0].removesuffix(".git")), None)
+    if egg:
+        found = egg.group(1)
+    elif last.endswith((".whl", ".zip", ".tar.gz")):
+        found = last.split("-")[0]
+    else:
+        found = last.split("@")[0].removesuffix(".git")
+    return Asked(canonical(found) if _NAME.match(found) else "", None)

@@ -107,11 +107,11 @@ class Prefetch:
         """Resolves what is there, again when there is more. Raises RunCancelled, OSError."""
         program = self._uv()
         context = self._context
-        if program is None or not context.python or context.python_problem:
+        if program is None or not context.environment or context.python_problem:
             return
         folder = context.task.folder / "early"
         folder.mkdir(exist_ok=True, mode=0o700)
-        self._installed = {canonical(name): version for name, version in context.packages.items()}
+        self._installed = dict(context.packages)
         background = BackgroundUv(context, program, folder, self._installed, over=self._over)
         while came := self._next(folder):
             plan = self._plan(background, came)

@@ -37,7 +37,7 @@ class Resolver:
         self._lock = threading.Lock()
         self.variants = variants
         self._never = never(context.packages)
-        self.installed: Dict[str, str] = {canonical(name): version for name, version in context.packages.items()}
+        self.installed: Dict[str, str] = dict(context.packages)
         """Canonical names and versions, kept up to date as plans are carried out."""
         self.expected: Dict[str, str] = dict(self.installed)
         """The same, once all plans that were made are carried out."""
