@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from packaging.utils import canonicalize_name
 
 from app.runner.requirements.lines import as_constraint, asked_by, canonical
 from app.runner.requirements.versions import is_older, is_version, satisfies
+from app.runner.resolve.metadata_mirror import MetadataMirror
+from app.runner.resolve.resolver import frozen
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
@@ -112,3 +116,17 @@ def test_versions_in_order() -> None:
 def test_a_distributions_own_version_is_none_of_pep_440() -> None:
     assert is_version("2.9.1+cu128")
     assert not is_version("1.1build1")
+
+
+def test_uv_gets_no_version_that_it_would_stumble_over(tmp_path: Path) -> None:
+    """One package of Debian's would make every plan fail: it is in neither the mirror nor the constraints."""
+    site = tmp_path / "site"
+    for name, version in (("odd", "1.1build1"), ("good", "1.0+local")):
+        about = site / f"{name}-{version}.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    mirror = MetadataMirror(tmp_path / "mirror", [str(site)])
+    assert mirror.look() == {"good": "1.0+local"}
+    with mirror.lent() as seen:
+        assert [path.name for path in seen.iterdir()] == ["good-1.0+local.dist-info"]
+    assert frozen({"odd": "1.1build1", "good": "1.0+local"}) == ["good==1.0+local"]
