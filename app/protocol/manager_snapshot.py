@@ -13,9 +13,11 @@ from typing import Any, Collection, Dict, List, Mapping, Tuple
 from app.protocol.lockfile import FORMAT, is_package, read_lock
 from app.protocol.manifest import ManifestFault
 from app.protocol.repo_url import repo_name
-from app.protocol.small_yaml import parse_yaml
+from app.protocol.yaml_text import parse_yaml
 
 MAX_CHARS = 512 * 1024
+_TRUE = ("true", "yes", "on")
+"""What a person may write in YAML for true; ComfyUI-Manager writes the first."""
 
 
 def read_snapshot(raw: Any, schemes: Collection[str], field: str = "manifest.manager_snapshot") -> Dict[str, Any]:
@@ -85,8 +87,9 @@ def _git_packs(nodes: Mapping[str, Any], field: str) -> Tuple[List[Dict[str, Any
         if not isinstance(entry, Mapping):
             raise ManifestFault("%s.git_custom_nodes" % field, "%.80r has no hash." % url)
         commit = str(entry.get("hash") or "")
-        if entry.get("disabled") or not commit:
-            reason = "It is disabled in the snapshot." if entry.get("disabled") else "The snapshot has no hash of it."
+        disabled = str(entry.get("disabled")).lower() in _TRUE
+        if disabled or not commit:
+            reason = "It is disabled in the snapshot." if disabled else "The snapshot has no hash of it."
             left_out.append({"name": str(url), "version": commit, "reason": reason})
             continue
         name = repo_name(str(url))

@@ -6,7 +6,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional
 
 from app.protocol.events import NodeChanged, PhaseChanged, StepChanged, Warned
 from app.protocol.manifest import NodePack
@@ -14,6 +14,7 @@ from app.protocol.options import Options
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.daemon.journal import Journal
+from app.runner.environment.environment import Environment
 from app.runner.machine.git import Git
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled
@@ -56,8 +57,8 @@ class Context:
     limits: RunLimits = field(default_factory=RunLimits)
     git_program: str = "git"
     ui_home: Path = field(default_factory=Path)
-    python: Dict[str, Any] = field(default_factory=dict)
-    """ComfyUI's interpreter as it proved itself (`interpreter.prove`); empty when there is none."""
+    environment: Optional[Environment] = None
+    """ComfyUI's Python environment as it was last inspected; None when there is none."""
     on_requirements: Callable[[PackResult], None] = lambda _result: None
     """Called when a pack turns out to have requirements, from its clone's thread."""
     on_cloned: Callable[[], None] = lambda: None
@@ -85,9 +86,19 @@ class Context:
 
     @property
     def packages(self) -> Mapping[str, str]:
-        """The installed packages and their versions, as they were before the run."""
-        packages: Mapping[str, str] = self.python.get("packages") or {}
-        return packages
+        """The installed packages' canonical names and versions, as they were before the run."""
+        return self.environment.packages if self.environment else {}
+
+    @property
+    def executable(self) -> str:
+        """ComfyUI's interpreter; only asked for where there is one."""
+        assert self.environment is not None
+        return self.environment.executable
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether torch can use a GPU."""
+        return bool(self.environment and self.environment.cuda)
 
     def git(self, log: Optional[Path] = None, http_version: str = "") -> Git:
         """git, writing to `log`."""

@@ -42,7 +42,7 @@ from app.runner.resolve.prefetch import Prefetch
 from app.runner.resolve.python_and_uv import UvOnDemand, configure, ensure_uv, executor
 from app.runner.restart.restart_only import restart_only
 from app.runner.rollback import rollback
-from app.runner.rollback.record import note_packages, note_packs
+from app.runner.rollback.record import note_packages_before, note_packs
 from app.runner.verify.verify import Verification
 
 _log = logging.getLogger("runner")
@@ -190,14 +190,14 @@ def _install(
         if locked:
             locked.after_verify(results)
         rollback.if_it_failed(context, results)
-    emit_lock(context, results, executor(context), locked)
+    emit_lock(context, results, locked)
 
 
 def _before_changes(context: Context, python: Future[None], verification: Verification) -> None:
     """From now on packages may be changed."""
     python.result()
     verification.before_changes()
-    note_packages(context)
+    note_packages_before(context)
 
 
 def _plan_only(

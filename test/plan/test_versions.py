@@ -1,55 +1,132 @@
-"""Our reading of versions is the packaging library's."""
+"""Versions, bounds and requirement lines: what packaging reads, and what it does not but pip, uv or Debian do."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import Version
+from packaging.utils import canonicalize_name
 
-from app.runner.requirements.versions import is_older, satisfies
-
-_NUMBERS = st.lists(st.integers(0, 3), min_size=1, max_size=3).map(lambda parts: ".".join(map(str, parts)))
-_TAILS = st.sampled_from(
-    ["", "a1", "rc2", ".post1", ".dev3", "a1.dev2", ".post1.dev1", "+cu128", "+cu121", ".post1+cu128"]
-)
-VERSIONS = st.builds("{}{}{}".format, st.sampled_from(["", "", "1!"]), _NUMBERS, _TAILS)
-CLAUSES = st.builds("{}{}".format, st.sampled_from(["==", "!=", "<=", ">=", "<", ">", "~="]), VERSIONS)
-SERIES = st.builds("{}{}.*".format, st.sampled_from(["==", "!="]), _NUMBERS)
-
-
-def specifiers(bounds: str) -> SpecifierSet | None:
-    try:
-        return SpecifierSet(bounds)
-    except InvalidSpecifier:
-        return None
-
-
-@given(VERSIONS, st.lists(CLAUSES | SERIES, max_size=3).map(",".join))
-def test_a_version_is_within_bounds_exactly_when_packaging_says_so(version: str, bounds: str) -> None:
-    """Installed pre-releases count: they are there."""
-    expected = specifiers(bounds)
-    if expected is not None:
-        assert satisfies(version, bounds) == expected.contains(version, prereleases=True)
-
-
-@given(VERSIONS, VERSIONS)
-def test_versions_are_in_packagings_order(one: str, other: str) -> None:
-    assert is_older(one, other) == (Version(one) < Version(other))
+from app.runner.requirements.lines import as_constraint, asked_by, canonical
+from app.runner.requirements.versions import is_older, is_version, satisfies
+from app.runner.resolve.metadata_mirror import MetadataMirror
+from app.runner.resolve.resolver import frozen
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_nothing_that_is_no_version_raises(version: str, bounds: str) -> None:
     satisfies(version, bounds)
     is_older(version, bounds)
+    is_version(version)
 
 
-@pytest.mark.parametrize(("version", "bounds"), [("2.9.1+cu128", ">=99"), ("2.1", "<2"), ("1.0", ">=0.5,!=1.0")])
-def test_a_version_out_of_bounds(version: str, bounds: str) -> None:
-    assert satisfies(version, bounds) is False
+@given(st.text(max_size=40))
+def test_no_line_raises(line: str) -> None:
+    asked_by(line)
+    as_constraint(line)
 
 
-@pytest.mark.parametrize("bounds", ["==not.a.version", "@ file:///x", ">=1 or <2"])
-def test_what_cannot_be_said_is_unknown(bounds: str) -> None:
-    assert satisfies("1.0", bounds) is None
+@pytest.mark.parametrize("line", ["x ; " + "(" * 4000, "x[" + "a," * 10_000, "x" + ">=1," * 10_000, "\0", "-", ""])
+def test_no_line_is_too_odd(line: str) -> None:
+    asked_by(line)
+    as_constraint(line)
+
+
+@given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}[A-Za-z0-9]", fullmatch=True))
+def test_a_name_has_the_form_that_packaging_gives_it(name: str) -> None:
+    """Ours costs no import of the library, which most runs of `status` and `follow` never need."""
+    assert canonical(name) == canonicalize_name(name)
+
+
+@pytest.mark.parametrize(
+    ("version", "bounds", "verdict"),
+    [
+        ("2.9.1+cu128", ">=99", False),
+        ("2.1", "<2", False),
+        ("1.0", ">=0.5,!=1.0", False),
+        ("2.9.1+cu128", "==2.9.1", True),
+        ("2.9.1+cu128", "==2.9.1+cu126", False),
+        ("2.0.0rc1", ">=1.9", True),
+        ("2.0.0rc1", "<2.0", False),
+        ("1.5", "", True),
+        ("1.5", ">=1,", True),
+        ("1.4.9", "~=1.4.2", True),
+        ("1.0", "==not.a.version", None),
+        ("1.0", "@ file:///x", None),
+        ("1.0", ">=1 or <2", None),
+        ("1.0", ">=0.5,==1.0-custom-git", None),
+        ("1.0", ">=2,==1.0-custom-git", False),
+        ("1.1build1", ">=1.0", None),
+        ("1.1build1", "", True),
+        ("1.1build1", "===1.1build1", True),
+        ("1.1build1", "===1.1", False),
+    ],
+)
+def test_a_version_and_bounds(version: str, bounds: str, verdict: bool | None) -> None:
+    """An installed pre-release counts; what cannot be said is unknown, but for a clause that settles it."""
+    assert satisfies(version, bounds) is verdict
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "bounds"),
+    [
+        ("Some_Name", "some-name", ""),
+        ("a.b >= 1.0 , <2", "a-b", "<2,>=1.0"),
+        ("name[x,y]>=1", "name", ">=1"),
+        ("name (>=1)", "name", ">=1"),
+        ("name>=1 ; python_version < '3.12'", "name", None),
+        ("name @ https://host/x.whl", "name", None),
+        ("name==1.0-custom-git", "name", "==1.0-custom-git"),
+        ("name>=1.0.*", "name", ">=1.0.*"),
+        ("name 1.0", "name", None),
+        ("-e ./folder/Thing", "thing", None),
+        ("git+https://host/o/Thing.git@v1", "thing", None),
+        ("https://host/thing-1.0.tar.gz", "thing", None),
+        ("--extra-index-url https://host", "", None),
+    ],
+)
+def test_what_a_line_asks_for(line: str, name: str, bounds: str | None) -> None:
+    assert asked_by(line) == (name, bounds)
+
+
+@pytest.mark.parametrize(
+    ("line", "constraint"),
+    [
+        ("av[x]>=14.2", "av>=14.2"),
+        ("a>=1; python_version>'3.8'", 'a>=1; python_version > "3.8"'),
+        ("name @ https://host/x.whl", None),
+        ("name==1.0-custom-git", None),
+        ("-e ./x", None),
+        ("--pre", None),
+    ],
+)
+def test_a_constraint_is_what_a_resolver_takes_for_one(line: str, constraint: str | None) -> None:
+    assert as_constraint(line) == constraint
+
+
+def test_versions_in_order() -> None:
+    assert is_older("1.9", "1.10")
+    assert is_older("2.0rc1", "2.0")
+    assert not is_older("2.0+cu128", "2.0")
+    assert not is_older("1.1build1", "2.0")
+
+
+def test_a_distributions_own_version_is_none_of_pep_440() -> None:
+    assert is_version("2.9.1+cu128")
+    assert not is_version("1.1build1")
+
+
+def test_uv_gets_no_version_that_it_would_stumble_over(tmp_path: Path) -> None:
+    """One package of Debian's would make every plan fail: it is in neither the mirror nor the constraints."""
+    site = tmp_path / "site"
+    for name, version in (("odd", "1.1build1"), ("good", "1.0+local")):
+        about = site / f"{name}-{version}.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    mirror = MetadataMirror(tmp_path / "mirror", [str(site)])
+    assert mirror.look() == {"good": "1.0+local"}
+    with mirror.lent() as seen:
+        assert [path.name for path in seen.iterdir()] == ["good-1.0+local.dist-info"]
+    assert frozen({"odd": "1.1build1", "good": "1.0+local"}) == ["good==1.0+local"]

@@ -9,16 +9,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.runner.requirements.files import (
-    Requirements,
-    canonical,
-    constraints,
-    decode,
-    is_protected,
-    never,
-    protected_name,
-    read_requirements,
-)
+from app.runner.environment.torch_family import is_protected, protected_name
+from app.runner.requirements.files import decode
+from app.runner.requirements.lines import canonical
+from app.runner.resolve.protection import Requirements, constraints, never, read_requirements
 
 INSTALLED = {"torch": "2.9.1+cu128", "torchvision": "0.24.1+cu128", "numpy": "2.0.0"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -11,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from packaging.markers import default_environment
 
 from app.protocol.states import Phase, StepStatus
-from app.runner.environment.consistency import complaints, differences, in_words
-from app.runner.machine.interpreter import execute
+from app.runner.environment.consistency import complaints
+from app.runner.environment.environment import Distribution, Environment, in_words
+from app.runner.environment.inspection import inspect, inspect_again
 from app.runner.requirements.markers import holds
 from app.runner.resolve import blame_change
 from app.standin.environment import make_environment
@@ -60,16 +63,65 @@ def _installed(folder: Path, name: str, version: str, *requires: str) -> None:
 def test_what_does_not_fit_is_found(tmp_path: Path) -> None:
     """Missing ones and wrong versions; not extras, not other systems' requirements, not what fits."""
     made = make_environment(tmp_path / "venv", with_pip=False)
-    assert complaints(str(made.python), execute) == frozenset()
+    assert complaints(inspect(str(made.python))) == frozenset()
     _installed(made.packages, "base", "1.5")
     _installed(made.packages, "user", "1.0", "Base>=2", "gone", "torch>=2", "base", "x ; extra == 'y'", "base<3,!=1.4")
-    assert complaints(str(made.python), execute) == frozenset(
+    assert complaints(inspect(str(made.python))) == frozenset(
         {
             "user 1.0 needs Base>=2, and 1.5 is installed",
             "user 1.0 needs gone, and it is not installed",
         }
     )
-    assert complaints("/nowhere/python", execute) is None
+    with pytest.raises(OSError, match="No such file"):
+        inspect("/nowhere/python")
+
+
+def test_a_version_that_is_none_makes_nothing_fail(tmp_path: Path) -> None:
+    """Debian's, beside packages that ask for it: what cannot be compared is nobody's fault."""
+    made = make_environment(tmp_path / "venv", with_pip=False)
+    _installed(made.packages, "distro", "1.1build1")
+    _installed(made.packages, "user", "1.0", "distro>=2", "legacy>=1.0-custom-git", "Legacy ; what is this", "()")
+    _installed(made.packages, "legacy", "1.0")
+    (made.packages / "broken-1.dist-info").mkdir()
+    (made.packages / "broken-1.dist-info" / "METADATA").write_bytes(b"\xff\xfe\0")
+    found = inspect(str(made.python))
+    assert complaints(found) == frozenset()
+    assert found.packages["distro"] == "1.1build1"
+
+
+def test_an_inspection_says_what_is_installed_where_and_from_where(tmp_path: Path) -> None:
+    """In one answer: interpreter, markers, and each package with its place, origin and installer."""
+    made = make_environment(tmp_path / "venv", with_pip=False)
+    _installed(made.packages, "Some_Thing", "1.0", "torch>=2 ; python_version > '3'")
+    about = made.packages / "Some_Thing-1.0.dist-info"
+    origin = {"url": "file:///src", "dir_info": {"editable": True}}
+    (about / "direct_url.json").write_text(json.dumps(origin))
+    (about / "INSTALLER").write_text("uv\n")
+    found = inspect(str(made.python), torch=True)
+    thing = found.distributions["some-thing"]
+    assert thing == Distribution(
+        "Some_Thing", "1.0", str(made.packages), ("torch>=2 ; python_version > '3'",), "uv", origin
+    )
+    assert (thing.source, thing.editable) == ("file:///src", True)
+    assert found.executable == str(made.python)
+    assert (found.prefix, found.system_site) == (str(made.folder), False)
+    assert found.torch is not None
+    assert found.torch_family["torch"] == found.torch_version == found.torch.version
+    assert set(found.markers) == set(default_environment())
+    assert found.markers["sys_platform"] == "linux"
+    assert str(made.packages) in found.paths
+    again = inspect_again(found)
+    assert again == found
+    assert found.differences(again) == []
+
+
+def test_who_prints_at_the_start_or_has_no_answer(tmp_path: Path) -> None:
+    """The answer is found wherever it stands; without one there is no environment."""
+    made = make_environment(tmp_path / "venv", with_pip=False)
+    (made.packages / "noise.pth").write_text("import sys; sys.stdout.write('NODEFERRY_ENVIRONMENT {\"x\": 1}')\n")
+    assert inspect(str(made.python)).version
+    with pytest.raises(OSError, match="did not answer"):
+        inspect("/bin/true")
 
 
 MARKED = [
@@ -81,7 +133,9 @@ MARKED = [
     ("sys_platform not in 'win32 darwin'", True),
     ("'3.0' <= python_version", True),
     ("platform_machine == 'no-such-machine' or implementation_name != 'cpython'", False),
-    ("platform_release >= 'x'", None),
+    ("platform_release >= 'x'", False),
+    ("extra != 'all'", True),
+    ("((((" * 5000, None),
     ("never_heard == '1'", None),
     ("(python_version >= '3'", None),
     ("", None),
@@ -111,12 +165,12 @@ def test_it_finds_what_uv_finds_and_sees_the_systems_packages(tmp_path: Path, uv
     for made in (plain, system):
         _installed(made.packages, "base", "1.5")
         _installed(made.packages, "user", "1.0", *needs)
-    ours, theirs = _pairs(complaints(str(plain.python), execute)), _uv_pairs(uv_program, plain.python)
+    ours, theirs = _pairs(complaints(inspect(str(plain.python)))), _uv_pairs(uv_program, plain.python)
     assert ours == theirs == {("user", name) for name in ("base", "gone", "ok", "lost", "far")}
-    assert _pairs(complaints(str(system.python), execute)) == ours
+    assert _pairs(complaints(inspect(str(system.python)))) == ours
     in_the_venv = system.folder / plain.packages.relative_to(plain.folder)
     _installed(in_the_venv, "needy", "1.0", "torch>=2")
-    assert _pairs(complaints(str(system.python), execute)) == ours
+    assert _pairs(complaints(inspect(str(system.python)))) == ours
     assert ("needy", "torch") in _uv_pairs(uv_program, system.python)
 
 
@@ -188,11 +242,35 @@ def test_a_pack_that_installs_when_it_is_imported_is_named(
     assert "Probably by installer." in warning.message
 
 
+def _environment(**packages: Distribution | str) -> Environment:
+    """One with these packages."""
+    found = {
+        name: Distribution(name, about, "/site") if isinstance(about, str) else about
+        for name, about in packages.items()
+    }
+    return Environment("/venv/bin/python", distributions=found)
+
+
 def test_differences_are_named_by_both_sides() -> None:
     """Added, changed, removed; what stayed is not named."""
-    changed = differences({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"})
-    assert changed == {"b": "1 -> 2", "c": "1 -> not installed", "d": "not installed -> 1"}
-    assert in_words(changed, most=2) == "b 1 -> 2, c 1 -> not installed and 1 more"
+    changed = _environment(a="1", b="1", c="1").differences(_environment(a="1", b="2", d="1"))
+    assert [str(item) for item in changed] == ["b 1 -> 2", "c 1 -> absent", "d absent -> 1"]
+    assert in_words(changed, most=2) == "b 1 -> 2, c 1 -> absent and 1 more"
+
+
+def test_the_same_version_from_elsewhere_is_a_difference() -> None:
+    """By its address or its folder; who installed it does not matter."""
+    url = {"url": "https://host/r", "vcs_info": {"vcs": "git", "commit_id": "abc"}}
+    before = _environment(a="1", b="1", c="1")
+    after = _environment(
+        a=Distribution("a", "1", "/site", installer="uv"),
+        b=Distribution("b", "1", "/site", direct_url=url),
+        c=Distribution("c", "1", "/user"),
+    )
+    assert [str(item) for item in before.differences(after)] == [
+        "b 1 -> 1 (git+https://host/r@abc)",
+        "c 1 moved from /site to /user",
+    ]
 
 
 def test_a_guess_needs_both_an_install_and_the_name(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Dict, FrozenSet, List, Optional, Sequence
 from app.runner.context import Context
 from app.runner.machine.interpreter import running_comfyuis
 from app.runner.process.children import Finished, Limits
-from app.runner.process.processes import MARK
+from app.runner.process.processes import MARK, environ_of
 
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 _NEEDED = ("--quick-test-for-ci", "--disable-all-custom-nodes", "--user-directory", "--temp-directory")
@@ -126,7 +126,7 @@ class ComfyUI:
         database = [["--database-url", "sqlite:///%s" % self._database]]
         options = self.options()
         known = [word for pair in folders + database if pair[0] in options for word in pair]
-        cpu = ["--cpu"] if not self._has_gpu() and "--cpu" in options else []
+        cpu = ["--cpu"] if not self._context.has_gpu and "--cpu" in options else []
         limits = self._limits()
         finished = self._run(["--quick-test-for-ci", *cpu, *known, *arguments], limits, low_priority=low_priority)
         return Start(finished, limits, self._database.exists())
@@ -147,16 +147,12 @@ class ComfyUI:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
 
-    def _has_gpu(self) -> bool:
-        torch = self._context.python.get("torch")
-        return bool(torch and torch["cuda_available"])
-
     def _run(self, arguments: List[str], limits: Limits, *, low_priority: bool = False) -> Finished:
         context = self._context
         with open(str(self._log), "a", encoding="utf-8", opener=_private) as log:
             log.write("\n# main.py %s\n" % " ".join(arguments))
         return context.children.run(
-            [context.python["executable"], "main.py", *arguments],
+            [context.executable, "main.py", *arguments],
             cwd=context.ui_home,
             environ={**self._environ(), "PYTHONFAULTHANDLER": "1", "COLUMNS": "200"},
             limits=limits,
@@ -178,12 +174,3 @@ class ComfyUI:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def environ_of(pid: int) -> Dict[str, str]:
-    """A process's environment as it was started with; empty where it cannot be read."""
-    try:
-        raw = Path("/proc/%d/environ" % pid).read_bytes().decode("utf-8", "surrogateescape")
-    except OSError:
-        return {}
-    return dict(part.split("=", 1) for part in raw.split("\0") if "=" in part)

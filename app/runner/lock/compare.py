@@ -11,8 +11,11 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 from app.protocol.lockfile import Lock, mismatches
 from app.protocol.snapshot import Problem
 from app.runner.context import Context
-from app.runner.requirements.files import bounds_of, canonical, constraints, is_protected, name_of
+from app.runner.environment.environment import Environment
+from app.runner.environment.torch_family import is_protected
+from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.versions import satisfies
+from app.runner.resolve.protection import constraints
 from app.runner.resolve.variants import FAMILIES
 
 MOST_NAMED = 20
@@ -46,11 +49,9 @@ def differences(lock: Lock, packages: Mapping[str, str]) -> List[Difference]:
 
 def cannot_be(context: Context, lock: Lock) -> List[str]:
     """What cannot be here as the lock has it, a sentence each; looked at before anything is changed."""
-    python, probe = context.python, context.journal.snapshot.probe
-    torch, cuda = torch_of(python)
-    found = mismatches(
-        lock, str(python.get("version", "")), torch, cuda, gpus=gpus_of(probe), machine=os.uname().machine
-    )
+    python, gpus = context.environment, gpus_of(context.journal.snapshot.probe)
+    version, torch, cuda = (python.version, *torch_of(python)) if python else ("", None, None)
+    found = mismatches(lock, version, torch, cuda, gpus=gpus, machine=os.uname().machine)
     found += ["%s cannot be installed: %s" % (entry["name"], entry["reason"]) for entry in lock.left_out]
     if lock.packages and (context.python_problem or not python):
         problem = context.python_problem
@@ -66,7 +67,7 @@ def refused(context: Context, lock: Lock) -> Dict[str, str]:
     """Versions that would break what is there, and why: the torch family stays, ComfyUI's own requirements stay met,
     and two variants of one library would overwrite each other's files."""
     wanted = {name_of(line): bounds_of(line) for line in constraints({}, context.ui_home)}
-    installed = {canonical(name) for name in context.packages}
+    installed = set(context.packages)
     found = {}
     for name, now, version in differences(lock, context.packages):
         bounds = wanted.get(canonical(name))
@@ -138,12 +139,9 @@ def extra_packages(packages: Mapping[str, str], lock: Lock) -> List[str]:
     )
 
 
-def torch_of(python: Mapping[str, Any]) -> Tuple[Optional[str], Optional[str]]:
+def torch_of(environment: Environment) -> Tuple[Optional[str], Optional[str]]:
     """torch's version and its CUDA's; None for what is not there."""
-    torch = python.get("torch")
-    if torch:
-        return torch.get("version"), torch.get("cuda")
-    return (python.get("packages") or {}).get("torch"), None
+    return environment.torch_version, environment.torch.cuda if environment.torch else None
 
 
 def gpus_of(probe: Mapping[str, Any]) -> Optional[List[str]]:

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 from app.protocol.events import LockMade
 from app.protocol.lockfile import FORMAT
 from app.runner.context import Context, PackResult
 from app.runner.lock.compare import torch_of
 from app.runner.lock.lock import Locked
-from app.runner.machine.interpreter import Execute, prove
 
 
-def emit_lock(context: Context, results: Sequence[PackResult], run: Execute, locked: Optional[Locked]) -> None:
-    """Tells the lock of what the run leaves. Raises RunCancelled."""
-    packages: Mapping[str, str] = {}
-    python = context.python
-    if python:
-        proof, _ = prove(python["executable"], run)
-        packages = proof["packages"] if proof else {}
-    torch, cuda = torch_of(python)
+def emit_lock(context: Context, results: Sequence[PackResult], locked: Optional[Locked]) -> None:
+    """Tells the lock of what the run leaves; the environment was inspected a moment ago, for the rollback record.
+    Raises RunCancelled."""
+    python = context.environment
+    torch, cuda = torch_of(python) if python else (None, None)
+    packages = {found.name: found.version for found in python.distributions.values()} if python else {}
     probe = context.journal.snapshot.probe
     lock = {
         "format": FORMAT,
         "ui_home": str(context.ui_home),
         "comfyui_commit": probe.get("comfyui_commit"),
-        "interpreter": python.get("executable"),
-        "python": python.get("version"),
+        "interpreter": python.executable if python else None,
+        "python": python.version if python else None,
         "torch": {"version": torch, "cuda": cuda} if torch else None,
         "gpu": probe.get("gpu"),
         "driver": probe.get("driver"),

@@ -7,6 +7,7 @@ then put back (`rollback.noted`).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -15,14 +16,16 @@ from app.protocol.lockfile import Lock, read_lock
 from app.protocol.manifest import split_source
 from app.protocol.states import StepStatus
 from app.runner.context import Context, PackResult
+from app.runner.environment.inspection import inspect_again
 from app.runner.hints import reasons
 from app.runner.lock import compare
 from app.runner.lock.compare import MOST_NAMED, Difference, some
-from app.runner.machine.interpreter import Execute, prove
 from app.runner.process.errors import RunFault
-from app.runner.requirements.files import bounds_of, canonical, name_of, read_requirements
+from app.runner.process.execute import Execute
+from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.versions import satisfies
 from app.runner.resolve.plan import Change, Plan, write_lines
+from app.runner.resolve.protection import read_requirements
 from app.runner.resolve.uv import Uv
 
 _STAGE = "lock"
@@ -46,8 +49,8 @@ class Locked:
         self._exact = context.options.exact
         self._log = context.task.folder / "lock.log"
         self._uv: Optional[Uv] = None
-        if uv is not None and context.python and context.python_problem is None:
-            self._uv = Uv(context.children, uv, context.python, context.task.folder, context.limits.packages)
+        if uv is not None and context.environment and context.python_problem is None:
+            self._uv = Uv(context.children, uv, context.environment, context.task.folder, context.limits.packages)
 
     def before_clones(self) -> None:
         """What does not fit is told; with `exact` it ends the run, before anything is changed."""
@@ -84,7 +87,7 @@ class Locked:
         self._warn_of(unavailable)
         had = [item for item in wanted if _pin(item) not in unavailable] if self._uv else []
         self._emit_plan(had)
-        after = {canonical(name): version for name, version in self._context.packages.items()}
+        after = dict(self._context.packages)
         after.update((canonical(item.name), item.wanted) for item in had)
         for result in results:
             if result.requirements is not None and result.problem is None and _met(result, after):
@@ -144,7 +147,7 @@ class Locked:
 
     def _wanted(self) -> List[Difference]:
         """What is to be installed."""
-        if not self._context.python or self._context.python_problem:
+        if not self._context.environment or self._context.python_problem:
             return []
         refused = compare.refused(self._context, self._lock)
         return [item for item in compare.differences(self._lock, self._context.packages) if item.name not in refused]
@@ -182,10 +185,9 @@ class Locked:
 
     def _refresh(self) -> None:
         """What comes after plans with what is installed now."""
-        if self._context.python:
-            proof, _ = prove(self._context.python["executable"], self._run)
-            if proof is not None:
-                self._context.python["packages"] = proof["packages"]
+        if self._context.environment:
+            with suppress(OSError):
+                self._context.environment = inspect_again(self._context.environment, self._run)
 
 
 def _met(result: PackResult, packages: Mapping[str, str]) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
 from app.runner.machine.interpreter import running_comfyuis
+from app.runner.process.processes import arguments_of
 
 
 def address_of(argv: Sequence[str]) -> str:
@@ -30,13 +31,5 @@ def comfyui_port(ui_home: Path) -> Optional[int]:
     home = os.path.realpath(str(ui_home))
     for process in running_comfyuis():
         if str(process.folder) == home:
-            return int(address_of(_argv_of(process.pid)).rpartition(":")[2])
+            return int(address_of(arguments_of(process.pid)).rpartition(":")[2])
     return None
-
-
-def _argv_of(pid: int) -> List[str]:
-    """A process's arguments; none where it has ended."""
-    try:
-        return Path("/proc/%d/cmdline" % pid).read_bytes().decode("utf-8", "surrogateescape").split("\0")
-    except OSError:
-        return []

@@ -10,10 +10,11 @@ from typing import Any, Dict, List, Optional
 
 from app.runner.machine import profiles
 from app.runner.machine.git import find_git
-from app.runner.machine.interpreter import Execute, describe, execute, find_interpreter, running_comfyuis
+from app.runner.machine.interpreter import find_interpreter, running_comfyuis
 from app.runner.machine.listening import comfyui_port
 from app.runner.machine.provisioning import provisioning_marks
 from app.runner.process.errors import RunFault
+from app.runner.process.execute import Execute, execute
 
 _GPU_SECONDS = 15.0
 
@@ -126,45 +127,27 @@ def _comfyui_commit(ui_home: Path) -> Optional[str]:
 
 
 def probe_now(ui_home: Optional[str], venv_path: Optional[str]) -> Dict[str, Any]:
-    """The answer of the `probe` command."""
+    """The answer of the `probe` command. That there is no git or no interpreter is a warning: packs that need no
+    packages can be installed all the same."""
     try:
         home = find_ui_home(ui_home)
         found = machine(home)
     except RunFault as fault:
         return {"error": fault.problem.to_json()}
-    warnings: List[str] = []
     found = {**found, "comfyui_port": comfyui_port(home), "provisioning": provisioning_marks()}
-    return {**found, "git": _git(warnings), **_interpreter(home, venv_path, warnings), "warnings": warnings}
-
-
-def _interpreter(home: Path, venv_path: Optional[str], warnings: List[str]) -> Dict[str, Any]:
-    """That there is none is a warning: packs that need no packages can be installed all the same."""
+    found.update(dict.fromkeys(("git", "interpreter", "python", "torch", "torch_error")))
+    warnings: List[str] = []
     try:
-        proof = find_interpreter(home, venv_path)
+        found["git"] = find_git()
     except RunFault as fault:
         warnings.append(str(fault))
-        return dict.fromkeys(("interpreter", "python", "torch", "torch_error"))
-    warnings += _warnings(proof)
-    return {
-        "interpreter": describe(proof),
-        "python": proof["version"],
-        "torch": proof["torch"],
-        "torch_error": proof["torch_error"],
-    }
-
-
-def _git(warnings: List[str]) -> Optional[str]:
     try:
-        return find_git()
+        python = find_interpreter(home, venv_path)
     except RunFault as fault:
-        warnings.append(str(fault))
-        return None
-
-
-def _warnings(proof: Dict[str, Any]) -> List[str]:
-    found = []
-    if proof["torch_error"]:
-        found.append("ComfyUI's Python cannot import torch: %s" % proof["torch_error"])
-    if proof["externally_managed"]:
-        found.append("ComfyUI's Python belongs to the operating system: packages cannot be installed into it.")
-    return found
+        return {**found, "warnings": [*warnings, str(fault)]}
+    if python.torch_error:
+        warnings.append("ComfyUI's Python cannot import torch: %s" % python.torch_error)
+    if python.externally_managed:
+        warnings.append("ComfyUI's Python belongs to the operating system: packages cannot be installed into it.")
+    about = {"interpreter": python.describe(), "python": python.version, "torch_error": python.torch_error}
+    return {**found, **about, "torch": python.torch.to_json() if python.torch else None, "warnings": warnings}

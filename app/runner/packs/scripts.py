@@ -37,7 +37,7 @@ def _run_script(context: Context, result: PackResult) -> None:
 
 def _run(context: Context, result: PackResult) -> Optional[Problem]:
     log = context.task.node_log(result.pack.name)
-    argv = [context.python["executable"], "install.py"]
+    argv = [context.executable, "install.py"]
     try:
         finished = context.children.run(argv, cwd=result.folder, limits=context.limits.scripts, log=log)
     except OSError as exc:

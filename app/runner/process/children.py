@@ -19,6 +19,7 @@ from typing import BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence
 
 from app.runner.process import processes
 from app.runner.process.errors import RunCancelled
+from app.runner.process.execute import base_environ
 from app.runner.process.idle_watch import IdleWatch
 
 _TAIL_BYTES = 16 * 1024
@@ -27,13 +28,7 @@ _AFTER_EXIT_SECONDS = 0.5
 _STACK_SECONDS = 3.0
 _LOG_BYTES = 16 * 1024 * 1024
 """A log takes no more of one child: what prints without end must not fill the disk."""
-_NOT_PASSED_ON = frozenset(
-    {"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS"}
-)
 _LOW_PRIORITY = ("/usr/bin/nice", "-n", "10")
-_RESOLVER = {"RES_OPTIONS": "timeout:1 attempts:5"}
-"""A lost question for a host's address is asked again after 1 s, then 2, 4 and so on, not after resolv.conf(5)'s 5 s:
-each uv asks anew, and containers' name servers drop what comes in bursts. The instance's own setting comes first."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ class Children:
     """The children of one run."""
 
     def __init__(self, task_id: str, groups_file: Path, cancelled: threading.Event) -> None:
-        self._environ = {**_base_environ(), processes.MARK: task_id}
+        self._environ = {**base_environ(), processes.MARK: task_id}
         self._groups_file = groups_file
         self._cancelled = cancelled
         self.inherited_fd: Optional[int] = None
@@ -262,22 +257,3 @@ def read_groups(path: Path) -> Dict[str, Dict[int, int]]:
         if len(parts) == 3 and parts[0].isdigit() and parts[1].isdigit():
             groups.setdefault(parts[2], {})[int(parts[0])] = int(parts[1])
     return groups
-
-
-def _base_environ() -> Dict[str, str]:
-    """The login's environment, with a locale that programs can print in and nothing that would ask questions."""
-    fixed = {
-        "LC_ALL": "C.UTF-8",
-        "PYTHONUTF8": "1",
-        "PYTHONUNBUFFERED": "1",
-        "DEBIAN_FRONTEND": "noninteractive",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "true",
-        "SSH_ASKPASS": "true",
-        "GIT_LFS_SKIP_SMUDGE": "1",
-        "GCM_INTERACTIVE": "never",
-    }
-    kept = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
-    path = kept.get("PATH", "")
-    extra = [folder for folder in ("/usr/local/bin", "/usr/bin", "/bin") if folder not in path.split(":")]
-    return {**_RESOLVER, **kept, "PATH": ":".join([part for part in [path, *extra] if part]), **fixed}

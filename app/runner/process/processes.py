@@ -55,6 +55,24 @@ def parent_of(pid: int) -> Optional[int]:
     return None if fields is None else int(fields[1])
 
 
+def arguments_of(pid: int) -> List[str]:
+    """A process's arguments, the program first; none where it has ended or is another user's."""
+    return _words_of(pid, "cmdline")
+
+
+def environ_of(pid: int) -> Dict[str, str]:
+    """A process's environment as it was started with; empty where it cannot be read."""
+    return dict(part.split("=", 1) for part in _words_of(pid, "environ") if "=" in part)
+
+
+def _words_of(pid: int, file: str) -> List[str]:
+    try:
+        raw = Path("/proc/%d/%s" % (pid, file)).read_bytes()
+    except OSError:
+        return []
+    return raw.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0") if raw else []
+
+
 def _stat(pid: int) -> Optional[List[str]]:
     """The fields of /proc/PID/stat from the state on; the name before them may hold anything."""
     try:

@@ -11,10 +11,10 @@ from typing import Callable, FrozenSet, Iterator, List, Mapping, Optional, Seque
 
 from app.runner.context import Context
 from app.runner.process.children import Finished
-from app.runner.requirements.files import constraints
 from app.runner.resolve.metadata_mirror import MetadataMirror
 from app.runner.resolve.plan import PackRequirements, Plan, write_lines
 from app.runner.resolve.plan_details import weigh
+from app.runner.resolve.protection import constraints
 from app.runner.resolve.resolver import frozen
 from app.runner.resolve.uv import Uv
 
@@ -28,13 +28,14 @@ class BackgroundUv:
         self, context: Context, program: str, folder: Path, installed: Mapping[str, str], *, over: threading.Event
     ) -> None:
         """`folder`: for its files; `over` ends what runs, as a cancel does. Raises OSError."""
-        children = context.children.until(over)
-        self._uv = Uv(children, program, context.python, folder, context.limits.packages)
+        children, environment = context.children.until(over), context.environment
+        assert environment is not None
+        self._uv = Uv(children, program, environment, folder, context.limits.packages)
         self._low_priority_uv = self._uv.low_priority()
         self._folder = folder
         self._timeout = context.limits.resolve_builds
         self._log = folder / "early.log"
-        self._mirror = MetadataMirror(folder / "shadow", context.python["paths"])
+        self._mirror = MetadataMirror(folder / "shadow", environment.paths)
         self._protections, self._frozen = folder / "constraints.txt", folder / "frozen.txt"
         write_lines(self._protections, constraints(context.packages, context.ui_home))
         write_lines(self._frozen, frozen(installed))

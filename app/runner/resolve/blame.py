@@ -9,7 +9,7 @@ from app.protocol.snapshot import Problem
 from app.runner.hints import reasons
 from app.runner.hints.uv_words import shortened
 from app.runner.process.children import Finished
-from app.runner.requirements.files import bounds_of, canonical
+from app.runner.requirements.lines import bounds_of, canonical
 from app.runner.resolve.conflicts import find_conflicts
 from app.runner.resolve.plan import PackRequirements
 

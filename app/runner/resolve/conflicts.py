@@ -10,7 +10,8 @@ import re
 from functools import partial
 from typing import Dict, List, Sequence
 
-from app.runner.requirements.files import bounds_of, canonical, name_of, protected_name
+from app.runner.environment.torch_family import protected_name
+from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.versions import satisfies
 from app.runner.resolve.plan import PackRequirements
 

@@ -15,10 +15,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-from app.runner.requirements.files import canonical
+from app.runner.requirements.lines import canonical
+from app.runner.requirements.versions import is_version
 
 _NAME = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$")
-_VERSION = re.compile(r"^[A-Za-z0-9.!+_-]+$")
 _FIELD = re.compile(r"^(Name|Version):[ \t]*(\S+)[ \t]*\r?$", re.MULTILINE)
 _KEPT = ("WHEEL", "INSTALLER", "direct_url.json", "uv_cache.json", "uv_build.json")
 """What uv looks at beside the metadata, to see whether a package is what is asked for."""
@@ -78,7 +78,8 @@ class MetadataMirror:
 
 
 def _distributions(paths: List[str]) -> Iterator[Tuple[str, str, Dict[str, str]]]:
-    """Names, versions and files of the packages in these folders; what has no name is none, for uv too."""
+    """Names, versions and files of the packages in these folders. What has no name is none, for uv too; what has a
+    version that PEP 440 does not know (Debian's `1.1build1`) would make uv refuse every plan."""
     for found in metadata.distributions(path=paths):
         try:
             text = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
@@ -87,7 +88,7 @@ def _distributions(paths: List[str]) -> Iterator[Tuple[str, str, Dict[str, str]]
             continue
         fields = dict(reversed(_FIELD.findall(re.split(r"\r?\n\r?\n", text, maxsplit=1)[0])))
         name, version = fields.get("Name", ""), fields.get("Version", "")
-        if _NAME.match(name) and _VERSION.match(version):
+        if _NAME.match(name) and is_version(version):
             yield name, version, {"METADATA": text, **{name: content for name, content in kept if content}}
 
 

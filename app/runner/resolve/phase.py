@@ -12,15 +12,16 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
-from app.runner.requirements.files import Requirements as Read
-from app.runner.requirements.files import constraints, read_requirements
 from app.runner.resolve.installer import Applier
 from app.runner.resolve.metadata_mirror import MetadataMirror
+from app.runner.resolve.pip import Pip
 from app.runner.resolve.plan import PackRequirements, write_lines
 from app.runner.resolve.prefetch import Prefetch
+from app.runner.resolve.protection import Requirements as Read
+from app.runner.resolve.protection import constraints, read_requirements
 from app.runner.resolve.resolver import Resolver
 from app.runner.resolve.stages import StageRun
-from app.runner.resolve.uv import CONSTRAINTS, Pip, Uv
+from app.runner.resolve.uv import CONSTRAINTS, Uv
 from app.runner.resolve.variants import Variants
 
 
@@ -50,7 +51,7 @@ class Requirements:
         if wanted and uv is None:
             _by_pip(context, wanted)
         elif wanted and uv is not None:
-            self._variants = self._variants or Variants(context.packages, gpu=_has_gpu(context))
+            self._variants = self._variants or Variants(context.packages, gpu=context.has_gpu)
             _one_variant(context, wanted, self._variants)
             self._stages = self._stages or self._begin(uv, self._variants)
             self._stages.run(wanted)
@@ -66,20 +67,18 @@ class Requirements:
 
     def _begin(self, uv: str, variants: Variants) -> StageRun:
         context = self._context
-        program = Uv(context.children, uv, context.python, context.task.folder, context.limits.packages)
+        environment = context.environment
+        assert environment is not None  # without one every pack has ended by now
+        program = Uv(context.children, uv, environment, context.task.folder, context.limits.packages)
         applier = None if context.options.plan_only else Applier(context, program, self._prefetch.fetched)
-        resolver = Resolver(
-            context, program, variants, MetadataMirror(context.task.folder / "shadow", context.python["paths"])
-        )
+        mirror = MetadataMirror(context.task.folder / "shadow", environment.paths)
+        resolver = Resolver(context, program, variants, mirror)
 
         def done(item: PackRequirements, problem: Optional[Problem]) -> None:
             _done(context, item, problem)
 
-        return StageRun(context, resolver, applier, done, own=_own(context), known=self._prefetch.known)
-
-
-def _has_gpu(context: Context) -> bool:
-    return bool((context.python.get("torch") or {}).get("cuda_available"))
+        own = constraints(context.packages, context.ui_home)
+        return StageRun(context, resolver, applier, done, own=own, known=self._prefetch.known)
 
 
 def _prepare(context: Context, result: PackResult) -> Optional[PackRequirements]:
@@ -144,11 +143,6 @@ def _one_variant(context: Context, wanted: Sequence[PackRequirements], variants:
         context.warn("one_variant", text, "The packs' logs say which of their requirements were changed.")
 
 
-def _own(context: Context) -> Sequence[str]:
-    """What ComfyUI itself requires, and what of the torch family is kept."""
-    return constraints(context.packages, context.ui_home)
-
-
 def _done(context: Context, item: PackRequirements, problem: Optional[Problem]) -> None:
     """The pack's requirements came to an end. Without a script to run, so did the pack."""
     result = item.result
@@ -184,22 +178,19 @@ def _by_pip(context: Context, wanted: Sequence[PackRequirements]) -> None:
         "uv_unavailable",
         "uv is not on the instance and could not be downloaded. pip installs one pack at a time, which is slower.",
     )
-    write_lines(context.task.folder / CONSTRAINTS, constraints(context.packages, context.ui_home))
-    _one_variant(context, wanted, Variants(context.packages, gpu=_has_gpu(context)))
-    pip = Pip(context.children, context.python, context.task.folder, context.limits.packages)
+    held = context.task.folder / CONSTRAINTS
+    write_lines(held, constraints(context.packages, context.ui_home))
+    _one_variant(context, wanted, Variants(context.packages, gpu=context.has_gpu))
+    pip = Pip(context.children, context.executable, context.task.folder, context.limits.packages)
     context.phase(Phase.RESOLVE, StepStatus.SUCCESS, "one pack at a time")
     context.phase(Phase.INSTALL, StepStatus.RUNNING)
     for number, item in enumerate(wanted):
         context.journal.emit(PackagesProgress(number, len(wanted)))
         try:
-            finished = pip.install([item.file], context.task.node_log(item.name), _ignore)
+            finished = pip.install_with_requirements(item.file, held, context.task.node_log(item.name))
             problem = None if finished.ok else reasons.of_packages(finished)
         except OSError as exc:
             problem = reasons.of_os(exc)
         _done(context, item, problem)
     context.journal.emit(PackagesProgress(len(wanted), len(wanted)))
     context.phase(Phase.INSTALL, StepStatus.SUCCESS)
-
-
-def _ignore(line: str) -> None:
-    """pack by pack, packs are counted, not packages."""

@@ -9,7 +9,7 @@ from typing import AbstractSet, Dict, FrozenSet, List, Mapping, Optional, Sequen
 
 from app.protocol.snapshot import PlannedChange, Problem
 from app.runner.context import PackResult
-from app.runner.requirements.files import bounds_of, canonical, name_of
+from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.versions import is_older, satisfies
 
 AGREES, WANTS_CHANGE, LONG_BUILD = "agrees", "wants_change", "long_build"

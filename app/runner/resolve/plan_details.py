@@ -15,7 +15,7 @@ from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence,
 from urllib.parse import unquote
 
 from app.runner.process.children import Limits
-from app.runner.requirements.files import canonical, name_of
+from app.runner.requirements.lines import canonical, name_of
 from app.runner.resolve.plan import Change, Details, Plan, write_lines
 from app.runner.resolve.uv import Uv
 

@@ -19,11 +19,12 @@ from app.protocol.log_names import file_name
 from app.protocol.manifest import split_source
 from app.runner.context import Context, PackResult
 from app.runner.process.children import Finished
-from app.runner.requirements.files import canonical, read_requirements
+from app.runner.requirements.lines import canonical
 from app.runner.resolve.background_uv import BackgroundUv
 from app.runner.resolve.blame import failed_package, suspects
 from app.runner.resolve.compatible_sets import NEEDS_BUILD, PrefetchResult
 from app.runner.resolve.plan import AGREES, WANTS_CHANGE, PackRequirements, Plan, changes
+from app.runner.resolve.protection import read_requirements
 
 _log = logging.getLogger("runner")
 _LOOK_SECONDS = 0.1
@@ -106,11 +107,11 @@ class Prefetch:
         """Resolves what is there, again when there is more. Raises RunCancelled, OSError."""
         program = self._uv()
         context = self._context
-        if program is None or not context.python or context.python_problem:
+        if program is None or not context.environment or context.python_problem:
             return
         folder = context.task.folder / "early"
         folder.mkdir(exist_ok=True, mode=0o700)
-        self._installed = {canonical(name): version for name, version in context.packages.items()}
+        self._installed = dict(context.packages)
         background = BackgroundUv(context, program, folder, self._installed, over=self._over)
         while came := self._next(folder):
             plan = self._plan(background, came)

@@ -7,16 +7,17 @@ import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Callable, List, Optional
 
 from app.protocol import progress_json
 from app.protocol.events import Probed
 from app.protocol.snapshot import Problem
 from app.protocol.states import StepStatus
 from app.runner.context import Context
-from app.runner.machine import interpreter
+from app.runner.machine.interpreter import find_interpreter
 from app.runner.process.children import Limits
 from app.runner.process.errors import RunFault
+from app.runner.process.execute import Execute, too_long
 from app.runner.resolve.uv import ensure_uv as find_or_fetch_uv
 
 _log = logging.getLogger("runner")
@@ -27,31 +28,24 @@ def configure(context: Context) -> None:
     started = time.monotonic()
     context.step(progress_json.CONFIGURE_VENV, StepStatus.RUNNING)
     try:
-        proof = interpreter.find_interpreter(context.ui_home, context.request.get("venv_path"), executor(context))
+        found = find_interpreter(context.ui_home, context.request.get("venv_path"), executor(context))
     except RunFault as fault:
         context.python_problem = fault.problem
         context.step(
             progress_json.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1)
         )
         return
-    context.python = proof
-    if proof["externally_managed"]:
+    context.environment = found
+    if found.externally_managed:
         hint = "Create a virtual environment for ComfyUI on the instance, and give its folder as venv_path."
-        context.python_problem = Problem(
-            "externally_managed",
-            "%s belongs to the operating system, which allows no packages to be added to it (PEP 668)."
-            % proof["executable"],
-            hint,
-        )
-    if not proof["torch"]:
-        context.warn("no_torch", "ComfyUI's Python cannot import torch: %s" % proof["torch_error"], "Check venv_path.")
-    _emit_interpreter(context, proof, started)
-
-
-def _emit_interpreter(context: Context, proof: Dict[str, Any], started: float) -> None:
-    text = interpreter.describe(proof)
-    context.step(progress_json.CONFIGURE_VENV, StepStatus.SUCCESS, text, round(time.monotonic() - started, 1))
-    facts = {"interpreter": proof["executable"], "python": proof["version"], "torch": proof["torch"]}
+        text = "%s belongs to the operating system, which allows no packages to be added to it (PEP 668)."
+        context.python_problem = Problem("externally_managed", text % found.executable, hint)
+    if not found.torch:
+        context.warn("no_torch", "ComfyUI's Python cannot import torch: %s" % found.torch_error, "Check venv_path.")
+    seconds = round(time.monotonic() - started, 1)
+    context.step(progress_json.CONFIGURE_VENV, StepStatus.SUCCESS, found.describe(), seconds)
+    torch = found.torch.to_json() if found.torch else None
+    facts = {"interpreter": found.executable, "python": found.version, "torch": torch}
     context.journal.emit(Probed(str(context.ui_home), facts))
 
 
@@ -59,20 +53,21 @@ def ensure_uv(context: Context, python: Future[None]) -> Optional[str]:
     """The path of a uv, None where there is none to be had; the interpreter is found before."""
     python.result()
     try:
-        return find_or_fetch_uv(context.children, context.python.get("executable"), context.pause)
+        executable = context.environment.executable if context.environment else None
+        return find_or_fetch_uv(context.children, executable, context.pause)
     except OSError as exc:
         _log.warning("no uv: %s", exc)
         return None
 
 
-def executor(context: Context) -> interpreter.Execute:
-    """Runs the interpreter's proof as a child of the run, so that a cancel ends it too."""
+def executor(context: Context) -> Execute:
+    """Runs a program as a child of the run, so that a cancel ends it too."""
 
     def execute(argv: List[str], seconds: float) -> str:
         limits = Limits(idle=seconds, total=seconds)
-        finished = context.children.run(argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 22)
+        finished = context.children.run(argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 24, only_stdout=True)
         if finished.stopped:
-            raise interpreter.too_long(seconds)
+            raise too_long(seconds)
         return finished.output
 
     return execute

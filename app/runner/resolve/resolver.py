@@ -9,15 +9,16 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
 
 from app.runner.context import Context
 from app.runner.process.children import Finished
-from app.runner.requirements.files import canonical, constraints, never
+from app.runner.requirements.lines import canonical
+from app.runner.requirements.versions import is_version
 from app.runner.resolve.compatible_sets import PrefetchResult
 from app.runner.resolve.metadata_mirror import MetadataMirror
 from app.runner.resolve.plan import Change, Details, PackRequirements, Plan, changes, write_lines
 from app.runner.resolve.plan_details import details_of, stays
+from app.runner.resolve.protection import constraints, never
 from app.runner.resolve.uv import CONSTRAINTS, Uv
 from app.runner.resolve.variants import Variants
 
-_PLAIN_VERSION = re.compile(r"^[A-Za-z0-9.!+_-]+$")
 _OFFLINE = re.compile(r"network was disabled|not found in the cache|needs to be downloaded")
 _UNAVAILABLE = "0+nodeferry.unavailable"
 
@@ -36,7 +37,7 @@ class Resolver:
         self._lock = threading.Lock()
         self.variants = variants
         self._never = never(context.packages)
-        self.installed: Dict[str, str] = {canonical(name): version for name, version in context.packages.items()}
+        self.installed: Dict[str, str] = dict(context.packages)
         """Canonical names and versions, kept up to date as plans are carried out."""
         self.expected: Dict[str, str] = dict(self.installed)
         """The same, once all plans that were made are carried out."""
@@ -217,4 +218,4 @@ def _renew(path: Path, lines: Sequence[str]) -> None:
 
 def frozen(installed: Mapping[str, str]) -> List[str]:
     """Every installed package held exactly."""
-    return ["%s==%s" % item for item in sorted(installed.items()) if _PLAIN_VERSION.match(str(item[1]))]
+    return ["%s==%s" % item for item in sorted(installed.items()) if is_version(item[1])]

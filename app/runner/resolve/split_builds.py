@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import AbstractSet, List, Optional, Tuple
 
-from app.runner.requirements.files import canonical
+from app.runner.requirements.lines import canonical
 from app.runner.resolve.plan import LONG_BUILD, Change, Plan
 
 

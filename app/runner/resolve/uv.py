@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from app.runner.environment.environment import Environment
 from app.runner.process.children import Children, Finished, Limits
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import tools_folder
@@ -96,7 +97,7 @@ class Uv:
         self,
         children: Children,
         program: str,
-        python: Dict[str, Any],
+        environment: Environment,
         folder: Path,
         limits: Limits,
         *,
@@ -108,9 +109,9 @@ class Uv:
         self._cwd = folder
         self._low_priority = low_priority
         self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
-        if not _next_to_cache(Path(python["prefix"])):
+        if not _next_to_cache(Path(environment.prefix)):
             self._environ["UV_LINK_MODE"] = "copy"  # hard links do not reach: say so, or each file brings a warning
-        self._argv = [program, "pip", "install", "--color", "never", "--python", python["executable"]]
+        self._argv = [program, "pip", "install", "--color", "never", "--python", environment.executable]
 
     def low_priority(self) -> Uv:
         """The same, when what others do comes first."""
@@ -133,7 +134,7 @@ class Uv:
         """What would be installed; changes nothing. Without `builds` only wheels count. `target`: a folder that counts
         as what is installed, instead of the interpreter's environment. `offline`: by the cache alone. `most_seconds`:
         a limit of its own."""
-        argv = [*self._argv, "--dry-run", *_requirements(files)]
+        argv = [*self._argv, "--dry-run", *requirement_arguments(files)]
         argv += ["--target", str(target)] if target else []
         argv += [part for path in constraints if _has_lines(path) for part in ("--constraint", str(path))]
         argv += [part for path in overrides if _has_lines(path) for part in ("--override", str(path))]
@@ -155,14 +156,14 @@ class Uv:
         """Installs exactly the file's lines, and nothing that they require; `on_line` gets each line that uv prints.
         `dry_run`: only looks whether they can be had. `target`: links to them go there, and the interpreter's
         environment stays as it is. `offline`: by the cache alone."""
-        argv = [*self._argv, "--no-deps", *(["--dry-run"] if dry_run else []), *_requirements([file])]
+        argv = [*self._argv, "--no-deps", *(["--dry-run"] if dry_run else []), *requirement_arguments([file])]
         argv += (
             ["--target", str(target), "--link-mode", "hardlink" if _next_to_cache(target.parent) else "symlink"]
             if target
             else []
         )
         argv += ["--offline"] if offline else []
-        return self._run(argv if builds else [*argv, "--no-build"], log, _Lines(on_line))
+        return self._run(argv if builds else [*argv, "--no-build"], log, Lines(on_line))
 
     def compile(
         self,
@@ -216,38 +217,22 @@ class Uv:
         return finished
 
 
-class Pip:
-    """pip with the same constraints, where no uv can be had: a file at a time, and no plan."""
-
-    def __init__(self, children: Children, python: Dict[str, Any], folder: Path, limits: Limits) -> None:
-        self._children = children
-        self._limits = limits
-        self._cwd = folder
-        self._argv = [python["executable"], "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        self._argv += ["-c", str(folder / CONSTRAINTS)]
-
-    def install(self, files: Sequence[Path], log: Path, on_line: Callable[[str], None]) -> Finished:
-        """Installs; `on_line` gets each line that pip prints."""
-        argv = [*self._argv, *_requirements(files)]
-        return self._children.run(
-            argv, cwd=self._cwd, limits=self._limits, on_output=_Lines(on_line), log=log, keep_bytes=1 << 18
-        )
-
-
-class _Lines:
-    """Cuts output into lines."""
+class Lines:
+    """Cuts a program's output into lines."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
         self._rest = ""
 
     def __call__(self, piece: bytes) -> None:
+        """One piece of output."""
         *lines, self._rest = re.split(r"[\r\n]", self._rest + piece.decode("utf-8", "replace"))
         for line in lines:
             self._on_line(line)
 
 
-def _requirements(files: Sequence[Path]) -> List[str]:
+def requirement_arguments(files: Sequence[Path]) -> List[str]:
+    """`-r FILE` for each file that has lines; pip takes it too."""
     return [part for path in files if _has_lines(path) for part in ("-r", str(path))]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
-from app.runner.requirements.files import canonical, name_of
+from app.runner.requirements.lines import canonical, name_of
 from app.runner.resolve.plan import Change
 
 OPENCV = (

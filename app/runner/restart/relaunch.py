@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from app.runner.comfyui.quick_test import environ_of
 from app.runner.comfyui.running import running_here
 from app.runner.context import Context
 from app.runner.machine.interpreter import Process
@@ -65,8 +64,8 @@ def relaunch(context: Context, old: Process) -> Relaunched:
 
 def _call_of(old: Process) -> _Call:
     proc = Path("/proc/%d" % old.pid)
-    argv = (proc / "cmdline").read_bytes().rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")
-    environ = {name: value for name, value in environ_of(old.pid).items() if name != processes.MARK}
+    argv = processes.arguments_of(old.pid)
+    environ = {name: value for name, value in processes.environ_of(old.pid).items() if name != processes.MARK}
     about = os.stat(str(proc))
     cwd = os.readlink(str(proc / "cwd"))
     return _Call(old.python, argv, cwd, environ, _output_of(old.pid), (about.st_uid, about.st_gid))

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Callable, List, Optional
+from typing import Callable, Optional
 
 from app.protocol import progress_json
 from app.protocol.states import StepStatus
@@ -18,6 +17,7 @@ from app.runner.comfyui.running import Loaded, answers, loaded_by, running_here
 from app.runner.context import Context
 from app.runner.machine import profiles
 from app.runner.machine.listening import address_of
+from app.runner.process.processes import arguments_of
 from app.runner.restart.relaunch import relaunch
 from app.runner.restart.supervisor import restart_program, stopped, supervised
 
@@ -91,7 +91,7 @@ def _until_up(context: Context, old: int, how: str, ended: Callable[[], Optional
             return Restarted(
                 False, "ComfyUI was restarted %s, and ended with exit status %d%s" % (how, status, _its_log())
             )
-        address = address_of(_argv_of(new[-1].pid)) if new else ""
+        address = address_of(arguments_of(new[-1].pid)) if new else ""
         if address and answers(address):
             loaded = loaded_by(address, context.custom_nodes)
             silent = "; it does not say which packs it has loaded" if loaded == Loaded() else ""
@@ -103,10 +103,3 @@ def _until_up(context: Context, old: int, how: str, ended: Callable[[], Optional
 def _its_log() -> str:
     log = next((path for path in profiles.logs() if os.path.exists(path)), "")
     return "; its log is %s" % log if log else ""
-
-
-def _argv_of(pid: int) -> List[str]:
-    try:
-        return Path("/proc/%d/cmdline" % pid).read_bytes().decode("utf-8", "surrogateescape").split("\0")
-    except OSError:
-        return []

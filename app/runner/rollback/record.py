@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
@@ -15,19 +16,21 @@ from app.protocol.manifest import NodePack
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
 from app.runner.daemon.run_files import replace_file
-from app.runner.environment.freeze import Freeze, ask, freeze_of
+from app.runner.environment.environment import Environment
+from app.runner.environment.freeze import Freeze, freeze_of, to_record
+from app.runner.environment.inspection import inspect, inspect_again
 from app.runner.machine.git import Git, find_git
 from app.runner.process.children import Children
 from app.runner.process.errors import RunFault
 from app.runner.process.limits import RunLimits
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import Task, ui_home_lock
-from app.runner.requirements.files import canonical
+from app.runner.requirements.lines import canonical
 from app.runner.rollback.worktree_state import WorktreeState, worktree_state
 
 _PACKS, _PACKS_AFTER = "packs-before.json", "packs-after.json"
 _BEFORE, _AFTER = "packages-before.json", "packages-after.json"
-_AFTER_DEATH_SECONDS = 20.0
+_AFTER_SECONDS, _AFTER_DEATH_SECONDS = 60.0, 20.0
 _AT_ONCE = 8
 
 
@@ -98,28 +101,40 @@ def note_after_death(task: Task) -> None:
             git = Git(Children(task.task_id, task.groups, threading.Event()), find_git(), RunLimits())
             note_packs_after(task, git, swept=True)
             if record.executable and record.before is not None:
-                raw = ask(record.executable, _AFTER_DEATH_SECONDS)
-                _write(task, _AFTER, {"executable": record.executable, "packages": raw, "swept": True})
+                now = inspect(record.executable, seconds=_AFTER_DEATH_SECONDS)
+                _write(task, _AFTER, {**_recorded(now), "swept": True})
         finally:
             os.close(lock)
     except (OSError, ValueError, KeyError, RunFault):
         return
 
 
-def note_packages(context: Context, *, after: bool = False) -> None:
-    """What is installed in ComfyUI's environment. That it cannot be noted is told, and stops nothing."""
-    if not context.python or (after and not (context.task.folder / _BEFORE).exists()):
+def note_packages_before(context: Context) -> None:
+    """What is installed in ComfyUI's environment before the run changes it. Raises OSError."""
+    if context.environment:
+        _write(context.task, _BEFORE, _recorded(context.environment))
+
+
+def note_packages_after(context: Context) -> None:
+    """What the run leaves installed; not by a child of the run, since it is noted after a cancel too. That it cannot be
+    inspected is told, and stops nothing. Raises OSError where it cannot be written."""
+    known = context.environment
+    if not known or not (context.task.folder / _BEFORE).exists():
         return
-    executable = context.python["executable"]
     try:
-        raw = ask(executable)
+        context.environment = inspect_again(known, seconds=_AFTER_SECONDS)
     except OSError as exc:
+        context.environment = replace(known, distributions={})  # not known any more
         context.warn(
             "no_rollback_record",
             "The installed packages could not be recorded, so this run cannot be rolled back fully: %s" % exc,
         )
         return
-    _write(context.task, _AFTER if after else _BEFORE, {"executable": executable, "packages": raw})
+    _write(context.task, _AFTER, _recorded(context.environment))
+
+
+def _recorded(environment: Environment) -> Dict[str, Any]:
+    return {"executable": environment.executable, "packages": to_record(environment)}
 
 
 class Record:

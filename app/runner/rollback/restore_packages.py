@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from app.protocol.events import PackagesPlanned
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
-from app.runner.environment.freeze import Freeze, Installed, ask, freeze_of
-from app.runner.process.children import Finished
+from app.runner.environment.freeze import Freeze, Installed, freeze_of, to_record
+from app.runner.environment.inspection import inspect
+from app.runner.resolve.pip import Pip
 from app.runner.resolve.plan import Change, Plan, write_lines
 from app.runner.resolve.uv import Uv
 from app.runner.rollback.record import Record
@@ -42,13 +43,10 @@ class Step:
 
 def restore_packages(context: Context, record: Record, uv: Optional[str], *, emit: bool) -> List[str]:
     """The packages that the run changed are installed as they were. What could not be brought back, a text each.
-    `tell`: by phase and plan, where this is what the run is for. Raises OSError, RunCancelled."""
-    if record.before is None or record.executable is None:
-        steps: Dict[str, Step] = {}
-        left: List[str] = []
-    else:
-        steps, left = _way_back(record, freeze_of(ask(record.executable)))
-    if not steps:
+    `emit`: tells phase and plan, where this is what the run is for. Raises OSError, RunCancelled."""
+    now = inspect(record.executable) if record.before is not None and record.executable else None
+    steps, left = _way_back(record, freeze_of(to_record(now))) if now else ({}, [])
+    if not steps or now is None:
         if emit:
             context.phase(Phase.INSTALL, StepStatus.SKIPPED, "no package had to be changed back")
         return left
@@ -56,8 +54,14 @@ def restore_packages(context: Context, record: Record, uv: Optional[str], *, emi
         context.phase(Phase.INSTALL, StepStatus.RUNNING)
         changes = [step.as_change() for _, step in sorted(steps.items())]
         context.journal.emit(PackagesPlanned(Plan("rollback", [], changes).described()))
-    _apply(context, _installer(context, str(record.executable), uv), steps)
-    left += _still_different(str(record.executable), steps)
+    folder, limits = context.task.folder, context.limits.packages
+    if uv is None:
+        _apply(context, Pip(context.children, now.executable, folder, limits), steps)
+    else:
+        _apply(context, Uv(context.children, uv, now, folder, limits), steps)
+    later = freeze_of(to_record(inspect(now.executable)))  # looked at, not assumed
+    wrong = [step for name, step in steps.items() if later.get(name) != step.was]
+    left += ["%s could not be restored" % (step.was or "the removal of %s" % step.name) for step in wrong]
     if emit and not left:
         context.phase(Phase.INSTALL, StepStatus.SUCCESS, "%d packages restored" % len(steps))
     return left
@@ -79,36 +83,7 @@ def _way_back(record: Record, now: Freeze) -> Tuple[Dict[str, Step], List[str]]:
     return steps, left
 
 
-class _Pip:
-    """pip as `Uv` is used here, where there is no uv."""
-
-    def __init__(self, context: Context, executable: str) -> None:
-        self._context = context
-        self._argv = [executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-
-    def install(self, file: Path, log: Path, _on_line: Callable[[str], None]) -> Finished:
-        """Exactly the file's lines, and nothing that they require."""
-        return self._run(["install", "--no-deps", "-r", str(file)], log)
-
-    def uninstall(self, names: Sequence[str], log: Path) -> Finished:
-        """Removes packages."""
-        return self._run(["uninstall", "-y", *names], log)
-
-    def _run(self, argv: Sequence[str], log: Path) -> Finished:
-        context = self._context
-        limits, folder = context.limits.packages, context.task.folder
-        return context.children.run([*self._argv, *argv], cwd=folder, limits=limits, log=log)
-
-
-def _installer(context: Context, executable: str, uv: Optional[str]) -> Union[Uv, _Pip]:
-    if uv is None:
-        return _Pip(context, executable)
-    python = {**context.python, "executable": executable}
-    python.setdefault("prefix", str(Path(executable).parent.parent))
-    return Uv(context.children, uv, python, context.task.folder, context.limits.packages)
-
-
-def _apply(context: Context, uv: Union[Uv, _Pip], steps: Dict[str, Step]) -> None:
+def _apply(context: Context, uv: Union[Uv, Pip], steps: Dict[str, Step]) -> None:
     """All at once; what cannot be had at once is tried one by one. The same version from somewhere else counts as
     installed for uv: it is removed first."""
     log = context.task.folder / "packages.log"
@@ -116,9 +91,7 @@ def _apply(context: Context, uv: Union[Uv, _Pip], steps: Dict[str, Step]) -> Non
     if gone:
         uv.uninstall(gone, log)
     restored = [step for step in steps.values() if step.was is not None]
-    moved = [
-        step for step in restored if step.now is not None and step.was is not None and _only_moved(step.now, step.was)
-    ]
+    moved = [step for step in restored if step.now and step.was and step.now.version == step.was.version]
     rest = [step for step in restored if step not in moved]
     if rest and not _install(context, uv, rest, log):
         for step in rest:
@@ -129,18 +102,7 @@ def _apply(context: Context, uv: Union[Uv, _Pip], steps: Dict[str, Step]) -> Non
             _install(context, uv, [Step(None, step.now)], log)  # better from elsewhere than not there
 
 
-def _only_moved(now: Installed, was: Installed) -> bool:
-    return now.version == was.version
-
-
-def _install(context: Context, uv: Union[Uv, _Pip], steps: Sequence[Step], log: Path) -> bool:
+def _install(context: Context, uv: Union[Uv, Pip], steps: Sequence[Step], log: Path) -> bool:
     file = context.task.folder / "rollback.txt"
     write_lines(file, [step.was.pinned for step in steps if step.was is not None])
     return uv.install(file, log, lambda _line: None).ok
-
-
-def _still_different(executable: str, steps: Dict[str, Step]) -> List[str]:
-    """Looked at, not assumed."""
-    now = freeze_of(ask(executable))
-    wrong = [step for name, step in steps.items() if now.get(name) != step.was]
-    return ["%s could not be restored" % (step.was or "the removal of %s" % step.name) for step in wrong]

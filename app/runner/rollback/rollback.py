@@ -115,7 +115,9 @@ def noted(context: Context, uv: Callable[[], Optional[str]]) -> Iterator[None]:
         if _all_or_nothing(context) or (_rolls_back(context) and not isinstance(exc, RunCancelled)):
             _put_back_after(uncancellable, exc, uv)
         raise
-    _note_after(_uncancellable(context))
+    uncancellable = _uncancellable(context)
+    _note_after(uncancellable)
+    context.environment = uncancellable.environment
 
 
 def if_it_failed(context: Context, results: Sequence[PackResult]) -> None:
@@ -145,7 +147,7 @@ def _uncancellable(context: Context) -> Context:
 
 def _note_after(uncancellable: Context) -> None:
     try:
-        notes.note_packages(uncancellable, after=True)
+        notes.note_packages_after(uncancellable)
         notes.note_packs_after(uncancellable.task, uncancellable.git())
     except (OSError, ValueError) as exc:
         uncancellable.warn(

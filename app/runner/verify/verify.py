@@ -7,15 +7,18 @@ imported) and after a restart (images re-install then). What is not known is sai
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Dict, FrozenSet, List, Optional, Sequence
+from typing import FrozenSet, List, Optional, Sequence
 
 from app.protocol.events import Probed
 from app.protocol.manifest import parent_of
 from app.protocol.states import Phase, StepStatus
 from app.runner.comfyui.quick_test import ComfyUI
 from app.runner.context import Context, PackResult
-from app.runner.environment.consistency import Environment, complaints, differences, in_words, look
-from app.runner.machine.interpreter import Execute
+from app.runner.environment.consistency import complaints
+from app.runner.environment.environment import Difference, Environment, in_words
+from app.runner.environment.inspection import inspect
+from app.runner.environment.torch_family import is_protected
+from app.runner.process.execute import Execute
 from app.runner.resolve import blame_change
 from app.runner.restart.restart import Restarted, restart
 from app.runner.verify import verdicts
@@ -38,38 +41,39 @@ class Verification:
         self._comfyui = ComfyUI(context)
         self._check = ImportCheck(context, self._comfyui)
         self._bare: Optional[Future[str]] = None
-        self._complaints: Optional[Future[Optional[FrozenSet[str]]]] = None
-        self._known_complaints: Optional[FrozenSet[str]] = None
+        self._complaints: Optional[Future[FrozenSet[str]]] = None
+        self._known_complaints: FrozenSet[str] = frozenset()
         self._trouble: List[str] = []
         self._environment: Optional[Environment] = None
 
     def begin(self, pool: ThreadPoolExecutor, python: Future[None]) -> None:
-        """As soon as the interpreter is known: notes what does not fit together already, and starts ComfyUI without
+        """As soon as the interpreter is known: finds what does not fit together already, and starts ComfyUI without
         packs, which takes real ones some ten seconds."""
+
+        def find_complaints() -> FrozenSet[str]:
+            python.result()
+            found = self._context.environment
+            return complaints(found) if found else frozenset()
+
+        def start_bare() -> str:
+            python.result()
+            if not self._context.environment:
+                return "ComfyUI's Python was not found"
+            why = self._check.bare(low_priority=True)
+            seconds = self._comfyui.bare_seconds
+            if not why and seconds is not None:
+                facts = {"comfyui_start_seconds": round(seconds, 1)}
+                self._context.journal.emit(Probed(str(self._context.ui_home), facts))
+            return why
+
         if self._context.verifies:
-            self._complaints = pool.submit(self._look_for_complaints, python)
-            self._bare = pool.submit(self._start_bare, python)
-
-    def _look_for_complaints(self, python: Future[None]) -> Optional[FrozenSet[str]]:
-        python.result()
-        found = self._context.python
-        return complaints(found["executable"], self._run) if found else None
-
-    def _start_bare(self, python: Future[None]) -> str:
-        python.result()
-        if not self._context.python:
-            return "ComfyUI's Python was not found"
-        why = self._check.bare(low_priority=True)
-        seconds = self._comfyui.bare_seconds
-        if not why and seconds is not None:
-            facts = {"comfyui_start_seconds": round(seconds, 1)}
-            self._context.journal.emit(Probed(str(self._context.ui_home), facts))
-        return why
+            self._complaints = pool.submit(find_complaints)
+            self._bare = pool.submit(start_bare)
 
     def before_changes(self) -> None:
-        """Waits until the environment was looked at: from now on it may be changed."""
-        if self._complaints:
-            self._complaints.result()
+        """Remembers the environment as it is: from now on it may be changed."""
+        if self._context.verifies:
+            self._environment = self._context.environment
 
     def verify(self, results: Sequence[PackResult]) -> None:
         """Checks, and tells the phase and each pack's verdict. Raises RunCancelled."""
@@ -77,15 +81,14 @@ class Verification:
         if not context.verifies:
             self._end(StepStatus.SKIPPED, "switched off for this run", results, Verdicts())
             return
-        if not context.python:
+        if self._environment is None:
             self._end(StepStatus.SKIPPED, "ComfyUI's Python was not found", results, Verdicts())
             return
         context.phase(Phase.VERIFY, StepStatus.RUNNING)
-        self._environment = Environment.of(context.python)
         if not self._compare("protected_changed", "Installing packages", ()):
             self._end(StepStatus.FAILED, "", results, Verdicts(unknown=self._trouble[-1], starts=False))
             return
-        self._known_complaints = self._complaints.result() if self._complaints else None
+        self._known_complaints = self._complaints.result() if self._complaints else frozenset()
         self._compare_complaints("")
         found = self._imports(results)
         self._end(None, "", results, found)
@@ -142,37 +145,30 @@ class Verification:
         before = self._environment
         assert before is not None
         try:
-            now = look(self._context.python["executable"], self._run)
+            now = inspect(before.executable, self._run, torch=True)
         except OSError as exc:
             self._trouble.append("ComfyUI's Python does not run any more: %s" % (exc.strerror or exc))
             self._context.warn("interpreter_broken", self._trouble[-1])
             return False
         self._environment = now
-        self._warn_of_family(before, now, what)
-        self._warn_of_cuda(before, now, what)
-        changed = differences(before.packages, now.packages)
+        changed = before.differences(now)
+        family = [item for item in changed if is_protected(item.name)]
+        if family:
+            self._warn_of_family("protected_changed", "%s changed protected packages: %s." % (what, in_words(family)))
+        if before.cuda is not None and now.cuda != before.cuda:
+            says = "torch cannot be imported: %s" % now.torch_error if now.cuda is None else "CUDA: %s" % now.cuda
+            text = "%s changed what torch says (CUDA was %s): %s." % (what, before.cuda, says)
+            self._warn_of_family("torch_changed", text)
         if changed and code != "protected_changed":
             self._warn_of_change(code, what, changed, packs)
         return True
 
-    def _warn_of_family(self, before: Environment, now: Environment, what: str) -> None:
-        family = differences(before.family, now.family)
-        if family:
-            text = "%s changed packages that should have stayed as they were: %s." % (what, in_words(family))
-            self._trouble.append(text)
-            self._context.warn(
-                "protected_changed", text, "Roll this task back, or install the earlier builds yourself."
-            )
+    def _warn_of_family(self, code: str, text: str) -> None:
+        self._trouble.append(text)
+        self._context.warn(code, text, "Roll this task back, or install the earlier builds yourself.")
 
-    def _warn_of_cuda(self, before: Environment, now: Environment, what: str) -> None:
-        if before.cuda is not None and now.cuda != before.cuda:
-            says = "torch cannot be imported: %s" % now.torch_error if now.cuda is None else "it is now %s" % now.cuda
-            text = "%s changed how torch works (its CUDA was %s): %s." % (what, before.cuda, says)
-            self._trouble.append(text)
-            self._context.warn("torch_changed", text, "Roll this task back, or install the earlier builds yourself.")
-
-    def _warn_of_change(self, code: str, what: str, changed: Dict[str, str], packs: Sequence[str]) -> None:
-        who = blame_change.who(self._context.custom_nodes, packs, list(changed))
+    def _warn_of_change(self, code: str, what: str, changed: Sequence[Difference], packs: Sequence[str]) -> None:
+        who = blame_change.who(self._context.custom_nodes, packs, [item.name for item in changed])
         by = " It was probably %s." % ", ".join(who) if who else ""
         text = "%s changed installed packages: %s.%s" % (what, in_words(changed), by)
         hint = _AT_EACH_START if who or code != "changed_at_restart" else _BY_THE_IMAGE
@@ -180,12 +176,9 @@ class Verification:
 
     def _compare_complaints(self, when: str) -> None:
         """Warns of what does not fit together now and did at the last look."""
-        before = self._known_complaints
-        now = complaints(self._context.python["executable"], self._run) if before is not None else None
-        if before is None or now is None:
-            return
-        self._known_complaints = now
-        new = sorted(now - before)
+        assert self._environment is not None
+        before, self._known_complaints = self._known_complaints, complaints(self._environment)
+        new = sorted(self._known_complaints - before)
         if new:
             more = " and %d more" % (len(new) - _MOST_COMPLAINTS) if len(new) > _MOST_COMPLAINTS else ""
             since = " %s" % when if when else ""
