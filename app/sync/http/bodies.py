@@ -6,7 +6,6 @@ A request is checked in two steps: shape and types here (pydantic, strict, unkno
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,6 +16,7 @@ from app.domain.address import SshAddress, parse_address
 from app.domain.errors import AppError, InvalidAddress, InvalidRequest
 from app.domain.retry import MAX_AUTO_RETRIES
 from app.domain.workflow import StepName
+from app.protocol import task_id
 from app.protocol.states import TaskState
 from app.settings import Settings
 
@@ -28,8 +28,6 @@ DEFAULT_STEP_SECONDS = 6 * 3600.0
 DEFAULT_STEPS = (StepName.TEST_SSH, StepName.INSTALL, StepName.VERIFY)
 MAX_PRUNE_DAYS = 36_500.0
 MAX_FIELD_CHARS = 200
-
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 STATUS_OF_CODE: Mapping[str, int] = {
     "invalid_request": 400,
@@ -351,10 +349,11 @@ def uuid_of(text: object, name: str) -> str:
     """`text` as the id in the field `name`. Raises InvalidRequest when it is missing or no UUID."""
     if text is None:
         raise InvalidRequest(f"{name} is missing.", field=name)
-    if not isinstance(text, str) or not _UUID.fullmatch(text):
+    known = task_id.canonical(text)
+    if known is None:
         hint = f"It is the {name} that the start answered, a UUID."
         raise InvalidRequest(f"{name} is not a UUID.", hint=hint, field=name)
-    return text.lower()
+    return known
 
 
 def host_and_port_of(text: str) -> tuple[str, int]:
