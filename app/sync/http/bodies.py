@@ -1,4 +1,4 @@
-"""HTTP JSON to domain and back: the requests' models, and which HTTP status an error's code has.
+"""HTTP JSON to domain: the requests' models.
 
 A request is checked in two steps: shape and types here (pydantic, strict, unknown fields refused), then meaning by
 `app.domain`. `field` in an error is always the request's own dotted name.
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address
-from app.domain.errors import AppError, InvalidAddress, InvalidRequest
+from app.domain.errors import InvalidAddress, InvalidRequest
 from app.domain.retry import MAX_AUTO_RETRIES
 from app.domain.workflow import StepName
 from app.protocol import task_id
@@ -28,91 +28,6 @@ DEFAULT_STEP_SECONDS = 6 * 3600.0
 DEFAULT_STEPS = (StepName.TEST_SSH, StepName.INSTALL, StepName.VERIFY)
 MAX_PRUNE_DAYS = 36_500.0
 MAX_FIELD_CHARS = 200
-
-STATUS_OF_CODE: Mapping[str, int] = {
-    "invalid_request": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "not_found": 404,
-    "task_not_found": 404,
-    "log_not_found": 404,
-    "fleet_not_found": 404,
-    "method_not_allowed": 405,
-    "task_error": 409,
-    "workflow_not_found": 404,
-    "workflow_error": 409,
-    "remote_error": 409,
-    "runner_error": 409,
-    "body_too_large": 413,
-    "not_json": 415,
-    "too_many_tasks": 429,
-    "service_closing": 503,
-    "storage_error": 503,
-    "not_ready": 503,
-    "too_many_streams": 503,
-}
-"""An error has the status of its code, else of the nearest class above it that has one, else 500."""
-
-RETRY_AFTER_SECONDS: Mapping[int, int] = {429: 30, 503: 5}
-"""By status: when to try again."""
-
-
-class Unauthorized(AppError):
-    """The request carries no valid token."""
-
-    code = "unauthorized"
-    default_hint = "Send the header Authorization: Bearer TOKEN; TOKEN is the service's NODEFERRY_TOKEN."
-
-
-class Forbidden(AppError):
-    """The request may not come from where it comes from."""
-
-    code = "forbidden"
-
-
-class NotFound(AppError):
-    """There is nothing at this address."""
-
-    code = "not_found"
-    default_hint = "docs/api.md lists the routes."
-
-
-class MethodNotAllowed(AppError):
-    """This address does not answer this method."""
-
-    code = "method_not_allowed"
-    default_hint = "docs/api.md lists the routes; the header Allow names the methods."
-
-
-class BodyTooLarge(AppError):
-    """The request's body is larger than 1 MiB."""
-
-    code = "body_too_large"
-
-
-class NotJson(AppError):
-    """The request's body is not JSON by its Content-Type."""
-
-    code = "not_json"
-    default_hint = "Send the header Content-Type: application/json."
-
-
-class InternalError(AppError):
-    """Something went wrong inside Nodeferry."""
-
-    code = "internal_error"
-
-
-def status_of(error: AppError) -> int:
-    """The HTTP status of `error`."""
-    codes = [error.code, *(str(vars(cls).get("code")) for cls in type(error).__mro__)]
-    return next((STATUS_OF_CODE[code] for code in codes if code in STATUS_OF_CODE), 500)
-
-
-def error_body(error: AppError) -> dict[str, Any]:
-    """The one shape that every error has."""
-    body = {"success": False, "error": error.code, "message": error.message, "hint": error.hint}
-    return body if error.field is None else {**body, "field": error.field}
 
 
 class _Body(BaseModel):

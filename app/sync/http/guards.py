@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from app.domain.errors import AppError
 from app.settings import InvalidSetting, Settings
-from app.sync.http.bodies import Forbidden, Unauthorized
+from app.sync.http.errors import Forbidden, Unauthorized
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/health", "/health/ready"})

@@ -16,6 +16,7 @@ from flask import Blueprint, Response, request
 
 from app.domain.errors import AppError
 from app.sync.http import bodies
+from app.sync.http.errors import TooManyStreams
 from app.sync.http.services import checked_task_id, query, services
 from app.sync.installs.service import Installs
 
@@ -28,13 +29,6 @@ MAX_STREAM_BYTES = 8 * 1024 * 1024
 _LOOK_SECONDS = 1.0
 
 events = Blueprint("events", __name__)
-
-
-class TooManyStreams(AppError):
-    """There is no place for another stream of events."""
-
-    code = "too_many_streams"
-    default_hint = "Poll the progress instead; a place gets free within a minute."
 
 
 @events.get("/tasks/<task_id>/events")
