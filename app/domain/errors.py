@@ -9,7 +9,7 @@ AppError(message, hint, field)
 ├ WorkflowError       WorkflowNotFound, WorkflowConflict, StepTimedOut
 ├ RemoteError         retried: ConnectFailed, ConnectionLost, CommandTimedOut, TransferFailed
 │                     within wait_seconds only: AuthenticationFailed
-│                     never retried: HostKeyUnknown, HostKeyMismatch, ExecNotSupported
+│                     never retried: HostKeyMismatch, ExecNotSupported
 └ RunnerError         RunnerUnsupported, RunnerStartFailed, RunnerProtocolError, RunnerLost
 
 The domain knows codes; only ``app.sync.http.errors`` knows HTTP statuses.
@@ -192,12 +192,6 @@ class AuthenticationFailed(RemoteError):
 
     code = "authentication_failed"
     default_hint = "Add your public key to the instance (or to your account there) and start again."
-
-
-class HostKeyUnknown(RemoteError):
-    """The instance's host key is not known and may not be accepted unasked."""
-
-    code = "host_key_unknown"
 
 
 class HostKeyMismatch(RemoteError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import threading
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,42 +36,6 @@ class HostKeyPins(Protocol):
 
     def all(self) -> list[HostKey]:
         """Every pinned key, oldest first."""
-
-
-class MemoryPins:
-    """HostKeyPins that last as long as the object."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._keys: list[HostKey] = []
-
-    def find(self, host: str, port: int) -> list[HostKey]:
-        """See HostKeyPins."""
-        with self._lock:
-            return [key for key in self._keys if (key.host, key.port) == (host, port)]
-
-    def add(self, key: HostKey) -> None:
-        """See HostKeyPins."""
-        with self._lock:
-            if not any(_identity(key) == _identity(other) for other in self._keys):
-                self._keys.append(key)
-
-    def forget(self, host: str, port: int) -> int:
-        """See HostKeyPins."""
-        with self._lock:
-            kept = [key for key in self._keys if (key.host, key.port) != (host, port)]
-            gone = len(self._keys) - len(kept)
-            self._keys = kept
-            return gone
-
-    def all(self) -> list[HostKey]:
-        """See HostKeyPins."""
-        with self._lock:
-            return list(self._keys)
-
-
-def _identity(key: HostKey) -> tuple[str, int, str, str]:
-    return key.host, key.port, key.key_type, key.key_base64
 
 
 def fingerprint_of(key_base64: str) -> str:

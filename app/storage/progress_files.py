@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import threading
@@ -17,8 +16,6 @@ from app.protocol.task_id import PATTERN, canonical
 from app.storage.errors import StorageError
 
 _NAME = re.compile(rf"({PATTERN})\.(json|[0-9]+-[0-9]+\.tmp)")
-
-_log = logging.getLogger(__name__)
 
 
 class ProgressFiles:
@@ -52,30 +49,6 @@ class ProgressFiles:
             with suppress(OSError):
                 draft.unlink()
             raise _unavailable(f"The progress file {path} cannot be written", exc) from exc
-
-    def read(self, task_id: str) -> dict[str, Any] | None:
-        """What was written last; None for nothing, and (with a warning in the log) for what cannot be read."""
-        path = self._path(task_id)
-        try:
-            payload = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, RecursionError) as exc:
-            _log.warning("task %s: the progress file %s cannot be read: %s", task_id, path, exc)
-            return None
-        if not isinstance(payload, dict):
-            _log.warning("task %s: the progress file %s holds no JSON object", task_id, path)
-            return None
-        return payload
-
-    def remove(self, task_id: str) -> None:
-        """Remove the task's file, if there is one, and the drafts that a killed service left. Raises StorageError."""
-        path = self._path(task_id)
-        try:
-            for leftover in (path, *self._folder.glob(f"{path.stem}.*.tmp")):
-                leftover.unlink(missing_ok=True)
-        except OSError as exc:
-            raise _unavailable(f"The progress file {path} cannot be removed", exc) from exc
 
     def remove_all(self, unwanted: Callable[[str, float], bool]) -> tuple[int, int]:
         """Removes the files for which `unwanted(task_id, last written in Unix seconds)` holds; how many, and their

@@ -98,10 +98,6 @@ class Api:
         """How a workflow stands, with its live task list."""
         return self._call("GET", "/workflow/state", query={"workflow_id": workflow_id})
 
-    def stop_workflow(self, workflow_id: str) -> dict[str, Any]:
-        """Stop a workflow, and its install on the instance too."""
-        return self._call("POST", "/workflow/stop", {"workflow_id": workflow_id})
-
     def answer_workflow(self, workflow_id: str, answer: str) -> dict[str, Any]:
         """Answer the question of a blocked workflow."""
         return self._call("POST", "/workflow/resume", {"workflow_id": workflow_id, "answer": answer})

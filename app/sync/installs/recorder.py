@@ -17,7 +17,7 @@ from typing import Any
 from app.domain.record import InstallRecord
 from app.domain.retry import RetryLinks
 from app.protocol import counts, progress_json
-from app.protocol.events import Body, Event, ProtocolFault, Source, to_json
+from app.protocol.events import Body, Event, ProtocolFault, Source
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot, from_stored, to_stored
 from app.protocol.states import TaskState
@@ -107,8 +107,7 @@ class Recorder:
             return
         event = Event(body, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE)
         self._fold(event)
-        kept, add = to_json(event), self._store.append_service_event
-        self._keep(lambda values: add(self.task_id, kept, token=self._token, **values))
+        self.save()
 
     def apply(self, event: Event, offset: int) -> None:
         """An event of the journal, which ends before byte `offset`. Raises ProtocolFault if it cannot be the next."""
