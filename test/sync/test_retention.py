@@ -165,7 +165,7 @@ def test_a_task_that_was_forgotten_is_not_found_any_more(bench: Bench, engine: E
     """Memory forgets it too."""
     task_id = _add(engine, 3, now=time.time())
     assert bench.installs.progress(task_id)["state"] == "completed"
-    assert bench.installs.retention.prune(2).records == 1
+    assert bench.service.retention.prune(2).records == 1
     with pytest.raises(TaskNotFound):
         bench.installs.progress(task_id)
 
@@ -179,8 +179,8 @@ def test_the_service_prunes_by_itself(
     engine = bench.service.engine
     _add(engine, 100, now=time.time())
     _add(engine, 1, now=time.time())
-    bench.installs.retention.prune_if_due()
+    bench.service.retention.prune_if_due()
     assert len(_left(engine)) == left
     _add(engine, 100, now=time.time())
-    bench.installs.retention.prune_if_due()
+    bench.service.retention.prune_if_due()
     assert len(_left(engine)) == left + 1  # not due yet

@@ -21,6 +21,7 @@ from app.settings import Settings
 from app.sync.fleets import Fleets
 from app.sync.http import bodies, errors, guards, json_body
 from app.sync.installs.logs import TaskLogs
+from app.sync.installs.retention import Retention
 from app.sync.installs.retries import Retries
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
@@ -47,6 +48,7 @@ class Services:
     tunnels: Tunnels
     retries: Retries
     fleets: Fleets
+    retention: Retention
     settings: Settings
     logs: TaskLogs
     readiness: Readiness

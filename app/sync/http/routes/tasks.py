@@ -57,7 +57,7 @@ def prune_tasks() -> Response:
         if days <= 0:
             hint = "The setting history_days keeps everything; name the days."
             raise InvalidRequest("older_than_days is missing.", hint=hint, field="older_than_days")
-    return answer({"success": True, "older_than_days": days, **asdict(services().installs.retention.prune(days))})
+    return answer({"success": True, "older_than_days": days, **asdict(services().retention.prune(days))})
 
 
 @tasks.post("/tasks/<task_id>/cancel")
