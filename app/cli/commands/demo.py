@@ -17,12 +17,12 @@ from app.cli.commands.demo_world import World, demo_world
 from app.cli.signals import ended_by_signals
 from app.cli.view.live_view import printable
 from app.cli.view.result import show_result, show_text
+from app.protocol.states import GOOD_NODE_STATES
 
 EXPECTED_FAILURES = {
     "Demo-Gone": "its repository does not exist",
     "Demo-No-Such-Package": "its requirement does not exist",
 }
-GOOD = ("installed", "verified")
 
 
 @click.command()
@@ -68,7 +68,7 @@ def surprises_in(progress: Mapping[str, Any]) -> list[str]:
 
 
 def _is_good(node: Mapping[str, Any]) -> bool:
-    return node["state"] in GOOD and not node.get("error")
+    return node["state"] in GOOD_NODE_STATES and not node.get("error")
 
 
 def _verdict(progress: Mapping[str, Any], surprises: list[str]) -> str:

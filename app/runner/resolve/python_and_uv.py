@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-from app.protocol import progress_json
+from app.protocol import task_list
 from app.protocol.events import Probed
 from app.protocol.snapshot import Problem
 from app.protocol.states import StepStatus
@@ -25,13 +25,13 @@ _log = logging.getLogger("runner")
 def configure(context: Context) -> None:
     """Finds the interpreter. That there is none is the packs' problem, not the run's: clones need none."""
     started = time.monotonic()
-    context.step(progress_json.CONFIGURE_VENV, StepStatus.RUNNING)
+    context.step(task_list.CONFIGURE_VENV, StepStatus.RUNNING)
     try:
         proof = interpreter.find_interpreter(context.ui_home, context.request.get("venv_path"), executor(context))
     except RunFault as fault:
         context.python_problem = fault.problem
         context.step(
-            progress_json.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1)
+            task_list.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1)
         )
         return
     context.python = proof
@@ -47,7 +47,7 @@ def configure(context: Context) -> None:
 
 def _emit_interpreter(context: Context, proof: Dict[str, Any], started: float) -> None:
     text = interpreter.describe(proof)
-    context.step(progress_json.CONFIGURE_VENV, StepStatus.SUCCESS, text, round(time.monotonic() - started, 1))
+    context.step(task_list.CONFIGURE_VENV, StepStatus.SUCCESS, text, round(time.monotonic() - started, 1))
     facts = {"interpreter": proof["executable"], "python": proof["version"], "torch": proof["torch"]}
     context.journal.emit(Probed(str(context.ui_home), facts))
 

@@ -21,9 +21,7 @@ from app.protocol.events import (
 )
 from app.protocol.progress_json import clock
 from app.protocol.snapshot import Problem, Snapshot
-from app.protocol.states import NodeState, StepStatus, TaskState
-
-_GOOD = (NodeState.INSTALLED, NodeState.VERIFIED)
+from app.protocol.states import GOOD_NODE_STATES, StepStatus, TaskState
 
 
 def lines_of(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
@@ -95,7 +93,7 @@ def _node(body: NodeChanged, before: Snapshot, after: Snapshot) -> List[str]:
     if node.state is known.state and node.error == known.error:
         return []
     numbers = counts.count(after)
-    detail = _problem(node.error) if node.error else (node.commit or "")[:10] if node.state in _GOOD else ""
+    detail = _problem(node.error) if node.error else (node.commit or "")[:10] if node.state in GOOD_NODE_STATES else ""
     return [_joined("%d/%d %s" % (numbers.processed, numbers.total, node.name), node.state.value, detail)]
 
 

@@ -10,13 +10,11 @@ from app.domain import retry
 from app.domain.address import parse_address
 from app.domain.errors import InvalidRequest, NothingToRetry
 from app.domain.request import InstallOptions, InstallRequest
-from app.protocol import progress_json
 from app.protocol.snapshot import Snapshot
 from app.settings import Settings
 from app.sync.installs.worker import InstallSpec
 from app.version import VERSION
 
-RESTART_STEP = progress_json.RESTART
 JUST_RESTART = "none"
 """In place of a task_id: a restart that follows no install."""
 _RUNNER_OPTIONS = ("existing", "run_scripts", "verify", "restart", "plan_only", "on_failure", "wait_for_provisioning")
