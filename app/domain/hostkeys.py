@@ -7,6 +7,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.domain.host_port import join_host_port
+
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
@@ -20,6 +22,11 @@ class HostKey:
     added_at: float = 0
     source: str = "accept-new"
     """How it came here: `accept-new`, `accepted` (by a person), `known_hosts`, `scan`."""
+
+    @property
+    def address(self) -> str:
+        """`host:port`, as messages name it."""
+        return join_host_port(self.host, self.port)
 
 
 class HostKeyPins(Protocol):

@@ -42,7 +42,7 @@ class HostKeyTrust:
         known, revoked = self._known(endpoint)
         if presented.key_base64 in revoked:
             raise HostKeyMismatch(
-                f"{_place(presented)} shows the host key {_text(presented)}, which known_hosts marks as revoked.",
+                f"{presented.address} shows the host key {_text(presented)}, which known_hosts marks as revoked.",
                 code="host_key_revoked",
                 hint="Do not use this machine, or remove the @revoked line if it is wrong.",
             )
@@ -60,7 +60,7 @@ class HostKeyTrust:
         if not same_fingerprint(newest.sha256, expected):
             found = ", ".join(_text(key) for key in presented)
             raise HostKeyMismatch(
-                f"{_place(newest)} shows the host key {found}, not the one that was asked for: {expected}.",
+                f"{newest.address} shows the host key {found}, not the one that was asked for: {expected}.",
                 hint="Compare with what the instance's console says: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
             )
         pinned = self.pins.find(newest.host, newest.port)
@@ -82,20 +82,16 @@ class HostKeyTrust:
 def _mismatch(presented: HostKey, known: Iterable[HostKey]) -> HostKeyMismatch:
     known = list(known)
     names = ", ".join(_text(key) for key in known)
-    message = f"{_place(presented)} shows the host key {_text(presented)}; known is {names}."
+    message = f"{presented.address} shows the host key {_text(presented)}; known is {names}."
     files = [key.source for key in known if "/" in key.source]
     if not files:
         return HostKeyMismatch(message)
-    name = presented.host if presented.port == known_hosts.DEFAULT_PORT else f"[{presented.host}]:{presented.port}"
+    name = known_hosts.name_of(presented.host, presented.port)
     return HostKeyMismatch(
         message,
         hint=f"The known key is from {files[0]}. If this is a new machine at the same address, remove the old key: "
         f"ssh-keygen -f {files[0]} -R '{name}'; if it is not, somebody may be in between.",
     )
-
-
-def _place(key: HostKey) -> str:
-    return f"[{key.host}]:{key.port}" if ":" in key.host else f"{key.host}:{key.port}"
 
 
 def _text(key: HostKey) -> str:

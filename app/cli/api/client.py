@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from app.cli.errors import CliError, ServiceUnreachable
+from app.domain.host_port import join_host_port
 
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 30.0
@@ -112,8 +113,7 @@ class Api:
 
     def forget_host_key(self, host: str, port: int) -> dict[str, Any]:
         """Unpin every key of an address."""
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return self._call("DELETE", f"/host-keys/{quote(address, safe='')}")
+        return self._call("DELETE", f"/host-keys/{quote(join_host_port(host, port), safe='')}")
 
     def _call(
         self,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address
 from app.domain.errors import InvalidAddress, InvalidRequest
+from app.domain.host_port import split_host_port
 from app.domain.retry import MAX_AUTO_RETRIES
 from app.domain.workflow import StepName
 from app.protocol import task_id
@@ -273,15 +274,11 @@ def uuid_of(text: object, name: str) -> str:
 
 def host_and_port_of(text: str) -> tuple[str, int]:
     """`host:port` or `[IPv6]:port`, the port always given. Raises InvalidRequest."""
-    host, _, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65_535
-    if not host or not host.isprintable() or not is_port:
-        raise InvalidRequest(
-            "The address does not end in HOST:PORT.", hint="GET /host-keys lists them.", field="address"
-        )
-    return host, int(port)
+    try:
+        return split_host_port(text)
+    except ValueError as exc:
+        hint = "GET /host-keys lists them."
+        raise InvalidRequest("The address does not end in HOST:PORT.", hint=hint, field="address") from exc
 
 
 def _path(text: str | None, field_name: str) -> str | None:

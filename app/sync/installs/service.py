@@ -21,6 +21,7 @@ from app.domain.errors import (
     TaskNotFound,
     TooManyTasks,
 )
+from app.domain.host_port import join_host_port
 from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
 from app.domain.retry import RetryLinks
@@ -254,7 +255,7 @@ class Installs:
             endpoint = self._connector.resolve(request.address)
         except RemoteError:  # a configuration that cannot be used: connecting will say so
             return str(request.address), ExclusiveKey.of(str(request.address), request.ui_home)
-        return str(endpoint), ExclusiveKey.of(f"{endpoint.host}:{endpoint.port}", request.ui_home)
+        return str(endpoint), ExclusiveKey.of(join_host_port(endpoint.host, endpoint.port), request.ui_home)
 
     def _job_of(self, record: InstallRecord) -> Job | None:
         """What is left to do of an install; None for a record that cannot be read, which ends it."""
