@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -26,8 +27,14 @@ from app.storage.workflow_store import WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.fleets import Fleets
 from app.sync.http.services import Services
+from app.sync.installs.job_runner import JobRunner
+from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.logs import TaskLogs
+from app.sync.installs.progress_cache import ProgressCache
+from app.sync.installs.progress_writer import ProgressWriter
+from app.sync.installs.retention import Retention
 from app.sync.installs.retries import Retries
+from app.sync.installs.scheduler import Scheduler
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
@@ -48,6 +55,7 @@ class Service:
     checks: InstanceChecks
     retries: Retries
     fleets: Fleets
+    retention: Retention
     workflows: WorkflowExecutor
     tunnels: Tunnels
     settings: Settings
@@ -73,38 +81,50 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     `background`: the threads' keeper; default: the process's one."""
     keeper = background or get_task_manager()
     keeper.retention_seconds = settings.memory_hours * 3600
-    progress = ProgressFiles(settings.data_dir / "progress")
+    closing, metrics = threading.Event(), Metrics()
     engine = open_database(settings.resolved_database_url)
     pins = DatabasePins(engine)
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files)
-    log_files, metrics = LogFiles(settings.data_dir / "logs"), Metrics()
-    installs = Installs(
-        store=InstallStore(engine),
-        files=progress,
-        leases=Leases(engine, f"{socket.gethostname()}:{settings.data_dir}"),
-        history=History(engine),
-        connector=connector_with(settings.timeouts),
-        background=keeper,
+    connector = connector_with(settings.timeouts)
+    progress_files, log_files = ProgressFiles(settings.data_dir / "progress"), LogFiles(settings.data_dir / "logs")
+    progress_cache = ProgressCache(settings.memory_hours * 3600)
+    retention = Retention(History(engine), progress_files, progress_cache, settings, logs=log_files)
+    leases = Leases(engine, f"{socket.gethostname()}:{settings.data_dir}")
+    lease_keeper = LeaseKeeper(leases, keeper, closing, retention.prune_if_due)
+    jobs = JobRunner(
+        lease_keeper=lease_keeper,
+        connector=connector,
         settings=settings,
         logs=log_files,
         metrics=metrics,
+        closing=closing,
+    )
+    installs = Installs(
+        store=InstallStore(engine),
+        progress_cache=progress_cache,
+        progress_writer=ProgressWriter(progress_files, keeper),
+        scheduler=Scheduler(keeper, jobs.run, settings.max_running, closing),
+        lease_keeper=lease_keeper,
+        connector=connector,
+        settings=settings,
     )
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
+    jobs.when_ended = retries.look_at
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
     workflows = WorkflowExecutor(
         store=WorkflowStore(engine), installs=installs, steps=Steps(installs, checks, settings), background=keeper
     )
-    tunnels = Tunnels(installs, connector_with(settings.timeouts), keeper, settings.timeouts)
+    tunnels = Tunnels(installs, connector, keeper, settings.timeouts)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
     logs = TaskLogs(installs, log_files)
     app = create_app(
-        Services(installs, checks, workflows, tunnels, retries, fleets, settings, logs, readiness, metrics)
+        Services(installs, checks, workflows, tunnels, retries, fleets, retention, settings, logs, readiness, metrics)
     )
     page_parts = webui.PageParts(open=not settings.token, task=installs.task, workflow=workflows.state)
     webui.register(app, page_parts)
     retries.begin()
     installs.resume_unfinished()
     workflows.resume_unfinished()
-    return Service(app, installs, checks, retries, fleets, workflows, tunnels, settings, engine)
+    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)

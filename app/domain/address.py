@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from app.domain.errors import InvalidAddress
+from app.domain.host_port import bracketed
 
 FIELD = "ssh_connection"
 MAX_LENGTH = 1000
@@ -54,7 +55,7 @@ class SshAddress:
 
     def __str__(self) -> str:
         """`user@host -p port -i KEY -J JUMP`, without what is not given; `parse_address` reads it back."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         destination = f"{self.user}@{host}" if self.user else host
         words = ["-p", str(self.port)] if self.port is not None else []
         for path in self.identity_files:

@@ -12,7 +12,7 @@ AppError(message, hint, field)
 │                     never retried: HostKeyMismatch, ExecNotSupported
 └ RunnerError         RunnerUnsupported, RunnerStartFailed, RunnerProtocolError, RunnerLost
 
-The domain knows codes; only ``app.sync.http.bodies`` knows HTTP statuses.
+The domain knows codes; only ``app.sync.http.errors`` knows HTTP statuses.
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import threading
 from dataclasses import dataclass
 from typing import Protocol
+
+from app.domain.host_port import join_host_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class HostKey:
     added_at: float = 0
     source: str = "accept-new"
     """How it came here: `accept-new`, `accepted` (by a person), `known_hosts`, `scan`."""
+
+    @property
+    def address(self) -> str:
+        """`host:port`, as messages name it."""
+        return join_host_port(self.host, self.port)
 
 
 class HostKeyPins(Protocol):
@@ -37,42 +43,6 @@ class HostKeyPins(Protocol):
 
     def all(self) -> list[HostKey]:
         """Every pinned key, oldest first."""
-
-
-class MemoryPins:
-    """HostKeyPins that last as long as the object."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._keys: list[HostKey] = []
-
-    def find(self, host: str, port: int) -> list[HostKey]:
-        """See HostKeyPins."""
-        with self._lock:
-            return [key for key in self._keys if (key.host, key.port) == (host, port)]
-
-    def add(self, key: HostKey) -> None:
-        """See HostKeyPins."""
-        with self._lock:
-            if not any(_identity(key) == _identity(other) for other in self._keys):
-                self._keys.append(key)
-
-    def forget(self, host: str, port: int) -> int:
-        """See HostKeyPins."""
-        with self._lock:
-            kept = [key for key in self._keys if (key.host, key.port) != (host, port)]
-            gone = len(self._keys) - len(kept)
-            self._keys = kept
-            return gone
-
-    def all(self) -> list[HostKey]:
-        """See HostKeyPins."""
-        with self._lock:
-            return list(self._keys)
-
-
-def _identity(key: HostKey) -> tuple[str, int, str, str]:
-    return key.host, key.port, key.key_type, key.key_base64
 
 
 def fingerprint_of(key_base64: str) -> str:

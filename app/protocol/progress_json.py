@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional
 
-from app.protocol import counts
+from app.protocol import counts, task_list
 from app.protocol.eta import remaining_seconds
 from app.protocol.reasons import for_people
 from app.protocol.snapshot import Node, PhaseRun, Snapshot, Step
@@ -20,17 +20,13 @@ from app.protocol.states import (
     TaskState,
 )
 
-CLONE_AUTO_INSTALLER = "Clone Auto-installer"
-CONFIGURE_VENV = "Configure venv path"
-CUSTOM_NODES = "Custom nodes"
-RESTART = "Restart ComfyUI"
 _TRIED_AGAIN = frozenset({"waiting_for_instance", "interrupted", "cancel_unreached"})
 
 
 def initial(task_id: str, now: float, *, auto_installer: bool) -> Snapshot:
     """The snapshot of a task that was just accepted at `now` (Unix seconds)."""
-    names = [CLONE_AUTO_INSTALLER] if auto_installer else []
-    return Snapshot(task_id, now, steps={name: Step() for name in [*names, CONFIGURE_VENV]})
+    names = [task_list.CLONE_AUTO_INSTALLER] if auto_installer else []
+    return Snapshot(task_id, now, steps={name: Step() for name in [*names, task_list.CONFIGURE_VENV]})
 
 
 def progress(
@@ -129,10 +125,14 @@ def node_row(snapshot: Snapshot, node: Node) -> Dict[str, Any]:
 
 def steps(snapshot: Snapshot, numbers: counts.Counts) -> List[Dict[str, Any]]:
     """The lines of the task list, in the order of the original API."""
-    rows = [_phase_row("Connect", snapshot, Phase.CONNECT)]
+    rows = [_phase_row(task_list.CONNECT, snapshot, Phase.CONNECT)]
     rows += [_row(name, step.status, step.detail, step.seconds) for name, step in snapshot.steps.items()]
-    rows.append(_row(CUSTOM_NODES, _nodes_status(snapshot, numbers), numbers.in_words() if numbers.total else "", None))
-    rows.append(_phase_row("Verify Dependencies", snapshot, Phase.VERIFY))
+    rows.append(
+        _row(
+            task_list.CUSTOM_NODES, _nodes_status(snapshot, numbers), numbers.in_words() if numbers.total else "", None
+        )
+    )
+    rows.append(_phase_row(task_list.VERIFY, snapshot, Phase.VERIFY))
     return rows
 
 
@@ -170,7 +170,7 @@ def _last_message(snapshot: Snapshot, numbers: counts.Counts) -> str:
     installed = "%d of %d node packs are installed" % (numbers.successful, numbers.total)
     installed += ", %d of them with a problem" % numbers.problem if numbers.problem else ""
     if snapshot.state is TaskState.COMPLETED:
-        restarted = snapshot.steps.get(RESTART, Step()).status is StepStatus.SUCCESS
+        restarted = snapshot.steps.get(task_list.RESTART, Step()).status is StepStatus.SUCCESS
         return installed + ("; restart ComfyUI to load them" if numbers.successful and not restarted else "")
     if snapshot.state is TaskState.CANCELLED:
         return "Cancelled; %s" % installed

@@ -28,9 +28,14 @@ class KnownKeys:
     """base64 texts of keys marked `@revoked` for it."""
 
 
+def name_of(host: str, port: int) -> str:
+    """What the files call this address: the port only where it is not the usual one, and then the host in brackets."""
+    return host if port == DEFAULT_PORT else f"[{host}]:{port}"
+
+
 def look_up(paths: Iterable[Path], host: str, port: int) -> KnownKeys:
     """Finds the keys of `host` and `port` in all `paths`. A missing or unreadable file has none."""
-    name = host.lower() if port == DEFAULT_PORT else f"[{host.lower()}]:{port}"
+    name = name_of(host.lower(), port)
     keys: list[HostKey] = []
     revoked: set[str] = set()
     for path in paths:

@@ -15,6 +15,7 @@ import paramiko
 
 from app.domain.address import SshAddress
 from app.domain.errors import RemoteError
+from app.domain.host_port import join_host_port
 
 DEFAULT_PORT = 22
 DEFAULT_USER = "root"
@@ -43,8 +44,7 @@ class Endpoint:
     jump: str | None = None
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.user}@{host}:{self.port}"
+        return f"{self.user}@{join_host_port(self.host, self.port)}"
 
 
 def resolve(address: SshAddress, ssh_dir: Path) -> Endpoint:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.domain.errors import ConnectFailed
+from app.domain.host_port import join_host_port
 from app.remote.deadline import Deadline
 
 USER_TIMEOUT_SECONDS = 10
@@ -31,7 +32,7 @@ def open_socket(host: str, port: int, deadline: Deadline) -> socket.socket:
         except OSError as exc:
             reasons.append(exc.strerror or str(exc))
     deadline.check(_DOING_CONNECT)
-    raise ConnectFailed(f"{host}:{port} could not be reached: {'; '.join(dict.fromkeys(reasons))}.")
+    raise ConnectFailed(f"{join_host_port(host, port)} could not be reached: {'; '.join(dict.fromkeys(reasons))}.")
 
 
 def _look_up(host: str, port: int, deadline: Deadline) -> Sequence[_AddressInfo]:

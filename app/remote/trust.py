@@ -42,7 +42,7 @@ class HostKeyTrust:
         known, revoked = self._known(endpoint)
         if presented.key_base64 in revoked:
             raise HostKeyMismatch(
-                f"{_place(presented)} has the key {_text(presented)}, which your known_hosts marks as revoked.",
+                f"{presented.address} has the key {_text(presented)}, which your known_hosts marks as revoked.",
                 code="host_key_revoked",
                 hint="Do not use this machine. If the mark is wrong, remove the @revoked line from known_hosts.",
             )
@@ -60,7 +60,7 @@ class HostKeyTrust:
         if not same_fingerprint(newest.sha256, expected):
             found = ", ".join(_text(key) for key in presented)
             raise HostKeyMismatch(
-                f"{_place(newest)} identifies itself with {found}, not with the key that you asked for: {expected}.",
+                f"{newest.address} identifies itself with {found}, not with the key that you asked for: {expected}.",
                 hint="Compare it on the instance's console: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
             )
         pinned = self.pins.find(newest.host, newest.port)
@@ -82,20 +82,16 @@ class HostKeyTrust:
 def _mismatch(presented: HostKey, known: Iterable[HostKey]) -> HostKeyMismatch:
     known = list(known)
     names = ", ".join(_text(key) for key in known)
-    message = f"{_place(presented)} identifies itself with {_text(presented)}, but Nodeferry knows it by {names}."
+    message = f"{presented.address} identifies itself with {_text(presented)}, but Nodeferry knows it by {names}."
     files = [key.source for key in known if "/" in key.source]
     if not files:
         return HostKeyMismatch(message)
-    name = presented.host if presented.port == known_hosts.DEFAULT_PORT else f"[{presented.host}]:{presented.port}"
+    name = known_hosts.name_of(presented.host, presented.port)
     return HostKeyMismatch(
         message,
         hint=f"The known key is in {files[0]}. If you have rented a new machine, remove the old key with ssh-keygen -f "
         f"{files[0]} -R '{name}'. If you have not, somebody may be listening in: do not go on.",
     )
-
-
-def _place(key: HostKey) -> str:
-    return f"[{key.host}]:{key.port}" if ":" in key.host else f"{key.host}:{key.port}"
 
 
 def _text(key: HostKey) -> str:

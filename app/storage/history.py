@@ -51,7 +51,7 @@ class History:
         ]
 
     def remove(self, task_ids: Collection[str]) -> tuple[list[str], int]:
-        """Removes ended installs with their service events: those that were removed, and the bytes of their JSON.
+        """Removes ended installs; which ones were removed, and the bytes of their JSON.
 
         The database's file does not shrink; the room in it is used again.
         """

@@ -1,10 +1,10 @@
-"""The records of installs and the service's own events of each, in the database."""
+"""The records of installs in the database."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, insert, null, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
@@ -14,13 +14,12 @@ from app.domain.errors import InvalidRequest, TaskConflict, TaskNotFound
 from app.domain.record import InstallRecord
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.errors import LeaseLost
-from app.storage.schema import installs, service_events
+from app.storage.schema import installs
 from app.storage.transactions import reading, writing
 
 _FIXED = frozenset({"task_id", "created_at", "number", "lease_owner", "lease_token", "lease_expires_at"})
 _CHANGEABLE = frozenset(installs.c.keys()) - _FIXED
 _Records = list[InstallRecord]  # InstallStore has a method called list
-_Events = list[dict[str, Any]]
 # Built once, with their values passed as parameters: building a statement costs more than SQLite's part of the work.
 _NAMES = tuple(f.name for f in dataclasses.fields(InstallRecord))
 _RECORDS = select(*(installs.c[name] for name in _NAMES))
@@ -99,35 +98,6 @@ class InstallStore:
     def unfinished(self) -> _Records:
         """Every install that has not ended, in the order in which they were created."""
         return self._records(_UNFINISHED)
-
-    def find_idempotent(self, key: str, since: float) -> InstallRecord | None:
-        """The newest install with this idempotency_key that was created after `since` (Unix seconds), or None."""
-        with reading(self._engine) as connection:
-            row = connection.execute(_by_key(key, since)).mappings().first()
-        return None if row is None else _record(row)
-
-    def append_service_event(
-        self, task_id: str, event: Mapping[str, Any], *, token: int | None = None, **values: Any
-    ) -> None:
-        """Add an event to the install's own ones and set `columns` of its record, in one commit; with `token` only
-        while the install's lease has it.
-
-        Raises TaskNotFound, LeaseLost, and ValueError for a column that is unknown or fixed.
-        """
-        _check(values)
-        with writing(self._engine) as connection:
-            if values or token is not None:
-                _change(connection, task_id, token, values)
-            try:
-                connection.execute(insert(service_events), {"task_id": task_id, "event": dict(event)})
-            except IntegrityError as exc:
-                raise TaskNotFound from exc
-
-    def service_events(self, task_id: str) -> _Events:
-        """The install's own events in the order in which they were appended; none for an unknown task_id."""
-        query = select(service_events.c.event).where(service_events.c.task_id == task_id).order_by(service_events.c.id)
-        with reading(self._engine) as connection:
-            return [cast("dict[str, Any]", event) for event in connection.execute(query).scalars()]
 
     def _records(self, query: Select[Any]) -> _Records:
         with reading(self._engine) as connection:

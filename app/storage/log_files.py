@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.protocol.log_names import NODES_FOLDER, is_log_name
+from app.protocol.task_id import is_task_id
 from app.storage.errors import StorageError
 from app.storage.progress_files import canonical_task_id
 
@@ -24,7 +25,6 @@ TASK_BYTES = 64 * 1024 * 1024
 MAX_FILES = 2000
 """What is kept of one log, of all logs of a task, and how many logs."""
 NO_MORE = -1
-_UUID_CHARS = 36
 _CUT = b"\n[the log is cut off here; the rest is on the instance]\n"
 _ANEW = b"\n[the log begins anew here]\n"
 _REST_IS_THERE = b"\n[not all of this task's logs came here before the line was cut; they are whole on the instance]\n"
@@ -167,7 +167,7 @@ class LogFiles:
     def tasks(self) -> list[str]:
         """The tasks that logs are here of."""
         try:
-            return sorted(name for name in os.listdir(self._folder) if len(name) == _UUID_CHARS)
+            return sorted(name for name in os.listdir(self._folder) if is_task_id(name))
         except FileNotFoundError:
             return []
         except OSError as exc:

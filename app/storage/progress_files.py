@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import threading
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from app.domain.errors import InvalidRequest
+from app.protocol.task_id import PATTERN, canonical
 from app.storage.errors import StorageError
 
-_UUID_CHARS = 36
-_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(json|[0-9]+-[0-9]+\.tmp)")
-
-_log = logging.getLogger(__name__)
+_NAME = re.compile(rf"({PATTERN})\.(json|[0-9]+-[0-9]+\.tmp)")
 
 
 class ProgressFiles:
@@ -54,30 +50,6 @@ class ProgressFiles:
                 draft.unlink()
             raise _unavailable(f"The progress file {path} cannot be written", exc) from exc
 
-    def read(self, task_id: str) -> dict[str, Any] | None:
-        """What was written last; None for nothing, and (with a warning in the log) for what cannot be read."""
-        path = self._path(task_id)
-        try:
-            payload = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, RecursionError) as exc:
-            _log.warning("task %s: the progress file %s cannot be read: %s", task_id, path, exc)
-            return None
-        if not isinstance(payload, dict):
-            _log.warning("task %s: the progress file %s holds no JSON object", task_id, path)
-            return None
-        return payload
-
-    def remove(self, task_id: str) -> None:
-        """Remove the task's file, if there is one, and the drafts that a killed service left. Raises StorageError."""
-        path = self._path(task_id)
-        try:
-            for leftover in (path, *self._folder.glob(f"{path.stem}.*.tmp")):
-                leftover.unlink(missing_ok=True)
-        except OSError as exc:
-            raise _unavailable(f"The progress file {path} cannot be removed", exc) from exc
-
     def remove_all(self, unwanted: Callable[[str, float], bool]) -> tuple[int, int]:
         """Removes the files for which `unwanted(task_id, last written in Unix seconds)` holds; how many, and their
         bytes. Other files in the folder are nobody's business here. Raises StorageError."""
@@ -85,8 +57,8 @@ class ProgressFiles:
         try:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
-                    task_id, found = entry.name[:_UUID_CHARS], entry.stat(follow_symlinks=False)
-                    if _NAME.fullmatch(entry.name) and unwanted(task_id, found.st_mtime):
+                    name, found = _NAME.fullmatch(entry.name), entry.stat(follow_symlinks=False)
+                    if name and unwanted(name.group(1), found.st_mtime):
                         os.unlink(entry.path)
                         count, size = count + 1, size + found.st_size
         except OSError as exc:
@@ -98,14 +70,11 @@ class ProgressFiles:
 
 
 def canonical_task_id(task_id: object) -> str:
-    """`task_id` in its one spelling. uuid.UUID also takes braces, `urn:` and foreign digits; those are refused."""
-    try:
-        canonical = str(uuid.UUID(task_id)) if isinstance(task_id, str) else ""
-    except ValueError:
-        canonical = ""
-    if not isinstance(task_id, str) or not canonical or canonical != task_id.lower():
+    """`task_id` in its one spelling. Raises InvalidRequest for anything that is no UUID."""
+    known = canonical(task_id)
+    if known is None:
         raise InvalidRequest("task_id is not a UUID.", field="task_id")
-    return canonical
+    return known
 
 
 def _private(path: str, flags: int) -> int:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     Double,
     Enum,
-    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 
 from app.protocol.states import Outcome, TaskState
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every schema revision that this version knows, oldest first. Kept here so that opening need not import Alembic."""
 
 # Named constraints, so that a later migration can change them on every database.
@@ -95,15 +94,6 @@ fleets = Table(
     Column("instances", JSON, nullable=False),
     Index(None, "created_at"),
     Index(None, "idempotency_key", "created_at"),
-)
-
-service_events = Table(
-    "service_events",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("task_id", String(36), ForeignKey("installs.task_id", ondelete="CASCADE"), nullable=False),
-    Column("event", JSON, nullable=False),
-    Index(None, "task_id", "id"),
 )
 
 host_keys = Table(

@@ -64,7 +64,7 @@ class InstanceChecks:
         Raises HostKeyMismatch, RemoteError."""
         key = self._connector_with(self._timeouts).scan_host_key(address)
         if not same_fingerprint(key.sha256, sha256):
-            message = f"{key.host}:{key.port} has the {key.key_type} key {key.sha256}, not {sha256}."
+            message = f"{key.address} has the {key.key_type} key {key.sha256}, not {sha256}."
             raise HostKeyMismatch(message, field="sha256")
         self._pins.forget(key.host, key.port)
         accepted = replace(key, added_at=time.time(), source="accepted")

@@ -27,6 +27,7 @@ from app.domain.workflow import (
     WorkflowState,
 )
 from app.protocol import progress_json
+from app.protocol.snapshot import Snapshot
 from app.storage.errors import StorageError
 from app.storage.workflow_store import WorkflowExists, WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager
@@ -95,7 +96,7 @@ class WorkflowExecutor:
 
     def state(self, workflow_id: str) -> dict[str, Any]:
         """The state JSON with its live task list. Raises WorkflowNotFound."""
-        return view.workflow_json(self._get(workflow_id), self._progress, self._now())
+        return view.workflow_json(self._get(workflow_id), self._snapshot_of, self._now())
 
     def list(self, limit: int = 50) -> list[dict[str, Any]]:
         """The newest workflows, without their task lists."""
@@ -293,9 +294,9 @@ class WorkflowExecutor:
             raise WorkflowNotFound(field="workflow_id")
         return workflow
 
-    def _progress(self, task_id: str) -> dict[str, Any] | None:
+    def _snapshot_of(self, task_id: str) -> Snapshot | None:
         try:
-            return self._installs.progress(task_id) if task_id else None
+            return self._installs.status(task_id).snapshot
         except TaskNotFound:
             return None
 

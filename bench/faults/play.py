@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.address import parse_address
-from app.domain.hostkeys import MemoryPins
 from app.protocol import progress_json
 from app.protocol.events import Body, Event, RunStarted, decode
 from app.protocol.reducer import reduce
@@ -26,6 +25,7 @@ from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import PackSource, make_pack
 from bench.faults.case import Scenario
+from test.support.memory_pins import MemoryPins
 from test.support.package_index import PackageIndex
 from test.support.waiting import wait_until
 

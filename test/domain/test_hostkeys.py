@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.domain.hostkeys import HostKey, HostKeyPins, MemoryPins, fingerprint_of, same_fingerprint
+from app.domain.hostkeys import HostKey, HostKeyPins, fingerprint_of, same_fingerprint
+from test.support.memory_pins import MemoryPins
 
 _BLOB = "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 _SHA256 = "SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"  # as `ssh-keygen -lf` prints it

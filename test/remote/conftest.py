@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from app.domain.address import SshAddress, parse_address
-from app.domain.hostkeys import MemoryPins
 from app.remote.connector import SshConnector
 from app.settings import Timeouts
+from test.support.memory_pins import MemoryPins
 from test.support.ports import closed_port
 from test.support.waiting import wait_until
 

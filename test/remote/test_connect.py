@@ -15,9 +15,9 @@ import pytest
 
 from app.domain.address import parse_address
 from app.domain.errors import AuthenticationFailed, ConnectFailed, RemoteError
-from app.domain.hostkeys import MemoryPins
 from app.remote.connector import SshConnector
 from test.remote.conftest import MakeConnector, MakeSshd, Sshd, make_key
+from test.support.memory_pins import MemoryPins
 from test.support.waiting import wait_until
 
 pytestmark = pytest.mark.sshd

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.domain.hostkeys import MemoryPins
 from app.remote.connector import SshConnector
 from app.remote.forward import Forward
 from test.remote.conftest import TIMEOUTS, Sshd
+from test.support.memory_pins import MemoryPins
 from test.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sshd, pytest.mark.slow]

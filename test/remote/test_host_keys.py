@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import HostKeyMismatch
-from app.domain.hostkeys import HostKey, MemoryPins
+from app.domain.hostkeys import HostKey
 from app.remote.connector import SshConnector
 from test.remote.conftest import MakeSshd, Sshd
+from test.support.memory_pins import MemoryPins
 
 pytestmark = pytest.mark.sshd
 

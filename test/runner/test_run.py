@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.protocol import progress_json
+from app.protocol import progress_json, task_list
 from app.protocol.events import NodeChanged, NodeProgress, RunEnded, RunStarted
 from app.protocol.states import TaskState
 from app.standin.git_rules import RepoRule
@@ -188,7 +188,7 @@ def test_the_list_may_come_from_a_repository(rig: Rig, git_server: GitServer) ->
     auto = make_pack(git_server, "o", "auto", files={"scripts/custom_nodes.csv": text})
     run = rig.install({"repo": auto.url, "path": "scripts/custom_nodes.csv", "ref": None})
     assert run.state("one") == "installed"
-    assert run.snapshot().steps[progress_json.CLONE_AUTO_INSTALLER].status == "success"
+    assert run.snapshot().steps[task_list.CLONE_AUTO_INSTALLER].status == "success"
 
 
 @pytest.mark.slow

@@ -34,19 +34,16 @@ def test_the_history_tells_when_each_ended_and_what_it_refers_to(store: InstallS
     }
 
 
-def test_removing_takes_events_along_and_leaves_what_has_not_ended(store: InstallStore, history: History) -> None:
+def test_removing_leaves_what_has_not_ended(store: InstallStore, history: History) -> None:
     """Also when it was asked to: an install may have been taken up again since."""
     ended = [new_record(state=TaskState.COMPLETED, snapshot={"x": "y" * 1000}) for _ in range(250)]
     running = new_record(state=TaskState.RUNNING)
     for record in (*ended, running):
         store.add(record)
-        store.append_service_event(record.task_id, {"kind": "queued"})
     removed, size = history.remove([r.task_id for r in ended] + [running.task_id, "unknown"])
     assert sorted(removed) == sorted(r.task_id for r in ended)
     assert size > 250 * 1000
     assert store.list(limit=1000) == [running]
-    assert store.service_events(ended[0].task_id) == []
-    assert store.service_events(running.task_id) == [{"kind": "queued"}]
 
 
 def test_progress_files_are_removed_by_task_and_age_and_nothing_else_is(tmp_path: Path) -> None:

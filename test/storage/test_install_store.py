@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from app.domain.errors import InvalidRequest, TaskConflict, TaskNotFound
 from app.protocol.states import Outcome, TaskState
@@ -88,51 +88,21 @@ def test_a_column_that_cannot_be_changed_is_refused(store: InstallStore, column:
     store.add(record)
     with pytest.raises(ValueError, match=column):
         store.update(record.task_id, token=None, **{"revision": 5, column: "x"})
-    with pytest.raises(ValueError, match=column):
-        store.append_service_event(record.task_id, {"kind": "queued"}, token=None, **{column: "x"})
     assert store.get(record.task_id) == record
-    assert store.service_events(record.task_id) == []
 
 
 def test_changing_an_unknown_install_is_an_error(store: InstallStore) -> None:
     with pytest.raises(TaskNotFound):
         store.update(UNKNOWN, revision=1)
-    with pytest.raises(TaskNotFound):
-        store.append_service_event(UNKNOWN, {"kind": "queued"})
 
 
-# --- service events ---------------------------------------------------------------------------------------------------
-
-
-def test_service_events_keep_their_order_and_their_install(store: InstallStore) -> None:
-    one, other = new_record(), new_record()
-    store.add(one)
-    store.add(other)
-    for number in range(5):
-        store.append_service_event(one.task_id, {"seq": number})
-        store.append_service_event(other.task_id, {"seq": -number})
-    assert store.service_events(one.task_id) == [{"seq": n} for n in range(5)]
-    assert store.service_events(other.task_id) == [{"seq": -n} for n in range(5)]
-    assert store.service_events(UNKNOWN) == []
-
-
-def test_an_event_and_what_was_folded_of_it_are_one_commit(store: InstallStore) -> None:
+def test_a_change_is_whole_or_not_at_all(store: InstallStore) -> None:
     record = new_record()
     store.add(record)
-    store.append_service_event(record.task_id, {"kind": "connecting"}, revision=7, snapshot={"phase": "connect"})
-    assert store.get(record.task_id) == replace(record, revision=7, snapshot={"phase": "connect"})
+    store.update(record.task_id, revision=7, snapshot={"phase": "connect"})
     with pytest.raises(StorageError):
-        store.append_service_event(record.task_id, {"kind": "lost"}, revision=None)
-    assert store.service_events(record.task_id) == [{"kind": "connecting"}]
-
-
-def test_what_refers_to_an_install_goes_with_it(store: InstallStore, engine: Engine) -> None:
-    record = new_record()
-    store.add(record)
-    store.append_service_event(record.task_id, {"kind": "queued"})
-    with writing(engine) as connection:
-        connection.execute(text("DELETE FROM installs"))
-    assert store.service_events(record.task_id) == []
+        store.update(record.task_id, snapshot={"phase": "clone"}, revision=None)
+    assert store.get(record.task_id) == replace(record, revision=7, snapshot={"phase": "connect"})
 
 
 # --- listing ----------------------------------------------------------------------------------------------------------
@@ -195,10 +165,11 @@ def test_a_key_is_found_within_its_time(store: InstallStore) -> None:
     store.add(old)
     store.add(new)
     store.add(new_record(idempotency_key=None))
-    assert store.find_idempotent("k", since=50.0) == new
-    assert store.find_idempotent("k", since=199.9) == new
-    assert store.find_idempotent("k", since=200.0) is None
-    assert store.find_idempotent("another", since=0) is None
+    again, another = new_record(idempotency_key="k"), new_record(idempotency_key="another")
+    assert store.add(again, same_key_since=50.0) == new
+    assert store.add(again, same_key_since=199.9) == new
+    assert store.add(again, same_key_since=200.0) == again
+    assert store.add(another, same_key_since=0) == another
 
 
 def test_the_same_key_at_once_is_stored_once(store: InstallStore) -> None:
@@ -234,14 +205,13 @@ def test_sixteen_threads_write_at_once(store: InstallStore) -> None:
         barrier.wait(10)
         store.add(record)
         for revision in range(1, 21):
-            store.append_service_event(record.task_id, {"seq": revision}, revision=revision)
+            store.update(record.task_id, revision=revision)
         store.update(record.task_id, state=TaskState.COMPLETED)
         return record.task_id
 
     with ThreadPoolExecutor(16) as threads:
         task_ids = list(threads.map(work, range(16)))
     assert {r.task_id for r in store.list(state="completed", limit=100) if r.revision == 20} == set(task_ids)
-    assert all(len(store.service_events(task_id)) == 20 for task_id in task_ids)
 
 
 def test_a_write_is_seen_by_every_thread_at_once(store: InstallStore) -> None:

@@ -108,7 +108,7 @@ def test_an_unknown_install_cannot_be_claimed(ours: Leases) -> None:
 def test_a_writer_that_was_overtaken_changes_nothing(
     store: InstallStore, ours: Leases, theirs: Leases, clock: Clock
 ) -> None:
-    """Neither state nor event nor lease: not with its token, and not by giving the lease back late."""
+    """Neither state nor lease: not with its token, and not by giving the lease back late."""
     lost = ours.claim(TASK, 0)
     clock.now += 36
     held = theirs.claim(TASK, 1)
@@ -117,14 +117,9 @@ def test_a_writer_that_was_overtaken_changes_nothing(
     before = store.get(TASK)
     with pytest.raises(LeaseLost):
         store.update(TASK, token=lost.token, revision=3, state=TaskState.FAILED)
-    with pytest.raises(LeaseLost):
-        store.append_service_event(TASK, {"event": "connecting"}, token=lost.token, revision=4)
-    with pytest.raises(LeaseLost):
-        store.append_service_event(TASK, {"event": "connecting"}, token=lost.token)
     assert ours.renew([lost]) == [lost]
     ours.release(lost)
     assert store.get(TASK) == before
-    assert store.service_events(TASK) == []
     assert theirs.renew([held]) == []
     assert ours.claim(TASK, held.token) is None
 

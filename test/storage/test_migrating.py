@@ -15,6 +15,7 @@ from sqlalchemy import create_engine
 from app.domain.record import InstallRecord
 from app.protocol.states import TaskState
 from app.storage import DatabasePins, InstallStore, open_database
+from app.storage.history import History
 from app.storage.migration import MIGRATIONS, current_revision
 from app.storage.schema import REVISIONS
 
@@ -45,7 +46,8 @@ def first_release(database_file: Path) -> Path:
                 " (?, ?, ?, 'root@ssh6.vast.ai:12345', ?, 5.0, 34, 3, 0, 0, 118, 4711, 42, ?)",
                 (_task(number), float(number), json.dumps(REQUEST), state, json.dumps({"format": 1})),
             )
-        raw.execute("INSERT INTO service_events (task_id, event) VALUES (?, '{\"seq\": 1}')", (_task(2),))
+        for number in (1, 2):
+            raw.execute("INSERT INTO service_events (task_id, event) VALUES (?, '{\"seq\": 1}')", (_task(number),))
         raw.execute("INSERT INTO host_keys VALUES (1, 'ssh6.vast.ai', 22, 'ssh-ed25519', 'AAAA', 'SHA256:x', 1, 'y')")
     return database_file
 
@@ -73,7 +75,6 @@ def test_everything_is_there_and_in_its_order(first_release: Path, database_url:
         journal_seq=42,
         snapshot={"format": 1},
     )
-    assert store.service_events(_task(2)) == [{"seq": 1}]
     assert [key.sha256 for key in DatabasePins(engine).all()] == ["SHA256:x"]
     engine.dispose()
 
@@ -86,3 +87,15 @@ def test_what_ran_and_what_waited_goes_on_in_its_order(first_release: Path, data
     store.add(InstallRecord(_task(4), 0.5, REQUEST, "root@h:22"))  # its clock is behind
     assert [record.task_id for record in store.unfinished()] == [_task(2), _task(3), _task(4)]
     engine.dispose()
+
+
+def test_the_table_that_nothing_read_is_gone_and_its_rows_with_it(first_release: Path, database_url: str) -> None:
+    """An install that had events can be removed, which a foreign key that stayed behind would refuse."""
+    engine = open_database(database_url)
+    removed, _ = History(engine).remove([_task(1)])
+    engine.dispose()
+    assert removed == [_task(1)]
+    with closing(sqlite3.connect(first_release)) as raw:
+        names = {name for (name,) in raw.execute("SELECT name FROM sqlite_master")}
+        assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert not [name for name in names if "service_events" in name]

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.hostkeys import HostKey, HostKeyPins, MemoryPins, fingerprint_of
+from app.domain.hostkeys import HostKey, HostKeyPins, fingerprint_of
 from app.storage import DatabasePins, open_database
+from test.support.memory_pins import MemoryPins
 
 
 @pytest.fixture(params=["memory", "database"])

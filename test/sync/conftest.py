@@ -19,7 +19,9 @@ from app.settings import Settings
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import Pack, PackSource, make_pack
+from app.storage import ProgressFiles
 from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.service import Installs
 from test.support.database import put_database
 from test.support.waiting import wait_until
@@ -75,6 +77,14 @@ def bench_factory(tmp_path: Path) -> Iterator[BenchFactory]:
 
         yield build
     wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("task-")], 30, "threads are gone")
+
+
+@pytest.fixture
+def progress_writer(tmp_path: Path) -> Iterator[ProgressWriter]:
+    """Writes the progress files of recorders that no service has made, into `progress`."""
+    writer = ProgressWriter(ProgressFiles(tmp_path / "progress"), BackgroundTaskManager())
+    yield writer
+    writer.close(5)
 
 
 @pytest.fixture

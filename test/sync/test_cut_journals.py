@@ -17,8 +17,8 @@ from app.runner.daemon.follow import _send_lines
 from app.runner.daemon.frames import Frames
 from app.storage.database import open_database
 from app.storage.install_store import InstallStore
-from app.storage.progress_files import ProgressFiles
 from app.sync.installs.progress_cache import ProgressCache
+from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder
 from test.protocol.events_for_tests import TASK_ID, Writer, listed, whole_run
 
@@ -54,23 +54,26 @@ def store(tmp_path: Path) -> Iterator[InstallStore]:
 class Services:
     """One service after the other on one data folder."""
 
-    def __init__(self, store: InstallStore, folder: Path) -> None:
+    def __init__(self, store: InstallStore, progress_writer: ProgressWriter) -> None:
         self._store = store
-        self._files = ProgressFiles(folder / "progress")
+        self._progress_writer = progress_writer
 
     def attach(self, task_id: str) -> Recorder:
         """A service that has just been started has this of an install: what is in its record."""
         record = self._store.get(task_id) or self._store.add(InstallRecord(task_id, 1.0, {}, "root@h:22"))
-        return Recorder(record, ProgressCache(), self._store, self._files, now=lambda: 50.0)
+        return Recorder(record, ProgressCache(), self._store, self._progress_writer, now=lambda: 50.0)
 
 
 def test_a_journal_cut_at_any_byte_and_attached_again_gives_the_same_record(
-    journal: tuple[bytes, int], store: InstallStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    journal: tuple[bytes, int],
+    store: InstallStore,
+    progress_writer: ProgressWriter,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What was there up to the byte is sent by the runner's follower, folded and kept as its time is; the service is
     killed; the next one goes on from its record and has at the end what one without a cut has, revision and all."""
     content, step = journal
-    services = Services(store, tmp_path)
+    services = Services(store, progress_writer)
     uncut = services.attach(f"{0:08d}-0000-0000-0000-000000000000")
     follow(uncut, content)
     assert uncut.ended

@@ -18,9 +18,10 @@ from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
 from app.protocol.options import Options
 from app.protocol.states import TaskState
-from app.storage import InstallStore, Leases, ProgressFiles
+from app.storage import InstallStore, Leases
 from app.storage.transactions import writing
 from app.sync.installs.progress_cache import ProgressCache
+from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory
@@ -147,11 +148,11 @@ def test_a_service_that_finds_another_s_lease_waits_for_its_end(bench_factory: B
     theirs._engine.dispose()
 
 
-def test_a_database_that_refuses_stops_no_install(bench: Bench, tmp_path: Path) -> None:
+def test_a_database_that_refuses_stops_no_install(bench: Bench, progress_writer: ProgressWriter) -> None:
     """Without a lease it goes on with the token that it knows, which still keeps everybody else's writes apart."""
     store = InstallStore(bench.service.engine)
     record = store.add(InstallRecord(str(uuid.uuid4()), 1.0, {"ssh_connection": "h"}, "root@h:22"))
-    recorder = Recorder(record, ProgressCache(), store, ProgressFiles(tmp_path / "progress"))
+    recorder = Recorder(record, ProgressCache(), store, progress_writer)
     with writing(bench.service.engine) as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
     with bench.installs._lease_keeper.holding(recorder, threading.Event()) as held:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,8 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.database import open_database
 from app.storage.install_store import InstallStore
-from app.storage.progress_files import ProgressFiles
 from app.sync.installs.progress_cache import ProgressCache
+from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder
 
 TASK = "11111111-2222-3333-4444-555555555555"
@@ -36,8 +36,36 @@ def record(store: InstallStore) -> InstallRecord:
     return store.add(InstallRecord(TASK, 1.0, {"ssh_connection": "h", "manifest": None}, "root@h:22"))
 
 
-def _recorder(record: InstallRecord, store: InstallStore, tmp_path: Path) -> Recorder:
-    return Recorder(record, ProgressCache(), store, ProgressFiles(tmp_path / "progress"), now=lambda: 50.0)
+@pytest.fixture
+def recorder(record: InstallRecord, store: InstallStore, progress_writer: ProgressWriter) -> Recorder:
+    return _recorder(record, store, progress_writer)
+
+
+def _recorder(record: InstallRecord, store: InstallStore, progress_writer: ProgressWriter) -> Recorder:
+    return Recorder(record, ProgressCache(), store, progress_writer, now=lambda: 50.0)
+
+
+Locked = Callable[[], AbstractContextManager[tuple[Recorder, sqlite3.Connection]]]
+
+
+@pytest.fixture
+def locked(record: InstallRecord, tmp_path: Path, progress_writer: ProgressWriter) -> Locked:
+    """A recorder whose end met a database that another program has locked, and that program's connection."""
+
+    @contextmanager
+    def made() -> Iterator[tuple[Recorder, sqlite3.Connection]]:
+        engine = open_database(f"sqlite:///{tmp_path / 'nodeferry.db'}", busy_timeout=0.05)
+        recorder = _recorder(record, InstallStore(engine), progress_writer)
+        other = sqlite3.connect(tmp_path / "nodeferry.db", isolation_level=None)
+        try:
+            other.execute("BEGIN EXCLUSIVE")
+            recorder.emit(GivenUp(state=TaskState.FAILED, error=Problem("c", "m")))
+            yield recorder, other
+        finally:
+            other.close()
+            engine.dispose()
+
+    return made
 
 
 def _event(seq: int, body: Body | None = None) -> Event:
@@ -50,26 +78,25 @@ def _stored(store: InstallStore) -> InstallRecord:
     return found
 
 
-def test_offset_and_snapshot_are_kept_together(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
+def test_offset_and_snapshot_are_kept_together(
+    record: InstallRecord, store: InstallStore, progress_writer: ProgressWriter
+) -> None:
     """A recorder that goes on from the record has exactly what was folded up to its offset."""
-    first = _recorder(record, store, tmp_path)
+    first = _recorder(record, store, progress_writer)
     first.emit(Connecting(attempt=1))
     first.apply(_event(1), 100)
     first.apply(_event(2), 200)
     first.save()
     kept = _stored(store)
     assert (kept.journal_offset, kept.journal_seq, kept.revision) == (200, 2, 3)
-    again = _recorder(kept, store, tmp_path)
+    again = _recorder(kept, store, progress_writer)
     assert again.offset == 200
     assert again.snapshot.warnings == first.snapshot.warnings
     assert again.snapshot.revision == first.snapshot.revision
 
 
-def test_a_state_is_kept_at_once_and_progress_now_and_then(
-    record: InstallRecord, store: InstallStore, tmp_path: Path
-) -> None:
+def test_a_state_is_kept_at_once_and_progress_now_and_then(recorder: Recorder, store: InstallStore) -> None:
     """Many events are one write; a change of state does not wait."""
-    recorder = _recorder(record, store, tmp_path)
     recorder.emit(Connecting(attempt=1))
     assert _stored(store).state.value == "running"
     for seq in range(1, 20):
@@ -81,11 +108,11 @@ def test_a_state_is_kept_at_once_and_progress_now_and_then(
 
 
 def test_polls_see_nothing_that_a_kill_could_take_back(
-    record: InstallRecord, store: InstallStore, tmp_path: Path
+    record: InstallRecord, store: InstallStore, progress_writer: ProgressWriter
 ) -> None:
     """What the board shows is in the database at that moment; hence no revision falls after a restart."""
     progress_cache = ProgressCache()
-    recorder = Recorder(record, progress_cache, store, ProgressFiles(tmp_path / "progress"))
+    recorder = Recorder(record, progress_cache, store, progress_writer)
     recorder.emit(Connecting(attempt=1))
     for seq in range(1, 50):
         recorder.apply(_event(seq), seq)
@@ -94,53 +121,43 @@ def test_polls_see_nothing_that_a_kill_could_take_back(
         assert status.snapshot.revision == _stored(store).revision <= recorder.snapshot.revision
 
 
-def test_a_missing_journal_event_is_not_passed_over(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
-    recorder = _recorder(record, store, tmp_path)
+def test_a_missing_journal_event_is_not_passed_over(recorder: Recorder) -> None:
     recorder.apply(_event(1), 1)
     with pytest.raises(ProtocolFault):
         recorder.apply(_event(3), 3)
 
 
-def test_journal_events_that_come_again_change_nothing(
-    record: InstallRecord, store: InstallStore, tmp_path: Path
-) -> None:
-    recorder = _recorder(record, store, tmp_path)
+def test_journal_events_that_come_again_change_nothing(recorder: Recorder) -> None:
     recorder.apply(_event(1), 10)
     before = recorder.snapshot
     recorder.apply(_event(1), 10)
     assert (recorder.snapshot, recorder.offset) == (before, 10)
 
 
-def test_after_the_end_nothing_happens(record: InstallRecord, store: InstallStore, tmp_path: Path) -> None:
-    recorder = _recorder(record, store, tmp_path)
+def test_after_the_end_nothing_happens(recorder: Recorder, store: InstallStore) -> None:
     recorder.emit(GivenUp(state=TaskState.FAILED, error=Problem("c", "m")))
     revision = recorder.snapshot.revision
     recorder.emit(Connecting(attempt=2))
     assert recorder.snapshot.revision == revision
-    assert [event["event"] for event in store.service_events(TASK)] == ["given_up"]
+    assert _stored(store).state.value == "failed"
 
 
-def test_a_disk_that_refuses_does_not_stop_the_install(
-    record: InstallRecord, store: InstallStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_database_that_refuses_does_not_stop_the_install(locked: Locked, caplog: pytest.LogCaptureFixture) -> None:
     """Memory goes on, the log says it, and the next save has everything."""
-    recorder = _recorder(record, store, tmp_path)
-    folder = tmp_path / "progress"
-    folder.rename(tmp_path / "away")
-    recorder.emit(Connecting(attempt=1))
-    assert recorder.snapshot.state.value == "running"
-    assert "could not be kept" in caplog.text
-    (tmp_path / "away").rename(folder)
-    recorder.save()
-    assert (folder / f"{TASK}.json").is_file()
+    with locked() as (recorder, other):
+        assert recorder.ended
+        assert "could not be kept" in caplog.text
+        other.execute("ROLLBACK")
+        recorder.save()
+        assert other.execute("SELECT state FROM installs").fetchall() == [("failed",)]
 
 
 def test_an_end_that_the_disk_refused_is_kept_once_it_takes_it(
-    record: InstallRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    locked: Locked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the record would say running, and whoever finds it would take the install up again after its end."""
     monkeypatch.setattr("app.sync.installs.recorder.REFUSED_SECONDS", 0.1)
-    with locked(tmp_path) as (recorder, other):
+    with locked() as (recorder, other):
         asked = threading.Event()
 
         def keep() -> None:
@@ -161,31 +178,13 @@ def test_an_end_that_the_disk_refused_is_kept_once_it_takes_it(
 
 @pytest.mark.parametrize(("stopped", "seconds"), [(True, 60.0), (False, 0.3)])
 def test_the_wait_to_keep_an_end_is_over_when_the_service_closes_and_at_its_deadline(
-    record: InstallRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool, seconds: float
+    locked: Locked, monkeypatch: pytest.MonkeyPatch, stopped: bool, seconds: float
 ) -> None:
     monkeypatch.setattr("app.sync.installs.recorder.REFUSED_SECONDS", 0.1)
     stop = threading.Event()
     if stopped:
         stop.set()
-    with locked(tmp_path) as (recorder, _):
+    with locked() as (recorder, _):
         began = time.monotonic()
         recorder.keep_end(stop, seconds)
         assert time.monotonic() - began < 5
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[tuple[Recorder, sqlite3.Connection]]:
-    """A recorder whose end met a database that another program has locked, and that program's connection."""
-    engine = open_database(f"sqlite:///{folder / 'nodeferry.db'}", busy_timeout=0.05)
-    store = InstallStore(engine)
-    kept = store.get(TASK)
-    assert kept is not None
-    recorder = _recorder(kept, store, folder)
-    other = sqlite3.connect(folder / "nodeferry.db", isolation_level=None)
-    try:
-        other.execute("BEGIN EXCLUSIVE")
-        recorder.emit(GivenUp(state=TaskState.FAILED, error=Problem("c", "m")))
-        yield recorder, other
-    finally:
-        other.close()
-        engine.dispose()

@@ -183,5 +183,5 @@ def test_the_log_of_a_run_that_died_is_all_there_is(
     first = (state_folder(instance, task_id) / "journal.ndjson").read_bytes().split(b"\n", 1)[0]
     os.kill(int(json.loads(first)["pid"]), signal.SIGKILL)
     assert bench.ended(task_id)["error"]["code"] == "runner_lost"
-    bench.service.installs.retention.prune(90)
+    bench.service.retention.prune(90)
     assert "not all of this task's logs" not in read(bench, task_id)["text"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.protocol import progress_json
+from app.protocol import progress_json, task_list
 from app.protocol.states import StepStatus
 from app.runner.comfyui.running import has_no_classes, packs_in
 from app.runner.machine.interpreter import running_comfyuis
@@ -86,7 +86,7 @@ def test_it_works(verify: Verify, pack: MakePack, running: Running) -> None:
     run = verify([pack("fresh"), pack("bad", "1/0")], restart=True)
     (after,) = running.pids()
     snapshot = run.snapshot()
-    assert snapshot.steps[progress_json.RESTART].status is StepStatus.SUCCESS, snapshot.steps[progress_json.RESTART]
+    assert snapshot.steps[task_list.RESTART].status is StepStatus.SUCCESS, snapshot.steps[task_list.RESTART]
     assert after != before
     assert "fresh" in running.ask("object_info")
     environ = Path(f"/proc/{after}/environ").read_bytes()
@@ -172,7 +172,7 @@ def test_one_that_does_not_come_up_again_is_told(verify: Verify, pack: MakePack,
     main = rig.ui_home / "main.py"
     main.write_text(main.read_text().replace("    server.serve_forever()", "    raise SystemExit(1)"))
     run = verify([pack("fresh")], {"restart": 3}, restart=True)
-    assert run.snapshot().steps[progress_json.RESTART].status is StepStatus.FAILED
+    assert run.snapshot().steps[task_list.RESTART].status is StepStatus.FAILED
     assert [w.code for w in run.snapshot().warnings] == ["not_restarted"]
     assert run.state("fresh") == "verified"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from app.protocol import progress_json
+from app.protocol import progress_json, task_list
 from app.protocol.events import StepChanged
 from app.protocol.states import StepStatus
 from app.runner.machine.interpreter import running_comfyuis
@@ -127,7 +127,7 @@ def pause(seconds: float) -> None:
 
 
 def restart_step(run: Run) -> tuple[StepStatus, str]:
-    step = run.snapshot().steps[progress_json.RESTART]
+    step = run.snapshot().steps[task_list.RESTART]
     return step.status, step.detail
 
 
@@ -215,7 +215,7 @@ def test_a_comfyui_that_came_down_is_started(rig: Rig, short: Path, monkeypatch:
 def test_a_cancelled_restart_leaves_comfyui_running(rig: Rig, pack: MakePack, supervised: Supervised) -> None:
     """A restart is a stop and a start: who cancels between them finds it started all the same."""
     run = rig.start([node(pack("fresh"))], options={"verify": False, "restart": True})
-    wait_until(lambda: bool(run.told(StepChanged, name=progress_json.RESTART)), 30, "the restart has begun")
+    wait_until(lambda: bool(run.told(StepChanged, name=task_list.RESTART)), 30, "the restart has begun")
     run.cancel()
     run.wait()
     wait_until(lambda: "no answer" not in supervised.classes(), 30, "ComfyUI answers again")

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from app.cli.errors import CliError, ServiceUnreachable
+from app.domain.host_port import join_host_port
 
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 30.0
@@ -98,10 +99,6 @@ class Api:
         """How a workflow stands, with its live task list."""
         return self._call("GET", "/workflow/state", query={"workflow_id": workflow_id})
 
-    def stop_workflow(self, workflow_id: str) -> dict[str, Any]:
-        """Stop a workflow, and its install on the instance too."""
-        return self._call("POST", "/workflow/stop", {"workflow_id": workflow_id})
-
     def answer_workflow(self, workflow_id: str, answer: str) -> dict[str, Any]:
         """Answer the question of a blocked workflow."""
         return self._call("POST", "/workflow/resume", {"workflow_id": workflow_id, "answer": answer})
@@ -116,8 +113,7 @@ class Api:
 
     def forget_host_key(self, host: str, port: int) -> dict[str, Any]:
         """Unpin every key of an address."""
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return self._call("DELETE", f"/host-keys/{quote(address, safe='')}")
+        return self._call("DELETE", f"/host-keys/{quote(join_host_port(host, port), safe='')}")
 
     def _call(
         self,

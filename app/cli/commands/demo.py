@@ -17,12 +17,12 @@ from app.cli.commands.demo_world import World, demo_world
 from app.cli.signals import ended_by_signals
 from app.cli.view.live_view import printable
 from app.cli.view.result import show_result, show_text
+from app.protocol.states import GOOD_NODE_STATES
 
 EXPECTED_FAILURES = {
     "Demo-Gone": "its repository does not exist",
     "Demo-No-Such-Package": "its requirement does not exist",
 }
-GOOD = ("installed", "verified")
 
 
 @click.command()
@@ -60,7 +60,7 @@ def surprises_in(progress: Mapping[str, Any]) -> list[str]:
     nodes = {node["name"]: node for node in progress.get("nodes") or []}
     found += [f"{name} is not in the list" for name in EXPECTED_FAILURES if name not in nodes]
     for name, node in nodes.items():
-        good = node["state"] in GOOD and not node.get("error")
+        good = node["state"] in GOOD_NODE_STATES and not node.get("error")
         expected = node["state"] == "failed" if name in EXPECTED_FAILURES else good
         if not expected:
             code = (node.get("error") or {}).get("code")

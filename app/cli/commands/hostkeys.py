@@ -9,6 +9,7 @@ import click
 from app.cli.api.connection import connection, service_options
 from app.cli.errors import CliError
 from app.cli.view.table import table
+from app.domain.host_port import join_host_port, split_host_port
 
 
 @click.group()
@@ -22,7 +23,7 @@ def list_keys(server: str | None, data_dir: Path | None) -> None:
     """Every trusted key."""
     with connection(server, data_dir) as api:
         keys = api.host_keys()["host_keys"]
-    rows = [(_address(key["host"], key["port"]), key["key_type"], key["sha256"]) for key in keys]
+    rows = [(join_host_port(key["host"], key["port"]), key["key_type"], key["sha256"]) for key in keys]
     click.echo(table(("address", "type", "fingerprint"), rows) if rows else "No host keys yet.")
 
 
@@ -42,19 +43,10 @@ def accept(address: str, sha256: str, server: str | None, data_dir: Path | None)
 @service_options
 def forget(host_port: str, server: str | None, data_dir: Path | None) -> None:
     """Trust no key of HOST:PORT any more: the next one that it shows is accepted."""
-    host, port = _split_fields(host_port)
+    try:
+        host, port = split_host_port(host_port)
+    except ValueError as exc:
+        raise CliError(f"{host_port!r} is not HOST:PORT.", hint="For example: ssh6.vast.ai:12345") from exc
     with connection(server, data_dir) as api:
         api.forget_host_key(host, port)
-    click.echo(f"{_address(host, port)}: forgotten.")
-
-
-def _split_fields(text: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[address]:port`. Raises CliError."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit():
-        raise CliError(f"{text!r} is not HOST:PORT.", hint="For example: ssh6.vast.ai:12345")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    click.echo(f"{join_host_port(host, port)}: forgotten.")

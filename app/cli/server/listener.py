@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 
 from app.cli.errors import CliError
+from app.domain.host_port import join_host_port
 from app.settings import DEFAULT_PORT
 
 PORTS_TO_TRY = 20
@@ -34,7 +35,7 @@ def bind(host: str, port: int, *, explicit: bool, say: Callable[[str], None]) ->
 def url_of(listener: socket.socket) -> str:
     """http://HOST:PORT of a bound socket."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{join_host_port(host, port)}"
 
 
 def is_default(port: int) -> bool:

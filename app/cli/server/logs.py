@@ -9,13 +9,13 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from app.protocol import task_id
 from app.protocol.redaction import masked
 
 TEXT, JSON = "text", "json"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_TASK = re.compile(rf"\b(?:task |task_id=)({_UUID})\b")
-_THREAD = re.compile(rf"task-({_UUID})")
+_TASK = re.compile(rf"\b(?:task |task_id=)({task_id.PATTERN})\b")
+_THREAD = re.compile(rf"task-({task_id.PATTERN})")
 """An install's thread is called so: whatever is logged there is about that install."""
 _INCIDENT = re.compile(r"\bincident[ =]([0-9a-f]{12})\b")
 

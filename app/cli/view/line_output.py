@@ -7,6 +7,7 @@ from typing import Any
 
 from app.cli.view.live_view import printable
 from app.protocol.progress_json import clock
+from app.protocol.states import GOOD_NODE_STATES
 
 
 def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
@@ -30,7 +31,7 @@ def pack_changes(before: Mapping[str, Any], node: Mapping[str, Any]) -> list[str
     name, texts = node["name"], []
     error = node.get("error")
     if node.get("state") != before.get("state", "pending"):
-        commit = str(node.get("commit") or "")[:10] if node.get("state") in ("installed", "verified") else ""
+        commit = str(node.get("commit") or "")[:10] if node.get("state") in GOOD_NODE_STATES else ""
         texts.append(_joined(name, node.get("state"), commit))
     for word, key in (("requirements", "requirements_status"), ("install.py", "script_status")):
         status = node.get(key)

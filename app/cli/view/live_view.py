@@ -14,7 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from app.protocol.progress_json import CUSTOM_NODES, clock, size
+from app.protocol.progress_json import clock, size
+from app.protocol.task_list import CUSTOM_NODES
 
 Progress = Mapping[str, Any]
 

@@ -10,8 +10,8 @@ from typing import Any, List, Mapping
 from app.protocol.events import ManifestRead
 from app.protocol.lockfile import read_lock
 from app.protocol.manifest import ManifestFault, NodePack, parse_csv, parse_nodes, parse_urls, split_source
-from app.protocol.progress_json import CLONE_AUTO_INSTALLER
 from app.protocol.states import StepStatus
+from app.protocol.task_list import CLONE_AUTO_INSTALLER
 from app.runner.context import Context
 from app.runner.packs.checkout import clone_into, with_retries
 from app.runner.process.errors import RunFault

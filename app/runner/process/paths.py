@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.protocol import log_names
-
-_TASK_ID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+from app.protocol.task_id import is_task_id
 
 
 class BadTaskId(ValueError):
@@ -29,7 +27,7 @@ class Task:
     task_id: str
 
     def __post_init__(self) -> None:
-        if not _TASK_ID.match(self.task_id):
+        if not is_task_id(self.task_id):
             raise BadTaskId("not a task_id: %.60r" % self.task_id)
 
     @property

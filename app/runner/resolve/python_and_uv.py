@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Callable, List, Optional
 
-from app.protocol import progress_json
+from app.protocol import task_list
 from app.protocol.events import Probed
 from app.protocol.snapshot import Problem
 from app.protocol.states import StepStatus
@@ -26,13 +26,13 @@ _log = logging.getLogger("runner")
 def configure(context: Context) -> None:
     """Finds the interpreter. That there is none is the packs' problem, not the run's: clones need none."""
     started = time.monotonic()
-    context.step(progress_json.CONFIGURE_VENV, StepStatus.RUNNING)
+    context.step(task_list.CONFIGURE_VENV, StepStatus.RUNNING)
     try:
         found = find_interpreter(context.ui_home, context.request.get("venv_path"), executor(context))
     except RunFault as fault:
         context.python_problem = fault.problem
         context.step(
-            progress_json.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1)
+            task_list.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1)
         )
         return
     context.environment = found
@@ -43,7 +43,7 @@ def configure(context: Context) -> None:
     if not found.torch:
         context.warn("no_torch", "ComfyUI's Python cannot import torch: %s" % found.torch_error, "Check venv_path.")
     seconds = round(time.monotonic() - started, 1)
-    context.step(progress_json.CONFIGURE_VENV, StepStatus.SUCCESS, found.describe(), seconds)
+    context.step(task_list.CONFIGURE_VENV, StepStatus.SUCCESS, found.describe(), seconds)
     torch = found.torch.to_json() if found.torch else None
     facts = {"interpreter": found.executable, "python": found.version, "torch": torch}
     context.journal.emit(Probed(str(context.ui_home), facts))

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-from app.protocol import progress_json
+from app.protocol import task_list
 from app.protocol.states import StepStatus
 from app.runner.comfyui.running import Loaded, answers, loaded_by, running_here
 from app.runner.context import Context
@@ -39,15 +39,13 @@ class Restarted:
 def restart(context: Context) -> Restarted:
     """Restarts the ComfyUI of this folder and tells the step. Raises RunCancelled."""
     started = time.monotonic()
-    context.step(progress_json.RESTART, StepStatus.RUNNING)
+    context.step(task_list.RESTART, StepStatus.RUNNING)
     try:
         result = _restart(context)
     except OSError as exc:
         result = Restarted(False, "ComfyUI could not be restarted: %s" % (exc.strerror or exc), began=False)
     seconds = round(time.monotonic() - started, 1)
-    context.step(
-        progress_json.RESTART, StepStatus.SUCCESS if result.done else StepStatus.FAILED, result.detail, seconds
-    )
+    context.step(task_list.RESTART, StepStatus.SUCCESS if result.done else StepStatus.FAILED, result.detail, seconds)
     if not result.done:
         context.warn("not_restarted", result.detail, "Restart ComfyUI yourself to load the packs.")
     return result

@@ -13,7 +13,7 @@ from app.protocol.events import ManifestRead, NodeChanged
 from app.protocol.json_fields import read_record
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
-from app.protocol.states import NodeState, Phase, StepStatus
+from app.protocol.states import GOOD_NODE_STATES, NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled, RunFault
@@ -23,8 +23,7 @@ from app.runner.rollback import record as notes
 from app.runner.rollback.restore_packages import restore_packages
 from app.runner.rollback.restore_packs import REMOVED, restore_packs, stuck
 
-_LIVE = (NodeState.CLONED, NodeState.INSTALLING, NodeState.INSTALLED, NodeState.VERIFIED)
-_GOOD = (NodeState.INSTALLED, NodeState.VERIFIED)
+_LIVE = (NodeState.CLONED, NodeState.INSTALLING, *GOOD_NODE_STATES)
 
 
 def asked_for(context: Context) -> Optional[notes.Record]:
@@ -181,7 +180,7 @@ def _put_back(uncancellable: Context, uv: Callable[[], Optional[str]], code: str
         return ["the run's rollback record cannot be read: %s" % exc]
     left = _packages(uncancellable, record, lambda: _without_cancel(uv))
     found = restore_packs(uncancellable, record)
-    _emit_restored(uncancellable, found, code, _GOOD if cancelled else _LIVE)
+    _emit_restored(uncancellable, found, code, tuple(GOOD_NODE_STATES) if cancelled else _LIVE)
     return [*("%s: %s" % (name, _message(found[name])) for name in stuck(found)), *left]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional
 
-from app.protocol import counts
+from app.protocol import counts, task_list
 from app.protocol.events import (
     Body,
     Event,
@@ -19,7 +19,7 @@ from app.protocol.events import (
     Waiting,
     Warned,
 )
-from app.protocol.progress_json import CUSTOM_NODES, clock
+from app.protocol.progress_json import clock
 from app.protocol.snapshot import Problem, Snapshot
 from app.protocol.states import GOOD_NODE_STATES, StepStatus, TaskState
 
@@ -73,7 +73,7 @@ def table(progress: Mapping[str, Any], *, plan_only: bool = False) -> List[str]:
         lines.append("Error: %s" % _said(progress["error"]))
     if plan_only and progress["state"] == TaskState.COMPLETED.value:
         return [*lines, "This is the plan, and nothing was changed; leave out --plan-only to install."]
-    words = [step["detail"] for step in progress["steps"] if step["name"] == CUSTOM_NODES and step["detail"]]
+    words = [step["detail"] for step in progress["steps"] if step["name"] == task_list.CUSTOM_NODES and step["detail"]]
     return [*lines, *("Node packs: %s." % text for text in words), _printable(progress["message"])]
 
 

@@ -1,4 +1,4 @@
-"""HTTP JSON to domain and back: the requests' models, and which HTTP status an error's code has.
+"""HTTP JSON to domain: the requests' models.
 
 A request is checked in two steps: shape and types here (pydantic, strict, unknown fields refused), then meaning by
 `app.domain`. `field` in an error is always the request's own dotted name.
@@ -6,7 +6,6 @@ A request is checked in two steps: shape and types here (pydantic, strict, unkno
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -15,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address
-from app.domain.errors import AppError, InvalidAddress, InvalidRequest
+from app.domain.errors import InvalidAddress, InvalidRequest
+from app.domain.host_port import split_host_port
 from app.domain.workflow import StepName
+from app.protocol import task_id
 from app.protocol.options import OPTIONS, Option, Options
 from app.protocol.states import TaskState
 from app.settings import Settings
@@ -28,89 +29,6 @@ DEFAULT_STEP_SECONDS = 6 * 3600.0
 DEFAULT_STEPS = (StepName.TEST_SSH, StepName.INSTALL, StepName.VERIFY)
 MAX_PRUNE_DAYS = 36_500.0
 MAX_FIELD_CHARS = 200
-
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-
-STATUS_OF_CODE: Mapping[str, int] = {
-    "invalid_request": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "not_found": 404,
-    "task_not_found": 404,
-    "log_not_found": 404,
-    "fleet_not_found": 404,
-    "method_not_allowed": 405,
-    "task_error": 409,
-    "workflow_not_found": 404,
-    "workflow_error": 409,
-    "remote_error": 409,
-    "runner_error": 409,
-    "body_too_large": 413,
-    "not_json": 415,
-    "too_many_tasks": 429,
-    "service_closing": 503,
-    "storage_error": 503,
-    "not_ready": 503,
-    "too_many_streams": 503,
-}
-"""An error has the status of its code, else of the nearest class above it that has one, else 500."""
-
-RETRY_AFTER_SECONDS: Mapping[int, int] = {429: 30, 503: 5}
-"""By status: when to try again."""
-
-
-class Unauthorized(AppError):
-    """The request has no token, or a wrong one."""
-
-    code = "unauthorized"
-
-
-class Forbidden(AppError):
-    """Requests from there are not allowed."""
-
-    code = "forbidden"
-
-
-class NotFound(AppError):
-    """There is nothing at this address."""
-
-    code = "not_found"
-
-
-class MethodNotAllowed(AppError):
-    """This address does not support this HTTP method."""
-
-    code = "method_not_allowed"
-
-
-class BodyTooLarge(AppError):
-    """The request's body is larger than 1 MiB."""
-
-    code = "body_too_large"
-
-
-class NotJson(AppError):
-    """The request's Content-Type is not JSON."""
-
-    code = "not_json"
-
-
-class InternalError(AppError):
-    """Something went wrong inside Nodeferry."""
-
-    code = "internal_error"
-
-
-def status_of(error: AppError) -> int:
-    """The HTTP status of `error`."""
-    codes = [error.code, *(str(vars(cls).get("code")) for cls in type(error).__mro__)]
-    return next((STATUS_OF_CODE[code] for code in codes if code in STATUS_OF_CODE), 500)
-
-
-def error_body(error: AppError) -> dict[str, Any]:
-    """The one shape that every error has."""
-    body = {"success": False, "error": error.code, "message": error.message, "hint": error.hint}
-    return body if error.field is None else {**body, "field": error.field}
 
 
 class _Body(BaseModel):
@@ -349,23 +267,20 @@ def uuid_of(text: object, name: str) -> str:
     """`text` as the id in the field `name`. Raises InvalidRequest when it is missing or no UUID."""
     if text is None:
         raise InvalidRequest(f"{name} is missing.", field=name)
-    if not isinstance(text, str) or not _UUID.fullmatch(text):
+    known = task_id.canonical(text)
+    if known is None:
         hint = f"Use the {name} from the answer of the start; it is a UUID."
         raise InvalidRequest(f"{name} is not a UUID.", hint=hint, field=name)
-    return text.lower()
+    return known
 
 
 def host_and_port_of(text: str) -> tuple[str, int]:
     """`host:port` or `[IPv6]:port`, the port always given. Raises InvalidRequest."""
-    host, _, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65_535
-    if not host or not host.isprintable() or not is_port:
-        raise InvalidRequest(
-            "The address does not end in HOST:PORT.", hint="GET /host-keys lists the known ones.", field="address"
-        )
-    return host, int(port)
+    try:
+        return split_host_port(text)
+    except ValueError as exc:
+        hint = "GET /host-keys lists the known ones."
+        raise InvalidRequest("The address does not end in HOST:PORT.", hint=hint, field="address") from exc
 
 
 def _path(text: str | None, field_name: str) -> str | None:

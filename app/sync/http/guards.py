@@ -12,8 +12,9 @@ import re
 from collections.abc import Mapping
 
 from app.domain.errors import AppError
+from app.domain.host_port import bracketed
 from app.settings import InvalidSetting, Settings
-from app.sync.http.bodies import Forbidden, Unauthorized
+from app.sync.http.errors import Forbidden, Unauthorized
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/health", "/health/ready"})
@@ -75,13 +76,8 @@ def _host_allowed(host: str, settings: Settings) -> bool:
     if not found:
         return False
     listening = () if settings.host in _WILDCARDS else (settings.host,)
-    named = {_bracketed(name.lower()) for name in (*settings.allowed_hosts, *listening)}
+    named = {bracketed(name.lower()) for name in (*settings.allowed_hosts, *listening)}
     return found.group(1).lower() in LOOPBACK_NAMES | named
-
-
-def _bracketed(name: str) -> str:
-    """An IPv6 address as `Host` has it."""
-    return f"[{name}]" if ":" in name and not name.startswith("[") else name
 
 
 def _from_another_site(headers: Mapping[str, str], host: str) -> bool:

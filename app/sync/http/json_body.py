@@ -6,7 +6,7 @@ import json
 from typing import Any, NoReturn
 
 from app.domain.errors import InvalidRequest
-from app.sync.http.bodies import NotJson
+from app.sync.http.errors import NotJson
 
 MAX_BYTES = 1024 * 1024
 MALFORMED = "malformed_json"

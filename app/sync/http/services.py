@@ -19,8 +19,9 @@ from werkzeug.exceptions import HTTPException
 from app.domain.errors import AppError, InvalidRequest
 from app.settings import Settings
 from app.sync.fleets import Fleets
-from app.sync.http import bodies, guards, json_body
+from app.sync.http import bodies, errors, guards, json_body
 from app.sync.installs.logs import TaskLogs
+from app.sync.installs.retention import Retention
 from app.sync.installs.retries import Retries
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
@@ -47,6 +48,7 @@ class Services:
     tunnels: Tunnels
     retries: Retries
     fleets: Fleets
+    retention: Retention
     settings: Settings
     logs: TaskLogs
     readiness: Readiness
@@ -99,11 +101,11 @@ def answer(payload: Mapping[str, Any], status: int = 200) -> Response:
 
 def error_answer(error: AppError) -> Response:
     """`error` in the one shape, with its status."""
-    response = answer(bodies.error_body(error), bodies.status_of(error))
+    response = answer(errors.error_body(error), errors.status_of(error))
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="nodeferry"'
-    elif response.status_code in bodies.RETRY_AFTER_SECONDS:
-        response.headers["Retry-After"] = str(bodies.RETRY_AFTER_SECONDS[response.status_code])
+    elif response.status_code in errors.RETRY_AFTER_SECONDS:
+        response.headers["Retry-After"] = str(errors.RETRY_AFTER_SECONDS[response.status_code])
     return response
 
 
@@ -153,12 +155,12 @@ def _after(response: Response) -> Response:
 
 
 def _app_error(error: AppError) -> Response:
-    return _bug(error) if bodies.status_of(error) == 500 else error_answer(error)
+    return _bug(error) if errors.status_of(error) == 500 else error_answer(error)
 
 
 def _http_error(error: HTTPException) -> Response:
     """What Flask itself refuses, in the one shape."""
-    kinds = {404: bodies.NotFound, 405: bodies.MethodNotAllowed, 413: bodies.BodyTooLarge}
+    kinds = {404: errors.NotFound, 405: errors.MethodNotAllowed, 413: errors.BodyTooLarge}
     code = error.code or 500
     if code in kinds:
         response = error_answer(kinds[code]())
@@ -176,4 +178,4 @@ def _bug(error: Exception) -> Response:
     _log.error("request_failed incident=%s path=%s", incident, quote(request.path[:300]), exc_info=error)
     hint = f"Please report it with the lines around {incident} in the service's log."
     known = error.message if isinstance(error, AppError) else "Something went wrong inside Nodeferry."
-    return error_answer(bodies.InternalError(f"{known} (incident {incident})", hint=hint))
+    return error_answer(errors.InternalError(f"{known} (incident {incident})", hint=hint))

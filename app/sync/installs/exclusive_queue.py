@@ -25,12 +25,6 @@ class ExclusiveKey:
         """The key of one ComfyUI, however its folder is spelled; without `ui_home` the key of the whole instance."""
         return cls(instance, posixpath.normpath("/" + ui_home.lstrip("/")) if ui_home else ANY_UI_HOME)
 
-    def conflicts(self, other: ExclusiveKey) -> bool:
-        """Whether two installs may not run at once. One without a ui_home conflicts with its whole instance."""
-        if self.instance != other.instance:
-            return False
-        return ANY_UI_HOME in (self.ui_home, other.ui_home) or self.ui_home == other.ui_home
-
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -102,7 +96,8 @@ class ExclusiveQueue:
 
 
 def _first_in_the_way(key: ExclusiveKey, ahead: Mapping[str, str]) -> str | None:
-    """The same as asking `conflicts` of each, without going through them: a thousand may wait."""
+    """The first task whose key conflicts with `key`; one without a ui_home conflicts with its whole instance. `ahead`
+    has the first task of each ui_home, so that a thousand waiting tasks need not be compared one by one."""
     if key.ui_home == ANY_UI_HOME:
         return ahead.get(ANY_UI_HOME) or next(iter(ahead.values()), None)
     return ahead.get(key.ui_home) or ahead.get(ANY_UI_HOME)

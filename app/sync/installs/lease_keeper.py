@@ -26,22 +26,20 @@ class LeaseKeeper:
         leases: Leases,
         background: BackgroundTaskManager,
         closing: threading.Event,
-        on_stalled: Callable[[str], None],
         chores: Callable[[], None],
     ) -> None:
-        """`take_up`: called with an install that nobody works on; `chores`: called with each round."""
+        """`chores`: called with each round."""
         self._leases = leases
         self._background = background
         self._closing = closing
-        self._on_stalled = on_stalled
         self._chores = chores
-        self._thread = f"attendance-{uuid.uuid4()}"
+        self._thread = f"leases-{uuid.uuid4()}"
         self._lock = threading.Lock()
         self._held: dict[str, tuple[Lease, Recorder, threading.Event]] = {}
 
-    def begin(self) -> None:
-        """Starts renewing."""
-        self._background.start_task(self._thread, self._watch)
+    def begin(self, on_stalled: Callable[[str], None]) -> None:
+        """Starts renewing. `on_stalled`: called with the task_id of an install that nobody works on."""
+        self._background.start_task(self._thread, self._watch, on_stalled)
 
     @property
     def takes_over(self) -> bool:
@@ -86,12 +84,12 @@ class LeaseKeeper:
         except StorageError as exc:
             _log.error("task %s: its lease could not be given back: %s", lease.task_id, exc)
 
-    def _watch(self) -> None:
+    def _watch(self, on_stalled: Callable[[str], None]) -> None:
         while not self._closing.wait(self._leases.seconds / 3):
             try:
                 self._renew()
                 for task_id in self._leases.stalled():
-                    self._on_stalled(task_id)
+                    on_stalled(task_id)
                 self._chores()
             except StorageError as exc:  # the next round tries again; until then every lease's token stays valid
                 _log.error("the leases of running installs could not be renewed: %s", exc)

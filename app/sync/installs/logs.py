@@ -7,6 +7,7 @@ from typing import Any
 
 from app.domain.errors import InvalidRequest, LogNotFound
 from app.protocol.log_names import NODES_FOLDER, is_log_name, node_log
+from app.protocol.snapshot import Snapshot
 from app.storage.log_files import LogFiles
 from app.sync.installs.service import Installs
 
@@ -36,9 +37,9 @@ class TaskLogs:
     def read(self, task_id: str, *, log: str = RUN, node: str | None = None, offset: int = 0, limit: int) -> LogPart:
         """At most `limit` bytes from byte `offset` on, whole characters. What was read before its instance wrote more
         is read on at `next_offset`. Raises TaskNotFound, LogNotFound, InvalidRequest."""
-        progress = self._installs.progress(task_id)
-        name = self._name(task_id, progress, log, node)
-        complete = bool(progress["completed"]) and not self._files.is_written(task_id)  # before the size is looked at
+        status = self._installs.status(task_id)
+        name = self._file_name(status.snapshot, log, node)
+        complete = status.ended and not self._files.is_written(task_id)  # before the size is looked at
         raw, size = self._files.read(task_id, name, offset, limit)
         if offset > size:
             raise InvalidRequest(f"offset is {offset}, but the log has only {size} bytes.", field="offset")
@@ -55,17 +56,16 @@ class TaskLogs:
         found: list[dict[str, Any]] = [
             {"log": name.removesuffix(".log"), "node": None, "size": sizes[name]} for name in own
         ]
-        names = [str(node["name"]) for node in self._installs.progress(task_id)["nodes"]]
-        logs = [(name, sizes.get(node_log(name))) for name in names]
+        logs = [(name, sizes.get(node_log(name))) for name in self._installs.status(task_id).snapshot.nodes]
         return found + [{"log": "node", "node": name, "size": size} for name, size in logs if size is not None]
 
-    def _name(self, task_id: str, progress: dict[str, Any], log: str, node: str | None) -> str:
+    def _file_name(self, snapshot: Snapshot, log: str, node: str | None) -> str:
         if node is not None:
-            if all(row["name"] != node for row in progress["nodes"]):
+            if node not in snapshot.nodes:
                 raise LogNotFound(f"The task has no node pack {node[:200]!r}.", field="node")
             return node_log(node)
         name = f"{log}.log"
-        if log != RUN and (not is_log_name(name) or "/" in log or name not in self._files.sizes(task_id)):
+        if log != RUN and (not is_log_name(name) or "/" in log or name not in self._files.sizes(snapshot.task_id)):
             raise LogNotFound(f"The task has no log {log[:200]!r} (yet).", field="log")
         return name
 

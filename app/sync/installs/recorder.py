@@ -1,6 +1,6 @@
 """One install's events, folded and kept: the only place where an install's snapshot changes.
 
-Events are folded as they come and kept in batches, some five a second at most, and at once when the state changes.
+Events are folded as they come and saved in batches, five times a second at most, and at once when the state changes.
 Polls see what was kept, so that a killed service's successor knows all that anybody has seen. The journal's offset is
 committed together with the snapshot that holds what was before it, and a restarted service goes on there.
 """
@@ -18,14 +18,14 @@ from app.domain.record import InstallRecord
 from app.domain.retry import RetryLinks
 from app.domain.stored_request import read_options
 from app.protocol import counts, progress_json
-from app.protocol.events import Body, Event, ProtocolFault, Source, to_json
+from app.protocol.events import Body, Event, ProtocolFault, Source
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot, from_stored, to_stored
 from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost, StorageError
 from app.storage.install_store import InstallStore
-from app.storage.progress_files import ProgressFiles
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
+from app.sync.installs.progress_writer import ProgressWriter
 
 SAVE_SECONDS = 0.2
 REFUSED_SECONDS = 5.0
@@ -44,14 +44,14 @@ class Recorder:
         record: InstallRecord,
         progress_cache: ProgressCache,
         store: InstallStore,
-        files: ProgressFiles,
+        progress_writer: ProgressWriter,
         now: Callable[[], float] = time.time,
     ) -> None:
         """Goes on from `record`. Raises ValueError when its snapshot is of another format."""
         self.task_id = record.task_id
         self._progress_cache = progress_cache
         self._store = store
-        self._files = files
+        self._progress_writer = progress_writer
         self._now = now
         self._started_at = record.started_at
         self._offset = record.journal_offset
@@ -102,6 +102,7 @@ class Recorder:
             self._lost = True
             _log.warning("task %s: its lease is lost, another service works on it now; letting go of it", self.task_id)
         self._progress_cache.drop(self.task_id)
+        self._progress_writer.drop(self.task_id)
 
     def emit(self, body: Body) -> None:
         """Something happened in the service just now; kept at once. After the end nothing happens any more."""
@@ -109,8 +110,7 @@ class Recorder:
             return
         event = Event(body, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE)
         self._fold(event)
-        kept, add = to_json(event), self._store.append_service_event
-        self._keep(lambda values: add(self.task_id, kept, token=self._token, **values))
+        self.save()
 
     def apply(self, event: Event, offset: int) -> None:
         """An event of the journal, which ends before byte `offset`. Raises ProtocolFault if it cannot be the next."""
@@ -143,8 +143,23 @@ class Recorder:
             self.save()
 
     def save(self) -> None:
-        """Keeps and shows what is new."""
-        self._keep(lambda values: self._store.update(self.task_id, token=self._token, **values))
+        """Saves and shows what is new. What the disk refuses is logged, shown all the same, and tried again with the
+        next change: a full disk here must not hide how the install there does."""
+        self._saved_at = time.monotonic()
+        try:
+            if self._lost:
+                raise LeaseLost
+            self._store.update(self.task_id, token=self._token, **self._values())
+            self._dirty = self._refused = False
+        except StorageError as exc:
+            self._refused = True
+            self._saved_at += REFUSED_SECONDS
+            _log.error("task %s: the progress could not be kept: %s", self.task_id, exc)
+        except LeaseLost:
+            self.lose()
+            raise
+        self._progress_writer.put(self._newest)
+        self._progress_cache.put(self._newest)
 
     def keep_end(self, stop: threading.Event, seconds: float) -> None:
         """Keeps an end that the disk has refused, as soon as it takes it, within `seconds`; `stop` ends the wait. What
@@ -154,25 +169,6 @@ class Recorder:
             if stop.wait(due_in):
                 return
             self.save()
-
-    def _keep(self, write: Callable[[Mapping[str, Any]], None]) -> None:
-        """What the disk refuses is logged, shown all the same, and tried again with the next change: a full disk here
-        must not hide how the install there does."""
-        self._saved_at = time.monotonic()
-        try:
-            if self._lost:
-                raise LeaseLost
-            write(self._values())
-            self._files.write(self.task_id, self._progress())
-            self._dirty = self._refused = False
-        except StorageError as exc:
-            self._refused = True
-            self._saved_at += REFUSED_SECONDS
-            _log.error("task %s: the progress could not be kept: %s", self.task_id, exc)
-        except LeaseLost:
-            self.lose()
-            raise
-        self._progress_cache.put(self._newest)
 
     def _fold(self, event: Event, heard_at: float | None = None) -> None:
         snapshot = reduce(self.snapshot, event, self._now())
@@ -200,10 +196,6 @@ class Recorder:
             "journal_seq": snapshot.journal_seq,
             "snapshot": to_stored(snapshot),
         }
-
-    def _progress(self) -> dict[str, Any]:
-        status = self._newest
-        return progress_json.progress(status.snapshot, self._now(), heard_at=status.heard_at, require=status.require)
 
 
 def snapshot_of(record: InstallRecord) -> Snapshot:

@@ -67,8 +67,7 @@ class Retries:
         self._thread = f"retries-{uuid.uuid4()}"
 
     def begin(self) -> None:
-        """From now on ends are looked at; those first that a service before this one has not come to."""
-        self._installs.when_ended = self.look_at
+        """Looks at the ends that a service before this one has not come to."""
         for task_id in self._store.open():
             self.look_at(task_id)
 

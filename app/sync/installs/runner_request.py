@@ -8,14 +8,11 @@ from dataclasses import replace
 from app.domain import retry
 from app.domain.errors import InvalidRequest, NothingToRetry
 from app.domain.request import InstallRequest, Request, RestartRequest, RollbackRequest
-from app.protocol import progress_json
 from app.protocol.options import RESTART, RETRY, ROLLBACK
 from app.protocol.snapshot import Snapshot
 from app.settings import Settings
 from app.sync.installs.worker import InstallSpec
 from app.version import VERSION
-
-RESTART_STEP = progress_json.RESTART
 
 
 def spec_of(task_id: str, request: Request, settings: Settings) -> InstallSpec:

@@ -42,9 +42,15 @@ class Scheduler:
     Until an install's thread is started only the dispatching thread writes its recorder, from then on only its own.
     """
 
-    def __init__(self, background: BackgroundTaskManager, run: Callable[[Job], None], max_running: int) -> None:
-        """`run`: an install's life, called in its thread."""
-        self.closing = threading.Event()
+    def __init__(
+        self,
+        background: BackgroundTaskManager,
+        run: Callable[[Job], None],
+        max_running: int,
+        closing: threading.Event,
+    ) -> None:
+        """`run`: an install's life, called in its thread. Once `closing` is set nothing is started any more."""
+        self.closing = closing
         self._background = background
         self._run_job = run
         self._max_running = max_running

@@ -21,6 +21,7 @@ from app.domain.errors import (
     TaskNotFound,
     TooManyTasks,
 )
+from app.domain.host_port import join_host_port
 from app.domain.record import InstallRecord
 from app.domain.request import Request
 from app.domain.retry import RetryLinks
@@ -31,21 +32,13 @@ from app.protocol.snapshot import to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
 from app.settings import Settings
-from app.storage.history import History
 from app.storage.install_store import InstallStore
-from app.storage.lease import Leases
-from app.storage.log_files import LogFiles
-from app.storage.progress_files import ProgressFiles
-from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs import runner_request
 from app.sync.installs.exclusive_queue import ExclusiveKey
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
+from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of
-from app.sync.installs.retention import Retention
 from app.sync.installs.scheduler import Job, Scheduler
-from app.sync.installs.worker import Installation
-from app.sync.metrics import Metrics
 
 IDEMPOTENCY_SECONDS = 24 * 60 * 60
 CANCEL_SEEN_SECONDS = 1.0
@@ -73,31 +66,23 @@ class Installs:
         self,
         *,
         store: InstallStore,
-        files: ProgressFiles,
-        leases: Leases,
-        history: History,
+        progress_cache: ProgressCache,
+        progress_writer: ProgressWriter,
+        scheduler: Scheduler,
+        lease_keeper: LeaseKeeper,
         connector: SshConnector,
-        background: BackgroundTaskManager,
         settings: Settings,
-        logs: LogFiles,
-        metrics: Metrics,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`now`: Unix seconds."""
         self._store = store
-        self._files = files
+        self._progress_cache = progress_cache
+        self._progress_writer = progress_writer
+        self._scheduler = scheduler
+        self._lease_keeper = lease_keeper
         self._connector = connector
         self._settings = settings
-        self._logs = logs
-        self._metrics = metrics
         self._now = now
-        self.when_ended: Callable[[str], None] = lambda _task_id: None
-        """Called in an install's thread after its end was kept."""
-        self._progress_cache = ProgressCache(settings.memory_hours * 3600)
-        self._scheduler = Scheduler(background, self._run, settings.max_running)
-        self.retention = Retention(history, files, self._progress_cache, settings, now, logs=logs)
-        closing, chores = self._scheduler.closing, self.retention.prune_if_due
-        self._lease_keeper = LeaseKeeper(leases, background, closing, self._take_over_stalled, chores)
 
     @property
     def closing(self) -> threading.Event:
@@ -236,7 +221,7 @@ class Installs:
         those that another service on the database lets go of."""
         jobs = [job for job in map(self._job_of, self._store.unfinished()) if job is not None]
         self._scheduler.submit(*jobs)
-        self._lease_keeper.begin()
+        self._lease_keeper.begin(self._take_over_stalled)
         return len(jobs)
 
     def close(self, timeout: float = 3.0) -> None:
@@ -246,6 +231,7 @@ class Installs:
         self._progress_cache.wake()
         self._scheduler.close(timeout)
         self._lease_keeper.end(max(0.0, deadline - time.monotonic()))
+        self._progress_writer.close(max(0.5, deadline - time.monotonic()))
 
     # -- records ----------------------------------------------------------------------------------------------------
 
@@ -271,7 +257,7 @@ class Installs:
             endpoint = self._connector.resolve(request.address)
         except RemoteError:  # a configuration that cannot be used: connecting will say so
             return str(request.address), ExclusiveKey.of(str(request.address), request.ui_home)
-        return str(endpoint), ExclusiveKey.of(f"{endpoint.host}:{endpoint.port}", request.ui_home)
+        return str(endpoint), ExclusiveKey.of(join_host_port(endpoint.host, endpoint.port), request.ui_home)
 
     def _job_of(self, record: InstallRecord) -> Job | None:
         """What is left to do of an install; None for a record that cannot be read, which ends it."""
@@ -292,7 +278,7 @@ class Installs:
             self._scheduler.submit(job)
 
     def _recorder(self, record: InstallRecord) -> Recorder:
-        return Recorder(record, self._progress_cache, self._store, self._files, self._now)
+        return Recorder(record, self._progress_cache, self._store, self._progress_writer, self._now)
 
     def _record(self, task_id: str) -> InstallRecord:
         record = self._store.get(task_id)
@@ -321,28 +307,6 @@ class Installs:
         message = "This task was started by another version of Nodeferry, which has left a record that cannot be read."
         error = {"code": "record_unreadable", "message": message, "hint": "Start a new install of the same packs."}
         self._store.update(record.task_id, state=TaskState.FAILED, error=error, finished_at=self._now(), snapshot=None)
-
-    def _run(self, job: Job) -> None:
-        """An install's thread."""
-        spec = runner_request.spec_of(job.task_id, job.request, self._settings)
-        timeouts = self._settings.timeouts
-        closing = self._scheduler.closing
-        with self._lease_keeper.holding(job.recorder, wake=job.cancel) as held:
-            if held:
-                Installation(
-                    spec,
-                    job.recorder,
-                    self._connector,
-                    timeouts,
-                    logs=self._logs,
-                    metrics=self._metrics,
-                    cancel=job.cancel,
-                    closing=closing,
-                ).run()
-                if job.recorder.ended and not job.recorder.lost:
-                    self._metrics.finished(job.recorder.snapshot)
-        if held and job.recorder.ended:
-            self.when_ended(job.task_id)
 
 
 def _shows_cancel(status: InstallStatus) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,9 @@ from app.domain.errors import (
 from app.domain.request import InstallRequest, Request
 from app.domain.stored_request import read_install
 from app.domain.workflow import ENDED_STEP, Question, StepName, StepState, Workflow
+from app.protocol import counts, progress_json, task_list
+from app.protocol.snapshot import PlannedChange, Problem, Snapshot
+from app.protocol.states import TERMINAL_TASK_STATES, Outcome, Phase, StepStatus, TaskState
 from app.settings import Settings
 from app.sync.installs import runner_request
 from app.sync.installs.backoff import Backoff
@@ -31,6 +34,8 @@ from app.sync.instance_checks import InstanceChecks
 HOST_KEY, PROVISIONING, PLAN = "host_key_changed", "still_provisioning", "plan_changes_packages"
 LOOK_SECONDS = 0.5
 """How late a stop is noticed while an install says nothing."""
+_CHECKING = (Phase.VERIFY, Phase.FINISH)
+"""What an install does after its packs are installed."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
 
 
@@ -180,21 +185,21 @@ class Steps:
         self._review(run)
         task_id = self._started(run, "task_id", _install_request(run.workflow), "install")
         verifies = run.workflow.step(StepName.VERIFY) is not None
-        task = self._follow(run, task_id, lambda task: verifies and task["phase"] in ("verify", "finish"))
-        if task["in_progress"]:
-            return Done(StepState.SUCCESS, f"{task['successful']} of {task['total_nodes']} node packs are installed")
-        return _of_install(task)
+        install = self._follow(run, task_id, lambda now: verifies and progress_json.phase_of(now) in _CHECKING)
+        if install.state not in TERMINAL_TASK_STATES:
+            return Done(StepState.SUCCESS, _installed(install))
+        return _of_install(install)
 
     def _verify(self, run: StepRun) -> Done:
         task_id = run.task_id_of(StepName.INSTALL)
         if task_id is None:
             return Done(StepState.SKIPPED, "Nothing was installed.")
-        task = self._follow(run, task_id, lambda _: False)
-        verdicts = [node["verified"] for node in task["nodes"]]
-        if task["state"] == "completed" and not any(verdict is not None for verdict in verdicts):
+        install = self._follow(run, task_id, lambda _: False)
+        verdicts = [node.verified for node in install.nodes.values()]
+        if install.state is TaskState.COMPLETED and not any(verdict is not None for verdict in verdicts):
             return Done(StepState.SKIPPED, "Nobody knows whether the node packs load: nothing was imported.")
         good = verdicts.count(True)
-        return replace(_of_install(task), message=f"{good} of {len(verdicts)} node packs load in ComfyUI")
+        return replace(_of_install(install), message=f"{good} of {len(verdicts)} node packs load in ComfyUI")
 
     def _review(self, run: StepRun) -> None:
         """Plans first, where a person wants to see what changes. Raises Blocked."""
@@ -203,11 +208,12 @@ class Steps:
         request = _install_request(run.workflow)
         planning = replace(request, options=replace(request.options, plan_only=True, restart=False, on_failure="keep"))
         task_id = self._started(run, "plan_task_id", planning, "plan")
-        task = self._follow(run, task_id, lambda _: False)
-        if task["state"] != "completed":
-            raise _error_of(task)
-        plan = self._installs.task(task_id)["plan"] or []
-        changes = [change for change in plan if change["change"] != "add"]
+        planned = self._follow(run, task_id, lambda _: False)
+        if planned.state is not TaskState.COMPLETED:
+            problem = planned.error or Problem("cancelled", progress_json.message(planned))
+            raise AppError(problem.message, hint=problem.hint, code=problem.code)
+        plan = planned.plan or ()
+        changes = [change for change in plan if change.change != "add"]
         if changes or run.workflow.review_plan == "always":
             raise Blocked(_plan_question(plan, changes))
 
@@ -219,14 +225,14 @@ class Steps:
         request = (
             restart_request(self._installs, installed, asked) if installed else runner_request.restart_of(None, asked)
         )
-        task = self._follow(run, self._started(run, "task_id", request, "restart"), lambda _: False)
-        if task["state"] != "completed":
-            return _of_install(task)
-        line = next((row for row in task["steps"] if row["name"] == runner_request.RESTART_STEP), None)
-        if line is None or line["status"] != "success":
-            message = (line or {}).get("detail") or "ComfyUI was not restarted."
-            return Done(StepState.FAILED, message, {"code": "not_restarted", "message": message, "hint": ""})
-        return Done(StepState.SUCCESS, str(line["detail"] or "ComfyUI was restarted."))
+        ended = self._follow(run, self._started(run, "task_id", request, "restart"), lambda _: False)
+        if ended.state is not TaskState.COMPLETED:
+            return _of_install(ended)
+        restart = ended.steps.get(task_list.RESTART)
+        if restart is None or restart.status is not StepStatus.SUCCESS:
+            message = (restart and restart.detail) or "ComfyUI was not restarted."
+            return Done(StepState.FAILED, message, Problem("not_restarted", message).to_json())
+        return Done(StepState.SUCCESS, restart.detail or "ComfyUI was restarted.")
 
     # -- installs ---------------------------------------------------------------------------------------------------
 
@@ -240,14 +246,14 @@ class Steps:
             run.keep(**{column: known})
         return known
 
-    def _follow(self, run: StepRun, task_id: str, far_enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The install's progress when it has ended or is far enough. A stop, or a deadline that is over, stops it."""
+    def _follow(self, run: StepRun, task_id: str, far_enough: Callable[[Snapshot], bool]) -> Snapshot:
+        """The install's snapshot when it has ended or is far enough. A stop, or a missed deadline, cancels it."""
         try:
             while True:
-                task = self._installs.progress(task_id)
-                if not task["in_progress"] or far_enough(task):
-                    return task
-                self._installs.wait_for_change(task_id, task["revision"], LOOK_SECONDS)
+                snapshot = self._installs.status(task_id).snapshot
+                if snapshot.state in TERMINAL_TASK_STATES or far_enough(snapshot):
+                    return snapshot
+                self._installs.wait_for_change(task_id, snapshot.revision, LOOK_SECONDS)
                 run.look_around()
         except (Stopped, StepTimedOut):
             self._cancel(task_id)
@@ -278,28 +284,24 @@ def _install_request(workflow: Workflow) -> InstallRequest:
     return replace(request, options=replace(request.options, wait_for_provisioning=False))
 
 
-def _of_install(task: Mapping[str, Any]) -> Done:
+def _of_install(ended: Snapshot) -> Done:
     """How an install that has ended lets its step end."""
-    error = task["error"]
-    if task["state"] == "cancelled":
+    error = ended.error.to_json() if ended.error else None
+    if ended.state is TaskState.CANCELLED:
         text = "The install was cancelled."
-        return Done(StepState.FAILED, text, error or {"code": "cancelled", "message": text, "hint": ""})
-    if task["state"] == "failed":
-        return Done(StepState.FAILED, str(task["message"]), error)
-    if task["outcome"] == "none":
+        return Done(StepState.FAILED, text, error or Problem("cancelled", text).to_json())
+    if ended.state is TaskState.FAILED:
+        return Done(StepState.FAILED, progress_json.message(ended), error)
+    outcome = counts.outcome(ended)
+    if outcome is Outcome.NONE:
         text = "No node pack could be installed."
-        return Done(
-            StepState.FAILED,
-            text,
-            {"code": "none_installed", "message": text, "hint": "Each node pack says why it failed."},
-        )
-    state = StepState.SUCCESS if task["outcome"] == "all" else StepState.PARTIAL
-    return Done(state, f"{task['successful']} of {task['total_nodes']} node packs are installed")
+        return Done(StepState.FAILED, text, Problem("none_installed", text, "Each pack says why.").to_json())
+    return Done(StepState.SUCCESS if outcome is Outcome.ALL else StepState.PARTIAL, _installed(ended))
 
 
-def _error_of(task: Mapping[str, Any]) -> AppError:
-    error = task["error"] or {"code": "cancelled", "message": str(task["message"]), "hint": ""}
-    return AppError(error["message"], hint=error["hint"], code=error["code"])
+def _installed(install: Snapshot) -> str:
+    numbers = counts.count(install)
+    return f"{numbers.successful} of {numbers.total} node packs are installed"
 
 
 def _provisioning_question(busy: list[str]) -> Question:
@@ -312,8 +314,8 @@ def _provisioning_question(busy: list[str]) -> Question:
     )
 
 
-def _plan_question(plan: list[dict[str, Any]], changes: list[dict[str, Any]]) -> Question:
-    older = sum(bool(change["downgrade"]) for change in changes)
+def _plan_question(plan: Sequence[PlannedChange], changes: Sequence[PlannedChange]) -> Question:
+    older = sum(change.downgrade for change in changes)
     text = (
         f"{len(plan) - len(changes)} packages would be added and {len(changes)} changed, {older} to an older version."
     )
@@ -322,7 +324,7 @@ def _plan_question(plan: list[dict[str, Any]], changes: list[dict[str, Any]]) ->
         text,
         "Nothing has been changed yet. The plan lists every package, and the packs that need it.",
         {"install": "Install"},
-        {"plan": plan},
+        {"plan": [change.to_json() for change in plan]},
     )
 
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.domain.workflow import Step, StepName, StepState, Workflow
-from app.protocol import progress_json
+from app.protocol import counts, progress_json, task_list
 from app.protocol.reasons import find, for_people
+from app.protocol.snapshot import Node, Snapshot
+from app.protocol.states import StepStatus
 
-Progress = Callable[[str], Mapping[str, Any] | None]
-"""The progress JSON of a task; None where it is not known any more."""
+SnapshotOf = Callable[[str], Snapshot | None]
+"""What is known of a task; None where it is not known any more."""
 
 _LABELS = {
     StepName.TEST_SSH: "Test SSH connection",
@@ -18,20 +20,22 @@ _LABELS = {
     StepName.VERIFY: "Verify dependencies",
     StepName.RESTART: "Restart ComfyUI",
 }
-_CUSTOM_NODES, _VERIFY = "Custom nodes", "Verify Dependencies"
-_PARTS = (("requirements_status", "Python packages"), ("script_status", "install.py"))
+_NOT_OF_INSTALL = (task_list.CUSTOM_NODES, task_list.VERIFY, task_list.RESTART)
+"""Lines of an install's own list that the step "Install custom nodes" leaves out: it has a line for each pack, and the
+others belong to other steps."""
 
 
-def workflow_json(workflow: Workflow, progress: Progress, now: float) -> dict[str, Any]:
+def workflow_json(workflow: Workflow, snapshot_of: SnapshotOf, now: float) -> dict[str, Any]:
     """The state JSON at `now` (Unix seconds). Its `revision` grows with the workflow's and its installs' own."""
-    steps = [_step(workflow, step, progress, now) for step in workflow.steps]
-    known = [progress(task_id) for step in workflow.steps for task_id in (step.task_id, step.plan_task_id) if task_id]
+    steps = [_step(workflow, step, snapshot_of, now) for step in workflow.steps]
+    task_ids = [task_id for step in workflow.steps for task_id in (step.task_id, step.plan_task_id) if task_id]
+    known = [snapshot for snapshot in map(snapshot_of, task_ids) if snapshot]
     return {
         "success": True,
         "workflow_id": workflow.workflow_id,
         "state": workflow.state.value,
         "in_progress": not workflow.ended,
-        "revision": workflow.revision + sum(int(task["revision"]) for task in known if task),
+        "revision": workflow.revision + sum(snapshot.revision for snapshot in known),
         "created_at": progress_json.iso(workflow.created_at),
         "finished_at": None if workflow.finished_at is None else progress_json.iso(workflow.finished_at),
         "ssh_connection": workflow.request["ssh_connection"],
@@ -52,69 +56,72 @@ def _question(workflow: Workflow) -> dict[str, Any] | None:
     return {"code": asked.code, **words, "answers": answers, "facts": dict(asked.facts)}
 
 
-def _step(workflow: Workflow, step: Step, progress: Progress, now: float) -> dict[str, Any]:
-    task = progress(_task_of(workflow, step) or "")
+def _step(workflow: Workflow, step: Step, snapshot_of: SnapshotOf, now: float) -> dict[str, Any]:
+    verified = workflow.step(StepName.INSTALL) if step.name is StepName.VERIFY else None
+    task_id = verified.task_id if verified else step.task_id  # verifying is the last part of the install's own run
+    install = snapshot_of(task_id) if task_id else None
     end = step.finished_at if step.finished_at is not None else now
+    running = step.state is StepState.RUNNING
     return {
         "name": step.name.value,
         "label": _LABELS[step.name],
         "status": step.state.value,
-        "message": step.message or (str(task["message"]) if task and step.state is StepState.RUNNING else ""),
-        "percent": _percent(step, task),
+        "message": step.message or (progress_json.message(install) if install and running else ""),
+        "percent": _percent(step, install),
         "seconds": None if step.started_at is None else round(max(0.0, end - step.started_at), 1),
         "task_id": step.task_id,
         "plan_task_id": step.plan_task_id,
         "found": dict(step.found),
-        "tasks": _TASKS[step.name](step, task),
+        "tasks": _TASKS[step.name](step, install),
         "error": for_people(step.error) if step.error else None,
     }
 
 
-def _task_of(workflow: Workflow, step: Step) -> str | None:
-    """Verifying is the last part of the install's own run."""
-    install = workflow.step(StepName.INSTALL) if step.name is StepName.VERIFY else None
-    return install.task_id if install else step.task_id
-
-
-def _percent(step: Step, task: Mapping[str, Any] | None) -> float | None:
+def _percent(step: Step, install: Snapshot | None) -> float | None:
     if step.state in (StepState.SUCCESS, StepState.PARTIAL):
         return 100.0
-    return float(task["percent"]) if task and step.name is not StepName.VERIFY else None
+    return install.percent if install and step.name is not StepName.VERIFY else None
 
 
-def _connecting(step: Step, _task: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    return [_line("Connect", step.state.value, step.message or None)]
+def _connecting(step: Step, _: Snapshot | None) -> list[dict[str, Any]]:
+    return [_line(task_list.CONNECT, step.state.value, step.message or None)]
 
 
-def _installing(_: Step, task: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _installing(_: Step, install: Snapshot | None) -> list[dict[str, Any]]:
     """Connect, the list of packs, the interpreter, then a line a pack with its requirements below it."""
-    if task is None:
+    if install is None:
         return []
-    before = [row for row in task["steps"] if row["name"] not in (_CUSTOM_NODES, _VERIFY, progress_json.RESTART)]
-    return [*(_line(**row) for row in before), *(_pack(node) for node in task["nodes"])]
+    before = [row for row in progress_json.steps(install, counts.count(install)) if row["name"] not in _NOT_OF_INSTALL]
+    return [*(_line(**row) for row in before), *(_pack(install, node) for node in install.nodes.values())]
 
 
-def _verifying(step: Step, task: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    if task is None or step.state is StepState.PENDING:
-        return []
-    return [_line(**row) for row in task["steps"] if row["name"] == _VERIFY]
+def _verifying(step: Step, install: Snapshot | None) -> list[dict[str, Any]]:
+    return [] if step.state is StepState.PENDING else _lines(install, task_list.VERIFY)
 
 
-def _restarting(_: Step, task: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    return [_line(**row) for row in task["steps"] if row["name"] in ("Connect", progress_json.RESTART)] if task else []
+def _restarting(_: Step, install: Snapshot | None) -> list[dict[str, Any]]:
+    return _lines(install, task_list.CONNECT, task_list.RESTART)
 
 
-def _pack(node: Mapping[str, Any]) -> dict[str, Any]:
-    parts = [_line(label, node[name]) for name, label in _PARTS if node[name] != "none"]
-    detail = node["error"]["message"] if node["error"] else node["state"]
-    return {**_line(node["name"], node["status"], detail, node["seconds"]), "sub_tasks": parts}
+def _lines(install: Snapshot | None, *names: str) -> list[dict[str, Any]]:
+    rows = progress_json.steps(install, counts.count(install)) if install else []
+    return [_line(**row) for row in rows if row["name"] in names]
+
+
+def _pack(install: Snapshot, node: Node) -> dict[str, Any]:
+    parts = [("Python packages", node.requirements), ("install.py", node.script)]
+    row = progress_json.node_row(install, node)
+    return {
+        **_line(node.name, row["status"], node.error.message if node.error else node.state.value, row["seconds"]),
+        "sub_tasks": [_line(label, status.value) for label, status in parts if status is not StepStatus.NONE],
+    }
 
 
 def _line(name: str, status: str, detail: str | None = None, seconds: float | None = None) -> dict[str, Any]:
     return {"name": name, "status": status, "detail": detail, "seconds": seconds, "sub_tasks": []}
 
 
-_TASKS: Mapping[StepName, Callable[[Step, Mapping[str, Any] | None], list[dict[str, Any]]]] = {
+_TASKS: Mapping[StepName, Callable[[Step, Snapshot | None], list[dict[str, Any]]]] = {
     StepName.TEST_SSH: _connecting,
     StepName.INSTALL: _installing,
     StepName.VERIFY: _verifying,

@@ -16,6 +16,7 @@ from flask import Blueprint, Response, request
 
 from app.domain.errors import AppError
 from app.sync.http import bodies
+from app.sync.http.errors import TooManyStreams
 from app.sync.http.services import checked_task_id, query, services
 from app.sync.installs.service import Installs
 
@@ -28,12 +29,6 @@ MAX_STREAM_BYTES = 8 * 1024 * 1024
 _LOOK_SECONDS = 1.0
 
 events = Blueprint("events", __name__)
-
-
-class TooManyStreams(AppError):
-    """Too many live views are open already."""
-
-    code = "too_many_streams"
 
 
 @events.get("/tasks/<task_id>/events")

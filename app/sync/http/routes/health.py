@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from app.domain.errors import AppError
 from app.sync.http import bodies
+from app.sync.http.errors import NotReady
 from app.sync.http.services import answer, query, services
 from app.version import VERSION
 
 health = Blueprint("health", __name__)
-
-
-class NotReady(AppError):
-    """The service does not accept work."""
-
-    code = "not_ready"
 
 
 @health.get("/health")

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from app.domain.errors import RemoteError, RunnerError
 from app.domain.request import check_fingerprint
-from app.sync.http import bodies
+from app.sync.http import bodies, errors
 from app.sync.http.services import answer, body, services
 
 instances = Blueprint("instances", __name__)
@@ -25,7 +25,7 @@ def check_instance() -> Response:
     try:
         found = services().checks.test(address, ui_home, fingerprint, timeout)
     except (RemoteError, RunnerError) as error:
-        return answer(bodies.error_body(error))
+        return answer(errors.error_body(error))
     return answer({"success": True, **found})
 
 
@@ -58,5 +58,5 @@ def forget_host_key(address: str) -> Response:
     body(bodies.NoBody)
     gone = services().checks.forget(host, port)
     if not gone:
-        raise bodies.NotFound("No host key is known for this address.", hint="GET /host-keys lists the known ones.")
+        raise errors.NotFound("No host key is known for this address.", hint="GET /host-keys lists the known ones.")
     return answer({"success": True, "host": host, "port": port, "forgotten": gone})

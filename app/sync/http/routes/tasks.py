@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 
 from app.domain.errors import InvalidRequest, TaskNotCancellable
 from app.protocol.manager_snapshot import write_snapshot
-from app.sync.http import bodies, fleet_bodies
+from app.sync.http import bodies, errors, fleet_bodies
 from app.sync.http.services import answer, body, checked_task_id, query, services
 from app.sync.installs import follow_ups
 
@@ -42,7 +42,7 @@ def show_lock(task_id: str) -> Response:
     lock = services().installs.lock(known)
     if lock is None:
         hint = "A lock is told at the end of a run; runs that are cancelled or failed have none."
-        raise bodies.NotFound("This task has no lock (yet).", hint=hint)
+        raise errors.NotFound("This task has no lock (yet).", hint=hint)
     if asked.format == "manager-snapshot":
         return answer(write_snapshot(lock))
     return answer({"success": True, "task_id": known, "lock": lock})
@@ -57,7 +57,7 @@ def prune_tasks() -> Response:
         if days <= 0:
             hint = "The setting history_days keeps everything; name the days."
             raise InvalidRequest("older_than_days is missing.", hint=hint, field="older_than_days")
-    return answer({"success": True, "older_than_days": days, **asdict(services().installs.retention.prune(days))})
+    return answer({"success": True, "older_than_days": days, **asdict(services().retention.prune(days))})
 
 
 @tasks.post("/tasks/<task_id>/cancel")

@@ -6,9 +6,10 @@ import { flash, showTrouble } from "../core/banner.js";
 import { h, patchList, setText } from "../core/dom.js";
 import { copy, download } from "../core/files.js";
 import { askToNotify, canAsk } from "../core/signals.js";
+import { isInstalled } from "../core/states.js";
 
 const changed = (progress) => progress.nodes.some((node) => node.commit && !node.kept);
-const bad = (progress) => progress.nodes.filter((node) => !["installed", "verified"].includes(node.state) || node.error);
+const bad = (progress) => progress.nodes.filter((node) => !isInstalled(node) || node.error);
 
 export class Actions {
   /** `task()` answers GET /tasks/ID once more; `look()` polls now. */

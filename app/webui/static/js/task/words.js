@@ -1,6 +1,7 @@
 /** From the API's states to what people read. The words and groups of one node pack, of a task, of its end. */
 
 import { bytes, count, rate, span } from "../core/format.js";
+import { isInstalled, restartOf } from "../core/states.js";
 
 export const GROUPS = [
   ["active", "Working"],
@@ -17,7 +18,7 @@ const partRuns = (node) => node.requirements_status === "running" || node.script
 export function groupOf(node) {
   if (node.state === "failed") return "failed";
   if (ended(node)) return "ended";
-  if (node.state === "verified" || node.state === "installed") return "done";
+  if (isInstalled(node)) return "done";
   if (node.state === "cloning" || (node.state !== "pending" && partRuns(node))) return "active";
   return "waiting";
 }
@@ -51,7 +52,7 @@ export function partsOf(node) {
   const there = !["pending", "cloning"].includes(node.state) && (node.commit || node.kept || node.state !== "failed");
   const failedClone = node.state === "failed" && !there;
   const needs = [node.requirements_status, node.script_status];
-  const installed = ["installed", "verified"].includes(node.state);
+  const installed = isInstalled(node);
   const installFailed = needs.includes("failed");
   return {
     clone: [failedClone ? "failed" : there ? "success" : node.state === "cloning" ? "running" : "pending", there ? 1 : node.clone_progress / 100],
@@ -84,7 +85,7 @@ const worksOf = (works, all) => (works < all ? count(works, "node pack") : all =
 /** What works now, in one sentence. Only what ComfyUI itself has imported is said to work. */
 export function endingOf(progress) {
   const nodes = progress.nodes;
-  const restart = progress.steps.find((step) => step.name === "Restart ComfyUI");
+  const restart = restartOf(progress);
   if (!nodes.length && restart?.status === "success") return "ComfyUI was restarted and answers.";
   const works = nodes.filter((node) => node.verified === true).length;
   const unknown = nodes.filter((node) => node.state === "installed").length;

@@ -1,0 +1,101 @@
+"""What an error is over HTTP: its status, its body, and the errors that only HTTP has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.domain.errors import AppError
+
+STATUS_OF_CODE: Mapping[str, int] = {
+    "invalid_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "task_not_found": 404,
+    "log_not_found": 404,
+    "fleet_not_found": 404,
+    "method_not_allowed": 405,
+    "task_error": 409,
+    "workflow_not_found": 404,
+    "workflow_error": 409,
+    "remote_error": 409,
+    "runner_error": 409,
+    "body_too_large": 413,
+    "not_json": 415,
+    "too_many_tasks": 429,
+    "service_closing": 503,
+    "storage_error": 503,
+    "not_ready": 503,
+    "too_many_streams": 503,
+}
+"""An error has the status of its code, else of the nearest class above it that has one, else 500."""
+
+RETRY_AFTER_SECONDS: Mapping[int, int] = {429: 30, 503: 5}
+"""By status: when to try again."""
+
+
+class Unauthorized(AppError):
+    """The request has no token, or a wrong one."""
+
+    code = "unauthorized"
+
+
+class Forbidden(AppError):
+    """Requests from there are not allowed."""
+
+    code = "forbidden"
+
+
+class NotFound(AppError):
+    """There is nothing at this address."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(AppError):
+    """This address does not support this HTTP method."""
+
+    code = "method_not_allowed"
+
+
+class BodyTooLarge(AppError):
+    """The request's body is larger than 1 MiB."""
+
+    code = "body_too_large"
+
+
+class NotJson(AppError):
+    """The request's Content-Type is not JSON."""
+
+    code = "not_json"
+
+
+class NotReady(AppError):
+    """The service does not accept work."""
+
+    code = "not_ready"
+
+
+class TooManyStreams(AppError):
+    """Too many live views are open already."""
+
+    code = "too_many_streams"
+
+
+class InternalError(AppError):
+    """Something went wrong inside Nodeferry."""
+
+    code = "internal_error"
+
+
+def status_of(error: AppError) -> int:
+    """The HTTP status of `error`."""
+    codes = [error.code, *(str(vars(cls).get("code")) for cls in type(error).__mro__)]
+    return next((STATUS_OF_CODE[code] for code in codes if code in STATUS_OF_CODE), 500)
+
+
+def error_body(error: AppError) -> dict[str, Any]:
+    """The one shape that every error has."""
+    body = {"success": False, "error": error.code, "message": error.message, "hint": error.hint}
+    return body if error.field is None else {**body, "field": error.field}

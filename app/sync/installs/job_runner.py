@@ -1,0 +1,58 @@
+"""What an install's thread does around the run itself: it holds the lease, counts the end, and passes it on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from app.remote.connector import SshConnector
+from app.settings import Settings
+from app.storage.log_files import LogFiles
+from app.sync.installs import runner_request
+from app.sync.installs.lease_keeper import LeaseKeeper
+from app.sync.installs.scheduler import Job
+from app.sync.installs.worker import Installation
+from app.sync.metrics import Metrics
+
+
+class JobRunner:
+    """Runs the jobs of one service. `run` is called once for each job, in the job's thread."""
+
+    def __init__(
+        self,
+        *,
+        lease_keeper: LeaseKeeper,
+        connector: SshConnector,
+        settings: Settings,
+        logs: LogFiles,
+        metrics: Metrics,
+        closing: threading.Event,
+    ) -> None:
+        self._lease_keeper = lease_keeper
+        self._connector = connector
+        self._settings = settings
+        self._logs = logs
+        self._metrics = metrics
+        self._closing = closing
+        self.when_ended: Callable[[str], None] = lambda _task_id: None
+        """Called with the task_id after an install's end was saved."""
+
+    def run(self, job: Job) -> None:
+        """An install's thread, from its lease to its end."""
+        with self._lease_keeper.holding(job.recorder, wake=job.cancel) as held:
+            if not held:
+                return
+            Installation(
+                runner_request.spec_of(job.task_id, job.request, self._settings),
+                job.recorder,
+                self._connector,
+                self._settings.timeouts,
+                logs=self._logs,
+                metrics=self._metrics,
+                cancel=job.cancel,
+                closing=self._closing,
+            ).run()
+            if job.recorder.ended and not job.recorder.lost:
+                self._metrics.finished(job.recorder.snapshot)
+        if job.recorder.ended:
+            self.when_ended(job.task_id)

@@ -1,0 +1,43 @@
+"""Trusted host keys that last as long as the object, for tests that need no database."""
+
+from __future__ import annotations
+
+import threading
+
+from app.domain.hostkeys import HostKey
+
+
+class MemoryPins:
+    """HostKeyPins that last as long as the object."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys: list[HostKey] = []
+
+    def find(self, host: str, port: int) -> list[HostKey]:
+        """See HostKeyPins."""
+        with self._lock:
+            return [key for key in self._keys if (key.host, key.port) == (host, port)]
+
+    def add(self, key: HostKey) -> None:
+        """See HostKeyPins."""
+        with self._lock:
+            if not any(_identity(key) == _identity(other) for other in self._keys):
+                self._keys.append(key)
+
+    def forget(self, host: str, port: int) -> int:
+        """See HostKeyPins."""
+        with self._lock:
+            kept = [key for key in self._keys if (key.host, key.port) != (host, port)]
+            gone = len(self._keys) - len(kept)
+            self._keys = kept
+            return gone
+
+    def all(self) -> list[HostKey]:
+        """See HostKeyPins."""
+        with self._lock:
+            return list(self._keys)
+
+
+def _identity(key: HostKey) -> tuple[str, int, str, str]:
+    return key.host, key.port, key.key_type, key.key_base64
