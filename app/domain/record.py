@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,3 +49,9 @@ class InstallRecord:
     """Grows each time somebody takes the install over: who writes with an older one has lost it."""
     number: int = field(default=0, compare=False)
     """In which place it was accepted, from 1 on; storage gives it."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The request's options as they are stored; none where the request cannot be read."""
+        found = self.request.get("options")
+        return found if isinstance(found, dict) else {}

@@ -49,12 +49,12 @@ class RetryLinks:
     @classmethod
     def of(cls, record: InstallRecord) -> RetryLinks:
         """The ties that a record holds."""
-        options: Mapping[str, Any] = record.request.get("options") or {}
+        limit, number = record.options.get("auto_retry"), record.request.get("retry_number")
         return cls(
             record.request.get("retry_of"),
             record.retried_by,
-            int(options.get("auto_retry", 0)),
-            int(record.request.get("retry_number", 0)),
+            limit if isinstance(limit, int) else 0,
+            number if isinstance(number, int) else 0,
             record.auto_retry_open,
         )
 

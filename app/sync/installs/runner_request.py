@@ -117,11 +117,6 @@ def _chosen(request: InstallRequest, ended: Snapshot, names: Collection[str], on
     return retry.with_parents(ended, only or names)
 
 
-def require_of(stored: Mapping[str, Any]) -> str:
-    """`options.require` of a stored request: what makes a finished install a success."""
-    return str((stored.get("options") or {}).get("require", "any"))
-
-
 def _runner_request(task_id: str, request: InstallRequest, settings: Settings) -> dict[str, Any]:
     """What the runner's `start` reads, the default manifest filled in."""
     default = {"repo": settings.auto_installer_repo, "path": settings.auto_installer_path, "ref": None}

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,10 +26,12 @@ from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
 from app.domain.retry import RetryLinks
 from app.protocol import progress_json
-from app.protocol.snapshot import to_stored
+from app.protocol.events import GivenUp
+from app.protocol.snapshot import Problem, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
 from app.settings import Settings
+from app.storage.errors import LeaseLost
 from app.storage.history import History
 from app.storage.install_store import InstallStore
 from app.storage.lease import Leases
@@ -271,12 +274,14 @@ class Installs:
         return str(endpoint), ExclusiveKey.of(f"{endpoint.host}:{endpoint.port}", request.ui_home)
 
     def _job_of(self, record: InstallRecord) -> Job | None:
-        """What is left to do of an install; None for a record that cannot be read, which ends it."""
+        """What is left to do of an install; None for one whose record cannot be read, which ends it."""
         try:
             request = runner_request.request_of(record.request)
+            runner_request.spec_of(record.task_id, request, self._settings)  # nothing may be missing once it runs
             return Job(request, self._exclusive_key(request)[1], self._recorder(record))
-        except (KeyError, TypeError, ValueError) as exc:
-            self._give_up_unreadable(record, exc)
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            _log.error("task %s: its record cannot be read: %r", record.task_id, exc)
+            self._give_up_unreadable(record)
             return None
 
     def _take_over_stalled(self, task_id: str) -> None:
@@ -302,9 +307,8 @@ class Installs:
         status = self._progress_cache.get(task_id)
         if status is None:
             record = self._record(task_id)
-            status = InstallStatus(
-                snapshot_of(record), runner_request.require_of(record.request), retry_links=RetryLinks.of(record)
-            )
+            require = str(record.options.get("require", "any"))
+            status = InstallStatus(snapshot_of(record), require, retry_links=RetryLinks.of(record))
             if status.ended:
                 self._progress_cache.put(status)
         return status
@@ -313,11 +317,16 @@ class Installs:
         status = self._progress_cache.get(record.task_id)
         return record.state if status is None else status.snapshot.state
 
-    def _give_up_unreadable(self, record: InstallRecord, exc: Exception) -> None:
-        _log.error("task %s: its record cannot be read: %r", record.task_id, exc)
+    def _give_up_unreadable(self, record: InstallRecord) -> None:
+        """Ends a task that cannot be gone on with, unless another service holds it, which may be able to."""
         message = "The task's record was written by another version and cannot be gone on with."
-        error = {"code": "record_unreadable", "message": message, "hint": "Start the install again."}
-        self._store.update(record.task_id, state=TaskState.FAILED, error=error, finished_at=self._now(), snapshot=None)
+        error = Problem("record_unreadable", message, "Start the install again.")
+        recorder = self._recorder(replace(record, snapshot=to_stored(snapshot_of(record))))
+        with suppress(LeaseLost), self._lease_keeper.holding(recorder, wake=threading.Event()) as held:
+            if held:
+                recorder.emit(GivenUp(TaskState.FAILED, error))
+        if recorder.ended and not recorder.lost:
+            self.when_ended(record.task_id)
 
     def _run(self, job: Job) -> None:
         """An install's thread."""
