@@ -105,6 +105,7 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
         progress_writer=ProgressWriter(progress_files, keeper),
         scheduler=Scheduler(keeper, jobs.run, settings.max_running, closing),
         lease_keeper=lease_keeper,
+        jobs=jobs,
         connector=connector,
         settings=settings,
     )

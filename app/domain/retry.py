@@ -32,11 +32,12 @@ class RetryLinks:
     @classmethod
     def of(cls, record: InstallRecord) -> RetryLinks:
         """The ties that a record holds."""
+        number = record.request.get("retry_number")
         return cls(
             record.request.get("retry_of"),
             record.retried_by,
             read_options(record.request).auto_retry,
-            int(record.request.get("retry_number", 0)),
+            number if isinstance(number, int) else 0,
             record.auto_retry_open,
         )
 

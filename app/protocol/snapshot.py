@@ -159,31 +159,35 @@ def to_stored(snapshot: Snapshot) -> Dict[str, Any]:
 
 
 def from_stored(stored: Mapping[str, Any]) -> Snapshot:
-    """The snapshot that `to_stored` gave. Raises ValueError for another format."""
-    values = dict(stored)
-    if values.pop("format", None) != FORMAT:
-        raise ValueError("a snapshot of another format")
-    values["state"] = TaskState(values["state"])
-    values["phases"] = {
-        Phase(name): PhaseRun(**{**raw, "status": StepStatus(raw["status"])}) for name, raw in values["phases"].items()
-    }
-    values["steps"] = {
-        name: Step(**{**raw, "status": StepStatus(raw["status"])}) for name, raw in values["steps"].items()
-    }
-    values["nodes"] = {
-        name: Node(
-            **{
-                **raw,
-                "state": NodeState(raw["state"]),
-                "requirements": StepStatus(raw["requirements"]),
-                "script": StepStatus(raw["script"]),
-                "error": Problem.of(raw["error"]),
-            }
-        )
-        for name, raw in values["nodes"].items()
-    }
-    values["warnings"] = tuple(Problem(**raw) for raw in values["warnings"])
-    if values["plan"] is not None:
-        values["plan"] = tuple(read_record(PlannedChange, raw) for raw in values["plan"])
-    values["error"], values["waiting"] = Problem.of(values["error"]), Problem.of(values["waiting"])
-    return Snapshot(**values)
+    """The snapshot that `to_stored` of this or an earlier version gave. Raises ValueError for anything else."""
+    try:
+        values = dict(stored)
+        if values.pop("format", None) != FORMAT:
+            raise ValueError("a snapshot of another format")
+        values["state"] = TaskState(values["state"])
+        values["phases"] = {
+            Phase(name): PhaseRun(**{**raw, "status": StepStatus(raw["status"])})
+            for name, raw in values["phases"].items()
+        }
+        values["steps"] = {
+            name: Step(**{**raw, "status": StepStatus(raw["status"])}) for name, raw in values["steps"].items()
+        }
+        values["nodes"] = {
+            name: Node(
+                **{
+                    **raw,
+                    "state": NodeState(raw["state"]),
+                    "requirements": StepStatus(raw["requirements"]),
+                    "script": StepStatus(raw["script"]),
+                    "error": Problem.of(raw["error"]),
+                }
+            )
+            for name, raw in values["nodes"].items()
+        }
+        values["warnings"] = tuple(Problem(**raw) for raw in values["warnings"])
+        if values["plan"] is not None:
+            values["plan"] = tuple(read_record(PlannedChange, raw) for raw in values["plan"])
+        values["error"], values["waiting"] = Problem.of(values["error"]), Problem.of(values["waiting"])
+        return Snapshot(**values)
+    except (AttributeError, KeyError, TypeError) as exc:
+        raise ValueError("a snapshot that cannot be read: %r" % exc) from exc

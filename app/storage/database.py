@@ -10,6 +10,7 @@ import json
 import sqlite3
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -64,9 +65,9 @@ def _parse(url: str) -> URL:
 
 
 def _engine(url: URL, busy_timeout: float) -> Engine:
-    engine = create_engine(url, json_serializer=_to_json)
+    engine = create_engine(url, json_serializer=_to_json, json_deserializer=_from_json)
     if url.get_backend_name() == "sqlite":
-        writer = create_engine(url, json_serializer=_to_json, pool_size=1, max_overflow=0)
+        writer = create_engine(url, json_serializer=_to_json, json_deserializer=_from_json, pool_size=1, max_overflow=0)
         for each, begin in ((engine, "BEGIN"), (writer, "BEGIN IMMEDIATE")):
             event.listen(each, "connect", partial(_set_up_connection, busy_timeout))
             event.listen(each, "begin", partial(begin_on_sqlite, begin))
@@ -111,3 +112,11 @@ def _check_pages(connection: Connection, path: Path) -> None:
     verdict = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
     if verdict != "ok":
         raise StorageError(f"The database {path} is damaged: {verdict}.", hint=KEEP_HINT, code="database_corrupt")
+
+
+def _from_json(text: str) -> Any:
+    """None for what is no JSON: one damaged value must not hide every other record."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -132,7 +132,8 @@ def _change(connection: Connection, task_id: str, token: int | None, values: Map
 
 
 def _record(row: RowMapping) -> InstallRecord:
-    return InstallRecord(**row)
+    request = row["request"]
+    return InstallRecord(**{**row, "request": request if isinstance(request, dict) else {}})
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from sqlalchemy import Engine, insert, select, update
@@ -12,6 +13,7 @@ from app.domain.workflow import ENDED_WORKFLOW, Workflow
 from app.storage.schema import workflows
 from app.storage.transactions import reading, writing
 
+_log = logging.getLogger(__name__)
 _NEWEST_FIRST = (workflows.c.created_at.desc(), workflows.c.workflow_id.desc())
 
 
@@ -54,7 +56,7 @@ class WorkflowStore:
         query = select(workflows.c.document).where(workflows.c.workflow_id == workflow_id)
         with reading(self._engine) as connection:
             document = connection.execute(query).scalar()
-        return None if document is None else Workflow.of(document)
+        return None if document is None else _readable(document)
 
     def newest(self, limit: int) -> list[Workflow]:
         """The newest, newest first."""
@@ -68,7 +70,17 @@ class WorkflowStore:
 
     def _all(self, query: Select[Any]) -> list[Workflow]:
         with reading(self._engine) as connection:
-            return [Workflow.of(document) for document in connection.execute(query).scalars()]
+            found = [_readable(document) for document in connection.execute(query).scalars()]
+        return [workflow for workflow in found if workflow is not None]
+
+
+def _readable(document: Any) -> Workflow | None:
+    """The workflow; None, and a line in the log, for one that this version cannot read: the others are still there."""
+    try:
+        return Workflow.of(document)
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        _log.error("a workflow's record cannot be read: %r", exc)
+        return None
 
 
 def _values(workflow: Workflow) -> dict[str, Any]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
+from app.protocol.events import GivenUp
+from app.protocol.snapshot import Problem
+from app.protocol.states import TaskState
 from app.remote.connector import SshConnector
 from app.settings import Settings
+from app.storage.errors import LeaseLost
 from app.storage.log_files import LogFiles
 from app.sync.installs import runner_request
 from app.sync.installs.lease_keeper import LeaseKeeper
+from app.sync.installs.recorder import Recorder
 from app.sync.installs.scheduler import Job
 from app.sync.installs.worker import Installation
 from app.sync.metrics import Metrics
@@ -56,3 +62,11 @@ class JobRunner:
                 self._metrics.finished(job.recorder.snapshot)
         if job.recorder.ended:
             self.when_ended(job.task_id)
+
+    def give_up(self, recorder: Recorder, error: Problem) -> None:
+        """Ends a task that nobody can run as failed, unless another service holds it."""
+        with suppress(LeaseLost), self._lease_keeper.holding(recorder, wake=threading.Event()) as held:
+            if held:
+                recorder.emit(GivenUp(TaskState.FAILED, error))
+        if recorder.ended and not recorder.lost:
+            self.when_ended(recorder.task_id)

@@ -20,7 +20,7 @@ from app.domain.stored_request import read_options
 from app.protocol import counts, progress_json
 from app.protocol.events import Body, Event, ProtocolFault, Source
 from app.protocol.reducer import reduce
-from app.protocol.snapshot import Snapshot, from_stored, to_stored
+from app.protocol.snapshot import Problem, Snapshot, from_stored, to_stored
 from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost, StorageError
 from app.storage.install_store import InstallStore
@@ -47,7 +47,7 @@ class Recorder:
         progress_writer: ProgressWriter,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Goes on from `record`. Raises ValueError when its snapshot is of another format."""
+        """Goes on from `record`. Raises ValueError when its snapshot cannot be read."""
         self.task_id = record.task_id
         self._progress_cache = progress_cache
         self._store = store
@@ -61,9 +61,8 @@ class Recorder:
         self._dirty = False
         self._refused = False
         """The disk takes nothing: then there is nothing to wait for before something is shown."""
-        self._newest = InstallStatus(
-            snapshot_of(record), read_options(record.request).require, retry_links=RetryLinks.of(record)
-        )
+        require = read_options(record.request).require
+        self._newest = InstallStatus(_read_snapshot(record), require, retry_links=RetryLinks.of(record))
         """After the events so far; the board has what was kept of it."""
         progress_cache.put(self._newest)
 
@@ -199,9 +198,27 @@ class Recorder:
 
 
 def snapshot_of(record: InstallRecord) -> Snapshot:
-    """The snapshot that a record holds. Raises ValueError for one of another format."""
+    """The snapshot that a record holds. Where that cannot be read, it is made of the record's columns: the state, the
+    error and the revision are right, and there are no packs."""
+    try:
+        return _read_snapshot(record)
+    except ValueError as exc:
+        _log.error("task %s: its snapshot cannot be read: %s", record.task_id, exc)
+    return replace(
+        first_snapshot(record.task_id, record.created_at, {}),
+        state=record.state,
+        revision=record.revision,
+        error=Problem.of(record.error),
+        finished_at=record.finished_at,
+    )
+
+
+def _read_snapshot(record: InstallRecord) -> Snapshot:
+    """Raises ValueError, also for a record without a snapshot of a task that is no longer at its beginning."""
     if record.snapshot is not None:
         return from_stored(record.snapshot)
+    if record.state is not TaskState.QUEUED or record.revision:
+        raise ValueError("there is none")
     return first_snapshot(record.task_id, record.created_at, record.request.get("manifest"))
 
 

@@ -28,16 +28,18 @@ from app.domain.retry import RetryLinks
 from app.domain.stored_request import read_options, read_request, store_request
 from app.protocol import progress_json
 from app.protocol.reasons import for_people
-from app.protocol.snapshot import to_stored
+from app.protocol.snapshot import Problem, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
 from app.settings import Settings
 from app.storage.install_store import InstallStore
 from app.sync.installs.exclusive_queue import ExclusiveKey
+from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of
+from app.sync.installs.runner_request import spec_of
 from app.sync.installs.scheduler import Job, Scheduler
 
 IDEMPOTENCY_SECONDS = 24 * 60 * 60
@@ -70,6 +72,7 @@ class Installs:
         progress_writer: ProgressWriter,
         scheduler: Scheduler,
         lease_keeper: LeaseKeeper,
+        jobs: JobRunner,
         connector: SshConnector,
         settings: Settings,
         now: Callable[[], float] = time.time,
@@ -80,6 +83,7 @@ class Installs:
         self._progress_writer = progress_writer
         self._scheduler = scheduler
         self._lease_keeper = lease_keeper
+        self._jobs = jobs
         self._connector = connector
         self._settings = settings
         self._now = now
@@ -260,12 +264,14 @@ class Installs:
         return str(endpoint), ExclusiveKey.of(join_host_port(endpoint.host, endpoint.port), request.ui_home)
 
     def _job_of(self, record: InstallRecord) -> Job | None:
-        """What is left to do of an install; None for a record that cannot be read, which ends it."""
+        """What is left to do of an install; None for one whose record cannot be read, which ends it."""
         try:
             request = read_request(record.request)
+            spec_of(record.task_id, request, self._settings)  # nothing may be missing once it runs
             return Job(request, self._exclusive_key(request)[1], self._recorder(record))
-        except (KeyError, TypeError, ValueError) as exc:
-            self._give_up_unreadable(record, exc)
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            _log.error("task %s: its record cannot be read: %r", record.task_id, exc)
+            self._give_up_unreadable(record)
             return None
 
     def _take_over_stalled(self, task_id: str) -> None:
@@ -302,11 +308,11 @@ class Installs:
         status = self._progress_cache.get(record.task_id)
         return record.state if status is None else status.snapshot.state
 
-    def _give_up_unreadable(self, record: InstallRecord, exc: Exception) -> None:
-        _log.error("task %s: its record cannot be read: %r", record.task_id, exc)
+    def _give_up_unreadable(self, record: InstallRecord) -> None:
+        """Ends a task that cannot be gone on with, unless another service holds it, which may be able to."""
         message = "This task was started by another version of Nodeferry, which has left a record that cannot be read."
-        error = {"code": "record_unreadable", "message": message, "hint": "Start a new install of the same packs."}
-        self._store.update(record.task_id, state=TaskState.FAILED, error=error, finished_at=self._now(), snapshot=None)
+        error = Problem("record_unreadable", message, "Start a new install of the same packs.")
+        self._jobs.give_up(self._recorder(replace(record, snapshot=to_stored(snapshot_of(record)))), error)
 
 
 def _shows_cancel(status: InstallStatus) -> bool:
