@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import markdown, message_table, option_tables
+from tools import event_table, markdown, message_table, option_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -34,6 +34,7 @@ TABLES: tuple[Table, ...] = (
     Table("docs/api.md", "options", option_tables.options),
     Table("docs/options.md", "where", option_tables.where),
     Table("docs/options.md", "why-not", option_tables.why_not),
+    Table("docs/journal.md", "events", event_table.events),
     Table("docs/messages.md", "messages", lambda: message_table.messages(markdown.table)),
 )
 

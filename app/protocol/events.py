@@ -117,7 +117,7 @@ class Probed(Body, kind="probed"):
     `facts` stand beside `ui_home` on the wire; any fact is accepted."""
 
     ui_home: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict, metadata={"wire": "…"})
 
     @classmethod
     def of_json(cls, raw: Mapping[str, Any]) -> Probed:

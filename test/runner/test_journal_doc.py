@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from dataclasses import replace
@@ -40,19 +39,6 @@ def test_every_kind_of_event_has_an_example() -> None:
     assert {event.body.kind for event in shown.values()} == set(KINDS)
     for line, event in shown.items():
         assert to_json(event).items() >= json.loads(line).items()
-
-
-def test_the_table_has_every_kind_with_its_fields() -> None:
-    """It is written from the classes: where it fails, it shows the table that belongs there."""
-    table = ["| event | always has | may have | meaning |", "|---|---|---|---|"]
-    for kind, cls in KINDS.items():
-        rows = dataclasses.fields(cls)  # type: ignore[arg-type]  # every kind is a dataclass
-        always = [row.name for row in rows if row.default is row.default_factory is dataclasses.MISSING]
-        optional = [row.name for row in rows if row.name not in always]
-        meaning = str(cls.__doc__).split("\n", 1)[0]
-        cells = [", ".join(f"`{name}`" for name in names) for names in ([kind], always, optional)]
-        table.append("| " + " | ".join([*cells, meaning]) + " |")
-    assert "\n".join(table) + "\n" in TEXT
 
 
 def test_the_examples_are_one_run() -> None:
