@@ -85,8 +85,8 @@ def _names(patterns: str, name: str) -> bool:
             return False
     matched = False
     for pattern in patterns.lower().split(","):
-        plain = pattern.removeprefix("!").replace("[", "[[]")  # only * and ? are wildcards there
-        if fnmatch.fnmatchcase(name, plain):
+        glob = pattern.removeprefix("!").replace("[", "[[]")  # only * and ? are wildcards there
+        if fnmatch.fnmatchcase(name, glob):
             if pattern.startswith("!"):
                 return False
             matched = True

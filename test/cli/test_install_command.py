@@ -122,7 +122,7 @@ def test_a_plan_is_shown() -> None:
     result = run(Script([ended("all").progress], plan=plan), "install", SSH, "--plan-only")
     assert result.exit_code == 0, result.output
     assert "numpy 2.1 -> 1.26 for old\nb - -> 1\n" in result.stdout
-    assert result.stdout.rstrip().endswith("nothing was changed; leave out --plan-only to install.")
+    assert result.stdout.rstrip().endswith("nothing was changed. Leave out --plan-only to install.")
 
 
 def test_json_on_stdout_is_nothing_but_the_last_progress() -> None:
@@ -163,7 +163,7 @@ def test_csv_and_urls_exclude_each_other(tmp_path: Path) -> None:
     """Two lists are not guessed into one."""
     (tmp_path / "list.csv").write_text("Name\n")
     result = CliRunner().invoke(cli, ["install", SSH, "--csv", str(tmp_path / "list.csv"), "--url", "https://a/b"])
-    assert result.exit_code == 1 and "--csv and --url cannot be given together" in result.stderr
+    assert result.exit_code == 1 and "--csv and --url cannot be used together" in result.stderr
 
 
 def test_old_tasks_can_be_removed_after_a_question() -> None:

@@ -46,10 +46,10 @@ def gpu(box: Box, name: str) -> None:
         ({"python": "3.7.1"}, "Python is"),
         ({"torch": {"version": "2.7.0+cu118", "cuda": "12.8"}}, "torch is"),
         ({"torch": {"version": "2.9.1+cu128", "cuda": "11.8"}}, "CUDA is"),
-        ({"gpu": [{"name": "NVIDIA GeForce RTX 4090", "memory_mib": "24564"}]}, "There is no GPU"),
+        ({"gpu": [{"name": "NVIDIA GeForce RTX 4090", "memory_mib": "24564"}]}, "The instance has no GPU"),
         ({"machine": "sparc64"}, "The processor is"),
-        ({"packages": {"tool": "1.0", "torchvision": "0.1"}}, "torchvision stays as it is"),
-        ({"left_out": [{"name": "x", "version": "1", "reason": "no repository"}]}, "x cannot be had"),
+        ({"packages": {"tool": "1.0", "torchvision": "0.1"}}, "torchvision is never replaced"),
+        ({"left_out": [{"name": "x", "version": "1", "reason": "no repository"}]}, "x cannot be installed"),
     ],
 )
 def test_another_machine_is_refused_before_anything_changes(
@@ -213,7 +213,7 @@ def test_what_only_failed_at_the_end_is_put_back_with_submodules(box_factory: Bo
     run = bring(other, {**lock, "node_packs": packs}, exact=True)
     error = run.snapshot().error
     assert error is not None and error.code == "lock_not_exact", run.said()
-    assert "tool is not installed, the lock has 1.0. Everything was put back as it was." in error.message
+    assert "tool is not installed, the lock has 1.0. Everything was put back." in error.message
     after = other.freeze(), commits(other), git(other.custom_nodes / "outer" / "sub", "rev-parse", "HEAD")
     assert after == before
     assert names_in(other.custom_nodes) == ["outer"]

@@ -114,8 +114,8 @@ def test_a_lock_breaks_neither_comfyui_nor_a_library(box_factory: BoxFactory, ma
     assert "opencv-python" not in other.freeze()
     assert other.freeze()["dep"] == "1.0"
     messages = [warning.message for warning in run.snapshot().warnings]
-    assert "opencv-python is not installed, since opencv-python-headless is." in messages
-    assert "tool stays: this ComfyUI wants tool>=2, the lock has 1.0." in messages
+    assert "opencv-python was not installed, because it would overwrite opencv-python-headless." in messages
+    assert "tool stays: this ComfyUI needs tool>=2, the lock has 1.0." in messages
     assert ended_with(bring(other, lock, exact=True)) == "lock_mismatch"
 
 

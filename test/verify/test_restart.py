@@ -110,7 +110,7 @@ def test_what_brings_comfyui_down_is_not_restarted_into(verify: Verify, pack: Ma
     before = running.pids()
     run = verify([pack("fresh"), pack("deadly", "import os; os._exit(1)")], restart=True)
     assert running.pids() == before
-    assert [w.message for w in run.snapshot().warnings] == ["ComfyUI was not restarted: deadly would bring it down."]
+    assert [w.message for w in run.snapshot().warnings] == ["ComfyUI was not restarted: deadly would make it crash."]
 
 
 def test_its_classes_prove_what_was_not_checked(verify: Verify, pack: MakePack, running: Running) -> None:
@@ -137,7 +137,7 @@ def test_an_older_comfyui_tells_its_classes_alone(verify: Verify, pack: MakePack
         run = verify([pack("fickle", ONLY_LATER), pack("web", files=web)], restart=True)
         assert {name: found.verified for name, found in run.snapshot().nodes.items()} == {"fickle": True, "web": True}
         assert [w.code for w in run.snapshot().warnings] == ["not_loaded"]
-        assert run.snapshot().warnings[0].message.startswith("fickle was imported in the check")
+        assert run.snapshot().warnings[0].message.startswith("fickle loaded in the import check")
     finally:
         running.end()
 

@@ -159,11 +159,7 @@ def _put_back_after(uncancellable: Context, exc: BaseException, uv: Callable[[],
     """Puts back, and tells what is left: in the run's reason, or, where it has none (a cancel), as a warning."""
     code = "lock_not_exact" if _all_or_nothing(uncancellable) else REMOVED
     left = _put_back(uncancellable, uv, code, cancelled=isinstance(exc, RunCancelled))
-    said = (
-        "Everything was put back as it was."
-        if not left
-        else "Not everything could be put back: %s." % "; ".join(left[:8])
-    )
+    said = "Everything was put back." if not left else "Not everything could be put back: %s." % "; ".join(left[:8])
     if isinstance(exc, RunFault):
         problem = exc.problem
         raise RunFault(problem.code, "%s. %s" % (problem.message.rstrip("."), said), problem.hint) from None
