@@ -9,6 +9,9 @@ LINT_IMPORTS := $(PY) -c 'from importlinter.cli import lint_imports_command; lin
 VERMIN := $(PY) -c 'import sys, vermin; sys.exit(vermin.main())'
 PIP := PIP_USER=0 $(PY) -m pip --disable-pip-version-check --no-input
 ARGS ?=
+# Most tests wait for processes that they started, so more workers than cores pay. One test at a time goes to a worker.
+WORKERS ?= 4
+PARALLEL = $(PY) -m pytest -n $(WORKERS) --dist load --maxschedchunk 1 --durations 10
 
 # Somebody else's Python must not leak into ours, and an empty HOME would put caches into /.
 unexport PYTHONPATH PYTHONHOME
@@ -18,7 +21,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-faults bench-chaos demo run test test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
+.PHONY: help browser images pyz bench-answers bench-pages bench-engine bench-faults bench-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean docs-tables
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,11 +32,14 @@ demo: system-deps .venv/.runtime-ready ## set everything up, then install ten no
 run: .venv/.runtime-ready ## serve for real use on http://127.0.0.1:5000
 	@$(PY) run.py serve $(ARGS)
 
-test: system-deps .venv/.dev-ready ## set everything up, then run every test
-	@$(PY) -m pytest $(ARGS)
+test: system-deps .venv/.dev-ready ## set everything up, then run the tests, the long proofs aside
+	@$(PARALLEL) -m "not long" $(ARGS)
+
+test-long: system-deps .venv/.dev-ready ## the long proofs: faults, chaos, 34 packs, truth by chance
+	@$(PARALLEL) -m long $(ARGS)
 
 test-fast: .venv/.dev-ready ## the tests that need neither sshd nor the network (under 30 s)
-	@$(PY) -m pytest -n 2 -m "not sshd and not registry and not slow" $(ARGS)
+	@$(PARALLEL) -m "not sshd and not registry and not slow" $(ARGS)
 
 browser: system-deps .venv/.dev-ready ## the pages in a real Chromium, by themselves
 	@$(PY) -m pytest -m browser $(ARGS)

@@ -2,27 +2,88 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist import is_xdist_worker
 
+from app.remote.packer import pack_runner
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.processes import Process, all_processes, command_line, processes_below
+from bench.engine.machine import get_uv
+from test.support.alone import is_alone, running_order, turn
 from test.support.waiting import wait_until
 
 StandInFactory = Callable[..., StandIn]
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The same order in every process of a run."""
+    items.sort(key=running_order)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test waits here for its turn, outside of its timeout."""
+    if not is_xdist_worker(item.session):
+        return (yield)
+    with turn(Path(item.config.option.basetemp).parent, alone=is_alone(item)):
+        return (yield)
 
 
 @pytest.fixture(scope="session")
-def venv_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the environment with pip, which takes seconds to make, is kept for all stand-ins of the session."""
-    return tmp_path_factory.mktemp("venvs")
+def shared_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all processes of this run: for what is made once, under a lock."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if is_xdist_worker(request.session) else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_once(shared_folder: Path) -> MakeOnce:
+    """Calls a function with a folder's path unless another process of this run has done so; the folder."""
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = shared_folder / name, shared_folder / f"{name}.done"
+        with (shared_folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def venv_cache(shared_folder: Path) -> Path:
+    """Where the environment with pip, which takes seconds to make, is kept for all stand-ins of the run."""
+    return shared_folder / "venvs"
+
+
+@pytest.fixture(scope="session")
+def uv_program(make_once: MakeOnce) -> Path:
+    """A uv: the one on PATH, else one from the registry."""
+    found = shutil.which("uv")
+    return Path(found) if found else make_once("uv", get_uv) / "bin" / "uv"
+
+
+@pytest.fixture(scope="session")
+def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runner as it is uploaded."""
+    path = tmp_path_factory.mktemp("runner") / "runner.pyz"
+    path.write_bytes(pack_runner().content)
+    return path
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ SETTINGS = {"quick": True}
 @pytest.mark.registry
 @pytest.mark.slow
 @pytest.mark.timeout(400)
+@pytest.mark.alone
+@pytest.mark.long
 def test_it_works(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Nodeferry beside the floor: both leave the same packages, only the pack that contradicts another is not good,
     and there is a table, a picture, and a file that a second call goes on from."""

@@ -28,6 +28,8 @@ STOPPED = "SIGSTOP for 20 s"
 @pytest.mark.sshd
 @pytest.mark.slow
 @pytest.mark.timeout(500)
+@pytest.mark.alone
+@pytest.mark.long
 def test_runs_end_as_they_must_whatever_happens_to_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """One of each kind, but the stop that takes 20 s: true counts, no pack lost or twice, nothing left anywhere."""
     numbers = [number for number, kind in enumerate(KINDS) if kind.name != STOPPED]

@@ -91,6 +91,7 @@ def folder() -> Iterator[Path]:
 @pytest.mark.registry
 @pytest.mark.slow
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_the_main_job_is_done_shown_kept_up_and_cleared_away(folder: Path) -> None:
     """Exactly the two packs that cannot be installed fail; what is printed for curl works; Ctrl-C ends it with 0."""
     with demo(folder, "--keep") as process:

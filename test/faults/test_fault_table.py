@@ -7,29 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine.machine import get_uv
 from bench.faults.case import Scenario
 from bench.faults.cases import SCENARIOS, make_shared
 from bench.faults.recorded import recorded_rows
 from bench.faults.rollback import play_rollback
 from bench.faults.row import Row
 from bench.faults.table import play
+from test.conftest import MakeOnce
 
-REAL = [pytest.mark.sshd, pytest.mark.registry, pytest.mark.slow]
+REAL = [pytest.mark.sshd, pytest.mark.registry, pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def caches(make_once: MakeOnce) -> Path:
     """What the scenarios share: packages, environments, the package that cannot be built."""
-    folder = tmp_path_factory.mktemp("fault-caches")
-    make_shared(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def uv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A uv for the instances."""
-    return get_uv(tmp_path_factory.mktemp("fault-uv") / "uv")
+    return make_once("fault-caches", make_shared)
 
 
 def wrong_in(rows: list[Row]) -> list[str]:
@@ -42,21 +34,22 @@ def wrong_in(rows: list[Row]) -> list[str]:
     [pytest.param(scenario, marks=REAL, id=scenario.title.replace(" ", "-")) for scenario in SCENARIOS],
 )
 def test_each_pack_ends_with_its_reason_and_the_others_end_well(
-    scenario: Scenario, tmp_path: Path, uv: Path, caches: Path
+    scenario: Scenario, tmp_path: Path, uv_program: Path, caches: Path
 ) -> None:
     """State, reason and hint as listed, and no other; verified is what ComfyUI says when it is asked again; the torch
     family is what it was."""
     if scenario.mount and os.geteuid() != 0:
         pytest.skip("mounting needs root")
-    assert not wrong_in(play(scenario, tmp_path / "play", uv, caches))
+    assert not wrong_in(play(scenario, tmp_path / "play", uv_program, caches))
 
 
 @pytest.mark.sshd
 @pytest.mark.registry
 @pytest.mark.slow
-def test_a_half_applied_run_is_rolled_back(tmp_path: Path, uv: Path, caches: Path) -> None:
+@pytest.mark.long
+def test_a_half_applied_run_is_rolled_back(tmp_path: Path, uv_program: Path, caches: Path) -> None:
     """Cancelled and killed: what is installed and every commit are what they were before."""
-    assert not wrong_in(play_rollback(tmp_path / "play", uv, caches))
+    assert not wrong_in(play_rollback(tmp_path / "play", uv_program, caches))
 
 
 def test_recorded_messages_get_their_reason() -> None:

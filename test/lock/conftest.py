@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from test.plan.conftest import box, box_factory, index, pyz, uv_program
+from test.plan.conftest import box, box_factory, index
 
-__all__ = ["box", "box_factory", "index", "pyz", "uv_program"]
+__all__ = ["box", "box_factory", "index"]

@@ -52,6 +52,7 @@ def _record(number: int, state: TaskState) -> InstallRecord:
     return InstallRecord(task_id, at, request, "root@127.0.0.1:1", state=state, snapshot=snapshot, **ended, **counts)  # type: ignore[arg-type]
 
 
+@pytest.mark.alone
 def test_a_poll_right_after_a_restart_is_answered_at_once_with_a_thousand_records(tmp_path: Path) -> None:
     """With the last known state, within a second of the service's first word; its list is no slower for it."""
     service = ServiceProcess(tmp_path)
@@ -86,6 +87,7 @@ def mute_instances() -> Iterator[list[str]]:
         yield [f"root@127.0.0.1 -p {listener.getsockname()[1]}" for listener in listeners]
 
 
+@pytest.mark.long
 def test_five_hundred_starts_for_fifty_instances_run_one_at_a_time_each_and_in_order(
     tmp_path: Path, mute_instances: list[str]
 ) -> None:
@@ -175,6 +177,7 @@ RUNS = 30
 
 @pytest.mark.sshd
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_thirty_installs_leave_no_thread_no_descriptor_and_no_process_behind(
     tmp_path: Path, git_server: GitServer, standin: StandIn
 ) -> None:

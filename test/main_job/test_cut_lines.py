@@ -13,7 +13,7 @@ from app.standin.git_rules import MISSING, RepoRule
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
-from app.standin.processes import all_processes, command_line
+from app.standin.processes import all_processes, command_line, processes_below
 from app.standin.relay import Relay
 from test.support.service import Json, ServiceProcess, essence
 from test.support.waiting import wait_until
@@ -92,7 +92,7 @@ def test_a_killed_runner_is_swept_and_the_task_says_so(
     assert (last["state"], last["error"]["code"]) == ("failed", "runner_lost")
     assert last["success"] is False
     assert [path for path in standin.custom_nodes.iterdir() if path.name.startswith(".nodeferry")] == []
-    assert [process for process in all_processes() if "heavy" in command_line(process)] == []
+    assert _processes_with(standin, "heavy") == []
     again = service.install(standin, manifest=manifest)
     assert service.ended(again)["outcome"] == "partial"
 
@@ -112,7 +112,7 @@ def test_a_cancel_leaves_nothing_behind_on_the_instance(
     assert _states(service, task_id)["heavy"] == "cancelled"
     assert _states(service, task_id)["light"] == "installed"
     assert sorted(path.name for path in standin.custom_nodes.iterdir() if path.is_dir()) == ["light", "scripted"]
-    assert [process for process in all_processes() if "heavy" in command_line(process)] == []
+    assert _processes_with(standin, "heavy") == []
 
 
 @pytest.fixture
@@ -154,6 +154,10 @@ def _until_cloning(service: ServiceProcess, task_id: str) -> None:
 
 def _states(service: ServiceProcess, task_id: str) -> dict[str, str]:
     return {row["name"]: row["state"] for row in service.progress(task_id)["nodes"]}
+
+
+def _processes_with(standin: StandIn, word: str) -> list[str]:
+    return [line for line in map(command_line, processes_below(standin.root)) if word in line]
 
 
 def _runner_of(task_id: str) -> int:

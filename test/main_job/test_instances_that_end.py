@@ -14,7 +14,7 @@ from app.standin.git_rules import RepoRule
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
-from app.standin.processes import all_processes, command_line
+from app.standin.processes import command_line, processes_below
 from app.standin.sshd import _make_key
 from test.support.service import Json, ServiceProcess
 from test.support.waiting import wait_until
@@ -99,7 +99,7 @@ def test_an_instance_that_was_restarted_in_the_middle_offers_a_retry(
     """The runner is gone and what it noted is of another boot: the task says so, and its staging is removed."""
     task_id = _until_cloning(service, standin, manifest)
     standin.stop_sshd()
-    for process in all_processes():
+    for process in processes_below(standin.root):
         if task_id in command_line(process) or "heavy" in command_line(process):
             os.kill(process.pid, signal.SIGKILL)
     groups = standin.home / ".local/state/nodeferry" / task_id / "groups"

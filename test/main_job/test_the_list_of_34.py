@@ -13,7 +13,7 @@ from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from test.support.service import Json, ServiceProcess
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.long]
 
 LIST = (Path(__file__).parents[1] / "support" / "custom_nodes.csv").read_text("utf-8")
 MISSING, PRIVATE = "wlsh_nodes", "ComfyUI_LayerStyle"

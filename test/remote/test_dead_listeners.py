@@ -16,7 +16,7 @@ from app.remote.connector import SshConnector
 from app.remote.deadline import Deadline
 from test.remote.conftest import MakeConnector, free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fixtures for the runner: the zipapp, the oldest Python here that can run it, and machines to run it on."""
+"""Fixtures for the runner: the oldest Python here that can run it, and machines to run on."""
 
 from __future__ import annotations
 
@@ -12,20 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from app.remote.packer import pack_runner
-from app.standin.git_server import GitServer
-from app.standin.packs import make_pack
-from test.runner.rig import Rig, node
+from test.runner.rig import Rig
 
 RigFactory = Callable[..., Rig]
-
-
-@pytest.fixture(scope="session")
-def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runner as it is uploaded."""
-    path = tmp_path_factory.mktemp("runner") / "runner.pyz"
-    path.write_bytes(pack_runner().content)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -69,22 +58,8 @@ def rig(rig_factory: RigFactory) -> Rig:
     return rig_factory()
 
 
-@pytest.fixture(scope="session")
-def own_uv(tmp_path_factory: pytest.TempPathFactory, pyz: Path, old_python: str) -> Iterator[tuple[Path, Rig]]:
-    """A uv that a runner fetched for itself (None could be found), and the machine where it did."""
-    root = tmp_path_factory.mktemp("own-uv")
-    rig = Rig(root / "machine", pyz, old_python)
-    with GitServer(root / "git") as server:
-        pack = make_pack(server, "owner", "needy", requirements="toml\n")
-        rig.environ["PATH"] = "/usr/bin:/bin"
-        rig.install([node(pack)])
-    found = sorted((rig.state / "tools").glob("uv/bin/uv"))
-    yield (found[0] if found else Path(shutil.which("uv") or "/nowhere")), rig
-    rig.end()
-
-
 @pytest.fixture
-def uv_rig(rig: Rig, own_uv: tuple[Path, Rig]) -> Rig:
+def uv_rig(rig: Rig, uv_program: Path) -> Rig:
     """A machine that has uv, on PATH."""
-    rig.environ["PATH"] = f"{own_uv[0].parent}:/usr/bin:/bin"
+    rig.environ["PATH"] = f"{uv_program.parent}:/usr/bin:/bin"
     return rig

@@ -239,6 +239,7 @@ def test_a_start_on_a_full_disk_is_refused_with_the_reason(rig: Rig, slow: list[
     assert run.cancel() == "ended"
 
 
+@pytest.mark.alone
 def test_the_runner_is_small(rig: Rig, slow: list[Pack]) -> None:
     """Under 60 MB resident, and hardly any processor while it waits."""
     run = started(rig, slow)

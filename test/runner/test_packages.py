@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import time
@@ -101,13 +102,13 @@ def test_all_in_one_resolution_with_the_plan_before(uv_rig: Rig, git_server: Git
 
 
 def test_a_torch_that_only_the_system_has_is_not_installed_again(
-    rig_factory: RigFactory, own_uv: tuple[Path, Rig], git_server: GitServer, tmp_path: Path
+    rig_factory: RigFactory, uv_program: Path, git_server: GitServer, tmp_path: Path
 ) -> None:
     """In an environment that sees the system's packages uv does not see the system's torch."""
     rig = rig_factory(venv=False)
     system = tmp_path / "system"
     environment = make_environment(rig.ui_home / "venv", with_pip=False, system_packages=system)
-    rig.environ["PATH"] = f"{own_uv[0].parent}:/usr/bin:/bin"
+    rig.environ["PATH"] = f"{uv_program.parent}:/usr/bin:/bin"
     before = fingerprint_of(system)
     run = rig.install([node(make_pack(git_server, "o", "pack", requirements=f"{NEEDS_TORCH}\ntorch\ntoml\n"))])
     assert run.state("pack") == "installed", run.said()
@@ -116,13 +117,14 @@ def test_a_torch_that_only_the_system_has_is_not_installed_again(
     assert installed(environment.python, ["torch", "toml", NEEDS_TORCH]) == ["torch", "toml", NEEDS_TORCH]
 
 
-def test_a_runner_without_uv_gets_one_of_its_own(own_uv: tuple[Path, Rig]) -> None:
+def test_a_runner_without_uv_gets_one_of_its_own(rig: Rig, git_server: GitServer) -> None:
     """Beside the runner, not in ComfyUI's environment; the next run finds it there."""
-    path, rig = own_uv
-    if path.parts[-3:] != ("uv", "bin", "uv"):
-        pytest.skip(f"this machine has a uv of its own: {path}")
-    assert rig.state in path.parents
-    assert rig.runs[0].state("needy") == "installed"
+    rig.environ["PATH"] = "/usr/bin:/bin"
+    run = rig.install([node(make_pack(git_server, "owner", "needy", requirements="toml\n"))])
+    if shutil.which("uv", path="/usr/bin:/bin"):
+        pytest.skip("this machine has a uv of its own")
+    assert (rig.state / "tools" / "uv" / "bin" / "uv").is_file()
+    assert run.state("needy") == "installed"
     assert installed(rig.ui_home / "venv/bin/python", ["toml", "uv"]) == ["toml"]
 
 

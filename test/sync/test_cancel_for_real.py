@@ -13,12 +13,10 @@ from app.standin.git_rules import RepoRule
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import Pack, PackSource, make_pack
-from test.plan.conftest import uv_program
 from test.support.package_index import PackageIndex
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory, Gate
 
-__all__ = ["uv_program"]  # a fixture
 pytestmark = pytest.mark.sshd
 
 CANCEL_SECONDS = 5.0

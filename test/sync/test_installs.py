@@ -51,6 +51,7 @@ def test_a_dead_instance_fails_the_task_with_its_reason(bench: Bench, nobody: st
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_an_instance_that_never_speaks_fails_within_the_connect_deadline(
     bench_factory: BenchFactory, mute: str
 ) -> None:
@@ -207,6 +208,7 @@ def test_lists_page_from_the_newest(bench: Bench, nobody: str) -> None:
     assert bench.installs.list(state="completed")[0] == []
 
 
+@pytest.mark.alone
 def test_starts_and_polls_are_quick_whatever_the_instance_does(bench: Bench, mute: str) -> None:
     """A start is answered within 100 ms and a poll within 5 ms at the median, with an instance that never answers."""
     request = _request(mute, wait_seconds=60)

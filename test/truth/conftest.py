@@ -1,5 +1,5 @@
 """Machines with uv and an index of packages that the tests make."""
 
-from test.plan.conftest import box, box_factory, index, pyz, uv_program
+from test.plan.conftest import box, box_factory, index
 
-__all__ = ["box", "box_factory", "index", "pyz", "uv_program"]
+__all__ = ["box", "box_factory", "index"]

@@ -15,7 +15,8 @@ from test.plan.box import Box
 from test.runner.rig import Run
 from test.truth.grammar import REQUIREMENTS, SCRIPTS, Drawn, draw, furnish, made
 
-pytestmark = [pytest.mark.registry, pytest.mark.slow]  # uv itself comes from the registry; the packages do not
+# uv itself comes from the registry; the packages do not
+pytestmark = [pytest.mark.registry, pytest.mark.slow, pytest.mark.long]
 
 PACKS = 12
 SEEDS = (1, 2, 3, 4)

@@ -9,10 +9,10 @@ import pytest
 
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, make_pack
-from test.runner.conftest import old_python, own_uv, pyz, rig, rig_factory, uv_rig
+from test.runner.conftest import old_python, rig, rig_factory, uv_rig
 from test.runner.rig import Rig, Run, node
 
-__all__ = ["old_python", "own_uv", "pyz", "rig", "rig_factory", "uv_rig"]
+__all__ = ["old_python", "rig", "rig_factory", "uv_rig"]
 
 Verify = Callable[..., Run]
 NODES = "NODE_CLASS_MAPPINGS = {'%s': object}\n"

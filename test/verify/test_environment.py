@@ -97,7 +97,7 @@ def test_a_marker_is_read_as_pep_508_has_it(marker: str, held: bool | None) -> N
 
 
 @pytest.mark.registry
-def test_it_finds_what_uv_finds_and_sees_the_systems_packages(tmp_path: Path, own_uv: tuple[Path, Rig]) -> None:
+def test_it_finds_what_uv_finds_and_sees_the_systems_packages(tmp_path: Path, uv_program: Path) -> None:
     """The same pairs in an environment of its own. Where packages are the system's, uv takes what is there for missing:
     that is why it is not asked (docs/decisions)."""
     needs = ["Base>=2", "gone", "torch>=2", "ok; python_version >= '3'", "no; python_version < '3'", "e; extra == 'y'"]
@@ -111,13 +111,13 @@ def test_it_finds_what_uv_finds_and_sees_the_systems_packages(tmp_path: Path, ow
     for made in (plain, system):
         _installed(made.packages, "base", "1.5")
         _installed(made.packages, "user", "1.0", *needs)
-    ours, theirs = _pairs(complaints(str(plain.python), execute)), _uv_pairs(own_uv[0], plain.python)
+    ours, theirs = _pairs(complaints(str(plain.python), execute)), _uv_pairs(uv_program, plain.python)
     assert ours == theirs == {("user", name) for name in ("base", "gone", "ok", "lost", "far")}
     assert _pairs(complaints(str(system.python), execute)) == ours
     in_the_venv = system.folder / plain.packages.relative_to(plain.folder)
     _installed(in_the_venv, "needy", "1.0", "torch>=2")
     assert _pairs(complaints(str(system.python), execute)) == ours
-    assert ("needy", "torch") in _uv_pairs(own_uv[0], system.python)
+    assert ("needy", "torch") in _uv_pairs(uv_program, system.python)
 
 
 def _pairs(said: frozenset[str] | None) -> set[tuple[str, str]]:
