@@ -13,6 +13,16 @@ ARGS ?=
 WORKERS ?= 4
 PARALLEL = $(PY) -m pytest -n $(WORKERS) --dist load --maxschedchunk 1 --durations 10
 
+# `make PYTHON=python3.12 test` says which Python .venv is made with. A .venv of another one is made again.
+ifneq ($(strip $(PYTHON)),)
+export PYTHON
+WHICH := -c 'import sys; print(sys.base_prefix, sys.version_info[:2])'
+WANTED := $(shell PYTHON='$(PYTHON)' tools/system-deps.sh --python 2>/dev/null)
+ifneq ($(shell "$(WANTED)" $(WHICH) 2>/dev/null),$(shell $(PY) $(WHICH) 2>/dev/null))
+.PHONY: .venv/bin/python .venv/.runtime-ready .venv/.dev-ready
+endif
+endif
+
 # Somebody else's Python must not leak into ours, and an empty HOME would put caches into /.
 unexport PYTHONPATH PYTHONHOME
 ifeq ($(strip $(HOME)),)
@@ -107,7 +117,7 @@ clean: ## remove what make made: .venv and the caches
 # Order only: this file's time is that of the Python it links to. A link that leads nowhere (the system's Python was
 # replaced) counts as missing, and --clear then takes the stamps below away too.
 .venv/bin/python:
-	@python=$$(tools/system-deps.sh --python) && "$$python" -m venv --clear .venv || { rm -rf .venv; exit 1; }
+	@python=$$(tools/system-deps.sh --python) || exit 1; "$$python" -m venv --clear .venv || { rm -rf .venv; exit 1; }
 
 .venv/.runtime-ready: requirements.txt | .venv/bin/python
 	@echo "Setting up .venv from requirements.txt ..."

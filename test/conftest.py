@@ -127,6 +127,6 @@ def nothing_is_left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterato
         return not left
 
     try:
-        wait_until(none_left, timeout=5, what="nothing is left running")
+        wait_until(none_left, timeout=15, what="nothing is left running")
     except AssertionError as late:
         raise AssertionError("left running: " + "; ".join(map(command_line, left))) from late

@@ -1,7 +1,7 @@
 """The Python environment of a stand-in's ComfyUI.
 
 Without pip it is made in some milliseconds (and is what uv makes). With pip it takes seconds, so those who start many
-stand-ins give a `cache` folder, where the first one is kept and copied from.
+stand-ins give a `cache` folder, on the same disk, where the first one is kept and copied from.
 """
 
 from __future__ import annotations
@@ -68,12 +68,17 @@ def _template(cache: Path, system: bool) -> Path:
 
 
 def _copy(template: Path, folder: Path) -> None:
-    """Copy an environment and put its new place where scripts name the old one."""
+    """Copy an environment and put its new place where scripts name the old one.
+
+    Packages are hard links: installers replace files, they do not write into them. Scripts are copies.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", str(template), str(folder)], check=True, capture_output=True, timeout=60)
+    subprocess.run(["cp", "-al", str(template), str(folder)], check=True, capture_output=True, timeout=60)
     (folder / "complete").unlink()
     old, new = os.fsencode(template), os.fsencode(folder)
     for path in [folder / "pyvenv.cfg", *(folder / "bin").iterdir()]:
-        content = b"" if path.is_symlink() else path.read_bytes()
-        if old in content:
+        if not path.is_symlink():
+            content, mode = path.read_bytes(), path.stat().st_mode
+            path.unlink()
             path.write_bytes(content.replace(old, new))
+            path.chmod(mode)

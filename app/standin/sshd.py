@@ -12,6 +12,7 @@ import re
 import shutil
 import socket
 import subprocess
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,7 +34,8 @@ class SshServer:
     def __init__(self, folder: Path, *, set_env: Mapping[str, str], banner: str | None = None) -> None:
         """`set_env`: what every session gets; `banner`: shown before the login."""
         self.host = HOST
-        self.port = free_port()
+        self.port, held = hold_port()
+        weakref.finalize(self, os.close, held)
         self.user = pwd.getpwuid(os.geteuid()).pw_name
         self.client_key = folder / "client_key"
         self._folder = folder
@@ -144,17 +146,21 @@ def openssh_version() -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
+def hold_port() -> tuple[int, int]:
+    """A loopback port that nobody listens on, and the descriptor that keeps it from others until it is closed. sshd can
+    listen there all the same: it sets SO_REUSEADDR too."""
     chooser = random.SystemRandom()
     while True:
         port = chooser.choice(_PORTS)
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as holder:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((HOST, port))
+                probe.bind((HOST, port))  # without SO_REUSEADDR: fails where another stand-in holds the port
+                probe.close()
+                holder.bind((HOST, port))
             except OSError:
                 continue
-            return port
+            return port, holder.detach()
 
 
 def _make_key(path: Path) -> None:

@@ -14,6 +14,8 @@ from werkzeug.test import TestResponse
 
 from app.factory import build_service
 from app.settings import Settings
+from test.support.database import put_database
+from test.support.ports import closed_port
 
 START = "/ssh/install-custom-nodes"
 PROGRESS = "/ssh/install-custom-nodes/progress"
@@ -70,6 +72,7 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 @contextmanager
 def service_in(folder: Path, **settings: Any) -> Iterator[Api]:
     """A service whose data is in `folder`."""
+    put_database(folder)
     service = build_service(Settings(data_dir=folder, **({"connect_timeout_seconds": 5.0} | settings)))
     try:
         yield Api(service.app)
@@ -85,6 +88,5 @@ def silent_address() -> Iterator[str]:
 
 
 def closed_address() -> str:
-    """An SSH address where nothing listens: the port was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return f"root@127.0.0.1 -p {listening.getsockname()[1]}"
+    """An SSH address where nothing listens."""
+    return f"root@127.0.0.1 -p {closed_port()}"

@@ -132,7 +132,7 @@ class TestStopping:
         """A second time there is nothing left to stop."""
         gone = closed_address()
         fleet_id = _start(api, mute(), gone, mute(), options={"wait_seconds": 0})["fleet_id"]
-        wait_until(lambda: _fleet(api, fleet_id)["states"]["failed"] == 1, 10, "the one that is not there has failed")
+        wait_until(lambda: _fleet(api, fleet_id)["states"]["failed"] == 1, 30, "the one that is not there has failed")
         cancelled = api.post(f"/fleet/{fleet_id}/cancel")
         assert (cancelled.status_code, len(content(cancelled)["tasks"])) == (202, 2)
         states = _ended(api, fleet_id)["states"]

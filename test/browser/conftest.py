@@ -25,7 +25,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-SLOW = RepoRule(bytes_per_second=900_000)
+SLOW = RepoRule(bytes_per_second=450_000)
 expect.set_options(timeout=20_000)
 
 OpenTab = Callable[..., Page]

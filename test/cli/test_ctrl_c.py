@@ -84,7 +84,7 @@ def test_s_stops_the_install_on_the_instance_and_waits_for_its_end() -> None:
         terminal.read_until("Stop the install on the instance (s), or only stop watching it (w)?")
         terminal.type("s\n")
         terminal.read_until("Cancelled; 0 of 3 node packs are installed.")
-        assert terminal.process.wait(10) == 130
+        assert terminal.process.wait(30) == 130
     assert f"/tasks/{TASK_ID}/cancel" in paths(script)
 
 
@@ -98,7 +98,7 @@ def test_w_stops_only_the_watching_and_says_how_to_look_again() -> None:
         terminal.read_until("(w)?")
         terminal.type("w\n")
         terminal.read_until(f"tasks show {TASK_ID} --follow --server {url}")
-        assert terminal.process.wait(10) == 130
+        assert terminal.process.wait(30) == 130
     assert f"/tasks/{TASK_ID}/cancel" not in paths(script)
 
 
@@ -113,7 +113,7 @@ def test_ctrl_c_at_the_question_stops_only_the_watching() -> None:
         wait_until(lambda: is_asleep(terminal.process.pid), what="waiting for the answer")
         terminal.process.send_signal(signal.SIGINT)
         terminal.read_until("The install goes on.")
-        assert terminal.process.wait(10) == 130
+        assert terminal.process.wait(30) == 130
     assert f"/tasks/{TASK_ID}/cancel" not in paths(script)
 
 
@@ -131,5 +131,5 @@ def test_without_a_terminal_nobody_is_asked() -> None:
             pass
         process.send_signal(signal.SIGINT)
         assert b"The install goes on." in process.stdout.read()
-        assert process.wait(10) == 130
+        assert process.wait(30) == 130
     assert f"/tasks/{TASK_ID}/cancel" not in paths(script)

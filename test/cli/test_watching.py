@@ -52,9 +52,9 @@ def test_an_outage_is_told_and_outlived() -> None:
         api = Api(url, timeout=1.0)
         thread = threading.Thread(target=lambda: results.append(watch(api, TASK_ID, display, interval=0.01)))
         thread.start()
-    assert display.noticed.wait(10)
+    assert display.noticed.wait(30)
     with serving(Script(shown[1:]), port=port):
-        thread.join(10)
+        thread.join(30)
     api.close()
     assert results == [shown[-1]]
     assert display.notices[0] == f"The service at {url} does not answer. Trying again."

@@ -189,7 +189,7 @@ def test_thirty_installs_leave_no_thread_no_descriptor_and_no_process_behind(
             for _ in range(times):
                 task_id = service.install(standin, manifest={"urls": [pack.url]}, options={"verify": False})
                 assert service.ended(task_id)["outcome"] == "all"
-            wait_until(lambda: standin.connections() == 0, 10, "the connections are closed")
+            wait_until(lambda: standin.connections() == 0, 30, "the connections are closed")
 
         def runners() -> int:
             return sum("nodeferry" in command_line(p) and str(standin.home) in command_line(p) for p in all_processes())
@@ -197,9 +197,9 @@ def test_thirty_installs_leave_no_thread_no_descriptor_and_no_process_behind(
         install(3)
         threads, descriptors = _threads(service.pid), _descriptors(service.pid)
         install(RUNS)
-        wait_until(lambda: _threads(service.pid) <= threads, 10, "the threads are gone")
-        wait_until(lambda: _descriptors(service.pid).total() <= descriptors.total(), 10, "the descriptors are gone")
-        wait_until(lambda: runners() == 0, 10, "the runners are gone")
+        wait_until(lambda: _threads(service.pid) <= threads, 30, "the threads are gone")
+        wait_until(lambda: _descriptors(service.pid).total() <= descriptors.total(), 30, "the descriptors are gone")
+        wait_until(lambda: runners() == 0, 30, "the runners are gone")
         print(
             f"after 3 and after {RUNS + 3} installs: threads {threads} and {_threads(service.pid)},"
             f" descriptors {dict(descriptors)} and {dict(_descriptors(service.pid))}, runners 0"

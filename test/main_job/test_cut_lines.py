@@ -97,13 +97,14 @@ def test_a_killed_runner_is_swept_and_the_task_says_so(
     assert service.ended(again)["outcome"] == "partial"
 
 
+@pytest.mark.alone
 def test_a_cancel_leaves_nothing_behind_on_the_instance(
     service: ServiceProcess, standin: StandIn, manifest: Json
 ) -> None:
     """Packs that were done stay and are told; the clone is gone from the process list within 5 s."""
     task_id = service.install(standin, manifest=manifest)
     _until_cloning(service, task_id)
-    wait_until(lambda: _states(service, task_id).get("light") == "installed", 10, "light installed")
+    wait_until(lambda: _states(service, task_id).get("light") == "installed", 30, "light installed")
     answer = service.post(f"/tasks/{task_id}/cancel", {})
     assert answer.status_code == 202
     last = service.ended(task_id, 5)

@@ -20,6 +20,7 @@ from app.domain.address import SshAddress, parse_address
 from app.domain.hostkeys import MemoryPins
 from app.remote.connector import SshConnector
 from app.settings import Timeouts
+from test.support.ports import closed_port
 from test.support.waiting import wait_until
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin:" + os.defpath)
@@ -140,12 +141,6 @@ def make_key(path: Path, key_type: str = "ed25519", passphrase: str = "") -> Pat
     return path
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def _descendants(pid: int) -> list[int]:
     """Parents first: an sshd that outlived its session's shell would tell the end of it."""
     children: list[int] = []
@@ -171,7 +166,7 @@ def no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     before = set(threading.enumerate())
     yield
-    wait_until(lambda: set(threading.enumerate()) <= before, 3, f"threads end: {threading.enumerate()}")
+    wait_until(lambda: set(threading.enumerate()) <= before, 15, f"threads end: {threading.enumerate()}")
 
 
 MakeSshd = Callable[..., Sshd]
@@ -188,7 +183,7 @@ def make_sshd(tmp_path: Path) -> Iterator[MakeSshd]:
     def make(*options: str, key_types: tuple[str, ...] = ("ed25519",)) -> Sshd:
         folder = tmp_path / f"sshd{len(servers)}"
         folder.mkdir()
-        servers.append(Sshd(folder, free_port(), list(options), key_types))
+        servers.append(Sshd(folder, closed_port(), list(options), key_types))
         return servers[-1].start()
 
     yield make

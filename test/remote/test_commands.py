@@ -246,7 +246,7 @@ def test_a_line_without_an_end_is_no_line(host: RemoteHost) -> None:
 def test_a_stream_ends_its_command_by_the_end_of_input(host: RemoteHost, sshd: Sshd) -> None:
     stream = host.stream(["sh", "-c", "cat; touch ~/ended"])
     stream.close()
-    wait_until((sshd.home / "ended").exists, 5, "the command sees the end of its input")
+    wait_until((sshd.home / "ended").exists, 30, "the command sees the end of its input")
 
 
 def _upload(host: RemoteHost, content: bytes, folder: str = "~/up") -> str:

@@ -183,7 +183,7 @@ def _occupy(server: Sshd) -> socket.socket:
             sock.close()
         return bool(found)
 
-    wait_until(try_once, 5, "sshd has a free place")
+    wait_until(try_once, 30, "sshd has a free place")
     return found[0]
 
 

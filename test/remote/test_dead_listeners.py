@@ -14,7 +14,8 @@ from app.domain.address import SshAddress
 from app.domain.errors import ConnectFailed
 from app.remote.connector import SshConnector
 from app.remote.deadline import Deadline
-from test.remote.conftest import MakeConnector, free_port
+from test.remote.conftest import MakeConnector
+from test.support.ports import closed_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
@@ -59,7 +60,7 @@ def test_a_scan_has_the_same_deadline(listener: socket.socket, make_connector: M
 
 def test_a_port_that_nobody_listens_at(connector: SshConnector) -> None:
     with pytest.raises(ConnectFailed, match="refused") as caught:
-        connector.connect(SshAddress("127.0.0.1", free_port(), "root"))
+        connector.connect(SshAddress("127.0.0.1", closed_port(), "root"))
     assert caught.value.retried
 
 

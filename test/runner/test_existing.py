@@ -218,6 +218,6 @@ def test_update_shows_its_progress(rig: Rig, git_server: GitServer, pack: Pack) 
     add_commit(git_server, pack, {f"big{number}.dat": "x" * 1000 + str(number) * 50_000 for number in range(8)})
     git_server.set_rule("o/pack", RepoRule(bytes_per_second=2_000))
     run = rig.start([node(pack)], options={"existing": "update"})
-    wait_until(lambda: run.told(NodeChanged, name="pack", state="cloning"), 10, "the update's start")
+    wait_until(lambda: run.told(NodeChanged, name="pack", state="cloning"), 30, "the update's start")
     assert run.cancel() == "ended"
     assert git(rig.custom_nodes / "pack", "rev-parse", "HEAD") == pack.commit

@@ -41,11 +41,16 @@ def test_pip_takes_the_family_for_what_it_says(tmp_path: Path, venv_cache: Path)
 
 @pytest.mark.slow
 def test_a_copied_environment_is_its_own(tmp_path: Path, venv_cache: Path) -> None:
-    """No script of it names the one that it was copied from."""
+    """No script of it names the one that it was copied from, and what is changed in it is not changed there."""
     environment = make_environment(tmp_path / "a b" / "venv", with_pip=True, cache=venv_cache)
     assert output_of(environment, "-c", "import sys; print(sys.prefix)").strip() == str(environment.folder)
     scripts = [path for path in (environment.folder / "bin").iterdir() if not path.is_symlink()]
     assert not [path for path in scripts if os.fsencode(venv_cache) in path.read_bytes()]
+    (environment.folder / "bin" / "pip").write_text("changed")
+    output_of(environment, "-m", "pip", "uninstall", "--yes", "pip")
+    another = make_environment(tmp_path / "another", with_pip=True, cache=venv_cache)
+    pip = another.folder / "bin" / "pip"
+    assert subprocess.run([pip, "--version"], capture_output=True, check=True).stdout.startswith(b"pip ")
 
 
 def test_the_systems_packages_are_seen_but_not_in_it(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_nothing_is_left_when_it_stops(standin_factory: StandInFactory) -> None:
     with subprocess.Popen(ssh_arguments(standin, "sleep 600"), stderr=subprocess.DEVNULL) as session:
         wait_until(lambda: len(processes_below(standin.root)) >= 2, what="both sleeps run")
         standin.stop()
-        assert session.wait(10) == 255
+        assert session.wait(30) == 255
     assert not processes_below(standin.root)
     assert not processes_at_port(standin.port, listening=True)
     assert not processes_at_port(standin.port, listening=False)
@@ -60,7 +60,7 @@ def test_a_killed_connection_leaves_what_it_had_started_in_the_background(standi
         assert session.stdout is not None
         assert session.stdout.readline() == b"up\n"
         standin.kill_connections()
-        assert session.wait(10) == 255
+        assert session.wait(30) == 255
     assert standin.connections() == 0
     assert run_there(standin, "pgrep -c -f '[s]leep 600' -U $(id -u) >/dev/null && echo alive").stdout == "alive\n"
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 import requests
 
 from app.standin.instance import StandIn
+from test.support.database import put_database
 from test.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,7 @@ class ServiceProcess:
 
     def start(self, port: int = 0) -> None:
         """Returns once the service has said where it answers. `port`: by default a free one."""
+        put_database(self.data_dir)
         argv = [sys.executable, "run.py", "serve", "--port", str(port), "--data-dir", str(self.data_dir)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -83,7 +85,7 @@ class ServiceProcess:
         if self._process is None:
             return
         self._process.send_signal(number)
-        self._process.wait(15)
+        self._process.wait(30)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._process = None

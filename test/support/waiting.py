@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(predicate: Callable[[], object], timeout: float = 5.0, what: str = "") -> None:
+def wait_until(predicate: Callable[[], object], timeout: float = 30.0, what: str = "") -> None:
     """Return as soon as `predicate()` is true; asked every 10 ms, at least once, and once more at the deadline.
 
     Raises AssertionError naming `what` when it is still false after `timeout` seconds.

@@ -21,6 +21,7 @@ from app.standin.instance import StandIn
 from app.standin.packs import Pack, PackSource, make_pack
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.service import Installs
+from test.support.database import put_database
 from test.support.waiting import wait_until
 
 END_SECONDS = 90.0
@@ -67,12 +68,13 @@ def bench_factory(tmp_path: Path) -> Iterator[BenchFactory]:
 
         def build(**settings: Any) -> Bench:
             settings = {"data_dir": tmp_path / "data", "allowed_git_schemes": ("http", "https"), **settings}
+            put_database(settings["data_dir"])
             service = build_service(Settings(**settings), background=BackgroundTaskManager())
             opened.callback(service.close)
             return Bench(service)
 
         yield build
-    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("task-")], 10, "threads are gone")
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("task-")], 30, "threads are gone")
 
 
 @pytest.fixture

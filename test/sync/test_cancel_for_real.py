@@ -17,7 +17,7 @@ from test.support.package_index import PackageIndex
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory, Gate
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.alone]
 
 CANCEL_SECONDS = 5.0
 LARGE = 200_000_000

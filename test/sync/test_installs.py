@@ -19,6 +19,7 @@ from app.domain.request import InstallRequest
 from app.protocol.options import Options
 from app.standin.instance import StandIn
 from app.standin.packs import Pack
+from test.support.ports import closed_port
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory, Gate
 
@@ -39,8 +40,7 @@ def _request(address: str, **options: object) -> InstallRequest:
 @pytest.fixture
 def nobody() -> str:
     """An address where nothing listens."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        return f"root@127.0.0.1 -p {listener.getsockname()[1]}"
+    return f"root@127.0.0.1 -p {closed_port()}"
 
 
 def test_a_dead_instance_fails_the_task_with_its_reason(bench: Bench, nobody: str) -> None:
@@ -90,6 +90,7 @@ def test_keys_that_are_not_accepted_are_named(bench: Bench, instance: StandIn, t
     assert (end["state"], end["error"]["code"]) == ("failed", "authentication_failed")
 
 
+@pytest.mark.alone
 def test_a_cancel_while_connecting_is_heard_at_once(bench: Bench, mute: str) -> None:
     """No wait outlives a cancel."""
     task_id = bench.installs.start(_request(mute, wait_seconds=60)).task_id

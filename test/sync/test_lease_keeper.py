@@ -25,6 +25,8 @@ from app.sync.installs.recorder import Recorder
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory
 
+pytestmark = pytest.mark.alone  # leases of 0.6 s
+
 MANIFEST = {"urls": ["https://github.com/owner/pack"]}
 
 
@@ -98,7 +100,7 @@ def test_an_install_whose_service_died_is_taken_up_when_its_lease_is_over(bench:
     held = theirs.claim(abandoned.task_id, 0)
     assert held is not None
     bench.until(abandoned.task_id, lambda progress: progress["state"] == "running", "it is taken up", 10)
-    wait_until(lambda: _record(bench, abandoned.task_id).lease_token == 2, 10, "the lease is ours")
+    wait_until(lambda: _record(bench, abandoned.task_id).lease_token == 2, 30, "the lease is ours")
     assert theirs.renew([held]) == [held]
     bench.installs.cancel(abandoned.task_id)
     bench.ended(abandoned.task_id)

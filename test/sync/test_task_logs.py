@@ -59,7 +59,7 @@ def test_a_failing_packs_log_is_readable_while_it_runs_and_after_the_instance_is
     assert (running["complete"], running["node"]) == (False, "failing")
     gate.touch()
     bench.ended(task_id)
-    wait_until(lambda: read(bench, task_id, node="failing")["complete"], 15, "the log is complete")
+    wait_until(lambda: read(bench, task_id, node="failing")["complete"], 30, "the log is complete")
     shutil.rmtree(state_folder(instance, task_id))
     instance.stop_sshd()
     later = read(bench, task_id, node="failing", offset=running["next_offset"])
@@ -89,7 +89,7 @@ def test_a_line_that_is_cut_in_the_middle_of_a_log_loses_and_repeats_no_byte(
         bench = bench_factory()
     gate.touch()
     bench.ended(task_id)
-    wait_until(lambda: read(bench, task_id)["complete"], 15, "the logs are complete")
+    wait_until(lambda: read(bench, task_id)["complete"], 30, "the logs are complete")
     theirs = state_folder(instance, task_id)
     logs = bench.service.settings.data_dir / "logs" / task_id
     names = sorted(str(path.relative_to(theirs)) for path in theirs.rglob("*.log"))
@@ -115,7 +115,7 @@ def test_a_packs_name_is_only_a_name(bench: Bench, instance: StandIn, git_server
     task_id = bench.start(instance.ssh_command, odd, ui_home=instance.ui_home)
     end = bench.ended(task_id)
     assert end["outcome"] == "all", end
-    wait_until(lambda: read(bench, task_id)["complete"], 15, "the logs are complete")
+    wait_until(lambda: read(bench, task_id)["complete"], 30, "the logs are complete")
     assert "hello" in read(bench, task_id, node=odd.name)["text"]
     folder = bench.service.settings.data_dir / "logs"
     assert (folder / task_id / node_log(odd.name)).is_file()

@@ -60,14 +60,14 @@ class Running:
             return False
 
     def ask(self, route: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{route}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{route}", timeout=30) as answer:
             return json.load(answer)
 
     def end(self) -> None:
         for pid in self.pids():
             os.kill(pid, signal.SIGKILL)
-            wait_until(lambda pid=pid: processes.start_time(pid) is None, 5, "ComfyUI is gone")  # type: ignore[misc]
-        self._first.wait(5)
+            wait_until(lambda pid=pid: processes.start_time(pid) is None, 30, "ComfyUI is gone")  # type: ignore[misc]
+        self._first.wait(30)
 
 
 @pytest.fixture

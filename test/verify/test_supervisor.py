@@ -92,7 +92,7 @@ class Supervised:
     def classes(self) -> set[str]:
         """What /object_info has; a pseudo name while it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/object_info", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/object_info", timeout=30) as answer:
                 return set(json.load(answer))
         except OSError:
             return {"fresh", "no answer"}
