@@ -31,39 +31,35 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images pyz bench-answers bench-pages bench-engine bench-faults bench-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean docs-tables
+.PHONY: help browser images pyz bench-answers bench-pages bench-engine bench-faults bench-chaos prove-faults prove-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean docs-tables
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
-demo: system-deps .venv/.runtime-ready ## set everything up, then install ten node packs on a throw-away instance and watch (ARGS=--keep leaves it up)
+demo: system-deps .venv/.runtime-ready ## install ten packs on a throw-away instance, and watch
 	@$(PY) run.py demo $(ARGS)
 
 run: .venv/.runtime-ready ## serve for real use on http://127.0.0.1:5000
 	@$(PY) run.py serve $(ARGS)
 
-test: system-deps .venv/.dev-ready ## set everything up, then run the tests, the long proofs aside
+test: system-deps .venv/.dev-ready ## the tests; the long proofs are in test-long
 	@$(PARALLEL) -m "not long" $(ARGS)
 
-test-long: system-deps .venv/.dev-ready ## the long proofs: faults, chaos, 34 packs, truth by chance
+test-long: system-deps .venv/.dev-ready ## faults, chaos, 34 packs, truth by chance
 	@$(PARALLEL) -m long $(ARGS)
 
-test-fast: .venv/.dev-ready ## the tests that need neither sshd nor the network (under 30 s)
+test-fast: .venv/.dev-ready ## what needs neither sshd nor network (under 30 s)
 	@$(PARALLEL) -m "not sshd and not registry and not slow" $(ARGS)
 
 browser: system-deps .venv/.dev-ready ## the pages in a real Chromium, by themselves
-	@$(PY) -m pytest -m browser $(ARGS)
+	@$(PARALLEL) -m browser $(ARGS)
 
 images: system-deps .venv/.dev-ready ## make docs/images/ from a real run
 	@$(PY) -m tools.images
 
-docs-tables: .venv/.dev-ready ## write the generated tables in the docs anew
-	@$(PY) -m tools.docs_tables
+coverage: system-deps .venv/.dev-ready ## every test, and the lines none of them reached @$(PARALLEL) --cov --cov-report=term $(ARGS) docs-tables: write generated tables in docs anew @$(PY) -m tools.docs_tables with branches that pytest
 
-coverage: system-deps .venv/.dev-ready ## every test, with the lines and branches that none of them reached
-	@$(PY) -m pytest --cov --cov-report=term $(ARGS)
-
-lint: lint-style lint-types lint-layers lint-versions ## all four linters (`make -k lint` goes on after a fault)
+lint: lint-style lint-types lint-layers lint-versions ## all four linters (make -k: go on after a fault)
 
 lint-style: .venv/.dev-ready ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -78,32 +74,36 @@ lint-layers: .venv/.dev-ready ## import-linter: who may import whom
 lint-versions: .venv/.dev-ready ## vermin: what runs on the instance runs on Python 3.9
 	@$(VERMIN) --quiet --no-tips --target=3.9- --violations app/__init__.py app/protocol app/runner
 
-pyz: .venv/.runtime-ready ## write the installer as one file, to be run by hand on an instance (ARGS="--output FILE")
+pyz: .venv/.runtime-ready ## the installer as one file (ARGS="--output FILE")
 	@$(PY) run.py pyz $(ARGS)
 
-bench-answers: system-deps .venv/.dev-ready ## measure: starts and polls, also for instances that never answer
+bench-answers: system-deps .venv/.dev-ready ## measure: starts and polls, also with dead instances
 	@$(PY) -m bench.answers
 
 bench-pages: system-deps .venv/.dev-ready ## measure: 50 open task pages on one service
 	@$(PY) -m bench.pages
 
-bench-engine: system-deps .venv/.dev-ready ## measure: installing 34 packs beside the usual way and the floor (ARGS=--quick: 9 packs)
+bench-engine: system-deps .venv/.dev-ready ## measure: 34 packs, three ways (ARGS=--quick: 9)
 	@$(PY) -m bench.engine $(ARGS)
 
-bench-faults: system-deps .venv/.dev-ready ## what users see when something goes wrong: a table from real runs
+bench-faults: system-deps .venv/.dev-ready ## a table of what users see when something fails
 	@$(PY) -m bench.faults $(ARGS)
 
-bench-chaos: system-deps .venv/.dev-ready ## 200 runs with a fault at a random moment each: all must end as they must
+bench-chaos: system-deps .venv/.dev-ready ## 200 runs, each with a fault at a random moment
 	@$(PY) -m bench.chaos $(ARGS)
 
-format: .venv/.dev-ready ## put the sources into the one format, and fix what ruff can fix
+prove-faults: bench-faults ## the same as bench-faults
+
+prove-chaos: bench-chaos ## the same as bench-chaos
+
+format: .venv/.dev-ready ## format the sources, and fix what ruff can fix
 	@$(PY) -m ruff check --fix-only --quiet .
 	@$(PY) -m ruff format .
 
-system-deps: ## install sshd, git… from the system's packages (Debian/Ubuntu as root); others are told what is missing
+system-deps: ## install sshd, git… (Debian/Ubuntu as root)
 	@tools/system-deps.sh
 
-venv: .venv/.dev-ready ## the virtual environment .venv with all that working on Nodeferry needs
+venv: .venv/.dev-ready ## .venv with all that working on Nodeferry needs
 
 lock-check: .venv/.dev-ready ## which pinned packages have newer versions
 	@$(PIP) list --outdated
