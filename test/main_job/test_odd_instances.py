@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from app.standin.git_server import GitServer
@@ -47,58 +45,21 @@ def service_with_list(service: ServiceProcess, git_server: GitServer) -> Service
     return service
 
 
-def test_a_shell_that_prints_and_a_banner_change_nothing(
-    service: ServiceProcess, git_server: GitServer, standin_factory: StandInFactory
-) -> None:
-    """What the service parses stands behind a marker; noise before it is noise."""
-    noisy = standin_factory(
-        bashrc='echo "Welcome to your GPU"; printf "\\033[32mvenv\\033[0m "; echo oops >&2\n',
-        banner="*** authorised use only ***\n",
-    )
-    pack = make_pack(git_server, "o", "pack")
-    assert service.ended(service.install(noisy, manifest={"urls": [pack.url]}))["outcome"] == "all"
-
-
-@pytest.mark.parametrize("name", ["Comfy UI", 'it\'s "mine"', "$(touch hacked)`touch hacked`;&|"])
-def test_a_comfyui_folder_with_an_odd_name_is_installed_into(
-    service: ServiceProcess, git_server: GitServer, standin_factory: StandInFactory, name: str
-) -> None:
-    """Spaces, quotes and `$(…)` are legal in a path, and nothing of it is ever run."""
-    odd = standin_factory(ui_home_name=name)
-    pack = make_pack(git_server, "o", "pack")
-    last = service.ended(service.install(odd, manifest={"urls": [pack.url]}))
-    assert last["outcome"] == "all"
-    assert (odd.ui_home / "custom_nodes" / "pack" / "__init__.py").is_file()
-    assert not list(odd.root.rglob("hacked"))
-    assert not (Path.home() / "hacked").exists()
-
-
 @pytest.mark.registry
 def test_an_environment_without_pip_gets_its_packages(
     service: ServiceProcess, git_server: GitServer, standin_factory: StandInFactory
 ) -> None:
-    """As uv makes them: uv installs into it, and the torch family is not touched."""
+    """As uv makes them: uv installs into it, and the torch family is not touched. One bad requirement costs its own
+    pack alone: one resolution for all fails, then each pack stands for itself."""
     bare = standin_factory(with_pip=False)
     before = bare.family_fingerprint()
     pack = make_pack(git_server, "o", "pack", requirements="humanize\ntorch>=2\n", imports=("humanize",))
-    last = service.ended(service.install(bare, manifest={"urls": [pack.url]}), 180)
-    assert last["outcome"] == "all", last
-    assert last["nodes"][0]["requirements_status"] == "success"
-    assert list(bare.venv.glob("lib/python*/site-packages/humanize"))
-    assert bare.family_fingerprint() == before
-
-
-@pytest.mark.registry
-def test_one_bad_requirement_costs_only_its_own_pack(
-    service: ServiceProcess, git_server: GitServer, standin_factory: StandInFactory
-) -> None:
-    """One resolution for all fails; then each pack stands for itself."""
-    bare = standin_factory(with_pip=False)
-    good = make_pack(git_server, "o", "good", requirements="humanize\n")
     bad = make_pack(git_server, "o", "bad", requirements="nodeferry-no-such-package==1.0\n", imports=("no_such",))
-    last = service.ended(service.install(bare, manifest={"urls": [good.url, bad.url]}), 180)
+    last = service.ended(service.install(bare, manifest={"urls": [pack.url, bad.url]}), 150)
+    assert last["outcome"] == "partial", last
     rows = {row["name"]: row for row in last["nodes"]}
-    assert (rows["good"]["state"], rows["good"]["requirements_status"]) == ("verified", "success")
+    assert (rows["pack"]["state"], rows["pack"]["requirements_status"]) == ("verified", "success")
     assert (rows["bad"]["state"], rows["bad"]["requirements_status"]) == ("failed", "failed")
     assert rows["bad"]["error"]["code"] == "requirement_not_found"
-    assert last["outcome"] == "partial"
+    assert list(bare.venv.glob("lib/python*/site-packages/humanize"))
+    assert bare.family_fingerprint() == before

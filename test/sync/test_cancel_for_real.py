@@ -130,6 +130,7 @@ def test_during_a_script_twice(bench: Bench, instance: StandIn, packs: list[Pack
     bench.installs.cancel(task_id)
     bench.service.app.test_client().post(f"/tasks/{task_id}/cancel")
     end = bench.ended(task_id, timeout=CANCEL_SECONDS)
+    assert (end["state"], end["return_code"]) == ("cancelled", 130), end
     assert [row["state"] for row in end["nodes"]] == ["installed"] * 3 + ["cancelled"]
     assert not _processes_of(task_id)
     assert not _staging(instance)

@@ -16,7 +16,6 @@ from app.domain.address import parse_address
 from app.domain.errors import HostKeyMismatch, RunnerError
 from app.standin.instance import StandIn
 from app.standin.packs import Pack
-from app.standin.relay import Relay
 from app.sync.installs import worker
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory, Gate
@@ -39,50 +38,21 @@ def test_shell_noise_and_a_banner_change_nothing(
     bench: Bench, instances: Callable[..., StandIn], packs: list[Pack]
 ) -> None:
     """What the login shell prints is not taken for the runner's answers; a ui_home is quoted whatever is in it."""
-    name = "a 'ComfyUI' \"with\" $(touch hit) ; & #"
-    noisy = instances(bashrc="echo welcome; printf 'no newline'\n", banner="BANNER\n", ui_home_name=name)
+    name = "a 'ComfyUI' \"with\" $(touch hacked)`touch hacked` ; & | #"
+    bashrc = "echo welcome; echo oops >&2; printf '\\033[32mvenv\\033[0m no newline'\n"
+    noisy = instances(bashrc=bashrc, banner="*** authorised use only ***\n", ui_home_name=name)
     end = bench.ended(bench.start(noisy.ssh_command, *packs, ui_home=noisy.ui_home))
     assert (end["outcome"], end["successful"]) == ("all", 3), end
-
-
-def test_a_cut_line_is_mended_and_the_end_is_that_of_an_undisturbed_run(
-    bench: Bench, instances: Callable[..., StandIn], packs: list[Pack], gate: Gate
-) -> None:
-    """The runner goes on, the service attaches at its offset, and the final snapshot equals that of a quiet run."""
-    abort, quiet = instances(), instances()
-    task_id = bench.start(abort.ssh_command, *packs, gate.pack, ui_home=abort.ui_home)
-    bench.until(task_id, lambda progress: progress["phase"] == "scripts", "the run is at its scripts")
-    revision = bench.installs.progress(task_id)["revision"]
-    abort.kill_connections()
-    bench.until(task_id, lambda progress: progress["state"] == "interrupted", "the cut is noticed")
-    bench.until(task_id, lambda progress: progress["state"] == "running", "the line is mended")
-    assert bench.installs.progress(task_id)["revision"] > revision
-    gate.open()
-    undisturbed = bench.start(quiet.ssh_command, *packs, gate.pack, ui_home=quiet.ui_home)
-    assert _essence(bench.ended(task_id)) == _essence(bench.ended(undisturbed))
-
-
-@pytest.mark.slow
-def test_a_line_that_freezes_is_given_up_and_replaced(
-    bench: Bench, instance: StandIn, packs: list[Pack], gate: Gate
-) -> None:
-    """A relay that stops forwarding without closing is noticed by its silence, and the run is followed to its end."""
-    with Relay(instance.port) as relay:
-        command = instance.ssh_command.replace(str(instance.port), str(relay.port), 1)
-        task_id = bench.start(command, *packs, gate.pack, ui_home=instance.ui_home)
-        bench.until(task_id, lambda progress: progress["phase"] == "scripts", "the run is at its scripts")
-        relay.freeze()
-        bench.until(task_id, lambda progress: progress["state"] == "interrupted", "the silence is noticed", timeout=30)
-        gate.open()
-        relay.thaw()
-        end = bench.ended(task_id)
-    assert (end["state"], end["outcome"], end["successful"]) == ("completed", "all", 4), end
+    assert all((noisy.custom_nodes / pack.name / "__init__.py").is_file() for pack in packs)
+    assert not list(noisy.root.rglob("hacked"))
+    assert not (Path.home() / "hacked").exists()
 
 
 def test_a_killed_runner_is_told_and_swept_within_15_seconds(
     bench: Bench, instance: StandIn, packs: list[Pack], gate: Gate
 ) -> None:
-    """The task is failed with runner_lost, what the runner left is ended, and packs that are there stay."""
+    """The task is failed with runner_lost, what the runner left is ended, packs that are there stay, and the next
+    install works."""
     task_id = bench.start(instance.ssh_command, *packs, gate.pack, ui_home=instance.ui_home)
     bench.until(task_id, lambda progress: progress["phase"] == "scripts", "the run is at its scripts")
     killed = time.monotonic()
@@ -91,8 +61,11 @@ def test_a_killed_runner_is_told_and_swept_within_15_seconds(
     assert time.monotonic() - killed < 15
     assert (end["state"], end["error"]["code"]) == ("failed", "runner_lost"), end
     assert not _processes_of(task_id)
+    assert end["success"] is False
     assert [node["state"] for node in end["nodes"]] == ["installed"] * 3 + ["failed"]
     assert not list(instance.custom_nodes.glob(".nodeferry*"))
+    again = bench.start(instance.ssh_command, packs[0], ui_home=instance.ui_home)
+    assert bench.ended(again)["outcome"] == "all"
 
 
 def test_a_runner_that_is_killed_while_the_line_is_cut_is_told_too(bench: Bench, instance: StandIn, gate: Gate) -> None:
@@ -106,17 +79,6 @@ def test_a_runner_that_is_killed_while_the_line_is_cut_is_told_too(bench: Bench,
     instance.start_sshd()
     end = bench.ended(task_id)
     assert (end["state"], end["error"]["code"]) == ("failed", "runner_lost"), end
-
-
-def test_cancel_stops_the_run_on_the_instance(bench: Bench, instance: StandIn, packs: list[Pack], gate: Gate) -> None:
-    """The runner ends its processes and says so itself; what was installed stays."""
-    task_id = bench.start(instance.ssh_command, *packs, gate.pack, ui_home=instance.ui_home)
-    bench.until(task_id, lambda progress: progress["phase"] == "scripts", "the run is at its scripts")
-    assert bench.installs.cancel(task_id).value in {"cancelling", "cancelled"}
-    end = bench.ended(task_id, timeout=15)
-    assert (end["state"], end["return_code"]) == ("cancelled", 130), end
-    assert [node["state"] for node in end["nodes"]] == ["installed"] * 3 + ["cancelled"]
-    assert not _processes_of(task_id)
 
 
 def test_cancel_during_a_cut_reaches_the_instance_when_it_is_back(bench: Bench, instance: StandIn, gate: Gate) -> None:

@@ -51,17 +51,6 @@ def test_a_dead_instance_fails_the_task_with_its_reason(bench: Bench, nobody: st
 
 
 @pytest.mark.slow
-@pytest.mark.alone
-def test_an_instance_that_never_speaks_fails_within_the_connect_deadline(
-    bench_factory: BenchFactory, mute: str
-) -> None:
-    """The deadline of one connecting holds for all of its parts."""
-    bench = bench_factory(connect_timeout_seconds=1.0)
-    end = bench.ended(bench.installs.start(_request(mute, wait_seconds=0)).task_id, timeout=3)
-    assert (end["state"], end["error"]["code"]) == ("failed", "connect_failed")
-
-
-@pytest.mark.slow
 def test_an_instance_that_is_not_up_is_waited_for(bench: Bench, nobody: str) -> None:
     """The progress shows why nothing moves, until the time is over; then the last reason is the error."""
     task_id = bench.installs.start(_request(nobody, wait_seconds=2)).task_id
@@ -141,20 +130,6 @@ def test_two_installs_never_run_beside_each_other_on_one_comfyui(
     assert bench.ended(second)["outcome"] == "all"
     times = {task["task_id"]: task for task in bench.installs.list()[0]}
     assert times[second]["started_at"] >= times[first]["finished_at"]
-
-
-@pytest.mark.sshd
-@pytest.mark.slow
-def test_five_installs_on_five_instances_do_not_disturb_each_other(
-    bench: Bench, instances: Callable[..., StandIn], packs: list[Pack]
-) -> None:
-    """Each instance gets its packs and nobody else's."""
-    standins = [instances() for _ in range(5)]
-    chosen = [packs[: n % 3 + 1] for n in range(5)]
-    tasks = [bench.start(s.ssh_command, *some, ui_home=s.ui_home) for s, some in zip(standins, chosen, strict=True)]
-    for standin, some, task_id in zip(standins, chosen, tasks, strict=True):
-        assert bench.ended(task_id)["outcome"] == "all"
-        assert {path.name for path in standin.custom_nodes.iterdir() if path.is_dir()} == {pack.name for pack in some}
 
 
 def test_no_more_installs_run_than_there_are_places(bench_factory: BenchFactory, mute: str) -> None:
