@@ -101,7 +101,7 @@ def test_the_main_job_is_done_shown_kept_up_and_cleared_away(folder: Path) -> No
         assert any(line.startswith(f"{GONE}: repository_not_found") for line in lines)
         copied = read_until(process, "ssh -p")
         assert any("install.json" in line for line in copied)
-        with urllib.request.urlopen(f"{url}/tasks", timeout=10) as answer:
+        with urllib.request.urlopen(f"{url}/tasks", timeout=30) as answer:
             assert json.load(answer)["tasks"][0]["outcome"] == "partial"
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0

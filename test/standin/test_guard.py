@@ -42,6 +42,6 @@ def test_nothing_is_left_when_the_caller_dies(tmp_path: Path, end: str) -> None:
         if end != "raise":
             caller.send_signal(signal.Signals[end])
         caller.wait(30)
-    wait_until(lambda: not root.exists(), timeout=15, what="its folder is gone")
+    wait_until(lambda: not root.exists(), timeout=30, what="its folder is gone")
     wait_until(lambda: not processes_below(root), what="what it had started has ended")
     assert not processes_at_port(port, listening=True)

@@ -51,7 +51,7 @@ def test_it_is_found_opened_restarted_and_closed(
     assert service.ended(answer.json()["task_id"])["state"] == "completed"
     listed = {task["task_id"]: task for task in service.get("/tasks")["tasks"]}
     assert listed[answer.json()["task_id"]]["restart_of"] == task_id
-    closed = requests.delete(service.url + where, timeout=10).json()
+    closed = requests.delete(service.url + where, timeout=30).json()
     assert (closed["state"], closed["reason"]) == ("closed", "It was closed.")
     assert not answers(tunnel["url"])
 
