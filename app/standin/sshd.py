@@ -152,14 +152,13 @@ def hold_port() -> tuple[int, int]:
     chooser = random.SystemRandom()
     while True:
         port = chooser.choice(_PORTS)
-        with socket.socket() as probe, socket.socket() as holder:
-            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket() as holder:
             try:
-                probe.bind((HOST, port))  # without SO_REUSEADDR: fails where another stand-in holds the port
-                probe.close()
                 holder.bind((HOST, port))
             except OSError:
                 continue
+            # Only now: a bind with SO_REUSEADDR would also succeed where another stand-in holds the port.
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             return port, holder.detach()
 
 
