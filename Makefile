@@ -31,7 +31,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images pyz bench-answers bench-pages bench-engine bench-faults bench-chaos prove-faults prove-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean docs-tables
+.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-faults bench-chaos prove-faults prove-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -57,7 +57,11 @@ browser: system-deps .venv/.dev-ready ## the pages in a real Chromium, by themse
 images: system-deps .venv/.dev-ready ## make docs/images/ from a real run
 	@$(PY) -m tools.images
 
-coverage: system-deps .venv/.dev-ready ## every test, and the lines none of them reached @$(PARALLEL) --cov --cov-report=term $(ARGS) docs-tables: write generated tables in docs anew @$(PY) -m tools.docs_tables with branches that pytest
+docs-tables: .venv/.dev-ready ## write the generated tables in the docs anew
+	@$(PY) -m tools.docs_tables
+
+coverage: system-deps .venv/.dev-ready ## every test, and the lines none of them reached
+	@$(PARALLEL) --cov --cov-report=term $(ARGS)
 
 lint: lint-style lint-types lint-layers lint-versions ## all four linters (make -k: go on after a fault)
 

@@ -133,6 +133,7 @@ def test_a_service_that_was_killed_is_a_banner_that_heals_itself(
     standin: StandIn,
     urls: list[str],
     tab: OpenTab,
+    *,
     complaints: Complaints,
     heavy: threading.Event,
 ) -> None:

@@ -100,13 +100,8 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path) -> N
         port = str(taken.getsockname()[1])
         with served(tmp_path, "--port", port) as (process, line):
             assert line == ""
-<<<<<<< HEAD
-            _out, err = process.communicate(timeout=10)
-    assert process.returncode == 1 and f"Port {port} is in use." in err
-=======
             _out, err = process.communicate(timeout=60)
-    assert process.returncode == 1 and f"Port {port} is taken." in err
->>>>>>> 224592d (Tests: deadlines that only a fault reaches)
+    assert process.returncode == 1 and f"Port {port} is in use." in err
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

@@ -14,12 +14,9 @@ import pytest
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import Pack, make_pack
-from test.plan.conftest import uv_program
 from test.runner.rig import names_in
 from test.support.package_index import PackageIndex
 from test.support.service import Json, ServiceProcess
-
-__all__ = ["uv_program"]
 
 
 @dataclass(frozen=True)
