@@ -24,6 +24,9 @@ class RepoRule:
     """Send so many, then nothing more, the connection open."""
     cut_after_bytes: int | None = None
     """Send so many, then close the connection."""
+    hold_after_bytes: int = 0
+    released: threading.Event | None = None
+    """Send `hold_after_bytes`, and the rest only once this is set."""
     times: int | None = None
     """How many packs stall or are cut before it goes well; None: all."""
 
@@ -65,6 +68,9 @@ def paced(body: Iterator[bytes], rule: RepoRule, stopping: threading.Event) -> I
             raise CutHere
         yield piece
         sent += len(piece)
+        while rule.released and sent >= rule.hold_after_bytes and not stopping.is_set():
+            if rule.released.wait(0.05):
+                break
         if rule.bytes_per_second is not None:
             stopping.wait(max(0.0, sent / rule.bytes_per_second - (time.monotonic() - started)))
 

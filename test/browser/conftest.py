@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,15 @@ def urls(git_server: GitServer) -> list[str]:
     light = make_pack(git_server, "o", "light")
     git_server.set_rule("o/gone", MISSING)
     return [heavy.url, light.url, f"{git_server.url}/o/gone"]
+
+
+@pytest.fixture
+def heavy(git_server: GitServer, urls: list[str]) -> Iterator[threading.Event]:
+    """The heavy pack's clone does not end before this is set."""
+    released = threading.Event()
+    git_server.set_rule("o/heavy", replace(SLOW, hold_after_bytes=3_600_000, released=released))
+    yield released
+    released.set()
 
 
 @pytest.fixture

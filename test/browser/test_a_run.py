@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
@@ -68,7 +69,7 @@ def test_it_works(service: ServiceProcess, standin: StandIn, urls: list[str], ta
 
 
 def test_a_reload_in_the_middle_restores_the_state_at_once(
-    service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab
+    service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab, heavy: threading.Event
 ) -> None:
     """No percent, word or row that is not the run's own is ever painted; a second tab shows the same."""
     task_id = service.install(standin, manifest={"urls": urls})
@@ -90,13 +91,14 @@ def test_a_reload_in_the_middle_restores_the_state_at_once(
     for percent, state, packs, title in page.evaluate("painted"):
         assert (int(percent.split()[0]) > 0, state, packs, title.startswith("root@")) == (True, "running", 3, True)
     assert seen(page, "heavy", above=before) > before
+    heavy.set()
     other = tab(f"{service.url}/ui/task/{task_id}")
     for one in (page, other):
         expect(one.locator("[data-ref=summary]")).to_contain_text("1 failed.", timeout=END)
 
 
 def test_stop_asks_first_and_the_page_says_stopped(
-    service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab
+    service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab, heavy: threading.Event
 ) -> None:
     """A no changes nothing; a yes ends the run on the instance too."""
     task_id = service.install(standin, manifest={"urls": urls})
@@ -127,7 +129,13 @@ def test_retry_failed_takes_the_failed_one_alone(
 
 
 def test_a_service_that_was_killed_is_a_banner_that_heals_itself(
-    service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab, complaints: Complaints
+    service: ServiceProcess,
+    standin: StandIn,
+    urls: list[str],
+    tab: OpenTab,
+    *,
+    complaints: Complaints,
+    heavy: threading.Event,
 ) -> None:
     """The page stays as it is meanwhile, and goes on by itself when the service is back at the same address."""
     complaints.expected.append("net::ERR_")  # refused, or cut in the middle of an answer
@@ -142,6 +150,7 @@ def test_a_service_that_was_killed_is_a_banner_that_heals_itself(
     service.start(port)
     expect(banner).to_contain_text("Nodeferry answers again")
     expect(banner).to_be_hidden()
+    heavy.set()
     expect(page.locator("[data-ref=summary]")).to_contain_text("1 failed.", timeout=END)
 
 
@@ -202,7 +211,7 @@ def test_the_keyboard_is_enough_from_the_start_to_the_run(
 
 
 def test_two_tabs_of_one_run_show_the_same_and_only_one_streams(
-    service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab
+    service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab, heavy: threading.Event
 ) -> None:
     """A stop in one is seen in the other."""
     task_id = service.install(standin, manifest={"urls": urls})

@@ -7,6 +7,7 @@ import http.client
 import os
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -154,6 +155,18 @@ def test_a_stalled_pack_sends_nothing_more(git_server: GitServer, tmp_path: Path
     done = git(*limit, "clone", pack.url, tmp_path / "c")
     assert done.returncode == 128
     assert "too slow" in done.stderr
+
+
+def test_a_held_pack_goes_on_when_it_is_released(git_server: GitServer, tmp_path: Path) -> None:
+    """Until then the clone has not ended, however long it takes."""
+    pack, released = make_pack(git_server, "o", "p", payload_bytes=300_000), threading.Event()
+    git_server.set_rule("o/p", RepoRule(hold_after_bytes=50_000, released=released))
+    with subprocess.Popen(["git", "clone", "-q", pack.url, str(tmp_path / "c")]) as client:
+        wait_until(lambda: git_server.peak_packs == 1, what="the pack is being sent")
+        with pytest.raises(subprocess.TimeoutExpired):
+            client.wait(0.5)
+        released.set()
+        assert client.wait(30) == 0
 
 
 @pytest.mark.slow

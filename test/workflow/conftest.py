@@ -67,7 +67,7 @@ def workflows(service: ServiceProcess) -> Workflows:
 def manifest(git_server: GitServer) -> Json:
     """Three packs, one of them missing, one slow enough to be seen on its way."""
     heavy = make_pack(git_server, "o", "heavy", payload_bytes=2_000_000)
-    git_server.set_rule("o/heavy", RepoRule(bytes_per_second=700_000))
+    git_server.set_rule("o/heavy", RepoRule(bytes_per_second=350_000))
     light = make_pack(git_server, "o", "light")
     git_server.set_rule("o/gone", MISSING)
     return {"urls": [heavy.url, light.url, f"{git_server.url}/o/gone"]}
