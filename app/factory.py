@@ -81,33 +81,13 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     `background`: the threads' keeper; default: the process's one."""
     keeper = background or get_task_manager()
     keeper.retention_seconds = settings.memory_hours * 3600
-    closing, metrics = threading.Event(), Metrics()
     engine = open_database(settings.resolved_database_url)
     pins = DatabasePins(engine)
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files)
     connector = connector_with(settings.timeouts)
-    progress_files, log_files = ProgressFiles(settings.data_dir / "progress"), LogFiles(settings.data_dir / "logs")
-    progress_cache = ProgressCache(settings.memory_hours * 3600)
-    retention = Retention(History(engine), progress_files, progress_cache, settings, logs=log_files)
-    leases = Leases(engine, f"{socket.gethostname()}:{settings.data_dir}")
-    lease_keeper = LeaseKeeper(leases, keeper, closing, retention.prune_if_due)
-    jobs = JobRunner(
-        lease_keeper=lease_keeper,
-        connector=connector,
-        settings=settings,
-        logs=log_files,
-        metrics=metrics,
-        closing=closing,
-    )
-    installs = Installs(
-        store=InstallStore(engine),
-        progress_cache=progress_cache,
-        progress_writer=ProgressWriter(progress_files, keeper),
-        scheduler=Scheduler(keeper, jobs.run, settings.max_running, closing),
-        lease_keeper=lease_keeper,
-        jobs=jobs,
-        connector=connector,
-        settings=settings,
+    log_files, metrics = LogFiles(settings.data_dir / "logs"), Metrics()
+    installs, jobs, retention = _wire_installs(
+        settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
     )
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
     jobs.when_ended = retries.look_at
@@ -129,3 +109,40 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     installs.resume_unfinished()
     workflows.resume_unfinished()
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
+
+
+def _wire_installs(
+    settings: Settings,
+    *,
+    engine: Engine,
+    background: BackgroundTaskManager,
+    connector: SshConnector,
+    logs: LogFiles,
+    metrics: Metrics,
+) -> tuple[Installs, JobRunner, Retention]:
+    """The installs and the parts that only they share."""
+    closing = threading.Event()
+    files = ProgressFiles(settings.data_dir / "progress")
+    progress_cache = ProgressCache(settings.memory_hours * 3600)
+    retention = Retention(History(engine), files, progress_cache, settings, logs=logs)
+    leases = Leases(engine, f"{socket.gethostname()}:{settings.data_dir}")
+    lease_keeper = LeaseKeeper(leases, background, closing, retention.prune_if_due)
+    jobs = JobRunner(
+        lease_keeper=lease_keeper,
+        connector=connector,
+        settings=settings,
+        logs=logs,
+        metrics=metrics,
+        closing=closing,
+    )
+    installs = Installs(
+        store=InstallStore(engine),
+        progress_cache=progress_cache,
+        progress_writer=ProgressWriter(files, background),
+        scheduler=Scheduler(background, jobs.run, settings.max_running, closing),
+        lease_keeper=lease_keeper,
+        jobs=jobs,
+        connector=connector,
+        settings=settings,
+    )
+    return installs, jobs, retention
