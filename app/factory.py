@@ -62,12 +62,12 @@ class Service:
     engine: Engine
 
     def close(self, timeout: float = 3.0) -> None:
-        """Lets go of everything within `timeout` seconds, the database too: nothing is answered any more."""
-        self.let_go(timeout)
+        """Releases everything within `timeout` seconds, the database too: nothing is answered any more."""
+        self.release(timeout)
         self.engine.dispose()
 
-    def let_go(self, timeout: float) -> None:
-        """Lets go of every install within `timeout` seconds. Their runs go on; the next service attaches to them. Polls
+    def release(self, timeout: float) -> None:
+        """Releases every install within `timeout` seconds. Their runs go on; the next service attaches to them. Polls
         are still answered."""
         deadline = time.monotonic() + timeout
         self.tunnels.close_all()
@@ -76,7 +76,7 @@ class Service:
 
 
 def build_service(settings: Settings, *, background: BackgroundTaskManager | None = None) -> Service:
-    """A service on the settings' data folder, unfinished installs taken up again. Raises StorageError.
+    """A service on the settings' data folder, its unfinished installs resumed. Raises StorageError.
 
     `background`: the threads' keeper; default: the process's one."""
     keeper = background or get_task_manager()

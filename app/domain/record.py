@@ -45,6 +45,6 @@ class InstallRecord:
     fleet_position: int | None = None
     """Which of its fleet's instances it is for, from 0 on."""
     lease_token: int = 0
-    """Grows each time somebody takes the install over: who writes with an older one has lost it."""
+    """Grows each time a service takes the install over. A writer with an older token has lost it."""
     number: int = field(default=0, compare=False)
     """In which place it was accepted, from 1 on; storage gives it."""

@@ -20,7 +20,7 @@ _BY_PARENT = "parent_failed"
 
 @dataclass(frozen=True, slots=True)
 class RetryLinks:
-    """How a task is tied to its retries. `limit`: options.auto_retry; `number`: which of these it is itself, 0 for
+    """A task's links to its retries. `limit`: options.auto_retry; `number`: which of these it is itself, 0 for
     none; `is_open`: whether its end is yet to be looked at for the next."""
 
     retry_of: str | None = None
@@ -31,7 +31,7 @@ class RetryLinks:
 
     @classmethod
     def of(cls, record: InstallRecord) -> RetryLinks:
-        """The ties that a record holds."""
+        """The links that a record holds."""
         number = record.request.get("retry_number")
         return cls(
             record.request.get("retry_of"),
@@ -123,7 +123,7 @@ def _passing(unwell: list[Node]) -> list[Node]:
 
 
 def retry_json(retry_links: RetryLinks, snapshot: Snapshot, first_pause: float) -> dict[str, Any] | None:
-    """The ties as progress shows them; None for a task without any."""
+    """The links as progress shows them; None for a task without any."""
     if retry_links.retry_of is None and retry_links.retried_by is None and retry_links.limit == 0:
         return None
     due = next_attempt(retry_links, snapshot, first_pause)

@@ -1,4 +1,4 @@
-"""What can go wrong with the service's own disk and database, told so that a person can act on it."""
+"""What can go wrong with the service's own disk and database, said so that a person can act on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StorageError(AppError):
 
 
 class LeaseLost(Exception):
-    """Somebody else has taken the install over: nothing was written, and whoever wrote is to let go of it."""
+    """Another service has taken the install over. Nothing was written, and the writer is to release it."""
 
 
 KEEP_HINT = (

@@ -1,4 +1,4 @@
-"""Who works on an install: a lease in its record, with a number that tells a writer that has lost it.
+"""Who works on an install: a lease in its record, with a token by which a writer that has lost it is recognised.
 
 Each claim makes the record's `lease_token` grow, and every write of an install's thread names the token that it was
 given: one that was overtaken, however late it wakes, changes nothing. So a lease's time decides only when another may
@@ -6,8 +6,8 @@ take an install over, never who may write.
 
 Times are Unix seconds of the machine that writes, because SQLite has no clock of its own and all who share a file
 share the machine. Where several machines share a database their clocks differ: a lease counts as over only
-`MARGIN_SECONDS` after its time, and if they differ by more, an install is taken over early: it is attached to twice for
-a moment, and told once.
+`MARGIN_SECONDS` after its time, and if they differ by more, an install is taken over early: two services
+attach to it for a moment, and one records it.
 """
 
 from __future__ import annotations

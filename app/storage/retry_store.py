@@ -1,4 +1,4 @@
-"""Retries in the database: a new install and what it repeats, tied to each other in one transaction."""
+"""Retries in the database: a new install and the one that it repeats, linked in one transaction."""
 
 from __future__ import annotations
 

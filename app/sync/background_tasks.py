@@ -64,7 +64,7 @@ class BackgroundTaskManager:
     """Runs callables in daemon threads and remembers how they ended. Every method may be called from any thread."""
 
     def __init__(self, *, retention_seconds: float = RETENTION_SECONDS, clock: Callable[[], float] = time.time) -> None:
-        """`clock` tells Unix seconds."""
+        """`clock` returns Unix seconds."""
         self.retention_seconds = retention_seconds
         self._clock = clock
         self._lock = threading.Lock()

@@ -40,7 +40,7 @@ class FleetRequest:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedFleet:
-    """A start's answer. `existing`: the idempotency key was used before, this is that fleet."""
+    """The answer to a start. `deduplicated`: the idempotency key was used before, and this is that fleet."""
 
     fleet_id: str
     tasks: list[dict[str, str]]
@@ -110,17 +110,17 @@ class Fleets:
         return [_listed(fleet, of_fleet[fleet.fleet_id]) for fleet in fleets if fleet.fleet_id in of_fleet]
 
     def cancel(self, fleet_id: str) -> list[dict[str, str]]:
-        """Stops what has not ended, and calls off the automatic retries: the tasks that heed it. Raises FleetNotFound,
-        TaskNotCancellable when there are none."""
+        """Cancels what has not ended, and calls off automatic retries; the tasks that this changed. Raises
+        FleetNotFound, TaskNotCancellable when there are none."""
         fleet, tasks = self._fleet(fleet_id)
-        stopped: dict[int, Accepted] = {}
+        cancelled: dict[int, Accepted] = {}
         for task in _newest(tasks):
             state = self._cancelled(task)
             if state is not None:
-                stopped[task.position] = Accepted(task.task_id, state, deduplicated=True)
-        if not stopped:
+                cancelled[task.position] = Accepted(task.task_id, state, deduplicated=True)
+        if not cancelled:
             raise TaskNotCancellable("Every task of the fleet has already ended.")
-        return _started(fleet, stopped)
+        return _started(fleet, cancelled)
 
     def retry(self, fleet_id: str) -> list[dict[str, str]]:
         """Starts a retry of each task that ended and did not end well. Raises FleetNotFound, NothingToRetry,

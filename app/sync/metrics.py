@@ -32,7 +32,7 @@ class _Now(Collector):
         helps = {
             "nodeferry_tasks": "Tasks in the database, by state.",
             "nodeferry_installs_running": "Installs that have a thread now.",
-            "nodeferry_installs_waiting": "Installs that wait for their turn.",
+            "nodeferry_installs_waiting": "Installs that wait to be started.",
         }
         for name, values in self._look().items():
             labelled = "" not in values
@@ -57,7 +57,9 @@ class Metrics:
             buckets=_INSTALL_SECONDS,
             registry=self._registry,
         )
-        self._reconnects = Counter("nodeferry_reconnects", "Cut lines that were to be mended.", registry=self._registry)
+        self._reconnects = Counter(
+            "nodeferry_reconnects", "Lost connections to running installs.", registry=self._registry
+        )
         self._requests = Histogram(
             "nodeferry_request_seconds",
             "How long requests took to be answered, by route.",
@@ -80,7 +82,7 @@ class Metrics:
             self._seconds.labels(word).observe(max(0.0, snapshot.finished_at - snapshot.created_at))
 
     def interrupted(self) -> None:
-        """A line was cut."""
+        """A connection to a running install was lost."""
         self._reconnects.inc()
 
     def answered(self, route: str, seconds: float) -> None:

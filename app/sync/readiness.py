@@ -1,4 +1,4 @@
-"""Whether the service takes work now, and what it has of it."""
+"""Whether the service accepts work now, and how much it has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Readiness:
         self._task_counts = task_counts
 
     def missing(self) -> str | None:
-        """Why an install that is started now would not be taken up; None when it would."""
+        """Why an install that is started now would not run; None when it would."""
         if self._installs.closing.is_set():
             return "it is shutting down"
         if not self._installs.takes_over:

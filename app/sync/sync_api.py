@@ -1,4 +1,4 @@
-"""The HTTP API: the two routes that start an install and tell its progress, and the application of all routes.
+"""The HTTP API: the two routes that start an install and show its progress, and the application of all routes.
 
 A view parses, calls and serialises; what an install does is in `app.sync.installs`. docs/api.md shows every route.
 """

@@ -79,7 +79,7 @@ class Tunnels:
             tunnel = self._tunnels[task_id] = Tunnel("opening")
             stop = self._stops[task_id] = threading.Event()
             # A number for each: the thread before may have let go of the tunnel and not have ended.
-            self._threads[task_id] = thread = f"door-{task_id}-{next(self._numbers)}"
+            self._threads[task_id] = thread = f"tunnel-{task_id}-{next(self._numbers)}"
         try:
             self._background.start_task(thread, self._keep, task_id, request, home, stop)
         except RuntimeError:  # the system gives no more threads

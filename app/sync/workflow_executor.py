@@ -44,14 +44,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A start's answer. `existing`: the idempotency key was used before, this is that workflow."""
+    """The answer to a start. `deduplicated`: the idempotency key was used before, and this is that workflow."""
 
     workflow: Workflow
     deduplicated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Attended:
+class _RunningWorkflow:
     """A workflow's thread, by its name; `stop` wakes and ends it."""
 
     thread: str
@@ -78,10 +78,10 @@ class WorkflowExecutor:
         self._now = now
         self._closing = threading.Event()
         self._lock = threading.Lock()
-        self._threads: dict[str, _Attended] = {}
+        self._threads: dict[str, _RunningWorkflow] = {}
         """The workflows that have a thread."""
         self._numbers = itertools.count(1)
-        self._wanted: set[str] = set()
+        self._changed_meanwhile: set[str] = set()
         """Of these, the ones whose thread has to look once more before it ends: they were changed meanwhile."""
 
     def start(self, workflow: Workflow) -> Started:
@@ -173,10 +173,10 @@ class WorkflowExecutor:
             if self._closing.is_set():
                 return
             if workflow_id in self._threads:
-                self._wanted.add(workflow_id)
+                self._changed_meanwhile.add(workflow_id)
                 return
             # A number for each: the thread before may have let go of the workflow and not have ended.
-            mine = _Attended(f"workflow-{workflow_id}-{next(self._numbers)}", threading.Event())
+            mine = _RunningWorkflow(f"workflow-{workflow_id}-{next(self._numbers)}", threading.Event())
             self._threads[workflow_id] = mine
         try:
             self._background.start_task(mine.thread, self._run, workflow_id, mine.stop)
@@ -186,15 +186,15 @@ class WorkflowExecutor:
             raise
 
     def _run(self, workflow_id: str, stop: threading.Event) -> None:
-        told = False
+        released = False
         try:
             while True:
                 self._supervise(workflow_id, stop)
-                if self._may_go(workflow_id):
-                    told = True
+                if self._release(workflow_id):
+                    released = True
                     return
         finally:
-            if not told:  # a bug: the log has it
+            if not released:  # a bug: the log has it
                 self._broke(workflow_id)
 
     def _supervise(self, workflow_id: str, stop: threading.Event) -> None:
@@ -205,16 +205,16 @@ class WorkflowExecutor:
         except StorageError as exc:
             _log.error("workflow %s: its record cannot be kept: %s", workflow_id, exc.message)
             with self._lock:
-                self._wanted.add(workflow_id)
+                self._changed_meanwhile.add(workflow_id)
             self._closing.wait(_STORAGE_PAUSE)
 
-    def _may_go(self, workflow_id: str) -> bool:
+    def _release(self, workflow_id: str) -> bool:
         """Whether the thread may end; then it is no longer the workflow's."""
         with self._lock:
-            if workflow_id in self._wanted and not self._closing.is_set():
-                self._wanted.discard(workflow_id)
+            if workflow_id in self._changed_meanwhile and not self._closing.is_set():
+                self._changed_meanwhile.discard(workflow_id)
                 return False
-            self._wanted.discard(workflow_id)
+            self._changed_meanwhile.discard(workflow_id)
             del self._threads[workflow_id]
             return True
 
@@ -226,7 +226,7 @@ class WorkflowExecutor:
         }
         done = Done(StepState.FAILED, error["message"], error)
         with self._lock:
-            self._wanted.discard(workflow_id)
+            self._changed_meanwhile.discard(workflow_id)
             del self._threads[workflow_id]
         with contextlib.suppress(AppError):
             self._change(

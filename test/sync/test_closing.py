@@ -19,7 +19,7 @@ def test_starts_and_cancels_are_refused_and_polls_are_answered(bench: Bench) -> 
     address = "root@127.0.0.1 -p 1"
     request = InstallRequest(address, parse_address(address), manifest=MANIFEST)
     task_id = bench.installs.start(request).task_id
-    bench.service.let_go(2)
+    bench.service.release(2)
     with pytest.raises(ServiceClosing):
         bench.installs.start(request)
     with pytest.raises(ServiceClosing):

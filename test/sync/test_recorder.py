@@ -146,7 +146,7 @@ def test_a_database_that_refuses_does_not_stop_the_install(locked: Locked, caplo
     """Memory goes on, the log says it, and the next save has everything."""
     with locked() as (recorder, other):
         assert recorder.ended
-        assert "could not be kept" in caplog.text
+        assert "could not be saved" in caplog.text
         other.execute("ROLLBACK")
         recorder.save()
         assert other.execute("SELECT state FROM installs").fetchall() == [("failed",)]
@@ -162,7 +162,7 @@ def test_an_end_that_the_disk_refused_is_kept_once_it_takes_it(
 
         def keep() -> None:
             asked.set()
-            recorder.keep_end(threading.Event(), 20.0)
+            recorder.save_end(threading.Event(), 20.0)
 
         keeping = threading.Thread(target=keep)
         keeping.start()
@@ -186,5 +186,5 @@ def test_the_wait_to_keep_an_end_is_over_when_the_service_closes_and_at_its_dead
         stop.set()
     with locked() as (recorder, _):
         began = time.monotonic()
-        recorder.keep_end(stop, seconds)
+        recorder.save_end(stop, seconds)
         assert time.monotonic() - began < 5

@@ -18,8 +18,8 @@ from app.factory import Service, build_service
 from app.settings import settings_from
 from app.sync.http.guards import check_bind
 
-LET_GO_SECONDS = 3.0
-"""How long installs may take to be let go of after a signal. They go on; the next service attaches to them again."""
+RELEASE_SECONDS = 3.0
+"""How long releasing the installs may take after a signal. They go on; the next service attaches to them again."""
 ANSWERS_SECONDS = 1.0
 """How long requests that are being answered may take after that."""
 
@@ -51,7 +51,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
 
 
 def _serve(service: Service, server: HttpServer, url: str) -> None:
-    """Answers until a signal came and every install was let go of: polls are answered to the end, starts with a 503."""
+    """Answers until a signal came and every install was released: polls are answered to the end, starts with a 503."""
     closing = threading.Thread(target=_close, args=(service, server, _stop_on_signals()), name="closing", daemon=True)
     closing.start()
     click.echo(f"Nodeferry on {url}")  # the socket listens since the server was made: whoever reads this is answered
@@ -62,11 +62,11 @@ def _serve(service: Service, server: HttpServer, url: str) -> None:
 
 def _close(service: Service, server: HttpServer, asked: threading.Event) -> None:
     asked.wait()
-    letting_go = threading.Thread(target=service.let_go, args=(LET_GO_SECONDS,), name="letting-go", daemon=True)
-    letting_go.start()
-    letting_go.join(LET_GO_SECONDS + 0.5)
-    if letting_go.is_alive():
-        _log.warning("not everything had ended after %.0f s; leaving it", LET_GO_SECONDS)
+    releasing = threading.Thread(target=service.release, args=(RELEASE_SECONDS,), name="releasing", daemon=True)
+    releasing.start()
+    releasing.join(RELEASE_SECONDS + 0.5)
+    if releasing.is_alive():
+        _log.warning("not everything had ended after %.0f s; leaving it", RELEASE_SECONDS)
     server.stop()
 
 

@@ -1,4 +1,4 @@
-"""The event that tells an install to stop, for a thread that may be waiting where no event can wake it."""
+"""The event that cancels an install, for a thread that may be waiting where no event can wake it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 
 class CancelSignal(threading.Event):
-    """An event; `set` also cuts what the install's thread waits in, if it has said so with `cutting`. Any thread."""
+    """An event whose `set` also aborts what the install's thread waits in, inside a block of `aborting`. Any thread."""
 
     def __init__(self) -> None:
         super().__init__()
         self._abort: Callable[[], None] | None = None
 
     def set(self) -> None:
-        """Sets the event, and cuts."""
+        """Sets the event, and aborts the wait."""
         super().set()
         abort = self._abort
         if abort is not None:
@@ -23,8 +23,8 @@ class CancelSignal(threading.Event):
 
     @contextmanager
     def aborting(self, abort: Callable[[], None]) -> Iterator[None]:
-        """For the block, `set` calls `cut`, which may be called from any thread and more than once. At once where the
-        event is set already."""
+        """For the block, `set` calls `abort`, from any thread and perhaps more than once. If the event is set already,
+        `abort` is called at once."""
         self._abort = abort
         try:
             if self.is_set():

@@ -1,4 +1,4 @@
-"""Which installs this service works on: it holds their leases, renews them, and takes up those that nobody works on."""
+"""Keeps the leases of the installs that this service works on, and finds stalled ones that nobody works on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _log = logging.getLogger(__name__)
 
 
 class LeaseKeeper:
-    """The leases of one service's running installs. `holding` is for their threads; the rest happens in one of its own.
+    """The leases of one service's running installs. Each install's thread uses `holding`.
 
-    That thread is there from `begin` until `closing` is set."""
+    A thread of its own renews them, from `begin` until `closing` is set."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class LeaseKeeper:
 
     @property
     def takes_over(self) -> bool:
-        """Whether the thread is there."""
+        """Whether the thread that finds stalled installs is running."""
         return self._background.is_task_running(self._thread)
 
     def end(self, timeout: float) -> None:
@@ -73,9 +73,9 @@ class LeaseKeeper:
         finally:
             with self._lock:
                 self._held.pop(task_id, None)
-            self._let_go(lease, recorder)
+            self._release(lease, recorder)
 
-    def _let_go(self, lease: Lease, recorder: Recorder) -> None:
+    def _release(self, lease: Lease, recorder: Recorder) -> None:
         if recorder.lost:
             recorder.lose()  # once more: what was being kept at that moment may have been shown since
             return

@@ -1,4 +1,4 @@
-"""Keeps what a follower sends of a run's logs, one connection long. A disk that takes no logs stops no install."""
+"""Stores the logs that a follower sends over one connection. An install goes on when the disk refuses its logs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.storage.errors import StorageError
 from app.storage.log_files import LogFiles, LogWriter
 
 REST_SECONDS = 8.0
-"""How long the rest of the logs is waited for after the run's end was told; the runner itself takes 5 s for it."""
+"""How long to wait for the rest of the logs after the run has ended. The runner sends them for 5 s at most."""
 _LISTEN_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ class LogReceiver:
         self._frames.resume_logs({piece.log: kept})
 
     def receive_rest(self, closing: threading.Event) -> None:
-        """After the run's end was told: takes what the follower still has, until it says that this was all. If it does
-        not come, the log says so; a service that closes leaves that to the next one."""
+        """After the run has ended: receives what the follower still has, until it says that this was all. If that does
+        not come, the log says so. A service that closes leaves that to the next one."""
         deadline = time.monotonic() + REST_SECONDS
         all_came = False
         try:

@@ -20,7 +20,7 @@ RETENTION_SECONDS = 2 * 60 * 60
 @dataclass(frozen=True, slots=True)
 class InstallStatus:
     """What is known of one install. `heard_at`: when its runner was last heard (Unix s); `require`: as the option;
-    `ties`: to its retries."""
+    `retry_links`: to its retries."""
 
     snapshot: Snapshot
     require: str = "any"
@@ -61,7 +61,7 @@ class ProgressCache:
                 self._statuses[task_id] = replace(known, heard_at=at)
 
     def link_retry(self, task_id: str, retry_links: RetryLinks) -> None:
-        """How an ended install is tied to its retries now."""
+        """An ended install has these links to its retries now."""
         with self._changed:
             known = self._statuses.get(task_id)
             if known is not None:

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 class Recorder:
     """Folds the events of one install. One thread at a time: whoever starts the install, then the install's own.
 
-    What keeps something raises LeaseLost when somebody else has taken the install over; from then on it is theirs."""
+    Methods that save raise LeaseLost when another service has taken the install over. From then on it is theirs."""
 
     def __init__(
         self,
@@ -60,10 +60,10 @@ class Recorder:
         self._saved_at = float("-inf")
         self._dirty = False
         self._refused = False
-        """The disk takes nothing: then there is nothing to wait for before something is shown."""
+        """The disk refuses to save. Polls then see what happens at once, since there is nothing to wait for."""
         require = read_options(record.request).require
         self._newest = InstallStatus(_read_snapshot(record), require, retry_links=RetryLinks.of(record))
-        """After the events so far; the board has what was kept of it."""
+        """After the events so far. The progress cache has what was saved of it."""
         progress_cache.put(self._newest)
 
     @property
@@ -83,7 +83,7 @@ class Recorder:
 
     @property
     def lost(self) -> bool:
-        """Whether somebody else has taken the install over."""
+        """Whether another service has taken the install over."""
         return self._lost
 
     @property
@@ -96,7 +96,7 @@ class Recorder:
         self._token = token
 
     def lose(self) -> None:
-        """Somebody else has taken the install over: nothing is kept or shown of it here any more. From any thread."""
+        """Another service has taken the install over: this one saves and shows nothing of it any more. Any thread."""
         if not self._lost:
             self._lost = True
             _log.warning("task %s: its lease is lost, another service works on it now; letting go of it", self.task_id)
@@ -104,7 +104,7 @@ class Recorder:
         self._progress_writer.drop(self.task_id)
 
     def emit(self, body: Body) -> None:
-        """Something happened in the service just now; kept at once. After the end nothing happens any more."""
+        """Folds an event of the service itself and saves at once. Does nothing after the install's end."""
         if self.ended:
             return
         event = Event(body, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE)
@@ -153,19 +153,19 @@ class Recorder:
         except StorageError as exc:
             self._refused = True
             self._saved_at += REFUSED_SECONDS
-            _log.error("task %s: the progress could not be kept: %s", self.task_id, exc)
+            _log.error("task %s: the progress could not be saved: %s", self.task_id, exc)
         except LeaseLost:
             self.lose()
             raise
         self._progress_writer.put(self._newest)
         self._progress_cache.put(self._newest)
 
-    def keep_end(self, stop: threading.Event, seconds: float) -> None:
-        """Keeps an end that the disk has refused, as soon as it takes it, within `seconds`; `stop` ends the wait. What
-        is not kept would be taken up again, and be shown as running after it was shown as ended."""
+    def save_end(self, closing: threading.Event, seconds: float) -> None:
+        """Tries to save an end that the disk has refused, for `seconds` at most; `closing` ends the wait. The next
+        service would resume an unsaved one, and show it as running after it was shown as ended."""
         deadline = time.monotonic() + seconds
         while self.ended and (due_in := self.due_in) is not None and time.monotonic() < deadline:
-            if stop.wait(due_in):
+            if closing.wait(due_in):
                 return
             self.save()
 

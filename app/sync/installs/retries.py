@@ -1,6 +1,6 @@
 """Retries: asked for, and by the service itself where a task has `options.auto_retry`.
 
-A task and its retry are tied to each other in one transaction, so that a retry is never lost and never doubled. When an
+A task and its retry are linked in one transaction, so that a retry is never lost and never doubled. When an
 automatic one is due follows from the ended task's record alone: a restarted service finds it again there.
 """
 
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Overtaken(Exception):
-    """The task has been retried meanwhile, or is not to be any more."""
+    """The task was retried meanwhile, or is not to be retried any more."""
 
 
 class Retries:
@@ -72,7 +72,7 @@ class Retries:
             self.look_at(task_id)
 
     def close(self, timeout: float) -> None:
-        """Starts none any more, within `timeout` seconds; what is due stays so in the records."""
+        """Starts no more retries, within `timeout` seconds. What is due stays due in the records."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()

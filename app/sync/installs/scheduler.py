@@ -1,4 +1,4 @@
-"""Whose turn it is: gives each install that may run its thread, and tells those that wait why.
+"""Schedules installs: gives each one that may run a thread, and records why the others wait.
 
 An install that waits has no thread.
 """
@@ -92,7 +92,7 @@ class Scheduler:
         self._dispatch()
 
     def cancel(self, task_id: str) -> bool:
-        """Tells an install to stop; False when it is not here. One that waits gets a thread for its end at once."""
+        """Cancels an install; False when it is not here. One that waits gets a thread for its end at once."""
         with self._lock:
             job = self._jobs.get(task_id)
         if job is None:
@@ -106,7 +106,7 @@ class Scheduler:
         return True
 
     def close(self, timeout: float) -> None:
-        """Starts nothing more, and waits up to `timeout` seconds until every thread has let go of its install."""
+        """Starts nothing more, and waits up to `timeout` seconds until every thread has released its install."""
         self.closing.set()
         with self._lock:
             jobs = list(self._jobs.values())
@@ -117,8 +117,8 @@ class Scheduler:
             self._background.wait(job.task_id, max(0.0, deadline - time.monotonic()))
 
     def _dispatch(self) -> None:
-        """Takes turns until nothing is left to do. One thread at a time does it, without holding the lock; who comes
-        meanwhile leaves the work to it."""
+        """Starts what may run, until nothing is left to do. One thread at a time does it, without holding the lock;
+        threads that come meanwhile leave the work to it."""
         with self._lock:
             self._undispatched = True
             if self._dispatching:
@@ -139,10 +139,10 @@ class Scheduler:
                 self._dispatching = False
                 return None
             self._undispatched = False
-            withdrawn, self._cancelled_early = self._cancelled_early, []
+            cancelled, self._cancelled_early = self._cancelled_early, []
             admitted = [self._jobs[task_id] for task_id in self._queue.admit()]
             waiting = [(self._jobs[waiting.task_id], waiting) for waiting in self._queue.waiting()]
-        return [*withdrawn, *admitted], waiting
+        return [*cancelled, *admitted], waiting
 
     def _start_batch(self, starting: list[Job], waiting: list[tuple[Job, Waiting]]) -> None:
         for job in starting:
@@ -151,12 +151,12 @@ class Scheduler:
             except RuntimeError as exc:  # the system gives no more threads
                 error = Problem("no_thread", f"The service's machine allows no more threads: {exc}.")
                 job.recorder.emit(GivenUp(TaskState.FAILED, error))
-                self._let_go(job)
+                self._forget(job)
         for job, why in waiting:
             try:
                 self._emit_reason(job, why)
             except LeaseLost:
-                self._let_go(job)
+                self._forget(job)
 
     def _emit_reason(self, job: Job, why: Waiting) -> None:
         """Why the job waits, unless that is known: after a restart it mostly is."""
@@ -165,14 +165,14 @@ class Scheduler:
             job.recorder.emit(Queued(reason, why.position))
 
     def _run(self, job: Job) -> None:
-        """The target of an install's thread. It heeds the job's own event, which can be set before it is there."""
+        """The target of an install's thread. It looks at the job's own event, which can be set before that."""
         try:
             self._run_job(job)
         finally:
-            self._let_go(job)
+            self._forget(job)
             self._dispatch()
 
-    def _let_go(self, job: Job) -> None:
+    def _forget(self, job: Job) -> None:
         with self._lock:
             self._queue.remove(job.task_id)
             self._queue.done(job.task_id)

@@ -1,6 +1,6 @@
 """The use cases of installs: start, look, list, wait, cancel, go on after a restart.
 
-Starting and looking open no connection. Whose turn it is, `Scheduler` knows; the run itself is `Installation`.
+Starting and looking open no connection. `Scheduler` decides which install runs next; `Installation` is the run itself.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ from app.sync.installs.scheduler import Job, Scheduler
 
 IDEMPOTENCY_SECONDS = 24 * 60 * 60
 CANCEL_SEEN_SECONDS = 1.0
-"""How long a cancel waits for the install's thread to have heard it, so that the answer and the next poll agree."""
+"""How long a cancel waits for the install's thread to notice it, so that the answer and the next poll agree."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A start's answer. `existing`: the idempotency key was used before, this is that task."""
+    """The answer to a start. `deduplicated`: the idempotency key was used before, and this is that task."""
 
     task_id: str
     state: TaskState
@@ -90,12 +90,12 @@ class Installs:
 
     @property
     def closing(self) -> threading.Event:
-        """Set once the service closes: nothing is taken up any more."""
+        """Set once the service closes: no install is resumed any more."""
         return self._scheduler.closing
 
     @property
     def takes_over(self) -> bool:
-        """Whether what an earlier or another service left is taken up here."""
+        """Whether this service resumes what an earlier or another one left."""
         return self._lease_keeper.takes_over
 
     @property
@@ -182,7 +182,7 @@ class Installs:
         }
 
     def lock(self, task_id: str) -> dict[str, Any] | None:
-        """What a task has installed, to install exactly that again; None until its run told it. Raises TaskNotFound."""
+        """What a task has installed, to install exactly that again; None until its run says it. Raises TaskNotFound."""
         lock = self.status(task_id).snapshot.lock
         return None if lock is None else dict(lock)
 
@@ -208,7 +208,7 @@ class Installs:
         return self._progress_cache.wait(task_id, lambda status: status.snapshot.revision != revision, timeout)
 
     def cancel(self, task_id: str) -> TaskState:
-        """Stops a task, on the instance too; its state after that. Raises TaskNotFound, TaskNotCancellable,
+        """Cancels a task, on the instance too; its state after that. Raises TaskNotFound, TaskNotCancellable,
         ServiceClosing."""
         if self._scheduler.closing.is_set():
             raise ServiceClosing
@@ -221,8 +221,8 @@ class Installs:
         return self.status(task_id).snapshot.state
 
     def resume_unfinished(self) -> int:
-        """Takes up the installs that an earlier service left unfinished, in their order; how many. From now on also
-        those that another service on the database lets go of."""
+        """Resumes the installs that an earlier service left unfinished, in their order; how many. From now on also
+        those that another service on the database releases."""
         jobs = [job for job in map(self._job_of, self._store.unfinished()) if job is not None]
         self._scheduler.submit(*jobs)
         self._lease_keeper.begin(self._take_over_stalled)
@@ -280,7 +280,7 @@ class Installs:
             return
         job = self._job_of(record)
         if job is not None:
-            _log.info("task %s: nobody works on it; taking it up", task_id)
+            _log.info("task %s: nobody works on it; resuming it", task_id)
             self._scheduler.submit(job)
 
     def _recorder(self, record: InstallRecord) -> Recorder:

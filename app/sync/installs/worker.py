@@ -56,9 +56,9 @@ from app.sync.metrics import Metrics
 LISTEN_SECONDS = 0.5
 """How late a cancel is noticed while the runner is silent."""
 CANCEL_SECONDS = 10.0
-"""How long the runner may take to stop before the progress says that it has not."""
+"""How long the runner may take to end after a cancel before a warning says that it has not."""
 KEEP_SECONDS = 3600.0
-"""How long an end is tried to be kept that the service's own disk refuses."""
+"""How long to go on trying to save an end that the service's own disk refuses."""
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Installation:
         """Whether `start` may have been sent: from then on only the instance knows how the run does."""
         self._backoff: Backoff | None = None
         self._attempt = 0
-        self._stopping: RemoteStream | None = None
+        self._cancel_request: RemoteStream | None = None
         self._cancel_asked_at: float | None = None
         self._slow_cancel_reported = False
 
@@ -117,7 +117,7 @@ class Installation:
         """Works until the install has ended, the service closes, or another service has taken the install over."""
         with contextlib.suppress(LeaseLost):
             self._to_the_end()
-            self._recorder.keep_end(self._closing, KEEP_SECONDS)
+            self._recorder.save_end(self._closing, KEEP_SECONDS)
 
     def _to_the_end(self) -> None:
         try:
@@ -133,7 +133,7 @@ class Installation:
     # -- connections, one after the other ---------------------------------------------------------------------------
 
     def _resume(self) -> None:
-        """A task that an earlier service had begun: what happens now is the mending of a cut line."""
+        """A task that an earlier service had begun is handled like one whose connection was lost."""
         if self._may_run:
             message = "The service was restarted and connects to the install again."
             self._recorder.emit(Interrupted(Problem("service_restarted", message), attempt=1, next_attempt_in=0))
@@ -155,7 +155,7 @@ class Installation:
         with self._connector.connect(spec.address, host_key_sha256=host_key, cancel=self._cancel_event()) as host:
             self._recorder.emit(Connected(str(host.endpoint)))
             client = RunnerClient(host, pack_runner(), self._timeouts)
-            self._stopping = None
+            self._cancel_request = None
             try:
                 if self._attach(client, host):
                     self._follow(client)
@@ -166,9 +166,9 @@ class Installation:
     def _wait_after(self, exc: RemoteError) -> None:
         """Waits for the next try. Raises `exc` when there is none."""
         cancelled_now = not self._cancelling and self._cancel.is_set()
-        if not self._goes_on():  # the end was told; how the line went after it is nobody's concern
+        if not self._goes_on():  # the end is known; how the connection broke after it does not matter
             return
-        if cancelled_now:  # the line was cut for that, or the wait for it: the instance is to hear of it at once
+        if cancelled_now:  # the cancel itself aborted the connection: tell the instance at once
             return
         _log.info("task %s: %s: %s", self._task_id, exc.code, exc.message)
         pause = self._tries().next_pause() if exc.retried or isinstance(exc, AuthenticationFailed) else None
@@ -244,7 +244,7 @@ class Installation:
         return LISTEN_SECONDS if due_in is None else min(LISTEN_SECONDS, due_in)
 
     def _apply(self, frame: Frame, client: RunnerClient, logs: LogReceiver) -> None:
-        self._backoff, self._attempt = None, 0  # heard from: the next cut has the whole time again
+        self._backoff, self._attempt = None, 0  # it answered: the next lost connection has the whole time again
         if isinstance(frame, JournalLine):
             self._fold(frame)
         elif isinstance(frame, Ended):
@@ -282,19 +282,19 @@ class Installation:
         raise RunnerLost
 
     def _cancel_runner(self, client: RunnerClient) -> None:
-        """Before giving up on a run that may be alive."""
+        """Cancels a run that may be alive, before giving up on it."""
         if self._may_run:
-            with contextlib.suppress(RemoteError, RunnerError):  # the reason for giving up is the one to be told
+            with contextlib.suppress(RemoteError, RunnerError):  # what counts is the reason for giving up
                 client.cancel(self._task_id)
 
-    # -- stopping ---------------------------------------------------------------------------------------------------
+    # -- cancelling -------------------------------------------------------------------------------------------------
 
     @property
     def _cancelling(self) -> bool:
         return self._recorder.snapshot.state is TaskState.CANCELLING
 
     def _cancel_event(self) -> threading.Event:
-        """What ends a wait. A cancel that was heard already must not: the instance has yet to be reached."""
+        """What ends a wait. A cancel that was noticed already must not: the instance has yet to be told."""
         return self._closing if self._cancelling else self._cancel
 
     def _goes_on(self, client: RunnerClient | None = None) -> bool:
@@ -317,12 +317,12 @@ class Installation:
             self._recorder.emit(CancelRequested())
             self._backoff = None
         if client is not None:
-            self._stop(client)
+            self._request_cancel(client)
 
-    def _stop(self, client: RunnerClient) -> None:
-        """Asks the runner to stop, once a connection; its journal then tells the end."""
-        if self._stopping is None:
-            self._stopping = client.request_cancel(self._task_id)
+    def _request_cancel(self, client: RunnerClient) -> None:
+        """Sends the runner the cancel, once for each connection. The end then comes with its journal."""
+        if self._cancel_request is None:
+            self._cancel_request = client.request_cancel(self._task_id)
             self._cancel_asked_at = self._cancel_asked_at or time.monotonic()
         elif not self._slow_cancel_reported and time.monotonic() - (self._cancel_asked_at or 0.0) > CANCEL_SECONDS:
             self._slow_cancel_reported = True
@@ -336,7 +336,7 @@ class Installation:
         self._recorder.emit(GivenUp(state, error))
 
     def _never_unfinished(self) -> None:
-        """Whatever escapes `run` is a bug; the task ends all the same, and says where to look."""
+        """Ends a task that a bug would leave unfinished, with an incident number to look for in the log."""
         if self._recorder.ended or self._recorder.lost or self._closing.is_set():
             return
         incident = uuid.uuid4().hex[:12]

@@ -33,7 +33,7 @@ from app.sync.instance_checks import InstanceChecks
 
 HOST_KEY, PROVISIONING, PLAN = "host_key_changed", "still_provisioning", "plan_changes_packages"
 LOOK_SECONDS = 0.5
-"""How late a stop is noticed while an install says nothing."""
+"""How late a stop is noticed while an install reports nothing."""
 _CHECKING = (Phase.VERIFY, Phase.FINISH)
 """What an install does after its packs are installed."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
@@ -48,7 +48,7 @@ class Blocked(Exception):
 
 
 class Stopped(Exception):
-    """The workflow was stopped; what it had started has been told so."""
+    """The workflow was stopped, and what it had started is cancelled."""
 
 
 class Leaving(Exception):
@@ -66,7 +66,7 @@ class Done:
 
 @dataclass(slots=True)
 class StepRun:
-    """One step being done, for its thread. `note` keeps fields of the step; `stop` wakes its waits."""
+    """One step being done, for its thread. `note` saves fields of the step; `stop` wakes its waits."""
 
     workflow: Workflow
     name: StepName
@@ -260,7 +260,7 @@ class Steps:
             raise
 
     def abandon(self, workflow: Workflow) -> None:
-        """Stops what the steps that have not ended had started: a service that was to do so has died. Raises
+        """Cancels what the steps that have not ended had started: a service that was to do so has died. Raises
         ServiceClosing."""
         for step in workflow.steps:
             if step.state not in ENDED_STEP:
