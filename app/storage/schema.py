@@ -10,14 +10,15 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Dialect,
     Double,
-    Enum,
     Index,
     Integer,
     MetaData,
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     false,
 )
@@ -38,9 +39,25 @@ metadata = MetaData(
 )
 
 
-def _word(enum: type[PythonEnum]) -> Any:
-    """A column of an enum's wire words; plain text in the database, members in Python."""
-    return Enum(enum, values_callable=lambda members: [m.value for m in members], native_enum=False, length=16)
+class _Words(TypeDecorator[Any]):
+    """An enum's wire words: plain text in the database, members in Python. A word that this version does not know is
+    read as `unknown`: one record must not hide the others."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, enum: type[PythonEnum], unknown: PythonEnum | None) -> None:
+        super().__init__(16)
+        self.enum = enum
+        self.unknown = unknown
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
+        """The word of a member; a word is one already."""
+        return value.value if isinstance(value, self.enum) else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+        """The member of a stored word."""
+        return None if value is None else next((each for each in self.enum if each.value == value), self.unknown)
 
 
 def _json() -> Any:
@@ -56,8 +73,8 @@ installs = Table(
     Column("instance", Text, nullable=False),
     Column("ui_home", Text),
     Column("idempotency_key", Text),
-    Column("state", _word(TaskState), nullable=False),
-    Column("outcome", _word(Outcome)),
+    Column("state", _Words(TaskState, unknown=TaskState.QUEUED), nullable=False),
+    Column("outcome", _Words(Outcome, unknown=None)),
     Column("started_at", Double),
     Column("finished_at", Double),
     Column("total", Integer, nullable=False),

@@ -124,6 +124,12 @@ def test_a_request_that_is_no_object_hides_no_other_record(left: Left, stored: s
     assert bench.ended(left.other)["state"] == "cancelled"
 
 
+def test_a_task_in_a_state_of_another_version_has_failed(left: Left) -> None:
+    """In the column and in the snapshot."""
+    left.set("state = 'hovering', outcome = 'most', snapshot = json_set(snapshot, '$.state', 'hovering')")
+    _says_failed_everywhere(Api(left.taken_up().service.app), left)
+
+
 def test_an_ended_task_whose_snapshot_cannot_be_read_is_shown_as_it_ended(left: Left) -> None:
     """As releases up to 7f86b61 left those that they could not read: a state and an error, and no snapshot."""
     error = {"code": "disk_full", "message": "The disk is full.", "hint": ""}
