@@ -136,7 +136,8 @@ def test_an_ended_task_whose_snapshot_cannot_be_read_is_shown_as_it_ended(left: 
     left.set("state = 'failed', error = ?, finished_at = 1.5, snapshot = null", json.dumps(error))
     api = Api(left.taken_up().service.app)
     progress = api.progress(left.task_id)
-    assert (progress["state"], progress["error"], progress["revision"]) == ("failed", error, 7)
+    assert (progress["state"], progress["revision"]) == ("failed", 7)
+    assert progress["error"].items() >= error.items()
     assert progress["finished_at"] == "1970-01-01T00:00:01.500Z"
     assert _fleet(api, left.fleet_id)["states"]["failed"] == 1
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.stored_request import read_request, store_request
+from app.domain.stored_request import read_install, read_request, store_request
 from app.domain.workflow import Workflow
 from app.protocol import progress_json
 from app.protocol.events import Source, decode
@@ -97,7 +97,7 @@ def test_every_workflow_is_read_whole(database: sqlite3.Connection) -> None:
     assert len(stored) == len(RECORDING["workflows"])
     for document in stored.values():
         assert list(differences(document, _plain(Workflow.of(document).to_json()))) == []
-        assert list(differences(document["request"], _plain(store_request(read_request(document["request"]))))) == []
+        assert list(differences(document["request"], _plain(store_request(read_install(document["request"]))))) == []
 
 
 @pytest.mark.parametrize("name", names("journals"))

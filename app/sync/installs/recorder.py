@@ -21,7 +21,7 @@ from app.protocol import counts, progress_json
 from app.protocol.events import Body, Event, ProtocolFault, Source
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Problem, Snapshot, from_stored, to_stored
-from app.protocol.states import TaskState
+from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage.errors import LeaseLost, StorageError
 from app.storage.install_store import InstallStore
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
@@ -214,12 +214,13 @@ def snapshot_of(record: InstallRecord) -> Snapshot:
 
 
 def _read_snapshot(record: InstallRecord) -> Snapshot:
-    """Raises ValueError, also for a record without a snapshot of a task that is no longer at its beginning."""
+    """Raises ValueError, also where there is no snapshot although the journal has been read."""
     if record.snapshot is not None:
         return from_stored(record.snapshot)
-    if record.state is not TaskState.QUEUED or record.revision:
+    if record.journal_offset or record.state in TERMINAL_TASK_STATES:
         raise ValueError("there is none")
-    return first_snapshot(record.task_id, record.created_at, record.request.get("manifest"))
+    first = first_snapshot(record.task_id, record.created_at, record.request.get("manifest"))
+    return replace(first, revision=record.revision)
 
 
 def first_snapshot(task_id: str, created_at: float, manifest: Mapping[str, Any] | None) -> Snapshot:
