@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist import is_xdist_worker
+from xdist import is_xdist_controller, is_xdist_worker
 
 from app.remote.packer import pack_runner
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
-from app.standin.processes import Process, all_processes, command_line, processes_below
+from app.standin.processes import Process, all_processes, command_line, end_all, processes_below
 from bench.engine.machine import get_uv
 from test.support.alone import is_alone, running_order, turn
 from test.support.waiting import wait_until
@@ -38,6 +38,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     with turn(Path(item.config.option.basetemp).parent, alone=is_alone(item)):
         return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Ends what is left of a test whose worker was stopped in the middle of it, as Ctrl-C does."""
+    if is_xdist_controller(session):
+        base = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+        end_all(lambda: processes_below(base))
 
 
 @pytest.fixture(scope="session")
