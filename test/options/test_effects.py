@@ -224,6 +224,7 @@ def mark() -> Iterator[Path]:
         folder.rmdir()
 
 
+@pytest.mark.alone  # every other run on this machine would wait for the mark
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make /workspace")
 def test_wait_for_provisioning_says_whether_the_image_is_waited_for(world: World, mark: Path) -> None:
     """A rollback of an install that did not wait does not wait either."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,10 +62,11 @@ def test_events_are_numbered_without_a_gap(rig: Rig, git_server: GitServer) -> N
 @pytest.mark.slow
 def test_a_second_start_only_tells(rig: Rig, git_server: GitServer) -> None:
     """While it runs and after it has ended: the journal stays the first run's."""
-    pack = make_pack(git_server, "o", "slow", payload_bytes=300_000)
-    git_server.set_rule("o/slow", RepoRule(bytes_per_second=300_000))
+    pack, released = make_pack(git_server, "o", "held", payload_bytes=300_000), threading.Event()
+    git_server.set_rule("o/held", RepoRule(released=released))
     run = rig.start([node(pack)])
     assert run.start()["status"] == "running"
+    released.set()
     run.wait()
     assert run.start()["status"] == "ended"
     assert len(run.told(RunStarted)) == 1

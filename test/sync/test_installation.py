@@ -153,7 +153,7 @@ def test_a_cancel_whose_instance_never_comes_back_ends_and_says_so(
     bench.installs.cancel(task_id)
     end = bench.ended(task_id, timeout=15)
     assert (end["state"], end["error"]["code"]) == ("cancelled", "connect_failed"), end
-    assert "was not reached" in end["error"]["message"]
+    assert "could not be reached" in end["error"]["message"]
 
 
 def test_a_bug_ends_the_task_with_an_id_to_look_for(

@@ -239,7 +239,7 @@ def test_a_pack_that_installs_when_it_is_imported_is_named(
     (warning,) = run.snapshot().warnings
     assert warning.code == "changed_at_import"
     assert "sneaked not installed -> 1.2" in warning.message
-    assert "Probably by installer." in warning.message
+    assert "It was probably installer." in warning.message
 
 
 def _environment(**packages: Distribution | str) -> Environment:
@@ -254,8 +254,8 @@ def _environment(**packages: Distribution | str) -> Environment:
 def test_differences_are_named_by_both_sides() -> None:
     """Added, changed, removed; what stayed is not named."""
     changed = _environment(a="1", b="1", c="1").differences(_environment(a="1", b="2", d="1"))
-    assert [str(item) for item in changed] == ["b 1 -> 2", "c 1 -> absent", "d absent -> 1"]
-    assert in_words(changed, most=2) == "b 1 -> 2, c 1 -> absent and 1 more"
+    assert [str(item) for item in changed] == ["b 1 -> 2", "c 1 -> not installed", "d not installed -> 1"]
+    assert in_words(changed, most=2) == "b 1 -> 2, c 1 -> not installed and 1 more"
 
 
 def test_the_same_version_from_elsewhere_is_a_difference() -> None:

@@ -44,7 +44,7 @@ def test_it_works(verify: Verify, pack: MakePack, rig: Rig) -> None:
     assert "Traceback" in (run.folder / "nodes" / "bad.log").read_text()
     assert counts.outcome(snapshot) is Outcome.PARTIAL
     assert snapshot.phases[Phase.VERIFY].status is StepStatus.SUCCESS
-    assert snapshot.phases[Phase.VERIFY].detail == "2 imported, 1 cannot be imported"
+    assert snapshot.phases[Phase.VERIFY].detail == "2 load, 1 do not load"
     assert [name for name in names_in(rig.custom_nodes) if name != "__pycache__"] == ["bad", "good", "sleepy"]
 
 
@@ -148,7 +148,7 @@ def test_a_pack_of_somebody_else_that_brings_comfyui_down_is_named(verify: Verif
     assert verdicts(run)["a"] == ("verified", True)
     assert verdicts(run)["b"][1] is False
     assert codes(run) == ["other_pack_breaks_comfyui"]
-    assert run.snapshot().warnings[0].message.startswith("foreign brings ComfyUI down")
+    assert run.snapshot().warnings[0].message.startswith("foreign makes ComfyUI crash at its start")
     assert (rig.custom_nodes / "foreign" / "__init__.py").exists()
 
 

@@ -100,6 +100,7 @@ def mark() -> Iterator[Path]:
         folder.rmdir()
 
 
+@pytest.mark.alone  # every other run on this machine would wait for the mark
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make /workspace")
 def test_an_image_that_still_sets_itself_up_is_a_question(
     workflows: Workflows, standin: StandIn, manifest: Json, mark: Path

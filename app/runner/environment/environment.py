@@ -62,7 +62,7 @@ class Difference:
         before, after = self.before, self.after
         if before and after and str(before) == str(after):
             return "%s %s moved from %s to %s" % (self.name, before.version, before.location, after.location)
-        return "%s %s -> %s" % (self.name, before or "absent", after or "absent")
+        return "%s %s -> %s" % (self.name, before or "not installed", after or "not installed")
 
 
 @dataclass(frozen=True)
