@@ -53,7 +53,10 @@ class InstallStore:
         """
         with writing(self._engine) as connection:
             if same_key_since is not None and record.idempotency_key is not None:
-                known = connection.execute(_by_key(record.idempotency_key, same_key_since)).mappings().first()
+                same_key = installs.c.idempotency_key == record.idempotency_key
+                query = _RECORDS.where(same_key, installs.c.created_at > same_key_since)
+                newest = query.order_by(installs.c.created_at.desc()).limit(1)
+                known = connection.execute(newest).mappings().first()
                 if known is not None:
                     return _record(known)
             add_record(connection, record)
@@ -112,11 +115,6 @@ def add_record(connection: Connection, record: InstallRecord) -> None:
         connection.execute(_INSERT, values)
     except IntegrityError as exc:
         raise TaskConflict(f"There is already a task {record.task_id}.", field="task_id") from exc
-
-
-def _by_key(key: str, since: float) -> Select[Any]:
-    with_key = _RECORDS.where(installs.c.idempotency_key == key, installs.c.created_at > since)
-    return with_key.order_by(installs.c.created_at.desc()).limit(1)
 
 
 def _change(connection: Connection, task_id: str, token: int | None, values: Mapping[str, Any]) -> None:
