@@ -73,7 +73,9 @@ class InstallStore:
 
         Raises TaskNotFound, LeaseLost, and ValueError for a column that is unknown or fixed.
         """
-        _check(values)
+        refused = sorted(set(values) - _CHANGEABLE)
+        if refused:
+            raise ValueError(f"installs has no column {refused[0]!r} that can be changed")
         with writing(self._engine) as connection:
             _change(connection, task_id, token, values)
 
@@ -90,7 +92,10 @@ class InstallStore:
         if instance is not None:
             query = query.where(installs.c.instance == instance)
         if before is not None:
-            query = query.where(tuple_(installs.c.number, installs.c.task_id) < tuple_(*_position(before)))
+            number, _, task_id = before.partition("_")
+            if not (number.isascii() and number.isdigit() and len(number) < 19 and task_id):
+                raise InvalidRequest("The cursor is not one that a list of tasks has given.", field="cursor")
+            query = query.where(tuple_(installs.c.number, installs.c.task_id) < tuple_(int(number), task_id))
         return self._records(query)
 
     @staticmethod
@@ -132,16 +137,3 @@ def _change(connection: Connection, task_id: str, token: int | None, values: Map
 def _record(row: RowMapping) -> InstallRecord:
     request = row["request"]
     return InstallRecord(**{**row, "request": request if isinstance(request, dict) else {}})
-
-
-def _check(values: Mapping[str, Any]) -> None:
-    refused = sorted(set(values) - _CHANGEABLE)
-    if refused:
-        raise ValueError(f"installs has no column {refused[0]!r} that can be changed")
-
-
-def _position(cursor: str) -> tuple[int, str]:
-    number, _, task_id = cursor.partition("_")
-    if not (number.isascii() and number.isdigit() and len(number) < 19 and task_id):
-        raise InvalidRequest("The cursor is not one that a list of tasks has given.", field="cursor")
-    return int(number), task_id
