@@ -58,25 +58,22 @@ class Forward:
                     return "connection_lost"
                 if idle:
                     return "not_used"
-                self._accept(pool)
+                try:
+                    here, _ = self._listener.accept()
+                except TimeoutError:
+                    continue
+                with self._lock:
+                    full = self._open >= MAX_CONNECTIONS
+                    self._open += not full
+                if full:
+                    here.close()
+                else:
+                    pool.submit(self._carry, here, pool)
         finally:
             self._ended.set()
             self._listener.close()
             self._host.close()
             pool.shutdown(wait=True)
-
-    def _accept(self, pool: ThreadPoolExecutor) -> None:
-        try:
-            here, _ = self._listener.accept()
-        except TimeoutError:
-            return
-        with self._lock:
-            full = self._open >= MAX_CONNECTIONS
-            self._open += not full
-        if full:
-            here.close()
-        else:
-            pool.submit(self._carry, here, pool)
 
     def _carry(self, here: socket.socket, pool: ThreadPoolExecutor) -> None:
         """Forwards one connection in both directions until it ends."""

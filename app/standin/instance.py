@@ -146,7 +146,13 @@ class StandIn:
         guard = Guard.post(self._leftovers(), lease)
         try:
             self._sshd.prepare()
-            self._write_home()
+            self.home.mkdir(mode=0o700, parents=True)
+            if self._git_base_url is not None:
+                base = self._git_base_url.rstrip("/") + "/"
+                config = f'[url "{base}"]\n\tinsteadOf = https://github.com/\n'
+                (self.home / ".gitconfig").write_text(config, "utf-8")
+            if self._bashrc is not None:
+                (self.home / ".bashrc").write_text(self._bashrc, "utf-8")
             write_tree(self.ui_home, coloured_log=self._coloured_log)
             environment = make_environment(
                 self.venv, with_pip=self._with_pip, system_packages=self._system_packages, cache=self._venv_cache
@@ -199,14 +205,6 @@ class StandIn:
         finally:
             guard.dismiss()
             privsep.release(lease)
-
-    def _write_home(self) -> None:
-        self.home.mkdir(mode=0o700, parents=True)
-        if self._git_base_url is not None:
-            base = self._git_base_url.rstrip("/") + "/"
-            (self.home / ".gitconfig").write_text(f'[url "{base}"]\n\tinsteadOf = https://github.com/\n', "utf-8")
-        if self._bashrc is not None:
-            (self.home / ".bashrc").write_text(self._bashrc, "utf-8")
 
 
 def family_fingerprint(standin: StandIn) -> str:

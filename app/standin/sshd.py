@@ -78,7 +78,16 @@ class SshServer:
     def start(self) -> None:
         """Listen; returns when connections are accepted. Raises StandInError with sshd's own words."""
         config = self._folder / "sshd_config"
-        config.write_text(sshd_config(self._options()), "utf-8")
+        options = SshdOptions(
+            port=self.port,
+            host_key=self._folder / "host_key",
+            authorized_keys=self._folder / "authorized_keys",
+            set_env=self._set_env,
+            banner=None if self._banner is None else self._folder / "banner",
+            use_pam=os.geteuid() == 0 and is_locked(Path("/etc/shadow").read_text("utf-8"), self.user),
+            version=openssh_version(),
+        )
+        config.write_text(sshd_config(options), "utf-8")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sshd_program(), "-D", "-e", "-f", str(config)],
@@ -107,17 +116,6 @@ class SshServer:
     def connections(self) -> int:
         """How many connections are open."""
         return len(processes.processes_at_port(self.port, listening=False))
-
-    def _options(self) -> SshdOptions:
-        return SshdOptions(
-            port=self.port,
-            host_key=self._folder / "host_key",
-            authorized_keys=self._folder / "authorized_keys",
-            set_env=self._set_env,
-            banner=None if self._banner is None else self._folder / "banner",
-            use_pam=os.geteuid() == 0 and is_locked(Path("/etc/shadow").read_text("utf-8"), self.user),
-            version=openssh_version(),
-        )
 
     def _answers(self) -> bool:
         try:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.storage.errors import KEEP_HINT, StorageError, storage_error
@@ -102,16 +102,13 @@ def _open_sqlite(engine: Engine, path: Path) -> None:
         with engine.execution_options(**{NO_BEGIN: True}).connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # kept in the file
             if path.stat().st_size <= CHECKED_BYTES:
-                _check_pages(connection, path)
+                verdict = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+                if verdict != "ok":
+                    message = f"The database {path} is damaged: {verdict}."
+                    raise StorageError(message, hint=KEEP_HINT, code="database_corrupt")
         migrate(engine)
     with writing(engine):
         pass  # a file that cannot be written says so now, not at the first install
-
-
-def _check_pages(connection: Connection, path: Path) -> None:
-    verdict = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
-    if verdict != "ok":
-        raise StorageError(f"The database {path} is damaged: {verdict}.", hint=KEEP_HINT, code="database_corrupt")
 
 
 def _from_json(text: str) -> Any:

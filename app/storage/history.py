@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, Label, Text, cast, delete, func, select
+from sqlalchemy import Engine, Text, cast, delete, func, select
 
 from app.domain.workflow import ENDED_WORKFLOW
 from app.protocol.states import TERMINAL_TASK_STATES
@@ -58,10 +58,12 @@ class History:
         removed: list[str] = []
         size = 0
         wanted = list(task_ids)
+        lengths = [func.coalesce(func.length(cast(installs.c[name], Text)), 0) for name in ("request", "snapshot")]
+        json_bytes = (lengths[0] + lengths[1]).label("bytes")
         for first in range(0, len(wanted), _AT_ONCE):
             these = installs.c.task_id.in_(wanted[first : first + _AT_ONCE]), installs.c.state.in_(_ENDED)
             with writing(self._engine) as connection:
-                rows = connection.execute(select(installs.c.task_id, _bytes()).where(*these)).all()
+                rows = connection.execute(select(installs.c.task_id, json_bytes).where(*these)).all()
                 connection.execute(delete(installs).where(*these))
             removed += [row.task_id for row in rows]
             size += sum(row.bytes for row in rows)
@@ -76,8 +78,3 @@ class History:
             over = workflows.c.state.in_(sorted(state.value for state in ENDED_WORKFLOW))
             ended = connection.execute(delete(workflows).where(workflows.c.created_at < before, over))
         return empty.rowcount + ended.rowcount
-
-
-def _bytes() -> Label[int]:
-    sizes = [func.coalesce(func.length(cast(installs.c[name], Text)), 0) for name in ("request", "snapshot")]
-    return (sizes[0] + sizes[1]).label("bytes")

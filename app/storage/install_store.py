@@ -53,7 +53,10 @@ class InstallStore:
         """
         with writing(self._engine) as connection:
             if same_key_since is not None and record.idempotency_key is not None:
-                known = connection.execute(_by_key(record.idempotency_key, same_key_since)).mappings().first()
+                same_key = installs.c.idempotency_key == record.idempotency_key
+                query = _RECORDS.where(same_key, installs.c.created_at > same_key_since)
+                newest = query.order_by(installs.c.created_at.desc()).limit(1)
+                known = connection.execute(newest).mappings().first()
                 if known is not None:
                     return _record(known)
             add_record(connection, record)
@@ -70,7 +73,9 @@ class InstallStore:
 
         Raises TaskNotFound, LeaseLost, and ValueError for a column that is unknown or fixed.
         """
-        _check(values)
+        refused = sorted(set(values) - _CHANGEABLE)
+        if refused:
+            raise ValueError(f"installs has no column {refused[0]!r} that can be changed")
         with writing(self._engine) as connection:
             _change(connection, task_id, token, values)
 
@@ -87,7 +92,10 @@ class InstallStore:
         if instance is not None:
             query = query.where(installs.c.instance == instance)
         if before is not None:
-            query = query.where(tuple_(installs.c.number, installs.c.task_id) < tuple_(*_position(before)))
+            number, _, task_id = before.partition("_")
+            if not (number.isascii() and number.isdigit() and len(number) < 19 and task_id):
+                raise InvalidRequest("The cursor is not one that a list of tasks has given.", field="cursor")
+            query = query.where(tuple_(installs.c.number, installs.c.task_id) < tuple_(int(number), task_id))
         return self._records(query)
 
     @staticmethod
@@ -114,11 +122,6 @@ def add_record(connection: Connection, record: InstallRecord) -> None:
         raise TaskConflict(f"There is already a task {record.task_id}.", field="task_id") from exc
 
 
-def _by_key(key: str, since: float) -> Select[Any]:
-    with_key = _RECORDS.where(installs.c.idempotency_key == key, installs.c.created_at > since)
-    return with_key.order_by(installs.c.created_at.desc()).limit(1)
-
-
 def _change(connection: Connection, task_id: str, token: int | None, values: Mapping[str, Any]) -> None:
     """Sets `columns`. Raises TaskNotFound, and LeaseLost where the install has another token than `token`."""
     values = {**values, "of_task": task_id}
@@ -134,16 +137,3 @@ def _change(connection: Connection, task_id: str, token: int | None, values: Map
 def _record(row: RowMapping) -> InstallRecord:
     request = row["request"]
     return InstallRecord(**{**row, "request": request if isinstance(request, dict) else {}})
-
-
-def _check(values: Mapping[str, Any]) -> None:
-    refused = sorted(set(values) - _CHANGEABLE)
-    if refused:
-        raise ValueError(f"installs has no column {refused[0]!r} that can be changed")
-
-
-def _position(cursor: str) -> tuple[int, str]:
-    number, _, task_id = cursor.partition("_")
-    if not (number.isascii() and number.isdigit() and len(number) < 19 and task_id):
-        raise InvalidRequest("The cursor is not one that a list of tasks has given.", field="cursor")
-    return int(number), task_id

@@ -76,22 +76,15 @@ class LogWriter:
         if kept.full or not is_log_name(name) or (name not in self._kept and len(self._kept) >= MAX_FILES):
             return NO_MORE
         if anew and at == 0 and kept.source > 0:
-            kept = self._begin_anew(name, kept)
+            size = kept.size + len(_ANEW)
+            kept = self._put(name, _ANEW, _Kept(size, base=size))
         if at != kept.source:
             return kept.source
-        kept = self._write(name, kept, content)
-        return kept.source
-
-    def _write(self, name: str, kept: _Kept, content: bytes) -> _Kept:
         others = sum(other.size for key, other in self._kept.items() if key != name)
         room = max(0, min(FILE_BYTES, TASK_BYTES - others) - kept.size)
         full = len(content) > room
         content = content[:room] + _CUT if full else content
-        return self._put(name, content, kept._replace(size=kept.size + len(content), full=full))
-
-    def _begin_anew(self, name: str, kept: _Kept) -> _Kept:
-        size = kept.size + len(_ANEW)
-        return self._put(name, _ANEW, _Kept(size, base=size))
+        return self._put(name, content, kept._replace(size=kept.size + len(content), full=full)).source
 
     def _put(self, name: str, content: bytes, kept: _Kept) -> _Kept:
         path = self._folder / name

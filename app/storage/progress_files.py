@@ -38,7 +38,7 @@ class ProgressFiles:
 
         It is not synced to the disk: after a power cut the database has the truth.
         """
-        path = self._path(task_id)
+        path = self._folder / f"{canonical_task_id(task_id)}.json"
         content = json.dumps(dict(payload), allow_nan=False).encode()
         draft = path.with_name(f"{path.stem}.{os.getpid()}-{threading.get_ident()}.tmp")
         try:
@@ -64,9 +64,6 @@ class ProgressFiles:
         except OSError as exc:
             raise _unavailable(f"Old progress files in {self._folder} cannot be removed", exc) from exc
         return count, size
-
-    def _path(self, task_id: str) -> Path:
-        return self._folder / f"{canonical_task_id(task_id)}.json"
 
 
 def canonical_task_id(task_id: object) -> str:

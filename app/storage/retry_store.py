@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Engine, Update, bindparam, select, update
+from sqlalchemy import Engine, Update, bindparam, select, update
 
 from app.domain.record import InstallRecord
 from app.protocol.states import TERMINAL_TASK_STATES
@@ -49,11 +49,7 @@ class RetryStore:
 
     def _add(self, link: Update, record: InstallRecord, of: str) -> bool:
         with writing(self._engine) as connection:
-            if not _tied(connection, link, of, record.task_id):
+            if connection.execute(link, {"of_task": of, "by_task": record.task_id}).rowcount == 0:
                 return False
             add_record(connection, record)
             return True
-
-
-def _tied(connection: Connection, link: Update, of: str, by: str) -> bool:
-    return connection.execute(link, {"of_task": of, "by_task": by}).rowcount > 0

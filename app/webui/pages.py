@@ -147,20 +147,16 @@ def _workflow_with_task(workflow_id: str) -> Mapping[str, Any]:
 
 def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = None) -> str:
     initial = dict(known(shown_id)) if known and _parts().open else None
+    text = json.dumps(initial, separators=(",", ":"))
     return render_template(
         f"{name}.html",
         page=name,
         title=title,
         shown_id=shown_id,
         initial=initial,
-        carried=_carried(initial),
+        # It stands in a script element, which nothing in it may end.
+        carried=text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
         version=VERSION,
         modules=assets().modules_of(f"js/pages/{name}.js"),
         sheet=SHEET,
     )
-
-
-def _carried(initial: Mapping[str, Any] | None) -> str:
-    """JSON that can stand in a script element: nothing in it can end the element."""
-    text = json.dumps(initial, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

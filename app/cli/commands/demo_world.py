@@ -38,7 +38,10 @@ class World:
 @contextmanager
 def demo_world(console: Console) -> Iterator[World]:
     """Everything up, a line for each part; at the end nothing of it is left, also when a part does not come up."""
-    _check_tools()
+    folders = "/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/usr/local/bin:/bin"
+    missing = [name for name in ("git", "sshd") if not (shutil.which(name) or shutil.which(name, path=folders))]
+    if missing:  # better said now than after seconds of setting up
+        raise CliError(f"The demo needs {' and '.join(missing)}.", hint=SYSTEM_HINT)
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="nodeferry-demo-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -56,14 +59,6 @@ def demo_world(console: Console) -> Iterator[World]:
             "manifest": {"csv": csv},
         }
         yield World(folder, url, instance, request)
-
-
-def _check_tools() -> None:
-    """Raises CliError when a program is missing; better now than after seconds of setting up."""
-    folders = "/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/usr/local/bin:/bin"
-    missing = [name for name in ("git", "sshd") if not (shutil.which(name) or shutil.which(name, path=folders))]
-    if missing:
-        raise CliError(f"The demo needs {' and '.join(missing)}.", hint=SYSTEM_HINT)
 
 
 @contextmanager

@@ -60,16 +60,12 @@ def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_di
         click.echo(json.dumps(task, indent=2))
     else:
         now = task["progress"]
-        _show(console, now)
+        if now.get("in_progress"):
+            console.print(LiveView(now))
+        else:
+            show_result(console, now)
     if keep_on:
         ctx.exit(exit_status(progress))
-
-
-def _show(console: Console, progress: Mapping[str, Any]) -> None:
-    if progress.get("in_progress"):
-        console.print(LiveView(progress))
-    else:
-        show_result(console, progress)
 
 
 @tasks.command("log")

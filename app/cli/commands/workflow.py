@@ -94,18 +94,14 @@ def _follow(api: Api, workflow_id: str, console: Console, *, lines: bool) -> Sta
     """The last state, drawn until it has ended; its questions answered between two drawings."""
     state: State = {}
     while not state or state["in_progress"]:
-        state = _watch(api, workflow_id, console, lines=lines)
+        if lines or not console.is_terminal or console.is_dumb_terminal:
+            state = _poll(api, workflow_id, _Lines(console))
+        else:
+            with Live(console=console, auto_refresh=False, transient=True) as live:
+                state = _poll(api, workflow_id, _Drawn(live))
         if state["question"]:
             api.answer_workflow(workflow_id, _answer_of(state["question"], console))
     return state
-
-
-def _watch(api: Api, workflow_id: str, console: Console, *, lines: bool) -> State:
-    """Until it has ended, or asks something."""
-    if lines or not console.is_terminal or console.is_dumb_terminal:
-        return _poll(api, workflow_id, _Lines(console))
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        return _poll(api, workflow_id, _Drawn(live))
 
 
 class _Lines:
@@ -134,6 +130,7 @@ class _Drawn:
 
 
 def _poll(api: Api, workflow_id: str, display: _Lines | _Drawn) -> State:
+    """The state when the workflow has ended, or asks something."""
     state: State = {}
     heard, pause, troubled = time.monotonic(), threading.Event(), False
     while not state or (state["in_progress"] and not state["question"]):

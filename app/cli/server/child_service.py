@@ -45,7 +45,12 @@ def child_service(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
         try:
             yield _url(process, log)
         finally:
-            _close(process)
+            process.terminate()
+            try:
+                process.wait(CLOSE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _url(process: subprocess.Popen[bytes], log: Path) -> str:
@@ -59,12 +64,3 @@ def _url(process: subprocess.Popen[bytes], log: Path) -> str:
     why = "did not start" if time.monotonic() < deadline else f"did not answer within {START_SECONDS:.0f} s"
     last = log.read_text("utf-8", "replace").splitlines()[-LAST_LINES:]
     raise CliError(f"The service {why}.", hint="\n         ".join(last))
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(CLOSE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -6,7 +6,6 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from app.protocol import task_id
@@ -57,17 +56,10 @@ class JsonFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
         fields = self._fields(record)
-        return json.dumps({"task_id": _task_of(record, fields), "incident": _incident_of(fields)} | fields)
-
-
-def _task_of(record: logging.LogRecord, fields: Mapping[str, str]) -> str | None:
-    found = _TASK.search(fields["message"]) or _THREAD.fullmatch(record.threadName or "")
-    return found.group(1) if found else None
-
-
-def _incident_of(fields: Mapping[str, str]) -> str | None:
-    found = _INCIDENT.search(fields["message"])
-    return found.group(1) if found else None
+        task = _TASK.search(fields["message"]) or _THREAD.fullmatch(record.threadName or "")
+        incident = _INCIDENT.search(fields["message"])
+        found = {"task_id": task and task.group(1), "incident": incident and incident.group(1)}
+        return json.dumps(found | fields)
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in the stubs only

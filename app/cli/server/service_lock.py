@@ -68,18 +68,14 @@ def running_service(data_dir: Path) -> RunningService | None:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _parsed(os.pread(fd, 4096, 0))
+        try:
+            raw = json.loads(os.pread(fd, 4096, 0))
+            return RunningService(str(raw["url"]), int(raw["pid"]))
+        except (KeyError, TypeError, ValueError):  # it is still starting
+            return RunningService("", None)
     finally:
         os.close(fd)
     return None
-
-
-def _parsed(content: bytes) -> RunningService:
-    try:
-        raw = json.loads(content)
-        return RunningService(str(raw["url"]), int(raw["pid"]))
-    except (KeyError, TypeError, ValueError):
-        return RunningService("", None)
 
 
 def _taken(data_dir: Path) -> CliError:
