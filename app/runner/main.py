@@ -25,7 +25,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     out = Frames(args.nonce)
     try:
         if args.command == "probe":
-            out.json(frames.ANSWER, _probe(args))
+            from app.runner.machine.probe import probe_now  # only `probe` needs it
+
+            out.json(frames.ANSWER, probe_now(args.ui_home, args.venv_path))
         elif args.command == "follow":
             follow(Task(args.task_id), args.offset, out)
         else:
@@ -66,12 +68,6 @@ def _request() -> Dict[str, Any]:
         raise ValueError("the request is no JSON object")
     Options.read(request.get("options"))  # here, a fault can still be answered
     return request
-
-
-def _probe(args: argparse.Namespace) -> Dict[str, Any]:
-    from app.runner.machine.probe import probe_now
-
-    return probe_now(args.ui_home, args.venv_path)
 
 
 def _failed(exc: Exception) -> Dict[str, Any]:

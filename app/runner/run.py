@@ -61,7 +61,9 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
         journal_errors.append(exc)
         cancelled.set()
 
-    journal = Journal(task.journal, _first_snapshot(task, request), task.progress, give_up)
+    auto_installer = "repo" in (request.get("manifest") or {})
+    snapshot = progress_json.initial(task.task_id, time.time(), auto_installer=auto_installer)
+    journal = Journal(task.journal, snapshot, task.progress, give_up)
     children = Children(task.task_id, task.groups, cancelled)
     options = Options.read(request.get("options"))
     context = Context(task, request, journal, children, cancelled, options, RunLimits.of(request))
@@ -81,10 +83,6 @@ def _of_fault(exc: Exception) -> Problem:
         return reasons.of_os(exc)
     text = "Nodeferry's runner failed with an unexpected error: %s: %s" % (type(exc).__name__, exc)
     return Problem("internal_error", text, "Please report it with the log of the task.")
-
-
-def _first_snapshot(task: Task, request: Mapping[str, Any]) -> Any:
-    return progress_json.initial(task.task_id, time.time(), auto_installer="repo" in (request.get("manifest") or {}))
 
 
 def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:
@@ -194,7 +192,7 @@ def _install(
 
 
 def _before_changes(context: Context, python: Future[None], verification: Verification) -> None:
-    """From now on packages may be changed."""
+    """Called once, before packages may be changed."""
     python.result()
     verification.before_changes()
     note_packages_before(context)

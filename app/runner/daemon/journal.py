@@ -38,7 +38,11 @@ class Journal:
         self, path: Path, snapshot: Snapshot, progress_file: Path, on_fault: Callable[[Exception], None]
     ) -> None:
         self._reserve = path.with_name("reserve")
-        _fill(self._reserve)  # before the journal is made: a start that fails here may be tried again
+        # The reserve is filled before the journal is made: a start that fails here may be tried again.
+        with open(
+            str(self._reserve), "wb", opener=lambda name, flags: os.open(name, flags | os.O_CLOEXEC, 0o600)
+        ) as file:
+            file.write(os.urandom(_RESERVE_BYTES))  # zeros might be stored as a hole, or compressed
         self._fd = os.open(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._snapshot = snapshot
         self._progress_file = progress_file
@@ -126,8 +130,3 @@ class Journal:
             _log.warning("%s: %s", self._progress_file, exc)
         self._written_at = time.monotonic()
         self._dirty = False
-
-
-def _fill(path: Path) -> None:
-    with open(str(path), "wb", opener=lambda name, flags: os.open(name, flags | os.O_CLOEXEC, 0o600)) as file:
-        file.write(os.urandom(_RESERVE_BYTES))  # zeros might be stored as a hole, or compressed

@@ -26,12 +26,9 @@ def _may_have(pack: Path, packages: Sequence[str]) -> bool:
         return False
     texts = [_text(file) for file in sorted(pack.glob("*requirements*.txt"))]
     named = "\n".join([code, *texts, *(file.name.replace("-", " ") for file in pack.glob("*.whl"))])
-    return any(re.search(_pattern(package), named, re.IGNORECASE) for package in packages)
-
-
-def _pattern(package: str) -> str:
-    """A package's name in any of its forms (PEP 503)."""
-    return r"(?<![\w-])%s(?![\w])" % re.sub(r"[-_.]+", "[-_.]+", re.escape(package).replace("\\-", "-"))
+    # Each package's name in any of its forms (PEP 503).
+    forms = (re.sub(r"[-_.]+", "[-_.]+", re.escape(package).replace("\\-", "-")) for package in packages)
+    return any(re.search(r"(?<![\w-])%s(?![\w])" % form, named, re.IGNORECASE) for form in forms)
 
 
 def _text(path: Path) -> str:

@@ -109,7 +109,9 @@ class Resolver:
         `settled`: packages that are planned already, not to be looked at again; `offline`: by the cache alone;
         `low_priority`: others have the machine first. Raises RunCancelled."""
         how: Dict[str, Any] = {"exact": exact, "builds": builds, "base": base, "timeout": timeout}
-        how |= {"overrides": self._without(settled), "offline": offline, "low_priority": low_priority}
+        # An override that never applies takes a settled package out of the resolution.
+        overrides = [self._write("settled.txt", ["%s ; sys_platform == 'never'" % name for name in settled])]
+        how |= {"overrides": overrides, "offline": offline, "low_priority": low_priority}
         finished = self._solve(items, **how)
         if finished.ok and self.variants.settle_clash(self.changes(finished)):
             finished = self._solve(items, **how)
@@ -145,10 +147,6 @@ class Resolver:
                 offline=offline,
                 timeout=timeout,
             )
-
-    def _without(self, settled: Sequence[str]) -> List[Path]:
-        """Overrides that take these packages out of a resolution."""
-        return [self._write("settled.txt", ["%s ; sys_platform == 'never'" % name for name in settled])]
 
     def changes(self, finished: Finished) -> List[Change]:
         """The plan in uv's answer, beside the plans that were made before."""

@@ -174,7 +174,9 @@ class StageRun:
             plan.details = self._resolver.details(plan)
         parts = by_wheels(plan) if plan is not None else None
         if able and parts is None:  # it takes too long, or uv does not say what it has to build
-            found = quick_set(able, self._by_wheels_alone)
+            found = quick_set(
+                able, lambda some: self._noted(some, self._resolver.solve(some, exact=True, builds=False))
+            )
             parts = self._plan_of(AGREES, found), None
         left = [item for item in wanted if item not in found.kept]
         return CompatibleSet(found.kept, left, found.answer), *(parts or (None, None))
@@ -184,9 +186,6 @@ class StageRun:
         if not finished.ok and blame.failed_package(finished.output):
             self._builders.update(item.name for item in blame.suspects(items, finished.output))
         return finished
-
-    def _by_wheels_alone(self, items: Sequence[PackRequirements]) -> Finished:
-        return self._noted(items, self._resolver.solve(items, exact=True, builds=False))
 
     def _with_changes(self, items: Sequence[PackRequirements]) -> Finished:
         """Beside all that was planned, while that is installed, which comes first. What is being built no resolution of
