@@ -25,7 +25,9 @@ def test_every_path_exists(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     named = [(ROOT, name.rstrip("./")) for name in PATH.findall(text)]
     linked = [((ROOT / document).parent, name) for name in LINK.findall(text)]
-    assert [name for folder, name in (*named, *linked) if not any(folder.glob(name)) and not (folder / name).exists()] == []
+    assert [
+        name for folder, name in (*named, *linked) if not any(folder.glob(name)) and not (folder / name).exists()
+    ] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
