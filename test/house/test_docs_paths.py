@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,7 @@ def test_every_path_exists(document: str) -> None:
 def test_every_make_target_exists(document: str) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE))
     assert set(TARGET.findall((ROOT / document).read_text("utf-8"))) <= targets
+
+
+def _exists(folder: Path, name: str) -> bool:
+    return any(folder.glob(name)) if "*" in name else (folder / name).exists()
