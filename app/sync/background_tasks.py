@@ -82,7 +82,12 @@ class BackgroundTaskManager:
         task.thread = threading.Thread(
             target=self._run, args=(task, target_func, args, kwargs), name=f"task-{task_id}", daemon=True
         )
-        self._register(task)
+        with self._lock:
+            self._drop_expired(task.started_at)
+            known = self._tasks.get(task_id)
+            if known is not None and known.state is TaskState.RUNNING:
+                raise ValueError(f"Task {task_id} is already running.")
+            self._tasks[task_id] = task
         try:
             task.thread.start()
         except RuntimeError as exc:  # no more threads: nobody may wait for a run that will never be
@@ -157,14 +162,6 @@ class BackgroundTaskManager:
         moment = self._clock() if now is None else now
         with self._lock:
             return self._drop_expired(moment)
-
-    def _register(self, task: _Task) -> None:
-        with self._lock:
-            self._drop_expired(task.started_at)
-            known = self._tasks.get(task.task_id)
-            if known is not None and known.state is TaskState.RUNNING:
-                raise ValueError(f"Task {task.task_id} is already running.")
-            self._tasks[task.task_id] = task
 
     def _drop_expired(self, now: float) -> int:
         expired = [

@@ -150,8 +150,9 @@ class Fleets:
 
     def _deduplicated(self, fleet: Fleet) -> AcceptedFleet:
         tasks = {
-            task.position: Accepted(task.task_id, self._state_of(task), deduplicated=True)
+            task.position: Accepted(task.task_id, status.snapshot.state if status else task.state, deduplicated=True)
             for task in _newest(self._store.tasks([fleet.fleet_id]))
+            for status in [self._task_status(task)]
         }
         return AcceptedFleet(fleet.fleet_id, _started(fleet, tasks), deduplicated=True)
 
@@ -167,10 +168,6 @@ class Fleets:
             return self._installs.status(task.task_id)
         except TaskNotFound:  # forgotten since it was listed
             return None
-
-    def _state_of(self, task: FleetTask) -> TaskState:
-        status = self._task_status(task)
-        return task.state if status is None else status.snapshot.state
 
 
 def _newest(tasks: Sequence[FleetTask]) -> list[FleetTask]:

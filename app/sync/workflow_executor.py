@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -254,7 +254,11 @@ class WorkflowExecutor:
             workflow_id, lambda now: now.with_step(step.name, state=StepState.RUNNING, started_at=begun)
         )
         _log.info("workflow %s: step %s", workflow_id, step.name)
-        run = StepRun(workflow, step.name, lambda **fields: self._note(workflow_id, step, fields), stop, self._closing)
+
+        def note(**fields: Any) -> Workflow:
+            return self._change(workflow_id, lambda now: now.with_step(step.name, **fields))
+
+        run = StepRun(workflow, step.name, note, stop, self._closing)
         try:
             done = self._steps.run(run)
         except Stopped:
@@ -267,9 +271,6 @@ class WorkflowExecutor:
         except AppError as error:
             done = Done(StepState.FAILED, error.message, error.to_json())
         return self._change(workflow_id, lambda now: _step_ended(now, step, done, self._now()))
-
-    def _note(self, workflow_id: str, step: Step, fields: Mapping[str, Any]) -> Workflow:
-        return self._change(workflow_id, lambda now: now.with_step(step.name, **fields))
 
     def _change(self, workflow_id: str, change: Callable[[Workflow], Workflow]) -> Workflow:
         """The workflow after `change`, kept; tried again on top of what somebody else has changed meanwhile."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from werkzeug.routing import Rule
 
 from app.sync.http import bodies, fleet_bodies
+from app.sync.http.guards import OPEN_PATHS
 from app.sync.http.services import answer, query, services
 from app.version import VERSION
 
@@ -22,7 +23,6 @@ _TASK = "550e8400-e29b-41d4-a716-446655440000"
 _WORKFLOW = "9a3f5f0e-3b1c-4c0a-9d0c-5d5a0f7f1e21"
 _REFS = "#/components/schemas/{model}"
 _PLACE = re.compile(r"<(?:[a-z]+:)?([a-z_]+)>")
-_OPEN = frozenset({"/health", "/health/ready"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def specification(rules: Iterator[Rule], *, needs_token: bool) -> dict[str, Any]
     models: dict[str, Any] = {"Error": _ERROR}
     for method, rule in sorted(_api(rules), key=lambda found: (found[1].rule, found[0])):
         operation = _operation(method, rule, models)
-        if needs_token and rule.rule not in _OPEN:
+        if needs_token and rule.rule not in OPEN_PATHS:
             operation["security"] = [{"token": []}]
         paths.setdefault(_PLACE.sub(r"{\1}", rule.rule), {})[method.lower()] = operation
     components: dict[str, Any] = {"schemas": models}
@@ -92,10 +92,11 @@ def _api(rules: Iterator[Rule]) -> Iterator[tuple[str, Rule]]:
 
 def _operation(method: str, rule: Rule, models: dict[str, Any]) -> dict[str, Any]:
     asked = ASKED.get(f"{method} {rule.rule}")
+    text = current_app.view_functions[rule.endpoint].__doc__ or ""
     locations = [_parameter(name, "path", {"type": "string"}, required=True) for name in _PLACE.findall(rule.rule)]
     operation: dict[str, Any] = {
         "operationId": f"{rule.endpoint.rpartition('.')[2]}",
-        "summary": _summary(rule.endpoint),
+        "summary": " ".join(text.partition("\n\n")[0].split()),
         "tags": [rule.rule.split("/")[1]],
         "parameters": locations,
         "responses": {
@@ -105,7 +106,8 @@ def _operation(method: str, rule: Rule, models: dict[str, Any]) -> dict[str, Any
     }
     if asked is None:
         return operation
-    schema = _schema(asked.model, models)
+    schema = asked.model.model_json_schema(ref_template=_REFS)
+    models.update(schema.pop("$defs", {}))
     if method == "GET":
         needed = schema.get("required", ())
         found = schema.get("properties", {}).items()
@@ -115,19 +117,6 @@ def _operation(method: str, rule: Rule, models: dict[str, Any]) -> dict[str, Any
         body = _json({"$ref": _REFS.format(model=asked.model.__name__)}, dict(asked.example))
         operation["requestBody"] = {"required": bool(asked.example), "content": body}
     return operation
-
-
-def _summary(endpoint: str) -> str:
-    """The view's own first sentence."""
-    text = current_app.view_functions[endpoint].__doc__ or ""
-    return " ".join(text.partition("\n\n")[0].split())
-
-
-def _schema(model: type[BaseModel], models: dict[str, Any]) -> dict[str, Any]:
-    """The model's schema; those that it refers to go to `models`."""
-    schema = model.model_json_schema(ref_template=_REFS)
-    models.update(schema.pop("$defs", {}))
-    return schema
 
 
 def _parameter(name: str, place: str, schema: Mapping[str, Any], *, required: bool) -> dict[str, Any]:

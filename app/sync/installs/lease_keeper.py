@@ -73,16 +73,13 @@ class LeaseKeeper:
         finally:
             with self._lock:
                 self._held.pop(task_id, None)
-            self._release(lease, recorder)
-
-    def _release(self, lease: Lease, recorder: Recorder) -> None:
-        if recorder.lost:
-            recorder.lose()  # once more: what was being kept at that moment may have been shown since
-            return
-        try:
-            self._leases.release(lease)
-        except StorageError as exc:
-            _log.error("task %s: its lease could not be given back: %s", lease.task_id, exc)
+            if recorder.lost:
+                recorder.lose()  # once more: what was being saved at that moment may have been shown since
+            else:
+                try:
+                    self._leases.release(lease)
+                except StorageError as exc:
+                    _log.error("task %s: its lease could not be given back: %s", task_id, exc)
 
     def _watch(self, on_stalled: Callable[[str], None]) -> None:
         while not self._closing.wait(self._leases.seconds / 3):

@@ -52,7 +52,11 @@ class ProgressWriter:
             if status.ended:
                 self._due.pop(task_id, None)
             self._changed.notify_all()
-            self._start()
+            if not self._closing and not self._background.is_task_running(self._thread):
+                try:
+                    self._background.start_task(self._thread, self._run)
+                except RuntimeError as exc:  # the system gives no more threads; the next status tries again
+                    _log.error("the progress files are not written: %s", exc)
             if status.ended and self._background.is_task_running(self._thread):
                 self._changed.wait_for(lambda: task_id not in self._unwritten and self._writing != task_id, END_SECONDS)
 
@@ -69,14 +73,6 @@ class ProgressWriter:
             self._changed.notify_all()
         self._background.wait(self._thread, timeout)
 
-    def _start(self) -> None:
-        if self._closing or self._background.is_task_running(self._thread):
-            return
-        try:
-            self._background.start_task(self._thread, self._run)
-        except RuntimeError as exc:  # the system gives no more threads; the next status tries again
-            _log.error("the progress files are not written: %s", exc)
-
     def _run(self) -> None:
         while (status := self._next()) is not None:
             try:
@@ -86,7 +82,10 @@ class ProgressWriter:
                 self._files.write(status.snapshot.task_id, payload)
             except StorageError as exc:
                 _log.error("task %s: its progress file could not be written: %s", status.snapshot.task_id, exc)
-                self._put_back(status)
+                with self._changed:
+                    if not self._closing:  # later again, unless something newer has come
+                        self._unwritten.setdefault(status.snapshot.task_id, status)
+                        self._due[status.snapshot.task_id] = time.monotonic() + REFUSED_SECONDS
 
     def _next(self) -> InstallStatus | None:
         """Waits for the next status to write; None when the service closes and nothing is left."""
@@ -106,11 +105,3 @@ class ProgressWriter:
                 if self._closing and task_id is None:
                     return None
                 self._changed.wait(pause)
-
-    def _put_back(self, status: InstallStatus) -> None:
-        """The disk has refused it: later again, unless something newer has come."""
-        task_id = status.snapshot.task_id
-        with self._changed:
-            if not self._closing:
-                self._unwritten.setdefault(task_id, status)
-                self._due[task_id] = time.monotonic() + REFUSED_SECONDS

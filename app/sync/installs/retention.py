@@ -68,20 +68,20 @@ class Retention:
         past = self._history.all()
         old = {install.task_id for install in past if install.ended_at is not None and install.ended_at < before}
         forgotten = old - _referred_to(past, old)
-        gone, size = self._history.remove(sorted(forgotten))
+        removed, size = self._history.remove(sorted(forgotten))
+        gone = set(removed)
         for task_id in gone:
             self._progress_cache.drop(task_id)
-        staying = {install.task_id: install.ended_at for install in past if install.task_id not in set(gone)}
-        files, file_size = self._remove_progress(set(gone), staying, before)
+        staying = {install.task_id: install.ended_at for install in past if install.task_id not in gone}
+        files, file_size = self._files.remove_all(
+            # of no record and a day older still, since a new one may not be known yet
+            lambda of, at: of in gone or (of not in staying and at < before - DAY)
+        )
         logs, log_size = self._remove_logs(with_logs, staying)
         groups = self._history.remove_groups(before)
         words = "pruned: %d records older than %g days, %d fleets and workflows, %d progress files"
         _log.info(words, len(gone), older_than_days, groups, files)
         return Pruned(len(gone), files, logs, size + file_size + log_size, len(old) - len(forgotten))
-
-    def _remove_progress(self, gone: set[str], staying: _Ends, before: float) -> tuple[int, int]:
-        """Of what is gone, and what belongs to no record and is a day older still: a new one may not be known yet."""
-        return self._files.remove_all(lambda of, at: of in gone or (of not in staying and at < before - DAY))
 
     def _remove_logs(self, with_logs: Sequence[str], staying: _Ends) -> tuple[int, int]:
         """Of what is gone or never was, and of what ended more than `log_days` ago. An earlier service may have died

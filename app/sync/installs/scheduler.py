@@ -153,16 +153,12 @@ class Scheduler:
                 job.recorder.emit(GivenUp(TaskState.FAILED, error))
                 self._forget(job)
         for job, why in waiting:
+            reason = _reason(why, self._max_running)
             try:
-                self._emit_reason(job, why)
+                if job.recorder.snapshot.waiting != reason:  # after a restart it mostly is known
+                    job.recorder.emit(Queued(reason, position=why.position))
             except LeaseLost:
                 self._forget(job)
-
-    def _emit_reason(self, job: Job, why: Waiting) -> None:
-        """Why the job waits, unless that is known: after a restart it mostly is."""
-        reason = _reason(why, self._max_running)
-        if job.recorder.snapshot.waiting != reason:
-            job.recorder.emit(Queued(reason, why.position))
 
     def _run(self, job: Job) -> None:
         """The target of an install's thread. It looks at the job's own event, which can be set before that."""

@@ -217,7 +217,11 @@ class Installs:
         if not self._scheduler.cancel(task_id):
             raise TaskNotCancellable
         _log.info("task %s: cancel was asked for", task_id)
-        self._progress_cache.wait(task_id, _shows_cancel, CANCEL_SEEN_SECONDS)
+
+        def shows_cancel(status: InstallStatus) -> bool:
+            return status.ended or status.snapshot.state is TaskState.CANCELLING
+
+        self._progress_cache.wait(task_id, shows_cancel, CANCEL_SEEN_SECONDS)
         return self.status(task_id).snapshot.state
 
     def resume_unfinished(self) -> int:
@@ -313,10 +317,6 @@ class Installs:
         message = "This task was started by another version of Nodeferry, which has left a record that cannot be read."
         error = Problem("record_unreadable", message, "Start a new install of the same packs.")
         self._jobs.give_up(self._recorder(replace(record, snapshot=to_stored(snapshot_of(record)))), error)
-
-
-def _shows_cancel(status: InstallStatus) -> bool:
-    return status.ended or status.snapshot.state is TaskState.CANCELLING
 
 
 def _row(record: InstallRecord) -> dict[str, Any]:

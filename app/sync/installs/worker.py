@@ -121,8 +121,14 @@ class Installation:
 
     def _to_the_end(self) -> None:
         try:
-            self._resume()
-            self._supervise()
+            if self._may_run:  # an earlier service had begun it: the same as a lost connection
+                message = "The service was restarted and connects to the install again."
+                self._recorder.emit(Interrupted(Problem("service_restarted", message), attempt=1, next_attempt_in=0))
+            while self._goes_on():
+                try:
+                    self._work()
+                except RemoteError as exc:
+                    self._wait_after(exc)
         except _Leaving:
             self._recorder.save()
         except AppError as exc:
@@ -131,19 +137,6 @@ class Installation:
             self._never_unfinished()
 
     # -- connections, one after the other ---------------------------------------------------------------------------
-
-    def _resume(self) -> None:
-        """A task that an earlier service had begun is handled like one whose connection was lost."""
-        if self._may_run:
-            message = "The service was restarted and connects to the install again."
-            self._recorder.emit(Interrupted(Problem("service_restarted", message), attempt=1, next_attempt_in=0))
-
-    def _supervise(self) -> None:
-        while self._goes_on():
-            try:
-                self._work()
-            except RemoteError as exc:
-                self._wait_after(exc)
 
     def _work(self) -> None:
         """One connection: to the end of the run, or to the end of the line."""
@@ -171,7 +164,10 @@ class Installation:
         if cancelled_now:  # the cancel itself aborted the connection: tell the instance at once
             return
         _log.info("task %s: %s: %s", self._task_id, exc.code, exc.message)
-        pause = self._tries().next_pause() if exc.retried or isinstance(exc, AuthenticationFailed) else None
+        if self._backoff is None:
+            reconnect, first = (0.5, 15.0, self._timeouts.reconnect), (1.0, 10.0, self._spec.wait_seconds)
+            self._backoff = Backoff(*(reconnect if self._may_run else first))
+        pause = self._backoff.next_pause() if exc.retried or isinstance(exc, AuthenticationFailed) else None
         if pause is None:
             self._fail(exc)
             return
@@ -181,25 +177,16 @@ class Installation:
             self._metrics.interrupted()
         self._cancel_event().wait(pause)
 
-    def _tries(self) -> Backoff:
-        if self._backoff is None:
-            if self._may_run:
-                self._backoff = Backoff(0.5, 15.0, self._timeouts.reconnect)
-            else:
-                self._backoff = Backoff(1.0, 10.0, self._spec.wait_seconds)
-        return self._backoff
-
     def _fail(self, exc: RemoteError) -> None:
         if not self._cancelling:
-            raise self._not_reached_again(exc) if self._may_run and exc.retried else exc
+            if not (self._may_run and exc.retried):
+                raise exc
+            seconds = f"{self._timeouts.reconnect:g} s"
+            message = f"The connection was lost, and the instance was not reached again within {seconds}: {exc.message}"
+            hint = "If the instance still exists, the install may go on there: retry when it is up."
+            raise type(exc)(message, hint=hint, code=exc.code)
         message = f"Cancelled here, but the instance could not be reached. The install may go on there: {exc.message}"
         self._give_up(TaskState.CANCELLED, Problem(exc.code, message, exc.hint))
-
-    def _not_reached_again(self, exc: RemoteError) -> RemoteError:
-        seconds = f"{self._timeouts.reconnect:g} s"
-        message = f"The connection was lost, and the instance was not reached again within {seconds}: {exc.message}"
-        hint = "If the instance still exists, the install may go on there: retry when it is up."
-        return type(exc)(message, hint=hint, code=exc.code)
 
     # -- the runner -------------------------------------------------------------------------------------------------
 
@@ -231,22 +218,22 @@ class Installation:
             receiving_logs(self._logs, self._task_id, frames) as logs,
         ):
             while self._goes_on(client):
-                frame = frames.next(self._listen_seconds())
+                due_in = self._recorder.due_in
+                frame = frames.next(LISTEN_SECONDS if due_in is None else min(LISTEN_SECONDS, due_in))
                 if frame is None:
                     self._recorder.save_if_due()
                 else:
                     self._apply(frame, client, logs)
             logs.receive_rest(self._closing)
 
-    def _listen_seconds(self) -> float:
-        """Until something is due to be kept and shown."""
-        due_in = self._recorder.due_in
-        return LISTEN_SECONDS if due_in is None else min(LISTEN_SECONDS, due_in)
-
     def _apply(self, frame: Frame, client: RunnerClient, logs: LogReceiver) -> None:
         self._backoff, self._attempt = None, 0  # it answered: the next lost connection has the whole time again
         if isinstance(frame, JournalLine):
-            self._fold(frame)
+            try:
+                self._recorder.apply(decode(frame.line), frame.offset)
+            except ProtocolFault as exc:
+                message = f"The record of the install on the instance (its journal) cannot be understood: {exc}."
+                raise RunnerProtocolError(message) from exc
         elif isinstance(frame, Ended):
             logs.all_came()
             self._conclude(frame.status, client)
@@ -254,14 +241,6 @@ class Installation:
             self._recorder.heartbeat()
             if isinstance(frame, LogPiece):
                 logs.receive(frame)
-
-    def _fold(self, frame: JournalLine) -> None:
-        try:
-            self._recorder.apply(decode(frame.line), frame.offset)
-        except ProtocolFault as exc:
-            raise RunnerProtocolError(
-                f"The record of the install on the instance (its journal) cannot be understood: {exc}."
-            ) from exc
 
     def _conclude(self, status: str, client: RunnerClient) -> None:
         """The follower has nothing more, and no terminal event came."""

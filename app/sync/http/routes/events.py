@@ -10,7 +10,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from flask import Blueprint, Response, request
 
@@ -36,7 +35,8 @@ def stream_events(task_id: str) -> Response:
     """An event `progress` for each revision, the newest at once; the stream ends with the task."""
     known = checked_task_id(task_id)
     query(bodies.NoQuery)
-    seen = _last_seen(request.headers.get("Last-Event-ID", ""))
+    last = request.headers.get("Last-Event-ID", "")
+    seen = int(last) if last.isascii() and last.isdigit() and len(last) <= 18 else None
     first = services().installs.progress(known, seen)
     if first["completed"] and first.get("unchanged"):
         return Response(status=204)  # tells a browser that it need not come back
@@ -46,10 +46,6 @@ def stream_events(task_id: str) -> Response:
     response = Response(_Stream(services().installs, known, seen, held), content_type="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # asks nginx to pass events on as they come
     return response
-
-
-def _last_seen(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 class _Stream:
@@ -85,10 +81,13 @@ def _lines(installs: Installs, task_id: str, seen: int | None) -> Iterator[bytes
             progress = installs.progress(task_id, seen)
         except AppError:  # the task was forgotten, or the database fails: the next request is told
             return
-        new = None if progress.get("unchanged") else _news(progress)
+        # what makes an event: the revision, and what changes without it
+        state = progress["revision"], progress.get("queue"), progress.get("retry")
+        new = None if progress.get("unchanged") else state
         if new is not None and new != last_sent:
             seen, written, last_sent = int(progress["revision"]), now, new
-            event = _event(seen, progress)
+            text = json.dumps(progress, separators=(",", ":"), allow_nan=False)
+            event = f"event: progress\nid: {seen}\ndata: {text}\n\n".encode()
             sent += len(event)
             yield event
         elif now - written >= HEARTBEAT_SECONDS:
@@ -99,19 +98,9 @@ def _lines(installs: Installs, task_id: str, seen: int | None) -> Iterator[bytes
         _wait(installs, task_id, -1 if seen is None else seen)
 
 
-def _news(progress: dict[str, Any]) -> tuple[Any, ...]:
-    """What makes an event: the revision, and what changes without it."""
-    return progress["revision"], progress.get("queue"), progress.get("retry")
-
-
 def _wait(installs: Installs, task_id: str, seen: int) -> None:
     """Until there is something new, or for a moment: it may happen in another service on the database."""
     try:
         installs.wait_for_change(task_id, seen, _LOOK_SECONDS)
     except AppError:
         return
-
-
-def _event(revision: int, progress: dict[str, Any]) -> bytes:
-    text = json.dumps(progress, separators=(",", ":"), allow_nan=False)
-    return f"event: progress\nid: {revision}\ndata: {text}\n\n".encode()

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from app.domain.errors import InvalidRequest
 from app.domain.stored_request import store_request
-from app.domain.workflow import Step, StepName, Workflow, WorkflowState
+from app.domain.workflow import Step, StepName, Workflow
 from app.protocol.options import OPTIONS
 from app.sync.http import bodies
 from app.sync.http.services import answer, body, query, services
@@ -58,10 +58,7 @@ def resume_workflow() -> Response:
     asked = body(bodies.ResumeBody)
     known = _checked_id(asked.workflow_id)
     state = services().workflows.resume(known, asked.answer)
-    return _taken(known, state, "The answer was taken")
-
-
-def _taken(known: str, state: WorkflowState, message: str) -> Response:
+    message = "The answer was taken"
     return answer({"success": True, "workflow_id": known, "state": state.value, "message": message}, 202)
 
 
