@@ -58,7 +58,8 @@ def names_to_retry(snapshot: Snapshot, *, automatic: bool) -> tuple[str, ...] | 
     """The packs that did not end well, in their order; `automatic`: those alone that may go better by themselves. Empty
     for the whole request, where the run never came to know its packs; None for nothing at all."""
     failed = snapshot.state in TERMINAL_TASK_STATES - {TaskState.COMPLETED}
-    if automatic and (snapshot.state is TaskState.CANCELLED or (failed and not _passes(snapshot))):
+    passes = snapshot.error is not None and reasons.find(snapshot.error.code).transient
+    if automatic and (snapshot.state is TaskState.CANCELLED or (failed and not passes)):
         return None
     if not snapshot.nodes:
         return () if failed else None
@@ -108,10 +109,6 @@ def _is_well(node: Node, snapshot: Snapshot) -> bool:
         return code is None
     as_asked = node.state is NodeState.SKIPPED and code in AS_ASKED
     return as_asked and snapshot.state is TaskState.COMPLETED  # a run that was undone since it failed is no rollback
-
-
-def _passes(snapshot: Snapshot) -> bool:
-    return snapshot.error is not None and reasons.find(snapshot.error.code).transient
 
 
 def _passing(unwell: list[Node]) -> list[Node]:

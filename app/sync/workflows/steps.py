@@ -135,7 +135,9 @@ class Steps:
         busy = found.get("provisioning")
         if busy and run.workflow.answers.get(PROVISIONING) != "continue":
             raise Blocked(_provisioning_question(busy))
-        return Done(StepState.SUCCESS, _described(found))
+        cards = ", ".join(card["name"] for card in found.get("gpu") or []) or "no GPU"
+        parts = (found.get("ui_home"), found.get("interpreter"), cards)
+        return Done(StepState.SUCCESS, ", ".join(str(part) for part in parts if part))
 
     def _reach(self, run: StepRun, request: InstallRequest) -> dict[str, Any]:
         """Connects until it works, as long as the request wants to wait for its instance."""
@@ -326,8 +328,3 @@ def _plan_question(plan: Sequence[PlannedChange], changes: Sequence[PlannedChang
         {"install": "Install"},
         {"plan": [change.to_json() for change in plan]},
     )
-
-
-def _described(found: Mapping[str, Any]) -> str:
-    cards = ", ".join(card["name"] for card in found.get("gpu") or []) or "no GPU"
-    return ", ".join(str(part) for part in (found.get("ui_home"), found.get("interpreter"), cards) if part)
