@@ -90,8 +90,8 @@ def remarks(context: Context, lock: Lock) -> List[Problem]:
     found = []
     commit = context.journal.snapshot.probe.get("comfyui_commit")
     if lock.comfyui_commit and lock.comfyui_commit != commit:
-        text = "ComfyUI itself is at commit %s, the lock has %s. It was left untouched." % (
-            commit or "an unknown commit",
+        text = "ComfyUI itself is at %s, the lock has %s. It was left untouched." % (
+            "commit %s" % commit if commit else "an unknown commit",
             lock.comfyui_commit,
         )
         found.append(Problem("comfyui_differs", text, _checkout_hint(context.ui_home, lock.comfyui_commit)))

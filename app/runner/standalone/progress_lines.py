@@ -117,7 +117,9 @@ def _problem(problem: Optional[Problem]) -> str:
 
 
 def _said(problem: Mapping[str, Any]) -> str:
-    return _printable(" ".join(filter(None, (problem.get("message"), problem.get("hint")))))
+    message, hint = str(problem.get("message") or ""), str(problem.get("hint") or "")
+    separator = "" if not message or message[-1] in ".!?" else "."  # it may end in a program's own words
+    return _printable(" ".join(filter(None, (message + separator, hint))))
 
 
 def _printable(text: str) -> str:
