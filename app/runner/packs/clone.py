@@ -75,8 +75,8 @@ def _may_start(parent: Optional[NodePack], results: Dict[str, PackResult]) -> bo
 
 
 def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult], *, alone: bool) -> PackResult:
-    """One pack, to its end; or `crowded_out`, if the disk was full while others wrote to it too: nothing is told then,
-    and it is to be tried again `alone`."""
+    """Clones one pack. When the disk fills up while others write to it too, the result says `retry_alone` and no event
+    is emitted: the caller tries it again `alone`."""
     result = PackResult(pack, context.custom_nodes / pack.folder)
     if parent is not None and not parent.is_cloned:
         result.problem = Problem(
@@ -126,10 +126,10 @@ def _put_in_place(context: Context, result: PackResult) -> None:
 
 def _look_only(context: Context, result: PackResult) -> None:
     """The pack as it would be: in staging, or where it is already if it would be kept. Changes nothing else."""
-    parent_result = existing.is_there(result.folder)
-    if parent_result and existing.stays(context, result):
+    present = existing.is_there(result.folder)
+    if present and existing.stays(context, result):
         return
-    result.problem = None if parent_result else manager_copies.in_the_way(context, result.pack)
+    result.problem = None if present else manager_copies.in_the_way(context, result.pack)
     if result.problem is None:
         _clone(context, result)
         result.folder = staged(context, result.pack)

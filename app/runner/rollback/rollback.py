@@ -137,7 +137,7 @@ def _all_or_nothing(context: Context) -> bool:
 
 
 def _uncancellable(context: Context) -> Context:
-    """The same run, deaf to a cancel: what it has begun to put back it brings to its end."""
+    """The same run, but no cancel reaches it: a rollback that has begun is finished."""
     never_set = threading.Event()
     children = Children(context.task.task_id, context.task.groups, never_set)
     children.inherited_fd = context.children.inherited_fd

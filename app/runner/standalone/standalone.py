@@ -90,7 +90,7 @@ class _Show:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="show", daemon=True)
         self._plan_only = Options.read(request.get("options")).plan_only
-        self._ignores_signals = False
+        self._output_closed = False
 
     def start(self) -> None:
         """The journal is there: prints from now on."""
@@ -110,14 +110,14 @@ class _Show:
         return int(document.get("return_code", 1))
 
     def line(self, text: str) -> None:
-        """One line for a person. That nobody reads any more stops nothing."""
-        if self._ignores_signals:
+        """Prints one line for a person. The run goes on when nobody reads its output any more."""
+        if self._output_closed:
             return
         try:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
         except OSError:
-            self._ignores_signals = True
+            self._output_closed = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own end would fail by what it could not write
 
     def _follow(self) -> None:
