@@ -103,7 +103,7 @@ class Restored:
 
     def serve(self, **settings: Any) -> Api:
         """Today's service on the data folder, until the test ends. Nothing is too old for its history."""
-        known = {"history_days": 0.0, "log_days": 0.0, "retry_seconds": 900.0, "connect_timeout_seconds": 5.0}
+        known = {"history_days": 0.0, "log_days": 0.0, "retry_seconds": 900.0, "connect_timeout_seconds": 15.0}
         schemes = ("https", "ssh", "http")
         chosen = Settings(data_dir=self.data_dir, allowed_git_schemes=schemes, **(known | settings))
         service = build_service(chosen, background=BackgroundTaskManager())
@@ -137,7 +137,7 @@ class Restored:
 
     def ended(self, name: str) -> Json:
         """The progress of a recorded task when it has ended."""
-        wait_until(lambda: self.progress(name)["state"] in TERMINAL, 60, f"the end of {name}")
+        wait_until(lambda: self.progress(name)["state"] in TERMINAL, 120, f"the end of {name}")
         return self.progress(name)
 
     def workflow(self, name: str) -> Json:

@@ -143,7 +143,7 @@ def test_an_overdue_retry_is_started_once(restore: Restore) -> None:
     restored = restore()
     restored.end_at("pending-retry", time.time() - 3600.0)
     api = restored.serve()
-    wait_until(lambda: _retries_of_pending(api), 20, "the retry is started")
+    wait_until(lambda: _retries_of_pending(api), 120, "the retry is started")
     [retry] = _retries_of_pending(api)
     assert content(api.get(f"/tasks/{retry['task_id']}"))["request"]["retry_number"] == 1
     assert restored.task("pending-retry")["retried_by"] == retry["task_id"]

@@ -146,7 +146,7 @@ def test_what_another_service_still_holds_is_left_to_it(restore: Restore) -> Non
     held = "lease_owner = 'elsewhere:/data', lease_expires_at = ?"
     restored.sql(f"update installs set {held} where task_id = ?", time.time() + 600.0, TASKS["running"])
     restored.serve()
-    wait_until(lambda: restored.progress("interrupted")["attempt"] == 2, 20, "what is nobody's is taken up")
+    wait_until(lambda: restored.progress("interrupted")["attempt"] == 2, 120, "what is nobody's is taken up")
     assert restored.progress("running")["state"] == "running"
     assert restored.progress("running")["revision"] == restored.expected("killed/tasks/running")["revision"]
 

@@ -18,7 +18,7 @@ def _answer(restored: Restored, name: str, answer: str) -> int:
 
 
 def _ended(restored: Restored, name: str) -> str:
-    wait_until(lambda: not restored.workflow(name)["in_progress"], 60, f"the workflow {name} ends")
+    wait_until(lambda: not restored.workflow(name)["in_progress"], 120, f"the workflow {name} ends")
     return str(restored.workflow(name)["state"])
 
 

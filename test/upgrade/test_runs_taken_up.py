@@ -64,7 +64,7 @@ def test_runs_that_ended_meanwhile_are_followed_to_their_ends(restore: Restore) 
         assert _packs(end) == {row["name"]: row["state"] for row in ends[task]["nodes"]}
     fleet = content(api.get(f"/fleet/{RECORDING['fleets']['fleet-waiting']}"))
     assert (fleet["completed"], fleet["states"]["completed"]) == (True, 2)
-    wait_until(lambda: restored.workflow("running")["state"] == "completed", 30, "the workflow completes")
+    wait_until(lambda: restored.workflow("running")["state"] == "completed", 120, "the workflow completes")
     assert lasting_differences(restored.expected("ended/workflows/running"), restored.workflow("running")) == []
 
 
@@ -117,7 +117,7 @@ class Live:
         """Has the older runner do something, as its service had it over SSH."""
         argv = [sys.executable, "-I", "-S", str(self.runner), command, self.task_id, "--nonce", "0"]
         environ = {"HOME": str(self.standin.home), "PATH": "/usr/local/bin:/usr/bin:/bin"}
-        subprocess.run(argv, input=given.encode(), env=environ, check=True, capture_output=True, timeout=30)
+        subprocess.run(argv, input=given.encode(), env=environ, check=True, capture_output=True, timeout=120)
 
     def processes(self) -> list[Process]:
         """The runner's."""
@@ -131,7 +131,7 @@ class Live:
             rows = self.restored.progress("started")["nodes"]
             return any(row["name"] == "gated" and row["script_status"] == "running" for row in rows)
 
-        wait_until(waits, 30, "the run is at its gate")
+        wait_until(waits, 120, "the run is at its gate")
 
     def open_the_gate(self) -> None:
         (self.standin.home / "gate-is-open").touch()
@@ -184,11 +184,11 @@ def test_a_cut_line_and_a_second_restart_leave_the_older_runner_its_run(live: Li
     live.restored.serve()
     live.at_the_gate()
     live.standin.kill_connections()
-    wait_until(lambda: live.restored.progress("started")["state"] == "interrupted", 20, "the cut is seen")
-    wait_until(lambda: live.restored.progress("started")["state"] == "running", 30, "it is mended")
+    wait_until(lambda: live.restored.progress("started")["state"] == "interrupted", 120, "the cut is seen")
+    wait_until(lambda: live.restored.progress("started")["state"] == "running", 120, "it is mended")
     live.restored.close()
     live.restored.serve()
-    wait_until(lambda: live.restored.progress("started")["state"] == "running", 30, "it is attached to again")
+    wait_until(lambda: live.restored.progress("started")["state"] == "running", 120, "it is attached to again")
     live.is_still_the_older()
     _ends_as_recorded(live)
 
@@ -201,7 +201,7 @@ def test_a_live_run_of_the_older_runner_is_cancelled(live: Live) -> None:
     end = live.restored.ended("started")
     assert (end["state"], end["error"]) == ("cancelled", None)
     assert live.journal()[-1]["event"] == "run_ended" and live.journal()[-1]["state"] == "cancelled"
-    wait_until(lambda: not live.processes(), 10, "the runner is gone")
+    wait_until(lambda: not live.processes(), 60, "the runner is gone")
 
 
 def test_a_run_whose_older_runner_is_killed_is_swept(live: Live) -> None:
