@@ -61,7 +61,7 @@ class _Way:
         self._replaced = manager_copies.replaced(record.task, pack["name"])
 
     def restore(self) -> Optional[Problem]:
-        """As `bring_back_packs` says it. Raises OSError, RunCancelled."""
+        """As `restore_packs` describes. Raises OSError, RunCancelled."""
         existing.recover(self._git, self._folder)
         if self._replaced is not None:
             return self._restore_copy(self._replaced)
