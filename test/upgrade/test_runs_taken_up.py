@@ -97,6 +97,10 @@ def test_an_instance_that_lost_the_journal_is_told_so(restore: Restore) -> None:
     assert names_in(restored.standins["main"].custom_nodes) == []
 
 
+ALONE = pytest.mark.alone
+"""One at a time: a runner ends the processes that carry its task_id, and all these tests play the same task."""
+
+
 class Live:
     """The run `started` of the older runner, alive on its instance and waiting at its gate."""
 
@@ -160,6 +164,7 @@ def _ends_as_recorded(live: Live) -> None:
     assert begun["pid"] == live.process.pid, "the run was begun once, by the older runner"
 
 
+@ALONE
 def test_a_live_run_of_the_older_runner_is_followed_and_undone(live: Live) -> None:
     """To its true end, by the runner that had begun it. Then today's runner undoes it, from the older one's notes."""
     restored = live.restored
@@ -179,6 +184,7 @@ def test_a_live_run_of_the_older_runner_is_followed_and_undone(live: Live) -> No
     assert names_in(live.standin.custom_nodes) == live.before
 
 
+@ALONE
 def test_a_cut_line_and_a_second_restart_leave_the_older_runner_its_run(live: Live) -> None:
     """Attached to three times, begun once."""
     live.restored.serve()
@@ -193,6 +199,7 @@ def test_a_cut_line_and_a_second_restart_leave_the_older_runner_its_run(live: Li
     _ends_as_recorded(live)
 
 
+@ALONE
 def test_a_live_run_of_the_older_runner_is_cancelled(live: Live) -> None:
     """The older runner heeds the cancel, and cleans up."""
     api = live.restored.serve()
@@ -204,6 +211,7 @@ def test_a_live_run_of_the_older_runner_is_cancelled(live: Live) -> None:
     wait_until(lambda: not live.processes(), 60, "the runner is gone")
 
 
+@ALONE
 def test_a_run_whose_older_runner_is_killed_is_swept(live: Live) -> None:
     """By today's runner, which knows the older one's files."""
     live.restored.serve()
