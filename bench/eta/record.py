@@ -71,7 +71,9 @@ def anonymous(journal: bytes, standin: StandIn, folder: Path) -> bytes:
 
 def _example(url: str) -> str:
     return (
-        url if url.startswith(("https://github.com/", "https://git.example.org")) else "https://packages.example.org/file"
+        url
+        if url.startswith(("https://github.com/", "https://git.example.org"))
+        else "https://packages.example.org/file"
     )
 
 
