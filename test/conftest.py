@@ -121,6 +121,20 @@ def standin(standin_factory: StandInFactory, git_server: GitServer) -> StandIn:
     return standin_factory(git_base_url=git_server.url, with_pip=True)
 
 
+@pytest.fixture
+def mark() -> Iterator[Path]:
+    """What vast.ai's images have while they set themselves up. It is the machine's, which needs root here."""
+    folder = Path("/workspace")
+    made = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    path = folder / ".sync_nodeferry_test.lock"
+    path.touch()
+    yield path
+    path.unlink(missing_ok=True)
+    if made:
+        folder.rmdir()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """When the tests have ended, no process of theirs is left."""

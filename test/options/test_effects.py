@@ -210,20 +210,6 @@ def test_host_key_sha256_is_the_only_key_that_is_accepted(world: World) -> None:
     assert (done["outcome"], world.there(pack.name)) == ("all", True)
 
 
-@pytest.fixture
-def mark() -> Iterator[Path]:
-    """What vast.ai's images have while they set themselves up. It is the machine's, which needs root here."""
-    folder = Path("/workspace")
-    made = not folder.exists()
-    folder.mkdir(exist_ok=True)
-    path = folder / ".sync_nodeferry_options.lock"
-    path.touch()
-    yield path
-    path.unlink(missing_ok=True)
-    if made:
-        folder.rmdir()
-
-
 @pytest.mark.alone  # every other run on this machine would wait for the mark
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make /workspace")
 def test_wait_for_provisioning_says_whether_the_image_is_waited_for(world: World, mark: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -84,20 +83,6 @@ def test_a_killed_service_goes_on_where_the_workflow_was(
     assert shown["state"] == "completed"
     assert shown["steps"][1]["task_id"] == before["steps"][1]["task_id"]
     assert len(service.get("/tasks")["tasks"]) == 1
-
-
-@pytest.fixture
-def mark() -> Iterator[Path]:
-    """What vast.ai's images have while they set themselves up. It is the machine's, which needs root here."""
-    folder = Path("/workspace")
-    made = not folder.exists()
-    folder.mkdir(exist_ok=True)
-    path = folder / ".sync_nodeferry_test.lock"
-    path.touch()
-    yield path
-    path.unlink(missing_ok=True)
-    if made:
-        folder.rmdir()
 
 
 @pytest.mark.alone  # every other run on this machine would wait for the mark
