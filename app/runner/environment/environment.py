@@ -70,15 +70,16 @@ class Environment:
     """An interpreter and what it sees. A later inspection is another Environment, to be compared with this one.
 
     `executable`: as it was called (a venv's own name, not what it links to); `paths`: where it finds packages, in its
-    order; `distributions`: by canonical name, the one that is imported; `markers`: the values of PEP 508's marker
-    names; `system_site`: a venv that sees the system's packages; `torch`: None where torch cannot be imported, or was
-    not asked for."""
+    order; `site_packages`: the folders that installers change, and no others; `distributions`: by canonical name, the
+    one that is imported; `markers`: the values of PEP 508's marker names; `system_site`: a venv that sees the system's
+    packages; `torch`: None where torch cannot be imported, or was not asked for."""
 
     executable: str
     version: str = ""
     prefix: str = ""
     base_prefix: str = ""
     paths: Tuple[str, ...] = ()
+    site_packages: Tuple[str, ...] = ()
     distributions: Mapping[str, Distribution] = field(default_factory=dict)
     markers: Mapping[str, str] = field(default_factory=dict)
     system_site: bool = False
@@ -135,6 +136,7 @@ def from_json(executable: str, said: Mapping[str, Any]) -> Environment:
         prefix=str(said["prefix"]),
         base_prefix=str(said["base_prefix"]),
         paths=tuple(said["paths"]),
+        site_packages=tuple(said["site_packages"]),
         distributions=distributions,
         markers=dict(said["markers"]),
         system_site=bool(said["system_site"]),

@@ -23,7 +23,8 @@ except ImportError:
 version = "%d.%d.%d" % sys.version_info[:3]
 implementation = "%d.%d.%d" % sys.implementation.version[:3]
 said = {"prefix": sys.prefix, "base_prefix": sys.base_prefix, "version": version, "distributions": [], "torch": None,
-        "torch_error": None, "paths": sys.path}
+        "torch_error": None, "paths": sys.path,
+        "site_packages": sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})}
 said["markers"] = {
     "python_version": "%d.%d" % sys.version_info[:2], "python_full_version": platform.python_version(),
     "os_name": os.name, "sys_platform": sys.platform, "platform_machine": platform.machine(),

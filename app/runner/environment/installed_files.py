@@ -1,0 +1,145 @@
+"""The files of installed packages, as their own metadata lists them, and whether they are all there.
+
+Sources of the formats: the "Recording installed projects" specification (dist-info, RECORD), and setuptools' egg-info
+(`installed-files.txt`, `top_level.txt`).
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import stat
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+
+from app.runner.requirements.lines import canonical
+
+_METADATA = re.compile(r"^([A-Za-z0-9].*?)(?:-([^-]+))?(?:-py[0-9.]+)?\.(?:dist-info|egg-info)$")
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class RecordedFile:
+    """A file that a package lists as its own. `path`: absolute; `digest`: `sha256=…`, empty where none is recorded;
+    `size`: None where none is."""
+
+    path: str
+    digest: str = ""
+    size: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class InstalledFiles:
+    """One package on disk. `metadata`: its dist-info or egg-info, a folder or, from distutils, a file."""
+
+    name: str
+    version: str
+    metadata: Path
+
+    @cached_property
+    def files(self) -> Optional[Tuple[RecordedFile, ...]]:
+        """What it lists as its own; None where it has no such list, so that no installer can remove it."""
+        if self.metadata.name.endswith(".dist-info"):
+            return self._recorded() or None
+        return self._of_egg_info() or None if self.metadata.is_dir() else None
+
+    def _recorded(self) -> Tuple[RecordedFile, ...]:
+        """The lines of RECORD. Paths may be absolute, or go up (`../../../bin/tool`)."""
+        root = str(self.metadata.parent)
+        rows = csv.reader(_text(self.metadata / "RECORD").splitlines())
+        found = []
+        for row in rows:
+            if row and row[0] and "\0" not in row[0]:
+                size = row[2] if len(row) > 2 and row[2].isdecimal() else None
+                path = os.path.normpath(os.path.join(root, row[0]))
+                found.append(RecordedFile(path, row[1] if len(row) > 1 else "", int(size) if size else None))
+        return tuple(found)
+
+    def _of_egg_info(self) -> Tuple[RecordedFile, ...]:
+        """As an installer removes it: the list of files, else all that its top-level modules are."""
+        listed = [line for line in _text(self.metadata / "installed-files.txt").splitlines() if line.strip()]
+        if listed:
+            return tuple(RecordedFile(os.path.normpath(os.path.join(str(self.metadata), line))) for line in listed)
+        modules = [word for word in _text(self.metadata / "top_level.txt").split() if "/" not in word and word != ".."]
+        root = self.metadata.parent
+        tops = [path for word in modules for path in (root / word, root / (word + ".py")) if os.path.lexists(str(path))]
+        return tuple(RecordedFile(path) for top in [*tops, self.metadata] for path in _below(top)) if modules else ()
+
+    @property
+    def own_files(self) -> Iterator[str]:
+        """What it lists, and its metadata itself."""
+        listed = {file.path for file in self.files or ()}
+        yield from sorted(listed | set(_below(self.metadata)))
+
+
+def find(folders: Sequence[str], names: Optional[Iterable[str]] = None) -> Dict[str, List[InstalledFiles]]:
+    """The packages in these folders by canonical name, in the folders' order; several where one is there twice.
+    `names`: only these. Folders that cannot be read have none."""
+    wanted = None if names is None else {canonical(name) for name in names}
+    found: Dict[str, List[InstalledFiles]] = {}
+    for folder in dict.fromkeys(folders):
+        try:
+            entries = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        for entry in entries:
+            known = _METADATA.match(entry)
+            name = canonical(known.group(1)) if known else ""
+            if known and (wanted is None or name in wanted):
+                found.setdefault(name, []).append(InstalledFiles(name, known.group(2) or "", Path(folder) / entry))
+    return found
+
+
+def damage(package: InstalledFiles, since: float = 0.0) -> str:
+    """What is wrong with a package's files, in words; empty when all are there in their sizes. `since` (Unix seconds):
+    only what happened from then on; a file that had gone before counts as it was. A package without a list of its
+    files is never damaged: nobody knows."""
+    gone, other = [], []
+    for file in package.files or ():
+        try:
+            state = os.lstat(file.path)
+        except OSError:
+            if not file.path.endswith(".pyc") and _changed_since(os.path.dirname(file.path), since):
+                gone.append(file.path)
+            continue
+        changed = file.size is not None and stat.S_ISREG(state.st_mode) and state.st_size != file.size
+        if changed and state.st_ctime >= since and not file.path.endswith(("/RECORD", "/INSTALLER", "/REQUESTED")):
+            other.append(file.path)
+    return "; ".join(
+        "%s %s" % (_some(paths, package.metadata.parent), what)
+        for paths, what in ((gone, "missing"), (other, "of another size"))
+        if paths
+    )
+
+
+def _changed_since(folder: str, since: float) -> bool:
+    """Whether something went from a folder since then, or the folder itself did."""
+    while True:
+        try:
+            return os.stat(folder).st_mtime >= since
+        except OSError:
+            if folder in ("/", ""):
+                return True
+            folder = os.path.dirname(folder)
+
+
+def _some(paths: List[str], root: Path) -> str:
+    first = os.path.relpath(paths[0], str(root))
+    return "%s is" % first if len(paths) == 1 else "%s and %d more files are" % (first, len(paths) - 1)
+
+
+def _below(path: Path) -> List[str]:
+    if not path.is_dir() or path.is_symlink():
+        return [str(path)]
+    return [os.path.join(folder, name) for folder, _names, files in os.walk(str(path)) for name in files]
+
+
+def _text(path: Path) -> str:
+    try:
+        with open(str(path), "rb") as file:
+            return file.read(_MOST_BYTES).decode("utf-8", "surrogateescape")
+    except OSError:
+        return ""

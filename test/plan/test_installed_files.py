@@ -1,0 +1,73 @@
+"""Which files a package has, and whether they are all there: packages that uv and pip installed, and made-up ones."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from app.runner.environment.installed_files import InstalledFiles, damage, find
+from test.plan.box import Box
+
+_A_WHILE_AGO = time.time() - 3600
+
+
+@pytest.mark.registry
+def test_a_package_that_uv_installed_is_whole_until_a_file_goes(box: Box) -> None:
+    box.index.wheel(
+        "Some-Thing", "1.0", modules={"some_thing/__init__.py": "x = 1\n", "some_thing/inner.py": "y = 2\n"}
+    )
+    box.have("some-thing")
+    assert box.environment is not None
+    folder = box.environment.packages
+    package = find([str(folder)], ["some_thing"])["some-thing"][0]
+    assert (package.version, damage(package)) == ("1.0", "")
+    (folder / "some_thing" / "inner.py").unlink()
+    assert damage(package) == "some_thing/inner.py is missing"
+    assert damage(package, since=_A_WHILE_AGO) == "some_thing/inner.py is missing"
+    assert damage(package, since=time.time() + 60) == "", "it had gone before"
+
+
+def _made(folder: Path, entry: str, files: dict[str, str]) -> InstalledFiles:
+    (folder / "mod.py").write_text("x = 1\n")
+    for name, text in files.items():
+        path = folder / entry / name if name else folder / entry
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(text)
+    (found,) = find([str(folder)]).values()
+    return found[0]
+
+
+_PKG_INFO = {"PKG-INFO": "Name: thing\nVersion: 1.4\n"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "files", "listed"),
+    [
+        ("thing-1.4.dist-info", {"RECORD": "mod.py,sha256=x,6\nthing-1.4.dist-info/RECORD,,\n"}, True),
+        ("thing-1.4.dist-info", {"RECORD": "mod.py,,\r\n../../../bin/tool,,\r\n/abs/file,,\r\n"}, True),
+        ("thing-1.4.dist-info", {"METADATA": "Name: thing\n"}, False),
+        ("thing-1.4.dist-info", {"RECORD": ""}, False),
+        ("thing-1.4-py3.10.egg-info", {"": "Name: thing\nVersion: 1.4\n"}, False),
+        ("thing-1.4.egg-info", {**_PKG_INFO, "top_level.txt": "mod\n"}, True),
+        ("thing-1.4.egg-info", {**_PKG_INFO, "installed-files.txt": "../mod.py\nPKG-INFO\n"}, True),
+        ("thing-1.4.egg-info", _PKG_INFO, False),
+        ("thing-1.4.egg-info", {**_PKG_INFO, "top_level.txt": "../../etc\n"}, False),
+    ],
+)
+def test_the_list_of_its_files_in_each_form(tmp_path: Path, entry: str, files: dict[str, str], listed: bool) -> None:
+    """A package without one cannot be removed by any installer."""
+    package = _made(tmp_path, entry, files)
+    assert (package.name, package.version) == ("thing", "1.4")
+    found = [file.path for file in package.files or ()]
+    assert (str(tmp_path / "mod.py") in found) is listed
+    assert (package.files is not None) is listed
+
+
+def test_a_file_cut_short_is_damage(tmp_path: Path) -> None:
+    """A full disk leaves such files."""
+    package = _made(tmp_path, "thing-1.4.dist-info", {"RECORD": "mod.py,,6\nmod.pyc,,\n"})
+    assert damage(package) == "", "compiled files come and go"
+    (tmp_path / "mod.py").write_text("x")
+    assert damage(package) == "mod.py is of another size"
