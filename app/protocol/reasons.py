@@ -123,6 +123,7 @@ _ALL = (
     Reason("python_version", "Needs another Python", _NODE),
     Reason("torch_version", "Needs another torch", _NODE),
     Reason("torch_version_wanted", "Needs another torch", _NODE),
+    Reason("package_not_replaceable", "Installed package cannot be replaced", _NODE, _HELPS),
     Reason("externally_managed", "Python belongs to the system", _NODE),
     Reason("no_installer", "No package installer", _NODE, _HELPS),
     Reason("build_failed", "Package build failed", _NODE, _HELPS),
@@ -259,6 +260,7 @@ _ALL = (
     Reason("lock_mismatch", "Lock does not fit", _RUN),
     Reason("lock_unavailable", "Locked versions unavailable", _RUN, _HELPS),
     Reason("lock_not_exact", "Not as locked", _RUN, _HELPS),
+    Reason("packages_lost", "Packages lost", _RUN, _HELPS),
     Reason("rollback_incomplete", "Rollback incomplete", _RUN, _HELPS),
     Reason("not_restarted", "ComfyUI not restarted", _RUN, _HELPS),
     Reason("none_installed", "Nothing installed", _RUN, _HELPS, "Each node pack says why it failed."),
@@ -299,6 +301,7 @@ _ALL = (
     Reason("no_rollback_record", "No rollback possible", _WARNING),
     Reason("files_changed", "Files changed since", _WARNING),
     Reason("kept_aside", "Copy kept aside", _WARNING),
+    Reason("change_undone", "Half-done change undone", _WARNING),
     Reason("put_back", "Everything put back", _WARNING),
     Reason("put_back_incomplete", "Not everything put back", _WARNING),
     # -- waits -------------------------------------------------------------------------------------------------------

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from app.protocol.events import NodeChanged, PhaseChanged, StepChanged, Warned
 from app.protocol.manifest import NodePack
@@ -65,6 +66,11 @@ class Context:
     """Called when all clones are done. Raises RunCancelled."""
     python_problem: Optional[Problem] = None
     """Why nothing can be installed into the interpreter, if so."""
+    environment_before: Optional[Environment] = None
+    """The same before this run changed anything; None while nothing was changed."""
+    changed: Dict[str, Optional[str]] = field(default_factory=dict)
+    """The versions of the packages that this run has changed, by canonical name; None for one that it removed."""
+    began: float = field(default_factory=time.time)
     staging_made: bool = False
     _owner_warned: bool = False
 

@@ -44,6 +44,7 @@ from app.runner.restart.restart_only import restart_only
 from app.runner.rollback import rollback
 from app.runner.rollback.record import note_packages_before, note_packs
 from app.runner.verify.verify import Verification
+from app.runner.verify.whole_environment import check_whole
 
 _log = logging.getLogger("runner")
 
@@ -187,6 +188,7 @@ def _install(
         verification.verify(results)
         if locked:
             locked.after_verify(results)
+        check_whole(context, executor(context))
         rollback.if_it_failed(context, results)
     emit_lock(context, results, locked)
 
@@ -195,6 +197,7 @@ def _before_changes(context: Context, python: Future[None], verification: Verifi
     """Called once, before packages may be changed."""
     python.result()
     verification.before_changes()
+    context.environment_before = context.environment
     note_packages_before(context)
 
 

@@ -95,8 +95,11 @@ def find(folders: Sequence[str], names: Optional[Iterable[str]] = None) -> Dict[
 
 def damage(package: InstalledFiles, since: float = 0.0) -> str:
     """What is wrong with a package's files, in words; empty when all are there in their sizes. `since` (Unix seconds):
-    only what happened from then on; a file that had gone before counts as it was. A package without a list of its
-    files is never damaged: nobody knows."""
+    only what happened from then on; a file that had gone before counts as it was. Of a package without a list of its
+    files nobody knows; but one that lost the list since then was being removed."""
+    if package.files is None:
+        removed = since > 0 and package.metadata.name.endswith(".dist-info")
+        return "the list of its files is missing" if removed and _changed_since(str(package.metadata), since) else ""
     gone, other = [], []
     for file in package.files or ():
         try:

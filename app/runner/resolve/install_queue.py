@@ -6,18 +6,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Callable, List, Optional, Tuple, Type
 
-from app.runner.process.children import Finished
+from app.runner.resolve.installer import Applied
 from app.runner.resolve.plan import Plan
 
-Failed = Tuple[Plan, Finished]
-"""A plan that could not be carried out, and what uv said."""
+Failed = Tuple[Plan, Applied]
+"""A plan that could not be carried out, and how that went."""
 
 
 class InstallQueue:
     """Takes plans in the order in which they are to be carried out. Once one fails the later ones, which were made on
     its success, are not begun. At the end of the block nothing of it runs any more."""
 
-    def __init__(self, carry_out: Callable[[Plan], Finished]) -> None:
+    def __init__(self, carry_out: Callable[[Plan], Applied]) -> None:
         self._carry_out = carry_out
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="install")
         self._taken: List[Future[None]] = []
@@ -53,7 +53,7 @@ class InstallQueue:
         if not self._good:
             return
         self._good = False
-        finished = self._carry_out(plan)
-        self._good = finished.ok
-        if not finished.ok:
-            self._failed = plan, finished
+        applied = self._carry_out(plan)
+        self._good = applied.finished.ok
+        if not self._good:
+            self._failed = plan, applied

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import AbstractSet, Callable, Dict, Iterator, List, Optional, Set
+from typing import AbstractSet, Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 from app.protocol.events import PackagesProgress
+from app.protocol.snapshot import Problem
 from app.runner.context import Context
+from app.runner.environment import transaction
+from app.runner.environment.transaction import Transaction
 from app.runner.process.children import Finished
+from app.runner.resolve import stuck
 from app.runner.resolve.background_uv import fetched, options_of
 from app.runner.resolve.plan import LONG_BUILD, Plan, write_lines
 from app.runner.resolve.uv import Uv
@@ -17,8 +22,16 @@ from app.runner.resolve.uv import Uv
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
+@dataclass(frozen=True)
+class Applied:
+    """How it went. `stuck`: the installed package that cannot be replaced, and why, where that is what went wrong."""
+
+    finished: Finished
+    stuck: Optional[Tuple[str, Problem]] = None
+
+
 class Applier:
-    """Installs plans one after another, and counts on from one to the next."""
+    """Installs plans one after another, each of them whole or not at all, and counts on from one to the next."""
 
     def __init__(self, context: Context, uv: Uv, fetched: Callable[[], AbstractSet[str]]) -> None:
         """`fetched`: waits for what is being fetched already; the pinned lines that lie in uv's cache. Raises
@@ -29,6 +42,7 @@ class Applier:
         self._present: Set[str] = set()
         self._counter = Counter(context)
         self._number = self._prepared = 0
+        self._unfinished: List[Transaction] = []
 
     @contextmanager
     def prepared(self, plan: Plan, log: Path) -> Iterator[None]:
@@ -42,18 +56,40 @@ class Applier:
                 self._present.update(plan.pins)
             yield
 
-    def apply(self, plan: Plan, log: Path) -> Finished:
-        """Installs a plan's packages. uv fetches and builds all before it changes anything. Raises RunCancelled."""
+    def apply(self, plan: Plan, log: Path) -> Applied:
+        """Installs a plan's packages. uv fetches and builds all before it changes anything; where it fails after that,
+        is killed or cancelled, all is put back as it was. Raises RunCancelled."""
         self._number += 1
         file = self._context.task.folder / ("plan-%d.txt" % self._number)
         pins = plan.pins
         if not pins:
-            return Finished(0, b"")
+            return Applied(Finished(0, b""))
+        environment = self._context.environment
+        assert environment is not None  # without one there is no plan
+        unlisted = transaction.listed_nowhere(environment, [each.package for each in plan.changes if each.old])
+        if unlisted:
+            package = min(unlisted)
+            return Applied(Finished(1, b""), (package, stuck.without_list(package, plan)))
         write_lines(file, [*options_of(plan.items), *pins])
         self._counter.expect(len(pins))
-        finished = self._install(plan, file, log)
+        change = transaction.begin(environment, [each.package for each in plan.changes], self._context.task.task_id)
+        try:
+            finished = self._install(plan, file, log)
+        except BaseException:
+            self._undo(change)
+            raise
         self._counter.ended(len(pins), finished.ok)
-        return finished
+        if finished.ok:
+            change.commit()
+            return Applied(finished)
+        named = stuck.of_output(finished.output, change, plan)
+        self._undo(change)
+        return Applied(finished, named)
+
+    def _undo(self, change: Transaction) -> None:
+        """What cannot be put back now may be later: a full disk has room again."""
+        if change.undo():
+            self._unfinished.append(change)
 
     def _install(self, plan: Plan, file: Path, log: Path) -> Finished:
         """Where a part of it lies in uv's cache already, the rest is brought there first, and nothing is asked for

@@ -14,6 +14,9 @@ from app.protocol.events import Probed
 from app.protocol.snapshot import Problem
 from app.protocol.states import StepStatus
 from app.runner.context import Context
+from app.runner.environment.environment import Environment
+from app.runner.environment.inspection import inspect_again
+from app.runner.environment.transaction import recover
 from app.runner.machine.interpreter import find_interpreter
 from app.runner.process.children import Limits
 from app.runner.process.errors import RunFault
@@ -35,7 +38,7 @@ def configure(context: Context) -> None:
             task_list.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1)
         )
         return
-    context.environment = found
+    found = context.environment = _mended(context, found)
     if found.externally_managed:
         hint = "Create a virtual environment for ComfyUI on the instance, and give its folder as venv_path."
         text = "%s belongs to the operating system, which allows no packages to be added to it (PEP 668)."
@@ -47,6 +50,21 @@ def configure(context: Context) -> None:
     torch = found.torch.to_json() if found.torch else None
     facts = {"interpreter": found.executable, "python": found.version, "torch": torch}
     context.journal.emit(Probed(str(context.ui_home), facts))
+
+
+def _mended(context: Context, found: Environment) -> Environment:
+    """Without what a killed run left half changed. A run that only plans changes nothing, this neither."""
+    undone = [] if context.options.plan_only else recover(found)
+    if not undone:
+        return found
+    names = sorted({name for change in undone for name in change.packages})
+    left = sorted({name for change in undone for name in change.left})
+    text = "An earlier run was ended while it changed packages. They were put back as they were before: %s."
+    context.warn("change_undone", text % (", ".join(names) or "new ones were removed"))
+    if left:
+        text = "These could not be put back: %s." % ", ".join(left)
+        context.warn("change_undone", text, "Look at the disk's free space. The next run tries it again.")
+    return inspect_again(found, executor(context))
 
 
 def ensure_uv(context: Context, python: Future[None]) -> Optional[str]:

@@ -19,6 +19,7 @@ from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
 from app.runner.hints import reasons
 from app.runner.process.children import Finished
+from app.runner.requirements.lines import canonical
 from app.runner.resolve import blame
 from app.runner.resolve.compatible_sets import (
     NEEDS_BUILD,
@@ -30,7 +31,7 @@ from app.runner.resolve.compatible_sets import (
     quick_set,
 )
 from app.runner.resolve.install_queue import InstallQueue
-from app.runner.resolve.installer import Applier
+from app.runner.resolve.installer import Applied, Applier
 from app.runner.resolve.plan import AGREES, LONG_BUILD, WANTS_CHANGE, Change, PackRequirements, Plan
 from app.runner.resolve.resolver import Resolver
 from app.runner.resolve.split_builds import by_wheels
@@ -81,6 +82,7 @@ class StageRun:
         self._failures: Dict[str, Problem] = {}
         self._hopeless: Optional[Problem] = None
         self._resolved = False
+        self._kills = 0
 
     def run(self, wanted: Sequence[PackRequirements]) -> None:
         """Everything for these packs, beside what earlier runs have brought. Raises RunCancelled."""
@@ -272,21 +274,25 @@ class StageRun:
 
     # -- carrying them out ---------------------------------------------------------------------------------------------
 
-    def _carry_out(self, plan: Plan) -> Finished:
+    def _carry_out(self, plan: Plan) -> Applied:
         """Tells and installs a stage; called after the stages before it, in their thread."""
         self._emit(plan)
         if self._applier is None:
             self._good += plan.items
-            return Finished(0, b"")
-        finished = self._applier.apply(plan, self._log(plan.items))
-        if finished.ok:
+            return Applied(Finished(0, b""))
+        applied = self._applier.apply(plan, self._log(plan.items))
+        if applied.finished.ok:
             self._resolver.carried_out(plan.changes)
+            self._context.changed.update({canonical(each.package): each.new for each in plan.changes})
             self._succeed(plan.items)
-        return finished
+        return applied
 
-    def _leave_out(self, plan: Plan, finished: Finished) -> None:
-        """Whoever needs what could not be fetched or built; the others of the stage get another one."""
-        package = blame.failed_package(finished.output)
+    def _leave_out(self, plan: Plan, applied: Applied) -> None:
+        """Whoever needs what could not be fetched, built or replaced; the others of the stage get another one."""
+        finished = applied.finished
+        if self._was_killed(finished):
+            return  # everything is as it was before: it is tried once more
+        package, problem = applied.stuck or (blame.failed_package(finished.output), None)
         if package is None or hopeless(plan.items, finished) or package in self._resolver.blocked:
             problem = reasons.of_packages(finished)
             present = [item for item in plan.items if problem.code == "disk_full" and self._is_there(item)]
@@ -299,7 +305,12 @@ class StageRun:
         def solve(items: Sequence[PackRequirements]) -> Finished:
             return self._resolver.solve(items, exact=exact, builds=builds, base=self._good)
 
-        self._fail(largest_set(plan.items, solve).left, blame.of_package(package, finished), finished)
+        self._fail(largest_set(plan.items, solve).left, problem or blame.of_package(package, finished), finished)
+
+    def _was_killed(self, finished: Finished) -> bool:
+        """Whether somebody else ended uv (the kernel, for want of memory), for the first time in this run."""
+        self._kills += finished.code < 0 and finished.stopped is None
+        return finished.code < 0 and self._kills == 1
 
     def _is_there(self, item: PackRequirements) -> bool:
         """Whether all that the pack needs is installed: it needed nothing new, or got it before the disk was full."""

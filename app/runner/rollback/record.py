@@ -19,6 +19,7 @@ from app.runner.daemon.run_files import replace_file
 from app.runner.environment.environment import Environment
 from app.runner.environment.freeze import Freeze, freeze_of, to_record
 from app.runner.environment.inspection import inspect, inspect_again
+from app.runner.environment.transaction import recover
 from app.runner.machine.git import Git, find_git
 from app.runner.process.children import Children
 from app.runner.process.errors import RunFault
@@ -102,6 +103,8 @@ def note_after_death(task: Task) -> None:
             note_packs_after(task, git, swept=True)
             if record.executable and record.before is not None:
                 now = inspect(record.executable, seconds=_AFTER_DEATH_SECONDS)
+                if recover(now):  # it was killed while it changed packages
+                    now = inspect(record.executable, seconds=_AFTER_DEATH_SECONDS)
                 _write(task, _AFTER, {**_recorded(now), "swept": True})
         finally:
             os.close(lock)

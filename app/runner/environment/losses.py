@@ -1,0 +1,25 @@
+"""What an environment has lost: packages that were there, or that a run brought, and are not there any more."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping, Optional
+
+from app.runner.environment.environment import Environment
+from app.runner.environment.installed_files import damage, find
+
+
+def losses(before: Environment, now: Environment, changed: Mapping[str, Optional[str]], since: float) -> Dict[str, str]:
+    """What is missing or broken, by package, in words. `changed`: the versions that the run itself brought, None for
+    what it removed on purpose; `since` (Unix seconds): what was broken earlier is nobody's loss. A package that has
+    another version than expected is not lost."""
+    expected = {**before.packages, **changed}
+    lost = {
+        name: "%s %s is not installed any more" % (name, version)
+        for name, version in expected.items()
+        if version is not None and name not in now.distributions
+    }
+    for name, packages in find(now.site_packages, expected).items():
+        wrong = next((words for words in (damage(package, since) for package in packages) if words), "")
+        if wrong and name in now.distributions:
+            lost[name] = "%s %s is damaged: %s" % (name, now.packages[name], wrong)
+    return lost

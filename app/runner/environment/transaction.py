@@ -1,0 +1,217 @@
+"""A change of installed packages that is made, or leaves the environment as it was.
+
+uv and pip first remove all packages that they replace, and then bring the new ones. Whatever ends them in between (a
+package that cannot be removed, a full disk, a kill) leaves an environment without packages that were there. So before
+either is called, the files of the packages that are about to go are linked into a folder in site-packages, which costs
+neither time nor space, and a record says what they were. Both are removed when the change is made. Found later, by this
+run, by the sweep of a killed one or by the next run, they are used to put everything back.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterable, List, Optional, Sequence, Set
+
+from app.runner.environment import change_record
+from app.runner.environment.change_record import ChangeRecord, is_inside, is_same, package_of
+from app.runner.environment.environment import Environment
+from app.runner.environment.installed_files import InstalledFiles, damage, find
+from app.runner.process import processes
+from app.runner.process.locks import is_locked, try_lock
+from app.runner.process.paths import Task
+from app.runner.requirements.lines import canonical
+
+
+class Transaction:
+    """One change, between `begin` and `commit` or `undo`."""
+
+    def __init__(self, environment: Environment, record: ChangeRecord, folder: Optional[Path]) -> None:
+        """`folder`: where the record and the kept files are; None where nothing could be kept (a folder that cannot be
+        written, a full disk). Then only an installer can put packages back."""
+        self._environment = environment
+        self._folder = folder
+        self.record = record
+
+    def owner_of(self, text: str) -> Optional[str]:
+        """The package one of whose files a text names; None for none."""
+        named = max((path for path in self.record.kept if path in text), key=len, default=None)
+        return package_of(self.record.kept[named]) if named else None
+
+    def commit(self) -> None:
+        """The change is made: what was kept is not needed any more."""
+        if self._folder is not None:
+            change_record.discard(self._folder)
+
+    def undo(self) -> List[str]:
+        """Puts everything back as it was; the packages that could not be. What was kept of those stays, for a later
+        try. May be called again, and after a kill by another process."""
+        self._remove_new()
+        for path, place in self.record.kept.items():
+            if self._folder is not None and not is_same(str(self._folder / place), path):
+                with suppress(OSError):  # `lost` finds it
+                    change_record.put_back(str(self._folder / place), path)
+        left = self.lost()
+        if not left:
+            self.commit()
+        return left
+
+    def lost(self) -> List[str]:
+        """The packages that were there before, and are not as they were."""
+        record, folder = self.record, self._folder
+        if folder is not None:
+            gone = [place for path, place in record.kept.items() if not is_same(str(folder / place), path)]
+            return sorted({package_of(place) for place in gone})
+        there = find(self._environment.site_packages, record.versions)
+        return sorted(
+            name
+            for name, version in record.versions.items()
+            if version not in [package.version for package in there.get(name, ())]
+            or any(damage(package, record.began) for package in there[name])
+        )
+
+    def _remove_new(self) -> None:
+        """The files of the new packages, finished ones and those that an end in the middle left without any metadata;
+        not what another package lists too."""
+        packages = find(self._environment.site_packages)
+        names = set(self.record.names)
+        mine = [package for name in names for package in packages.get(name, ()) if self._is_new(package)]
+        others = [package for name, found in packages.items() if name not in names for package in found]
+        spared = {file.path for package in others for file in package.files or ()} | set(self.record.kept)
+        listed = [path for package in mine for path in package.own_files]
+        for path in [*listed, *self._unlisted()]:
+            if path not in spared and is_inside(path, self._environment):
+                with suppress(OSError):
+                    os.unlink(path)
+                self._remove_empty(os.path.dirname(path))
+
+    def _is_new(self, package: InstalledFiles) -> bool:
+        """What was there before is spared file by file, or, where nothing could be kept of it, as a whole."""
+        return self._folder is not None or self.record.versions.get(package.name) != package.version
+
+    def _unlisted(self) -> List[str]:
+        """Files that are new since the change began, in folders that were not there, in folders of packages that it
+        replaces, and in those that several packages share."""
+        roots = self._environment.site_packages
+        replaced = {_top_of(path, roots) for path in self.record.kept}
+        found = []
+        for root, before in self.record.present.items():
+            for entry in _entries(root):
+                top = os.path.join(root, entry)
+                if entry.startswith((change_record.PREFIX, change_record.MAKING)):
+                    continue
+                if entry not in before or (root in roots and (top in replaced or _is_shared(top))):
+                    found += [path for path in _files_below(top) if _changed_at(path) >= self.record.began]
+        return found
+
+    def _remove_empty(self, folder: str) -> None:
+        if _entries(folder) == ["__pycache__"]:
+            shutil.rmtree(os.path.join(folder, "__pycache__"), ignore_errors=True)
+        roots = (self._environment.prefix, *self._environment.site_packages)
+        with suppress(OSError):  # not empty, or gone
+            while folder not in roots and is_inside(folder, self._environment):
+                os.rmdir(folder)
+                folder = os.path.dirname(folder)
+
+
+def begin(environment: Environment, names: Iterable[str], task_id: str) -> Transaction:
+    """Keeps what is there of these packages."""
+    wanted = sorted({canonical(name) for name in names})
+    packages = [package for found in find(environment.site_packages, wanted).values() for package in found]
+    record = ChangeRecord(
+        task_id=task_id,
+        names=wanted,
+        versions={package.name: package.version for package in packages},
+        present={root: _entries(root) for root in (*environment.site_packages, environment.prefix + "/bin")},
+        kept={},
+    )
+    folder: Optional[Path] = None
+    with suppress(OSError):
+        folder, record = change_record.write(record, packages, Path(environment.site_packages[0]))
+    return Transaction(environment, record, folder)
+
+
+@dataclass(frozen=True)
+class Undone:
+    """A change that was found and undone. `packages`: those that were there before; `left`: those of them that could
+    not be put back."""
+
+    packages: Sequence[str]
+    left: Sequence[str]
+
+
+def recover(environment: Environment) -> List[Undone]:
+    """Puts back what killed runs left half changed. Not what belongs to a run that lives."""
+    undone: List[Undone] = []
+    for root in environment.site_packages:
+        for entry in _entries(root):
+            if entry.startswith(change_record.MAKING):
+                change_record.discard(Path(root) / entry)
+            elif entry.startswith(change_record.PREFIX):
+                undone += _recovered(environment, Path(root) / entry)
+    return undone
+
+
+def _recovered(environment: Environment, folder: Path) -> List[Undone]:
+    """One of them; none where the run lives, or another run is at it, or it is no record."""
+    try:
+        record = change_record.read(folder, environment)
+        task = Task(record.task_id)
+        if task.folder.is_dir() and is_locked(task.lock):
+            return []
+        lock = try_lock(folder / change_record.FILE)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    if lock is None:
+        return []
+    try:
+        processes.end_all(lambda: processes.marked(record.task_id))
+        return [Undone(sorted(record.versions), Transaction(environment, record, folder).undo())]
+    finally:
+        os.close(lock)
+
+
+def listed_nowhere(environment: Environment, names: Iterable[str]) -> Set[str]:
+    """Those of these packages that no installer can remove, since nothing lists their files."""
+    found = find(environment.site_packages, names)
+    return {name for name, packages in found.items() if any(package.files is None for package in packages)}
+
+
+def _top_of(path: str, roots: Iterable[str]) -> str:
+    """The entry of site-packages that a path lies in; the path itself for what lies elsewhere."""
+    for root in roots:
+        if path.startswith(root + os.sep):
+            return os.path.join(root, path[len(root) + 1 :].split(os.sep, 1)[0])
+    return path
+
+
+def _is_shared(folder: str) -> bool:
+    """Whether several packages may have files in it (a namespace)."""
+    return os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "__init__.py"))
+
+
+def _changed_at(path: str) -> float:
+    try:
+        return os.lstat(path).st_ctime
+    except OSError:
+        return 0.0
+
+
+def _entries(folder: str) -> List[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _files_below(top: str) -> List[str]:
+    if os.path.islink(top) or not os.path.isdir(top):
+        return [top]
+    found: List[str] = []
+    for folder, names, files in os.walk(top):
+        names[:] = [name for name in names if name != "__pycache__"]
+        found += [os.path.join(folder, name) for name in files]
+    return found

@@ -1,0 +1,55 @@
+"""Installed packages that cannot be replaced: who they are, and what is told of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional, Tuple
+
+from app.protocol.snapshot import Problem
+from app.runner.environment.transaction import Transaction
+from app.runner.requirements.lines import canonical
+from app.runner.resolve.plan import Plan
+
+CODE = "package_not_replaceable"
+_UNINSTALL = re.compile(r"Unable to uninstall `([A-Za-z0-9][A-Za-z0-9._-]*?)==")
+_REMOVE = re.compile(
+    r"failed to (?:remove|rename|move|open|create)[^`\n]*`([^`\n]+)`[^\n:]*(?::\s*([^\n(]+))?", re.IGNORECASE
+)
+
+
+def without_list(package: str, plan: Plan) -> Problem:
+    """Of a package for which nothing lists its files: an old setup.py or the system's packager installed it, or its
+    RECORD is gone."""
+    text = "nothing lists its files, so no installer can remove it"
+    hint = (
+        "It usually comes from the system's own packages or from an old setup.py. Remove it by hand (with apt-get, or "
+        "its folder in site-packages), or use an image with a virtual environment of its own. Then retry."
+    )
+    return _problem(package, plan, text, hint)
+
+
+def of_output(output: str, change: Transaction, plan: Plan) -> Optional[Tuple[str, Problem]]:
+    """The package that uv says it cannot remove, while the change is not undone yet; None for another failure."""
+    named = _UNINSTALL.search(output)
+    if named:
+        package = canonical(named.group(1))
+        return package, without_list(package, plan)
+    failed = _REMOVE.search(output)
+    owner = change.owner_of(failed.group(1)) if failed else None
+    if not failed or owner is None:
+        return None
+    why = (failed.group(2) or "").strip() or "it is refused"
+    text = "%s cannot be removed (%s)" % (failed.group(1), why)
+    hint = (
+        "The file is read-only, mounted or protected in this image. Remove the protection (`lsattr` and `mount` show "
+        "it), or use another image. Then retry."
+    )
+    return owner, _problem(owner, plan, text, hint)
+
+
+def _problem(package: str, plan: Plan, why: str, hint: str) -> Problem:
+    change = next((each for each in plan.changes if canonical(each.package) == package), None)
+    version = " %s" % change.old if change and change.old else ""
+    wanted = " %s is wanted." % change.new if change and change.new else ""
+    text = "%s%s cannot be replaced: %s.%s It was left as it is." % (package, version, why, wanted)
+    return Problem(CODE, text, hint)
