@@ -31,7 +31,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-faults bench-chaos bench-eta prove-faults prove-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
+.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-faults bench-chaos bench-eta prove-apply prove-faults prove-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -98,6 +98,9 @@ bench-chaos: system-deps .venv/.dev-ready ## 200 runs, each with a fault at a ra
 
 bench-eta: .venv/.dev-ready ## predicted against true remaining time, ten recorded runs
 	@$(PY) -m bench.eta $(ARGS)
+
+prove-apply: system-deps .venv/.dev-ready ## 500 sequences of package changes, ended at random moments
+	@$(PY) -m bench.apply $(ARGS)
 
 prove-faults: bench-faults ## the same as bench-faults
 

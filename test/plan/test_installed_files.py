@@ -34,7 +34,7 @@ def _made(folder: Path, entry: str, files: dict[str, str]) -> InstalledFiles:
     for name, text in files.items():
         path = folder / entry / name if name else folder / entry
         path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_text(text)
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
     (found,) = find([str(folder)]).values()
     return found[0]
 
@@ -49,6 +49,7 @@ _PKG_INFO = {"PKG-INFO": "Name: thing\nVersion: 1.4\n"}
         ("thing-1.4.dist-info", {"RECORD": "mod.py,,\r\n../../../bin/tool,,\r\n/abs/file,,\r\n"}, True),
         ("thing-1.4.dist-info", {"METADATA": "Name: thing\n"}, False),
         ("thing-1.4.dist-info", {"RECORD": ""}, False),
+        ("thing-1.4.dist-info", {"RECORD": "mod.py,,\n\udcff\udcfe,,\n"}, False),
         ("thing-1.4-py3.10.egg-info", {"": "Name: thing\nVersion: 1.4\n"}, False),
         ("thing-1.4.egg-info", {**_PKG_INFO, "top_level.txt": "mod\n"}, True),
         ("thing-1.4.egg-info", {**_PKG_INFO, "installed-files.txt": "../mod.py\nPKG-INFO\n"}, True),

@@ -39,9 +39,12 @@ class ChangeRecord:
     began: float = 0.0
 
 
-def write(record: ChangeRecord, packages: Sequence[InstalledFiles], root: Path) -> Tuple[Path, ChangeRecord]:
-    """Keeps the packages' files in a new folder in `root`, and writes the record of it. Raises OSError; then nothing
-    is left behind."""
+def write(
+    record: ChangeRecord, packages: Sequence[InstalledFiles], environment: Environment
+) -> Tuple[Path, ChangeRecord]:
+    """Keeps the packages' files in a new folder in site-packages, and writes the record of it. Raises OSError; then
+    nothing is left behind."""
+    root = Path(environment.site_packages[0])
     number = 1
     while os.path.lexists(str(root / ("%s%s-%d" % (PREFIX, record.task_id, number)))):
         number += 1
@@ -49,7 +52,7 @@ def write(record: ChangeRecord, packages: Sequence[InstalledFiles], root: Path) 
     making = root / (MAKING + name)
     try:
         making.mkdir(mode=0o700)
-        kept = dict(_keep_all(making, packages))
+        kept = {path: place for path, place in _keep_all(making, packages) if is_inside(path, environment)}
         path = making / FILE
         path.touch(mode=0o600)
         record = replace(record, kept=kept, began=path.stat().st_ctime)

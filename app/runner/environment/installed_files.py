@@ -49,7 +49,10 @@ class InstalledFiles:
     def _recorded(self) -> Tuple[RecordedFile, ...]:
         """The lines of RECORD. Paths may be absolute, or go up (`../../../bin/tool`)."""
         root = str(self.metadata.parent)
-        rows = csv.reader(_text(self.metadata / "RECORD").splitlines())
+        try:
+            rows = list(csv.reader(_text(self.metadata / "RECORD").encode("utf-8").decode("utf-8").splitlines()))
+        except (UnicodeError, csv.Error):
+            return ()  # installers refuse it too
         found = []
         for row in rows:
             if row and row[0] and "\0" not in row[0]:

@@ -27,7 +27,7 @@ from app.runner.requirements.lines import canonical
 
 
 class Transaction:
-    """One change, between `begin` and `commit` or `undo`."""
+    """One change, between `begin` and `commit` or `roll_back`."""
 
     def __init__(self, environment: Environment, record: ChangeRecord, folder: Optional[Path]) -> None:
         """`folder`: where the record and the kept files are; None where nothing could be kept (a folder that cannot be
@@ -46,7 +46,7 @@ class Transaction:
         if self._folder is not None:
             change_record.discard(self._folder)
 
-    def undo(self) -> List[str]:
+    def roll_back(self) -> List[str]:
         """Puts everything back as it was; the packages that could not be. What was kept of those stays, for a later
         try. May be called again, and after a kill by another process."""
         self._remove_new()
@@ -65,12 +65,12 @@ class Transaction:
         if folder is not None:
             gone = [place for path, place in record.kept.items() if not is_same(str(folder / place), path)]
             return sorted({package_of(place) for place in gone})
-        there = find(self._environment.site_packages, record.versions)
+        present = find(self._environment.site_packages, record.versions)
         return sorted(
             name
             for name, version in record.versions.items()
-            if version not in [package.version for package in there.get(name, ())]
-            or any(damage(package, record.began) for package in there[name])
+            if version not in [package.version for package in present.get(name, ())]
+            or any(damage(package, record.began) for package in present[name])
         )
 
     def _remove_new(self) -> None:
@@ -87,6 +87,11 @@ class Transaction:
                 with suppress(OSError):
                     os.unlink(path)
                 self._remove_empty(os.path.dirname(path))
+        for package in mine:  # a folder that was made, and got no file yet
+            self._remove_empty(str(package.metadata))
+        for top in self._new_entries():
+            for folder, _names, _files in os.walk(top, topdown=False):
+                self._remove_empty(folder)
 
     def _is_new(self, package: InstalledFiles) -> bool:
         """What was there before is spared file by file, or, where nothing could be kept of it, as a whole."""
@@ -97,15 +102,19 @@ class Transaction:
         replaces, and in those that several packages share."""
         roots = self._environment.site_packages
         replaced = {_top_of(path, roots) for path in self.record.kept}
-        found = []
-        for root, before in self.record.present.items():
-            for entry in _entries(root):
-                top = os.path.join(root, entry)
-                if entry.startswith((change_record.PREFIX, change_record.MAKING)):
-                    continue
-                if entry not in before or (root in roots and (top in replaced or _is_shared(top))):
-                    found += [path for path in _files_below(top) if _changed_at(path) >= self.record.began]
-        return found
+        shared = [os.path.join(root, entry) for root in roots for entry in _entries(root)]
+        tops = {*self._new_entries(), *(top for top in replaced if os.path.lexists(top)), *filter(_is_shared, shared)}
+        return [path for top in tops for path in _files_below(top) if _changed_at(path) >= self.record.began]
+
+    def _new_entries(self) -> List[str]:
+        """What was not there before the change, in the folders that packages are installed into."""
+        ours = (change_record.PREFIX, change_record.MAKING)
+        return [
+            os.path.join(root, entry)
+            for root, before in self.record.present.items()
+            for entry in _entries(root)
+            if entry not in before and not entry.startswith(ours)
+        ]
 
     def _remove_empty(self, folder: str) -> None:
         if _entries(folder) == ["__pycache__"]:
@@ -125,17 +134,17 @@ def begin(environment: Environment, names: Iterable[str], task_id: str) -> Trans
         task_id=task_id,
         names=wanted,
         versions={package.name: package.version for package in packages},
-        present={root: _entries(root) for root in (*environment.site_packages, environment.prefix + "/bin")},
+        present={root: _entries(root) for root in _install_folders(environment)},
         kept={},
     )
     folder: Optional[Path] = None
     with suppress(OSError):
-        folder, record = change_record.write(record, packages, Path(environment.site_packages[0]))
+        folder, record = change_record.write(record, packages, environment)
     return Transaction(environment, record, folder)
 
 
 @dataclass(frozen=True)
-class Undone:
+class RolledBack:
     """A change that was found and undone. `packages`: those that were there before; `left`: those of them that could
     not be put back."""
 
@@ -143,9 +152,9 @@ class Undone:
     left: Sequence[str]
 
 
-def recover(environment: Environment) -> List[Undone]:
+def recover(environment: Environment) -> List[RolledBack]:
     """Puts back what killed runs left half changed. Not what belongs to a run that lives."""
-    undone: List[Undone] = []
+    undone: List[RolledBack] = []
     for root in environment.site_packages:
         for entry in _entries(root):
             if entry.startswith(change_record.MAKING):
@@ -155,7 +164,7 @@ def recover(environment: Environment) -> List[Undone]:
     return undone
 
 
-def _recovered(environment: Environment, folder: Path) -> List[Undone]:
+def _recovered(environment: Environment, folder: Path) -> List[RolledBack]:
     """One of them; none where the run lives, or another run is at it, or it is no record."""
     try:
         record = change_record.read(folder, environment)
@@ -169,7 +178,7 @@ def _recovered(environment: Environment, folder: Path) -> List[Undone]:
         return []
     try:
         processes.end_all(lambda: processes.marked(record.task_id))
-        return [Undone(sorted(record.versions), Transaction(environment, record, folder).undo())]
+        return [RolledBack(sorted(record.versions), Transaction(environment, record, folder).roll_back())]
     finally:
         os.close(lock)
 
@@ -178,6 +187,12 @@ def listed_nowhere(environment: Environment, names: Iterable[str]) -> Set[str]:
     """Those of these packages that no installer can remove, since nothing lists their files."""
     found = find(environment.site_packages, names)
     return {name for name, packages in found.items() if any(package.files is None for package in packages)}
+
+
+def _install_folders(environment: Environment) -> List[str]:
+    """Where packages' files go. Source of the names: the wheel format's `.data` folders."""
+    data = [os.path.join(environment.prefix, name) for name in ("bin", "share", "etc", "include")]
+    return [*environment.site_packages, *data]
 
 
 def _top_of(path: str, roots: Iterable[str]) -> str:
@@ -190,6 +205,8 @@ def _top_of(path: str, roots: Iterable[str]) -> str:
 
 def _is_shared(folder: str) -> bool:
     """Whether several packages may have files in it (a namespace)."""
+    if os.path.basename(folder).startswith((change_record.PREFIX, change_record.MAKING)):
+        return False
     return os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "__init__.py"))
 
 

@@ -76,19 +76,19 @@ class Applier:
         try:
             finished = self._install(plan, file, log)
         except BaseException:
-            self._undo(change)
+            self._roll_back(change)
             raise
         self._counter.ended(len(pins), finished.ok)
         if finished.ok:
             change.commit()
             return Applied(finished)
         named = stuck.of_output(finished.output, change, plan)
-        self._undo(change)
+        self._roll_back(change)
         return Applied(finished, named)
 
-    def _undo(self, change: Transaction) -> None:
+    def _roll_back(self, change: Transaction) -> None:
         """What cannot be put back now may be later: a full disk has room again."""
-        if change.undo():
+        if change.roll_back():
             self._unfinished.append(change)
 
     def _install(self, plan: Plan, file: Path, log: Path) -> Finished:
