@@ -11,6 +11,10 @@ READ_ONLY = "Check how that disk is mounted, or use a ComfyUI that is on a writa
 MEMORY = "Stop other programs on the instance, or rent one with more memory, then start again."
 PROCESSES = "Stop other programs on the instance (or raise the container's process limit), then start again."
 PERMISSION = "Check who owns ComfyUI's folders on the instance (ls -l), or log in as root."
+UNLISTED = (
+    "It usually comes from the system's own packages or from an old setup.py. Remove it by hand (with apt-get, or its "
+    "folder in site-packages), or use an image with a virtual environment of its own. Then retry."
+)
 AUTHOR = "Report it to the pack's author."
 
 

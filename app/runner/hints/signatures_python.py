@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from app.runner.hints.signature import ADDRESS, AUTHOR, NETWORK, PERMISSION, Signature
+from app.runner.hints.signature import ADDRESS, AUTHOR, NETWORK, PERMISSION, UNLISTED, Signature
 
 _SKEW = "The pack and the installed {package} do not match: update the pack, or ask its author which version it needs."
 
 BUILDING_SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
+    # -- packages: replacing what is installed ------------------------------------------------------------------------
+    Signature(
+        "package_not_replaceable",
+        "ps",
+        r"(?:Cannot|Unable to) uninstall ['`]?(?P<package>[A-Za-z0-9][A-Za-z0-9._-]*?)(?:['`=,]|\s)"
+        r"(?=[^\n]*(?:\n[^\n]*)?(?:distutils|no RECORD file|RECORD file not found))",
+        "The installed {package} cannot be replaced, because nothing lists its files.",
+        UNLISTED,
+    ),
     # -- packages: building ------------------------------------------------------------------------------------------
     Signature(
         "cuda_toolkit_missing",

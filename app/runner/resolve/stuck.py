@@ -7,6 +7,7 @@ from typing import Optional, Tuple
 
 from app.protocol.snapshot import Problem
 from app.runner.environment.transaction import Transaction
+from app.runner.hints.signature import UNLISTED
 from app.runner.requirements.lines import canonical
 from app.runner.resolve.plan import Plan
 
@@ -20,12 +21,7 @@ _REMOVE = re.compile(
 def without_list(package: str, plan: Plan) -> Problem:
     """Of a package for which nothing lists its files: an old setup.py or the system's packager installed it, or its
     RECORD is gone."""
-    text = "nothing lists its files, so no installer can remove it"
-    hint = (
-        "It usually comes from the system's own packages or from an old setup.py. Remove it by hand (with apt-get, or "
-        "its folder in site-packages), or use an image with a virtual environment of its own. Then retry."
-    )
-    return _problem(package, plan, text, hint)
+    return _problem(package, plan, "nothing lists its files, so no installer can remove it", UNLISTED)
 
 
 def of_output(output: str, change: Transaction, plan: Plan) -> Optional[Tuple[str, Problem]]:
