@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from app.protocol.events import NodeChanged, PhaseChanged, StepChanged, Warned
 from app.protocol.manifest import NodePack
@@ -16,6 +16,7 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.daemon.journal import Journal
 from app.runner.environment.environment import Environment
+from app.runner.environment.transaction import Transaction
 from app.runner.machine.git import Git
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled
@@ -71,6 +72,8 @@ class Context:
     changed: Dict[str, Optional[str]] = field(default_factory=dict)
     """The versions of the packages that this run has changed, by canonical name; None for one that it removed."""
     began: float = field(default_factory=time.time)
+    unfinished: List[Transaction] = field(default_factory=list)
+    """Changes of packages that failed and could not be put back yet."""
     staging_made: bool = False
     _owner_warned: bool = False
 

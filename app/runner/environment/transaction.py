@@ -19,7 +19,7 @@ from typing import Iterable, List, Optional, Sequence, Set
 from app.runner.environment import change_record
 from app.runner.environment.change_record import ChangeRecord, is_inside, is_same, package_of
 from app.runner.environment.environment import Environment
-from app.runner.environment.installed_files import InstalledFiles, damage, find
+from app.runner.environment.installed_files import find
 from app.runner.process import processes
 from app.runner.process.locks import is_locked, try_lock
 from app.runner.process.paths import Task
@@ -30,8 +30,8 @@ class Transaction:
     """One change, between `begin` and `commit` or `roll_back`."""
 
     def __init__(self, environment: Environment, record: ChangeRecord, folder: Optional[Path]) -> None:
-        """`folder`: where the record and the kept files are; None where nothing could be kept (a folder that cannot be
-        written, a full disk). Then only an installer can put packages back."""
+        """`folder`: where the record and the kept files are; None where nothing had to be kept, and no record could be
+        written."""
         self._environment = environment
         self._folder = folder
         self.record = record
@@ -61,24 +61,18 @@ class Transaction:
 
     def lost(self) -> List[str]:
         """The packages that were there before, and are not as they were."""
-        record, folder = self.record, self._folder
-        if folder is not None:
-            gone = [place for path, place in record.kept.items() if not is_same(str(folder / place), path)]
-            return sorted({package_of(place) for place in gone})
-        present = find(self._environment.site_packages, record.versions)
-        return sorted(
-            name
-            for name, version in record.versions.items()
-            if version not in [package.version for package in present.get(name, ())]
-            or any(damage(package, record.began) for package in present[name])
-        )
+        folder = self._folder
+        if folder is None:
+            return []
+        gone = [place for path, place in self.record.kept.items() if not is_same(str(folder / place), path)]
+        return sorted({package_of(place) for place in gone})
 
     def _remove_new(self) -> None:
         """The files of the new packages, finished ones and those that an end in the middle left without any metadata;
         not what another package lists too."""
         packages = find(self._environment.site_packages)
         names = set(self.record.names)
-        mine = [package for name in names for package in packages.get(name, ()) if self._is_new(package)]
+        mine = [package for name in names for package in packages.get(name, ())]
         others = [package for name, found in packages.items() if name not in names for package in found]
         spared = {file.path for package in others for file in package.files or ()} | set(self.record.kept)
         listed = [path for package in mine for path in package.own_files]
@@ -92,10 +86,6 @@ class Transaction:
         for top in self._new_entries():
             for folder, _names, _files in os.walk(top, topdown=False):
                 self._remove_empty(folder)
-
-    def _is_new(self, package: InstalledFiles) -> bool:
-        """What was there before is spared file by file, or, where nothing could be kept of it, as a whole."""
-        return self._folder is not None or self.record.versions.get(package.name) != package.version
 
     def _unlisted(self) -> List[str]:
         """Files that are new since the change began, in folders that were not there, in folders of packages that it
@@ -127,7 +117,8 @@ class Transaction:
 
 
 def begin(environment: Environment, names: Iterable[str], task_id: str) -> Transaction:
-    """Keeps what is there of these packages."""
+    """Keeps what is there of these packages. Raises OSError where something is there and cannot be kept: then nothing
+    may be changed."""
     wanted = sorted({canonical(name) for name in names})
     packages = [package for found in find(environment.site_packages, wanted).values() for package in found]
     record = ChangeRecord(
@@ -137,9 +128,12 @@ def begin(environment: Environment, names: Iterable[str], task_id: str) -> Trans
         present={root: _entries(root) for root in _install_folders(environment)},
         kept={},
     )
-    folder: Optional[Path] = None
-    with suppress(OSError):
+    try:
         folder, record = change_record.write(record, packages, environment)
+    except OSError:
+        if packages:
+            raise
+        return Transaction(environment, record, None)
     return Transaction(environment, record, folder)
 
 

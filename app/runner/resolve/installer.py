@@ -42,7 +42,6 @@ class Applier:
         self._present: Set[str] = set()
         self._counter = Counter(context)
         self._number = self._prepared = 0
-        self._unfinished: List[Transaction] = []
 
     @contextmanager
     def prepared(self, plan: Plan, log: Path) -> Iterator[None]:
@@ -72,13 +71,18 @@ class Applier:
             return Applied(Finished(1, b""), (package, stuck.without_list(package, plan)))
         write_lines(file, [*options_of(plan.items), *pins])
         self._counter.expect(len(pins))
-        change = transaction.begin(environment, [each.package for each in plan.changes], self._context.task.task_id)
+        names = [each.package for each in plan.changes]
+        try:
+            change = transaction.begin(environment, names, self._context.task.task_id)
+        except OSError as exc:
+            self._counter.ended(len(pins), ok=False)
+            return Applied(_nothing_kept(exc))
         try:
             finished = self._install(plan, file, log)
         except BaseException:
             self._roll_back(change)
             raise
-        self._counter.ended(len(pins), finished.ok)
+        self._counter.ended(len(pins), ok=finished.ok)
         if finished.ok:
             change.commit()
             return Applied(finished)
@@ -89,7 +93,7 @@ class Applier:
     def _roll_back(self, change: Transaction) -> None:
         """What cannot be put back now may be later: a full disk has room again."""
         if change.roll_back():
-            self._unfinished.append(change)
+            self._context.unfinished.append(change)
 
     def _install(self, plan: Plan, file: Path, log: Path) -> Finished:
         """Where a part of it lies in uv's cache already, the rest is brought there first, and nothing is asked for
@@ -112,6 +116,12 @@ class Applier:
             return good
 
 
+def _nothing_kept(exc: OSError) -> Finished:
+    """In the words that uv has for such errors, so that one place finds the reason."""
+    text = "error: what would be replaced could not be kept before: %s (os error %d)" % (exc.strerror, exc.errno or 0)
+    return Finished(1, text.encode("utf-8", "replace"))
+
+
 class Counter:
     """Packages done of total, from uv's own `+ name==version` lines, and bytes where it tells them."""
 
@@ -131,12 +141,10 @@ class Counter:
         self._total += count
         self._emit()
 
-    def ended(self, count: int, ok: bool) -> None:
-        """They came, or did not and are expected no more."""
-        if ok:
-            self._done = self._before + count
-        else:
-            self._total -= count - (self._done - self._before)
+    def ended(self, count: int, *, ok: bool) -> None:
+        """They came; or all is as it was, and they are expected no more."""
+        self._done = self._before + count if ok else self._before
+        self._total -= 0 if ok else count
         self._emit()
 
     def fetched(self, line: str) -> None:

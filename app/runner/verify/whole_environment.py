@@ -17,6 +17,8 @@ def check_whole(context: Context, run: Execute) -> None:
     before = context.environment_before
     if before is None:
         return
+    for change in context.unfinished:
+        change.roll_back()  # a disk that was full may have room again
     try:
         now = inspect_again(before, run)
     except OSError as exc:
