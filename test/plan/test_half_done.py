@@ -123,6 +123,14 @@ def test_a_package_that_cannot_be_replaced_costs_only_the_packs_that_want_it(
         assert left_behind(old) == []
 
 
+def test_what_a_killed_installer_left_of_a_package_stands_in_nobodys_way(box: Box, old: Path) -> None:
+    """Only a folder of metadata, without any: what pip and uv leave when they are ended at the wrong moment."""
+    (old / "leftover-1.0.dist-info").mkdir()
+    box.index.wheel("leftover", "2.0")
+    run = box.run_of(box.pack("one", "leftover>=2"))
+    assert states(run) == {"one": "installed"}, run.said()
+
+
 @pytest.fixture
 def faulty(box: Box) -> FaultyUv:
     """The machine's uv, to which things happen."""

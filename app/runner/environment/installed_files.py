@@ -72,6 +72,11 @@ class InstalledFiles:
         return tuple(RecordedFile(path) for top in [*tops, self.metadata] for path in _below(top)) if modules else ()
 
     @property
+    def has_metadata(self) -> bool:
+        """Whether it says what it is."""
+        return self.metadata.is_file() or any((self.metadata / name).is_file() for name in ("METADATA", "PKG-INFO"))
+
+    @property
     def own_files(self) -> Iterator[str]:
         """What it lists, and its metadata itself."""
         listed = {file.path for file in self.files or ()}

@@ -14,7 +14,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, List, Optional, Sequence, Set
+from typing import Dict, Iterable, List, Optional, Sequence
 
 from app.runner.environment import change_record
 from app.runner.environment.change_record import ChangeRecord, is_inside, is_same, package_of
@@ -177,10 +177,11 @@ def _recovered(environment: Environment, folder: Path) -> List[RolledBack]:
         os.close(lock)
 
 
-def listed_nowhere(environment: Environment, names: Iterable[str]) -> Set[str]:
-    """Those of these packages that no installer can remove, since nothing lists their files."""
-    found = find(environment.site_packages, names)
-    return {name for name, packages in found.items() if any(package.files is None for package in packages)}
+def listed_nowhere(environment: Environment, names: Iterable[str]) -> Dict[str, str]:
+    """Those of these packages that no installer can remove, since nothing lists their files, and their versions. What
+    a killed installer left of a package (a folder without metadata) is none, and stands in nobody's way."""
+    packages = [package for found in find(environment.site_packages, names).values() for package in found]
+    return {each.name: each.version for each in packages if each.files is None and each.has_metadata}
 
 
 def _install_folders(environment: Environment) -> List[str]:

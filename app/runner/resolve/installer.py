@@ -65,13 +65,11 @@ class Applier:
             return Applied(Finished(0, b""))
         environment = self._context.environment
         assert environment is not None  # without one there is no plan
-        unlisted = transaction.listed_nowhere(environment, [each.package for each in plan.changes if each.old])
-        if unlisted:
-            package = min(unlisted)
-            return Applied(Finished(1, b""), (package, stuck.without_list(package, plan)))
+        names = [each.package for each in plan.changes]
+        for package, version in transaction.listed_nowhere(environment, names).items():
+            return Applied(Finished(1, b""), (package, stuck.without_list(package, version, plan)))
         write_lines(file, [*options_of(plan.items), *pins])
         self._counter.expect(len(pins))
-        names = [each.package for each in plan.changes]
         try:
             change = transaction.begin(environment, names, self._context.task.task_id)
         except OSError as exc:

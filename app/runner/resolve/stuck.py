@@ -12,16 +12,16 @@ from app.runner.requirements.lines import canonical
 from app.runner.resolve.plan import Plan
 
 CODE = "package_not_replaceable"
-_UNINSTALL = re.compile(r"Unable to uninstall `([A-Za-z0-9][A-Za-z0-9._-]*?)==")
+_UNINSTALL = re.compile(r"Unable to uninstall `([A-Za-z0-9][A-Za-z0-9._-]*?)==([^`\s]+)`")
 _REMOVE = re.compile(
     r"failed to (?:remove|rename|move|open|create)[^`\n]*`([^`\n]+)`[^\n:]*(?::\s*([^\n(]+))?", re.IGNORECASE
 )
 
 
-def without_list(package: str, plan: Plan) -> Problem:
+def without_list(package: str, version: str, plan: Plan) -> Problem:
     """Of a package for which nothing lists its files: an old setup.py or the system's packager installed it, or its
     RECORD is gone."""
-    return _problem(package, plan, "nothing lists its files, so no installer can remove it", UNLISTED)
+    return _problem(package, version, plan, "nothing lists its files, so no installer can remove it", UNLISTED)
 
 
 def of_output(output: str, change: Transaction, plan: Plan) -> Optional[Tuple[str, Problem]]:
@@ -29,7 +29,7 @@ def of_output(output: str, change: Transaction, plan: Plan) -> Optional[Tuple[st
     named = _UNINSTALL.search(output)
     if named:
         package = canonical(named.group(1))
-        return package, without_list(package, plan)
+        return package, without_list(package, named.group(2), plan)
     failed = _REMOVE.search(output)
     owner = change.owner_of(failed.group(1)) if failed else None
     if not failed or owner is None:
@@ -40,12 +40,11 @@ def of_output(output: str, change: Transaction, plan: Plan) -> Optional[Tuple[st
         "The file is read-only, mounted or protected in this image. Remove the protection (`lsattr` and `mount` show "
         "it), or use another image. Then retry."
     )
-    return owner, _problem(owner, plan, text, hint)
+    return owner, _problem(owner, change.record.versions.get(owner, ""), plan, text, hint)
 
 
-def _problem(package: str, plan: Plan, why: str, hint: str) -> Problem:
+def _problem(package: str, version: str, plan: Plan, why: str, hint: str) -> Problem:
     change = next((each for each in plan.changes if canonical(each.package) == package), None)
-    version = " %s" % change.old if change and change.old else ""
     wanted = " %s is wanted." % change.new if change and change.new else ""
-    text = "%s%s cannot be replaced: %s.%s It was left as it is." % (package, version, why, wanted)
+    text = "%s cannot be replaced: %s.%s It was left as it is." % (("%s %s" % (package, version)).strip(), why, wanted)
     return Problem(CODE, text, hint)
