@@ -65,6 +65,9 @@ class Context:
     """Called when a pack turns out to have requirements, from its clone's thread."""
     on_cloned: Callable[[], None] = lambda: None
     """Called when all clones are done. Raises RunCancelled."""
+    protections: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda _given: {}
+    """Variables for programs that run packs' code, so that pip and uv keep what is protected; gets those that the
+    program has besides. Raises OSError."""
     python_problem: Optional[Problem] = None
     """Why nothing can be installed into the interpreter, if so."""
     environment_before: Optional[Environment] = None

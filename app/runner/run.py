@@ -12,7 +12,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol import progress_json
@@ -24,6 +24,7 @@ from app.protocol.states import Phase, StepStatus, TaskState
 from app.runner.context import Context, PackResult
 from app.runner.daemon.cleanup import remove_old_runs
 from app.runner.daemon.journal import Journal
+from app.runner.guard.guard import Guard
 from app.runner.hints import reasons
 from app.runner.lock.emit import emit_lock
 from app.runner.lock.lock import Locked, of_request
@@ -37,6 +38,7 @@ from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled, RunFault
 from app.runner.process.limits import RunLimits
 from app.runner.process.paths import Task
+from app.runner.resolve.constraints_for_packs import environ_for_packs
 from app.runner.resolve.phase import Requirements, emit_planned
 from app.runner.resolve.prefetch import Prefetch
 from app.runner.resolve.python_and_uv import UvOnDemand, configure, ensure_uv, executor
@@ -68,6 +70,7 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     children = Children(task.task_id, task.groups, cancelled)
     options = Options.read(request.get("options"))
     context = Context(task, request, journal, children, cancelled, options, RunLimits.of(request))
+    context.protections = partial(environ_for_packs, context)
     journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid(), context.verifies))
     _watch_for_cancel(task, cancelled)
     ready()
@@ -128,7 +131,7 @@ def _phases(context: Context) -> None:
             restart_only(context, python)
             context.phase(Phase.FINISH, StepStatus.SUCCESS)
             return
-        verification = Verification(context, executor(context))
+        verification = Verification(context, executor(context), Guard(context, executor(context), uv.now))
         verification.begin(pool, python)
         packs = read_manifest(context)
         context.phase(Phase.PROBE, StepStatus.SUCCESS)
@@ -182,7 +185,8 @@ def _install(
             locked.after_clones(results)
         requirements.install(results, uv.result())
         requirements.end()
-        run_scripts(context, results)
+        verification.after_packages(results)
+        run_scripts(context, results, verification.guard)
         if locked:
             locked.before_verify(results)
         verification.verify(results)

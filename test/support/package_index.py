@@ -37,7 +37,7 @@ def build_wheel(folder, settings=None, metadata=None):
 '''
 _PIECE = 16_384
 _JSON = "application/vnd.pypi.simple.v1+json"
-_PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+_PROJECT = '[build-system]\nrequires = %s\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
 
 class PackageIndex:
@@ -78,15 +78,23 @@ class PackageIndex:
         return self._add(name, f"{_plain(name)}-{version}-py3-none-any.whl", content)
 
     def sdist(
-        self, name: str, version: str, requires: Sequence[str] = (), *, broken: str = "", building: str = ""
+        self,
+        name: str,
+        version: str,
+        requires: Sequence[str] = (),
+        *,
+        broken: str = "",
+        building: str = "",
+        build_requires: Sequence[str] = (),
     ) -> str:
-        """Adds a source distribution, which takes no download to build. `broken`: what its build raises; `building`:
-        Python that its build runs first."""
+        """Adds a source distribution, which takes no download to build, but for `build_requires`. `broken`: what its
+        build raises; `building`: Python that its build runs first."""
         top = f"{_plain(name)}-{version}"
         files = _files(name, version, requires, None)
         backend = _BACKEND.format(wheel=f"{top}-py3-none-any.whl", files=files, broken=broken, building=building)
         metadata = files[f"{top}.dist-info/METADATA"]
-        project = f'{_PROJECT}[project]\nname = "{name}"\nversion = "{version}"\ndependencies = {list(requires)!r}\n'
+        system = _PROJECT % json.dumps(list(build_requires))
+        project = f'{system}[project]\nname = "{name}"\nversion = "{version}"\ndependencies = {list(requires)!r}\n'
         content = {"backend.py": backend, "pyproject.toml": project, "PKG-INFO": metadata}
         return self._add(name, f"{top}.tar.gz", _tar(top, content))
 

@@ -76,6 +76,21 @@ def test_what_does_not_fit_is_found(tmp_path: Path) -> None:
         inspect("/nowhere/python")
 
 
+def test_another_package_of_the_same_library_does_as_well(tmp_path: Path) -> None:
+    """OpenCV under another of its names, within the bounds; out of them it does not."""
+    made = make_environment(tmp_path / "venv", with_pip=False)
+    _installed(made.packages, "opencv_contrib_python_headless", "4.11.0.86")
+    _installed(made.packages, "albucore", "0.0.24", "opencv-python-headless>=4.9.0.80")
+    assert complaints(inspect(str(made.python))) == frozenset()
+    _installed(made.packages, "newer", "1.0", "opencv-python>=4.12", "onnxruntime")
+    assert complaints(inspect(str(made.python))) == frozenset(
+        {
+            "newer 1.0 needs opencv-python>=4.12, and opencv-contrib-python-headless 4.11.0.86 is installed",
+            "newer 1.0 needs onnxruntime, and it is not installed",
+        }
+    )
+
+
 def test_a_version_that_is_none_makes_nothing_fail(tmp_path: Path) -> None:
     """Debian's, beside packages that ask for it: what cannot be compared is nobody's fault."""
     made = make_environment(tmp_path / "venv", with_pip=False)
@@ -199,14 +214,17 @@ def test_only_what_is_new_is_told(verify: Verify, pack: MakePack, rig: Rig) -> N
     )
     run = verify([pack("scripted", install_py=script)])
     (warning,) = run.snapshot().warnings
-    assert warning.code == "environment_inconsistent"
+    assert warning.code == "changed_by_script"
+    assert "The install.py of scripted changed installed packages: newcomer not installed -> 1." in warning.message
     assert "newcomer 1 needs torch<1, and 2.9.1+cu128 is installed" in warning.message
     assert "never-there" not in warning.message
     assert run.state("scripted") == "verified"
 
 
-def test_a_torch_that_was_changed_fails_the_phase(verify: Verify, pack: MakePack, rig: Rig) -> None:
-    """By a script here: the warning names the versions; the pack's import is its own verdict."""
+def test_a_torch_that_was_changed_fails_the_phase(verify: Verify, pack: MakePack, uv_rig: Rig) -> None:
+    """By a script here, and it cannot be put back: the warning names the versions; the pack's import is its own
+    verdict."""
+    uv_rig.environ["UV_OFFLINE"] = "1"
     script = (
         "import sysconfig; from pathlib import Path\n"
         "site = Path(sysconfig.get_path('purelib'))\n"
@@ -215,8 +233,8 @@ def test_a_torch_that_was_changed_fails_the_phase(verify: Verify, pack: MakePack
     )
     run = verify([pack("scripted", install_py=script)])
     snapshot = run.snapshot()
-    assert [w.code for w in snapshot.warnings] == ["protected_changed"]
-    assert "torchaudio 2.9.1+cu128 -> 2.10.0" in snapshot.warnings[0].message
+    assert [w.code for w in snapshot.warnings] == ["changed_by_script", "protected_changed"]
+    assert all("torchaudio 2.9.1+cu128 -> 2.10.0" in warning.message for warning in snapshot.warnings)
     assert snapshot.phases[Phase.VERIFY].status is StepStatus.FAILED
 
 

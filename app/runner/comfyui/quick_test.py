@@ -149,12 +149,14 @@ class ComfyUI:
 
     def _run(self, arguments: List[str], limits: Limits, *, low_priority: bool = False) -> Finished:
         context = self._context
+        environ = self._environ()
+        environ.update(context.protections(environ))
         with open(str(self._log), "a", encoding="utf-8", opener=_private) as log:
             log.write("\n# main.py %s\n" % " ".join(arguments))
         return context.children.run(
             [context.executable, "main.py", *arguments],
             cwd=context.ui_home,
-            environ={**self._environ(), "PYTHONFAULTHANDLER": "1", "COLUMNS": "200"},
+            environ={**environ, "PYTHONFAULTHANDLER": "1", "COLUMNS": "200"},
             limits=limits,
             log=self._log,
             keep_bytes=_KEEP_BYTES,

@@ -6,17 +6,17 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from app.protocol.lockfile import Lock, mismatches
 from app.protocol.snapshot import Problem
 from app.runner.context import Context
 from app.runner.environment.environment import Environment
+from app.runner.environment.same_library import family_of
 from app.runner.environment.torch_family import is_protected
 from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.versions import satisfies
 from app.runner.resolve.protection import constraints
-from app.runner.resolve.variants import FAMILIES
 
 MOST_NAMED = 20
 _NOT_OURS = frozenset({"pip", "uv"})
@@ -71,7 +71,7 @@ def refused(context: Context, lock: Lock) -> Dict[str, str]:
     found = {}
     for name, now, version in differences(lock, context.packages):
         bounds = wanted.get(canonical(name))
-        other = sorted(installed & _variants_of(canonical(name)))
+        other = sorted(installed.intersection(family_of(canonical(name))))
         if is_protected(name):
             found[name] = "%s is never replaced and stays at %s, the lock has %s" % (
                 name,
@@ -147,11 +147,6 @@ def torch_of(environment: Environment) -> Tuple[Optional[str], Optional[str]]:
 def gpus_of(probe: Mapping[str, Any]) -> Optional[List[str]]:
     """The GPUs' names; None while it is not known whether there are any."""
     return [str(gpu.get("name")) for gpu in probe["gpu"] or ()] if "gpu" in probe else None
-
-
-def _variants_of(name: str) -> Set[str]:
-    """The names under which the same library comes, if it comes under several."""
-    return next((set(family) for family in FAMILIES if name in family), set())
 
 
 def some(texts: Sequence[str], between: str = "; ") -> str:

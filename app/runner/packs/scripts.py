@@ -3,7 +3,7 @@ answer it."""
 
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Optional, Protocol, Sequence
 
 from app.protocol.events import ScriptChanged
 from app.protocol.snapshot import Problem
@@ -12,7 +12,17 @@ from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
 
 
-def run_scripts(context: Context, results: Sequence[PackResult]) -> None:
+class Watch(Protocol):
+    """Looks at the environment before and after each script. Raises RunCancelled."""
+
+    def before_script(self) -> None:
+        """One is about to run."""
+
+    def after_script(self, result: PackResult, problem: Optional[Problem]) -> None:
+        """A pack's has ended; `problem`: why it did not end well."""
+
+
+def run_scripts(context: Context, results: Sequence[PackResult], watch: Watch) -> None:
     """Runs the scripts and tells each pack's result. Raises RunCancelled."""
     wanted = [result for result in results if result.is_cloned and result.script]
     if not wanted:
@@ -20,15 +30,19 @@ def run_scripts(context: Context, results: Sequence[PackResult]) -> None:
         return
     context.phase(Phase.SCRIPTS, StepStatus.RUNNING)
     for result in wanted:
-        _run_script(context, result)
+        _run_script(context, result, watch)
     context.phase(Phase.SCRIPTS, StepStatus.SUCCESS)
 
 
-def _run_script(context: Context, result: PackResult) -> None:
+def _run_script(context: Context, result: PackResult, watch: Watch) -> None:
     name = result.pack.name
     context.node(name, NodeState.INSTALLING)
     context.journal.emit(ScriptChanged(name, StepStatus.RUNNING))
-    problem = context.python_problem or _run(context, result)
+    problem = context.python_problem
+    if problem is None:
+        watch.before_script()
+        problem = _run(context, result)
+        watch.after_script(result, problem)
     result.problem = result.problem or problem
     status = StepStatus.FAILED if problem else StepStatus.SUCCESS
     context.journal.emit(ScriptChanged(name, status, problem))
@@ -39,7 +53,10 @@ def _run(context: Context, result: PackResult) -> Optional[Problem]:
     log = context.task.node_log(result.pack.name)
     argv = [context.executable, "install.py"]
     try:
-        finished = context.children.run(argv, cwd=result.folder, limits=context.limits.scripts, log=log)
+        environ = context.protections({})
+        finished = context.children.run(
+            argv, cwd=result.folder, environ=environ, limits=context.limits.scripts, log=log
+        )
     except OSError as exc:
         return reasons.of_os(exc)
     return None if finished.ok else reasons.of_script(finished)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Optional
 
 _NOT_PASSED_ON = frozenset(
     {"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS"}
 )
+CONSTRAINTS = ("PIP_CONSTRAINT", "UV_CONSTRAINT")
+"""Images name files of constraints by these (NVIDIA's do)."""
 _RESOLVER = {"RES_OPTIONS": "timeout:1 attempts:5"}
 """A lost question for a host's address is asked again after 1 s, then 2, 4 and so on, not after resolv.conf(5)'s 5 s:
 each uv asks anew, and containers' name servers drop what comes in bursts. The instance's own setting comes first."""
@@ -41,6 +43,12 @@ def too_long(seconds: float) -> OSError:
     return OSError(errno.ETIMEDOUT, "it did not end in %d seconds" % seconds)
 
 
+def existing_files(words: Optional[str]) -> List[str]:
+    """Of a variable that names files for pip or uv, those that are there: both do nothing at all where one is
+    missing."""
+    return [word for word in (words or "").split() if "://" in word or (os.path.isabs(word) and os.path.exists(word))]
+
+
 def base_environ() -> Dict[str, str]:
     """The environment of every program: the login's, with a locale that programs can print in, and with nothing that
     would ask questions."""
@@ -56,6 +64,9 @@ def base_environ() -> Dict[str, str]:
         "GCM_INTERACTIVE": "never",
     }
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+    for name in CONSTRAINTS:
+        if name in kept:
+            kept[name] = " ".join(existing_files(kept[name]))
     path = kept.get("PATH", "")
     extra = [folder for folder in ("/usr/local/bin", "/usr/bin", "/bin") if folder not in path.split(":")]
     return {**_RESOLVER, **kept, "PATH": ":".join([part for part in [path, *extra] if part]), **fixed}

@@ -10,6 +10,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple, Optional
 
+from app.runner.requirements.importing import ONE_AT_A_TIME
+
 _NAME = re.compile(r"^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?=$|[\[<>=!~;@\s(])")
 _ODD_BOUNDS = re.compile(r"^(?:\[[^\]]*\])?\s*\(?((?:[<>=!~][^;@()]*)?)\)?$")
 _LONGEST = 5000
@@ -42,7 +44,8 @@ def bounds_of(line: str) -> Optional[str]:
 def as_constraint(line: str) -> Optional[str]:
     """The line as a resolver takes it for a constraint, without extras; None for an address, an option or what PEP 508
     does not know."""
-    from packaging.requirements import InvalidRequirement, Requirement
+    with ONE_AT_A_TIME:
+        from packaging.requirements import InvalidRequirement, Requirement
 
     try:
         found = Requirement(line)
@@ -60,7 +63,8 @@ def begins_with_name(line: str) -> bool:
 @lru_cache(maxsize=8192)
 def asked_by(line: str) -> Asked:
     """What a line asks for."""
-    from packaging.requirements import InvalidRequirement, Requirement
+    with ONE_AT_A_TIME:
+        from packaging.requirements import InvalidRequirement, Requirement
 
     if line.startswith("--"):
         return Asked("", None)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Optional
 
+from app.runner.requirements.importing import ONE_AT_A_TIME
+
 if TYPE_CHECKING:
     from packaging.specifiers import Specifier
     from packaging.version import Version
@@ -43,7 +45,8 @@ def _within(version: str, clause: str) -> Optional[bool]:
 
 @lru_cache(maxsize=4096)
 def _version(text: str) -> Optional[Version]:
-    from packaging.version import InvalidVersion, Version
+    with ONE_AT_A_TIME:
+        from packaging.version import InvalidVersion, Version
 
     try:
         return Version(text)
@@ -53,7 +56,8 @@ def _version(text: str) -> Optional[Version]:
 
 @lru_cache(maxsize=4096)
 def _specifier(clause: str) -> Optional[Specifier]:
-    from packaging.specifiers import InvalidSpecifier, Specifier
+    with ONE_AT_A_TIME:
+        from packaging.specifiers import InvalidSpecifier, Specifier
 
     try:
         return Specifier(clause)

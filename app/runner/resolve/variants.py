@@ -9,17 +9,10 @@ from __future__ import annotations
 import re
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
+from app.runner.environment.same_library import FAMILIES, ONNXRUNTIME
 from app.runner.requirements.lines import canonical, name_of
 from app.runner.resolve.plan import Change
 
-OPENCV = (
-    "opencv-contrib-python-headless",
-    "opencv-contrib-python",
-    "opencv-python-headless",
-    "opencv-python",
-)
-ONNXRUNTIME = ("onnxruntime-gpu", "onnxruntime")
-FAMILIES = (OPENCV, ONNXRUNTIME)
 _NAME_AND_EXTRAS = re.compile(r"^[A-Za-z0-9._-]+\s*(\[[^\]]*\])?")
 
 

@@ -5,40 +5,16 @@ What somebody changed after the run is not touched, and neither is what the run 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Tuple
 
 from app.protocol.events import PackagesPlanned
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
-from app.runner.environment.freeze import Freeze, Installed, freeze_of, to_record
+from app.runner.environment.freeze import Freeze, freeze_of, to_record
 from app.runner.environment.inspection import inspect
-from app.runner.resolve.pip import Pip
-from app.runner.resolve.plan import Change, Plan, write_lines
-from app.runner.resolve.uv import Uv
+from app.runner.resolve.plan import Plan
+from app.runner.resolve.put_back import Step, installer, put_back
 from app.runner.rollback.record import Record
-
-
-@dataclass(frozen=True)
-class Step:
-    """One package on its way back: what is installed now, and what was before. None: not there."""
-
-    now: Optional[Installed]
-    was: Optional[Installed]
-
-    @property
-    def name(self) -> str:
-        """The package."""
-        known = self.was or self.now
-        return known.package if known else ""
-
-    def as_change(self) -> Change:
-        """As a plan tells it."""
-        was, now = self.was, self.now
-        return Change(
-            self.name, now.version if now else None, was.version if was else None, was.source if was else None
-        )
 
 
 def restore_packages(context: Context, record: Record, uv: Optional[str], *, emit: bool) -> List[str]:
@@ -54,11 +30,7 @@ def restore_packages(context: Context, record: Record, uv: Optional[str], *, emi
         context.phase(Phase.INSTALL, StepStatus.RUNNING)
         changes = [step.as_change() for _, step in sorted(steps.items())]
         context.journal.emit(PackagesPlanned(Plan("rollback", [], changes).described()))
-    folder, limits = context.task.folder, context.limits.packages
-    if uv is None:
-        _apply(context, Pip(context.children, now.executable, folder, limits), steps)
-    else:
-        _apply(context, Uv(context.children, uv, now, folder, limits), steps)
+    put_back(context, installer(context, now, uv), list(steps.values()))
     later = freeze_of(to_record(inspect(now.executable)))  # looked at, not assumed
     wrong = [step for name, step in steps.items() if later.get(name) != step.was]
     left += ["%s could not be restored" % (step.was or "the removal of %s" % step.name) for step in wrong]
@@ -81,28 +53,3 @@ def _way_back(record: Record, now: Freeze) -> Tuple[Dict[str, Step], List[str]]:
         else:
             steps[name] = Step(current, was)
     return steps, left
-
-
-def _apply(context: Context, uv: Union[Uv, Pip], steps: Dict[str, Step]) -> None:
-    """All at once; what cannot be had at once is tried one by one. The same version from somewhere else counts as
-    installed for uv: it is removed first."""
-    log = context.task.folder / "packages.log"
-    gone = [step.name for step in steps.values() if step.was is None]
-    if gone:
-        uv.uninstall(gone, log)
-    restored = [step for step in steps.values() if step.was is not None]
-    moved = [step for step in restored if step.now and step.was and step.now.version == step.was.version]
-    rest = [step for step in restored if step not in moved]
-    if rest and not _install(context, uv, rest, log):
-        for step in rest:
-            _install(context, uv, [step], log)
-    for step in moved:
-        uv.uninstall([step.name], log)
-        if not _install(context, uv, [step], log) and step.now is not None:
-            _install(context, uv, [Step(None, step.now)], log)  # better from elsewhere than not there
-
-
-def _install(context: Context, uv: Union[Uv, Pip], steps: Sequence[Step], log: Path) -> bool:
-    file = context.task.folder / "rollback.txt"
-    write_lines(file, [step.was.pinned for step in steps if step.was is not None])
-    return uv.install(file, log, lambda _line: None).ok

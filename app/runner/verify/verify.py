@@ -1,7 +1,8 @@
 """Verify phase: the environment is what it should be, and ComfyUI itself imports each pack.
 
-The environment is looked at three times: after the packages, after the imports (packs install when they are
-imported) and after a restart (images re-install then). What is not known is said to be unknown, never good.
+The environment is looked at after the packages, after scripts that changed it, after the imports (packs install when
+they are imported) and after a restart (images re-install then); last of all, whether ComfyUI's own requirements are
+met. What is not known is said to be unknown, never good.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from app.runner.environment.consistency import complaints
 from app.runner.environment.environment import Difference, Environment, in_words
 from app.runner.environment.inspection import inspect
 from app.runner.environment.torch_family import is_protected
+from app.runner.guard.guard import AT_EACH_START, Guard
 from app.runner.process.execute import Execute
 from app.runner.resolve import blame_change
 from app.runner.restart.restart import Restarted, restart
@@ -25,7 +27,6 @@ from app.runner.verify import verdicts
 from app.runner.verify.import_check import ImportCheck, Verdicts
 
 _MOST_COMPLAINTS = 5
-_AT_EACH_START = "A pack that does this does it again at each start of ComfyUI."
 _BY_THE_IMAGE = (
     "Some images install ComfyUI's requirements again at each start. If a pack needs another version, put that version "
     "into the image's own list of packages."
@@ -35,7 +36,9 @@ _BY_THE_IMAGE = (
 class Verification:
     """The check of one run. `begin` starts what needs no packs beside the clones; `verify` is the phase."""
 
-    def __init__(self, context: Context, run: Execute) -> None:
+    def __init__(self, context: Context, run: Execute, guard: Guard) -> None:
+        """`guard`: watches what packs' own code does to the environment."""
+        self.guard = guard
         self._context = context
         self._run = run
         self._comfyui = ComfyUI(context)
@@ -45,6 +48,8 @@ class Verification:
         self._known_complaints: FrozenSet[str] = frozenset()
         self._trouble: List[str] = []
         self._environment: Optional[Environment] = None
+        self._runs = True
+        """Whether the interpreter runs."""
 
     def begin(self, pool: ThreadPoolExecutor, python: Future[None]) -> None:
         """As soon as the interpreter is known: finds what does not fit together already, and starts ComfyUI without
@@ -72,8 +77,16 @@ class Verification:
 
     def before_changes(self) -> None:
         """Remembers the environment as it is: from now on it may be changed."""
+        self.guard.note_first()
         if self._context.verifies:
             self._environment = self._context.environment
+
+    def after_packages(self, results: Sequence[PackResult]) -> None:
+        """All plans are carried out: compares, before packs' own code runs. Raises RunCancelled."""
+        self.guard.begin(results)
+        if self._environment is not None:
+            self._runs = self._compare("protected_changed", "Installing packages")
+            self.guard.saw(self._environment)
 
     def verify(self, results: Sequence[PackResult]) -> None:
         """Checks, and tells the phase and each pack's verdict. Raises RunCancelled."""
@@ -85,7 +98,9 @@ class Verification:
             self._end(StepStatus.SKIPPED, "ComfyUI's Python was not found", results, Verdicts())
             return
         context.phase(Phase.VERIFY, StepStatus.RUNNING)
-        if not self._compare("protected_changed", "Installing packages", ()):
+        if self._runs and self.guard.environment is not self._environment:
+            self._runs = self._compare("protected_changed", "The packs' install scripts")
+        if not self._runs:
             self._end(StepStatus.FAILED, "", results, Verdicts(unknown=self._trouble[-1], starts=False))
             return
         self._known_complaints = self._complaints.result() if self._complaints else frozenset()
@@ -103,8 +118,10 @@ class Verification:
         if why:
             found = Verdicts(unknown="Nobody knows whether the packs load: ComfyUI does not start, %s." % why)
         else:
+            self.guard.before_imports()
             found = self._check.check()
-            self._compare("changed_at_import", "Importing the packs", list(found.imports))
+            self.guard.after_imports(list(found.imports), failed=bool(found.culprits))
+            self._compare("changed_at_import", "Importing the packs")
         if found.unknown:
             self._context.warn("imports_unknown", found.unknown, "The log named imports has what ComfyUI printed.")
             self._trouble.append(found.unknown)
@@ -117,6 +134,7 @@ class Verification:
             packs = [result.pack.folder for result in results if result.is_cloned]
             self._compare("changed_at_restart", "Restarting ComfyUI", packs)
             self._compare_complaints("since the restart")
+        self._trouble += self.guard.own_requirements_lost()
         nested = {r.pack.name for r in results if parent_of(r.pack, [other.pack for other in results])}
         nested |= {result.pack.name for result in results if "/" in result.pack.folder}
         counted = verdicts.emit_verdicts(self._context, results, found, nested, loaded)
@@ -139,9 +157,10 @@ class Verification:
 
     # -- the environment -------------------------------------------------------------------------------------------
 
-    def _compare(self, code: str, what: str, packs: Sequence[str]) -> bool:
+    def _compare(self, code: str, what: str, packs: Sequence[str] = ()) -> bool:
         """Looks at the environment again and warns of what changed since the last look. Whether it could be looked at.
-        After the packages only the family counts: the rest was meant to change. `packs`: who was imported."""
+        Only after a restart more than the torch family counts: the packages were meant to change, and what packs' own
+        code changed is the guard's. `packs`: who was loaded."""
         before = self._environment
         assert before is not None
         try:
@@ -159,7 +178,7 @@ class Verification:
             says = "torch cannot be imported: %s" % now.torch_error if now.cuda is None else "CUDA: %s" % now.cuda
             text = "%s changed what torch says (CUDA was %s): %s." % (what, before.cuda, says)
             self._warn_of_family("torch_changed", text)
-        if changed and code != "protected_changed":
+        if changed and code == "changed_at_restart":
             self._warn_of_change(code, what, changed, packs)
         return True
 
@@ -171,14 +190,14 @@ class Verification:
         who = blame_change.who(self._context.custom_nodes, packs, [item.name for item in changed])
         by = " It was probably %s." % ", ".join(who) if who else ""
         text = "%s changed installed packages: %s.%s" % (what, in_words(changed), by)
-        hint = _AT_EACH_START if who or code != "changed_at_restart" else _BY_THE_IMAGE
+        hint = AT_EACH_START if who else _BY_THE_IMAGE
         self._context.warn(code, text, hint)
 
     def _compare_complaints(self, when: str) -> None:
         """Warns of what does not fit together now and did at the last look."""
         assert self._environment is not None
         before, self._known_complaints = self._known_complaints, complaints(self._environment)
-        new = sorted(self._known_complaints - before)
+        new = sorted(self._known_complaints - before - self.guard.told)
         if new:
             more = " and %d more" % (len(new) - _MOST_COMPLAINTS) if len(new) > _MOST_COMPLAINTS else ""
             since = " %s" % when if when else ""

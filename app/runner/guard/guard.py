@@ -1,0 +1,157 @@
+"""Compares the whole environment after packs' own code ran with what it was before, and puts back what was broken.
+
+Before is what was there plus the plans that were carried out. A change that breaks nothing is told and left. A run that
+must be `exact` is compared only: whatever differs ends it.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Callable, List, Optional, Sequence, Set
+
+from app.protocol.snapshot import Problem
+from app.runner.context import Context, PackResult
+from app.runner.environment import installed_files
+from app.runner.environment.environment import Environment, in_words
+from app.runner.environment.inspection import inspect_again
+from app.runner.guard.mend import Mended, Mender
+from app.runner.guard.metadata_look import Look, look
+from app.runner.guard.needs import needs_of_packs, own_needs
+from app.runner.guard.own_requirements import lost_requirements
+from app.runner.guard.way_back import WayBack, named
+from app.runner.process.execute import Execute
+from app.runner.resolve import blame_change
+
+AT_EACH_START = "A pack that does this does it again at each start of ComfyUI."
+_BY = " It was probably %s."
+_STOPPED = ("script_stalled", "script_timed_out")
+_BY_HAND = "Install it yourself, or roll this task back."
+
+
+class Guard:
+    """One run's. For one thread."""
+
+    def __init__(self, context: Context, run: Execute, uv: Callable[[], Optional[str]]) -> None:
+        """`uv`: looks for one where something has to be put back; None where there is none."""
+        self._context = context
+        self._run = run
+        self._mender = Mender(context, run, uv)
+        self._results: Sequence[PackResult] = ()
+        self._first: Optional[Environment] = None
+        self._look: Look = frozenset()
+        self._since = 0.0
+        self.environment: Optional[Environment] = None
+        """As it was seen last, and as it should be."""
+        self.told: Set[str] = set()
+        """What does not fit together, and was told with the pack that brought it."""
+
+    def begin(self, results: Sequence[PackResult]) -> None:
+        """All plans are carried out; from now on the code of these packs runs."""
+        self._results = results
+
+    def note_first(self) -> None:
+        """Remembers the environment as it is before the run changes it."""
+        self._first = self._context.environment
+
+    def saw(self, environment: Environment) -> None:
+        """It was inspected, and this is how it should be."""
+        self.environment = environment
+        self._look = look(environment)
+
+    # -- install.py --------------------------------------------------------------------------------------------------
+
+    def before_script(self) -> None:
+        """Looks at the environment, where nobody has. Raises RunCancelled."""
+        self._since = time.time()
+        known = self.environment or self._context.environment
+        if known is not None and (self.environment is None or look(known) != self._look):
+            with suppress(OSError):
+                self.saw(inspect_again(known, self._run))
+
+    def after_script(self, result: PackResult, problem: Optional[Problem]) -> None:
+        """Compares. What is gone after a script that failed was hardly meant to go. One that was stopped may have been
+        in the middle of an installation: then the files count too. Raises RunCancelled."""
+        if self.environment is not None and (problem is not None or look(self.environment) != self._look):
+            what = "The install.py of %s" % result.pack.name
+            stopped = problem is not None and problem.code in _STOPPED
+            self._settle(self.environment, "changed_by_script", what, failed=problem is not None, stopped=stopped)
+
+    def before_imports(self) -> None:
+        """Packs are about to be imported."""
+        self._since = time.time()
+
+    def after_imports(self, packs: Sequence[str], *, failed: bool) -> None:
+        """Compares, after these packs were imported. `failed`: one of them brought ComfyUI down. Raises
+        RunCancelled."""
+        if self.environment is not None and (failed or look(self.environment) != self._look):
+            what = "Importing the packs"
+            self._settle(self.environment, "changed_at_import", what, failed=failed, stopped=failed, packs=packs)
+
+    def _settle(
+        self, was: Environment, code: str, what: str, *, failed: bool, stopped: bool, packs: Sequence[str] = ()
+    ) -> None:
+        """Tells what changed, and what became of it. `packs`: who may have done it."""
+        context = self._context
+        try:
+            now = inspect_again(was, self._run)
+        except OSError:
+            return  # that the interpreter does not run is told by whoever needs it next
+        changed = was.differences(now)
+        lost = {item.name for item in changed if failed and item.after is None}
+        lost |= self._without_files(now) if stopped else set()
+        if not changed and not lost:
+            self.saw(now)
+            return
+        who = blame_change.who(context.custom_nodes, packs, [item.name for item in changed])
+        said = in_words(changed) or "files of %s are missing" % ", ".join(sorted(lost))
+        text = "%s changed installed packages: %s.%s" % (what, said, _BY % ", ".join(who) if who else "")
+        done = Mended(now)
+        if not context.options.exact:
+            needs = [*own_needs(context.ui_home), *needs_of_packs(context, self._results)]
+            done = self._mender.mend(was, now, needs, lost=lost)
+        context.warn(code, text + done.in_words(), AT_EACH_START if code == "changed_at_import" else "")
+        self.told.update(done.left)
+        for failure in done.failed:
+            context.warn("not_put_back", failure, _BY_HAND)
+        for pair in done.side_by_side:
+            context.warn("variants_side_by_side", "%s %s" % (what, pair), _BY_HAND)
+        self.saw(done.now)
+
+    def _without_files(self, now: Environment) -> Set[str]:
+        """The packages of which files went away since the code began to run. Files that became others may be
+        patched on purpose."""
+        found = installed_files.find(now.paths)
+        return {name for name, copies in found.items() if "missing" in installed_files.damage(copies[0], self._since)}
+
+    # -- ComfyUI's own requirements ------------------------------------------------------------------------------------
+
+    def own_requirements_lost(self) -> List[str]:
+        """What ComfyUI itself requires, had at the beginning, and has no more: looked at last of all. It is put back
+        once; what stays unmet, a sentence each. Raises RunCancelled."""
+        context, first, now = self._context, self._first, self._current()
+        if first is None or now is None:
+            return []
+        lost = lost_requirements(context.ui_home, first, now)
+        if lost and not context.options.exact:
+            done, planned = Mended(now), WayBack({named(need.package, first): need.lost(first, now) for need in lost})
+            self._mender.go_back(first, planned, done)
+            self.saw(done.now)
+            now, lost = done.now, lost_requirements(context.ui_home, first, done.now)
+            if done.restored:
+                text = "ComfyUI had lost packages that it requires itself.%s" % done.in_words()
+                context.warn("comfyui_needs_restored", text)
+        told = [need.lost(first, now) for need in lost]
+        if told:
+            text = "ComfyUI does not have any more what it requires itself: %s." % "; ".join(told)
+            context.warn(
+                "comfyui_needs_lost", text, "Roll this task back, or install ComfyUI's requirements.txt again."
+            )
+        return told
+
+    def _current(self) -> Optional[Environment]:
+        known = self.environment or self._context.environment
+        if known is not None and (self.environment is None or look(known) != self._look):
+            with suppress(OSError):
+                self.saw(inspect_again(known, self._run))
+        return self.environment

@@ -1,0 +1,59 @@
+"""Who needs which packages: ComfyUI by its requirements, the packs that are there by theirs, and what is lost of that
+between two environments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+from app.runner.context import Context, PackResult
+from app.runner.environment.consistency import why_unmet
+from app.runner.environment.environment import Environment
+from app.runner.packs.pack_files import DEFAULT_REQUIREMENTS
+from app.runner.requirements.files import read_file
+from app.runner.requirements.lines import name_of
+
+COMFYUI = "ComfyUI"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A requirement line. `who`: ComfyUI, or a pack; `package`: its canonical name."""
+
+    who: str
+    line: str
+    package: str
+
+    def lost(self, before: Environment, now: Environment) -> str:
+        """Why it is not met now, in a sentence; empty when it is, or was not before either."""
+        why = why_unmet(self.line, now)
+        if not why or why_unmet(self.line, before):
+            return ""
+        return "%s needs %s, and %s" % (self.who, self.line.partition(";")[0].strip(), why)
+
+
+def own_needs(ui_home: Path) -> List[Need]:
+    """What ComfyUI itself requires."""
+    return _needs_in(COMFYUI, ui_home / DEFAULT_REQUIREMENTS, ui_home)
+
+
+def needs_of_packs(context: Context, results: Sequence[PackResult]) -> List[Need]:
+    """What packs require: those of this run, and all others that ComfyUI loads."""
+    files: Dict[Path, str] = {result.requirements: result.pack.name for result in results if result.requirements}
+    try:
+        folders = sorted(path for path in context.custom_nodes.iterdir() if not path.name.startswith("."))
+    except OSError:
+        folders = []
+    for folder in folders:
+        if not folder.name.endswith(".disabled"):
+            files.setdefault(folder / DEFAULT_REQUIREMENTS, folder.name)
+    return [need for path, name in files.items() for need in _needs_in(name, path, path.parent)]
+
+
+def _needs_in(who: str, path: Path, folder: Path) -> List[Need]:
+    try:
+        lines = read_file(path, folder).lines
+    except OSError:
+        return []
+    return [Need(who, line, name_of(line)) for line in lines if not line.startswith("-") and name_of(line)]
