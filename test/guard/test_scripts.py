@@ -258,3 +258,18 @@ def test_scripts_that_install_nothing_cost_next_to_nothing(box: Box) -> None:
     run = box.run_of(*packs)
     assert time.monotonic() - started < 30
     assert warnings(run) == {}
+
+
+def test_without_uv_comfyuis_own_pip_puts_back(box: Box, index: PackageIndex) -> None:
+    """A version that another pack needs, and one of two variants."""
+    index.wheel("numpy", "1.26.4"), index.wheel("numpy", "2.4.0")
+    opencv(index, "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+    box.have("numpy==1.26.4", "opencv-python-headless==4.11.0.86")
+    (box.custom_nodes / "older").mkdir()
+    (box.custom_nodes / "older" / "requirements.txt").write_text("numpy<2\n")
+    box.environ["PATH"] = "/usr/bin:/bin"
+    run = box.run_of(box.pack("p", install_py=pip("install", "-U", "numpy", "opencv-contrib-python")))
+    found = {name: version for name, version in box.freeze().items() if name == "numpy" or "opencv" in name}
+    assert found == {"numpy": "1.26.4", "opencv-contrib-python-headless": "4.11.0.86"}
+    assert said_by_cv2(box) == "4.11.0.86 4.11.0.86 4.11.0.86\n"
+    assert set(warnings(run)) == {"changed_by_script"}

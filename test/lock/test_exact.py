@@ -206,7 +206,7 @@ def test_what_only_failed_at_the_end_is_put_back_with_submodules(box_factory: Bo
     before = other.freeze(), commits(other), git(other.custom_nodes / "outer" / "sub", "rev-parse", "HEAD")
     new = add_commit(other.git, old, {"new.txt": "new"})
     script = "import subprocess, sys\nsubprocess.run(['uv', 'pip', 'uninstall', '--python', sys.executable, 'tool'])\n"
-    bad = make_pack(other.git, "owner", "bad", install_py=script)
+    bad = make_pack(other.git, "owner", "bad", requirements="tool\n", install_py=script)
     packs = [
         {"name": pack.name, "repo_url": pack.url, "folder": pack.name, "commit": pack.commit} for pack in (new, bad)
     ]
