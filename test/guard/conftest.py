@@ -27,12 +27,13 @@ def index(tmp_path: Path) -> Iterator[PackageIndex]:
 
 
 @pytest.fixture
-def make_box_of(pyz: Path, venv_cache: Path) -> Callable[[Path], Box]:
+def make_box_of(pyz: Path, venv_cache: Path) -> BoxFactory:
     """Makes a machine whose environment has pip, in this folder."""
 
-    def make(root: Path) -> Box:
+    def make(root: Path, system: Path | None = None) -> Box:
         box = Box(root, pyz, sys.executable, venv=False)
-        box.environment = make_environment(box.ui_home / "venv", with_pip=True, cache=venv_cache)
+        venv = box.ui_home / "venv"
+        box.environment = make_environment(venv, with_pip=True, cache=venv_cache, system_packages=system)
         return box
 
     return make
@@ -40,13 +41,13 @@ def make_box_of(pyz: Path, venv_cache: Path) -> Callable[[Path], Box]:
 
 @pytest.fixture
 def box_factory(
-    make_box_of: Callable[[Path], Box], git_server: GitServer, index: PackageIndex, uv_program: Path, tmp_path: Path
+    make_box_of: BoxFactory, git_server: GitServer, index: PackageIndex, uv_program: Path, tmp_path: Path
 ) -> Iterator[BoxFactory]:
     """Makes machines; at the end nothing of them runs. They lie in a folder of that name."""
     made: list[Box] = []
 
-    def make(name: str = "box") -> Box:
-        box = make_box_of(tmp_path / name)
+    def make(name: str = "box", *, system_site_packages: bool = False) -> Box:
+        box = make_box_of(tmp_path / name, tmp_path / name / "system/dist-packages" if system_site_packages else None)
         box.environ = {key: value for key, value in box.environ.items() if not key.startswith("PIP_")}
         box.environ |= {"PATH": f"{uv_program.parent}:/usr/bin:/bin", "PIP_INDEX_URL": index.url}
         box.environ |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_RETRIES": "0"}

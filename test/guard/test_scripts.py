@@ -273,3 +273,18 @@ def test_without_uv_comfyuis_own_pip_puts_back(box: Box, index: PackageIndex) ->
     assert found == {"numpy": "1.26.4", "opencv-contrib-python-headless": "4.11.0.86"}
     assert said_by_cv2(box) == "4.11.0.86 4.11.0.86 4.11.0.86\n"
     assert set(warnings(run)) == {"changed_by_script"}
+
+
+@INSTALLERS
+def test_what_covers_the_systems_packages_only_has_to_go(
+    box_factory: BoxFactory, index: PackageIndex, call: Call
+) -> None:
+    """RunPod's image: torch lies in the system's folder. Another one in the environment goes; no index is asked."""
+    box = box_factory(system_site_packages=True)
+    index.wheel("torch", "2.10.0")
+    forget = "import os\nos.environ.pop('PIP_CONSTRAINT'); os.environ.pop('UV_CONSTRAINT')\n"
+    run = box.run_of(box.pack("other", install_py=forget + call("install", "--no-deps", "torch==2.10.0")))
+    assert box.freeze()["torch"] == "2.9.1+cu128"
+    told = warnings(run)
+    assert "torch 2.9.1+cu128 -> 2.10.0" in told["changed_by_script"]
+    assert set(told) == {"changed_by_script"}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import AbstractSet, Callable, List, Optional, Sequence
 
 from app.runner.context import Context
+from app.runner.environment import installed_files
 from app.runner.environment.environment import Environment
 from app.runner.environment.freeze import Freeze, Installed, freeze_of, to_record
 from app.runner.environment.inspection import inspect_again
@@ -82,6 +83,7 @@ class Mender:
             return
         before = freeze_of(to_record(was))
         try:
+            self._uncover(was, planned, done)
             self._put_back(planned, before, done)
             done.now = inspect_again(done.now, self._run)
         except OSError as exc:
@@ -106,11 +108,22 @@ class Mender:
                 return
         done.side_by_side.append(_SIDE_BY_SIDE % str(pair))
 
+    def _uncover(self, was: Environment, planned: WayBack, done: Mended) -> None:
+        """What is still there, in the system's folder, behind another version in the environment or among the user's
+        own packages, needs no more than that this one goes. uv does not look among the user's own, pip does."""
+        for program in (self._installer(done.now), installer(self._context, done.now, None)):
+            covered = [name for name in planned.back if _is_covered(was, done.now, name)]
+            if covered:
+                program.uninstall(covered, self._context.task.folder / "packages.log")
+                done.now = inspect_again(done.now, self._run)
+
     def _put_back(self, planned: WayBack, before: Freeze, done: Mended) -> None:
         program = self._installer(done.now)
         after = freeze_of(to_record(done.now))
         steps = []
         for name in planned.back:
+            if after.get(name) == before[name] and name not in planned.lost:
+                continue
             there = members(family_of(name), after)
             if set(there) - {name}:  # another package of the same library makes room
                 self._exchange(program, [after[other] for other in there], before[name])
@@ -131,3 +144,11 @@ class Mender:
 
     def _installer(self, environment: Environment) -> Installer:
         return installer(self._context, environment, self._uv())
+
+
+def _is_covered(was: Environment, now: Environment, name: str) -> bool:
+    before, after = was.distributions[name], now.distributions.get(name)
+    if after is None or after.location == before.location:
+        return False
+    copies = installed_files.find([before.location], [name]).get(name, [])
+    return any(copy.version == before.version for copy in copies)

@@ -4,7 +4,7 @@ gets what it needs. Only thought through: nothing is changed here."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, List, NamedTuple, Sequence, Set
+from typing import Dict, FrozenSet, List, NamedTuple, Sequence, Set
 
 from app.runner.environment.consistency import misfits
 from app.runner.environment.environment import Distribution, Environment
@@ -24,10 +24,12 @@ class Harm(NamedTuple):
 
 @dataclass
 class WayBack:
-    """`back`: packages (canonical names) that go back to what they were, and why; `gone`: others of the same library,
-    which must go for that; `left`: what is broken and no package of before can mend, a sentence each."""
+    """`back`: packages (canonical names) that go back to what they were, and why; `lost`: those of them that must be
+    installed again even where they seem to be there; `gone`: others of the same library, which must go for that;
+    `left`: what is broken and no package of before can mend, a sentence each."""
 
     back: Dict[str, str] = field(default_factory=dict)
+    lost: FrozenSet[str] = frozenset()
     gone: Set[str] = field(default_factory=set)
     left: List[str] = field(default_factory=list)
 
@@ -35,7 +37,7 @@ class WayBack:
 def way_back(was: Environment, now: Environment, needs: Sequence[Need], *, lost: Sequence[str] = ()) -> WayBack:
     """From `now` to an environment in which nothing is broken that was whole in `was`. What goes back may break what
     needed the newer one: then that goes back too, if it was there. `lost`: packages that must go back anyway."""
-    found = WayBack({name: "it was lost half-way" for name in lost if name in was.distributions})
+    found = WayBack({name: "it was lost half-way" for name in lost if name in was.distributions}, frozenset(lost))
     then = _gone_back(was, now, found)
     while True:
         harms = harms_of(was, then, needs)
