@@ -65,6 +65,8 @@ class Context:
     """Called when a pack turns out to have requirements, from its clone's thread."""
     on_cloned: Callable[[], None] = lambda: None
     """Called when all clones are done. Raises RunCancelled."""
+    unchanged: Callable[[], Optional[Environment]] = lambda: None
+    """The environment as it is now, where that is known without inspecting it."""
     protections: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda _given: {}
     """Variables for programs that run packs' code, so that pip and uv keep what is protected; gets those that the
     program has besides. Raises OSError."""

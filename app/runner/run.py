@@ -131,7 +131,9 @@ def _phases(context: Context) -> None:
             restart_only(context, python)
             context.phase(Phase.FINISH, StepStatus.SUCCESS)
             return
-        verification = Verification(context, executor(context), Guard(context, executor(context), uv.now))
+        guard = Guard(context, executor(context), uv.now)
+        context.unchanged = guard.unchanged
+        verification = Verification(context, executor(context), guard)
         verification.begin(pool, python)
         packs = read_manifest(context)
         context.phase(Phase.PROBE, StepStatus.SUCCESS)

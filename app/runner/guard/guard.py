@@ -17,8 +17,8 @@ from app.runner.environment.environment import Environment, in_words
 from app.runner.environment.inspection import inspect_again
 from app.runner.guard.mend import Mended, Mender
 from app.runner.guard.metadata_look import Look, look
-from app.runner.guard.needs import needs_of_packs, own_needs
 from app.runner.guard.own_requirements import lost_requirements
+from app.runner.guard.required import required_by_comfyui, required_by_packs
 from app.runner.guard.way_back import WayBack, named
 from app.runner.process.execute import Execute
 from app.runner.resolve import blame_change
@@ -59,22 +59,23 @@ class Guard:
         self.environment = environment
         self._look = look(environment)
 
+    def unchanged(self) -> Optional[Environment]:
+        """The environment as it was seen last, if it still is so."""
+        return self.environment if self.environment is not None and look(self.environment) == self._look else None
+
     # -- install.py --------------------------------------------------------------------------------------------------
 
     def before_script(self) -> None:
         """Looks at the environment, where nobody has. Raises RunCancelled."""
         self._since = time.time()
-        known = self.environment or self._context.environment
-        if known is not None and (self.environment is None or look(known) != self._look):
-            with suppress(OSError):
-                self.saw(inspect_again(known, self._run))
+        self._current()
 
     def after_script(self, result: PackResult, problem: Optional[Problem]) -> None:
         """Compares. What is gone after a script that failed was hardly meant to go. One that was stopped may have been
         in the middle of an installation: then the files count too. Raises RunCancelled."""
-        if self.environment is not None and (problem is not None or look(self.environment) != self._look):
+        stopped = problem is not None and problem.code in _STOPPED
+        if self.environment is not None and (stopped or self.unchanged() is None):
             what = "The install.py of %s" % result.pack.name
-            stopped = problem is not None and problem.code in _STOPPED
             self._settle(self.environment, "changed_by_script", what, failed=problem is not None, stopped=stopped)
 
     def before_imports(self) -> None:
@@ -84,7 +85,7 @@ class Guard:
     def after_imports(self, packs: Sequence[str], *, failed: bool) -> None:
         """Compares, after these packs were imported. `failed`: one of them brought ComfyUI down. Raises
         RunCancelled."""
-        if self.environment is not None and (failed or look(self.environment) != self._look):
+        if self.environment is not None and (failed or self.unchanged() is None):
             what = "Importing the packs"
             self._settle(self.environment, "changed_at_import", what, failed=failed, stopped=failed, packs=packs)
 
@@ -108,8 +109,8 @@ class Guard:
         text = "%s changed installed packages: %s.%s" % (what, said, _BY % ", ".join(who) if who else "")
         done = Mended(now)
         if not context.options.exact:
-            needs = [*own_needs(context.ui_home), *needs_of_packs(context, self._results)]
-            done = self._mender.mend(was, now, needs, lost=lost)
+            required = [*required_by_comfyui(context.ui_home), *required_by_packs(context, self._results)]
+            done = self._mender.mend(was, now, required, lost=lost)
         context.warn(code, text + done.in_words(), AT_EACH_START if code == "changed_at_import" else "")
         self.told.update(done.left)
         for failure in done.failed:
@@ -134,14 +135,15 @@ class Guard:
             return []
         lost = lost_requirements(context.ui_home, first, now)
         if lost and not context.options.exact:
-            done, planned = Mended(now), WayBack({named(need.package, first): need.lost(first, now) for need in lost})
-            self._mender.go_back(first, planned, done)
+            done = Mended(now)
+            back = {named(requirement.package, first): requirement.lost(first, now) for requirement in lost}
+            self._mender.go_back(first, WayBack(back), done)
             self.saw(done.now)
             now, lost = done.now, lost_requirements(context.ui_home, first, done.now)
             if done.restored:
                 text = "ComfyUI had lost packages that it requires itself.%s" % done.in_words()
                 context.warn("comfyui_needs_restored", text)
-        told = [need.lost(first, now) for need in lost]
+        told = [requirement.lost(first, now) for requirement in lost]
         if told:
             text = "ComfyUI does not have any more what it requires itself: %s." % "; ".join(told)
             context.warn(
@@ -150,8 +152,9 @@ class Guard:
         return told
 
     def _current(self) -> Optional[Environment]:
+        """As it is now; None where there is no interpreter, or where it does not run."""
         known = self.environment or self._context.environment
-        if known is not None and (self.environment is None or look(known) != self._look):
+        if known is not None and self.unchanged() is None:
             with suppress(OSError):
                 self.saw(inspect_again(known, self._run))
         return self.environment

@@ -13,8 +13,8 @@ from app.runner.environment.freeze import Freeze, Installed, freeze_of, to_recor
 from app.runner.environment.inspection import inspect_again
 from app.runner.environment.same_library import family_of, members
 from app.runner.environment.torch_family import is_protected
-from app.runner.guard.needs import Need
 from app.runner.guard.one_library import SideBySide, side_by_side
+from app.runner.guard.required import Requirement
 from app.runner.guard.way_back import WayBack, way_back
 from app.runner.process.execute import Execute
 from app.runner.resolve.put_back import Installer, Step, can_be_had, install_exactly, installer, put_back
@@ -44,7 +44,7 @@ class Mended:
         if self.restored:
             parts.append("Nodeferry put back %s" % ", ".join(self.restored))
         if self.left:
-            parts.append("What it brought does not get all that it needs: %s" % "; ".join(self.left))
+            parts.append("What it brought does not get all that it required: %s" % "; ".join(self.left))
         if not parts and not self.failed and not self.side_by_side:
             parts.append("Nothing that was there needs it otherwise, so it was left")
         return "".join(" %s." % part for part in parts)
@@ -60,19 +60,24 @@ class Mender:
         self._uv = uv
 
     def mend(
-        self, was: Environment, now: Environment, needs: Sequence[Need], *, lost: AbstractSet[str] = frozenset()
+        self,
+        was: Environment,
+        now: Environment,
+        required: Sequence[Requirement],
+        *,
+        lost: AbstractSet[str] = frozenset(),
     ) -> Mended:
         """Puts back what broke something, and keeps one package of each library. `lost`: packages that have to be put
         back in any case."""
         done = Mended(now)
-        pairs = side_by_side(was, now, needs, gpu=self._context.has_gpu)
+        pairs = side_by_side(was, now, required, gpu=self._context.has_gpu)
         if pairs:
             program = self._installer(now)
             for pair in pairs:
                 self._keep_one(program, pair, done)
             with suppress(OSError):
                 done.now = inspect_again(now, self._run)
-        planned = way_back(was, done.now, needs, lost=sorted(lost))
+        planned = way_back(was, done.now, required, lost=sorted(lost))
         done.left = planned.left
         self.go_back(was, planned, done)
         return done
@@ -101,8 +106,8 @@ class Mender:
         """All are removed, since each removal takes files of the others along, and the one that stays is installed
         again."""
         for candidate in pair.candidates:
-            if self._exchange(program, pair.there, candidate):
-                others = [str(found) for found in pair.there if found != candidate]
+            if self._exchange(program, pair.present, candidate):
+                others = [str(found) for found in pair.present if found != candidate]
                 text = "%s overwrite each other, so %s was installed anew and %s removed"
                 done.chosen.append(text % (pair, candidate, " and ".join(others)))
                 return
@@ -124,22 +129,22 @@ class Mender:
         for name in planned.back:
             if after.get(name) == before[name] and name not in planned.lost:
                 continue
-            there = members(family_of(name), after)
-            if set(there) - {name}:  # another package of the same library makes room
-                self._exchange(program, [after[other] for other in there], before[name])
+            present = members(family_of(name), after)
+            if set(present) - {name}:  # another package of the same library makes room
+                self._exchange(program, [after[other] for other in present], before[name])
             else:
                 steps.append(Step(after.get(name), before[name]))
         put_back(self._context, program, steps)
 
-    def _exchange(self, program: Installer, there: Sequence[Installed], wanted: Installed) -> bool:
+    def _exchange(self, program: Installer, present: Sequence[Installed], wanted: Installed) -> bool:
         """Whether `wanted` is there instead; it is fetched before anything is removed."""
         context = self._context
         if not can_be_had(context, program, wanted):
             return False
-        program.uninstall([found.package for found in there], context.task.folder / "packages.log")
+        program.uninstall([found.package for found in present], context.task.folder / "packages.log")
         if install_exactly(context, program, [wanted]):
             return True
-        install_exactly(context, program, there)
+        install_exactly(context, program, present)
         return False
 
     def _installer(self, environment: Environment) -> Installer:

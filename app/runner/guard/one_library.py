@@ -3,59 +3,62 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Optional, Sequence
+from typing import List, Sequence
 
+from app.runner.environment.consistency import why_unmet
 from app.runner.environment.environment import Environment
 from app.runner.environment.freeze import Freeze, Installed, freeze_of, to_record
 from app.runner.environment.same_library import FAMILIES, ONNXRUNTIME, members
-from app.runner.guard.needs import Need
+from app.runner.guard.required import Requirement
 from app.runner.requirements.lines import bounds_of, canonical
 from app.runner.requirements.versions import satisfies
 
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Packages that overwrote each other. `there`: all that are installed; `candidates`: what may stay instead of them,
+    """Packages that overwrote each other. `present`: all that are installed; `candidates`: what may stay instead,
     the best first; the last is what was there before, if anything was."""
 
-    there: Sequence[Installed]
+    present: Sequence[Installed]
     candidates: Sequence[Installed]
 
     def __str__(self) -> str:
-        return " and ".join(map(str, self.there))
+        return " and ".join(map(str, self.present))
 
 
-def side_by_side(was: Environment, now: Environment, needs: Sequence[Need], *, gpu: bool) -> List[SideBySide]:
+def side_by_side(was: Environment, now: Environment, required: Sequence[Requirement], *, gpu: bool) -> List[SideBySide]:
     """What has come beside another package of its library. `gpu`: onnxruntime may use it."""
     before, after = freeze_of(to_record(was)), freeze_of(to_record(now))
     found = []
     for family in FAMILIES:
-        there = members(family, after)
-        if len(there) > 1 and any(name not in before or before[name] != after[name] for name in there):
-            wanted = _best(family, members(family, before), there, gpu=gpu)
-            bounds = [bounds_of(need.line) for need in needs if need.package in family and not need.lost(was, was)]
-            found.append(
-                SideBySide([after[name] for name in there], _candidates(wanted, family, before, after, bounds))
-            )
+        present = members(family, after)
+        if len(present) > 1 and any(name not in before or before[name] != after[name] for name in present):
+            wanted = _best(family, members(family, before), present, gpu=gpu)
+            lines = [requirement.line for requirement in required if requirement.package in family]
+            if members(family, before):
+                lines = [line for line in lines if not why_unmet(line, was)]
+            candidates = _candidates(wanted, family, before, after, lines)
+            found.append(SideBySide([after[name] for name in present], candidates))
     return found
 
 
-def _best(family: Sequence[str], before: Sequence[str], there: Sequence[str], *, gpu: bool) -> str:
+def _best(family: Sequence[str], before: Sequence[str], present: Sequence[str], *, gpu: bool) -> str:
     """contrib has all that the plain one has; whether there is a screen does not change by a script."""
     if family is ONNXRUNTIME:
-        chosen = before[0] if before else there[-1]
-        return "onnxruntime-gpu" if gpu and "onnxruntime-gpu" in there else chosen
-    contrib = "-contrib" if any("contrib" in name for name in [*before, *there]) else ""
-    headless = "-headless" if any("headless" in name for name in before or there) else ""
+        chosen = before[0] if before else present[-1]
+        return "onnxruntime-gpu" if gpu and "onnxruntime-gpu" in present else chosen
+    contrib = "-contrib" if any("contrib" in name for name in [*before, *present]) else ""
+    headless = "-headless" if any("headless" in name for name in before or present) else ""
     return "opencv%s-python%s" % (contrib, headless)
 
 
 def _candidates(
-    name: str, family: Sequence[str], before: Freeze, after: Freeze, bounds: Sequence[Optional[str]]
+    name: str, family: Sequence[str], before: Freeze, after: Freeze, lines: Sequence[str]
 ) -> List[Installed]:
     """In the version that was there before, else in one of those that are there, if all that need it take that."""
     known = [freeze[other] for freeze in (before, after) for other in (name, *family) if other in freeze]
     versions = dict.fromkeys(found.version for found in known)
+    bounds = [bounds_of(line) for line in lines]
     fitting = [each for each in versions if all(not b or satisfies(each, b) is not False for b in bounds)]
     exact = {found.version: found for found in reversed(known) if canonical(found.package) == name}
     return [

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import List
 
 from app.runner.environment.environment import Environment
-from app.runner.guard.needs import Need, own_needs
+from app.runner.guard.required import Requirement, required_by_comfyui
 
 
-def lost_requirements(ui_home: Path, before: Environment, now: Environment) -> List[Need]:
+def lost_requirements(ui_home: Path, before: Environment, now: Environment) -> List[Requirement]:
     """What is not met any more, and was before."""
-    return [need for need in own_needs(ui_home) if need.lost(before, now)]
+    return [requirement for requirement in required_by_comfyui(ui_home) if requirement.lost(before, now)]

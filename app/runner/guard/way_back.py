@@ -10,7 +10,7 @@ from app.runner.environment.consistency import misfits
 from app.runner.environment.environment import Distribution, Environment
 from app.runner.environment.same_library import family_of
 from app.runner.environment.torch_family import is_protected
-from app.runner.guard.needs import Need
+from app.runner.guard.required import Requirement
 from app.runner.requirements.lines import bounds_of
 from app.runner.requirements.versions import satisfies
 
@@ -34,13 +34,15 @@ class WayBack:
     left: List[str] = field(default_factory=list)
 
 
-def way_back(was: Environment, now: Environment, needs: Sequence[Need], *, lost: Sequence[str] = ()) -> WayBack:
+def way_back(
+    was: Environment, now: Environment, required: Sequence[Requirement], *, lost: Sequence[str] = ()
+) -> WayBack:
     """From `now` to an environment in which nothing is broken that was whole in `was`. What goes back may break what
     needed the newer one: then that goes back too, if it was there. `lost`: packages that must go back anyway."""
     found = WayBack({name: "it was lost half-way" for name in lost if name in was.distributions}, frozenset(lost))
     then = _gone_back(was, now, found)
     while True:
-        harms = harms_of(was, then, needs)
+        harms = harms_of(was, then, required)
         fresh = [harm for harm in harms if harm.package not in found.back and _is_other(harm.package, was, then)]
         if not fresh:
             found.left = sorted({harm.why for harm in harms})
@@ -51,7 +53,7 @@ def way_back(was: Environment, now: Environment, needs: Sequence[Need], *, lost:
         then = _gone_back(was, now, found)
 
 
-def harms_of(was: Environment, now: Environment, needs: Sequence[Need]) -> List[Harm]:
+def harms_of(was: Environment, now: Environment, required: Sequence[Requirement]) -> List[Harm]:
     """What is broken now and was not before."""
     changed = {item.name for item in was.differences(now)}
     found = [
@@ -59,10 +61,10 @@ def harms_of(was: Environment, now: Environment, needs: Sequence[Need]) -> List[
         for name in sorted(changed)
         if is_protected(name) and name in was.distributions
     ]
-    for need in needs:
-        why = need.lost(was, now)
+    for requirement in required:
+        why = requirement.lost(was, now)
         if why:
-            found.append(Harm(named(need.package, was), why))
+            found.append(Harm(named(requirement.package, was), why))
     known = misfits(was)
     for complaint in sorted(misfits(now) - known):
         wanted = named(complaint.wanted, was)

@@ -125,7 +125,7 @@ def note_packages_after(context: Context) -> None:
     if not known or not (context.task.folder / _BEFORE).exists():
         return
     try:
-        context.environment = inspect_again(known, seconds=_AFTER_SECONDS)
+        context.environment = context.unchanged() or inspect_again(known, seconds=_AFTER_SECONDS)
     except OSError as exc:
         context.environment = replace(known, distributions={})  # not known any more
         context.warn(

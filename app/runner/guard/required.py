@@ -18,7 +18,7 @@ COMFYUI = "ComfyUI"
 
 
 @dataclass(frozen=True)
-class Need:
+class Requirement:
     """A requirement line. `who`: ComfyUI, or a pack; `package`: its canonical name."""
 
     who: str
@@ -33,12 +33,12 @@ class Need:
         return "%s needs %s, and %s" % (self.who, self.line.partition(";")[0].strip(), why)
 
 
-def own_needs(ui_home: Path) -> List[Need]:
+def required_by_comfyui(ui_home: Path) -> List[Requirement]:
     """What ComfyUI itself requires."""
-    return _needs_in(COMFYUI, ui_home / DEFAULT_REQUIREMENTS, ui_home)
+    return _lines_in(COMFYUI, ui_home / DEFAULT_REQUIREMENTS, ui_home)
 
 
-def needs_of_packs(context: Context, results: Sequence[PackResult]) -> List[Need]:
+def required_by_packs(context: Context, results: Sequence[PackResult]) -> List[Requirement]:
     """What packs require: those of this run, and all others that ComfyUI loads."""
     files: Dict[Path, str] = {result.requirements: result.pack.name for result in results if result.requirements}
     try:
@@ -48,12 +48,12 @@ def needs_of_packs(context: Context, results: Sequence[PackResult]) -> List[Need
     for folder in folders:
         if not folder.name.endswith(".disabled"):
             files.setdefault(folder / DEFAULT_REQUIREMENTS, folder.name)
-    return [need for path, name in files.items() for need in _needs_in(name, path, path.parent)]
+    return [requirement for path, name in files.items() for requirement in _lines_in(name, path, path.parent)]
 
 
-def _needs_in(who: str, path: Path, folder: Path) -> List[Need]:
+def _lines_in(who: str, path: Path, folder: Path) -> List[Requirement]:
     try:
         lines = read_file(path, folder).lines
     except OSError:
         return []
-    return [Need(who, line, name_of(line)) for line in lines if not line.startswith("-") and name_of(line)]
+    return [Requirement(who, line, name_of(line)) for line in lines if not line.startswith("-") and name_of(line)]
