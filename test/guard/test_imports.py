@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from app.protocol.states import Phase, StepStatus
@@ -9,6 +11,7 @@ from test.guard.conftest import pip, uv, verified, warnings
 from test.guard.test_scripts import INSTALLERS, Call
 from test.plan.box import Box
 from test.support.package_index import PackageIndex
+from test.verify.test_restart import Running
 
 pytestmark = pytest.mark.slow
 
@@ -61,3 +64,28 @@ def test_with_verify_switched_off_comfyuis_own_requirements_are_still_looked_at(
     run = box.run_of(box.pack("remover", install_py=uv("uninstall", "aiohttp")))
     assert box.freeze()["aiohttp"] == "3.9"
     assert set(warnings(run)) == {"changed_by_script"}
+
+
+def test_what_a_restart_takes_from_comfyui_is_put_back(box: Box, index: PackageIndex) -> None:
+    """Only the real start uninstalls it; that start has no constraints of ours, since nothing of it is a check."""
+    index.wheel("aiohttp", "3.9")
+    box.have("aiohttp==3.9")
+    (box.ui_home / "requirements.txt").write_text("torch\naiohttp\n")
+    code = "import os, sys\nif '--quick-test-for-ci' not in sys.argv:\n    "
+    code += pip("uninstall", "-y", "aiohttp").replace("\n", "\n    ")
+    comfyui = Running(box)
+    comfyui.start()
+    try:
+        run = verified(box, box.pack("late", files={"__init__.py": code + NODES % "late"}), options={"restart": True})
+        (pid,) = comfyui.pids()
+        assert b"PIP_CONSTRAINT" not in Path(f"/proc/{pid}/environ").read_bytes()
+    finally:
+        comfyui.end()
+    assert box.freeze()["aiohttp"] == "3.9"
+    told = warnings(run)
+    assert set(told) == {"changed_at_restart", "comfyui_needs_restored"}
+    assert (
+        "Nodeferry put back aiohttp 3.9 (ComfyUI needs aiohttp, and it is not installed)"
+        in told["comfyui_needs_restored"]
+    )
+    assert run.snapshot().phases[Phase.VERIFY].status is StepStatus.SUCCESS

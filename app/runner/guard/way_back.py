@@ -65,8 +65,10 @@ def harms_of(was: Environment, now: Environment, required: Sequence[Requirement]
         why = requirement.lost(was, now)
         if why:
             found.append(Harm(named(requirement.package, was), why))
-    known = misfits(was)
-    for complaint in sorted(misfits(now) - known):
+    known = {complaint[:3] for complaint in misfits(was)}
+    for complaint in sorted(misfits(now)):
+        if complaint[:3] in known:
+            continue
         wanted = named(complaint.wanted, was)
         bounds, before = bounds_of(complaint.line), was.packages.get(wanted)
         helps = before is not None and wanted in changed and (not bounds or satisfies(before, bounds) is not False)
