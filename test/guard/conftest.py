@@ -81,9 +81,9 @@ def _calling(arguments: list[str], argv: str, then: str) -> str:
     return f"import subprocess, sys\nsubprocess.run({call}, check=True)\n{then}\n"
 
 
-def warnings(run: Run) -> dict[str, str]:
+def warnings(run: Run, *, ended: str = "completed") -> dict[str, str]:
     """What was warned of, by its code; the run came to its end."""
-    assert run.told(RunEnded, state="completed"), run.said()
+    assert run.told(RunEnded, state=ended), run.said()
     told: dict[str, str] = {}
     for warning in run.snapshot().warnings:
         told[warning.code] = f"{told.get(warning.code, '')} {warning.message}".strip()

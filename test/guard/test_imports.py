@@ -47,7 +47,10 @@ def test_what_comfyui_itself_requires_and_cannot_be_had_again_fails_verify(box: 
     gone = f"import shutil, os\nshutil.rmtree({str(index.folder / 'simple' / 'aiohttp')!r})\n"
     gone += "shutil.rmtree(os.environ['UV_CACHE_DIR'], ignore_errors=True)\n"
     run = verified(box, box.pack("remover", install_py=pip("uninstall", "-y", "aiohttp", then=gone)))
-    told = warnings(run)
+    told = warnings(run, ended="failed")
+    error = run.snapshot().error
+    assert error is not None and error.code == "packages_lost"
+    assert "ComfyUI needs aiohttp>=3, and it is not installed" in error.message
     assert "aiohttp 3.9 could not be put back, and it is not installed" in told["not_put_back"]
     assert "ComfyUI needs aiohttp>=3, and it is not installed" in told["comfyui_needs_lost"]
     assert "never-there" not in told["comfyui_needs_lost"]

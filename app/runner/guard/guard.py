@@ -43,6 +43,8 @@ class Guard:
         self._since = 0.0
         self.environment: Optional[Environment] = None
         """As it was seen last, and as it should be."""
+        self.unmet: Sequence[str] = ()
+        """What ComfyUI requires and has lost for good, a sentence each; known at the end."""
         self.told: Set[str] = set()
         """What does not fit together, and was told with the pack that brought it."""
 
@@ -117,7 +119,14 @@ class Guard:
             context.warn("not_put_back", failure, _BY_HAND)
         for pair in done.side_by_side:
             context.warn("variants_side_by_side", "%s %s" % (what, pair), _BY_HAND)
+        self._note(was, done)
+
+    def _note(self, was: Environment, done: Mended) -> None:
+        """How it is now is how it should be, but for what should have been put back."""
         self.saw(done.now)
+        for item in was.differences(done.now):
+            if item.name not in done.unrestored:
+                self._context.changed[item.name] = item.after.version if item.after else None
 
     def _without_files(self, now: Environment) -> Set[str]:
         """The packages of which files went away since the code began to run. Files that became others may be
@@ -138,12 +147,12 @@ class Guard:
             done = Mended(now)
             back = {named(requirement.package, first): requirement.lost(first, now) for requirement in lost}
             self._mender.go_back(first, WayBack(back), done)
-            self.saw(done.now)
+            self._note(now, done)
             now, lost = done.now, lost_requirements(context.ui_home, first, done.now)
             if done.restored:
                 text = "ComfyUI had lost packages that it requires itself.%s" % done.in_words()
                 context.warn("comfyui_needs_restored", text)
-        told = [requirement.lost(first, now) for requirement in lost]
+        self.unmet = told = [requirement.lost(first, now) for requirement in lost]
         if told:
             text = "ComfyUI does not have any more what it requires itself: %s." % "; ".join(told)
             context.warn(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import AbstractSet, Callable, List, Optional, Sequence
+from typing import AbstractSet, Callable, List, Optional, Sequence, Set
 
 from app.runner.context import Context
-from app.runner.environment import installed_files
+from app.runner.environment import installed_files, transaction
 from app.runner.environment.environment import Environment
 from app.runner.environment.freeze import Freeze, Installed, freeze_of, to_record
 from app.runner.environment.inspection import inspect_again
@@ -17,7 +17,8 @@ from app.runner.guard.one_library import SideBySide, side_by_side
 from app.runner.guard.required import Requirement
 from app.runner.guard.way_back import WayBack, way_back
 from app.runner.process.execute import Execute
-from app.runner.resolve.put_back import Installer, Step, can_be_had, install_exactly, installer, put_back
+from app.runner.requirements.lines import canonical
+from app.runner.resolve.put_back import Installer, Step, install_exactly, installer, put_back
 
 _SIDE_BY_SIDE = (
     "left %s, which overwrite each other's files, so that nobody knows which of them is used. Neither could be "
@@ -29,13 +30,15 @@ _SIDE_BY_SIDE = (
 class Mended:
     """`now`: the environment as it is after that; `restored`: what was put back and why; `chosen`: which of several
     packages of one library stayed; `left`: what does not fit and cannot be helped; `failed`: what could not be put
-    back; `side_by_side`: variants that could not be brought apart. A sentence each, without its end."""
+    back; `unrestored`: its names; `side_by_side`: variants that could not be brought apart. A
+    sentence each."""
 
     now: Environment
     restored: List[str] = field(default_factory=list)
     chosen: List[str] = field(default_factory=list)
     left: List[str] = field(default_factory=list)
     failed: List[str] = field(default_factory=list)
+    unrestored: Set[str] = field(default_factory=set)
     side_by_side: List[str] = field(default_factory=list)
 
     def in_words(self) -> str:
@@ -96,6 +99,8 @@ class Mender:
             return
         after = freeze_of(to_record(done.now))
         for name, why in planned.back.items():
+            if after.get(name) != before[name]:
+                done.unrestored.add(name)
             if after.get(name) == before[name]:
                 done.restored.append("%s (%s)" % (before[name], why))
             elif not (is_protected(name) and self._context.verifies):  # Verify tells that, and fails
@@ -106,7 +111,7 @@ class Mender:
         """All are removed, since each removal takes files of the others along, and the one that stays is installed
         again."""
         for candidate in pair.candidates:
-            if self._exchange(program, pair.present, candidate):
+            if self._exchange(program, pair.present, candidate, done.now):
                 others = [str(found) for found in pair.present if found != candidate]
                 text = "%s overwrite each other, so %s was installed anew and %s removed"
                 done.chosen.append(text % (pair, candidate, " and ".join(others)))
@@ -131,21 +136,45 @@ class Mender:
                 continue
             present = members(family_of(name), after)
             if set(present) - {name}:  # another package of the same library makes room
-                self._exchange(program, [after[other] for other in present], before[name])
+                self._exchange(program, [after[other] for other in present], before[name], done.now)
             else:
                 steps.append(Step(after.get(name), before[name]))
-        put_back(self._context, program, steps)
 
-    def _exchange(self, program: Installer, present: Sequence[Installed], wanted: Installed) -> bool:
-        """Whether `wanted` is there instead; it is fetched before anything is removed."""
-        context = self._context
-        if not can_be_had(context, program, wanted):
-            return False
-        program.uninstall([found.package for found in present], context.task.folder / "packages.log")
-        if install_exactly(context, program, [wanted]):
-            return True
-        install_exactly(context, program, present)
-        return False
+        def work() -> bool:
+            put_back(self._context, program, steps)
+            present = inspect_again(done.now, self._run).distributions
+            return not any(step.now and canonical(step.name) not in present for step in steps)
+
+        if steps:
+            self._whole_or_not_at_all(done.now, [step.name for step in steps], work)
+
+    def _exchange(
+        self, program: Installer, present: Sequence[Installed], wanted: Installed, environment: Environment
+    ) -> bool:
+        """Whether `wanted` is there instead; else all are as they were."""
+        names = [found.package for found in present]
+
+        def work() -> bool:
+            program.uninstall(names, self._context.task.folder / "packages.log")
+            return install_exactly(self._context, program, [wanted])
+
+        return self._whole_or_not_at_all(environment, [*names, wanted.package], work)
+
+    def _whole_or_not_at_all(self, environment: Environment, names: Sequence[str], work: Callable[[], bool]) -> bool:
+        """Whether a change of these packages worked; where not, everything is put back as it was before."""
+        try:
+            change = transaction.begin(environment, names, self._context.task.task_id)
+        except OSError:
+            return False  # nothing may be changed then
+        worked = False
+        try:
+            worked = work()
+        finally:
+            if worked:
+                change.commit()
+            elif change.roll_back():
+                self._context.unfinished.append(change)
+        return worked
 
     def _installer(self, environment: Environment) -> Installer:
         return installer(self._context, environment, self._uv())

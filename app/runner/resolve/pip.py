@@ -30,10 +30,6 @@ class Pip:
         """Installs the file's lines and what they require, within the constraints. Raises OSError, RunCancelled."""
         return self._run(["install", "-c", str(constraints), *requirement_arguments([file])], log)
 
-    def download(self, file: Path, folder: Path, log: Path) -> Finished:
-        """Fetches exactly the file's lines into a folder. Raises OSError, RunCancelled."""
-        return self._run(["download", "--no-deps", "-d", str(folder), *requirement_arguments([file])], log)
-
     def uninstall(self, names: Sequence[str], log: Path) -> Finished:
         """Removes packages. Raises OSError, RunCancelled."""
         return self._run(["uninstall", "-y", *names], log)

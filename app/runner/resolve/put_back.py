@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import Optional, Sequence, Union
 
@@ -72,18 +71,3 @@ def install_exactly(context: Context, program: Installer, wanted: Sequence[Insta
     if program.install(file, log, lambda _line: None).ok:
         return True
     return isinstance(program, Uv) and program.install(file, log, lambda _line: None, offline=True).ok
-
-
-def can_be_had(context: Context, program: Installer, wanted: Installed) -> bool:
-    """Whether it can be fetched, or built; looked at before what is there is removed. Raises OSError, RunCancelled."""
-    file, log = context.task.folder / "put-back.txt", context.task.folder / "packages.log"
-    place = context.task.folder / "fetched"
-    write_lines(file, [wanted.pinned])
-    try:
-        if isinstance(program, Pip):
-            return program.download(file, place, log).ok
-        return any(
-            program.install(file, log, lambda _line: None, target=place, offline=off).ok for off in (False, True)
-        )
-    finally:
-        shutil.rmtree(str(place), ignore_errors=True)
