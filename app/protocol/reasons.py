@@ -306,6 +306,7 @@ _ALL = (
     Reason("no_rollback_record", "No rollback possible", _WARNING),
     Reason("files_changed", "Files changed since", _WARNING),
     Reason("kept_aside", "Copy kept aside", _WARNING),
+    Reason("packages_restored", "Lost packages put back", _WARNING),
     Reason("change_undone", "Half-done change undone", _WARNING),
     Reason("put_back", "Everything put back", _WARNING),
     Reason("put_back_incomplete", "Not everything put back", _WARNING),

@@ -194,7 +194,7 @@ def _install(
         verification.verify(results)
         if locked:
             locked.after_verify(results)
-        check_whole(context, executor(context), verification.guard.unmet)
+        check_whole(context, executor(context), verification.guard.unmet, uv.now)
         rollback.if_it_failed(context, results)
     emit_lock(context, results, locked)
 

@@ -216,14 +216,28 @@ def test_the_next_run_puts_back_what_a_machine_that_stopped_left(box: Box, old: 
     assert "They were put back as they were before: attrz, blinker, mmm, zzz." in warning.message
 
 
-def test_a_script_that_breaks_a_package_is_no_success(box: Box, old: Path) -> None:
-    """The package's metadata is still there: only its files tell."""
-    script = f"import os; os.unlink({str(old / 'mmm' / 'part7.py')!r})\n"
-    run = box.run_of(box.pack("rude", files={"install.py": script}))
-    snapshot = run.snapshot()
+_RUDE = "import os; os.unlink({!r})\n"
+
+
+def test_a_package_that_a_script_breaks_is_installed_again(box: Box, old: Path) -> None:
+    """Its metadata is still there: only its files tell."""
+    run = box.run_of(box.pack("rude", files={"install.py": _RUDE.format(str(old / "mmm" / "part7.py"))}))
+    assert run.snapshot().state is TaskState.COMPLETED
+    assert [each.message for each in run.snapshot().warnings if each.code == "packages_restored"] == [
+        "These packages were lost during the run, and were installed again: mmm."
+    ]
+    assert there(old) == OLD
+
+
+def test_a_run_that_has_lost_a_package_for_good_is_no_success(box: Box, old: Path) -> None:
+    """Neither the index nor uv's cache has it any more."""
+    forget = f"import shutil; shutil.rmtree({box.environ['UV_CACHE_DIR']!r})\n"
+    shutil.rmtree(box.index.folder / "simple" / "mmm")
+    rude = _RUDE.format(str(old / "mmm" / "part7.py"))
+    snapshot = box.run_of(box.pack("rude", files={"install.py": rude + forget})).snapshot()
     assert snapshot.state is TaskState.FAILED
     assert snapshot.error is not None
-    assert (snapshot.error.code, "mmm 1.0 is damaged: mmm/part7.py is missing" in snapshot.error.message) == (
-        "packages_lost",
-        True,
-    )
+    assert snapshot.error.code == "packages_lost"
+    assert "mmm 1.0 is damaged: mmm/part7.py is missing" in snapshot.error.message
+    found = there(old)
+    assert (found["attrz"], found["mmm"]) == ("1.0", "1.0mmm/part7.py is missing"), "what is left of it stays"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,21 @@ def test_a_half_applied_run_is_undone(box: Box, updated: dict[str, Any], end: st
         run.cancel()
     restored = roll_back(box, run)
     assert (box.freeze(), commits(box)) == before, restored.said()
+
+
+def test_an_index_that_has_died_meanwhile_costs_no_package(box: Box) -> None:
+    """The same version from elsewhere has to be removed first; what is to come instead cannot be had any more."""
+    address = box.index.wheel("thing", "1.0")
+    box.have("thing==1.0")
+    run = box.run_of(box.pack("from-address", f"thing @ {address}"))
+    assert box.freeze()["thing"] == "1.0"
+    shutil.rmtree(box.index.folder / "simple" / "thing")
+    shutil.rmtree(box.environ["UV_CACHE_DIR"])
+    error = roll_back(box, run).snapshot().error
+    assert error is not None and error.code == "rollback_incomplete" and "thing 1.0" in error.message
+    assert box.freeze()["thing"] == "1.0"
+    assert box.environment is not None
+    assert (box.environment.packages / "thing" / "__init__.py").exists()
 
 
 def test_on_failure_rollback_leaves_nothing_behind(box: Box, updated: dict[str, Any]) -> None:

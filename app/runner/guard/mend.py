@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import AbstractSet, Callable, List, Optional, Sequence, Set
 
 from app.runner.context import Context
-from app.runner.environment import installed_files, transaction
+from app.runner.environment import installed_files
 from app.runner.environment.environment import Environment
-from app.runner.environment.freeze import Freeze, Installed, freeze_of, to_record
+from app.runner.environment.freeze import Freeze, freeze_of, to_record
 from app.runner.environment.inspection import inspect_again
 from app.runner.environment.same_library import family_of, members
 from app.runner.environment.torch_family import is_protected
@@ -17,8 +17,7 @@ from app.runner.guard.one_library import SideBySide, side_by_side
 from app.runner.guard.required import Requirement
 from app.runner.guard.way_back import WayBack, way_back
 from app.runner.process.execute import Execute
-from app.runner.requirements.lines import canonical
-from app.runner.resolve.put_back import Installer, Step, install_exactly, installer, put_back
+from app.runner.resolve.put_back import Restorer, Step
 
 _SIDE_BY_SIDE = (
     "left %s, which overwrite each other's files, so that nobody knows which of them is used. Neither could be "
@@ -75,9 +74,9 @@ class Mender:
         done = Mended(now)
         pairs = side_by_side(was, now, required, gpu=self._context.has_gpu)
         if pairs:
-            program = self._installer(now)
+            restorer = self._restorer(now)
             for pair in pairs:
-                self._keep_one(program, pair, done)
+                self._keep_one(restorer, pair, done)
             with suppress(OSError):
                 done.now = inspect_again(now, self._run)
         planned = way_back(was, done.now, required, lost=sorted(lost))
@@ -107,11 +106,11 @@ class Mender:
                 is_now = "%s is installed" % after[name].version if name in after else "it is not installed"
                 done.failed.append("%s could not be put back, and %s: %s." % (before[name], is_now, why))
 
-    def _keep_one(self, program: Installer, pair: SideBySide, done: Mended) -> None:
+    def _keep_one(self, restorer: Restorer, pair: SideBySide, done: Mended) -> None:
         """All are removed, since each removal takes files of the others along, and the one that stays is installed
         again."""
         for candidate in pair.candidates:
-            if self._exchange(program, pair.present, candidate, done.now):
+            if restorer.exchange(pair.present, candidate):
                 others = [str(found) for found in pair.present if found != candidate]
                 text = "%s overwrite each other, so %s was installed anew and %s removed"
                 done.chosen.append(text % (pair, candidate, " and ".join(others)))
@@ -121,14 +120,14 @@ class Mender:
     def _uncover(self, was: Environment, planned: WayBack, done: Mended) -> None:
         """What is still there, in the system's folder, behind another version in the environment or among the user's
         own packages, needs no more than that this one goes. uv does not look among the user's own, pip does."""
-        for program in (self._installer(done.now), installer(self._context, done.now, None)):
+        for restorer in (self._restorer(done.now), Restorer(self._context, done.now, None)):
             covered = [name for name in planned.back if _is_covered(was, done.now, name)]
             if covered:
-                program.uninstall(covered, self._context.task.folder / "packages.log")
+                restorer.remove(covered)
                 done.now = inspect_again(done.now, self._run)
 
     def _put_back(self, planned: WayBack, before: Freeze, done: Mended) -> None:
-        program = self._installer(done.now)
+        restorer = self._restorer(done.now)
         after = freeze_of(to_record(done.now))
         steps = []
         for name in planned.back:
@@ -136,48 +135,13 @@ class Mender:
                 continue
             present = members(family_of(name), after)
             if set(present) - {name}:  # another package of the same library makes room
-                self._exchange(program, [after[other] for other in present], before[name], done.now)
+                restorer.exchange([after[other] for other in present], before[name])
             else:
                 steps.append(Step(after.get(name), before[name]))
+        restorer.put_back(steps)
 
-        def work() -> bool:
-            put_back(self._context, program, steps)
-            present = inspect_again(done.now, self._run).distributions
-            return not any(step.now and canonical(step.name) not in present for step in steps)
-
-        if steps:
-            self._whole_or_not_at_all(done.now, [step.name for step in steps], work)
-
-    def _exchange(
-        self, program: Installer, present: Sequence[Installed], wanted: Installed, environment: Environment
-    ) -> bool:
-        """Whether `wanted` is there instead; else all are as they were."""
-        names = [found.package for found in present]
-
-        def work() -> bool:
-            program.uninstall(names, self._context.task.folder / "packages.log")
-            return install_exactly(self._context, program, [wanted])
-
-        return self._whole_or_not_at_all(environment, [*names, wanted.package], work)
-
-    def _whole_or_not_at_all(self, environment: Environment, names: Sequence[str], work: Callable[[], bool]) -> bool:
-        """Whether a change of these packages worked; where not, everything is put back as it was before."""
-        try:
-            change = transaction.begin(environment, names, self._context.task.task_id)
-        except OSError:
-            return False  # nothing may be changed then
-        worked = False
-        try:
-            worked = work()
-        finally:
-            if worked:
-                change.commit()
-            elif change.roll_back():
-                self._context.unfinished.append(change)
-        return worked
-
-    def _installer(self, environment: Environment) -> Installer:
-        return installer(self._context, environment, self._uv())
+    def _restorer(self, environment: Environment) -> Restorer:
+        return Restorer(self._context, environment, self._uv())
 
 
 def _is_covered(was: Environment, now: Environment, name: str) -> bool:

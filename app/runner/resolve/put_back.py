@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Optional, Sequence, Union
 
 from app.runner.context import Context
+from app.runner.environment import transaction
 from app.runner.environment.environment import Environment
 from app.runner.environment.freeze import Installed
 from app.runner.resolve.pip import Pip
 from app.runner.resolve.plan import Change, write_lines
 from app.runner.resolve.uv import Uv
-
-Installer = Union[Uv, Pip]
 
 
 @dataclass(frozen=True)
@@ -36,38 +35,75 @@ class Step:
         )
 
 
-def installer(context: Context, environment: Environment, uv: Optional[str]) -> Installer:
-    """What installs into the environment; `uv` is None where none can be had."""
-    folder, limits = context.task.folder, context.limits.packages
-    if uv is None:
-        return Pip(context.children, environment.executable, folder, limits)
-    return Uv(context.children, uv, environment, folder, limits)
+class Restorer:
+    """For one environment. What it does is done whole or not at all. Its methods raise OSError, RunCancelled."""
+
+    def __init__(self, context: Context, environment: Environment, uv: Optional[str]) -> None:
+        """`uv`: None where none can be had."""
+        self._context = context
+        self._environment = environment
+        self._log = context.task.folder / "packages.log"
+        self._file = context.task.folder / "put-back.txt"
+        folder, limits = context.task.folder, context.limits.packages
+        self._program: Union[Uv, Pip] = (
+            Pip(context.children, environment.executable, folder, limits)
+            if uv is None
+            else Uv(context.children, uv, environment, folder, limits)
+        )
+
+    def put_back(self, steps: Sequence[Step]) -> None:
+        """All at once; what cannot be had at once is tried one by one. Whether it worked has to be looked at."""
+        self.remove([step.name for step in steps if step.was is None])
+        restored = [step for step in steps if step.was is not None]
+        moved = [step for step in restored if step.now and step.was and step.now.version == step.was.version]
+        rest = [step.was for step in restored if step.was and step not in moved]
+        if rest and not self._whole([], rest):
+            for was in rest:
+                self._whole([], [was])
+        for step in moved:  # the same version counts as installed, wherever it is from
+            if step.was is not None:
+                self._whole([step.name], [step.was])
+
+    def remove(self, names: Sequence[str]) -> None:
+        """All at once; where that fails, one by one."""
+        if not self._whole(names, []):
+            for name in names:
+                self._whole([name], [])
+
+    def exchange(self, there: Sequence[Installed], wanted: Installed) -> bool:
+        """Whether `wanted` is there instead of the others; else they are as they were."""
+        return self._whole([found.package for found in there], [wanted])
+
+    def _whole(self, gone: Sequence[str], wanted: Sequence[Installed]) -> bool:
+        """Whether some packages were removed, and just these installed, without what they require. Otherwise all is as
+        it was: an index may die between the two."""
+        if not gone and not wanted:
+            return True
+        names = [*gone, *(each.package for each in wanted)]
+        try:
+            change = transaction.begin(self._environment, names, self._context.task.task_id)
+        except OSError:
+            return False  # what would go cannot be kept: then it stays
+        try:
+            removed = not gone or self._program.uninstall(gone, self._log).ok
+            done = removed and (not wanted or self._install(wanted))
+        except BaseException:
+            change.roll_back()
+            raise
+        if done:
+            change.commit()
+        elif change.roll_back():
+            self._context.unfinished.append(change)
+        return done
+
+    def _install(self, wanted: Sequence[Installed]) -> bool:
+        """uv looks into its cache too, where the index does not answer."""
+        write_lines(self._file, [installed.pinned for installed in wanted])
+        program, file, log = self._program, self._file, self._log
+        if program.install(file, log, _ignore).ok:
+            return True
+        return isinstance(program, Uv) and program.install(file, log, _ignore, offline=True).ok
 
 
-def put_back(context: Context, program: Installer, steps: Sequence[Step]) -> None:
-    """All at once; what cannot be had at once is tried one by one. The same version from somewhere else, or with other
-    files, counts as installed for uv and pip: it is removed first. Whether it worked has to be looked at. Raises
-    OSError, RunCancelled."""
-    gone = [step.name for step in steps if step.was is None]
-    if gone:
-        program.uninstall(gone, context.task.folder / "packages.log")
-    restored = [step for step in steps if step.was is not None]
-    moved = [step for step in restored if step.now and step.was and step.now.version == step.was.version]
-    rest = [step.was for step in restored if step.was and step not in moved]
-    if rest and not install_exactly(context, program, rest):
-        for was in rest:
-            install_exactly(context, program, [was])
-    for step in moved:
-        program.uninstall([step.name], context.task.folder / "packages.log")
-        if step.was and not install_exactly(context, program, [step.was]) and step.now is not None:
-            install_exactly(context, program, [step.now])  # better from elsewhere than not there
-
-
-def install_exactly(context: Context, program: Installer, wanted: Sequence[Installed]) -> bool:
-    """Whether just these could be installed, and nothing that they require; uv looks into its cache too, where the
-    index does not answer. Raises OSError, RunCancelled."""
-    file, log = context.task.folder / "put-back.txt", context.task.folder / "packages.log"
-    write_lines(file, [installed.pinned for installed in wanted])
-    if program.install(file, log, lambda _line: None).ok:
-        return True
-    return isinstance(program, Uv) and program.install(file, log, lambda _line: None, offline=True).ok
+def _ignore(line: str) -> None:
+    """Nobody counts these."""

@@ -13,7 +13,7 @@ from app.runner.context import Context
 from app.runner.environment.freeze import Freeze, freeze_of, to_record
 from app.runner.environment.inspection import inspect
 from app.runner.resolve.plan import Plan
-from app.runner.resolve.put_back import Step, installer, put_back
+from app.runner.resolve.put_back import Restorer, Step
 from app.runner.rollback.record import Record
 
 
@@ -30,7 +30,7 @@ def restore_packages(context: Context, record: Record, uv: Optional[str], *, emi
         context.phase(Phase.INSTALL, StepStatus.RUNNING)
         changes = [step.as_change() for _, step in sorted(steps.items())]
         context.journal.emit(PackagesPlanned(Plan("rollback", [], changes).described()))
-    put_back(context, installer(context, now, uv), list(steps.values()))
+    Restorer(context, now, uv).put_back(list(steps.values()))
     later = freeze_of(to_record(inspect(now.executable)))  # looked at, not assumed
     wrong = [step for name, step in steps.items() if later.get(name) != step.was]
     left += ["%s could not be restored" % (step.was or "the removal of %s" % step.name) for step in wrong]

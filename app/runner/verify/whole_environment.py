@@ -2,33 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Callable, Iterable, Optional, Sequence
 
 from app.runner.context import Context
+from app.runner.environment.environment import Environment
+from app.runner.environment.freeze import freeze_of, to_record
 from app.runner.environment.inspection import inspect_again
 from app.runner.environment.losses import losses
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute
+from app.runner.resolve.put_back import Restorer, Step
 
 _MOST_NAMED = 8
 
 
-def check_whole(context: Context, run: Execute, unmet: Sequence[str]) -> None:
-    """Compares what is installed with what was there before and what the run brought. `unmet`: what ComfyUI requires
-    itself and had, a sentence each. Raises RunFault for what is lost, RunCancelled."""
+def check_whole(context: Context, run: Execute, unmet: Sequence[str], uv: Callable[[], Optional[str]]) -> None:
+    """Compares what is installed with what was there before and what the run brought, and puts back what is lost.
+    `unmet`: what ComfyUI requires itself and had, a sentence each. Raises RunFault for what stays lost, RunCancelled."""
     before = context.environment_before
     if before is None:
         return
     for change in context.unfinished:
         change.roll_back()  # a disk that was full may have room again
-    try:
-        now = context.unchanged() or inspect_again(before, run)
-    except OSError as exc:
-        text = "ComfyUI's Python does not run any more: %s." % (exc.strerror or exc)
-        raise RunFault("packages_lost", text, "Roll this task back, or start from a fresh image.") from None
+    now = context.unchanged() or _inspect(before, run)
     lost = losses(before, now, context.changed, context.began)
+    if lost and not context.options.exact:
+        _put_back(context, before, now, lost, uv)
+        left = losses(before, _inspect(before, run), context.changed, context.began)
+        restored = sorted(set(lost) - set(left))
+        if restored:
+            text = "These packages were lost during the run, and were installed again: %s." % ", ".join(restored)
+            context.warn("packages_restored", text, "The run's logs may say what took them away.")
+        lost = left
     words = [*unmet, *sorted(lost.values())]
     if words:
         more = " and %d more" % (len(words) - _MOST_NAMED) if len(words) > _MOST_NAMED else ""
         text = "Packages that were there are lost: %s%s." % ("; ".join(words[:_MOST_NAMED]), more)
         raise RunFault("packages_lost", text, "Roll this task back: that installs them again.")
+
+
+def _put_back(
+    context: Context, before: Environment, now: Environment, lost: Iterable[str], uv: Callable[[], Optional[str]]
+) -> None:
+    """As they were before the run. What the run itself had brought is only told."""
+    then, present = freeze_of(to_record(before)), freeze_of(to_record(now))
+    steps = [Step(present.get(name), then[name]) for name in sorted(lost) if name in then]
+    try:
+        Restorer(context, now, uv()).put_back(steps)
+    except OSError as exc:
+        context.warn("not_put_back", "Lost packages could not be installed again: %s." % (exc.strerror or exc))
+
+
+def _inspect(before: Environment, run: Execute) -> Environment:
+    try:
+        return inspect_again(before, run)
+    except OSError as exc:
+        text = "ComfyUI's Python does not run any more: %s." % (exc.strerror or exc)
+        raise RunFault("packages_lost", text, "Roll this task back, or start from a fresh image.") from None
