@@ -18,7 +18,7 @@ _MOST_NAMED = 8
 
 def check_whole(context: Context, run: Execute, unmet: Sequence[str], uv: Callable[[], Optional[str]]) -> None:
     """Compares what is installed with what was there before and what the run brought, and puts back what is lost.
-    `unmet`: what ComfyUI requires itself and had, a sentence each. Raises RunFault for what stays lost, RunCancelled."""
+    `unmet`: what ComfyUI itself requires and had, a sentence each. Raises RunFault for what is lost, RunCancelled."""
     before = context.environment_before
     if before is None:
         return
