@@ -12,8 +12,10 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 from app.protocol.events import PackagesPlanned
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
+from app.runner.environment.environment import Environment
 from app.runner.environment.freeze import Freeze, Installed, freeze_of, to_record
 from app.runner.environment.inspection import inspect
+from app.runner.resolve.installer import tell_unreadable
 from app.runner.resolve.pip import Pip
 from app.runner.resolve.plan import Change, Plan, write_lines
 from app.runner.resolve.uv import Uv
@@ -56,9 +58,11 @@ def restore_packages(context: Context, record: Record, uv: Optional[str], *, emi
         context.journal.emit(PackagesPlanned(Plan("rollback", [], changes).described()))
     folder, limits = context.task.folder, context.limits.packages
     if uv is None:
-        _apply(context, Pip(context.children, now.executable, folder, limits), steps)
+        _apply(context, Pip(context.children, now.executable, folder, limits), steps, now)
     else:
-        _apply(context, Uv(context.children, uv, now, folder, limits), steps)
+        program = Uv(context.children, uv, now, folder, limits)
+        _apply(context, program, steps, now)
+        tell_unreadable(context, program)
     later = freeze_of(to_record(inspect(now.executable)))  # looked at, not assumed
     wrong = [step for name, step in steps.items() if later.get(name) != step.was]
     left += ["%s could not be restored" % (step.was or "the removal of %s" % step.name) for step in wrong]
@@ -83,14 +87,17 @@ def _way_back(record: Record, now: Freeze) -> Tuple[Dict[str, Step], List[str]]:
     return steps, left
 
 
-def _apply(context: Context, uv: Union[Uv, Pip], steps: Dict[str, Step]) -> None:
+def _apply(context: Context, uv: Union[Uv, Pip], steps: Dict[str, Step], now: Environment) -> None:
     """All at once; what cannot be had at once is tried one by one. The same version from somewhere else counts as
-    installed for uv: it is removed first."""
+    installed for uv: it is removed first. A package of the system's that was covered is there again without what covers
+    it."""
     log = context.task.folder / "packages.log"
-    gone = [step.name for step in steps.values() if step.was is None]
+    behind = freeze_of({found.name: [found.version, found.direct_url] for found in now.behind.values()})
+    covered = [name for name, step in steps.items() if step.was is not None and behind.get(name) == step.was]
+    gone = [step.name for name, step in steps.items() if step.was is None or name in covered]
     if gone:
         uv.uninstall(gone, log)
-    restored = [step for step in steps.values() if step.was is not None]
+    restored = [step for name, step in steps.items() if step.was is not None and name not in covered]
     moved = [step for step in restored if step.now and step.was and step.now.version == step.was.version]
     rest = [step for step in restored if step not in moved]
     if rest and not _install(context, uv, rest, log):
