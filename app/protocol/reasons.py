@@ -124,6 +124,7 @@ _ALL = (
     Reason("torch_version", "Needs another torch", _NODE),
     Reason("torch_version_wanted", "Needs another torch", _NODE),
     Reason("package_not_replaceable", "Installed package cannot be replaced", _NODE, _HELPS),
+    Reason("installed_version_unreadable", "Installed version unreadable", _NODE, _HELPS),
     Reason("externally_managed", "Python belongs to the system", _NODE),
     Reason("no_installer", "No package installer", _NODE, _HELPS),
     Reason("build_failed", "Package build failed", _NODE, _HELPS),
@@ -277,6 +278,7 @@ _ALL = (
     # -- warnings ----------------------------------------------------------------------------------------------------
     Reason("no_torch", "torch cannot be imported", _WARNING),
     Reason("uv_unavailable", "uv not available", _WARNING, _HELPS),
+    Reason("unreadable_package", "Package unreadable for uv", _WARNING),
     Reason("one_variant", "One variant chosen", _WARNING),
     Reason("protected_package_left_out", "Package left out", _WARNING),
     Reason("protected_changed", "Protected package changed", _WARNING),

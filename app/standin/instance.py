@@ -17,6 +17,7 @@ from app.standin.sshd_config import passed_environment
 from app.standin.teardown import Leftovers, tear_down
 from app.standin.torch_family import fingerprint_of
 from app.standin.tree import write_tree
+from app.standin.ubuntu_packages import install_ubuntu_packages
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class StandIn:
         bashrc: str | None = None,
         banner: str | None = None,
         system_site_packages: bool = False,
+        ubuntu_packages: bool = False,
         coloured_log: bool = False,
         venv_cache: Path | None = None,
         keep: bool = False,
@@ -57,7 +59,8 @@ class StandIn:
         https://github.com/ go instead; ui_home_name: the folder's name, any text that a file name may be; environ: the
         caller's environment, of which pip's, uv's, certificate and proxy variables are handed on; bashrc: content of
         ~/.bashrc; banner: text before the login; system_site_packages: the torch family is the system's, not the
-        environment's; coloured_log: ComfyUI writes as newer versions do; venv_cache: folder of environments to copy.
+        environment's; ubuntu_packages: so are the packages that Ubuntu brings; coloured_log: ComfyUI writes as newer
+        versions do; venv_cache: folder of environments to copy.
         """
         self.root = root.absolute()
         self.name = name
@@ -66,7 +69,10 @@ class StandIn:
         self._git_base_url = git_base_url
         self._with_pip = with_pip
         self._bashrc = bashrc
-        self._system_packages = self.root / "system" / "dist-packages" if system_site_packages else None
+        self._system_packages = (
+            self.root / "system" / "dist-packages" if system_site_packages or ubuntu_packages else None
+        )
+        self._ubuntu_packages = ubuntu_packages
         self._coloured_log = coloured_log
         self._venv_cache = venv_cache
         self._keep = keep
@@ -157,6 +163,8 @@ class StandIn:
             environment = make_environment(
                 self.venv, with_pip=self._with_pip, system_packages=self._system_packages, cache=self._venv_cache
             )
+            if self._ubuntu_packages:
+                install_ubuntu_packages(environment.packages)
             self._sshd.start()
         except BaseException:
             self._clear(guard, lease)

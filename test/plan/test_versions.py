@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
-from app.runner.requirements.lines import as_constraint, asked_by, canonical
-from app.runner.requirements.versions import is_older, is_version, satisfies
+from app.runner.requirements.lines import as_constraint, as_installed, asked_by, canonical
+from app.runner.requirements.versions import is_older, is_version, readable, satisfies
 from app.runner.resolve.metadata_mirror import MetadataMirror
+from app.runner.resolve.protection import constraints
 from app.runner.resolve.resolver import frozen
 
 
@@ -118,15 +119,67 @@ def test_a_distributions_own_version_is_none_of_pep_440() -> None:
     assert not is_version("1.1build1")
 
 
+@pytest.mark.parametrize(
+    ("version", "seen"),
+    [
+        ("2.9.1+cu128", "2.9.1+cu128"),
+        ("2.37.0-rc", "2.37.0-rc"),
+        ("1.1build1", "1.1+build1"),
+        ("0.1.43ubuntu1", "0.1.43+ubuntu1"),
+        ("1!2.0-custom (by hand)", "1!2.0+custom.by.hand"),
+        ("2.4.0+ubuntu~4", "2.4.0+ubuntu.4"),
+        ("unknown", None),
+        ("", None),
+        ("-1", None),
+    ],
+)
+def test_a_resolver_sees_a_version_that_it_takes(version: str, seen: str | None) -> None:
+    assert readable(version) == seen
+    assert seen is None or is_version(seen)
+
+
+@given(st.text(max_size=20))
+def test_what_a_resolver_sees_is_always_a_version(version: str) -> None:
+    seen = readable(version)
+    assert seen is None or is_version(seen)
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("a>=1,<2 ; python_version >= '3.8' and extra == 'x'", "a>=1,<2 ; python_version >= '3.8' and extra == 'x'"),
+        ("a[x] (>=1.0.*,!=2)", "a>=1.0,!=2"),
+        ("a>dev,<3", "a<3"),
+        ("a==1.0-custom", "a"),
+        ('a ; python_version >= "2.7" or', ""),
+        ("; nothing", ""),
+        ("-e .", ""),
+        ("here @ https://host/here.whl", "here"),
+        ("elsewhere @ git+https://host/elsewhere.git", ""),
+    ],
+)
+def test_what_an_installed_package_requires_is_told_so_that_uv_takes_it(line: str, seen: str) -> None:
+    assert as_installed(line, {"here", "a"}) == seen
+
+
+@given(st.text(max_size=40))
+def test_nothing_that_an_installed_package_requires_raises(line: str) -> None:
+    as_installed(line, frozenset())
+
+
 def test_uv_gets_no_version_that_it_would_stumble_over(tmp_path: Path) -> None:
-    """One package of Debian's would make every plan fail: it is in neither the mirror nor the constraints."""
+    """One package of Debian's would make every plan fail: the mirror and the constraints have it as uv reads it."""
     site = tmp_path / "site"
-    for name, version in (("odd", "1.1build1"), ("good", "1.0+local")):
+    versions = {"odd": "1.1build1", "good": "1.0+local", "torch": "2.1-own", "none": "unknown"}
+    for name, version in versions.items():
         about = site / f"{name}-{version}.dist-info"
         about.mkdir(parents=True)
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     mirror = MetadataMirror(tmp_path / "mirror", [str(site)])
-    assert mirror.look() == {"good": "1.0+local"}
+    assert mirror.look() == versions
     with mirror.lent() as seen:
-        assert [path.name for path in seen.iterdir()] == ["good-1.0+local.dist-info"]
-    assert frozen({"odd": "1.1build1", "good": "1.0+local"}) == ["good==1.0+local"]
+        names = sorted(path.name for path in seen.iterdir())
+    assert names == ["good-1.0+local.dist-info", "odd-1.1+build1.dist-info", "torch-2.1+own.dist-info"]
+    assert mirror.unseen.read_text() == "none ; sys_platform == 'never'\n"
+    assert frozen(versions) == ["good==1.0+local", "odd==1.1+build1", "torch==2.1+own"]
+    assert constraints(versions, tmp_path) == ["torch==2.1+own"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple, TypeVar
 
 from app.runner.environment.torch_family import protected
 from app.runner.requirements.lines import canonical
+from app.runner.requirements.versions import is_newer
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,34 @@ class Difference:
         return "%s %s -> %s" % (self.name, before or "not installed", after or "not installed")
 
 
+class Located(Protocol):
+    """A package that was found somewhere."""
+
+    @property
+    def name(self) -> str:
+        """As its metadata has it."""
+
+    @property
+    def version(self) -> str:
+        """As its metadata has it."""
+
+    @property
+    def location(self) -> str:
+        """The folder that it lies in."""
+
+
+P = TypeVar("P", bound=Located)
+
+
 @dataclass(frozen=True)
 class Environment:
     """An interpreter and what it sees. A later inspection is another Environment, to be compared with this one.
 
     `executable`: as it was called (a venv's own name, not what it links to); `paths`: where it finds packages, in its
-    order; `site_packages`: the folders that installers change, and no others; `distributions`: by canonical name, the
-    one that is imported; `markers`: the values of PEP 508's marker names; `system_site`: a venv that sees the system's
-    packages; `torch`: None where torch cannot be imported, or was not asked for."""
+    order; `site_packages`: the folders that installers change, and no others; `scheme`: where they put the parts of a
+    package (sysconfig's names); `distributions`: by canonical name, the one that is imported; `behind`: what would be
+    imported without that one, from a later folder; `markers`: the values of PEP 508's marker names; `system_site`: a
+    venv that sees the system's packages; `torch`: None where torch cannot be imported, or was not asked for."""
 
     executable: str
     version: str = ""
@@ -80,7 +101,9 @@ class Environment:
     base_prefix: str = ""
     paths: Tuple[str, ...] = ()
     site_packages: Tuple[str, ...] = ()
+    scheme: Mapping[str, str] = field(default_factory=dict)
     distributions: Mapping[str, Distribution] = field(default_factory=dict)
+    behind: Mapping[str, Distribution] = field(default_factory=dict)
     markers: Mapping[str, str] = field(default_factory=dict)
     system_site: bool = False
     externally_managed: bool = False
@@ -125,11 +148,12 @@ class Environment:
 def from_json(executable: str, said: Mapping[str, Any]) -> Environment:
     """The environment in the answer of `inspection.inspect`'s script. Raises KeyError, TypeError, AttributeError or
     ValueError for what is none."""
-    distributions: Dict[str, Distribution] = {}
+    listed = []
     for name, version, location, requires, installer, direct_url in said["distributions"]:
         origin = direct_url if isinstance(direct_url, dict) else None
-        found = Distribution(str(name), str(version), str(location), tuple(requires), str(installer), origin)
-        distributions.setdefault(canonical(found.name), found)
+        listed.append(Distribution(str(name), str(version), str(location), tuple(requires), str(installer), origin))
+    distributions = imported(listed)
+    others = [found for found in listed if found.location != distributions[canonical(found.name)].location]
     return Environment(
         executable=executable,
         version=str(said["version"]),
@@ -137,13 +161,27 @@ def from_json(executable: str, said: Mapping[str, Any]) -> Environment:
         base_prefix=str(said["base_prefix"]),
         paths=tuple(said["paths"]),
         site_packages=tuple(said["site_packages"]),
+        scheme=dict(said["scheme"]),
         distributions=distributions,
+        behind=imported(others),
         markers=dict(said["markers"]),
         system_site=bool(said["system_site"]),
         externally_managed=bool(said["externally_managed"]),
         torch=Torch(**said["torch"]) if said["torch"] else None,
         torch_error=said["torch_error"],
     )
+
+
+def imported(listed: Iterable[P]) -> Dict[str, P]:
+    """The packages that count, by canonical name, of all that were found in the interpreter's order. The first folder
+    wins, as in an import. In one folder the newest version does: an update that was cut short leaves its predecessor's
+    metadata, and Python itself would take whichever the file system names first."""
+    found: Dict[str, P] = {}
+    for package in listed:
+        known = found.setdefault(canonical(package.name), package)
+        if known.location == package.location and is_newer(package.version, than=known.version):
+            found[canonical(package.name)] = package
+    return found
 
 
 def in_words(changed: Sequence[Difference], most: int = 8) -> str:

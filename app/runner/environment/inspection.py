@@ -6,24 +6,24 @@ Nothing here believes what an installer said: the interpreter itself is asked ea
 from __future__ import annotations
 
 import json
+import pkgutil
 from dataclasses import replace
+from functools import lru_cache
 from typing import Optional
 
+from app.runner.environment import package_metadata
 from app.runner.environment.environment import Environment, from_json
 from app.runner.process.execute import Execute, execute
 
 SECONDS = 120.0
 _MARK = "NODEFERRY_ENVIRONMENT "
-_SCRIPT = r"""
-import json, os, platform, sys, sysconfig
-try:
-    from importlib import metadata
-except ImportError:
-    metadata = None
+_SINCE_3_7 = "from __future__ import annotations\n"
+_ABOUT_ITSELF = r"""
+import platform, sys, sysconfig
 version = "%d.%d.%d" % sys.version_info[:3]
 implementation = "%d.%d.%d" % sys.implementation.version[:3]
 said = {"prefix": sys.prefix, "base_prefix": sys.base_prefix, "version": version, "distributions": [], "torch": None,
-        "torch_error": None, "paths": sys.path,
+        "torch_error": None, "paths": sys.path, "scheme": sysconfig.get_paths(),
         "site_packages": sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})}
 said["markers"] = {
     "python_version": "%d.%d" % sys.version_info[:2], "python_full_version": platform.python_version(),
@@ -31,28 +31,11 @@ said["markers"] = {
     "platform_system": platform.system(), "platform_release": platform.release(),
     "platform_version": platform.version(), "platform_python_implementation": platform.python_implementation(),
     "implementation_name": sys.implementation.name, "implementation_version": implementation}
-seen = set()
-def look(dist):
-    about = dist.metadata  # read anew by each use
-    name, installed = about["Name"], about["Version"]
-    if name and installed and name not in seen:
-        requires = about.get_all("Requires-Dist") or (dist.requires if dist.read_text("requires.txt") else None) or ()
-        try:
-            origin = json.loads(dist.read_text("direct_url.json") or "null")
-        except ValueError:
-            origin = None
-        said["distributions"].append([str(name), str(installed), str(dist.locate_file("")), [str(r) for r in requires],
-                                      (dist.read_text("INSTALLER") or "").strip(), origin])
-        seen.add(name)
-for dist in metadata.distributions() if metadata else ():
-    try:
-        look(dist)
-    except Exception:
-        pass  # what cannot be read is no package, for uv either
+said["distributions"] = [package.to_json() for package in packages_in(sys.path)]
 marker = os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
 said["externally_managed"] = sys.prefix == sys.base_prefix and os.path.exists(marker)
 config = os.path.join(sys.prefix, "pyvenv.cfg")
-text = open(config).read().lower() if os.path.exists(config) else ""
+text = open(config, errors="replace").read().lower() if os.path.exists(config) else ""
 said["system_site"] = "include-system-site-packages = true" in text
 if "--torch" in sys.argv:
     try:
@@ -68,11 +51,19 @@ print("\n" + sys.argv[1] + json.dumps(said))
 def inspect(python: str, run: Execute = execute, *, torch: bool = False, seconds: float = SECONDS) -> Environment:
     """The environment as it is now. `torch`: imports it, which takes seconds, to ask for its CUDA. Raises OSError when
     the interpreter does not run, or does not answer."""
-    output = run([python, "-c", _SCRIPT, _MARK] + (["--torch"] if torch else []), seconds)
+    output = run([python, "-c", _script(), _MARK] + (["--torch"] if torch else []), seconds)
     found = _answer_in(output, python)
     if found is None:
         raise OSError(0, "it did not answer our question")
     return found
+
+
+@lru_cache(maxsize=1)
+def _script() -> str:
+    """What the interpreter runs: how packages are read, as it stands in its file, and what it says about itself."""
+    source = pkgutil.get_data(package_metadata.__name__, "package_metadata.py")
+    assert source is not None  # it lies beside this file, in the zipapp too
+    return source.decode("utf-8").replace(_SINCE_3_7, "") + _ABOUT_ITSELF
 
 
 def inspect_again(known: Environment, run: Execute = execute, seconds: float = SECONDS) -> Environment:

@@ -17,7 +17,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from app.runner.requirements.lines import canonical
 
-_METADATA = re.compile(r"^([A-Za-z0-9].*?)(?:-([^-]+))?(?:-py[0-9.]+)?\.(?:dist-info|egg-info)$")
+_METADATA = re.compile(r"^([A-Za-z0-9][^-]*)(?:-(.+?))?(?:-py[0-9.]+)?\.(?:dist-info|egg-info)$")
 _MOST_BYTES = 64 * 1024 * 1024
 
 

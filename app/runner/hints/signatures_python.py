@@ -18,6 +18,14 @@ BUILDING_SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
         "The installed {package} cannot be replaced, because nothing lists its files.",
         UNLISTED,
     ),
+    Signature(
+        "installed_version_unreadable",
+        "ps",
+        r"(?:pip\._vendor\.packaging\.version\.InvalidVersion|has an invalid version):\s*(?:│\s*)?"
+        r"Invalid version: '(?P<version>[^'\n]*)'",
+        "pip stops at a package that is installed, since it does not take that package's version ({version}).",
+        "Install uv on the instance (pip install uv), or remove or reinstall that package, then retry.",
+    ),
     # -- packages: building ------------------------------------------------------------------------------------------
     Signature(
         "cuda_toolkit_missing",

@@ -15,7 +15,7 @@ from app.runner.environment.environment import Environment
 from app.runner.environment.same_library import family_of
 from app.runner.environment.torch_family import is_protected
 from app.runner.requirements.lines import bounds_of, canonical, name_of
-from app.runner.requirements.versions import satisfies
+from app.runner.requirements.versions import is_version, satisfies
 from app.runner.resolve.protection import constraints
 
 MOST_NAMED = 20
@@ -78,6 +78,9 @@ def refused(context: Context, lock: Lock) -> Dict[str, str]:
                 now or "not installed",
                 version,
             )
+        elif not is_version(version):
+            text = "%s cannot be installed: its version %s is a system's or a builder's own, which no index has"
+            found[name] = text % (name, version)
         elif bounds and satisfies(version, bounds) is False:
             found[name] = "%s stays: this ComfyUI needs %s%s, the lock has %s" % (name, name, bounds, version)
         elif other and canonical(name) not in installed:

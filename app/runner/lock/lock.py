@@ -24,6 +24,7 @@ from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute
 from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.versions import satisfies
+from app.runner.resolve.installer import tell_unreadable
 from app.runner.resolve.plan import Change, Plan, write_lines
 from app.runner.resolve.protection import read_requirements
 from app.runner.resolve.uv import Uv
@@ -160,6 +161,7 @@ class Locked:
         if self._uv is None:
             return {"": "The lock's packages were not installed: uv is not on the instance."}
         finished = self._uv.install(self._file(wanted), self._log, _ignore, dry_run=dry_run)
+        tell_unreadable(self._context, self._uv)
         if finished.ok:
             return {}
         if len(wanted) == 1 or self._exact:

@@ -7,13 +7,22 @@ older versions of pip): those are read as far as they can be, and are never an e
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import lru_cache
-from typing import NamedTuple, Optional
+from typing import AbstractSet, NamedTuple, Optional, Tuple
 
 from app.runner.requirements.importing import ONE_AT_A_TIME
 
 _NAME = re.compile(r"^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?=$|[\[<>=!~;@\s(])")
 _ODD_BOUNDS = re.compile(r"^(?:\[[^\]]*\])?\s*\(?((?:[<>=!~][^;@()]*)?)\)?$")
+_VALUE = r"(?:[a-z_]+|'[^'\"]*'|\"[^'\"]*\")"
+_CLAUSE = _VALUE + r" ?(?:[<>=!]=|[<>]|in|not in) ?" + _VALUE
+_BOUND = r"(?:[<>!=]=|[<>]) ?\d+(?:\.\d+)*"
+_PLAIN = re.compile(
+    r"[A-Za-z0-9._-]*[A-Za-z0-9](?:\[[a-z0-9,-]+\])? ?\(?(?:%s(?:, ?%s)*)?\)?(?: ?; ?%s(?: and %s)*)?"
+    % (_BOUND, _BOUND, _CLAUSE, _CLAUSE)
+)
+"""What nearly all lines of installed packages are like: read without the library, which would take longer."""
 _LONGEST = 5000
 """Characters of a line; what packs have is far shorter, and a parser must not work on a megabyte."""
 
@@ -53,6 +62,34 @@ def as_constraint(line: str) -> Optional[str]:
         return None
     found.extras = set()
     return str(found) if found.url is None else None
+
+
+@lru_cache(maxsize=16384)
+def _as_named(line: str) -> Tuple[str, str]:
+    """The package that a line asks for by its address, and else the line with what every resolver reads of it."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    if _PLAIN.fullmatch(line):
+        return "", line
+    try:
+        found = Requirement(line)
+        return (canonical(found.name), "") if found.url else ("", str(found))
+    except (InvalidRequirement, RecursionError):
+        name, bounds = asked_by(line)
+    clauses = []
+    for clause in (bounds or "").split(","):
+        with suppress(InvalidSpecifier):
+            clauses.append(str(SpecifierSet(re.sub(r"(?<=\d)\.\*$", "", clause.strip()))))
+    return "", name + ",".join(filter(None, clauses)) if name and bounds is not None else ""
+
+
+def as_installed(line: str, installed: AbstractSet[str]) -> str:
+    """What an installed package requires, as a line that every resolver takes; empty for what none takes. An address
+    counts as met by a package of its name (`installed`: canonical names), and for nothing where there is none: uv
+    refuses addresses that no pack names itself."""
+    by_address, named = _as_named(line)
+    return by_address if by_address in installed else named
 
 
 def begins_with_name(line: str) -> bool:

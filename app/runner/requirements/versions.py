@@ -6,6 +6,7 @@ error. The library is imported when it is first needed: compiling it from the zi
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Optional
 
@@ -14,6 +15,8 @@ from app.runner.requirements.importing import ONE_AT_A_TIME
 if TYPE_CHECKING:
     from packaging.specifiers import Specifier
     from packaging.version import Version
+
+_RELEASE = re.compile(r"\s*v?((?:\d{1,9}!)?\d{1,18}(?:\.\d{1,18})*)(.{1,100})$", re.ASCII)
 
 
 def is_version(text: str) -> bool:
@@ -25,6 +28,22 @@ def is_older(version: str, than: str) -> bool:
     """Whether `version` comes before `than`; False where either cannot be read."""
     one, other = _version(version), _version(than)
     return one is not None and other is not None and one < other
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Whether `version` comes after `than`; what can be read comes after what cannot."""
+    one, other = _version(version), _version(than)
+    return one is not None and (other is None or one > other)
+
+
+def readable(version: str) -> Optional[str]:
+    """The version as a resolver takes it: itself, or for a system's or a builder's own (`1.1build1`, `2.0-custom`) what
+    comes before that, as a local version (`1.1+build1`). None where it does not begin with a release."""
+    if _version(version) is not None:
+        return version
+    found = _RELEASE.match(version)
+    rest = re.sub(r"[^a-z0-9]+", ".", found.group(2).lower()).strip(".") if found else ""
+    return "%s+%s" % (found.group(1), rest) if found and rest else None
 
 
 def satisfies(version: str, bounds: str) -> Optional[bool]:

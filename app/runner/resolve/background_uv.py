@@ -47,7 +47,15 @@ class BackgroundUv:
         with self._mirror.lent() as seen:
             files = [item.file for item in items]
             held, most = [self._protections, self._frozen], self._timeout
-            return self._uv.plan(files, self._log, constraints=held, target=seen, offline=offline, timeout=most)
+            return self._uv.plan(
+                files,
+                self._log,
+                constraints=held,
+                overrides=[self._mirror.unseen],
+                target=seen,
+                offline=offline,
+                timeout=most,
+            )
 
     def resolve_changing(self, item: PackRequirements) -> Finished:
         """What would be installed for one pack, and changed, of wheels alone. Raises RunCancelled, OSError."""
@@ -56,6 +64,7 @@ class BackgroundUv:
                 [item.file],
                 self._log,
                 constraints=[self._protections],
+                overrides=[self._mirror.unseen],
                 target=seen,
                 builds=False,
                 timeout=self._timeout,

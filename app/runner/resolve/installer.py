@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ class Applier:
             self._roll_back(change)
             raise
         self._counter.ended(len(pins), ok=finished.ok)
+        tell_unreadable(self._context, self._uv)
         if finished.ok:
             change.commit()
             return Applied(finished)
@@ -118,6 +120,15 @@ def _nothing_kept(exc: OSError) -> Finished:
     """In the words that uv has for such errors, so that one place finds the reason."""
     text = "error: what would be replaced could not be kept before: %s (os error %d)" % (exc.strerror, exc.errno or 0)
     return Finished(1, text.encode("utf-8", "replace"))
+
+
+def tell_unreadable(context: Context, uv: Uv) -> None:
+    """Tells once that uv does not install beside one of the environment's packages, and what was done about it."""
+    if uv.unreadable is not None and not uv.told_unreadable:
+        uv.told_unreadable = True
+        text = "uv cannot read the package %s, and installs nothing beside it. Nodeferry put packages in place itself."
+        hint = "Nothing has to be done: that package was left as it is. Remove or reinstall it, if you use uv yourself."
+        context.warn("unreadable_package", text % os.path.basename(uv.unreadable), hint)
 
 
 class Counter:

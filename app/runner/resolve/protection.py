@@ -14,7 +14,7 @@ from app.protocol.snapshot import Problem
 from app.runner.environment.torch_family import protected, protected_name
 from app.runner.requirements.files import read_file
 from app.runner.requirements.lines import as_constraint, bounds_of
-from app.runner.requirements.versions import satisfies
+from app.runner.requirements.versions import readable, satisfies
 
 _HARMLESS_IF_ABSENT = frozenset({"torchsde", "nvidia-ml-py"})
 
@@ -59,7 +59,8 @@ def _unmet(line: str, name: str, version: str) -> Optional[Problem]:
 
 def constraints(packages: Mapping[str, str], ui_home: Path) -> List[str]:
     """What every resolution must keep: the installed torch family exactly, ComfyUI's own requirements as they are."""
-    lines = ["%s==%s" % item for item in sorted(protected(packages).items())]
+    family = [(name, readable(version)) for name, version in sorted(protected(packages).items())]
+    lines = ["%s==%s" % (name, version) for name, version in family if version]
     try:
         own = read_requirements(ui_home / "requirements.txt", ui_home, packages).lines
     except OSError:

@@ -8,7 +8,9 @@ from typing import Optional, Sequence, Union
 from app.runner.context import Context
 from app.runner.environment import transaction
 from app.runner.environment.environment import Environment
-from app.runner.environment.freeze import Installed
+from app.runner.environment.freeze import Installed, freeze_of
+from app.runner.requirements.lines import canonical
+from app.runner.resolve.installer import tell_unreadable
 from app.runner.resolve.pip import Pip
 from app.runner.resolve.plan import Change, write_lines
 from app.runner.resolve.uv import Uv
@@ -52,9 +54,14 @@ class Restorer:
         )
 
     def put_back(self, steps: Sequence[Step]) -> None:
-        """All at once; what cannot be had at once is tried one by one. Whether it worked has to be looked at."""
-        self.remove([step.name for step in steps if step.was is None])
-        restored = [step for step in steps if step.was is not None]
+        """All at once; what cannot be had at once is tried one by one. A package of the system's that was covered is there
+        again without what covers it. Whether it worked has to be looked at."""
+        behind = freeze_of(
+            {found.name: [found.version, found.direct_url] for found in self._environment.behind.values()}
+        )
+        covered = [step for step in steps if step.was is not None and behind.get(canonical(step.name)) == step.was]
+        self.remove([step.name for step in steps if step.was is None or step in covered])
+        restored = [step for step in steps if step.was is not None and step not in covered]
         moved = [step for step in restored if step.now and step.was and step.now.version == step.was.version]
         rest = [step.was for step in restored if step.was and step not in moved]
         if rest and not self._whole([], rest):
@@ -63,6 +70,8 @@ class Restorer:
         for step in moved:  # the same version counts as installed, wherever it is from
             if step.was is not None:
                 self._whole([step.name], [step.was])
+        if isinstance(self._program, Uv):
+            tell_unreadable(self._context, self._program)
 
     def remove(self, names: Sequence[str]) -> None:
         """All at once; where that fails, one by one."""

@@ -10,7 +10,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
 from app.runner.context import Context
 from app.runner.process.children import Finished
 from app.runner.requirements.lines import canonical
-from app.runner.requirements.versions import is_version
+from app.runner.requirements.versions import readable
 from app.runner.resolve.compatible_sets import PrefetchResult
 from app.runner.resolve.metadata_mirror import MetadataMirror
 from app.runner.resolve.plan import Change, Details, PackRequirements, Plan, changes, write_lines
@@ -141,7 +141,7 @@ class Resolver:
                 files,
                 self._log,
                 constraints=held,
-                overrides=[self._overrides, *overrides],
+                overrides=[self._overrides, self._mirror.unseen, *overrides],
                 builds=builds,
                 target=seen,
                 offline=offline,
@@ -186,7 +186,7 @@ class Resolver:
 
     def unavailable(self, package: str) -> None:
         """From now on the package stays as it is: it cannot be fetched or built."""
-        self._unavailable[package] = self.installed.get(package, _UNAVAILABLE)
+        self._unavailable[package] = readable(self.installed.get(package, "")) or _UNAVAILABLE
         write_lines(self._missing, ["%s==%s" % item for item in sorted(self._unavailable.items())])
 
     def carried_out(self, plan: Sequence[Change]) -> None:
@@ -215,5 +215,6 @@ def _renew(path: Path, lines: Sequence[str]) -> None:
 
 
 def frozen(installed: Mapping[str, str]) -> List[str]:
-    """Every installed package held exactly."""
-    return ["%s==%s" % item for item in sorted(installed.items()) if is_version(item[1])]
+    """Every installed package held exactly, at the version that uv sees."""
+    seen = [(name, readable(version)) for name, version in sorted(installed.items())]
+    return ["%s==%s" % (name, version) for name, version in seen if version]

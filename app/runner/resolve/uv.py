@@ -15,6 +15,7 @@ from app.runner.environment.environment import Environment
 from app.runner.process.children import Children, Finished, Limits
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import tools_folder
+from app.runner.resolve.staged import Staging, unreadable
 
 VERSION = "uv>=0.9,<1"
 CONSTRAINTS = "constraints.txt"
@@ -108,6 +109,10 @@ class Uv:
         self._limits = limits
         self._cwd = folder
         self._low_priority = low_priority
+        self._environment = environment
+        self.unreadable: Optional[str] = None
+        """The package at which uv stopped, so that its own files were put in place without it (`staged`)."""
+        self.told_unreadable = False
         self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
         if not _next_to_cache(Path(environment.prefix)):
             self._environ["UV_LINK_MODE"] = "copy"  # hard links do not reach: say so, or each file brings a warning
@@ -154,16 +159,41 @@ class Uv:
         offline: bool = False,
     ) -> Finished:
         """Installs exactly the file's lines, and nothing that they require; `on_line` gets each line that uv prints.
-        `dry_run`: only looks whether they can be had. `target`: links to them go there, and the interpreter's
-        environment stays as it is. `offline`: by the cache alone."""
+        `dry_run`: only looks whether they can be had, whatever is installed. `target`: links to them go there, and the
+        interpreter's environment stays as it is. `offline`: by the cache alone."""
         argv = [*self._argv, "--no-deps", *(["--dry-run"] if dry_run else []), *requirement_arguments([file])]
         argv += (
             ["--target", str(target), "--link-mode", "hardlink" if _next_to_cache(target.parent) else "symlink"]
             if target
             else []
         )
+        argv += ["--prefix", str(self._cwd / "tried")] if dry_run else []
         argv += ["--offline"] if offline else []
-        return self._run(argv if builds else [*argv, "--no-build"], log, Lines(on_line))
+        argv += [] if builds else ["--no-build"]
+        finished = self._run(argv, log, Lines(on_line))
+        self.unreadable = self.unreadable or unreadable(finished.output)
+        if finished.ok or target or dry_run or not unreadable(finished.output):
+            return finished
+        return self._staged(lambda staging: staging.put_in_place(), argv, log, on_line)
+
+    def _staged(
+        self, change: Callable[[Staging], str], argv: Sequence[str], log: Path, on_line: Callable[[str], None]
+    ) -> Finished:
+        """The same where uv refuses to look at what is installed. An empty `argv`: there is nothing to install."""
+        staging = Staging(self._cwd / "staged", self._environment)
+        shutil.rmtree(str(staging.folder), ignore_errors=True)
+        try:
+            finished = Finished(0, b"")
+            if argv:
+                finished = self._run([*argv, "--prefix", str(staging.folder)], log, Lines(on_line))
+            wrong = change(staging) if finished.ok else ""
+        finally:
+            shutil.rmtree(str(staging.folder), ignore_errors=True)
+        if not wrong:
+            return finished
+        with open(str(log), "a", encoding="utf-8") as file:
+            file.write("%s\n" % wrong)
+        return Finished(1, finished.raw + wrong.encode() + b"\n")
 
     def compile(
         self,
@@ -188,7 +218,11 @@ class Uv:
         """Removes packages."""
         argv = [part for part in self._argv if part != "install"]
         argv.insert(argv.index("pip") + 1, "uninstall")
-        return self._run([*argv, *names], log, None)
+        finished = self._run([*argv, *names], log, None)
+        self.unreadable = self.unreadable or unreadable(finished.output)
+        if finished.ok or not unreadable(finished.output):
+            return finished
+        return self._staged(lambda staging: staging.remove(names), [], log, lambda _line: None)
 
     def _run(
         self,
