@@ -11,20 +11,49 @@ from dataclasses import dataclass, field
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol.manifest import ManifestFault, NodePack, check_packs, parse_nodes
+from app.protocol.package_sources import is_source
 
 FORMAT = 1
 MAX_PACKAGES = 5000
 _MAX_GPUS = 64
+_MAX_INDEXES = 64
 _NAME = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$")
 _VERSION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_ODD_VERSION = re.compile(r"^[\x21-\x7e]{1,100}$")
+"""What Linux distributions give their packages; such a version can be there, and cannot be asked for."""
+_INDEX = re.compile(r"^https?://[\x21-\x7e]{1,500}$")
 _MINOR = re.compile(r"^(\d+\.\d+)")
 
 
 @dataclass(frozen=True)
+class OnlyThere:
+    """A package that no other machine can fetch, and why. `path`: the folder or file on the lock's machine that it came
+    from; `editable`: it is that folder."""
+
+    name: str
+    version: str
+    reason: str
+    path: str = ""
+    editable: bool = False
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Packages with files of the same paths: which one's files are there. `files`: how many; `example`: one of them."""
+
+    on_top: str
+    beneath: Tuple[str, ...]
+    files: int
+    example: str = ""
+
+
+@dataclass(frozen=True)
 class Lock:
-    """A lock that was checked. The packs' `ref` is their commit. `left_out`: what the lock's source names and cannot
-    be installed, {name, version, reason} each."""
+    """A lock that was checked. The packs' `ref` is their commit. `sources`: the addresses of packages that are not from
+    an index, None where the lock does not say (`package_sources`). `indexes` and `find_links`: where packs' own
+    requirements look besides. `left_out`: what the lock's source names and cannot be installed, {name, version, reason}
+    each."""
 
     packs: Tuple[NodePack, ...]
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -35,6 +64,12 @@ class Lock:
     gpu: Tuple[str, ...] = ()
     machine: Optional[str] = None
     left_out: Tuple[Mapping[str, str], ...] = ()
+    sources: Optional[Mapping[str, str]] = None
+    only_there: Tuple[OnlyThere, ...] = ()
+    overlaps: Tuple[Overlap, ...] = ()
+    indexes: Tuple[str, ...] = ()
+    find_links: Tuple[str, ...] = ()
+    ui_home: Optional[str] = None
 
 
 def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") -> Lock:
@@ -61,6 +96,12 @@ def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") 
         left_out=tuple(
             {key: str(entry.get(key, ""))[:300] for key in ("name", "version", "reason")} for entry in left_out
         ),
+        sources=_sources(raw.get("sources"), "%s.sources" % where),
+        only_there=tuple(_only_there(raw.get("only_there"), "%s.only_there" % where)),
+        overlaps=tuple(_overlaps(raw.get("overlaps"), "%s.overlaps" % where)),
+        indexes=_addresses(raw.get("indexes"), "%s.indexes" % where),
+        ui_home=_text(raw.get("ui_home"), "%s.ui_home" % where),
+        find_links=_addresses(raw.get("find_links"), "%s.find_links" % where),
     )
 
 
@@ -115,7 +156,64 @@ def _packs(raw: Any, schemes: Collection[str], where: str) -> List[NodePack]:
 
 def is_package(name: Any, version: Any) -> bool:
     """Whether these are a package's plain name and version, which can stand in a line of requirements."""
-    return isinstance(version, str) and bool(_NAME.match(str(name)) and _VERSION.match(version))
+    return is_name(name) and isinstance(version, str) and bool(_VERSION.match(version))
+
+
+def is_name(name: Any) -> bool:
+    """Whether a package may be called so (PEP 508)."""
+    return bool(_NAME.match(str(name)))
+
+
+def can_be_there(name: Any, version: Any) -> bool:
+    """Whether a lock may name a package so. Linux distributions give versions that no requirement can name."""
+    return is_name(name) and isinstance(version, str) and bool(_ODD_VERSION.match(version))
+
+
+def _sources(raw: Any, where: str) -> Optional[Dict[str, str]]:
+    if raw is None:
+        return None
+    if not isinstance(raw, Mapping) or len(raw) > MAX_PACKAGES:
+        raise ManifestFault(where, "The lock's sources are not an object of names and addresses.")
+    for name, address in raw.items():
+        if not is_name(name) or not is_source(address):
+            raise ManifestFault(
+                where, "%.80r: %.200r is not an address that a package may come from." % (name, address)
+            )
+    return dict(raw)
+
+
+def _only_there(raw: Any, where: str) -> List[OnlyThere]:
+    found = []
+    for entry in _objects(raw, MAX_PACKAGES, where, "The lock's only_there is not a list of objects."):
+        name, version, reason = (_text(entry.get(key, ""), where) or "" for key in ("name", "version", "reason"))
+        path = entry.get("path", "")
+        if not isinstance(path, str) or (path and not (path.startswith("/") and path.isprintable())):
+            raise ManifestFault(where, "%.80r is not a path." % path)
+        found.append(OnlyThere(name, version, reason, path, entry.get("editable") is True))
+    return found
+
+
+def _overlaps(raw: Any, where: str) -> List[Overlap]:
+    found = []
+    for entry in _objects(raw, MAX_PACKAGES, where, "The lock's overlaps are not a list of objects."):
+        beneath, files = entry.get("beneath"), entry.get("files", 1)
+        if not isinstance(beneath, list) or not all(map(is_name, [entry.get("on_top"), *beneath])):
+            raise ManifestFault(where, "An overlap of a lock names the package on top and those beneath it.")
+        if not isinstance(files, int):
+            raise ManifestFault(where, "An overlap's files are a number.")
+        found.append(Overlap(str(entry["on_top"]), tuple(beneath), files, _text(entry.get("example", ""), where) or ""))
+    return found
+
+
+def _addresses(raw: Any, where: str) -> Tuple[str, ...]:
+    if raw is None:
+        return ()
+    if not isinstance(raw, list) or len(raw) > _MAX_INDEXES or not all(isinstance(each, str) for each in raw):
+        raise ManifestFault(where, "This is not a list of addresses.")
+    wrong = [each for each in raw if not _INDEX.match(each) or "${" in each]
+    if wrong:
+        raise ManifestFault(where, "%.200r is not the address of a package index." % wrong[0])
+    return tuple(raw)
 
 
 def _packages(raw: Any, where: str) -> Dict[str, str]:
@@ -124,7 +222,7 @@ def _packages(raw: Any, where: str) -> Dict[str, str]:
     if not isinstance(raw, Mapping) or len(raw) > MAX_PACKAGES:
         raise ManifestFault(where, "The lock's packages are not an object of names and versions.")
     for name, version in raw.items():
-        if not is_package(name, version):
+        if not can_be_there(name, version):
             raise ManifestFault(where, "%.80r: %.80r is not a package and its version." % (name, version))
     names = Counter(re.sub(r"[-_.]+", "-", name).lower() for name in raw)  # as PEP 503 compares them
     twice = sorted(name for name, count in names.items() if count > 1)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from typing import Any, Collection, Dict, List, Mapping, Tuple
 
-from app.protocol.lockfile import FORMAT, is_package, read_lock
+from app.protocol.lockfile import FORMAT, is_name, is_package, read_lock
 from app.protocol.manifest import ManifestFault
+from app.protocol.package_sources import is_source
 from app.protocol.repo_url import repo_name
 from app.protocol.yaml_text import parse_yaml
 
@@ -33,13 +34,14 @@ def read_snapshot(raw: Any, schemes: Collection[str], field: str = "manifest.man
         reason = "It comes from the registry, and the snapshot does not name its repository."
         left_out.append({"name": str(name), "version": str(version), "reason": reason})
     left_out += _files(snapshot.get("file_custom_nodes"))
-    packages, urls = _pips(_object(snapshot, "pips", field))
+    packages, sources, unread = _pips(_object(snapshot, "pips", field))
     lock = {
         "format": FORMAT,
         "comfyui_commit": snapshot.get("comfyui") or None,
         "node_packs": packs,
         "packages": packages,
-        "left_out": left_out + urls,
+        "sources": sources,
+        "left_out": left_out + unread,
     }
     if not packs:
         raise ManifestFault(field, "The snapshot has no node pack with a repository and a hash.")
@@ -48,7 +50,9 @@ def read_snapshot(raw: Any, schemes: Collection[str], field: str = "manifest.man
 
 
 def write_snapshot(lock: Mapping[str, Any]) -> Dict[str, Any]:
-    """A lock's JSON as a snapshot that ComfyUI-Manager restores. Nested packs stand by their own URL."""
+    """A lock's JSON as a snapshot that ComfyUI-Manager restores. Nested packs stand by their own URL, packages that are
+    not from an index by their address."""
+    sources = lock.get("sources") or {}
     return {
         "comfyui": lock.get("comfyui_commit"),
         "git_custom_nodes": {
@@ -56,7 +60,10 @@ def write_snapshot(lock: Mapping[str, Any]) -> Dict[str, Any]:
         },
         "cnr_custom_nodes": {},
         "file_custom_nodes": [],
-        "pips": {"%s==%s" % item: "" for item in sorted(lock.get("packages", {}).items())},
+        "pips": {
+            "%s @ %s" % (name, sources[name]) if name in sources else "%s==%s" % (name, version): ""
+            for name, version in sorted({**dict.fromkeys(sources, ""), **lock.get("packages", {})}.items())
+        },
     }
 
 
@@ -107,12 +114,16 @@ def _files(raw: Any) -> List[Dict[str, str]]:
     ]
 
 
-def _pips(pips: Mapping[str, Any]) -> Tuple[Dict[str, str], List[Dict[str, str]]]:
-    packages, left_out = {}, []
+def _pips(pips: Mapping[str, Any]) -> Tuple[Dict[str, str], Dict[str, str], List[Dict[str, str]]]:
+    """Versions, addresses (as pip freezes them, hence without a version), and what is neither."""
+    packages, sources, left_out = {}, {}, []
     for line in pips:
         name, found, version = str(line).partition("==")
+        named, at, address = str(line).partition(" @ ")
         if found and is_package(name.strip(), version.strip()):
             packages[name.strip()] = version.strip()
+        elif at and is_name(named.strip()) and is_source(address.strip()):
+            sources[named.strip()] = address.strip()
         else:
             left_out.append({"name": str(line)[:200], "version": "", "reason": "Not a package with a plain version."})
-    return packages, left_out
+    return packages, sources, left_out

@@ -253,3 +253,31 @@ pips:
 def test_no_text_does_more_than_be_refused(text: str) -> None:
     with contextlib.suppress(ManifestFault):
         read_snapshot(text, ["https"])
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"sources": ["x"]}, "sources"),
+        ({"sources": {"a": "git+https://h/o/a@main"}}, "sources"),
+        ({"sources": {"a": "https://me:word@h/a.whl"}}, "sources"),
+        ({"sources": {"a": "file:///etc/a.whl"}}, "sources"),
+        ({"sources": {"a": "https://h/a.whl --index-url http://x"}}, "sources"),
+        ({"sources": {"a": "https://h/${HOME}/a.whl"}}, "sources"),
+        ({"sources": {"-r": "https://h/a.whl"}}, "sources"),
+        ({"only_there": [{"name": "a", "path": "../x"}]}, "only_there"),
+        ({"only_there": "a"}, "only_there"),
+        ({"overlaps": [{"on_top": "a"}]}, "overlaps"),
+        ({"overlaps": [{"on_top": "a", "beneath": ["b"], "files": "x"}]}, "overlaps"),
+        ({"overlaps": [{"on_top": "-x", "beneath": ["b"]}]}, "overlaps"),
+        ({"indexes": ["--trusted-host x"]}, "indexes"),
+        ({"indexes": "https://h"}, "indexes"),
+        ({"find_links": ["https://h/ -r x"]}, "find_links"),
+        ({"packages": {"a": "1 b"}}, "packages"),
+    ],
+)
+def test_places_that_cannot_be_are_refused_by_their_field(change: dict[str, Any], field: str) -> None:
+    """Nothing of a lock becomes another line, or an option, of what uv reads."""
+    with pytest.raises(InvalidManifest) as caught:
+        check_manifest({"lock": {**LOCK, **change}}, ["https"], "list.csv")
+    assert caught.value.field == f"manifest.lock.{field}"

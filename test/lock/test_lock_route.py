@@ -21,8 +21,21 @@ from app.settings import Settings
 from app.storage import open_database
 from app.storage.install_store import InstallStore
 from test.api.client import Api, closed_address, content, service_in
-from test.lock.test_forms import HASH, LOCK, SNAPSHOT
+from test.lock.test_forms import HASH, SNAPSHOT
+from test.lock.test_forms import LOCK as PLAIN
 
+ADDRESS = f"git+https://github.com/openai/CLIP@{HASH}"
+LOCK = {
+    **PLAIN,
+    "packages": {**PLAIN["packages"], "clip": "1.0", "mine": "0.1"},
+    "sources": {"clip": ADDRESS},
+    "only_there": [
+        {"name": "mine", "version": "0.1", "reason": "a folder", "path": "/workspace/mine", "editable": True}
+    ],
+    "overlaps": [{"on_top": "clip", "beneath": ["numpy"], "files": 2, "example": "tests/__init__.py"}],
+    "indexes": ["http://mirror.example/simple"],
+    "find_links": ["https://mirror.example/wheels"],
+}
 TASK_ID = str(uuid.uuid4())
 API = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 
@@ -63,7 +76,7 @@ def test_the_same_for_comfyui_manager(api: Api) -> None:
     """A file that it restores, and that is taken back as a manifest, by then a lock."""
     snapshot = content(api.get(f"/tasks/{TASK_ID}/lock?format=manager-snapshot"))
     assert snapshot["git_custom_nodes"] == {"https://github.com/owner/One": {"hash": HASH, "disabled": False}}
-    assert snapshot["pips"] == {"numpy==2.1.0": ""}
+    assert snapshot["pips"] == {"numpy==2.1.0": "", f"clip @ {ADDRESS}": "", "mine==0.1": ""}
     for form in (snapshot, json.dumps(SNAPSHOT)):
         started = api.start(closed_address(), manifest={"manager_snapshot": form})
         kept = content(api.get(f"/tasks/{started}"))["request"]["manifest"]

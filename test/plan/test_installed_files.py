@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.runner.environment.installed_files import InstalledFiles, damage, find
+from app.runner.environment.installed_files import InstalledFiles, damage, find, sizes_of
 from test.plan.box import Box
 
 _A_WHILE_AGO = time.time() - 3600
@@ -72,3 +72,18 @@ def test_a_file_cut_short_is_damage(tmp_path: Path) -> None:
     assert damage(package) == "", "compiled files come and go"
     (tmp_path / "mod.py").write_text("x")
     assert damage(package) == "mod.py is of another size"
+
+
+def test_a_file_that_another_package_has_put_there_is_no_damage(tmp_path: Path) -> None:
+    """Two variants of a library share their paths; what neither of them has is damage all the same."""
+    for name, size in (("one", 6), ("two", 9)):
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "RECORD").write_text(f"mod.py,,{size}\n")
+    (tmp_path / "mod.py").write_text("x = 1234\n")
+    one, two = (packages[0] for _, packages in sorted(find([str(tmp_path)]).items()))
+    listed = sizes_of([one, two])
+    assert damage(one) == "mod.py is of another size"
+    assert (damage(one, listed=listed), damage(two, listed=listed)) == ("", "")
+    (tmp_path / "mod.py").write_text("x")
+    assert damage(one, listed=listed) == "mod.py is of another size"

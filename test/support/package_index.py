@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import http.server
@@ -90,13 +91,13 @@ class PackageIndex:
         """Adds a source distribution, which takes no download to build, but for `build_requires`. `broken`: what its
         build raises; `building`: Python that its build runs first."""
         top = f"{_plain(name)}-{version}"
-        files = _files(name, version, requires, None)
-        backend = _BACKEND.format(wheel=f"{top}-py3-none-any.whl", files=files, broken=broken, building=building)
-        metadata = files[f"{top}.dist-info/METADATA"]
-        system = _PROJECT % json.dumps(list(build_requires))
-        project = f'{system}[project]\nname = "{name}"\nversion = "{version}"\ndependencies = {list(requires)!r}\n'
-        content = {"backend.py": backend, "pyproject.toml": project, "PKG-INFO": metadata}
+        content = source_tree(name, version, requires, broken=broken, building=building, build_requires=build_requires)
         return self._add(name, f"{top}.tar.gz", _tar(top, content))
+
+    def yank(self, name: str) -> None:
+        """All versions of a package are withdrawn by their author (PEP 592)."""
+        page = self.folder / "simple" / name / "index.html"
+        page.write_text(page.read_text().replace("<a href", '<a data-yanked="it was bad" href'))
 
     def spoiled(self, name: str, version: str) -> str:
         """Adds a wheel that is listed and cannot be read."""
@@ -109,6 +110,24 @@ class PackageIndex:
         names = sorted(path.name for path in folder.iterdir() if path.name != "index.html")
         (folder / "index.html").write_text("".join(f'<a href="{each}">{each}</a>\n' for each in names))
         return f"{self.url}{folder.name}/{file}"
+
+
+def source_tree(
+    name: str,
+    version: str,
+    requires: Sequence[str] = (),
+    *,
+    broken: str = "",
+    building: str = "",
+    build_requires: Sequence[str] = (),
+) -> dict[str, str]:
+    """The files of a package's source, as a source distribution or a repository has them."""
+    top = f"{_plain(name)}-{version}"
+    files = _files(name, version, requires, None)
+    backend = _BACKEND.format(wheel=f"{top}-py3-none-any.whl", files=files, broken=broken, building=building)
+    system = _PROJECT % json.dumps(list(build_requires))
+    project = f'{system}[project]\nname = "{name}"\nversion = "{version}"\ndependencies = {list(requires)!r}\n'
+    return {"backend.py": backend, "pyproject.toml": project, "PKG-INFO": files[f"{top}.dist-info/METADATA"]}
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -157,8 +176,14 @@ def _files(name: str, version: str, requires: Sequence[str], modules: Mapping[st
     files = dict(modules or {f"{_plain(name)}/__init__.py": f"__version__ = {version!r}\n"})
     files[f"{metadata_folder}/METADATA"] = metadata
     files[f"{metadata_folder}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    files[f"{metadata_folder}/RECORD"] = "".join(f"{each},,\n" for each in [*files, f"{metadata_folder}/RECORD"])
+    record = "".join(f"{each},{_digest(text)},{len(text.encode())}\n" for each, text in files.items())
+    files[f"{metadata_folder}/RECORD"] = f"{record}{metadata_folder}/RECORD,,\n"
     return files
+
+
+def _digest(text: str) -> str:
+    """As RECORD has it."""
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
 
 def _wheel(files: Mapping[str, str]) -> bytes:

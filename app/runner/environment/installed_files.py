@@ -13,11 +13,12 @@ import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import AbstractSet, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from app.runner.requirements.lines import canonical
 
 _METADATA = re.compile(r"^([A-Za-z0-9][^-]*)(?:-(.+?))?(?:-py[0-9.]+)?\.(?:dist-info|egg-info)$")
+_NOTHING: Mapping[str, AbstractSet[Optional[int]]] = {}
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -101,10 +102,13 @@ def find(folders: Sequence[str], names: Optional[Iterable[str]] = None) -> Dict[
     return found
 
 
-def damage(package: InstalledFiles, since: float = 0.0) -> str:
+def damage(
+    package: InstalledFiles, since: float = 0.0, listed: Mapping[str, AbstractSet[Optional[int]]] = _NOTHING
+) -> str:
     """What is wrong with a package's files, in words; empty when all are there in their sizes. `since` (Unix seconds):
     only what happened from then on; a file that had gone before counts as it was. Of a package without a list of its
-    files nobody knows; but one that lost the list since then was being removed."""
+    files nobody knows; but one that lost the list since then was being removed. `listed`: what all packages list
+    (`sizes_of`): a file that another package with the same path has brought is whole."""
     if package.files is None:
         removed = since > 0 and package.metadata.name.endswith(".dist-info")
         return "the list of its files is missing" if removed and _changed_since(str(package.metadata), since) else ""
@@ -117,6 +121,7 @@ def damage(package: InstalledFiles, since: float = 0.0) -> str:
                 gone.append(file.path)
             continue
         changed = file.size is not None and stat.S_ISREG(state.st_mode) and state.st_size != file.size
+        changed = changed and state.st_size not in listed.get(file.path, ())
         if changed and state.st_ctime >= since and not file.path.endswith(("/RECORD", "/INSTALLER", "/REQUESTED")):
             other.append(file.path)
     return "; ".join(
@@ -124,6 +129,15 @@ def damage(package: InstalledFiles, since: float = 0.0) -> str:
         for paths, what in ((gone, "missing"), (other, "of another size"))
         if paths
     )
+
+
+def sizes_of(packages: Iterable[InstalledFiles]) -> Dict[str, Set[Optional[int]]]:
+    """The files that packages list, with the sizes that they have in each of them."""
+    found: Dict[str, Set[Optional[int]]] = {}
+    for package in packages:
+        for file in package.files or ():
+            found.setdefault(file.path, set()).add(file.size)
+    return found
 
 
 def _changed_since(folder: str, since: float) -> bool:

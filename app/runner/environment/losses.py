@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Optional
+from typing import Dict, Mapping, Optional, Set
 
 from app.runner.environment.environment import Environment
-from app.runner.environment.installed_files import damage, find
+from app.runner.environment.installed_files import damage, find, sizes_of
 
 
 def losses(before: Environment, now: Environment, changed: Mapping[str, Optional[str]], since: float) -> Dict[str, str]:
@@ -18,8 +18,13 @@ def losses(before: Environment, now: Environment, changed: Mapping[str, Optional
         for name, version in expected.items()
         if version is not None and name not in now.distributions
     }
+    listed: Dict[str, Set[Optional[int]]] = {}
     for name, packages in find(now.site_packages, expected).items():
-        wrong = next((words for words in (damage(package, since) for package in packages) if words), "")
-        if wrong and name in now.distributions:
+        if name not in now.distributions or not any(damage(package, since) for package in packages):
+            continue
+        if not listed:
+            listed = sizes_of(package for each in find(now.site_packages).values() for package in each)
+        wrong = next((words for words in (damage(package, since, listed) for package in packages) if words), "")
+        if wrong:
             lost[name] = "%s %s is damaged: %s" % (name, now.packages[name], wrong)
     return lost

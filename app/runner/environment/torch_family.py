@@ -8,13 +8,16 @@ from typing import Dict, Mapping, Optional
 from app.runner.requirements.lines import canonical, name_of
 
 _FAMILY = re.compile(
-    r"^(torch|torchvision|torchaudio|torchsde|xformers|triton|flash-attn|flash-attention|sageattention|nvidia-.*|cuda-.*)$"
+    r"^(torch|torchvision|torchaudio|xformers|triton|flash-attn|flash-attention|sageattention|nvidia-.*|cuda-.*)$"
 )
+_HARMLESS = frozenset({"nvidia-ml-py", "nvidia-ml-py3"})
+"""Pure Python, whatever torch and CUDA are. (So are `pynvml` and `torchsde`.)"""
 
 
 def is_protected(name: str) -> bool:
     """Whether the package is of the torch family."""
-    return bool(_FAMILY.match(canonical(name)))
+    found = canonical(name)
+    return bool(_FAMILY.match(found)) and found not in _HARMLESS
 
 
 def protected(packages: Mapping[str, str]) -> Dict[str, str]:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Optional, Sequence
+from dataclasses import asdict
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from app.protocol.events import LockMade
 from app.protocol.lockfile import FORMAT
+from app.protocol.package_sources import without_login
 from app.runner.context import Context, PackResult
-from app.runner.lock.compare import torch_of
+from app.runner.lock.compare import some
 from app.runner.lock.lock import Locked
+from app.runner.lock.origins import described, with_logins
+from app.runner.lock.overlaps import CHANGED, overlaps_in
+from app.runner.lock.this_machine import torch_of
+from app.runner.packs.pack_files import DEFAULT_REQUIREMENTS
+from app.runner.requirements.files import read_file
+
+_LOGIN_HINT = "Before you install the lock elsewhere, set up git's credentials or a .netrc on that instance."
 
 
 def emit_lock(context: Context, results: Sequence[PackResult], locked: Optional[Locked]) -> None:
@@ -17,7 +26,9 @@ def emit_lock(context: Context, results: Sequence[PackResult], locked: Optional[
     Raises RunCancelled."""
     python = context.environment
     torch, cuda = torch_of(python) if python else (None, None)
-    packages = {found.name: found.version for found in python.distributions.values()} if python else {}
+    distributions = python.distributions if python else {}
+    overlaps = [each for each in overlaps_in(python.paths) if each.on_top != CHANGED] if python else []
+    indexes, find_links = _places_of(context, results)
     probe = context.journal.snapshot.probe
     lock = {
         "format": FORMAT,
@@ -31,10 +42,36 @@ def emit_lock(context: Context, results: Sequence[PackResult], locked: Optional[
         "system": probe.get("system"),
         "machine": os.uname().machine,
         "node_packs": [found for found in (_pack(context, result) for result in results) if found],
-        "packages": dict(sorted(packages.items())),
-        "compared": locked.compared(results, packages) if locked else None,
+        **described(distributions),
+        "overlaps": [asdict(each) for each in overlaps],
+        "indexes": indexes,
+        "find_links": find_links,
+        "compared": locked.compared(results, python) if locked else None,
     }
     context.journal.emit(LockMade(lock))
+    logins = with_logins(distributions)
+    if logins:
+        text = "The lock names where these packages came from without the login that was in the address: %s." % (
+            some(logins, ", ")
+        )
+        context.warn("lock_without_login", text, _LOGIN_HINT)
+
+
+def _places_of(context: Context, results: Sequence[PackResult]) -> Tuple[List[str], List[str]]:
+    """The indexes and pages of links that packs' own requirements name, without their logins."""
+    found: Dict[str, List[str]] = {"--extra-index-url": [], "--find-links": []}
+    for result in results:
+        folder = context.custom_nodes / result.pack.folder
+        path = folder / (result.pack.requirements_file or DEFAULT_REQUIREMENTS)
+        try:
+            lines = read_file(path, folder).lines
+        except OSError:
+            continue
+        for line in lines:
+            option, _, address = line.partition(" ")
+            if option in found and address.startswith("http"):
+                found[option].append(without_login(address))
+    return sorted(set(found["--extra-index-url"])), sorted(set(found["--find-links"]))
 
 
 def _pack(context: Context, result: PackResult) -> Optional[Dict[str, Any]]:

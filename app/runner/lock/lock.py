@@ -1,6 +1,6 @@
 """A lock that is to be brought about: packages at their versions, packs at their commits, and said what cannot be had.
 
-Versions are installed as they stand, without what they require: the lock names that too. With `options.exact` it is
+Packages are installed as they stand, without what they require: the lock names that too. With `options.exact` it is
 everything or nothing: what cannot be is refused before anything is changed, and what fails later ends the run, which is
 then put back (`rollback.noted`).
 """
@@ -8,25 +8,25 @@ then put back (`rollback.noted`).
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from dataclasses import replace
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
 
 from app.protocol.events import PackagesPlanned, RequirementsChanged
 from app.protocol.lockfile import Lock, read_lock
 from app.protocol.manifest import split_source
 from app.protocol.states import StepStatus
 from app.runner.context import Context, PackResult
+from app.runner.environment.environment import Environment
 from app.runner.environment.inspection import inspect_again
-from app.runner.hints import reasons
 from app.runner.lock import compare
-from app.runner.lock.compare import MOST_NAMED, Difference, some
+from app.runner.lock.compare import MOST_NAMED, some
+from app.runner.lock.differences import Difference, Distributions, differences
+from app.runner.lock.locked_packages import LockedPackages, is_met
+from app.runner.lock.refusals import decide, moved_here
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute
-from app.runner.requirements.lines import bounds_of, canonical, name_of
-from app.runner.requirements.versions import satisfies
-from app.runner.resolve.installer import tell_unreadable
-from app.runner.resolve.plan import Change, Plan, write_lines
-from app.runner.resolve.protection import read_requirements
+from app.runner.requirements.lines import canonical
+from app.runner.resolve.plan import Change, Plan
 from app.runner.resolve.uv import Uv
 
 _STAGE = "lock"
@@ -36,7 +36,10 @@ _EXACT_HINT = "Without options.exact, Nodeferry installs what it can of the lock
 def of_request(context: Context) -> Optional[Lock]:
     """The lock that the run was asked to bring about, checked before by `read_manifest`; None for another manifest."""
     form, value = split_source(context.request.get("manifest"))
-    return read_lock(value, context.request.get("schemes") or ["https", "ssh"]) if form == "lock" else None
+    if form != "lock":
+        return None
+    lock = read_lock(value, context.request.get("schemes") or ["https", "ssh"])
+    return replace(lock, only_there=tuple(moved_here(each, lock, context.ui_home) for each in lock.only_there))
 
 
 class Locked:
@@ -48,10 +51,12 @@ class Locked:
         self._lock = lock
         self._run = run
         self._exact = context.options.exact
-        self._log = context.task.folder / "lock.log"
-        self._uv: Optional[Uv] = None
+        program: Optional[Uv] = None
         if uv is not None and context.environment and context.python_problem is None:
-            self._uv = Uv(context.children, uv, context.environment, context.task.folder, context.limits.packages)
+            program = Uv(context.children, uv, context.environment, context.task.folder, context.limits.packages)
+        self._packages = LockedPackages(context, lock, program)
+        self._unavailable: FrozenSet[str] = frozenset()
+        """The lines of what could not be had; it is not asked for again."""
 
     def before_clones(self) -> None:
         """What does not fit is told; with `exact` it ends the run, before anything is changed."""
@@ -68,56 +73,65 @@ class Locked:
             self._context.warn(remark.code, remark.message, remark.hint)
 
     def _try_out(self) -> None:
-        """Whether all versions can be had, without a change."""
-        wanted = self._wanted()
+        """Whether all packages can be had, without a change."""
+        wanted = [item for item in decide(self._context, self._lock).wanted if item.can_be_tried]
         if not wanted:
             return
-        if self._uv is None:
+        if not self._packages.has_uv:
             text = "Nothing was changed. Locked versions are installed with uv, which is not on the instance."
             raise RunFault("lock_unavailable", text, "Install uv on the instance. %s" % _EXACT_HINT)
-        finished = self._uv.install(self._file(wanted), self._log, _ignore, dry_run=True)
-        if not finished.ok:
-            said = reasons.of_packages(finished).message
-            raise RunFault("lock_unavailable", "Nothing was changed. %s" % said, _EXACT_HINT)
+        unavailable = self._packages.install(wanted, dry_run=True)
+        if unavailable:
+            said = some(sorted(set(unavailable.values())))
+            raise RunFault("lock_unavailable", "Nothing was changed. %s." % said, _EXACT_HINT)
 
     def plan(self, results: Sequence[PackResult]) -> None:
         """For a run that only plans: what would be installed. Packs whose requirements are met by it need no plan of
         their own."""
-        wanted = self._wanted()
-        unavailable = self._install(wanted, dry_run=True)
+        wanted = decide(self._context, self._lock).wanted
+        unavailable = self._packages.install(wanted, dry_run=True)
         self._warn_of(unavailable)
-        had = [item for item in wanted if _pin(item) not in unavailable] if self._uv else []
+        had = [item for item in wanted if item.pin not in unavailable] if self._packages.has_uv else []
         self._emit_plan(had)
         after = dict(self._context.packages)
         after.update((canonical(item.name), item.wanted) for item in had)
-        for result in results:
-            if result.requirements is not None and result.problem is None and _met(result, after):
-                result.requirements = None
-                self._context.journal.emit(RequirementsChanged(result.pack.name, StepStatus.SKIPPED))
+        self._skip_met(results, after, StepStatus.SKIPPED)
 
     def after_clones(self, results: Sequence[PackResult]) -> None:
         """The packages, once all packs are there."""
         bad = [result for result in results if result.commit != result.pack.ref]
         if bad and self._exact:
             raise _not_exact("%s could not be brought to its commit" % bad[0].pack.name)
-        wanted = self._wanted()
-        if self._uv is not None:
-            self._emit_plan(wanted)
-        unavailable = self._install(wanted)
+        decided = decide(self._context, self._lock)
+        if self._packages.has_uv:
+            self._emit_plan(decided.wanted)
+            self._packages.remove(decided.in_the_way)
+        unavailable = self._packages.install(decided.wanted)
         if unavailable and self._exact:
-            raise _not_exact(some(sorted(unavailable.values())))
+            raise _not_exact(some(sorted(set(unavailable.values()))))
         self._warn_of(unavailable)
+        self._unavailable = frozenset(unavailable)
         self._refresh()
+        self._packages.restore_overlaps()
+        for result in self._skip_met(results, self._context.packages, StepStatus.SUCCESS):
+            if not result.script:
+                self._context.settle(result)
 
     def before_verify(self, results: Sequence[PackResult]) -> None:
-        """What is not exact by now need not be imported first."""
+        """Puts back what the packs' scripts changed. What is not exact by now need not be imported first."""
+        self._refresh()
+        wanted = decide(self._context, self._lock).wanted
+        moved = [item for item in wanted if item.installed is not None and item.pin not in self._unavailable]
+        if moved and not self._packages.install(moved):
+            self._refresh()
+        self._packages.restore_overlaps()
         if self._exact:
             self.after_verify(results)
 
     def after_verify(self, results: Sequence[PackResult]) -> None:
         """What is there now, compared with the lock."""
         self._refresh()
-        found = self._found(results, self._context.packages)
+        found = self._found(results, self._context.environment)
         if found and self._exact:
             raise _not_exact(some(found))
         if found:
@@ -125,65 +139,54 @@ class Locked:
                 "lock_not_exact", "%s." % some(found), "Install the lock again, or change these yourself."
             )
 
-    def compared(self, results: Sequence[PackResult], packages: Mapping[str, str]) -> Dict[str, Any]:
+    def compared(self, results: Sequence[PackResult], environment: Optional[Environment]) -> Dict[str, Any]:
         """The comparison as the run's own lock has it."""
         extra = {
             "node_packs": compare.extra_packs(self._context, self._lock),
-            "packages": compare.extra_packages(packages, self._lock),
+            "packages": compare.extra_packages(environment.packages if environment else {}, self._lock),
         }
         told = [remark.message for remark in compare.remarks(self._context, self._lock) if remark.code != "not_in_lock"]
         left_out = ["%s cannot be installed: %s" % (entry["name"], entry["reason"]) for entry in self._lock.left_out]
-        return {"differences": [*self._found(results, packages), *left_out, *told], "not_in_lock": extra}
+        return {"differences": [*self._found(results, environment), *left_out, *told], "not_in_lock": extra}
 
-    def _found(self, results: Sequence[PackResult], packages: Mapping[str, str]) -> List[str]:
+    def _found(self, results: Sequence[PackResult], environment: Optional[Environment]) -> List[str]:
         git = self._context.git()
         heads = [(result.pack, git.head(result.folder)) for result in results]
-        return [str(item) for item in compare.differences(self._lock, packages)] + [
-            "%s is at %s, the lock has %s" % (pack.name, (head or "no commit")[:10], pack.ref)
-            for pack, head in heads
-            if head != pack.ref
+        installed: Distributions = environment.distributions if environment else {}
+        return [
+            *map(str, differences(self._lock, installed)),
+            *self._packages.wrong_files(),
+            *(
+                "%s is at %s, the lock has %s" % (pack.name, (head or "no commit")[:10], pack.ref)
+                for pack, head in heads
+                if head != pack.ref
+            ),
         ]
 
-    # -- packages ----------------------------------------------------------------------------------------------------
-
-    def _wanted(self) -> List[Difference]:
-        """What is to be installed."""
-        if not self._context.environment or self._context.python_problem:
-            return []
-        refused = compare.refused(self._context, self._lock)
-        return [item for item in compare.differences(self._lock, self._context.packages) if item.name not in refused]
-
-    def _install(self, wanted: Sequence[Difference], *, dry_run: bool = False) -> Dict[str, str]:
-        """Installs; by halves where that fails, so that one version that cannot be had costs only itself. What could
-        not be had, and why."""
-        if not wanted:
-            return {}
-        if self._uv is None:
-            return {"": "The lock's packages were not installed: uv is not on the instance."}
-        finished = self._uv.install(self._file(wanted), self._log, _ignore, dry_run=dry_run)
-        tell_unreadable(self._context, self._uv)
-        if finished.ok:
-            return {}
-        if len(wanted) == 1 or self._exact:
-            pins = [_pin(item) for item in wanted]
-            said = "%s could not be installed: %s" % (", ".join(pins[:3]), reasons.of_packages(finished).message)
-            return dict.fromkeys(pins, said) if len(pins) == 1 else {"": said}
-        half = len(wanted) // 2
-        return {**self._install(wanted[:half], dry_run=dry_run), **self._install(wanted[half:], dry_run=dry_run)}
+    def _skip_met(
+        self, results: Sequence[PackResult], packages: Mapping[str, str], status: StepStatus
+    ) -> List[PackResult]:
+        """The packs that need nothing besides the lock's packages are left out of what follows."""
+        met = [
+            result
+            for result in results
+            if result.requirements is not None
+            and result.problem is None
+            and is_met(result, self._context, self._lock, packages)
+        ]
+        for result in met:
+            result.requirements = None
+            self._context.journal.emit(RequirementsChanged(result.pack.name, status))
+        return met
 
     def _warn_of(self, unavailable: Mapping[str, str]) -> None:
-        for text in sorted(unavailable.values())[:MOST_NAMED]:
+        for text in sorted(set(unavailable.values()))[:MOST_NAMED]:
             self._context.warn("lock_package_unavailable", text, "The installed version stays.")
 
     def _emit_plan(self, wanted: Sequence[Difference]) -> None:
-        changes = [Change(item.name, item.installed, item.wanted) for item in wanted]
+        changes = [Change(item.name, item.installed, item.wanted or None, item.source) for item in wanted]
         if changes:
             self._context.journal.emit(PackagesPlanned(Plan(_STAGE, [], changes).described()))
-
-    def _file(self, wanted: Sequence[Difference]) -> Path:
-        path = self._context.task.folder / "lock.txt"
-        write_lines(path, [_pin(item) for item in wanted])
-        return path
 
     def _refresh(self) -> None:
         """What comes after plans with what is installed now."""
@@ -192,27 +195,5 @@ class Locked:
                 self._context.environment = inspect_again(self._context.environment, self._run)
 
 
-def _met(result: PackResult, packages: Mapping[str, str]) -> bool:
-    """Whether these packages (canonical names) are all that a pack requires."""
-    if result.requirements is None:
-        return True
-    try:
-        read = read_requirements(result.requirements, result.folder, packages)
-    except OSError:
-        return False
-    asked = [(name_of(line), bounds_of(line)) for line in read.lines if not line.startswith("--")]
-    return read.problem is None and all(
-        name in packages and bounds is not None and satisfies(packages[name], bounds) is True for name, bounds in asked
-    )
-
-
-def _pin(item: Difference) -> str:
-    return "%s==%s" % (item.name, item.wanted)
-
-
 def _not_exact(why: str) -> RunFault:
     return RunFault("lock_not_exact", "%s." % why.rstrip("."), _EXACT_HINT)
-
-
-def _ignore(line: str) -> None:
-    """The lock's packages are not counted."""

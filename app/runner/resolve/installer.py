@@ -75,7 +75,7 @@ class Applier:
             change = transaction.begin(environment, names, self._context.task.task_id)
         except OSError as exc:
             self._counter.ended(len(pins), ok=False)
-            return Applied(_nothing_kept(exc))
+            return Applied(nothing_kept(exc))
         try:
             finished = self._install(plan, file, log)
         except BaseException:
@@ -116,7 +116,7 @@ class Applier:
             return good
 
 
-def _nothing_kept(exc: OSError) -> Finished:
+def nothing_kept(exc: OSError) -> Finished:
     """In the words that uv has for such errors, so that one place finds the reason."""
     text = "error: what would be replaced could not be kept before: %s (os error %d)" % (exc.strerror, exc.errno or 0)
     return Finished(1, text.encode("utf-8", "replace"))

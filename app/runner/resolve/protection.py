@@ -16,8 +16,6 @@ from app.runner.requirements.files import read_file
 from app.runner.requirements.lines import as_constraint, bounds_of
 from app.runner.requirements.versions import readable, satisfies
 
-_HARMLESS_IF_ABSENT = frozenset({"torchsde", "nvidia-ml-py"})
-
 
 @dataclass
 class Requirements:
@@ -41,7 +39,7 @@ def read_requirements(path: Path, folder: Path, packages: Mapping[str, str]) -> 
         if name in installed:
             found.held.append(line)
             found.unmet = found.unmet or _unmet(line, name, installed[name])
-        elif name and name not in _HARMLESS_IF_ABSENT:
+        elif name:
             found.left_out.append(line)
         else:
             found.lines.append(line)

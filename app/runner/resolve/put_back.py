@@ -54,11 +54,10 @@ class Restorer:
         )
 
     def put_back(self, steps: Sequence[Step]) -> None:
-        """All at once; what cannot be had at once is tried one by one. A package of the system's that was covered is there
-        again without what covers it. Whether it worked has to be looked at."""
-        behind = freeze_of(
-            {found.name: [found.version, found.direct_url] for found in self._environment.behind.values()}
-        )
+        """All at once; what cannot be had at once is tried one by one. A package of the system's that was covered is
+        there again without what covers it. Whether it worked has to be looked at."""
+        hidden = self._environment.behind.values()
+        behind = freeze_of({found.name: [found.version, found.direct_url] for found in hidden})
         covered = [step for step in steps if step.was is not None and behind.get(canonical(step.name)) == step.was]
         self.remove([step.name for step in steps if step.was is None or step in covered])
         restored = [step for step in steps if step.was is not None and step not in covered]

@@ -157,11 +157,19 @@ class Uv:
         dry_run: bool = False,
         target: Optional[Path] = None,
         offline: bool = False,
+        arguments: Sequence[str] = (),
     ) -> Finished:
         """Installs exactly the file's lines, and nothing that they require; `on_line` gets each line that uv prints.
         `dry_run`: only looks whether they can be had, whatever is installed. `target`: links to them go there, and the
-        interpreter's environment stays as it is. `offline`: by the cache alone."""
-        argv = [*self._argv, "--no-deps", *(["--dry-run"] if dry_run else []), *requirement_arguments([file])]
+        interpreter's environment stays as it is. `offline`: by the cache alone. `arguments`: more options of
+        `uv pip install`."""
+        argv = [
+            *self._argv,
+            "--no-deps",
+            *(["--dry-run"] if dry_run else []),
+            *requirement_arguments([file]),
+            *arguments,
+        ]
         argv += (
             ["--target", str(target), "--link-mode", "hardlink" if _next_to_cache(target.parent) else "symlink"]
             if target

@@ -171,7 +171,7 @@ class Verification:
             return False
         self._environment = now
         changed = before.differences(now)
-        family = [item for item in changed if is_protected(item.name)]
+        family = [item for item in changed if is_protected(item.name) and not self._was_planned(item)]
         if family:
             self._warn_of_family("protected_changed", "%s changed protected packages: %s." % (what, in_words(family)))
         if before.cuda is not None and now.cuda != before.cuda:
@@ -181,6 +181,10 @@ class Verification:
         if changed and code == "changed_at_restart":
             self._warn_of_change(code, what, changed, packs)
         return True
+
+    def _was_planned(self, item: Difference) -> bool:
+        """Whether the run itself brought a package that was not there, as a lock may."""
+        return bool(not item.before and item.after and self._context.changed.get(item.name) == item.after.version)
 
     def _warn_of_family(self, code: str, text: str) -> None:
         self._trouble.append(text)
