@@ -29,6 +29,7 @@ from app.runner.lock.emit import emit_lock
 from app.runner.lock.lock import Locked, of_request
 from app.runner.machine import probe
 from app.runner.machine.git import find_git
+from app.runner.machine.ownership import Ownership
 from app.runner.packs.clone import at_once, clone_all
 from app.runner.packs.manifest_source import read_manifest
 from app.runner.packs.scripts import run_scripts
@@ -99,6 +100,9 @@ def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:
         return TaskState.FAILED, _of_fault(exc)
     finally:
         context.children.end_all()
+        if not context.options.plan_only:
+            context.own_all_new()
+        shutil.rmtree(str(context.task.shared_folder), ignore_errors=True)
         if context.staging_made:
             shutil.rmtree(str(context.staging), ignore_errors=True)
     return TaskState.COMPLETED, None
@@ -183,6 +187,7 @@ def _install(
         requirements.install(results, uv.result())
         requirements.end()
         run_scripts(context, results)
+        context.own_all_new()
         if locked:
             locked.before_verify(results)
         verification.verify(results)
@@ -239,11 +244,13 @@ def _make_folders(context: Context) -> None:
     """Staging's path is on record before it exists, so that a sweep finds it."""
     made = not context.custom_nodes.exists()
     probe.make_custom_nodes(context.ui_home, context.task.task_id)
-    if made:
-        context.own(context.custom_nodes)
     (context.task.folder / "staging").write_text(str(context.staging), "utf-8", "surrogateescape")
     context.staging.mkdir()
     context.staging_made = True
+    context.ownership = Ownership(context.ui_home, context.staging.stat(), context.warn)
+    context.children.set_environ(context.ownership.environ())
+    if made:
+        context.own(context.custom_nodes)
 
 
 def _emit_machine(context: Context) -> None:
