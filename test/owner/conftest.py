@@ -19,6 +19,18 @@ from test.support.package_index import PackageIndex
 
 __all__ = ["index"]
 
+
+class BoxWithout(Box):
+    """A machine whose root lacks a capability."""
+
+    capability = ""
+
+    def argv(self, command: str, task_id: str, *options: str) -> list[str]:
+        """As usual, or by setpriv(1)."""
+        limited = ["setpriv", f"--bounding-set=-{self.capability}"] if self.capability else []
+        return [*limited, *super().argv(command, task_id, *options)]
+
+
 OtherBoxFactory = Callable[..., Box]
 
 
@@ -27,17 +39,19 @@ def other_box_factory(
     pyz: Path, uv_program: Path, git_server: GitServer, index: PackageIndex, make_once: Callable[..., Path]
 ) -> Iterator[OtherBoxFactory]:
     """Makes machines whose ComfyUI is another user's, in a folder that all may look into: pytest's own is root's.
-    `venv_of_root`: the environment is root's, beside ComfyUI's folder."""
+    `venv_of_root`: the environment is root's, beside ComfyUI's folder. `without`: a capability that root does not have
+    there, as in most containers."""
     made: list[tuple[Box, Path]] = []
 
-    def make(*, venv_of_root: bool = False) -> Box:
+    def make(*, venv_of_root: bool = False, with_pip: bool = False, without: str = "") -> Box:
         root = Path(tempfile.mkdtemp(prefix="nodeferry-other-user-"))
         root.chmod(0o755)
-        box = Box(root, pyz, sys.executable, venv=False)
+        box = BoxWithout(root, pyz, sys.executable, venv=False)
+        box.capability = without
         made.append((box, root))
         box.home.chmod(0o700)
         folder = root / "venv" if venv_of_root else box.ui_home / "venv"
-        box.environment = make_environment(folder, with_pip=True, python=python_for_all())
+        box.environment = make_environment(folder, with_pip=with_pip, python=python_for_all())
         box.environ["PATH"] = f"{uv_program.parent}:/usr/bin:/bin"
         box.use(git_server, index, uv_program)
         give_away(box.ui_home)

@@ -59,8 +59,9 @@ def run_of(box: Box, *packs: dict[str, object], **request: object) -> Run:
     return box.run_of(*packs, options=options, **request)
 
 
-def test_all_that_a_run_writes_is_theirs(box: Box) -> None:
+def test_all_that_a_run_writes_is_theirs(other_box_factory: OtherBoxFactory) -> None:
     """Clones, packages of uv and pip, what install.py wrote anywhere in ComfyUI's folder, and what the import wrote."""
+    box = other_box_factory(with_pip=True)
     for name in ("by-requirements", "by-pip", "by-uv"):
         box.index.wheel(name, "1.0")
     packs = [
@@ -239,8 +240,11 @@ def test_a_rollback_leaves_nothing_of_roots(box: Box, git_server: GitServer) -> 
     assert of_others(box.ui_home) == []
 
 
-def test_the_running_comfyui_says_whose_it_is(box: Box) -> None:
-    """Its folder is root's, and another user runs it: the packs are that user's, who can write in them."""
+@pytest.mark.parametrize("without", ["", "sys_ptrace"])
+def test_the_running_comfyui_says_whose_it_is(other_box_factory: OtherBoxFactory, without: str) -> None:
+    """Its folder is root's, and another user runs it: the packs are that user's, who can write in them. In most
+    containers root may not look into that process."""
+    box = other_box_factory(without=without)
     assert box.environment is not None
     for path in [box.ui_home, *box.ui_home.rglob("*")]:
         os.lchown(path, 0, 0)
@@ -260,3 +264,12 @@ def test_the_running_comfyui_says_whose_it_is(box: Box) -> None:
     assert (box.custom_nodes / "writes" / "config.ini").read_text().endswith(" 1")
     assert of_others(box.custom_nodes / "writes") == []
     assert (box.ui_home / "main.py").stat().st_uid == 0
+
+
+def test_a_file_system_that_refuses_is_told_once(other_box_factory: OtherBoxFactory) -> None:
+    """As a network volume, or a container without CAP_CHOWN: the run goes on, and says whose the files are."""
+    box = other_box_factory(without="chown")
+    run = run_of(box, box.pack("one"), box.pack("two"))
+    told = [each.code for each in run.snapshot().warnings]
+    assert told.count("owner_not_set") == 1, run.said()
+    assert run.state("one") == run.state("two") == "verified", run.said()

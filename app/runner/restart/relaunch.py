@@ -67,7 +67,7 @@ def _call_of(old: Process) -> _Call:
     argv = processes.arguments_of(old.pid)
     environ = {name: value for name, value in processes.environ_of(old.pid).items() if name != processes.MARK}
     about = os.stat(str(proc))
-    cwd = os.readlink(str(proc / "cwd"))
+    cwd = processes.working_folder_of(old.pid)
     return _Call(old.python, argv, cwd, environ, _output_of(old.pid), (about.st_uid, about.st_gid))
 
 
