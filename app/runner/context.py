@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol.events import NodeChanged, PhaseChanged, StepChanged, Warned
 from app.protocol.manifest import NodePack
@@ -18,7 +18,7 @@ from app.runner.environment.environment import Environment
 from app.runner.environment.transaction import Transaction
 from app.runner.machine.git import Git
 from app.runner.machine.ownership import Ownership
-from app.runner.machine.safe_directories import environ_for, git_version
+from app.runner.machine.safe_directories import environ_for, environ_for_ours, git_version
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled
 from app.runner.process.limits import RunLimits
@@ -78,6 +78,8 @@ class Context:
     staging_made: bool = False
     ownership: Optional[Ownership] = None
     """Whose ComfyUI is; None until the run has made its first folder there."""
+    _git_version: Tuple[int, int] = (0, 0)
+    _git_environ: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def custom_nodes(self) -> Path:
@@ -113,15 +115,24 @@ class Context:
 
     def git(self, log: Optional[Path] = None, http_version: str = "") -> Git:
         """git, writing to `log`."""
-        return Git(self.children, self.git_program, self.limits, log, http_version)
+        environ = self._git_environ
+        return Git(self.children, self.git_program, self.limits, log, http_version=http_version, environ=environ)
 
     def safe_for_git(self, repositories: Sequence[Path]) -> Dict[str, str]:
         """The environment for a program of root's that runs git in these folders, or in ComfyUI's own, which are
         ComfyUI's user's. Raises OSError, RunCancelled."""
         if self.ownership is None or not self.ownership.is_given:
             return {}
-        version = git_version(self.children, self.git_program)
-        return environ_for([self.ui_home, *repositories], version, self.task.folder / "gitconfig")
+        file = self.task.folder / "gitconfig-scripts"
+        return environ_for([self.ui_home, *repositories], self._git_version, file)
+
+    def find_owner(self, first: Path) -> None:
+        """Finds out whose ComfyUI is. `first`: what the run made first in its folder. Raises OSError, RunCancelled."""
+        self.ownership = Ownership(self.ui_home, first.stat(), self.warn)
+        self.children.set_environ(self.ownership.environ())
+        if self.ownership.is_given:
+            self._git_version = git_version(self.children, self.git_program)
+            self._git_environ = environ_for_ours(self._git_version, self.task.folder / "gitconfig")
 
     def check_cancelled(self) -> None:
         """Raises RunCancelled once the run was asked to stop."""

@@ -29,7 +29,6 @@ from app.runner.lock.emit import emit_lock
 from app.runner.lock.lock import Locked, of_request
 from app.runner.machine import probe
 from app.runner.machine.git import find_git
-from app.runner.machine.ownership import Ownership
 from app.runner.packs.clone import at_once, clone_all
 from app.runner.packs.manifest_source import read_manifest
 from app.runner.packs.scripts import run_scripts
@@ -247,8 +246,7 @@ def _make_folders(context: Context) -> None:
     (context.task.folder / "staging").write_text(str(context.staging), "utf-8", "surrogateescape")
     context.staging.mkdir()
     context.staging_made = True
-    context.ownership = Ownership(context.ui_home, context.staging.stat(), context.warn)
-    context.children.set_environ(context.ownership.environ())
+    context.find_owner(context.staging)
     if made:
         context.own(context.custom_nodes)
 

@@ -67,3 +67,16 @@ def of_others(folder: Path) -> list[str]:
 def unreadable(folder: Path) -> list[str]:
     """What in a folder that user cannot read, as they themselves find."""
     return run_as([python_for_all(), "-I", "-c", _UNREADABLE, folder], Path("/")).splitlines()
+
+
+def write_older_git(folder: Path) -> None:
+    """A git in this folder that takes safe.directory from files alone, as Ubuntu 22.04's and others below 2.38 do."""
+    real = shutil.which("git")
+    folder.mkdir()
+    script = folder / "git"
+    script.write_text(
+        "#!/bin/bash\nunset GIT_CONFIG_COUNT\n"
+        '[ "$1" = --version ] && { echo git version 2.34.1; exit; }\n'
+        f'[ "$2" = \'safe.directory=*\' ] && shift 2\nexec {real} "$@"\n'
+    )
+    script.chmod(0o755)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.standin.git_server import GitServer
-from app.standin.other_user import GID, UID, give_away, of_others, run_as, unreadable
+from app.standin.other_user import GID, UID, give_away, of_others, run_as, unreadable, write_older_git
 from app.standin.packs import add_commit, make_pack
 from test.owner.conftest import OtherBoxFactory
 from test.plan.box import Box
@@ -155,9 +155,14 @@ def test_models_elsewhere_are_theirs_where_the_folder_is(box: Box) -> None:
     assert of_others(volume) == []
 
 
-def test_git_works_in_a_folder_that_is_theirs(box: Box, git_server: GitServer) -> None:
-    """install.py runs git in the pack's folder, its submodule, a repository that it cloned before, and ComfyUI's
-    own."""
+@pytest.mark.parametrize("older", [False, True])
+def test_git_works_in_a_folder_that_is_theirs(box: Box, git_server: GitServer, *, older: bool) -> None:
+    """install.py runs git in the pack's folder, its submodule, a repository that it cloned before, and ComfyUI's own;
+    so does Nodeferry. An older git takes no word for it from the command line, nor from the environment."""
+    if older:
+        write_older_git(box.home / "bin")
+        box.environ |= {"PATH": f"{box.home / 'bin'}:{box.environ['PATH']}"}
+        del box.environ["GIT_CONFIG_NOSYSTEM"]
     inner = make_pack(git_server, "o", "inner")
     pack = make_pack(git_server, "o", "pack", submodules={"sub": inner}, install_py=GIT)
     folder = box.custom_nodes / "pack"

@@ -46,10 +46,7 @@ def environ_for(folders: Sequence[Path], version: Tuple[int, int], file: Path) -
     where a configuration file may be written. Raises OSError."""
     paths = list(dict.fromkeys(os.path.realpath(str(folder)) for folder in folders))
     if _BY_FILE <= version < _BY_VARIABLES:
-        lines = ["[include]", "\tpath = %s" % _quoted(os.environ.get("GIT_CONFIG_SYSTEM", _SYSTEM_FILE)), "[safe]"]
-        lines += ["\tdirectory = %s" % _quoted(path) for path in paths]
-        file.write_text("\n".join([*lines, ""]), "utf-8", "surrogateescape")
-        return {"GIT_CONFIG_SYSTEM": str(file)}
+        return _by_file(paths, file)
     given = os.environ.get("GIT_CONFIG_COUNT", "")
     first = int(given) if given.isdigit() else 0
     environ = {"GIT_CONFIG_COUNT": str(first + len(paths))}
@@ -57,6 +54,20 @@ def environ_for(folders: Sequence[Path], version: Tuple[int, int], file: Path) -
         environ["GIT_CONFIG_KEY_%d" % number] = "safe.directory"
         environ["GIT_CONFIG_VALUE_%d" % number] = path
     return environ
+
+
+def environ_for_ours(version: Tuple[int, int], file: Path) -> Dict[str, str]:
+    """The variables for the runner's own git, which trusts every folder that it is sent to. Newer ones take that from
+    the command line (`Git`). Raises OSError."""
+    return _by_file(["*"], file) if _BY_FILE <= version < _BY_VARIABLES else {}
+
+
+def _by_file(directories: Sequence[str], file: Path) -> Dict[str, str]:
+    """In the system's configuration, so that `git config --global` still writes to the login's."""
+    lines = ["[include]", "\tpath = %s" % _quoted(os.environ.get("GIT_CONFIG_SYSTEM", _SYSTEM_FILE)), "[safe]"]
+    lines += ["\tdirectory = %s" % _quoted(directory) for directory in directories]
+    file.write_text("\n".join([*lines, ""]), "utf-8", "surrogateescape")
+    return {"GIT_CONFIG_SYSTEM": str(file)}
 
 
 def _quoted(value: str) -> str:
