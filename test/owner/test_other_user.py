@@ -228,6 +228,17 @@ def test_a_cancelled_run_leaves_nothing_of_roots(box: Box) -> None:
     assert of_others(box.ui_home) == []
 
 
+def test_a_killed_run_leaves_nothing_of_roots_once_it_is_swept(box: Box) -> None:
+    """The runner dies in the middle of install.py."""
+    script = "import time\nopen('../../models/half.bin', 'w').close()\nopen('half', 'w').close()\ntime.sleep(600)\n"
+    box.index.wheel("alpha", "1.0")
+    run = box.start([box.pack("slow", "alpha", install_py=script)])
+    wait_until((box.custom_nodes / "slow" / "half").exists, 60, "install.py runs")
+    run.kill_runner()
+    assert run.sweep()["status"] == "swept"
+    assert of_others(box.ui_home) == []
+
+
 def test_a_rollback_leaves_nothing_of_roots(box: Box, git_server: GitServer) -> None:
     """Commits and packages of before, in their folders."""
     box.index.wheel("alpha", "1.0")

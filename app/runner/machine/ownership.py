@@ -11,6 +11,7 @@ from typing import Callable, Dict, FrozenSet, Iterator, List, Optional, Tuple
 
 from app.runner.environment.environment import Environment
 from app.runner.machine.interpreter import running_comfyuis
+from app.runner.process.paths import Task
 from app.runner.process.user import User, user_of_account, user_of_process
 
 _DEEPEST = 64
@@ -59,11 +60,11 @@ def files_owner(ui_home: Path, comfy: ComfyUser) -> Tuple[int, int]:
 class Ownership:
     """Gives away what the run made. Files of before the run keep their owner, whoever that is."""
 
-    def __init__(self, ui_home: Path, first: os.stat_result, warn: Callable[[str, str], None]) -> None:
+    def __init__(self, ui_home: Path, first: os.stat_result, warn: Callable[[str, str, str], None]) -> None:
         """`first`: of what the run made first in `ui_home`. It tells when the run began, also by the clock of a network
         volume, and whose root's files are there: such a volume may map root to nobody."""
         self._ui_home = ui_home
-        self._warn = warn
+        self.warn = warn
         self._warned = False
         self._began = min(first.st_ctime_ns, time.time_ns())
         self._made_by = frozenset((0, first.st_uid))
@@ -96,20 +97,32 @@ class Ownership:
     def give_all_new(self, environment: Optional[Environment]) -> None:
         """What the run made anywhere: in ComfyUI's folder, where links in it lead, in the Python environment, and in
         the cache of a home that is ComfyUI's user's."""
+        if not self.is_given:
+            return
         prefix = Path(environment.prefix) if environment else None
-        self._walk(self._ui_home, _Walk(self._owner, self._made_by, self._began, skipped=_inodes(prefix)))
-        for place in [*self._linked(), *_caches()]:
-            self._walk(place, _Walk(self._owner, self._made_by, self._began, only_theirs=True))
-        for place in _package_places(environment) if environment else ():
+        skipped = frozenset((_inode(prefix.stat()),)) if prefix and prefix.is_dir() else frozenset()
+        self._walk(self._ui_home, _Walk(self._owner, self._made_by, self._began, skipped=skipped))
+        for folder in [*self._linked(), *self._cache()]:
+            self._walk(folder, _Walk(self._owner, self._made_by, self._began, skipped=skipped, only_theirs=True))
+        for folder in _package_folders(environment) if environment else ():
             rule = _Walk(self._owner, self._made_by, self._began, only_theirs=True, packages=True)
-            self._walk(place, rule)
+            self._walk(folder, rule)
 
     def _linked(self) -> Iterator[Path]:
         """Folders that models, packs and the like are kept in, elsewhere on the machine."""
         for folder in (self._ui_home, self._ui_home / "custom_nodes", self._ui_home / "models"):
-            with os.scandir(str(folder)) as entries:
-                links = [entry.path for entry in entries if entry.is_symlink() and entry.is_dir()]
+            try:
+                with os.scandir(str(folder)) as entries:
+                    links = [entry.path for entry in entries if entry.is_symlink() and entry.is_dir()]
+            except OSError:
+                continue  # it does not exist, or leads in a circle
             yield from (Path(os.path.realpath(path)) for path in links)
+
+    def _cache(self) -> List[Path]:
+        """Scripts download models to the login's cache. Where the login's home is ComfyUI's user's, they share it."""
+        home = Path(os.path.expanduser("~"))
+        shared = home.is_dir() and home.stat().st_uid == self._owner[0]
+        return [home / ".cache"] if shared else []
 
     def _walk(self, folder: Path, walk: _Walk) -> None:
         """A file system that refuses (a network volume) is told once, and stops nothing."""
@@ -120,8 +133,10 @@ class Ownership:
         except OSError as exc:
             if not self._warned:
                 self._warned = True
-                text = "New files belong to root: they could not be given to the owner of %s (%s)."
-                self._warn("owner_not_set", text % (self._ui_home, exc.strerror))
+                text = "New files belong to root: they could not be given to %s, whose ComfyUI this is (%s)."
+                hint = "If ComfyUI cannot use them, run on the instance: chown -R %d:%d %s"
+                user = user_of_account(*self._owner)
+                self.warn("owner_not_set", text % (user, exc.strerror), hint % (*self._owner, self._ui_home))
 
 
 class _Walk:
@@ -154,6 +169,8 @@ class _Walk:
         except OSError:
             return  # it is gone, or no folder
         try:
+            if _inode(os.fstat(folder)) in self._skipped:
+                return
             theirs = not self._only_theirs or top.parent.stat().st_uid == self._owner[0]
             self._give(folder, theirs=theirs)
             self._look_into(folder, _DEEPEST)
@@ -181,7 +198,7 @@ class _Walk:
             return  # it is gone
         try:
             about = os.fstat(entry)
-            if (about.st_dev, about.st_ino) in self._skipped:
+            if _inode(about) in self._skipped:
                 return
             if changed:
                 self._give(entry, theirs=theirs)
@@ -215,21 +232,24 @@ def _may_be_given(about: os.stat_result) -> bool:
     return stat.S_ISDIR(about.st_mode) or stat.S_ISLNK(about.st_mode)
 
 
-def _inodes(*paths: Optional[Path]) -> FrozenSet[Inode]:
-    found = [path.stat() for path in paths if path is not None and path.exists()]
-    return frozenset((about.st_dev, about.st_ino) for about in found)
+def _inode(about: os.stat_result) -> Inode:
+    return about.st_dev, about.st_ino
 
 
-def _package_places(environment: Environment) -> List[Path]:
+def _package_folders(environment: Environment) -> List[Path]:
     """A virtual environment as a whole; of the system's own, what installers write to."""
     prefix = Path(environment.prefix)
     if environment.prefix != environment.base_prefix:
         return [Path(os.path.realpath(str(prefix)))]
-    places = [path for path in environment.paths if os.path.basename(path) in _PACKAGE_FOLDERS]
-    return [Path(os.path.realpath(path)) for path in [*places, str(prefix / "bin")]]
+    folders = [path for path in environment.paths if os.path.basename(path) in _PACKAGE_FOLDERS]
+    return [Path(os.path.realpath(path)) for path in [*folders, str(prefix / "bin")]]
 
 
-def _caches() -> List[Path]:
-    """Scripts download models to the login's cache. Where the login's home is ComfyUI's user's, they share it."""
-    cache = Path(os.path.expanduser("~")) / ".cache"
-    return [cache] if cache.is_dir() else []
+def give_after_death(task: Task) -> None:
+    """What a killed run left as root's. Its folder in ComfyUI's was on record before it was made."""
+    recorded = task.folder / "staging"
+    try:
+        ui_home = Path(recorded.read_text("utf-8", "surrogateescape")).parent.parent
+        Ownership(ui_home, recorded.stat(), lambda _code, _text, _hint: None).give_all_new(None)
+    except OSError:
+        return  # it had not come so far, or ComfyUI is gone
