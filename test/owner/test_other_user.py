@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import DEVNULL
 
 import pytest
 
+from app.runner.machine.interpreter import running_comfyuis
+from app.runner.process.user import user_of_process
 from app.standin.git_server import GitServer
 from app.standin.other_user import GID, UID, give_away, of_others, run_as, unreadable, write_older_git
 from app.standin.packs import add_commit, make_pack
 from test.owner.conftest import OtherBoxFactory
 from test.plan.box import Box
 from test.runner.rig import Run, node
+from test.support.running_comfyui import answers
 from test.support.waiting import wait_until
 
 pytestmark = [
@@ -258,28 +266,48 @@ def test_a_rollback_leaves_nothing_of_roots(box: Box, git_server: GitServer) -> 
 
 @pytest.mark.parametrize("without", ["", "sys_ptrace"])
 def test_the_running_comfyui_says_whose_it_is(other_box_factory: OtherBoxFactory, without: str) -> None:
-    """Its folder is root's, and another user runs it: the packs are that user's, who can write in them. In most
-    containers root may not look into that process."""
+    """Its folder is root's, and another user runs it: the packs are that user's, who can write in them. It is restarted
+    as that user, in all of that user's groups. In most containers root may not look into that process."""
     box = other_box_factory(without=without)
     assert box.environment is not None
     for path in [box.ui_home, *box.ui_home.rglob("*")]:
         os.lchown(path, 0, 0)
     give_away(box.ui_home / "user")
-    argv = [str(box.environment.python), "main.py", "--cpu", "--port", "0"]
-    ready = {"cwd": box.ui_home, "user": UID, "group": GID, "extra_groups": [], "env": {"HOME": "/tmp", "MARKED": "1"}}
-    running = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **ready)  # type: ignore[call-overload]
-    try:
-        wait_until((box.ui_home / "user" / "comfyui.db").exists, 30, "ComfyUI runs")
+    with running_as(box, GID + 1):
         code = AT_IMPORT.replace("HOME", "MARKED")
-        run = run_of(box, box.pack("writes", files={"__init__.py": code}))
-    finally:
-        running.kill()
-        running.wait(10)
+        run = run_of(box, box.pack("writes", files={"__init__.py": code}), options={"restart": True})
+        users = [user_of_process(pid) for pid in pids_of(box)]
     assert run.state("writes") == "verified", run.said()
-    assert (box.custom_nodes / "writes" / "config.ini").read_text().startswith(f"{UID} {GID}")
-    assert (box.custom_nodes / "writes" / "config.ini").read_text().endswith(" 1")
+    wrote = (box.custom_nodes / "writes" / "config.ini").read_text()
+    assert wrote == f"{UID} {GID} {[GID + 1]} 1"
     assert of_others(box.custom_nodes / "writes") == []
     assert (box.ui_home / "main.py").stat().st_uid == 0
+    assert run.snapshot().warnings == ()
+    assert [(user.uid, user.gid, user.groups) for user in users if user] == [(UID, GID, (GID + 1,))]
+
+
+def pids_of(box: Box) -> list[int]:
+    """Of the ComfyUIs that run there."""
+    return [process.pid for process in running_comfyuis() if process.folder == box.ui_home.resolve()]
+
+
+@contextmanager
+def running_as(box: Box, group: int) -> Iterator[None]:
+    """ComfyUI runs as the other user, who is in this group too; whatever runs there afterwards is ended."""
+    assert box.environment is not None
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    argv = ["setpriv", f"--reuid={UID}", f"--regid={GID}", f"--groups={group}"]
+    argv += [str(box.environment.python), "main.py", "--cpu", "--port", str(port)]
+    environ = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "MARKED": "1"}
+    with subprocess.Popen(argv, cwd=box.ui_home, env=environ, stdout=DEVNULL, stderr=DEVNULL) as first:
+        try:
+            wait_until(lambda: answers(f"http://127.0.0.1:{port}/"), 30, "ComfyUI answers")
+            yield
+        finally:
+            for pid in {*pids_of(box), first.pid}:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def test_a_file_system_that_refuses_is_told_once(other_box_factory: OtherBoxFactory) -> None:

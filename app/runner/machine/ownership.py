@@ -213,17 +213,15 @@ class _Walk:
 
     def _give(self, entry: int, *, theirs: bool) -> None:
         about = os.fstat(entry)
-        if about.st_uid not in self._made_by or about.st_ctime_ns < self._since:
+        if about.st_uid not in self._made_by or about.st_ctime_ns < self._since or not _may_be_given(about):
             return
-        path = "/proc/self/fd/%d" % entry
-        mode = about.st_mode
-        if theirs and _may_be_given(about):
+        path, mode = "/proc/self/fd/%d" % entry, stat.S_IMODE(about.st_mode)
+        readable = mode | (0o555 if mode & 0o100 else 0o444)
+        if theirs:
             if (about.st_uid, about.st_gid) != self._owner:
                 os.chown(path, *self._owner)
-        elif self._packages and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            readable = stat.S_IMODE(mode) | (0o555 if mode & 0o100 else 0o444)
-            if readable != stat.S_IMODE(mode):
-                os.chmod(path, readable)
+        elif self._packages and not stat.S_ISLNK(about.st_mode) and readable != mode:
+            os.chmod(path, readable)
 
 
 def _may_be_given(about: os.stat_result) -> bool:

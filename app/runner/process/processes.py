@@ -70,9 +70,10 @@ def environ_of(pid: int) -> Dict[str, str]:
     return dict(part.split("=", 1) for part in _words_of(pid, "environ") if "=" in part)
 
 
-def working_folder_of(pid: int) -> str:
-    """Its working folder. Raises OSError where it cannot be read."""
-    path = "/proc/%d/cwd" % pid
+def link_of(pid: int, name: str) -> str:
+    """Where a link in a process's folder of /proc leads: `cwd` to its working folder, `fd/1` to its output. Raises
+    OSError where that cannot be read."""
+    path = "/proc/%d/%s" % (pid, name)
     try:
         return os.readlink(path)
     except PermissionError:

@@ -42,12 +42,14 @@ def user_of_account(uid: int, gid: int) -> User:
 
 
 def user_of_process(pid: int) -> Optional[User]:
-    """As whom a process runs; None if it is gone. Source of the format: proc(5). The owner of /proc/PID does not say
-    it: that is root's for a process that may not be dumped."""
+    """As whom a process runs; None if it is gone, or the system does not say. Source of the format: proc(5). The owner
+    of /proc/PID does not say it: that is root's for a process that may not be dumped."""
     try:
         lines = Path("/proc/%d/status" % pid).read_text("utf-8", "replace").splitlines()
     except OSError:
         return None
     fields = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    if not {"Uid", "Gid"} <= fields.keys():
+        return None
     account = user_of_account(int(fields["Uid"][1]), int(fields["Gid"][1]))
-    return User(account.uid, account.gid, tuple(map(int, fields["Groups"])), account.home, account.name)
+    return User(account.uid, account.gid, tuple(map(int, fields.get("Groups", ()))), account.home, account.name)
