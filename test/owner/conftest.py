@@ -21,13 +21,13 @@ __all__ = ["index"]
 
 
 class BoxWithout(Box):
-    """A machine whose root lacks a capability."""
+    """A machine whose root lacks capabilities, as setpriv(1) takes them."""
 
     capability = ""
 
     def argv(self, command: str, task_id: str, *options: str) -> list[str]:
         """As usual, or by setpriv(1)."""
-        limited = ["setpriv", f"--bounding-set=-{self.capability}"] if self.capability else []
+        limited = ["setpriv", f"--bounding-set={self.capability}"] if self.capability else []
         return [*limited, *super().argv(command, task_id, *options)]
 
 
@@ -39,7 +39,7 @@ def other_box_factory(
     pyz: Path, uv_program: Path, git_server: GitServer, index: PackageIndex, make_once: Callable[..., Path]
 ) -> Iterator[OtherBoxFactory]:
     """Makes machines whose ComfyUI is another user's, in a folder that all may look into: pytest's own is root's.
-    `venv_of_root`: the environment is root's, beside ComfyUI's folder. `without`: a capability that root does not have
+    `venv_of_root`: the environment is root's, beside ComfyUI's folder. `without`: capabilities that root does not have
     there, as in most containers."""
     made: list[tuple[Box, Path]] = []
 

@@ -187,6 +187,15 @@ def test_git_works_in_a_folder_that_is_theirs(box: Box, git_server: GitServer, *
     assert of_others(box.ui_home) == []
 
 
+def test_a_comfyui_that_a_link_leads_to_is_theirs(box: Box) -> None:
+    """ui_home is given as a link, as /workspace/ComfyUI often is."""
+    link = box.home.parent / "link"
+    link.symlink_to(box.ui_home)
+    run = run_of(box, box.pack("one", install_py=SCRIPT.partition("pip =")[0]), ui_home=str(link))
+    assert run.state("one") == "verified", run.said()
+    assert of_others(box.ui_home) == []
+
+
 def test_git_outside_of_comfyui_still_refuses(box: Box) -> None:
     """Nothing but the pack's repositories and ComfyUI's own is trusted."""
     foreign = box.home.parent / "foreign"
@@ -264,7 +273,7 @@ def test_a_rollback_leaves_nothing_of_roots(box: Box, git_server: GitServer) -> 
     assert of_others(box.ui_home) == []
 
 
-@pytest.mark.parametrize("without", ["", "sys_ptrace"])
+@pytest.mark.parametrize("without", ["", "-sys_ptrace,-perfmon,-sys_admin"])
 def test_the_running_comfyui_says_whose_it_is(other_box_factory: OtherBoxFactory, without: str) -> None:
     """Its folder is root's, and another user runs it: the packs are that user's, who can write in them. It is restarted
     as that user, in all of that user's groups. In most containers root may not look into that process."""
@@ -312,7 +321,7 @@ def running_as(box: Box, group: int) -> Iterator[None]:
 
 def test_a_file_system_that_refuses_is_told_once(other_box_factory: OtherBoxFactory) -> None:
     """As a network volume, or a container without CAP_CHOWN: the run goes on, and says whose the files are."""
-    box = other_box_factory(without="chown")
+    box = other_box_factory(without="-chown")
     run = run_of(box, box.pack("one"), box.pack("two"))
     told = [each.code for each in run.snapshot().warnings]
     assert told.count("owner_not_set") == 1, run.said()

@@ -63,7 +63,7 @@ class Ownership:
     def __init__(self, ui_home: Path, first: os.stat_result, warn: Callable[[str, str, str], None]) -> None:
         """`first`: of what the run made first in `ui_home`. It tells when the run began, also by the clock of a network
         volume, and whose root's files are there: such a volume may map root to nobody."""
-        self._ui_home = ui_home
+        self._ui_home = Path(os.path.realpath(str(ui_home)))
         self.warn = warn
         self._warned = False
         self._began = min(first.st_ctime_ns, time.time_ns())

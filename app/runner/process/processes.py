@@ -135,16 +135,24 @@ def marked(task_id: str) -> Set[int]:
     found = set()
     for pid in pids():
         try:
-            environ = Path("/proc/%d/environ" % pid).read_bytes()
-        except PermissionError:
-            if parent_of(pid) == os.getpid():  # another user's, which root may not look into; orphans of ours are ours
-                found.add(pid)
-            continue
+            environ = _marks_of(pid)
         except OSError:
             continue
         if mark in environ.split(b"\0") and pid != os.getpid() and start_time(pid) is not None:
             found.add(pid)
     return found
+
+
+def _marks_of(pid: int) -> bytes:
+    """Its environment. Of another user's, which root may not look into, only orphans of ours are asked about. Raises
+    OSError."""
+    path = "/proc/%d/environ" % pid
+    try:
+        return Path(path).read_bytes()
+    except PermissionError:
+        if parent_of(pid) != os.getpid():
+            raise
+        return _as_its_user(pid, ["cat", path])
 
 
 def in_groups(groups: Dict[int, int], boot: str) -> Set[int]:
