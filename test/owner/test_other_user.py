@@ -220,6 +220,7 @@ def test_the_import_is_made_as_that_user(box: Box) -> None:
     error = run.snapshot().nodes["of-root"].error
     assert error is not None
     assert "Permission denied" in error.message
+    assert "the user who runs ComfyUI may not use" in error.message
     uid, gid, groups = (box.custom_nodes / "who" / "config.ini").read_text().rsplit(" ", 1)[0].split(" ", 2)
     assert (int(uid), int(gid), groups) == (UID, GID, f"[{GID}]")
 
