@@ -299,6 +299,7 @@ _ALL = (
     Reason("kept_at_other_commit", "Kept at another version", _WARNING),
     Reason("registry_copy_replaced", "Manager's copy replaced", _WARNING),
     Reason("owner_not_set", "Files owned by root", _WARNING),
+    Reason("imported_as_root", "Imported as root", _WARNING),
     Reason("probe_failed", "Machine facts missing", _WARNING),
     Reason("cancel_slow", "Cancel takes long", _WARNING),
     Reason("lock_package_unavailable", "Locked version unavailable", _WARNING, _HELPS),

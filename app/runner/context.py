@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol.events import NodeChanged, PhaseChanged, StepChanged, Warned
 from app.protocol.manifest import NodePack
@@ -18,6 +17,8 @@ from app.runner.daemon.journal import Journal
 from app.runner.environment.environment import Environment
 from app.runner.environment.transaction import Transaction
 from app.runner.machine.git import Git
+from app.runner.machine.ownership import Ownership
+from app.runner.machine.safe_directories import environ_for, environ_for_ours, git_version
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled
 from app.runner.process.limits import RunLimits
@@ -80,7 +81,10 @@ class Context:
     unfinished: List[Transaction] = field(default_factory=list)
     """Changes of packages that failed and could not be put back yet."""
     staging_made: bool = False
-    _owner_warned: bool = False
+    ownership: Optional[Ownership] = None
+    """Whose ComfyUI is; None until the run has made its first folder there."""
+    _git_version: Tuple[int, int] = (0, 0)
+    _git_environ: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def custom_nodes(self) -> Path:
@@ -116,7 +120,24 @@ class Context:
 
     def git(self, log: Optional[Path] = None, http_version: str = "") -> Git:
         """git, writing to `log`."""
-        return Git(self.children, self.git_program, self.limits, log, http_version)
+        environ = self._git_environ
+        return Git(self.children, self.git_program, self.limits, log, http_version=http_version, environ=environ)
+
+    def safe_for_git(self, repositories: Sequence[Path]) -> Dict[str, str]:
+        """The environment for a program of root's that runs git in these folders, or in ComfyUI's own, which are
+        ComfyUI's user's. Raises OSError, RunCancelled."""
+        if self.ownership is None or not self.ownership.is_given:
+            return {}
+        file = self.task.folder / "gitconfig-scripts"
+        return environ_for([self.ui_home, *repositories], self._git_version, file)
+
+    def find_owner(self, first: Path) -> None:
+        """Finds out whose ComfyUI is. `first`: what the run made first in its folder. Raises OSError, RunCancelled."""
+        self.ownership = Ownership(self.ui_home, first.stat(), self.warn)
+        self.children.set_environ(self.ownership.environ())
+        if self.ownership.is_given:
+            self._git_version = git_version(self.children, self.git_program)
+            self._git_environ = environ_for_ours(self._git_version, self.task.folder / "gitconfig")
 
     def check_cancelled(self) -> None:
         """Raises RunCancelled once the run was asked to stop."""
@@ -155,26 +176,17 @@ class Context:
         """Something that the user wants to know and that stops nothing."""
         self.journal.emit(Warned(code, message, hint))
 
-    def own(self, path: Path) -> None:
-        """Gives new files the owner of ui_home, where the runner is root and the owner is not. A file system that
-        refuses that (a network volume) is told once and stops nothing."""
-        if os.geteuid() != 0:
-            return
-        owner = self.ui_home.stat()
-        if (owner.st_uid, owner.st_gid) == (0, 0):
-            return
-        try:
-            for folder, names, files in os.walk(str(path)):
-                for name in ["", *names, *files]:
-                    os.chown(os.path.join(folder, name), owner.st_uid, owner.st_gid, follow_symlinks=False)
-        except OSError as exc:
-            self._warn_owner_kept(exc)
+    def own(self, folder: Path) -> None:
+        """Gives a folder that the run made to ComfyUI's user, where the runner is root and that user is not."""
+        if self.ownership is not None:
+            self.ownership.give(folder)
 
-    def _warn_owner_kept(self, exc: OSError) -> None:
-        if not self._owner_warned:
-            self._owner_warned = True
-            text = "New files belong to root: they could not be given to the owner of %s (%s)." % (
-                self.ui_home,
-                exc.strerror,
-            )
-            self.warn("owner_not_set", text)
+    def own_new(self, folder: Path) -> None:
+        """As `own`, for what the run made in a folder; older files stay whose they are."""
+        if self.ownership is not None:
+            self.ownership.give_new(folder)
+
+    def own_all_new(self) -> None:
+        """As `own`, for what the run made anywhere."""
+        if self.ownership is not None:
+            self.ownership.give_all_new(self.environment)

@@ -55,9 +55,11 @@ def _sweep(task: Task) -> Dict[str, Any]:
     """What the killed run left in place is noted, once nothing of it works any more: a rollback tells by that."""
     answer = control.sweep(task)
     if answer.get("status") == "swept":
+        from app.runner.machine.ownership import give_after_death
         from app.runner.rollback.record import note_after_death
 
         note_after_death(task)
+        give_after_death(task)
     return answer
 
 

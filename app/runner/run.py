@@ -102,6 +102,9 @@ def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:
         return TaskState.FAILED, _of_fault(exc)
     finally:
         context.children.end_all()
+        if not context.options.plan_only:
+            context.own_all_new()
+        shutil.rmtree(str(context.task.shared_folder), ignore_errors=True)
         if context.staging_made:
             shutil.rmtree(str(context.staging), ignore_errors=True)
     return TaskState.COMPLETED, None
@@ -189,6 +192,7 @@ def _install(
         requirements.end()
         verification.after_packages(results)
         run_scripts(context, results, verification.guard)
+        context.own_all_new()
         if locked:
             locked.before_verify(results)
         verification.verify(results)
@@ -245,11 +249,12 @@ def _make_folders(context: Context) -> None:
     """Staging's path is on record before it exists, so that a sweep finds it."""
     made = not context.custom_nodes.exists()
     probe.make_custom_nodes(context.ui_home, context.task.task_id)
-    if made:
-        context.own(context.custom_nodes)
     (context.task.folder / "staging").write_text(str(context.staging), "utf-8", "surrogateescape")
     context.staging.mkdir()
     context.staging_made = True
+    context.find_owner(context.staging)
+    if made:
+        context.own(context.custom_nodes)
 
 
 def _emit_machine(context: Context) -> None:

@@ -30,15 +30,24 @@ class Environment:
 
 
 def make_environment(
-    folder: Path, *, with_pip: bool, system_packages: Path | None = None, cache: Path | None = None
+    folder: Path,
+    *,
+    with_pip: bool,
+    system_packages: Path | None = None,
+    cache: Path | None = None,
+    python: str | None = None,
 ) -> Environment:
-    """Make a virtual environment of this Python's version at `folder`, the torch family in it.
+    """Make a virtual environment at `folder`, the torch family in it. `python`: of this interpreter, instead of the one
+    that runs us.
 
     With `system_packages` it sees the system's packages, and the family lies in that folder: visible to Python and pip,
     not in the environment itself, as in RunPod's official template.
     """
     system = system_packages is not None
-    if with_pip and cache is not None:
+    if python is not None:
+        pip = [] if with_pip else ["--without-pip"]
+        subprocess.run([python, "-m", "venv", *pip, str(folder)], check=True, capture_output=True, timeout=120)
+    elif with_pip and cache is not None:
         _copy(_template(cache, system), folder)
     else:
         _create(folder, with_pip=with_pip, system=system)

@@ -2,14 +2,18 @@
 
 It gets folders and a database of its own, so that nothing of the user's is touched (ComfyUI empties its temp folder
 when it starts), and the environment of the ComfyUI that runs, where one runs: images set what packs need there.
+
+Where root logs in and ComfyUI is another user's, it runs as that user: what is verified can be read by them.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, FrozenSet, List, Optional, Sequence
@@ -18,6 +22,7 @@ from app.runner.context import Context
 from app.runner.machine.interpreter import running_comfyuis
 from app.runner.process.children import Finished, Limits
 from app.runner.process.processes import MARK, environ_of
+from app.runner.process.user import User
 
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 _NEEDED = ("--quick-test-for-ci", "--disable-all-custom-nodes", "--user-directory", "--temp-directory")
@@ -63,7 +68,8 @@ class ComfyUI:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._folder = context.task.folder / "comfyui"
+        self.user: Optional[User] = context.ownership.user if context.ownership else None
+        """As whom it runs; None: as the runner's own user."""
         self._log = context.task.folder / "imports.log"
         self._options: Optional[FrozenSet[str]] = None
         self._help_failed = ""
@@ -90,6 +96,11 @@ class ComfyUI:
                 return frozenset()
             self._options = frozenset(_OPTION.findall(finished.output))
         return self._options
+
+    def become_root(self) -> None:
+        """From now on it runs as root."""
+        self.clean()
+        self.user, self._options, self._help_failed = None, None, ""
 
     def bare(self, *, low_priority: bool = False) -> Start:
         """Without any pack; `low_priority`: what others do comes first. Raises OSError, RunCancelled."""
@@ -132,6 +143,11 @@ class ComfyUI:
         return Start(finished, limits, self._database.exists())
 
     @property
+    def _folder(self) -> Path:
+        task = self._context.task
+        return task.shared_folder if self.user else task.folder / "comfyui"
+
+    @property
     def _database(self) -> Path:
         return self._folder / "user" / "comfyui.db"
 
@@ -143,8 +159,15 @@ class ComfyUI:
         return Limits(idle, usual.total, busy=max(idle, _BUSY), ask_stack=True)
 
     def _made(self, kind: str) -> Path:
+        """The folders of another user lie in one of root's, where nobody can put others in their place."""
         folder = self._folder / kind
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with suppress(FileExistsError):
+            self._folder.mkdir(mode=0o711)
+        if self._folder.lstat().st_uid != os.geteuid():
+            raise OSError(errno.EPERM, "%s belongs to somebody else" % self._folder)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        if self.user:
+            os.chown(str(folder), self.user.uid, self.user.gid, follow_symlinks=False)
         return folder
 
     def _run(self, arguments: List[str], limits: Limits, *, low_priority: bool = False) -> Finished:
@@ -161,17 +184,20 @@ class ComfyUI:
             log=self._log,
             keep_bytes=_KEEP_BYTES,
             low_priority=low_priority,
+            user=self.user,
         )
 
     def _environ(self) -> Dict[str, str]:
-        """The running ComfyUI's, but for what belongs to its login; no compiled files where they would be another
-        user's."""
-        home = os.path.realpath(str(self._context.ui_home))
-        pids = [process.pid for process in running_comfyuis() if str(process.folder) == home]
-        given = environ_of(pids[0]) if pids else {}
+        """The running ComfyUI's, but for what belongs to its login, unless it runs as the same user."""
+        folder = os.path.realpath(str(self._context.ui_home))
+        pids = [process.pid for process in running_comfyuis() if str(process.folder) == folder]
+        given: Dict[str, str] = environ_of(pids[0]) if pids else {}
         own = {name: value for name, value in given.items() if name not in _OWN}
-        foreign = os.geteuid() == 0 and self._context.ui_home.stat().st_uid != 0
-        return {**own, "PYTHONDONTWRITEBYTECODE": "1"} if foreign else own
+        if self.user is None:
+            packs = [each for each in self._context.custom_nodes.iterdir() if (each / ".git").exists()]
+            return {**self._context.safe_for_git(packs), **own}
+        home = {"HOME": given["HOME"]} if "HOME" in given else {}
+        return {"PYTHONDONTWRITEBYTECODE": "", **self.user.environ(self._made("home")), **own, **home}
 
 
 def _private(path: str, flags: int) -> int:

@@ -136,6 +136,7 @@ def sweep(task: Task) -> Dict[str, Any]:
     removed = _remove_staging(task)
     if task.progress.exists():
         task.progress.unlink()
+    shutil.rmtree(str(task.shared_folder), ignore_errors=True)
     os.close(lock)
     boots = set(read_groups(task.groups))  # empty where the run started no process
     rebooted = bool(boots) and processes.boot_id() not in boots

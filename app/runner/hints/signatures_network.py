@@ -110,8 +110,8 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     ),
     Signature(
         "dubious_ownership",
-        "gp",
-        r"dubious ownership in repository",
+        "gpsi",
+        r"dubious ownership in repository|unsafe repository \('",
         "git refuses to work in a folder that belongs to another user.",
         "Run on the instance: git config --global --add safe.directory '*' (or change the owner of the folder).",
     ),

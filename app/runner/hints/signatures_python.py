@@ -258,10 +258,17 @@ BUILDING_SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
     ),
     Signature(
         "not_permitted",
-        "gpsi",
+        "gps",
         r"Permission denied|Operation not permitted|os error 13\b|are you root\?",
         "The user of the SSH login may not do that.",
         PERMISSION,
+    ),
+    Signature(
+        "not_permitted",
+        "i",
+        r"Permission denied|Operation not permitted",
+        "When it is imported, the pack uses a file that the user who runs ComfyUI may not use.",
+        "Look on the instance at whose the file is (ls -l), and give it to that user (chown).",
     ),
     Signature(
         "host_not_reached",

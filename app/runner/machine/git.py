@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Mapping, Optional
 
 from app.runner.machine.git_progress import GitProgress, Received
 from app.runner.process.children import Children, Finished, Limits
@@ -36,12 +36,20 @@ def find_git() -> str:
 
 class Git:
     """Runs git for one purpose: its output goes to one log. `http_version`, e.g. `HTTP/1.1`, for servers that
-    cut HTTP/2."""
+    cut HTTP/2; `environ`: variables that it needs."""
 
     def __init__(
-        self, children: Children, program: str, limits: RunLimits, log: Optional[Path] = None, http_version: str = ""
+        self,
+        children: Children,
+        program: str,
+        limits: RunLimits,
+        log: Optional[Path] = None,
+        *,
+        http_version: str = "",
+        environ: Optional[Mapping[str, str]] = None,
     ) -> None:
         self._children = children
+        self._environ = environ or {}
         self._log = log
         self._limits = limits.git
         settings = [*_SETTINGS, ("http.lowSpeedTime", str(limits.low_speed))]
@@ -60,7 +68,7 @@ class Git:
         return self._children.run(
             [*self._base, *args],
             cwd=cwd,
-            environ=_only_here(cwd),
+            environ=self._only_here(cwd),
             limits=self._limits,
             on_output=on_output,
             log=self._log,
@@ -68,13 +76,15 @@ class Git:
 
     def local(self, *args: str, cwd: Path) -> Finished:
         """A command on a checkout that is there."""
-        return self._children.run([*self._base, *args], cwd=cwd, environ=_only_here(cwd), limits=_LOCAL, log=self._log)
+        return self._children.run(
+            [*self._base, *args], cwd=cwd, environ=self._only_here(cwd), limits=_LOCAL, log=self._log
+        )
 
     def ask(self, *args: str, cwd: Path) -> Optional[bytes]:
         """What a local command prints, its warnings left out; None when it fails."""
         argv = [*self._base, *args]
         finished = self._children.run(
-            argv, cwd=cwd, environ=_only_here(cwd), limits=_LOCAL, keep_bytes=64 * 1024 * 1024, only_stdout=True
+            argv, cwd=cwd, environ=self._only_here(cwd), limits=_LOCAL, keep_bytes=64 * 1024 * 1024, only_stdout=True
         )
         return finished.raw if finished.ok else None
 
@@ -98,7 +108,6 @@ class Git:
         found = self.line("rev-parse", "--verify", "HEAD", cwd=checkout)
         return found if found and len(found) == 40 else None
 
-
-def _only_here(cwd: Path) -> Dict[str, str]:
-    """A folder with a broken `.git` is not taken for a part of the repository around it, ComfyUI's own."""
-    return {"GIT_CEILING_DIRECTORIES": os.path.realpath(str(cwd.parent))}
+    def _only_here(self, cwd: Path) -> Dict[str, str]:
+        """A folder with a broken `.git` is not taken for a part of the repository around it, ComfyUI's own."""
+        return {**self._environ, "GIT_CEILING_DIRECTORIES": os.path.realpath(str(cwd.parent))}

@@ -16,7 +16,7 @@ from app.runner.environment.inspection import inspect
 from app.runner.machine import profiles
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute, execute
-from app.runner.process.processes import arguments_of, environ_of, pids
+from app.runner.process.processes import arguments_of, environ_of, link_of, pids
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def _comfyui_of(pid: int) -> Optional[Process]:
     if not scripts or "python" not in os.path.basename(argv[0]):
         return None
     try:
-        cwd = os.readlink("/proc/%d/cwd" % pid)
+        cwd = link_of(pid, "cwd")
     except OSError:
         return None
     folder = Path(os.path.realpath(os.path.join(cwd, os.path.dirname(scripts[0]))))

@@ -10,6 +10,7 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
+from app.runner.machine.safe_directories import repositories_in
 
 
 class Watch(Protocol):
@@ -53,10 +54,11 @@ def _run(context: Context, result: PackResult) -> Optional[Problem]:
     log = context.task.node_log(result.pack.name)
     argv = [context.executable, "install.py"]
     try:
-        environ = context.protections({})
+        environ = {**context.protections({}), **context.safe_for_git(repositories_in(result.folder))}
         finished = context.children.run(
             argv, cwd=result.folder, environ=environ, limits=context.limits.scripts, log=log
         )
     except OSError as exc:
         return reasons.of_os(exc)
+    context.own_new(result.folder)
     return None if finished.ok else reasons.of_script(finished)

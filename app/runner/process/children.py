@@ -15,12 +15,13 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence
 
 from app.runner.process import processes
 from app.runner.process.errors import RunCancelled
 from app.runner.process.execute import base_environ
 from app.runner.process.idle_watch import IdleWatch
+from app.runner.process.user import User
 
 _TAIL_BYTES = 16 * 1024
 _LOOK_SECONDS = 0.2
@@ -90,15 +91,17 @@ class Children:
         keep_bytes: int = _TAIL_BYTES,
         only_stdout: bool = False,
         low_priority: bool = False,
+        user: Optional[User] = None,
     ) -> Finished:
         """Runs `argv` to its end or its limits. `on_output` gets each piece of stdout and stderr as it comes;
         the last `keep_bytes` of them are the result's output. `only_stdout`: warnings on stderr are dropped;
-        `low_priority`: what others do comes first.
+        `low_priority`: what others do comes first. `user`: as whom it runs, instead of as the runner's own user.
         Raises RunCancelled when the run is asked to stop, after the child is gone; OSError when it cannot be
         started, or its log not be written."""
         if self._cancelled.is_set():
             raise RunCancelled
-        child = subprocess.Popen(
+        as_user: Dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": user.groups} if user else {}
+        child: subprocess.Popen[bytes] = subprocess.Popen(
             [*(_LOW_PRIORITY if low_priority and os.access(_LOW_PRIORITY[0], os.X_OK) else ()), *argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -107,6 +110,7 @@ class Children:
             env={**self._environ, **(environ or {})},
             start_new_session=True,
             pass_fds=() if self.inherited_fd is None else (self.inherited_fd,),
+            **as_user,
         )
         try:
             self._note(child.pid)
@@ -144,9 +148,18 @@ class Children:
 
     def until(self, over: threading.Event) -> Children:
         """The same, for children that `over` ends too, as a cancel does."""
-        same = Children(self._environ[processes.MARK], self._groups_file, _Either(self._cancelled, over))
+        return self.cancelled_by(_Either(self._cancelled, over))
+
+    def cancelled_by(self, cancelled: threading.Event) -> Children:
+        """The same, for children that this event ends instead of the run's own cancel."""
+        same = Children(self._environ[processes.MARK], self._groups_file, cancelled)
         same.inherited_fd = self.inherited_fd
+        same._environ = self._environ
         return same
+
+    def set_environ(self, environ: Mapping[str, str]) -> None:
+        """All children from now on get these variables, too."""
+        self._environ = {**self._environ, **environ}
 
     def end_all(self) -> int:
         """Ends every process that carries the run's mark: what a child left behind in a session of its own too.

@@ -70,6 +70,11 @@ class Task:
         """The journal's part of the snapshot, for `ssh … cat`."""
         return Path("/tmp/custom_nodes_progress_%s.json" % self.task_id)  # noqa: S108 - the path users know; made with O_EXCL
 
+    @property
+    def shared_folder(self) -> Path:
+        """What ComfyUI's user works in, where that is not the runner's own: it may not look into our home."""
+        return Path("/tmp/nodeferry-%s" % self.task_id)  # noqa: S108 - made with mkdir, which takes no folder of others
+
     def node_log(self, name: str) -> Path:
         """The output of what ran for one node pack."""
         return self.folder / log_names.node_log(name)

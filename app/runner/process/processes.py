@@ -7,14 +7,19 @@ Source of the formats: proc(5).
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Set
 
+from app.runner.process.user import user_of_process
+
 MARK = "NODEFERRY_TASK_ID"
+_ASK_SECONDS = 5.0
 _TERM_SECONDS = 2.0
 _KILL_SECONDS = 3.0
 
@@ -65,9 +70,46 @@ def environ_of(pid: int) -> Dict[str, str]:
     return dict(part.split("=", 1) for part in _words_of(pid, "environ") if "=" in part)
 
 
-def _words_of(pid: int, file: str) -> List[str]:
+def link_of(pid: int, name: str) -> str:
+    """Where a link in a process's folder of /proc leads: `cwd` to its working folder, `fd/1` to its output. Raises
+    OSError where that cannot be read."""
+    path = "/proc/%d/%s" % (pid, name)
     try:
-        raw = Path("/proc/%d/%s" % (pid, file)).read_bytes()
+        return os.readlink(path)
+    except PermissionError:
+        return os.fsdecode(_as_its_user(pid, ["readlink", "-n", path]))
+
+
+def _as_its_user(pid: int, argv: List[str]) -> bytes:
+    """What a program prints that runs as the process's user. In most containers root may not look into other users'
+    processes (it has no CAP_SYS_PTRACE), but those users may. Raises OSError."""
+    user = user_of_process(pid)
+    if os.geteuid() != 0 or user is None or user.uid == 0:
+        raise PermissionError(errno.EPERM, "this process is another user's")
+    try:
+        done = subprocess.run(
+            argv,
+            user=user.uid,
+            group=user.gid,
+            extra_groups=user.groups,
+            capture_output=True,
+            timeout=_ASK_SECONDS,
+            check=True,
+        )
+    except subprocess.SubprocessError as exc:
+        raise OSError(errno.EIO, str(exc)) from None
+    return done.stdout
+
+
+def _words_of(pid: int, file: str) -> List[str]:
+    path = "/proc/%d/%s" % (pid, file)
+    try:
+        raw = Path(path).read_bytes()
+    except PermissionError:
+        try:
+            raw = _as_its_user(pid, ["cat", path])
+        except OSError:
+            return []
     except OSError:
         return []
     return raw.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0") if raw else []
@@ -93,12 +135,24 @@ def marked(task_id: str) -> Set[int]:
     found = set()
     for pid in pids():
         try:
-            environ = Path("/proc/%d/environ" % pid).read_bytes()
+            environ = _marks_of(pid)
         except OSError:
             continue
         if mark in environ.split(b"\0") and pid != os.getpid() and start_time(pid) is not None:
             found.add(pid)
     return found
+
+
+def _marks_of(pid: int) -> bytes:
+    """Its environment. Of another user's, which root may not look into, only orphans of ours are asked about. Raises
+    OSError."""
+    path = "/proc/%d/environ" % pid
+    try:
+        return Path(path).read_bytes()
+    except PermissionError:
+        if parent_of(pid) != os.getpid():
+            raise
+        return _as_its_user(pid, ["cat", path])
 
 
 def in_groups(groups: Dict[int, int], boot: str) -> Set[int]:

@@ -8,13 +8,13 @@ import signal
 import stat
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional
 
 from app.runner.comfyui.running import running_here
 from app.runner.context import Context
 from app.runner.machine.interpreter import Process
 from app.runner.process import processes
+from app.runner.process.user import User, user_of_process
 
 _TERM_SECONDS = 20.0
 _BY_ITSELF_SECONDS = 3.0
@@ -23,14 +23,14 @@ _BY_ITSELF_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class _Call:
-    """How a ComfyUI was started. `output`: the file that its output goes to, if it is one."""
+    """How a ComfyUI was started. `output`: the file that its output goes to, if it is one; `user`: as whom it ran."""
 
     program: str
     argv: List[str]
     cwd: str
     environ: Dict[str, str]
     output: Optional[str]
-    owner: Sequence[int]
+    user: Optional[User]
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,15 @@ def relaunch(context: Context, old: Process) -> Relaunched:
 
 
 def _call_of(old: Process) -> _Call:
-    proc = Path("/proc/%d" % old.pid)
     argv = processes.arguments_of(old.pid)
     environ = {name: value for name, value in processes.environ_of(old.pid).items() if name != processes.MARK}
-    about = os.stat(str(proc))
-    cwd = os.readlink(str(proc / "cwd"))
-    return _Call(old.python, argv, cwd, environ, _output_of(old.pid), (about.st_uid, about.st_gid))
+    cwd = processes.link_of(old.pid, "cwd")
+    return _Call(old.python, argv, cwd, environ, _output_of(old.pid), user_of_process(old.pid))
 
 
 def _output_of(pid: int) -> Optional[str]:
     try:
-        path = os.readlink("/proc/%d/fd/1" % pid)
+        path = processes.link_of(pid, "fd/1")
         return path if stat.S_ISREG(os.stat(path).st_mode) else None
     except OSError:
         return None
@@ -95,7 +93,8 @@ def _ended(pid: int) -> bool:
 
 def _start(call: _Call) -> subprocess.Popen[bytes]:
     """Detached: in a session of its own, without the run's mark and descriptors, so that it outlives the run."""
-    owner = {"user": call.owner[0], "group": call.owner[1]} if os.geteuid() == 0 and call.owner[0] != 0 else {}
+    user = call.user if os.geteuid() == 0 else None
+    as_user = {"user": user.uid, "group": user.gid, "extra_groups": user.groups} if user else {}
     output = _opened(call.output)
     try:
         child: subprocess.Popen[bytes] = subprocess.Popen(
@@ -107,7 +106,7 @@ def _start(call: _Call) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            **owner,  # type: ignore[call-overload]
+            **as_user,  # type: ignore[call-overload]
         )
     finally:
         os.close(output)

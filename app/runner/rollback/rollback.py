@@ -15,7 +15,6 @@ from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import GOOD_NODE_STATES, NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
-from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled, RunFault
 from app.runner.process.locks import is_locked
 from app.runner.process.paths import Task
@@ -139,9 +138,7 @@ def _all_or_nothing(context: Context) -> bool:
 def _uncancellable(context: Context) -> Context:
     """The same run, but no cancel reaches it: a rollback that has begun is finished."""
     never_set = threading.Event()
-    children = Children(context.task.task_id, context.task.groups, never_set)
-    children.inherited_fd = context.children.inherited_fd
-    return dataclasses.replace(context, children=children, cancelled=never_set)
+    return dataclasses.replace(context, children=context.children.cancelled_by(never_set), cancelled=never_set)
 
 
 def _note_after(uncancellable: Context) -> None:

@@ -18,6 +18,11 @@ from app.runner.comfyui.quick_test import WHITELIST, ComfyUI, Start
 from app.runner.context import Context
 
 _PRINTED_CHARS = 64 * 1024
+_AS_ROOT = (
+    "ComfyUI's folder belongs to %s, but ComfyUI does not start as that user: %s. The packs were imported as root, so "
+    "it is not known whether that user can load them."
+)
+_AS_ROOT_HINT = "If root runs ComfyUI, nothing has to be done. Otherwise make its Python readable for that user."
 _UNKNOWN = "Nobody knows whether the packs load: "
 
 
@@ -55,7 +60,18 @@ class ImportCheck:
 
     def bare(self, *, low_priority: bool = False) -> str:
         """Starts ComfyUI without packs (`low_priority`: what others do comes first): why that fails, empty when it does
-        not."""
+        not. It runs as ComfyUI's user; where that is only a guess and wrong, as root."""
+        why = self._start_bare(low_priority=low_priority)
+        ownership, user = self._context.ownership, self._comfyui.user
+        if not why or low_priority or user is None or ownership is None or ownership.comfy.seen:
+            return why
+        self._comfyui.become_root()
+        as_root = self._start_bare()
+        if not as_root:
+            self._context.warn("imported_as_root", _AS_ROOT % (user, why), _AS_ROOT_HINT)
+        return as_root
+
+    def _start_bare(self, *, low_priority: bool = False) -> str:
         try:
             why = self._comfyui.why_not()
             if why:

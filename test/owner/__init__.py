@@ -1,0 +1,1 @@
+"""ComfyUI runs as another user than the one who logs in."""
