@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +14,7 @@ from app.standin.packs import Pack, add_commit, make_pack
 from test.runner.image import of_the_image, refused_renames
 from test.runner.rig import Rig, Run, git, names_in, node
 from test.runner.test_manager_copies import registry_copy
+from test.support.pack_tree import tree_of
 from test.support.wrapped_runner import killed_runner
 
 pytestmark = pytest.mark.slow
@@ -94,44 +94,42 @@ def test_a_new_pack_goes_again_from_an_image_that_was_made_of_it(rig: Rig, pack:
         assert names_in(rig.custom_nodes) == []
 
 
-MOMENTS = [
-    ("shutil.copyfile", "__init__.py", 1, "the old version is being copied"),
-    ("os.rename", ".nodeferry-copy-", 2, "the copy is whole"),
-    ("os.remove", "ComfyUI-Pack/__init__.py", 1, "the old version is about to be removed"),
-    ("os.remove", "ComfyUI-Pack/.git/", 3, "half of the old version is removed"),
-    ("os.rename", "ComfyUI-Pack", 9, "anything later"),
-]
+MOMENTS = {
+    "the old version is being copied": ("open", "LICENSE.nodeferry-part", 1),
+    "the copy is whole": ("os.rename", ".disabled|", 1),
+    "the old version is about to be removed": ("os.remove", "custom_nodes/ComfyUI-Pack/__init__.py", 1),
+    "half of the old version is removed": ("os.rmdir", "custom_nodes/ComfyUI-Pack/", 2),
+    "the old version is away": ("os.rename", ".disabled/ComfyUI-Pack|", 1),
+}
 
 
-@pytest.mark.parametrize(("event", "word", "number", "moment"), MOMENTS, ids=[moment for *_, moment in MOMENTS])
-@pytest.mark.parametrize("swept", [True, False], ids=["swept", "next run"])
+@pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("kind", ["clone", "registry copy"])
-def test_a_run_that_is_killed_while_it_moves_is_settled(
-    rig: Rig, pack: Pack, kind: str, swept: bool, event: str, word: str, number: int, moment: str
-) -> None:
-    """By its sweep or by the next run: the pack is there once, whole, with the user's files."""
+def test_a_run_that_is_killed_while_it_moves_is_settled(rig: Rig, pack: Pack, kind: str, moment: str) -> None:
+    """By its sweep: the pack is there once, whole, with the user's files. The next run goes on as if nothing was."""
     folder = rig.custom_nodes / pack.name
-    if kind == "clone":
-        install(rig, pack)
-    else:
-        registry_copy(folder, pack)
-        (folder / "models" / "own.bin").unlink()
-        (folder / "models").rmdir()
-        (folder / ".git_").mkdir()
-    write_own_files(folder)
+    install(rig, pack) if kind == "clone" else registry_copy(folder, pack)
+    (folder / "nodes").mkdir(exist_ok=True)
+    (folder / "LICENSE").write_text("mine")
+    write_own_files(folder / "nodes")
+    before = tree_of(folder)
     with of_the_image(rig):
-        pyz = rig.pyz
-        rig.pyz = killed_runner(pyz, rig.home, event=event, word=word, number=number)
-        run = rig.start([node(pack)], options={"existing": "reinstall"})
-        run.wait()
-        rig.pyz = pyz
-        if swept:
-            run.sweep()
-            own_files_are_there(folder)
+        run = killed_at(rig, pack, *MOMENTS[moment])
+        run.sweep()
+        assert names_in(rig.custom_nodes) in ([pack.name], [".disabled", pack.name])
+        assert tree_of(folder) == before
         again = install(rig, pack, "reinstall")
         assert again.state(pack.name) == "installed", again.said()
-        own_files_are_there(folder)
-        assert [name for name in names_in(rig.custom_nodes) if name != run.staging.name] in (
-            [pack.name],
-            [".disabled", pack.name],
-        )
+        own_files_are_there(folder / "nodes")
+        assert names_in(rig.custom_nodes) == ([pack.name] if kind == "clone" else [".disabled", pack.name])
+
+
+def killed_at(rig: Rig, pack: Pack, event: str, word: str, number: int) -> Run:
+    """A reinstall whose runner is killed there."""
+    pyz = rig.pyz
+    rig.pyz = killed_runner(pyz, rig.home, event=event, word=word, number=number)
+    run = rig.start([node(pack)], options={"existing": "reinstall"})
+    run.wait()
+    rig.pyz = pyz
+    assert run.status() == "died", run.said()
+    return run

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Dict, Iterator, NoReturn, Tuple
 
 ENTRY_POINTS = ("__init__.py", "prestartup_script.py")
-"""What ComfyUI runs of a pack. Copied last and removed first, so that half a pack is never run."""
+"""What ComfyUI runs of a pack. Removed first, in this order, and copied last, so that half a pack is never run."""
 
 _PART = ".nodeferry-part"
 """Behind the name of a file that is being written."""
@@ -37,13 +37,17 @@ def _copy(source: str, target: str, hard_links: Dict[Tuple[int, int], str]) -> N
     if stat.S_ISDIR(found.st_mode):
         if not os.path.isdir(target):
             os.mkdir(target, 0o700)
-        for name in sorted(os.listdir(source), key=lambda name: name in ENTRY_POINTS):
+        for name in sorted(os.listdir(source), key=_copied_late):
             if not name.endswith(_PART):
                 _copy(os.path.join(source, name), os.path.join(target, name), hard_links)
         _copy_attributes(source, target, found)
         sync_folder(Path(target))
     elif not os.path.lexists(target):
         _copy_entry(source, target, found, hard_links)
+
+
+def _copied_late(name: str) -> int:
+    return len(ENTRY_POINTS) - ENTRY_POINTS.index(name) if name in ENTRY_POINTS else 0
 
 
 def _copy_entry(source: str, target: str, found: os.stat_result, hard_links: Dict[Tuple[int, int], str]) -> None:
