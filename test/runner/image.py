@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from app.standin.errors import StandInError
-from app.standin.image_layers import image_layers
+from app.standin.image_layers import image_layers, small_disk
 from test.runner.rig import Rig
-from test.support.wrapped_runner import layered_runner
+from test.support.wrapped_runner import layered_runner, mounted_runner
 
 
 @contextmanager
 def of_the_image(rig: Rig) -> Iterator[None]:
     """All that is in the machine's ComfyUI now is a lower layer: a real overlay file system. Where this machine does
     not let us mount one, the runner is refused the same renames, and the test's output says so."""
-    try:
-        layers = image_layers(rig.ui_home)
-        layers.__enter__()
-    except StandInError as exc:
-        print(f"NOT A REAL OVERLAY, its renames are refused in the runner: {exc.message}")
-        with refused_renames(rig):
-            yield
-        return
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(image_layers(rig.ui_home))
+        except StandInError as exc:
+            print(f"NOT A REAL OVERLAY, its renames are refused in the runner: {exc.message}")
+            held.enter_context(refused_renames(rig))
         yield
-    finally:
-        layers.__exit__(None, None, None)
 
 
 @contextmanager
@@ -38,3 +34,17 @@ def refused_renames(rig: Rig) -> Iterator[None]:
         yield
     finally:
         rig.pyz = pyz
+
+
+@contextmanager
+def mounted(rig: Rig, folder: Path) -> Iterator[None]:
+    """A small volume of its own is mounted at `folder`. Where this machine does not let us, the runner is told so."""
+    pyz = rig.pyz
+    with ExitStack() as held:
+        try:
+            held.enter_context(small_disk(folder, megabytes=4, files=1000))
+        except StandInError as exc:
+            print(f"NOT A REAL VOLUME, the runner reads of one: {exc.message}")
+            rig.pyz = mounted_runner(pyz, rig.home, folder)
+        yield
+    rig.pyz = pyz

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,10 +12,10 @@ import pytest
 
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, add_commit, make_pack
-from test.runner.image import of_the_image, refused_renames
+from test.runner.image import mounted, of_the_image, refused_renames
 from test.runner.rig import Rig, Run, git, names_in, node
 from test.runner.test_manager_copies import registry_copy
-from test.support.pack_tree import tree_of
+from test.support.pack_tree import another_file_system, tree_of
 from test.support.wrapped_runner import killed_runner
 
 pytestmark = pytest.mark.slow
@@ -94,6 +95,11 @@ def test_a_new_pack_goes_again_from_an_image_that_was_made_of_it(rig: Rig, pack:
         assert names_in(rig.custom_nodes) == []
 
 
+def whole(folder: Path) -> dict[str, tuple[object, ...]]:
+    """All that is in a pack, but what git writes anew when it only looks."""
+    return {path: facts for path, facts in tree_of(folder).items() if path != ".git/index"}
+
+
 MOMENTS = {
     "the old version is being copied": ("open", "LICENSE.nodeferry-part", 1),
     "the copy is whole": ("os.rename", ".disabled|", 1),
@@ -112,12 +118,12 @@ def test_a_run_that_is_killed_while_it_moves_is_settled(rig: Rig, pack: Pack, ki
     (folder / "nodes").mkdir(exist_ok=True)
     (folder / "LICENSE").write_text("mine")
     write_own_files(folder / "nodes")
-    before = tree_of(folder)
+    before = whole(folder)
     with of_the_image(rig):
         run = killed_at(rig, pack, *MOMENTS[moment])
         run.sweep()
         assert names_in(rig.custom_nodes) in ([pack.name], [".disabled", pack.name])
-        assert tree_of(folder) == before
+        assert whole(folder) == before
         again = install(rig, pack, "reinstall")
         assert again.state(pack.name) == "installed", again.said()
         own_files_are_there(folder / "nodes")
@@ -133,3 +139,101 @@ def killed_at(rig: Rig, pack: Pack, event: str, word: str, number: int) -> Run:
     rig.pyz = pyz
     assert run.status() == "died", run.said()
     return run
+
+
+def test_a_second_run_settles_what_no_sweep_did(rig: Rig, pack: Pack) -> None:
+    """Also one that does not have the pack in its list."""
+    folder = rig.custom_nodes / pack.name
+    install(rig, pack)
+    write_own_files(folder)
+    with of_the_image(rig):
+        run = killed_at(rig, pack, *MOMENTS["half of the old version is removed"])
+        assert not (folder / "__init__.py").exists(), "half a pack is never imported"
+        rig.install([])
+        own_files_are_there(folder)
+        assert names_in(rig.custom_nodes) == sorted([run.staging.name, pack.name])
+
+
+def test_a_file_that_cannot_be_removed_fails_the_pack_and_leaves_it_whole(rig: Rig, pack: Pack) -> None:
+    """The words name the file."""
+    folder = rig.custom_nodes / pack.name
+    install(rig, pack)
+    write_own_files(folder)
+    before = whole(folder)
+    with of_the_image(rig):
+        (folder / "models" / "locked.bin").write_text("mine")
+        locked = lock(folder / "models" / "locked.bin")
+        if locked:
+            run = install(rig, pack, "reinstall")
+            lock(folder / "models" / "locked.bin", "-i")
+            assert run.state(pack.name) == "failed not_permitted"
+            error = run.snapshot().nodes[pack.name].error
+            assert error is not None and "locked.bin" in error.message and "ls -l" in error.hint
+            assert names_in(rig.custom_nodes) == [pack.name]
+        (folder / "models" / "locked.bin").unlink()
+        assert whole(folder) == before
+
+
+def lock(path: Path, flag: str = "+i") -> bool:
+    """Nobody can remove the file, not even root; whether this file system can do that."""
+    return subprocess.run(["chattr", flag, str(path)], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("existing", ["keep", "reinstall"])
+@pytest.mark.parametrize("where", ["", "models"])
+def test_a_volume_that_is_mounted_in_a_pack_is_told_and_left_alone(
+    rig: Rig, pack: Pack, existing: str, where: str
+) -> None:
+    """On the pack's whole folder, or on a folder in it: what is on the volume is not copied, moved or removed."""
+    folder = rig.custom_nodes / pack.name
+    if where:
+        install(rig, pack)
+    with mounted(rig, folder / where):
+        if not where:
+            git(rig.custom_nodes, "clone", "-q", pack.url, pack.name)
+        (folder / where / "own.bin").write_text("mine")
+        run = install(rig, pack, existing)
+        assert run.state(pack.name) == ("installed" if existing == "keep" else "failed folder_busy")
+        assert (folder / where / "own.bin").read_text() == "mine"
+        if existing == "reinstall":
+            error = run.snapshot().nodes[pack.name].error
+            assert error is not None
+            assert f"mounted at {folder / where}" in error.message.rstrip("/")
+            assert f"umount {folder / where}" in error.hint
+        assert names_in(rig.custom_nodes) == [pack.name]
+
+
+def test_a_new_pack_is_not_cloned_onto_an_empty_volume(rig: Rig, git_server: GitServer, pack: Pack) -> None:
+    """It is told before anything is fetched."""
+    with mounted(rig, rig.custom_nodes / pack.name):
+        run = install(rig, pack)
+        assert run.state(pack.name) == "failed folder_busy"
+        assert names_in(rig.custom_nodes / pack.name) == []
+
+
+@pytest.mark.parametrize("kind", ["clone", "registry copy"])
+def test_a_link_to_another_folder_is_not_replaced(rig: Rig, pack: Pack, tmp_path: Path, kind: str) -> None:
+    """A relative one would lead nowhere from `.disabled`."""
+    folder = rig.custom_nodes / pack.name
+    install(rig, pack) if kind == "clone" else registry_copy(folder, pack)
+    folder.rename(rig.ui_home / "elsewhere")
+    folder.symlink_to("../elsewhere")
+    assert install(rig, pack, "reinstall").state(pack.name) == "failed name_taken"
+    assert os.readlink(folder) == "../elsewhere"
+    assert (folder / "__init__.py").exists()
+
+
+def test_disabled_packs_may_lie_on_another_disk(rig: Rig, pack: Pack) -> None:
+    """`.disabled` leads to a volume: the registry copy goes there, and comes back from there."""
+    registry_copy(rig.custom_nodes / pack.name, pack)
+    with another_file_system(rig.custom_nodes) as volume:
+        (rig.custom_nodes / ".disabled").symlink_to(volume)
+        before = tree_of(rig.custom_nodes / pack.name)
+        run = install(rig, pack, "reinstall")
+        assert run.state(pack.name) == "installed", run.said()
+        assert names_in(volume) == [f"{pack.name}@replaced"]
+        assert (rig.custom_nodes / pack.name / "models" / "own.bin").read_text() == "mine"
+        restored = rig.install([], rollback_of=run.task_id)
+        assert restored.state(pack.name) == "skipped rolled_back", restored.said()
+        assert tree_of(rig.custom_nodes / pack.name) == before
+        assert names_in(volume) == []

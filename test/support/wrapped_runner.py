@@ -36,6 +36,14 @@ os.rename = refuse
 runpy.run_path({pyz}, run_name="__main__")
 """
 
+_MOUNTS = """
+import pathlib, runpy
+read = pathlib.Path.read_bytes
+line = {line}
+pathlib.Path.read_bytes = lambda path: read(path) + (line if str(path) == "/proc/self/mountinfo" else b"")
+runpy.run_path({pyz}, run_name="__main__")
+"""
+
 
 def killed_runner(pyz: Path, folder: Path, *, event: str, word: str, number: int = 1) -> Path:
     """A runner that is killed (SIGKILL) just before it does something for the `number`th time: an audit event of
@@ -51,4 +59,13 @@ def layered_runner(pyz: Path, folder: Path, image: Path) -> Path:
     identities = [(each.st_dev, each.st_ino) for each in found]
     path = folder / f"layered_runner{os.urandom(3).hex()}.py"
     path.write_text(_LAYERS.format(folders=json.dumps(identities), pyz=repr(str(pyz))))
+    return path
+
+
+def mounted_runner(pyz: Path, folder: Path, mounted: Path) -> Path:
+    """A runner that reads that something is mounted at `mounted`: for machines that cannot mount anything."""
+    path = folder / "mounted_runner.py"
+    escaped = str(mounted).replace(" ", "\\040")
+    line = f"999 1 0:99 / {escaped} rw - tmpfs tmpfs rw\n".encode()
+    path.write_text(_MOUNTS.format(line=repr(line), pyz=repr(str(pyz))))
     return path

@@ -98,7 +98,7 @@ def replace(
         move_folder(copy, aside)
         move()
     finally:
-        if result.problem is not None and not os.path.lexists(str(copy)):
+        if not result.is_cloned and not os.path.lexists(str(copy)):
             move_folder(aside, copy)
         settle_replacing(mark)
     if result.problem is None:
