@@ -64,6 +64,26 @@ def test_a_pack_of_the_image_is_reinstalled(rig: Rig, git_server: GitServer, pac
         assert names_in(rig.custom_nodes) == [pack.name]
 
 
+def test_a_nested_pack_of_the_image_and_an_empty_folder(rig: Rig, git_server: GitServer, pack: Pack) -> None:
+    """The pack around it is reinstalled, it is carried over with its repository, and an empty folder keeps no pack
+    out."""
+    inner = make_pack(git_server, "Owner", "inner")
+    other = make_pack(git_server, "Owner", "other")
+    rig.install([node(pack), node(inner, subfolder=f"{pack.name}/inner")])
+    nested = rig.custom_nodes / pack.name / "inner"
+    write_own_files(nested)
+    (rig.custom_nodes / other.name).mkdir()
+    with of_the_image(rig):
+        run = rig.install([node(pack), node(other)], options={"existing": "reinstall"})
+        assert {run.state(name) for name in (pack.name, other.name)} == {"installed"}, run.said()
+        own_files_are_there(nested)
+        assert git(nested, "rev-parse", "HEAD") == inner.commit
+        again = rig.install([node(inner, subfolder=f"{pack.name}/inner")], options={"existing": "reinstall"})
+        assert again.state(inner.name) == "installed", again.said()
+        own_files_are_there(nested)
+        assert [name for name in names_in(nested.parent) if "nodeferry" in name] == []
+
+
 @pytest.mark.parametrize("name", ["ComfyUI-Pack", "comfyui-pack"])
 def test_a_registry_copy_of_the_image_is_replaced_and_rolled_back(rig: Rig, pack: Pack, name: str) -> None:
     """Aside whole, with the user's files in its successor; and back again, also from an image that was made of that."""

@@ -20,9 +20,9 @@ def mounted_in(folder: Path) -> List[Path]:
     except OSError:
         return [folder] if os.path.ismount(root) else []
     fields = [line.split(b" ") for line in lines]
-    points = {os.fsdecode(_ESCAPED.sub(_byte, each[4])) for each in fields if len(each) > 4}
+    points = {
+        os.fsdecode(_ESCAPED.sub(lambda found: bytes([int(found.group(1), 8)]), each[4]))
+        for each in fields
+        if len(each) > 4
+    }
     return [Path(point) for point in sorted(points) if point == root or point.startswith(root + os.sep)]
-
-
-def _byte(escaped: re.Match[bytes]) -> bytes:
-    return bytes([int(escaped.group(1), 8)])

@@ -37,17 +37,14 @@ def _copy(source: str, target: str, hard_links: Dict[Tuple[int, int], str]) -> N
     if stat.S_ISDIR(found.st_mode):
         if not os.path.isdir(target):
             os.mkdir(target, 0o700)
-        for name in sorted(os.listdir(source), key=_copied_late):
+        late = [name for name in reversed(ENTRY_POINTS) if os.path.lexists(os.path.join(source, name))]
+        for name in [*(name for name in os.listdir(source) if name not in late), *late]:
             if not name.endswith(_PART):
                 _copy(os.path.join(source, name), os.path.join(target, name), hard_links)
         _copy_attributes(source, target, found)
         sync_folder(Path(target))
     elif not os.path.lexists(target):
         _copy_entry(source, target, found, hard_links)
-
-
-def _copied_late(name: str) -> int:
-    return len(ENTRY_POINTS) - ENTRY_POINTS.index(name) if name in ENTRY_POINTS else 0
 
 
 def _copy_entry(source: str, target: str, found: os.stat_result, hard_links: Dict[Tuple[int, int], str]) -> None:

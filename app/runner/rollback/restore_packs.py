@@ -198,7 +198,8 @@ class _Way:
                 "Move it away, then start again.",
             )
         if existing.is_there(self._folder):
-            problem = self._not_a_clone_of_ours()
+            nodes = self._context.custom_nodes
+            problem = movable.cannot_be_moved(nodes, self._folder) or self._not_a_clone_of_ours()
             if problem is not None:
                 return problem
             files = set(self._found()) - changed(self._git, self._folder)
