@@ -194,6 +194,24 @@ def test_a_file_that_cannot_be_removed_fails_the_pack_and_leaves_it_whole(rig: R
         assert whole(folder) == before
 
 
+def test_old_files_that_cannot_be_removed_are_told(rig: Rig, pack: Pack) -> None:
+    """Where the folder can be renamed, the pack is installed anew, and the next runs go well too."""
+    folder = rig.custom_nodes / pack.name
+    install(rig, pack)
+    if not lock(folder / "nodes" / "a.py"):
+        (folder / "nodes").chmod(0o555)
+    run = install(rig, pack, "reinstall")
+    assert run.state(pack.name) == "installed", run.said()
+    assert [warning.code for warning in run.snapshot().warnings] == ["old_files_kept"]
+    for existing in ("keep", "reinstall"):
+        again = install(rig, pack, existing)
+        assert again.state(pack.name) == "installed", again.said()
+    assert [name for name in names_in(rig.custom_nodes) if not name.endswith(".disabled")] == [pack.name]
+    for path in rig.custom_nodes.rglob("a.py"):
+        path.parent.chmod(0o755)
+        lock(path, "-i")
+
+
 def lock(path: Path, flag: str = "+i") -> bool:
     """Nobody can remove the file, not even root; whether this file system can do that."""
     return subprocess.run(["chattr", flag, str(path)], capture_output=True, check=False).returncode == 0
