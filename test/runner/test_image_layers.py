@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, add_commit, make_pack
 from test.runner.image import mounted, of_the_image, refused_renames
+from test.runner.killed_moves import lock
 from test.runner.rig import Rig, Run, git, names_in, node
 from test.runner.test_manager_copies import registry_copy
 from test.support.pack_tree import another_file_system, tree_of
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_removed_fails_the_pack_and_leaves_it_whole(rig: R
     before = whole(folder)
     with of_the_image(rig):
         (folder / "models" / "locked.bin").write_text("mine")
-        locked = lock(folder / "models" / "locked.bin")
+        locked = lock(folder / "models" / "locked.bin", "+i")
         if locked:
             run = install(rig, pack, "reinstall")
             lock(folder / "models" / "locked.bin", "-i")
@@ -198,7 +198,7 @@ def test_old_files_that_cannot_be_removed_are_told(rig: Rig, pack: Pack) -> None
     """Where the folder can be renamed, the pack is installed anew, and the next runs go well too."""
     folder = rig.custom_nodes / pack.name
     install(rig, pack)
-    if not lock(folder / "nodes" / "a.py"):
+    if not lock(folder / "nodes" / "a.py", "+i"):
         (folder / "nodes").chmod(0o555)
     run = install(rig, pack, "reinstall")
     assert run.state(pack.name) == "installed", run.said()
@@ -210,11 +210,6 @@ def test_old_files_that_cannot_be_removed_are_told(rig: Rig, pack: Pack) -> None
     for path in rig.custom_nodes.rglob("a.py"):
         path.parent.chmod(0o755)
         lock(path, "-i")
-
-
-def lock(path: Path, flag: str = "+i") -> bool:
-    """Nobody can remove the file, not even root; whether this file system can do that."""
-    return subprocess.run(["chattr", flag, str(path)], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("existing", ["keep", "reinstall"])
