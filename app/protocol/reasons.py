@@ -103,6 +103,7 @@ _ALL = (
     Reason("local_changes", "Local changes kept", _NODE, _HELPS),
     Reason("broken_checkout", "Broken git folder", _NODE, _HELPS),
     Reason("name_taken", "Folder name taken", _NODE, _HELPS),
+    Reason("folder_busy", "Folder in use", _NODE, _HELPS),
     Reason("outside_custom_nodes", "Folder outside custom_nodes", _NODE),
     Reason("parent_failed", "Parent pack failed", _NODE, _HELPS),
     Reason("parent_missing", "Parent pack missing", _NODE),
@@ -313,6 +314,8 @@ _ALL = (
     Reason("kept_aside", "Copy kept aside", _WARNING),
     Reason("packages_restored", "Lost packages put back", _WARNING),
     Reason("change_undone", "Half-done change undone", _WARNING),
+    Reason("old_files_kept", "Old files not removed", _WARNING),
+    Reason("move_unfinished", "Move not finished", _WARNING, _HELPS),
     Reason("put_back", "Everything put back", _WARNING),
     Reason("put_back_incomplete", "Not everything put back", _WARNING),
     # -- waits -------------------------------------------------------------------------------------------------------

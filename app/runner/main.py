@@ -52,12 +52,14 @@ def _answer(args: argparse.Namespace) -> Dict[str, Any]:
 
 
 def _sweep(task: Task) -> Dict[str, Any]:
-    """What the killed run left in place is noted, once nothing of it works any more: a rollback tells by that."""
+    """What the killed run left half-done is settled and noted, once nothing of it works any more."""
     answer = control.sweep(task)
     if answer.get("status") == "swept":
         from app.runner.machine.ownership import give_after_death
+        from app.runner.packs.unfinished import settle_after_death
         from app.runner.rollback.record import note_after_death
 
+        settle_after_death(task)
         note_after_death(task)
         give_after_death(task)
     return answer

@@ -30,6 +30,7 @@ from app.runner.lock.emit import emit_lock
 from app.runner.lock.lock import Locked, of_request
 from app.runner.machine import probe
 from app.runner.machine.git import find_git
+from app.runner.packs import unfinished
 from app.runner.packs.clone import at_once, clone_all
 from app.runner.packs.manifest_source import read_manifest
 from app.runner.packs.scripts import run_scripts
@@ -118,6 +119,8 @@ def _phases(context: Context) -> None:
     lock_ui_home(context)
     context.git_program = find_git()
     _make_folders(context)
+    if not context.options.plan_only:
+        unfinished.settle(context)
     with ThreadPoolExecutor(10, thread_name_prefix="probe") as pool, _stopping_with(context):
         machine = pool.submit(_emit_machine, context)
         python = pool.submit(configure, context)

@@ -62,3 +62,15 @@ def test_the_task_list_s_lines_are_named_in_one_module() -> None:
     }
     found.pop("app/protocol/task_list.py")
     assert found == {"app/sync/workflows/view.py": {task_list.RESTART}}, "a workflow's own label, which may differ"
+
+
+def test_the_runner_moves_what_users_have_in_one_place() -> None:
+    """Elsewhere a rename would fail for a folder of a container's image, and a move would not survive a kill."""
+    own_files = {"app/runner/environment/change_record.py", "app/runner/daemon/run_files.py"}
+    found = {
+        source.path
+        for source in sources("app/runner")
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.rename", "os.replace", "shutil.move"}
+    }
+    assert found - own_files == {"app/runner/files/move.py", "app/runner/files/tree.py"}

@@ -13,7 +13,7 @@ from typing import Mapping, Optional, Tuple
 
 from app.protocol.snapshot import Problem
 from app.runner.hints import signatures
-from app.runner.hints.signature import DISK, MEMORY, NETWORK, PERMISSION, PROCESSES, READ_ONLY
+from app.runner.hints.signature import BUSY, DISK, MEMORY, NETWORK, PERMISSION, PROCESSES, READ_ONLY
 from app.runner.hints.uv_words import explain, shortened
 from app.runner.process.children import Finished
 
@@ -31,6 +31,7 @@ OS_ERRORS: Mapping[int, Problem] = {
     errno.EROFS: Problem("read_only", "The folder is on a disk that can only be read.", READ_ONLY),
     errno.EACCES: _NOT_PERMITTED,
     errno.EPERM: _NOT_PERMITTED,
+    errno.EBUSY: Problem("folder_busy", "The folder is in use.", BUSY),
     errno.EAGAIN: Problem("too_many_processes", "The instance allows no more processes.", PROCESSES),
     errno.ENOMEM: Problem("out_of_memory", "The instance is out of memory.", MEMORY),
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 NETWORK = "Check the instance's internet connection, then start again. Packs that are already cloned are kept."
 DISK = "Free some space on the instance's disk (or raise its quota), then start again."
+BUSY = "Stop what writes to it (ComfyUI, a download), or unmount what is mounted there, then start again."
 ADDRESS = "Check the repository's address: it may have been renamed, moved or deleted."
 READ_ONLY = "Check how that disk is mounted, or use a ComfyUI that is on a writable one."
 MEMORY = "Stop other programs on the instance, or rent one with more memory, then start again."

@@ -17,8 +17,9 @@ from app.protocol.manifest import NodePack, parent_of
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
+from app.runner.files.move import move
 from app.runner.hints import reasons
-from app.runner.packs import existing, manager_copies
+from app.runner.packs import existing, manager_copies, movable
 from app.runner.packs.checkout import Throttled, clone_into, with_retries
 from app.runner.packs.pack_files import find_pack_files
 
@@ -163,6 +164,8 @@ def _place_problem(context: Context, result: PackResult) -> Optional[Problem]:
     if above != root and not result.folder.parent.is_dir():
         hint = "Add the pack that %s belongs to above it in the list of packs." % result.pack.folder
         return Problem("parent_missing", "The folder that it goes into does not exist.", hint)
+    if result.folder.is_dir() and not existing.is_there(result.folder):
+        return movable.cannot_be_moved(context.custom_nodes, result.folder)
     return None
 
 
@@ -192,11 +195,11 @@ def staged(context: Context, pack: NodePack) -> Path:
 
 
 def _move(context: Context, result: PackResult) -> None:
-    """The one rename that makes the pack visible to ComfyUI."""
+    """The one move that makes the pack visible to ComfyUI."""
     source = staged(context, result.pack)
     context.own(source)
     try:
-        os.rename(str(source), str(result.folder))
+        move(source, result.folder)
     except OSError as exc:
         if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise

@@ -6,7 +6,6 @@ Another repository, or local changes in tracked files, is a failure with a hint;
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Callable, List, Optional, Set
 
@@ -14,12 +13,14 @@ from app.protocol.repo_url import same_repo
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState
 from app.runner.context import Context, PackResult
+from app.runner.files.move import discard, is_working_name, move
+from app.runner.files.move import settle as settle_move
 from app.runner.machine.git import Git
-from app.runner.packs import manager_copies
+from app.runner.packs import manager_copies, movable
 from app.runner.packs.checkout import Throttled, fetch_ref, is_commit, update_submodules, with_retries
 from app.runner.process.children import Finished
 
-_OLD = ".nodeferry-old.disabled"
+OLD = ".nodeferry-old.disabled"
 """Behind the name of a folder that is being replaced; ComfyUI skips it. No part of staging: a killed run's staging is
 removed, and this must not be lost with it."""
 
@@ -63,9 +64,8 @@ def _decide(context: Context, git: Git, result: PackResult) -> str:
         wanted == "keep" or (wanted == "lock" and git.head(result.folder) == result.pack.ref)
     ):
         return "keep"
-    if result.problem is None and wanted == "reinstall" and result.folder.is_symlink():
-        text = "custom_nodes/%s is a link to another folder, which Nodeferry does not replace." % result.pack.folder
-        result.problem = Problem("name_taken", text, 'Remove the link, or start again with "existing": "update".')
+    if result.problem is None and wanted == "reinstall":
+        result.problem = movable.cannot_be_moved(context.custom_nodes, result.folder)
     if result.problem is None:
         result.problem = local_changes(git, result.folder)
     return "" if result.problem else wanted
@@ -190,37 +190,46 @@ def _reinstall(context: Context, git: Git, result: PackResult, clone: Callable[[
         return
     fresh, old = context.staging / result.pack.name, _old_of(result.folder)
     context.own(fresh)
-    os.rename(str(result.folder), str(old))
+    move(result.folder, old)
     try:
-        os.rename(str(fresh), str(result.folder))
+        move(fresh, result.folder)
     except OSError:
-        os.rename(str(old), str(result.folder))
+        move(old, result.folder)
         raise
-    _carry_all_over(git, old, result.folder)
+    if not _carry_all_over(git, old, result.folder):
+        movable.warn_kept(context, result.folder)
 
 
 def recover(git: Git, folder: Path) -> None:
     """Finishes the replacing of a folder in which an earlier run was killed. Raises OSError."""
     old = _old_of(folder)
-    if not old.is_dir():
-        return
-    if is_there(folder):
+    settle_move(folder)
+    settle_move(old)
+    if not restore_old(old) and old.is_dir():
         _carry_all_over(git, old, folder)
-    else:
-        os.rename(str(old), str(folder))
+
+
+def restore_old(old: Path) -> bool:
+    """Moves a folder that was being replaced back to its name, where its successor is not in place. Raises OSError."""
+    folder = old.with_name(old.name[: -len(OLD)])
+    if not old.is_dir() or is_there(folder):
+        return False
+    move(old, folder)
+    return True
 
 
 def _old_of(folder: Path) -> Path:
-    return folder.with_name(folder.name + _OLD)
+    return folder.with_name(folder.name + OLD)
 
 
-def _carry_all_over(git: Git, old: Path, folder: Path) -> None:
-    """The untracked files, those in submodules too; the old folder goes only when all of them were carried."""
+def _carry_all_over(git: Git, old: Path, folder: Path) -> bool:
+    """The untracked files, those in submodules too; the old folder goes only when all of them were carried. Whether
+    it is gone."""
     for part in ["", *submodules(git, old)]:
         for name in git.untracked(old / part):
-            if "__pycache__" not in name:
+            if "__pycache__" not in name and not is_working_name(os.path.basename(name)):
                 _carry_over(old / part / name, folder / part / name)
-    shutil.rmtree(str(old), ignore_errors=True)
+    return discard(old)
 
 
 def _carry_over(source: Path, target: Path) -> None:
@@ -230,4 +239,4 @@ def _carry_over(source: Path, target: Path) -> None:
     if os.path.lexists(str(target)):
         target = target.with_name(target.name + BEFORE_REINSTALL)
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(str(source), str(target))
+    move(source, target)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Container, Iterable, Iterator, Optional
@@ -19,10 +18,13 @@ from app.protocol.manifest import NodePack
 from app.protocol.repo_url import same_repo
 from app.protocol.snapshot import Problem
 from app.runner.context import Context, PackResult
+from app.runner.files.move import move as move_folder
+from app.runner.packs import movable
 from app.runner.process.paths import Task
 
 TRACKING = ".tracking"
 _REPLACED = "replaced.ndjson"
+_MARK = ".nodeferry-replace-"
 _REPOSITORY = re.compile(r"^\s*[\"']?repository[\"']?\s*=\s*[\"']([^\"']+)[\"']", re.IGNORECASE | re.MULTILINE)
 _PYPROJECT_BYTES = 256 * 1024
 
@@ -84,20 +86,22 @@ def replace(
 ) -> None:
     """Puts the repository in the place of a registry copy, which is kept aside in `.disabled`. `clone` clones into
     staging, `move` moves that to its place; when one fails the copy is where it was. Raises OSError."""
-    clone()
+    result.problem = movable.cannot_be_moved(context.custom_nodes, copy)
+    if result.problem is None:
+        clone()
     if result.problem is not None:
         return
     aside = aside_for(context, copy, "replaced")
     _note(context, result.pack.name, copy, aside)
-    os.rename(str(copy), str(aside))
+    mark = _write_mark(copy, aside, result.folder)
     try:
+        move_folder(copy, aside)
         move()
     finally:
-        failed = result.problem is not None or not os.path.lexists(str(result.folder))
-        if failed and not os.path.lexists(str(copy)):
-            os.rename(str(aside), str(copy))
+        if not result.is_cloned and not os.path.lexists(str(copy)):
+            move_folder(aside, copy)
+        settle_replacing(mark)
     if result.problem is None:
-        _carry_own_files(aside, result.folder)
         context.own(result.folder)
         where = os.path.relpath(str(aside), str(context.ui_home))
         text = "%s replaces the copy that ComfyUI-Manager had installed. That copy is kept in %s." % (
@@ -106,6 +110,34 @@ def replace(
         )
         hint = "A rollback of this task puts it back. Delete it when you no longer need it."
         context.warn("registry_copy_replaced", text, hint)
+
+
+def _write_mark(copy: Path, aside: Path, folder: Path) -> Path:
+    """Says in custom_nodes which copy is being replaced, until that is done: `settle_replacing` finishes it, in a later
+    run if this one is killed."""
+    mark = copy.with_name(_MARK + copy.name + ".disabled")
+    lines = [os.path.relpath(str(path), str(mark.parent)) for path in (copy, aside, folder)]
+    mark.write_bytes(os.fsencode(json.dumps(lines)))
+    return mark
+
+
+def is_mark(name: str) -> bool:
+    """Whether a file of that name says that a copy is being replaced."""
+    return name.startswith(_MARK)
+
+
+def settle_replacing(mark: Path) -> None:
+    """Gives the successor the user's own files, or, where it is not in place, puts the copy back. Raises OSError."""
+    try:
+        copy, aside, folder = (mark.parent / path for path in json.loads(mark.read_bytes()))
+    except ValueError:  # the disk was full, or the machine went down: nothing was moved
+        mark.unlink()
+        return
+    if aside.is_dir() and (folder / ".git").exists():
+        _carry_own_files(aside, folder)
+    elif aside.is_dir() and not os.path.lexists(str(copy)):
+        move_folder(aside, copy)
+    mark.unlink()
 
 
 @dataclass(frozen=True)
@@ -149,7 +181,7 @@ def restore_copy(folder: Path, copy: Path, paths: Iterable[str], own: Container[
                 continue
             target = target.with_name(target.name + ".before-rollback")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(str(folder / path), str(target))
+        move_folder(folder / path, target)
 
 
 def aside_for(context: Context, folder: Path, why: str) -> Path:
@@ -179,7 +211,7 @@ def _carry_own_files(old: Path, new: Path) -> None:
             inner = path.relative_to(old).as_posix()
             if inner not in brought and not os.path.lexists(str(new / inner)):
                 (new / inner).parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(str(path), str(new / inner))
+                move_folder(path, new / inner)
 
 
 def _folders(parent: Path) -> Iterator[Path]:

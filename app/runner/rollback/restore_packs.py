@@ -8,15 +8,15 @@ stays as it is, and is told.
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Set
 
 from app.protocol.snapshot import Problem
 from app.runner.context import Context
+from app.runner.files.move import move
 from app.runner.hints import reasons
 from app.runner.machine.git import Git
-from app.runner.packs import existing, manager_copies
+from app.runner.packs import existing, manager_copies, movable
 from app.runner.packs.checkout import fetch_ref, update_submodules
 from app.runner.rollback.record import Record
 from app.runner.rollback.worktree_state import WorktreeState, changed, worktree_state
@@ -77,15 +77,15 @@ class _Way:
         gone = Problem(REMOVED, "It did not exist before the run, and was removed again.")
         if not existing.is_there(self._folder):
             return gone
-        problem = self._in_the_way()
+        problem = movable.cannot_be_moved(self._context.custom_nodes, self._folder) or self._in_the_way()
         if problem is not None:
             return problem
         if self._swept and self._found():
             aside = manager_copies.aside_for(self._context, self._folder, "rolled_back")
-            os.rename(str(self._folder), str(aside))
+            move(self._folder, aside)
             self._warn_put_aside(aside, "The run was killed, so it is not known who made the files in its folder")
         else:
-            shutil.rmtree(str(self._folder))
+            movable.remove(self._context, self._folder)
         return gone
 
     def _in_the_way(self) -> Optional[Problem]:
@@ -138,7 +138,7 @@ class _Way:
             for path in made:
                 if os.path.lexists(str(self._folder / path)):
                     (aside / path).parent.mkdir(parents=True, exist_ok=True)
-                    os.rename(str(self._folder / path), str(aside / path))
+                    move(self._folder / path, aside / path)
             restored = sorted(set(made) & tracked)
             if restored:
                 self._git.local("checkout", "-q", "HEAD", "--", *restored, cwd=self._folder)
@@ -175,7 +175,7 @@ class _Way:
         for path in self._pack.get("files") or {}:
             sibling = self._folder / (path + existing.BEFORE_REINSTALL)
             if os.path.lexists(str(sibling)) and not os.path.lexists(str(self._folder / path)):
-                os.rename(str(sibling), str(self._folder / path))
+                move(sibling, self._folder / path)
 
     # -- copies of the registry ----------------------------------------------------------------------------------------
 
@@ -198,13 +198,14 @@ class _Way:
                 "Move it away, then start again.",
             )
         if existing.is_there(self._folder):
-            problem = self._not_a_clone_of_ours()
+            nodes = self._context.custom_nodes
+            problem = movable.cannot_be_moved(nodes, self._folder) or self._not_a_clone_of_ours()
             if problem is not None:
                 return problem
             files = set(self._found()) - changed(self._git, self._folder)
             manager_copies.restore_copy(self._folder, aside, sorted(files), self._not_the_runs())
-            shutil.rmtree(str(self._folder))
-        os.rename(str(aside), str(restored))
+            movable.remove(self._context, self._folder)
+        move(aside, restored)
         return given
 
     def _not_a_clone_of_ours(self) -> Optional[Problem]:
