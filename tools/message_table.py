@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from app.protocol.reasons import REASONS, About, Reason
+from app.protocol.reason import About, Reason
+from app.protocol.reasons import REASONS
 from tools.reason_codes import PLACE, Use, uses
 
 TITLES = ("code", "title", "message", "hint", "retry helps?")

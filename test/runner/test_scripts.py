@@ -97,12 +97,15 @@ def test_without_an_interpreter_a_script_fails_and_a_plain_pack_does_not(
     assert run.state("plain") == "installed"
 
 
-def test_a_program_that_went_missing_costs_only_its_pack(rig: Rig, git_server: GitServer) -> None:
-    """The first script takes ComfyUI's interpreter away."""
+def test_an_interpreter_that_went_missing_is_told(rig: Rig, git_server: GitServer) -> None:
+    """The first script takes ComfyUI's interpreter away. Packs are told as they are, and the run is no success."""
     gone = "import os\nos.remove(os.path.join(os.path.dirname(__import__('sys').executable), 'python'))\n"
     first, second = (make_pack(git_server, "o", name, install_py=text) for name, text in (("a", gone), ("b", WHERE)))
     run = rig.install([node(first), node(second)])
     assert run.state("a").startswith(("installed", "failed"))
     assert run.state("b") == "failed system_error"
-    assert run.told(RunEnded, state="completed")
+    assert run.told(RunEnded, state="failed")
+    error = run.snapshot().error
+    assert error is not None
+    assert (error.code, error.message.startswith("ComfyUI's Python does not run any more")) == ("packages_lost", True)
     assert os.path.lexists(rig.custom_nodes / "b")

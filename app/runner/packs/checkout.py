@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from app.protocol.events import NodeProgress
-from app.protocol.reasons import Retry, find
+from app.protocol.reason import Retry
+from app.protocol.reasons import find
 from app.protocol.snapshot import Problem
 from app.runner.context import Context
 from app.runner.hints import reasons

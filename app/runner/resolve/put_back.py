@@ -78,9 +78,9 @@ class Restorer:
             for name in names:
                 self._whole([name], [])
 
-    def exchange(self, there: Sequence[Installed], wanted: Installed) -> bool:
+    def exchange(self, present: Sequence[Installed], wanted: Installed) -> bool:
         """Whether `wanted` is there instead of the others; else they are as they were."""
-        return self._whole([found.package for found in there], [wanted])
+        return self._whole([found.package for found in present], [wanted])
 
     def _whole(self, gone: Sequence[str], wanted: Sequence[Installed]) -> bool:
         """Whether some packages were removed, and just these installed, without what they require. Otherwise all is as
