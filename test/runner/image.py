@@ -9,7 +9,8 @@ from pathlib import Path
 from app.standin.errors import StandInError
 from app.standin.image_layers import image_layers, small_disk
 from test.runner.rig import Rig
-from test.support.wrapped_runner import layered_runner, mounted_runner
+from test.support.refused import lock
+from test.support.wrapped_runner import layered_runner, locked_runner, mounted_runner
 
 
 @contextmanager
@@ -48,3 +49,16 @@ def mounted(rig: Rig, folder: Path) -> Iterator[None]:
             rig.pyz = mounted_runner(pyz, rig.home, folder)
         yield
     rig.pyz = pyz
+
+
+@contextmanager
+def locked(rig: Rig, path: Path) -> Iterator[None]:
+    """The file cannot be removed, wherever it is moved to. Where nobody may lock one, the runner is refused it."""
+    pyz = rig.pyz
+    if not lock(path, "+i"):
+        print(f"NO FILE CAN BE LOCKED HERE, its removal is refused in the runner: {path}")
+        rig.pyz = locked_runner(pyz, rig.home, path)
+    yield
+    rig.pyz = pyz
+    for found in rig.custom_nodes.rglob(path.name):
+        lock(found, "-i")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from app.runner.files.move import move, settle_all
 from test.support.pack_tree import tree_of, write_pack
+from test.support.refused import lock
 
 NOT_LOCKED = "no file can be locked here"
 _CHANGES = frozenset(
@@ -50,11 +51,6 @@ def main() -> None:
         if finished:
             print(number - 1)
             return
-
-
-def lock(path: Path, flag: str) -> bool:
-    """Nobody can remove the file, not even root; whether this user and this file system can do that."""
-    return subprocess.run(["chattr", flag, str(path)], capture_output=True, check=False).returncode == 0
 
 
 class Rounds:

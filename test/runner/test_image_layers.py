@@ -11,8 +11,7 @@ import pytest
 
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, add_commit, make_pack
-from test.runner.image import mounted, of_the_image, refused_renames
-from test.runner.killed_moves import lock
+from test.runner.image import locked, mounted, of_the_image, refused_renames
 from test.runner.rig import Rig, Run, git, names_in, node
 from test.runner.test_manager_copies import registry_copy
 from test.support.pack_tree import another_file_system, tree_of
@@ -182,14 +181,12 @@ def test_a_file_that_cannot_be_removed_fails_the_pack_and_leaves_it_whole(rig: R
     before = whole(folder)
     with of_the_image(rig):
         (folder / "models" / "locked.bin").write_text("mine")
-        locked = lock(folder / "models" / "locked.bin", "+i")
-        if locked:
+        with locked(rig, folder / "models" / "locked.bin"):
             run = install(rig, pack, "reinstall")
-            lock(folder / "models" / "locked.bin", "-i")
-            assert run.state(pack.name) == "failed not_permitted"
-            error = run.snapshot().nodes[pack.name].error
-            assert error is not None and "locked.bin" in error.message and "ls -l" in error.hint
-            assert names_in(rig.custom_nodes) == [pack.name]
+        assert run.state(pack.name) == "failed not_permitted"
+        error = run.snapshot().nodes[pack.name].error
+        assert error is not None and "locked.bin" in error.message and "ls -l" in error.hint
+        assert names_in(rig.custom_nodes) == [pack.name]
         (folder / "models" / "locked.bin").unlink()
         assert whole(folder) == before
 
@@ -198,18 +195,14 @@ def test_old_files_that_cannot_be_removed_are_told(rig: Rig, pack: Pack) -> None
     """Where the folder can be renamed, the pack is installed anew, and the next runs go well too."""
     folder = rig.custom_nodes / pack.name
     install(rig, pack)
-    if not lock(folder / "nodes" / "a.py", "+i"):
-        (folder / "nodes").chmod(0o555)
-    run = install(rig, pack, "reinstall")
-    assert run.state(pack.name) == "installed", run.said()
-    assert [warning.code for warning in run.snapshot().warnings] == ["old_files_kept"]
-    for existing in ("keep", "reinstall"):
-        again = install(rig, pack, existing)
-        assert again.state(pack.name) == "installed", again.said()
+    with locked(rig, folder / "nodes" / "a.py"):
+        run = install(rig, pack, "reinstall")
+        assert run.state(pack.name) == "installed", run.said()
+        assert [warning.code for warning in run.snapshot().warnings] == ["old_files_kept"]
+        for existing in ("keep", "reinstall"):
+            again = install(rig, pack, existing)
+            assert again.state(pack.name) == "installed", again.said()
     assert [name for name in names_in(rig.custom_nodes) if not name.endswith(".disabled")] == [pack.name]
-    for path in rig.custom_nodes.rglob("a.py"):
-        path.parent.chmod(0o755)
-        lock(path, "-i")
 
 
 @pytest.mark.parametrize("existing", ["keep", "reinstall"])

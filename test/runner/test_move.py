@@ -19,9 +19,10 @@ from app.runner.hints.reasons import of_os
 from app.standin.errors import StandInError
 from app.standin.image_layers import small_disk
 from test.house.sources import ROOT
-from test.runner.killed_moves import NOT_LOCKED, lock
+from test.runner.killed_moves import NOT_LOCKED
 from test.runner.rig import names_in
 from test.support.pack_tree import another_file_system, tree_of, write_pack
+from test.support.refused import cannot_be_removed
 
 
 @pytest.fixture
@@ -70,12 +71,8 @@ def test_it_may_be_killed_before_every_single_step(tmp_path: Path, other: Path, 
 def locked_file(pack: Path) -> Iterator[Path]:
     """A file of the pack that nobody can remove, not even root."""
     path = pack / "nodes" / "deep" / "b.py"
-    if not lock(path, "+i"):  # an ordinary user: a folder that may not be written does the same to him
-        path.parent.chmod(0o555)
-    yield path
-    for found in pack.parent.rglob(path.name):
-        lock(found, "-i")
-        found.parent.chmod(0o755)
+    with cannot_be_removed(path, pack.parent):
+        yield path
 
 
 def test_a_file_that_cannot_be_removed_undoes_it(pack: Path, other: Path, locked_file: Path) -> None:

@@ -29,7 +29,7 @@ lower = set(map(tuple, {folders}))
 rename = os.rename
 def refuse(source, target, **options):
     found = os.lstat(source)
-    if stat.S_ISDIR(found.st_mode) and (found.st_dev, found.st_ino) in lower:
+    if stat.S_ISDIR(found.st_mode) and (source, found.st_ino) in lower:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source, None, target)
     rename(source, target, **options)
 os.rename = refuse
@@ -44,6 +44,25 @@ pathlib.Path.read_bytes = lambda path: read(path) + (line if str(path) == "/proc
 runpy.run_path({pyz}, run_name="__main__")
 """
 
+_LOCKED = """
+import errno, os, runpy, sys
+def refuse(event, args):
+    if event != "os.remove":
+        return
+    where = None if args[1] == -1 else args[1]
+    if os.stat(args[0], dir_fd=where, follow_symlinks=False).st_ino == {inode}:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), args[0])
+sys.addaudithook(refuse)
+runpy.run_path({pyz}, run_name="__main__")
+"""
+
+
+def locked_runner(pyz: Path, folder: Path, file: Path) -> Path:
+    """A runner that cannot remove that file, wherever it is moved to: for machines where nobody may lock one."""
+    path = folder / "locked_runner.py"
+    path.write_text(_LOCKED.format(inode=file.lstat().st_ino, pyz=repr(str(pyz))))
+    return path
+
 
 def killed_runner(pyz: Path, folder: Path, *, event: str, word: str, number: int = 1) -> Path:
     """A runner that is killed (SIGKILL) just before it does something for the `number`th time: an audit event of
@@ -55,8 +74,8 @@ def killed_runner(pyz: Path, folder: Path, *, event: str, word: str, number: int
 
 def layered_runner(pyz: Path, folder: Path, image: Path) -> Path:
     """A runner that cannot rename the folders that are in `image` now: for machines that cannot mount an overlay."""
-    found = [image.lstat(), *(path.lstat() for path in image.rglob("*") if path.is_dir() and not path.is_symlink())]
-    identities = [(each.st_dev, each.st_ino) for each in found]
+    folders = [image, *(path for path in image.rglob("*") if path.is_dir() and not path.is_symlink())]
+    identities = [(str(each), each.lstat().st_ino) for each in folders]
     path = folder / f"layered_runner{os.urandom(3).hex()}.py"
     path.write_text(_LAYERS.format(folders=json.dumps(identities), pyz=repr(str(pyz))))
     return path
