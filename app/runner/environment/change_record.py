@@ -10,12 +10,13 @@ import errno
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from app.runner.environment.environment import Environment
 from app.runner.environment.installed_files import InstalledFiles
+from app.runner.files.mounts import is_layered
 from app.runner.requirements.lines import canonical
 
 PREFIX = ".nodeferry-change-"
@@ -52,12 +53,13 @@ def write(
     making = root / (MAKING + name)
     try:
         making.mkdir(mode=0o700)
-        kept = {path: place for path, place in _keep_all(making, packages) if is_inside(path, environment)}
+        inside = FilesInside(environment)
+        kept = {path: place for path, place in _keep_all(making, packages) if inside(path)}
         path = making / FILE
         path.touch(mode=0o600)
         record = replace(record, kept=kept, began=path.stat().st_ctime)
         with open(str(path), "w", encoding="ascii") as file:
-            json.dump(asdict(record), file)
+            json.dump(vars(record), file)
             file.flush()
             os.fsync(file.fileno())  # a machine that stops must find it
         os.rename(str(making), str(root / (PREFIX + name)))
@@ -72,9 +74,10 @@ def read(folder: Path, environment: Environment) -> ChangeRecord:
     the environment. Raises OSError, or ValueError, TypeError, KeyError or AttributeError for what is no record."""
     said: Mapping[str, Any] = json.loads((folder / FILE).read_text("ascii"))
     kept = {str(path): str(place) for path, place in said["kept"].items()}
+    inside = FilesInside(environment)
     for path, place in kept.items():
         parts = place.split("/")
-        if len(parts) != 2 or ".." in parts or not os.path.isabs(path) or not is_inside(path, environment):
+        if len(parts) != 2 or ".." in parts or not os.path.isabs(path) or not inside(path):
             raise ValueError("not a path of the environment: %r" % path)
     return ChangeRecord(
         task_id=str(said["task_id"]),
@@ -101,11 +104,27 @@ def package_of(place: str) -> str:
     return place.partition("/")[0]
 
 
+class FilesInside:
+    """Whether files are the environment's. A package may list any path, and folders may be links; each folder is looked
+    at once."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._roots = [os.path.realpath(root) for root in (environment.prefix, *environment.site_packages)]
+        self._folders: Dict[str, bool] = {}
+
+    def __call__(self, path: str) -> bool:
+        folder = os.path.dirname(path)
+        known = self._folders.get(folder)
+        if known is None:
+            real = os.path.realpath(folder)
+            known = any(real == root or real.startswith(root + os.sep) for root in self._roots)
+            self._folders[folder] = known
+        return known
+
+
 def is_inside(path: str, environment: Environment) -> bool:
-    """Whether a file is the environment's. A package may list any path, and folders may be links."""
-    folder = os.path.realpath(os.path.dirname(path))
-    roots = (os.path.realpath(root) for root in (environment.prefix, *environment.site_packages))
-    return any(folder == root or folder.startswith(root + os.sep) for root in roots)
+    """Whether one file is the environment's."""
+    return FilesInside(environment)(path)
 
 
 def put_back(source: str, path: str) -> None:
@@ -130,12 +149,13 @@ def is_same(one: str, other: str) -> bool:
 
 def _keep_all(folder: Path, packages: Sequence[InstalledFiles]) -> Iterator[Tuple[str, str]]:
     """Each file of the packages, and its kept one. What is listed and not there was not there before either."""
+    keep = _copy if is_layered(folder) else _keep
     for package in packages:
         (folder / package.name).mkdir(exist_ok=True, mode=0o700)
         for number, path in enumerate(package.own_files):
             place = "%s/%s-%d" % (package.name, package.version.replace("/", "_") or "0", number)
             try:
-                _keep(path, str(folder / place))
+                keep(path, str(folder / place))
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
             yield path, place
@@ -161,7 +181,11 @@ def _keep(source: str, target: str) -> None:
     except OSError as exc:
         if exc.errno not in _NO_LINKS:
             raise
-        shutil.copy2(source, target, follow_symlinks=False)
-        if os.geteuid() == 0:
-            state = os.lstat(source)
-            os.chown(target, state.st_uid, state.st_gid, follow_symlinks=False)
+        _copy(source, target)
+
+
+def _copy(source: str, target: str) -> None:
+    shutil.copy2(source, target, follow_symlinks=False)
+    if os.geteuid() == 0:
+        state = os.lstat(source)
+        os.chown(target, state.st_uid, state.st_gid, follow_symlinks=False)

@@ -1,11 +1,11 @@
-"""What is mounted in a folder."""
+"""What is mounted in a folder, and on what a folder lies. Source of the table's format: proc_pid_mountinfo(5)."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 _TABLE = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
@@ -16,13 +16,31 @@ def mounted_in(folder: Path) -> List[Path]:
     system does not say."""
     root = os.path.realpath(str(folder))
     try:
-        lines = _TABLE.read_bytes().splitlines()
+        points = {point for point, _kind in _mounts()}
     except OSError:
         return [folder] if os.path.ismount(root) else []
-    fields = [line.split(b" ") for line in lines]
-    points = {
-        os.fsdecode(_ESCAPED.sub(lambda found: bytes([int(found.group(1), 8)]), each[4]))
-        for each in fields
-        if len(each) > 4
-    }
     return [Path(point) for point in sorted(points) if point == root or point.startswith(root + os.sep)]
+
+
+def is_layered(folder: Path) -> bool:
+    """Whether a folder lies on an overlay, as in a container: there a link to a file of the image copies it, and waits
+    until the disk has it, which takes longer than a copy of one's own. False where the system does not say."""
+    place = os.path.realpath(str(folder))
+    try:
+        found = [(point, kind) for point, kind in _mounts() if (place + os.sep).startswith(point.rstrip("/") + os.sep)]
+    except OSError:
+        return False
+    kind = max(found, key=lambda mount: len(mount[0]), default=("", ""))[1]
+    return any(word in kind for word in ("overlay", "aufs"))
+
+
+def _mounts() -> List[Tuple[str, str]]:
+    """Mount points and types of file systems, in the table's order. Raises OSError."""
+    found = []
+    for line in _TABLE.read_bytes().splitlines():
+        fields, _, more = line.partition(b" - ")
+        parts = fields.split(b" ")
+        if len(parts) > 4 and more:
+            point = _ESCAPED.sub(lambda match: bytes([int(match.group(1), 8)]), parts[4])
+            found.append((os.fsdecode(point), os.fsdecode(more.split(b" ")[0])))
+    return found
