@@ -193,7 +193,7 @@ def _install(
             locked.after_clones(results)
         requirements.install(results, uv.result())
         requirements.end()
-        verification.after_packages(results)
+        verification.after_packages(results, locked.names if locked else ())
         run_scripts(context, results, verification.guard)
         context.own_all_new()
         if locked:

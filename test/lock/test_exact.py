@@ -197,7 +197,7 @@ def test_a_killed_one_is_put_back_by_a_rollback(half: tuple[Box, Run, Any]) -> N
 
 
 def test_what_only_failed_at_the_end_is_put_back_with_submodules(box_factory: BoxFactory, made: Made) -> None:
-    """A pack with a submodule that moved on; a script of another pack then takes a version away."""
+    """A pack with a submodule that moved on; a script of another pack then takes a version away for good."""
     lock, _ = made
     other = box_factory()
     inner = make_pack(other.git, "owner", "inner", history=2)
@@ -205,7 +205,10 @@ def test_what_only_failed_at_the_end_is_put_back_with_submodules(box_factory: Bo
     other.run_of(node(old))
     before = other.freeze(), commits(other), git(other.custom_nodes / "outer" / "sub", "rev-parse", "HEAD")
     new = add_commit(other.git, old, {"new.txt": "new"})
-    script = "import subprocess, sys\nsubprocess.run(['uv', 'pip', 'uninstall', '--python', sys.executable, 'tool'])\n"
+    script = "import shutil, subprocess, sys\n"
+    script += "subprocess.run(['uv', 'pip', 'uninstall', '--python', sys.executable, 'tool'])\n"
+    for folder in (other.index.folder / "simple" / "tool", other.home / "uv-cache"):
+        script += f"shutil.rmtree({str(folder)!r})\n"
     bad = make_pack(other.git, "owner", "bad", requirements="tool\n", install_py=script)
     packs = [
         {"name": pack.name, "repo_url": pack.url, "folder": pack.name, "commit": pack.commit} for pack in (new, bad)

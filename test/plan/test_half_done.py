@@ -229,6 +229,14 @@ def test_a_package_that_a_script_breaks_is_installed_again(box: Box, old: Path) 
     assert there(old) == OLD
 
 
+def test_a_package_that_a_script_patches_stays_patched(box: Box, old: Path) -> None:
+    """As packs do with basicsr, whose import of torchvision is out of date."""
+    patch = f"open({str(old / 'mmm' / 'part7.py')!r}, 'a').write('patched = True\\n')\n"
+    run = box.run_of(box.pack("patcher", files={"install.py": patch}))
+    assert (run.snapshot().state, run.snapshot().warnings) == (TaskState.COMPLETED, ())
+    assert (old / "mmm" / "part7.py").read_text() == "part = 7\npatched = True\n"
+
+
 def test_a_run_that_has_lost_a_package_for_good_is_no_success(box: Box, old: Path) -> None:
     """Neither the index nor uv's cache has it any more."""
     forget = f"import shutil; shutil.rmtree({box.environ['UV_CACHE_DIR']!r})\n"

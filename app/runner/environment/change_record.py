@@ -113,6 +113,7 @@ class FilesInside:
         self._folders: Dict[str, bool] = {}
 
     def __call__(self, path: str) -> bool:
+        """Whether this one is."""
         folder = os.path.dirname(path)
         known = self._folders.get(folder)
         if known is None:

@@ -103,12 +103,17 @@ def find(folders: Sequence[str], names: Optional[Iterable[str]] = None) -> Dict[
 
 
 def damage(
-    package: InstalledFiles, since: float = 0.0, listed: Mapping[str, AbstractSet[Optional[int]]] = _NOTHING
+    package: InstalledFiles,
+    since: float = 0.0,
+    listed: Mapping[str, AbstractSet[Optional[int]]] = _NOTHING,
+    *,
+    patched: bool = False,
 ) -> str:
     """What is wrong with a package's files, in words; empty when all are there in their sizes. `since` (Unix seconds):
     only what happened from then on; a file that had gone before counts as it was. Of a package without a list of its
     files nobody knows; but one that lost the list since then was being removed. `listed`: what all packages list
-    (`sizes_of`): a file that another package with the same path has brought is whole."""
+    (`sizes_of`): a file that another package with the same path has brought is whole. `patched`: so is one that may
+    have been changed on purpose, as packs do with basicsr; one that is empty now was not."""
     if package.files is None:
         removed = since > 0 and package.metadata.name.endswith(".dist-info")
         return "the list of its files is missing" if removed and _changed_since(str(package.metadata), since) else ""
@@ -121,7 +126,7 @@ def damage(
                 gone.append(file.path)
             continue
         changed = file.size is not None and stat.S_ISREG(state.st_mode) and state.st_size != file.size
-        changed = changed and state.st_size not in listed.get(file.path, ())
+        changed = changed and state.st_size not in listed.get(file.path, ()) and not (patched and state.st_size)
         if changed and state.st_ctime >= since and not file.path.endswith(("/RECORD", "/INSTALLER", "/REQUESTED")):
             other.append(file.path)
     return "; ".join(

@@ -11,7 +11,7 @@ from app.runner.environment.installed_files import damage, find, sizes_of
 def losses(before: Environment, now: Environment, changed: Mapping[str, Optional[str]], since: float) -> Dict[str, str]:
     """What is missing or broken, by package, in words. `changed`: the versions that the run itself brought, None for
     what it removed on purpose; `since` (Unix seconds): what was broken earlier is nobody's loss. A package that has
-    another version than expected is not lost."""
+    another version than expected is not lost, and neither is one whose files a pack has patched."""
     expected = {**before.packages, **changed}
     lost = {
         name: "%s %s is not installed any more" % (name, version)
@@ -20,11 +20,12 @@ def losses(before: Environment, now: Environment, changed: Mapping[str, Optional
     }
     listed: Dict[str, Set[Optional[int]]] = {}
     for name, packages in find(now.site_packages, expected).items():
-        if name not in now.distributions or not any(damage(package, since) for package in packages):
+        if name not in now.distributions or not any(damage(each, since, patched=True) for each in packages):
             continue
         if not listed:
             listed = sizes_of(package for each in find(now.site_packages).values() for package in each)
-        wrong = next((words for words in (damage(package, since, listed) for package in packages) if words), "")
+        said = [damage(package, since, listed, patched=True) for package in packages]
+        wrong = next(filter(None, said), "")
         if wrong:
             lost[name] = "%s %s is damaged: %s" % (name, now.packages[name], wrong)
     return lost

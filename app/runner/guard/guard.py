@@ -1,14 +1,14 @@
 """Compares the whole environment after packs' own code ran with what it was before, and puts back what was broken.
 
-Before is what was there plus the plans that were carried out. A change that breaks nothing is told and left. A run that
-must be `exact` is compared only: whatever differs ends it.
+Before is what was there plus the plans that were carried out. A change that breaks nothing is told and left. With a
+lock, the lock's own package of a library stays.
 """
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Callable, List, Optional, Sequence, Set
+from typing import Callable, Collection, List, Optional, Sequence, Set
 
 from app.protocol.snapshot import Problem
 from app.runner.context import Context, PackResult
@@ -48,9 +48,11 @@ class Guard:
         self.told: Set[str] = set()
         """What does not fit together, and was told with the pack that brought it."""
 
-    def begin(self, results: Sequence[PackResult]) -> None:
-        """All plans are carried out; from now on the code of these packs runs."""
+    def begin(self, results: Sequence[PackResult], locked: Collection[str]) -> None:
+        """All plans are carried out; from now on the code of these packs runs. `locked`: the packages of the run's
+        lock, by canonical names."""
         self._results = results
+        self._mender.locked = locked
 
     def note_first(self) -> None:
         """Remembers the environment as it is before the run changes it."""
@@ -109,10 +111,8 @@ class Guard:
         who = blame_change.who(context.custom_nodes, packs, [item.name for item in changed])
         said = in_words(changed) or "files of %s are missing" % ", ".join(sorted(lost))
         text = "%s changed installed packages: %s.%s" % (what, said, _BY % ", ".join(who) if who else "")
-        done = Mended(now)
-        if not context.options.exact:
-            required = [*required_by_comfyui(context.ui_home), *required_by_packs(context, self._results)]
-            done = self._mender.mend(was, now, required, lost=lost)
+        required = [*required_by_comfyui(context.ui_home), *required_by_packs(context, self._results)]
+        done = self._mender.mend(was, now, required, lost=lost)
         context.warn(code, text + done.in_words(), AT_EACH_START if code == "changed_at_import" else "")
         self.told.update(done.left)
         for failure in done.failed:
@@ -143,7 +143,7 @@ class Guard:
         if first is None or now is None:
             return []
         lost = lost_requirements(context.ui_home, first, now)
-        if lost and not context.options.exact:
+        if lost:
             done = Mended(now)
             back = {named(requirement.package, first): requirement.lost(first, now) for requirement in lost}
             self._mender.go_back(first, WayBack(back), done)

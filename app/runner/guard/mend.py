@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import AbstractSet, Callable, List, Optional, Sequence, Set
+from typing import AbstractSet, Callable, Collection, List, Optional, Sequence, Set
 
 from app.runner.context import Context
 from app.runner.environment import installed_files
@@ -60,6 +60,8 @@ class Mender:
         self._context = context
         self._run = run
         self._uv = uv
+        self.locked: Collection[str] = ()
+        """The packages of the run's lock, by canonical names."""
 
     def mend(
         self,
@@ -72,7 +74,7 @@ class Mender:
         """Puts back what broke something, and keeps one package of each library. `lost`: packages that have to be put
         back in any case."""
         done = Mended(now)
-        pairs = side_by_side(was, now, required, gpu=self._context.has_gpu)
+        pairs = side_by_side(was, now, required, gpu=self._context.has_gpu, locked=self.locked)
         if pairs:
             restorer = self._restorer(now)
             for pair in pairs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Sequence
+from typing import Collection, List, Sequence
 
 from app.runner.environment.consistency import why_unmet
 from app.runner.environment.environment import Environment
@@ -26,18 +26,29 @@ class SideBySide:
         return " and ".join(map(str, self.present))
 
 
-def side_by_side(was: Environment, now: Environment, required: Sequence[Requirement], *, gpu: bool) -> List[SideBySide]:
-    """What has come beside another package of its library. `gpu`: onnxruntime may use it."""
+def side_by_side(
+    was: Environment,
+    now: Environment,
+    required: Sequence[Requirement],
+    *,
+    gpu: bool,
+    locked: Collection[str] = (),
+) -> List[SideBySide]:
+    """What has come beside another package of its library. `gpu`: onnxruntime may use it; `locked`: the packages of the
+    run's lock, which may have several of one library: they stay."""
     before, after = freeze_of(to_record(was)), freeze_of(to_record(now))
     found = []
     for family in FAMILIES:
         present = members(family, after)
-        if len(present) > 1 and any(name not in before or before[name] != after[name] for name in present):
+        fresh = [name for name in present if name not in before or before[name] != after[name]]
+        held = members(family, locked)
+        if len(present) > 1 and fresh and len(held) < 2:
             wanted = _best(family, members(family, before), present, gpu=gpu)
             lines = [requirement.line for requirement in required if requirement.package in family]
             if members(family, before):
                 lines = [line for line in lines if not why_unmet(line, was)]
-            candidates = _candidates(wanted, family, before, after, lines)
+            of_lock = [before[name] for name in held if name in before]
+            candidates = of_lock or _candidates(wanted, family, before, after, lines)
             found.append(SideBySide([after[name] for name in present], candidates))
     return found
 

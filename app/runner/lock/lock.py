@@ -58,6 +58,11 @@ class Locked:
         self._unavailable: FrozenSet[str] = frozenset()
         """The lines of what could not be had; it is not asked for again."""
 
+    @property
+    def names(self) -> FrozenSet[str]:
+        """Its packages, by canonical names."""
+        return frozenset(canonical(name) for name in self._lock.packages)
+
     def before_clones(self) -> None:
         """What does not fit is told; with `exact` it ends the run, before anything is changed."""
         found = compare.cannot_be(self._context, self._lock)

@@ -8,7 +8,7 @@ met. What is not known is said to be unknown, never good.
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import FrozenSet, List, Optional, Sequence
+from typing import Collection, FrozenSet, List, Optional, Sequence
 
 from app.protocol.events import Probed
 from app.protocol.manifest import parent_of
@@ -81,9 +81,10 @@ class Verification:
         if self._context.verifies:
             self._environment = self._context.environment
 
-    def after_packages(self, results: Sequence[PackResult]) -> None:
-        """All plans are carried out: compares, before packs' own code runs. Raises RunCancelled."""
-        self.guard.begin(results)
+    def after_packages(self, results: Sequence[PackResult], locked: Collection[str] = ()) -> None:
+        """All plans are carried out: compares, before packs' own code runs. `locked`: the packages of the run's lock,
+        by canonical names. Raises RunCancelled."""
+        self.guard.begin(results, locked)
         if self._environment is not None:
             self._runs = self._compare("protected_changed", "Installing packages")
             self.guard.saw(self._environment)
