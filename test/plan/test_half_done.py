@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,6 +14,8 @@ import pytest
 
 from app.protocol.states import TaskState
 from app.runner.environment.installed_files import damage, find
+from app.standin.errors import StandInError
+from app.standin.image_layers import image_layers
 from test.plan.box import Box, states
 from test.runner.rig import Run
 from test.support.undeletable import undeletable
@@ -214,6 +217,19 @@ def test_the_next_run_puts_back_what_a_machine_that_stopped_left(box: Box, old: 
     assert left_behind(old) == []
     warning = next(each for each in later.snapshot().warnings if each.code == "change_undone")
     assert "They were put back as they were before: attrz, blinker, mmm, zzz." in warning.message
+
+
+def test_in_a_layer_of_the_image_it_is_the_same(box: Box, old: Path, faulty: FaultyUv) -> None:
+    """As in containers: what is replaced is copied, and put back from the copies."""
+    faulty.plan("no_room", times=9, size=50_000)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(image_layers(box.ui_home / "venv"))
+        except StandInError as exc:
+            print(f"NOT A REAL OVERLAY: {exc}. Played on the plain folder.")
+        run = box.run_of(*all_newer(box))
+        assert {state.split()[0] for state in states(run).values()} == {"failed"}
+        assert (there(old), left_behind(old)) == (OLD, [])
 
 
 _RUDE = "import os; os.unlink({!r})\n"
