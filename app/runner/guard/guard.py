@@ -132,7 +132,9 @@ class Guard:
         """The packages of which files went away since the code began to run. Files that became others may be
         patched on purpose."""
         found = installed_files.find(now.paths)
-        return {name for name, copies in found.items() if "missing" in installed_files.damage(copies[0], self._since)}
+        absent = self._context.absent_before
+        said = {name: installed_files.damage(copies[0], self._since, absent=absent) for name, copies in found.items()}
+        return {name for name, words in said.items() if "missing" in words}
 
     # -- ComfyUI's own requirements ------------------------------------------------------------------------------------
 
