@@ -84,3 +84,18 @@ def test_programs_beside_an_interpreter_without_a_venv_stay(environment: Environ
     transaction.recover(shared)
     assert program.exists()
     assert (packages / "thing" / "part.py").exists()
+
+
+@pytest.mark.registry
+def test_what_a_package_lists_elsewhere_is_not_touched(environment: Environment, tmp_path: Path) -> None:
+    """It may be a file of the system's, a pipe that nobody writes to, or a device without an end."""
+    (packages,) = map(Path, environment.site_packages)
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    record = packages / "thing-1.0.dist-info" / "RECORD"
+    record.write_text(record.read_text() + f"{outside},,\n/dev/full,,\n")
+    change = transaction.begin(environment, ["thing"], str(uuid.uuid4()))
+    assert outside.stat().st_nlink == 1
+    outside.unlink()
+    assert change.roll_back() == []
+    assert not outside.exists()
