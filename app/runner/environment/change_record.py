@@ -12,7 +12,7 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, Sequence, Tuple
 
 from app.runner.environment.environment import Environment
 from app.runner.environment.installed_files import InstalledFiles
@@ -54,6 +54,7 @@ def write(
     try:
         making.mkdir(mode=0o700)
         kept = dict(_keep_all(making, packages, FilesInside(environment)))
+        kept.update(_keep_links(making, record.names, environment))
         path = making / FILE
         path.touch(mode=0o600)
         record = replace(record, kept=kept, began=path.stat().st_ctime)
@@ -162,17 +163,19 @@ def _keep_all(
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
             yield path, place
-        for path in _rewritten(package):
-            place = "%s/%s" % (package.name, os.path.basename(path))
-            shutil.copy2(path, str(folder / place))
-            yield path, place
 
 
-def _rewritten(package: InstalledFiles) -> List[str]:
-    """What the removal of an old editable package (setuptools' `develop`) changes in place."""
-    root = package.metadata.parent
-    links = [path for path in root.glob("*.egg-link") if canonical(path.stem) == package.name]
-    return [str(path) for path in (*links, root / "easy-install.pth") if links and path.is_file()]
+def _keep_links(folder: Path, names: Sequence[str], environment: Environment) -> Iterator[Tuple[str, str]]:
+    """What the removal of an old editable package (setuptools' `develop`) removes and changes in place. It has no
+    metadata in site-packages: a link leads to it."""
+    for root in map(Path, environment.site_packages):
+        links = [path for path in sorted(root.glob("*.egg-link")) if canonical(path.stem) in names]
+        for path in [*links, root / "easy-install.pth"] if links else []:
+            name = canonical((path if path in links else links[0]).stem)
+            if path.is_file():
+                (folder / name).mkdir(exist_ok=True, mode=0o700)
+                shutil.copy2(str(path), str(folder / name / path.name))
+                yield str(path), "%s/%s" % (name, path.name)
 
 
 def _keep(source: str, target: str) -> None:

@@ -184,7 +184,7 @@ def _recovered(environment: Environment, folder: Path) -> List[RolledBack]:
     try:
         processes.end_all(lambda: processes.marked(record.task_id))
         change = Transaction(environment, record, folder, until=max(record.began, _last_sign_of(task)) + _MAY_WRITE_ON)
-        return [RolledBack(sorted(record.versions), change.roll_back())]
+        return [RolledBack(sorted({*record.versions, *map(package_of, record.kept.values())}), change.roll_back())]
     finally:
         os.close(lock)
 
