@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -56,3 +57,35 @@ def test_what_a_run_has_brought_and_a_script_breaks_is_installed_again_as_it_was
     assert run.snapshot().state is TaskState.COMPLETED
     assert [each.code for each in run.snapshot().warnings] == ["packages_restored"]
     assert part.read_text() == "v = '2.0'\n"
+
+
+_PRETENDS = """
+import os
+folder = {!r} + "/pretended-1.0.dist-info"
+os.mkdir(folder)
+for name, text in (("METADATA", "Name: pretended\\nVersion: 1.0\\n"), ("RECORD", "pretended/__init__.py,,\\n")):
+    with open(os.path.join(folder, name), "w") as file:
+        file.write(text)
+"""
+
+
+def test_what_a_script_only_pretends_to_have_installed_is_not_lost(box: Box) -> None:
+    """Some packs write nothing but metadata, so that installers leave a package alone."""
+    assert box.environment is not None
+    script = _PRETENDS.format(str(box.environment.packages))
+    run = box.run_of(box.pack("one", files={"install.py": script}))
+    assert run.snapshot().state is TaskState.COMPLETED, run.snapshot().error
+    assert [each.code for each in run.snapshot().warnings] == ["changed_by_script"]
+
+
+def test_no_login_is_told_with_where_a_package_came_from(box: Box) -> None:
+    """pip leaves a login in the address where it is a user's name alone, as GitHub's tokens may be given."""
+    box.index.wheel("thing", "1.0")
+    box.have("thing==1.0")
+    assert box.environment is not None
+    path = box.environment.packages / "thing-1.0.dist-info" / "direct_url.json"
+    origin = {"url": "https://login:token-of-mine@host.example/x", "vcs_info": {"vcs": "git", "commit_id": "a" * 40}}
+    run = box.run_of(box.pack("one", files={"install.py": f"open({str(path)!r}, 'w').write({json.dumps(origin)!r})\n"}))
+    said = {each.code: each.message for each in run.snapshot().warnings}
+    assert "git+https://host.example/x@aaaa" in said["changed_by_script"]
+    assert "token-of-mine" not in str(run.snapshot())

@@ -151,10 +151,10 @@ def sizes_of(packages: Iterable[InstalledFiles]) -> Dict[str, Set[Optional[int]]
     return found
 
 
-def absent_files(folders: Sequence[str]) -> FrozenSet[str]:
+def absent_files(folders: Sequence[str], names: Optional[Iterable[str]] = None) -> FrozenSet[str]:
     """The files that packages in these folders list, and that are not there: images are often made smaller by the
-    removal of all folders of tests."""
-    packages = [package for found in find(folders).values() for package in found]
+    removal of all folders of tests. `names`: only of these packages."""
+    packages = [package for found in find(folders, names).values() for package in found]
     listed = (file.path for package in packages for file in package.files or ())
     return frozenset(path for path in listed if not os.path.lexists(path))
 

@@ -124,9 +124,10 @@ class Guard:
     def _note(self, was: Environment, done: Mended) -> None:
         """How it is now is how it should be, but for what should have been put back."""
         self.saw(done.now)
-        for item in was.differences(done.now):
-            if item.name not in done.unrestored:
-                self._context.changed[item.name] = item.after.version if item.after else None
+        changed = {item.name: item.after for item in was.differences(done.now) if item.name not in done.unrestored}
+        self._context.changed.update({name: after.version if after else None for name, after in changed.items()})
+        brought = [name for name in changed if name not in was.distributions]
+        self._context.absent_before |= installed_files.absent_files(done.now.site_packages, brought)
 
     def _without_files(self, now: Environment) -> Set[str]:
         """The packages of which files went away since the code began to run. Files that became others may be
