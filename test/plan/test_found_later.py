@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import uuid
 from dataclasses import replace
@@ -33,11 +34,16 @@ def _ended_half_way(environment: Environment, *, ago: float) -> Path:
     """The package's files are gone, half of another is there, and the run is over for so many seconds. Where they
     are."""
     (packages,) = map(Path, environment.site_packages)
-    change = transaction.begin(environment, ["thing", "fresh"], str(uuid.uuid4()))
+    task_id = str(uuid.uuid4())
+    pid = os.fork()
+    if pid == 0:
+        transaction.begin(environment, ["thing", "fresh"], task_id)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
     (record,) = packages.glob(".nodeferry-change-*/change.json")
     said = json.loads(record.read_text())
     record.write_text(json.dumps({**said, "began": said["began"] - ago}))
-    assert not Task(change.record.task_id).folder.exists()
+    assert not Task(task_id).folder.exists()
     shutil.rmtree(packages / "thing")
     return packages
 
@@ -99,3 +105,15 @@ def test_what_a_package_lists_elsewhere_is_not_touched(environment: Environment,
     outside.unlink()
     assert change.roll_back() == []
     assert not outside.exists()
+
+
+@pytest.mark.registry
+def test_a_change_of_another_users_run_that_lives_is_left_alone(environment: Environment) -> None:
+    """Its folder is in another home; the environment is the same."""
+    change = transaction.begin(environment, ["thing"], str(uuid.uuid4()))
+    assert not Task(change.record.task_id).folder.exists()
+    assert transaction.recover(environment) == []
+    assert change.lost() == []
+    change.commit()
+    (packages,) = map(Path, environment.site_packages)
+    assert not list(packages.glob(".nodeferry*"))

@@ -41,6 +41,7 @@ class Transaction:
         self._environment = environment
         self._folder = folder
         self._until = until
+        self._lock: Optional[int] = None
         self.record = record
 
     def owner_of(self, text: str) -> Optional[str]:
@@ -48,10 +49,20 @@ class Transaction:
         named = max((path for path in self.record.kept if path in text), key=len, default=None)
         return package_of(self.record.kept[named]) if named else None
 
+    def hold(self) -> None:
+        """Shows other runs that this one lives, also those that do not know its folder: another user's, for whom the
+        environment is the same."""
+        if self._folder is not None:
+            with suppress(OSError):  # a file system without locks
+                self._lock = try_lock(self._folder / change_record.FILE)
+
     def commit(self) -> None:
         """The change is made: what was kept is not needed any more."""
         if self._folder is not None:
             change_record.discard(self._folder)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def roll_back(self) -> List[str]:
         """Puts everything back as it was; the packages that could not be. What was kept of those stays, for a later
@@ -145,7 +156,9 @@ def begin(environment: Environment, names: Iterable[str], task_id: str) -> Trans
         if packages:
             raise
         return Transaction(environment, record, None)
-    return Transaction(environment, record, folder)
+    change = Transaction(environment, record, folder)
+    change.hold()
+    return change
 
 
 @dataclass(frozen=True)
