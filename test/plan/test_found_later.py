@@ -58,7 +58,7 @@ def _put_there(packages: Path, prefix: Path) -> list[Path]:
 
 
 @pytest.mark.registry
-def test_what_was_put_there_by_hand_since_then_stays(environment: Environment) -> None:
+def test_what_others_put_there_since_then_stays(environment: Environment) -> None:
     packages = _ended_half_way(environment, ago=_DAYS)
     mine = _put_there(packages, Path(environment.prefix))
     (undone,) = transaction.recover(environment)
