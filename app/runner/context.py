@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import AbstractSet, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol.events import NodeChanged, PhaseChanged, StepChanged, Warned
 from app.protocol.manifest import NodePack
@@ -75,6 +75,8 @@ class Context:
     """Why nothing can be installed into the interpreter, if so."""
     environment_before: Optional[Environment] = None
     """The same before this run changed anything; None while nothing was changed."""
+    absent_before: AbstractSet[str] = frozenset()
+    """The files that installed packages list, and that were not there before this run changed anything."""
     changed: Dict[str, Optional[str]] = field(default_factory=dict)
     """The versions of the packages that this run has changed, by canonical name; None for one that it removed."""
     began: float = field(default_factory=time.time)

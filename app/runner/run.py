@@ -24,6 +24,7 @@ from app.protocol.states import Phase, StepStatus, TaskState
 from app.runner.context import Context, PackResult
 from app.runner.daemon.cleanup import remove_old_runs
 from app.runner.daemon.journal import Journal
+from app.runner.environment.installed_files import absent_files
 from app.runner.guard.guard import Guard
 from app.runner.hints import reasons
 from app.runner.lock.emit import emit_lock
@@ -211,6 +212,8 @@ def _before_changes(context: Context, python: Future[None], verification: Verifi
     python.result()
     verification.before_changes()
     context.environment_before = context.environment
+    if context.environment:
+        context.absent_before = absent_files(context.environment.site_packages)
     note_packages_before(context)
 
 

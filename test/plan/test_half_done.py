@@ -265,3 +265,26 @@ def test_a_run_that_has_lost_a_package_for_good_is_no_success(box: Box, old: Pat
     assert "mmm 1.0 is damaged: mmm/part7.py is missing" in snapshot.error.message
     found = there(old)
     assert (found["attrz"], found["mmm"]) == ("1.0", "1.0mmm/part7.py is missing"), "what is left of it stays"
+
+
+def test_an_old_editable_package_is_put_back(box: Box, old: Path, tmp_path: Path) -> None:
+    """setuptools' `develop` leaves a link and a line in a file that all such packages share. uv takes both away."""
+    source = tmp_path / "source"
+    metadata = source / "devd.egg-info" / "PKG-INFO"
+    for path, text in (
+        (source / "devd.py", "v = 1\n"),
+        (metadata, "Metadata-Version: 2.1\nName: devd\nVersion: 1.0\n"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (metadata.parent / "top_level.txt").write_text("devd\n")
+    written = {old / "devd.egg-link": f"{source}\n.", old / "easy-install.pth": f"{source}\n"}
+    for path, text in written.items():
+        path.write_text(text)
+    box.index.wheel("devd", "2.0")
+    with undeletable(old / "zzz" / "part7.py"):
+        run = box.run_of(box.pack("one", "devd>=2", "zzz>=2"), box.pack("two", "mmm>=2"))
+    assert states(run) == {"one": "failed package_not_replaceable", "two": "installed"}, run.said()
+    assert (run.snapshot().state, box.freeze()["devd"]) == (TaskState.COMPLETED, "1.0")
+    assert {path: path.read_text() for path in written} == written
+    assert left_behind(old) == []

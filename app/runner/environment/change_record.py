@@ -12,7 +12,7 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, Sequence, Tuple
 
 from app.runner.environment.environment import Environment
 from app.runner.environment.installed_files import InstalledFiles
@@ -53,8 +53,8 @@ def write(
     making = root / (MAKING + name)
     try:
         making.mkdir(mode=0o700)
-        inside = FilesInside(environment)
-        kept = {path: place for path, place in _keep_all(making, packages) if inside(path)}
+        kept = dict(_keep_all(making, packages, FilesInside(environment)))
+        kept.update(_keep_links(making, record.names, environment))
         path = making / FILE
         path.touch(mode=0o600)
         record = replace(record, kept=kept, began=path.stat().st_ctime)
@@ -148,29 +148,34 @@ def is_same(one: str, other: str) -> bool:
     return is_copy and (first.st_size, first.st_mtime_ns) == (second.st_size, second.st_mtime_ns)
 
 
-def _keep_all(folder: Path, packages: Sequence[InstalledFiles]) -> Iterator[Tuple[str, str]]:
-    """Each file of the packages, and its kept one. What is listed and not there was not there before either."""
+def _keep_all(
+    folder: Path, packages: Sequence[InstalledFiles], inside: Callable[[str], bool]
+) -> Iterator[Tuple[str, str]]:
+    """Each file of the packages, and its kept one. What is listed and not there was not there before either; what is
+    not the environment's (`inside`) is not touched: it may be anything, even a device without an end."""
     keep = _copy if is_layered(folder) else _keep
     for package in packages:
         (folder / package.name).mkdir(exist_ok=True, mode=0o700)
-        for number, path in enumerate(package.own_files):
+        for number, path in enumerate(filter(inside, package.own_files)):
             place = "%s/%s-%d" % (package.name, package.version.replace("/", "_") or "0", number)
             try:
                 keep(path, str(folder / place))
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
             yield path, place
-        for path in _rewritten(package):
-            place = "%s/%s" % (package.name, os.path.basename(path))
-            shutil.copy2(path, str(folder / place))
-            yield path, place
 
 
-def _rewritten(package: InstalledFiles) -> List[str]:
-    """What the removal of an old editable package (setuptools' `develop`) changes in place."""
-    root = package.metadata.parent
-    links = [path for path in root.glob("*.egg-link") if canonical(path.stem) == package.name]
-    return [str(path) for path in (*links, root / "easy-install.pth") if links and path.is_file()]
+def _keep_links(folder: Path, names: Sequence[str], environment: Environment) -> Iterator[Tuple[str, str]]:
+    """What the removal of an old editable package (setuptools' `develop`) removes and changes in place. It has no
+    metadata in site-packages: a link leads to it."""
+    for root in map(Path, environment.site_packages):
+        links = [path for path in sorted(root.glob("*.egg-link")) if canonical(path.stem) in names]
+        for path in [*links, root / "easy-install.pth"] if links else []:
+            name = canonical((path if path in links else links[0]).stem)
+            if path.is_file():
+                (folder / name).mkdir(exist_ok=True, mode=0o700)
+                shutil.copy2(str(path), str(folder / name / path.name))
+                yield str(path), "%s/%s" % (name, path.name)
 
 
 def _keep(source: str, target: str) -> None:

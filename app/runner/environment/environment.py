@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple, TypeVar
 
+from app.protocol.package_sources import without_login
 from app.runner.environment.torch_family import protected
 from app.runner.requirements.lines import canonical
 from app.runner.requirements.versions import is_newer
@@ -35,7 +36,7 @@ class Distribution:
         return is_editable(self.direct_url)
 
     def __str__(self) -> str:
-        return "%s (%s)" % (self.version, self.source) if self.source else self.version
+        return "%s (%s)" % (self.version, without_login(self.source)) if self.source else self.version
 
 
 @dataclass(frozen=True)

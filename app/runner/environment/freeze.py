@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional
 
+from app.protocol.package_sources import without_login
 from app.runner.environment.environment import Environment, is_editable, source_of
 from app.runner.requirements.lines import canonical
 
@@ -27,7 +28,7 @@ class Installed:
         return "%s @ %s" % (self.package, self.source) if self.source else "%s==%s" % (self.package, self.version)
 
     def __str__(self) -> str:
-        return "%s %s%s" % (self.package, self.version, " (%s)" % self.source if self.source else "")
+        return "%s %s%s" % (self.package, self.version, " (%s)" % without_login(self.source) if self.source else "")
 
 
 Freeze = Dict[str, Installed]

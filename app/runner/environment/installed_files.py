@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import AbstractSet, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from app.runner.requirements.lines import canonical
 
@@ -107,13 +107,15 @@ def damage(
     since: float = 0.0,
     listed: Mapping[str, AbstractSet[Optional[int]]] = _NOTHING,
     *,
+    absent: AbstractSet[str] = frozenset(),
     patched: bool = False,
 ) -> str:
     """What is wrong with a package's files, in words; empty when all are there in their sizes. `since` (Unix seconds):
     only what happened from then on; a file that had gone before counts as it was. Of a package without a list of its
     files nobody knows; but one that lost the list since then was being removed. `listed`: what all packages list
-    (`sizes_of`): a file that another package with the same path has brought is whole. `patched`: so is one that may
-    have been changed on purpose, as packs do with basicsr; one that is empty now was not."""
+    (`sizes_of`): a file that another package with the same path has brought is whole. `absent`: files that were not
+    there before either (`absent_files`). `patched`: a file that may have been changed on purpose, as packs do with
+    basicsr, is whole too; one that is empty now was not."""
     if package.files is None:
         removed = since > 0 and package.metadata.name.endswith(".dist-info")
         return "the list of its files is missing" if removed and _changed_since(str(package.metadata), since) else ""
@@ -122,7 +124,11 @@ def damage(
         try:
             state = os.lstat(file.path)
         except OSError:
-            if not file.path.endswith(".pyc") and _changed_since(os.path.dirname(file.path), since):
+            if (
+                not file.path.endswith(".pyc")
+                and file.path not in absent
+                and _changed_since(os.path.dirname(file.path), since)
+            ):
                 gone.append(file.path)
             continue
         changed = file.size is not None and stat.S_ISREG(state.st_mode) and state.st_size != file.size
@@ -143,6 +149,14 @@ def sizes_of(packages: Iterable[InstalledFiles]) -> Dict[str, Set[Optional[int]]
         for file in package.files or ():
             found.setdefault(file.path, set()).add(file.size)
     return found
+
+
+def absent_files(folders: Sequence[str], names: Optional[Iterable[str]] = None) -> FrozenSet[str]:
+    """The files that packages in these folders list, and that are not there: images are often made smaller by the
+    removal of all folders of tests. `names`: only of these packages."""
+    packages = [package for found in find(folders, names).values() for package in found]
+    listed = (file.path for package in packages for file in package.files or ())
+    return frozenset(path for path in listed if not os.path.lexists(path))
 
 
 def _changed_since(folder: str, since: float) -> bool:

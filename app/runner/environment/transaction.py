@@ -9,6 +9,7 @@ run, by the sweep of a killed one or by the next run, they are used to put every
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -25,15 +26,22 @@ from app.runner.process.locks import is_locked, try_lock
 from app.runner.process.paths import Task
 from app.runner.requirements.lines import canonical
 
+_MAY_WRITE_ON = 120.0
+"""How long an installer goes on after the last line that it printed."""
+
 
 class Transaction:
     """One change, between `begin` and `commit` or `roll_back`."""
 
-    def __init__(self, environment: Environment, record: ChangeRecord, folder: Optional[Path]) -> None:
+    def __init__(
+        self, environment: Environment, record: ChangeRecord, folder: Optional[Path], *, until: float = math.inf
+    ) -> None:
         """`folder`: where the record and the kept files are; None where nothing had to be kept, and no record could be
-        written."""
+        written. `until` (Unix seconds): what came later, and no package lists, is not the installer's."""
         self._environment = environment
         self._folder = folder
+        self._until = until
+        self._lock: Optional[int] = None
         self.record = record
 
     def owner_of(self, text: str) -> Optional[str]:
@@ -41,10 +49,20 @@ class Transaction:
         named = max((path for path in self.record.kept if path in text), key=len, default=None)
         return package_of(self.record.kept[named]) if named else None
 
+    def hold(self) -> None:
+        """Shows other runs that this one lives, also those that do not know its folder: another user's, for whom the
+        environment is the same."""
+        if self._folder is not None:
+            with suppress(OSError):  # a file system without locks
+                self._lock = try_lock(self._folder / change_record.FILE)
+
     def commit(self) -> None:
         """The change is made: what was kept is not needed any more."""
         if self._folder is not None:
             change_record.discard(self._folder)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def roll_back(self) -> List[str]:
         """Puts everything back as it was; the packages that could not be. What was kept of those stays, for a later
@@ -93,15 +111,19 @@ class Transaction:
         roots = self._environment.site_packages
         replaced = {_top_of(path, roots) for path in self.record.kept}
         shared = [os.path.join(root, entry) for root in roots for entry in _entries(root)]
-        tops = {*self._new_entries(), *(top for top in replaced if os.path.lexists(top)), *filter(_is_shared, shared)}
-        return [path for top in tops for path in _files_below(top) if _changed_at(path) >= self.record.began]
+        others = {*self._new_entries(), *filter(_is_shared, shared)} - replaced
+        ends = {**dict.fromkeys(others, self._until), **dict.fromkeys(filter(os.path.lexists, replaced), math.inf)}
+        found = [(path, end) for top, end in ends.items() for path in _files_below(top)]
+        return [path for path, end in found if self.record.began <= _changed_at(path) <= end]
 
     def _new_entries(self) -> List[str]:
         """What was not there before the change, in the folders that packages are installed into."""
         ours = (change_record.PREFIX, change_record.MAKING)
         return [
             os.path.join(root, entry)
-            for root, before in self.record.present.items()
+            for root in _install_folders(self._environment)
+            for before in [self.record.present.get(root)]
+            if before is not None
             for entry in _entries(root)
             if entry not in before and not entry.startswith(ours)
         ]
@@ -134,7 +156,9 @@ def begin(environment: Environment, names: Iterable[str], task_id: str) -> Trans
         if packages:
             raise
         return Transaction(environment, record, None)
-    return Transaction(environment, record, folder)
+    change = Transaction(environment, record, folder)
+    change.hold()
+    return change
 
 
 @dataclass(frozen=True)
@@ -172,9 +196,15 @@ def _recovered(environment: Environment, folder: Path) -> List[RolledBack]:
         return []
     try:
         processes.end_all(lambda: processes.marked(record.task_id))
-        return [RolledBack(sorted(record.versions), Transaction(environment, record, folder).roll_back())]
+        change = Transaction(environment, record, folder, until=max(record.began, _last_sign_of(task)) + _MAY_WRITE_ON)
+        return [RolledBack(sorted({*record.versions, *map(package_of, record.kept.values())}), change.roll_back())]
     finally:
         os.close(lock)
+
+
+def _last_sign_of(task: Task) -> float:
+    """When a run that is over wrote something last (Unix seconds); 0 where its folder is gone."""
+    return max((_changed_at(str(task.folder / name)) for name in _entries(str(task.folder))), default=0.0)
 
 
 def listed_nowhere(environment: Environment, names: Iterable[str]) -> Dict[str, str]:
@@ -185,7 +215,10 @@ def listed_nowhere(environment: Environment, names: Iterable[str]) -> Dict[str, 
 
 
 def _install_folders(environment: Environment) -> List[str]:
-    """Where packages' files go. Source of the names: the wheel format's `.data` folders."""
+    """Where packages' files go, and nothing but packages'. An interpreter outside a venv shares its prefix (`/usr`,
+    conda's) with other programs. Source of the names: the wheel format's `.data` folders."""
+    if environment.prefix == environment.base_prefix:
+        return list(environment.site_packages)
     data = [os.path.join(environment.prefix, name) for name in ("bin", "share", "etc", "include")]
     return [*environment.site_packages, *data]
 

@@ -13,7 +13,7 @@ from typing import Callable, Collection, List, Optional, Sequence, Set
 from app.protocol.snapshot import Problem
 from app.runner.context import Context, PackResult
 from app.runner.environment import installed_files
-from app.runner.environment.environment import Environment, in_words
+from app.runner.environment.environment import Difference, Environment, in_words
 from app.runner.environment.inspection import inspect_again
 from app.runner.guard.mend import Mended, Mender
 from app.runner.guard.metadata_look import Look, look
@@ -113,7 +113,8 @@ class Guard:
         text = "%s changed installed packages: %s.%s" % (what, said, _BY % ", ".join(who) if who else "")
         required = [*required_by_comfyui(context.ui_home), *required_by_packs(context, self._results)]
         done = self._mender.mend(was, now, required, lost=lost)
-        context.warn(code, text + done.in_words(), AT_EACH_START if code == "changed_at_import" else "")
+        if code == "changed_at_import" or not _is_harmless(changed, done):
+            context.warn(code, text + done.in_words(), AT_EACH_START if code == "changed_at_import" else "")
         self.told.update(done.left)
         for failure in done.failed:
             context.warn("not_put_back", failure, _BY_HAND)
@@ -124,15 +125,18 @@ class Guard:
     def _note(self, was: Environment, done: Mended) -> None:
         """How it is now is how it should be, but for what should have been put back."""
         self.saw(done.now)
-        for item in was.differences(done.now):
-            if item.name not in done.unrestored:
-                self._context.changed[item.name] = item.after.version if item.after else None
+        changed = {item.name: item.after for item in was.differences(done.now) if item.name not in done.unrestored}
+        self._context.changed.update({name: after.version if after else None for name, after in changed.items()})
+        brought = [name for name in changed if name not in was.distributions]
+        self._context.absent_before |= installed_files.absent_files(done.now.site_packages, brought)
 
     def _without_files(self, now: Environment) -> Set[str]:
         """The packages of which files went away since the code began to run. Files that became others may be
         patched on purpose."""
         found = installed_files.find(now.paths)
-        return {name for name, copies in found.items() if "missing" in installed_files.damage(copies[0], self._since)}
+        absent = self._context.absent_before
+        said = {name: installed_files.damage(copies[0], self._since, absent=absent) for name, copies in found.items()}
+        return {name for name, words in said.items() if "missing" in words}
 
     # -- ComfyUI's own requirements ------------------------------------------------------------------------------------
 
@@ -167,3 +171,9 @@ class Guard:
             with suppress(OSError):
                 self.saw(inspect_again(known, self._run))
         return self.environment
+
+
+def _is_harmless(changed: Sequence[Difference], done: Mended) -> bool:
+    """Whether a script has only brought packages of its own, as many do: an alarm at each install is none."""
+    helped = done.chosen or done.restored or done.left or done.failed or done.side_by_side
+    return not helped and bool(changed) and all(item.before is None for item in changed)

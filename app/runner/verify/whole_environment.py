@@ -6,7 +6,7 @@ from typing import Callable, Iterable, Optional, Sequence
 
 from app.runner.context import Context
 from app.runner.environment.environment import Environment
-from app.runner.environment.freeze import freeze_of, to_record
+from app.runner.environment.freeze import Installed, freeze_of, to_record
 from app.runner.environment.inspection import inspect_again
 from app.runner.environment.losses import losses
 from app.runner.process.errors import RunFault
@@ -25,10 +25,10 @@ def check_whole(context: Context, run: Execute, unmet: Sequence[str], uv: Callab
     for change in context.unfinished:
         change.roll_back()  # a disk that was full may have room again
     now = context.unchanged() or _inspect(before, run)
-    lost = losses(before, now, context.changed, context.began)
+    lost = losses(before, now, context.changed, context.began, context.absent_before)
     if lost and not context.options.exact:
         _put_back(context, before, now, lost, uv)
-        left = losses(before, _inspect(before, run), context.changed, context.began)
+        left = losses(before, _inspect(before, run), context.changed, context.began, context.absent_before)
         restored = sorted(set(lost) - set(left))
         if restored:
             text = "These packages were lost during the run, and were installed again: %s." % ", ".join(restored)
@@ -44,8 +44,12 @@ def check_whole(context: Context, run: Execute, unmet: Sequence[str], uv: Callab
 def _put_back(
     context: Context, before: Environment, now: Environment, lost: Iterable[str], uv: Callable[[], Optional[str]]
 ) -> None:
-    """As they were before the run. What the run itself had brought is only told."""
+    """As they were before the run, or as the run has brought them."""
     then, present = freeze_of(to_record(before)), freeze_of(to_record(now))
+    for name, version in context.changed.items():
+        if version is not None:
+            here = present.get(name)
+            then[name] = here if here is not None and here.version == version else Installed(name, version)
     steps = [Step(present.get(name), then[name]) for name in sorted(lost) if name in then]
     try:
         Restorer(context, now, uv()).put_back(steps)
