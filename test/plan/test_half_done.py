@@ -288,3 +288,16 @@ def test_an_old_editable_package_is_put_back(box: Box, old: Path, tmp_path: Path
     assert (run.snapshot().state, box.freeze()["devd"]) == (TaskState.COMPLETED, "1.0")
     assert {path: path.read_text() for path in written} == written
     assert left_behind(old) == []
+
+
+def test_a_protected_file_is_named_where_uv_cannot_read_the_environment(box: Box, old: Path) -> None:
+    """Nodeferry puts packages in place itself there; root may not remove such a file either."""
+    odd = old / "distro_info-1.1build1.dist-info" / "METADATA"
+    odd.parent.mkdir()
+    odd.write_text("Metadata-Version: 2.1\nName: distro-info\nVersion: 1.1build1\n")
+    with undeletable(old / "zzz" / "part7.py"):
+        run = box.run_of(box.pack("one", "attrz>=2"), box.pack("two", "zzz>=2"))
+    found = states(run)
+    assert found["one"] == "installed"
+    assert found["two"] == "failed package_not_replaceable", run.said()
+    assert {name: there(old)[name] for name in ("attrz", "zzz")} == {"attrz": "2.0", "zzz": "1.0"}

@@ -17,6 +17,11 @@ _REMOVE = re.compile(
     r"failed to (?:remove|rename|move|open|create)[^`\n]*`([^`\n]+)`[^\n:]*(?::\s*([^\n(]+))?", re.IGNORECASE
 )
 
+_PLACE = re.compile(
+    r"Failed to install `[^`\n]+`: (Operation not permitted|Permission denied|Read-only file system) \((/[^\n]+)\)"
+)
+"""What is said where uv cannot do it itself (`staged`)."""
+
 
 def without_list(package: str, version: str, plan: Plan) -> Problem:
     """Of a package for which nothing lists its files: an old setup.py or the system's packager installed it, or its
@@ -30,12 +35,12 @@ def of_output(output: str, change: Transaction, plan: Plan) -> Optional[Tuple[st
     if named:
         package = canonical(named.group(1))
         return package, without_list(package, named.group(2), plan)
-    failed = _REMOVE.search(output)
-    owner = change.owner_of(failed.group(1)) if failed else None
-    if not failed or owner is None:
+    failed, placed = _REMOVE.search(output), _PLACE.search(output)
+    path, why = placed.group(2, 1) if placed else failed.group(1, 2) if failed else ("", "")
+    owner = change.owner_of(path)
+    if owner is None:
         return None
-    why = (failed.group(2) or "").strip() or "it is refused"
-    text = "%s cannot be removed (%s)" % (failed.group(1), why)
+    text = "%s cannot be removed (%s)" % (path, (why or "").strip() or "it is refused")
     hint = (
         "The file is read-only, mounted or protected in this image. Remove the protection (`lsattr` and `mount` show "
         "it), or use another image. Then retry."
