@@ -12,7 +12,7 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from app.runner.environment.environment import Environment
 from app.runner.environment.installed_files import InstalledFiles
@@ -54,7 +54,7 @@ def write(
     try:
         making.mkdir(mode=0o700)
         inside = FilesInside(environment)
-        kept = {path: place for path, place in _keep_all(making, packages) if inside(path)}
+        kept = dict(_keep_all(making, packages, inside))
         path = making / FILE
         path.touch(mode=0o600)
         record = replace(record, kept=kept, began=path.stat().st_ctime)
@@ -148,19 +148,22 @@ def is_same(one: str, other: str) -> bool:
     return is_copy and (first.st_size, first.st_mtime_ns) == (second.st_size, second.st_mtime_ns)
 
 
-def _keep_all(folder: Path, packages: Sequence[InstalledFiles]) -> Iterator[Tuple[str, str]]:
-    """Each file of the packages, and its kept one. What is listed and not there was not there before either."""
+def _keep_all(
+    folder: Path, packages: Sequence[InstalledFiles], inside: Callable[[str], bool]
+) -> Iterator[Tuple[str, str]]:
+    """Each file of the packages, and its kept one. What is listed and not there was not there before either; what lies
+    outside of the environment is not read, whatever it is (/dev/zero has no end)."""
     keep = _copy if is_layered(folder) else _keep
     for package in packages:
         (folder / package.name).mkdir(exist_ok=True, mode=0o700)
-        for number, path in enumerate(package.own_files):
+        for number, path in enumerate(filter(inside, package.own_files)):
             place = "%s/%s-%d" % (package.name, package.version.replace("/", "_") or "0", number)
             try:
                 keep(path, str(folder / place))
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
             yield path, place
-        for path in _rewritten(package):
+        for path in filter(inside, _rewritten(package)):
             place = "%s/%s" % (package.name, os.path.basename(path))
             shutil.copy2(path, str(folder / place))
             yield path, place
