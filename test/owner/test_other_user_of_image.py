@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from app.standin.image_layers import image_layers
 from app.standin.other_user import give_away, of_others, unreadable
 from test.plan import test_half_done
 from test.plan.box import Box
 from test.plan.test_half_done import OLD, all_newer, first_files, left_behind, there
+from test.runner.image import of_the_image
 from test.support.uv_faults import FaultyUv
 from test.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.registry,  # uv itself comes from there; the packages do not
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away and mount overlays"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away"),
 ]
 old = test_half_done.old
 faulty = test_half_done.faulty
@@ -30,7 +30,7 @@ def test_a_change_that_is_undone_leaves_the_packages_theirs(box: Box, old: Path,
     private = old / "attrz" / "part7.py"
     private.chmod(0o640)
     give_away(box.ui_home)
-    with image_layers(box.ui_home):
+    with of_the_image(box):
         faulty.plan("stop", watched=first_files(old))
         run = box.start(all_newer(box))
         wait_until(lambda: faulty.stopped, 30, "uv stands still")
