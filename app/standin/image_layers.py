@@ -6,6 +6,7 @@ renamed there (EXDEV); what is made afterwards can. Only root may mount one, and
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +27,9 @@ def image_layers(folder: Path) -> Iterator[None]:
     """
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}.layers.", dir=folder.parent) as scratch:
         upper, work = Path(scratch, "upper"), Path(scratch, "work")
-        upper.mkdir(mode=folder.stat().st_mode & 0o7777)
+        about = folder.stat()
+        upper.mkdir(mode=about.st_mode & 0o7777)
+        os.chown(upper, about.st_uid, about.st_gid)  # the mounted folder has the upper one's owner
         work.mkdir()
         options = f"lowerdir={folder},upperdir={upper},workdir={work},redirect_dir=off"
         _call("mount", "-t", "overlay", "overlay", "-o", options, str(folder))

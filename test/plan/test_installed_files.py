@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from app.runner.environment.change_record import PREFIX
+from app.runner.environment.environment import Environment
 from app.runner.environment.installed_files import InstalledFiles, damage, find, sizes_of
+from app.runner.environment.transaction import begin
 from test.plan.box import Box
 
 _A_WHILE_AGO = time.time() - 3600
@@ -87,3 +90,19 @@ def test_a_file_that_another_package_has_put_there_is_no_damage(tmp_path: Path) 
     assert (damage(one, listed=listed), damage(two, listed=listed)) == ("", "")
     (tmp_path / "mod.py").write_text("x")
     assert damage(one, listed=listed) == "mod.py is of another size"
+
+
+def test_what_a_package_lists_elsewhere_is_not_kept_for_a_change(tmp_path: Path) -> None:
+    """Its list may name any file of the machine, one without an end (/dev/zero) among them."""
+    (tmp_path / "secret").write_text("not the package's")
+    folder = tmp_path / "venv" / "lib"
+    folder.mkdir(parents=True)
+    _made(folder, "thing-1.4.dist-info", {"METADATA": "", "RECORD": "mod.py,,\n../../secret,,\n/dev/zero,,\n"})
+    environment = Environment("python", prefix=str(tmp_path / "venv"), site_packages=(str(folder),))
+    transaction = begin(environment, ["thing"], "a-task")
+    (kept,) = folder.glob(f"{PREFIX}*")
+    places = list((kept / "thing").iterdir())
+    assert (tmp_path / "secret").stat().st_nlink == 1
+    assert len(places) == len(transaction.record.kept) == 3, "the module, and the metadata"
+    transaction.commit()
+    assert sorted(path.name for path in folder.iterdir()) == ["mod.py", "thing-1.4.dist-info"]
