@@ -30,7 +30,7 @@ def is_layered(folder: Path) -> bool:
         found = [(point, kind) for point, kind in _mounts() if (place + os.sep).startswith(point.rstrip("/") + os.sep)]
     except OSError:
         return False
-    kind = max(found, key=lambda mount: len(mount[0]), default=("", ""))[1]
+    kind = max(reversed(found), key=lambda mount: len(mount[0]), default=("", ""))[1]  # of two on one point, the upper
     return any(word in kind for word in ("overlay", "aufs"))
 
 
