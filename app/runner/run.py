@@ -13,22 +13,19 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol import progress_json
 from app.protocol.events import Probed, RunEnded, RunStarted
-from app.protocol.manifest import NodePack
+from app.protocol.manifest import NodePack, split_source
 from app.protocol.options import Options
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.runner.context import Context, PackResult
 from app.runner.daemon.cleanup import remove_old_runs
 from app.runner.daemon.journal import Journal
-from app.runner.environment.installed_files import absent_files
 from app.runner.guard.guard import Guard
 from app.runner.hints import reasons
-from app.runner.lock.emit import emit_lock
-from app.runner.lock.lock import Locked, of_request
 from app.runner.machine import probe
 from app.runner.machine.git import find_git
 from app.runner.packs import unfinished
@@ -49,6 +46,9 @@ from app.runner.rollback import rollback
 from app.runner.rollback.record import note_packages_before, note_packs
 from app.runner.verify.verify import Verification
 from app.runner.verify.whole_environment import check_whole
+
+if TYPE_CHECKING:
+    from app.runner.lock.lock import Locked
 
 _log = logging.getLogger("runner")
 
@@ -204,6 +204,8 @@ def _install(
             locked.after_verify(results)
         check_whole(context, executor(context), verification.guard.unmet, uv.now)
         rollback.if_it_failed(context, results)
+    from app.runner.lock.emit import emit_lock  # as in `_locked`
+
     emit_lock(context, results, locked)
 
 
@@ -212,8 +214,6 @@ def _before_changes(context: Context, python: Future[None], verification: Verifi
     python.result()
     verification.before_changes()
     context.environment_before = context.environment
-    if context.environment:
-        context.absent_before = absent_files(context.environment.site_packages)
     note_packages_before(context)
 
 
@@ -241,6 +241,10 @@ def _plan_only(
 
 def _locked(context: Context, python: Future[None], uv: UvOnDemand, machine: Future[None]) -> Optional[Locked]:
     """What a lock asks for is looked at before anything is cloned."""
+    if split_source(context.request.get("manifest"))[0] != "lock":
+        return None
+    from app.runner.lock.lock import Locked, of_request  # compiled anew by each run; clones do not wait for it
+
     wanted = of_request(context)
     if wanted is None:
         return None

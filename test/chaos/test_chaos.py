@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 class TestWhatIsLeft:
     def test_nothing_is_nothing(self, stage: Stage) -> None:
-        assert judge.left_on_instance(stage, TASK, 0.0) == []
+        assert judge.left_on_instance(stage, str(uuid.uuid4()), 0.0) == []
 
     def test_a_process_a_staged_folder_a_lock_and_a_draft_are_seen(self, stage: Stage) -> None:
         (stage.standin.custom_nodes / f".nodeferry-{TASK}.disabled").mkdir()

@@ -18,6 +18,7 @@ from app.runner.context import Context, PackResult
 from app.runner.environment.consistency import complaints
 from app.runner.environment.environment import Difference, Environment, in_words
 from app.runner.environment.inspection import inspect
+from app.runner.environment.installed_files import absent_files
 from app.runner.environment.torch_family import is_protected
 from app.runner.guard.guard import AT_EACH_START, Guard
 from app.runner.process.execute import Execute
@@ -44,6 +45,7 @@ class Verification:
         self._comfyui = ComfyUI(context)
         self._check = ImportCheck(context, self._comfyui)
         self._bare: Optional[Future[str]] = None
+        self._absent: Optional[Future[FrozenSet[str]]] = None
         self._complaints: Optional[Future[FrozenSet[str]]] = None
         self._known_complaints: FrozenSet[str] = frozenset()
         self._trouble: List[str] = []
@@ -71,6 +73,12 @@ class Verification:
                 self._context.journal.emit(Probed(str(self._context.ui_home), facts))
             return why
 
+        def find_absent() -> FrozenSet[str]:
+            python.result()
+            found = self._context.environment
+            return absent_files(found.site_packages) if found else frozenset()
+
+        self._absent = pool.submit(find_absent)
         if self._context.verifies:
             self._complaints = pool.submit(find_complaints)
             self._bare = pool.submit(start_bare)
@@ -78,6 +86,7 @@ class Verification:
     def before_changes(self) -> None:
         """Remembers the environment as it is: from now on it may be changed."""
         self.guard.note_first()
+        self._context.absent_before = self._absent.result() if self._absent else frozenset()
         if self._context.verifies:
             self._environment = self._context.environment
 
