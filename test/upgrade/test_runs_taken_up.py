@@ -31,6 +31,9 @@ from test.upgrade.recorded import (
 
 pytestmark = [pytest.mark.sshd, pytest.mark.slow]
 
+ALONE = pytest.mark.alone
+"""One at a time: a runner ends the processes that carry its task_id, and all these tests play the same task."""
+
 GOING_ON = {
     "running": "main",
     "interrupted": "second",
@@ -45,6 +48,7 @@ def _packs(progress: Json) -> dict[str, str]:
     return {row["name"]: row["state"] for row in progress["nodes"]}
 
 
+@ALONE
 def test_runs_that_ended_meanwhile_are_followed_to_their_ends(restore: Restore) -> None:
     """From the byte to which the release had read their journals; then what had waited behind them starts, with today's
     runner, and the workflow and the fleet that they belong to complete."""
@@ -68,6 +72,7 @@ def test_runs_that_ended_meanwhile_are_followed_to_their_ends(restore: Restore) 
     assert lasting_differences(restored.expected("ended/workflows/running"), restored.workflow("running")) == []
 
 
+@ALONE
 @pytest.mark.parametrize("journal", ["journal.ndjson", "journal-cut.ndjson"])
 def test_a_run_that_died_meanwhile_is_told_and_the_next_one_starts(restore: Restore, journal: str) -> None:
     """What its journal had said counts, up to the last whole line."""
@@ -95,10 +100,6 @@ def test_an_instance_that_lost_the_journal_is_told_so(restore: Restore) -> None:
     end = restored.ended("running")
     assert (end["state"], end["error"]["code"]) == ("failed", "runner_lost")
     assert names_in(restored.standins["main"].custom_nodes) == []
-
-
-ALONE = pytest.mark.alone
-"""One at a time: a runner ends the processes that carry its task_id, and all these tests play the same task."""
 
 
 class Live:
