@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
@@ -11,6 +12,9 @@ from app.storage.schema import REVISIONS
 from app.storage.transactions import NO_BEGIN, place_of, reading
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+
+# Alembic keeps what it is migrating in a global of the process: two threads would write into one database.
+_ALEMBIC = threading.Lock()
 
 
 def migrate(engine: Engine) -> bool:
@@ -61,4 +65,5 @@ def _run_alembic(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _ALEMBIC:
+        command.upgrade(config, "head")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -99,3 +101,18 @@ def test_the_table_that_nothing_read_is_gone_and_its_rows_with_it(first_release:
         names = {name for (name,) in raw.execute("SELECT name FROM sqlite_master")}
         assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
     assert not [name for name in names if "service_events" in name]
+
+
+def test_two_threads_that_open_two_databases_each_get_all_of_theirs(tmp_path: Path) -> None:
+    """What Alembic migrates is a global of its own: without a lock, tables land in the other's file."""
+    both = threading.Barrier(2)
+
+    def opened(name: str) -> str | None:
+        both.wait(timeout=30)
+        engine = open_database(f"sqlite:///{tmp_path}/{name}.db")
+        revision = current_revision(engine)
+        engine.dispose()
+        return revision
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(opened, ["a", "b"])) == [REVISIONS[-1]] * 2
