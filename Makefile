@@ -31,7 +31,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-faults bench-chaos bench-eta prove-apply prove-faults prove-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps venv lock-check clean
+.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -42,16 +42,16 @@ demo: system-deps .venv/.runtime-ready ## install ten packs on a throw-away inst
 run: .venv/.runtime-ready ## serve for real use on http://127.0.0.1:5000
 	@$(PY) run.py serve $(ARGS)
 
-test: system-deps .venv/.dev-ready ## the tests; the long proofs are in test-long
+test: test-deps .venv/.dev-ready ## the tests; the long proofs are in test-long
 	@$(PARALLEL) -m "not long" $(ARGS)
 
-test-long: system-deps .venv/.dev-ready ## faults, chaos, 34 packs, truth by chance
+test-long: test-deps .venv/.dev-ready ## faults, chaos, 34 packs, truth by chance
 	@$(PARALLEL) -m long $(ARGS)
 
 test-fast: .venv/.dev-ready ## what needs neither sshd nor network (under 30 s)
 	@$(PARALLEL) -m "not sshd and not registry and not slow" $(ARGS)
 
-browser: system-deps .venv/.dev-ready ## the pages in a real Chromium, by themselves
+browser: test-deps .venv/.dev-ready ## the pages in a real Chromium, by themselves
 	@$(PARALLEL) -m browser $(ARGS)
 
 images: system-deps .venv/.dev-ready ## make docs/images/ from a real run
@@ -60,7 +60,7 @@ images: system-deps .venv/.dev-ready ## make docs/images/ from a real run
 docs-tables: .venv/.dev-ready ## write the generated tables in the docs anew
 	@$(PY) -m tools.docs_tables
 
-coverage: system-deps .venv/.dev-ready ## every test, and the lines none of them reached
+coverage: test-deps .venv/.dev-ready ## every test, and the lines none of them reached
 	@$(PARALLEL) --cov --cov-report=term $(ARGS)
 
 lint: lint-style lint-types lint-layers lint-versions ## all four linters (make -k: go on after a fault)
@@ -87,8 +87,11 @@ bench-answers: system-deps .venv/.dev-ready ## measure: starts and polls, also w
 bench-pages: system-deps .venv/.dev-ready ## measure: 50 open task pages on one service
 	@$(PY) -m bench.pages
 
-bench-engine: system-deps .venv/.dev-ready ## measure: 34 packs, three ways (ARGS=--quick: 9)
+bench-engine: system-deps .venv/.dev-ready ## measure: the list of 34 packs, three ways (ARGS=--few: 5)
 	@$(PY) -m bench.engine $(ARGS)
+
+bench-image: system-deps .venv/.dev-ready ## measure: with an image's variables for pip and uv, and without
+	@$(PY) -m bench.engine.image $(ARGS)
 
 bench-faults: system-deps .venv/.dev-ready ## a table of what users see when something fails
 	@$(PY) -m bench.faults $(ARGS)
@@ -98,6 +101,9 @@ bench-chaos: system-deps .venv/.dev-ready ## 200 runs, each with a fault at a ra
 
 bench-eta: .venv/.dev-ready ## predicted against true remaining time, ten recorded runs
 	@$(PY) -m bench.eta $(ARGS)
+
+prove-addresses: .venv/.dev-ready ## ten minutes of random changes to pasted addresses (ARGS="--seconds 60 --seed 2")
+	@$(PY) -m bench.addresses $(ARGS)
 
 prove-apply: system-deps .venv/.dev-ready ## 500 sequences of package changes, ended at random moments
 	@$(PY) -m bench.apply $(ARGS)
@@ -112,6 +118,9 @@ format: .venv/.dev-ready ## format the sources, and fix what ruff can fix
 
 system-deps: ## install sshd, git… (Debian/Ubuntu as root)
 	@tools/system-deps.sh
+
+test-deps: ## and what some tests play with, where it can be had: shells, nginx…
+	@tools/system-deps.sh --tests
 
 venv: .venv/.dev-ready ## .venv with all that working on Nodeferry needs
 

@@ -12,6 +12,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from app.remote.connector import SshConnector
+from app.remote.own_keys import OwnKeys
 from app.settings import Settings
 from app.storage.database import open_database
 from app.storage.fleet_store import FleetStore
@@ -26,6 +27,7 @@ from app.storage.task_counts import TaskCounts
 from app.storage.workflow_store import WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.fleets import Fleets
+from app.sync.http.behind_proxy import BehindProxy
 from app.sync.http.services import Services
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
@@ -41,6 +43,7 @@ from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
 from app.sync.sync_api import create_app
 from app.sync.tunnels import Tunnels
+from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
 from app.sync.workflows.steps import Steps
 from app.webui import pages as webui
@@ -100,11 +103,27 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
     logs = TaskLogs(installs, log_files)
+    wheels = Wheels(installs, connector, settings.timeouts)
     app = create_app(
-        Services(installs, checks, workflows, tunnels, retries, fleets, retention, settings, logs, readiness, metrics)
+        Services(
+            installs,
+            checks,
+            workflows,
+            tunnels,
+            retries,
+            fleets,
+            retention,
+            settings,
+            logs,
+            readiness,
+            metrics,
+            wheels,
+            OwnKeys(),
+        )
     )
     page_parts = webui.PageParts(open=not settings.token, task=installs.task, workflow=workflows.state)
     webui.register(app, page_parts)
+    app.wsgi_app = BehindProxy(app.wsgi_app, settings)  # type: ignore[method-assign]
     retries.begin()
     installs.resume_unfinished()
     workflows.resume_unfinished()

@@ -15,6 +15,7 @@ from typing import Any
 import platformdirs
 
 from app.domain.errors import InvalidRequest
+from app.domain.forwarded import networks_of, prefix_of
 
 ENV_PREFIX = "NODEFERRY_"
 DEFAULT_PORT = 5000
@@ -29,6 +30,7 @@ _DURATIONS = frozenset(
         "history_days",
         "log_days",
         "remote_days",
+        "question_seconds",
     }
 )
 
@@ -67,6 +69,11 @@ class Settings:
     """Bearer token; needed for any bind that is not loopback."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names besides the loopback ones that requests may name in `Host`."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of the reverse proxies in front of this service: what they say of a request (who asked, by
+    which name, over https) is believed; what anybody else says of that never."""
+    path_prefix: str = ""
+    """The path below which a reverse proxy shows this service (`/nodeferry`), whether it strips it or not."""
     max_running: int = 32
     connect_timeout_seconds: float = 30.0
     wait_seconds: float = 300.0
@@ -91,6 +98,8 @@ class Settings:
     """How long records and progress files of ended installs are kept; 0: for ever."""
     log_days: float = 30.0
     """How long the logs of ended installs are kept here; 0: as long as their records."""
+    question_seconds: float = 3600.0
+    """How long a run waits for a person's answer before it does what changes least (options.ask)."""
     remote_days: float = 14.0
     """How long an ended run's journal, logs and notes for a rollback are kept on its instance, where the next run
     removes them; 0: for ever."""
@@ -132,7 +141,17 @@ def settings_from(
             raise InvalidSetting(f"{name} is {values[name]!r}; expected a number from 0 on.", field=name)
     if values.get("log_format", "text") not in {"text", "json"}:
         raise InvalidSetting(f"log_format is {values['log_format']!r}; expected text or json.", field="log_format")
+    _check_proxies(values)
     return Settings(**values)
+
+
+def _check_proxies(values: dict[str, Any]) -> None:
+    try:
+        networks_of(values.get("trusted_proxies", ()))
+        if "path_prefix" in values:
+            values["path_prefix"] = prefix_of(values["path_prefix"])
+    except InvalidRequest as exc:
+        raise InvalidSetting(exc.message, hint=exc.hint, field=exc.field) from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:

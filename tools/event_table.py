@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from app.protocol.events import KINDS
+import app.protocol.events  # noqa: F401 - fills KINDS
+from app.protocol.event_body import KINDS
 from tools.markdown import table
 
 TITLES = ("event", "always has", "may have", "meaning")

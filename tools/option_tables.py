@@ -14,6 +14,8 @@ def values(option: Option) -> str:
         return ", ".join(f"`{choice}`" for choice in option.choices)
     if option.type is bool:
         return "true, false"
+    if option.is_list:
+        return f"list of `{option.metavar}`"
     return f"{option.minimum} to {option.maximum}" if option.minimum is not None else f"`{option.metavar}`"
 
 
@@ -21,7 +23,7 @@ def default(option: Option) -> str:
     """What an option is where a request does not say."""
     if option.type is str and option.default is not None:
         return f"`{option.default}`"
-    return option.shown_default if option.default is None else str(option.default).lower()
+    return option.shown_default if option.default is None or option.is_list else str(option.default).lower()
 
 
 def options() -> str:

@@ -16,7 +16,7 @@ PLACE = "…"
 """Stands in a message for what is only known when it is written."""
 _Parts = tuple[ast.expr, ast.expr | None, ast.expr | None]
 """Where a code, its message and its hint stand."""
-_SKIPPED = ("app/standin/comfyui/", "app/protocol/reasons.py")
+_SKIPPED = ("app/standin/comfyui/", "app/protocol/reasons.py", "app/protocol/request_reasons.py")
 
 
 @dataclass(frozen=True, slots=True)

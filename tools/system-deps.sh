@@ -4,11 +4,12 @@
 #
 #   tools/system-deps.sh            installs what is missing (Debian/Ubuntu as root); for anyone else it changes nothing,
 #                                   says what is missing and exits 1. Exit 0: everything is here.
+#   tools/system-deps.sh --tests    also what some tests play with, where it can be had: login shells, Dropbear, nginx
 #   tools/system-deps.sh --check    changes nothing, whoever asks
 #   tools/system-deps.sh --python   prints the Python to make the virtual environment with
 #
-# The stand-in runs its own sshd on a high port as a child of the tests: the system's own sshd is not wanted. Where this
-# script installs openssh-server it is therefore neither started nor enabled; one that was there before is left alone.
+# The tests run sshd and nginx themselves, on high ports: the system's own are not wanted. Where this script installs
+# openssh-server or nginx they are therefore neither started nor enabled; what was there before is left alone.
 set -eu
 
 PYTHON_WANTED="Python >= 3.11 with venv"
@@ -56,6 +57,12 @@ missing_packages() {
     has_python || echo python3-venv
 }
 
+# What some tests play with, and skip in words where it cannot be had: login shells, another SSH server, a proxy.
+optional_packages() {
+    for package in tcsh fish zsh nginx; do has "$package" || echo "$package"; done
+    has dropbear || echo dropbear-bin
+}
+
 # --- installing on Debian and Ubuntu --------------------------------------------------------------------------------
 
 apt() {
@@ -80,16 +87,20 @@ python_packages() {
     esac
 }
 
-# While our packages are set up, nothing may start sshd; what other packages ask for is answered as it was before.
-hold_sshd_back() {
-    trap 'disable_new_sshd; remove_policy' EXIT
+# While our packages are set up, nothing may start $1 (sshd, nginx); what other packages ask for is answered as before.
+hold_back() {
+    new=$1
+    trap 'disable_new; remove_policy' EXIT
     trap 'exit 130' INT TERM HUP
     if grep -qs "$POLICY_MARK" "$POLICY"; then remove_policy; fi # left by a run that was killed
     if [ -e "$POLICY" ]; then mv "$POLICY" "$POLICY_KEPT"; fi
     cat >"$POLICY" <<POLICY_TEXT
 #!/bin/sh
-# $POLICY_MARK is installing openssh-server; this file goes away with it.
-case "\$1" in ssh | ssh.* | sshd | sshd.*) exit 101 ;; esac
+# $POLICY_MARK is installing $new; this file goes away with it.
+case " $new \$1" in
+*openssh-server*\ ssh | *openssh-server*\ ssh.* | *openssh-server*\ sshd | *openssh-server*\ sshd.*) exit 101 ;;
+*nginx*\ nginx | *nginx*\ nginx.*) exit 101 ;;
+esac
 if [ -x $POLICY_KEPT ]; then exec $POLICY_KEPT "\$@"; fi
 exit 0
 POLICY_TEXT
@@ -99,6 +110,19 @@ POLICY_TEXT
 remove_policy() {
     rm -f "$POLICY"
     if [ -e "$POLICY_KEPT" ]; then mv "$POLICY_KEPT" "$POLICY"; fi
+}
+
+disable_new() {
+    case $new in *nginx*) disable_new_nginx ;; esac
+    case $new in *openssh-server*) disable_new_sshd ;; esac
+}
+
+disable_new_nginx() {
+    if has systemctl; then systemctl --quiet disable nginx.service >/dev/null 2>&1 || true; fi
+    for link in /etc/systemd/system/*.wants/nginx.service; do
+        if [ -L "$link" ]; then rm -f "$link"; fi
+    done
+    if has update-rc.d && [ -e /etc/init.d/nginx ]; then update-rc.d nginx disable >/dev/null 2>&1 || true; fi
 }
 
 disable_new_sshd() {
@@ -118,7 +142,7 @@ install_packages() {
         if [ "$package" = python3-venv ]; then package=$(python_packages); fi
         packages="$packages $package"
     done
-    case $packages in *openssh-server*) hold_sshd_back ;; esac
+    case $packages in *openssh-server* | *nginx*) hold_back "$packages" ;; esac
     # Old lists name packages that the mirror has no more: fresh ones are fetched only then, they cost many seconds.
     # shellcheck disable=SC2086  # a list of words
     apt install --no-install-recommends $packages || { apt update && apt install --no-install-recommends $packages; }
@@ -135,6 +159,20 @@ explain() {
     else say "Install them with this system's package manager (the names above are Debian's)."; fi
 }
 
+# Nothing fails for want of these, and nobody but root gets them.
+install_optional() {
+    if [ "${1:-}" != --tests ] || [ "$(id -u)" != 0 ] || ! has apt-get || ! has apt-cache; then return; fi
+    wanted=
+    for package in $(optional_packages); do
+        if has_candidate "$package"; then wanted="$wanted $package"; fi
+    done
+    if [ -n "$wanted" ]; then
+        case $wanted in *nginx*) hold_back "$wanted" ;; esac
+        # shellcheck disable=SC2086  # a list of words
+        apt install --no-install-recommends $wanted >/dev/null 2>&1 || say "Not installed (some tests are skipped):$wanted"
+    fi
+}
+
 main() {
     if [ "${1:-}" = --python ]; then
         find_python || { say "There is no $PYTHON_WANTED here (looked for: ${PYTHON:-python3 python3.13 python3.12 python3.11})."; exit 1; }
@@ -142,12 +180,13 @@ main() {
     fi
     missing=$(missing_packages | tr '\n' ' ')
     missing=${missing% }
-    if [ -z "$missing" ]; then return; fi
+    if [ -z "$missing" ]; then install_optional "${1:-}"; return; fi
     if [ "${1:-}" = --check ] || [ "$(id -u)" != 0 ] || ! has apt-get; then explain "$missing"; exit 1; fi
     say "Installing from the system's packages: $missing"
     install_packages "$missing"
     missing=$(missing_packages | tr '\n' ' ')
     if [ -n "$missing" ]; then say "Still missing after the installation:"; explain "${missing% }"; exit 1; fi
+    install_optional "${1:-}"
 }
 
 cd "$(dirname "$0")/.."

@@ -12,8 +12,10 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from app.domain.copy_commands import PROGRAMS, as_ssh
 from app.domain.errors import InvalidAddress
 from app.domain.host_port import bracketed
+from app.domain.pasted import MAX_PASTED, one_line
 
 FIELD = "ssh_connection"
 MAX_LENGTH = 1000
@@ -25,16 +27,35 @@ _ZONE = re.compile(r"[A-Za-z0-9._-]{1,32}\Z")
 _PORT = re.compile(r"[0-9]{1,5}\Z")
 _PATH_REFUSED = re.compile(r"^-|[\\'\"`$;&|<>*?]")
 
+_WINDOWS_PATH = re.compile(r"(?:^|[\s\"'=])[A-Za-z]:[\\/](?!/)|%[A-Z]+%|\$env:", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"<[^<>]*>|\{[^{}]*\}(?!/)")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=(?!.*@)")
+_BEFORE_A_COMMAND = frozenset({"sudo", "exec", "command", "time", "env", "nohup", "!"})
+_WITH_ITS_SSH = "Nodeferry logs in by itself: paste the plain ssh command, with host, port and key."
+_OTHER_PROGRAMS = {
+    **dict.fromkeys(("putty", "plink", "pscp", "kitty"), "Write it as: ssh -p PORT -i KEY user@host (KEY converted)."),
+    **dict.fromkeys(
+        ("gcloud", "kubectl", "docker", "vastai", "runpodctl", "tsh", "aws", "az", "curl", "wget"), _WITH_ITS_SSH
+    ),
+    **dict.fromkeys(("mosh", "autossh", "et", "telnet", "ftp", "ssh-copy-id", "ssh-keygen", "ssh-add"), _WITH_ITS_SSH),
+    "sshpass": "Nodeferry logs in with keys only, not with a password: paste the ssh command behind it.",
+}
+
+_PERCENT = re.compile(r"%([2-7][0-9A-Fa-f])(?=[^\[\]]*@)")
+"""What a URL's user may have instead of a character."""
+
 _FLAGS_IGNORED = frozenset("46AaCfgKkNnqTtvXxYy")
 _ARGUMENTS_IGNORED = frozenset("bBcDeLmR")
 _OPTIONS_IGNORED = frozenset(
     """
-    AddKeysToAgent AddressFamily BatchMode CheckHostIP Ciphers Compression ConnectionAttempts ConnectTimeout
-    ControlMaster ControlPersist DynamicForward ExitOnForwardFailure ForwardAgent ForwardX11 ForwardX11Trusted
-    GlobalKnownHostsFile HashKnownHosts HostKeyAlgorithms IdentitiesOnly KbdInteractiveAuthentication KexAlgorithms
-    LocalForward LogLevel MACs NumberOfPasswordPrompts PasswordAuthentication PreferredAuthentications
-    PubkeyAcceptedAlgorithms PubkeyAcceptedKeyTypes PubkeyAuthentication RemoteForward RequestTTY ServerAliveCountMax
-    ServerAliveInterval StrictHostKeyChecking TCPKeepAlive UpdateHostKeys UserKnownHostsFile VisualHostKey
+    AddKeysToAgent AddressFamily BatchMode CheckHostIP Ciphers ClearAllForwardings Compression ConnectionAttempts
+    ConnectTimeout ControlMaster ControlPersist DynamicForward EscapeChar ExitOnForwardFailure FingerprintHash
+    ForwardAgent ForwardX11 ForwardX11Trusted GatewayPorts GlobalKnownHostsFile GSSAPIAuthentication
+    GSSAPIDelegateCredentials HashKnownHosts HostbasedAuthentication HostKeyAlgorithms IdentitiesOnly IPQoS
+    KbdInteractiveAuthentication KexAlgorithms LocalForward LogLevel MACs NumberOfPasswordPrompts
+    PasswordAuthentication PreferredAuthentications PubkeyAcceptedAlgorithms PubkeyAcceptedKeyTypes
+    PubkeyAuthentication RekeyLimit RemoteForward RequestTTY SendEnv ServerAliveCountMax ServerAliveInterval
+    SessionType SetEnv StrictHostKeyChecking TCPKeepAlive UpdateHostKeys UserKnownHostsFile VisualHostKey
     """.lower().split()
 )
 
@@ -54,32 +75,47 @@ class SshAddress:
     jump: str | None = None
 
     def __str__(self) -> str:
-        """`user@host -p port -i KEY -J JUMP`, without what is not given; `parse_address` reads it back."""
+        """`user@host -p port -i KEY -J JUMP`, without what is not given; `parse_address` reads it back.
+
+        Without a user `ssh` stands first: the host may have a program's name."""
         host = bracketed(self.host)
         destination = f"{self.user}@{host}" if self.user else host
-        words = ["-p", str(self.port)] if self.port is not None else []
-        for path in self.identity_files:
-            words += ["-i", path]
-        words += ["-J", self.jump] if self.jump else []
-        text = " ".join([destination, *map(shlex.quote, words)])
-        return f"ssh {text}" if destination == "ssh" else text
+        port = [f"-p {self.port}"] if self.port is not None else []
+        keys = [f"-i {_quoted(path)}" for path in self.identity_files]
+        jump = [f"-J {_quoted(self.jump)}"] if self.jump else []
+        text = " ".join([destination, *port, *keys, *jump])
+        return text if self.user else f"ssh {text}"
+
+
+def _quoted(word: str) -> str:
+    """For a shell, and so that a comma at the end is not taken for the sentence's."""
+    quoted = shlex.quote(word)
+    return f"'{word}'" if quoted == word and word[-1] in ",;." else quoted
 
 
 def parse_address(text: object) -> SshAddress:
     """The address in `text`, in any form of docs/api.md. Raises only InvalidAddress (field `ssh_connection`)."""
-    words = _split_address(text)
-    if words[0].startswith("-"):
+    words, is_command = _command_of(_split_address(text))
+    if words and words[0].startswith("-") and not is_command:
         raise _invalid("The SSH address begins with '-'; begin with 'ssh' or with the host.")
-    if words[0] == "ssh":
-        words = words[1:]
     found = _Parsed()
-    _read_words(words, found)
+    _read_words(words if is_command else _without_port_word(words), found)
     if found.host is None:
         raise _invalid("The SSH address names no host.")
     address = SshAddress(found.host, found.port, found.user, tuple(dict.fromkeys(found.identity_files)), found.jump)
     if len(str(address)) > MAX_LENGTH:
         raise _invalid(f"The SSH address is longer than {MAX_LENGTH} characters.")
     return address
+
+
+def undecorated(text: str) -> str:
+    """The address in `text` (one that can be read) as it was written, without what a chat, a document or a terminal has
+    put around it."""
+    line = one_line(text)
+    try:
+        return line if parse_address(line) == parse_address(text) else text
+    except InvalidAddress:
+        return text
 
 
 def parse_hop(text: str) -> SshAddress:
@@ -107,16 +143,59 @@ def _split_address(text: object) -> list[str]:
     """The words of `text` as a shell would see them, without expanding anything."""
     if not isinstance(text, str):
         raise _invalid("The SSH address must be text.")
-    if len(text) > MAX_LENGTH:
+    line = one_line(text) if len(text) <= MAX_PASTED else text
+    if len(line) > MAX_LENGTH:
         raise _invalid(f"The SSH address is longer than {MAX_LENGTH} characters.")
-    if not text.isprintable():
-        raise _invalid("The SSH address has a line break or another control character in it.")
+    if not line.isprintable():
+        raise _invalid("The SSH address has a control character in it.")
+    if _WINDOWS_PATH.search(line):
+        raise _invalid(
+            "The SSH address has a path of Windows in it.", "In WSL, C:\\Users\\you is /mnt/c/Users/you: write it so."
+        )
+    if _PLACEHOLDER.search(line):
+        raise _invalid(
+            "The SSH address still has a placeholder in <…> or {…} in it.",
+            "Put the real value there, without brackets.",
+        )
     try:
-        words = shlex.split(text)
+        words = shlex.split(line)
     except ValueError as exc:
         raise _invalid("The SSH address has a quotation mark that is not closed.") from exc
     if not words:
         raise _invalid("The SSH address is empty.")
+    return words
+
+
+def _command_of(words: list[str]) -> tuple[list[str], bool]:
+    """The words behind `ssh`, and whether there was one; those of scp, sftp and rsync as ssh has them."""
+    words = list(words)
+    while len(words) > 1 and (words[0] in _BEFORE_A_COMMAND or _VARIABLE.match(words[0])):
+        words.pop(0)
+    program = words[0].rpartition("/")[2].lower().removesuffix(".exe")
+    if "://" in words[0] and not words[0].startswith("ssh://") and program not in PROGRAMS:
+        raise _invalid(
+            "This is a web address, not an SSH one.",
+            "Copy the SSH command: on vast.ai the key symbol of the instance, on RunPod Connect, SSH over exposed TCP.",
+        )
+    if program in _OTHER_PROGRAMS:
+        raise _invalid(f"This is a command of {program}, not of ssh.", _OTHER_PROGRAMS[program])
+    if program in PROGRAMS and len(words) > 1:
+        try:
+            copied = as_ssh([program, *words[1:]])
+        except ValueError as exc:
+            raise _invalid("The SSH address has a quotation mark that is not closed.") from exc
+        if copied is None:
+            raise _invalid(f"The {program} command does not name one machine.", "Paste the SSH command instead.")
+        return copied, True
+    return (words[1:], True) if program == "ssh" else (words, False)
+
+
+def _without_port_word(words: list[str]) -> list[str]:
+    """`HOST PORT`, `HOST port PORT` and `USER HOST PORT`-like lists, which people copy from tables, as options."""
+    if len(words) == 3 and words[1].lower().rstrip(":=") in ("port", "-p"):
+        words = [words[0].rstrip(","), words[2]]
+    if len(words) == 2 and _PORT.match(words[1]) and not words[0].startswith("-"):
+        return [words[0].rstrip(","), "-p", words[1]]
     return words
 
 
@@ -128,10 +207,18 @@ def _read_words(words: list[str], found: _Parsed) -> None:
         elif found.host is None:
             found.host = _read_destination(word, found)
         else:
-            raise _invalid(
-                "The SSH command has a remote command behind the host.",
-                "Paste only the part that logs in to the instance.",
-            )
+            raise _behind_the_host(word)
+
+
+def _behind_the_host(word: str) -> InvalidAddress:
+    if word == "ssh":
+        return _invalid("There are two SSH commands.", "Paste one of them: the direct one where there are both.")
+    if _PORT.match(word):
+        return _invalid("There is a number behind the host of the SSH command.", f"A port is written: -p {word}")
+    return _invalid(
+        "The SSH command has a remote command behind the host.",
+        "Paste only the part that logs in to the instance, in one line.",
+    )
 
 
 def _next_word(waiting: Iterator[str], flag: str) -> str:
@@ -165,6 +252,7 @@ def _read_destination(word: str, found: _Parsed) -> str:
     """The host of `[user@]host[:port]`, `[user@][v6]:port`, bare IPv6 or an ssh:// URL; the rest goes to `found`."""
     if word.startswith("ssh://"):
         word = word.removeprefix("ssh://").removesuffix("/")
+        word = _PERCENT.sub(lambda match: chr(int(match[1], 16)), word)
     user, at, rest = word.rpartition("@")
     if at:
         _set_user(user, found)
@@ -222,7 +310,8 @@ def _set_port(text: str, found: _Parsed) -> None:
 
 
 def _add_identity_file(path: str, found: _Parsed) -> None:
-    if not path or _PATH_REFUSED.search(path):
+    path = re.sub(r"^\$(?:HOME|\{HOME\})(?=/)", "~", path)
+    if not path or any(pattern.search(path) for pattern in (_PATH_REFUSED, _WINDOWS_PATH, _PLACEHOLDER)):
         raise _invalid("The key file of the SSH address has characters that are not accepted in its path.")
     found.identity_files.append(path)
 

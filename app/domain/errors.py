@@ -4,12 +4,14 @@ A node pack that fails is data (a state and a reason), never one of these.
 
 AppError(message, hint, field)
 ├ InvalidRequest      InvalidAddress, InvalidManifest
-├ TaskError           TaskNotFound, LogNotFound, TaskConflict, TaskNotCancellable, TooManyTasks, ServiceClosing
-│                     NothingToRollBack, NothingToRetry, FleetNotFound
+├ TaskError           TaskNotFound, LogNotFound, WheelNotFound, TaskConflict, TaskNotCancellable, TooManyTasks
+│                     ServiceClosing, NothingToRollBack, NothingToRetry, FleetNotFound, BuildNotSkippable
+│                     QuestionNotFound, QuestionGone
 ├ WorkflowError       WorkflowNotFound, WorkflowConflict, StepTimedOut
 ├ RemoteError         retried: ConnectFailed, ConnectionLost, CommandTimedOut, TransferFailed
 │                     within wait_seconds only: AuthenticationFailed
 │                     never retried: HostKeyMismatch, ExecNotSupported
+├ KeyNotMade
 └ RunnerError         RunnerUnsupported, RunnerStartFailed, RunnerProtocolError, RunnerLost
 
 The domain knows codes; only ``app.sync.http.errors`` knows HTTP statuses.
@@ -77,6 +79,12 @@ class LogNotFound(TaskError):
     code = "log_not_found"
 
 
+class WheelNotFound(TaskError):
+    """The instance keeps no such wheel."""
+
+    code = "wheel_not_found"
+
+
 class TaskConflict(TaskError):
     """The task's state does not allow this."""
 
@@ -89,10 +97,34 @@ class TaskNotCancellable(TaskError):
     code = "task_not_cancellable"
 
 
+class BuildNotSkippable(TaskError):
+    """No build of this package is waiting or running."""
+
+    code = "build_not_skippable"
+
+
+class QuestionNotFound(TaskError):
+    """The run has asked nothing of that id."""
+
+    code = "question_not_found"
+
+
+class QuestionGone(TaskError):
+    """The question was answered otherwise, or is not waited for any more."""
+
+    code = "question_gone"
+
+
 class NothingToRollBack(TaskError):
     """That task changed nothing that could be rolled back."""
 
     code = "nothing_to_roll_back"
+
+
+class NothingToRepair(TaskError):
+    """The second round of that task found nothing that could be applied now."""
+
+    code = "nothing_to_repair"
 
 
 class NothingToRetry(TaskError):
@@ -194,6 +226,12 @@ class ExecNotSupported(RemoteError):
     """This SSH address gives a terminal only; Nodeferry cannot run commands through it."""
 
     code = "exec_not_supported"
+
+
+class KeyNotMade(AppError):
+    """The SSH key could not be made."""
+
+    code = "key_not_made"
 
 
 class RunnerError(AppError):

@@ -13,11 +13,14 @@ from app.domain.address import SshAddress
 from app.domain.errors import InvalidManifest, InvalidRequest
 from app.protocol import manifest as manifests
 from app.protocol.lockfile import read_lock
-from app.protocol.manager_snapshot import read_snapshot
+from app.protocol.manager_snapshot import named, read_snapshot
 from app.protocol.options import Options
+from app.protocol.pasted_address import list_in
+from app.protocol.refs import TREE
 
 MAX_PATH = 1000
 MAX_KEY = 200
+MAX_LEFT_OUT_CHARS = 20_000
 NO_TASK = "none"
 """In place of a task_id: a restart that follows no task."""
 _FINGERPRINT = re.compile(r"(?:SHA256:)?([A-Za-z0-9+/]{43})=?")
@@ -139,6 +142,23 @@ def packs_of(manifest: Mapping[str, Any] | None, schemes: Collection[str]) -> li
     return readers[form]() if form in readers else None
 
 
+def left_out_of(manifest: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """What a manifest that `check_manifest` has passed names and cannot be had: {name, version, reason} each."""
+    entries = ((manifest or {}).get("lock") or {}).get("left_out") or []
+    return [{key: str(each.get(key, ""))[:300] for key in ("name", "version", "reason")} for each in entries]
+
+
+def check_nothing_left_out(manifest: Mapping[str, Any] | None) -> None:
+    """Raises InvalidManifest naming everything of a snapshot or lock that cannot be had."""
+    left_out = left_out_of(manifest)
+    if not left_out:
+        return
+    count = "1 entry" if len(left_out) == 1 else f"{len(left_out)} entries"
+    text = f"This cannot be installed exactly: {count} cannot be had. {named(left_out, len(left_out))}"
+    hint = "Without options.exact, Nodeferry installs everything else of it."
+    raise InvalidManifest(text[:MAX_LEFT_OUT_CHARS], field="options.exact", hint=hint)
+
+
 def _without_snapshot(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> Mapping[str, Any] | None:
     """A snapshot of ComfyUI-Manager becomes a lock: one form fewer for all that comes after."""
     if raw is None or "manager_snapshot" not in raw:
@@ -162,12 +182,14 @@ def _check_listed(form: str, value: Any, schemes: Collection[str]) -> None:
 
 
 def _checked_repo(raw: Mapping[str, Any], schemes: Collection[str], default_path: str) -> Mapping[str, Any]:
-    """A repository that holds a CSV: the rules of a pack's `repo_url` and `ref`, and a path inside it."""
+    """A repository that holds a CSV: the rules of a pack's `repo_url` and `ref`, and a path inside it. The address
+    of the CSV's own page names all three."""
     repo, ref = raw["repo"], raw.get("ref")
-    path = manifests.check_path(raw.get("path", default_path), "manifest.path", "The path of the CSV")
     try:
-        manifests.parse_nodes([{"name": "repository", "repo_url": repo, "ref": ref}], schemes)
+        pack = manifests.parse_nodes([{"name": "repository", "repo_url": repo, "ref": ref}], schemes)[0]
     except manifests.ManifestFault as fault:
         name = "ref" if fault.field.endswith(".ref") else "repo"
         raise manifests.ManifestFault(f"manifest.{name}", fault.message) from None
-    return {"repo": repo, "path": path, "ref": ref}
+    path = raw.get("path", list_in(repo) or default_path)
+    manifests.check_path(str(path).removeprefix(TREE), "manifest.path", "The path of the CSV")
+    return {"repo": pack.repo_url, "path": path, "ref": pack.ref}

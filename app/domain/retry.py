@@ -10,7 +10,7 @@ from typing import Any
 from app.domain.record import InstallRecord
 from app.domain.stored_request import read_options
 from app.protocol import progress_json, reasons
-from app.protocol.counts import AS_ASKED
+from app.protocol.counts import AS_ASKED, has_problem
 from app.protocol.snapshot import Node, Snapshot
 from app.protocol.states import GOOD_NODE_STATES, TERMINAL_TASK_STATES, NodeState, TaskState
 
@@ -106,7 +106,7 @@ def _entry(node: Node) -> dict[str, Any]:
 def _is_well(node: Node, snapshot: Snapshot) -> bool:
     code = node.error.code if node.error else None
     if node.state in GOOD_NODE_STATES:
-        return code is None
+        return not has_problem(node)
     as_asked = node.state is NodeState.SKIPPED and code in AS_ASKED
     return as_asked and snapshot.state is TaskState.COMPLETED  # a run that was undone since it failed is no rollback
 

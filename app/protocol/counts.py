@@ -35,8 +35,10 @@ PHASE_WEIGHTS: Mapping[Phase, float] = {
 }
 """Shares of the bar, in percent: about the shares of the time that the real list of 34 packs takes."""
 
-AS_ASKED = frozenset({"plan_only", "rolled_back"})
+AS_ASKED = frozenset({"plan_only", "rolled_back", "same_repository"})
 """Reasons of skipped packs that are not failures."""
+_ONLY_SAID = frozenset({"older_version_wanted"})
+"""Reasons that are no problem of a pack that ComfyUI loads."""
 _NOT_CLONED = frozenset({NodeState.PENDING, NodeState.CLONING})
 
 
@@ -134,6 +136,19 @@ def count(snapshot: Snapshot) -> Counts:
     )
 
 
+def unknown_loads(snapshot: Snapshot) -> int:
+    """How many packs are installed, and nobody knows whether they load, although that was to be checked."""
+    if not _asked_to_verify(snapshot):
+        return 0
+    good = [node for node in snapshot.nodes.values() if node.state in GOOD_NODE_STATES and "/" not in node.folder]
+    return sum(node.verified is None for node in good)
+
+
+def is_left_behind(node: Node) -> bool:
+    """Whether a cancelled run has cloned it and nothing more."""
+    return node.state is NodeState.CANCELLED and node.commit is not None and not node.kept
+
+
 def standing(snapshot: Snapshot, node: Node) -> Standing:
     """How one pack counts.
 
@@ -145,12 +160,17 @@ def standing(snapshot: Snapshot, node: Node) -> Standing:
         return _BY_STATE[node.state]
     outer, nested, _ = node.folder.partition("/")
     checked = next((other for other in snapshot.nodes.values() if other.folder == outer), None) if nested else node
-    if node.error is not None or (checked is not None and checked.verified is False):
+    if has_problem(node) or (checked is not None and checked.verified is False):
         return Standing.PROBLEM
     if checked is None or checked.verified or not _asked_to_verify(snapshot):
         return Standing.READY
     ended = snapshot.state in TERMINAL_TASK_STATES or _status(snapshot, Phase.VERIFY) in ENDED_PHASE
     return Standing.PROBLEM if ended else Standing.WORKING
+
+
+def has_problem(node: Node) -> bool:
+    """Whether a part of a pack that is there failed. One that loads without what it would have liked has none."""
+    return node.error is not None and not (node.verified and node.error.code in _ONLY_SAID)
 
 
 def _asked_to_verify(snapshot: Snapshot) -> bool:
@@ -174,7 +194,7 @@ def outcome(snapshot: Snapshot) -> Optional[Outcome]:
     good = [node for node in nodes if node.state in GOOD_NODE_STATES or _as_asked(node)]
     if nodes and not good:
         return Outcome.NONE
-    whole = all(node in good and (node.error is None or _as_asked(node)) for node in nodes)
+    whole = all(node in good and (not has_problem(node) or _as_asked(node)) for node in nodes)
     return Outcome.ALL if whole else Outcome.PARTIAL
 
 

@@ -1,6 +1,7 @@
 """How many seconds of work an install has left, as far as its snapshot tells.
 
-What was spent in the queue, before the instance answered and in the runner's own waits is not part of it.
+What was spent in the queue, before the instance answered, in the runner's own waits and while it waited for a person's
+answer is not part of it: while a question stands, the estimate stands still.
 Each part of the work is estimated by its own measure (downloads by git's figures, packages by their number and size,
 scripts by those that have run) and, before there is one, by what it usually takes. docs/performance.md has the
 errors over recorded runs.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from typing import Optional
 
+from app.protocol import questions
 from app.protocol.snapshot import Node, PhaseRun, Snapshot
 from app.protocol.states import ENDED_PHASE, NodeState, Phase, StepStatus, TaskState
 
@@ -39,7 +41,7 @@ def remaining_seconds(snapshot: Snapshot, now: float) -> Optional[float]:
         return None
     if began is None or last is None or last_at is None:
         return None
-    run = _Run(snapshot, max(0.0, last - began) + max(0.0, now - last_at))
+    run = _Run(snapshot, began, last + max(0.0, now - last_at))
     return round(max(run.clones(), run.packages()) + run.scripts() + run.verify() + FINISH, 1)
 
 
@@ -50,12 +52,15 @@ def left_of(usual: float, spent: float) -> float:
 
 
 class _Run:
-    """One moment of a run. `worked`: seconds since it began, by the instance's clock up to the newest event and by ours
-    from there. Each method estimates what is left of one part."""
+    """One moment of a run. `began` and `now`: seconds of the instance's clock, from the newest event on by ours. Each
+    method estimates what is left of one part."""
 
-    def __init__(self, snapshot: Snapshot, worked: float) -> None:
+    def __init__(self, snapshot: Snapshot, began: float, now: float) -> None:
         self._snapshot = snapshot
-        self._worked = worked
+        self._began = began
+        self._pauses = questions.pauses(snapshot)
+        self._worked = self._worked_until(now)
+        """Seconds of work since the run began."""
         self._nodes = list(snapshot.nodes.values())
 
     def clones(self) -> float:
@@ -70,7 +75,8 @@ class _Run:
 
     def download(self, node: Node) -> float:
         """One pack's, at its pace so far. A silent one is given up after a while, and begins again."""
-        began = node.entered.get(NodeState.CLONING.value, self._worked)
+        entered = node.entered.get(NodeState.CLONING.value)
+        began = self._worked if entered is None else self._worked_until(self._began + entered)
         last = max(began, self._worked - self._after(node.last_mono))
         silent = self._worked - last
         if not node.clone_percent:
@@ -135,5 +141,9 @@ class _Run:
         return self._after(self._phase(phase).started_mono)
 
     def _after(self, mono: Optional[float]) -> float:
-        began = self._snapshot.began_mono
-        return 0.0 if mono is None or began is None else max(0.0, self._worked - (mono - began))
+        return 0.0 if mono is None else max(0.0, self._worked - self._worked_until(mono))
+
+    def _worked_until(self, mono: float) -> float:
+        """Seconds from the run's begin to `mono` in which it did not stand still for a question."""
+        paused = sum(max(0.0, min(mono, mono if end is None else end) - begin) for begin, end in self._pauses)
+        return max(0.0, mono - self._began - paused)

@@ -7,15 +7,18 @@ is emitted after the fact that it names, never before.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Type
+from typing import Any, Dict, Mapping, Optional, Tuple
 
-from app.protocol.json_fields import BadField, read_object, read_record, to_plain
+from app.protocol import builds
+from app.protocol.event_body import KINDS, Body
+from app.protocol.event_body import left_out as _left_out
+from app.protocol.json_fields import BadField, read_object, read_record
 from app.protocol.manifest import NodePack
-from app.protocol.snapshot import PlannedChange, Problem
-from app.protocol.states import NodeState, Phase, StepStatus, TaskState, Word
+from app.protocol.repairs import Repair, RepairState, bounded
+from app.protocol.snapshot import AskedQuestion, PlannedChange, Problem
+from app.protocol.states import AnswerSource, BuildState, NodeState, Phase, StepStatus, TaskState, Word
 
 MAX_LINE_BYTES = 2 * 1024 * 1024
 """The longest line that a runner may write."""
@@ -30,45 +33,6 @@ class Source(Word):
 
     JOURNAL = "journal"
     SERVICE = "service"
-
-
-def _left_out() -> Any:
-    """A field that is not on the wire while it is None."""
-    return field(default=None, metadata={"left_out": True})
-
-
-class Body:
-    """What happened. Each kind of event is a frozen dataclass below; its docstring's first sentence is its meaning."""
-
-    kind: ClassVar[str]
-
-    # Generated once here and not for each of the kinds, since it would lengthen every start of the runner.
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(other) == vars(self)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __init_subclass__(cls, kind: str) -> None:
-        cls.kind = kind
-        KINDS[kind] = cls
-
-    @classmethod
-    def of_json(cls, raw: Mapping[str, Any]) -> Body:
-        """The body of a JSON object. Raises BadField; fields that this kind does not have are ignored."""
-        return read_record(cls, raw)
-
-    def to_json(self) -> Dict[str, Any]:
-        """The fields as JSON values."""
-        values = vars(self)
-        return {
-            row.name: to_plain(values[row.name])
-            for row in dataclasses.fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
-            if values[row.name] is not None or "left_out" not in row.metadata
-        }
-
-
-KINDS: Dict[str, Type[Body]] = {}
-"""Every kind by its word, in the order of the classes below."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +99,8 @@ class Probed(Body, kind="probed"):
 
 @dataclass(frozen=True, eq=False)
 class ManifestRead(Body, kind="manifest"):
-    """The list of node packs, in its order. It comes once, before any event about a pack."""
+    """The list of node packs, in its order. It comes before any event about a pack; a second time where packs were
+    found in other folders, with those."""
 
     source: str
     nodes: Tuple[NodePack, ...]
@@ -201,6 +166,57 @@ class PackagesProgress(Body, kind="packages"):
     total: int
     bytes_done: Optional[int] = None
     bytes_total: Optional[int] = None
+
+
+@dataclass(frozen=True, eq=False)
+class BuildChanged(Body, kind="build"):
+    """The build of a package from source moved. `packs` are those that need it, `detail` says how far it is, and
+    `seconds` how long it has taken.
+
+    Each event has all that is known of the build. What is too long is cut when the event is made, on both sides, and
+    `package` is canonical. Raises BadField for a build without a package, or in a state that no event has."""
+
+    package: str
+    version: str
+    state: BuildState
+    packs: Tuple[str, ...]
+    detail: str = ""
+    seconds: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        if not self.package or self.state is BuildState.UNFINISHED:
+            raise BadField("a build without a package, or in a state that no event has")
+        for name, value in builds.bounded(self.package, self.version, self.packs, self.detail).items():
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, eq=False)
+class QuestionAsked(Body, kind="question_asked"):
+    """The run asks something, and waits for the answer."""
+
+    question: AskedQuestion
+
+
+@dataclass(frozen=True, eq=False)
+class QuestionAnswered(Body, kind="question_answered"):
+    """The run goes on with an answer to its question."""
+
+    id: str
+    answer: str
+    source: AnswerSource
+
+
+@dataclass(frozen=True, eq=False)
+class RepairChanged(Body, kind="repair"):
+    """The second round moved: all that is known of it. What is too long is cut on both sides. Raises BadField for a
+    state that no event has."""
+
+    repair: Repair
+
+    def __post_init__(self) -> None:
+        if self.repair.state is RepairState.UNFINISHED:
+            raise BadField("a state of a repair that no event has")
+        object.__setattr__(self, "repair", bounded(self.repair))
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,6 +299,21 @@ class Interrupted(Body, kind="interrupted"):
 @dataclass(frozen=True, eq=False)
 class CancelRequested(Body, kind="cancel_requested"):
     """The user asked to cancel the task."""
+
+
+@dataclass(frozen=True, eq=False)
+class SkipRequested(Body, kind="skip_requested"):
+    """The user asked to skip the build of a package."""
+
+    package: str
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerRequested(Body, kind="answer_requested"):
+    """The user answered a question of the run."""
+
+    id: str
+    answer: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol.manifest import ManifestFault, NodePack, check_packs, parse_nodes
 from app.protocol.package_sources import is_source
@@ -52,8 +52,9 @@ class Overlap:
 class Lock:
     """A lock that was checked. The packs' `ref` is their commit. `sources`: the addresses of packages that are not from
     an index, None where the lock does not say (`package_sources`). `indexes` and `find_links`: where packs' own
-    requirements look besides. `left_out`: what the lock's source names and cannot be installed, {name, version, reason}
-    each."""
+    requirements look besides; `from_places`: the packages (canonical names) that came from there, None
+    where the lock does not say. `left_out`: what the lock's source names and cannot be installed, {name, version,
+    reason} each."""
 
     packs: Tuple[NodePack, ...]
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +70,12 @@ class Lock:
     overlaps: Tuple[Overlap, ...] = ()
     indexes: Tuple[str, ...] = ()
     find_links: Tuple[str, ...] = ()
+    from_places: Optional[FrozenSet[str]] = None
     ui_home: Optional[str] = None
+    remarks: Tuple[str, ...] = ()
+    """What the lock's source says otherwise, a sentence each; no loss."""
+    repairs: bool = False
+    """It is what a second round found: right about its own packages, and silent about all others."""
 
 
 def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") -> Lock:
@@ -101,7 +107,10 @@ def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") 
         overlaps=tuple(_overlaps(raw.get("overlaps"), "%s.overlaps" % where)),
         indexes=_addresses(raw.get("indexes"), "%s.indexes" % where),
         ui_home=_text(raw.get("ui_home"), "%s.ui_home" % where),
+        repairs=raw.get("repairs") is True,
+        remarks=_remarks(raw.get("remarks"), "%s.remarks" % where),
         find_links=_addresses(raw.get("find_links"), "%s.find_links" % where),
+        from_places=_names(raw.get("from_places"), "%s.from_places" % where),
     )
 
 
@@ -214,6 +223,26 @@ def _addresses(raw: Any, where: str) -> Tuple[str, ...]:
     if wrong:
         raise ManifestFault(where, "%.200r is not the address of a package index." % wrong[0])
     return tuple(raw)
+
+
+def _remarks(raw: Any, where: str) -> Tuple[str, ...]:
+    if raw is None:
+        return ()
+    if not isinstance(raw, list) or len(raw) > MAX_PACKAGES or not all(isinstance(each, str) for each in raw):
+        raise ManifestFault(where, "This is not a list of sentences.")
+    return tuple(each[:300] for each in raw if each[:300].isprintable())
+
+
+def _names(raw: Any, where: str) -> Optional[FrozenSet[str]]:
+    if raw is None:
+        return None
+    if not isinstance(raw, list) or len(raw) > MAX_PACKAGES or not all(_is_name(each) for each in raw):
+        raise ManifestFault(where, "This is not a list of packages.")
+    return frozenset(re.sub(r"[-_.]+", "-", name).lower() for name in raw)
+
+
+def _is_name(raw: object) -> bool:
+    return isinstance(raw, str) and _NAME.match(raw) is not None and "\n" not in raw
 
 
 def _packages(raw: Any, where: str) -> Dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 RUN_LOG = "run.log"
@@ -15,6 +14,8 @@ def file_name(name: str) -> str:
     printable = re.sub(r"[^A-Za-z0-9._ -]", "_", name)[:80]
     if printable == name:
         return name
+    import hashlib  # loads OpenSSL, which most calls of the runner need not
+
     return "%s-%s" % (printable, hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8])
 
 

@@ -2,51 +2,70 @@
 
 Source of the format: ComfyUI-Manager's `save_snapshot`. JSON has `comfyui`, `git_custom_nodes` {URL: {hash, disabled}},
 `cnr_custom_nodes` {registry id: version}, `file_custom_nodes` and `pips` {"name==version": ""}; YAML has the same below
-`custom_nodes`.
+`custom_nodes`, and so has comfy-cli's comfy-lock.yaml. An entry that cannot be had is left out and told; it costs no
+other.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any, Collection, Dict, List, Mapping, Tuple
+from typing import Any, Collection, Dict, Mapping
 
-from app.protocol.lockfile import FORMAT, is_name, is_package, read_lock
+from app.protocol.left_out import LeftOutEntries, readable
+from app.protocol.lockfile import FORMAT, read_lock
 from app.protocol.manifest import ManifestFault
-from app.protocol.package_sources import is_source
-from app.protocol.repo_url import repo_name
-from app.protocol.yaml_text import parse_yaml
+from app.protocol.snapshot_packs import read_files, read_packs, read_registry_packs
+from app.protocol.snapshot_pips import read_pips
+from app.protocol.snapshot_text import load
 
 MAX_CHARS = 512 * 1024
-_TRUE = ("true", "yes", "on")
-"""What a person may write in YAML for true; ComfyUI-Manager writes the first."""
+_SECTIONS = ("git_custom_nodes", "cnr_custom_nodes")
+_WRAPPERS = ("custom_nodes", "snapshot")
+_KNOWN = frozenset({"comfyui", "file_custom_nodes", "pips", "basics", "models", *_SECTIONS, *_WRAPPERS})
+MOST_NAMED = 20
 
 
 def read_snapshot(raw: Any, schemes: Collection[str], field: str = "manifest.manager_snapshot") -> Dict[str, Any]:
     """A snapshot (an object, or its text in JSON or YAML) as the JSON of a lock. What cannot be had from it is in the
-    lock's `left_out`. Raises ManifestFault."""
-    snapshot = _load(raw, field)
-    if isinstance(snapshot.get("custom_nodes"), Mapping):
-        snapshot = snapshot["custom_nodes"]
-    if "git_custom_nodes" not in snapshot and "cnr_custom_nodes" not in snapshot:
+    lock's `left_out`, what was taken otherwise in its `remarks`. A lock of ours is returned as it is. Raises
+    ManifestFault."""
+    out = LeftOutEntries()
+    snapshot = _load(raw, field, out)
+    if isinstance(snapshot.get("node_packs"), list):
+        read_lock(snapshot, schemes, field)
+        return dict(snapshot)
+    inner = _inner(snapshot)
+    if not any(name in inner for name in _SECTIONS):
         raise ManifestFault(field, "This is not a snapshot of ComfyUI-Manager: it has no git_custom_nodes.")
-    packs, left_out = _git_packs(_object(snapshot, "git_custom_nodes", field), field)
-    for name, version in _object(snapshot, "cnr_custom_nodes", field).items():
-        reason = "It comes from the registry, and the snapshot does not name its repository."
-        left_out.append({"name": str(name), "version": str(version), "reason": reason})
-    left_out += _files(snapshot.get("file_custom_nodes"))
-    packages, sources, unread = _pips(_object(snapshot, "pips", field))
+    for name in ("git_custom_nodes", "cnr_custom_nodes", "file_custom_nodes", "pips"):
+        if not isinstance(inner.get(name) or {}, (Mapping, list, str) if name == "pips" else (Mapping, list)):
+            out.add(
+                name, "It is neither an object nor a list, so that nothing of it was read. Save the snapshot again."
+            )
+    packs = read_packs(inner.get("git_custom_nodes"), schemes, out)
+    read_registry_packs(inner.get("cnr_custom_nodes"), out)
+    read_files(inner.get("file_custom_nodes"), out)
+    packages, sources = read_pips(inner.get("pips"), out)
+    _remark_unread({**snapshot, **inner}, out)
+    if not packs:
+        raise ManifestFault(field, "The snapshot has no node pack that can be installed. %s" % named(out.all()))
     lock = {
         "format": FORMAT,
-        "comfyui_commit": snapshot.get("comfyui") or None,
+        "comfyui_commit": _commit(inner.get("comfyui")),
         "node_packs": packs,
         "packages": packages,
         "sources": sources,
-        "left_out": left_out + unread,
+        "left_out": out.all(),
+        "remarks": out.remarks,
     }
-    if not packs:
-        raise ManifestFault(field, "The snapshot has no node pack with a repository and a hash.")
     read_lock(lock, schemes, field)
     return lock
+
+
+def named(left_out: Collection[Mapping[str, str]], most: int = MOST_NAMED) -> str:
+    """The entries that were left out, each with its reason, in one text."""
+    words = ["%s: %s" % (each["name"], each["reason"]) for each in left_out][:most]
+    more = ["And %d more." % (len(left_out) - most)] if len(left_out) > most else []
+    return " ".join([*words, *more])
 
 
 def write_snapshot(lock: Mapping[str, Any]) -> Dict[str, Any]:
@@ -67,63 +86,46 @@ def write_snapshot(lock: Mapping[str, Any]) -> Dict[str, Any]:
     }
 
 
-def _load(raw: Any, field: str) -> Mapping[str, Any]:
+def _load(raw: Any, field: str, out: LeftOutEntries) -> Mapping[str, Any]:
     if isinstance(raw, str):
         if len(raw) > MAX_CHARS:
-            raise ManifestFault(field, "The snapshot is larger than %d characters." % MAX_CHARS)
+            text = "The snapshot is larger than %d characters. Remove what are no node packs from it, such as pips."
+            raise ManifestFault(field, text % MAX_CHARS)
         try:
-            raw = json.loads(raw) if raw.lstrip().startswith("{") else parse_yaml(raw)
+            raw, twice = load(raw)
         except (ValueError, RecursionError) as exc:
             said = "it is nested too deep" if isinstance(exc, RecursionError) else str(exc)
-            raise ManifestFault(field, "The snapshot cannot be read: %.300s." % said) from None
+            raise ManifestFault(field, "The snapshot cannot be read: %.300s." % readable(said)) from None
+        for key in twice:
+            out.add(
+                key, "It is in the snapshot twice, with different values; the later one was taken. Remove one of them."
+            )
     if not isinstance(raw, Mapping):
         raise ManifestFault(field, "The snapshot is neither an object nor the text of one.")
-    return raw
+    lock = raw.get("lock")
+    return lock if isinstance(lock, Mapping) else raw
 
 
-def _object(snapshot: Mapping[str, Any], name: str, field: str) -> Mapping[str, Any]:
-    found = snapshot.get(name) or {}
-    if not isinstance(found, Mapping):
-        raise ManifestFault("%s.%s" % (field, name), "%s is not an object." % name)
-    return found
+def _inner(snapshot: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object that has the sections: itself, or one below it."""
+    for name in _WRAPPERS:
+        below = snapshot.get(name)
+        if isinstance(below, Mapping) and not any(each in snapshot for each in _SECTIONS):
+            return _inner(below) if name == "snapshot" else below
+    return snapshot
 
 
-def _git_packs(nodes: Mapping[str, Any], field: str) -> Tuple[List[Dict[str, Any]], List[Dict[str, str]]]:
-    packs, left_out = [], []
-    for url, entry in nodes.items():
-        if not isinstance(entry, Mapping):
-            raise ManifestFault("%s.git_custom_nodes" % field, "%.80r has no hash." % url)
-        commit = str(entry.get("hash") or "")
-        disabled = str(entry.get("disabled")).lower() in _TRUE
-        if disabled or not commit:
-            reason = "It is disabled in the snapshot." if disabled else "The snapshot has no hash of it."
-            left_out.append({"name": str(url), "version": commit, "reason": reason})
-            continue
-        name = repo_name(str(url))
-        packs.append({"name": name, "repo_url": str(url), "folder": name, "commit": commit})
-    return packs, left_out
+def _commit(raw: Any) -> Any:
+    """ComfyUI's commit, where the snapshot has one in any form."""
+    if isinstance(raw, Mapping):
+        raw = raw.get("commit") or raw.get("hash")
+    return raw[:200] if isinstance(raw, str) and raw and raw.isprintable() else None
 
 
-def _files(raw: Any) -> List[Dict[str, str]]:
-    files = raw if isinstance(raw, list) else []
-    names = [str(file.get("filename", "")) if isinstance(file, Mapping) else str(file) for file in files]
-    return [
-        {"name": name, "version": "", "reason": "A single file; a snapshot does not hold it."}
-        for name in names
-        if name and name != "websocket_image_save.py"  # ComfyUI's own
-    ]
-
-
-def _pips(pips: Mapping[str, Any]) -> Tuple[Dict[str, str], Dict[str, str], List[Dict[str, str]]]:
-    """Versions, addresses (as pip freezes them, hence without a version), and what is neither."""
-    packages, sources, left_out = {}, {}, []
-    for line in pips:
-        name, found, version = str(line).partition("==")
-        named, at, address = str(line).partition(" @ ")
-        if found and is_package(name.strip(), version.strip()):
-            packages[name.strip()] = version.strip()
-        elif at and is_name(named.strip()) and is_source(address.strip()):
-            sources[named.strip()] = address.strip()
-        else:
-            left_out.append({"name": str(line)[:200], "version": "", "reason": "Not a package with a plain version."})
-    return packages, sources, left_out
+def _remark_unread(snapshot: Mapping[str, Any], out: LeftOutEntries) -> None:
+    models = snapshot.get("models")
+    if isinstance(models, (list, Mapping)) and models:
+        out.remark("The snapshot names %d models, which Nodeferry does not install." % len(models))
+    unknown = sorted(readable(name)[:40] for name in snapshot if name not in _KNOWN)
+    if unknown:
+        out.remark("Not read of the snapshot: %s." % ", ".join(unknown[:5]))

@@ -9,9 +9,13 @@ import csv
 import io
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from app.protocol.repo_url import BadRepoUrl, check_repo_url, repo_name
+from app.protocol import refs
+from app.protocol.pasted_address import RepoAddress, read_address
+from app.protocol.pasted_text import is_address, quoted, split_pasted
+from app.protocol.repo_identity import same_repo
+from app.protocol.repo_url import BadRepoUrl, repo_name
 
 CSV_COLUMNS = ("Name", "RepoUrl", "Subfolder", "RequirementsFile")
 OPTIONAL_COLUMNS = ("Ref",)
@@ -26,7 +30,6 @@ _COLUMN_OF = {
 }
 _NODE_KEYS = set(_COLUMN_OF)
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff<>:"|?*\\]')
-_REF = re.compile(r"^(?!-)(?!.*(\.\.|@\{|//))[A-Za-z0-9][A-Za-z0-9._/+@-]{0,199}$")
 
 
 class ManifestFault(ValueError):
@@ -40,7 +43,8 @@ class ManifestFault(ValueError):
 
 @dataclass(frozen=True)
 class NodePack:
-    """One entry. `subfolder` and `requirements_file` are relative; `ref` is a branch, tag or commit."""
+    """One entry. `subfolder` and `requirements_file` are relative; `ref` is a branch, tag or commit, or what only the
+    repository can tell apart (`refs.TREE`)."""
 
     name: str
     repo_url: str
@@ -58,7 +62,13 @@ class NodePack:
         return {**asdict(self), "folder": self.folder}
 
 
-def parse_csv(text: str, schemes: Collection[str], field: str = "manifest.csv") -> List[NodePack]:
+Repeated = Callable[[NodePack], None]
+"""Gets an entry that says the same as an earlier one, and is left out."""
+
+
+def parse_csv(
+    text: str, schemes: Collection[str], field: str = "manifest.csv", on_repeated: Optional[Repeated] = None
+) -> List[NodePack]:
     """The packs of a CSV. Raises ManifestFault naming the row."""
     if len(text) > MAX_CSV_CHARS:
         raise ManifestFault(field, "The CSV is larger than %d characters." % MAX_CSV_CHARS)
@@ -73,10 +83,12 @@ def parse_csv(text: str, schemes: Collection[str], field: str = "manifest.csv") 
         raw = {key: cells.get(column) or None for key, column in _COLUMN_OF.items()}
         raw.update(name=cells.get("Name", ""), repo_url=cells.get("RepoUrl", ""))
         packs.append(_pack(raw, schemes, field, "Row %d: " % number))
-    return check_packs(packs, field)
+    return check_packs(packs, field, on_repeated)
 
 
-def parse_nodes(nodes: Any, schemes: Collection[str], field: str = "manifest.nodes") -> List[NodePack]:
+def parse_nodes(
+    nodes: Any, schemes: Collection[str], field: str = "manifest.nodes", on_repeated: Optional[Repeated] = None
+) -> List[NodePack]:
     """The packs of a list of objects. Raises ManifestFault naming the entry."""
     if not isinstance(nodes, list):
         raise ManifestFault(field, "The nodes are not a list.")
@@ -86,46 +98,63 @@ def parse_nodes(nodes: Any, schemes: Collection[str], field: str = "manifest.nod
         if not isinstance(raw, Mapping) or not set(raw) <= _NODE_KEYS | {"folder"}:
             raise ManifestFault(where, "A node is an object with %s." % ", ".join(sorted(_NODE_KEYS)))
         packs.append(_pack(raw, schemes, where, ""))
-    return check_packs(packs, field)
+    return check_packs(packs, field, on_repeated)
 
 
-def parse_urls(urls: Any, schemes: Collection[str], field: str = "manifest.urls") -> List[NodePack]:
-    """The packs of a list of repository URLs, each named as its repository. Raises ManifestFault naming the entry."""
+def parse_urls(
+    urls: Any, schemes: Collection[str], field: str = "manifest.urls", on_repeated: Optional[Repeated] = None
+) -> List[NodePack]:
+    """The packs of a list of repositories, each named as its repository or as the folder of its `git clone`. An entry
+    may be a text of several. Raises ManifestFault naming the entry."""
     if not isinstance(urls, list):
         raise ManifestFault(field, "The urls are not a list.")
     packs = []
-    for index, url in enumerate(urls):
+    for index, text in enumerate(urls):
         where = "%s[%d]" % (field, index)
-        checked = _checked_url(url, schemes, where, "")
-        packs.append(_pack({"name": repo_name(checked), "repo_url": checked}, schemes, where, ""))
-    return check_packs(packs, field)
+        for url in split_pasted(text) if isinstance(text, str) and text.strip() else [text]:
+            read = _read_url(url, schemes, where, "")
+            raw = {"name": read.folder or repo_name(read.url), "repo_url": read.url, "ref": read.ref}
+            packs.append(_pack(raw, schemes, where, ""))
+    return check_packs(packs, field, on_repeated)
 
 
-def check_packs(packs: Sequence[NodePack], field: str) -> List[NodePack]:
-    """The packs, if there are any and no two share a name or a folder. Raises ManifestFault."""
+def check_packs(packs: Sequence[NodePack], field: str, on_repeated: Optional[Repeated] = None) -> List[NodePack]:
+    """The packs, each once, if there are any and no two share a name or a folder. Raises ManifestFault."""
     if not packs:
         raise ManifestFault(field, "The list has no node pack.")
     if len(packs) > MAX_NODES:
         raise ManifestFault(field, "The list has %d node packs; at most %d are possible." % (len(packs), MAX_NODES))
-    _no_two([pack.name for pack in packs], "name", field)
-    _no_two([pack.folder for pack in packs], "folder", field)
-    return list(packs)
+    seen: Dict[Tuple[str, str], NodePack] = {}
+    kept = []
+    for pack in packs:
+        keys = [("name", pack.name.lower()), ("folder", pack.folder.lower())]
+        same = next(((key, seen[key]) for key in keys if key in seen), None)
+        if same is None:
+            kept.append(pack)
+            seen.update(dict.fromkeys(keys, pack))
+        elif _says_the_same(same[1], pack):
+            if on_repeated is not None:
+                on_repeated(pack)
+        else:
+            raise ManifestFault(field, _of_two(same[1], pack, same[0][0]))
+    return kept
 
 
 def check_path(value: Any, field: str, what: str) -> str:
     """`value` if it is a relative path that stays in its folder. Raises ManifestFault."""
     if not isinstance(value, str):
         raise ManifestFault(field, "%s is not text." % what)
-    parts = value.split("/")
-    bad = (
-        not value
-        or len(value) > 200
-        or _FORBIDDEN.search(value)
-        or any(part in ("", ".", "..") or part.startswith((".", "-")) or part != part.strip() for part in parts)
-    )
-    if bad:
+    if not is_path(value):
         raise ManifestFault(field, "%s %.80r is not a plain relative path." % (what, value))
     return value
+
+
+def is_path(value: str) -> bool:
+    """Whether a text is a relative path that stays in its folder, of names that are harmless everywhere."""
+    if not value or len(value) > 200 or _FORBIDDEN.search(value):
+        return False
+    parts = value.split("/")
+    return not any(part in ("", ".", "..") or part.startswith((".", "-")) or part != part.strip() for part in parts)
 
 
 def _csv_table(text: str, field: str) -> Tuple[List[str], List[List[str]]]:
@@ -139,13 +168,17 @@ def _csv_table(text: str, field: str) -> Tuple[List[str], List[List[str]]]:
     header = [column.strip() for column in rows[0]] if rows else []
     known = CSV_COLUMNS + OPTIONAL_COLUMNS
     if header[:2] != list(CSV_COLUMNS[:2]) or len(set(header)) != len(header) or not set(header) <= set(known):
-        raise ManifestFault(
-            field, "The CSV's header is %.80r; expected %s." % (",".join(header), ",".join(CSV_COLUMNS))
-        )
+        text = "The CSV's header is %s; expected %s." % (quoted(",".join(header)), ",".join(CSV_COLUMNS))
+        if header and is_address(header[0].split(" ")[-1]):
+            text += " A list of addresses alone is no CSV: paste them on the page, or give each with --url."
+        raise ManifestFault(field, text)
     return header, rows[1:]
 
 
 def _pack(raw: Mapping[str, Any], schemes: Collection[str], where: str, prefix: str) -> NodePack:
+    if "\ufffd" in str(raw.get("name")):
+        text = "%sThe name %.80r has characters that are not UTF-8. Save the list as UTF-8."
+        raise ManifestFault(_at(where, "name"), text % (prefix, raw.get("name")))
     name = check_path(raw.get("name"), _at(where, "name"), prefix + "The name")
     if "/" in name or name.lower().endswith(".disabled"):
         raise ManifestFault(
@@ -157,11 +190,13 @@ def _pack(raw: Mapping[str, Any], schemes: Collection[str], where: str, prefix: 
     if requirements is not None:
         check_path(requirements, _at(where, "requirements_file"), prefix + "The requirements file")
     ref = raw.get("ref")
-    if ref is not None and not (isinstance(ref, str) and _REF.match(ref)):
+    if ref is not None and not refs.is_ref(ref):
         raise ManifestFault(_at(where, "ref"), "%sThe ref %.80r is not a branch, tag or commit." % (prefix, ref))
-    return NodePack(
-        name, _checked_url(raw.get("repo_url"), schemes, _at(where, "repo_url"), prefix), subfolder, requirements, ref
-    )
+    read = _read_url(raw.get("repo_url"), schemes, _at(where, "repo_url"), prefix)
+    if ref and read.ref and not refs.agree(ref, read.ref):
+        text = "%sThe ref is %.80r, but the address names %.80r. Leave one of them out."
+        raise ManifestFault(_at(where, "ref"), text % (prefix, ref, read.ref.replace(refs.TREE, "")))
+    return NodePack(name, read.url, subfolder, requirements, ref or read.ref)
 
 
 def _at(where: str, key: str) -> str:
@@ -169,19 +204,28 @@ def _at(where: str, key: str) -> str:
     return where if where.endswith("csv") else "%s.%s" % (where, key)
 
 
-def _checked_url(url: Any, schemes: Collection[str], where: str, prefix: str) -> str:
+def _read_url(text: Any, schemes: Collection[str], where: str, prefix: str) -> RepoAddress:
     try:
-        return check_repo_url(url, schemes)
+        return read_address(text, schemes)
     except BadRepoUrl as exc:
         raise ManifestFault(where, prefix + str(exc)) from None
 
 
-def _no_two(values: Iterable[str], what: str, field: str) -> None:
-    seen: Dict[str, str] = {}
-    for value in values:
-        if value.lower() in seen:
-            raise ManifestFault(field, "Two node packs have the %s %r." % (what, value))
-        seen[value.lower()] = value
+def _says_the_same(one: NodePack, other: NodePack) -> bool:
+    """Whether an entry repeats another one: the repository in whatever spelling, its version and its folder."""
+    names = (one.name.lower(), one.folder.lower(), one.ref) == (other.name.lower(), other.folder.lower(), other.ref)
+    files = {one.requirements_file, other.requirements_file} - {one.requirements_file}
+    return names and not files and same_repo(one.repo_url, other.repo_url)
+
+
+def _of_two(one: NodePack, other: NodePack, what: str) -> str:
+    """Why two entries cannot both be installed."""
+    if same_repo(one.repo_url, other.repo_url) and one.ref != other.ref:
+        versions = [each.ref or "its newest version" for each in (one, other)]
+        return "The list has %s twice: at %s and at %s. Remove one of the two." % (one.name, *versions)
+    value = other.name if what == "name" else other.folder
+    text = "Two node packs have the %s %r: %s and %s. Give one of them another name, or remove it."
+    return text % (what, value, one.repo_url, other.repo_url)
 
 
 def parent_of(pack: NodePack, packs: Iterable[NodePack]) -> Optional[NodePack]:

@@ -7,8 +7,11 @@ the tables in docs/. A new option is an entry in `Options` and the code that rea
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple, Union, get_args, get_type_hints
+from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple, Union, get_args, get_type_hints
+
+from app.protocol.wheelhouse_address import check_wheelhouse
 
 SERVICE = "service"
 RUNNER = "runner"
@@ -16,6 +19,9 @@ RETRY = "retry"
 ROLLBACK = "rollback"
 RESTART = "restart"
 
+MOST_ENTRIES = 50
+"""Of an option that is a list."""
+_YANKED_PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}==[A-Za-z0-9][A-Za-z0-9.!+_-]{0,49}", re.ASCII)
 _EVERY_FOLLOW_UP = frozenset({RETRY, ROLLBACK, RESTART})
 
 
@@ -25,7 +31,7 @@ class Option:
 
     name: str
     type: type
-    """bool, int, float or str."""
+    """bool, int, float or str; of a list, of its entries."""
     default: Any
     help: str
     readers: FrozenSet[str]
@@ -35,6 +41,8 @@ class Option:
     flag_help: str
     """A sentence without its full stop: what the flag does."""
     choices: Tuple[str, ...] = ()
+    valid: Optional[Callable[[str], object]] = None
+    """Looks closer at a text, or at each of a list's. Raises ValueError with a sentence."""
     minimum: Optional[int] = None
     maximum: Optional[int] = None
     metavar: str = ""
@@ -42,6 +50,8 @@ class Option:
     """In the docs, where the default is None."""
     kept_by: FrozenSet[str] = frozenset({RETRY})
     """Of RETRY, ROLLBACK and RESTART: the tasks that take it over from the one that they follow."""
+    on_terminal: Any = None
+    """What a command line sends on a terminal where the flag is not given; None: nothing."""
     step: str = ""
     """The step by which a workflow says it instead."""
     not_for_workflow: str = ""
@@ -51,8 +61,15 @@ class Option:
     not_on_pages: str = ""
     """Why no form offers it; empty: one does."""
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of texts."""
+        return isinstance(self.default, tuple)
+
     def check(self, value: Any) -> Any:
-        """`value`, if it is of the option's type and one of its choices. Raises ValueError."""
+        """`value`, if it is of the option's type and one of its choices; a list as a tuple. Raises ValueError."""
+        if self.is_list:
+            return self._check_list(value)
         if value is None and self.default is None:
             return value
         wanted: Union[type, Tuple[type, ...]] = (int, float) if self.type is float else self.type
@@ -60,7 +77,31 @@ class Option:
             raise ValueError("options.%s is not %s: %.80r" % (self.name, self.type.__name__, value))
         if self.choices and value not in self.choices:
             raise ValueError("options.%s is none of %s: %.80r" % (self.name, ", ".join(self.choices), value))
+        self._look_closer(str(value))
         return value
+
+    def _check_list(self, value: Any) -> Tuple[str, ...]:
+        if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) for each in value):
+            raise ValueError("options.%s is not a list of texts: %.80r" % (self.name, value))
+        if len(value) > MOST_ENTRIES:
+            raise ValueError("options.%s is longer than %d entries" % (self.name, MOST_ENTRIES))
+        for each in value:
+            self._look_closer(each)
+        return tuple(value)
+
+    def _look_closer(self, text: str) -> None:
+        try:
+            if self.valid is not None:
+                self.valid(text)
+        except ValueError as exc:
+            raise ValueError("options.%s is not usable: %s" % (self.name, exc)) from None
+
+
+def check_yanked_pin(text: str) -> str:
+    """`text`, if it names one version of one package. Raises ValueError."""
+    if not _YANKED_PIN.fullmatch(text):
+        raise ValueError("%.80r is not written as name==version" % text)
+    return text
 
 
 def _option(default: Any, text: str, flag: str, flag_help: str, *readers: str, **about: Any) -> Any:
@@ -74,7 +115,7 @@ class Options:
 
     existing: str = _option(
         "keep",
-        "what to do with a node pack that is there already",
+        "what to do with a node pack that is there already, in whichever folder",
         "--existing",
         "what to do with node packs that are there already",
         RUNNER,
@@ -138,6 +179,68 @@ class Options:
         RUNNER,
         choices=("keep", "rollback"),
     )
+    ask: str = _option(
+        "never",
+        "whether to wait for a person's answer where the run has a question; `never`: what changes least is done",
+        "--ask",
+        "whether to ask you when something is to be decided, or to do what changes least",
+        RUNNER,
+        choices=("never", "ask"),
+        on_terminal="ask",
+        kept_by=_EVERY_FOLLOW_UP,
+    )
+    repair: str = _option(
+        "suggest",
+        "what to do about packs that fail by a package's or their own version: nothing, suggest a set of versions with "
+        "which more packs load and none is lost, or apply it",
+        "--repair",
+        "for packs that fail by a version: do nothing, suggest versions with which more load, or apply them",
+        RUNNER,
+        choices=("off", "suggest", "apply"),
+        not_on_pages="the task's page offers what was found",
+    )
+    repair_seconds: int = _option(
+        300,
+        "how long a run may look for such versions, in seconds",
+        "--repair-seconds",
+        "how long to look for versions with which more packs load",
+        RUNNER,
+        minimum=1,
+        maximum=3600,
+        not_on_pages="five minutes are enough for most",
+    )
+    wheelhouse: Optional[str] = _option(
+        None,
+        "wheels of your own, offered besides the registry's: an http(s) address, or a folder on the instance",
+        "--wheelhouse",
+        "wheels of your own besides the registry's: an http(s) address, or a folder on the instance",
+        RUNNER,
+        metavar="URL_OR_FOLDER",
+        shown_default="none",
+        valid=check_wheelhouse,
+        kept_by=frozenset({RETRY, ROLLBACK}),
+        not_on_pages="who has wheels of their own has a command line, or the API",
+    )
+    allow_yanked: Tuple[str, ...] = _option(
+        (),
+        "versions that may be installed for packages that need exactly them, though their author has withdrawn them",
+        "--allow-yanked",
+        "install this version for packages that need it, though its author has withdrawn it; may be repeated",
+        RUNNER,
+        metavar="NAME==VERSION",
+        shown_default="none",
+        valid=check_yanked_pin,
+        not_on_pages="the hint of a pack that needs one names it for the command line and the API",
+    )
+    system_packages: str = _option(
+        "off",
+        "whether missing system libraries and programs are installed with apt-get, as root",
+        "--system-packages",
+        "whether to install missing system libraries and programs with apt-get, as root",
+        RUNNER,
+        choices=("off", "ask", "install"),
+        not_on_pages="a pack that lacks one says which, and how to install it",
+    )
     require: str = _option(
         "any",
         "how many packs must be good for the `success` of a finished run",
@@ -194,15 +297,19 @@ class Options:
 
     def to_json(self) -> Dict[str, Any]:
         """All of them, as a record keeps them."""
-        return asdict(self)
+        return {name: _as_json(value) for name, value in asdict(self).items()}
 
     def for_runner(self) -> Dict[str, Any]:
         """Those that the runner reads, as its request has them."""
-        return {name: value for name, value in asdict(self).items() if RUNNER in OPTIONS[name].readers}
+        return {name: value for name, value in self.to_json().items() if RUNNER in OPTIONS[name].readers}
 
     def kept_by(self, follow_up: str) -> Options:
         """What a RETRY, ROLLBACK or RESTART takes over; the rest has its default."""
         return Options(**{name: value for name, value in asdict(self).items() if follow_up in OPTIONS[name].kept_by})
+
+
+def _as_json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 _HINTS = get_type_hints(Options)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from app.protocol import counts, task_list
+from app.protocol import builds, counts, questions, task_list
 from app.protocol.eta import remaining_seconds
 from app.protocol.reasons import for_people
-from app.protocol.snapshot import Node, PhaseRun, Snapshot, Step
+from app.protocol.repairs import RepairState
+from app.protocol.snapshot import Node, PhaseRun, Question, Snapshot, Step
 from app.protocol.states import (
     ENDED_PHASE,
     NODE_STATUS,
@@ -55,7 +56,7 @@ def progress(
         "revision": snapshot.revision,
         "phase": phase_of(snapshot).value,
         "message": message(snapshot),
-        "message_code": snapshot.waiting.code if snapshot.waiting else None,
+        "message_code": message_code(snapshot),
         "queue": queue,
         "retry": retry,
         **_next_attempt(snapshot),
@@ -71,6 +72,9 @@ def progress(
         "phases": [_phase_line(snapshot, phase) for phase in Phase],
         "steps": steps(snapshot, numbers),
         "nodes": [node_row(snapshot, node) for node in snapshot.nodes.values()],
+        "builds": builds.rows(snapshot, now),
+        "questions": question_rows(snapshot),
+        "repair": snapshot.repair.to_json() if snapshot.repair else None,
         "warnings": [for_people(warning.to_json()) for warning in snapshot.warnings],
         "last_event_seconds_ago": seconds_ago(heard_at, now),
         "error": for_people(snapshot.error.to_json()) if snapshot.error else None,
@@ -97,9 +101,7 @@ def phase_of(snapshot: Snapshot) -> Phase:
 
 def node_row(snapshot: Snapshot, node: Node) -> Dict[str, Any]:
     """One node pack as progress shows it."""
-    seconds = None
-    if node.started_mono is not None and node.last_mono is not None:
-        seconds = round(node.last_mono - node.started_mono, 1)
+    seconds, waited = _work_and_wait(snapshot, node)
     return {
         "name": node.name,
         "repo_url": node.repo_url,
@@ -118,9 +120,24 @@ def node_row(snapshot: Snapshot, node: Node) -> Dict[str, Any]:
         "verified": node.verified,
         "import_seconds": node.import_seconds,
         "seconds": seconds,
+        "wait_seconds": waited,
         "timeline": dict(node.entered),
         "error": for_people(node.error.to_json()) if node.error else None,
     }
+
+
+def _work_and_wait(snapshot: Snapshot, node: Node) -> Tuple[Optional[float], Optional[float]]:
+    """The seconds in which something was done for this pack alone (its clone, its install.py, builds that it needs, its
+    import), and those in which it waited for others or shared what was done; None as long as nothing has begun."""
+    if node.started_mono is None or node.last_mono is None:
+        return None, None
+    if node.worked is None and node.working_since is None:
+        return round(node.last_mono - node.started_mono, 1), None
+    work = (node.worked or 0.0) + (node.import_seconds or 0.0)
+    if node.working_since is not None:
+        work += max(0.0, node.last_mono - node.working_since)
+    work += sum(build.seconds or 0.0 for build in snapshot.builds.values() if node.name in build.packs)
+    return round(work, 1), round(max(0.0, node.last_mono - node.started_mono - work), 1)
 
 
 def steps(snapshot: Snapshot, numbers: counts.Counts) -> List[Dict[str, Any]]:
@@ -136,18 +153,43 @@ def steps(snapshot: Snapshot, numbers: counts.Counts) -> List[Dict[str, Any]]:
     return rows
 
 
+def question_row(snapshot: Snapshot, question: Question) -> Dict[str, Any]:
+    """A question of the run as progress shows it."""
+    row = questions.row(snapshot, question)
+    return {**row, "expires_at": None if row["expires_at"] is None else iso(row["expires_at"])}
+
+
+def question_rows(snapshot: Snapshot) -> List[Dict[str, Any]]:
+    """The questions that the run waits with."""
+    return [question_row(snapshot, each) for each in questions.standing(snapshot)]
+
+
+def message_code(snapshot: Snapshot) -> Optional[str]:
+    """Why nothing moves right now, if so."""
+    waiting = snapshot.waiting or questions.wait_of(snapshot)
+    return waiting.code if waiting else None
+
+
 def message(snapshot: Snapshot) -> str:
     """One sentence: what is happening."""
     numbers = counts.count(snapshot)
     if snapshot.state in TERMINAL_TASK_STATES:
         return _last_message(snapshot, numbers)
-    if snapshot.waiting:
-        return snapshot.waiting.message
+    waiting = snapshot.waiting or questions.wait_of(snapshot)
+    if waiting:
+        return waiting.message
     if snapshot.state is TaskState.CANCELLING:
         return "Cancelling the install on the instance"
     phase = phase_of(snapshot)
+    said = [_phase_message(snapshot, phase, numbers), builds.in_words(snapshot)]
+    return "; ".join(filter(None, said))
+
+
+def _phase_message(snapshot: Snapshot, phase: Phase, numbers: counts.Counts) -> str:
     if phase is Phase.CLONE and numbers.total:
         return "Cloning node packs: %d of %d done" % (numbers.cloned, numbers.total)
+    if phase is Phase.VERIFY and snapshot.repair and snapshot.repair.state is RepairState.SEARCHING:
+        return "Looking for versions with which more packs load"
     if phase is Phase.INSTALL and snapshot.packages_total:
         return "Installing Python packages: %d of %d" % (snapshot.packages_done or 0, snapshot.packages_total)
     return _PHASE_MESSAGES[phase]
@@ -169,11 +211,16 @@ _PHASE_MESSAGES = {
 def _last_message(snapshot: Snapshot, numbers: counts.Counts) -> str:
     installed = "%d of %d node packs are installed" % (numbers.successful, numbers.total)
     installed += ", %d of them with a problem" % numbers.problem if numbers.problem else ""
+    unknown = counts.unknown_loads(snapshot)
+    installed += ", of %d it is not known whether they load" % unknown if unknown else ""
     if snapshot.state is TaskState.COMPLETED:
         restarted = snapshot.steps.get(task_list.RESTART, Step()).status is StepStatus.SUCCESS
         return installed + ("; restart ComfyUI to load them" if numbers.successful and not restarted else "")
     if snapshot.state is TaskState.CANCELLED:
-        return "Cancelled; %s" % installed
+        left = sum(counts.is_left_behind(node) for node in snapshot.nodes.values())
+        words = "%d were cloned without their packages: a retry goes on, a rollback removes them" % left
+        words = "1 was cloned without its packages: a retry goes on, a rollback removes it" if left == 1 else words
+        return "Cancelled; %s" % "; ".join([installed, *([words] if left else [])])
     return snapshot.error.message if snapshot.error else "The install could not finish"
 
 

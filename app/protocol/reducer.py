@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Callable, Dict, Optional, Type, TypeVar, Union
 
-from app.protocol import counts
+from app.protocol import builds, counts, questions
+from app.protocol.event_body import Body
 from app.protocol.events import (
+    AnswerRequested,
     Attached,
-    Body,
+    BuildChanged,
     CancelRequested,
     Connected,
     Connecting,
@@ -29,11 +31,15 @@ from app.protocol.events import (
     PhaseChanged,
     Probed,
     ProtocolFault,
+    QuestionAnswered,
+    QuestionAsked,
     Queued,
+    RepairChanged,
     RequirementsChanged,
     RunEnded,
     RunStarted,
     ScriptChanged,
+    SkipRequested,
     Source,
     StepChanged,
     Uploaded,
@@ -41,10 +47,10 @@ from app.protocol.events import (
     WaitingForInstance,
     Warned,
 )
-from app.protocol.snapshot import Node, PhaseRun, Problem, Snapshot, Step
+from app.protocol.run_end import ended
+from app.protocol.snapshot import Build, Node, PhaseRun, Problem, Snapshot, Step
 from app.protocol.states import (
     ENDED_PHASE,
-    PROCESSED_NODE_STATES,
     TERMINAL_TASK_STATES,
     NodeState,
     Phase,
@@ -52,6 +58,7 @@ from app.protocol.states import (
     TaskState,
     advance,
 )
+from app.protocol.sums import at_most, with_work
 
 MAX_WARNINGS = 50
 _NOT_CLONED = frozenset(
@@ -155,6 +162,17 @@ def _cancel_requested(snapshot: Snapshot, _body: CancelRequested, _event: Event)
     return replace(snapshot, state=advance(snapshot.state, TaskState.CANCELLING), waiting=waiting)
 
 
+@_folds(SkipRequested)
+def _skip_requested(snapshot: Snapshot, body: SkipRequested, _event: Event) -> Snapshot:
+    return replace(snapshot, builds=builds.with_skip_requested(snapshot.builds, body.package))
+
+
+@_folds(AnswerRequested)
+def _answer_requested(snapshot: Snapshot, body: AnswerRequested, _event: Event) -> Snapshot:
+    left = questions.with_requested_answer(snapshot.questions, body.id, body.answer)
+    return replace(snapshot, questions=left)
+
+
 def _cancel_unreached(reason: Optional[Problem]) -> Problem:
     """The service knows of a cancel and the instance does not."""
     text = "The instance cannot be reached. The install is cancelled there as soon as it answers"
@@ -243,7 +261,7 @@ def _node(snapshot: Snapshot, body: NodeChanged, event: Event) -> Snapshot:
         import_seconds=node.import_seconds if body.import_seconds is None else body.import_seconds,
         **_times(node, event),
     )
-    return _with_node(snapshot, after)
+    return _with_node(snapshot, with_work(after, event.mono))
 
 
 @_folds(NodeProgress)
@@ -275,9 +293,8 @@ def _requirements(snapshot: Snapshot, body: RequirementsChanged, event: Event) -
 @_folds(ScriptChanged)
 def _script(snapshot: Snapshot, body: ScriptChanged, event: Event) -> Snapshot:
     node = snapshot.nodes[body.name]
-    return _with_node(
-        snapshot, replace(node, script=body.status, error=node.error or body.error, **_times(node, event))
-    )
+    after = replace(node, script=body.status, error=node.error or body.error, **_times(node, event))
+    return _with_node(snapshot, with_work(after, event.mono))
 
 
 def _times(node: Node, event: Event) -> Dict[str, Any]:
@@ -300,9 +317,31 @@ def _packages(snapshot: Snapshot, body: PackagesProgress, _event: Event) -> Snap
         snapshot,
         packages_done=body.done,
         packages_total=body.total,
-        packages_bytes_done=body.bytes_done,
+        packages_bytes_done=at_most(body.bytes_done, body.bytes_total),
         packages_bytes_total=body.bytes_total,
     )
+
+
+@_folds(BuildChanged)
+def _build(snapshot: Snapshot, body: BuildChanged, event: Event) -> Snapshot:
+    new = Build(body.package, body.version, body.state, body.packs, body.detail, body.seconds)
+    return replace(snapshot, builds=builds.with_build(snapshot.builds, new, event.mono))
+
+
+@_folds(QuestionAsked)
+def _question_asked(snapshot: Snapshot, body: QuestionAsked, event: Event) -> Snapshot:
+    return replace(snapshot, questions=questions.with_question(snapshot.questions, body.question, event.mono))
+
+
+@_folds(QuestionAnswered)
+def _question_answered(snapshot: Snapshot, body: QuestionAnswered, event: Event) -> Snapshot:
+    left = questions.with_answer(snapshot.questions, body.id, body.answer, body.source, event.mono)
+    return replace(snapshot, questions=left)
+
+
+@_folds(RepairChanged)
+def _repair(snapshot: Snapshot, body: RepairChanged, _event: Event) -> Snapshot:
+    return replace(snapshot, repair=body.repair)
 
 
 @_folds(LockMade)
@@ -321,51 +360,9 @@ def _warning(snapshot: Snapshot, body: Warned, _event: Event) -> Snapshot:
 
 @_folds(GivenUp)
 def _given_up(snapshot: Snapshot, body: GivenUp, _event: Event) -> Snapshot:
-    return _ended(snapshot, body.state, body.error)
+    return ended(snapshot, body.state, body.error)
 
 
 @_folds(RunEnded)
 def _run_ended(snapshot: Snapshot, body: RunEnded, _event: Event) -> Snapshot:
-    return _ended(snapshot, body.state, body.error)
-
-
-def _ended(snapshot: Snapshot, state: TaskState, error: Optional[Problem]) -> Snapshot:
-    """The terminal state. A lost connection or a cancel that came too late does not stand in the way of what the runner
-    says. Nothing stays live: what was running was cancelled, or is failed with the run's reason."""
-    current = snapshot.state
-    if state is TaskState.CANCELLED and current in (TaskState.RUNNING, TaskState.INTERRUPTED):
-        current = TaskState.CANCELLING  # cancelled on the instance itself, not through this service
-    if current is TaskState.QUEUED and state is TaskState.COMPLETED:
-        current = TaskState.RUNNING
-    ended = replace(snapshot, state=advance(current, state), error=error, waiting=None)
-    if state is TaskState.COMPLETED:
-        return ended
-    status = StepStatus.SKIPPED if state is TaskState.CANCELLED else StepStatus.FAILED
-    return replace(
-        ended,
-        nodes={name: _ended_node(node, state, error) for name, node in ended.nodes.items()},
-        phases={phase: replace(run, status=_ended_status(run.status, status)) for phase, run in ended.phases.items()},
-        steps={name: replace(step, status=_ended_status(step.status, status)) for name, step in ended.steps.items()},
-    )
-
-
-def _ended_node(node: Node, state: TaskState, error: Optional[Problem]) -> Node:
-    if node.state in PROCESSED_NODE_STATES:
-        return node
-    if state is TaskState.CANCELLED:
-        to = NodeState.CANCELLED
-    else:
-        to = NodeState.SKIPPED if node.state is NodeState.PENDING else NodeState.FAILED
-    return replace(
-        node,
-        state=advance(node.state, to),
-        error=node.error or error,
-        rate=None,
-        eta=None,
-        requirements=_ended_status(node.requirements, StepStatus.FAILED),
-        script=_ended_status(node.script, StepStatus.FAILED),
-    )
-
-
-def _ended_status(status: StepStatus, to: StepStatus) -> StepStatus:
-    return to if status is StepStatus.RUNNING else status
+    return ended(snapshot, body.state, body.error)

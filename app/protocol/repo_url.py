@@ -1,4 +1,4 @@
-"""Repository addresses: which ones git may be given, and when two of them are the same repository."""
+"""Repository addresses: which ones git may be given. `repo_identity` says when two of them name the same repository."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 MAX_URL_CHARS = 1000
 _SCP_LIKE = re.compile(r"^(?:(?P<user>[A-Za-z0-9._-]+)@)(?P<host>[A-Za-z0-9.-]+):(?P<path>(?!/)[^:]+)$")
 _PLAIN = re.compile(r"^[\x21-\x7e]+$")
+_CODED_CONTROL = re.compile(r"%(?:[01][0-9a-f]|7f)", re.IGNORECASE)
 
 
 class BadRepoUrl(ValueError):
@@ -21,7 +22,13 @@ def check_repo_url(url: object, schemes: Collection[str]) -> str:
     if not isinstance(url, str) or not url.strip():
         raise BadRepoUrl("A repository URL is missing.")
     url = url.strip()
-    if len(url) > MAX_URL_CHARS or not _PLAIN.match(url) or url.startswith("-") or "\\" in url:
+    if (
+        len(url) > MAX_URL_CHARS
+        or not _PLAIN.match(url)
+        or url.startswith("-")
+        or "\\" in url
+        or _CODED_CONTROL.search(url)
+    ):
         raise BadRepoUrl("The repository URL %.80r has characters or a length that no repository has." % url)
     scheme, host, path = _parts(url)
     if scheme not in schemes:
@@ -56,20 +63,3 @@ def repo_name(url: str) -> str:
     """The repository's name: the last part of its path, without `.git`."""
     last = re.split(r"[/:]", url.rstrip("/"))[-1]
     return last.removesuffix(".git")
-
-
-def same_repo(one: str, other: str) -> bool:
-    """Whether two addresses name the same repository: host and path, whatever the scheme, case, `.git` or user."""
-    return _identity(one) == _identity(other)
-
-
-def _identity(url: str) -> Tuple[str, str]:
-    url = url.strip()
-    scp = _SCP_LIKE.match(url)
-    if scp:
-        host, path = scp.group("host"), scp.group("path")
-    else:
-        url_parts = urlsplit(url)
-        host, path = url_parts.netloc.rpartition("@")[2], url_parts.path
-    path = path.strip("/").lower()
-    return host.lower(), path.removesuffix(".git")

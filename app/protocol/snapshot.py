@@ -7,11 +7,14 @@ what users see is `progress_json.progress`.
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from app.protocol.json_fields import read_record
-from app.protocol.states import NodeState, Phase, StepStatus, TaskState
+from app.protocol.json_fields import BadField, read_record
+from app.protocol.repairs import Repair, read_repair
+from app.protocol.states import AnswerSource, BuildState, NodeState, Phase, StepStatus, TaskState
 
 FORMAT = 1
 
@@ -36,12 +39,18 @@ class Problem:
         return {"code": self.code, "message": self.message, "hint": self.hint}
 
 
+ORIGINS: Mapping[str, str] = {"kept": ", built before", "wheelhouse": ", from your wheelhouse"}
+"""What a line about a planned change says of its wheel."""
+
+
 @dataclass(frozen=True)
 class PlannedChange:
     """One package that a plan adds, changes or removes.
 
     `old` is None for a new package, `new` for one that goes. `bytes` is the size of the file to download, None where it
-    is not known. `stage` is the stage of the install that the plan belongs to."""
+    is not known. `stage` is the stage of the install that the plan belongs to. `wheel`: `kept` where an earlier build's
+    wheel is taken, `wheelhouse` where one of the user's own is; None for the registry's. `source`: the place that the
+    package comes from, without login, where the pack's own file names it; None for the registry."""
 
     package: str
     old: Optional[str] = None
@@ -51,6 +60,8 @@ class PlannedChange:
     wanted_by: Tuple[str, ...] = ()
     bytes: Optional[int] = None
     stage: str = field(default="", metadata={"wire": "lane"})
+    wheel: Optional[str] = None
+    source: Optional[str] = None
 
     def to_json(self) -> Dict[str, Any]:
         """As the API and the journal show it."""
@@ -81,9 +92,104 @@ class Node:
     kept: bool = False
     started_mono: Optional[float] = None
     last_mono: Optional[float] = None
+    worked: Optional[float] = None
+    """Seconds in which something was done for it alone: its clone, its install.py. None: not counted, as by older
+    versions."""
+    working_since: Optional[float] = None
+    """When such work began that goes on; of the runner's monotonic clock."""
     entered: Mapping[str, float] = field(default_factory=dict)
     """When it came into each state (by its wire word), in seconds after the run began; the last time of several."""
     error: Optional[Problem] = None
+
+
+@dataclass(frozen=True)
+class Build:
+    """A package that is built from source, for the packs in `packs`. `seconds`: how long it took, as the runner says;
+    `*_mono`: seconds of the runner's monotonic clock."""
+
+    package: str
+    version: str
+    state: BuildState
+    packs: Tuple[str, ...] = ()
+    detail: str = ""
+    seconds: Optional[float] = None
+    began_mono: Optional[float] = None
+    """When it first ran."""
+    since_mono: Optional[float] = None
+    """When it came into its present state."""
+    skip_requested: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One of a question's answers: its word, and what it means."""
+
+    answer: str
+    label: str
+
+    def to_json(self) -> Dict[str, str]:
+        """As the API and the journal show it."""
+        return {"answer": self.answer, "label": self.label}
+
+
+@dataclass(frozen=True)
+class AskedQuestion:
+    """A question as a run asks it. `default` is the answer that changes least; `seconds`: how long the run waits.
+
+    Texts and facts that are too long are cut when it is made. Raises BadField for one that cannot be answered."""
+
+    id: str
+    code: str
+    text: str
+    answers: Tuple[Answer, ...]
+    default: str
+    seconds: float
+    hint: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        words = [each.answer for each in self.answers]
+        if not all(map(is_answer_word, [self.id, self.code, *words])) or len(set(words)) != len(words):
+            raise BadField("a question with a name that no question has")
+        if self.default not in words or len(words) > MAX_ANSWERS or not 0 <= self.seconds <= MAX_QUESTION_SECONDS:
+            raise BadField("a question that cannot be answered")
+        labels = [Answer(each.answer, each.label[:MAX_LABEL_CHARS]) for each in self.answers]
+        object.__setattr__(self, "answers", tuple(labels))
+        object.__setattr__(self, "text", self.text[:MAX_QUESTION_CHARS])
+        object.__setattr__(self, "hint", self.hint[:MAX_QUESTION_CHARS])
+        if len(json.dumps(self.facts)) > MAX_FACTS_CHARS:
+            object.__setattr__(self, "facts", {})
+
+    def to_json(self) -> Dict[str, Any]:
+        """As the journal has it."""
+        return {**vars(self), "answers": [each.to_json() for each in self.answers], "facts": dict(self.facts)}
+
+
+MAX_ANSWERS = 8
+MAX_LABEL_CHARS = 200
+MAX_QUESTION_CHARS = 2000
+MAX_FACTS_CHARS = 16 * 1024
+MAX_QUESTION_SECONDS = 7 * 86400.0
+_ANSWER_WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def is_answer_word(text: str) -> bool:
+    """Whether a text can be a question's id or code, or one of its answers: each becomes a part of a path."""
+    return _ANSWER_WORD.fullmatch(text) is not None
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question that a run has asked, and how it stands; `*_mono`: seconds of the runner's monotonic clock."""
+
+    asked: AskedQuestion
+    asked_mono: float
+    requested: Optional[str] = None
+    """What the user answered. It may be on its way to the instance."""
+    answer: Optional[str] = None
+    """What the run went on with; None while it waits."""
+    source: Optional[AnswerSource] = None
+    answered_mono: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +226,10 @@ class Snapshot:
     steps: Mapping[str, Step] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
     """By name, in the manifest's order; empty until the manifest was read."""
+    builds: Mapping[str, Build] = field(default_factory=dict)
+    """By package, in the order in which they were first told; `app/protocol/builds.py` bounds them."""
+    questions: Mapping[str, Question] = field(default_factory=dict)
+    """By id, in the order in which they were asked; `app/protocol/questions.py` bounds them."""
     current_node: Optional[str] = None
     percent: float = 0.0
     packages_done: Optional[int] = None
@@ -130,6 +240,8 @@ class Snapshot:
     probe: Mapping[str, Any] = field(default_factory=dict)
     lock: Optional[Mapping[str, Any]] = None
     """What was installed, to install exactly that again; None until the run told it."""
+    repair: Optional[Repair] = None
+    """What the second round found, so that more packs load; None where there was none."""
     warnings: Tuple[Problem, ...] = ()
     error: Optional[Problem] = None
     finished_at: Optional[float] = None
@@ -184,6 +296,12 @@ def from_stored(stored: Mapping[str, Any]) -> Snapshot:
             )
             for name, raw in values["nodes"].items()
         }
+        values["builds"] = {
+            name: Build(**{**raw, "state": BuildState(raw["state"]), "packs": tuple(raw["packs"])})
+            for name, raw in values.get("builds", {}).items()
+        }
+        values["questions"] = {name: _stored_question(raw) for name, raw in values.get("questions", {}).items()}
+        values["repair"] = read_repair(values.get("repair"))
         values["warnings"] = tuple(Problem(**raw) for raw in values["warnings"])
         if values["plan"] is not None:
             values["plan"] = tuple(read_record(PlannedChange, raw) for raw in values["plan"])
@@ -191,3 +309,9 @@ def from_stored(stored: Mapping[str, Any]) -> Snapshot:
         return Snapshot(**values)
     except (AttributeError, KeyError, TypeError) as exc:
         raise ValueError("a snapshot that cannot be read: %r" % exc) from exc
+
+
+def _stored_question(raw: Mapping[str, Any]) -> Question:
+    asked = {**raw["asked"], "answers": tuple(Answer(**each) for each in raw["asked"]["answers"])}
+    source = None if raw["source"] is None else AnswerSource(raw["source"])
+    return Question(**{**raw, "asked": AskedQuestion(**asked), "source": source})

@@ -54,6 +54,27 @@ class StepStatus(Word):
     SKIPPED = "skipped"
 
 
+class BuildState(Word):
+    """Where the build of a package from source is. `unfinished`: the run ended before it did, and nobody knows how it
+    would have ended; the reducer says so, and no event does."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNFINISHED = "unfinished"
+
+
+class AnswerSource(Word):
+    """Where the answer comes from that a run went on with. The last two are the question's default: nobody answered in
+    time, or nobody was to be asked."""
+
+    USER = "user"
+    EXPIRED = "expired"
+    NOT_ASKED = "not_asked"
+
+
 class Phase(Word):
     """A stage of an install, in the order of the members."""
 

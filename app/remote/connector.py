@@ -14,6 +14,7 @@ from app.domain.address import MAX_JUMPS, SshAddress, parse_hop
 from app.domain.errors import ConnectFailed
 from app.domain.hostkeys import HostKey, HostKeyPins, same_fingerprint
 from app.remote import ssh_config
+from app.remote.config_file import Local
 from app.remote.deadline import Deadline
 from app.remote.host import RemoteHost
 from app.remote.keys import collect_keys
@@ -57,17 +58,22 @@ class SshConnector:
         key_files: tuple[str, ...] = (),
         ssh_dir: Path | None = None,
         now: Callable[[], float] = time.time,
+        local: Local | None = None,
+        system_config: Path | None = None,
     ) -> None:
-        """`key_files`: private keys to try besides the user's; `ssh_dir`: the user's `~/.ssh`; `now`: Unix seconds."""
+        """`key_files`: private keys to try besides the user's; `ssh_dir`: the user's `~/.ssh`; `now`: Unix seconds;
+        `local`: who asks; `system_config`: read after the user's (default: the machine's, without an `ssh_dir`)."""
         self._timeouts = timeouts
         self._key_files = key_files
         self._ssh_dir = ssh_dir or Path.home() / ".ssh"
+        self._local = local or ssh_config.this_user()
+        self._system_config = system_config or (ssh_config.SYSTEM_CONFIG if ssh_dir is None else None)
         files = [self._ssh_dir / "known_hosts", self._ssh_dir / "known_hosts2"]
         self._trust = HostKeyTrust(pins, (*files, *([] if ssh_dir else [_SYSTEM_KNOWN_HOSTS])), now)
 
     def resolve(self, address: SshAddress) -> Endpoint:
         """Where `address` leads after `~/.ssh/config`. Raises RemoteError when that file cannot be used."""
-        return ssh_config.resolve(address, self._ssh_dir)
+        return ssh_config.resolve(address, self._ssh_dir, self._local, self._system_config)
 
     def connect(
         self, address: SshAddress, *, host_key_sha256: str | None = None, cancel: threading.Event | None = None

@@ -1,4 +1,4 @@
-"""Finds the private keys that a login may use, in the order in which they are tried."""
+"""Finds the keys and certificates that a login may use, in the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import paramiko
-from cryptography.exceptions import UnsupportedAlgorithm
-from paramiko.pkey import UnknownKeyType
 
 from app.domain.hostkeys import fingerprint_of
+from app.remote.agent import Agent, AgentKey
 from app.remote.deadline import Deadline
+from app.remote.key_files import (
+    CERTIFICATE_MARK,
+    Certificate,
+    UnusableKey,
+    certified_key,
+    read_certificate,
+    read_private_key,
+)
 from app.remote.ssh_config import Endpoint
 
-DEFAULT_KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa")
-MAX_KEYS = 20
+DEFAULT_KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
+MAX_KEYS = 40
+_CERTIFICATE_ENDING = "-cert.pub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +40,16 @@ class KeyRing:
 
     candidates: list[KeyCandidate] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    agent: paramiko.Agent | None = None
+    agent: Agent | None = None
 
     def add(self, key: paramiko.PKey, place: str) -> None:
         """Appends `key` unless it is there already (a file and the agent often hold the same one)."""
-        if len(self.candidates) < MAX_KEYS and all(key.asbytes() != other.key.asbytes() for other in self.candidates):
-            self.candidates.append(KeyCandidate(key, f"{place} ({key.get_name()} {fingerprint_of(key.get_base64())})"))
+        offered = offered_by(key)
+        if len(self.candidates) < MAX_KEYS and all(offered != offered_by(other.key) for other in self.candidates):
+            blob = key.public_blob
+            kind = blob.key_type if blob else key.get_name()
+            kind = f"certificate of {place}" if CERTIFICATE_MARK.decode() in kind else f"{place}"
+            self.candidates.append(KeyCandidate(key, f"{kind} ({key.get_name()} {fingerprint_of(key.get_base64())})"))
 
     def close(self) -> None:
         """Ends the connection to the agent."""
@@ -45,55 +57,132 @@ class KeyRing:
             self.agent.close()
 
 
+def offered_by(key: paramiko.PKey) -> bytes:
+    """The public key or certificate that a server gets to see."""
+    return bytes(key.public_blob.key_blob) if key.public_blob else key.asbytes()
+
+
 def collect_keys(endpoint: Endpoint, key_files: Iterable[str], ssh_dir: Path, deadline: Deadline) -> KeyRing:
     """Collects keys from the address, the settings, `~/.ssh/config`, the agent, and then from the usual files.
 
     Raises ConnectFailed when the agent does not answer before the deadline.
     """
-    ring = KeyRing()
-    agent_keys: list[paramiko.AgentKey] = []
+    return _Collector(endpoint, ssh_dir, deadline).collect(key_files)
+
+
+class _Collector:
+    """Fills one KeyRing."""
+
+    def __init__(self, endpoint: Endpoint, ssh_dir: Path, deadline: Deadline) -> None:
+        self._endpoint = endpoint
+        self._ssh_dir = ssh_dir
+        self._ring = KeyRing()
+        self._agent_keys = self._ask_agent(deadline) if endpoint.agent else []
+        found = [(name, read_certificate(Path(name))) for name in endpoint.certificate_files]
+        self._ring.problems += [f"{name}: not a certificate" for name, certificate in found if certificate is None]
+        self._certificates = [certificate for _, certificate in found if certificate is not None]
+
+    def collect(self, key_files: Iterable[str]) -> KeyRing:
+        named = [
+            *self._endpoint.identity_files,
+            *(str(Path(name).expanduser()) for name in key_files),
+            *self._endpoint.config_identity_files,
+        ]
+        for name in named:
+            self._add_file(Path(name), wanted=True)
+        only_named = self._endpoint.identities_only and bool(self._ring.candidates)
+        if not only_named:
+            for key in self._agent_keys:
+                self._add_agent_key(key)
+            for name in DEFAULT_KEY_NAMES:
+                self._add_file(self._ssh_dir / name, wanted=False)
+        self._name_what_is_alone()
+        return self._ring
+
+    def _ask_agent(self, deadline: Deadline) -> list[AgentKey]:
+        path = str(self._endpoint.agent)
+
+        def ask() -> tuple[Agent, list[AgentKey]]:
+            agent = Agent(path, deadline.remaining)
+            try:
+                return agent, agent.keys()
+            except BaseException:
+                agent.close()
+                raise
+
+        try:
+            self._ring.agent, keys = deadline.call(ask, "SSH agent")
+        except (paramiko.SSHException, OSError) as exc:
+            self._ring.problems.append(f"SSH agent: {exc}")
+            return []
+        return keys
+
+    def _add_file(self, path: Path, *, wanted: bool) -> None:
+        """Adds the key in `path` with its certificates, or the agent's copy of it when the file cannot be used."""
+        if path.name.endswith(_CERTIFICATE_ENDING):
+            certificate = read_certificate(path)
+            if certificate is not None:
+                self._certificates.append(certificate)
+                path = path.with_name(path.name.removesuffix(_CERTIFICATE_ENDING))
+        own = read_certificate(path.with_name(path.name + _CERTIFICATE_ENDING))
+        if own is not None:
+            self._certificates.append(own)
+        try:
+            self._add_key(read_private_key(path), str(path))
+        except FileNotFoundError:
+            if not self._add_from_agent(_public_of_missing(path)) and wanted:
+                self._ring.problems.append(f"{path}: no such file")
+        except UnusableKey as exc:
+            if not self._add_from_agent(exc.public):
+                self._ring.problems.append(f"{path}: {exc}")
+
+    def _add_key(self, key: paramiko.PKey, place: str) -> None:
+        """A server may refuse a certificate and accept the key in it, so both are tried."""
+        self._ring.add(key, place)
+        for certificate in self._of(key.asbytes()):
+            self._ring.add(certificate.on(key), place)
+
+    def _add_agent_key(self, key: AgentKey) -> None:
+        place = f"agent key {_printable(key.comment)}".rstrip()
+        self._ring.add(key, place)
+        for certificate in self._of(key.asbytes()):
+            self._ring.add(key.with_certificate(certificate.blob), place)
+
+    def _add_from_agent(self, public: bytes | None) -> bool:
+        """Adds what the agent has of this public key: the key, and certificates of it."""
+        if public is None:
+            return False
+        certified = certified_key(public) if CERTIFICATE_MARK in public[:64] else None
+        mine = [
+            key
+            for key in self._agent_keys
+            if key.asbytes() in (public, certified) or certified_key(key.asbytes()) == public
+        ]
+        for key in mine:
+            self._add_agent_key(key)
+        return bool(mine)
+
+    def _of(self, public: bytes) -> list[Certificate]:
+        return [certificate for certificate in self._certificates if certified_key(certificate.blob) == public]
+
+    def _name_what_is_alone(self) -> None:
+        """A certificate whose key is nowhere is of no use, and nobody would notice."""
+        offered = {offered_by(candidate.key) for candidate in self._ring.candidates}
+        for certificate in self._certificates:
+            if certificate.blob not in offered:
+                self._ring.problems.append(f"{certificate.path}: a certificate whose private key is not there")
+
+
+def _public_of_missing(path: Path) -> bytes | None:
+    """The public key of a private one that only an agent has: beside its name there is a .pub file."""
     try:
-        ring.agent = deadline.call(paramiko.Agent, "SSH agent")
-        agent_keys = list(ring.agent.get_keys())
-    except (paramiko.SSHException, OSError) as exc:
-        ring.problems.append(f"SSH agent: {exc}")
-    for name in (*endpoint.identity_files, *key_files, *endpoint.config_identity_files):
-        _add_file(ring, Path(name).expanduser(), agent_keys, wanted=True)
-    if not (endpoint.identities_only and ring.candidates):
-        for key in agent_keys:
-            ring.add(key, _agent_place(key))
-        for name in DEFAULT_KEY_NAMES:
-            _add_file(ring, ssh_dir / name, agent_keys, wanted=False)
-    return ring
+        read_private_key(path.with_name(path.name + ".pub"))
+    except UnusableKey as exc:
+        return exc.public
+    except OSError:
+        pass
+    return None
 
 
-def _add_file(ring: KeyRing, path: Path, agent_keys: list[paramiko.AgentKey], *, wanted: bool) -> None:
-    """Adds the key in `path`, or the agent's copy of it when the file needs a passphrase."""
-    try:
-        ring.add(paramiko.PKey.from_path(path), str(path))
-    except FileNotFoundError:
-        if wanted:
-            ring.problems.append(f"{path}: no such file")
-    except (TypeError, paramiko.PasswordRequiredException):  # what cryptography and paramiko raise for encrypted keys
-        _add_from_agent(ring, path, agent_keys)
-    except (ValueError, OSError, paramiko.SSHException, UnknownKeyType, UnsupportedAlgorithm) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "not a readable private key"
-        ring.problems.append(f"{path}: {reason}")
-
-
-def _add_from_agent(ring: KeyRing, path: Path, agent_keys: list[paramiko.AgentKey]) -> None:
-    """Adds the agent's copy of an encrypted key, which the public key file beside it identifies."""
-    try:
-        public = path.with_name(path.name + ".pub").read_text("utf-8").split()[1]
-    except (OSError, ValueError, IndexError):
-        public = ""
-    for key in agent_keys:
-        if key.get_base64() == public:
-            ring.add(key, _agent_place(key))
-            return
-    ring.problems.append(f"{path}: needs a passphrase (add it to the SSH agent: ssh-add {path})")
-
-
-def _agent_place(key: paramiko.AgentKey) -> str:
-    comment = "".join(character for character in str(key.comment or "") if character.isprintable())
-    return f"agent key {comment}".rstrip()
+def _printable(comment: str) -> str:
+    return "".join(character for character in comment[:200] if character.isprintable())

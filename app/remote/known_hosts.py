@@ -33,9 +33,10 @@ def name_of(host: str, port: int) -> str:
     return host if port == DEFAULT_PORT else f"[{host}]:{port}"
 
 
-def look_up(paths: Iterable[Path], host: str, port: int) -> KnownKeys:
-    """Finds the keys of `host` and `port` in all `paths`. A missing or unreadable file has none."""
-    name = name_of(host.lower(), port)
+def look_up(paths: Iterable[Path], host: str, port: int, alias: str | None = None) -> KnownKeys:
+    """Finds the keys of `host` and `port`, or of the name `alias`, in all `paths`. A missing or unreadable file has
+    none."""
+    name = alias.lower() if alias else name_of(host.lower(), port)
     keys: list[HostKey] = []
     revoked: set[str] = set()
     for path in paths:

@@ -18,7 +18,15 @@ from pathlib import Path
 
 APP_FOLDER = Path(__file__).resolve().parents[1]
 PACKAGES = ("protocol", "runner")
-_MAIN = b"import sys\n\nfrom app.runner.main import main\n\nsys.exit(main())\n"
+_MAIN = b"""import sys
+
+from app.runner import compiled
+
+compiled.install()
+from app.runner.main import main
+
+sys.exit(main())
+"""
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 

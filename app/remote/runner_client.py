@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -154,10 +154,47 @@ class RunnerClient:
         options = [*(["--ui-home", ui_home] if ui_home else []), *(["--venv-path", venv_path] if venv_path else [])]
         return self._ask("probe", "-", *options, timeout=timeout)
 
+    def wheels(self, task_id: str, ui_home: str | None = None) -> dict[str, Any]:
+        """The wheels that the instance keeps, as it says: `wheels`, a list of objects. Raises as `start`."""
+        return self._ask("wheels", task_id, *(["--ui-home", ui_home] if ui_home else []))
+
+    def wheel(self, task_id: str, name: str, *, offset: int = 0, ui_home: str | None = None) -> Iterator[bytes]:
+        """A kept wheel from a byte on, in pieces, as much as the instance sends. Raises as `start`, and ConnectionLost
+        where nothing comes for too long; closing the iterator ends the sending."""
+        marker = _Marker(secrets.token_hex(8))
+        options = ["--name", name, "--offset", str(offset), *(["--ui-home", ui_home] if ui_home else [])]
+        stream = self._host.stream([*self._argv("wheel", task_id, marker), *options])
+        try:
+            while True:
+                line = stream.read_line(self._timeouts.silence)
+                if not line:
+                    raise ConnectionLost(f"The instance stopped sending the wheel{_tail(stream.stderr_tail)}.")
+                kind, payload = marker.find(line) or ("", b"")
+                if kind == "e":
+                    return
+                if kind == "r":
+                    code, message, hint = _problem(_json(payload))
+                    raise RunnerStartFailed(message, hint=hint, code=code)
+                if kind == "w":
+                    yield _decoded(payload)
+        finally:
+            stream.close()
+
     def request_cancel(self, task_id: str) -> RemoteStream:
         """Asks the run to stop, without waiting; the stream is to be kept until the run has ended."""
         marker = _Marker(secrets.token_hex(8))
         return self._host.stream(self._argv("cancel", task_id, marker))
+
+    def request_skip(self, task_id: str, package: str) -> RemoteStream:
+        """Asks the run to skip the build of a package, without waiting; the stream ends when it was asked."""
+        marker = _Marker(secrets.token_hex(8))
+        return self._host.stream([*self._argv("skip", task_id, marker), f"--package={package}"])
+
+    def request_answer(self, task_id: str, question: str, answer: str) -> RemoteStream:
+        """Answers a question of the run, without waiting; the stream ends when the answer is noted."""
+        marker = _Marker(secrets.token_hex(8))
+        options = [f"--question={question}", f"--answer={answer}"]
+        return self._host.stream([*self._argv("answer", task_id, marker), *options])
 
     def follow(self, task_id: str, offset: int) -> Follow:
         """The journal from byte `offset` on, as it grows. Raises RemoteError."""
@@ -265,6 +302,13 @@ def _log_piece(payload: bytes) -> LogPiece:
         raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.")
     try:
         return LogPiece(log, at, anew is True, base64.b64decode(encoded, validate=True))
+    except ValueError as exc:
+        raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.") from exc
+
+
+def _decoded(payload: bytes) -> bytes:
+    try:
+        return base64.b64decode(payload, validate=True)
     except ValueError as exc:
         raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.") from exc
 

@@ -1,32 +1,29 @@
-"""Reads `~/.ssh/config`: which host, port, user, keys and jump host an address stands for.
+"""Completes an address from the user's and the machine's ssh_config(5), as ssh does.
 
-paramiko does the matching. Lines that could run a command or ask a name server are removed before.
+Nothing is run and no name server is asked: a `Match exec` never applies, and a ProxyCommand is refused.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Iterator
+import getpass
+import os
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import paramiko
-
 from app.domain.address import SshAddress
-from app.domain.errors import RemoteError
+from app.domain.errors import InvalidAddress, RemoteError
 from app.domain.host_port import join_host_port
+from app.remote import config_file
+from app.remote.config_file import HostSettings, Local
+from app.remote.config_words import expand, matches
 
 DEFAULT_PORT = 22
 DEFAULT_USER = "root"
-
-_LINE = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.+)")  # the same as paramiko's
-_DROPPED = re.compile(r"canonicali[sz]e\w*|canonicaldomains", re.IGNORECASE)
-_MATCHES_ALONE = frozenset({"all", "canonical", "final"})
-_MATCHES_WITH_VALUE = frozenset({"host", "originalhost", "user", "localuser"})
-_NEVER = "Host !*"
-"""A block that applies to no host: stands for `Match exec` and criteria that paramiko does not know."""
-_MAX_INCLUDE_DEPTH = 8
+SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
+AGENT_VARIABLE = "SSH_AUTH_SOCK"
+_OFF = frozenset({"no", "off", "false"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,80 +39,137 @@ class Endpoint:
     """Of `~/.ssh/config`."""
     identities_only: bool = False
     jump: str | None = None
+    certificate_files: tuple[str, ...] = ()
+    agent: str | None = None
+    """The agent's socket; None: there is none."""
+    known_hosts_files: tuple[str, ...] | None = None
+    """Of UserKnownHostsFile and GlobalKnownHostsFile; None: the usual ones."""
+    host_key_alias: str | None = None
+    """The name under which known_hosts has the machine."""
+    refused_algorithms: tuple[str, ...] = ()
+    """Signature algorithms that PubkeyAcceptedAlgorithms leaves out."""
+    any_host_key: bool = False
+    """StrictHostKeyChecking no: a key that known_hosts does not have is no reason to stop."""
 
     def __str__(self) -> str:
         return f"{self.user}@{join_host_port(self.host, self.port)}"
 
 
-def resolve(address: SshAddress, ssh_dir: Path) -> Endpoint:
-    """Completes `address` from `ssh_dir/config`. What the address says itself wins.
+def this_user() -> Local:
+    """Who runs this program."""
+    return Local(Path.home(), getpass.getuser(), os.environ)
+
+
+def resolve(
+    address: SshAddress, ssh_dir: Path, local: Local | None = None, system_config: Path | None = None
+) -> Endpoint:
+    """Completes `address` from `ssh_dir/config`, then from `system_config`. What the address says itself wins.
 
     Raises RemoteError, code `ssh_config_invalid` or `proxy_command_unsupported`.
     """
     path = ssh_dir / "config"
+    local = local or this_user()
     try:
-        found = paramiko.SSHConfig.from_text("\n".join(_lines(path, ssh_dir))).lookup(address.host)
-        jump = address.jump or found.get("proxyjump") or "none"
-        endpoint = Endpoint(
-            host=found["hostname"],
-            port=address.port or int(found.get("port", DEFAULT_PORT)),
-            user=address.user or found.get("user", DEFAULT_USER),
-            identity_files=address.identity_files,
-            config_identity_files=tuple(name for name in found.get("identityfile", []) if name.lower() != "none"),
-            identities_only=found.get("identitiesonly", "no").lower() == "yes",
-            jump=None if jump.lower() == "none" else jump,
-        )
-    except (paramiko.SSHException, ValueError, LookupError, OSError) as exc:
+        files = [path, *([system_config] if system_config else [])]
+        found = config_file.read(address.host, address.user, files, local)
+        endpoint = _endpoint(address, found, local)
+    except (ValueError, OSError, InvalidAddress) as exc:
         raise RemoteError(
-            f"Your SSH settings ({path}) have a mistake: {exc}.",
+            f"Your SSH settings ({path}) have a mistake: {str(exc).rstrip('.')}.",
             code="ssh_config_invalid",
             hint="Correct that file. `ssh -G HOST` shows what ssh reads from it.",
         ) from exc
-    if found.get("proxycommand") and endpoint.jump is None:
+    if endpoint.jump is None and address.jump is None and found.first("proxycommand", "none").lower() != "none":
         raise RemoteError(
             f"Your SSH settings ({path}) use a ProxyCommand for {address.host}, which Nodeferry does not support.",
             code="proxy_command_unsupported",
-            hint="Use ProxyJump there instead.",
+            hint="Nodeferry runs no program on this machine. Use ProxyJump there instead.",
         )
     return endpoint
 
 
-def _lines(path: Path, ssh_dir: Path, depth: int = 0) -> Iterator[str]:
-    """Yields the lines of `path` and of the files that it includes, without those that must not be evaluated."""
-    block = "Host *"
-    try:
-        lines = path.read_text("utf-8", errors="replace").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for line in lines:
-        match = _LINE.match(line.strip())
-        keyword, value = (match.group(1).lower(), match.group(2)) if match else ("", "")
-        if keyword == "include" and depth < _MAX_INCLUDE_DEPTH:
-            yield from _included(value, block, ssh_dir, depth)
-        elif keyword in ("host", "match"):
-            block = _NEVER if keyword == "match" and not _is_harmless(value) else line
-            yield block
-        elif not _DROPPED.fullmatch(keyword):
-            yield line
+def _endpoint(address: SshAddress, found: HostSettings, local: Local) -> Endpoint:
+    """Raises ValueError for values that cannot be, OSError."""
+    host = config_file.hostname_of(found)
+    port = address.port or int(found.first("port", str(DEFAULT_PORT)))
+    if not 1 <= port <= 65_535:
+        raise ValueError(f"{port} is no port")
+    user = address.user or found.first("user", DEFAULT_USER)
+    tokens = _tokens(found, host, port, user, local)
+
+    def path(text: str) -> str:
+        return expand(text, home=str(local.home), tokens=tokens, environ=local.environ)
+
+    jump = address.jump or found.first("proxyjump", "none")
+    jump_tokens = {name: tokens[name] for name in "hnpr"}
+    known_hosts = [
+        name
+        for keyword in ("userknownhostsfile", "globalknownhostsfile")
+        for name in found.options.get(keyword, _USUAL_KNOWN_HOSTS[keyword])
+        if name.lower() != "none"
+    ]
+    asked = "userknownhostsfile" in found.options or "globalknownhostsfile" in found.options
+    return Endpoint(
+        host=host,
+        port=port,
+        user=user,
+        identity_files=tuple(path(name) for name in address.identity_files),
+        config_identity_files=tuple(
+            path(name) for name in found.options.get("identityfile", []) if name.lower() != "none"
+        ),
+        identities_only=found.is_on("identitiesonly"),
+        jump=None if jump.lower() == "none" else expand(jump, home="~", tokens=jump_tokens),
+        certificate_files=tuple(path(name) for name in found.options.get("certificatefile", [])),
+        agent=_agent(found.first("identityagent", AGENT_VARIABLE), path, local),
+        known_hosts_files=tuple(path(name) for name in known_hosts) if asked else None,
+        host_key_alias=found.first("hostkeyalias") or None,
+        refused_algorithms=_refused_algorithms(
+            found.first("pubkeyacceptedalgorithms", found.first("pubkeyacceptedkeytypes"))
+        ),
+        any_host_key=found.first("stricthostkeychecking").lower() in _OFF,
+    )
 
 
-def _included(value: str, block: str, ssh_dir: Path, depth: int) -> Iterator[str]:
-    """Yields the lines of every file that `value` names. A block that a file opens ends with that file."""
-    for pattern in shlex.split(value):
-        path = Path(pattern).expanduser()
-        base, relative = (Path(path.anchor), path.relative_to(path.anchor)) if path.is_absolute() else (ssh_dir, path)
-        for file in sorted(base.glob(str(relative))):
-            yield from _lines(file, ssh_dir, depth + 1)
-            yield block
+_RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
 
 
-def _is_harmless(value: str) -> bool:
-    """Whether a Match line only compares words (and runs nothing, as `exec` would)."""
-    words = iter(shlex.split(value))
-    for word in words:
-        criterion = word.removeprefix("!")
-        if criterion in _MATCHES_WITH_VALUE:
-            next(words, None)
-        elif criterion not in _MATCHES_ALONE:
-            return False
-    return True
+def _refused_algorithms(asked: str) -> tuple[str, ...]:
+    """Which of the algorithms that one RSA key can sign with are not wanted."""
+    patterns = asked.removeprefix("-").split(",")
+    if not asked or asked[0] in "+^":
+        return ()
+    return tuple(name for name in _RSA_ALGORITHMS if matches(name, patterns) == asked.startswith("-"))
+
+
+_USUAL_KNOWN_HOSTS: Mapping[str, list[str]] = {
+    "userknownhostsfile": ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"],
+    "globalknownhostsfile": ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"],
+}
+
+
+def _tokens(found: HostSettings, host: str, port: int, user: str, local: Local) -> dict[str, str]:
+    """What `%h` and the like stand for. `%C` and `%f` are for sockets of ssh itself and not known here."""
+    name = socket.gethostname()
+    return {
+        "d": str(local.home),
+        "h": host,
+        "i": str(os.getuid()),
+        "k": found.first("hostkeyalias", found.original),
+        "L": name.partition(".")[0],
+        "l": name,
+        "n": found.original,
+        "p": str(port),
+        "r": user,
+        "u": local.user,
+        "j": found.first("proxyjump"),
+    }
+
+
+def _agent(value: str, path: Callable[[str], str], local: Local) -> str | None:
+    if value.lower() == "none":
+        return None
+    if value == AGENT_VARIABLE:
+        return local.environ.get(AGENT_VARIABLE) or None
+    if value.startswith("$") and not value.startswith("${"):
+        return local.environ.get(value[1:]) or None
+    return path(value)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 
 import paramiko
+from paramiko.kex_curve25519 import KexCurve25519
 
 from app.domain.errors import ConnectFailed
 from app.remote.deadline import Deadline
@@ -34,6 +35,10 @@ class ServiceTransport(paramiko.Transport):
 
     _active_check_timeout = 1.0
     """Seconds; paramiko's 0.1 costs 22 % of a core for 1,000 idle connections."""
+
+    # paramiko knows this key exchange by its older name only; some servers offer nothing but the newer one.
+    _kex_info = paramiko.Transport._kex_info | {"curve25519-sha256": KexCurve25519}  # type: ignore[attr-defined]  # noqa: SLF001
+    _preferred_kex = ("curve25519-sha256", *paramiko.Transport._preferred_kex)  # type: ignore[attr-defined]  # noqa: SLF001
 
     def close(self) -> None:
         """End the connection now. May be called from any thread, and again."""

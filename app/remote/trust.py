@@ -46,7 +46,7 @@ class HostKeyTrust:
                 code="host_key_revoked",
                 hint="Do not use this machine. If the mark is wrong, remove the @revoked line from known_hosts.",
             )
-        if not known:
+        if not known or (endpoint.any_host_key and not self.pins.find(endpoint.host, endpoint.port)):
             self.pins.add(presented)
         elif all(key.key_base64 != presented.key_base64 for key in known):
             raise _mismatch(presented, known)
@@ -75,7 +75,10 @@ class HostKeyTrust:
         return HostKey(endpoint.host, endpoint.port, key.get_name(), text, fingerprint_of(text), self.now(), source)
 
     def _known(self, endpoint: Endpoint) -> tuple[list[HostKey], frozenset[str]]:
-        written = known_hosts.look_up(self.known_hosts_files, endpoint.host, endpoint.port)
+        files = self.known_hosts_files
+        if endpoint.known_hosts_files is not None:
+            files = tuple(Path(name) for name in endpoint.known_hosts_files)
+        written = known_hosts.look_up(files, endpoint.host, endpoint.port, endpoint.host_key_alias)
         return self.pins.find(endpoint.host, endpoint.port) or written.keys, written.revoked
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import AbstractSet, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import AbstractSet, Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from app.protocol.events import NodeChanged, PhaseChanged, StepChanged, Warned
 from app.protocol.manifest import NodePack
@@ -14,15 +15,20 @@ from app.protocol.options import Options
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.daemon.journal import Journal
+from app.runner.daemon.questions import Questions
 from app.runner.environment.environment import Environment
 from app.runner.environment.transaction import Transaction
 from app.runner.machine.git import Git
+from app.runner.machine.layout import Layout
 from app.runner.machine.ownership import Ownership
 from app.runner.machine.safe_directories import environ_for, environ_for_ours, git_version
+from app.runner.process.answers import Answers
 from app.runner.process.children import Children
+from app.runner.process.environment_lock import EnvironmentLock
 from app.runner.process.errors import RunCancelled
 from app.runner.process.limits import RunLimits
 from app.runner.process.paths import Task, staging_name
+from app.runner.process.skips import Skips
 
 
 @dataclass
@@ -36,10 +42,27 @@ class PackResult:
     requirements: Optional[Path] = None
     script: Optional[Path] = None
     problem: Optional[Problem] = None
+    incomplete: Optional[Problem] = None
+    """What of the pack is not there; it is told with the pack, which may load without it."""
+    pointers: Tuple[str, ...] = ()
+    """The paths of its files that were not fetched from Git LFS."""
     retry_alone: bool = False
     """The disk was full while other packs wrote to it: it is tried again alone."""
     awaiting: bool = False
     """Something went wrong, and its import decides whether it is good all the same."""
+
+    lines_left_out: bool = False
+    """`problem` is that lines of its requirements could not be had, while all the others are installed."""
+
+    @property
+    def known_problem(self) -> Optional[Problem]:
+        """`problem`, or what is not there: also as the cause of a problem with a file of which only a note is there."""
+        if self.problem is None or self.incomplete is None:
+            return self.problem or self.incomplete
+        if not any(os.path.basename(path) in self.problem.message for path in self.pointers):
+            return self.problem
+        text = "%s Then: %s" % (self.incomplete.message, self.problem.message)
+        return Problem(self.incomplete.code, text, self.incomplete.hint)
 
     @property
     def is_cloned(self) -> bool:
@@ -56,10 +79,13 @@ class Context:
     journal: Journal
     children: Children
     cancelled: threading.Event
+    skips: Skips
     options: Options = field(default_factory=Options)
     limits: RunLimits = field(default_factory=RunLimits)
     git_program: str = "git"
     ui_home: Path = field(default_factory=Path)
+    layout: Layout = field(default_factory=Layout)
+    """Where this ComfyUI has its packs."""
     environment: Optional[Environment] = None
     """ComfyUI's Python environment as it was last inspected; None when there is none."""
     on_requirements: Callable[[PackResult], None] = lambda _result: None
@@ -82,21 +108,48 @@ class Context:
     began: float = field(default_factory=time.time)
     unfinished: List[Transaction] = field(default_factory=list)
     """Changes of packages that failed and could not be put back yet."""
+    folders_of_packs: AbstractSet[str] = frozenset()
+    """The entries of custom_nodes that the list's packs are, or lie in."""
     staging_made: bool = False
     ownership: Optional[Ownership] = None
     """Whose ComfyUI is; None until the run has made its first folder there."""
+    changes_by_scripts: int = 0
+    """How often packs' install scripts, or what put things right after them, changed installed packages."""
+    questions: Questions = field(init=False)
+    """What asks the user; from any phase and thread."""
+    environment_lock: EnvironmentLock = field(init=False)
+    """Held by whoever changes the environment."""
+    replaced: Set[str] = field(default_factory=set)
+    """The packs that the user wants installed although ComfyUI-Manager has them in its own form, by name."""
+    shared: Dict[str, object] = field(default_factory=dict)
+    """What several phases use and one of them makes, by its class's name."""
     _git_version: Tuple[int, int] = (0, 0)
     _git_environ: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.environment_lock = EnvironmentLock(self.check_cancelled)
+        answers, asks = Answers(self.task), self.options.ask == "ask"
+        self.questions = Questions(answers, self.journal, self.cancelled, asks=asks, seconds=self.limits.question)
+
     @property
     def custom_nodes(self) -> Path:
-        """The folder that ComfyUI loads packs from."""
-        return self.ui_home / "custom_nodes"
+        """The folder that packs go to, and that ComfyUI loads them from."""
+        return self.layout.custom_nodes or self.base / "custom_nodes"
+
+    @property
+    def base(self) -> Path:
+        """ComfyUI's base directory: models, input, output and user are in it."""
+        return self.layout.base or self.ui_home
 
     @property
     def staging(self) -> Path:
         """Where clones grow; on the same file system as their final place."""
         return self.custom_nodes / staging_name(self.task.task_id)
+
+    def existing_of(self, pack: NodePack) -> str:
+        """What to do with a copy of this pack that ComfyUI-Manager has: `options.existing`, or what the user
+        answered."""
+        return "reinstall" if pack.name in self.replaced else self.options.existing
 
     @property
     def verifies(self) -> bool:
@@ -135,7 +188,10 @@ class Context:
 
     def find_owner(self, first: Path) -> None:
         """Finds out whose ComfyUI is. `first`: what the run made first in its folder. Raises OSError, RunCancelled."""
-        self.ownership = Ownership(self.ui_home, first.stat(), self.warn)
+        layout = self.layout
+        self.ownership = Ownership(
+            self.ui_home, first.stat(), self.warn, base=layout.base, custom_nodes=layout.custom_nodes
+        )
         self.children.set_environ(self.ownership.environ())
         if self.ownership.is_given:
             self._git_version = git_version(self.children, self.git_program)
@@ -168,6 +224,12 @@ class Context:
     def settle(self, result: PackResult) -> None:
         """All was done for a pack that is there: it is installed. One with a problem is failed, unless its import
         is still to be checked: that decides."""
+        known = result.known_problem
+        if result.problem is None and known is not None and not self.verifies:
+            result.problem = known  # nobody says that it does not work
+            self.node(result.pack.name, NodeState.INSTALLED, known)
+            return
+        result.problem = known
         result.awaiting = self.verifies and result.problem is not None
         if result.awaiting:
             self.node(result.pack.name, NodeState.INSTALLING, result.problem)

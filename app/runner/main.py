@@ -8,6 +8,7 @@ import sys
 from typing import Any, Dict, List, Optional
 
 from app.protocol.options import Options
+from app.runner import compiled
 from app.runner.daemon import control, frames
 from app.runner.daemon.follow import follow
 from app.runner.daemon.frames import Frames
@@ -28,6 +29,10 @@ def main(argv: Optional[List[str]] = None) -> int:
             from app.runner.machine.probe import probe_now  # only `probe` needs it
 
             out.json(frames.ANSWER, probe_now(args.ui_home, args.venv_path))
+        elif args.command == "wheel":
+            from app.runner.resolve.wheel_export import send_wheel  # only `wheel` needs it
+
+            send_wheel(Task(args.task_id), args.name, args.offset, args.ui_home, out)
         elif args.command == "follow":
             follow(Task(args.task_id), args.offset, out)
         else:
@@ -37,6 +42,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     except (ValueError, OSError) as exc:
         out.json(frames.ANSWER, _failed(exc))
         return 1
+    compiled.save()
     return 0
 
 
@@ -46,6 +52,14 @@ def _answer(args: argparse.Namespace) -> Dict[str, Any]:
         from app.runner.run import run  # only `start` needs the engine
 
         return control.start(task, _request(), run)
+    if args.command == "skip":
+        return control.skip(task, args.package)
+    if args.command == "answer":
+        return control.answer(task, args.question, args.answer)
+    if args.command == "wheels":
+        from app.runner.resolve.wheel_export import wheels_answer  # only `wheels` needs it
+
+        return wheels_answer(task, args.ui_home)
     commands = {"status": control.status, "cancel": control.cancel, "sweep": _sweep}
     answer: Dict[str, Any] = commands[args.command](task)
     return answer
@@ -90,10 +104,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nodeferry-runner", description="Installs node packs on this machine. By hand: install --help"
     )
-    parser.add_argument("command", choices=["start", "follow", "status", "cancel", "sweep", "probe"])
+    commands = ["start", "follow", "status", "cancel", "skip", "answer", "sweep", "probe", "wheels", "wheel"]
+    parser.add_argument("command", choices=commands)
     parser.add_argument("task_id")
     parser.add_argument("--nonce", default="0", help="marks the output that the service parses")
-    parser.add_argument("--offset", type=int, default=0, help="follow: the journal's byte to start from")
-    parser.add_argument("--ui-home", help="probe: the ComfyUI folder")
+    parser.add_argument("--offset", type=int, default=0, help="follow, wheel: the byte to start from")
+    parser.add_argument("--package", default="", help="skip: whose build")
+    parser.add_argument("--question", default="", help="answer: the question's id")
+    parser.add_argument("--answer", default="", help="answer: one of the question's answers")
+    parser.add_argument("--name", default="", help="wheel: its file name")
+    parser.add_argument("--ui-home", help="probe, wheels, wheel: the ComfyUI folder")
     parser.add_argument("--venv-path", help="probe: its interpreter or virtual environment")
     return parser

@@ -12,8 +12,8 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Optional, Tuple
 
 from app.protocol import progress_json
 from app.protocol.events import Probed, RunEnded, RunStarted
@@ -29,23 +29,32 @@ from app.runner.hints import reasons
 from app.runner.machine import probe
 from app.runner.machine.git import find_git
 from app.runner.packs import unfinished
+from app.runner.packs.already_installed import AlreadyInstalled
 from app.runner.packs.clone import at_once, clone_all
+from app.runner.packs.copies_question import ask_about_copies
 from app.runner.packs.manifest_source import read_manifest
-from app.runner.packs.scripts import run_scripts
+from app.runner.packs.scripts import Scripts
 from app.runner.preconditions import lock_ui_home, wait_for_provisioning
+from app.runner.process.answers import Answers
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled, RunFault
 from app.runner.process.limits import RunLimits
 from app.runner.process.paths import Task
+from app.runner.process.skips import Skips
+from app.runner.process.temporary_files import own_temporary_folder
+from app.runner.repair.second_round import SecondRound
 from app.runner.resolve.constraints_for_packs import environ_for_packs
+from app.runner.resolve.lent_pip import LentPip
 from app.runner.resolve.phase import Requirements, emit_planned
 from app.runner.resolve.prefetch import Prefetch
 from app.runner.resolve.python_and_uv import UvOnDemand, configure, ensure_uv, executor
+from app.runner.resolve.system_packages import SystemPackages
 from app.runner.restart.restart_only import restart_only
 from app.runner.rollback import rollback
 from app.runner.rollback.record import note_packages_before, note_packs
 from app.runner.verify.verify import Verification
 from app.runner.verify.whole_environment import check_whole
+from app.runner.which_comfyui import find_comfyui
 
 if TYPE_CHECKING:
     from app.runner.lock.lock import Locked
@@ -71,8 +80,11 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     journal = Journal(task.journal, snapshot, task.progress, give_up)
     children = Children(task.task_id, task.groups, cancelled)
     options = Options.read(request.get("options"))
-    context = Context(task, request, journal, children, cancelled, options, RunLimits.of(request))
-    context.protections = partial(environ_for_packs, context)
+    skips = Skips(task)
+    skips.clear()
+    Answers(task).clear()
+    context = Context(task, request, journal, children, cancelled, skips, options, RunLimits.of(request))
+    children.set_environ(own_temporary_folder(task))
     journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid(), context.verifies))
     _watch_for_cancel(task, cancelled)
     ready()
@@ -106,7 +118,8 @@ def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:
         context.children.end_all()
         if not context.options.plan_only:
             context.own_all_new()
-        shutil.rmtree(str(context.task.shared_folder), ignore_errors=True)
+        for folder in (context.task.shared_folder, context.task.lent_folder):
+            shutil.rmtree(str(folder), ignore_errors=True)
         if context.staging_made:
             shutil.rmtree(str(context.staging), ignore_errors=True)
     return TaskState.COMPLETED, None
@@ -116,7 +129,7 @@ def _phases(context: Context) -> None:
     context.phase(Phase.PROBE, StepStatus.RUNNING)
     wait_for_provisioning(context)
     record = rollback.asked_for(context)
-    context.ui_home = probe.find_ui_home(record.ui_home if record else context.request.get("ui_home"))
+    home = find_comfyui(context, record)
     lock_ui_home(context)
     context.git_program = find_git()
     _make_folders(context)
@@ -134,16 +147,19 @@ def _phases(context: Context) -> None:
             context.phase(Phase.FINISH, StepStatus.SUCCESS)
             return
         if context.request.get("restart_of"):
-            context.phase(Phase.PROBE, StepStatus.SUCCESS)
+            context.phase(Phase.PROBE, StepStatus.SUCCESS, home.in_words())
             restart_only(context, python)
             context.phase(Phase.FINISH, StepStatus.SUCCESS)
             return
         guard = Guard(context, executor(context), uv.now)
         context.unchanged = guard.unchanged
-        verification = Verification(context, executor(context), guard)
+        lent = LentPip(context, executor(context), uv)
+        context.protections = lambda given: {**environ_for_packs(context, given), **lent.environ(given)}
+        verification = Verification(context, executor(context), guard, lent)
+        verification.second_round = SecondRound(context, guard, uv.now)
         verification.begin(pool, python)
-        packs = read_manifest(context)
-        context.phase(Phase.PROBE, StepStatus.SUCCESS)
+        packs = AlreadyInstalled.of(context).settle(read_manifest(context))
+        context.phase(Phase.PROBE, StepStatus.SUCCESS, home.in_words())
         _install(context, packs, python, uv, verification, machine=machine, prefetch=prefetch)
     context.phase(Phase.FINISH, StepStatus.SUCCESS)
 
@@ -175,27 +191,10 @@ def _install(
         return
     if locked:
         locked.before_clones()
+    ask_about_copies(context, packs)
     note_packs(context, packs)
-    requirements = Requirements(context, prefetch)
-    before_changes = lru_cache(None)(lambda: _before_changes(context, python, verification))
-
-    def meanwhile(cloned: Sequence[PackResult]) -> None:
-        """What is there does not wait for clones that take long."""
-        before_changes()
-        program = uv.result()
-        if program is not None:
-            requirements.install(cloned, program)
-
     with rollback.noted(context, uv.result):
-        limit = at_once(probe.max_processes(), os.cpu_count())
-        results = clone_all(context, packs, limit, meanwhile=None if locked else meanwhile)
-        before_changes()
-        if locked:
-            locked.after_clones(results)
-        requirements.install(results, uv.result())
-        requirements.end()
-        verification.after_packages(results, locked.names if locked else ())
-        run_scripts(context, results, verification.guard)
+        results = _brought(context, packs, python, uv, verification, locked=locked, prefetch=prefetch)
         context.own_all_new()
         if locked:
             locked.before_verify(results)
@@ -207,6 +206,43 @@ def _install(
     from app.runner.lock.emit import emit_lock  # as in `_locked`
 
     emit_lock(context, results, locked)
+
+
+def _brought(
+    context: Context,
+    packs: List[NodePack],
+    python: Future[None],
+    uv: UvOnDemand,
+    verification: Verification,
+    *,
+    locked: Optional[Locked],
+    prefetch: Prefetch,
+) -> List[PackResult]:
+    """Clones, packages and scripts, each beside the others; with a lock one after the other."""
+    locked_names = locked.names if locked else ()
+    done: List[PackResult] = []
+
+    def on_done(result: PackResult) -> None:
+        done.append(result)
+        verification.guard.knows(list(done), locked_names)
+        scripts.add(result)
+
+    before_changes = lru_cache(None)(lambda: _before_changes(context, python, verification))
+    limit = at_once(probe.max_processes(), os.cpu_count())
+    bring = SystemPackages.of(context).bring
+    with (
+        Scripts(context, packs, verification, only_at_end=locked is not None, bring=bring) as scripts,
+        Requirements(context, prefetch, uv.now, before=before_changes, on_done=on_done) as requirements,
+        _stopping_with(context),
+    ):
+        results = clone_all(context, packs, limit, meanwhile=None if locked else requirements.add)
+        if locked:
+            before_changes()
+            locked.after_clones(results)
+        requirements.finish(results)
+        scripts.finish()
+        verification.after_packages(results, locked_names)
+    return results
 
 
 def _before_changes(context: Context, python: Future[None], verification: Verification) -> None:
@@ -233,9 +269,8 @@ def _plan_only(
     python.result()
     if locked:
         locked.plan(results)
-    requirements = Requirements(context, prefetch)
-    requirements.install(results, uv.result())
-    requirements.end()
+    with Requirements(context, prefetch, uv.now) as requirements:
+        requirements.finish(results)
     emit_planned(context, results)
 
 
@@ -258,7 +293,8 @@ def _locked(context: Context, python: Future[None], uv: UvOnDemand, machine: Fut
 def _make_folders(context: Context) -> None:
     """Staging's path is on record before it exists, so that a sweep finds it."""
     made = not context.custom_nodes.exists()
-    probe.make_custom_nodes(context.ui_home, context.task.task_id)
+    probe.make_custom_nodes(context.custom_nodes, context.task.task_id)
+    context.task.note_comfyui(context.ui_home, context.base)
     (context.task.folder / "staging").write_text(str(context.staging), "utf-8", "surrogateescape")
     context.staging.mkdir()
     context.staging_made = True

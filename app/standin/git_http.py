@@ -130,11 +130,23 @@ class GitHandler(BaseHTTPRequestHandler):
         rule = self.server.ledger.rule_of(asked.repo, is_pack=asked.is_pack)
         self.server.stopping.wait(self.server.latency_seconds + rule.latency_seconds)
         refusal = self._refusal(asked, rule)
-        status, sent = self._refuse(refusal) if refusal else self._give(asked, rule)
-        protocol = self._header("Git-Protocol")
+        if rule.moved_to:
+            status, sent = self._redirect(asked, rule.moved_to)
+        else:
+            status, sent = self._refuse(refusal) if refusal else self._give(asked, rule)
+        protocol, with_login = self._header("Git-Protocol"), "Authorization" in self.headers
         self.server.ledger.record(
-            GitRequest(self.command, asked.repo, asked.service, status, sent, protocol, asked.is_pack)
+            GitRequest(self.command, asked.repo, asked.service, status, sent, protocol, asked.is_pack, with_login)
         )
+
+    def _redirect(self, asked: _Asked, moved_to: str) -> tuple[int, int]:
+        base = moved_to if "://" in moved_to else f"http://{self._header('Host')}/{moved_to}"
+        query = f"?{asked.query}" if asked.query else ""
+        self.send_response(301)
+        self.send_header("Location", f"{base}/{asked.service}{query}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return 301, 0
 
     def _refusal(self, asked: _Asked, rule: RepoRule) -> int | None:
         if rule.status is not None:

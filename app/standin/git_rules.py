@@ -29,6 +29,9 @@ class RepoRule:
     """Send `hold_after_bytes`, and the rest only once this is set."""
     times: int | None = None
     """How many packs stall or are cut before it goes well; None: all."""
+    moved_to: str | None = None
+    """Answer everything with a 301 to the same path of this repository: `owner/name` here, or a whole address, as
+    GitHub does once a repository was renamed."""
 
 
 SERVED = RepoRule()
@@ -50,6 +53,8 @@ class GitRequest:
     """The client's Git-Protocol header, `version=2` nowadays."""
     is_pack: bool = False
     """Whether a pack was asked for (and not a list of refs)."""
+    with_login: bool = False
+    """Whether the client sent a user's name and password, or a token."""
 
 
 class CutHere(Exception):

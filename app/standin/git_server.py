@@ -71,6 +71,10 @@ class GitServer:
         """How `owner/name` is served from now on."""
         self._ledger.set_rule(repo, rule)
 
+    def set_latency(self, seconds: float) -> None:
+        """So long before every answer, from the next one on."""
+        self._server.latency_seconds = seconds
+
     def requests(self, repo: str | None = None) -> list[GitRequest]:
         """What was answered so far, in the order of the ends; of `owner/name` if given."""
         return [request for request in self._ledger.requests() if repo in (None, request.repo)]

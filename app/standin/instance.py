@@ -76,7 +76,7 @@ class StandIn:
         self._coloured_log = coloured_log
         self._venv_cache = venv_cache
         self._keep = keep
-        set_env = {"HOME": str(self.home), **passed_environment(environ or {})}
+        set_env = {"HOME": str(self.home), "NODEFERRY_NODE_REGISTRY": "off", **passed_environment(environ or {})}
         self._sshd = SshServer(self.root / "sshd", set_env=set_env, banner=banner)
         self._running: _Running | None = None
 
@@ -187,6 +187,12 @@ class StandIn:
 
     def start_sshd(self) -> None:
         """It is reachable again: same port, same keys."""
+        self._sshd.start()
+
+    def use_shell(self, program: Path | None) -> None:
+        """From now on the account's login shell is `program` (None: its own); sshd starts again."""
+        self._sshd.login_shell = program
+        self._sshd.stop()
         self._sshd.start()
 
     def change_host_key(self) -> None:

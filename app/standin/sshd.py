@@ -41,6 +41,8 @@ class SshServer:
         self._folder = folder
         self._set_env = dict(set_env)
         self._banner = banner
+        self.login_shell: Path | None = None
+        """What runs the commands from the next start on; None: the account's shell."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -84,6 +86,7 @@ class SshServer:
             authorized_keys=self._folder / "authorized_keys",
             set_env=self._set_env,
             banner=None if self._banner is None else self._folder / "banner",
+            login_shell=self.login_shell,
             use_pam=os.geteuid() == 0 and is_locked(Path("/etc/shadow").read_text("utf-8"), self.user),
             version=openssh_version(),
         )

@@ -25,6 +25,8 @@ class SshdOptions:
     authorized_keys: Path
     set_env: Mapping[str, str]
     banner: Path | None = None
+    login_shell: Path | None = None
+    """What runs the commands in place of the account's own shell."""
     use_pam: bool = False
     version: tuple[int, int] = (0, 0)
 
@@ -52,6 +54,9 @@ def sshd_config(options: SshdOptions) -> str:
     ]
     if options.banner is not None:
         lines.append(f"Banner {quoted(options.banner)}")
+    if options.login_shell is not None:
+        # The account's shell hands the whole command on as one argument, as sshd gives it to a login shell.
+        lines.append(f'ForceCommand exec {options.login_shell} -c "$SSH_ORIGINAL_COMMAND"')
     if options.version >= _PENALTIES_SINCE:
         lines.append("PerSourcePenalties no")  # every client here is 127.0.0.1: one bad key would lock out all
     return "\n".join(lines) + "\n"

@@ -212,7 +212,8 @@ def _row(fleet: Fleet, task: FleetTask, status: InstallStatus) -> dict[str, Any]
         "percent": snapshot.percent,
         "phase": progress_json.phase_of(snapshot).value,
         "message": progress_json.message(snapshot),
-        "message_code": snapshot.waiting.code if snapshot.waiting else None,
+        "message_code": progress_json.message_code(snapshot),
+        "questions": progress_json.question_rows(snapshot),
         **numbers.to_json(),
         "error": for_people(snapshot.error.to_json()) if snapshot.error else None,
     }

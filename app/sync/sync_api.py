@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response
 
+from app.domain.request import left_out_of
 from app.sync.http import bodies
 from app.sync.http.openapi import openapi
 from app.sync.http.routes.events import events
@@ -16,8 +17,10 @@ from app.sync.http.routes.instances import instances
 from app.sync.http.routes.logs import logs
 from app.sync.http.routes.manifests import manifests
 from app.sync.http.routes.metrics import metrics
+from app.sync.http.routes.ssh_keys import ssh_keys
 from app.sync.http.routes.tasks import tasks
 from app.sync.http.routes.tunnels import tunnels
+from app.sync.http.routes.wheels import wheels
 from app.sync.http.routes.workflows import workflows as workflow_routes
 from app.sync.http.services import (
     Services,
@@ -36,8 +39,10 @@ _BLUEPRINTS = (
     tasks,
     fleet,
     logs,
+    wheels,
     events,
     instances,
+    ssh_keys,
     workflow_routes,
     manifests,
     tunnels,
@@ -63,7 +68,9 @@ def start_install() -> Response:
     accepted = services().installs.start(asked)
     message = "This install was started before" if accepted.deduplicated else "Installation started in background"
     known = note_task(accepted.task_id)
-    return answer({"success": True, "task_id": known, "state": accepted.state.value, "message": message}, 202)
+    payload = {"success": True, "task_id": known, "state": accepted.state.value, "message": message}
+    left_out = left_out_of(asked.manifest)
+    return answer({**payload, "left_out": left_out} if left_out else payload, 202)
 
 
 @installing.post("/ssh/install-custom-nodes/progress")

@@ -125,11 +125,19 @@ class WorkflowExecutor:
             self._run_thread(workflow_id)  # whoever has its thread may be on the way out
         return workflow.state
 
-    def resume(self, workflow_id: str, answer: str) -> WorkflowState:
-        """Answers the question of a blocked workflow; it goes on. Raises WorkflowNotFound, WorkflowConflict when it
-        asks nothing, or something else."""
+    def resume(self, workflow_id: str, answer: str, question_id: str | None = None) -> WorkflowState:
+        """Answers the question of a blocked workflow; it goes on. `question_id`: of a question of its task, so that the
+        answer does not meet the next one. Raises WorkflowNotFound, WorkflowConflict when it
+        asks nothing, or something else; for a question of its task what `Installs.answer` raises."""
         workflow = self._get(workflow_id)
-        question = workflow.question
+        question, of_task = workflow.question, view.task_question(workflow, self._snapshot_of)
+        if question_id is not None and (of_task is None or of_task.question.asked.id != question_id):
+            raise WorkflowConflict("The workflow does not wait for an answer to this question any more.", field="id")
+        if of_task is not None and answer != STOP:
+            self._installs.answer(of_task.task_id, of_task.question.asked.id, answer)
+            return workflow.state
+        if of_task is not None:
+            return self.stop(workflow_id)
         if workflow.state is not WorkflowState.BLOCKED or question is None:
             raise WorkflowConflict(
                 "The workflow is not waiting for an answer.", hint="GET /workflow/state says what it does."

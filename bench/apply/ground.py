@@ -34,6 +34,7 @@ class Ground:
             "UV_DEFAULT_INDEX": index.url,
             "UV_CACHE_DIR": str(folder / "cache"),
             "UV_NO_CONFIG": "1",
+            "PIP_CONFIG_FILE": os.devnull,
         }
         for name in NAMES:
             for version in VERSIONS:

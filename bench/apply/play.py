@@ -27,7 +27,9 @@ from app.runner.process import processes
 from app.runner.process.children import Children, Limits
 from app.runner.process.errors import RunCancelled
 from app.runner.process.paths import Task
+from app.runner.process.skips import Skips
 from app.runner.resolve.installer import Applier
+from app.runner.resolve.installer_settings import InstallerSettings
 from app.runner.resolve.plan import AGREES, Change, Plan
 from app.runner.resolve.uv import Uv
 from bench.apply.ground import NAMES, SMALL_BYTES, VERSIONS, Ground, Made
@@ -66,7 +68,8 @@ def play(ground: Ground, number: int, seed: int) -> Played:
         target = dict(before)
         for name in dice.sample(NAMES, dice.randint(2, 6)):
             target[name] = dice.choice([each for each in VERSIONS if each != before.get(name)])
-        step = Step(ground, made, environment, before, target, dice.choice(FAULTS), dice.uniform(0, _MOST_DELAY))
+        fault, delay = dice.choice(FAULTS), dice.uniform(0, _MOST_DELAY)
+        step = Step(ground, made, environment, before, target, fault, delay, is_cached=number % 2 == 0)
         status = step.play(dice)
         played.struck += status != _APPLIED
         played.steps.append(f"{step.fault}: {before} -> {target}: ended with {status}")
@@ -98,7 +101,8 @@ def _wrong(made: Made, before: Mapping[str, str], target: Mapping[str, str], sta
 
 @dataclass(frozen=True)
 class Step:
-    """One change, made in a process of its own. `delay`: seconds from its first removal to the fault."""
+    """One change, made in a process of its own. `delay`: seconds from its first removal to the fault. `is_cached`: all
+    that it brings is said to be in uv's cache, so that it is tried without the network first."""
 
     ground: Ground
     made: Made
@@ -107,6 +111,7 @@ class Step:
     target: Mapping[str, str]
     fault: str
     delay: float
+    is_cached: bool
     task_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def play(self, dice: random.Random) -> int:
@@ -143,16 +148,19 @@ class Step:
             snapshot = progress_json.initial(self.task_id, 0.0, auto_installer=False)
             journal = Journal(task.journal, snapshot, task.progress, lambda _error: None)
             children = Children(self.task_id, task.groups, cancelled)
-            context = Context(task, {}, journal, children, cancelled, Options())
+            context = Context(task, {}, journal, children, cancelled, Skips(task), Options())
             context.environment = self.environment
-            uv = Uv(children, str(self.ground.uv.program), self.environment, task.folder, Limits())
+            settings = InstallerSettings.of(context)
+            uv = Uv(children, str(self.ground.uv.program), self.environment, task.folder, Limits(), settings=settings)
             if self.fault == "cancelled":
                 arguments = (watched, self.delay, cancelled.set, threading.Event())
                 threading.Thread(target=_when_begun, args=arguments, daemon=True).start()
             names = sorted(set(self.target))
             changes = [Change(name, self.before.get(name), self.target[name]) for name in names]
             plan = Plan(AGREES, [], [each for each in changes if each.old != each.new])
-            applied = Applier(context, uv, frozenset).apply(plan, task.folder / "packages.log")
+            applied = Applier(context, uv, lambda pins: frozenset(pins if self.is_cached else ())).apply(
+                plan, task.folder / "packages.log"
+            )
             status = _APPLIED if applied.finished.ok else _FAILED
         except RunCancelled:
             status = _CANCELLED

@@ -7,45 +7,81 @@ with --warm, warm; git is served with 40 ms of latency.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from app.standin.git_server import GitServer
 from bench.engine import figures, ways
-from bench.engine.machine import Shop, get_uv
-from bench.engine.packs import make_packs
+from bench.engine.catalog import releases
+from bench.engine.index_files import prepare
+from bench.engine.index_server import IndexServer
+from bench.engine.list_figures import as_json, list_ratios, list_table
+from bench.engine.machine import Shop, environ_for, get_uv
+from bench.engine.packs import QUICK, PackSpec, make_packs
 from bench.engine.picture import draw
+from bench.engine.real_list import FEW, REAL_LIST, base_of, needed
 from bench.engine.results import FILE, Finding, Results
 from bench.engine.rounds import SHAPES, Bench, Selection
-from test.support.service import ServiceProcess
+from test.support.service import ROOT, ServiceProcess
 
-LATENCY_SECONDS = 0.04
+QUICK_LATENCY_MS = 40
 OUTPUT = Path("build/bench-engine")
+INDEX = Path("build/bench-index")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints; 0 when all was measured, whatever the ratios are."""
     asked = _arguments().parse_args(argv)
     wanted = _wanted(asked)
-    settings = {"quick": asked.quick, "verify": wanted.verify, "with_uv": not asked.without_uv}
-    results = Results(asked.output, settings, resume=asked.resume)
+    results = Results(asked.output, _settings(asked), resume=asked.resume)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nodeferry-bench-")))
-        server = stack.enter_context(GitServer(folder / "git", latency_seconds=LATENCY_SECONDS))
-        service = stack.enter_context(ServiceProcess(folder))
-        packs = make_packs(server, quick=asked.quick)
+        server = stack.enter_context(GitServer(folder / "git"))
+        service = stack.enter_context(ServiceProcess(folder, tree=asked.tree))
+        shop = Shop(folder, get_uv(folder / "uv"), not asked.without_uv, latencies=[server.set_latency])
+        specs: Sequence[PackSpec] = QUICK
+        if not asked.quick:
+            specs = FEW if asked.few else REAL_LIST
+            index, base = stack.enter_context(_index(asked, specs, folder / "pages"))
+            latencies = [server.set_latency, index.set_latency]
+            own = {"base": base, "environ": environ_for(index.url), "start_seconds": asked.start_seconds}
+            shop = replace(shop, latencies=latencies, **own)
+        packs = make_packs(server, specs)
         _say(f"{len(packs)} packs, {wanted.runs} round(s), {os.cpu_count()} cores, results in {asked.output / FILE}")
-        shop = Shop(folder, get_uv(folder / "uv"), not asked.without_uv)
         complete = Bench(shop, service, packs, wanted, _say).measure(results)
-    _report(figures.in_order(results.found, SHAPES), asked, len(packs))
+        _report(figures.in_order(results.found, SHAPES), asked, len(packs))  # to remove the folder takes a while
     if not complete:
         _say(f"The {asked.minutes:g} minutes were over: --resume goes on with what is left.")
     return 0 if complete else 1
+
+
+def _settings(asked: argparse.Namespace) -> dict[str, Any]:
+    """What measurements must have in common."""
+    settings = {"quick": asked.quick, "verify": not asked.no_verify, "with_uv": not asked.without_uv}
+    own = ("few", "long_build", "cache_headers", "start_seconds")
+    return settings if asked.quick else {**settings, **{name: getattr(asked, name) for name in own}}
+
+
+@contextmanager
+def _index(
+    asked: argparse.Namespace, specs: Sequence[PackSpec], pages: Path
+) -> Iterator[tuple[IndexServer, list[str]]]:
+    """The package index, and what of it ComfyUI has from the beginning."""
+    began = time.monotonic()
+    every = releases(asked.long_build, placeholder_seconds=0.3 if asked.few else 2.0)
+    wanted = needed(specs, every) if asked.few else every
+    prepare(asked.index_cache, wanted, pages)
+    _say(f"package index: {len(wanted)} releases, {time.monotonic() - began:.0f} s")
+    with IndexServer(asked.index_cache, pages, cache_headers=asked.cache_headers) as index:
+        yield index, base_of(wanted)
 
 
 def _wanted(asked: argparse.Namespace) -> Selection:
@@ -56,18 +92,26 @@ def _wanted(asked: argparse.Namespace) -> Selection:
         ways=[way for way in figures.WAYS if way in asked.ways],
         verify=not asked.no_verify,
         seconds=60 * asked.minutes,
+        latencies_ms=(QUICK_LATENCY_MS,) if asked.quick else asked.latency,
+        long_build=asked.long_build > 0,
     )
 
 
 def _report(found: Finding, asked: argparse.Namespace, packs: int) -> None:
     if not found:
         return
-    lines = [*figures.table(found), "", *(ratio.line for ratio in figures.ratios(found)), *figures.same(found)]
-    _say("\n" + "\n".join(lines))
+    if asked.quick:
+        lines, promises = figures.table(found), list(figures.ratios(found))
+    else:
+        lines = list_table(found, packs)
+        promises = [*list_ratios(found, packs, long_build=asked.long_build > 0), *figures.footprint(found)]
+        path = asked.output / "figures.json"
+        path.write_text(json.dumps({"settings": _settings(asked), "rows": as_json(found, packs)}, indent=1), "utf-8")
+    _say("\n" + "\n".join([*lines, "", *(ratio.line for ratio in promises), *figures.same(found)]))
     pictures: list[Path] = [asked.output / "engine.svg", *([asked.picture] if asked.picture else [])]
     for path in pictures:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(draw(found, packs), "utf-8")
+        path.write_text(draw(found, packs, promises), "utf-8")
         _say(f"picture: {path}")
 
 
@@ -83,11 +127,23 @@ def _ways(text: str) -> list[str]:
     return found
 
 
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.engine", description=__doc__)
     add: Any = parser.add_argument
     add("--runs", type=int, default=3, help="of each way; the medians are shown (default: 3)")
-    add("--quick", action="store_true", help="9 packs, one round")
+    add("--quick", action="store_true", help="the small form: 9 packs, one round, packages of the registry")
+    add("--few", action="store_true", help="5 packs of the list, a kind each")
+    add("--latency", type=_numbers, default=[0], metavar="0,40", help="milliseconds before each answer (default: 0)")
+    add("--long-build", type=float, default=0, metavar="SECONDS", help="the list's long build has no wheel and takes "
+        "so much processor time")  # fmt: skip
+    add("--cache-headers", action=argparse.BooleanOptionalAction, default=True, help="whether the index sends any")
+    add("--start-seconds", type=float, default=3, help="how much longer ComfyUI takes to start (default: 3)")
+    add("--index-cache", type=Path, default=INDEX, help=f"folder of the package index (default: {INDEX})")
+    add("--tree", type=Path, default=ROOT, help="measure the Nodeferry in this folder")
     add("--ways", type=_ways, default=list(figures.WAYS), metavar="a,b,c", help="which (default: all)")
     add("--shape", choices=[*SHAPES, "both"], default="venv", help="of ComfyUI's environment; system-site: on top of "
         "the system's torch (default: venv)")  # fmt: skip

@@ -77,9 +77,9 @@ def table(found: Finding) -> list[str]:
 
 def ratios(found: Finding) -> Iterator[Ratio]:
     """What is promised, of the medians; with warm caches nothing is."""
-    for shape, caches in dict.fromkeys((key.shape, key.caches) for key in found):
+    for shape, caches, latency in dict.fromkeys((key.shape, key.caches, key.latency_ms) for key in found):
         where = f"{shape}, {caches}"
-        runs = [found.get(Key(shape, caches, way), {}) for way in WAYS]
+        runs = [found.get(Key(shape, caches, way, latency), {}) for way in WAYS]
         own, best, slow = (medians(each) if each else None for each in runs)
         cold = caches == "cold"
         if own and slow:
@@ -90,10 +90,11 @@ def ratios(found: Finding) -> Iterator[Ratio]:
             part = own.everything / best.everything
             text = f"{where}: all installed in {part:.2f} of the floor"
             yield Ratio(text, part <= MAX_OF_FLOOR if cold else None, f"at most {MAX_OF_FLOOR:g}")
-    yield from _footprint(found)
+    yield from footprint(found)
 
 
-def _footprint(found: Finding) -> Iterator[Ratio]:
+def footprint(found: Finding) -> Iterator[Ratio]:
+    """What the runner's own process takes."""
     every = [run for key, runs in found.items() if key.way == "nodeferry" for run in runs.values()]
     if not every:
         return
@@ -112,8 +113,8 @@ def _footprint(found: Finding) -> Iterator[Ratio]:
 def same(found: Finding) -> list[str]:
     """Whether Nodeferry and the floor left the same packages, in their last measurements with cold caches."""
     lines = []
-    for shape in dict.fromkeys(key.shape for key in found):
-        own, best = (found.get(Key(shape, "cold", way), {}) for way in ("nodeferry", "floor"))
+    for shape, latency in dict.fromkeys((key.shape, key.latency_ms) for key in found):
+        own, best = (found.get(Key(shape, "cold", way, latency), {}) for way in ("nodeferry", "floor"))
         if not (own and best):
             continue
         ours, theirs = own[max(own)].packages, best[max(best)].packages
@@ -137,5 +138,5 @@ def _median(runs: Mapping[int, Measured], value: Callable[[Measured], float]) ->
 
 def in_order(found: Finding, shapes: Sequence[str]) -> Finding:
     """By shape, caches and way, as they are shown."""
-    order = sorted(found, key=lambda key: (shapes.index(key.shape), key.caches, WAYS.index(key.way)))
+    order = sorted(found, key=lambda key: (shapes.index(key.shape), key.latency_ms, key.caches, WAYS.index(key.way)))
     return {key: found[key] for key in order}

@@ -6,13 +6,15 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from app.protocol.events import Body, Event, NodeChanged, PackagesPlanned, PhaseChanged, decode
+from app.protocol.event_body import Body
+from app.protocol.events import Event, NodeChanged, PackagesPlanned, PhaseChanged, decode
 from app.protocol.states import GOOD_NODE_STATES, StepStatus
 from bench.engine.results import Span
 
 B = TypeVar("B", bound=Body)
 
-_SHOWN = {"clone": "clones", "resolve": "resolve", "install": "install", "scripts": "install", "verify": "verify"}
+_SHOWN = {"clone": "clones", "resolve": "resolve", "install": "install", "scripts": "scripts", "verify": "verify"}
+_PACKAGES = ("clone", "resolve", "install")
 _BEFORE_VERIFY = ("clone", "resolve", "install", "scripts")
 
 
@@ -40,6 +42,18 @@ class RunTimes:
             if told.name in names and told.state in GOOD_NODE_STATES:
                 first.setdefault(told.name, self._at(event))
         return max(first.values()) if len(first) == len(set(names)) else None
+
+    def packs_at(self, names: Collection[str]) -> tuple[float, ...]:
+        """When each of these packs was first told installed, in that order."""
+        first: dict[str, float] = {}
+        for event, told in self._of(NodeChanged):
+            if told.name in names and told.state in GOOD_NODE_STATES:
+                first.setdefault(told.name, self._at(event))
+        return tuple(sorted(first.values()))
+
+    def packages_installed(self) -> float:
+        """When the last package was installed, or all were given up."""
+        return max(self._at(event) for event, told in self._of(PhaseChanged) if told.phase in _PACKAGES)
 
     def all_installed(self) -> float:
         """When nothing was left to clone, install or run; a pack that is not good may wait for its import's verdict

@@ -6,14 +6,23 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.standin.instance import StandIn
-from bench.engine.packs import BASE
 
+SMALL_BASE = ("numpy>=2", "pillow", "pyyaml", "tqdm>=4.67", "einops", "safetensors", "psutil", "requests", "filelock")
+"""What ComfyUI itself brought along, in the small form."""
+_AFTER = "from typing import Any, TextIO\n"
+_SLOW_START = """
+import threading
+
+threading.Event().wait({half})
+while time.process_time() < {half}:
+    sum(range(10_000))
+"""
 _UV_PLACE = Path(".local/bin/uv")
 
 
@@ -25,6 +34,14 @@ class Shop:
     uv: Path
     with_uv: bool = True
     """Images have one (vast.ai's do); without, Nodeferry fetches one within its time."""
+    base: Sequence[str] = SMALL_BASE
+    """What ComfyUI brought along."""
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    """What pip and uv are told."""
+    latencies: Sequence[Callable[[float], None]] = ()
+    """Of the git server and the package index, to be called with seconds."""
+    start_seconds: float = 0.0
+    """How much longer ComfyUI takes to start: half of it at work, half waiting."""
 
     @contextmanager
     def instance(
@@ -38,7 +55,7 @@ class Shop:
         standin = StandIn(
             self.folder / name,
             name=name,
-            environ={**os.environ, **cached, **(environ or {})},
+            environ={**self.environ, **cached, **(environ or {})},
             with_pip=True,
             system_site_packages=system_site,
             venv_cache=self.folder / "venvs",
@@ -47,6 +64,11 @@ class Shop:
         with standin:
             self._furnish(standin, system_site=system_site)
             yield standin
+
+    def set_latency(self, seconds: float) -> None:
+        """So long before every answer of git and the package index."""
+        for set_one in self.latencies:
+            set_one(seconds)
 
     def _furnish(self, standin: StandIn, *, system_site: bool) -> None:
         if self.with_uv:
@@ -59,7 +81,19 @@ class Shop:
             else ["--python", str(standin.python)]
         )
         cache = str(self.folder / "base-cache")
-        run([str(self.uv), "pip", "install", "-q", "--link-mode", "copy", "--cache-dir", cache, *target, *BASE])
+        install = [str(self.uv), "pip", "install", "-q", "--link-mode", "copy", "--cache-dir", cache]
+        run([*install, *target, *self.base], self.environ)
+        if self.start_seconds:
+            main = standin.ui_home / "main.py"
+            slow = _SLOW_START.format(half=self.start_seconds / 2)
+            main.write_text(main.read_text("utf-8").replace(_AFTER, _AFTER + slow, 1), "utf-8")
+
+
+def environ_for(index_url: str) -> dict[str, str]:
+    """This process's environment, but pip and uv know this index alone."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
+    own = {"PIP_INDEX_URL": index_url, "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return {**kept, **own, "UV_DEFAULT_INDEX": index_url, "UV_NO_CONFIG": "1"}
 
 
 def get_uv(folder: Path) -> Path:
@@ -67,15 +101,17 @@ def get_uv(folder: Path) -> Path:
     found = shutil.which("uv")
     if found:
         return Path(found)
+    if (folder / "bin" / "uv").exists():
+        return folder / "bin" / "uv"
     run([sys.executable, "-m", "venv", str(folder)])
     run([str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "uv>=0.9,<1"])
     return folder / "bin" / "uv"
 
 
-def run(argv: list[str]) -> None:
+def run(argv: list[str], environ: Mapping[str, str] | None = None) -> None:
     """Runs a program that prepares the bench. Raises CalledProcessError with what it said."""
     try:
-        subprocess.run(argv, check=True, capture_output=True, text=True, timeout=600)
+        subprocess.run(argv, env=environ, check=True, capture_output=True, text=True, timeout=600)
     except subprocess.CalledProcessError as exc:
         print(exc.stdout[-2000:], exc.stderr[-2000:], file=sys.stderr)
         raise

@@ -1,7 +1,7 @@
-"""The manifest that all ways install: packs made by the bench, with requirement files like those of well-known packs.
+"""Packs that can be cloned, and the nine of the small form (`--quick`), whose packages come from the registry.
 
 Names are the bench's own. Gigabyte packages (OpenCV, transformers, onnxruntime) are replaced by light ones, so that a
-run takes minutes; what makes real files hard is kept: overlaps, pins, torch lines, packages without a wheel, two packs
+run takes a minute; what makes real files hard is kept: overlaps, pins, torch lines, packages without a wheel, two packs
 that want what is installed changed, and one pair that cannot both be had.
 """
 
@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.standin.git_server import GitServer
-from app.standin.packs import Pack, make_pack
+from app.standin.packs import Pack, PackSource, make_pack
 
-BASE = ("numpy>=2", "pillow", "pyyaml", "tqdm>=4.67", "einops", "safetensors", "psutil", "requests", "filelock")
-"""What ComfyUI itself brought along before, in every way's environment."""
 _KB, _MB = 1_000, 1_000_000
 _OPENCV = "opencv-python-headless"
 
@@ -28,31 +26,38 @@ class PackSpec:
     size: int
     requirements: tuple[str, ...] | None = None
     stage: int = 1
-    conflicting: bool = False
-    """No resolution of all files together exists with this one."""
+    impossible: tuple[str, ...] = ()
+    """Its lines with which no resolution of all files together exists."""
+    install_py: str | None = None
+    """Its script."""
+    slow_build: bool = False
+    """It needs the package whose build takes minutes."""
 
 
 def _wants(name: str, size: int, *lines: str) -> PackSpec:
     return PackSpec(name, size, lines)
 
 
-_QUICK = (
+QUICK = (
     _wants("bench-toolbox", 1_842 * _KB, "GitPython", "rich", "typer", "toml==0.10.2", "chardet", "transformers"),
     _wants("bench-colour", 1_123 * _KB, "pillow>=10.3.0", "matplotlib", "mss", _OPENCV),
     _wants("bench-frames", 5 * _MB, "torch", "numpy", "einops", "Pillow", "torchvision", "tqdm"),
     _wants("bench-saver", 500 * _KB, "piexif==1.1.3"),
     PackSpec("bench-detail", 200 * _KB, ("# curves", "matplotlib", "docopt"), stage=3),
     _wants("bench-text", 50 * _KB, "ftfy", "lark", "pyyaml>=6"),
-    PackSpec("bench-old-numpy", 400 * _KB, ("piexif", "numpy<2", "dill"), stage=2, conflicting=True),
+    PackSpec("bench-old-numpy", 400 * _KB, ("piexif", "numpy<2", "dill"), stage=2, impossible=("numpy<2",)),
     _wants("bench-kernels", 1_639 * _KB, "color-matcher", "matplotlib", "numpy>=2", "scikit-image", _OPENCV),
     PackSpec("bench-widgets", 98 * _KB),
 )
+
+
 _CONTROL = (
     *("torch", "importlib_metadata", "huggingface_hub", "scipy", "filelock", "numpy", "Pillow", "torchvision"),
     *("pyyaml", "python-dateutil", "fvcore", "yapf", "omegaconf", "ftfy", "addict", "yacs", "trimesh"),
     *("scikit-image", _OPENCV),
 )
-_REST = (
+MANY = (
+    *QUICK,
     _wants("bench-hub", 900 * _KB, "huggingface-hub>0.20", "PyGithub", "toml", "rich>=13"),
     _wants("bench-subpack", 39 * _KB, "matplotlib", "numpy", "dill"),
     PackSpec("bench-scripts", 173 * _KB),
@@ -90,6 +95,7 @@ _REST = (
     PackSpec("bench-pinned", 250 * _KB, ("tqdm==4.66.5", "networkx"), stage=2),
     PackSpec("bench-swap", 25 * _KB),
 )
+"""34 packs of which `bench.eta` has a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +111,15 @@ class Made:
         return self.wanted.name
 
 
-def make_packs(server: GitServer, *, quick: bool) -> list[Made]:
-    """Make the repositories: 9 with `quick`, else all. The last one belongs to the first stage, so that every
-    other one comes before it when they are installed one after another."""
-    return [_make(server, wanted) for wanted in (_QUICK if quick else _QUICK + _REST)]
+def make_packs(server: GitServer, specs: Sequence[PackSpec]) -> list[Made]:
+    """Make the repositories."""
+    return [_make(server, spec) for spec in specs]
 
 
-def _make(server: GitServer, wanted: PackSpec) -> Made:
-    text = None if wanted.requirements is None else "\n".join(wanted.requirements) + "\n"
-    return Made(wanted, make_pack(server, "bench", wanted.name, requirements=text, payload_bytes=wanted.size))
+def _make(server: GitServer, spec: PackSpec) -> Made:
+    text = None if spec.requirements is None else "\n".join(spec.requirements) + "\n"
+    source = PackSource(requirements=text, payload_bytes=spec.size, install_py=spec.install_py)
+    return Made(spec, make_pack(server, "bench", spec.name, source))
 
 
 def manifest_of(packs: Sequence[Made]) -> dict[str, object]:

@@ -7,12 +7,13 @@ measurement in the middle, figures are medians.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 
 from bench.engine.figures import WAYS, WORDS, Ratio, medians, ratios, typical
 from bench.engine.results import Finding, Key, Measured, Span
 
-KINDS = ("connect", "clones", "resolve", "install", "builds", "verify")
+KINDS = ("connect", "clones", "resolve", "install", "builds", "scripts", "verify")
 _WIDE, _LEFT, _RIGHT = 900, 190, 110
 _BAR, _ROW, _THIN = 18, 28, 13
 _STEPS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -32,6 +33,7 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
 .resolve { fill: #d29922 }
 .install { fill: #2f8f5b }
 .builds { fill: #8a5cc7 }
+.scripts { fill: #b5651d }
 .verify { fill: #d4709b }
 .missed { fill: #b42318; font-weight: 600 }
 @media (prefers-color-scheme: dark) {
@@ -45,6 +47,7 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
   .resolve { fill: #e3b341 }
   .install { fill: #3fb950 }
   .builds { fill: #bc8cff }
+  .scripts { fill: #db8b4b }
   .verify { fill: #f778ba }
   .missed { fill: #ff7b72 }
 }
@@ -77,21 +80,23 @@ class _Page:
         return "\n".join([head, f"<style>{_STYLE}</style>", back, *self._parts, "</svg>"]) + "\n"
 
 
-def draw(found: Finding, packs: int) -> str:
-    """The picture of what was measured."""
+def draw(found: Finding, packs: int, promises: Sequence[Ratio] | None = None) -> str:
+    """The picture of what was measured. `promises`: the lines below, by default those of the small form."""
     page = _Page()
     runs = max(len(each) for each in found.values())
     title = f"{packs} node packs on a fresh instance, " + (f"medians of {runs}" if runs > 1 else "one measurement")
     page.text(16, page.top + 10, title, "head")
     page.top += 26
     _legend(page)
-    for shape, caches in dict.fromkeys((key.shape, key.caches) for key in found):
-        _together(page, f"{_shape(shape)}, caches {caches}", _group(found, shape, caches))
-    for shape in dict.fromkeys(key.shape for key in found):
-        closer = {way: runs for way, runs in _group(found, shape, "cold").items() if way != "sequential"}
+    for shape, caches, latency in dict.fromkeys((key.shape, key.caches, key.latency_ms) for key in found):
+        words = f"{_shape(shape)}, latency {latency} ms, caches {caches}"
+        _together(page, words, _group(found, Key(shape, caches, "", latency)))
+    for shape, latency in dict.fromkeys((key.shape, key.latency_ms) for key in found):
+        group = _group(found, Key(shape, "cold", "", latency))
+        closer = {way: runs for way, runs in group.items() if way != "sequential"}
         if closer:
-            _closer(page, f"{_shape(shape)}, caches cold: what was worked on", closer)
-    _promises(page, list(ratios(found)))
+            _closer(page, f"{_shape(shape)}, latency {latency} ms, caches cold: what was worked on", closer)
+    _promises(page, list(ratios(found)) if promises is None else promises)
     return page.svg(title)
 
 
@@ -99,8 +104,9 @@ def _shape(shape: str) -> str:
     return {"venv": "Virtual environment", "system-site": "Environment on top of the system's packages"}[shape]
 
 
-def _group(found: Finding, shape: str, caches: str) -> dict[str, Mapping[int, Measured]]:
-    return {way: found[key] for way in WAYS if (key := Key(shape, caches, way)) in found}
+def _group(found: Finding, of: Key) -> dict[str, Mapping[int, Measured]]:
+    """Its ways."""
+    return {way: found[key] for way in WAYS if (key := replace(of, way=way)) in found}
 
 
 def _legend(page: _Page) -> None:

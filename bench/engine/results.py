@@ -29,11 +29,26 @@ class Measured:
     """How long it lived."""
     peak_bytes: int = 0
     """Its largest resident size."""
+    packages_seconds: float = 0.0
+    """Until all packages are installed; of the usual script without what its scripts take."""
+    scripts_seconds: float = 0.0
+    """What the packs' scripts take beyond that."""
+    packs_at: tuple[float, ...] = ()
+    """When one more pack was installed, with its script."""
     load: float = 0.0
     """The machine's load average (a minute) when the measurement began."""
     packages: Mapping[str, str] = field(default_factory=dict)
     """What the interpreter sees afterwards: names and versions."""
     troubles: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> float:
+        """To the end, the check of imports included."""
+        return self.everything + self.verify
+
+    def until(self, packs: int) -> float | None:
+        """When so many packs were installed; None if they never were."""
+        return self.packs_at[packs - 1] if len(self.packs_at) >= packs else None
 
     @property
     def cpu_percent(self) -> float:
@@ -48,6 +63,8 @@ class Key:
     shape: str
     caches: str
     way: str
+    latency_ms: int = 0
+    """Before every answer of git and the package index."""
 
 
 Finding = dict[Key, dict[int, Measured]]
@@ -91,7 +108,8 @@ class Results:
             raw = line["run"]
             raw["spans"] = tuple(tuple(span) for span in raw["spans"])
             raw["troubles"] = tuple(raw["troubles"])
-            key = Key(line["shape"], line["caches"], line["way"])
+            raw["packs_at"] = tuple(raw["packs_at"])
+            key = Key(line["shape"], line["caches"], line["way"], line["latency_ms"])
             self.found.setdefault(key, {})[line["round"]] = Measured(**raw)
 
 

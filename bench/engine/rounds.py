@@ -15,6 +15,7 @@ from bench.engine.packs import Made
 from bench.engine.results import Key, Measured, Results
 from test.support.service import ServiceProcess
 
+_MOST_TROUBLES = 8
 SHAPES = ("venv", "system-site")
 LONGEST_SECONDS = 900.0
 """One measurement is ended after that, and counts as trouble."""
@@ -30,6 +31,8 @@ class Selection:
     ways: Sequence[str]
     verify: bool
     seconds: float
+    latencies_ms: Sequence[int] = (0,)
+    long_build: bool = False
 
 
 class Bench:
@@ -63,15 +66,17 @@ class Bench:
 
     def _steps(self) -> Iterator[tuple[int, list[Key]]]:
         """A way with all states of its caches: the warm ones are what the cold measurement left."""
-        for number, shape in itertools.product(range(self._wanted.runs), self._wanted.shapes):
-            for way in self._wanted.ways:
-                yield number, [Key(shape, caches, way) for caches in self._wanted.caches]
+        wanted = self._wanted
+        for number, shape, latency in itertools.product(range(wanted.runs), wanted.shapes, wanted.latencies_ms):
+            for way in wanted.ways:
+                yield number, [Key(shape, caches, way, latency) for caches in wanted.caches]
 
     def _one_way(self, results: Results, number: int, keys: Sequence[Key], head: str) -> None:
         caches = self._shop.folder / f"caches{next(self._numbers)}"
         for key in keys:
             load = ways.load_now()
-            self._say(f"{head}, {key.way}, caches {key.caches}, load {load:.2f} ...")
+            self._shop.set_latency(key.latency_ms / 1000)
+            self._say(f"{head}, {key.latency_ms} ms, {key.way}, caches {key.caches}, load {load:.2f} ...")
             run = self._once(key, caches, load)
             if not results.has(key, number):  # it ran again only to fill the caches
                 results.add(key, number, run)
@@ -90,7 +95,8 @@ class Bench:
         if way == "sequential":
             return ways.sequential(standin, self._packs, timeout=timeout)
         hidden = ways.stays(ways.seen_by(standin), self._packs) if system else []
-        return ways.floor(standin, self._packs, self._shop.uv, hidden=hidden, timeout=timeout)
+        builds = not self._wanted.long_build
+        return ways.floor(standin, self._packs, self._shop.uv, hidden=hidden, builds=builds, timeout=timeout)
 
     def _left(self) -> float:
         return self._wanted.seconds - (time.monotonic() - self._began)
@@ -104,6 +110,7 @@ def _told(run: Measured) -> str:
     """A measurement as lines."""
     text = f"    first lane {run.first_lane:.1f} s, all installed {run.everything:.1f} s"
     text += f", verification {run.verify:.1f} s more" if run.verify else ""
+    text += f"; {len(run.packs_at)} packs, packages {run.packages_seconds:.1f} s, scripts {run.scripts_seconds:.1f} s"
     if len(run.spans) <= 12:
         text += "".join(f"\n      {what:8} {begin:6.2f} to {end:6.2f} s" for what, begin, end in run.spans)
-    return text + "".join(f"\n      ! {trouble[:300]}" for trouble in run.troubles)
+    return text + "".join(f"\n      ! {trouble[:300]}" for trouble in run.troubles[:_MOST_TROUBLES])

@@ -3,9 +3,9 @@
 a **Nodeferry**: through the API of a running service, as users do; connecting, uploading the runner, planning, notes
   for the rollback and (unless left out) the check of imports are in it. The check is told apart: it begins when all is
   installed; what is prepared for it before is in the time.
-b **One after another**: what provisioning scripts do: `git clone --recursive`, `pip install -r`, the next pack;
+b **One after another**: what provisioning scripts do: `git clone --recursive`, `pip install -r`, install.py, the next;
   whatever fails is passed over. What pip then breaks of earlier packs it does not tell: not always what works.
-c **The floor**: all clones at once, then one `uv pip install` of all files that can be had together. It knows
+c **The floor**: 16 clones at once, then one `uv pip install` of all files that can be had together. It knows
   beforehand which pack to leave out, holds nothing but what the system has, plans and tells nothing, and one failure
   would end it.
 
@@ -36,6 +36,7 @@ from bench.engine.results import Measured, Span
 from bench.engine.script import Played, play
 from test.support.service import ServiceProcess
 
+_CLONES_AT_ONCE = 16
 LETTERS = {"a": "nodeferry", "b": "sequential", "c": "floor"}
 _FREEZE = """
 import json
@@ -84,6 +85,9 @@ def _measured(times: RunTimes, packs: Sequence[Made], took: Footprint, rows: Seq
         everything=everything,
         first_lane=everything if first_lane is None else first_lane,
         verify=max(0.0, times.ended - everything),
+        packages_seconds=times.packages_installed(),
+        scripts_seconds=max(0.0, everything - times.packages_installed()),
+        packs_at=times.packs_at({str(row["name"]) for row in rows if not row["error"]}),
         spans=tuple(times.spans()),
         cpu_seconds=took.cpu_seconds,
         runner_seconds=times.ended - times.started,
@@ -93,38 +97,69 @@ def _measured(times: RunTimes, packs: Sequence[Made], took: Footprint, rows: Seq
 
 
 def sequential(standin: StandIn, packs: Sequence[Made], *, timeout: float) -> Measured:
-    """As provisioning scripts do: clone, `pip install -r`, one pack after the other."""
+    """As provisioning scripts do: clone, `pip install -r`, install.py, one pack after the other."""
     pip = f"{shlex.quote(str(standin.python))} -m pip install --no-input -q"
     lines = [f"cd {shlex.quote(str(standin.custom_nodes))}"]
     for made in packs:
-        lines += ["echo @clones", f"git clone -q --recursive {made.pack.url} {made.name}", "echo @install"]
-        lines.append(f"if [ -e {made.name}/requirements.txt ]; then {pip} -r {made.name}/requirements.txt; fi")
+        lines += ["good=yes", "echo @clones", f"git clone -q --recursive {made.pack.url} {made.name} || good=no"]
+        if made.wanted.requirements is not None:
+            lines += ["echo @install", f"{pip} -r {made.name}/requirements.txt || good=no"]
+        if made.wanted.install_py is not None:
+            script = f"cd {made.name} && {shlex.quote(str(standin.python))} install.py > /dev/null 2>&1"
+            lines += ["echo @scripts", f"({script}) || good=no"]
+        lines.append("echo @pack $good")
     played = play(standin, lines, timeout)
     marks = [(when, line[1:]) for when, line in played.lines if line.startswith("@")]
     ends = [when for when, _ in marks[1:]] + [played.seconds]
-    spans = [(what, when, end) for (when, what), end in zip(marks, ends, strict=False)]
-    return _by_script(played, spans)
+    spans = [(what, when, end) for (when, what), end in zip(marks, ends, strict=False) if not what.startswith("pack")]
+    scripts = sum(end - begin for what, begin, end in spans if what == "scripts")
+    packs_at = tuple(when for when, what in marks if what == "pack yes")
+    return replace(
+        _by_script(played, spans, packs_at), scripts_seconds=scripts, packages_seconds=played.seconds - scripts
+    )
 
 
 def floor(
-    standin: StandIn, packs: Sequence[Made], uv: Path, *, hidden: Collection[str] = (), timeout: float
+    standin: StandIn,
+    packs: Sequence[Made],
+    uv: Path,
+    *,
+    hidden: Collection[str] = (),
+    builds: bool = True,
+    timeout: float,
 ) -> Measured:
-    """What cannot be undercut by much: all clones at once, then one resolution and install of what can be had together.
+    """What cannot be undercut by much: 16 clones at once, then one resolution and install of what can be had together.
 
     `hidden`: packages of the system that stay, which uv does not see in an environment on top of it and would fetch
-    once more."""
-    together = [made for made in packs if made.wanted.requirements and not made.wanted.conflicting]
+    once more. `builds`: with the packs whose build takes minutes."""
+    left_out = [made for made in packs if made.wanted.impossible or (made.wanted.slow_build and not builds)]
+    together = [made for made in packs if made.wanted.requirements and made not in left_out]
     files = " ".join(f"-r {made.name}/requirements.txt" for made in together)
+    lines = [
+        line
+        for made in packs
+        if made.wanted.impossible
+        for line in made.wanted.requirements or ()
+        if line not in made.wanted.impossible
+    ]
     install = f"{shlex.quote(str(uv))} pip install --color never --python {shlex.quote(str(standin.python))} {files}"
+    install += "".join(f" {shlex.quote(line)}" for line in lines)
     if hidden:
         overrides = standin.root / "overrides.txt"
         overrides.write_text("".join(f"{name} ; sys_platform == 'never'\n" for name in sorted(hidden)), "utf-8")
         install += f" --override {shlex.quote(str(overrides))}"
-    lines = ["set -e", f"cd {shlex.quote(str(standin.custom_nodes))}"]
-    lines += [f"git clone -q --depth 1 {made.pack.url} {made.name} &" for made in packs]
-    lines += ["wait", "echo @cloned", install]
-    played = play(standin, lines, timeout)
-    return _by_script(played, _floor_spans(played))
+    script = ["set -e", f"cd {shlex.quote(str(standin.custom_nodes))}"]
+    clones = "\n".join(f"{made.pack.url} {made.name}" for made in packs)
+    script += [
+        f"xargs -P {_CLONES_AT_ONCE} -n 2 git clone -q --depth 1 <<'END'",
+        clones,
+        "END",
+        "echo @cloned",
+        install,
+    ]
+    played = play(standin, script, timeout)
+    packs_at = (played.seconds,) * (len(packs) - len(left_out) if played.status == 0 else 0)
+    return replace(_by_script(played, _floor_spans(played), packs_at), packages_seconds=played.seconds)
 
 
 def stays(packages: Mapping[str, str], packs: Sequence[Made]) -> list[str]:
@@ -151,8 +186,9 @@ def load_now() -> float:
     return os.getloadavg()[0]
 
 
-def _by_script(played: Played, spans: Sequence[Span]) -> Measured:
-    return Measured(everything=played.seconds, first_lane=played.seconds, spans=tuple(spans), troubles=played.troubles)
+def _by_script(played: Played, spans: Sequence[Span], packs_at: tuple[float, ...]) -> Measured:
+    seconds = played.seconds
+    return Measured(seconds, seconds, spans=tuple(spans), packs_at=packs_at, troubles=played.troubles)
 
 
 def _floor_spans(played: Played) -> list[Span]:

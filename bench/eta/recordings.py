@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import PackSource, make_pack
 from bench.engine.machine import Shop
-from bench.engine.packs import make_packs, manifest_of
+from bench.engine.packs import MANY, QUICK, make_packs, manifest_of
 from test.support.package_index import PackageIndex
 from test.support.service import ServiceProcess
 
@@ -61,8 +62,8 @@ class Workshop:
 
 
 def engine(workshop: Workshop, *, quick: bool) -> dict[str, Any]:
-    """The packs of `make bench-engine`: real requirement files, up to 180 MB."""
-    return dict(manifest_of(make_packs(workshop.git, quick=quick)))
+    """Packs with requirement files like real ones, up to 180 MB, packages of the registry."""
+    return dict(manifest_of(make_packs(workshop.git, QUICK if quick else MANY)))
 
 
 def nine_packs(workshop: Workshop) -> bytes:
@@ -72,7 +73,7 @@ def nine_packs(workshop: Workshop) -> bytes:
 
 
 def many_packs(workshop: Workshop) -> bytes:
-    """All 34 packs of the engine's bench; caches are empty."""
+    """34 packs with real requirements; caches are empty."""
     with workshop.instance("many", "caches-many") as standin:
         return workshop.run(standin, engine(workshop, quick=False))
 
@@ -133,7 +134,15 @@ def stalled_downloads(workshop: Workshop) -> bytes:
 def _index(workshop: Workshop, name: str, rate: float | None) -> Iterator[tuple[PackageIndex, dict[str, str]]]:
     """A package index of its own, and the settings with which an instance asks no other."""
     with PackageIndex(workshop.folder / f"index-{name}", sizes=True, bytes_per_second=rate) as index:
-        yield index, {"UV_DEFAULT_INDEX": index.url, "UV_NO_CONFIG": "1", "PIP_INDEX_URL": index.url}
+        yield (
+            index,
+            {
+                "UV_DEFAULT_INDEX": index.url,
+                "UV_NO_CONFIG": "1",
+                "PIP_INDEX_URL": index.url,
+                "PIP_CONFIG_FILE": os.devnull,
+            },
+        )
 
 
 def slow_index(workshop: Workshop) -> bytes:

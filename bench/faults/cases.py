@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from app.standin.packs import PackSource
@@ -14,13 +13,14 @@ from bench.faults.packages import BY_PIP, CONFLICTS, INSTALLED, PINNED, REQUIREM
 _DISK = "Free some space on the instance's disk (or raise its quota), then start again"
 _NO_UV = {"PIP_CONSTRAINT": "{folder}/no-uv.txt"}
 SCENARIOS = (
-    Scenario("clones", CLONES, request={"options": {"existing": "update"}}),
+    Scenario("clones", CLONES, request={"options": {"existing": "update"}}, warnings=["stray_folder"]),
     Scenario("requirements", REQUIREMENTS),
     Scenario("scripts and imports", SCRIPTS + IMPORTS),
     Scenario("conflicts", CONFLICTS, warnings=["one_variant"]),
     Scenario(
         "numpy 2 is installed",
         INSTALLED,
+        request={"options": {"repair": "off"}},  # else the bound is first tried without
         have=("numpy>=2", "opencv-python-headless", "nodeferry-wants-numpy-2"),
         warnings=["environment_inconsistent"],
     ),
@@ -42,7 +42,9 @@ SCENARIOS = (
         needy=failed("no_installer", "Install uv on the instance"),
         warnings=["uv_unavailable"],
     ),
-    Scenario("system-site-packages", CONFLICTS[:6], standin={"system_site_packages": True}),
+    Scenario(  # whether numpy is installed there is the machine's matter
+        "system-site-packages", (*CONFLICTS[:3], *CONFLICTS[4:6]), standin={"system_site_packages": True}
+    ),
     Scenario(
         "PEP 668",
         request={"venv_path": "/usr/bin/python3"},
@@ -77,12 +79,6 @@ SCENARIOS = (
 
 
 def make_shared(folder: Path) -> None:
-    """What the scenarios share: `broken-1.0.tar.gz`, a source distribution whose build fails, and a constraint without
-    which no uv can be had from pip."""
-    source = folder / "broken-1.0"
-    source.mkdir(parents=True)
-    (source / "setup.py").write_text("raise RuntimeError('cannot be built: no compiler for this')\n", "utf-8")
-    (source / "PKG-INFO").write_text("Metadata-Version: 1.1\nName: broken\nVersion: 1.0\n", "utf-8")
-    archive = ["tar", "czf", str(folder / "broken-1.0.tar.gz"), "-C", str(folder), source.name]
-    subprocess.run(archive, check=True, capture_output=True, timeout=60)
+    """What the scenarios share: a constraint without which no uv can be had from pip."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "no-uv.txt").write_text("uv==0.0.0\n", "utf-8")

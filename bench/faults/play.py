@@ -14,7 +14,8 @@ from typing import Any
 
 from app.domain.address import parse_address
 from app.protocol import progress_json
-from app.protocol.events import Body, Event, RunStarted, decode
+from app.protocol.event_body import Body
+from app.protocol.events import Event, RunStarted, decode
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
 from app.remote.connector import SshConnector

@@ -115,6 +115,29 @@ def test_the_door_of_an_instance_that_is_away_fails_with_its_reason(api: Api) ->
     assert closed["state"] == "closed" or closed["error"]["code"] in {"connect_failed", "cancelled"}
 
 
+def test_a_pasted_address_is_read_or_refused_with_words_about_it(idle: Api) -> None:
+    """Ref and folder are taken from it; what it contradicts is named; what comes out goes in again."""
+    h = "https://github.com/o/n"
+    text = f"git clone -b dev {h} mine\n- [N2]({h}2/tree/feature/x/y?tab=readme-ov-file)\n{h}3/pull/4, {h}4"
+    found = content(idle.post("/manifests/check", {"manifest": {"urls": [text]}}))["nodes"]
+    assert [(node["name"], node["repo_url"], node["ref"]) for node in found] == [
+        ("mine", h, "dev"),
+        ("n2", f"{h}2", "tree:feature/x/y"),
+        ("n3", f"{h}3", "refs/pull/4/head"),
+        ("n4", f"{h}4", None),
+    ]
+    assert content(idle.post("/manifests/check", {"manifest": {"nodes": found}}))["nodes"] == found
+    both = {"name": "n", "repo_url": f"{h}/tree/main", "ref": "dev"}
+    refused = idle.post("/manifests/check", {"manifest": {"nodes": [both]}})
+    assert (refused.status_code, content(refused)["field"]) == (400, "manifest.nodes[0].ref")
+    page = idle.post("/manifests/check", {"manifest": {"urls": [h, f"{h}/issues/3"]}})
+    assert (page.status_code, content(page)["field"]) == (400, "manifest.urls[1]")
+    assert content(page)["message"].startswith("This is an issue")
+    listed = {"repo": f"{h}/blob/main/lists/nodes.csv"}
+    wanted = {"repo": h, "ref": "tree:main/lists", "path": "tree:main/lists/nodes.csv"}
+    assert content(idle.post("/manifests/check", {"manifest": listed}))["manifest"] == wanted
+
+
 def test_a_manifest_is_read_and_nothing_is_started(idle: Api) -> None:
     """The packs as an install has them; null where only the instance can tell."""
     found = content(idle.post("/manifests/check", {"manifest": {"urls": ["https://github.com/o/n"]}}))

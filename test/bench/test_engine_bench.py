@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -10,6 +13,7 @@ import pytest
 
 from bench.engine.__main__ import main
 from bench.engine.figures import WAYS, ratios, table
+from bench.engine.list_figures import as_json, list_ratios, list_table
 from bench.engine.picture import draw
 from bench.engine.results import FILE, Finding, Key, Measured, Results
 
@@ -36,6 +40,42 @@ def test_it_works(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert ET.parse(picture).getroot().tag.endswith("svg")
     assert main([*asked, "--resume"]) == 0
     assert "] round" not in capfd.readouterr().out, "it measured again what it had"
+
+
+@pytest.mark.sshd
+@pytest.mark.registry
+@pytest.mark.timeout(120)
+@pytest.mark.alone
+def test_a_few_packs_of_the_real_list(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], uv_program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All three ways, from the bench's own index: only the pack that needs the placeholder is not good, and packages,
+    scripts and verification are told apart."""
+    monkeypatch.setenv("PATH", f"{uv_program.parent}{os.pathsep}{os.environ['PATH']}")
+    asked = ["--few", "--runs", "1", "--start-seconds", "0", "--output", str(tmp_path / "out"), "--no-cache-headers"]
+    assert main([*asked, "--index-cache", str(tmp_path / "index")]) == 0
+    shown = capfd.readouterr().out
+    rows = json.loads((tmp_path / "out" / "figures.json").read_text())["rows"]
+    assert [(row["way"], row["packs"]) for row in rows] == [(way, 4) for way in WAYS], shown
+    assert all(row["packages"] > 0 and row["whole"] >= row["packages"] + row["scripts"] for row in rows), rows
+    assert rows[WAYS.index("sequential")]["scripts"] > 0.1 and rows[0]["verify"] > 0
+    assert "0 ms, cold: the whole run in" in shown, shown
+    assert "venv: Nodeferry and the floor leave the same" in shown, shown
+
+
+def test_ratios_of_the_list_are_of_the_medians() -> None:
+    """Packages to the floor, packs to its end, the whole run to the usual script; nothing is promised with the long
+    build or with warm caches."""
+    every = found(10.0, 9.0, 50.0, packs_at=tuple(float(number) for number in range(1, 31)), packages_seconds=8.0)
+    for runs in (every[Key("venv", "cold", way)] for way in ("floor", "sequential")):
+        for number, run in runs.items():
+            runs[number] = dataclasses.replace(run, packages_seconds=run.everything)
+    lines = [ratio.line for ratio in list_ratios(every, 34)]
+    assert lines[0] == "0 ms, cold: packages in 0.89 of the floor (8.0 of 9.0 s)   [met: at most 1.15]"
+    assert "27 packs in 3.00 of the floor's end" in lines[1] and "MISSED" in lines[1]
+    assert "the whole run in 0.20 of the usual script" in lines[2] and "met" in lines[2]
+    assert [ratio.met for ratio in list_ratios(every, 34, long_build=True)] == [None] * 3
+    assert "27.0" in list_table(every, 34)[1] and json.dumps(as_json(every, 34))
 
 
 def measured(seconds: float, **fields: Any) -> Measured:

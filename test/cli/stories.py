@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.protocol import progress_json
+from app.protocol.event_body import Body
 from app.protocol.events import (
-    Body,
     Connected,
     Connecting,
     Event,

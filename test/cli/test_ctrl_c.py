@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,45 +15,18 @@ import pytest
 from app.cli.program import RUN_FILE
 from test.cli.scripted_service import Script, serving
 from test.cli.stories import TASK_ID, begun, ended
+from test.support import terminal
+from test.support.terminal import Terminal
 from test.support.waiting import wait_until
 
 COMMAND = [sys.executable, str(RUN_FILE), "install", "ssh -p 1 root@h", "--server"]
 
 
-@dataclass
-class Terminal:
-    """A process with its three descriptors on a pseudo-terminal, and what it wrote."""
-
-    process: subprocess.Popen[bytes]
-    fd: int
-    text: str = ""
-
-    def read_until(self, wanted: str, seconds: float = 15.0) -> None:
-        """Read on until `wanted` has been written."""
-        deadline = time.monotonic() + seconds
-        while wanted not in self.text:
-            ready, _, _ = select.select([self.fd], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, f"{wanted!r} not within {seconds} s in {self.text!r}"
-            self.text += os.read(self.fd, 65536).decode("utf-8", "replace")
-
-    def type(self, keys: str) -> None:
-        """Press keys."""
-        os.write(self.fd, keys.encode())
-
-
 @contextmanager
 def on_a_terminal(url: str) -> Iterator[Terminal]:
     """`install` on a pseudo-terminal."""
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
-    command = [*COMMAND, url]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        try:
-            yield Terminal(process, ours)
-        finally:
-            process.kill()
-    os.close(ours)
+    with terminal.on_a_terminal([*COMMAND, url], os.environ) as opened:
+        yield opened
 
 
 def is_asleep(pid: int) -> bool:
@@ -78,13 +47,13 @@ def paths(script: Script) -> list[str]:
 def test_s_stops_the_install_on_the_instance_and_waits_for_its_end() -> None:
     """The exit status is that of an interrupted install."""
     script = running()
-    with serving(script) as url, on_a_terminal(url) as terminal:
-        terminal.read_until("cloning")
-        terminal.process.send_signal(signal.SIGINT)
-        terminal.read_until("Stop the install on the instance (s), or only stop watching it (w)?")
-        terminal.type("s\n")
-        terminal.read_until("Cancelled; 0 of 3 node packs are installed.")
-        assert terminal.process.wait(30) == 130
+    with serving(script) as url, on_a_terminal(url) as screen:
+        screen.read_until("cloning")
+        screen.process.send_signal(signal.SIGINT)
+        screen.read_until("Stop the install on the instance (s), or only stop watching it (w)?")
+        screen.type("s\n")
+        screen.read_until("Cancelled; 0 of 3 node packs are installed.")
+        assert screen.process.wait(30) == 130
     assert f"/tasks/{TASK_ID}/cancel" in paths(script)
 
 
@@ -92,13 +61,13 @@ def test_s_stops_the_install_on_the_instance_and_waits_for_its_end() -> None:
 def test_w_stops_only_the_watching_and_says_how_to_look_again() -> None:
     """The instance's install is not touched."""
     script = running()
-    with serving(script) as url, on_a_terminal(url) as terminal:
-        terminal.read_until("cloning")
-        terminal.process.send_signal(signal.SIGINT)
-        terminal.read_until("(w)?")
-        terminal.type("w\n")
-        terminal.read_until(f"tasks show {TASK_ID} --follow --server {url}")
-        assert terminal.process.wait(30) == 130
+    with serving(script) as url, on_a_terminal(url) as screen:
+        screen.read_until("cloning")
+        screen.process.send_signal(signal.SIGINT)
+        screen.read_until("(w)?")
+        screen.type("w\n")
+        screen.read_until(f"tasks show {TASK_ID} --follow --server {url}")
+        assert screen.process.wait(30) == 130
     assert f"/tasks/{TASK_ID}/cancel" not in paths(script)
 
 
@@ -106,14 +75,14 @@ def test_w_stops_only_the_watching_and_says_how_to_look_again() -> None:
 def test_ctrl_c_at_the_question_stops_only_the_watching() -> None:
     """Of two ends the one that can be undone."""
     script = running()
-    with serving(script) as url, on_a_terminal(url) as terminal:
-        terminal.read_until("cloning")
-        terminal.process.send_signal(signal.SIGINT)
-        terminal.read_until("(w)? [w]: ")
-        wait_until(lambda: is_asleep(terminal.process.pid), what="waiting for the answer")
-        terminal.process.send_signal(signal.SIGINT)
-        terminal.read_until("The install goes on.")
-        assert terminal.process.wait(30) == 130
+    with serving(script) as url, on_a_terminal(url) as screen:
+        screen.read_until("cloning")
+        screen.process.send_signal(signal.SIGINT)
+        screen.read_until("(w)? [w]: ")
+        wait_until(lambda: is_asleep(screen.process.pid), what="waiting for the answer")
+        screen.process.send_signal(signal.SIGINT)
+        screen.read_until("The install goes on.")
+        assert screen.process.wait(30) == 130
     assert f"/tasks/{TASK_ID}/cancel" not in paths(script)
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
+from app.cli.commands.install import show_plan
 from app.cli.entry import cli
 from test.cli.scripted_service import Script, serving
 from test.cli.stories import TASK_ID, ended
@@ -197,3 +199,12 @@ def test_the_settings_are_shown_without_secrets() -> None:
     """`config show` can be pasted into a report."""
     result = CliRunner().invoke(cli, ["config", "show"], env={"NODEFERRY_TOKEN": "secret", "NODEFERRY_PORT": "5005"})
     assert "port = 5005" in result.stdout and 'token = "***"' in result.stdout and "secret" not in result.stdout
+
+
+def test_a_plan_says_which_wheels_are_the_users_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """What an instance says besides is not shown."""
+    changes = [
+        {"package": name, "new": "1.0", "wheel": wheel} for name, wheel in (("a", "wheelhouse"), ("b", "\x1b[2J"))
+    ]
+    show_plan(Console(), changes)
+    assert capsys.readouterr().out.splitlines() == ["a - -> 1.0, from your wheelhouse", "b - -> 1.0"]

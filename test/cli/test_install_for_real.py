@@ -58,9 +58,9 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def test_it_works_without_a_service(folder: Path, server: GitServer, instance: StandIn) -> None:
-    """One good pack and one that does not exist: exit status 3, the pack is there, no service is left."""
+    """A good pack and one that does not exist, as they are pasted: status 3, the pack is there, no service is left."""
     good = make_pack(server, "owner", "Good", PackSource())
-    urls = ["--url", good.url, "--url", f"{server.url}/owner/Gone"]
+    urls = ["--url", f"git clone {good.url}/tree/main", "--url", f'"{server.url}/owner/Gone",']
     where = ["--ui-home", str(instance.ui_home), "--data-dir", str(folder / "service"), "--wait-seconds", "0"]
     result = subprocess.run(
         command("install", instance.ssh_command, *urls, *where, "--json"),

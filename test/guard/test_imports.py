@@ -92,3 +92,21 @@ def test_what_a_restart_takes_from_comfyui_is_put_back(box: Box, index: PackageI
         in told["comfyui_needs_restored"]
     )
     assert run.snapshot().phases[Phase.VERIFY].status is StepStatus.SUCCESS
+
+
+def test_a_pack_that_fails_by_our_own_downgrade_is_told_so(box: Box, index: PackageIndex) -> None:
+    """Which package, for whom, and what a rollback would do."""
+    old = {"numpy/__init__.py": "__version__ = '1.26.4'\n"}
+    new = {"numpy/__init__.py": "__version__ = '2.4.0'\n", "numpy/exceptions.py": ""}
+    index.wheel("numpy", "1.26.4", modules=old), index.wheel("numpy", "2.4.0", modules=new)
+    box.have("numpy==2.4.0")
+    run = verified(
+        box,
+        box.pack("bounds", "numpy<2"),
+        box.pack("needs", files={"__init__.py": "import numpy.exceptions\n" + NODES % "needs"}),
+        options={"repair": "off"},  # else the bound is first tried without
+    )
+    error = run.snapshot().nodes["needs"].error
+    assert error is not None
+    assert "This run has brought numpy down from 2.4.0 to 1.26.4, for bounds." in error.message
+    assert "Rolling this task back brings numpy 2.4.0 again: then this pack may load, and bounds may not." in error.hint

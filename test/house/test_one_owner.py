@@ -67,7 +67,8 @@ def test_the_task_list_s_lines_are_named_in_one_module() -> None:
 def test_the_runner_moves_what_users_have_in_one_place() -> None:
     """Elsewhere a rename would fail for a folder of a container's image, and a move would not survive a kill."""
     packages = {"app/runner/environment/change_record.py", "app/runner/resolve/staged.py"}
-    own_files = packages | {"app/runner/daemon/run_files.py"}
+    own_files = packages | {"app/runner/daemon/run_files.py", "app/runner/resolve/kept_wheels.py"}
+    own_files |= {"app/runner/compiled.py", "app/runner/process/answers.py"}
     found = {
         source.path
         for source in sources("app/runner")

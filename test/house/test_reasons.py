@@ -25,7 +25,8 @@ def test_every_code_that_is_registered_is_used() -> None:
 
 
 def test_no_code_is_registered_twice() -> None:
-    text = (ROOT / "app" / "protocol" / "reasons.py").read_text("utf-8")
+    parts = [ROOT / "app" / "protocol" / name for name in ("reasons.py", "request_reasons.py")]
+    text = "".join(part.read_text("utf-8") for part in parts)
     assert len(re.findall(r"^    Reason\($|^    Reason\(\"", text, re.MULTILINE)) == len(REASONS)
 
 

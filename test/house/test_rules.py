@@ -14,6 +14,7 @@ BROAD_EXCEPT_ROOMS = {
     "app/sync/background_tasks.py": "the top of a task's thread",
     "app/runner/run.py": "the runner's main: the journal gets its terminal event",
     "app/runner/environment/package_metadata.py": "strangers' packages and their finders may raise anything",
+    "app/runner/process/within.py": "carries the error over to the thread that waits, which raises it",
     "app/remote/deadline.py": "carries the error over to the thread that waits, which raises it",
 }
 """Flask's last handler is the third of ARCHITECTURE.md's places; Flask itself catches for it."""

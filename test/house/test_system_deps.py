@@ -138,3 +138,17 @@ def test_a_python_that_is_too_old_is_passed_over(machine: Machine) -> None:
     done = machine.system_deps("--python")
     assert done.returncode == 0
     assert Path(done.stdout.strip()).exists()
+
+
+def test_what_is_optional_is_installed_where_it_can_be_had_and_never_missed(machine: Machine) -> None:
+    """Root's tests get login shells and Dropbear; a mirror without them changes nothing, and nobody else is asked."""
+    machine.has("apt-cache", 'case "$2" in fish|nginx) exit 1 ;; esac; echo "  Candidate: 1"')
+    machine.has("apt-get", f'echo "$@" >>"{machine.apt_log}"; exit 1')
+    assert machine.system_deps("--tests").returncode == 0
+    machine.has("id", "echo 0")
+    assert machine.system_deps().returncode == 0
+    assert not machine.apt_log.exists()
+    done = machine.system_deps("--tests")
+    assert done.returncode == 0
+    assert "tests are skipped" in done.stderr
+    assert machine.apt_log.read_text().split("--no-install-recommends")[1].split()[:2] == ["tcsh", "zsh"]

@@ -194,18 +194,13 @@ def test_pips_that_are_no_plain_versions_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("a: 1\nb: *x\n", "line 2 has an anchor or an alias"),
-        ("a: &x 1\n", "line 1 has an anchor or an alias"),
-        ("a: !!str 1\n", "line 1 has a tag"),
-        ("a: 1\na: 2\n", "line 2 has the key 'a' a second time"),
-        ("a: 1\n---\nb: 2\n", "line 2 begins a second document"),
-        ("? [a]\n: b\n", "line 1 has a key that is not text"),
+        ("a: 1\nb: *x\n", "line 2 has an alias of nothing that stands before it"),
+        ("a: &x [*x]\n", "line 1 has an alias of nothing that stands before it"),
         ("a: 'b\n", "line 2: "),
-        ("a:\n\t- b\n", "line 2: "),
-        ("a: \x01\n", "special characters are not allowed"),
+        ("a:\n\t- 'b\n", "line 3: "),
     ],
 )
-def test_yaml_that_snapshots_do_not_have_is_refused_by_its_line(text: str, why: str) -> None:
+def test_yaml_that_cannot_be_read_is_refused_by_its_line(text: str, why: str) -> None:
     with pytest.raises(BadYaml, match=re.escape(why)):
         parse_yaml(text)
 

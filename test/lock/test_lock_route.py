@@ -13,7 +13,8 @@ import pytest
 
 from app.domain.record import InstallRecord
 from app.protocol import progress_json
-from app.protocol.events import Body, Event, LockMade, RunEnded, RunStarted
+from app.protocol.event_body import Body
+from app.protocol.events import Event, LockMade, RunEnded, RunStarted
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import to_stored
 from app.protocol.states import TaskState

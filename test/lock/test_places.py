@@ -226,7 +226,8 @@ def test_an_index_that_only_a_pack_names(box_factory: BoxFactory, tmp_path: Path
         needs = f"--extra-index-url {more.url}\nspecial\ntool\n"
         lock, _ = run(first, make_pack(first.git, "owner", "one", requirements=needs))
         assert lock["indexes"] == [more.url]
-        more.wheel("tool", "0.1")
+        assert lock["from_places"] == ["special"]
+        more.wheel("tool", "1.0", modules={"tool/__init__.py": "raise SystemExit('not the one of the lock')"})
         restored = bring(second, lock, exact=True)
         assert ended_with(restored) is None, restored.said()
         assert files(second) == files(first)

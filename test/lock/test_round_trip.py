@@ -102,6 +102,7 @@ def rich(box: Box) -> tuple[Box, dict[str, Any], Pack]:
         box.git,
         "owner",
         "two",
+        requirements=f"built\nclipper @ git+{clipper.url}\n",  # or its script would run before the builds of `one`
         install_py=installing(
             "opencv-contrib-python==5.1", "numbers==2.4", "nvidia-ml-py", "xformers==0.0.33", "alpha-images"
         ),

@@ -57,7 +57,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, venv_cache: Path, uv_program
     with ExitStack() as opened:
         git = opened.enter_context(GitServer(folder / "git"))
         index = opened.enter_context(PackageIndex(folder / "index"))
-        environ = {**os.environ, "UV_DEFAULT_INDEX": index.url}
+        environ = {**os.environ, "UV_DEFAULT_INDEX": index.url, "PIP_CONFIG_FILE": os.devnull}
         standin = opened.enter_context(
             StandIn(folder / "standin", git_base_url=git.url, with_pip=False, environ=environ, venv_cache=venv_cache)
         )

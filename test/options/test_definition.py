@@ -18,6 +18,25 @@ from test.house.sources import Source
 from test.options.readers import readers_of, reads
 from test.options.samples import SAMPLES
 
+NO_WHEELHOUSE = (
+    "",
+    "wheels",
+    "../wheels",
+    "-r/etc/passwd",
+    "file:///etc/",
+    "ftp://host/wheels/",
+    "https://",
+    "https://somebody:secret@host/wheels/",
+    "https://somebody@host/wheels/",
+    "https://host/wheels/?token=secret",
+    "https://host/wheels/#part",
+    "https://host/a,https://other/",
+    "https://host/a b/",
+    "https://[::1/",
+    "/wheels\n--index-url http://other/",
+    "/" + "a" * 1000,
+)
+
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_those_who_read_an_option_are_those_who_are_named(name: str) -> None:
@@ -71,6 +90,8 @@ def test_names_that_are_not_known_are_ignored() -> None:
 def test_a_value_that_an_option_cannot_have_is_refused(name: str, wrong: Any) -> None:
     if name == "host_key_sha256" and wrong == "neither":
         return  # what a fingerprint looks like, the service checks when it is asked for
+    if OPTIONS[name].is_list and wrong == []:
+        return  # as if it was not given
     with pytest.raises(ValueError, match=f"options.{name} is"):
         Options.read({name: wrong})
 
@@ -107,6 +128,7 @@ def test_the_model_has_no_other() -> None:
         *((name, option.minimum - 1) for name, option in OPTIONS.items() if option.minimum is not None),
         *((name, "1") for name, option in OPTIONS.items() if option.type in {int, float}),
         ("host_key_sha256", "SHA256:short"),
+        *(("wheelhouse", wrong) for wrong in NO_WHEELHOUSE),
         ("no_such_option", True),
     ],
 )
@@ -116,3 +138,4 @@ def test_a_request_that_asks_for_what_cannot_be_is_refused_by_name(name: str, wr
             {"ssh_connection": "root@host", "options": {name: wrong}}, Settings(data_dir=Path("/nowhere"))
         )
     assert refused.value.field == f"options.{name}"
+    assert "secret" not in refused.value.message + refused.value.hint

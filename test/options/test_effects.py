@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from app.protocol.options import OPTIONS
+from app.standin.apt import StandInApt
 from app.standin.git_rules import MISSING
 from app.standin.packs import Pack, add_commit
 from test.options.conftest import World
 from test.runner.rig import git
+from test.support.manager_copies import put_disabled
+from test.support.package_index import PackageIndex
 from test.support.running_comfyui import pids, running_comfyui
 from test.support.service import Json
 from test.support.waiting import wait_until
@@ -144,6 +147,89 @@ def test_on_failure_says_what_becomes_of_the_others(world: World) -> None:
     assert (kept["state"], kept["outcome"], world.there(good.name)) == ("completed", "partial", True)
 
 
+def needing(world: World, name: str, body: str = "") -> Pack:
+    """A pack that fails with the newest version of a library of its own, and asks for an older one."""
+    library = f"lib_{name}"
+    for version in ("1.0", "2.0"):
+        world.index.wheel(library, version, modules={f"{library}.py": f"version = {version!r}\n"})
+    world.install(world.pack(f"before-{name}", requirements=f"{library}\n"), verify=False)
+    code = f"{body}\nimport {library}\nif {library}.version != '1.0': from {library} import gone\n"
+    files = {"__init__.py": f"{code}NODE_CLASS_MAPPINGS = {{{name!r}: object}}\n"}
+    return world.pack(name, files=files, requirements=f"{library}<2\n")
+
+
+def test_repair_says_what_becomes_of_versions_that_help(world: World) -> None:
+    """They are suggested and brought by one request, which is a task that can be rolled back; applied at once; or not
+    looked for."""
+    suggested = world.start(needing(world, "suggested"))
+    found = world.service.ended(suggested)
+    assert node(found, "suggested")["state"] == "failed"
+    assert found["repair"]["state"] == "found", found["repair"]
+    assert found["repair"]["packages"] == [{"package": "lib-suggested", "old": "2.0", "new": "1.0"}]
+    assert "lib_suggested-2.0.dist-info" in world.packages
+    answer = world.service.post(f"/tasks/{suggested}/repair", {})
+    assert (answer.status_code, answer.json()["repair_of"]) == (202, suggested)
+    repaired = answer.json()["task_id"]
+    done = world.service.ended(repaired)
+    assert (done["outcome"], node(done, "suggested")["verified"]) == ("all", True), done
+    assert "lib_suggested-1.0.dist-info" in world.packages
+    assert world.service.post(f"/tasks/{repaired}/repair", {}).json()["error"] == "nothing_to_repair"
+    undone = world.service.post(f"/tasks/{repaired}/rollback", {}).json()["task_id"]
+    assert world.service.ended(undone)["state"] == "completed"
+    assert "lib_suggested-2.0.dist-info" in world.packages
+    applied = world.install(needing(world, "applied"), repair="apply")
+    assert (applied["repair"]["state"], node(applied, "applied")["verified"]) == ("applied", True)
+    assert "lib_applied-1.0.dist-info" in world.packages
+    off = world.install(needing(world, "notlookedfor"), repair="off")
+    assert (off["repair"], node(off, "notlookedfor")["verified"]) == (None, True)
+
+
+def test_repair_seconds_says_how_long_it_is_looked_for(world: World) -> None:
+    body = "import sys, threading\nif '.nodeferry' in sys.prefix: threading.Event().wait(60)"
+    done = world.install(needing(world, "slow", body), repair_seconds=2)
+    assert (done["state"], done["repair"]["state"]) == ("completed", "nothing")
+    assert done["repair"]["ended"] == "the time that it may take was over (2 s)"
+
+
+def test_wheelhouse_says_where_wheels_of_ones_own_are(world: World, tmp_path: Path) -> None:
+    """A folder on the instance; what it has need not be on the registry."""
+    with PackageIndex(tmp_path / "own") as own:
+        own.wheel("wheelhouse-tool", "1.0")
+        folder = str(own.folder / "simple" / "wheelhouse-tool")
+    without = world.install(world.pack("without-wheelhouse", requirements="wheelhouse-tool\n"), verify=False)
+    assert node(without, "without-wheelhouse")["error"]["code"] == "requirement_not_found"
+    pack = world.pack("with-wheelhouse", requirements="wheelhouse-tool\n")
+    task_id = world.start(pack, verify=False, wheelhouse=folder)
+    assert world.service.ended(task_id)["outcome"] == "all"
+    assert [change["wheel"] for change in world.service.get(f"/tasks/{task_id}")["plan"]] == ["wheelhouse"]
+    assert "wheelhouse_tool-1.0.dist-info" in world.packages
+
+
+def test_ask_says_whether_a_run_waits_for_an_answer(world: World) -> None:
+    """With `never` what changes least is done at once; a follow-up of a task that asks asks too."""
+    pack = world.pack("asked-about")
+    put_disabled(world.standin.custom_nodes, pack.name)
+    unasked = world.install(pack, verify=False)
+    assert [warning["code"] for warning in unasked["warnings"]] == ["question_not_asked"]
+    task_id = world.start(pack, verify=False, ask="ask")
+    wait_until(lambda: world.service.get(f"/tasks/{task_id}")["progress"]["questions"], 60, "it asks")
+    assert world.service.post(f"/tasks/{task_id}/answer", {"id": "q1", "answer": "install"}).status_code == 202
+    assert world.service.ended(task_id)["outcome"] == "all"
+    assert world.there(pack.name)
+
+
+def test_allow_yanked_names_withdrawn_versions_that_may_be_installed(world: World) -> None:
+    """For a package that needs exactly that one."""
+    world.index.wheel("withdrawn-tool", "1.0")
+    world.index.yank("withdrawn-tool")
+    world.index.wheel("over-withdrawn", "1.0", ["withdrawn-tool==1.0"])
+    pack = world.pack("wants-withdrawn", requirements="over-withdrawn\n")
+    refused = world.install(pack, verify=False)
+    assert node(refused, pack.name)["error"]["code"] == "package_yanked"
+    done = world.install(pack, verify=False, allow_yanked=["withdrawn-tool==1.0"])
+    assert (done["outcome"], "withdrawn_tool-1.0.dist-info" in world.packages) == ("all", True)
+
+
 def test_require_says_how_many_packs_make_a_success(world: World) -> None:
     good, gone = world.pack("good-for-require"), world.pack("missing-for-require")
     world.git.set_rule(gone.repo, MISSING)
@@ -230,3 +316,25 @@ def test_every_option_has_a_test_here() -> None:
     """By its name."""
     named = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
     assert [option for option in OPTIONS if not any(name.startswith(f"{option}_") for name in named)] == []
+
+
+def test_system_packages_says_whether_apt_get_brings_what_is_missing(world: World, tmp_path: Path) -> None:
+    """install.py lacks a program; the instance's apt-get is one of ours, which the login finds first."""
+    apt = StandInApt(tmp_path / "apt", ["ffmpeg"])
+    file = apt.file_of("ffmpeg")
+    script = f"import os, sys\nif not os.path.exists({str(file)!r}):\n    sys.exit('ffmpeg: command not found')\n"
+    bashrc = world.standin.home / ".bashrc"
+    before = bashrc.read_text() if bashrc.exists() else None
+    bashrc.write_text(f"export PATH={apt.bin}:$PATH\n{before or ''}")
+    try:
+        without = world.install(world.pack("lacks-a-program", install_py=script), verify=False)
+        pack = world.pack("gets-a-program", install_py=script)
+        found = world.install(pack, verify=False, system_packages="install")
+    finally:
+        bashrc.unlink() if before is None else bashrc.write_text(before)
+    error = node(without, "lacks-a-program")["error"]
+    assert error["code"] == "program_missing" and "apt-get install -y ffmpeg" in error["hint"]
+    if os.geteuid() == 0:
+        assert node(found, "gets-a-program")["status"] == "success" and file.exists(), found
+    else:
+        assert "system_packages_failed" in [each["code"] for each in found["warnings"]]

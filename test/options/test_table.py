@@ -77,9 +77,14 @@ def sent(*words: str) -> dict[str, Any] | None:
     return script.seen[0][2] if script.seen else None
 
 
+def in_json(option: Option) -> Any:
+    """The sample as a request has it."""
+    return json.loads(json.dumps(SAMPLES[option.name]))
+
+
 def install(option: Option) -> bool:
     body = sent("install", SSH, *flags(option))
-    return body is not None and body["options"] == {option.name: SAMPLES[option.name]}
+    return body is not None and body["options"] == {option.name: in_json(option)}
 
 
 def workflow(option: Option) -> bool:
@@ -91,7 +96,7 @@ def workflow(option: Option) -> bool:
     if option.step:
         assert "options" not in body
         return (option.step in body["steps"]) is SAMPLES[option.name] is not (option.step in usual["steps"])
-    return bool(body["options"] == {option.name: SAMPLES[option.name]})
+    return bool(body["options"] == {option.name: in_json(option)})
 
 
 def standalone(option: Option, folder: Path, capsys: pytest.CaptureFixture[str]) -> bool:

@@ -13,7 +13,7 @@ from subprocess import DEVNULL
 
 import pytest
 
-from app.runner.machine.interpreter import running_comfyuis
+from app.runner.machine.comfyui_processes import running_comfyuis
 from app.runner.process.user import user_of_process
 from app.standin.git_server import GitServer
 from app.standin.other_user import GID, UID, give_away, of_others, run_as, unreadable, write_older_git

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,11 @@ class Box(Rig):
         self.git, self.index, self.uv = git, index, uv
         cache = self.home / "uv-cache"
         self.environ |= {"UV_DEFAULT_INDEX": index.url, "UV_CACHE_DIR": str(cache), "UV_NO_CONFIG": "1"}
-        self.environ.pop("UV_INDEX_URL", None)
-        self.environ.pop("UV_EXTRA_INDEX_URL", None)
-        self.environ.pop("UV_FIND_LINKS", None)
+        own = ("UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "PIP_FIND_LINKS", "PIP_INDEX_URL")
+        for name in (*own, "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT", "UV_CONSTRAINT"):
+            if self.environ.get(name) == os.environ.get(name):  # this machine's, not the test's
+                self.environ.pop(name, None)
+        self.environ["PIP_CONFIG_FILE"] = os.devnull
         self.family = self.fingerprint()
 
     def fingerprint(self) -> str:

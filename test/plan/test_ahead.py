@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.protocol.events import NodeChanged, PackagesPlanned, PhaseChanged
+from app.protocol.events import NodeChanged, PackagesPlanned, PhaseChanged, Warned
 from app.protocol.states import TaskState
 from app.runner.resolve.metadata_mirror import MetadataMirror
 from test.plan.box import Box, lane_of, plan_of, states
@@ -106,7 +106,7 @@ def test_builds_go_on_while_the_first_lane_is_installed(box: Box) -> None:
     box.index.wheel("added", "1.0")
     box.index.sdist("made", "1.0")
     sign = box.home / "building"
-    odd_uv(box, "*plan-1.txt*", _WAIT.format(until=f"-e {sign}"), f'[[ "$*" == *prepared-1* ]] && touch {sign}')
+    odd_uv(box, "*plan-1.txt*", _WAIT.format(until=f"-e {sign}"), f'[[ "$*" == *builds/made* ]] && touch {sign}')
     run = box.run_of(box.pack("one", "added"), box.pack("two", "made"))
     assert states(run) == {"one": "installed", "two": "installed"}, run.said()
     assert [change["lane"] for change in plan_of(run)] == ["agrees", "long_build"]
@@ -140,15 +140,46 @@ def test_one_resolution_tells_both_lanes(box: Box) -> None:
     assert there == ["fast", "builds"]
 
 
-def test_builds_are_installed_together_and_one_that_fails_fails_alone(box: Box) -> None:
-    """All in one stage; with one that cannot be built the others are there all the same."""
+def test_one_that_cannot_be_built_fails_alone(box: Box) -> None:
+    """The others of its stage are there all the same."""
     box.index.sdist("made", "1.0")
     box.index.sdist("made-too", "1.0")
     box.index.sdist("unmakeable", "1.0", broken="error: command 'gcc' failed: No such file or directory")
-    run = box.run_of(box.pack("one", "made"), box.pack("two", "made-too"))
-    assert [len(plan.changes) for plan in run.told(PackagesPlanned)] == [2], run.said()
-    run = box.run_of(box.pack("three", "made-too"), box.pack("bad", "unmakeable"), box.pack("four", "made"))
-    assert states(run) == {"three": "installed", "bad": "failed compiler_missing", "four": "installed"}
+    run = box.run_of(box.pack("one", "made"), box.pack("bad", "unmakeable"), box.pack("two", "made-too"))
+    assert states(run) == {"one": "installed", "bad": "failed compiler_missing", "two": "installed"}, run.said()
+    assert {change["package"] for change in plan_of(run)} == {"made", "made-too"}
+
+
+def test_a_pack_with_all_its_packages_waits_for_nobodys_build(box: Box) -> None:
+    """The build only goes on when the other pack's script has run, and the other build's pack is installed."""
+    assert box.environment is not None
+    box.index.wheel("quick", "1.0")
+    box.index.sdist("made", "1.0")
+    box.index.sdist("soon", "1.0")
+    sign, there = box.home / "script-ran", box.environment.packages / "soon"
+    odd_uv(box, "*builds/made*", _WAIT.format(until=f"-e {sign} -a -d {there}"))
+    script = f"open({str(sign)!r}, 'w').close()\n"
+    run = box.run_of(
+        box.pack("builds", "made"), box.pack("also-builds", "soon"), box.pack("fast", "quick", install_py=script)
+    )
+    assert states(run) == dict.fromkeys(["builds", "also-builds", "fast"], "installed"), run.said()
+    assert [told.name for told in run.told(NodeChanged, state="installed")][-1] == "builds"
+
+
+def test_what_a_script_brought_does_not_stay_beside_another_variant_that_was_built_for(box: Box) -> None:
+    """The plan was made before the script ran, and its packages are installed after it."""
+    for name in ("opencv-python-headless", "opencv-contrib-python"):
+        box.index.wheel(name, "4.11", modules={"cv2/__init__.py": f"which = {name!r}\n"})
+    box.index.sdist("made", "1.0")
+    sign = box.home / "script-ran"
+    odd_uv(box, "*builds/made*", _WAIT.format(until=f"-e {sign}"))
+    install = f"import subprocess, sys\nargv = [{str(box.uv)!r}, 'pip', 'install', '--python', sys.executable]\n"
+    install += f"subprocess.run([*argv, 'opencv-contrib-python'], check=True)\nopen({str(sign)!r}, 'w').close()\n"
+    run = box.run_of(box.pack("late", "made", "opencv-python-headless"), box.pack("early", install_py=install))
+    assert states(run) == {"late": "installed", "early": "installed"}, run.said()
+    assert [name for name in box.freeze() if name.startswith("opencv")] == ["opencv-contrib-python"]
+    told = {warned.code: warned.message for warned in run.told(Warned)}
+    assert "opencv-python-headless 4.11 removed" in told["changed_by_script"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from app.runner.environment.change_record import PREFIX
 from app.runner.environment.environment import Environment
-from app.runner.environment.installed_files import InstalledFiles, damage, find, sizes_of
+from app.runner.environment.installed_files import InstalledFiles, RecordedFile, damage, find, sizes_of
 from app.runner.environment.transaction import begin
 from test.plan.box import Box
 
@@ -40,6 +41,30 @@ def _made(folder: Path, entry: str, files: dict[str, str]) -> InstalledFiles:
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
     (found,) = find([str(folder)]).values()
     return found[0]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("mod.py", "a/b.py", "a b/ü.py", "a/.b", "a/...", "..a/b"),
+        *(
+            "../../../bin/tool",
+            "/abs/./file",
+            "./mod.py",
+            "a//b",
+            "a/../b",
+            "a/./b",
+            "a/",
+            "a/..",
+            ".",
+            "../" * 40 + "x",
+        ),
+    ],
+)
+def test_paths_are_those_that_an_installer_would_remove(tmp_path: Path, path: str) -> None:
+    """Joined with the folder and normalised, whatever parts they have."""
+    package = _made(tmp_path, "thing-1.4.dist-info", {"RECORD": f"{path},sha256=x,6\n"})
+    assert package.files == (RecordedFile(os.path.normpath(os.path.join(tmp_path, path)), "sha256=x", 6),)
 
 
 _PKG_INFO = {"PKG-INFO": "Name: thing\nVersion: 1.4\n"}

@@ -36,7 +36,7 @@ def test_planned_installed_and_undone(
 ) -> None:
     """The plan is in the task and nothing is there; then all is there; then nothing is there any more."""
     index.wheel("added", "1.0")
-    environ = {**os.environ, "UV_DEFAULT_INDEX": index.url}
+    environ = {**os.environ, "UV_DEFAULT_INDEX": index.url, "PIP_CONFIG_FILE": os.devnull}
     standin = standin_factory(git_base_url=git_server.url, environ=environ)
     tool = standin.home / ".local" / "bin" / "uv"
     tool.parent.mkdir(parents=True)

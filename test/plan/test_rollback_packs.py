@@ -63,6 +63,23 @@ def test_a_replaced_copy_of_the_registry_is_there_again(box: Box, name: str) -> 
         assert names_in(box.custom_nodes / ".disabled") == []
 
 
+def test_an_unpacked_archive_is_there_again_and_a_clone_under_another_name_as_it_was(box: Box) -> None:
+    """A reinstall has replaced the one, and renewed the other where it was."""
+    pack, other = make_pack(box.git, "o", "Pack"), make_pack(box.git, "o", "Other", history=2)
+    for folder, made in (("Pack-main", pack), ("my-other", other)):
+        git(box.custom_nodes, "clone", "-q", made.url, folder)
+    shutil.rmtree(box.custom_nodes / "Pack-main" / ".git")
+    git(box.custom_nodes / "my-other", "reset", "-q", "--hard", other.commits[0])
+    (box.custom_nodes / "my-other" / "mine.txt").write_text("mine")
+    before = tree(box.custom_nodes)
+    run = box.run_of(node(pack), node(other), options={"existing": "reinstall"})
+    assert states(run) == {"Pack": "installed", "Other": "installed"}, run.said()
+    restored = roll_back(box, run)
+    assert states(restored)["Pack"] == "skipped rolled_back", restored.said()
+    assert tree(box.custom_nodes) == before
+    assert git(box.custom_nodes / "my-other", "rev-parse", "HEAD") == other.commits[0]
+
+
 def test_a_copy_that_is_not_kept_any_more_is_told(box: Box) -> None:
     """The user removed it, as the warning allowed."""
     pack = make_pack(box.git, "Owner", "ComfyUI-Pack")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.protocol.event_body import Body
 from app.protocol.events import (
-    Body,
     Event,
     ManifestRead,
     NodeChanged,

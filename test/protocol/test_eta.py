@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from app.protocol.eta import left_of
+from app.protocol.event_body import Body
 from app.protocol.events import (
-    Body,
     CancelRequested,
     Connecting,
     Event,
@@ -17,6 +17,8 @@ from app.protocol.events import (
     PackagesPlanned,
     PackagesProgress,
     PhaseChanged,
+    QuestionAnswered,
+    QuestionAsked,
     Queued,
     RunEnded,
     RunStarted,
@@ -26,8 +28,8 @@ from app.protocol.events import (
 )
 from app.protocol.progress_json import initial, progress
 from app.protocol.reducer import reduce
-from app.protocol.snapshot import PlannedChange, Problem, Snapshot
-from app.protocol.states import Phase, StepStatus, TaskState
+from app.protocol.snapshot import Answer, AskedQuestion, PlannedChange, Problem, Snapshot
+from app.protocol.states import AnswerSource, Phase, StepStatus, TaskState
 from bench.eta.__main__ import LIMIT, median_error, table
 from bench.eta.recordings import HELD_OUT, KNOWN
 from bench.eta.replay import AT, JOURNALS, recorded, replay_all
@@ -102,6 +104,20 @@ def test_the_runner_s_own_wait_is_no_work() -> None:
         Event(event.body, event.seq + 1, event.wall + 900, event.mono + 900, event.source) for event in work.told[1:]
     ]
     assert progress(*told(run))["eta_seconds"] == pytest.approx(240.0, rel=0.05)
+
+
+def test_it_stands_still_while_a_person_is_asked() -> None:
+    """An hour in the middle of the clones: nothing is predicted anew meanwhile, and afterwards it is not counted."""
+    run = cloning(*"abcde", done=1, seconds=60.0)
+    answers = (Answer("keep", "Leave it"),)
+    run.emit(QuestionAsked(AskedQuestion("q1", "replace_registry_copies", "?", answers, "keep", 7200.0)))
+    snapshot, now = told(run)
+    assert [progress(snapshot, now + later)["eta_seconds"] for later in (0.0, 1800.0)] == [pytest.approx(241.0)] * 2
+    run.after(3600.0).emit(QuestionAnswered("q1", "keep", AnswerSource.USER))
+    run.after(60.0)
+    run.node("b", "cloned", commit=COMMIT)
+    run.node("b", "installed")
+    assert progress(*told(run))["eta_seconds"] == pytest.approx(181.0)
 
 
 def test_it_counts_down_between_events() -> None:

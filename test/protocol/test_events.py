@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.protocol.event_body import Body
 from app.protocol.events import (
     MAX_LINE_BYTES,
-    Body,
     Event,
     LockMade,
     ManifestRead,

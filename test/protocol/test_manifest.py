@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.protocol.manifest import ManifestFault, NodePack, parent_of, parse_csv, parse_nodes, parse_urls, split_source
-from app.protocol.repo_url import same_repo
 
 SCHEMES = ("https", "ssh")
 HEADER = "Name,RepoUrl,Subfolder,RequirementsFile\n"
@@ -67,8 +66,8 @@ def test_urls_are_named_as_their_repositories() -> None:
         "pack,https://github.com,,",
         "pack,ssh://-oProxyCommand=id/x,,",
         f"pack,{URL},,,,,extra",
-        f"pack,{URL},,\npack,{URL},,",
-        f"pack,{URL},,\nPACK,{URL},,",
+        f"pack,{URL},,\npack,https://github.com/somebody/pack,,",
+        f"pack,{URL},,\nPACK,{URL},elsewhere,",
         f"one,{URL},same,\ntwo,{URL},same,",
     ],
 )
@@ -130,16 +129,16 @@ def test_any_text_is_a_manifest_or_a_fault(text: str) -> None:
         assert pack.repo_url.startswith(("https://", "ssh://")) or "@" in pack.repo_url
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("https://github.com/o/r.git", "https://github.com/O/R", True),
-        ("git@github.com:o/r.git", "https://github.com/o/r", True),
-        ("ssh://git@github.com/o/r", "https://github.com/o/r/", True),
-        ("https://github.com/o/r", "https://github.com/o/r2", False),
-        ("https://github.com/o/r", "https://gitlab.com/o/r", False),
-    ],
-)
-def test_the_same_repository_is_recognised(one: str, other: str, same: bool) -> None:
-    """Whatever the scheme, the case, the `.git` or the user."""
-    assert same_repo(one, other) is same
+def test_an_entry_that_says_the_same_again_is_left_out_and_two_versions_are_refused() -> None:
+    """A list that was put together from several has some packs twice, in other spellings. One pack cannot be there at
+    two versions, nor two repositories under one name; the message names both."""
+    repeated: list[NodePack] = []
+    urls = ["https://github.com/o/r", "git@github.com:O/R.git", "https://ghfast.top/https://github.com/o/r"]
+    packs = parse_urls([*urls, "https://github.com/o/other"], ("https", "ssh"), on_repeated=repeated.append)
+    assert [pack.name for pack in packs] == ["r", "other"]
+    assert [pack.repo_url for pack in repeated] == urls[1:]
+    nodes = [{"name": "r", "repo_url": urls[0], "ref": "v1"}, {"name": "R", "repo_url": urls[1]}]
+    with pytest.raises(ManifestFault, match="twice: at v1 and at its newest version"):
+        parse_nodes(nodes, ("https", "ssh"))
+    with pytest.raises(ManifestFault, match="github.com/o/r and https://github.com/fork/r"):
+        parse_urls([urls[0], "https://github.com/fork/r"], ("https",))

@@ -36,6 +36,8 @@ class Sshd:
     options: list[str] = field(default_factory=list)
     key_types: tuple[str, ...] = ("ed25519",)
     process: subprocess.Popen[bytes] | None = None
+    launcher: list[str] = field(default_factory=list)
+    """What starts sshd in its own place."""
 
     @property
     def client_key(self) -> Path:
@@ -65,7 +67,7 @@ class Sshd:
         (self.folder / "config").write_text("\n".join(self._config()) + "\n")
         assert SSHD
         with (self.folder / "log").open("ab") as log:
-            command = [SSHD, "-D", "-e", "-f", str(self.folder / "config")]
+            command = [*self.launcher, SSHD, "-D", "-e", "-f", str(self.folder / "config")]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self._listens, what="sshd listens")
         return self

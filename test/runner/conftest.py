@@ -20,7 +20,13 @@ RigFactory = Callable[..., Rig]
 @pytest.fixture(scope="session")
 def old_python() -> str:
     """The oldest Python from 3.9 on that this machine has; else the one that runs the tests."""
-    for minor in range(9, sys.version_info.minor):
+    return python_of()
+
+
+def python_of(*, newest: bool = False) -> str:
+    """The oldest, or the newest, Python from 3.9 on that this machine has; else the one that runs the tests."""
+    minors = range(9, sys.version_info.minor + 4 if newest else sys.version_info.minor)
+    for minor in reversed(minors) if newest else minors:
         found = [
             shutil.which(f"python3.{minor}"),
             *glob.glob(str(Path.home() / f".pyenv/versions/3.{minor}.*/bin/python3")),

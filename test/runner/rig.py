@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.protocol.events import Body, Event, RunStarted, decode
+from app.protocol.event_body import Body
+from app.protocol.events import Event, RunStarted, decode
 from app.protocol.progress_json import initial
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
@@ -71,7 +72,8 @@ class Rig:
         if venv:
             self.environment = make_environment(self.ui_home / "venv", with_pip=False)
         handed_on = {name: value for name, value in os.environ.items() if _HANDED_ON.match(name)}
-        self.environ: dict[str, str] = {**handed_on, "HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1"}
+        own = {"HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1", "NODEFERRY_NODE_REGISTRY": "off"}
+        self.environ: dict[str, str] = {**handed_on, **own}
         self.runs: list[Run] = []
 
     @property

@@ -72,9 +72,8 @@ def test_a_newer_commit_comes_and_untracked_files_stay(
 
 
 def test_local_changes_are_never_lost(rig: Rig, git_server: GitServer, pack: Pack) -> None:
-    """Edited, deleted, committed on a branch or detached, stashed: the pack is failed with a hint, its folder is as it
-    was."""
-    names = ["edited", "deleted", "committed", "detached", "stashed"]
+    """Edited, deleted, committed on a branch or detached: the pack is failed with a hint, its folder is as it was."""
+    names = ["edited", "deleted", "committed", "detached"]
     nodes = [node(pack, name=name) for name in names]
     rig.install(nodes)
     for name in names:
@@ -86,8 +85,6 @@ def test_local_changes_are_never_lost(rig: Rig, git_server: GitServer, pack: Pac
             git(folder, "checkout", "-q", "--detach")
         if name in {"committed", "detached"}:
             git(folder, "commit", "-qam", "mine")
-        if name == "stashed":
-            git(folder, "stash")
     heads = [git(rig.custom_nodes / name, "rev-parse", "HEAD") for name in names]
     add_commit(git_server, pack, {"new.txt": "new"})
     for existing in ("update", "reinstall"):

@@ -7,16 +7,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from app.protocol.events import (
-    KINDS,
-    ManifestRead,
-    NodeChanged,
-    RequirementsChanged,
-    ScriptChanged,
-    Source,
-    decode,
-    to_json,
-)
+from app.protocol.event_body import KINDS
+from app.protocol.events import ManifestRead, NodeChanged, RequirementsChanged, ScriptChanged, Source, decode, to_json
 from app.protocol.manifest import split_source
 from app.protocol.progress_json import initial
 from app.protocol.reducer import reduce

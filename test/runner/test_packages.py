@@ -180,4 +180,4 @@ def test_a_cancel_during_packages_ends_uv(uv_rig: Rig, git_server: GitServer) ->
         assert run.cancel() == "ended"
     assert time.monotonic() - begun < 5
     assert run.processes() == set()
-    assert run.state("pack") == "cancelled"
+    assert run.state("pack") == "cancelled cancelled"

@@ -79,7 +79,7 @@ def test_all_good_is_status_0_and_none_is_1(hand: Hand, git_server: GitServer) -
     """For scripts."""
     one, two = make_pack(git_server, "o", "one"), make_pack(git_server, "o", "two")
     git_server.set_rule("o/gone", MISSING)
-    assert hand.types("--url", one.url, "--url", two.url).returncode == 0
+    assert hand.types("--url", f"{one.url}/tree/main/docs", "--url", f"<{two.url}/>,").returncode == 0
     assert hand.types("--url", f"{git_server.url}/o/gone").returncode == 1
     assert hand.types("--csv", "-", stdin=f"{_HEADER}one,{one.url},,\n").returncode == 0
 
@@ -126,7 +126,7 @@ def test_a_snapshot_of_comfyui_manager_is_a_lock(hand: Hand, git_server: GitServ
     done = hand.types("--lock", str(tmp_path / "snapshot.json"))
     assert done.returncode == 0, done.stdout
     assert git(hand.rig.custom_nodes / "pinned", "rev-parse", "HEAD") == pack.commit
-    assert "Warning: other cannot be installed: It comes from the registry" in done.stdout
+    assert "Warning: other cannot be installed: It comes from ComfyUI's registry" in done.stdout
 
 
 def test_the_journal_is_kept_as_in_any_run(hand: Hand, git_server: GitServer) -> None:
@@ -154,7 +154,8 @@ def test_a_list_that_cannot_be_begins_nothing(hand: Hand, tmp_path: Path) -> Non
     assert bad.returncode == 2
     assert "Row 3" in bad.stderr and "Traceback" not in bad.stderr
     (tmp_path / "latin.csv").write_bytes(_HEADER.encode() + b"caf\xe9,https://example.invalid/o/p,,\n")
-    assert hand.types("--csv", str(tmp_path / "latin.csv")).returncode == 2
+    latin = hand.types("--csv", str(tmp_path / "latin.csv"))
+    assert (latin.returncode, "Save the list as UTF-8" in latin.stderr) == (2, True)
     (tmp_path / "m.json").write_text('{"nodes": [], "urls": []}')
     assert "exactly one of" in hand.types("--manifest", str(tmp_path / "m.json")).stderr
     assert hand.types("--url", "https://example.invalid/o/p", "--exact").returncode == 2

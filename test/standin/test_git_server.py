@@ -210,3 +210,15 @@ def test_a_request_may_be_compressed_and_in_chunks(git_server: GitServer, compre
             content = iter([body[:7], body[7:]]) if chunked else body
             client.request("POST", "/o/p/git-upload-pack", content, headers, encode_chunked=chunked)
             assert pack.commit.encode() in client.getresponse().read()
+
+
+def test_a_renamed_repository_leads_to_its_new_name(git_server: GitServer, tmp_path: Path) -> None:
+    """As GitHub does it: git follows, says so, and keeps the old address as its origin. A circle ends."""
+    pack = make_pack(git_server, "new", "pack")
+    git_server.set_rule("old/pack", RepoRule(moved_to="new/pack"))
+    cloned = git("clone", f"{git_server.url}/old/pack", tmp_path / "c")
+    assert cloned.returncode == 0
+    assert f"warning: redirecting to {pack.url}/" in cloned.stderr
+    assert git("-C", tmp_path / "c", "remote", "get-url", "origin").stdout.strip() == f"{git_server.url}/old/pack"
+    git_server.set_rule("new/pack", RepoRule(moved_to="old/pack"))
+    assert git("ls-remote", pack.url).returncode != 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import html
 import http.server
 import io
 import json
@@ -44,12 +45,25 @@ _PROJECT = '[build-system]\nrequires = %s\nbuild-backend = "backend"\nbackend-pa
 class PackageIndex:
     """Serves a folder of packages; a context manager. `url` is the index, `links` the folder of all files."""
 
-    def __init__(self, folder: Path, *, sizes: bool = False, bytes_per_second: float | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sizes: bool = False,
+        bytes_per_second: float | None = None,
+        cache_headers: bool = True,
+        login: str = "",
+    ) -> None:
         """`sizes`: it speaks JSON too (PEP 691), and says how large files are (PEP 700). `bytes_per_second`: no file
-        is sent faster."""
+        is sent faster. Without `cache_headers` no answer says how old it is, so that uv asks for all again.
+        `login`: `name:password` without which nothing is answered; it stands in `url`."""
         self.folder = folder
+        self._attributes: dict[str, str] = {}
+        """Of the links to files, by their names."""
         (folder / "simple").mkdir(parents=True)
-        kind = type("_Paced", (_Json if sizes else _Quiet,), {"bytes_per_second": bytes_per_second})
+        self._login = login
+        about = {"bytes_per_second": bytes_per_second, "cache_headers": cache_headers, "login": login}
+        kind = type("_Paced", (_Json if sizes else _Quiet,), about)
         handler = partial(kind, directory=str(folder))
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -69,14 +83,26 @@ class PackageIndex:
     @property
     def url(self) -> str:
         """What `--index-url` takes."""
-        return f"http://127.0.0.1:{self._server.server_port}/simple/"
+        login = f"{self._login}@" if self._login else ""
+        return f"http://{login}127.0.0.1:{self._server.server_port}/simple/"
 
     def wheel(
-        self, name: str, version: str, requires: Sequence[str] = (), modules: Mapping[str, str] | None = None
+        self,
+        name: str,
+        version: str,
+        requires: Sequence[str] = (),
+        modules: Mapping[str, str] | None = None,
+        *,
+        tag: str = "py3-none-any",
+        python: str = "",
     ) -> str:
-        """Adds a wheel; its address. `modules`: its files, by default a package of its name."""
+        """Adds a wheel; its address. `modules`: its files, by default a package of its name. `tag`: for which Python
+        and platform it is; `python`: the versions of Python that the index says it is for."""
         content = _wheel(_files(name, version, requires, modules))
-        return self._add(name, f"{_plain(name)}-{version}-py3-none-any.whl", content)
+        file = f"{_plain(name)}-{version}-{tag}.whl"
+        if python:
+            self._attributes[file] = f' data-requires-python="{html.escape(python)}"'
+        return self._add(name, file, content)
 
     def sdist(
         self,
@@ -87,29 +113,51 @@ class PackageIndex:
         broken: str = "",
         building: str = "",
         build_requires: Sequence[str] = (),
+        tag: str = "py3-none-any",
     ) -> str:
         """Adds a source distribution, which takes no download to build, but for `build_requires`. `broken`: what its
         build raises; `building`: Python that its build runs first."""
         top = f"{_plain(name)}-{version}"
-        content = source_tree(name, version, requires, broken=broken, building=building, build_requires=build_requires)
+        how = {"broken": broken, "building": building, "build_requires": build_requires, "tag": tag}
+        content = source_tree(name, version, requires, **how)  # type: ignore[arg-type]
         return self._add(name, f"{top}.tar.gz", _tar(top, content))
 
-    def yank(self, name: str) -> None:
-        """All versions of a package are withdrawn by their author (PEP 592)."""
-        page = self.folder / "simple" / name / "index.html"
-        page.write_text(page.read_text().replace("<a href", '<a data-yanked="it was bad" href'))
+    def counted_sdist(self, name: str, version: str, requires: Sequence[str] = (), *, tag: str = "py3-none-any") -> str:
+        """Adds a source distribution whose builds are counted: `builds`. `tag`: of the wheel that comes of it."""
+        mark = f"open({str(self.folder / 'builds')!r}, 'a').write({f'{name}=={version} '!r})"
+        return self.sdist(name, version, requires, building=mark, tag=tag)
+
+    @property
+    def builds(self) -> list[str]:
+        """The builds of counted source distributions so far, as `name==version`, in their order."""
+        counted = self.folder / "builds"
+        return counted.read_text().split() if counted.exists() else []
+
+    def yank(self, name: str, version: str = "") -> None:
+        """All versions of a package, or this one, are withdrawn by their author (PEP 592)."""
+        for path in (self.folder / "simple" / name).glob(f"{_plain(name)}-{version}*"):
+            self._attributes[path.name] = ' data-yanked="it was bad"'
+        self._write_page(self.folder / "simple" / name)
 
     def spoiled(self, name: str, version: str) -> str:
         """Adds a wheel that is listed and cannot be read."""
         return self._add(name, f"{_plain(name)}-{version}-py3-none-any.whl", b"this is no archive")
 
+    def file(self, name: str, file: str, content: bytes) -> str:
+        """Adds a file that was made elsewhere; its address."""
+        return self._add(name, file, content)
+
     def _add(self, name: str, file: str, content: bytes) -> str:
         folder = self.folder / "simple" / name.lower().replace("_", "-").replace(".", "-")
         folder.mkdir(exist_ok=True)
         (folder / file).write_bytes(content)
-        names = sorted(path.name for path in folder.iterdir() if path.name != "index.html")
-        (folder / "index.html").write_text("".join(f'<a href="{each}">{each}</a>\n' for each in names))
+        self._write_page(folder)
         return f"{self.url}{folder.name}/{file}"
+
+    def _write_page(self, folder: Path) -> None:
+        names = sorted(path.name for path in folder.iterdir() if path.name != "index.html")
+        lines = [f'<a{self._attributes.get(each, "")} href="{each}">{each}</a>\n' for each in names]
+        (folder / "index.html").write_text("".join(lines))
 
 
 def source_tree(
@@ -120,11 +168,12 @@ def source_tree(
     broken: str = "",
     building: str = "",
     build_requires: Sequence[str] = (),
+    tag: str = "py3-none-any",
 ) -> dict[str, str]:
     """The files of a package's source, as a source distribution or a repository has them."""
     top = f"{_plain(name)}-{version}"
     files = _files(name, version, requires, None)
-    backend = _BACKEND.format(wheel=f"{top}-py3-none-any.whl", files=files, broken=broken, building=building)
+    backend = _BACKEND.format(wheel=f"{top}-{tag}.whl", files=files, broken=broken, building=building)
     system = _PROJECT % json.dumps(list(build_requires))
     project = f'{system}[project]\nname = "{name}"\nversion = "{version}"\ndependencies = {list(requires)!r}\n'
     return {"backend.py": backend, "pyproject.toml": project, "PKG-INFO": files[f"{top}.dist-info/METADATA"]}
@@ -134,6 +183,22 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
     """Says nothing."""
 
     bytes_per_second: float | None = None
+    cache_headers = True
+    login = ""
+
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        expected = "Basic " + base64.b64encode(self.login.encode()).decode()
+        if self.login and self.headers.get("Authorization") != expected:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="packages"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return None
+        return super().send_head()
+
+    def send_header(self, keyword: str, value: str) -> None:
+        if self.cache_headers or keyword.lower() != "last-modified":
+            super().send_header(keyword, value)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         pass

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import requests
 
-from app.runner.machine.interpreter import running_comfyuis
+from app.runner.machine.comfyui_processes import running_comfyuis
 from app.standin.instance import StandIn
 from test.support.waiting import wait_until
 

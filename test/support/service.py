@@ -27,11 +27,13 @@ Json = dict[str, Any]
 class ServiceProcess:
     """`run.py serve` on a free port, with a home and a data folder of its own below `folder`."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        """`settings`: NODEFERRY_ variables without their prefix, in small letters."""
+    def __init__(self, folder: Path, *, tree: Path = ROOT, **settings: str) -> None:
+        """`settings`: NODEFERRY_ variables without their prefix, in small letters; `tree`: of another checkout, whose
+        `run.py` it is."""
         self.home = folder / "service-home"
         self.data_dir = folder / "service-data"
         self.home.mkdir(parents=True, exist_ok=True)
+        self._tree = tree
         self._log = folder / "service.log"
         words = {"allowed_git_schemes": "https,ssh,http", **settings}
         self._environ = {**os.environ, "HOME": str(self.home), **_prefixed(words)}
@@ -62,11 +64,18 @@ class ServiceProcess:
 
     def start(self, port: int = 0) -> None:
         """Returns once the service has said where it answers. `port`: by default a free one."""
-        put_database(self.data_dir)
+        if self._tree == ROOT:  # another checkout may have another schema
+            put_database(self.data_dir)
         argv = [sys.executable, "run.py", "serve", "--port", str(port), "--data-dir", str(self.data_dir)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                argv, cwd=ROOT, env=self._environ, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+                argv,
+                cwd=self._tree,
+                env=self._environ,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
             )
         line = _first_line(self._process, 30.0)
         assert line.startswith("Nodeferry on "), f"{line!r}\n{self.log[-3000:]}"

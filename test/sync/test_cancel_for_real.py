@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +108,7 @@ def test_during_a_compile(
     with PackageIndex(tmp_path / "index") as index:
         index.sdist("slowly-built", "1.0", building=BUILDING)
         environ = {"UV_DEFAULT_INDEX": index.url, "UV_CACHE_DIR": str(tmp_path / "uv"), "UV_NO_CONFIG": "1"}
+        environ["PIP_CONFIG_FILE"] = os.devnull
         instance = standin_factory(environ=environ)
         uv = instance.home / ".local" / "bin" / "uv"
         uv.parent.mkdir(parents=True)

@@ -8,7 +8,7 @@ from app.domain.address import parse_address
 from app.domain.errors import ServiceClosing
 from app.domain.request import InstallRequest
 from app.storage import InstallStore
-from app.sync.http.services import error_answer
+from app.sync.http.services import response_of
 from test.sync.conftest import Bench
 
 MANIFEST = {"urls": ["https://github.com/owner/pack"]}
@@ -29,6 +29,6 @@ def test_starts_and_cancels_are_refused_and_polls_are_answered(bench: Bench) -> 
 
 
 def test_the_refusal_says_when_to_try_again() -> None:
-    answer = error_answer(ServiceClosing())
+    answer = response_of(ServiceClosing())
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0

@@ -19,6 +19,7 @@ from app.domain.request import InstallRequest
 from app.protocol.options import Options
 from app.standin.instance import StandIn
 from app.standin.packs import Pack
+from test.remote.conftest import make_key
 from test.support.ports import closed_port
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory, Gate
@@ -75,8 +76,10 @@ def test_an_instance_that_comes_up_late_is_installed_on(bench: Bench, instance: 
 @pytest.mark.sshd
 def test_keys_that_are_not_accepted_are_named(bench: Bench, instance: StandIn, tmp_path: Path) -> None:
     """The reason is a login that failed, not a connection."""
-    end = bench.ended(bench.installs.start(_request(instance.address, wait_seconds=0)).task_id)
+    key = make_key(tmp_path / "unknown")
+    end = bench.ended(bench.installs.start(_request(f"{instance.address} -i {key}", wait_seconds=0)).task_id)
     assert (end["state"], end["error"]["code"]) == ("failed", "authentication_failed")
+    assert str(key) in end["error"]["message"]
 
 
 @pytest.mark.alone

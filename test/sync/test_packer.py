@@ -106,7 +106,7 @@ def test_by_hand_it_reads_a_yaml_snapshot_where_pyyaml_is_not_installed(tmp_path
     hash_ = "1" * 40
     for text, said in [
         (f"custom_nodes:\n  git_custom_nodes:\n    ftp://host/One:\n      hash: {hash_}\n", "ftp"),
-        ("git_custom_nodes:\n  a: *x\n", "line 2 has an anchor or an alias"),
+        ("git_custom_nodes:\n  a: *x\n", "line 2 has an alias of nothing"),
     ]:
         snapshot = tmp_path / "snapshot.yaml"
         snapshot.write_text(text)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.domain.record import InstallRecord
-from app.protocol.events import Body, Connecting, Event, GivenUp, ProtocolFault, RunEnded, Warned
+from app.protocol.event_body import Body
+from app.protocol.events import Connecting, Event, GivenUp, ProtocolFault, RunEnded, Warned
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.database import open_database

@@ -111,7 +111,7 @@ def test_an_import_decides_over_what_failed_before_it(box: Box) -> None:
     furnish(box)
     drawn = [
         Drawn("asks-and-imports", "missing", "none", "runs", False),
-        Drawn("asks-and-does-not", "missing", "none", "needs alpha", False),
+        Drawn("asks-and-does-not", "missing", "none", "raises", False),
         Drawn("runs-and-imports", "none", "makes, then fails", "needs what its script makes", False),
         Drawn("runs-and-does-not", "none", "fails", "needs what its script makes", False),
     ]

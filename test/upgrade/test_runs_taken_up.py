@@ -58,6 +58,10 @@ def test_runs_that_ended_meanwhile_are_followed_to_their_ends(restore: Restore) 
     api = restored.serve()
     ends = restored.expected("ended/essences")
     for task in GOING_ON:
+        if task == "cancelling":  # the pack that was cloned and not finished says so by now
+            ends[task]["nodes"] = [
+                row | ({"error": "cancelled"} if row["name"] == "gated" else {}) for row in ends[task]["nodes"]
+            ]
         assert essence(restored.ended(task)) == ends[task], task
     for task in ("running", "interrupted"):
         assert lasting_differences(restored.expected(f"ended/tasks/{task}"), restored.task(task)) == []
@@ -146,7 +150,8 @@ class Live:
 
     def is_still_the_older(self) -> None:
         """Today's runner came beside the older one, and the run is still the older one's."""
-        assert names_in(self.bin) == sorted([RUNNER.name, pack_runner().name])
+        runners = [name for name in names_in(self.bin) if not name.endswith(".compiled")]
+        assert runners == sorted([RUNNER.name, pack_runner().name])
         assert self.runner.read_bytes() == RUNNER.read_bytes()
         assert self.processes() == [self.process]
         assert str(self.runner) in command_line(self.process)

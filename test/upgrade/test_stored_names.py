@@ -118,6 +118,7 @@ def test_a_journal_is_folded_to_the_same_end(left_behind: Path, name: str) -> No
     told = ("packages_done", "packages_total", "warnings", "error")
     assert list(differences({key: was[key] for key in told}, now)) == []
     for before, after in zip(was["nodes"], now["nodes"], strict=True):
+        before.pop("seconds")  # now the pack's own work alone
         assert list(differences(before, after)) == []
     details = {row["name"]: (row["status"], row["detail"]) for row in now["phases"]}
     for row in was["phases"]:

@@ -9,10 +9,11 @@ import pytest
 
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, make_pack
+from test.guard.conftest import box_factory, index, make_box_of
 from test.runner.conftest import old_python, rig, rig_factory, uv_rig
 from test.runner.rig import Rig, Run, node
 
-__all__ = ["old_python", "rig", "rig_factory", "uv_rig"]
+__all__ = ["box_factory", "index", "make_box_of", "old_python", "rig", "rig_factory", "uv_rig"]
 
 Verify = Callable[..., Run]
 NODES = "NODE_CLASS_MAPPINGS = {'%s': object}\n"

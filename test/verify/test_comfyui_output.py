@@ -20,10 +20,14 @@ ModuleNotFoundError: No module named 'insightface'
 
 Cannot import /w/ComfyUI/custom_nodes/bad module for custom nodes: No module named 'insightface'
 Skip /w/ComfyUI/custom_nodes/empty module for custom nodes due to the lack of NODE_CLASS_MAPPINGS or NODES_LIST.
+Error while calling comfy_entrypoint in /w/ComfyUI/custom_nodes/v3: Ids must be unique
+comfy_entrypoint in /w/ComfyUI/custom_nodes/v4 did not return a ComfyExtension, skipping.
 
 Import times for custom nodes:
    0.0 seconds: /w/ComfyUI/custom_nodes/websocket_image_save.py
    0.0 seconds (IMPORT FAILED): /w/ComfyUI/custom_nodes/empty
+   0.0 seconds (IMPORT FAILED): /w/ComfyUI/custom_nodes/v3
+   0.0 seconds (IMPORT FAILED): /w/ComfyUI/custom_nodes/v4
    0.1 seconds (IMPORT FAILED): /w/ComfyUI/custom_nodes/bad
   12.3 seconds: /w/ComfyUI/custom_nodes/a pack: with (odd) name
 
@@ -71,11 +75,15 @@ def test_the_verdicts_are_the_same_in_every_dress(variant: str) -> None:
         "websocket_image_save.py": True,
         "empty": False,
         "bad": False,
+        "v3": False,
+        "v4": False,
         "a pack: with (odd) name": True,
     }
     assert imports[f"{ROOT}/bad"].message == "ModuleNotFoundError: No module named 'insightface'"
     assert imports[f"{ROOT}/bad"].text.startswith("Traceback (most recent call last):")
     assert imports[f"{ROOT}/empty"].no_nodes
+    assert imports[f"{ROOT}/v3"].message == "Its comfy_entrypoint failed: Ids must be unique"
+    assert imports[f"{ROOT}/v4"].message == "Its comfy_entrypoint did not return a ComfyExtension"
     assert imports[f"{ROOT}/a pack: with (odd) name"].seconds == 12.3
 
 
@@ -124,4 +132,4 @@ def test_anything_may_stand_around_it(noise: str) -> None:
     if "mport" not in noise:
         imports = imports_of(noise + "\n" + PLAIN)
         assert imports is not None
-        assert [found.good for found in imports.values()] == [True, False, False, True]
+        assert [found.good for found in imports.values()] == [True, False, False, False, False, True]

@@ -58,7 +58,7 @@ def test_a_pack_that_hangs_costs_one_hang(verify: Verify, pack: MakePack) -> Non
     assert {told[name] for name in "abc"} == {("verified", True)}
     assert told["bad"][1] is False
     assert hangs(run) == 1
-    assert len(starts(run)) == 5  # --help, without packs, with all, without packs again, without the one
+    assert len(starts(run)) == 4  # --help, without packs, with all, without the one
     error = run.snapshot().nodes["stuck"].error
     assert error is not None and "stopped after 2 seconds" in error.message
     assert "custom_nodes/stuck/__init__.py" in (run.folder / "nodes" / "stuck.log").read_text()
@@ -123,5 +123,5 @@ def test_a_crash_is_named_by_its_stack(verify: Verify, pack: MakePack) -> None:
     told = verdicts(run)
     assert told["crasher"] == ("failed import_crashes", False)
     assert {told[name] for name in "abcd"} == {("verified", True)}
-    assert len(starts(run)) == 6  # as for a hang, and the one alone
+    assert len(starts(run)) == 5  # as for a hang, and the one alone
     assert "Segmentation fault" in (run.folder / "nodes" / "crasher.log").read_text()

@@ -233,9 +233,29 @@ def test_a_torch_that_was_changed_fails_the_phase(verify: Verify, pack: MakePack
     )
     run = verify([pack("scripted", install_py=script)])
     snapshot = run.snapshot()
-    assert [w.code for w in snapshot.warnings] == ["changed_by_script", "protected_changed"]
-    assert all("torchaudio 2.9.1+cu128 -> 2.10.0" in warning.message for warning in snapshot.warnings)
+    assert [w.code for w in snapshot.warnings] == ["image_settings", "changed_by_script", "protected_changed"]
+    assert all("torchaudio 2.9.1+cu128 -> 2.10.0" in warning.message for warning in snapshot.warnings[1:])
     assert snapshot.phases[Phase.VERIFY].status is StepStatus.FAILED
+
+
+PATCH = (
+    "import sysconfig; from pathlib import Path\n"
+    "(Path(sysconfig.get_path('purelib')) / 'torch/cuda.py').write_text('def is_available():\\n    return True\\n')\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("by", "fields"),
+    [("Importing the packs", {"code": PATCH}), ("The packs' install scripts", {"install_py": PATCH})],
+)
+def test_a_torch_that_was_patched_is_told(verify: Verify, pack: MakePack, by: str, fields: dict[str, str]) -> None:
+    """torch is asked beside the imports, and once more where one of them touched it."""
+    run = verify([pack("patcher", **fields), pack("good")])
+    (warning,) = run.snapshot().warnings
+    assert warning.code == "torch_changed"
+    assert warning.message == f"{by} changed what torch says (CUDA was False): CUDA: True."
+    assert run.snapshot().phases[Phase.VERIFY].status is StepStatus.FAILED
+    assert run.state("patcher") == "verified"
 
 
 @pytest.mark.slow

@@ -44,7 +44,9 @@ def test_it_works(verify: Verify, pack: MakePack, rig: Rig) -> None:
     assert "Traceback" in (run.folder / "nodes" / "bad.log").read_text()
     assert counts.outcome(snapshot) is Outcome.PARTIAL
     assert snapshot.phases[Phase.VERIFY].status is StepStatus.SUCCESS
-    assert snapshot.phases[Phase.VERIFY].detail == "2 load, 1 do not load"
+    assert snapshot.phases[Phase.VERIFY].detail == (
+        "2 load, 1 do not load; ComfyUI was started 2 times: without packs, with all packs"
+    )
     assert [name for name in names_in(rig.custom_nodes) if name != "__pycache__"] == ["bad", "good", "sleepy"]
 
 
@@ -95,10 +97,18 @@ def test_a_nested_pack_is_loaded_by_its_parent(verify: Verify, pack: MakePack) -
 
 
 def test_a_pack_without_nodes_is_failed(verify: Verify, pack: MakePack) -> None:
-    """As ComfyUI counts it."""
+    """As ComfyUI counts it. One whose nodes cannot be had from its entry point says why."""
+    entry = pack("entry", files={"__init__.py": "async def comfy_entrypoint():\n    return [][0]\n"})
     run = verify(
-        [pack("empty", files={"__init__.py": "x = 1\n"}), pack("nothing", files={"__init__.py": ""}), pack("good")]
+        [
+            pack("empty", files={"__init__.py": "x = 1\n"}),
+            pack("nothing", files={"__init__.py": ""}),
+            entry,
+            pack("good"),
+        ]
     )
+    error = run.snapshot().nodes["entry"].error
+    assert error and "Its comfy_entrypoint failed: list index out of range" in error.message
     assert verdicts(run)["empty"] == ("failed import_no_nodes", False)
     assert verdicts(run)["good"] == ("verified", True)
 

@@ -18,6 +18,10 @@ SEEN = [
     ("RunPod comfyui-base", "/workspace/runpod-slim/ComfyUI", None, "/workspace/runpod-slim/comfyui.log", ""),
     ("RunPod, other templates", "/workspace/ComfyUI", None, "/workspace/logs/comfyui.log", ""),
     ("RunPod worker", "/comfyui", "/opt/venv/bin/python", None, ""),
+    ("RunPod better-comfyui slim", "/workspace/madapps/ComfyUI", None, None, ""),
+    ("mmartial ComfyUI-Nvidia-Docker", "/comfy/mnt/ComfyUI", "/comfy/mnt/venv/bin/python", None, ""),
+    ("SwarmUI", "/workspace/SwarmUI/dlbackend/ComfyUI", None, None, ""),
+    ("comfy-cli", "/root/comfy/ComfyUI", None, None, ""),
 ]
 
 

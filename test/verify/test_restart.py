@@ -17,7 +17,7 @@ import pytest
 from app.protocol import progress_json, task_list
 from app.protocol.states import StepStatus
 from app.runner.comfyui.running import has_no_classes, packs_in
-from app.runner.machine.interpreter import running_comfyuis
+from app.runner.machine.comfyui_processes import running_comfyuis
 from app.runner.machine.listening import address_of
 from app.runner.process import processes
 from app.standin.packs import Pack
@@ -151,20 +151,6 @@ def test_the_restarted_comfyui_has_the_last_word(verify: Verify, pack: MakePack,
     assert {name: found.verified for name, found in nodes.items()} == {"fickle": False, "second": True, "good": True}
     assert nodes["fickle"].error is not None and "only now" in nodes["fickle"].error.message
     assert nodes["second"].state == "verified"
-
-
-def test_a_comfyui_that_loads_other_folders_is_said(verify: Verify, pack: MakePack, rig: Rig) -> None:
-    """It runs from here with another base folder: the pack was imported in the check, and the running one has not got
-    it."""
-    running = Running(rig, "--base-directory", str(rig.home / "other"))
-    (rig.home / "other").mkdir()
-    running.start()
-    try:
-        run = verify([pack("fresh")], restart=True)
-    finally:
-        running.end()
-    assert run.state("fresh") == "verified"
-    assert [w.code for w in run.snapshot().warnings] == ["not_loaded"]
 
 
 def test_one_that_does_not_come_up_again_is_told(verify: Verify, pack: MakePack, running: Running, rig: Rig) -> None:

@@ -21,7 +21,7 @@ import pytest
 from app.protocol import progress_json, task_list
 from app.protocol.events import StepChanged
 from app.protocol.states import StepStatus
-from app.runner.machine.interpreter import running_comfyuis
+from app.runner.machine.comfyui_processes import running_comfyuis
 from app.runner.process import processes
 from app.runner.process.children import Children
 from app.runner.restart.supervisor import restart_program, stopped

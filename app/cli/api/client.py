@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -56,7 +56,11 @@ class Api:
 
     def start(self, body: Mapping[str, Any]) -> str:
         """Start an install; its task_id."""
-        return str(self._call("POST", "/ssh/install-custom-nodes", body)["task_id"])
+        return str(self.started(body)["task_id"])
+
+    def started(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Start an install; `task_id`, and `left_out`: what the list names and cannot be had, where there is any."""
+        return self._call("POST", "/ssh/install-custom-nodes", body)
 
     def progress(self, task_id: str, since: int | None = None) -> dict[str, Any]:
         """The progress; with `since`, an answer with `unchanged` where nothing is newer than that revision."""
@@ -69,10 +73,26 @@ class Api:
         """Ask for the install to be stopped on the instance."""
         return self._call("POST", f"/tasks/{quote(task_id, safe='')}/cancel", {})
 
+    def skip(self, task_id: str, package: str) -> dict[str, Any]:
+        """Ask for the build of a package to be skipped; the build as progress shows it."""
+        answer = self._call("POST", f"/tasks/{quote(task_id, safe='')}/skip", {"package": package})
+        build: dict[str, Any] = answer["build"]
+        return build
+
+    def answer(self, task_id: str, question: str, answer: str) -> dict[str, Any]:
+        """Answer a question of the run; the question as progress shows it."""
+        body = {"id": question, "answer": answer}
+        found: dict[str, Any] = self._call("POST", f"/tasks/{quote(task_id, safe='')}/answer", body)["question"]
+        return found
+
     def retry(self, task_id: str, nodes: Sequence[str] = ()) -> str:
         """Start a task with what did not end well, or with these packs of it; its task_id."""
         body = {"nodes": list(nodes)} if nodes else {}
         return str(self._call("POST", f"/tasks/{quote(task_id, safe='')}/retry", body)["task_id"])
+
+    def repair(self, task_id: str) -> str:
+        """Start a task that applies what an install's second round found; its task_id."""
+        return str(self._call("POST", f"/tasks/{quote(task_id, safe='')}/repair", {})["task_id"])
 
     def tasks(self, **filters: str | int | None) -> dict[str, Any]:
         """A page of tasks."""
@@ -91,6 +111,30 @@ class Api:
         query = {"offset": offset} | ({"node": node} if node else {}) | ({"log": log} if log else {})
         return self._call("GET", f"/tasks/{quote(task_id, safe='')}/log", query=query)
 
+    def wheels(self, task_id: str) -> list[Any]:
+        """The wheels that a task's instance keeps, as the service says. The service asks the instance."""
+        found = self._call("GET", f"/tasks/{quote(task_id, safe='')}/wheels").get("wheels")
+        return found if isinstance(found, list) else []
+
+    def wheel(self, task_id: str, name: str, *, offset: int = 0) -> Iterator[bytes]:
+        """A kept wheel's bytes from `offset` on, as many as come: who needs all of them looks at the digest."""
+        path = f"{self.base_url}/tasks/{quote(task_id, safe='')}/wheels/content"
+        asked: dict[str, str | int] = {"name": name, "offset": offset}
+        try:
+            with self._session.get(
+                path,
+                params=asked,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as sent:
+                if sent.status_code != 200:
+                    said = sent.raw.read(4096, decode_content=True).decode("utf-8", "replace")
+                    raise CliError(f"The service does not send {name}: it answered {sent.status_code} {said[:300]}")
+                yield from sent.iter_content(1 << 18)
+        except requests.RequestException as exc:
+            raise ServiceUnreachable(f"The service at {self.base_url} stopped sending {name}.") from exc
+
     def start_workflow(self, body: Mapping[str, Any]) -> str:
         """Start a workflow; its id."""
         return str(self._call("POST", "/workflow/start", body)["workflow_id"])
@@ -99,9 +143,17 @@ class Api:
         """How a workflow stands, with its live task list."""
         return self._call("GET", "/workflow/state", query={"workflow_id": workflow_id})
 
-    def answer_workflow(self, workflow_id: str, answer: str) -> dict[str, Any]:
-        """Answer the question of a blocked workflow."""
-        return self._call("POST", "/workflow/resume", {"workflow_id": workflow_id, "answer": answer})
+    def answer_workflow(self, workflow_id: str, answer: str, question: str | None = None) -> dict[str, Any]:
+        """Answer the question of a blocked workflow; `question`: its id, where it has one."""
+        return self._call("POST", "/workflow/resume", {"workflow_id": workflow_id, "answer": answer, "id": question})
+
+    def ssh_keys(self) -> dict[str, Any]:
+        """The keys that the service logs in with."""
+        return self._call("GET", "/ssh-keys")
+
+    def make_ssh_key(self, name: str | None) -> dict[str, Any]:
+        """Make a key; default: the usual name."""
+        return self._call("POST", "/ssh-keys", {"name": name} if name else {})
 
     def host_keys(self) -> dict[str, Any]:
         """The pinned host keys."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import click
 from rich.console import Console
 
 from app.cli.api.client import Api
-from app.cli.api.watching import display_on, watch
+from app.cli.api.questions import Question, ask_person, is_interactive, show_question, unanswered
+from app.cli.api.watching import LineDisplay, display_on, lines_on, watch
 from app.cli.errors import CliError
+from app.cli.program import program
+from app.cli.view.result import show_text
 
 STOP, WATCH_NO_MORE = "s", "w"
 
@@ -20,12 +22,18 @@ class WatchingEnded(Exception):  # nothing failed: somebody wanted it so
     """The person watches no longer; the install goes on."""
 
 
-def follow(api: Api, task_id: str, console: Console, *, lines: bool = False) -> Mapping[str, Any]:
-    """The last progress of a task, drawn until it has ended. Ctrl-C asks what to stop. Raises WatchingEnded."""
+def follow(
+    api: Api, task_id: str, console: Console, *, lines: bool = False, answers: Mapping[str, str] | None = None
+) -> Mapping[str, Any]:
+    """The last progress of a task, drawn until it has ended. Its questions are answered by `answers`, by their code, or
+    by the person. Ctrl-C asks what to stop. Raises WatchingEnded."""
+    line_display = lines_on(console, lines=lines)
+    asked: set[str] = set()
     while True:
         try:
-            with display_on(console, lines=lines) as display:
-                return watch(api, task_id, display)
+            return _watch_and_answer(
+                api, task_id, console, line_display=line_display, answers=answers or {}, asked=asked
+            )
         except KeyboardInterrupt:
             if not wants_stop(console):
                 raise WatchingEnded from None
@@ -37,10 +45,57 @@ def follow(api: Api, task_id: str, console: Console, *, lines: bool = False) -> 
         console.print("Cancelling the install on the instance.")
 
 
+def _watch_and_answer(
+    api: Api,
+    task_id: str,
+    console: Console,
+    *,
+    line_display: LineDisplay | None,
+    answers: Mapping[str, str],
+    asked: set[str],
+) -> Mapping[str, Any]:
+    """The last progress, after the end. `asked`: the questions that need nothing more, by id."""
+    while True:
+        with display_on(console, line_display) as display:
+            progress = watch(api, task_id, display, enough=lambda now: bool(_new(now, asked)))
+        if not progress.get("in_progress"):
+            return progress
+        for question in _new(progress, asked):
+            _answer(api, task_id, question, console, answers)
+            asked.add(question["id"])
+
+
+def _new(progress: Mapping[str, Any], asked: Container[str]) -> list[Question]:
+    return [question for question in unanswered(progress) if question["id"] not in asked]
+
+
+def _answer(api: Api, task_id: str, question: Question, console: Console, answers: Mapping[str, str]) -> None:
+    """Answers a question, or says how to, where nobody is here."""
+
+    def stands() -> bool:
+        return any(each["id"] == question["id"] for each in unanswered(api.progress(task_id)))
+
+    answer = answers.get(question["code"])
+    if answer is None and is_interactive(console):
+        answer = ask_person(question, console, stands)
+        if answer is None:
+            return
+    if answer is None:
+        show_question(console, question)
+        show_text(console, f"Answer with: {program()} tasks answer {task_id} ANSWER --question {question['id']}")
+        return
+    try:
+        api.answer(task_id, question["id"], answer)
+    except CliError as exc:
+        if exc.code not in ("question_gone", "invalid_request"):
+            raise
+        show_text(console, exc.format_message(), style="yellow")
+
+
 def wants_stop(console: Console) -> bool:
     """Ask whether to stop the install. Without a terminal nobody can answer: then only the watching stops, since that
     can be undone."""
-    if not (sys.stdin.isatty() and console.is_terminal):
+    if not is_interactive(console):
         return False
     question = f"Stop the install on the instance ({STOP}), or only stop watching it ({WATCH_NO_MORE})?"
     choice = click.Choice([STOP, WATCH_NO_MORE], case_sensitive=False)

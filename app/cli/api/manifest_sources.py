@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TextIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import click
 
 from app.cli.errors import CliError
+from app.protocol.snapshot_text import decoded
 
 SOURCES = ("csv", "urls", "nodes", "lock", "snapshot", "repo")
 _OPTION_OF = {"urls": "--url"}
@@ -17,7 +18,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def source_options(command: _F) -> _F:
     """The options of a command that takes a list of packs, one source of them."""
-    text = click.File("r", encoding="utf-8-sig")
+    text = click.File("rb")
     for option in reversed(
         (
             click.option("--csv", type=text, help="The list: Name,RepoUrl,Subfolder,RequirementsFile; - reads stdin."),
@@ -51,7 +52,12 @@ def _manifest(source: str, value: Any) -> dict[str, Any]:
         return {"csv" if source == "csv" else "manager_snapshot": _text(value)}
     if source in ("urls", "repo"):
         return {source: list(value) if source == "urls" else value}
-    found = _json(value)
+    text = _text(value)
+    if source == "lock" and "custom_nodes" in text and "node_packs" not in text:
+        return {"manager_snapshot": text}  # the option is another one, and what is meant is clear
+    found = _json(value, text, lenient=source == "lock")
+    if found is None:
+        return {"manager_snapshot": text}
     if source == "lock":  # the lock alone, or as GET /tasks/ID/lock answers it
         inner = found.get("lock") if isinstance(found, dict) else None
         return {"lock": inner if isinstance(inner, dict) else found}
@@ -64,15 +70,15 @@ def _manifest(source: str, value: Any) -> dict[str, Any]:
     return found
 
 
-def _text(file: TextIO) -> str:
-    try:
-        return file.read()
-    except UnicodeDecodeError as exc:
-        raise CliError(f"{file.name} is not UTF-8 text.") from exc
+def _text(file: BinaryIO) -> str:
+    return decoded(file.read())
 
 
-def _json(file: TextIO) -> Any:
+def _json(file: BinaryIO, text: str, *, lenient: bool) -> Any:
+    """The JSON of a file; None for a lock that is not quite JSON, where `lenient`: the service reads it."""
     try:
-        return json.loads(_text(file))
+        return json.loads(text)
     except ValueError as exc:
+        if lenient and "node_packs" in text:
+            return None
         raise CliError(f"{file.name} is not JSON: {exc}.") from exc

@@ -40,16 +40,17 @@ def watch(
     task_id: str,
     display: Display,
     *,
+    enough: Callable[[Progress], bool] = lambda _progress: False,
     interval: float = POLL_SECONDS,
     outage: float = OUTAGE_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Progress:
-    """The last progress of the task, after it has ended. Raises ServiceUnreachable when the service is away for
-    `outage` seconds, CliError for a task that is not known. Ctrl-C passes through at once."""
+    """The last progress of the task, after it has ended or is `enough`. Raises ServiceUnreachable when the
+    service is away for `outage` seconds, CliError for a task that is not known. Ctrl-C passes through at once."""
     progress: Progress = {}
     answered = heard = clock()
     pause = threading.Event()
-    while not progress or progress.get("in_progress"):
+    while not progress or (progress.get("in_progress") and not enough(progress)):
         try:
             stale = clock() - answered > FRESH_SECONDS
             answer = api.progress(task_id, None if stale else progress.get("revision"))
@@ -64,7 +65,7 @@ def watch(
         if not answer.get("unchanged"):
             progress, answered = answer, heard
         display.show(progress, clock() - answered)
-        if progress.get("in_progress"):
+        if progress.get("in_progress") and not enough(progress):
             pause.wait(interval)
     return progress
 
@@ -112,11 +113,18 @@ class LineDisplay:
         self._notice = text
 
 
+def lines_on(console: Console, *, lines: bool = False) -> LineDisplay | None:
+    """A line on each change, where (or with `lines`) the progress is not drawn."""
+    if not lines and console.is_terminal and not console.is_dumb_terminal:
+        return None
+    return LineDisplay(lambda line: console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True))
+
+
 @contextmanager
-def display_on(console: Console, *, lines: bool = False) -> Iterator[Display]:
-    """The display that fits the console: drawn on a terminal, else (or with `lines`) a line on each change."""
-    if lines or not console.is_terminal or console.is_dumb_terminal:
-        yield LineDisplay(lambda line: console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True))
+def display_on(console: Console, line_display: LineDisplay | None) -> Iterator[Display]:
+    """`line_display`, which `lines_on` made, or a drawn one that is gone at the end."""
+    if line_display is not None:
+        yield line_display
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield LiveDisplay(live)

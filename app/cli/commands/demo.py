@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from app.cli.api.client import Api
-from app.cli.api.watching import display_on, watch
+from app.cli.api.watching import display_on, lines_on, watch
 from app.cli.commands.demo_world import World, demo_world
 from app.cli.signals import ended_by_signals
 from app.cli.view.live_view import printable
@@ -46,7 +46,7 @@ def demo(keep: bool, lines: bool) -> None:
 def _install(world: World, api: Api, console: Console, *, lines: bool) -> bool:
     task_id = api.start(world.request)
     console.print(f"Installing through {world.url}, task {task_id}", highlight=False, soft_wrap=True)
-    with display_on(console, lines=lines) as display:
+    with display_on(console, lines_on(console, lines=lines)) as display:
         progress = watch(api, task_id, display)
     show_result(console, progress)
     surprises = surprises_in(progress)

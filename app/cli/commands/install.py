@@ -15,11 +15,13 @@ from rich.console import Console
 from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
+from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.program import program
 from app.cli.view.live_view import printable
 from app.cli.view.result import exit_status, show_result, show_text
 from app.protocol.options import OPTIONS, Option
+from app.protocol.snapshot import ORIGINS
 
 _PLANNED = "This is only the plan; nothing was changed. Leave out --plan-only to install."
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -42,6 +44,9 @@ def _flag(option: Option) -> Decorator:
     if option.type is bool:
         value = not option.default
         return click.option(option.flag, option.name, is_flag=True, flag_value=value, default=None, help=text)
+    if option.is_list:
+        about: dict[str, Any] = {"multiple": True, "callback": lambda _context, _flag, given: list(given) or None}
+        return click.option(option.flag, option.name, metavar=option.metavar, help=text, **about)
     kind: Any = click.Choice(option.choices) if option.choices else click.STRING
     if option.type in {int, float}:
         kind = (click.IntRange if option.type is int else click.FloatRange)(option.minimum, option.maximum)
@@ -52,11 +57,13 @@ def _flag(option: Option) -> Decorator:
 @click.argument("ssh_command")
 @source_options
 @install_options
+@answer_option
 @click.option("--json", "as_json", is_flag=True, help="The last progress as JSON on stdout, lines on stderr.")
 @service_options
 def install(
     ssh_command: str,
     *,
+    answers: tuple[str, ...],
     as_json: bool,
     server: str | None,
     data_dir: Path | None,
@@ -69,13 +76,16 @@ def install(
     """
     ctx = click.get_current_context()
     given = {name: asked.pop(name) for name in SOURCES}
+    console, known = Console(stderr=as_json), answers_of(answers)
+    asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
     body = request_body(ssh_command, manifest_of(given), **asked)
-    console = Console(stderr=as_json)
     with connection(server, data_dir) as api:
-        task_id = api.start(body)
+        started = api.started(body)
+        task_id = str(started["task_id"])
         console.print(f"Task {task_id}", highlight=False)
+        show_left_out(console, started.get("left_out") or ())
         try:
-            progress = follow(api, task_id, console, lines=as_json)
+            progress = follow(api, task_id, console, lines=as_json, answers=known)
         except WatchingEnded:
             again = check_again(task_id, server=server, data_dir=data_dir)
             console.print(f"The install goes on. To look again: {again}", markup=False, highlight=False, soft_wrap=True)
@@ -90,12 +100,20 @@ def install(
     ctx.exit(exit_status(progress))
 
 
+def show_left_out(console: Console, left_out: Sequence[Mapping[str, Any]]) -> None:
+    """Print what a list names and cannot be had, a line an entry with why and what to do."""
+    for each in left_out:
+        name = printable(" ".join(filter(None, (str(each.get("name", "")), str(each.get("version", ""))))))
+        show_text(console, f"Not installed: {name}: {printable(each.get('reason'))}")
+
+
 def show_plan(console: Console, plan: Sequence[Mapping[str, Any]]) -> None:
     """Print what an install would change in ComfyUI's environment, a line a package."""
     for change in plan:
         versions = f"{printable(change.get('old') or '-')} -> {printable(change.get('new') or '-')}"
         wanted = ", ".join(printable(name) for name in change.get("wanted_by") or ())
-        show_text(console, f"{printable(change.get('package'))} {versions}{' for ' + wanted if wanted else ''}")
+        more = f"{' for ' + wanted if wanted else ''}{ORIGINS.get(str(change.get('wheel')), '')}"
+        show_text(console, f"{printable(change.get('package'))} {versions}{more}")
 
 
 def check_again(task_id: str, *, server: str | None, data_dir: Path | None) -> str:

@@ -16,7 +16,7 @@ from app.cli.server.http_server import HttpServer
 from app.cli.server.service_lock import ServiceLock
 from app.factory import Service, build_service
 from app.settings import settings_from
-from app.sync.http.guards import check_bind
+from app.sync.http.guards import check_bind, is_open_by_proxy
 
 RELEASE_SECONDS = 3.0
 """How long releasing the installs may take after a signal. They go on; the next service attaches to them again."""
@@ -38,6 +38,11 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     settings = settings_from(overrides={"host": host, "port": port, "data_dir": data_dir})
     check_bind(settings)
     logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,))
+    if is_open_by_proxy(settings):
+        _log.warning(
+            "no token is set: whoever reaches the proxy in front can use your instances. "
+            "Set NODEFERRY_TOKEN, or let the proxy ask for a login"
+        )
     explicit = port is not None or not listening.is_default(settings.port)
     with (
         ServiceLock(settings.data_dir) as lock,

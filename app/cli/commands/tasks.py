@@ -14,8 +14,10 @@ from rich.console import Console
 from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.log_reading import parts, printable
-from app.cli.errors import EXIT_INTERRUPTED
+from app.cli.api.questions import show_question, unanswered
+from app.cli.errors import EXIT_INTERRUPTED, CliError
 from app.cli.view.live_view import LiveView
+from app.cli.view.live_view import printable as printable_text
 from app.cli.view.result import exit_status, show_result
 from app.cli.view.table import table
 from app.protocol.progress_json import size
@@ -93,6 +95,46 @@ def cancel(task_id: str, server: str | None, data_dir: Path | None) -> None:
         click.echo(f"{task_id} is {api.cancel(task_id)['state']}")
 
 
+@tasks.command("skip")
+@click.argument("task_id")
+@click.argument("package")
+@service_options
+def skip(task_id: str, package: str, server: str | None, data_dir: Path | None) -> None:
+    """Skip the build of a package: the packs that need it fail, the others go on."""
+    with connection(server, data_dir) as api:
+        build = api.skip(task_id, package)
+    packs = build.get("packs") or []
+    without = f"; without it: {', '.join(map(printable_text, packs))}" if packs else ""
+    click.echo(f"The build of {printable_text(build.get('package'))} is being skipped{without}")
+
+
+@tasks.command("answer")
+@click.argument("task_id")
+@click.argument("answer", required=False)
+@click.option("--question", metavar="ID", help="Which question; needed where the run asks several.")
+@service_options
+def answer(task_id: str, answer: str | None, question: str | None, server: str | None, data_dir: Path | None) -> None:
+    """Answer a question of an install; without ANSWER, show what it asks."""
+    console = Console()
+    with connection(server, data_dir) as api:
+        if answer is None:
+            standing = unanswered(api.progress(task_id))
+            for each in standing:
+                click.echo(f"Question {printable_text(each['id'])} ({printable_text(each['code'])}):")
+                show_question(console, each)
+            if not standing:
+                click.echo("The install asks nothing.")
+            return
+        if question is None:
+            ids = [each["id"] for each in unanswered(api.progress(task_id))]
+            if len(ids) != 1:
+                hint = f"Name one with --question: {', '.join(ids)}." if ids else ""
+                raise CliError(f"The install asks {len(ids) or 'no'} questions.", hint=hint)
+            question = str(ids[0])
+        api.answer(task_id, question, answer)
+    click.echo(f"Question {question} is answered: {answer}")
+
+
 @tasks.command("prune")
 @click.option("--older-than", metavar="DAYS", type=click.FloatRange(0), help="[default: the setting history_days]")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -119,6 +161,15 @@ def retry(task_id: str, nodes: tuple[str, ...], server: str | None, data_dir: Pa
     """Start a new task with the packs that did not end well."""
     with connection(server, data_dir) as api:
         click.echo(f"Task {api.retry(task_id, nodes)} retries {task_id}")
+
+
+@tasks.command("repair")
+@click.argument("task_id")
+@service_options
+def repair(task_id: str, server: str | None, data_dir: Path | None) -> None:
+    """Start a new task that applies what an install's second round found, so that more packs load."""
+    with connection(server, data_dir) as api:
+        click.echo(f"Task {api.repair(task_id)} applies what {task_id} found")
 
 
 def _row(task: Mapping[str, Any]) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.live import Live
 from app.cli.api.client import Api
 from app.cli.api.connection import connection, service_options
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
+from app.cli.api.questions import answer_option, answers_of, ask_person, is_interactive, with_terminal_defaults
 from app.cli.api.watching import OUTAGE_SECONDS, POLL_SECONDS
 from app.cli.commands.install import install_options, request_body, show_plan
 from app.cli.errors import EXIT_INTERRUPTED, CliError, ServiceUnreachable
@@ -34,12 +36,14 @@ _STOP = "stop"
 @click.option(
     "--review-plan", type=click.Choice(["never", "changes", "always"]), help="Show the plan before installing."
 )
+@answer_option
 @click.option("--json", "as_json", is_flag=True, help="The last state as JSON on stdout, lines on stderr.")
 @service_options
 def workflow(
     ssh_command: str,
     *,
     review_plan: str | None,
+    answers: tuple[str, ...],
     as_json: bool,
     server: str | None,
     data_dir: Path | None,
@@ -51,12 +55,13 @@ def workflow(
     """
     ctx = click.get_current_context()
     manifest = manifest_of({name: asked.pop(name) for name in SOURCES})
-    console = Console(stderr=as_json)
+    console, known = Console(stderr=as_json), answers_of(answers)
+    asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
     with connection(server, data_dir) as api:
         workflow_id = api.start_workflow(_body(ssh_command, manifest, review_plan, asked))
         console.print(f"Workflow {workflow_id}", highlight=False)
         try:
-            state = _follow(api, workflow_id, console, lines=as_json)
+            state = _follow(api, workflow_id, console, known, lines=as_json)
         except KeyboardInterrupt:
             text = f"The workflow goes on: {api.base_url}/ui/workflow/{workflow_id}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -90,7 +95,7 @@ def _body(ssh_command: str, manifest: Any, review_plan: str | None, asked: dict[
     return {**body, "steps": steps, **({"review_plan": review_plan} if review_plan else {})}
 
 
-def _follow(api: Api, workflow_id: str, console: Console, *, lines: bool) -> State:
+def _follow(api: Api, workflow_id: str, console: Console, known: Mapping[str, str], *, lines: bool) -> State:
     """The last state, drawn until it has ended; its questions answered between two drawings."""
     state: State = {}
     while not state or state["in_progress"]:
@@ -100,8 +105,29 @@ def _follow(api: Api, workflow_id: str, console: Console, *, lines: bool) -> Sta
             with Live(console=console, auto_refresh=False, transient=True) as live:
                 state = _poll(api, workflow_id, _Drawn(live))
         if state["question"]:
-            api.answer_workflow(workflow_id, _answer_of(state["question"], console))
+            _answer(api, workflow_id, state["question"], console, known)
     return state
+
+
+def _answer(api: Api, workflow_id: str, question: State, console: Console, known: Mapping[str, str]) -> None:
+    """Answers the workflow's question, by `known` or by the person."""
+    of_task = question.get("id")
+
+    def stands() -> bool:
+        now = api.workflow(workflow_id)["question"]
+        return bool(now) and now.get("id") == of_task
+
+    answer = known.get(question["code"])
+    if answer is None and of_task and is_interactive(console):
+        answer = ask_person(question, console, stands)
+        if answer is None:
+            return
+    try:
+        api.answer_workflow(workflow_id, answer or _answer_of(question, console), of_task)
+    except CliError as exc:
+        if not of_task or exc.code not in ("question_gone", "workflow_conflict"):
+            raise
+        show_text(console, exc.message, style="yellow")
 
 
 class _Lines:

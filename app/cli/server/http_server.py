@@ -34,6 +34,7 @@ class HttpServer:
             connection_limit=CONNECTION_LIMIT,
             backlog=BACKLOG,
             ident="nodeferry",
+            clear_untrusted_proxy_headers=False,  # app.sync.http.behind_proxy decides whom to believe
         )
 
     def run(self) -> None:

@@ -19,6 +19,8 @@ from app.protocol.task_list import CUSTOM_NODES
 
 Progress = Mapping[str, Any]
 
+BUILD_LINES = 4
+"""The most builds that have a line; the runner works on no more at a time."""
 WIDE = 100
 """Columns from which sizes and rates have room."""
 OWN_LINES = 5
@@ -56,7 +58,11 @@ class LiveView:
         yield cut(self.notice or str(self.progress.get("message") or ""), width, style)
         yield overall(self.progress, self.ahead)
         yield task_list(self.progress)
-        visible, hidden = bounded(self.progress.get("nodes") or [], height - OWN_LINES)
+        free = max(0, height - OWN_LINES - FEWEST_ROWS)
+        building = running_builds(self.progress, self.ahead)[: min(BUILD_LINES, free)]
+        for text in building:
+            yield cut(text, width, "cyan")
+        visible, hidden = bounded(self.progress.get("nodes") or [], height - OWN_LINES - len(building))
         if visible:
             yield pack_rows(visible, width)
         if hidden:
@@ -86,7 +92,8 @@ def overall(progress: Progress, ahead: float) -> Table:
         grid.add_column(no_wrap=True)
     live = bool(progress.get("in_progress"))
     elapsed = float(progress.get("elapsed_seconds") or 0.0) + (ahead if live else 0.0)
-    left = f"ETA {clock(eta - ahead)}" if live and eta is not None and eta > ahead else ""
+    passed = 0.0 if progress.get("message_code") == "waiting_for_answer" else ahead
+    left = f"ETA {clock(eta - passed)}" if live and eta is not None and eta > passed else ""
     bar = ProgressBar(total=100, completed=percent, width=24)
     grid.add_row(bar, f"{percent:5.1f} %", clock(elapsed), left, count_words(progress))
     return grid
@@ -98,6 +105,28 @@ def count_words(progress: Progress) -> Text:
     ready, comma, others = words.partition(", ")
     failed = (progress.get("counts") or {}).get("failed")
     return Text(ready, style="green").append(comma + others, style="bold red" if failed else "yellow")
+
+
+def running_builds(progress: Progress, ahead: float) -> list[str]:
+    """A line for each package that is being built from source; `ahead`: seconds since the progress was answered."""
+    running = [build for build in progress.get("builds") or [] if build.get("state") == "running"]
+    return [build_line(build, ahead) for build in running]
+
+
+def build_line(build: Progress, ahead: float = 0.0) -> str:
+    """`building foo 1.2 for 3 packs, 04:10, [12/80] foo.cpp`."""
+    packs = len(build.get("packs") or [])
+    text = f"building {build_name(build)} for {packs} pack{'' if packs == 1 else 's'}"
+    seconds = build.get("seconds")
+    parts = [text, "" if seconds is None else clock(float(seconds) + ahead), printable(build.get("detail"))]
+    if build.get("skip_requested"):
+        parts.append("is being skipped")
+    return ", ".join(filter(None, parts))
+
+
+def build_name(build: Progress) -> str:
+    """The package and its version."""
+    return " ".join(filter(None, (printable(build.get("package")), printable(build.get("version")))))
 
 
 def task_list(progress: Progress) -> Text:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.view.live_view import STATUS_STYLES, printable, state_of
+from app.protocol import repairs
 from app.protocol.counts import AS_ASKED
 
 COMMIT_CHARS = 10
@@ -31,6 +32,11 @@ def show_result(console: Console, progress: Mapping[str, Any], *, last: str = ""
                 show_text(console, text, indent=4)
     for warning in progress.get("warnings") or []:
         show_text(console, f"Note: {printable(warning.get('message'))}", style="yellow")
+    repair = progress.get("repair") or {}
+    for text in repairs.in_words(repair):
+        show_text(console, printable(text), style="cyan")
+    if repair.get("state") == repairs.RepairState.FOUND.value:
+        show_text(console, f"To apply it: run.py tasks repair {printable(progress.get('task_id'))}", style="cyan")
     show_text(console, last or sentence(progress), style="bold")
 
 

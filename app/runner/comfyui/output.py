@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence
 
 from app.runner.comfyui.crash_stacks import packs_in_stack
+from app.runner.hints.deciding_line import only_tells_of_another
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _PREFIX = re.compile(
@@ -23,9 +24,17 @@ _TABLE = "Import times for custom nodes:"
 _ROW = re.compile(r"^\s*(\d+\.\d+) seconds( \(IMPORT FAILED\))?: (.+?)\s*$")
 _CANNOT = re.compile(r"^Cannot import (.+?) module for custom nodes:(?: (.*))?$")
 _SKIP = re.compile(r"^Skip (.+?) module for custom nodes (due to the lack of .*)$")
+_ENTRYPOINT = re.compile(
+    r"^(?:Error while calling comfy_entrypoint in (?P<path>.+?): (?P<error>.*)"
+    r"|comfy_entrypoint in (?P<other>.+?) (?P<wrong>is not callable|did not return .*), skipping\.)$"
+)
+_PRESTARTUP = re.compile(r"^Failed to execute startup-script: (.+)/prestartup_script\.py /(?: (.*))?$")
+_PRESTARTUP_ROW = re.compile(r"^\s*\d+\.\d+ seconds \(PRESTARTUP FAILED\): (.+?)\s*$")
 _TRYING = re.compile(r"^Trying to load custom node (.+?)\s*$")
 _TRACEBACK = "Traceback (most recent call last):"
 MESSAGE_CHARS = 400
+_LINES_BEFORE = 15
+"""What a program that the pack called has printed stands before the traceback that only says that it failed."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,8 @@ class Import:
     text: str = ""
     no_nodes: bool = False
     """It ran through, but ComfyUI found no nodes in it."""
+    prestartup: str = ""
+    """Why its prestartup_script.py failed, which ComfyUI tells and goes on; empty where it did not."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +77,21 @@ def imports_of(output: str) -> Optional[Dict[str, Import]]:
     titles = [number for number, line in enumerate(lines) if line.strip() == _TABLE]
     if not titles:
         return None
-    failures = _failures(lines)
+    failures, prestartup = _failures(lines), _prestartup(lines)
     rows = [row for row in map(_ROW.match, lines[titles[-1] + 1 :]) if row]
-    return {row.group(3): _import(row.group(3), float(row.group(1)), not row.group(2), failures) for row in rows}
+    found = [_import(row.group(3), float(row.group(1)), not row.group(2), failures) for row in rows]
+    return {each.path: replace(each, prestartup=prestartup.get(each.path, "")) for each in found}
 
 
-def by_entry(imports: Mapping[str, Import], custom_nodes: Path) -> Dict[str, Import]:
-    """The imports of this folder's entries by their names: ComfyUI may load packs from others too."""
-    root = os.path.realpath(str(custom_nodes))
-    return {
-        os.path.basename(path): found
-        for path, found in imports.items()
-        if os.path.realpath(os.path.dirname(path)) == root
-    }
+def by_entry(imports: Mapping[str, Import], custom_nodes: Path, others: Sequence[Path] = ()) -> Dict[str, Import]:
+    """The imports of this folder's entries by their names, and of those that only `others` have: ComfyUI may load packs
+    from several folders. What is in none of them is left out."""
+    found: Dict[str, Import] = {}
+    for root in (os.path.realpath(str(folder)) for folder in (custom_nodes, *others)):
+        for path, each in imports.items():
+            if os.path.realpath(os.path.dirname(path)) == root:
+                found.setdefault(os.path.basename(path), each)
+    return found
 
 
 def _import(path: str, seconds: float, good: bool, failures: Dict[str, _Failure]) -> Import:
@@ -93,18 +106,31 @@ def _failures(lines: Sequence[str]) -> Dict[str, _Failure]:
     found: Dict[str, _Failure] = {}
     begin = 0
     for number, line in enumerate(lines):
-        cannot, skip = _CANNOT.match(line), _SKIP.match(line)
+        cannot, skip, entrypoint = _CANNOT.match(line), _SKIP.match(line), _ENTRYPOINT.match(line)
         if cannot:
             block = _from_traceback(lines[begin:number])
             message = _last_line_of(block) or (cannot.group(2) or "").strip() or "ComfyUI does not say why."
-            text = "\n".join([*block, line])
+            before = lines[begin : number - len(block)][-_LINES_BEFORE:] if only_tells_of_another(message) else ()
+            text = "\n".join([*before, *block, line])
             found[cannot.group(1)] = _Failure(message[:MESSAGE_CHARS], text)
         elif skip:
             message = "It has no nodes: %s" % skip.group(2)
             found[skip.group(1)] = _Failure(message[:MESSAGE_CHARS], line, no_nodes=True)
-        if cannot or skip:
+        elif entrypoint:
+            message = "Its comfy_entrypoint %s" % (entrypoint["wrong"] or "failed: %s" % entrypoint["error"])
+            found[entrypoint["path"] or entrypoint["other"]] = _Failure(message[:MESSAGE_CHARS], message)
+        if cannot or skip or entrypoint:
             begin = number + 1
     return found
+
+
+def _prestartup(lines: Sequence[str]) -> Dict[str, str]:
+    """By path of the pack: what its prestartup_script.py raised."""
+    rows = [row for row in map(_PRESTARTUP_ROW.match, lines) if row]
+    told = [found for found in map(_PRESTARTUP.match, lines) if found]
+    words = {row.group(1): "ComfyUI does not say why." for row in rows}
+    words.update({found.group(1): (found.group(2) or "").strip()[:MESSAGE_CHARS] or "no words" for found in told})
+    return words
 
 
 def _from_traceback(lines: Sequence[str]) -> Sequence[str]:

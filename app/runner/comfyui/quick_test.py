@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Dict, FrozenSet, List, Optional, Sequence
 
 from app.runner.context import Context
-from app.runner.machine.interpreter import running_comfyuis
+from app.runner.machine.layout import running_with
 from app.runner.process.children import Finished, Limits
 from app.runner.process.processes import MARK, environ_of
 from app.runner.process.user import User
 
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
-_NEEDED = ("--quick-test-for-ci", "--disable-all-custom-nodes", "--user-directory", "--temp-directory")
+_NO_PACKS = "--disable-all-custom-nodes"
+_NEEDED = ("--quick-test-for-ci", _NO_PACKS, "--user-directory", "--temp-directory")
 _HELP_LIMITS = Limits(idle=120.0, total=120.0)
 _OWN = frozenset({MARK, "HOME", "PWD", "OLDPWD", "SHLVL", "_", "LC_ALL", "PYTHONUTF8", "PYTHONUNBUFFERED", "TERM"})
 _KEEP_BYTES = 8 * 1024 * 1024
@@ -35,6 +36,8 @@ WHITELIST = "--whitelist-custom-nodes"
 _LEAST_IDLE = 60.0
 _TIMES_BARE = 4.0
 """Packs may be silent for so many times what a start without any takes, at least `_LEAST_IDLE` seconds."""
+
+_TABLE = b"Import times for custom nodes:"
 
 _BUSY = 600.0
 """Some compile when they are imported, and print nothing of it."""
@@ -105,7 +108,7 @@ class ComfyUI:
     def bare(self, *, low_priority: bool = False) -> Start:
         """Without any pack; `low_priority`: what others do comes first. Raises OSError, RunCancelled."""
         started = time.monotonic()
-        start = self._quick_test(["--disable-all-custom-nodes"], low_priority=low_priority)
+        start = self._quick_test([_NO_PACKS], low_priority=low_priority)
         self.bare_seconds = time.monotonic() - started
         return start
 
@@ -115,17 +118,18 @@ class ComfyUI:
 
     def with_only(self, names: Sequence[str]) -> Start:
         """With these entries of custom_nodes alone, and telling which it tries. Raises OSError, RunCancelled."""
-        return self._quick_test(["--verbose", "DEBUG", "--disable-all-custom-nodes", WHITELIST, *names])
+        return self._quick_test(["--verbose", "DEBUG", _NO_PACKS, WHITELIST, *names])
 
     def present(self) -> List[str]:
         """The entries of custom_nodes that ComfyUI would import, by its own rule."""
         found = []
-        for path in sorted(self._context.custom_nodes.iterdir()):
+        others = [path for path in self._context.layout.others if path.is_dir()]
+        for path in sorted(entry for folder in (self._context.custom_nodes, *others) for entry in folder.iterdir()):
             name = path.name
             if name.endswith(".disabled") or name == "__pycache__" or (path.is_file() and path.suffix != ".py"):
                 continue
             found.append(name)
-        return found
+        return list(dict.fromkeys(found))
 
     def clean(self) -> None:
         """Removes what the quick tests left in their folders."""
@@ -137,10 +141,16 @@ class ComfyUI:
         database = [["--database-url", "sqlite:///%s" % self._database]]
         options = self.options()
         known = [word for pair in folders + database if pair[0] in options for word in pair]
+        known += self._context.layout.argv(options)
         cpu = ["--cpu"] if not self._context.has_gpu and "--cpu" in options else []
         limits = self._limits()
         finished = self._run(["--quick-test-for-ci", *cpu, *known, *arguments], limits, low_priority=low_priority)
         return Start(finished, limits, self._database.exists())
+
+    def _has_shown_all(self, output: bytes) -> bool:
+        """Whether its table is printed, its database open, and nothing was installed meanwhile: what comes after that
+        says nothing of packs, and their threads may keep it from its end. Called while it is silent."""
+        return self._database.exists() and _TABLE in output and self._context.unchanged() is not None
 
     @property
     def _folder(self) -> Path:
@@ -173,7 +183,8 @@ class ComfyUI:
     def _run(self, arguments: List[str], limits: Limits, *, low_priority: bool = False) -> Finished:
         context = self._context
         environ = self._environ()
-        environ.update(context.protections(environ))
+        if arguments[-1:] != [_NO_PACKS] and arguments != ["--help"]:
+            environ.update(context.protections(environ))
         with open(str(self._log), "a", encoding="utf-8", opener=_private) as log:
             log.write("\n# main.py %s\n" % " ".join(arguments))
         return context.children.run(
@@ -185,13 +196,13 @@ class ComfyUI:
             keep_bytes=_KEEP_BYTES,
             low_priority=low_priority,
             user=self.user,
+            enough=self._has_shown_all,
         )
 
     def _environ(self) -> Dict[str, str]:
         """The running ComfyUI's, but for what belongs to its login, unless it runs as the same user."""
-        folder = os.path.realpath(str(self._context.ui_home))
-        pids = [process.pid for process in running_comfyuis() if str(process.folder) == folder]
-        given: Dict[str, str] = environ_of(pids[0]) if pids else {}
+        running = running_with(self._context.ui_home, self._context.base)
+        given: Dict[str, str] = environ_of(running[0].pid) if running else {}
         own = {name: value for name, value in given.items() if name not in _OWN}
         if self.user is None:
             packs = [each for each in self._context.custom_nodes.iterdir() if (each / ".git").exists()]

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-import ssl
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, FrozenSet, List, Mapping, Optional
+from typing import Any, FrozenSet, List, Mapping, Optional, Sequence
 
 from app.runner.comfyui.output import Import, by_entry, imports_of
 from app.runner.context import Context
-from app.runner.machine.interpreter import Process, running_comfyuis
+from app.runner.machine.comfyui_processes import Process
+from app.runner.machine.layout import running_with
+from app.runner.process.within import within
 
 _ANSWER_SECONDS = 10.0
 _CLASSES_SECONDS = 120.0
@@ -52,43 +50,54 @@ class Loaded:
 
 
 def running_here(context: Context) -> List[Process]:
-    """The ComfyUIs that run from this run's folder."""
-    home = os.path.realpath(str(context.ui_home))
-    return [process for process in running_comfyuis() if str(process.folder) == home]
+    """The ComfyUIs that run from this run's folder, with its base directory."""
+    return running_with(context.ui_home, context.base)
 
 
 def answers(address: str) -> bool:
     """Whether ComfyUI answers there; one that some pack has put a login before does too."""
-    try:
+    from urllib.error import HTTPError  # takes as long to import as a third of the runner, and few calls need it
+
+    def opened() -> bool:
         with _open(address + "/system_stats", _ANSWER_SECONDS):
             return True
-    except urllib.error.HTTPError as exc:
+
+    try:
+        return within(2 * _ANSWER_SECONDS, opened)
+    except HTTPError as exc:
         return exc.code in (401, 403)
     except (OSError, ValueError):
         return False
 
 
-def loaded_by(address: str, custom_nodes: Path) -> Loaded:
+def loaded_by(address: str, custom_nodes: Path, others: Sequence[Path] = ()) -> Loaded:
     """What it says of its packs."""
     table = imports_of(_printed(_asked(address + "/internal/logs/raw", _ANSWER_SECONDS)))
-    imports = None if table is None else by_entry(table, custom_nodes)
+    imports = None if table is None else by_entry(table, custom_nodes, others)
     return Loaded(packs_in(_asked(address + "/object_info", _CLASSES_SECONDS)), imports)
 
 
 def _open(url: str, seconds: float) -> Any:
     """No proxy, and any certificate: it is this machine itself."""
+    import ssl
+    from urllib.request import HTTPSHandler, ProxyHandler, build_opener  # as in `answers`
+
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    own = urllib.request.HTTPSHandler(context=context)
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}), own).open(url, timeout=seconds)
+    own = HTTPSHandler(context=context)
+    return build_opener(ProxyHandler({}), own).open(url, timeout=seconds)
 
 
 def _asked(url: str, seconds: float) -> Optional[Any]:
     """The JSON at an address on this machine; None when there is none."""
-    try:
+
+    def read() -> Any:
         with _open(url, seconds) as answer:
             return json.loads(answer.read(_MOST_BYTES))
+
+    try:
+        return within(2 * seconds, read)
     except (OSError, ValueError):
         return None
 

@@ -1,4 +1,4 @@
-"""The commands about a run: start, status, cancel, sweep. Each returns one answer.
+"""The commands about a run: start, status, cancel, skip, answer, sweep. Each returns one answer.
 
 A run has died when its lock is free and its journal has no terminal event. The kernel frees the lock, so this holds
 after a kill, an out-of-memory kill and a reboot alike.
@@ -15,11 +15,14 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
+from app.runner import compiled
 from app.runner.daemon import run_files
 from app.runner.process import processes
+from app.runner.process.answers import Answers
 from app.runner.process.children import read_groups
 from app.runner.process.locks import is_locked, lock_now
 from app.runner.process.paths import Task, staging_name
+from app.runner.process.skips import Skips
 
 CANCEL_SECONDS = 10.0
 Run = Callable[[Task, Mapping[str, Any], Callable[[], None]], None]
@@ -69,10 +72,12 @@ def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int) -> D
         except OSError as exc:  # before the journal is open there is nobody else to tell
             os.write(2, ("%s\n" % exc).encode("utf-8", "replace"))
             os._exit(1)
+        compiled.save()
         os._exit(0)
     os.close(writer)
     os.waitpid(child, 0)
     os.close(lock)
+    compiled.save()  # while the daemon opens its journal; the follower that comes next finds it
     return _acknowledged(reader, task)
 
 
@@ -120,6 +125,22 @@ def cancel(task: Task) -> Dict[str, Any]:
     return status(task)
 
 
+def skip(task: Task, package: str) -> Dict[str, Any]:
+    """Asks the run to skip the build of a package; it is not waited for. Raises ValueError without a package."""
+    if not package:
+        raise ValueError("a skip needs a package")
+    if task.folder.is_dir():
+        Skips(task).ask(package)
+    return status(task)
+
+
+def answer(task: Task, question: str, word: str) -> Dict[str, Any]:
+    """Answers a question of the run; what the run does with it is not waited for. Raises ValueError, OSError."""
+    if task.folder.is_dir():
+        Answers(task).give(question, word)
+    return status(task)
+
+
 def sweep(task: Task) -> Dict[str, Any]:
     """Ends the processes that a killed run left, and removes its staging folder and its file in /tmp, which would say
     `running` for ever. Refuses while the run lives."""
@@ -136,7 +157,8 @@ def sweep(task: Task) -> Dict[str, Any]:
     removed = _remove_staging(task)
     if task.progress.exists():
         task.progress.unlink()
-    shutil.rmtree(str(task.shared_folder), ignore_errors=True)
+    for folder in (task.shared_folder, task.lent_folder):
+        shutil.rmtree(str(folder), ignore_errors=True)
     os.close(lock)
     boots = set(read_groups(task.groups))  # empty where the run started no process
     rebooted = bool(boots) and processes.boot_id() not in boots

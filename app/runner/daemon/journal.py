@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Callable, Optional, Tuple
 
 from app.protocol import progress_json
-from app.protocol.events import Body, Event, ProtocolFault, encode
+from app.protocol.event_body import Body
+from app.protocol.events import Event, ProtocolFault, encode
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
 from app.runner.daemon import run_log

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Mapping, Optional, Type
 
+from app.protocol.event_body import Body
 from app.protocol.events import (
-    Body,
     NodeChanged,
     PackagesProgress,
     PhaseChanged,
+    QuestionAnswered,
+    QuestionAsked,
     RequirementsChanged,
     RunEnded,
     RunStarted,
@@ -28,6 +30,8 @@ _LINES: Mapping[Type[Body], str] = {
     RequirementsChanged: "pack {name}: requirements {status}{error}",
     ScriptChanged: "pack {name}: install.py {status}{error}",
     PackagesProgress: "packages: {done} of {total}",
+    QuestionAsked: "question {question.id} ({question.code}): {question.text}",
+    QuestionAnswered: "question {id}: {answer} ({source})",
     Warned: "warning ({code}): {message} {hint}",
     RunEnded: "the run ended: {state}{error}",
 }

@@ -13,7 +13,20 @@ import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import AbstractSet, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import (
+    AbstractSet,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from app.runner.requirements.lines import canonical
 
@@ -22,8 +35,7 @@ _NOTHING: Mapping[str, AbstractSet[Optional[int]]] = {}
 _MOST_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class RecordedFile:
+class RecordedFile(NamedTuple):
     """A file that a package lists as its own. `path`: absolute; `digest`: `sha256=…`, empty where none is recorded;
     `size`: None where none is."""
 
@@ -50,6 +62,7 @@ class InstalledFiles:
     def _recorded(self) -> Tuple[RecordedFile, ...]:
         """The lines of RECORD. Paths may be absolute, or go up (`../../../bin/tool`)."""
         root = str(self.metadata.parent)
+        prefix = os.path.normpath(os.path.join(root, "x"))[:-1]
         try:
             rows = list(csv.reader(_text(self.metadata / "RECORD").encode("utf-8").decode("utf-8").splitlines()))
         except (UnicodeError, csv.Error):
@@ -58,7 +71,11 @@ class InstalledFiles:
         for row in rows:
             if row and row[0] and "\0" not in row[0]:
                 size = row[2] if len(row) > 2 and row[2].isdecimal() else None
-                path = os.path.normpath(os.path.join(root, row[0]))
+                path = row[0]
+                if path[0] in "./" or path[-1] == "/" or "/." in path or "//" in path:
+                    path = os.path.normpath(os.path.join(root, path))
+                else:  # nearly all of the 100,000 of an image: it has no part to be resolved
+                    path = prefix + path
                 found.append(RecordedFile(path, row[1] if len(row) > 1 else "", int(size) if size else None))
         return tuple(found)
 

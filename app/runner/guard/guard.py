@@ -40,6 +40,7 @@ class Guard:
         self._results: Sequence[PackResult] = ()
         self._first: Optional[Environment] = None
         self._look: Look = frozenset()
+        self._scripts_ran = False
         self._since = 0.0
         self.environment: Optional[Environment] = None
         """As it was seen last, and as it should be."""
@@ -48,9 +49,9 @@ class Guard:
         self.told: Set[str] = set()
         """What does not fit together, and was told with the pack that brought it."""
 
-    def begin(self, results: Sequence[PackResult], locked: Collection[str]) -> None:
-        """All plans are carried out; from now on the code of these packs runs. `locked`: the packages of the run's
-        lock, by canonical names."""
+    def knows(self, results: Sequence[PackResult], locked: Collection[str] = ()) -> None:
+        """These packs are there: what they require is not to be broken. `locked`: the packages of the run's lock, by
+        canonical names."""
         self._results = results
         self._mender.locked = locked
 
@@ -71,8 +72,26 @@ class Guard:
 
     def before_script(self) -> None:
         """Looks at the environment, where nobody has. Raises RunCancelled."""
+        self.after_packages()
+        self._scripts_ran = True
         self._since = time.time()
-        self._current()
+
+    def after_packages(self, now: Optional[Environment] = None) -> None:
+        """Packages were installed. `now`: the environment, where it was inspected already. What an earlier script
+        brought may be another package of the same library: no plan knew of it. Raises RunCancelled."""
+        was = self.environment
+        if now is not None:
+            self.saw(now)
+        now = now or self._current()
+        if now is None or was is None or was is now or not self._scripts_ran:
+            return
+        required = [*required_by_comfyui(self._context.ui_home), *required_by_packs(self._context, self._results)]
+        done = self._mender.keep_one_of_each(was, now, required)
+        if done.chosen or done.side_by_side:
+            text = "An install.py brought packages that others need in another variant.%s" % done.in_words()
+            code = "variants_side_by_side" if done.side_by_side else "changed_by_script"
+            self._context.warn(code, text, _BY_HAND if done.side_by_side else "")
+            self._note(now, done)
 
     def after_script(self, result: PackResult, problem: Optional[Problem]) -> None:
         """Compares. What is gone after a script that failed was hardly meant to go. One that was stopped may have been
@@ -125,6 +144,7 @@ class Guard:
     def _note(self, was: Environment, done: Mended) -> None:
         """How it is now is how it should be, but for what should have been put back."""
         self.saw(done.now)
+        self._context.changes_by_scripts += 1
         changed = {item.name: item.after for item in was.differences(done.now) if item.name not in done.unrestored}
         self._context.changed.update({name: after.version if after else None for name, after in changed.items()})
         brought = [name for name in changed if name not in was.distributions]

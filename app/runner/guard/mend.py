@@ -73,6 +73,14 @@ class Mender:
     ) -> Mended:
         """Puts back what broke something, and keeps one package of each library. `lost`: packages that have to be put
         back in any case."""
+        done = self.keep_one_of_each(was, now, required)
+        planned = way_back(was, done.now, required, lost=sorted(lost))
+        done.left = planned.left
+        self.go_back(was, planned, done)
+        return done
+
+    def keep_one_of_each(self, was: Environment, now: Environment, required: Sequence[Requirement]) -> Mended:
+        """Of each library one package stays."""
         done = Mended(now)
         pairs = side_by_side(was, now, required, gpu=self._context.has_gpu, locked=self.locked)
         if pairs:
@@ -81,9 +89,6 @@ class Mender:
                 self._keep_one(restorer, pair, done)
             with suppress(OSError):
                 done.now = inspect_again(now, self._run)
-        planned = way_back(was, done.now, required, lost=sorted(lost))
-        done.left = planned.left
-        self.go_back(was, planned, done)
         return done
 
     def go_back(self, was: Environment, planned: WayBack, done: Mended) -> None:

@@ -9,16 +9,22 @@ from __future__ import annotations
 import errno
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Mapping, Optional, Tuple
 
 from app.protocol.snapshot import Problem
-from app.runner.hints import signatures
+from app.runner.hints import addresses, signatures
+from app.runner.hints.deciding_line import deciding_line, only_tells_of_another, says_why
 from app.runner.hints.signature import BUSY, DISK, MEMORY, NETWORK, PERMISSION, PROCESSES, READ_ONLY
 from app.runner.hints.uv_words import explain, shortened
 from app.runner.process.children import Finished
 
 _LOG = "Look at the pack's log."
 _RUN_IT = "Run it yourself in the pack's folder on the instance."
+_OF_FETCHING = frozenset(
+    {"host_not_reached", "certificate_not_trusted", "rate_limited", "proxy_login", "registry_timed_out"}
+    | {"registry_not_reached", "folder_missing"}
+)
 _KILLED = frozenset({-9, 137})
 _EXCEPTION = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|SystemExit|Warning)\b.*$", re.MULTILINE)
 _CAUSED = "direct cause of the following exception"
@@ -72,22 +78,25 @@ def of_packages(finished: Finished) -> Problem:
     return Problem("requirements_failed", "The pack's Python packages could not be installed. %s" % said, _LOG)
 
 
-def of_script(finished: Finished) -> Problem:
-    """Why a pack's install.py failed."""
-    last = finished.last_lines(1)
-    words = shortened(last) or "it printed nothing"
+def of_script(finished: Finished, script: Optional[Path] = None) -> Problem:
+    """Why a pack's install.py failed. `script`: that file, whose addresses tell what is missing."""
+    said = finished.output
+    words = shortened(deciding_line(said)) or "it printed nothing"
     if finished.stopped == "idle":
         text = "install.py printed nothing for too long and was stopped (idle limit). (%s)" % words
         return Problem("script_stalled", text, "It may wait for an answer. %s" % _RUN_IT)
     if finished.stopped:
         text = "install.py ran for too long and was stopped (%s limit). (%s)" % (finished.stopped, words)
         return Problem("script_timed_out", text, "It may download a lot, or slowly. Start again, or: %s" % _RUN_IT)
-    known = _of_exception(finished.output, "s") or signatures.find(finished.output, "s")
+    known = _of_exception(said, "s") or signatures.find(deciding_line(said), "s") or signatures.find(said, "s")
+    wanted = addresses.in_output(said) or (addresses.in_code(script) if script else [])
+    missing = addresses.in_words(wanted) if known is None or known[0].code in _OF_FETCHING else ""
     if known:
-        return replace(known[0], message="install.py failed: %s (%s)" % (known[0].message.rstrip("."), shortened(last)))
+        text = "install.py failed: %s (%s)%s" % (known[0].message.rstrip("."), words, missing)
+        return replace(known[0], message=text)
     if finished.code in _KILLED:
         return _killed("install.py")
-    text = "install.py failed with exit status %d. (%s)" % (finished.code, last)
+    text = "install.py failed with exit status %d. (%s)%s" % (finished.code, words, missing)
     return Problem("script_failed", text, _LOG)
 
 
@@ -95,13 +104,18 @@ def of_import(text: str) -> Problem:
     """Why ComfyUI could not import a pack. `text`: what ComfyUI printed about it, with the traceback."""
     text = re.sub(_COLOUR, "", text)
     raised = _EXCEPTION.findall(text)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    last = shortened(raised[-1] if raised else lines[-1] if lines else "it printed nothing")
+    last = raised[-1] if raised else ""
     known = _of_exception(text, "i")
+    if not last or only_tells_of_another(last):  # a program that it called says why
+        known = known or signatures.find(deciding_line(text), "i") or (signatures.find(text, "i") if last else None)
+        last = deciding_line(text)
+    words = shortened(last) or "it printed nothing"
     if known:
-        return replace(known[0], message="%s (%s)" % (known[0].message.rstrip("."), last))
+        fetching = known[0].code in _OF_FETCHING
+        missing = addresses.in_words(addresses.in_output(text)) if fetching else ""
+        return replace(known[0], message="%s (%s)%s" % (known[0].message.rstrip("."), words, missing))
     hint = "The pack's log has the whole traceback: report it to the pack's author."
-    return Problem("import_failed", "ComfyUI cannot import the pack. (%s)" % last, hint)
+    return Problem("import_failed", "ComfyUI cannot import the pack. (%s)" % words, hint)
 
 
 def _of_exception(text: str, of: str) -> Optional[Tuple[Problem, int]]:
@@ -127,4 +141,5 @@ def _stopped(finished: Finished) -> Problem:
 
 
 def _last_words(finished: Finished) -> str:
-    return shortened(finished.last_lines()) or "status %d" % finished.code
+    line = deciding_line(finished.output)
+    return shortened(line if says_why(line) else finished.last_lines()) or "status %d" % finished.code

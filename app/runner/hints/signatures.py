@@ -2,8 +2,9 @@
 
 To add one, write an entry and a sample in test/hints/samples.txt; a new code goes into app/protocol/reasons.py too.
 The first entry whose pattern matches wins, so special entries stand above general ones. Message and hint may contain a
-named group of the pattern as `{name}`. `of` says whose output an entry is for: g git, p uv and pip (and the build
-back-ends that they run), s a pack's install.py, i ComfyUI's import of a pack.
+named group of the pattern as `{name}`, and a hint `{install}`: the system packages that have what is missing. `of` says
+whose output an entry is for: g git, p uv and pip (and the build back-ends that they run), s a pack's install.py, i
+ComfyUI's import of a pack.
 """
 
 from __future__ import annotations
@@ -14,9 +15,17 @@ from typing import Optional, Sequence, Tuple
 from app.protocol.snapshot import Problem
 from app.runner.hints.signature import Signature
 from app.runner.hints.signatures_network import MACHINE_GIT_AND_FETCHING
-from app.runner.hints.signatures_python import BUILDING_SCRIPTS_AND_IMPORTS
+from app.runner.hints.signatures_python import BUILDING, SCRIPTS_AND_IMPORTS
+from app.runner.hints.signatures_system import COMPILING, LIBRARIES_AND_PROGRAMS
+from app.runner.hints.system_packages import advice
 
-SIGNATURES: Sequence[Signature] = (*MACHINE_GIT_AND_FETCHING, *BUILDING_SCRIPTS_AND_IMPORTS)
+SIGNATURES: Sequence[Signature] = (
+    *MACHINE_GIT_AND_FETCHING,
+    *COMPILING,
+    *BUILDING,
+    *LIBRARIES_AND_PROGRAMS,
+    *SCRIPTS_AND_IMPORTS,
+)
 
 
 def find(text: str, of: str) -> Optional[Tuple[Problem, int]]:
@@ -26,6 +35,8 @@ def find(text: str, of: str) -> Optional[Tuple[Problem, int]]:
         found = re.search(signature.pattern, text) if of in signature.of else None
         if found:
             words = {name: value or "" for name, value in found.groupdict().items()}
+            if "{install}" in signature.hint:
+                words["install"] = advice(text, words.get("header") or words.get("library") or "")
             problem = Problem(signature.code, signature.message.format(**words), signature.hint.format(**words))
             return problem, found.start()
     return None

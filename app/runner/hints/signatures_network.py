@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Sequence
 
 from app.runner.hints.signature import ADDRESS, AUTHOR, DISK, MEMORY, NETWORK, PROCESSES, READ_ONLY, Signature
+from app.runner.hints.signatures_git import GIT_LOGINS, SSH_MISSING
+
+_YANKED = (
+    'To install that version all the same, start again with options.allow_yanked ["{pin}"] (--allow-yanked {pin}), or '
+    "ask the author of what needs it for an update."
+)
 
 MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     # -- the machine -------------------------------------------------------------------------------------------------
@@ -33,6 +39,7 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
         "The instance's disk is full, or cannot be written.",
         DISK,
     ),
+    SSH_MISSING,
     Signature(
         "too_many_processes",
         "gpsi",
@@ -51,20 +58,24 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
         MEMORY,
     ),
     # -- git ---------------------------------------------------------------------------------------------------------
-    Signature(
-        "needs_login",
+    Signature(  # before the others: git says of a submodule what it says of a repository
+        "submodule_failed",
         "g",
-        r"Permission denied \(publickey|returned error: 403|Host key verification failed",
-        "The git server asks for a login, and the instance has none.",
-        "Set up git credentials or an SSH key on the instance, or use the repository's public https address.",
+        r"(?s)(?=.*(?:not found|could not read (?:Username|Password)|terminal prompts disabled|Authentication failed|"
+        r"Permission denied|returned error: 40[134]|not our ref|reference is not a tree|unadvertised object|"
+        r"does not appear to be a git repository))"
+        r".*?(?:Failed to clone '|(?:in|into) submodule path ')(?P<path>[^'\n]*)'",
+        "{path}, a submodule of the repository (a repository inside it), could not be fetched.",
+        "The pack's log has its address, which may have been moved or deleted. Report it to the pack's author.",
     ),
     Signature(
-        "repository_not_found_or_private",
-        "g",
-        r"could not read (?:Username|Password)|terminal prompts disabled|Authentication failed|returned error: 401",
-        "The repository does not exist, or it is private.",
-        "Check its address. If it is private, set up git credentials on the instance.",
+        "rate_limited",
+        "gpsi",
+        r"returned error: 429|(?i:rate limit)|429 Too Many Requests|429 Client Error|Too Many Requests",
+        "The server refuses more requests for now (rate limit).",
+        "Wait a few minutes, then start again.",
     ),
+    *GIT_LOGINS,
     Signature(
         "repository_not_found",
         "g",
@@ -87,11 +98,11 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
         "Move that file out of the pack's folder, then start again.",
     ),
     Signature(
-        "rate_limited",
-        "gpsi",
-        r"returned error: 429|(?i:rate limit)|429 Too Many Requests|429 Client Error|Too Many Requests",
-        "The server refuses more requests for now (rate limit).",
-        "Wait a few minutes, then start again.",
+        "git_locked",
+        "g",
+        r"Unable to create '(?P<lock>[^'\n]{1,300}\.lock)': File exists",
+        "Another git works in the pack's folder, or was killed there.",
+        "Wait until it has ended, then start again. If none runs there, remove its lock first (rm '{lock}').",
     ),
     Signature(
         "proxy_login",
@@ -151,8 +162,8 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     Signature(
         "submodule_failed",
         "g",
-        r"(?:clone of '.*' into submodule path|Unable to checkout .* in submodule path|Failed to clone ').*",
-        "A submodule of the repository (a repository inside it) could not be fetched.",
+        r"(?:(?:into|in) submodule path|Failed to clone) '(?P<path>[^'\n]*)'",
+        "{path}, a submodule of the repository (a repository inside it), could not be fetched.",
         "The pack's log has its address, which may have been moved or deleted. Report it to the pack's author.",
     ),
     # -- packages: resolving and fetching ----------------------------------------------------------------------------
@@ -188,9 +199,25 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     Signature(
         "torch_version",
         "p",
-        r"(?s)No solution found.*?depends?\s+on\s+(?P<package>torch(?:vision|audio)?)(?P<wanted>[<>=!~]=?[^\s,]+)",
+        # Where something else is at odds, uv says that others depend on the very version that is kept: not this then.
+        r"(?s)No solution found(?!.*Because\s+(?P<kept>torch\S*==\S+)\s+depends\s+on.*depends\s+on\s+(?P=kept)[\s,])"
+        r".*?depends?\s+on\s+(?P<package>torch(?:vision|audio)?)(?P<wanted>[<>=!~]=?[^\s,]+)",
         "It needs {package}{wanted}. The installed torch does not match, and Nodeferry never replaces it.",
         "Look for a version of the pack for the installed torch, or use an image with another torch.",
+    ),
+    Signature(
+        "package_yanked",
+        "p",
+        r"(?P<pin>[A-Za-z0-9][\w.-]*==[\w.!+-]+)\s+was\s+yanked\s+\(reason:\s+(?P<why>[^()\n]{1,120})",
+        "{pin} is needed, which its author has withdrawn (yanked: {why}).",
+        _YANKED,
+    ),
+    Signature(
+        "package_yanked",
+        "p",
+        r"(?P<pin>[A-Za-z0-9][\w.-]*==[\w.!+-]+)\s+was\s+yanked",
+        "{pin} is needed, which its author has withdrawn (yanked).",
+        _YANKED,
     ),
     Signature(
         "requirement_not_found",
@@ -218,7 +245,7 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     Signature(
         "requirement_conflict",
         "ps",
-        r"No solution found|ResolutionImpossible|conflicting dependencies",
+        r"No solution found|ResolutionImpossible|conflicting dependencies|contain conflicting (?:URLs|indexes)",
         "The pack's requirements contradict what is installed, or what other packs require.",
         "Look at the pack's log: it names both sides.",
     ),

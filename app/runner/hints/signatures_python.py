@@ -8,7 +8,7 @@ from app.runner.hints.signature import ADDRESS, AUTHOR, NETWORK, PERMISSION, UNL
 
 _SKEW = "The pack and the installed {package} do not match: update the pack, or ask its author which version it needs."
 
-BUILDING_SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
+BUILDING: Sequence[Signature] = (
     # -- packages: replacing what is installed ------------------------------------------------------------------------
     Signature(
         "package_not_replaceable",
@@ -28,62 +28,6 @@ BUILDING_SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
     ),
     # -- packages: building ------------------------------------------------------------------------------------------
     Signature(
-        "cuda_toolkit_missing",
-        "psi",
-        r"CUDA_HOME (?:environment variable )?is not set|nvcc(?:' )?(?: was)? not found|nvcc: (?:command )?not found|"
-        r"No such file or directory: '(?:[^']*/)?nvcc'|No CUDA toolset found|Could NOT find CUDA",
-        "A package must be compiled with the CUDA toolkit (nvcc), which the instance does not have.",
-        "Use an image with the toolkit (names often end in -devel), or a ready-made build of that package.",
-    ),
-    Signature(
-        "cuda_version",
-        "psi",
-        r"detected CUDA version \((?P<found>[\d.]+)\) mismatches the version that was used to "
-        r"compile\s+PyTorch \((?P<wanted>[\d.]+)\)",
-        "The instance's CUDA toolkit is version {found}, but its torch was built with {wanted}.",
-        "Use an image in which both versions match, or a ready-made build of that package.",
-    ),
-    Signature(
-        "rust_missing",
-        "ps",
-        r"Rust compiler|Cargo, the Rust package manager, is not installed|No such file or directory: '(?:cargo|rustc)'|"
-        r"can't find Rust compiler|maturin failed",
-        "A required package has no ready-made build for this Python and must be compiled with Rust, which is missing.",
-        "Install Rust on the instance, or use an image with another Python version.",
-    ),
-    Signature(
-        "cmake_missing",
-        "ps",
-        r"No such file or directory: '(?:[^']*/)?cmake'|CMake must be installed|cmake: (?:command )?not found|"
-        r"Could not find CMake|CMake is not installed",
-        "A required package must be compiled with CMake, which is not installed.",
-        "Install it on the instance: apt-get install -y cmake build-essential",
-    ),
-    Signature(
-        "compiler_missing",
-        "ps",
-        r"No such file or directory: '(?:[^']*/)?(?:\S*gcc|\S*g\+\+|cc|c\+\+|clang|cl\.exe|ninja|make)'|"
-        r"command '\S*(?:gcc|g\+\+|cc)' failed: No such file|Microsoft Visual C\+\+ .* is required|"
-        r"No CMAKE_CXX?_COMPILER could be found|Ninja is required to load C\+\+ extensions|"
-        r"(?:gcc|g\+\+|cc|make|ninja): (?:command )?not found",
-        "A required package has no ready-made build for this Python and must be compiled, but there is no C compiler.",
-        "Install it on the instance: apt-get install -y build-essential ninja-build",
-    ),
-    Signature(
-        "python_headers_missing",
-        "ps",
-        r"fatal error: Python\.h: No such file",
-        "A package must be compiled, and this Python's header files are not installed.",
-        "Install them on the instance: apt-get install -y python3-dev",
-    ),
-    Signature(
-        "system_header_missing",
-        "ps",
-        r"fatal error: (?P<header>\S+): No such file or directory",
-        "A package must be compiled with the header file {header}, which is not installed.",
-        "Install the -dev package that contains it; apt-file search {header} names it.",
-    ),
-    Signature(
         "build_needs_torch",
         "p",
         r"(?s)(?:build_wheel|build-wheel|requires_for_build|Getting requirements to build|metadata|egg_info).*"
@@ -100,6 +44,10 @@ BUILDING_SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
         "It was built for another NumPy than the installed one (versions 1 and 2 do not mix).",
         "Update the package that is named here, or install numpy<2 if no other pack needs NumPy 2.",
     ),
+)
+"""What stands above missing libraries and programs: optional ones may be missing, too."""
+
+SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
     Signature(
         "build_failed",
         "ps",
@@ -114,6 +62,13 @@ BUILDING_SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
         r"Git operation failed|failed to (?:clone|fetch) into",
         "A repository that the pack's requirements name could not be fetched.",
         ADDRESS,
+    ),
+    Signature(
+        "requirement_source_unavailable",
+        "p",
+        r"HTTP status client error \((?:401|403|404|410)\b",
+        "A file that is named by its address is not there any more, or not for everybody.",
+        "Open the address in a browser. If nothing is there, report it to the pack's author.",
     ),
     Signature(
         "registry_timed_out",
@@ -140,34 +95,13 @@ BUILDING_SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
     ),
     Signature(
         "no_installer",
-        "ps",
+        "psi",
         r": No module named pip\b",
-        "Neither uv nor pip is available for this Python.",
-        "Install uv on the instance: pip install uv (or with uv's own installer).",
+        "ComfyUI's Python environment has no pip, and none could be brought for it.",
+        "Install uv on the instance (curl -LsSf https://astral.sh/uv/install.sh | sh), or give the environment a pip: "
+        "its python -m ensurepip.",
     ),
     # -- scripts and imports -----------------------------------------------------------------------------------------
-    Signature(
-        "system_library_missing",
-        "si",
-        r"(?P<library>lib(?:GL|EGL|OpenGL|gthread|glib|SM|Xext|Xrender|X11)[\w.-]*\.so[\w.]*): cannot open "
-        r"shared object file",
-        "The system library {library} is not installed.",
-        "Install it on the instance: apt-get install -y libgl1 libglib2.0-0 (no display is needed).",
-    ),
-    Signature(
-        "cuda_library_missing",
-        "si",
-        r"(?P<library>lib(?:cu|nv|nccl)[\w.-]*\.so[\w.]*): cannot open shared object file",
-        "The CUDA library {library} is missing: a package was built for another CUDA version than the installed torch.",
-        "Install a build of that package for the installed torch and CUDA.",
-    ),
-    Signature(
-        "system_library_missing",
-        "si",
-        r"(?P<library>lib[\w.+-]*\.so[\w.]*): cannot open shared object file",
-        "The system library {library} is not installed.",
-        "Install the system package that contains it; apt-file search {library} names it.",
-    ),
     Signature(
         "system_library_too_old",
         "psi",
@@ -243,6 +177,20 @@ BUILDING_SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
         "Install the package that contains it, or report it to the pack's author.",
     ),
     Signature(
+        "folder_missing",
+        "s",
+        r"No such file or directory: '(?P<folder>[^'\n]*?/(?:web|web_extensions|js|extensions|models)(?:/[^'\n]*)?)'",
+        "install.py wants a folder that this ComfyUI does not have: {folder}.",
+        "It is written for another version of ComfyUI: update the pack. What the script was to put there is missing.",
+    ),
+    Signature(
+        "no_repository",
+        "si",
+        r"not a git repository|InvalidGitRepositoryError",
+        "The pack runs git in a folder that is no git repository.",
+        "Install the pack, and ComfyUI, by git clone; or report it to the pack's author.",
+    ),
+    Signature(
         "script_asked",
         "s",
         r"EOFError: EOF when reading a line",
@@ -273,7 +221,8 @@ BUILDING_SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
     Signature(
         "host_not_reached",
         "i",
-        r"Max retries exceeded|Name or service not known|Temporary failure in name resolution|Connection refused",
+        r"Max retries exceeded|Name or service not known|Temporary failure in name resolution|Connection refused|"
+        r"Could not resolve host|(?:Failed|Unable) to connect|Network is unreachable|Connection timed out",
         "The pack downloads something when it is imported, and the server could not be reached.",
         NETWORK,
     ),

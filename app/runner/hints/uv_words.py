@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from typing import List, Optional
 
+from app.runner.hints.deciding_line import deciding_line
+
 LONGEST = 300
 _HEAD = re.compile(r"^\s*(?:error:|×|ERROR:)\s*(.*)")
 _CAUSE = re.compile(r"^\s*(?:cause:|Caused by:|[├╰]─▶|[├╰]─\s)\s*(.*)")
 _FRAME = re.compile(r"^[\s│]*")
 _CONCLUSION = re.compile(r",? (?:we can|it can be) conclude[d]? that your requirements are unsatisfiable\.?$")
+_STREAMS = frozenset({"[stdout]", "[stderr]", "--- stdout", "--- stderr"})
 _HINT = re.compile(r"^\s*hint:")
 
 
@@ -50,16 +53,16 @@ def _parts(lines: List[str]) -> List[str]:
 
 
 def _last_of_build(lines: List[str]) -> Optional[str]:
-    """The last line of a build's stderr: tracebacks and compilers end with the error itself."""
-    marks = [number for number, line in enumerate(lines) if line.strip(" │") in {"[stderr]", "--- stderr"}]
+    """The deciding line of a build's output: Meson and others print it to stdout."""
+    marks = [number for number, line in enumerate(lines) if line.strip(" │") in _STREAMS]
     if not marks:
         return None
     said = []
-    for line in lines[marks[-1] + 1 :]:
+    for line in lines[marks[0] + 1 :]:
         if _HINT.match(line):
             break
-        said.append(re.sub(_FRAME, "", line).strip())
-    return next((line for line in reversed(said) if line), None)
+        said.append(line)
+    return deciding_line("\n".join(said)) or None
 
 
 def shortened(text: str) -> str:

@@ -36,6 +36,9 @@ def cannot_be(context: Context, lock: Lock) -> List[str]:
 def remarks(context: Context, lock: Lock) -> List[Problem]:
     """What is not as where the lock was made, and is left as it is, with `exact` too."""
     found = of_machine(context, lock)
+    found += [Problem("snapshot_remark", text) for text in lock.remarks[:MOST_NAMED]]
+    if lock.repairs:
+        return found
     packs = extra_packs(context, lock)
     if packs:
         text = "These node packs are not in the lock, and were left untouched: %s." % some(packs, ", ")

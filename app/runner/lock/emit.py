@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from app.protocol.events import LockMade
 from app.protocol.lockfile import FORMAT
@@ -17,6 +17,8 @@ from app.runner.lock.overlaps import CHANGED, overlaps_in
 from app.runner.lock.this_machine import torch_of
 from app.runner.packs.pack_files import DEFAULT_REQUIREMENTS
 from app.runner.requirements.files import read_file
+from app.runner.requirements.lines import canonical
+from app.runner.resolve.packs_with_own_sources import PacksWithOwnSources
 
 _LOGIN_HINT = "Before you install the lock elsewhere, set up git's credentials or a .netrc on that instance."
 
@@ -46,6 +48,7 @@ def emit_lock(context: Context, results: Sequence[PackResult], locked: Optional[
         "overlaps": [asdict(each) for each in overlaps],
         "indexes": indexes,
         "find_links": find_links,
+        "from_places": sorted(_from_places(context, locked)) if indexes or find_links else [],
         "compared": locked.compared(results, python) if locked else None,
     }
     context.journal.emit(LockMade(lock))
@@ -57,21 +60,32 @@ def emit_lock(context: Context, results: Sequence[PackResult], locked: Optional[
         context.warn("lock_without_login", text, _LOGIN_HINT)
 
 
+def _from_places(context: Context, locked: Optional[Locked]) -> Set[str]:
+    """The packages that come from those locations."""
+    packages = context.packages
+    known = PacksWithOwnSources.of(context).origins(packages)
+    planned = context.journal.snapshot.plan or ()
+    known |= {
+        canonical(each.package) for each in planned if each.source and packages.get(canonical(each.package)) == each.new
+    }
+    return known | (locked.from_places(packages) if locked else set())
+
+
 def _places_of(context: Context, results: Sequence[PackResult]) -> Tuple[List[str], List[str]]:
     """The indexes and pages of links that packs' own requirements name, without their logins."""
-    found: Dict[str, List[str]] = {"--extra-index-url": [], "--find-links": []}
+    indexes: Set[str] = set()
+    pages: Set[str] = set()
     for result in results:
         folder = context.custom_nodes / result.pack.folder
         path = folder / (result.pack.requirements_file or DEFAULT_REQUIREMENTS)
         try:
-            lines = read_file(path, folder).lines
+            locations = read_file(path, folder).options.locations
         except OSError:
             continue
-        for line in lines:
-            option, _, address = line.partition(" ")
-            if option in found and address.startswith("http"):
-                found[option].append(without_login(address))
-    return sorted(set(found["--extra-index-url"])), sorted(set(found["--find-links"]))
+        for place in locations:
+            if place.is_remote:
+                (indexes if place.is_index else pages).add(without_login(place.address))
+    return sorted(indexes), sorted(pages)
 
 
 def _pack(context: Context, result: PackResult) -> Optional[Dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
 
 from app.protocol.events import PackagesPlanned, RequirementsChanged
 from app.protocol.lockfile import Lock, read_lock
@@ -23,13 +23,18 @@ from app.runner.lock.compare import MOST_NAMED, some
 from app.runner.lock.differences import Difference, Distributions, differences
 from app.runner.lock.locked_packages import LockedPackages, is_met
 from app.runner.lock.refusals import decide, moved_here
+from app.runner.packs.already_installed import AlreadyInstalled
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute
 from app.runner.requirements.lines import canonical
+from app.runner.resolve.build_help import BuildHelp
+from app.runner.resolve.installer_settings import InstallerSettings
 from app.runner.resolve.plan import Change, Plan
 from app.runner.resolve.uv import Uv
+from app.runner.resolve.wheel_sources import WheelSources
 
 _STAGE = "lock"
+_NO_LOSS = ("not_in_lock", "snapshot_remark")
 _EXACT_HINT = "Without options.exact, Nodeferry installs what it can of the lock."
 
 
@@ -39,7 +44,10 @@ def of_request(context: Context) -> Optional[Lock]:
     if form != "lock":
         return None
     lock = read_lock(value, context.request.get("schemes") or ["https", "ssh"])
-    return replace(lock, only_there=tuple(moved_here(each, lock, context.ui_home) for each in lock.only_there))
+    packs = tuple(AlreadyInstalled.of(context).pack(pack) for pack in lock.packs)
+    return replace(
+        lock, packs=packs, only_there=tuple(moved_here(each, lock, context.ui_home) for each in lock.only_there)
+    )
 
 
 class Locked:
@@ -53,7 +61,19 @@ class Locked:
         self._exact = context.options.exact
         program: Optional[Uv] = None
         if uv is not None and context.environment and context.python_problem is None:
-            program = Uv(context.children, uv, context.environment, context.task.folder, context.limits.packages)
+            limits, wheels = context.limits.packages, WheelSources.of(context)
+            folder = context.task.folder
+            settings, build_help = InstallerSettings.of(context), BuildHelp.of(context)
+            program = Uv(
+                context.children,
+                uv,
+                context.environment,
+                folder,
+                limits,
+                settings=settings,
+                wheels=wheels,
+                build_help=build_help,
+            )
         self._packages = LockedPackages(context, lock, program)
         self._unavailable: FrozenSet[str] = frozenset()
         """The lines of what could not be had; it is not asked for again."""
@@ -62,6 +82,12 @@ class Locked:
     def names(self) -> FrozenSet[str]:
         """Its packages, by canonical names."""
         return frozenset(canonical(name) for name in self._lock.packages)
+
+    def from_places(self, packages: Mapping[str, str]) -> Set[str]:
+        """Its packages that come from packs' own places, and are there in its version. `packages`: canonical names and
+        versions."""
+        wanted = {canonical(name): version for name, version in self._lock.packages.items()}
+        return {name for name in self._lock.from_places or () if packages.get(name) == wanted.get(name)}
 
     def before_clones(self) -> None:
         """What does not fit is told; with `exact` it ends the run, before anything is changed."""
@@ -150,7 +176,7 @@ class Locked:
             "node_packs": compare.extra_packs(self._context, self._lock),
             "packages": compare.extra_packages(environment.packages if environment else {}, self._lock),
         }
-        told = [remark.message for remark in compare.remarks(self._context, self._lock) if remark.code != "not_in_lock"]
+        told = [remark.message for remark in compare.remarks(self._context, self._lock) if remark.code not in _NO_LOSS]
         left_out = ["%s cannot be installed: %s" % (entry["name"], entry["reason"]) for entry in self._lock.left_out]
         return {"differences": [*self._found(results, environment), *left_out, *told], "not_in_lock": extra}
 

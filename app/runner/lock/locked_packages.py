@@ -15,10 +15,13 @@ from app.runner.hints import reasons
 from app.runner.lock.differences import Difference, differences
 from app.runner.lock.overlaps import in_words, is_mixed, not_as, overlaps_in
 from app.runner.process.children import Finished
+from app.runner.requirements.file_options import FileOptions, Place
 from app.runner.requirements.lines import asked_by, canonical
 from app.runner.requirements.markers import holds
 from app.runner.requirements.versions import satisfies
 from app.runner.resolve.installer import nothing_kept, tell_unreadable
+from app.runner.resolve.installer_settings import InstallerSettings
+from app.runner.resolve.own_sources import OwnSources
 from app.runner.resolve.plan import write_lines
 from app.runner.resolve.protection import read_requirements
 from app.runner.resolve.uv import Uv
@@ -32,10 +35,7 @@ class LockedPackages:
         self._lock = lock
         self._uv = uv
         self._log = context.task.folder / "lock.log"
-        self._options = [
-            *("--extra-index-url %s" % address for address in lock.indexes),
-            *("--find-links %s" % address for address in lock.find_links),
-        ]
+        self._own = _own_sources(context, lock) if uv is not None else None
 
     @property
     def has_uv(self) -> bool:
@@ -64,6 +64,7 @@ class LockedPackages:
     def _carry_out(self, uv: Uv, wanted: Sequence[Difference], *, dry_run: bool) -> Finished:
         """One call of uv; where it fails in the middle, or is cancelled, all is as it was."""
         context, environment = self._context, self._context.environment
+        uv = uv.with_sources(self._own)
         file, arguments = self._file(wanted), self._arguments(wanted)
         if dry_run or environment is None:
             return uv.install(file, self._log, _ignore, dry_run=True, arguments=arguments)
@@ -86,7 +87,7 @@ class LockedPackages:
 
     def _file(self, wanted: Sequence[Difference]) -> Path:
         path = self._context.task.folder / "lock.txt"
-        write_lines(path, [*self._options, *(item.pin for item in wanted)])
+        write_lines(path, [item.pin for item in wanted])
         return path
 
     def _arguments(self, wanted: Sequence[Difference]) -> List[str]:
@@ -145,9 +146,24 @@ class LockedPackages:
         return None
 
 
+def _own_sources(context: Context, lock: Lock) -> Optional[OwnSources]:
+    """The packs' own places, for what came from there; where the lock does not say what, for all that it names."""
+    locations = [Place(True, url, url) for url in lock.indexes] + [Place(False, url, url) for url in lock.find_links]
+    if not locations:
+        return None
+    from app.runner.resolve.pack_places import PlacesServer  # as long to load as much else together
+
+    names = frozenset(map(canonical, lock.packages))
+    named = names if lock.from_places is None else lock.from_places
+    settings = InstallerSettings.of(context)
+    found = PlacesServer().add(FileOptions(locations), named, frozenset(), [*settings.indexes, *settings.find_links])
+    return OwnSources(FileOptions(), names, found)
+
+
 def is_met(result: PackResult, context: Context, lock: Lock, packages: Mapping[str, str]) -> bool:
     """Whether a pack needs nothing besides the lock and what is installed (`packages`: canonical names and versions).
-    An exact lock is right about its own packages, whatever a pack's bounds say; an address is met by the lock's."""
+    An exact lock, or a repair, is right about its own packages, whatever a pack's bounds say; an address is met by the
+    lock's."""
     if result.requirements is None:
         return True
     try:
@@ -157,7 +173,7 @@ def is_met(result: PackResult, context: Context, lock: Lock, packages: Mapping[s
     markers = context.environment.markers if context.environment else {}
     locked = {canonical(name) for name in [*lock.packages, *(lock.sources or ())]}
     return read.problem is None and all(
-        _is_line_met(line, locked, packages, markers, exact=context.options.exact)
+        _is_line_met(line, locked, packages, markers, exact=context.options.exact or lock.repairs)
         for line in read.lines
         if not line.startswith("--")
     )

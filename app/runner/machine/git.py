@@ -14,6 +14,8 @@ from app.runner.process.errors import RunFault
 from app.runner.process.limits import RunLimits
 
 _LOCAL = Limits(idle=60.0, total=300.0)
+_REFS = Limits(idle=10.0, total=15.0)
+_REFS_BYTES = 4 * 1024 * 1024
 _SETTINGS = (
     ("safe.directory", "*"),
     ("advice.detachedHead", "false"),
@@ -73,6 +75,12 @@ class Git:
             on_output=on_output,
             log=self._log,
         )
+
+    def remote_refs(self, address: str, *, cwd: Path) -> Finished:
+        """HEAD, branches and tags of a repository elsewhere, with what git says of a redirect; soon, or not at all. It
+        is in no log: an address may have a login."""
+        argv = [*self._base, "ls-remote", "--", address, "HEAD", "refs/heads/*", "refs/tags/*"]
+        return self._children.run(argv, cwd=cwd, environ=self._only_here(cwd), limits=_REFS, keep_bytes=_REFS_BYTES)
 
     def local(self, *args: str, cwd: Path) -> Finished:
         """A command on a checkout that is there."""

@@ -5,93 +5,169 @@ Nothing is sourced or activated; every path is absolute. Candidates and their or
 
 from __future__ import annotations
 
-import glob
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import List, Optional
+from typing import Callable, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from app.runner.environment.environment import Environment
 from app.runner.environment.inspection import inspect
-from app.runner.machine import profiles
+from app.runner.machine.environments import Broken, Candidate, candidates, python_in
+from app.runner.machine.layout import running_with
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute, execute
-from app.runner.process.processes import arguments_of, environ_of, link_of, pids
+from app.runner.process.processes import environ_of
+from app.runner.requirements.lines import canonical
+
+_GIVE = "Give the folder of its virtual environment as venv_path."
+_MOST_RIVALS = 6
+_MOST_BYTES = 256 * 1024
+Choose = Callable[[str, Mapping[str, str]], Optional[str]]
+"""Asks a person: the question, and a label for each answer. None where nobody decides. Raises RunCancelled."""
 
 
 @dataclass(frozen=True)
-class Process:
-    """A running ComfyUI: its interpreter as it was called, and the folder of its main.py."""
+class Interpreter:
+    """What was found. `why`: in words that go on with “it”; `others`: environments that would do as well, which were
+    not chosen; `broken`: what looks like ComfyUI's and cannot be started."""
 
-    pid: int
-    python: str
-    folder: Path
-
-
-def running_comfyuis() -> List[Process]:
-    """The ComfyUIs that run on this machine and that this user may look at."""
-    return [found for found in map(_comfyui_of, pids()) if found]
+    environment: Environment
+    why: str = ""
+    others: Tuple[Candidate, ...] = ()
+    broken: Tuple[Broken, ...] = ()
 
 
-def _comfyui_of(pid: int) -> Optional[Process]:
-    """argv[0] is the venv's python; /proc/PID/exe would be the base python's."""
-    argv = arguments_of(pid)
-    scripts = [arg for arg in argv[1:4] if os.path.basename(arg) == "main.py"]
-    if not scripts or "python" not in os.path.basename(argv[0]):
-        return None
-    try:
-        cwd = link_of(pid, "cwd")
-    except OSError:
-        return None
-    folder = Path(os.path.realpath(os.path.join(cwd, os.path.dirname(scripts[0]))))
-    if not (folder / "main.py").is_file() or not (folder / "comfy").is_dir():
-        return None
-    return Process(pid, _absolute(argv[0], cwd, pid), folder)
+@dataclass
+class _Search:
+    """What was tried so far."""
 
+    required: FrozenSet[str]
+    run: Execute
+    tried: List[str] = field(default_factory=list)
+    best: Optional[Tuple[int, Environment, Candidate]] = None
 
-def _absolute(program: str, cwd: str, pid: int) -> str:
-    if "/" in program:
-        return os.path.normpath(os.path.join(cwd, program))
-    for folder in environ_of(pid).get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":"):
-        if os.access(os.path.join(folder, program), os.X_OK):
-            return os.path.join(folder, program)
-    return "/proc/%d/exe" % pid
-
-
-def find_interpreter(ui_home: Path, venv_path: Optional[str], run: Execute = execute) -> Environment:
-    """The environment of the interpreter to use. Raises RunFault `interpreter_not_found` naming what was tried."""
-    if venv_path:
-        path = str(Path(venv_path) / "bin" / "python") if Path(venv_path).is_dir() else venv_path
+    def fits(self, candidate: Candidate) -> Optional[Environment]:
+        """Its environment, where it has torch and most of what ComfyUI needs; None else, and the best is kept."""
         try:
-            return inspect(path, run, torch=True)
+            found = inspect(candidate.python, self.run, torch=True)
         except OSError as exc:
-            text = "venv_path %s is not a working Python: %s" % (path, exc.strerror or exc)
-            hint = "Give the folder of ComfyUI's virtual environment."
-            raise RunFault("interpreter_not_found", text, hint) from None
-    tried, without_torch = [], None
-    for path in candidates(ui_home):
-        try:
-            found = inspect(path, run, torch=True)
-        except OSError as exc:
-            tried.append("%s (%s)" % (path, exc.strerror or exc))
-            continue
-        if found.torch_version:
+            self.tried.append("%s (%s)" % (candidate.python, exc.strerror or exc))
+            return None
+        has = sum(name in found.packages for name in self.required)
+        if found.torch_version and has * 2 >= len(self.required):
             return found
-        without_torch = without_torch or found
-        tried.append("%s (no torch)" % path)
-    if without_torch:
-        return without_torch
+        lacks = "most of what ComfyUI needs is missing" if found.torch_version else "no torch"
+        self.tried.append("%s (%s)" % (candidate.python, lacks))
+        points = has + (len(self.required) + 1 if found.torch_version else 0)
+        if self.best is None or points > self.best[0]:
+            self.best = (points, found, candidate)
+        return None
+
+
+def find_interpreter(
+    ui_home: Path, venv_path: Optional[str], run: Execute = execute, *, base: Optional[Path] = None
+) -> Environment:
+    """The environment of the interpreter to use. Raises RunFault `interpreter_not_found` naming what was tried."""
+    return choose_interpreter(ui_home, venv_path, run, base=base).environment
+
+
+def choose_interpreter(
+    ui_home: Path,
+    venv_path: Optional[str],
+    run: Execute = execute,
+    *,
+    base: Optional[Path] = None,
+    choose: Optional[Choose] = None,
+) -> Interpreter:
+    """The running ComfyUI's interpreter; else the first that has torch and most of ComfyUI's requirements. `choose`:
+    asks where several near ComfyUI do. Raises RunFault `interpreter_not_found` naming what was tried, RunCancelled."""
+    if venv_path:
+        return Interpreter(_given(venv_path, run), "was asked for")
+    running = running_with(ui_home, base)
+    listed, broken = candidates(ui_home, base, running)
+    search = _Search(_needed(ui_home), run)
+    for number, candidate in enumerate(listed):
+        found = search.fits(candidate)
+        if found is None:
+            continue
+        runs = candidate.python in [process.python for process in running]
+        rivals = [] if runs else _rivals(search, candidate, found, listed[number + 1 :])
+        if not rivals:
+            return Interpreter(found, candidate.why, (), tuple(broken) if not runs else ())
+        return _one_of([(candidate, found), *rivals], tuple(broken), choose)
+    if search.best is not None and (search.best[1].torch_version or not broken):
+        _, found, candidate = search.best
+        return Interpreter(found, candidate.why, (), tuple(broken))
+    raise _not_found(search.tried, broken)
+
+
+def _given(venv_path: str, run: Execute) -> Environment:
+    folder = Path(venv_path)
+    folder = folder.parent if folder.name == "pyvenv.cfg" else folder
+    inner = python_in(folder) or python_in(folder.parent) if folder.is_dir() else str(folder)
+    path = inner or str(folder / "bin" / "python")
+    try:
+        return inspect(path, run, torch=True)
+    except OSError as exc:
+        text = "venv_path %s is not a working Python: %s" % (path, exc.strerror or exc)
+        hint = "Give the folder of ComfyUI's virtual environment."
+        raise RunFault("interpreter_not_found", text, hint) from None
+
+
+def _rivals(
+    search: _Search, taken: Candidate, found: Environment, others: Sequence[Candidate]
+) -> List[Tuple[Candidate, Environment]]:
+    """Others near ComfyUI that would do as well; one environment may have several names."""
+    rivals: List[Tuple[Candidate, Environment]] = []
+    prefixes = {os.path.realpath(found.prefix)}
+    near = [each for each in others if each.near and taken.near]
+    for candidate in near[:_MOST_RIVALS]:
+        other = search.fits(candidate)
+        if other is not None and os.path.realpath(other.prefix) not in prefixes:
+            prefixes.add(os.path.realpath(other.prefix))
+            rivals.append((candidate, other))
+    return rivals
+
+
+def _one_of(
+    found: Sequence[Tuple[Candidate, Environment]], broken: Tuple[Broken, ...], choose: Optional[Choose]
+) -> Interpreter:
+    """Whom the image's own PATH has, else whom a person chooses, else the first."""
+    on_path = environ_of(1).get("PATH", "").split(":")
+    named = [each for each in found if os.path.dirname(each[0].python) in on_path]
+    taken = named[0] if len(named) == 1 else found[0]
+    why = "%s, and is on the image's PATH" % taken[0].why if named == [taken] else taken[0].why
+    if named != [taken] and choose is not None:
+        text = "Which Python does ComfyUI use? Several have torch and its other requirements."
+        labels = {str(number): "%s: it %s" % (one.python, one.why) for number, (one, _) in enumerate(found, 1)}
+        answer = choose(text, labels)
+        taken, why = (found[int(answer) - 1], "was chosen") if answer else (taken, why)
+    others = tuple(one for one, _ in found if one is not taken[0])
+    return Interpreter(taken[1], why, others, broken)
+
+
+def _not_found(tried: Sequence[str], broken: Sequence[Broken]) -> RunFault:
     text = "ComfyUI's Python was not found (tried: %s)." % (", ".join(tried) or "nothing, there is none")
-    raise RunFault("interpreter_not_found", text, "Give the folder of its virtual environment as venv_path.")
+    if not broken:
+        return RunFault("interpreter_not_found", text, _GIVE)
+    listed = ", ".join(map(str, broken))
+    text = "ComfyUI's Python environment cannot be started: %s. No other was found that has torch." % listed
+    hint = "Make it anew (uv venv, then ComfyUI's requirements), or give the folder of another one as venv_path."
+    return RunFault("interpreter_not_found", text, hint)
 
 
-def candidates(ui_home: Path) -> List[str]:
-    """Interpreters that exist, the likeliest first."""
-    home = os.path.realpath(str(ui_home))
-    paths = [process.python for process in running_comfyuis() if str(process.folder) == home]
-    for folder in (Path(ui_home), Path(ui_home).parent):
-        paths += [str(folder / name / "bin" / "python") for name in profiles.NEXT_TO_COMFYUI]
-    for pattern in profiles.interpreters():
-        paths += sorted(glob.glob(pattern))
-    paths += ["/usr/local/bin/python3", "/usr/bin/python3"]
-    return [path for number, path in enumerate(paths) if os.access(path, os.X_OK) and path not in paths[:number]]
+def _needed(ui_home: Path) -> FrozenSet[str]:
+    """The canonical names in ComfyUI's own requirements.txt; none where it cannot be read."""
+    try:
+        with open(str(ui_home / "requirements.txt"), encoding="utf-8", errors="replace") as file:
+            lines = file.read(_MOST_BYTES).splitlines()
+    except OSError:
+        return frozenset()
+    words = (line.partition("#")[0].strip() for line in lines)
+    names = (_name_of(word) for word in words if word and word[0].isalnum())
+    return frozenset(canonical(name) for name in names)
+
+
+def _name_of(line: str) -> str:
+    end = next((at for at, letter in enumerate(line) if not (letter.isalnum() or letter in "-_.")), len(line))
+    return line[:end]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Optional, Sequence
 
-from app.runner.machine.interpreter import running_comfyuis
+from app.runner.machine.layout import running_with
 from app.runner.process.processes import arguments_of
 
 
@@ -26,10 +25,9 @@ def address_of(argv: Sequence[str]) -> str:
     return "%s://%s:%s" % (scheme, host, port)
 
 
-def comfyui_port(ui_home: Path) -> Optional[int]:
-    """The port of the ComfyUI that runs in `ui_home`, by its arguments; None where none runs."""
-    home = os.path.realpath(str(ui_home))
-    for process in running_comfyuis():
-        if str(process.folder) == home:
-            return int(address_of(arguments_of(process.pid)).rpartition(":")[2])
+def comfyui_port(ui_home: Path, base: Optional[Path] = None) -> Optional[int]:
+    """The port of the ComfyUI that runs in `ui_home` with this base directory, by its arguments; None where none
+    runs."""
+    for process in running_with(ui_home, base):
+        return int(address_of(arguments_of(process.pid)).rpartition(":")[2])
     return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Callable, Dict, FrozenSet, Iterator, List, Optional, Tuple
 
 from app.runner.environment.environment import Environment
-from app.runner.machine.interpreter import running_comfyuis
+from app.runner.machine.layout import running_with
 from app.runner.process.paths import Task
 from app.runner.process.user import User, user_of_account, user_of_process
 
@@ -30,17 +30,16 @@ class ComfyUser:
     seen: bool = False
 
 
-def comfyui_user(ui_home: Path) -> ComfyUser:
-    """As whom the ComfyUI in this folder runs.
+def comfyui_user(ui_home: Path, base: Optional[Path] = None) -> ComfyUser:
+    """As whom the ComfyUI in this folder runs, with this base directory.
 
     A running ComfyUI is the proof, and the owner of its folder is only a guess: images unpack ComfyUI as one user and
     run it as another. Where several run, one that is not root's counts, since root can read what is anybody's."""
-    home = os.path.realpath(str(ui_home))
-    running = [user_of_process(process.pid) for process in running_comfyuis() if str(process.folder) == home]
+    running = [user_of_process(process.pid) for process in running_with(ui_home, base)]
     users = sorted(filter(None, running), key=lambda user: user.uid == 0)
     if users:
         return ComfyUser(users[0], seen=True)
-    about = ui_home.stat()
+    about = (base or ui_home).stat()
     return ComfyUser(user_of_account(about.st_uid, about.st_gid))
 
 
@@ -60,16 +59,27 @@ def files_owner(ui_home: Path, comfy: ComfyUser) -> Tuple[int, int]:
 class Ownership:
     """Gives away what the run made. Files of before the run keep their owner, whoever that is."""
 
-    def __init__(self, ui_home: Path, first: os.stat_result, warn: Callable[[str, str, str], None]) -> None:
-        """`first`: of what the run made first in `ui_home`. It tells when the run began, also by the clock of a network
-        volume, and whose root's files are there: such a volume may map root to nobody."""
+    def __init__(
+        self,
+        ui_home: Path,
+        first: os.stat_result,
+        warn: Callable[[str, str, str], None],
+        *,
+        base: Optional[Path] = None,
+        custom_nodes: Optional[Path] = None,
+    ) -> None:
+        """`first`: of what the run made first in `custom_nodes`. It tells when the run began, also by the clock of a
+        network volume, and whose root's files are there: such a volume may map root to nobody. `base`, `custom_nodes`:
+        where they are not ComfyUI's own folder and the one in it."""
         self._ui_home = Path(os.path.realpath(str(ui_home)))
+        self._base = Path(os.path.realpath(str(base or ui_home)))
+        self._packs = Path(os.path.realpath(str(custom_nodes or self._base / "custom_nodes")))
         self.warn = warn
         self._warned = False
         self._began = min(first.st_ctime_ns, time.time_ns())
         self._made_by = frozenset((0, first.st_uid))
-        self.comfy = comfyui_user(ui_home)
-        self._owner = files_owner(ui_home, self.comfy)
+        self.comfy = comfyui_user(ui_home, base)
+        self._owner = files_owner(base or ui_home, self.comfy)
 
     @property
     def is_given(self) -> bool:
@@ -101,16 +111,22 @@ class Ownership:
             return
         prefix = Path(environment.prefix) if environment else None
         skipped = frozenset((_inode(prefix.stat()),)) if prefix and prefix.is_dir() else frozenset()
-        self._walk(self._ui_home, _Walk(self._owner, self._made_by, self._began, skipped=skipped))
+        for top in self._tops():
+            self._walk(top, _Walk(self._owner, self._made_by, self._began, skipped=skipped))
         for folder in [*self._linked(), *self._cache()]:
             self._walk(folder, _Walk(self._owner, self._made_by, self._began, skipped=skipped, only_theirs=True))
         for folder in _package_folders(environment) if environment else ():
             rule = _Walk(self._owner, self._made_by, self._began, only_theirs=True, packages=True)
             self._walk(folder, rule)
 
+    def _tops(self) -> List[Path]:
+        """ComfyUI's folders, without those that lie in another of them."""
+        tops = {self._ui_home, self._base, self._packs}
+        return [top for top in tops if not tops & set(top.parents)]
+
     def _linked(self) -> Iterator[Path]:
         """Folders that models, packs and the like are kept in, elsewhere on the machine."""
-        for folder in (self._ui_home, self._ui_home / "custom_nodes", self._ui_home / "models"):
+        for folder in (self._base, self._packs, self._base / "models"):
             try:
                 with os.scandir(str(folder)) as entries:
                     links = [entry.path for entry in entries if entry.is_symlink() and entry.is_dir()]
@@ -247,7 +263,9 @@ def give_after_death(task: Task) -> None:
     """What a killed run left as root's. Its folder in ComfyUI's was on record before it was made."""
     recorded = task.folder / "staging"
     try:
-        ui_home = Path(recorded.read_text("utf-8", "surrogateescape")).parent.parent
-        Ownership(ui_home, recorded.stat(), lambda _code, _text, _hint: None).give_all_new(None)
+        packs = Path(recorded.read_text("utf-8", "surrogateescape")).parent
+        ui_home, base = task.comfyui or (packs.parent, packs.parent)
+        made = Ownership(ui_home, recorded.stat(), lambda _code, _text, _hint: None, base=base, custom_nodes=packs)
+        made.give_all_new(None)
     except OSError:
         return  # it had not come so far, or ComfyUI is gone

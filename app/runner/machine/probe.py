@@ -1,4 +1,4 @@
-"""Probe: where ComfyUI is and what the machine has. Finds only; changes nothing but one file that it writes
+"""Probe: what the machine has. Finds only; changes nothing but one file that it writes
 and removes."""
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from app.runner.machine import profiles
+from app.runner.machine.comfyui_processes import running_in
 from app.runner.machine.git import find_git
-from app.runner.machine.interpreter import find_interpreter, running_comfyuis
+from app.runner.machine.homes import find_home
+from app.runner.machine.interpreter import find_interpreter
 from app.runner.machine.listening import comfyui_port
 from app.runner.machine.provisioning import provisioning_marks
 from app.runner.process.errors import RunFault
@@ -19,51 +20,11 @@ from app.runner.process.execute import Execute, execute
 _GPU_SECONDS = 15.0
 
 
-def find_ui_home(given: Optional[str]) -> Path:
-    """ComfyUI's folder: the given one, else the running ComfyUI's, else the usual place, else the only other one.
-    Raises RunFault `ui_home_not_found` or `ui_home_ambiguous`."""
-    if given:
-        return _checked(Path(given))
-    running = _distinct([process.folder for process in running_comfyuis()])
-    workspace = os.environ.get("WORKSPACE")
-    own = [Path.home() / "ComfyUI"] + ([Path(workspace) / "ComfyUI"] if workspace else [])
-    first, *others = profiles.homes()
-    usual = [found for pattern in others for found in Path("/").glob(pattern[1:])]
-    for group in (running, [Path(first)], own + usual):
-        found = _distinct([path for path in group if (path / "main.py").is_file()])
-        if len(found) == 1:
-            return found[0]
-        if found:
-            listed = ", ".join(str(path) for path in found)
-            raise RunFault(
-                "ui_home_ambiguous",
-                "The instance has several ComfyUI folders: %s." % listed,
-                "Give one of them as ui_home.",
-            )
-    raise RunFault("ui_home_not_found", "No ComfyUI was found on the instance.", "Give its folder as ui_home.")
-
-
-def _checked(path: Path) -> Path:
-    if not path.is_dir():
-        raise RunFault("ui_home_not_found", "There is no folder %s on the instance." % path, "Correct ui_home.")
-    if not (path / "main.py").is_file():
-        raise RunFault("ui_home_not_found", "%s is not a ComfyUI folder: it has no main.py." % path, "Correct ui_home.")
-    return path
-
-
-def _distinct(paths: List[Path]) -> List[Path]:
-    found: Dict[str, Path] = {}
-    for path in paths:
-        found.setdefault(os.path.realpath(str(path)), path)
-    return list(found.values())
-
-
-def make_custom_nodes(ui_home: Path, task_id: str) -> Path:
+def make_custom_nodes(folder: Path, task_id: str) -> Path:
     """custom_nodes, made if missing and shown to be writable by writing. Raises RunFault."""
-    folder = ui_home / "custom_nodes"
     probe = folder / (".nodeferry-%s.probe" % task_id)
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"\0" * 65536)
         probe.unlink()
     except OSError as exc:
@@ -82,7 +43,7 @@ def machine(ui_home: Path, run: Execute = execute) -> Dict[str, Any]:
         "disk_free_bytes": usage.free,
         "disk_total_bytes": usage.total,
         "comfyui_commit": _comfyui_commit(ui_home),
-        "comfyui_running": any(str(p.folder) == os.path.realpath(str(ui_home)) for p in running_comfyuis()),
+        "comfyui_running": bool(running_in(ui_home)),
         "processors": os.cpu_count(),
         "max_processes": max_processes(),
         "system": " ".join(os.uname()[:3:2]),
@@ -130,19 +91,20 @@ def probe_now(ui_home: Optional[str], venv_path: Optional[str]) -> Dict[str, Any
     """The answer of the `probe` command. That there is no git or no interpreter is a warning: packs that need no
     packages can be installed all the same."""
     try:
-        home = find_ui_home(ui_home)
+        chosen = find_home(ui_home)
+        home, layout = chosen.ui_home, chosen.layout
         found = machine(home)
     except RunFault as fault:
         return {"error": fault.problem.to_json()}
-    found = {**found, "comfyui_port": comfyui_port(home), "provisioning": provisioning_marks()}
+    found = {**found, "comfyui_port": comfyui_port(home, layout.base), "provisioning": provisioning_marks()}
     found.update(dict.fromkeys(("git", "interpreter", "python", "torch", "torch_error")))
-    warnings: List[str] = []
+    warnings: List[str] = [*filter(None, [layout.in_words()]), *chosen.hidden()]
     try:
         found["git"] = find_git()
     except RunFault as fault:
         warnings.append(str(fault))
     try:
-        python = find_interpreter(home, venv_path)
+        python = find_interpreter(home, venv_path, base=layout.base)
     except RunFault as fault:
         return {**found, "warnings": [*warnings, str(fault)]}
     if python.torch_error:

@@ -43,10 +43,32 @@ PROFILES: Tuple[Profile, ...] = (
         logs=("/workspace/runpod-slim/comfyui.log",),
     ),
     Profile("RunPod, other templates", homes=("/workspace/ComfyUI",), logs=("/workspace/logs/comfyui.log",)),
+    Profile("RunPod better-comfyui slim", homes=("/workspace/madapps/ComfyUI",)),
     Profile("RunPod worker", homes=("/comfyui",), interpreters=("/opt/venv/bin/python",)),
     Profile(
+        "mmartial ComfyUI-Nvidia-Docker", homes=("/comfy/mnt/ComfyUI",), interpreters=("/comfy/mnt/venv/bin/python",)
+    ),
+    Profile("SwarmUI", homes=("/workspace/SwarmUI/dlbackend/ComfyUI", "/root/SwarmUI/dlbackend/ComfyUI")),
+    Profile("comfy-cli", homes=("/root/comfy/ComfyUI", "/home/*/comfy/ComfyUI")),
+    Profile(
+        "StabilityMatrix",
+        homes=(
+            "/home/*/StabilityMatrix/Data/Packages/ComfyUI",
+            "/home/*/.local/share/StabilityMatrix/Packages/ComfyUI",
+        ),
+    ),
+    Profile("Pinokio", homes=("/home/*/pinokio/api/comfy*/app", "/root/pinokio/api/comfy*/app")),
+    Profile(
         "by hand",
-        homes=("/ComfyUI", "/root/ComfyUI", "/home/*/ComfyUI", "/app/ComfyUI"),
+        homes=(
+            "/ComfyUI",
+            "/root/ComfyUI",
+            "/home/*/ComfyUI",
+            "/app/ComfyUI",
+            "/data/ComfyUI",
+            "/notebooks/ComfyUI",
+            "/content/ComfyUI",
+        ),
         interpreters=(
             "/opt/conda/envs/comfy*/bin/python",
             "/opt/miniconda3/envs/comfy*/bin/python",
@@ -56,8 +78,6 @@ PROFILES: Tuple[Profile, ...] = (
         ),
     ),
 )
-NEXT_TO_COMFYUI = ("venv", ".venv")
-"""Environments in ComfyUI's folder, and beside it."""
 
 
 def homes() -> List[str]:
@@ -68,6 +88,11 @@ def homes() -> List[str]:
 def interpreters() -> List[str]:
     """Where ComfyUI's interpreter may be when it is not beside ComfyUI."""
     return _each_once([path for profile in PROFILES for path in profile.interpreters])
+
+
+def interpreters_of(home: str) -> List[str]:
+    """Where images that have ComfyUI in this place have its interpreter."""
+    return _each_once([path for profile in PROFILES if home in profile.homes for path in profile.interpreters])
 
 
 def logs() -> List[str]:

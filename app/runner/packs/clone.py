@@ -19,14 +19,28 @@ from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
 from app.runner.files.move import move
 from app.runner.hints import reasons
-from app.runner.packs import existing, manager_copies, movable
-from app.runner.packs.checkout import Throttled, clone_into, with_retries
+from app.runner.packs import (
+    archive_offer,
+    existing,
+    lfs,
+    manager_copies,
+    movable,
+    other_folders,
+    pasted_ref,
+    submodules,
+)
+from app.runner.packs.already_installed import AlreadyInstalled
+from app.runner.packs.checkout import Throttled, clone_into, warn_of_both, with_retries
+from app.runner.packs.installed import is_there
 from app.runner.packs.pack_files import find_pack_files
+from app.runner.packs.refs import Target
+from app.runner.packs.same_repository import redirect_in
 
 AT_ONCE = 16
 LONG_SECONDS = 4.0
 """No clone has ended for so long: those that still run take long, and what is there need not wait for them."""
 Meanwhile = Callable[[Sequence[PackResult]], None]
+_LOG_BYTES = 64 * 1024
 _FULL = frozenset({"disk_full", "disk_quota"})
 
 
@@ -87,10 +101,16 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
         )
         context.node(pack.name, NodeState.SKIPPED, result.problem)
         return result
+    result.problem = AlreadyInstalled.of(context).problem(pack)
+    if result.problem is not None:
+        context.node(pack.name, NodeState.SKIPPED, result.problem)
+        return result
     try:
         _put_in_place(context, result)
         if result.is_cloned:
+            lfs.settle(context, result)
             find_pack_files(context, result)
+            pasted_ref.warn_of_folder(context, result, pack.ref)
     except OSError as exc:
         result.commit, result.problem = None, reasons.of_os(exc)
     if result.is_cloned:
@@ -98,41 +118,50 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
     elif not alone and result.problem is not None and result.problem.code in _FULL:
         result.retry_alone = True
     else:
-        context.node(pack.name, NodeState.FAILED, result.problem)
+        is_same = result.problem is not None and result.problem.code == "same_repository"
+        context.node(pack.name, NodeState.SKIPPED if is_same else NodeState.FAILED, result.problem)
     return result
 
 
 def _put_in_place(context: Context, result: PackResult) -> None:
     """`result.commit` or `result.problem` is set afterwards. Raises OSError."""
-    if context.options.plan_only:
+    is_kept = is_there(result.folder) and context.existing_of(result.pack) == "keep"
+    pasted_ref.settle(context, result, is_kept=is_kept)
+    if result.problem is None and context.options.plan_only:
         _look_only(context, result)
         return
-    result.problem = _place_problem(context, result)
-    if result.problem is not None:
-        return
+    result.problem = result.problem or _place_problem(context, result)
+    if result.problem is None:
+        _bring(context, result)
+
+
+def _bring(context: Context, result: PackResult) -> None:
+    """Keeps what is there, brings it up to date, replaces it, or clones."""
     existing.recover(context.git(), result.folder)
-    anew = context.options.existing == "reinstall"
-    copy = manager_copies.registry_copy(context.custom_nodes, result.pack) if anew else None
-    if copy is not None and not (existing.is_there(result.folder) and copy != result.folder):
+    anew = context.existing_of(result.pack) == "reinstall"
+    copy = AlreadyInstalled.of(context).copy_of(result.pack) if anew else None
+    if copy is not None and not (is_there(result.folder) and copy.path != result.folder):
         manager_copies.replace(context, result, copy, lambda: _clone(context, result), lambda: _move(context, result))
-    elif existing.is_there(result.folder):
+    elif is_there(result.folder):
         existing.settle(context, result, lambda: _clone(context, result))
-    else:
+    elif not other_folders.settle(context, result):
         result.problem = manager_copies.in_the_way(context, result.pack)
         if result.problem is None:
-            _clone(context, result)
+            _clone_once(context, result)
         if result.problem is None:
             _move(context, result)
 
 
 def _look_only(context: Context, result: PackResult) -> None:
     """The pack as it would be: in staging, or where it is already if it would be kept. Changes nothing else."""
-    present = existing.is_there(result.folder)
+    present = is_there(result.folder)
     if present and existing.stays(context, result):
+        return
+    if not present and other_folders.settle(context, result):
         return
     result.problem = None if present else manager_copies.in_the_way(context, result.pack)
     if result.problem is None:
-        _clone(context, result)
+        _clone_once(context, result)
         result.folder = staged(context, result.pack)
 
 
@@ -164,7 +193,7 @@ def _place_problem(context: Context, result: PackResult) -> Optional[Problem]:
     if above != root and not result.folder.parent.is_dir():
         hint = "Add the pack that %s belongs to above it in the list of packs." % result.pack.folder
         return Problem("parent_missing", "The folder that it goes into does not exist.", hint)
-    if result.folder.is_dir() and not existing.is_there(result.folder):
+    if result.folder.is_dir() and not is_there(result.folder):
         return movable.cannot_be_moved(context.custom_nodes, result.folder)
     return None
 
@@ -174,11 +203,21 @@ def _clone(context: Context, result: PackResult) -> None:
     pack, target = result.pack, staged(context, result.pack)
     context.node(pack.name, NodeState.CLONING)
     emit = Throttled(context, pack.name)
+    found: List[Target] = []
     result.problem = with_retries(
         context,
         context.task.node_log(pack.name),
-        lambda git: clone_into(git, pack.repo_url, pack.ref, target, emit),
+        lambda git: clone_into(git, pack.repo_url, pack.ref, target, emit, on_found=found.append),
     )
+    if result.problem is not None:
+        result.incomplete = submodules.what_is_missing(
+            context.git(context.task.node_log(pack.name)), target, result.problem
+        )
+        result.problem = None if result.incomplete else result.problem
+    if not is_there(result.folder):
+        archive_offer.offer(context, result, target)
+    if found:
+        warn_of_both(context, pack, found[-1])
     if result.problem is None:
         result.commit = context.git().head(target)
         if result.commit is None:
@@ -187,6 +226,24 @@ def _clone(context: Context, result: PackResult) -> None:
             )
     if result.problem is not None:
         shutil.rmtree(str(target), ignore_errors=True)
+
+
+def _clone_once(context: Context, result: PackResult) -> None:
+    """The same for a pack that is not there: where a server has led git to a repository that is there under another
+    name, it is not brought a second time."""
+    log = context.task.node_log(result.pack.name)
+    before = log.stat().st_size if log.exists() else 0
+    _clone(context, result)
+    if result.problem is not None:
+        return
+    with open(str(log), "rb") as file:
+        file.seek(before)
+        led_to = redirect_in(file.read(_LOG_BYTES).decode("utf-8", "replace"))
+    fresh = staged(context, result.pack)
+    result.problem = AlreadyInstalled.of(context).twin_of(result.pack, fresh, result.commit or "", led_to)
+    if result.problem is not None:
+        result.commit = None
+        shutil.rmtree(str(fresh), ignore_errors=True)
 
 
 def staged(context: Context, pack: NodePack) -> Path:

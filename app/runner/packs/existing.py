@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Callable, List, Optional, Set
+from typing import Callable, Optional
 
-from app.protocol.repo_url import same_repo
+from app.protocol.repo_identity import without_login
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState
 from app.runner.context import Context, PackResult
 from app.runner.files.move import discard, is_working_name, move
 from app.runner.files.move import settle as settle_move
 from app.runner.machine.git import Git
-from app.runner.packs import manager_copies, movable
-from app.runner.packs.checkout import Throttled, fetch_ref, is_commit, update_submodules, with_retries
-from app.runner.process.children import Finished
+from app.runner.packs import git_leftovers, manager_copies, movable, refs, stashes
+from app.runner.packs.already_installed import AlreadyInstalled
+from app.runner.packs.checkout import scratch_for
+from app.runner.packs.installed import is_there
+from app.runner.packs.local_work import local_changes, stashes_in_submodules, submodules
+from app.runner.packs.same_repository import How, SameRepository, Verdict
+from app.runner.packs.update import update
 
 OLD = ".nodeferry-old.disabled"
 """Behind the name of a folder that is being replaced; ComfyUI skips it. No part of staging: a killed run's staging is
@@ -27,24 +31,23 @@ removed, and this must not be lost with it."""
 BEFORE_REINSTALL = ".before-reinstall"
 """Behind the name of a user's file where the new version brings one of that name."""
 
-
-def is_there(folder: Path) -> bool:
-    """Whether something is in the way of a clone. An empty folder is not."""
-    if folder.is_dir() and not folder.is_symlink():
-        return any(folder.iterdir())
-    return os.path.lexists(str(folder))
+_ASIDE = "aside"
+_SHOWN_CHARS = 300
 
 
 def settle(context: Context, result: PackResult, clone: Callable[[], None]) -> None:
     """Does what `options.existing` says; `clone` clones into staging. Sets `commit`, `kept` or `problem`."""
     git = context.git(context.task.node_log(result.pack.name))
+    if _wanted(context) != "keep" and (result.folder / ".git").is_dir():
+        git_leftovers.remove_locks(context, result.folder)
     to_do = _decide(context, git, result)
     if to_do == "keep":
         _keep(context, git, result)
-    elif to_do == "reinstall":
-        _reinstall(context, git, result, clone)
+    elif to_do in ("reinstall", _ASIDE):
+        _reinstall(context, git, result, clone, whole=to_do == _ASIDE)
     elif to_do:
-        _update(context, git, result)
+        context.node(result.pack.name, NodeState.CLONING)
+        update(context, git, result)
 
 
 def stays(context: Context, result: PackResult) -> bool:
@@ -57,17 +60,23 @@ def stays(context: Context, result: PackResult) -> bool:
 
 
 def _decide(context: Context, git: Git, result: PackResult) -> str:
-    """`keep`, `reinstall`, another word for an update; empty, with the problem, where nothing may be done."""
+    """`keep`, `reinstall`, `aside` (a reinstall that keeps the whole old folder), another word for an update; empty,
+    with the problem, where nothing may be done."""
     wanted = _wanted(context)
-    result.problem = _foreign(git, result)
+    result.problem = _foreign(context, git, result)
     if result.problem is None and (
-        wanted == "keep" or (wanted == "lock" and git.head(result.folder) == result.pack.ref)
+        wanted == "keep" or (wanted == "lock" and refs.is_at(git, result.folder, result.pack.ref or ""))
     ):
         return "keep"
     if result.problem is None and wanted == "reinstall":
         result.problem = movable.cannot_be_moved(context.custom_nodes, result.folder)
     if result.problem is None:
-        result.problem = local_changes(git, result.folder)
+        damage = git_leftovers.damage(git, result.folder)
+        if damage is not None and wanted == "reinstall":
+            return _ASIDE
+        result.problem = damage or local_changes(git, result.folder)
+    if result.problem is None and wanted == "reinstall":
+        result.problem = stashes_in_submodules(git, result.folder)
     return "" if result.problem else wanted
 
 
@@ -78,22 +87,44 @@ def _wanted(context: Context) -> str:
     return "lock" if is_lock and (wanted != "reinstall" or context.options.exact) else wanted
 
 
-def _foreign(git: Git, result: PackResult) -> Optional[Problem]:
+def _foreign(context: Context, git: Git, result: PackResult) -> Optional[Problem]:
     """Why the folder is not this pack's repository, if so."""
-    folder = result.folder
+    folder, url = result.folder, result.pack.repo_url
     if not (folder / ".git").exists():
-        if (folder / manager_copies.TRACKING).is_file():
-            return manager_copies.is_registry_copy(folder)
+        copy = AlreadyInstalled.of(context).copy_of(result.pack)
+        if copy is not None and copy.path == folder:
+            return manager_copies.is_copy_of(copy)
         return Problem(
             "name_taken",
             "custom_nodes/%s exists and is not a git repository. It was left untouched." % result.pack.folder,
             "Move it away, then start again.",
         )
-    origin = git.line("config", "--get", "remote.origin.url", cwd=folder) or ""
-    if same_repo(origin, result.pack.repo_url):
+    origin = git_leftovers.origin(git, folder)
+    verdict = SameRepository.of(context).ask(origin, url, folder, git.head(folder))
+    if verdict.same:
+        _note_verdict(context, result, origin, verdict)
         return None
-    message = "custom_nodes/%s is a clone of another repository (%s)." % (result.pack.folder, origin or "of no address")
-    return Problem("name_taken", message, "Move it away, or correct the list of packs, then start again.")
+    address = without_login(origin)[:_SHOWN_CHARS] or "of no address"
+    hint = "Move it away, or correct the list of packs, then start again."
+    if verdict.same is None and origin:
+        text = (
+            "custom_nodes/%s is a clone of %s, and the list asks for %s. Whether that is the same could not be found "
+            "out."
+        )
+        return Problem("name_taken", text % (result.pack.folder, address, url), hint)
+    message = "custom_nodes/%s is a clone of another repository (%s)." % (result.pack.folder, address)
+    return Problem("name_taken", message, hint)
+
+
+def _note_verdict(context: Context, result: PackResult, origin: str, verdict: Verdict) -> None:
+    """What is the same only by its commits is told."""
+    if verdict.how is How.COMMITS:
+        text = (
+            "custom_nodes/%s is a clone of %s, and the list asks for %s. Both have the same commits, so it was taken "
+            "for the pack."
+        )
+        hint = "If they are two packs, move the folder away, then start again."
+        context.warn("same_by_commits", text % (result.pack.folder, without_login(origin), result.pack.repo_url), hint)
 
 
 def _keep(context: Context, git: Git, result: PackResult) -> None:
@@ -101,94 +132,49 @@ def _keep(context: Context, git: Git, result: PackResult) -> None:
     result.kept = True
     if result.commit is None:
         hint = 'Start again with "existing": "reinstall".'
-        result.problem = Problem(
+        result.problem = git_leftovers.damage(git, result.folder) or Problem(
             "broken_checkout", "Its folder is a git repository without a commit: an earlier clone broke off.", hint
         )
-    elif is_commit(result.pack.ref) and result.pack.ref != result.commit:
-        text = "%s was kept at commit %s; the list of packs asks for %s." % (
+    elif result.pack.ref and not _is_at(git, result, result.pack.ref):
+        branch = git.line("symbolic-ref", "--quiet", "--short", "HEAD", cwd=result.folder)
+        text = "%s was kept at commit %s%s; the list of packs asks for %s." % (
             result.pack.name,
             result.commit,
+            " of the branch %s" % branch if branch else "",
             result.pack.ref,
         )
         context.warn("kept_at_other_commit", text, 'Start again with "existing": "update" to get it.')
 
 
-def local_changes(git: Git, folder: Path) -> Optional[Problem]:
-    """Why the checkout may not be changed or removed: somebody's work is in its tracked files, commits or stashes."""
-    hint = "Commit and push the changes, or move the folder away, then start again."
-    changed = git.ask("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=untracked", cwd=folder)
-    if changed is None or changed.strip():
-        return Problem(
-            "local_changes", "Files of the pack were changed on the instance. They were left untouched.", hint
-        )
-    return own_work(git, folder)
+def _is_at(git: Git, result: PackResult, ref: str) -> bool:
+    """By what the checkout knows; else by what its remote says. One that does not answer says no."""
+    if refs.is_at(git, result.folder, ref):
+        return True
+    if refs.is_commit(ref):
+        return False
+    try:
+        found = refs.find(git, result.pack.repo_url, ref, scratch_for(result.folder))[1]
+    except OSError:
+        return False
+    return found is not None and found.commit == result.commit
 
 
-def own_work(git: Git, folder: Path) -> Optional[Problem]:
-    """Why the checkout may not be removed: commits that only it has, or stashes, in it or in its submodules."""
-    for part in ["", *submodules(git, folder)]:
-        if _own_commits(git, folder / part) or git.ask("stash", "list", cwd=folder / part):
-            hint = "Commit and push the changes, or move the folder away, then start again."
-            return Problem(
-                "local_changes",
-                "The pack's folder has commits or stashes that exist only on the instance. They were left untouched.",
-                hint,
-            )
-    return None
-
-
-def submodules(git: Git, checkout: Path) -> List[str]:
-    """The paths of the submodules that are there, those of submodules too."""
-    if not (checkout / ".gitmodules").exists():
-        return []
-    said = git.line("submodule", "foreach", "--quiet", "--recursive", "echo $displaypath", cwd=checkout) or ""
-    return [path for path in said.splitlines() if (checkout / path / ".git").exists()]
-
-
-def _own_commits(git: Git, folder: Path) -> Set[str]:
-    """Commits that no remote branch or tag has. The edge of a shallow clone came from the remote."""
-    said = git.line("rev-list", "HEAD", "--branches", "--not", "--remotes", "--tags", cwd=folder) or ""
-    boundary = git.line("rev-parse", "--git-path", "shallow", cwd=folder) or ""
-    path = folder / boundary
-    return set(said.split()) - set(path.read_text("ascii", "replace").split() if boundary and path.is_file() else ())
-
-
-def _update(context: Context, git: Git, result: PackResult) -> None:
-    """Fetches and checks out."""
-    folder, name = result.folder, result.pack.name
-    context.node(name, NodeState.CLONING)
-    branch = git.line("symbolic-ref", "--quiet", "--short", "HEAD", cwd=folder) if not result.pack.ref else None
-    shallow = git.line("rev-parse", "--is-shallow-repository", cwd=folder) == "true"
-    emit = Throttled(context, name)
-
-    def attempt(git: Git) -> Finished:
-        if branch:
-            finished = _pull(git, branch, folder, shallow, emit)
-        else:
-            finished = fetch_ref(git, result.pack.ref or "HEAD", folder, shallow=shallow, emit=emit)
-        present = finished.ok and (folder / ".gitmodules").exists()
-        return update_submodules(git, folder) if present else finished
-
-    result.problem = with_retries(context, context.task.node_log(name), attempt)
-    if result.problem is None:
-        context.own(folder)
-        result.commit = git.head(folder)
-
-
-def _pull(git: Git, branch: str, folder: Path, shallow: bool, emit: Throttled) -> Finished:
-    """`checkout` refuses to write over untracked files, where a hard reset would not."""
-    spec = "+refs/heads/%s:refs/remotes/origin/%s" % (branch, branch)
-    depth = ["--depth", "1"] if shallow else []
-    finished = git.network("fetch", "--progress", *depth, "origin", spec, cwd=folder, on_progress=emit)
-    return git.local("checkout", "-q", "-B", branch, "FETCH_HEAD", cwd=folder) if finished.ok else finished
-
-
-def _reinstall(context: Context, git: Git, result: PackResult, clone: Callable[[], None]) -> None:
-    """A fresh clone takes the folder's place, with the untracked files of the old one. Raises OSError."""
+def _reinstall(
+    context: Context, git: Git, result: PackResult, clone: Callable[[], None], *, whole: bool = False
+) -> None:
+    """A fresh clone takes the folder's place, with the untracked files and the stashes of the old one. `whole`: git
+    cannot say what those are, so all of the old folder is kept aside. Raises OSError."""
     clone()
     if result.problem is not None:
         return
     fresh, old = context.staging / result.pack.name, _old_of(result.folder)
+    if whole:
+        old = manager_copies.aside_for(context, result.folder, "damaged")
+    else:
+        result.problem = stashes.carry_over(git, result.folder, fresh)
+        if result.problem is not None:
+            result.commit = None
+            return
     context.own(fresh)
     move(result.folder, old)
     try:
@@ -196,6 +182,11 @@ def _reinstall(context: Context, git: Git, result: PackResult, clone: Callable[[
     except OSError:
         move(old, result.folder)
         raise
+    if whole:
+        where = old.relative_to(context.ui_home).as_posix()
+        text = "%s: its .git folder was damaged, so the whole old folder is kept in %s." % (result.pack.name, where)
+        context.warn("kept_aside", text, "Take your own files from there, then delete it.")
+        return
     if not _carry_all_over(git, old, result.folder):
         movable.warn_kept(context, result.folder)
 

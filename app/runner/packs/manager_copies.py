@@ -9,83 +9,63 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Container, Iterable, Iterator, Optional
+from typing import Callable, Container, Iterable, Optional
 
 from app.protocol.manifest import NodePack
-from app.protocol.repo_url import same_repo
 from app.protocol.snapshot import Problem
 from app.runner.context import Context, PackResult
 from app.runner.files.move import move as move_folder
 from app.runner.packs import movable
+from app.runner.packs.already_installed import AlreadyInstalled
+from app.runner.packs.installed import TRACKING, Installed, Kind
 from app.runner.process.paths import Task
 
-TRACKING = ".tracking"
 _REPLACED = "replaced.ndjson"
 _MARK = ".nodeferry-replace-"
-_REPOSITORY = re.compile(r"^\s*[\"']?repository[\"']?\s*=\s*[\"']([^\"']+)[\"']", re.IGNORECASE | re.MULTILINE)
-_PYPROJECT_BYTES = 256 * 1024
-
-
-def disabled_copy(custom_nodes: Path, pack: NodePack) -> Optional[Path]:
-    """Where the pack is, disabled; None when it is not."""
-    if "/" in pack.folder:
-        return None
-    wanted = pack.folder.lower()
-    for path in _folders(custom_nodes):
-        if path.name.lower() == wanted + ".disabled":
-            return path
-    for path in _folders(custom_nodes / ".disabled"):
-        if path.name.lower().partition("@")[0] == wanted:
-            return path
-    return None
-
-
-def registry_copy(custom_nodes: Path, pack: NodePack) -> Optional[Path]:
-    """Where the pack is as a copy from the registry, under whatever name; None when it is not."""
-    if "/" in pack.folder:
-        return None
-    for path in _folders(custom_nodes):
-        if is_copy(path) and not path.name.endswith(".disabled"):
-            repository = _repository(path)
-            known = bool(repository) and same_repo(repository, pack.repo_url)
-            if known or path.name.lower() == pack.folder.lower():
-                return path
-    return None
+_CODE = frozenset({".py", ".pyc", ".js", ".mjs", ".ts", ".css", ".html"})
+"""Endings of a pack's own files: an old one among the new ones may be loaded and do harm."""
 
 
 def in_the_way(context: Context, pack: NodePack) -> Optional[Problem]:
     """Why a pack whose own folder is free is not cloned: it would be there twice, or against the user's wish."""
-    if context.options.existing == "reinstall":
+    if context.existing_of(pack) == "reinstall":
         return None
-    copy = registry_copy(context.custom_nodes, pack)
+    installed = AlreadyInstalled.of(context)
+    copy = installed.copy_of(pack)
     if copy is not None:
-        return is_registry_copy(copy)
-    disabled = disabled_copy(context.custom_nodes, pack)
+        return is_copy_of(copy)
+    disabled = installed.disabled(pack)
     if disabled is None:
         return None
-    where = os.path.relpath(str(disabled), str(context.ui_home))
+    where = os.path.relpath(str(disabled.path), str(context.base))
     hint = 'Enable it in ComfyUI-Manager, or start again with "existing": "reinstall" for a fresh copy beside it.'
     return Problem("pack_disabled", "The pack is installed and disabled: %s." % where, hint)
 
 
-def is_registry_copy(copy: Path) -> Problem:
-    """The reason why a copy from the registry is left alone."""
-    text = (
-        "custom_nodes/%s was installed by ComfyUI-Manager from ComfyUI's registry. It is not a clone of the repository."
-        % copy.name
-    )
+def is_copy_of(copy: Installed) -> Problem:
+    """The reason why a copy without its repository is left alone."""
     hint = 'It works as it is. To replace it by the repository, start again with "existing": "reinstall".'
-    return Problem("registry_copy", text, hint)
+    if copy.kind is Kind.REGISTRY:
+        text = (
+            "custom_nodes/%s was installed by ComfyUI-Manager from ComfyUI's registry. It is not a clone of the "
+            "repository." % copy.path.name
+        )
+        return Problem("registry_copy", text, hint)
+    text = (
+        "custom_nodes/%s has the pack's files without its git repository, as an unpacked ZIP has. It cannot be updated."
+        % copy.path.name
+    )
+    return Problem("unpacked_copy", text, hint)
 
 
 def replace(
-    context: Context, result: PackResult, copy: Path, clone: Callable[[], None], move: Callable[[], None]
+    context: Context, result: PackResult, found: Installed, clone: Callable[[], None], move: Callable[[], None]
 ) -> None:
-    """Puts the repository in the place of a registry copy, which is kept aside in `.disabled`. `clone` clones into
+    """Puts the repository in the place of a copy without one, which is kept aside in `.disabled`. `clone` clones into
     staging, `move` moves that to its place; when one fails the copy is where it was. Raises OSError."""
+    copy = found.path
     result.problem = movable.cannot_be_moved(context.custom_nodes, copy)
     if result.problem is None:
         clone()
@@ -103,13 +83,14 @@ def replace(
         settle_replacing(mark)
     if result.problem is None:
         context.own(result.folder)
-        where = os.path.relpath(str(aside), str(context.ui_home))
-        text = "%s replaces the copy that ComfyUI-Manager had installed. That copy is kept in %s." % (
-            result.pack.name,
-            where,
-        )
+        where = os.path.relpath(str(aside), str(context.base))
         hint = "A rollback of this task puts it back. Delete it when you no longer need it."
-        context.warn("registry_copy_replaced", text, hint)
+        if found.kind is Kind.REGISTRY:
+            text = "%s replaces the copy that ComfyUI-Manager had installed. That copy is kept in %s."
+            context.warn("registry_copy_replaced", text % (result.pack.name, where), hint)
+        else:
+            text = "%s replaces custom_nodes/%s, which had no git repository. That folder is kept in %s."
+            context.warn("unpacked_copy_replaced", text % (result.pack.name, copy.name, where), hint)
 
 
 def _write_mark(copy: Path, aside: Path, folder: Path) -> Path:
@@ -167,8 +148,8 @@ def replaced(task: Task, pack: str) -> Optional[Replaced]:
 
 
 def is_copy(folder: Path) -> bool:
-    """Whether that folder is a copy from the registry."""
-    return (folder / TRACKING).is_file() and not (folder / ".git").exists()
+    """Whether that folder is a copy of a pack without its repository."""
+    return folder.is_dir() and not (folder / ".git").exists()
 
 
 def restore_copy(folder: Path, copy: Path, paths: Iterable[str], own: Container[str]) -> None:
@@ -200,8 +181,9 @@ def aside_for(context: Context, folder: Path, why: str) -> Path:
 
 def _carry_own_files(old: Path, new: Path) -> None:
     """What the registry did not bring is the user's: configurations, downloaded models. What the repository brings
-    too stays as it brings it."""
-    listed = (old / TRACKING).read_text("utf-8", "replace").splitlines()
+    too stays as it brings it. An archive does not list what it brought: there code is taken for the pack's."""
+    is_listed = (old / TRACKING).is_file()
+    listed = (old / TRACKING).read_text("utf-8", "replace").splitlines() if is_listed else ()
     brought = {line.strip() for line in listed} | {TRACKING}
     for folder, names, files in os.walk(str(old)):
         links = [name for name in names if os.path.islink(os.path.join(folder, name))]
@@ -209,25 +191,8 @@ def _carry_own_files(old: Path, new: Path) -> None:
         for name in [*files, *links]:
             path = Path(folder) / name
             inner = path.relative_to(old).as_posix()
+            if not is_listed and os.path.splitext(name)[1].lower() in _CODE:
+                continue
             if inner not in brought and not os.path.lexists(str(new / inner)):
                 (new / inner).parent.mkdir(parents=True, exist_ok=True)
                 move_folder(path, new / inner)
-
-
-def _folders(parent: Path) -> Iterator[Path]:
-    try:
-        entries = sorted(os.scandir(str(parent)), key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in entries:
-        if entry.is_dir() and not entry.name.startswith(".nodeferry-"):
-            yield parent / entry.name
-
-
-def _repository(copy: Path) -> str:
-    try:
-        with open(str(copy / "pyproject.toml"), "rb") as file:
-            found = _REPOSITORY.search(file.read(_PYPROJECT_BYTES).decode("utf-8", "replace"))
-    except OSError:
-        return ""
-    return found.group(1) if found else ""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import Any, List, Mapping
+from typing import Any, Callable, List, Mapping
 
 from app.protocol.events import ManifestRead
 from app.protocol.lockfile import read_lock
 from app.protocol.manifest import ManifestFault, NodePack, parse_csv, parse_nodes, parse_urls, split_source
+from app.protocol.refs import TREE
 from app.protocol.states import StepStatus
 from app.protocol.task_list import CLONE_AUTO_INSTALLER
 from app.runner.context import Context
 from app.runner.packs.checkout import clone_into, with_retries
+from app.runner.packs.pasted_ref import RefNotSettled, folder_in, meant
 from app.runner.process.errors import RunFault
 
 
@@ -27,7 +29,8 @@ def read_manifest(context: Context) -> List[NodePack]:
         elif form == "lock":
             packs = list(read_lock(value, schemes).packs)
         else:
-            packs = {"csv": parse_csv, "nodes": parse_nodes, "urls": parse_urls}[form](value, schemes)
+            parse = {"csv": parse_csv, "nodes": parse_nodes, "urls": parse_urls}[form]
+            packs = parse(value, schemes, "manifest.%s" % form, _repeated(context))
     except (ManifestFault, KeyError) as exc:
         raise RunFault(
             "invalid_manifest", "The list of packs is not valid: %s" % exc, "Correct it, then start again."
@@ -36,12 +39,22 @@ def read_manifest(context: Context) -> List[NodePack]:
     return packs
 
 
+def _repeated(context: Context) -> Callable[[NodePack], None]:
+    """Tells of an entry that was left out."""
+
+    def tell_repeated(pack: NodePack) -> None:
+        text = "The list has %s twice, the second time as %s. It is installed once." % (pack.name, pack.repo_url)
+        context.warn("listed_twice", text)
+
+    return tell_repeated
+
+
 def _from_repository(context: Context, source: Mapping[str, Any], schemes: List[str]) -> List[NodePack]:
     started = time.monotonic()
     context.step(CLONE_AUTO_INSTALLER, StepStatus.RUNNING, source["repo"])
     try:
         text = _fetch(context, source)
-        packs = parse_csv(text, schemes, source["path"])
+        packs = parse_csv(text, schemes, source["path"], _repeated(context))
     except (RunFault, ManifestFault) as exc:
         context.step(CLONE_AUTO_INSTALLER, StepStatus.FAILED, str(exc), _since(started))
         raise
@@ -52,27 +65,31 @@ def _from_repository(context: Context, source: Mapping[str, Any], schemes: List[
 def _fetch(context: Context, source: Mapping[str, Any]) -> str:
     """The text of the list. The clone is for this run only: what an older one held is never read."""
     target = context.task.folder / "manifest"
+    log = context.task.folder / "manifest.log"
     shutil.rmtree(str(target), ignore_errors=True)
-    problem = with_retries(
-        context,
-        context.task.folder / "manifest.log",
-        lambda git: clone_into(git, source["repo"], source.get("ref"), target),
-    )
+    ref = source.get("ref")
+    problem = None
+    try:
+        if ref and ref.startswith(TREE):
+            ref = meant(context, source["repo"], ref, log, context.task.folder)
+    except RefNotSettled as exc:
+        problem = exc.problem
+    problem = problem or with_retries(context, log, lambda git: clone_into(git, source["repo"], ref, target))
     if problem is not None:
         message = "The list of node packs could not be fetched from %s: %s" % (source["repo"], problem.message)
         raise RunFault("manifest_unavailable", message, problem.hint)
     try:
-        return _read(source, target)
+        return _read(source, target, folder_in(source["path"], ref) or source["path"])
     finally:
         shutil.rmtree(str(target), ignore_errors=True)
 
 
-def _read(source: Mapping[str, Any], target: Path) -> str:
-    path: Path = (target / source["path"]).resolve()
+def _read(source: Mapping[str, Any], target: Path, name: str) -> str:
+    path: Path = (target / name).resolve()
     if target.resolve() not in path.parents or not path.is_file():
         raise RunFault(
             "manifest_unavailable",
-            "The repository %s has no file %s." % (source["repo"], source["path"]),
+            "The repository %s has no file %s." % (source["repo"], name),
             "Correct the manifest's path.",
         )
     return path.read_bytes().decode("utf-8-sig", "replace")

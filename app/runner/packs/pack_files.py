@@ -23,9 +23,15 @@ def find_pack_files(context: Context, result: PackResult) -> None:
             "The pack has no file %s, which the list of packs names for its requirements." % named,
             "Correct requirements_file (CSV: RequirementsFile) in the list of packs.",
         )
-    result.requirements = found
+    result.requirements = _not_pointed_to(result, found)
     if context.options.run_scripts:
-        result.script = _inside(result.folder, "install.py")
+        result.script = _not_pointed_to(result, _inside(result.folder, "install.py"))
+
+
+def _not_pointed_to(result: PackResult, file: Optional[Path]) -> Optional[Path]:
+    """None for a file of which only Git LFS's note is there."""
+    pointed_to = file is not None and os.path.relpath(str(file), str(result.folder)) in result.pointers
+    return None if pointed_to else file
 
 
 def _inside(folder: Path, name: str) -> Optional[Path]:

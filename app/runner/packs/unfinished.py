@@ -29,7 +29,8 @@ def settle_after_death(task: Task) -> None:
     """As `settle`, for the sweep of a killed run, unless another run works there."""
     try:
         staging = Path((task.folder / "staging").read_text("utf-8", "surrogateescape"))
-        lock = try_lock(ui_home_lock(staging.parent.parent))
+        noted = task.comfyui
+        lock = try_lock(ui_home_lock(noted[0] if noted else staging.parent.parent))
     except OSError:
         return  # it was killed before it knew its ComfyUI
     if lock is not None:

@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import os
 import resource
-import select
 import signal
 import subprocess
 import threading
 import time
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import AbstractSet, Any, BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence
 
-from app.runner.process import processes
+from app.runner.process import processes, processor_time
+from app.runner.process.child_output import ChildOutput
 from app.runner.process.errors import RunCancelled
 from app.runner.process.execute import base_environ
 from app.runner.process.idle_watch import IdleWatch
+from app.runner.process.redrawn_lines import RedrawnLines
 from app.runner.process.user import User
 
 _TAIL_BYTES = 16 * 1024
-_LOOK_SECONDS = 0.2
 _AFTER_EXIT_SECONDS = 0.5
 _STACK_SECONDS = 3.0
 _LOG_BYTES = 16 * 1024 * 1024
 """A log takes no more of one child: what prints without end must not fill the disk."""
+_NUMBERS = count(1)
 _LOW_PRIORITY = ("/usr/bin/nice", "-n", "10")
 
 
@@ -52,6 +54,8 @@ class Finished:
     raw: bytes
     """The end of what it wrote, stdout and stderr together unless asked otherwise."""
     stopped: Optional[str] = None
+    enough: bool = False
+    """It was ended since it had shown all that was wanted; its code is 0 then."""
 
     @property
     def output(self) -> str:
@@ -60,7 +64,7 @@ class Finished:
 
     @property
     def ok(self) -> bool:
-        """It ended by itself, with status 0."""
+        """It ended by itself with status 0, or had shown all that was wanted."""
         return self.code == 0 and self.stopped is None
 
     def last_lines(self, count: int = 3) -> str:
@@ -92,44 +96,78 @@ class Children:
         only_stdout: bool = False,
         low_priority: bool = False,
         user: Optional[User] = None,
+        enough: Optional[Callable[[bytes], bool]] = None,
+        unset: AbstractSet[str] = frozenset(),
     ) -> Finished:
         """Runs `argv` to its end or its limits. `on_output` gets each piece of stdout and stderr as it comes;
         the last `keep_bytes` of them are the result's output. `only_stdout`: warnings on stderr are dropped;
         `low_priority`: what others do comes first. `user`: as whom it runs, instead of as the runner's own user.
-        Raises RunCancelled when the run is asked to stop, after the child is gone; OSError when it cannot be
-        started, or its log not be written."""
+        `enough`: gets the end of its output whenever it is silent; true ends it, unless a program that it started runs.
+        `unset`: variables of the machine's that it does not get. Raises RunCancelled when the run is asked to stop,
+        after the child is gone; OSError when it cannot be started, or its log not be written."""
         if self._cancelled.is_set():
             raise RunCancelled
-        as_user: Dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": user.groups} if user else {}
-        child: subprocess.Popen[bytes] = subprocess.Popen(
-            [*(_LOW_PRIORITY if low_priority and os.access(_LOW_PRIORITY[0], os.X_OK) else ()), *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if only_stdout else subprocess.STDOUT,
-            cwd=str(cwd),
-            env={**self._environ, **(environ or {})},
-            start_new_session=True,
-            pass_fds=() if self.inherited_fd is None else (self.inherited_fd,),
-            **as_user,
-        )
+        mark = "%d-%d" % (os.getpid(), next(_NUMBERS))
+        argv = [*(_LOW_PRIORITY if low_priority and os.access(_LOW_PRIORITY[0], os.X_OK) else ()), *argv]
+        stderr = subprocess.DEVNULL if only_stdout else subprocess.STDOUT
+        environ = {**self._inherited(unset), **(environ or {}), processor_time.CHILD_MARK: mark}
+        child = self._begin(argv, cwd, environ, stderr, user)
+        ended = False
         try:
             self._note(child.pid)
             if limits.ask_stack:
                 _without_core(child.pid)
-            return self._follow(child, limits, _Sinks(on_output, log), keep_bytes)
+            clock = IdleWatch(child.pid, mark, limits.idle, limits.total, limits.busy)
+
+            def may_end(tail: bytes) -> bool:
+                return bool(enough and enough(tail)) and processor_time.members(child.pid, mark) <= {child.pid}
+
+            sinks = _Sinks(on_output, log)
+            finished = self._follow(child, clock, sinks, keep_bytes, ask_stack=limits.ask_stack, enough=may_end)
+            ended = finished.stopped is None
+            return finished
         finally:
             processes.end_groups({child.pid})
+            if not ended:
+                processes.end_all(lambda: processor_time.members(child.pid, mark))
             child.wait()
             if child.stdout:
                 child.stdout.close()
 
-    def _follow(self, child: subprocess.Popen[bytes], limits: Limits, sinks: _Sinks, keep_bytes: int) -> Finished:
-        clock = IdleWatch(child.pid, limits.idle, limits.total, limits.busy)
+    def _inherited(self, unset: AbstractSet[str]) -> Dict[str, str]:
+        return {name: value for name, value in self._environ.items() if name not in unset}
+
+    def _begin(
+        self, argv: List[str], cwd: Path, environ: Mapping[str, str], stderr: int, user: Optional[User]
+    ) -> subprocess.Popen[bytes]:
+        as_user: Dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": user.groups} if user else {}
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=str(cwd),
+            env=dict(environ),
+            start_new_session=True,
+            pass_fds=() if self.inherited_fd is None else (self.inherited_fd,),
+            **as_user,
+        )
+
+    def _follow(
+        self,
+        child: subprocess.Popen[bytes],
+        clock: IdleWatch,
+        sinks: _Sinks,
+        keep_bytes: int,
+        *,
+        ask_stack: bool,
+        enough: Callable[[bytes], bool],
+    ) -> Finished:
         tail = bytearray()
         stopped = exited = None
-        with sinks:
+        with sinks, ChildOutput(child) as output:
             while stopped is None:
-                piece = _read(child)
+                piece = output.read()
                 now = time.monotonic()
                 if piece:
                     clock.heard(now)
@@ -141,9 +179,11 @@ class Children:
                     break  # what it started may hold its output open, and go on writing
                 if self._cancelled.is_set():
                     raise RunCancelled
+                if piece is None and enough(bytes(tail)):
+                    return Finished(0, bytes(tail[-keep_bytes:]), enough=True)
                 stopped = clock.over(now)
-            if stopped and limits.ask_stack:
-                _keep(tail, _stack_of(child, sinks), keep_bytes)
+            if stopped and ask_stack:
+                _keep(tail, _stack_of(child, output, sinks), keep_bytes)
         return Finished(-1 if stopped else int(child.returncode), bytes(tail[-keep_bytes:]), stopped)
 
     def until(self, over: threading.Event) -> Children:
@@ -196,6 +236,7 @@ class _Sinks:
         self._log = log
         self._file: Optional[BinaryIO] = None
         self._room = _LOG_BYTES
+        self._drawn = RedrawnLines()
 
     def __enter__(self) -> _Sinks:
         if self._log is not None:
@@ -205,27 +246,22 @@ class _Sinks:
 
     def __exit__(self, *exc: object) -> None:
         if self._file:
+            self._write(self._drawn.end())
             self._file.close()
 
     def apply(self, piece: bytes) -> None:
         """One piece of output."""
-        if self._file and self._room > 0:
-            self._file.write(piece[: self._room])
-            self._room -= len(piece)
-            if self._room <= 0:
-                self._file.write(b"\n[the log ends here: there was too much]\n")
+        self._write(self._drawn.feed(piece))
         if self._on_output:
             self._on_output(piece)
 
-
-def _read(child: subprocess.Popen[bytes]) -> Optional[bytes]:
-    """A piece of output; empty at its end; None when there is nothing yet."""
-    assert child.stdout is not None
-    ready, _, _ = select.select([child.stdout], [], [], _LOOK_SECONDS)
-    piece = os.read(child.stdout.fileno(), 65536) if ready else None
-    if piece == b"":
-        select.select([], [], [], 0.02)  # closed, yet perhaps not ended: do not spin
-    return piece
+    def _write(self, text: bytes) -> None:
+        if not (self._file and text) or self._room <= 0:
+            return
+        self._file.write(text[: self._room])
+        self._room -= len(text)
+        if self._room <= 0:
+            self._file.write(b"\n[the log ends here: there was too much]\n")
 
 
 def _without_core(pid: int) -> None:
@@ -236,7 +272,7 @@ def _without_core(pid: int) -> None:
         return  # it has ended already, or the system has no such call
 
 
-def _stack_of(child: subprocess.Popen[bytes], sinks: _Sinks) -> bytes:
+def _stack_of(child: subprocess.Popen[bytes], output: ChildOutput, sinks: _Sinks) -> bytes:
     """What a Python program prints of its threads when it is aborted; empty when it does not answer."""
     try:
         os.kill(child.pid, signal.SIGABRT)
@@ -245,8 +281,8 @@ def _stack_of(child: subprocess.Popen[bytes], sinks: _Sinks) -> bytes:
     said = b""
     deadline = time.monotonic() + _STACK_SECONDS
     while child.poll() is None and time.monotonic() < deadline:
-        said += _read(child) or b""
-    said += _read(child) or b""
+        said += output.read() or b""
+    said += output.read() or b""
     sinks.apply(said)
     return said
 

@@ -17,7 +17,8 @@ class RunLimits:
     git: Limits = Limits(idle=120.0, total=3600.0)
     low_speed: int = 60
     """git ends a download that stays under 1,000 bytes a second for so long."""
-    packages: Limits = Limits(idle=900.0, total=7200.0)
+    packages: Limits = Limits(idle=900.0, total=10800.0, busy=10800.0)
+    """uv, and each build of a package. One that is silent goes on for as long as its compilers work."""
     resolve_builds: float = 30.0
     """For resolving what may have to be built: what takes longer to say what it requires is not for the first stage."""
     scripts: Limits = Limits(idle=600.0, total=3600.0)
@@ -25,6 +26,10 @@ class RunLimits:
     """One start of ComfyUI in its quick test mode."""
     import_search: float = 3600.0
     """No further start of ComfyUI after so long a search for who brings it down."""
+    question: float = 3600.0
+    """For a person's answer."""
+    repair_disk: float = 4e9
+    """Bytes that the second round's copy of the environment may take."""
     restart: float = 600.0
     """Until a restarted ComfyUI answers: some images install again when they start."""
 
@@ -40,7 +45,7 @@ class RunLimits:
             retry_delays=tuple(float(wait) for wait in delays) if good and delays else usual.retry_delays,
             git=Limits(_seconds(given, "git_idle", usual.git.idle), usual.git.total),
             low_speed=max(1, int(_seconds(given, "low_speed", usual.low_speed))),
-            packages=Limits(_seconds(given, "packages_idle", usual.packages.idle), usual.packages.total),
+            packages=_packages(given, usual.packages),
             resolve_builds=_seconds(given, "resolve_builds", usual.resolve_builds),
             scripts=Limits(
                 _seconds(given, "script_idle", usual.scripts.idle), _seconds(given, "script_total", usual.scripts.total)
@@ -49,13 +54,26 @@ class RunLimits:
                 _seconds(given, "import_idle", usual.imports.idle), _seconds(given, "import_total", usual.imports.total)
             ),
             import_search=_seconds(given, "import_search", usual.import_search),
+            question=_seconds(given, "question", usual.question),
+            repair_disk=_number(given, "repair_disk", usual.repair_disk),
             restart=_seconds(given, "restart", usual.restart),
         )
+
+
+def _packages(given: Mapping[str, Any], usual: Limits) -> Limits:
+    total = _seconds(given, "packages_total", usual.total)
+    return Limits(_seconds(given, "packages_idle", usual.idle), total, busy=total)
 
 
 def _seconds(given: Mapping[str, Any], name: str, usual: float) -> float:
     value = given.get(name)
     return float(value) if _is_seconds(value) and value is not None else usual
+
+
+def _number(given: Mapping[str, Any], name: str, usual: float) -> float:
+    value = given.get(name)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and value is not None and 0 <= value < 1e15 else usual
 
 
 def _is_seconds(value: Any) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional, Tuple
 
 from app.protocol import log_names
 from app.protocol.task_id import is_task_id
@@ -56,6 +56,16 @@ class Task:
         return self.folder / "cancel"
 
     @property
+    def skips(self) -> Path:
+        """A folder with a file for each build that is to be skipped."""
+        return self.folder / "skips"
+
+    @property
+    def answers(self) -> Path:
+        """A folder with a file for each question that was answered, named by its id."""
+        return self.folder / "answers"
+
+    @property
     def groups(self) -> Path:
         """The process groups that the run started, a line each."""
         return self.folder / "groups"
@@ -71,9 +81,28 @@ class Task:
         return Path("/tmp/custom_nodes_progress_%s.json" % self.task_id)  # noqa: S108 - the path users know; made with O_EXCL
 
     @property
+    def comfyui(self) -> Optional[Tuple[Path, Path]]:
+        """ComfyUI's folder and its base directory, as the run noted them; None where it did not come so far, or is of
+        an earlier version."""
+        try:
+            ui_home, base = (self.folder / "comfyui-folders").read_text("utf-8", "surrogateescape").split("\0")
+        except (OSError, ValueError):
+            return None
+        return Path(ui_home), Path(base)
+
+    def note_comfyui(self, ui_home: Path, base: Path) -> None:
+        """Notes them for a sweep, before the run makes anything there. Raises OSError."""
+        (self.folder / "comfyui-folders").write_text("%s\0%s" % (ui_home, base), "utf-8", "surrogateescape")
+
+    @property
     def shared_folder(self) -> Path:
         """What ComfyUI's user works in, where that is not the runner's own: it may not look into our home."""
         return Path("/tmp/nodeferry-%s" % self.task_id)  # noqa: S108 - made with mkdir, which takes no folder of others
+
+    @property
+    def lent_folder(self) -> Path:
+        """What the programs of the run get for its time: a folder for temporary files, and a pip."""
+        return Path("/tmp/nodeferry-%s.lent" % self.task_id)  # noqa: S108 - as above
 
     def node_log(self, name: str) -> Path:
         """The output of what ran for one node pack."""
@@ -82,6 +111,8 @@ class Task:
 
 def ui_home_lock(ui_home: Path) -> Path:
     """The lock of one ComfyUI. In the home, not in the tree: flock is not to be trusted on network volumes."""
+    import hashlib  # loads OpenSSL, which most calls of the runner need not
+
     name = hashlib.sha256(os.path.realpath(ui_home).encode("utf-8", "surrogateescape")).hexdigest()[:24]
     return state_folder() / "locks" / ("ui_home-%s.lock" % name)
 

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Set
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from app.runner.process.user import user_of_process
 
@@ -34,29 +34,19 @@ def boot_id() -> str:
 
 def start_time(pid: int) -> Optional[int]:
     """When the process started, in clock ticks since boot; None if it is gone or a zombie."""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return None if fields is None or fields[0] == "Z" else int(fields[19])
 
 
 def group_of(pid: int) -> Optional[int]:
     """The process group; None if it is gone or a zombie."""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return None if fields is None or fields[0] == "Z" else int(fields[2])
-
-
-def processor_seconds(group: int) -> float:
-    """What the processes of a group, and those of their children that have ended, have taken of the processors."""
-    ticks = 0
-    for pid in pids():
-        fields = _stat(pid)
-        if fields is not None and int(fields[2]) == group:
-            ticks += sum(int(number) for number in fields[11:15])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def parent_of(pid: int) -> Optional[int]:
     """The parent; None if the process is gone."""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return None if fields is None else int(fields[1])
 
 
@@ -78,6 +68,18 @@ def link_of(pid: int, name: str) -> str:
         return os.readlink(path)
     except PermissionError:
         return os.fsdecode(_as_its_user(pid, ["readlink", "-n", path]))
+
+
+def file_ids_of(pid: int, names: Sequence[str]) -> List[Tuple[int, int]]:
+    """Which files links in a process's folder of /proc lead to (`cwd`, `root`, `exe`), as device and inode: the name
+    that a link shows may be another file's here, in another container's view. Raises OSError."""
+    paths = ["/proc/%d/%s" % (pid, name) for name in names]
+    try:
+        return [(about.st_dev, about.st_ino) for about in map(os.stat, paths)]
+    except PermissionError:
+        words = _as_its_user(pid, ["stat", "-L", "-c", "%d %i", *paths]).split()
+        numbers = list(map(int, words))
+        return list(zip(numbers[::2], numbers[1::2]))
 
 
 def _as_its_user(pid: int, argv: List[str]) -> bytes:
@@ -104,7 +106,7 @@ def _as_its_user(pid: int, argv: List[str]) -> bytes:
 def _words_of(pid: int, file: str) -> List[str]:
     path = "/proc/%d/%s" % (pid, file)
     try:
-        raw = Path(path).read_bytes()
+        raw = _content(path)
     except PermissionError:
         try:
             raw = _as_its_user(pid, ["cat", path])
@@ -115,13 +117,26 @@ def _words_of(pid: int, file: str) -> List[str]:
     return raw.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0") if raw else []
 
 
-def _stat(pid: int) -> Optional[List[str]]:
+def stat_fields(pid: int) -> Optional[List[str]]:
     """The fields of /proc/PID/stat from the state on; the name before them may hold anything."""
     try:
-        text = Path("/proc/%d/stat" % pid).read_text("utf-8", "replace")
+        text = _content("/proc/%d/stat" % pid).decode("utf-8", "replace")
     except OSError:
         return None
     return text.rpartition(")")[2].split()
+
+
+def _content(path: str) -> bytes:
+    """A file of /proc, in a third of the time that `open` takes: some looks read one for each process. Raises
+    OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pieces = []
+        while piece := os.read(fd, 65536):
+            pieces.append(piece)
+    finally:
+        os.close(fd)
+    return b"".join(pieces)
 
 
 def pids() -> List[int]:
@@ -135,7 +150,7 @@ def marked(task_id: str) -> Set[int]:
     found = set()
     for pid in pids():
         try:
-            environ = _marks_of(pid)
+            environ = marks_of(pid)
         except OSError:
             continue
         if mark in environ.split(b"\0") and pid != os.getpid() and start_time(pid) is not None:
@@ -143,12 +158,12 @@ def marked(task_id: str) -> Set[int]:
     return found
 
 
-def _marks_of(pid: int) -> bytes:
+def marks_of(pid: int) -> bytes:
     """Its environment. Of another user's, which root may not look into, only orphans of ours are asked about. Raises
     OSError."""
     path = "/proc/%d/environ" % pid
     try:
-        return Path(path).read_bytes()
+        return _content(path)
     except PermissionError:
         if parent_of(pid) != os.getpid():
             raise

@@ -11,8 +11,6 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import AbstractSet, NamedTuple, Optional, Tuple
 
-from app.runner.requirements.importing import ONE_AT_A_TIME
-
 _NAME = re.compile(r"^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?=$|[\[<>=!~;@\s(])")
 _ODD_BOUNDS = re.compile(r"^(?:\[[^\]]*\])?\s*\(?((?:[<>=!~][^;@()]*)?)\)?$")
 _VALUE = r"(?:[a-z_]+|'[^'\"]*'|\"[^'\"]*\")"
@@ -53,8 +51,7 @@ def bounds_of(line: str) -> Optional[str]:
 def as_constraint(line: str) -> Optional[str]:
     """The line as a resolver takes it for a constraint, without extras; None for an address, an option or what PEP 508
     does not know."""
-    with ONE_AT_A_TIME:
-        from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.requirements import InvalidRequirement, Requirement
 
     try:
         found = Requirement(line)
@@ -100,8 +97,7 @@ def begins_with_name(line: str) -> bool:
 @lru_cache(maxsize=8192)
 def asked_by(line: str) -> Asked:
     """What a line asks for."""
-    with ONE_AT_A_TIME:
-        from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.requirements import InvalidRequirement, Requirement
 
     if line.startswith("--"):
         return Asked("", None)

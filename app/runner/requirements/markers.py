@@ -5,14 +5,11 @@ from __future__ import annotations
 
 from typing import Mapping, Optional
 
-from app.runner.requirements.importing import ONE_AT_A_TIME
-
 
 def holds(marker: str, environ: Mapping[str, str]) -> Optional[bool]:
     """Whether the marker holds; None when that cannot be said. `environ`: the names that markers use and their values,
     of the interpreter that is meant. No extra counts as asked for: whether one was is not on record."""
-    with ONE_AT_A_TIME:
-        from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
+    from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 
     try:
         return Marker(marker).evaluate({**environ, "extra": ""})

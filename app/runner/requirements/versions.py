@@ -10,8 +10,6 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Optional
 
-from app.runner.requirements.importing import ONE_AT_A_TIME
-
 if TYPE_CHECKING:
     from packaging.specifiers import Specifier
     from packaging.version import Version
@@ -64,8 +62,7 @@ def _within(version: str, clause: str) -> Optional[bool]:
 
 @lru_cache(maxsize=4096)
 def _version(text: str) -> Optional[Version]:
-    with ONE_AT_A_TIME:
-        from packaging.version import InvalidVersion, Version
+    from packaging.version import InvalidVersion, Version
 
     try:
         return Version(text)
@@ -75,8 +72,7 @@ def _version(text: str) -> Optional[Version]:
 
 @lru_cache(maxsize=4096)
 def _specifier(clause: str) -> Optional[Specifier]:
-    with ONE_AT_A_TIME:
-        from packaging.specifiers import InvalidSpecifier, Specifier
+    from packaging.specifiers import InvalidSpecifier, Specifier
 
     try:
         return Specifier(clause)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, FrozenSet, Iterator, List, Mapping, Optional, Sequence
+from typing import Callable, Iterator, List, Mapping, Sequence
 
 from app.runner.context import Context
 from app.runner.process.children import Finished
+from app.runner.process.removal import remove_large_tree
+from app.runner.resolve.build_help import BuildHelp
+from app.runner.resolve.installer_settings import InstallerSettings
 from app.runner.resolve.metadata_mirror import MetadataMirror
-from app.runner.resolve.plan import PackRequirements, Plan, write_lines
-from app.runner.resolve.plan_details import weigh
-from app.runner.resolve.protection import constraints
+from app.runner.resolve.plan import Details, PackRequirements, Plan, write_lines
+from app.runner.resolve.plan_details import details_of, stays
+from app.runner.resolve.protection import constraints, never
 from app.runner.resolve.resolver import frozen
 from app.runner.resolve.uv import Uv
+from app.runner.resolve.wheel_sources import WheelSources
 
 _log = logging.getLogger("runner")
 
@@ -30,15 +33,26 @@ class BackgroundUv:
         """`folder`: for its files; `over` ends what runs, as a cancel does. Raises OSError."""
         children, environment = context.children.until(over), context.environment
         assert environment is not None
-        self._uv = Uv(children, program, environment, folder, context.limits.packages)
+        settings = InstallerSettings.of(context)
+        self._uv = Uv(
+            children,
+            program,
+            environment,
+            folder,
+            context.limits.packages,
+            settings=settings,
+            wheels=WheelSources.of(context),
+            build_help=BuildHelp.of(context),
+        )
         self._low_priority_uv = self._uv.low_priority()
         self._folder = folder
         self._timeout = context.limits.resolve_builds
         self._log = folder / "early.log"
         self._mirror = MetadataMirror(folder / "shadow", environment.paths)
         self._protections, self._frozen = folder / "constraints.txt", folder / "frozen.txt"
-        write_lines(self._protections, constraints(context.packages, context.ui_home))
+        write_lines(self._protections, constraints(context.packages, context.ui_home, settings.constraints))
         write_lines(self._frozen, frozen(installed))
+        self._never, self._installed = never(context.packages), installed
         self._lock = threading.Lock()
         self._number = 0
 
@@ -70,11 +84,10 @@ class BackgroundUv:
                 timeout=self._timeout,
             )
 
-    def built(self, plan: Plan) -> Optional[FrozenSet[str]]:
-        """The packages of a plan that have no wheel; None where that is not known. Raises RunCancelled, OSError."""
-        folder = self._folder / "weights"
-        folder.mkdir(exist_ok=True, mode=0o700)
-        return weigh(plan, self._uv, folder)[1]
+    def details(self, plan: Plan, number: int) -> Details:
+        """What can be told at once of a plan's packages. `number`: of the plan, for its files. Raises RunCancelled."""
+        unseen = [*self._never, *stays(self._installed, plan.changes)]
+        return details_of(plan, self._uv, self._folder / ("details-%d" % number), unseen, self._mirror.unseen)
 
     @contextmanager
     def fetched(self, plan: Plan) -> Iterator[bool]:
@@ -113,4 +126,4 @@ def fetched(
             _log.warning("nothing was fetched beside: %s", exc)
         yield good
     finally:
-        shutil.rmtree(str(place), ignore_errors=True)
+        remove_large_tree(place)

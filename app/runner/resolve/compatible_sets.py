@@ -13,7 +13,8 @@ from typing import Callable, FrozenSet, List, Mapping, Optional, Sequence
 
 from app.runner.hints import reasons
 from app.runner.process.children import Finished
-from app.runner.resolve.blame import suspects
+from app.runner.requirements.left_out import LeftOut
+from app.runner.resolve.blame import is_of_an_address, suspects
 from app.runner.resolve.plan import PackRequirements
 
 _NO_WHEEL = re.compile(r"no usable wheels|building from source is disabled|[Bb]uilding source distributions")
@@ -43,6 +44,10 @@ class PrefetchResult:
     disagree: FrozenSet[str] = frozenset()
     fresh: FrozenSet[str] = frozenset()
     """The packages (canonical names) that were asked for on the network in this run: uv's cache is true of them."""
+    failed: Sequence[Finished] = ()
+    """Answers that failed since a package could not be fetched or built."""
+    left_out: Mapping[str, Sequence[LeftOut]] = field(default_factory=dict)
+    """Lines that cannot be had, by packs' names."""
     answered: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """For whom `answer` is: packs' names and lines."""
     answer: Optional[Finished] = None
@@ -60,11 +65,13 @@ def needs_build(finished: Finished) -> bool:
 
 def hopeless(items: Sequence[PackRequirements], finished: Finished) -> bool:
     """Whether nothing of it is any pack's fault: leaving packs out, one after another, would only take long. An index
-    of a pack's own that does not answer is its fault."""
+    of a pack's own that does not answer is its fault, and so is an address in its lines."""
     if finished.stopped:
         return True
     code = reasons.of_packages(finished).code
-    return code in _NOBODYS_FAULT and not any(item.options for item in items)
+    if code == "registry_not_reached" and is_of_an_address(finished):
+        return False
+    return code in _NOBODYS_FAULT and not any(item.own for item in items)
 
 
 def quick_set(items: Sequence[PackRequirements], solve: Solve) -> CompatibleSet:

@@ -22,10 +22,10 @@ _MOST_LINES = 3
 
 
 def find_conflicts(
-    item: PackRequirements, others: Sequence[PackRequirements], own: Sequence[str], text: str
+    item: PackRequirements, others: Sequence[PackRequirements], own: Sequence[str], image: Sequence[str], text: str
 ) -> List[str]:
     """Who stands against `item`, each with the lines that do. `own`: what ComfyUI requires and what of the torch
-    family is kept, as lines; `text`: uv's explanation in one line."""
+    family is kept, as lines; `image`: the machine's own constraints; `text`: uv's explanation in one line."""
     asked = _asked(text)
     for opposes in (partial(_contradicts, asked, item), partial(_is_meant, asked)):
         found = [(other.name, [line for line in other.lines if opposes(line)]) for other in others]
@@ -34,9 +34,23 @@ def find_conflicts(
         found.append(
             ("the installed torch family, which is kept", [line for line in kept if protected_name(line) is not None])
         )
+        found.append(("this machine's own constraints for pip and uv", [line for line in image if opposes(line)]))
         named = ["%s (%s)" % (name, ", ".join(lines[:_MOST_LINES])) for name, lines in found if lines]
         if named:
             return named
+    return []
+
+
+def own_conflict(item: PackRequirements) -> List[str]:
+    """Two lines of the pack that exclude each other; empty where there are none."""
+    known: Dict[str, List[str]] = {}
+    for line in item.lines:
+        name, bounds = name_of(line), bounds_of(line)
+        for other in known.get(name, []) if name and bounds else ():
+            if not _go_together(bounds or "", bounds_of(other) or ""):
+                return [other, line]
+        if name and bounds:
+            known.setdefault(name, []).append(line)
     return []
 
 

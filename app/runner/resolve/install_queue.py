@@ -43,6 +43,11 @@ class InstallQueue:
         """Whether something is still to be carried out."""
         return not all(future.done() for future in self._taken)
 
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing has failed, and nothing is being carried out."""
+        return self._good
+
     def wait(self) -> Optional[Failed]:
         """Until all that was taken is done; what failed, if anything. Raises what carrying out raised."""
         for future in self._taken:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import AbstractSet, Callable, Dict, Iterator, List, Optional, Set, Tuple
+from typing import AbstractSet, Callable, Dict, List, Optional, Sequence, Tuple
 
 from app.protocol.events import PackagesProgress
 from app.protocol.snapshot import Problem
@@ -17,8 +16,8 @@ from app.runner.environment.transaction import Transaction
 from app.runner.process.children import Finished
 from app.runner.resolve import stuck
 from app.runner.resolve.background_uv import fetched, options_of
-from app.runner.resolve.plan import LONG_BUILD, Plan, write_lines
-from app.runner.resolve.uv import Uv
+from app.runner.resolve.plan import LONG_BUILD, Plan, own_of, write_lines
+from app.runner.resolve.uv import Uv, is_for_want_of_network
 
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -34,27 +33,18 @@ class Applied:
 class Applier:
     """Installs plans one after another, each of them whole or not at all, and counts on from one to the next."""
 
-    def __init__(self, context: Context, uv: Uv, fetched: Callable[[], AbstractSet[str]]) -> None:
-        """`fetched`: waits for what is being fetched already; the pinned lines that lie in uv's cache. Raises
-        RunCancelled."""
+    def __init__(self, context: Context, uv: Uv, fetched: Callable[[Sequence[str]], AbstractSet[str]]) -> None:
+        """`fetched`: waits for what is being fetched already of these pinned lines; gives those that lie in uv's cache.
+        Raises RunCancelled."""
         self._context = context
         self._uv = uv
         self._fetched = fetched
-        self._present: Set[str] = set()
         self._counter = Counter(context)
-        self._number = self._prepared = 0
+        self._number = 0
 
-    @contextmanager
-    def prepared(self, plan: Plan, log: Path) -> Iterator[None]:
-        """Fetches and builds a plan's packages, while another one is carried out. That it fails is told when its turn
-        comes. Raises RunCancelled."""
-        self._prepared += 1
-        place = self._context.task.folder / ("prepared-%d" % self._prepared)
-        lines = [*options_of(plan.items), *plan.pins]
-        with fetched(self._uv, place, lines, log, builds=plan.stage == LONG_BUILD) as good:
-            if good:
-                self._present.update(plan.pins)
-            yield
+    def waiting(self, count: int) -> None:
+        """So many packages are still to come, behind builds."""
+        self._counter.waiting(count)
 
     def apply(self, plan: Plan, log: Path) -> Applied:
         """Installs a plan's packages. uv fetches and builds all before it changes anything; where it fails after that,
@@ -69,20 +59,36 @@ class Applier:
         names = [each.package for each in plan.changes]
         for package, version in transaction.listed_nowhere(environment, names).items():
             return Applied(Finished(1, b""), (package, stuck.without_list(package, version, plan)))
-        write_lines(file, [*options_of(plan.items), *pins])
+        write_lines(file, [*options_of(plan.items), *plan.hashed(pins)])
         self._counter.expect(len(pins))
+        applied: Optional[Applied] = None
+        is_cached = self._is_cached(plan, log)
+        with self._context.environment_lock.for_packages():
+            if is_cached:
+                applied = self._change(plan, names, file, log, offline=True)
+            if applied is None or is_for_want_of_network(applied.finished):
+                applied = self._change(plan, names, file, log, offline=False)
+        self._counter.ended(len(pins), ok=applied.finished.ok)
+        return applied
+
+    def _change(self, plan: Plan, names: List[str], file: Path, log: Path, *, offline: bool) -> Applied:
+        """One try, whole or not at all. `offline`: by uv's cache alone."""
+        assert self._context.environment is not None  # as above
         try:
-            change = transaction.begin(environment, names, self._context.task.task_id)
+            change = transaction.begin(self._context.environment, names, self._context.task.task_id)
         except OSError as exc:
-            self._counter.ended(len(pins), ok=False)
             return Applied(nothing_kept(exc))
         try:
-            finished = self._install(plan, file, log)
+            builds = plan.stage == LONG_BUILD
+            uv = self._uv.with_sources(own_of(plan.items))
+            gone = [change.package for change in plan.changes if change.new is None]
+            finished = uv.uninstall(gone, log) if gone else Finished(0, b"")
+            if finished.ok:  # what goes owns files of what comes: it goes first
+                finished = uv.install(file, log, self._counter, builds=builds, offline=offline)
         except BaseException:
             self._roll_back(change)
             raise
-        self._counter.ended(len(pins), ok=finished.ok)
-        tell_unreadable(self._context, self._uv)
+        tell_unreadable(self._context, uv)
         if finished.ok:
             change.commit()
             return Applied(finished)
@@ -95,23 +101,26 @@ class Applier:
         if change.roll_back():
             self._context.unfinished.append(change)
 
-    def _install(self, plan: Plan, file: Path, log: Path) -> Finished:
-        """Where a part of it lies in uv's cache already, the rest is brought there first, and nothing is asked for
-        twice. What fails then is tried, and told, in the plain way."""
-        builds = plan.stage == LONG_BUILD
-        known = self._fetched() | self._present
+    def _is_cached(self, plan: Plan, log: Path) -> bool:
+        """Whether all lies in uv's cache, after the rest was brought there where a part does: nothing is asked for
+        twice. Nor does a script wait for the network."""
+        known = self._fetched(plan.pins)
         missing = [pin for pin in plan.pins if pin not in known]
-        if len(missing) < len(plan.pins) and (not missing or self._bring(plan, missing, log)):
-            finished = self._uv.install(file, log, self._counter, builds=builds, offline=True)
-            if finished.ok:
-                return finished
-        return self._uv.install(file, log, self._counter, builds=builds)
+        some_are_there = len(missing) < len(plan.pins) or plan.stage == LONG_BUILD
+        if not missing or not (some_are_there or self._context.environment_lock.is_contended):
+            return not missing
+        return self._bring(plan, missing, log)
 
     def _bring(self, plan: Plan, pins: List[str], log: Path) -> bool:
         place = self._context.task.folder / ("brought-%d" % self._number)
-        lines = [*options_of(plan.items), *pins]
+        lines = [*options_of(plan.items), *plan.hashed(pins)]
         with fetched(
-            self._uv, place, lines, log, builds=plan.stage == LONG_BUILD, on_line=self._counter.fetched
+            self._uv.with_sources(own_of(plan.items)),
+            place,
+            lines,
+            log,
+            builds=plan.stage == LONG_BUILD,
+            on_line=self._counter.fetched,
         ) as good:
             return good
 
@@ -140,7 +149,7 @@ class Counter:
 
     def __init__(self, context: Context) -> None:
         self._journal = context.journal
-        self._done = self._total = self._before = 0
+        self._done = self._total = self._before = self._waiting = 0
         self._sizes: Dict[str, int] = {}
         self._fetched: List[str] = []
 
@@ -149,6 +158,12 @@ class Counter:
         self._before = self._done
         self._total += count
         self._emit()
+
+    def waiting(self, count: int) -> None:
+        """So many more are known to come later."""
+        if count != self._waiting:
+            self._waiting = count
+            self._emit()
 
     def ended(self, count: int, *, ok: bool) -> None:
         """They came; or all is as it was, and they are expected no more."""
@@ -177,4 +192,4 @@ class Counter:
     def _emit(self) -> None:
         total: Optional[int] = sum(self._sizes.values()) if self._sizes else None
         done = sum(self._sizes.get(name, 0) for name in self._fetched) if self._sizes else None
-        self._journal.emit(PackagesProgress(self._done, self._total, done, total))
+        self._journal.emit(PackagesProgress(self._done, self._total + self._waiting, done, total))

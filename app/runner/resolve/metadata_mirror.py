@@ -9,6 +9,7 @@ and what uv could not read is in it as uv reads it, since one odd package would 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import threading
@@ -71,7 +72,7 @@ class MetadataMirror:
 
     def _copy(self, model: Path) -> Path:
         copy = self._new()
-        shutil.copytree(str(model), str(copy), copy_function=shutil.copyfile, dirs_exist_ok=True)
+        shutil.copytree(str(model), str(copy), copy_function=_link, dirs_exist_ok=True)
         return copy
 
     def _new(self) -> Path:
@@ -79,6 +80,14 @@ class MetadataMirror:
         path = self._folder / str(self._made)
         path.mkdir(parents=True, mode=0o700)
         return path
+
+
+def _link(source: str, target: str) -> None:
+    """Nobody writes into such a file."""
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
 
 
 def _write(model: Path, package: PackageMetadata, version: str, installed: AbstractSet[str]) -> None:

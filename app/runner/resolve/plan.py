@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import AbstractSet, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol.snapshot import PlannedChange, Problem
 from app.runner.context import PackResult
+from app.runner.requirements.file_options import FileOptions
+from app.runner.requirements.left_out import LeftOut, LeftOutLines
 from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.versions import is_older, satisfies
+from app.runner.resolve.own_sources import OwnSources
 
 AGREES, WANTS_CHANGE, LONG_BUILD = "agrees", "wants_change", "long_build"
 _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)(?:==| @ )(\S+)(?: \(from (\S+)\))?", re.MULTILINE)
@@ -18,12 +22,19 @@ _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)(?:==| @ )(\S+)(?: \(from (\S+
 
 @dataclass
 class PackRequirements:
-    """A pack whose requirements are to be installed. `problem`: what is already known to be wrong with them."""
+    """A pack whose requirements are to be installed. `problem`: what is already known to be wrong with them; `own`: the
+    places and rules that its own file names, for a resolution of its own."""
 
     result: PackResult
     file: Path
     lines: List[str]
     problem: Optional[Problem] = None
+    left_out: LeftOutLines = field(default_factory=LeftOutLines)
+    """Its lines that cannot be had."""
+    hashes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of the files that may be installed, by packages' canonical names, where its lines have some."""
+    asks: FileOptions = field(default_factory=FileOptions)
+    own: Optional[OwnSources] = None
 
     @property
     def name(self) -> str:
@@ -37,8 +48,8 @@ class PackRequirements:
 
     @property
     def options(self) -> List[str]:
-        """Its lines that say where packages are."""
-        return [line for line in self.lines if line.startswith("--")]
+        """The lines of a requirements file that say how its own packages are chosen."""
+        return list(self.own.lines) if self.own else []
 
     def lines_about(self, names: FrozenSet[str]) -> List[str]:
         """Its lines that name one of these packages."""
@@ -52,6 +63,32 @@ class PackRequirements:
             for name, wanted in bounds
             if wanted and name in packages and satisfies(packages[name], wanted) is False
         )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no line asks for a package."""
+        return all(line.startswith("--") for line in self.lines)
+
+    @property
+    def known_problem(self) -> Optional[Problem]:
+        """What is wrong even when all its lines are installed."""
+        return self.problem or self.left_out_problem
+
+    @property
+    def left_out_problem(self) -> Optional[Problem]:
+        """What it misses of its lines that cannot be had, if anything."""
+        return self.left_out.problem(has_others=not self.is_empty)
+
+    def leave_out(self, left_out: LeftOut) -> None:
+        """Goes on without that line. Raises OSError."""
+        here = str(self.result.folder) + os.sep
+        self.left_out.add(
+            replace(
+                left_out, line=left_out.line.replace(here, ""), why=left_out.why.replace(here, "")
+            )  # as the pack has it
+        )
+        self.lines = [line for line in self.lines if line != left_out.line]
+        self.write()
 
     def write(self) -> None:
         """Its lines into its file."""
@@ -84,6 +121,10 @@ class Details:
     """Bytes of the file that is installed, whether it has to be fetched or is in uv's cache."""
     built: Optional[AbstractSet[str]] = None
     """The packages that have to be built, since they have no wheel; None where that is not known."""
+    wheels: Mapping[str, str] = field(default_factory=dict)
+    """Where a wheel is from that is not the registry's (`WheelSources.origins`)."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """The place from which a package comes that is not the registry, as people are told it."""
 
 
 @dataclass
@@ -101,6 +142,14 @@ class Plan:
         """The lines that ask for exactly its packages."""
         return [change.pinned for change in self.changes if change.new is not None]
 
+    def hashed(self, pins: Sequence[str]) -> List[str]:
+        """Lines of `pins` with the hashes that its packs' lines have for these packages."""
+        found = []
+        for pin in pins:
+            hashes = [each for item in self.items for each in item.hashes.get(name_of(pin), ())] if "==" in pin else []
+            found.append(" ".join([pin, *("--hash=%s" % each for each in dict.fromkeys(hashes))]))
+        return found
+
     def described(self, details: Details = Details()) -> Tuple[PlannedChange, ...]:
         """The changes as the journal's `plan` event tells them."""
         return tuple(
@@ -114,6 +163,8 @@ class Plan:
                     wanted_by=self._wanting(canonical(change.package), details),
                     bytes=details.sizes.get(canonical(change.package)),
                     stage=self.stage,
+                    wheel=details.wheels.get(canonical(change.package)),
+                    source=details.sources.get(canonical(change.package)),
                 )
                 for change in self.changes
             ]
@@ -122,6 +173,11 @@ class Plan:
     def _wanting(self, package: str, details: Details) -> Tuple[str, ...]:
         behind = details.wanted_by.get(package, frozenset())
         return tuple([item.name for item in self.items if item.name in behind or package in item.names])
+
+
+def own_of(items: Sequence[PackRequirements]) -> Optional[OwnSources]:
+    """The places and rules of the only one of these packs that has any."""
+    return next((item.own for item in items if item.own is not None), None)
 
 
 def changes(output: str, installed: Mapping[str, str]) -> List[Change]:

@@ -11,13 +11,14 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set
 from urllib.parse import unquote
 
 from app.runner.process.children import Limits
 from app.runner.requirements.lines import canonical, name_of
-from app.runner.resolve.plan import Change, Details, Plan, write_lines
+from app.runner.resolve.plan import Change, Details, Plan, own_of, write_lines
 from app.runner.resolve.uv import Uv
+from app.runner.resolve.wheel_sources import WheelSources
 
 _log = logging.getLogger("runner")
 LIMITS = Limits(idle=2.0, total=2.0)
@@ -44,8 +45,8 @@ def details_of(plan: Plan, uv: Uv, folder: Path, unseen: Iterable[str], variants
         with ThreadPoolExecutor(1) as pool:
             weighing = pool.submit(weigh, plan, uv, folder)
             wanted_by = _all_for_one(plan) or _wanted_by(plan, uv, pins, [overrides, variants])
-            sizes, built = weighing.result()
-            return Details(wanted_by, sizes, built)
+            weighed = weighing.result()
+            return Details(wanted_by, weighed.sizes, weighed.built, weighed.wheels, _sources_of(plan))
     except OSError as exc:  # a full disk: whoever installs next meets it too, and tells
         _log.warning("a plan is told without its details: %s", exc)
         return Details(_all_for_one(plan))
@@ -122,9 +123,17 @@ def owners(asked_by: Mapping[str, Sequence[str]], packs: Mapping[str, str]) -> D
 # -- how large it is -------------------------------------------------------------------------------------------------
 
 
-def weigh(plan: Plan, uv: Uv, folder: Path) -> Tuple[Dict[str, int], Optional[FrozenSet[str]]]:
-    """Bytes of the file that uv takes for each package, by its canonical name, where the index says them; and which of
-    them it has to build, where it says so. `folder`: for its files. Raises RunCancelled, OSError."""
+class Weighed(NamedTuple):
+    """What uv says of the files that it takes, by the packages' canonical names: bytes, where the index says them;
+    which it has to build, None where it does not say so; and which are offered besides the registry's."""
+
+    sizes: Mapping[str, int]
+    built: Optional[FrozenSet[str]]
+    wheels: Mapping[str, str]
+
+
+def weigh(plan: Plan, uv: Uv, folder: Path) -> Weighed:
+    """Asks uv for the files of a plan. `folder`: for its files. Raises RunCancelled, OSError."""
     pinned = _pinned(plan)
     lock, lines = folder / _LOCK_NAME, folder / "sizes.txt"
     options = [line for item in plan.items for line in item.options]
@@ -134,8 +143,11 @@ def weigh(plan: Plan, uv: Uv, folder: Path) -> Tuple[Dict[str, int], Optional[Fr
     finished = uv.compile([lines], arguments, LIMITS, environ={"RUST_LOG": "uv=debug"})
     if not finished.ok:
         _log.info("uv does not say how large packages are: %s", finished.last_lines(1))
-        return {}, built_of(pinned, finished.output)  # an index without hashes: uv has selected all the same
-    return sizes_of(lock.read_text("utf-8", "replace"), finished.output), built_of(pinned, finished.output)
+        sizes: Dict[str, int] = {}  # an index without hashes: uv has selected all the same
+    else:
+        sizes = sizes_of(lock.read_text("utf-8", "replace"), finished.output)
+    built, wheels = built_of(pinned, finished.output), offered_of(finished.output, uv.wheels)
+    return Weighed(sizes, built, wheels)
 
 
 def built_of(pinned: Sequence[Change], log: str) -> Optional[FrozenSet[str]]:
@@ -144,6 +156,22 @@ def built_of(pinned: Sequence[Change], log: str) -> Optional[FrozenSet[str]]:
     if not {canonical(change.package) for change in pinned} <= set(selected):
         return None
     return frozenset(name for name, file in selected.items() if not file.endswith(".whl"))
+
+
+def offered_of(log: str, wheels: Optional[WheelSources]) -> Dict[str, str]:
+    """Where the files are from that uv selects and that the registry does not have."""
+    if wheels is None:
+        return {}
+    origins = wheels.origins()
+    return {canonical(name): origins[file] for name, file in _SELECTED.findall(log) if file in origins}
+
+
+def _sources_of(plan: Plan) -> Dict[str, str]:
+    """The places of a pack's own that packages come from."""
+    own = own_of(plan.items)
+    names = {canonical(change.package): change.new or "" for change in _pinned(plan)} if own else {}
+    found = {name: own.origin(name, version) for name, version in names.items()} if own else {}
+    return {name: place for name, place in found.items() if place}
 
 
 def sizes_of(lock: str, log: str) -> Dict[str, int]:

@@ -19,19 +19,33 @@ from app.protocol.log_names import file_name
 from app.protocol.manifest import split_source
 from app.runner.context import Context, PackResult
 from app.runner.process.children import Finished
+from app.runner.requirements.left_out import LeftOut
 from app.runner.requirements.lines import canonical
 from app.runner.resolve.background_uv import BackgroundUv
+from app.runner.resolve.bad_lines import leave_out_unknown
 from app.runner.resolve.blame import failed_package, suspects
 from app.runner.resolve.compatible_sets import NEEDS_BUILD, PrefetchResult
-from app.runner.resolve.plan import AGREES, WANTS_CHANGE, PackRequirements, Plan, changes
+from app.runner.resolve.kept_versions import keep_installed
+from app.runner.resolve.plan import AGREES, WANTS_CHANGE, Change, PackRequirements, Plan, changes
 from app.runner.resolve.protection import read_requirements
+from app.runner.resolve.split_builds import by_wheels
 
 _log = logging.getLogger("runner")
 _LOOK_SECONDS = 0.1
 _QUIET_SECONDS = 0.5
 """No pack came for so long: who is there is resolved. Clones come in bursts, and each resolution takes seconds."""
+_MOST_AGAIN = 4
+"""How often all is asked for again without lines that nobody can have."""
 _GATHER_SECONDS = 2.0
 """How long the first pack waits for others that keep coming."""
+
+
+class _Fetch:
+    """Wheels that are being fetched, and whether that is over."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.over = threading.Event()
 
 
 class Prefetch:
@@ -48,7 +62,7 @@ class Prefetch:
         self._waiting: List[PackResult] = []
         self._stopped = False
         self._over = threading.Event()
-        self._fetches: List[threading.Event] = []
+        self._fetches: List[_Fetch] = []
         self._asked_for: Set[str] = set()
         self._present: Set[str] = set()
         self._fresh: FrozenSet[str] = frozenset()
@@ -56,8 +70,14 @@ class Prefetch:
         self._known: Dict[str, PackRequirements] = {}
         self._others: List[PackRequirements] = []
         self._looking: Optional[Future[None]] = None
+        self._python = ""
+        self._tries = 0
+        self._left_out: Dict[str, List[LeftOut]] = {}
         self._builders: Set[str] = set()
         self._disagree: Set[str] = set()
+        self._failed: List[Finished] = []
+        self._resolved: Set[str] = set()
+        """The packs whose own batch was resolved."""
         self._answer: Tuple[Dict[str, List[str]], Optional[Finished]] = ({}, None)
         """For whom, and what; one value, since others read it meanwhile."""
 
@@ -87,13 +107,17 @@ class Prefetch:
             self._looking.result()
         found = frozenset(self._builders), frozenset(self._disagree), self._fresh
         answered, answer = self._answer
-        return PrefetchResult(*found) if self._is_lock else PrefetchResult(*found, answered=answered, answer=answer)
+        failed = tuple(self._failed)
+        if self._is_lock:
+            return PrefetchResult(*found, failed)
+        return PrefetchResult(*found, failed, self._left_out, answered=answered, answer=answer)
 
-    def fetched(self) -> FrozenSet[str]:
-        """The pinned lines whose packages lie in uv's cache, after what is being fetched is there: nobody fetches it
-        twice. Raises RunCancelled."""
-        for fetched_event in self._fetches:  # uv's own limits are the deadline
-            fetched_event.wait()
+    def fetched(self, pins: Sequence[str]) -> FrozenSet[str]:
+        """The pinned lines whose packages lie in uv's cache, after what is being fetched of these is there: nobody
+        fetches it twice. Raises RunCancelled."""
+        for fetch in list(self._fetches):  # uv's own limits are the deadline
+            if not set(pins).isdisjoint(fetch.plan.pins):
+                fetch.over.wait()
         self._context.check_cancelled()
         return frozenset(self._present)
 
@@ -112,28 +136,34 @@ class Prefetch:
         folder = context.task.folder / "early"
         folder.mkdir(exist_ok=True, mode=0o700)
         self._installed = dict(context.packages)
+        self._python = context.environment.version
         background = BackgroundUv(context, program, folder, self._installed, over=self._over)
         while came := self._next(folder):
-            plan = self._plan(background, came)
-            if plan is not None:
-                self._fetch(background, plan)
+            self._resolve_batch(background, came)
             others, self._others = self._others, []
             if others:
                 self._looking = self._pool.submit(self._look_at, background, others, after=self._looking)
 
-    def _plan(self, background: BackgroundUv, came: Sequence[str]) -> Optional[Plan]:
-        """The plan for all packs that are there and agree with what is installed. `came`: those that are new."""
-        offline = False
-        if len(came) < len(self._known):
-            offline = self._ask(background, came) is not None
-        plan = self._ask(background, list(self._known), offline=True) if offline else None
-        return plan or self._ask(background, list(self._known))
+    def _resolve_batch(self, background: BackgroundUv, came: Sequence[str]) -> None:
+        """The packs of one batch, and then all that were resolved, together. One batch after the other: two uv at once
+        take the machine from each other, and from the clones. Raises RunCancelled, OSError."""
+        plan = self._ask(background, came)
+        if plan is not None:
+            self._resolved.update(item.name for item in plan.items)
+        names = [name for name in self._known if name in self._resolved]
+        if plan is None or len(names) > len(plan.items):
+            plan = self._ask(background, names, offline=True) or self._ask(background, names)
+        if plan is not None:
+            self._fetch(background, plan)
 
     def _ask(self, background: BackgroundUv, names: Iterable[str], *, offline: bool = False) -> Optional[Plan]:
         """uv's plan for those of these packs that are still in; who does not fit is out, and it is asked again. None
         where there is none: it is told when the real plan meets it."""
         while items := [self._known[name] for name in names if name in self._known]:
+            began = time.monotonic()
             finished = background.resolve(items, offline=offline)
+            said = "good" if finished.ok else "no"
+            _log.info("%d packs beside the clones: %s, %.1f s", len(items), said, time.monotonic() - began)
             if finished.ok:
                 return self._noted(items, finished)
             if offline or not self._sort_out(items, finished):
@@ -154,7 +184,13 @@ class Prefetch:
 
     def _sort_out(self, items: Sequence[PackRequirements], finished: Finished) -> bool:
         """Who cannot be in the first stage is out of it; whether there is anybody."""
+        if self._tries < _MOST_AGAIN and leave_out_unknown(items, finished, self._python):
+            self._tries += 1
+            self._left_out.update({item.name: list(item.left_out.found) for item in items})
+            return True
         accused = [] if finished.stopped else suspects(items, finished.output)
+        if failed_package(finished.output):
+            self._failed.append(finished)
         for item in accused:
             del self._known[item.name]
             (self._builders if failed_package(finished.output) else self._disagree).add(item.name)
@@ -180,22 +216,38 @@ class Prefetch:
         would wait for that, and the first stage with it."""
         if not self._may_fetch:
             return
-        built = background.built(plan) or frozenset()
-        fresh = [change for change in plan.changes if change.new is not None and change.pinned not in self._asked_for]
-        self._asked_for.update(change.pinned for change in fresh)
-        wheels = [change for change in fresh if canonical(change.package) not in built and not change.source]
-        if wheels:
-            fetched_event = threading.Event()
-            self._fetches.append(fetched_event)
-            self._pool.submit(self._bring, background, replace(plan, changes=wheels), fetched_event)
+        plan.details = background.details(plan, len(self._fetches))
+        fetches = []
+        for part in by_wheels(plan) or (plan, None):
+            wheels = self._missing_wheels(part) if part else []
+            if part and wheels:
+                fetches.append(_Fetch(replace(part, changes=wheels)))
+        self._fetches += fetches
+        self._asked_for.update(pin for fetch in fetches for pin in fetch.plan.pins)
+        if fetches:
+            self._pool.submit(self._bring, background, fetches)
 
-    def _bring(self, background: BackgroundUv, plan: Plan, fetched_event: threading.Event) -> None:
+    def _missing_wheels(self, plan: Plan) -> List[Change]:
+        built = (plan.details.built if plan.details else None) or frozenset()
+        return [
+            change
+            for change in plan.changes
+            if change.new is not None
+            and change.pinned not in self._asked_for
+            and canonical(change.package) not in built
+            and not change.source
+        ]
+
+    def _bring(self, background: BackgroundUv, fetches: Sequence[_Fetch]) -> None:
+        """One after the other: what is installed first is there first."""
         try:
-            with background.fetched(plan) as good:
-                self._present.update(plan.pins if good else ())
-                fetched_event.set()
+            for fetch in fetches:
+                with background.fetched(fetch.plan) as good:
+                    self._present.update(fetch.plan.pins if good else ())
+                    fetch.over.set()
         finally:
-            fetched_event.set()
+            for fetch in fetches:
+                fetch.over.set()
 
     @property
     def _may_fetch(self) -> bool:
@@ -236,12 +288,13 @@ class Prefetch:
         if result.requirements is None:
             return False
         try:
-            read = read_requirements(result.requirements, result.folder, self._context.packages)
+            read = read_requirements(result.requirements, result.folder, self._context.packages, python=self._python)
+            keep_installed(self._context, result, read)
         except OSError:
             return False  # it is told when its turn comes
         item = PackRequirements(result, folder / ("%s.txt" % file_name(result.pack.name)), read.lines)
         from_elsewhere = any(NEEDS_BUILD.search(line) for line in item.lines)
-        if not read.lines or read.problem or from_elsewhere:
+        if not read.lines or read.problem or from_elsewhere or read.options.are_any:
             return False
         item.write()
         agrees = not item.mismatches(self._installed)

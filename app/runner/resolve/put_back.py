@@ -10,10 +10,13 @@ from app.runner.environment import transaction
 from app.runner.environment.environment import Environment
 from app.runner.environment.freeze import Installed, freeze_of
 from app.runner.requirements.lines import canonical
+from app.runner.resolve.build_help import BuildHelp
 from app.runner.resolve.installer import tell_unreadable
+from app.runner.resolve.installer_settings import InstallerSettings
 from app.runner.resolve.pip import Pip
 from app.runner.resolve.plan import Change, write_lines
 from app.runner.resolve.uv import Uv
+from app.runner.resolve.wheel_sources import WheelSources
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,20 @@ class Restorer:
         self._log = context.task.folder / "packages.log"
         self._file = context.task.folder / "put-back.txt"
         folder, limits = context.task.folder, context.limits.packages
+        wheels = WheelSources.of(context)
         self._program: Union[Uv, Pip] = (
-            Pip(context.children, environment.executable, folder, limits)
+            Pip(context.children, environment.executable, folder, limits, wheels=wheels)
             if uv is None
-            else Uv(context.children, uv, environment, folder, limits)
+            else Uv(
+                context.children,
+                uv,
+                environment,
+                folder,
+                limits,
+                settings=InstallerSettings.of(context),
+                wheels=wheels,
+                build_help=BuildHelp.of(context),
+            )
         )
 
     def put_back(self, steps: Sequence[Step]) -> None:

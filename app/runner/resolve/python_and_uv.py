@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import Callable, List, Mapping, Optional
 
 from app.protocol import task_list
 from app.protocol.events import Probed
@@ -17,10 +17,11 @@ from app.runner.context import Context
 from app.runner.environment.environment import Environment
 from app.runner.environment.inspection import inspect_again
 from app.runner.environment.transaction import recover
-from app.runner.machine.interpreter import find_interpreter
+from app.runner.machine.interpreter import Interpreter, choose_interpreter
 from app.runner.process.children import Limits
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute, too_long
+from app.runner.resolve.installer_settings import may_break_system
 from app.runner.resolve.uv import ensure_uv as find_or_fetch_uv
 
 _log = logging.getLogger("runner")
@@ -31,25 +32,50 @@ def configure(context: Context) -> None:
     started = time.monotonic()
     context.step(task_list.CONFIGURE_VENV, StepStatus.RUNNING)
     try:
-        found = find_interpreter(context.ui_home, context.request.get("venv_path"), executor(context))
+        chosen = _chosen(context)
     except RunFault as fault:
         context.python_problem = fault.problem
         context.step(
             task_list.CONFIGURE_VENV, StepStatus.FAILED, fault.problem.message, round(time.monotonic() - started, 1)
         )
         return
-    found = context.environment = _mended(context, found)
-    if found.externally_managed:
+    found = context.environment = _mended(context, chosen.environment)
+    if found.externally_managed and not may_break_system(found.prefix):
         hint = "Create a virtual environment for ComfyUI on the instance, and give its folder as venv_path."
         text = "%s belongs to the operating system, which allows no packages to be added to it (PEP 668)."
         context.python_problem = Problem("externally_managed", text % found.executable, hint)
     if not found.torch:
         context.warn("no_torch", "ComfyUI's Python cannot import torch: %s" % found.torch_error, "Check venv_path.")
     seconds = round(time.monotonic() - started, 1)
-    context.step(task_list.CONFIGURE_VENV, StepStatus.SUCCESS, found.describe(), seconds)
+    context.step(task_list.CONFIGURE_VENV, StepStatus.SUCCESS, "%s; it %s" % (found.describe(), chosen.why), seconds)
     torch = found.torch.to_json() if found.torch else None
     facts = {"interpreter": found.executable, "python": found.version, "torch": torch}
     context.journal.emit(Probed(str(context.ui_home), facts))
+
+
+def _chosen(context: Context) -> Interpreter:
+    """Which one was taken, and which others were seen, is told. Raises RunFault, RunCancelled."""
+
+    def choose(text: str, answers: Mapping[str, str]) -> Optional[str]:
+        if context.options.ask != "ask":
+            return None
+        hint = "The first one is used when nobody answers."
+        return context.questions.ask(text, code="choose_environment", answers=answers, default="1", hint=hint)
+
+    given = context.request.get("venv_path")
+    base = context.layout.base
+    found = choose_interpreter(context.ui_home, given, executor(context), base=base, choose=choose)
+    python = found.environment.executable
+    if found.others:
+        others = ", ".join(each.python for each in found.others)
+        text = "Several Python environments could be ComfyUI's. %s was used (it %s), and not %s."
+        hint = "If ComfyUI uses another one, give its folder as venv_path, or start ComfyUI before you install."
+        context.warn("other_environments", text % (python, found.why, others), hint)
+    for broken in found.broken:
+        text = "%s was used, since an environment of ComfyUI's cannot be started: %s."
+        hint = "If ComfyUI does not start either, make that environment anew."
+        context.warn("broken_environment", text % (python, broken), hint)
+    return found
 
 
 def _mended(context: Context, found: Environment) -> Environment:

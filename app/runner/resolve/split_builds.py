@@ -1,8 +1,8 @@
-"""One resolution, two stages: what comes as wheels, and the packs that need something which has to be built."""
+"""One resolution, several stages: what comes as wheels, and pack by pack what has to be built."""
 
 from __future__ import annotations
 
-from typing import AbstractSet, List, Optional, Tuple
+from typing import AbstractSet, FrozenSet, List, Optional, Tuple
 
 from app.runner.requirements.lines import canonical
 from app.runner.resolve.plan import LONG_BUILD, Change, Plan
@@ -32,5 +32,43 @@ def by_wheels(plan: Plan) -> Optional[Tuple[Optional[Plan], Optional[Plan]]]:
     return (Plan(plan.stage, first, now, details) if first else None), after
 
 
+def to_build(plan: Plan) -> List[Change]:
+    """What of a plan has to be built: what has no wheel, and what comes from a repository or a source archive."""
+    built = (plan.details.built if plan.details else None) or frozenset()
+    return [
+        change
+        for change in plan.changes
+        if change.new is not None
+        and (canonical(change.package) in built or (change.source and not _is_wheel(change.source)))
+    ]
+
+
+def for_packs(plan: Plan, names: FrozenSet[str]) -> Plan:
+    """The part of a plan that these packs need. What nobody is known to need goes with whoever is first."""
+    items = [item for item in plan.items if item.name in names]
+    if len(items) == len(plan.items):
+        return plan
+    changes = []
+    for change in plan.changes:
+        behind = _behind(plan, change)
+        if not behind or behind & names:
+            changes.append(change)
+    return Plan(plan.stage, items, changes, plan.details)
+
+
+def is_divisible(plan: Plan) -> bool:
+    """Whether it is known for whom each build is."""
+    return len(plan.items) == 1 or all(_behind(plan, change) for change in to_build(plan))
+
+
+def wanting(plan: Plan, change: Change) -> FrozenSet[str]:
+    """The packs that a package is for; all of them where it is not known."""
+    return frozenset(_behind(plan, change)) or frozenset(item.name for item in plan.items)
+
+
 def _behind(plan: Plan, change: Change) -> AbstractSet[str]:
     return plan.details.wanted_by.get(canonical(change.package), frozenset()) if plan.details else frozenset()
+
+
+def _is_wheel(address: str) -> bool:
+    return address.partition("#")[0].partition("?")[0].endswith(".whl")

@@ -7,15 +7,23 @@ import os
 import re
 import shutil
 import sys
+import threading
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from app.runner.environment.environment import Environment
+from app.runner.machine.pip_settings import WHERE
 from app.runner.process.children import Children, Finished, Limits
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import tools_folder
+from app.runner.resolve.build_help import BuildHelp
+from app.runner.resolve.installer_settings import InstallerSettings
+from app.runner.resolve.own_sources import OwnSources
 from app.runner.resolve.staged import Staging, unreadable
+from app.runner.resolve.wheel_sources import WheelSources, built_in_output, pins_of
 
 VERSION = "uv>=0.9,<1"
 CONSTRAINTS = "constraints.txt"
@@ -24,6 +32,9 @@ _OLDEST = (0, 5)
 _ASK_LIMITS = Limits(idle=20.0, total=20.0)
 _GET_LIMITS = Limits(idle=180.0, total=600.0)
 _USUAL_PATHS = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "~/.local/bin/uv", "~/.cargo/bin/uv")
+_OFFLINE = re.compile(
+    r"[Nn]etwork (?:was|connectivity is) disabled|(?:not|wasn.t) found in the cache|needs to be downloaded"
+)
 _SYSTEM_CERTS = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
 
 
@@ -86,7 +97,7 @@ def _fetch(children: Children, folder: Path, own: Path, python: Optional[str]) -
 
 def _done(children: Children, argv: List[str], log: Path) -> bool:
     try:
-        return children.run(argv, cwd=log.parent, limits=_GET_LIMITS, log=log).ok
+        return children.run(argv, cwd=log.parent, limits=_GET_LIMITS, log=log, unset=WHERE).ok
     except OSError:
         return False
 
@@ -102,10 +113,18 @@ class Uv:
         folder: Path,
         limits: Limits,
         *,
+        settings: InstallerSettings,
         low_priority: bool = False,
+        wheels: Optional[WheelSources] = None,
+        build_help: Optional[BuildHelp] = None,
     ) -> None:
-        """`folder`: where it runs. `low_priority`: what others do comes first."""
+        """`folder`: where it runs. `settings`: the machine's, for pip and uv. `low_priority`: what others do comes
+        first. `wheels`: offered besides the registry's, and given what uv builds; None: uv gets by without.
+        `build_help`: what is tried where a build fails."""
         self._children = children
+        self._program = program
+        self.wheels = wheels
+        self._help = build_help
         self._limits = limits
         self._cwd = folder
         self._low_priority = low_priority
@@ -113,8 +132,10 @@ class Uv:
         self.unreadable: Optional[str] = None
         """The package at which uv stopped, so that its own files were put in place without it (`staged`)."""
         self.told_unreadable = False
-        self._environ: Dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
-        if not _next_to_cache(Path(environment.prefix)):
+        self._settings = settings
+        self._own: Optional[OwnSources] = None
+        self._environ: Dict[str, str] = {**settings.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
+        if not self._is_next_to_cache(Path(environment.prefix)):
             self._environ["UV_LINK_MODE"] = "copy"  # hard links do not reach: say so, or each file brings a warning
         self._argv = [program, "pip", "install", "--color", "never", "--python", environment.executable]
 
@@ -122,6 +143,20 @@ class Uv:
         """The same, when what others do comes first."""
         same = copy.copy(self)
         same._low_priority = True  # noqa: SLF001 - its own
+        return same
+
+    def ended_by(self, over: threading.Event) -> Uv:
+        """The same, when `over` ends what runs, as a cancel does."""
+        same = copy.copy(self)
+        same._children = self._children.until(over)  # noqa: SLF001 - its own
+        return same
+
+    def with_sources(self, own: Optional[OwnSources]) -> Uv:
+        """The same for a pack that says itself where its packages are, or how they are chosen; None: as it is."""
+        if own is None:
+            return self
+        same = copy.copy(self)
+        same._own = own  # noqa: SLF001 - its own
         return same
 
     def plan(
@@ -135,17 +170,22 @@ class Uv:
         target: Optional[Path] = None,
         offline: bool = False,
         timeout: Optional[float] = None,
+        kept: Optional[bool] = None,
     ) -> Finished:
         """What would be installed; changes nothing. Without `builds` only wheels count. `target`: a folder that counts
-        as what is installed, instead of the interpreter's environment. `offline`: by the cache alone. `most_seconds`:
-        a limit of its own."""
-        argv = [*self._argv, "--dry-run", *requirement_arguments(files)]
+        as what is installed, instead of the interpreter's environment. `offline`: by the cache alone. `timeout`: a
+        limit of its own, in seconds. `kept`: whether wheels of earlier builds are offered, by default where uv may
+        build: where it may not, it would take an old one rather than a newer version that has to be built."""
+        if not requirement_arguments(files):
+            return Finished(0, b"")
+        argv = [*self._argv, *self._settings.arguments, "--dry-run", *requirement_arguments(files)]
         argv += ["--target", str(target)] if target else []
         argv += [part for path in constraints if _has_lines(path) for part in ("--constraint", str(path))]
         argv += [part for path in overrides if _has_lines(path) for part in ("--override", str(path))]
         argv += ["--offline"] if offline else []
         limits = self._limits if timeout is None else replace(self._limits, total=timeout)
-        return self._run(argv if builds else [*argv, "--no-build"], log, None, limits)
+        offered = builds if kept is None else kept
+        return self._run(argv if builds else [*argv, "--no-build"], log, None, limits, kept=offered)
 
     def install(
         self,
@@ -165,13 +205,14 @@ class Uv:
         `uv pip install`."""
         argv = [
             *self._argv,
+            *self._settings.arguments,
             "--no-deps",
             *(["--dry-run"] if dry_run else []),
             *requirement_arguments([file]),
             *arguments,
         ]
         argv += (
-            ["--target", str(target), "--link-mode", "hardlink" if _next_to_cache(target.parent) else "symlink"]
+            ["--target", str(target), "--link-mode", "hardlink" if self._is_next_to_cache(target.parent) else "symlink"]
             if target
             else []
         )
@@ -214,12 +255,14 @@ class Uv:
         """What these files come to by the cache alone, in the words of `uv pip compile`; asks nobody, installs
         nothing."""
         argv = [part if part != "install" else "compile" for part in self._argv]
+        offered = self._with_own(self.wheels.for_uv() if self.wheels else {})
+        argv, variables = self._helped(
+            [*argv, *self._settings.arguments, "--offline", "--quiet", *arguments, *map(str, files)],
+            {**offered, **(environ or {})},
+        )
+        unset = self._settings.unset
         return self._children.run(
-            [*argv, "--offline", "--quiet", *arguments, *map(str, files)],
-            cwd=self._cwd,
-            limits=limits,
-            environ={**self._environ, **(environ or {})},
-            keep_bytes=1 << 18,
+            argv, cwd=self._cwd, limits=limits, environ=variables, unset=unset, keep_bytes=1 << 18
         )
 
     def uninstall(self, names: Sequence[str], log: Path) -> Finished:
@@ -238,8 +281,11 @@ class Uv:
         log: Path,
         on_output: Optional[Callable[[bytes], None]],
         limits: Optional[Limits] = None,
+        *,
+        kept: bool = True,
     ) -> Finished:
-        """Once more with the system's certificates, where uv's own do not know the registry's."""
+        """Once more without what cannot be read of a wheelhouse. What uv has built is kept, also when it fails after
+        that."""
         arguments: Dict[str, Any] = {
             "cwd": self._cwd,
             "limits": limits or self._limits,
@@ -247,16 +293,73 @@ class Uv:
             "log": log,
             "keep_bytes": 1 << 18,
             "low_priority": self._low_priority,
+            "unset": self._settings.unset,
         }
-        finished = self._children.run(argv, environ=self._environ, **arguments)
+        wheels = self.wheels
+        if wheels is None:
+            return self._attempt(argv, self._with_own({}), arguments)
+        began, output = time.time(), ""
+        try:
+            finished = self._attempt(argv, self._with_own(wheels.for_uv(kept=kept)), arguments)
+            if not finished.ok and wheels.dropped(finished.output):
+                finished = self._attempt(argv, self._with_own(wheels.for_uv(kept=kept)), arguments)
+            output = finished.output
+        finally:
+            # What is built of a pack's own place would be offered to all packs of later runs.
+            if "--no-build" not in argv and "uninstall" not in argv and self._own is None:
+                pins = {**pins_in(argv), **built_in_output(output)}
+                wheels.keep(self._children, self._program, pins, began)
+        return finished
+
+    def _with_own(self, environ: Mapping[str, str]) -> Mapping[str, str]:
+        if self._own is None:
+            return environ
+        return {**environ, **self._own.for_uv({**os.environ, **self._environ, **environ})}
+
+    def _attempt(self, argv: List[str], environ: Mapping[str, str], arguments: Mapping[str, Any]) -> Finished:
+        """Once more for each remedy of a build that failed."""
+
+        def certified() -> Finished:
+            return self._certified(argv, environ, arguments)
+
+        return self._help.attempt(self._program, certified) if self._help else certified()
+
+    def _helped(self, argv: List[str], environ: Mapping[str, str]) -> Tuple[List[str], Dict[str, str]]:
+        """The command and its variables, with what helps builds."""
+        found = {**self._environ, **environ}
+        if self._help is None:
+            return argv, found
+        options, variables = self._help.settings(argv, {**os.environ, **found})
+        return [*argv, *options], {**found, **variables}
+
+    def _certified(self, argv: List[str], environ: Mapping[str, str], arguments: Mapping[str, Any]) -> Finished:
+        """Once more with the system's certificates, where uv's own do not know the registry's."""
+        argv, variables = self._helped(argv, environ)
+        finished = self._children.run(argv, environ=variables, **arguments)
         if (
             not finished.ok
             and "invalid peer certificate" in finished.output
             and not _SYSTEM_CERTS.keys() <= self._environ.keys()
         ):
             self._environ.update(_SYSTEM_CERTS)
-            finished = self._children.run(argv, environ=self._environ, **arguments)
+            finished = self._children.run(argv, environ={**variables, **_SYSTEM_CERTS}, **arguments)
         return finished
+
+    def _is_next_to_cache(self, folder: Path) -> bool:
+        """Whether a folder is on the file system of uv's cache, so that hard links reach it."""
+        cache = self._settings.cache
+        while not cache.exists():
+            cache = cache.parent
+        try:
+            return os.stat(str(cache)).st_dev == os.stat(str(folder)).st_dev
+        except OSError:
+            return False
+
+
+def is_for_want_of_network(finished: Finished) -> bool:
+    """Whether uv, which was told to ask nobody, failed for something that is not in its cache. It has changed nothing
+    then."""
+    return not finished.ok and _OFFLINE.search(finished.output) is not None
 
 
 class Lines:
@@ -278,17 +381,16 @@ def requirement_arguments(files: Sequence[Path]) -> List[str]:
     return [part for path in files if _has_lines(path) for part in ("-r", str(path))]
 
 
+def pins_in(argv: Sequence[str]) -> Dict[str, str]:
+    """The packages that a command line's files ask for exactly, by canonical name; of a file that is gone none."""
+    found: Dict[str, str] = {}
+    for option, path in zip(argv, argv[1:]):
+        if option == "-r":
+            with suppress(OSError):
+                found.update(pins_of(Path(path).read_text("utf-8", "replace").splitlines()))
+    return found
+
+
 def _has_lines(path: Path) -> bool:
     """uv warns of an empty file."""
     return path.stat().st_size > 0
-
-
-def _next_to_cache(folder: Path) -> bool:
-    """Whether a folder is on the file system of uv's cache, so that hard links reach it."""
-    cache = Path(os.environ.get("UV_CACHE_DIR") or os.path.expanduser("~/.cache"))
-    while not cache.exists():
-        cache = cache.parent
-    try:
-        return os.stat(str(cache)).st_dev == os.stat(str(folder)).st_dev
-    except OSError:
-        return False

@@ -7,9 +7,10 @@ resolution by an override.
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
-from app.runner.environment.same_library import FAMILIES, ONNXRUNTIME
+from app.runner.environment.environment import Environment
+from app.runner.environment.same_library import FAMILIES, ONNXRUNTIME, OPENCV
 from app.runner.requirements.lines import canonical, name_of
 from app.runner.resolve.plan import Change
 
@@ -19,9 +20,16 @@ _NAME_AND_EXTRAS = re.compile(r"^[A-Za-z0-9._-]+\s*(\[[^\]]*\])?")
 class Variants:
     """The chosen ones of a run."""
 
-    def __init__(self, installed: Mapping[str, str], *, gpu: bool) -> None:
-        """`installed`: names and versions; one that is there stays the one. `gpu`: onnxruntime may use it."""
+    def __init__(
+        self, installed: Mapping[str, str], *, gpu: bool, has: Callable[[str], bool] = lambda _name: True
+    ) -> None:
+        """`installed`: names and versions; one that is there stays the one, unless a pack asks for one that has more.
+        `gpu`: onnxruntime may use it. `has`: whether the index has a package that nobody named."""
         self._gpu = gpu
+        self._has = has
+        self._installed = {canonical(name): version for name, version in installed.items()}
+        self.replaced: Dict[str, List[Change]] = {}
+        """By the chosen one that is to come: the installed ones that go then."""
         self.chosen: Dict[Sequence[str], str] = {}
         self._settled: Set[Sequence[str]] = set()
         self.extra: Set[str] = set()
@@ -44,14 +52,45 @@ class Variants:
             wanted = asked.intersection(family)
             if wanted and family not in self.chosen:
                 self.chosen[family] = self._best(family, wanted)
+            elif wanted and self.chosen[family] in self._installed:
+                self._exchange(family, self.chosen[family], wanted)
 
     def _best(self, family: Sequence[str], wanted: Set[str]) -> str:
         if family is ONNXRUNTIME:
-            return "onnxruntime-gpu" if self._gpu else "onnxruntime"
+            best = "onnxruntime-gpu" if self._gpu else "onnxruntime"
+            return self._first([best, *sorted(wanted)], wanted)
         if len(wanted) == 1:
             return next(iter(wanted))
         contrib = any("contrib" in name for name in wanted)  # has all that the plain one has
-        return "opencv-contrib-python-headless" if contrib else "opencv-python-headless"
+        serving = [name for name in OPENCV if "contrib" in name or not contrib]
+        serving.sort(key=lambda name: ("headless" not in name, "contrib" in name and not contrib))
+        return self._first(serving, wanted)
+
+    def _exchange(self, family: Sequence[str], present: str, wanted: Set[str]) -> None:
+        """Where a pack asks for more than the installed one has: contrib has all that the plain one has, and the one
+        for the GPU all that the other has. Whether there is a screen stays as it is."""
+        if family is ONNXRUNTIME:
+            better = ["onnxruntime-gpu"] if self._gpu and "onnxruntime-gpu" in wanted - {present} else []
+        else:
+            asks = "contrib" not in present and any("contrib" in name for name in wanted)
+            serving = [name for name in OPENCV if "contrib" in name] if asks else []
+            better = sorted(serving, key=lambda name: ("headless" in name) != ("headless" in present))
+        chosen = self._first(better, wanted) if better else present
+        if chosen != present:
+            others = [name for name in family if name in self._installed and name != chosen]
+            self.replaced[chosen] = [Change(name, self._installed[name], None) for name in others]
+            self.chosen[family] = chosen
+            self.extra.add(chosen)
+
+    def _first(self, names: Sequence[str], wanted: Set[str]) -> str:
+        """The first that somebody asks for, that is installed, or that the index has."""
+        return next((name for name in names if name in wanted or name in self._installed or self._has(name)), names[0])
+
+    def with_removals(self, planned: Sequence[Change]) -> List[Change]:
+        """A plan with what has to go before what it brings."""
+        brought = {canonical(change.package) for change in planned if change.new is not None}
+        gone = [each for chosen, changes in self.replaced.items() if chosen in brought for each in changes]
+        return [*planned, *(each for each in gone if each not in planned)]
 
     def rewritten(self, lines: Sequence[str]) -> Dict[str, str]:
         """The lines that change, with what they become."""
@@ -91,3 +130,24 @@ class Variants:
                 self.extra.add(self.chosen[family])
                 clash = True
         return clash
+
+
+def bounds_for_gpu(environment: Optional[Environment]) -> List[str]:
+    """Constraints that keep onnxruntime-gpu at what was built for torch's CUDA. Source: onnxruntime's page of its CUDA
+    provider; from 1.19 on, the packages on the index are for CUDA 12."""
+    cuda = environment.torch.cuda if environment and environment.torch else None
+    if not environment or not cuda or "onnxruntime-gpu" in environment.packages:
+        return []
+    return ["onnxruntime-gpu<1.19" if cuda.startswith("11.") else "onnxruntime-gpu>=1.19"]
+
+
+def other_cuda(environment: Optional[Environment], chosen: Iterable[str]) -> str:
+    """What to say where the index has no onnxruntime-gpu for torch's CUDA; empty where it has."""
+    cuda = environment.torch.cuda if environment and environment.torch else None
+    major = (cuda or "").partition(".")[0]
+    if "onnxruntime-gpu" not in set(chosen) or not major.isdecimal() or int(major) <= 12:
+        return ""
+    return (
+        "onnxruntime-gpu is built for CUDA 12, and torch for CUDA %s: without CUDA 12's libraries it uses the CPU."
+        % (cuda)
+    )

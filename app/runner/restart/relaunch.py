@@ -12,7 +12,7 @@ from typing import Dict, List, Optional
 
 from app.runner.comfyui.running import running_here
 from app.runner.context import Context
-from app.runner.machine.interpreter import Process
+from app.runner.machine.comfyui_processes import Process
 from app.runner.process import processes
 from app.runner.process.user import User, user_of_process
 

@@ -91,7 +91,7 @@ def _until_up(context: Context, old: int, how: str, ended: Callable[[], Optional
             )
         address = address_of(arguments_of(new[-1].pid)) if new else ""
         if address and answers(address):
-            loaded = loaded_by(address, context.custom_nodes)
+            loaded = loaded_by(address, context.custom_nodes, context.layout.others)
             silent = "; it does not say which packs it has loaded" if loaded == Loaded() else ""
             return Restarted(True, "%s, in %d s%s" % (how, round(time.monotonic() - started), silent), loaded)
     text = "ComfyUI was restarted %s, and does not answer after %g seconds" % (how, context.limits.restart)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 from app.protocol import events
-from app.protocol.events import Body, NodeChanged, PackagesPlanned, PhaseChanged, ScriptChanged
+from app.protocol.event_body import Body
+from app.protocol.events import NodeChanged, PackagesPlanned, PhaseChanged, ScriptChanged
 from app.protocol.manifest import NodePack
 from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
@@ -44,7 +45,8 @@ def note_packs(context: Context, packs: Sequence[NodePack]) -> None:
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="note") as pool:
         noted = list(pool.map(note, packs))
-    _write(context.task, _PACKS, {"ui_home": str(context.ui_home), "packs": noted})
+    folders = {"ui_home": context.ui_home, "base": context.base, "custom_nodes": context.custom_nodes}
+    _write(context.task, _PACKS, {**{name: str(path) for name, path in folders.items()}, "packs": noted})
 
 
 def _state_of(git: Git, folder: Path) -> Dict[str, Any]:
@@ -76,7 +78,7 @@ def note_packs_after(task: Task, git: Git, *, swept: bool = False) -> None:
     record = Record(task)
     if not record.exists:
         return
-    root = Path(str(record.ui_home)) / "custom_nodes"
+    root = record.custom_nodes
 
     def note(pack: Mapping[str, Any]) -> Dict[str, Any]:
         folder = root / pack["folder"]
@@ -148,6 +150,8 @@ class Record:
         self._told: Optional[List[Body]] = None
         noted = self._read(_PACKS) or {}
         self.ui_home: Optional[str] = noted.get("ui_home")
+        self.base: Optional[str] = noted.get("base")
+        self._custom_nodes: Optional[str] = noted.get("custom_nodes")
         self.packs: List[Dict[str, Any]] = noted.get("packs") or []
         before, after = self._read(_BEFORE), self._read(_AFTER)
         self.executable: Optional[str] = before["executable"] if before else None
@@ -165,6 +169,11 @@ class Record:
         except FileNotFoundError:
             return None
         return found if isinstance(found, dict) else None
+
+    @property
+    def custom_nodes(self) -> Path:
+        """Where the run's packs are."""
+        return Path(self._custom_nodes or os.path.join(str(self.ui_home), "custom_nodes"))
 
     @property
     def exists(self) -> bool:

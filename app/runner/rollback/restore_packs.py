@@ -16,8 +16,9 @@ from app.runner.context import Context
 from app.runner.files.move import move
 from app.runner.hints import reasons
 from app.runner.machine.git import Git
-from app.runner.packs import existing, manager_copies, movable
+from app.runner.packs import existing, local_work, manager_copies, movable
 from app.runner.packs.checkout import fetch_ref, update_submodules
+from app.runner.packs.installed import is_there
 from app.runner.rollback.record import Record
 from app.runner.rollback.worktree_state import WorktreeState, changed, worktree_state
 
@@ -75,7 +76,7 @@ class _Way:
 
     def _remove(self) -> Problem:
         gone = Problem(REMOVED, "It did not exist before the run, and was removed again.")
-        if not existing.is_there(self._folder):
+        if not is_there(self._folder):
             return gone
         problem = movable.cannot_be_moved(self._context.custom_nodes, self._folder) or self._in_the_way()
         if problem is not None:
@@ -100,7 +101,7 @@ class _Way:
                 sorted(own)[:3]
             )
             return Problem("local_changes", text, hint)
-        return existing.own_work(self._git, self._folder)
+        return local_work.own_work(self._git, self._folder)
 
     def _found(self) -> WorktreeState:
         return worktree_state(self._git, self._folder)
@@ -116,7 +117,8 @@ class _Way:
         if head not in (before, self._commit_after):
             return Problem("local_changes", _LOCAL, hint)
         tracked = changed(self._git, self._folder)
-        if head != before and (self._not_the_runs() & tracked or existing.own_work(self._git, self._folder)):
+        own = local_work.own_work(self._git, self._folder, stashes=False) if head != before else None
+        if head != before and (self._not_the_runs() & tracked or own):
             return Problem("local_changes", _LOCAL, hint)
         if head != before or self._ran_script:
             self._put_made_aside(tracked)
@@ -150,7 +152,7 @@ class _Way:
             self._context.warn("files_changed", text % (self._pack["folder"], ", ".join(lost[:5])))
 
     def _warn_put_aside(self, aside: Path, why: str) -> None:
-        where = os.path.relpath(str(aside), str(self._context.ui_home))
+        where = os.path.relpath(str(aside), str(self._context.base))
         text = "%s: %s. They are kept in %s." % (self._pack["name"], why, where)
         self._context.warn("kept_aside", text, "Delete that folder when you no longer need it.")
 
@@ -183,21 +185,19 @@ class _Way:
         """The copy that the run put aside is there again, with the files that went along to its successor."""
         restored = self._context.custom_nodes / copy.name
         aside = self._context.custom_nodes / copy.aside
-        given = Problem(REMOVED, "ComfyUI-Manager's copy, which was there before the run, is back.")
+        given = Problem(REMOVED, "The copy that was there before the run is back.")
         if not aside.is_dir():
-            if manager_copies.is_copy(restored) and not (existing.is_there(self._folder) and self._folder != restored):
+            if manager_copies.is_copy(restored) and not (is_there(self._folder) and self._folder != restored):
                 return given
-            text = (
-                "ComfyUI-Manager's copy, which was there before the run, is no longer in custom_nodes/%s." % copy.aside
-            )
-            return Problem("cannot_roll_back", text, "Install it again with ComfyUI-Manager.")
-        if self._folder != restored and existing.is_there(restored):
+            text = "The copy that was there before the run is no longer in custom_nodes/%s." % copy.aside
+            return Problem("cannot_roll_back", text, "Install it again, with ComfyUI-Manager or from its archive.")
+        if self._folder != restored and is_there(restored):
             return Problem(
                 "name_taken",
                 "Something else created custom_nodes/%s again." % copy.name,
                 "Move it away, then start again.",
             )
-        if existing.is_there(self._folder):
+        if is_there(self._folder):
             nodes = self._context.custom_nodes
             problem = movable.cannot_be_moved(nodes, self._folder) or self._not_a_clone_of_ours()
             if problem is not None:
@@ -213,4 +213,4 @@ class _Way:
         tracked = changed(self._git, self._folder) if head else set()
         if head is None or self._commit_after not in (None, head) or self._not_the_runs() & tracked:
             return Problem("local_changes", _LOCAL, _LATER % ("look at %s yourself" % self._folder))
-        return existing.own_work(self._git, self._folder)
+        return local_work.own_work(self._git, self._folder)

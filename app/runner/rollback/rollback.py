@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from app.protocol.counts import has_problem
 from app.protocol.events import ManifestRead, NodeChanged
 from app.protocol.json_fields import read_record
 from app.protocol.manifest import NodePack
@@ -18,6 +19,7 @@ from app.runner.context import Context, PackResult
 from app.runner.process.errors import RunCancelled, RunFault
 from app.runner.process.locks import is_locked
 from app.runner.process.paths import Task
+from app.runner.resolve.system_packages import of_earlier_run
 from app.runner.rollback import record as notes
 from app.runner.rollback.restore_packages import restore_packages
 from app.runner.rollback.restore_packs import REMOVED, restore_packs, stuck
@@ -63,6 +65,10 @@ def roll_back(context: Context, record: notes.Record, python: Future[None], uv: 
     context.phase(Phase.RESOLVE, StepStatus.SKIPPED)
     python.result()
     left = _packages(context, record, uv if record.before is not None else lambda: None, emit=True)
+    removal = of_earlier_run(record.task.folder)
+    if removal:
+        text = "The system packages that the run installed are still there: other programs may use them by now."
+        context.warn("system_packages_kept", text, "To remove them, run on the instance: %s" % removal)
     context.phase(Phase.SCRIPTS, StepStatus.SKIPPED)
     context.phase(Phase.VERIFY, StepStatus.SKIPPED, "packages and commits were compared; nothing was imported")
     if present or left:
@@ -120,7 +126,9 @@ def noted(context: Context, uv: Callable[[], Optional[str]]) -> Iterator[None]:
 
 def if_it_failed(context: Context, results: Sequence[PackResult]) -> None:
     """With `on_failure: rollback`, a run in which a pack is not good has failed. Raises RunFault then."""
-    bad = [result.pack.name for result in results if result.problem is not None]
+    nodes = context.journal.snapshot.nodes
+    unwell = [result.pack.name for result in results if result.problem is not None]
+    bad = [name for name in unwell if nodes[name].state not in GOOD_NODE_STATES or has_problem(nodes[name])]
     if bad and _rolls_back(context):
         text = "The install was rolled back, because these packs failed: %s." % ", ".join(bad[:8])
         raise RunFault("rolled_back", text, "Fix these packs or leave them out, then start again.")

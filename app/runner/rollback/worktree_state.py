@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Set
 
 from app.runner.machine.git import Git
-from app.runner.packs.existing import submodules
+from app.runner.packs.local_work import submodules
 
 WorktreeState = Dict[str, List[int]]
 """By path in the folder: size and time of the last change in ns; a folder's (a repository in the pack) are those of

@@ -9,9 +9,10 @@ import sys
 from typing import Any, Dict, List, Mapping, Tuple
 
 from app.protocol.lockfile import read_lock
-from app.protocol.manager_snapshot import read_snapshot
+from app.protocol.manager_snapshot import named, read_snapshot
 from app.protocol.manifest import ManifestFault, parse_csv, parse_nodes, parse_urls, split_source
-from app.protocol.options import OPTIONS, Option
+from app.protocol.options import OPTIONS, Option, Options
+from app.protocol.snapshot_text import decoded, load
 
 _FORMAT = argparse.RawDescriptionHelpFormatter
 _MORE = """\
@@ -35,17 +36,23 @@ def request_of(argv: List[str]) -> Dict[str, Any]:
     try:
         manifest = _manifest(args)
         form = _check(manifest, _schemes(args))
+        if args.exact:
+            _nothing_left_out(manifest)
     except ManifestFault as fault:
         parser.error("the list cannot be installed: %s" % fault)
     except (OSError, ValueError) as exc:
         parser.error("the list cannot be read: %s" % exc)
+    try:
+        options = Options.read({name: _value(args, option) for name, option in _options().items()})
+    except ValueError as exc:
+        parser.error(str(exc))
     if args.exact and form != "lock":
         parser.error("--exact is for a --lock")
     return {
         "ui_home": None if args.ui_home is None else os.path.abspath(args.ui_home),
         "venv_path": None if args.venv_path is None else os.path.abspath(args.venv_path),
         "manifest": manifest,
-        "options": {name: getattr(args, name) for name in _options()},
+        "options": {name: getattr(options, name) for name in _options()},
         "schemes": _schemes(args),
         "version": "by hand",
     }
@@ -56,11 +63,27 @@ def _options() -> Dict[str, Option]:
     return {name: option for name, option in OPTIONS.items() if not option.not_standalone}
 
 
+def _value(args: argparse.Namespace, option: Option) -> Any:
+    """What was given; where it was not, and a person is at a terminal, what terminals send."""
+    given = getattr(args, option.name)
+    if given is None and option.on_terminal is not None:
+        return option.on_terminal if is_terminal() else option.default
+    return given
+
+
+def is_terminal() -> bool:
+    """Whether a person can read and answer. A list may have come through the input."""
+    return all(stream is not None and not stream.closed and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
 def _argument(option: Option) -> Dict[str, Any]:
     """What argparse is told of the option's flag."""
-    about: Dict[str, Any] = {"dest": option.name, "default": option.default, "help": option.flag_help}
+    default = None if option.on_terminal is not None else option.default
+    about: Dict[str, Any] = {"dest": option.name, "default": default, "help": option.flag_help}
     if option.type is bool:
         return {**about, "action": "store_const", "const": not option.default}
+    if option.is_list:
+        return {**about, "default": list(option.default), "action": "append", "metavar": option.metavar}
     return {**about, "type": option.type, "choices": option.choices or None, "metavar": option.metavar or None}
 
 
@@ -78,12 +101,19 @@ def _manifest(args: argparse.Namespace) -> Mapping[str, Any]:
             raise ValueError("it is no JSON object, and no list of node packs")
         return given
     text = _read(args.lock)
-    if "git_custom_nodes" in text:
-        return {"lock": read_snapshot(text, _schemes(args))}
-    lock = json.loads(text)
+    if "git_custom_nodes" in text or "cnr_custom_nodes" in text:
+        return {"lock": read_snapshot(text, _schemes(args), "the snapshot")}
+    lock = load(text)[0]
     if isinstance(lock, dict) and isinstance(lock.get("lock"), dict):
         lock = lock["lock"]  # the service's whole answer
     return {"lock": lock}
+
+
+def _nothing_left_out(manifest: Mapping[str, Any]) -> None:
+    """Raises ManifestFault naming everything of a snapshot that cannot be had."""
+    left_out = manifest["lock"].get("left_out") if isinstance(manifest.get("lock"), dict) else None
+    if left_out:
+        raise ManifestFault("lock", "--exact leaves nothing out. %s" % named(left_out, len(left_out)))
 
 
 def _check(manifest: Mapping[str, Any], schemes: List[str]) -> str:
@@ -101,11 +131,11 @@ def _schemes(args: argparse.Namespace) -> List[str]:
 
 
 def _read(path: str) -> str:
-    """UTF-8, whatever the locale is. Raises OSError, ValueError."""
+    """UTF-8 or UTF-16, whatever the locale is. Raises OSError."""
     if path == "-":
-        return sys.stdin.buffer.read().decode("utf-8-sig")
-    with open(path, encoding="utf-8-sig") as file:
-        return file.read()
+        return decoded(sys.stdin.buffer.read())
+    with open(path, "rb") as file:
+        return decoded(file.read())
 
 
 _SOURCES: Tuple[Tuple[str, Dict[str, Any]], ...] = (

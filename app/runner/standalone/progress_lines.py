@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional
 
-from app.protocol import counts, task_list
+from app.protocol import counts, repairs, task_list
+from app.protocol.event_body import Body
 from app.protocol.events import (
-    Body,
+    BuildChanged,
     Event,
     ManifestRead,
     NodeChanged,
     PackagesPlanned,
     PackagesProgress,
     PhaseChanged,
+    QuestionAnswered,
+    QuestionAsked,
+    RepairChanged,
     RequirementsChanged,
     ScriptChanged,
     StepChanged,
@@ -20,8 +24,8 @@ from app.protocol.events import (
     Warned,
 )
 from app.protocol.progress_json import clock
-from app.protocol.snapshot import Problem, Snapshot
-from app.protocol.states import GOOD_NODE_STATES, StepStatus, TaskState
+from app.protocol.snapshot import AskedQuestion, Problem, Snapshot
+from app.protocol.states import GOOD_NODE_STATES, BuildState, StepStatus, TaskState
 
 
 def lines_of(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
@@ -37,10 +41,25 @@ def _texts(body: Body, before: Snapshot, after: Snapshot) -> List[str]:
         return _plan(body)
     if isinstance(body, PackagesProgress):
         return _packages(before, after)
+    if isinstance(body, BuildChanged):
+        return _build(body, before)
+    if isinstance(body, QuestionAsked):
+        return question_lines(body.question)
     if isinstance(body, ManifestRead):
-        return ["%d node packs to install" % len(body.nodes)]
+        return [] if before.nodes else ["%d node packs to install" % len(body.nodes)]  # told again: other folders
     text = _one_line(body)
     return [text] if text else []
+
+
+def question_lines(question: AskedQuestion) -> List[str]:
+    """A question, its hint, and a line an answer; one that nobody is asked only with its text."""
+    lines = ["question %s: %s" % (question.id, question.text)]
+    if not question.seconds:
+        return lines
+    for number, each in enumerate(question.answers, 1):
+        mark = " [default]" if each.answer == question.default else ""
+        lines.append("  %d  %s: %s%s" % (number, each.answer, each.label, mark))
+    return [*lines[:1], *([question.hint] if question.hint else []), *lines[1:]]
 
 
 def _one_line(body: Body) -> Optional[str]:
@@ -51,6 +70,10 @@ def _one_line(body: Body) -> Optional[str]:
         return _joined("phase %s" % body.phase, body.status.value, body.detail)
     if isinstance(body, StepChanged):
         return _joined(body.name, body.status.value, body.detail)
+    if isinstance(body, QuestionAnswered):
+        return "question %s: %s (%s)" % (body.id, body.answer, body.source)
+    if isinstance(body, RepairChanged):
+        return "second round: %s" % body.repair.state.value
     if isinstance(body, (Waiting, Warned)):
         return _joined(body.kind, body.code, _said(vars(body)))
     return None
@@ -69,6 +92,7 @@ def table(progress: Mapping[str, Any], *, plan_only: bool = False) -> List[str]:
     failed = [node for node in nodes if node["error"] and node["error"]["code"] not in counts.AS_ASKED]
     lines += ["%s: %s" % (_printable(node["name"]), _said(node["error"])) for node in failed]
     lines += ["Warning: %s" % _said(warning) for warning in progress["warnings"]]
+    lines += [_printable(text) for text in repairs.in_words(progress["repair"] or {})]
     if progress["error"]:
         lines.append("Error: %s" % _said(progress["error"]))
     if plan_only and progress["state"] == TaskState.COMPLETED.value:
@@ -87,10 +111,23 @@ def _node(body: NodeChanged, before: Snapshot, after: Snapshot) -> List[str]:
     return [_joined("%d/%d %s" % (numbers.processed, numbers.total, node.name), node.state.value, detail)]
 
 
+def _build(body: BuildChanged, before: Snapshot) -> List[str]:
+    """When it begins, and when it has ended; how far it is is no line of its own."""
+    known = before.builds.get(body.package)
+    if body.state is BuildState.WAITING or (known and (known.state, known.version) == (body.state, body.version)):
+        return []
+    seconds = "" if body.seconds is None else clock(body.seconds)
+    return [
+        _joined("build of %s %s" % (body.package, body.version), body.state.value, seconds or ", ".join(body.packs))
+    ]
+
+
 def _plan(body: PackagesPlanned) -> List[str]:
     """Everything new in one line; what is there already and changes, a line each."""
     new = ["%s %s" % (change.package, change.new) for change in body.changes if not change.old]
     lines = ["plan: add %s" % ", ".join(new)] if new else []
+    own = [change.package for change in body.changes if change.wheel == "wheelhouse"]
+    lines += ["plan: from your wheelhouse: %s" % ", ".join(own)] if own else []
     for change in body.changes:
         if change.old:
             wanted = ", ".join(change.wanted_by)

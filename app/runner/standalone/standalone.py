@@ -24,17 +24,22 @@ from app.protocol.options import Options
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
 from app.runner.daemon import run_files
+from app.runner.process.answers import Answers
 from app.runner.process.locks import lock_now
 from app.runner.process.paths import Task
-from app.runner.standalone.command_line import request_of
+from app.runner.standalone.command_line import is_terminal, request_of
 from app.runner.standalone.progress_lines import lines_of, table
+from app.runner.standalone.terminal_answers import TerminalAnswers
 
 _LOOK_SECONDS = 0.2
 
 
 def main(argv: List[str]) -> int:
     """Runs `install` to its end; the exit status."""
-    return install(request_of(argv))
+    request = request_of(argv)
+    if not is_terminal():  # nobody could answer
+        request["options"] = {**request["options"], "ask": "never"}
+    return install(request)
 
 
 def install(request: Mapping[str, Any]) -> int:
@@ -91,6 +96,7 @@ class _Show:
         self._thread = threading.Thread(target=self._follow, name="show", daemon=True)
         self._plan_only = Options.read(request.get("options")).plan_only
         self._output_closed = False
+        self._terminal = TerminalAnswers(Answers(task), self.line)
 
     def start(self) -> None:
         """The journal is there: prints from now on."""
@@ -132,6 +138,7 @@ class _Show:
                 file.seek(at)
                 if ended:
                     return
+                self._terminal.read()
                 self._ended.wait(_LOOK_SECONDS)
 
     def _apply(self, line: bytes) -> None:
@@ -143,3 +150,4 @@ class _Show:
             return
         for text in lines_of(event, before, self._snapshot):
             self.line(text)
+        self._terminal.update(self._snapshot)

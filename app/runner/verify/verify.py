@@ -1,57 +1,61 @@
 """Verify phase: the environment is what it should be, and ComfyUI itself imports each pack.
 
-The environment is looked at after the packages, after scripts that changed it, after the imports (packs install when
-they are imported) and after a restart (images re-install then); last of all, whether ComfyUI's own requirements are
-met. What is not known is said to be unknown, never good.
+The environment is looked at after the packages, beside the imports, after them (packs install when they are imported)
+and after a restart (images re-install then); last of all, whether ComfyUI's own requirements are met. What is not known
+is said to be unknown, never good.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Collection, FrozenSet, List, Optional, Sequence
+from typing import Callable, Collection, FrozenSet, Optional, Sequence
 
 from app.protocol.events import Probed
 from app.protocol.manifest import parent_of
+from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus
 from app.runner.comfyui.quick_test import ComfyUI
 from app.runner.context import Context, PackResult
 from app.runner.environment.consistency import complaints
-from app.runner.environment.environment import Difference, Environment, in_words
-from app.runner.environment.inspection import inspect
 from app.runner.environment.installed_files import absent_files
-from app.runner.environment.torch_family import is_protected
-from app.runner.guard.guard import AT_EACH_START, Guard
+from app.runner.guard.guard import Guard
 from app.runner.process.execute import Execute
-from app.runner.resolve import blame_change
+from app.runner.resolve.lent_pip import LentPip
+from app.runner.resolve.system_packages import SystemPackages
 from app.runner.restart.restart import Restarted, restart
 from app.runner.verify import verdicts
+from app.runner.verify.environment_check import EnvironmentCheck
 from app.runner.verify.import_check import ImportCheck, Verdicts
 
-_MOST_COMPLAINTS = 5
-_BY_THE_IMAGE = (
-    "Some images install ComfyUI's requirements again at each start. If a pack needs another version, put that version "
-    "into the image's own list of packages."
+_LENT = (
+    "ComfyUI's Python has no pip, and a pack calls it when it is imported. It got one for the time of this run; the "
+    "verdicts are those without it."
 )
+_LENT_HINT = "To give it one: uv pip install --python %s pip"
+Check = Callable[[], Verdicts]
+"""Compares the environment with what it was and asks ComfyUI anew. Raises RunCancelled."""
+SecondRound = Callable[[Sequence[PackResult], Verdicts, Check], Verdicts]
+"""Gets what ComfyUI said of the packs; what it says in the end. Raises RunCancelled."""
 
 
 class Verification:
     """The check of one run. `begin` starts what needs no packs beside the clones; `verify` is the phase."""
 
-    def __init__(self, context: Context, run: Execute, guard: Guard) -> None:
-        """`guard`: watches what packs' own code does to the environment."""
+    def __init__(self, context: Context, run: Execute, guard: Guard, lent: LentPip) -> None:
+        """`guard`: watches what packs' own code does to the environment. `lent`: what packs call as pip where the
+        environment has none."""
         self.guard = guard
+        self._lent = lent
         self._context = context
         self._run = run
         self._comfyui = ComfyUI(context)
-        self._check = ImportCheck(context, self._comfyui)
+        self._imports = ImportCheck(context, self._comfyui)
+        self._check = EnvironmentCheck(context, run, guard)
         self._bare: Optional[Future[str]] = None
+        self.second_round: SecondRound = lambda _results, found, _check: found
+        """Looks for versions with which more packs load."""
         self._absent: Optional[Future[FrozenSet[str]]] = None
         self._complaints: Optional[Future[FrozenSet[str]]] = None
-        self._known_complaints: FrozenSet[str] = frozenset()
-        self._trouble: List[str] = []
-        self._environment: Optional[Environment] = None
-        self._runs = True
-        """Whether the interpreter runs."""
 
     def begin(self, pool: ThreadPoolExecutor, python: Future[None]) -> None:
         """As soon as the interpreter is known: finds what does not fit together already, and starts ComfyUI without
@@ -66,7 +70,7 @@ class Verification:
             python.result()
             if not self._context.environment:
                 return "ComfyUI's Python was not found"
-            why = self._check.bare(low_priority=True)
+            why = self._imports.bare(low_priority=True)
             seconds = self._comfyui.bare_seconds
             if not why and seconds is not None:
                 facts = {"comfyui_start_seconds": round(seconds, 1)}
@@ -88,15 +92,29 @@ class Verification:
         self.guard.note_first()
         self._context.absent_before = self._absent.result() if self._absent else frozenset()
         if self._context.verifies:
-            self._environment = self._context.environment
+            self._check.environment = self._context.environment
+
+    def before_script(self) -> None:
+        """A pack's install.py is about to run: what installing packages did until now is not its doing. Raises
+        RunCancelled."""
+        if self._check.environment is not None and self._check.runs and self.guard.unchanged() is None:
+            self._check.after_packages()
+            self.guard.after_packages(self._check.environment)
+        self.guard.before_script()
+        self._check.before_script()
+
+    def after_script(self, result: PackResult, problem: Optional[Problem]) -> None:
+        """It has ended; `problem`: why it did not end well. Raises RunCancelled."""
+        self.guard.after_script(result, problem)
+        self._check.after_script()
 
     def after_packages(self, results: Sequence[PackResult], locked: Collection[str] = ()) -> None:
-        """All plans are carried out: compares, before packs' own code runs. `locked`: the packages of the run's lock,
-        by canonical names. Raises RunCancelled."""
-        self.guard.begin(results, locked)
-        if self._environment is not None:
-            self._runs = self._compare("protected_changed", "Installing packages")
-            self.guard.saw(self._environment)
+        """All plans are carried out, and all scripts have run: compares. `locked`: the packages of the run's lock, by
+        canonical names. Raises RunCancelled."""
+        self.guard.knows(results, locked)
+        if self._check.environment is not None and self._check.runs:
+            self._check.after_packages()
+        self.guard.after_packages(self._check.environment)
 
     def verify(self, results: Sequence[PackResult]) -> None:
         """Checks, and tells the phase and each pack's verdict. Raises RunCancelled."""
@@ -104,53 +122,76 @@ class Verification:
         if not context.verifies:
             self._end(StepStatus.SKIPPED, "switched off for this run", results, Verdicts())
             return
-        if self._environment is None:
+        if self._check.environment is None:
             self._end(StepStatus.SKIPPED, "ComfyUI's Python was not found", results, Verdicts())
             return
         context.phase(Phase.VERIFY, StepStatus.RUNNING)
-        if self._runs and self.guard.environment is not self._environment:
-            self._runs = self._compare("protected_changed", "The packs' install scripts")
-        if not self._runs:
-            self._end(StepStatus.FAILED, "", results, Verdicts(unknown=self._trouble[-1], starts=False))
+        if not self._check.runs:
+            unknown = self._check.trouble[-1]
+            self._end(StepStatus.FAILED, "", results, Verdicts(unknown=unknown, starts=False))
             return
-        self._known_complaints = self._complaints.result() if self._complaints else frozenset()
-        self._compare_complaints("")
-        found = self._imports(results)
+        self._check.known_complaints = self._complaints.result() if self._complaints else frozenset()
+        found = self._import(results)
+        if found.imports and not found.unknown:
+            found = self.second_round(results, found, self._check_again)
         self._end(None, "", results, found)
 
-    def _imports(self, results: Sequence[PackResult]) -> Verdicts:
-        """What ComfyUI says of the packs; with nothing to say anything of, it is not asked."""
+    def _import(self, results: Sequence[PackResult]) -> Verdicts:
+        """What ComfyUI says of the packs; with nothing to say anything of, it is not asked. What the environment is
+        like before the imports is found out meanwhile."""
         if not any(result.is_cloned for result in results):
+            self._check.compare_complaints("")
             return Verdicts()
-        why = self._bare.result() if self._bare else "it was not tried"
-        # while packages were being changed, the early start may have met half of one
-        why = self._check.bare() if why else why
-        if why:
-            found = Verdicts(unknown="Nobody knows whether the packs load: ComfyUI does not start, %s." % why)
-        else:
-            self.guard.before_imports()
-            found = self._check.check()
-            self.guard.after_imports(list(found.imports), failed=bool(found.culprits))
-            self._compare("changed_at_import", "Importing the packs")
+        failed = self._bare.result() if self._bare else "it was not tried"
+        self.guard.before_imports()
+        with ThreadPoolExecutor(2, thread_name_prefix="environment") as pool:
+            asked = self._check.ask(pool)
+            found = self._imported(failed)
+            said = "\n".join(each.text for each in found.imports.values() if not each.good)
+            if SystemPackages.of(self._context).bring(said):
+                found = self._imported(failed)
+        self._check.compare_complaints("", asked.complaints.result())
+        self.guard.after_imports(list(found.imports), failed=bool(found.culprits))
+        if not self._check.after_imports(asked):
+            return Verdicts(unknown=self._check.trouble[-1], starts=False)
         if found.unknown:
             self._context.warn("imports_unknown", found.unknown, "The log named imports has what ComfyUI printed.")
-            self._trouble.append(found.unknown)
+            self._check.trouble.append(found.unknown)
+        return found
+
+    def _imported(self, failed: str) -> Verdicts:
+        """What ComfyUI says. Where packs called the pip that was lent, it is asked once more without: that is how it
+        will start from now on. Raises RunCancelled."""
+        self._lent.was_used()
+        found = self._imports.check(failed)
+        if not self._lent.was_used():
+            return found
+        self._context.warn("pip_lent", _LENT, _LENT_HINT % self._context.executable)
+        self._lent.withheld = True
+        return self._imports.check("")
+
+    def _check_again(self) -> Verdicts:
+        """Packages or packs were changed on purpose after the imports."""
+        self._check.after_packages()
+        self.guard.after_packages(self._check.environment)
+        self.guard.before_imports()
+        self._imports = ImportCheck(self._context, self._comfyui)
+        found = self._imports.check()
+        self.guard.after_imports(list(found.imports), failed=bool(found.culprits))
         return found
 
     def _end(self, status: Optional[StepStatus], detail: str, results: Sequence[PackResult], found: Verdicts) -> None:
         restarted = self._restart(found)
         loaded = restarted.loaded if restarted else None
-        if restarted and restarted.began and self._environment:
-            packs = [result.pack.folder for result in results if result.is_cloned]
-            self._compare("changed_at_restart", "Restarting ComfyUI", packs)
-            self._compare_complaints("since the restart")
-        self._trouble += self.guard.own_requirements_lost()
+        if restarted and restarted.began and self._check.environment:
+            self._check.after_restart([result.pack.folder for result in results if result.is_cloned])
+        trouble = [*self._check.trouble, *self.guard.own_requirements_lost()]
         nested = {r.pack.name for r in results if parent_of(r.pack, [other.pack for other in results])}
         nested |= {result.pack.name for result in results if "/" in result.pack.folder}
         counted = verdicts.emit_verdicts(self._context, results, found, nested, loaded)
-        if status is None or self._trouble:
-            status = StepStatus.FAILED if self._trouble else StepStatus.SUCCESS
-            detail = "; ".join([*self._trouble, counted])
+        if status is None or trouble:
+            status = StepStatus.FAILED if trouble else StepStatus.SUCCESS
+            detail = "; ".join(filter(None, [*trouble, counted, self._imports.starts()]))
         self._context.phase(Phase.VERIFY, status, detail)
 
     def _restart(self, found: Verdicts) -> Optional[Restarted]:
@@ -164,60 +205,3 @@ class Verification:
             )
             return None
         return restart(context)
-
-    # -- the environment -------------------------------------------------------------------------------------------
-
-    def _compare(self, code: str, what: str, packs: Sequence[str] = ()) -> bool:
-        """Looks at the environment again and warns of what changed since the last look. Whether it could be looked at.
-        Only after a restart more than the torch family counts: the packages were meant to change, and what packs' own
-        code changed is the guard's. `packs`: who was loaded."""
-        before = self._environment
-        assert before is not None
-        try:
-            now = inspect(before.executable, self._run, torch=True)
-        except OSError as exc:
-            self._trouble.append("ComfyUI's Python does not run any more: %s" % (exc.strerror or exc))
-            self._context.warn("interpreter_broken", self._trouble[-1])
-            return False
-        self._environment = now
-        changed = before.differences(now)
-        family = [item for item in changed if is_protected(item.name) and not self._was_planned(item)]
-        if family:
-            self._warn_of_family("protected_changed", "%s changed protected packages: %s." % (what, in_words(family)))
-        if before.cuda is not None and now.cuda != before.cuda:
-            says = "torch cannot be imported: %s" % now.torch_error if now.cuda is None else "CUDA: %s" % now.cuda
-            text = "%s changed what torch says (CUDA was %s): %s." % (what, before.cuda, says)
-            self._warn_of_family("torch_changed", text)
-        if changed and code == "changed_at_restart":
-            self._warn_of_change(code, what, changed, packs)
-        return True
-
-    def _was_planned(self, item: Difference) -> bool:
-        """Whether the run itself brought a package that was not there, as a lock may."""
-        return bool(not item.before and item.after and self._context.changed.get(item.name) == item.after.version)
-
-    def _warn_of_family(self, code: str, text: str) -> None:
-        self._trouble.append(text)
-        self._context.warn(code, text, "Roll this task back, or install the earlier builds yourself.")
-
-    def _warn_of_change(self, code: str, what: str, changed: Sequence[Difference], packs: Sequence[str]) -> None:
-        who = blame_change.who(self._context.custom_nodes, packs, [item.name for item in changed])
-        by = " It was probably %s." % ", ".join(who) if who else ""
-        text = "%s changed installed packages: %s.%s" % (what, in_words(changed), by)
-        hint = AT_EACH_START if who else _BY_THE_IMAGE
-        self._context.warn(code, text, hint)
-
-    def _compare_complaints(self, when: str) -> None:
-        """Warns of what does not fit together now and did at the last look."""
-        assert self._environment is not None
-        before, self._known_complaints = self._known_complaints, complaints(self._environment)
-        new = sorted(self._known_complaints - before - self.guard.told)
-        if new:
-            more = " and %d more" % (len(new) - _MOST_COMPLAINTS) if len(new) > _MOST_COMPLAINTS else ""
-            since = " %s" % when if when else ""
-            text = "These packages no longer fit together%s: %s%s." % (since, "; ".join(new[:_MOST_COMPLAINTS]), more)
-            self._context.warn(
-                "environment_inconsistent",
-                text,
-                "The task's plan shows which packages were changed, and for which packs. A rollback restores them.",
-            )

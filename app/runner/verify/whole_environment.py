@@ -9,6 +9,7 @@ from app.runner.environment.environment import Environment
 from app.runner.environment.freeze import Installed, freeze_of, to_record
 from app.runner.environment.inspection import inspect_again
 from app.runner.environment.losses import losses
+from app.runner.environment.owned_twice import owned_twice
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute
 from app.runner.resolve.put_back import Restorer, Step
@@ -25,6 +26,9 @@ def check_whole(context: Context, run: Execute, unmet: Sequence[str], uv: Callab
     for change in context.unfinished:
         change.roll_back()  # a disk that was full may have room again
     now = context.unchanged() or _inspect(before, run)
+    came = [name for name, version in context.changed.items() if version is not None]
+    for text in owned_twice(now, () if context.options.exact else came):  # a lock says itself what is to be there
+        context.warn("modules_twice", text, "Leave one of the packs out, if one of them does not work.")
     lost = losses(before, now, context.changed, context.began, context.absent_before)
     if lost and not context.options.exact:
         _put_back(context, before, now, lost, uv)

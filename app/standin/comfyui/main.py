@@ -51,6 +51,7 @@ def parse_arguments() -> argparse.Namespace:
         "--temp-directory",
     ):
         parser.add_argument(option, default=None)
+    parser.add_argument("--extra-model-paths-config", nargs="+", action="append", default=[])
     parser.add_argument("--database-url", default=None)
     parser.add_argument("--verbose", nargs="?", const="DEBUG", default="INFO")
     return parser.parse_args()
@@ -91,6 +92,33 @@ def set_up_logging(args: argparse.Namespace) -> None:
 def skipped(args: argparse.Namespace, name: str) -> bool:
     """Whether the command line switches this pack off."""
     return args.disable_all_custom_nodes and name not in args.whitelist_custom_nodes
+
+
+def pack_folders(args: argparse.Namespace, base: Path) -> list[Path]:
+    """The base directory's custom_nodes, and those that extra_model_paths.yaml and its like add."""
+    found = [base / "custom_nodes"]
+    own = BASE / "extra_model_paths.yaml"
+    configs = [own] if own.is_file() else []
+    for config in [*configs, *(Path(path) for paths in args.extra_model_paths_config for path in paths)]:
+        for section in sections_of(config.read_text("utf-8")):
+            top = config.resolve().parent / os.path.expandvars(os.path.expanduser(section.get("base_path", "")))
+            if "custom_nodes" in section:
+                folder = Path(os.path.normpath(top / section["custom_nodes"]))
+                is_default = section.get("is_default") == "true"
+                found = [folder, *found] if is_default else [*found, *([folder] if folder not in found else [])]
+    return found
+
+
+def sections_of(text: str) -> list[dict[str, str]]:
+    """Sections of keys and values: as much of YAML as such files have."""
+    found: list[dict[str, str]] = []
+    for line in text.splitlines():
+        key, _, value = line.partition("#")[0].partition(":")
+        if key.strip() and not line[0].isspace():
+            found.append({})
+        elif key.strip() and found:
+            found[-1][key.strip()] = value.strip().strip("\"'")
+    return found
 
 
 def run_prestartup_scripts(args: argparse.Namespace, custom_nodes: Path) -> None:
@@ -147,6 +175,8 @@ def load_custom_node(path: Path) -> bool:
                 "Skip %s module for custom nodes due to the lack of NODE_CLASS_MAPPINGS or NODES_LIST (need one).", path
             )
             return False
+        if mappings is None and not call_entrypoint(module.comfy_entrypoint, path):
+            return False
         for node, node_class in (mappings or {}).items():
             NODE_CLASS_MAPPINGS[node] = node_class
             NODE_MODULES[node] = f"custom_nodes.{path.name}"
@@ -157,11 +187,26 @@ def load_custom_node(path: Path) -> bool:
     return True
 
 
-def load_custom_nodes(args: argparse.Namespace, custom_nodes: Path) -> None:
+def call_entrypoint(entrypoint: Any, path: Path) -> bool:
+    """Ask a pack of ComfyUI's third node API for its nodes (which are of no interest here); False when it fails."""
+    if not callable(entrypoint):
+        logging.warning("comfy_entrypoint in %s is not callable, skipping.", path)
+        return False
+    import asyncio  # takes its time, and few packs need it
+
+    try:
+        asyncio.run(entrypoint()) if asyncio.iscoroutinefunction(entrypoint) else entrypoint()
+    except Exception as exc:
+        logging.warning("Error while calling comfy_entrypoint in %s: %s", path, exc)
+        return False
+    return True
+
+
+def load_custom_nodes(args: argparse.Namespace, folders: list[Path]) -> None:
     """Import all packs and tell how long each took."""
     times = []
-    for name in os.listdir(custom_nodes):
-        path = custom_nodes / name
+    for path in [folder / name for folder in folders for name in os.listdir(os.path.realpath(folder))]:
+        name = path.name
         if name == "__pycache__" or name.endswith(".disabled") or (path.is_file() and path.suffix != ".py"):
             continue
         if skipped(args, name):
@@ -255,14 +300,15 @@ def main() -> None:
     args = parse_arguments()
     set_up_logging(args)
     base = Path(args.base_directory).resolve() if args.base_directory else BASE
-    custom_nodes = base / "custom_nodes"
-    custom_nodes.mkdir(exist_ok=True)
+    folders = pack_folders(args, base)
+    folders[0].mkdir(exist_ok=True)
     sys.path.insert(0, str(BASE))
-    run_prestartup_scripts(args, custom_nodes)
+    for folder in folders:
+        run_prestartup_scripts(args, folder)
     set_up_device(args)
     logging.info("Python version: %s", sys.version)
     logging.info("ComfyUI version: %s", VERSION)
-    load_custom_nodes(args, custom_nodes)
+    load_custom_nodes(args, folders)
     set_up_database(args, Path(args.user_directory) if args.user_directory else base / "user")
     if args.quick_test_for_ci:
         sys.exit(0)

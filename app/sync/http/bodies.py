@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, create_model
 
 from app.domain import request as domain
-from app.domain.address import SshAddress, parse_address
+from app.domain.address import SshAddress, parse_address, undecorated
 from app.domain.errors import InvalidAddress, InvalidRequest
 from app.domain.host_port import split_host_port
 from app.domain.workflow import StepName
 from app.protocol import task_id
-from app.protocol.options import OPTIONS, Option, Options
+from app.protocol.options import MOST_ENTRIES, OPTIONS, Option, Options
 from app.protocol.states import TaskState
+from app.remote.own_keys import DEFAULT_NAME
 from app.settings import Settings
 
 MAX_HELD_SECONDS = 60.0
@@ -39,6 +40,9 @@ class _Body(BaseModel):
 
 def _option_field(option: Option) -> Any:
     """An option's type as pydantic checks it, and its default."""
+    if option.is_list:  # lists are what JSON has; records of options are hashable
+        entries = Annotated[tuple[option.type, ...], Strict(False)]  # type: ignore[name-defined]
+        return Annotated[entries, Field(max_length=MOST_ENTRIES, description=option.help)], option.default
     kind: Any = Literal[option.choices] if option.choices else option.type
     kind = Annotated[kind, Field(ge=option.minimum, le=option.maximum, description=option.help)]
     return (kind | None if option.default is None else kind, option.default)
@@ -103,14 +107,28 @@ class WorkflowIdBody(_Body):
 
 
 class ResumeBody(_Body):
-    """POST /workflow/resume. `answer`: one of the question's, or `stop`."""
+    """POST /workflow/resume. `answer`: one of the question's, or `stop`; `id`: the question's, where it has one."""
 
     workflow_id: Any = None
+    id: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     answer: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)]
 
 
 class NoBody(_Body):
     """A request that says everything in its address."""
+
+
+class SkipBody(_Body):
+    """POST /tasks/ID/skip. `package`: whose build; spelled as in a requirements file, or as progress shows it."""
+
+    package: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)]
+
+
+class AnswerBody(_Body):
+    """POST /tasks/ID/answer. `id`: the question's, as progress shows it; `answer`: one of its answers."""
+
+    id: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)]
+    answer: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)]
 
 
 class CheckBody(_Body):
@@ -126,6 +144,12 @@ class ScanBody(_Body):
     """POST /host-keys/scan."""
 
     ssh_connection: Any = None
+
+
+class SshKeyBody(_Body):
+    """POST /ssh-keys."""
+
+    name: Annotated[str, Field(max_length=100)] = DEFAULT_NAME
 
 
 class AcceptBody(_Body):
@@ -184,6 +208,13 @@ class LogQuery(_Query):
     format: Literal["json", "text"] = "json"
 
 
+class WheelQuery(_Query):
+    """GET /tasks/ID/wheels/content. `offset` in bytes. There is no wheel without a name."""
+
+    name: Annotated[str, Field(max_length=MAX_FIELD_CHARS)] = ""
+    offset: Annotated[int, Field(ge=0, le=2**53)] = 0
+
+
 class NoQuery(_Query):
     """A request without parameters."""
 
@@ -220,20 +251,34 @@ def _dotted(location: Sequence[int | str]) -> str:
 def install_request(values: Mapping[str, Any], settings: Settings) -> domain.InstallRequest:
     """The install that `values` ask for, every part of it checked. Raises InvalidRequest."""
     body = read(InstallBody, values)
-    options = Options() if body.options is None else Options(**body.options.model_dump())
+    options = Options() if body.options is None else _checked(Options(**body.options.model_dump()))
     fingerprint = fingerprint_of(options.host_key_sha256, "options.host_key_sha256")
     if options.exact and not {"lock", "manager_snapshot"} & set(body.manifest or {}):
         raise InvalidRequest("options.exact needs a manifest with a lock.", field="options.exact")
+    manifest = manifest_of(body.manifest, settings)
+    if options.exact:
+        domain.check_nothing_left_out(manifest)
     key = body.idempotency_key
+    address = address_of(body.ssh_connection)
     return domain.InstallRequest(
-        ssh_connection=str(body.ssh_connection),
-        address=address_of(body.ssh_connection),
+        ssh_connection=undecorated(str(body.ssh_connection)),
+        address=address,
         ui_home=_path(body.ui_home, "ui_home"),
         venv_path=_path(body.venv_path, "venv_path"),
-        manifest=manifest_of(body.manifest, settings),
+        manifest=manifest,
         options=replace(options, host_key_sha256=fingerprint),
         idempotency_key=None if key is None else domain.check_idempotency_key(key),
     )
+
+
+def _checked(options: Options) -> Options:
+    """What the model cannot say of an option's text. Raises InvalidRequest."""
+    for name, option in OPTIONS.items():
+        try:
+            option.check(getattr(options, name))
+        except ValueError as exc:
+            raise InvalidRequest(str(exc), field=f"options.{name}") from None
+    return options
 
 
 def manifest_of(raw: Mapping[str, Any] | None, settings: Settings) -> Mapping[str, Any] | None:

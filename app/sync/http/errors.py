@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,9 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "not_found": 404,
     "task_not_found": 404,
     "log_not_found": 404,
+    "wheel_not_found": 404,
     "fleet_not_found": 404,
+    "question_not_found": 404,
     "method_not_allowed": 405,
     "task_error": 409,
     "workflow_not_found": 404,
@@ -23,6 +26,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "runner_error": 409,
     "body_too_large": 413,
     "not_json": 415,
+    "key_not_made": 409,
     "too_many_tasks": 429,
     "service_closing": 503,
     "storage_error": 503,
@@ -99,3 +103,14 @@ def error_body(error: AppError) -> dict[str, Any]:
     """The one shape that every error has."""
     body = {"success": False, "error": error.code, "message": error.message, "hint": error.hint}
     return body if error.field is None else {**body, "field": error.field}
+
+
+def error_page(error: AppError) -> str:
+    """An error for a browser that has gone to an address."""
+    text = {name: html.escape(value) for name, value in error_body(error).items() if isinstance(value, str)}
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Nodeferry</title></head><body>\n'
+        f"<h1>{text['message']}</h1>\n<p>{text['hint']}</p>\n"
+        f"<p>Nodeferry said this (<code>{text['error']}</code>).</p>\n"
+        "</body></html>\n"
+    )

@@ -40,6 +40,8 @@ ASKED: Mapping[str, Asked] = {
     "POST /ssh/test": Asked(bodies.CheckBody, _SOME_SSH),
     "POST /host-keys/scan": Asked(bodies.ScanBody, _SOME_SSH),
     "POST /host-keys/accept": Asked(bodies.AcceptBody, _SOME_SSH | {"sha256": "SHA256:…"}),
+    "GET /ssh-keys": Asked(bodies.NoQuery),
+    "POST /ssh-keys": Asked(bodies.SshKeyBody),
     "POST /manifests/check": Asked(bodies.ManifestBody, {"manifest": {"urls": ["https://github.com/owner/name"]}}),
     "POST /workflow/start": Asked(bodies.WorkflowBody, _SOME_SSH),
     "POST /workflow/stop": Asked(bodies.WorkflowIdBody, {"workflow_id": _WORKFLOW}),
@@ -54,7 +56,10 @@ ASKED: Mapping[str, Asked] = {
     "GET /tasks/<task_id>": Asked(bodies.TaskQuery),
     "GET /tasks/<task_id>/lock": Asked(bodies.LockQuery),
     "GET /tasks/<task_id>/log": Asked(bodies.LogQuery),
+    "GET /tasks/<task_id>/wheels/content": Asked(bodies.WheelQuery),
     "POST /tasks/<task_id>/retry": Asked(fleet_bodies.RetryBody),
+    "POST /tasks/<task_id>/skip": Asked(bodies.SkipBody, {"package": "insightface"}),
+    "POST /tasks/<task_id>/answer": Asked(bodies.AnswerBody, {"id": "q1", "answer": "replace"}),
     "POST /tasks/prune": Asked(bodies.PruneBody, {"older_than_days": 30}),
 }
 """By method and route. The others carry nothing: an empty object, or no body at all."""

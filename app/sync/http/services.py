@@ -17,9 +17,12 @@ from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException
 
 from app.domain.errors import AppError, InvalidRequest
+from app.domain.forwarded import is_prefix
+from app.remote.own_keys import OwnKeys
 from app.settings import Settings
 from app.sync.fleets import Fleets
 from app.sync.http import bodies, errors, guards, json_body
+from app.sync.http.behind_proxy import Via, via_of
 from app.sync.installs.logs import TaskLogs
 from app.sync.installs.retention import Retention
 from app.sync.installs.retries import Retries
@@ -28,6 +31,7 @@ from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
 from app.sync.tunnels import Tunnels
+from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
 
 EXTENSION = "nodeferry"
@@ -53,6 +57,8 @@ class Services:
     logs: TaskLogs
     readiness: Readiness
     metrics: Metrics
+    wheels: Wheels
+    ssh_keys: OwnKeys
     held: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(MAX_HELD_ANSWERS))
 
 
@@ -100,8 +106,21 @@ def answer(payload: Mapping[str, Any], status: int = 200) -> Response:
 
 
 def error_answer(error: AppError) -> Response:
-    """`error` in the one shape, with its status."""
+    """`error` in the one shape, with its status; as a page, where a browser goes to an address."""
+    return response_of(error, as_page=wants_page(request.method, request.headers.get("Accept", "")))
+
+
+def wants_page(method: str, accept: str) -> bool:
+    """Whether a browser goes to an address, by a request's method and its header Accept."""
+    return method == "GET" and "text/html" in accept
+
+
+def response_of(error: AppError, *, as_page: bool = False) -> Response:
+    """`error_answer`, wherever there is no request of Flask's."""
     response = answer(errors.error_body(error), errors.status_of(error))
+    if as_page:
+        response = Response(errors.error_page(error), response.status_code, content_type="text/html; charset=utf-8")
+        response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="nodeferry"'
     elif response.status_code in errors.RETRY_AFTER_SECONDS:
@@ -123,7 +142,7 @@ def register_http(app: Flask, shared: Services) -> None:
 
 def _before() -> Response | None:
     g.started = time.perf_counter()
-    refused = guards.refusal(request.method, request.path, dict(request.headers), services().settings)
+    refused = guards.refusal(request.method, request.path, dict(request.headers), services().settings, _via())
     if refused:
         return error_answer(refused)
     return Response(status=204, headers={"Allow": _allowed()}) if request.method == "OPTIONS" else None
@@ -144,12 +163,13 @@ def _after(response: Response) -> Response:
     if request.url_rule is not None:
         services().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
     _log.info(
-        "request method=%s path=%s status=%d ms=%.1f task_id=%s",
+        "request method=%s path=%s status=%d ms=%.1f task_id=%s client=%s",
         request.method,
         quote(request.path[:300]),
         response.status_code,
         seconds * 1000,
         g.get("task_id", "-"),
+        request.remote_addr or "-",
     )
     return response
 
@@ -160,9 +180,11 @@ def _app_error(error: AppError) -> Response:
 
 def _http_error(error: HTTPException) -> Response:
     """What Flask itself refuses, in the one shape."""
-    kinds = {404: errors.NotFound, 405: errors.MethodNotAllowed, 413: errors.BodyTooLarge}
+    kinds = {405: errors.MethodNotAllowed, 413: errors.BodyTooLarge}
     code = error.code or 500
-    if code in kinds:
+    if code == 404:
+        response = error_answer(errors.NotFound(hint=_not_found_hint()))
+    elif code in kinds:
         response = error_answer(kinds[code]())
     elif code < 500:
         response = error_answer(InvalidRequest(error.description or ""))
@@ -170,6 +192,21 @@ def _http_error(error: HTTPException) -> Response:
         return _bug(error)
     response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
     return response
+
+
+def _via() -> Via:
+    return via_of(request.environ)
+
+
+def _not_found_hint() -> str:
+    """Where a path that a proxy adds stands before one of our own: the setting that names it."""
+    adapter = current_app.create_url_adapter(request)
+    parts = request.path.split("/")
+    for number in range(2, min(len(parts), 8)):
+        inner, prefix = "/" + "/".join(parts[number:]), "/".join(parts[:number])
+        if adapter is not None and is_prefix(prefix) and (inner == "/" or adapter.test(inner, "GET")):
+            return f"If a proxy shows this service below {prefix}, set NODEFERRY_PATH_PREFIX={prefix}."
+    return ""
 
 
 def _bug(error: Exception) -> Response:

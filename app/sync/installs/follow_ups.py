@@ -1,4 +1,5 @@
-"""What can be done about an install that has ended: undo it, or restart the ComfyUI that it has put packs into.
+"""What can be done about an install that has ended: undo it, apply what its second round found, or restart the ComfyUI
+that it has put packs into.
 
 Each is a task of its own.
 """
@@ -7,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.domain.errors import NothingToRollBack, TaskConflict
+from app.domain.errors import NothingToRepair, NothingToRollBack, TaskConflict
 from app.domain.request import InstallRequest, Request, RestartRequest
 from app.domain.stored_request import read_request
-from app.protocol.states import GOOD_NODE_STATES
+from app.protocol.manifest import ManifestFault
+from app.protocol.repairs import RepairState
+from app.protocol.states import GOOD_NODE_STATES, TaskState
 from app.sync.installs import runner_request
 from app.sync.installs.service import Accepted, Installs
 
@@ -23,6 +26,24 @@ def roll_back(installs: Installs, task_id: str) -> Accepted:
     if not isinstance(request, InstallRequest) or request.options.plan_only or not nodes:
         raise NothingToRollBack
     return installs.start(runner_request.rollback_of(task_id, request))
+
+
+def repair(installs: Installs, task_id: str) -> Accepted:
+    """Starts an install of exactly what the second round of an install has found. Raises TaskNotFound, TaskConflict
+    while that install is not over or when it found nothing, TooManyTasks."""
+    request = _request_of_ended(installs, task_id)
+    snapshot = installs.status(task_id).snapshot
+    found = snapshot.repair
+    is_found = found is not None and found.state is RepairState.FOUND
+    if not isinstance(request, InstallRequest) or found is None or not is_found:
+        raise NothingToRepair
+    if snapshot.state is not TaskState.COMPLETED:
+        raise NothingToRepair("That install did not come to its end, so what its second round found fits no more.")
+    home = snapshot.probe.get("ui_home") or request.ui_home
+    try:
+        return installs.start(runner_request.repair_of(replace(request, ui_home=home), found, snapshot.nodes))
+    except ManifestFault as fault:  # what an instance says is checked like what a user says
+        raise NothingToRepair(f"What the second round found cannot be applied: {fault.message}") from fault
 
 
 def restart(installs: Installs, task_id: str) -> Accepted:

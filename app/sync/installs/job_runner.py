@@ -56,6 +56,8 @@ class JobRunner:
                 logs=self._logs,
                 metrics=self._metrics,
                 cancel=job.cancel,
+                skips=job.skips,
+                answers=job.answers,
                 closing=self._closing,
             ).run()
             if job.recorder.ended and not job.recorder.lost:

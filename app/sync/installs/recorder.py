@@ -18,7 +18,8 @@ from app.domain.record import InstallRecord
 from app.domain.retry import RetryLinks
 from app.domain.stored_request import read_options
 from app.protocol import counts, progress_json
-from app.protocol.events import Body, Event, ProtocolFault, Source
+from app.protocol.event_body import Body
+from app.protocol.events import Event, ProtocolFault, Source
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Problem, Snapshot, from_stored, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState

@@ -1,15 +1,17 @@
-"""From a request to what its task does, and to the requests that follow it: retry, rollback, restart. Pure."""
+"""From a request to what its task does, and to the requests that follow it: retry, rollback, repair, restart. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from app.domain import retry
 from app.domain.errors import InvalidRequest, NothingToRetry
 from app.domain.request import InstallRequest, Request, RestartRequest, RollbackRequest
+from app.protocol.lockfile import read_lock
 from app.protocol.options import RESTART, RETRY, ROLLBACK
-from app.protocol.snapshot import Snapshot
+from app.protocol.repairs import Repair, lock_of
+from app.protocol.snapshot import Node, Snapshot
 from app.settings import Settings
 from app.sync.installs.worker import InstallSpec
 from app.version import VERSION
@@ -31,6 +33,7 @@ def spec_of(task_id: str, request: Request, settings: Settings) -> InstallSpec:
             "schemes": list(settings.allowed_git_schemes),
             "version": VERSION,
             "remote_days": settings.remote_days,
+            "limits": {"question": settings.question_seconds},
             **kind,
             "manifest": default if kind["manifest"] is None else kind["manifest"],
             "expected": [{"name": name, "folder": folder} for name, folder in kind["expected"]],
@@ -43,6 +46,17 @@ def rollback_of(task_id: str, request: InstallRequest) -> RollbackRequest:
     options = request.options.kept_by(ROLLBACK)
     return RollbackRequest(
         request.ssh_connection, request.address, request.ui_home, request.venv_path, options, rollback_of=task_id
+    )
+
+
+def repair_of(request: InstallRequest, found: Repair, nodes: Mapping[str, Node]) -> InstallRequest:
+    """The install of exactly what the second round of the install `request` has `found`: a lock. `nodes`: its packs by
+    name. Raises ManifestFault for what no lock may say."""
+    lock = lock_of(found, nodes)
+    read_lock(lock, ("https", "http", "ssh", "git", "file"))
+    options = replace(request.options.kept_by(RETRY), existing="keep", exact=False, plan_only=False, auto_retry=0)
+    return replace(
+        request, manifest={"lock": lock}, options=options, idempotency_key=None, retry_of=None, retry_number=0
     )
 
 

@@ -16,9 +16,11 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost
 from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.installs.answer_requests import AnswerRequests
 from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Waiting
 from app.sync.installs.recorder import Recorder
+from app.sync.installs.skip_requests import SkipRequests
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +31,8 @@ class Job:
     key: ExclusiveKey
     recorder: Recorder
     cancel: CancelSignal = field(default_factory=CancelSignal)
+    skips: SkipRequests = field(default_factory=SkipRequests)
+    answers: AnswerRequests = field(default_factory=AnswerRequests)
 
     @property
     def task_id(self) -> str:
@@ -104,6 +108,21 @@ class Scheduler:
         self._background.cancel(task_id)
         self._dispatch()
         return True
+
+    def skip(self, task_id: str, package: str) -> bool:
+        """Asks an install to skip a build; False when it is not here."""
+        with self._lock:
+            job = self._jobs.get(task_id)
+        if job is None:
+            return False
+        job.skips.add(package)
+        return True
+
+    def answer(self, task_id: str, question: str, word: str) -> str | None:
+        """Answers a question of an install: the answer that holds, the first one; None when the install is not here."""
+        with self._lock:
+            job = self._jobs.get(task_id)
+        return None if job is None else job.answers.add(question, word)
 
     def close(self, timeout: float) -> None:
         """Starts nothing more, and waits up to `timeout` seconds until every thread has released its install."""

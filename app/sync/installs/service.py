@@ -15,6 +15,8 @@ from typing import Any
 
 from app.domain import retry
 from app.domain.errors import (
+    BuildNotSkippable,
+    QuestionGone,
     RemoteError,
     ServiceClosing,
     TaskNotCancellable,
@@ -26,13 +28,14 @@ from app.domain.record import InstallRecord
 from app.domain.request import Request
 from app.domain.retry import RetryLinks
 from app.domain.stored_request import read_options, read_request, store_request
-from app.protocol import progress_json
+from app.protocol import builds, progress_json
 from app.protocol.reasons import for_people
 from app.protocol.snapshot import Problem, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
 from app.settings import Settings
 from app.storage.install_store import InstallStore
+from app.sync.installs.answer_requests import check_answer
 from app.sync.installs.exclusive_queue import ExclusiveKey
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
@@ -44,7 +47,7 @@ from app.sync.installs.scheduler import Job, Scheduler
 
 IDEMPOTENCY_SECONDS = 24 * 60 * 60
 CANCEL_SEEN_SECONDS = 1.0
-"""How long a cancel waits for the install's thread to notice it, so that the answer and the next poll agree."""
+"""How long a cancel or a skip waits until the install's thread has noticed it: the answer and the next poll agree."""
 
 _log = logging.getLogger(__name__)
 
@@ -223,6 +226,44 @@ class Installs:
 
         self._progress_cache.wait(task_id, shows_cancel, CANCEL_SEEN_SECONDS)
         return self.status(task_id).snapshot.state
+
+    def skip(self, task_id: str, package: str) -> dict[str, Any]:
+        """Skips the build of a package, on the instance too; the build as progress shows it after that. Raises
+        TaskNotFound, BuildNotSkippable, ServiceClosing."""
+        if self._scheduler.closing.is_set():
+            raise ServiceClosing
+        key = builds.package_key(package)
+        live = builds.live(self.status(task_id).snapshot)
+        if key not in live or not self._scheduler.skip(task_id, key):
+            can_be = f"These are: {', '.join(live)}." if live else "The task builds nothing now."
+            raise BuildNotSkippable(f"No build of {key} is waiting or running. {can_be}", field="package")
+        _log.info("task %s: a skip of the build of %s was asked for", task_id, key)
+
+        def shows_skip(status: InstallStatus) -> bool:
+            return key not in builds.live(status.snapshot) or status.snapshot.builds[key].skip_requested
+
+        self._progress_cache.wait(task_id, shows_skip, CANCEL_SEEN_SECONDS)
+        snapshot = self.status(task_id).snapshot
+        return builds.row(snapshot, snapshot.builds[key], self._now())
+
+    def answer(self, task_id: str, question: str, word: str) -> dict[str, Any]:
+        """Answers a question of the run; the question as progress shows it after that. The same answer again changes
+        nothing. Raises TaskNotFound, QuestionNotFound, QuestionGone, InvalidRequest, ServiceClosing."""
+        if self._scheduler.closing.is_set():
+            raise ServiceClosing
+        known = check_answer(self.status(task_id).snapshot, question, word)
+        holds = known.requested or known.answer or self._scheduler.answer(task_id, question, word)
+        if holds != word:
+            raise QuestionGone(field="id")
+        _log.info("task %s: question %s was answered: %s", task_id, question, word)
+
+        def shows_answer(status: InstallStatus) -> bool:
+            asked = status.snapshot.questions.get(question)
+            return status.ended or asked is None or (asked.requested or asked.answer) is not None
+
+        self._progress_cache.wait(task_id, shows_answer, CANCEL_SEEN_SECONDS)
+        snapshot = self.status(task_id).snapshot
+        return progress_json.question_row(snapshot, snapshot.questions.get(question, known))
 
     def resume_unfinished(self) -> int:
         """Resumes the installs that an earlier service left unfinished, in their order; how many. From now on also

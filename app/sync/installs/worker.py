@@ -47,10 +47,13 @@ from app.remote.stream import RemoteStream
 from app.settings import Timeouts
 from app.storage.errors import LeaseLost
 from app.storage.log_files import LogFiles
+from app.sync.installs.answer_requests import AnswerRequests, send_answers
 from app.sync.installs.backoff import Backoff
 from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.log_receiver import LogReceiver, receiving_logs
 from app.sync.installs.recorder import Recorder
+from app.sync.installs.skip_requests import SkipRequests, send_skips
+from app.sync.installs.user_commands import CommandStream
 from app.sync.metrics import Metrics
 
 LISTEN_SECONDS = 0.5
@@ -93,6 +96,8 @@ class Installation:
         logs: LogFiles,
         metrics: Metrics,
         cancel: CancelSignal,
+        skips: SkipRequests,
+        answers: AnswerRequests,
         closing: threading.Event,
     ) -> None:
         self._spec = spec
@@ -103,6 +108,9 @@ class Installation:
         self._metrics = metrics
         self._cancel = cancel
         self._closing = closing
+        self._commands = CommandStream(recorder.task_id)
+        self._skips = skips
+        self._answers = answers
         self._task_id = recorder.task_id
         uploaded = recorder.snapshot.phases.get(Phase.UPLOAD)
         self._may_run = uploaded is not None and uploaded.status is StepStatus.SUCCESS
@@ -149,6 +157,7 @@ class Installation:
             self._recorder.emit(Connected(str(host.endpoint)))
             client = RunnerClient(host, pack_runner(), self._timeouts)
             self._cancel_request = None
+            self._commands.begin_connection()
             try:
                 if self._attach(client, host):
                     self._follow(client)
@@ -286,6 +295,9 @@ class Installation:
             raise LeaseLost
         if self._cancelling or self._cancel.is_set():
             self._apply_cancel(client)
+        else:
+            send_answers(self._recorder, self._answers, self._commands, client)
+            send_skips(self._recorder, self._skips, self._commands, client)
         return not self._recorder.ended
 
     def _apply_cancel(self, client: RunnerClient | None) -> None:

@@ -21,7 +21,7 @@ from app.domain.errors import (
 from app.domain.request import InstallRequest, Request
 from app.domain.stored_request import read_install
 from app.domain.workflow import ENDED_STEP, Question, StepName, StepState, Workflow
-from app.protocol import counts, progress_json, task_list
+from app.protocol import counts, progress_json, questions, task_list
 from app.protocol.snapshot import PlannedChange, Problem, Snapshot
 from app.protocol.states import TERMINAL_TASK_STATES, Outcome, Phase, StepStatus, TaskState
 from app.settings import Settings
@@ -255,7 +255,10 @@ class Steps:
                 snapshot = self._installs.status(task_id).snapshot
                 if snapshot.state in TERMINAL_TASK_STATES or far_enough(snapshot):
                     return snapshot
+                began = time.monotonic()
                 self._installs.wait_for_change(task_id, snapshot.revision, LOOK_SECONDS)
+                if questions.standing(snapshot):  # the deadline stands still while a person is asked
+                    run.deadline += time.monotonic() - began
                 run.look_around()
         except (Stopped, StepTimedOut):
             self._cancel(task_id)

@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from app.domain.workflow import Step, StepName, StepState, Workflow
-from app.protocol import counts, progress_json, task_list
+from app.domain.workflow import Step, StepName, StepState, Workflow, WorkflowState
+from app.protocol import counts, progress_json, questions, task_list
 from app.protocol.reasons import find, for_people
-from app.protocol.snapshot import Node, Snapshot
+from app.protocol.snapshot import Node, Question, Snapshot
 from app.protocol.states import StepStatus
 
 SnapshotOf = Callable[[str], Snapshot | None]
 """What is known of a task; None where it is not known any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQuestion:
+    """A question that the task of a workflow's step asks."""
+
+    task_id: str
+    question: Question
+
+
+def task_question(workflow: Workflow, snapshot_of: SnapshotOf) -> TaskQuestion | None:
+    """What the task of the workflow's current step asks and nobody has answered: then the workflow is `blocked` for
+    everybody who looks, although its thread follows the task."""
+    step = workflow.current
+    if workflow.state is not WorkflowState.RUNNING or step is None:
+        return None
+    for task_id in _task_ids(workflow, step):
+        snapshot = snapshot_of(task_id)
+        for question in questions.unanswered(snapshot) if snapshot else ():
+            return TaskQuestion(task_id, question)
+    return None
+
+
+def _task_ids(workflow: Workflow, step: Step) -> list[str]:
+    """Of the tasks that do a step's work. Verifying is the last part of the install's own run."""
+    verified = workflow.step(StepName.INSTALL) if step.name is StepName.VERIFY else None
+    return [task_id for task_id in (verified.task_id if verified else None, step.task_id, step.plan_task_id) if task_id]
+
 
 _LABELS = {
     StepName.TEST_SSH: "Test SSH connection",
@@ -27,13 +56,16 @@ others belong to other steps."""
 
 def workflow_json(workflow: Workflow, snapshot_of: SnapshotOf, now: float) -> dict[str, Any]:
     """The state JSON at `now` (Unix seconds). Its `revision` grows with the workflow's and its installs' own."""
+    asked = task_question(workflow, snapshot_of)
     steps = [_step(workflow, step, snapshot_of, now) for step in workflow.steps]
+    if asked and workflow.current:
+        steps[workflow.steps.index(workflow.current)]["status"] = StepState.BLOCKED.value
     task_ids = [task_id for step in workflow.steps for task_id in (step.task_id, step.plan_task_id) if task_id]
     known = [snapshot for snapshot in map(snapshot_of, task_ids) if snapshot]
     return {
         "success": True,
         "workflow_id": workflow.workflow_id,
-        "state": workflow.state.value,
+        "state": (WorkflowState.BLOCKED if asked else workflow.state).value,
         "in_progress": not workflow.ended,
         "revision": workflow.revision + sum(snapshot.revision for snapshot in known),
         "created_at": progress_json.iso(workflow.created_at),
@@ -42,9 +74,17 @@ def workflow_json(workflow: Workflow, snapshot_of: SnapshotOf, now: float) -> di
         "ui_home": workflow.request["ui_home"],
         "current_step": None if workflow.current is None or workflow.ended else workflow.current.name.value,
         "steps": steps,
-        "question": _question(workflow),
+        "question": _question_of_task(asked, snapshot_of) if asked else _question(workflow),
         "error": for_people(workflow.error) if workflow.error else None,
     }
+
+
+def _question_of_task(asked: TaskQuestion, snapshot_of: SnapshotOf) -> dict[str, Any] | None:
+    snapshot = snapshot_of(asked.task_id)
+    if snapshot is None:
+        return None
+    row = progress_json.question_row(snapshot, asked.question)
+    return {**row, "title": find(row["code"]).title, "task_id": asked.task_id}
 
 
 def _question(workflow: Workflow) -> dict[str, Any] | None:

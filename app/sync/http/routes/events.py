@@ -45,6 +45,7 @@ def stream_events(task_id: str) -> Response:
         raise TooManyStreams
     response = Response(_Stream(services().installs, known, seen, held), content_type="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # asks nginx to pass events on as they come
+    response.headers["Cache-Control"] = "no-store, no-transform"  # a proxy that compressed them would hold them back
     return response
 
 

@@ -74,6 +74,23 @@ def cancel_task(task_id: str) -> Response:
     return answer({"success": True, "task_id": known, "state": state.value, "message": message}, 202)
 
 
+@tasks.post("/tasks/<task_id>/skip")
+def skip_build(task_id: str) -> Response:
+    """Skip the build of a package: the packs that need it fail, the others go on."""
+    known = checked_task_id(task_id)
+    build = services().installs.skip(known, body(bodies.SkipBody).package)
+    payload = {"success": True, "task_id": known, "build": build, "message": "The build is being skipped"}
+    return answer(payload, 202)
+
+
+@tasks.post("/tasks/<task_id>/answer")
+def answer_question(task_id: str) -> Response:
+    """Answer a question of the run; the first answer holds."""
+    known, asked = checked_task_id(task_id), body(bodies.AnswerBody)
+    question = services().installs.answer(known, asked.id, asked.answer)
+    return answer({"success": True, "task_id": known, "question": question, "message": "The answer was taken"}, 202)
+
+
 @tasks.post("/tasks/<task_id>/retry")
 def retry_task(task_id: str) -> Response:
     """Start a task with the packs that did not end well, or with some of them."""
@@ -102,6 +119,22 @@ def roll_back_task(task_id: str) -> Response:
         "state": accepted.state.value,
         "rollback_of": known,
         "message": "Rollback started in background",
+    }
+    return answer(payload, 202)
+
+
+@tasks.post("/tasks/<task_id>/repair")
+def repair_task(task_id: str) -> Response:
+    """Apply what an install's second round found, so that more packs load; a task of its own."""
+    known = checked_task_id(task_id)
+    body(bodies.NoBody)
+    accepted = follow_ups.repair(services().installs, known)
+    payload = {
+        "success": True,
+        "task_id": accepted.task_id,
+        "state": accepted.state.value,
+        "repair_of": known,
+        "message": "Repair started in background",
     }
     return answer(payload, 202)
 

@@ -57,7 +57,7 @@ def resume_workflow() -> Response:
     """Answer the question of a blocked workflow."""
     asked = body(bodies.ResumeBody)
     known = _checked_id(asked.workflow_id)
-    state = services().workflows.resume(known, asked.answer)
+    state = services().workflows.resume(known, asked.answer, asked.id)
     message = "The answer was taken"
     return answer({"success": True, "workflow_id": known, "state": state.value, "message": message}, 202)
 

@@ -1,6 +1,8 @@
 /** The HTTP API as the pages use it. Every failure is an ApiError with the service's own words; `unreachable` means that
  *  no answer came at all. The token, where the service wants one, lives in this tab only. */
 
+import { at } from "./place.js";
+
 const TOKEN = "nodeferry-token";
 
 export class ApiError extends Error {
@@ -33,7 +35,7 @@ export async function api(path, { method, body, signal, timeout = 15000 } = {}) 
   };
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(at(path), options);
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new ApiError({ code: "unreachable", message: "Nodeferry does not answer.", hint: "Is the service running?" });

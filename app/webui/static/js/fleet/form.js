@@ -5,6 +5,7 @@ import { showTrouble } from "../core/banner.js";
 import { setAttribute, setHidden, setText } from "../core/dom.js";
 import { count } from "../core/format.js";
 import { recall, remember } from "../core/memory.js";
+import { at } from "../core/place.js";
 import { Recipe } from "../start/recipe.js";
 import { showEarlier } from "./earlier.js";
 
@@ -24,7 +25,7 @@ function wrong(id, text) {
 
 function request(recipe) {
   const options = { existing: get("existing").value, on_failure: get("on-failure").value, auto_retry: Number(get("auto-retry").value),
-    run_scripts: get("scripts").checked, verify: get("verify").checked, restart: get("restart").checked };
+    run_scripts: get("scripts").checked, verify: get("verify").checked, restart: get("restart").checked, ask: "ask" };
   if (recipe.hasLock && get("exact").checked) options.exact = true;
   return { ssh_connections: typed().map(({ text }) => text), ui_home: get("ui-home").value.trim() || null, manifest: recipe.chosen ?? null, options };
 }
@@ -65,7 +66,7 @@ export function startFleetForm() {
       const { fleet_id: id } = await api("/fleet/install-custom-nodes", { body: request(recipe) });
       remember(KEPT, get("commands").value.slice(0, 20000));
       remember("recipe", { manifest: recipe.manifest, left: [...recipe.left], label: recipe.label || "The Auto-installer’s list" });
-      location.assign(`/ui/fleet/${id}`);
+      location.assign(at(`/ui/fleet/${id}`));
     } catch (error) {
       refused(error);
       refresh();

@@ -5,6 +5,7 @@ import { ask } from "../core/ask.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
 import { announce, h, patchList, setAttribute, setHidden, setPart, setText } from "../core/dom.js";
 import { count, when } from "../core/format.js";
+import { at } from "../core/place.js";
 import { Poller } from "../core/poller.js";
 import { notifyEnd, showInTab } from "../core/signals.js";
 import { countWords, stateWord, toneOf } from "../task/words.js";
@@ -32,7 +33,7 @@ export function startFleetView(id) {
   function failed(error) {
     if (error.status !== 404) return showTrouble(error);
     poller.stop();
-    get("fleet").replaceChildren(h("p", { class: "note", "data-tone": "bad" }, h("strong", {}, error.message), "It may have been pruned with its tasks. ", h("a", { href: "/ui/fleet" }, "All fleets")));
+    get("fleet").replaceChildren(h("p", { class: "note", "data-tone": "bad" }, h("strong", {}, error.message), "It may have been pruned with its tasks. ", h("a", { href: at("/ui/fleet") }, "All fleets")));
   }
 
   async function order(button, what) {
@@ -102,7 +103,7 @@ function update(node, row) {
   setText(node.querySelector(".ship-percent"), `${Math.floor(row.percent)} %`);
   setText(pill, stateWord(row));
   setAttribute(pill, "data-tone", toneOf(row));
-  setAttribute(node.querySelector("a"), "href", `/ui/task/${row.task_id}`);
+  setAttribute(node.querySelector("a"), "href", at(`/ui/task/${row.task_id}`));
   const said = row.error ? "" : row.message;
   setText(node.querySelector(".ship-said"), [row.retry_of ? "Retry" : "", goesOn && row.state !== "queued" ? row.phase : "", said].filter(Boolean).join(" · "));
   setText(node.querySelector(".ship-counts"), countWords(row.counts));

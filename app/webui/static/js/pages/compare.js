@@ -4,6 +4,7 @@ import { api, ApiError } from "../core/api.js";
 import { showTrouble } from "../core/banner.js";
 import { h } from "../core/dom.js";
 import { clock, when } from "../core/format.js";
+import { at } from "../core/place.js";
 import { stateWord, toneOf } from "../task/words.js";
 
 const asked = new URLSearchParams(location.search);
@@ -47,7 +48,7 @@ function heads(tasks) {
   const plain = (name, of) => row(name, (task) => of(task) ?? "not known");
   const probe = (name) => (task) => task.probe[name];
   const rows = [
-    [...row("Started", (task) => when(task.created_at), (task) => h("a", { href: `/ui/task/${task.task_id}` }, when(task.created_at))).slice(0, 3), false],
+    [...row("Started", (task) => when(task.created_at), (task) => h("a", { href: at(`/ui/task/${task.task_id}`) }, when(task.created_at))).slice(0, 3), false],
     plain("Instance", (task) => task.instance),
     plain("Folder", (task) => task.probe.ui_home ?? task.ui_home),
     row("How it went", (task) => stateWord(task), (task) => h("span", { class: "pill", "data-tone": toneOf(task) }, stateWord(task))),

@@ -5,6 +5,7 @@ import { showTrouble } from "../core/banner.js";
 import { h, setHidden, setText } from "../core/dom.js";
 import { copy } from "../core/files.js";
 import { count } from "../core/format.js";
+import { origin } from "../core/place.js";
 
 const get = (id) => document.getElementById(id);
 
@@ -14,7 +15,7 @@ function curl(method, path, operation) {
   const token = operation.security ? ' -H "Authorization: Bearer $NODEFERRY_TOKEN"' : "";
   const sent = example ? ` \\\n     -H 'Content-Type: application/json' \\\n     -d '${JSON.stringify(example)}'` : "";
   const place = path.replace(/\{(\w+)\}/g, (_, name) => name.toUpperCase());
-  return `curl -s ${how}${location.origin}${place}${token}${sent}`;
+  return `curl -s ${how}${origin}${place}${token}${sent}`;
 }
 
 function typeOf(schema) {

@@ -5,6 +5,7 @@ import { clearTrouble, showTrouble } from "../core/banner.js";
 import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
 import { clock, count, when } from "../core/format.js";
 import { remember } from "../core/memory.js";
+import { at } from "../core/place.js";
 import { Poller } from "../core/poller.js";
 import { stateWord, toneOf } from "../task/words.js";
 
@@ -90,7 +91,7 @@ function make(task) {
   const again = h("button", { type: "button", class: "small", onclick: () => installAgain(task.task_id) }, "Install elsewhere");
   return h("tr", {},
     h("td", {}, box),
-    h("td", {}, h("span", { class: "run-kind" }, `${kindOf(task)} `), h("a", { href: `/ui/task/${task.task_id}` }, when(task.created_at)), h("span", { class: "ties" })),
+    h("td", {}, h("span", { class: "run-kind" }, `${kindOf(task)} `), h("a", { href: at(`/ui/task/${task.task_id}`) }, when(task.created_at)), h("span", { class: "ties" })),
     h("td", {}, only, h("span", { class: "ties wrap-anywhere" }, task.ui_home ?? "")),
     h("td", {}, h("span", { class: "pill" }), h("span", { class: "why" })),
     h("td", { class: "number", "data-label": "Node packs" }), h("td", { class: "number", "data-label": "Took" }),
@@ -111,11 +112,11 @@ function update(row, task) {
 function tiesOf(task) {
   const to = (id) => (rows.has(id) ? ` of ${when(rows.get(id).created_at)}` : "");
   const ties = [];
-  if (task.retry_of) ties.push([`repeats the run${to(task.retry_of)}`, `/ui/task/${task.retry_of}`]);
-  if (task.rollback_of) ties.push([`undoes the run${to(task.rollback_of)}`, `/ui/task/${task.rollback_of}`]);
-  if (task.restart_of && task.restart_of !== "none") ties.push([`after the run${to(task.restart_of)}`, `/ui/task/${task.restart_of}`]);
-  if (task.retried_by) ties.push([`repeated by the run${to(task.retried_by)}`, `/ui/task/${task.retried_by}`]);
-  if (task.fleet_id) ties.push(["in a fleet", `/ui/fleet/${task.fleet_id}`]);
+  if (task.retry_of) ties.push([`repeats the run${to(task.retry_of)}`, at(`/ui/task/${task.retry_of}`)]);
+  if (task.rollback_of) ties.push([`undoes the run${to(task.rollback_of)}`, at(`/ui/task/${task.rollback_of}`)]);
+  if (task.restart_of && task.restart_of !== "none") ties.push([`after the run${to(task.restart_of)}`, at(`/ui/task/${task.restart_of}`)]);
+  if (task.retried_by) ties.push([`repeated by the run${to(task.retried_by)}`, at(`/ui/task/${task.retried_by}`)]);
+  if (task.fleet_id) ties.push(["in a fleet", at(`/ui/fleet/${task.fleet_id}`)]);
   return ties;
 }
 
@@ -138,7 +139,7 @@ async function installAgain(taskId) {
   try {
     const { request } = await api(`/tasks/${taskId}`);
     remember("recipe", { manifest: request.manifest, left: [], label: request.manifest ? "the list of an earlier run" : "The Auto-installer’s list" });
-    location.assign("/?recipe=last");
+    location.assign(at("/?recipe=last"));
   } catch (error) {
     showTrouble(error);
   }
@@ -175,6 +176,6 @@ get("everything").addEventListener("click", () => choose({ state: "", instance: 
 get("more").addEventListener("click", () => showOlder().catch(showTrouble));
 get("compare").addEventListener("click", () => {
   const [one, other] = [...picked.values()].toSorted((a, b) => a.created_at.localeCompare(b.created_at));
-  location.assign(`/ui/compare?a=${one.task_id}&b=${other.task_id}`);
+  location.assign(at(`/ui/compare?a=${one.task_id}&b=${other.task_id}`));
 });
 const poller = new Poller(newest, { interval: 4000, failed: showTrouble, answered: clearTrouble }).start();

@@ -1,6 +1,7 @@
 import { api } from "../core/api.js";
 import { setHidden, setText } from "../core/dom.js";
 import { remember, rememberInstance } from "../core/memory.js";
+import { at } from "../core/place.js";
 import { Connection } from "../start/connection.js";
 import { Recipe } from "../start/recipe.js";
 
@@ -21,7 +22,7 @@ function steps() {
 }
 
 function request() {
-  const options = { existing: get("existing").value, on_failure: get("on-failure").value, run_scripts: get("scripts").checked };
+  const options = { existing: get("existing").value, on_failure: get("on-failure").value, run_scripts: get("scripts").checked, ask: "ask" };
   if (recipe.hasLock && get("exact").checked) options.exact = true;
   return {
     ssh_connection: connection.command,
@@ -50,7 +51,7 @@ get("start").addEventListener("submit", async (event) => {
     const started = await api("/workflow/start", { body: request() });
     rememberInstance(connection.command);
     remember("recipe", { manifest: recipe.manifest, left: [...recipe.left], label: recipe.label || "The Auto-installer’s list" });
-    location.assign(`/ui/workflow/${started.workflow_id}`);
+    location.assign(at(`/ui/workflow/${started.workflow_id}`));
   } catch (error) {
     const show = FIELDS[error.field] ?? ((text) => wrong("go-error", text));
     show(`${error.message} ${error.hint}`.trim());

@@ -1,5 +1,6 @@
 /** A workflow: its steps as tiles, its question, and the install that does the work below them. */
 
+import { at } from "../core/place.js";
 import { api, carried } from "../core/api.js";
 import { ask } from "../core/ask.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
@@ -22,7 +23,7 @@ let asked = "";
 function draw(workflow, task = null) {
   shown = workflow;
   patchList(get("steps"), workflow.steps, { key: (step) => step.name, make: tile, update: patchTile });
-  question(workflow.question);
+  question(workflow.question?.task_id ? null : workflow.question); // the task below asks its own
   const failed = workflow.state === "failed" && workflow.error;
   setHidden(get("failure"), !failed);
   if (failed) get("failure").replaceChildren(h("strong", {}, workflow.error.message), workflow.error.hint);
@@ -93,7 +94,7 @@ function install(workflow, task) {
 
 function actions(workflow) {
   const wanted = workflow.in_progress ? ["stop"] : ["again"];
-  patchList(get("workflow-actions"), wanted, { key: (name) => name, make: (name) => (name === "stop" ? stopButton() : h("a", { class: "button", href: `/?ssh=${encodeURIComponent(workflow.ssh_connection)}` }, "Install something else")), update: () => {} });
+  patchList(get("workflow-actions"), wanted, { key: (name) => name, make: (name) => (name === "stop" ? stopButton() : h("a", { class: "button", href: at(`/?ssh=${encodeURIComponent(workflow.ssh_connection)}`) }, "Install something else")), update: () => {} });
 }
 
 function stopButton() {

@@ -4,6 +4,7 @@ import { api } from "../core/api.js";
 import { h, setHidden, setText } from "../core/dom.js";
 import { bytes } from "../core/format.js";
 import { instances } from "../core/memory.js";
+import { offerKeys } from "./keys.js";
 import { troubleOf } from "./troubles.js";
 
 
@@ -60,6 +61,11 @@ export class Connection {
     const exactly = h("p", { class: "small soft" }, title ? `Exactly: ${found.message} ` : "", h("code", {}, found.error));
     const box = h("div", { class: "note", "data-tone": "bad" }, h("strong", {}, title ?? found.message), h("p", {}, advice ?? found.hint), exactly);
     if (found.error.startsWith("ui_home")) this.#askHome();
+    if (found.error === "no_ssh_key" || found.error === "authentication_failed") {
+      const keys = h("div", { class: "stack" });
+      box.append(keys);
+      offerKeys(keys);
+    }
     if (found.error === "host_key_mismatch") box.append(this.#keyQuestion());
     return box;
   }

@@ -68,7 +68,7 @@ export class Recipe {
   }
 
   async #fromUrls() {
-    const urls = this.get("urls").value.split(/[\s,]+/).filter(Boolean);
+    const urls = linesOf(this.get("urls").value);
     if (!urls.length) return this.#take(null, null, "");
     await this.#check({ urls }, count(urls.length, "pasted repository", "pasted repositories"));
   }
@@ -76,8 +76,7 @@ export class Recipe {
   async #fromFile(file) {
     if (!file) return;
     if (file.size > MOST_BYTES) return this.wrong(`${file.name} is larger than 900 KB; that is no list of node packs.`);
-    const text = await file.text();
-    await this.#check(manifestOf(file.name, text), file.name);
+    await this.#check(manifestOf(file.name, await textOf(file)), file.name);
   }
 
   #dropping() {
@@ -105,6 +104,7 @@ export class Recipe {
       const found = await api("/manifests/check", { body: { manifest } });
       if (mine !== this.busy) return;
       this.#take(found.manifest, found.nodes, label, left);
+      this.#leaveOut(found.left_out ?? []);
     } catch (error) {
       if (mine !== this.busy) return;
       this.#take(null, null, "");
@@ -115,9 +115,17 @@ export class Recipe {
   #take(manifest, nodes, label, left = []) {
     Object.assign(this, { manifest, nodes, label, left: new Set(left) });
     this.wrong("");
+    this.#leaveOut([]);
     setHidden(this.get("list"), !nodes?.length);
     setHidden(this.get("exact-box"), !this.hasLock);
     this.#draw();
+  }
+
+  /** What the file names and cannot be had, each with why and what to do. */
+  #leaveOut(entries) {
+    setHidden(this.get("left-out"), !entries.length);
+    setText(this.get("left-out-count"), entries.length === 1 ? "1 entry of the list cannot be installed" : `${entries.length} entries of the list cannot be installed`);
+    this.get("left-out-rows").replaceChildren(...entries.map((entry) => h("li", {}, h("b", { class: "wrap-anywhere" }, [entry.name, entry.version].filter(Boolean).join(" ")), ` ${entry.reason}`)));
   }
 
   wrong(text) {
@@ -154,21 +162,37 @@ export class Recipe {
       else this.left.add(node.name);
       this.#draw();
     });
-    return h("tr", {}, h("td", {}, box), h("td", {}, node.name), h("td", { class: "soft wrap-anywhere small" }, node.repo_url), h("td", { class: "mono small" }, (node.ref ?? "").slice(0, 12)));
+    return h("tr", {}, h("td", {}, box), h("td", {}, node.name), h("td", { class: "soft wrap-anywhere small" }, node.repo_url), h("td", { class: "mono small" }, (node.ref ?? "").replace(/^tree:/, "").slice(0, 24)));
   }
 }
 
-/** What a dropped file is, by its content: the names of files lie. */
+/** A file's text: UTF-8, or UTF-16 as Windows' PowerShell writes it. */
+async function textOf(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const [first, second] = bytes;
+  const big = (first === 0xfe && second === 0xff) || first === 0;
+  const small = (first === 0xff && second === 0xfe) || second === 0;
+  return new TextDecoder(big ? "utf-16be" : small ? "utf-16le" : "utf-8").decode(bytes);
+}
+
+/** The lines of a list of addresses, as they were typed: the service reads them, and whole commands, in one place. */
+function linesOf(text) {
+  return text.replace(/\\\r?\n/g, " ").split(/\r?\n/).filter((line) => line.trim() && !/^\s*#(?!\s*git\s)/.test(line));
+}
+
+/** What a dropped file is, by its content: the names of files lie. A snapshot goes to the service as it is. */
 function manifestOf(name, text) {
+  if (/^[\s{,]*["']?(git_custom_nodes|cnr_custom_nodes)["']?\s*:/m.test(text) && !/"node_packs"\s*:/.test(text)) return { manager_snapshot: text };
   try {
     const found = JSON.parse(text);
     if (found.lock) return { lock: found.lock };
-    if (found.git_custom_nodes || found.cnr_custom_nodes) return { manager_snapshot: found };
     if (found.node_packs) return { lock: found };
     if (Array.isArray(found)) return typeof found[0] === "string" ? { urls: found } : { nodes: found };
     return found;
   } catch {
+    if (/["']?node_packs["']?\s*:/.test(text)) return { manager_snapshot: text }; // a lock that is not quite JSON
     if (/^\s*(git_custom_nodes|cnr_custom_nodes|comfyui|pips)\s*:/m.test(text)) return { manager_snapshot: text };
+    if (!/RepoUrl/i.test(text) && /^\s*(?:[-*]\s+)?["'<]?(?:https?:\/\/|git@|git clone )/m.test(text)) return { urls: linesOf(text) };
     return { csv: text };
   }
 }

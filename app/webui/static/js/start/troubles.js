@@ -6,6 +6,7 @@ const TRY_AGAIN = "Try again in a minute. If it stays so, restart the machine at
 const TROUBLES = {
   connect_failed: ["The machine does not answer.", COPY_AGAIN],
   authentication_failed: ["The machine does not know your SSH key.", "Nodeferry uses the SSH keys of the computer that it runs on (the folder ~/.ssh, and the agent). Add the public one (the file that ends in .pub) to the SSH keys of your account at the provider. Most providers put it only on machines that are made afterwards."],
+  no_ssh_key: ["There is no SSH key to log in with.", "Nodeferry logs in with an SSH key of the computer that it runs on. Make one here, and add its public part to your account at the provider."],
   host_key_mismatch: ["This is not the machine that was at this address before.", "Rented addresses are given to other machines all the time. If you have rented a new one, that is the reason. If not, do not go on."],
   host_key_revoked: ["This machine’s key was marked as one not to be trusted.", "It is marked in ~/.ssh/known_hosts of the computer that Nodeferry runs on."],
   exec_not_supported: ["This SSH address gives a terminal only.", "On RunPod copy the command called “SSH over exposed TCP”, not the one with ssh.runpod.io."],

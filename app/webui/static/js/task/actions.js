@@ -5,6 +5,7 @@ import { ask } from "../core/ask.js";
 import { flash, showTrouble } from "../core/banner.js";
 import { h, patchList, setText } from "../core/dom.js";
 import { copy, download } from "../core/files.js";
+import { at, origin, reach } from "../core/place.js";
 import { askToNotify, canAsk } from "../core/signals.js";
 import { isInstalled } from "../core/states.js";
 
@@ -82,12 +83,14 @@ export class Actions {
   async open() {
     const tab = window.open("about:blank", "_blank"); // now, while the click counts: later it would be a pop-up
     const door = await this.#door();
-    if (door.state === "open" && tab) {
+    const address = door.state === "open" ? reach(door.url) : null;
+    if (address && tab) {
       tab.opener = null;
-      tab.location.replace(door.url);
+      tab.location.replace(address);
       return;
     }
     tab?.close();
+    if (door.state === "open" && !address) return flash(`ComfyUI is at ${door.url} on the machine that Nodeferry runs on. This browser is on another one: ssh -L leads there.`);
     flash(door.state === "open" ? `ComfyUI is at ${door.url}` : `${door.error?.message ?? door.reason} ${door.error?.hint ?? ""}`);
   }
 
@@ -110,7 +113,7 @@ export class Actions {
     const { request } = await api(`/tasks/${this.taskId}`);
     const body = JSON.stringify(Object.fromEntries(Object.entries(request).filter(([, value]) => value !== null)));
     const quoted = `'${body.replaceAll("'", "'\\''")}'`;
-    const line = `curl -s ${location.origin}/ssh/install-custom-nodes -H 'Content-Type: application/json' -d ${quoted}`;
+    const line = `curl -s ${origin}/ssh/install-custom-nodes -H 'Content-Type: application/json' -d ${quoted}`;
     flash((await copy(line)) ? "The curl line is in the clipboard." : "The clipboard cannot be written here.");
   }
 
@@ -119,6 +122,6 @@ export class Actions {
   }
 
   #goTo({ task_id: taskId }) {
-    location.assign(`/ui/task/${taskId}`);
+    location.assign(at(`/ui/task/${taskId}`));
   }
 }

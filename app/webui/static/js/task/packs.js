@@ -1,13 +1,13 @@
-/** The rows of node packs: made once, patched from each answer. Failed ones stand open. */
+/** The rows of node packs: made once, patched from each answer. They keep the order of the list, so that nothing moves away under
+ *  the eye or the pointer; on a run that was over when the page came, failed ones stand open. */
 
 import { h, patchList, setAttribute, setHidden, setPart, setText } from "../core/dom.js";
-import { glide, standing } from "../core/glide.js";
-import { GROUPS, byGroup, groupOf, importOf, needsOf, partsOf, sentenceOf, sizeOf, unsure } from "./words.js";
+import { GROUPS, groupOf, importOf, needsOf, partsOf, sentenceOf, sizeOf, unsure } from "./words.js";
 
 export class Packs {
   /** `tail(name)` answers the last lines of a pack's log. */
   constructor({ list, chips, search, none }, tail) {
-    Object.assign(this, { list, chips, search, none, tail, shown: "all", opened: new Map(), nodes: [], running: true });
+    Object.assign(this, { list, chips, search, none, tail, shown: "all", opened: new Map(), nodes: [], running: true, watched: false });
     search.addEventListener("input", () => this.#draw());
     const all = [["all", "All"], ...GROUPS];
     chips.append(...all.map(([name, label]) => this.#chip(name, label)));
@@ -15,6 +15,7 @@ export class Packs {
 
   update(nodes, running) {
     Object.assign(this, { nodes, running });
+    this.watched ||= running;
     this.#draw();
   }
 
@@ -32,12 +33,10 @@ export class Packs {
     const fits = (node) =>
       (this.shown === "all" || groupOf(node) === this.shown) &&
       (!words || `${node.name} ${node.repo_url} ${node.error?.message ?? ""}`.toLowerCase().includes(words));
-    const wanted = this.nodes.filter(fits).toSorted(byGroup);
+    const wanted = this.nodes.filter(fits);
     setHidden(this.none, wanted.length > 0);
     setText(this.none, this.nodes.length ? "No node pack fits." : "The list of node packs is not known yet.");
-    const stood = standing(this.list);
     patchList(this.list, wanted, { key: (node) => node.name, make: (node) => this.#make(node), update: (row, node) => this.#patch(row, node) });
-    glide(stood);
   }
 
   #patchChip(chip) {
@@ -87,7 +86,7 @@ export class Packs {
   }
 
   #patchMore(row, node, group) {
-    const open = this.opened.get(node.name) ?? (group === "failed" || (group === "done" && Boolean(node.error)));
+    const open = this.opened.get(node.name) ?? (!this.watched && (group === "failed" || (group === "done" && Boolean(node.error))));
     setAttribute(row.querySelector(".pack-open"), "aria-expanded", String(open));
     let more = row.querySelector(".pack-more");
     if (!open) {
@@ -106,10 +105,8 @@ export class Packs {
     const link = /^https?:\/\//.test(node.repo_url) ? h("a", { href: node.repo_url, target: "_blank", rel: "noopener noreferrer" }, node.repo_url) : node.repo_url;
     const log = h("pre", { class: "log short", tabindex: "0", "aria-label": `Log of ${node.name}`, hidden: true });
     this.tail(node.name).then((text) => {
-      const stood = standing(this.list);
       setText(log, text);
       setHidden(log, !text);
-      glide(stood);
     });
     const problem = node.error && h("div", { class: "note", "data-tone": node.state === "failed" ? "bad" : "warn" },
       h("strong", {}, node.error.message), node.error.hint, node.state === "failed" && !node.error.retryable ? " A retry as it is does not help. " : " ",

@@ -12,6 +12,7 @@ import { Live } from "./live.js";
 import { Log, logTail } from "./log.js";
 import { Packs } from "./packs.js";
 import { drawPlan } from "./plan.js";
+import { Questions } from "./questions.js";
 import { Timeline } from "./timeline.js";
 import { endingOf, nowOf, stateWord, toneOf } from "./words.js";
 
@@ -28,6 +29,7 @@ export class TaskView {
     this.log = new Log(this.taskId, this.refs);
     this.poller = new Poller((signal) => this.#ask(signal), { failed: showTrouble, answered: clearTrouble });
     this.actions = new Actions(this.taskId, this.refs.actions, { look: () => this.poller.now() });
+    this.questions = new Questions(this.taskId, this.refs.questions, () => this.poller.now());
     this.live = new Live(this.taskId, (progress) => this.#news(progress));
     Object.assign(this, { progress: null, over: false, heardAt: 0, ended, tab, panel: "packs" });
     tabs(root.querySelector('[role="tablist"]'), (panel) => this.#show(panel));
@@ -77,6 +79,7 @@ export class TaskView {
     this.timeline.update(progress);
     this.log.names(progress.nodes);
     this.actions.update(progress);
+    this.questions.update(progress.questions);
     this.#warnings(progress.warnings);
     this.#tick();
     if (this.panel === "plan" || this.panel === "instance") this.#about();
@@ -147,7 +150,7 @@ export class TaskView {
     const since = (performance.now() - this.receivedAt) / 1000;
     setText(this.refs.elapsed, clock(progress.elapsed_seconds + (progress.in_progress ? since : 0)));
     const eta = progress.eta_seconds;
-    this.#value("eta", progress.in_progress && eta !== null && eta !== undefined ? span(Math.max(1, eta - since)) : "");
+    this.#value("eta", progress.in_progress && eta !== null && eta !== undefined ? span(Math.max(1, eta - (progress.message_code === "waiting_for_answer" ? 0 : since))) : "");
     const silent = this.silent === null || this.silent === undefined ? null : this.silent + (performance.now() - this.heardAt) / 1000;
     this.#value("heard", progress.in_progress && silent !== null ? `${span(silent)} ago` : "");
     const tone = silent > SILENT.bad ? "bad" : silent > SILENT.warn ? "warn" : null;

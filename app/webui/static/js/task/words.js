@@ -10,7 +10,6 @@ export const GROUPS = [
   ["done", "Done"],
   ["ended", "Left out"],
 ];
-const ORDER = new Map(GROUPS.map(([name], index) => [name, index]));
 
 const ended = (node) => ["skipped", "cancelled"].includes(node.state);
 const partRuns = (node) => node.requirements_status === "running" || node.script_status === "running";
@@ -22,8 +21,6 @@ export function groupOf(node) {
   if (node.state === "cloning" || (node.state !== "pending" && partRuns(node))) return "active";
   return "waiting";
 }
-
-export const byGroup = (one, other) => ORDER.get(groupOf(one)) - ORDER.get(groupOf(other));
 
 /** Good, but something is not sure: nobody has imported it, or a part of it failed. */
 export const unsure = (node) => groupOf(node) === "done" && (Boolean(node.error) || node.state !== "verified");

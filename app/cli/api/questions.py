@@ -1,0 +1,110 @@
+"""A run's questions on the command line: asked where a person can answer, answered by `--answer` in scripts."""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+
+from app.cli.errors import CliError
+from app.cli.view.live_view import printable
+from app.cli.view.result import show_text
+from app.protocol.options import OPTIONS
+
+Question = Mapping[str, Any]
+_LOOK_SECONDS = 1.0
+
+answer_option = click.option(
+    "--answer",
+    "answers",
+    multiple=True,
+    metavar="CODE=ANSWER",
+    help="Answer this question if it is asked; may be given many times.",
+)
+
+
+def is_interactive(console: Console) -> bool:
+    """Whether a person can be asked here."""
+    return sys.stdin.isatty() and console.is_terminal
+
+
+def answers_of(given: Sequence[str]) -> dict[str, str]:
+    """What `--answer` says, by the question's code. Raises CliError."""
+    answers = {}
+    for text in given:
+        code, equals, answer = text.partition("=")
+        if not (code and equals and answer):
+            raise CliError(
+                f"--answer {text}: expected CODE=ANSWER.", hint="docs/messages.md lists the questions' codes."
+            )
+        answers[code] = answer
+    return answers
+
+
+def with_terminal_defaults(
+    asked: Mapping[str, Any], answers: Mapping[str, str], *, interactive: bool
+) -> dict[str, Any]:
+    """The options of a command line, with what a terminal sends for those that were not given. `--answer` asks too."""
+    defaults = {
+        name: option.on_terminal
+        for name, option in OPTIONS.items()
+        if option.on_terminal is not None and asked.get(name) is None
+    }
+    return {**asked, **(defaults if interactive or answers else {})}
+
+
+def unanswered(progress: Mapping[str, Any]) -> list[Question]:
+    """What a run waits for, as its progress has it."""
+    return [question for question in progress.get("questions") or [] if question.get("answer") is None]
+
+
+def show_question(console: Console, question: Question) -> list[str]:
+    """Print a question with its answers; their words, in that order."""
+    show_text(console, printable(question.get("text")), style="bold yellow")
+    if question.get("hint"):
+        show_text(console, printable(question.get("hint")))
+    words = []
+    for number, each in enumerate(question.get("answers") or [], 1):
+        words.append(str(each.get("answer")))
+        mark = " [default]" if each.get("answer") == question.get("default") else ""
+        show_text(console, f"{number}  {printable(each.get('answer'))}: {printable(each.get('label'))}{mark}", indent=2)
+    return words
+
+
+def ask_person(question: Question, console: Console, stands: Callable[[], bool]) -> str | None:
+    """What the person answers: an answer's word or number, or Enter for the default. None once the question does not
+    stand any more, which `stands` says; that is asked about once a second."""
+    words = show_question(console, question)
+    while True:
+        console.print(f"Your answer [{printable(question.get('default'))}]: ", end="", markup=False, highlight=False)
+        line = _read_line(stands)
+        if line is None:
+            console.print()
+            show_text(console, "It was decided meanwhile.")
+            return None
+        said = line.strip() or str(question.get("default"))
+        if said in words:
+            return said
+        if said.isdecimal() and 0 < int(said[:4]) <= len(words):
+            return words[int(said[:4]) - 1]
+        show_text(console, f"Answer with one of: {', '.join(map(printable, words))}.")
+
+
+def _read_line(stands: Callable[[], bool]) -> str | None:
+    """A line of the terminal; None when the question is gone. Raises KeyboardInterrupt at the end of the input."""
+    looked = time.monotonic()
+    while True:
+        if select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
+            line = sys.stdin.readline()
+            if not line:
+                raise KeyboardInterrupt
+            return line
+        if time.monotonic() - looked > _LOOK_SECONDS:
+            looked = time.monotonic()
+            if not stands():
+                return None

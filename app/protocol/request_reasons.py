@@ -1,0 +1,96 @@
+"""The reason codes of refused requests: a part of the table in reasons.py, which is where to find one."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from app.protocol.reason import About, Reason, Retry
+
+_REQUEST = About.REQUEST
+_NO, _HELPS, _LATER, _SOON = Retry.NO, Retry.HELPS, Retry.LATER, Retry.SOON
+_SERVICE_LOG = "The service's log has the details."
+_ROUTES = "docs/api.md lists every route and field."
+
+REQUESTS: Sequence[Reason] = (
+    Reason("error", "Something went wrong", _REQUEST, _HELPS),
+    Reason("invalid_request", "Invalid request", _REQUEST),
+    Reason(
+        "invalid_address",
+        "SSH command not understood",
+        _REQUEST,
+        hint="Paste the SSH command from the instance's page, for example: ssh -p 12345 root@ssh6.vast.ai",
+    ),
+    Reason(
+        "key_not_made", "SSH key not made", _REQUEST, _HELPS, "The folder ~/.ssh must belong to you and be writable."
+    ),
+    Reason("key_exists", "SSH key exists", _REQUEST),
+    Reason("invalid_manifest", "Invalid list of packs", _REQUEST),
+    Reason("invalid_setting", "Invalid setting", _REQUEST),
+    Reason("malformed_json", "Invalid JSON", _REQUEST),
+    Reason("not_json", "Not JSON", _REQUEST, hint="Send the header Content-Type: application/json."),
+    Reason("body_too_large", "Request too large", _REQUEST),
+    Reason("not_found", "Address not found", _REQUEST, hint=_ROUTES),
+    Reason("method_not_allowed", "Method not allowed", _REQUEST, hint=_ROUTES + " The header Allow names the methods."),
+    Reason(
+        "unauthorized",
+        "Token missing or wrong",
+        _REQUEST,
+        hint="Send the header Authorization: Bearer TOKEN, where TOKEN is the service's NODEFERRY_TOKEN.",
+    ),
+    Reason("forbidden", "Not allowed", _REQUEST),
+    Reason("host_not_allowed", "Host name not allowed", _REQUEST),
+    Reason("cross_site_request", "Request from another site", _REQUEST),
+    Reason("task_error", "Task cannot do that", _REQUEST),
+    Reason("task_not_found", "Task not found", _REQUEST, hint="GET /tasks lists the known tasks."),
+    Reason("task_conflict", "Task not ready for that", _REQUEST, _HELPS),
+    Reason("task_not_cancellable", "Task already ended", _REQUEST),
+    Reason(
+        "build_not_skippable",
+        "No such build",
+        _REQUEST,
+        hint="GET /tasks/ID shows the builds in progress.builds; those that wait or run can be skipped.",
+    ),
+    Reason("question_not_found", "No such question", _REQUEST, hint="progress.questions has those that stand."),
+    Reason("question_gone", "Question already decided", _REQUEST),
+    Reason("nothing_to_repair", "Nothing to repair", _REQUEST),
+    Reason("nothing_to_retry", "Nothing to retry", _REQUEST),
+    Reason("nothing_to_roll_back", "Nothing to roll back", _REQUEST),
+    Reason("log_not_found", "Log not found", _REQUEST, hint="GET /tasks/ID/log lists the task's logs."),
+    Reason("fleet_not_found", "Fleet not found", _REQUEST, hint="GET /fleet lists the known fleets."),
+    Reason("workflow_error", "Workflow cannot do that", _REQUEST),
+    Reason("workflow_not_found", "Workflow not found", _REQUEST, hint="GET /workflows lists the known workflows."),
+    Reason("workflow_conflict", "Workflow not ready for that", _REQUEST),
+    Reason("too_many_tasks", "Queue full", _REQUEST, _HELPS, "Start again when a running install has ended."),
+    Reason("wheel_not_found", "Wheel not found", _REQUEST, _NO, "GET /tasks/ID/wheels lists those that there are."),
+    Reason("too_many_streams", "Too many live views", _REQUEST, _HELPS, "Poll the progress, or try again in a minute."),
+    Reason("service_closing", "Service is closing", _REQUEST, _HELPS, "Send it again when the service runs again."),
+    Reason("not_ready", "Service not ready", _REQUEST, _HELPS),
+    Reason(
+        "comfyui_not_running",
+        "ComfyUI does not run",
+        _REQUEST,
+        _HELPS,
+        "Start it on the instance, or let Nodeferry restart it, then open it again.",
+    ),
+    Reason("no_port", "No local port", _REQUEST, _HELPS, "Close some programs on this machine, then try again."),
+    # -- the service's own disk --------------------------------------------------------------------------------------
+    Reason("storage_error", "Service storage failed", _REQUEST, _HELPS, _SERVICE_LOG),
+    Reason("database_corrupt", "Database damaged", _REQUEST, hint=_SERVICE_LOG),
+    Reason("database_full", "Service disk full", _REQUEST, _HELPS, _SERVICE_LOG),
+    Reason("database_locked", "Database locked", _REQUEST, _HELPS, _SERVICE_LOG),
+    Reason("database_newer", "Database from a newer version", _REQUEST, hint=_SERVICE_LOG),
+    Reason("database_read_only", "Database not writable", _REQUEST, _HELPS, _SERVICE_LOG),
+    Reason("database_unavailable", "Database unavailable", _REQUEST, _HELPS, _SERVICE_LOG),
+    Reason("logs_unavailable", "Logs unavailable", _REQUEST, _HELPS, _SERVICE_LOG),
+    Reason("progress_unavailable", "Progress files unavailable", _REQUEST, _HELPS, _SERVICE_LOG),
+    # -- the stand-in, for demo and tests ----------------------------------------------------------------------------
+    Reason("standin_error", "Stand-in failed", _REQUEST, _HELPS),
+    Reason("standin_still_running", "Stand-in still runs", _REQUEST, _HELPS),
+    Reason(
+        "standin_unavailable",
+        "Stand-in not possible here",
+        _REQUEST,
+        _HELPS,
+        "The stand-in needs Linux with openssh-server and git: sudo make system-deps",
+    ),
+)

@@ -1,0 +1,67 @@
+"""What the end of a run makes of its snapshot: nothing stays live. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Optional
+
+from app.protocol import builds
+from app.protocol.repairs import RepairState
+from app.protocol.snapshot import Node, Problem, Snapshot
+from app.protocol.states import PROCESSED_NODE_STATES, NodeState, StepStatus, TaskState, advance
+
+_LEFT_BEHIND = Problem(
+    "cancelled",
+    "The pack was cloned, and the run was cancelled before its packages and its install.py were done.",
+    "Retry the task to go on, or roll it back to remove the pack.",
+)
+
+
+def ended(snapshot: Snapshot, state: TaskState, error: Optional[Problem]) -> Snapshot:
+    """The terminal state. A lost connection or a cancel that came too late does not stand in the way of what the runner
+    says. Nothing stays live: what was running was cancelled, or is failed with the run's reason."""
+    current = snapshot.state
+    if state is TaskState.CANCELLED and current in (TaskState.RUNNING, TaskState.INTERRUPTED):
+        current = TaskState.CANCELLING  # cancelled on the instance itself, not through this service
+    if current is TaskState.QUEUED and state is TaskState.COMPLETED:
+        current = TaskState.RUNNING
+    left, repair = builds.with_run_ended(snapshot), snapshot.repair
+    if repair is not None and repair.state is RepairState.SEARCHING:
+        repair = replace(repair, state=RepairState.UNFINISHED)
+    over = replace(snapshot, state=advance(current, state), error=error, waiting=None, builds=left, repair=repair)
+    if state is TaskState.COMPLETED:
+        return over
+    status = StepStatus.SKIPPED if state is TaskState.CANCELLED else StepStatus.FAILED
+    return replace(
+        over,
+        nodes={name: _ended_node(node, state, error) for name, node in over.nodes.items()},
+        phases={phase: replace(run, status=_ended_status(run.status, status)) for phase, run in over.phases.items()},
+        steps={name: replace(step, status=_ended_status(step.status, status)) for name, step in over.steps.items()},
+    )
+
+
+def _ended_node(node: Node, state: TaskState, error: Optional[Problem]) -> Node:
+    if node.state in PROCESSED_NODE_STATES:
+        return node
+    if state is TaskState.CANCELLED:
+        to = NodeState.CANCELLED
+    else:
+        to = NodeState.SKIPPED if node.state is NodeState.PENDING else NodeState.FAILED
+    return replace(
+        node,
+        state=advance(node.state, to),
+        error=node.error or (_LEFT_BEHIND if state is TaskState.CANCELLED and _is_left(node) else error),
+        rate=None,
+        eta=None,
+        requirements=_ended_status(node.requirements, StepStatus.FAILED),
+        script=_ended_status(node.script, StepStatus.FAILED),
+    )
+
+
+def _is_left(node: Node) -> bool:
+    """Whether the run has cloned it, and ended before it was done."""
+    return node.commit is not None and not node.kept
+
+
+def _ended_status(status: StepStatus, to: StepStatus) -> StepStatus:
+    return to if status is StepStatus.RUNNING else status

@@ -1,0 +1,92 @@
+"""uv's variables that an image may set: which of them the engine's own calls of uv get."""
+
+from __future__ import annotations
+
+KEPT = frozenset(
+    {
+        "UV_INDEX",
+        "UV_DEFAULT_INDEX",
+        "UV_INDEX_URL",
+        "UV_EXTRA_INDEX_URL",
+        "UV_FIND_LINKS",
+        "UV_NO_INDEX",
+        "UV_INDEX_STRATEGY",
+        "UV_INSECURE_HOST",
+        "UV_KEYRING_PROVIDER",
+        "UV_CREDENTIALS_DIR",
+        "UV_HTTP_TIMEOUT",
+        "UV_REQUEST_TIMEOUT",
+        "UV_HTTP_CONNECT_TIMEOUT",
+        "UV_HTTP_RETRIES",
+        "UV_NATIVE_TLS",
+        "UV_SYSTEM_CERTS",
+        "UV_CONCURRENT_DOWNLOADS",
+        "UV_CONCURRENT_BUILDS",
+        "UV_CONCURRENT_INSTALLS",
+        "UV_GITHUB_TOKEN",
+        "UV_GIT_LFS",
+        "UV_NO_GITHUB_FAST_PATH",
+        "UV_CACHE_DIR",
+        "UV_CONFIG_FILE",
+        "UV_NO_CONFIG",
+        "UV_EXCLUDE_NEWER",
+        "UV_PRERELEASE",
+        "UV_NO_VERIFY_HASHES",
+        "UV_LOCK_TIMEOUT",
+        "UV_UPLOAD_HTTP_TIMEOUT",
+    }
+)
+"""Where packages are, how they are reached, and where the cache lies."""
+KEPT_PREFIXES = ("UV_INDEX_",)
+"""Logins of named indexes."""
+NOT_TOLD = frozenset(
+    {
+        "UV_LINK_MODE",
+        "UV_SYSTEM_PYTHON",
+        "UV_PYTHON",
+        "UV_PYTHON_BIN_DIR",
+        "UV_PYTHON_INSTALL_DIR",
+        "UV_PYTHON_CACHE_DIR",
+        "UV_PYTHON_DOWNLOADS",
+        "UV_PYTHON_PREFERENCE",
+        "UV_MANAGED_PYTHON",
+        "UV_NO_MANAGED_PYTHON",
+        "UV_PYTHON_INSTALL_MIRROR",
+        "UV_PYPY_INSTALL_MIRROR",
+        "UV_PROJECT",
+        "UV_PROJECT_ENVIRONMENT",
+        "UV_COMPILE_BYTECODE",
+        "UV_COMPILE_BYTECODE_TIMEOUT",
+        "UV_NO_PROGRESS",
+        "UV_BREAK_SYSTEM_PACKAGES",
+        "UV_TOOL_DIR",
+        "UV_TOOL_BIN_DIR",
+        "UV_INSTALL_DIR",
+        "UV_UNMANAGED_INSTALL",
+        "UV_DISABLE_UPDATE",
+        "UV_NO_MODIFY_PATH",
+        "UV_PREVIEW",
+        "UV_PREVIEW_FEATURES",
+        "UV_NO_WRAP",
+        "UV_NO_SYNC",
+        "UV_FROZEN",
+        "UV_LOCKED",
+        "UV_NO_DEV",
+        "UV_VENV_CLEAR",
+        "UV_VENV_SEED",
+        "UV_ENV_FILE",
+        "UV_NO_ENV_FILE",
+        "UV_WORKING_DIR",
+        "UV_WORKING_DIRECTORY",
+        "UV_STACK_SIZE",
+        "UV_TORCH_BACKEND",
+        "UV_VERSION",
+        "UV_LOG_CONTEXT",
+        "UV_CONSTRAINT",
+        "UV_ISOLATED",
+        "UV_DOWNLOAD_URL",
+        "UV_TEST_NO_CLI_PROGRESS",
+    }
+)
+"""Left out without a word: the engine decides that anyway, or it is not about installing packages. Files of constraints
+are read by the engine itself."""

@@ -1,0 +1,1 @@
+"""Pasted addresses: tables of what people paste, and a fuzzer of their readers. See bench/README.md."""

@@ -1,0 +1,32 @@
+"""What a snapshot names and cannot be had, in the API's answers."""
+
+from __future__ import annotations
+
+from test.api.client import START, Api, closed_address, content
+
+HASH = "0123456789" * 4
+SNAPSHOT = {
+    "git_custom_nodes": {"https://github.com/o/one": {"hash": HASH}, "/root/mine": {"hash": HASH}},
+    "cnr_custom_nodes": {"kjnodes": "1.0"},
+}
+MANIFEST = {"manager_snapshot": SNAPSHOT}
+
+
+def test_a_preview_names_it(api: Api) -> None:
+    found = content(api.post("/manifests/check", {"manifest": MANIFEST}))
+    assert [node["name"] for node in found["nodes"]] == ["one"]
+    assert [(each["name"], each["version"]) for each in found["left_out"]] == [("/root/mine", HASH), ("kjnodes", "1.0")]
+    assert all(each["reason"] for each in found["left_out"])
+    assert content(api.post("/manifests/check", {"manifest": None}))["left_out"] == []
+
+
+def test_a_start_names_it_and_exact_refuses(api: Api) -> None:
+    body = {"ssh_connection": closed_address(), "manifest": MANIFEST, "options": {"wait_seconds": 0}}
+    started = content(api.post(START, body))
+    assert [each["name"] for each in started["left_out"]] == ["/root/mine", "kjnodes"]
+    for manifest in (MANIFEST, content(api.post("/manifests/check", {"manifest": MANIFEST}))["manifest"]):
+        refused = api.post(START, {**body, "manifest": manifest, "options": {"exact": True}})
+        told = content(refused)
+        assert (refused.status_code, told["field"]) == (400, "options.exact")
+        assert "2 entries cannot be had" in told["message"]
+        assert "/root/mine: It is a folder" in told["message"] and "kjnodes: It comes from" in told["message"]
