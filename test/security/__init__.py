@@ -1,0 +1,1 @@
+"""Attacks, as tests. docs/security.md lists them."""
