@@ -31,7 +31,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean
+.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ test: test-deps .venv/.dev-ready ## the tests; the long proofs are in test-long
 
 test-long: test-deps .venv/.dev-ready ## faults, chaos, 34 packs, truth by chance
 	@$(PARALLEL) -m long $(ARGS)
+
+test-again: test-deps .venv/.dev-ready ## what failed in the last run, one test at a time
+	@$(PY) -m pytest --last-failed --last-failed-no-failures none $(ARGS)
 
 test-fast: .venv/.dev-ready ## what needs neither sshd nor network (under 30 s)
 	@$(PARALLEL) -m "not sshd and not registry and not slow" $(ARGS)
