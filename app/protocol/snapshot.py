@@ -273,8 +273,9 @@ def to_stored(snapshot: Snapshot) -> Dict[str, Any]:
 
 
 def from_stored(stored: Mapping[str, Any]) -> Snapshot:
-    """The snapshot that `to_stored` of this or an earlier version gave. Raises ValueError for anything else: a record is
-    read by the same rules as a line of a journal, whoever has written it."""
+    """The snapshot that `to_stored` of this or an earlier version gave. Raises ValueError for anything else.
+
+    A record is read by the same rules as a line of a journal, whoever has written it."""
     if not isinstance(stored, Mapping) or stored.get("format") != FORMAT:
         raise ValueError("a snapshot of another format")
     try:
