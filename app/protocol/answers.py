@@ -1,4 +1,4 @@
-"""What the runner's commands answer, as far as the service goes by it. Read by the same rules as a line of the journal."""
+"""What the runner's commands answer, as far as the service goes by it: read by the same rules as the journal."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ def _check_record(cls: Any) -> Check:
             elif value is _MISSING:
                 if make is _MISSING:
                     raise BadField("%s is missing" % name)
-                value = make()
+                value = make()  # type: ignore[operator]  # it was compared above
             values.append(value)
         return cls(*values)
 

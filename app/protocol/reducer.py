@@ -30,7 +30,6 @@ from app.protocol.events import (
     PackagesProgress,
     PhaseChanged,
     Probed,
-    ProtocolFault,
     QuestionAnswered,
     QuestionAsked,
     Queued,
@@ -48,6 +47,7 @@ from app.protocol.events import (
     WaitingForInstance,
     Warned,
 )
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.run_end import ended
 from app.protocol.snapshot import Build, Node, PhaseRun, PlannedChange, Problem, Snapshot, Step
 from app.protocol.states import (

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Hashable, Mapping, Optional, Tuple
 
 from app.protocol.json_fields import BadField, read_record
 from app.protocol.repairs import Repair
@@ -297,6 +297,6 @@ def _json_of(value: Any) -> Any:
 
 
 @lru_cache(None)
-def _names_of(cls: Any) -> Tuple[Tuple[str, str], ...]:
+def _names_of(cls: Hashable) -> Tuple[Tuple[str, str], ...]:
     """The fields of a dataclass, and their names in JSON."""
-    return tuple((row.name, row.metadata.get("wire", row.name)) for row in dataclasses.fields(cls))
+    return tuple((row.name, row.metadata.get("wire", row.name)) for row in dataclasses.fields(cls))  # type: ignore[arg-type]

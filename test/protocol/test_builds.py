@@ -14,7 +14,6 @@ from app.protocol.events import (
     BuildChanged,
     Event,
     Interrupted,
-    ProtocolFault,
     RunEnded,
     RunStarted,
     SkipRequested,
@@ -22,6 +21,7 @@ from app.protocol.events import (
     decode,
     encode,
 )
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.progress_json import message, progress
 from app.protocol.snapshot import Problem, Snapshot, from_stored, to_stored
 from app.protocol.states import BuildState, TaskState

@@ -17,11 +17,11 @@ from app.protocol.events import (
     PackagesPlanned,
     PackagesProgress,
     Probed,
-    ProtocolFault,
     StepChanged,
     decode,
     encode,
 )
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import PlannedChange, Problem
 from app.protocol.states import NodeState, StepStatus

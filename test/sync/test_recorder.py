@@ -13,7 +13,8 @@ import pytest
 
 from app.domain.record import InstallRecord
 from app.protocol.event_body import Body
-from app.protocol.events import Connecting, Event, GivenUp, ProtocolFault, RunEnded, Warned
+from app.protocol.events import Connecting, Event, GivenUp, RunEnded, Warned
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.database import open_database

@@ -19,7 +19,8 @@ from app.domain.retry import RetryLinks
 from app.domain.stored_request import read_options
 from app.protocol import budgets, counts, progress_json
 from app.protocol.event_body import Body
-from app.protocol.events import Event, GivenUp, ProtocolFault, Source
+from app.protocol.events import Event, GivenUp, Source
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Problem, Snapshot, from_stored, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState

@@ -34,12 +34,12 @@ from app.protocol.events import (
     Connecting,
     GivenUp,
     Interrupted,
-    ProtocolFault,
     Uploaded,
     WaitingForInstance,
     Warned,
     decode,
 )
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.remote.connector import SshConnector
