@@ -69,7 +69,7 @@ _TEXTS: Mapping[str, int] = {
     "source": 1000,
     "ui_home": 1000,
     "message": LONG,
-    "hint": LONG,
+    "hint": 1000,
     "text": LONG,
 }
 """The longest text of a field by its name; any other has LINE characters at most."""

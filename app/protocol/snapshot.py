@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Dict, Hashable, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from app.protocol.json_fields import BadField, read_record
 from app.protocol.repairs import Repair
@@ -293,10 +293,10 @@ def _json_of(value: Any) -> Any:
         return {key.value if isinstance(key, Enum) else key: _json_of(each) for key, each in value.items()}
     if isinstance(value, (tuple, list)):
         return [_json_of(each) for each in value]
-    return {wire: _json_of(getattr(value, name)) for name, wire in _names_of(type(value))}
+    return {wire: _json_of(getattr(value, name)) for name, wire in _names_of(type(value))}  # type: ignore[arg-type]  # a class is hashable
 
 
 @lru_cache(None)
-def _names_of(cls: Hashable) -> Tuple[Tuple[str, str], ...]:
+def _names_of(cls: Any) -> Tuple[Tuple[str, str], ...]:
     """The fields of a dataclass, and their names in JSON."""
-    return tuple((row.name, row.metadata.get("wire", row.name)) for row in dataclasses.fields(cls))  # type: ignore[arg-type]
+    return tuple((row.name, row.metadata.get("wire", row.name)) for row in dataclasses.fields(cls))
