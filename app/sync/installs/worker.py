@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from app.domain.address import SshAddress
 from app.domain.errors import (
@@ -24,6 +24,9 @@ from app.domain.errors import (
     RunnerLost,
     RunnerProtocolError,
 )
+from app.protocol import budgets
+from app.protocol.answers import Started, Status, Swept, read_answer
+from app.protocol.clean_text import clean_block
 from app.protocol.events import (
     Attached,
     CancelRequested,
@@ -31,12 +34,12 @@ from app.protocol.events import (
     Connecting,
     GivenUp,
     Interrupted,
-    ProtocolFault,
     Uploaded,
     WaitingForInstance,
     Warned,
     decode,
 )
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.remote.connector import SshConnector
@@ -64,6 +67,7 @@ KEEP_SECONDS = 3600.0
 """How long to go on trying to save an end that the service's own disk refuses."""
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,16 +212,16 @@ class Installation:
             return False
         if not self._may_run:
             self._may_run, self._backoff = True, None
-        answer = client.start(self._task_id, self._spec.runner_request)
-        if _offset_of(answer) < self._recorder.offset:
+        answer = _read(Started, client.start(self._task_id, self._spec.runner_request))
+        if answer.offset < self._recorder.offset:
             self._cancel_runner(client)  # this start has begun it anew, and nobody asked for that
             raise RunnerLost("The instance knows nothing of this install any more. It may be another machine now.")
-        self._recorder.emit(Attached(self._recorder.offset, str(answer.get("status"))))
+        self._recorder.emit(Attached(self._recorder.offset, answer.status))
         return True
 
     def _cancelled_before_start(self, client: RunnerClient) -> bool:
         """Ends a task that is cancelled and whose start has never arrived: it is not to arrive now."""
-        if self._cancelling and client.status(self._task_id).get("status") == "unknown":
+        if self._cancelling and _read(Status, client.status(self._task_id)).status == "unknown":
             self._give_up(TaskState.CANCELLED, None)
         return self._recorder.ended
 
@@ -254,18 +258,18 @@ class Installation:
     def _conclude(self, status: str, client: RunnerClient) -> None:
         """The follower has nothing more, and no terminal event came."""
         if status != "died":
-            status = str(client.status(self._task_id).get("status"))
+            status = _read(Status, client.status(self._task_id)).status
         if status != "died":
             raise RunnerProtocolError(
                 f"The record of the install on the instance (its journal) stops without an end (status {status})."
             )
         _log.warning("task %s: the runner died; sweeping", self._task_id)
         try:
-            swept = client.sweep(self._task_id)
+            swept = _read(Swept, client.sweep(self._task_id))
         except RunnerError as exc:
             raise RunnerLost(hint=f"What it left behind could not be removed: {exc.message}") from exc
         _log.info("task %s: swept: %s", self._task_id, swept)
-        if swept.get("rebooted") is True:
+        if swept.rebooted:
             raise RunnerLost("The instance was restarted before the install had finished.")
         raise RunnerLost
 
@@ -338,11 +342,13 @@ class Installation:
 
 
 def _problem_of(exc: AppError) -> Problem:
-    return Problem(exc.code, exc.message, exc.hint)
+    """Its texts may have come from the instance."""
+    return Problem(*(clean_block(text, budgets.LONG) for text in (exc.code, exc.message, exc.hint)))
 
 
-def _offset_of(answer: Mapping[str, Any]) -> int:
-    offset = answer.get("offset")
-    if not isinstance(offset, int):
-        raise RunnerProtocolError("The runner's start did not say where its journal ends.")
-    return offset
+def _read(cls: type[_T], answer: object) -> _T:
+    """An answer of the runner. Raises RunnerProtocolError."""
+    try:
+        return read_answer(cls, answer)
+    except ProtocolFault as exc:
+        raise RunnerProtocolError(f"The runner sent something unknown: {exc}.") from exc
