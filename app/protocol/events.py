@@ -14,7 +14,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from app.protocol import builds
 from app.protocol.event_body import KINDS, Body
 from app.protocol.event_body import left_out as _left_out
-from app.protocol.json_fields import BadField, read_object, read_record
+from app.protocol.json_fields import BadField, ProtocolFault, loads_bounded, read_object, read_record
 from app.protocol.manifest import NodePack
 from app.protocol.repairs import Repair, RepairState, bounded
 from app.protocol.snapshot import AskedQuestion, PlannedChange, Problem
