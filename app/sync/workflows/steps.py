@@ -135,7 +135,7 @@ class Steps:
         busy = found.get("provisioning")
         if busy and run.workflow.answers.get(PROVISIONING) != "continue":
             raise Blocked(_provisioning_question(busy))
-        cards = ", ".join(card["name"] for card in found.get("gpu") or []) or "no GPU"
+        cards = ", ".join(card["name"] for card in found.get("gpu") or ()) or "no GPU"
         parts = (found.get("ui_home"), found.get("interpreter"), cards)
         return Done(StepState.SUCCESS, ", ".join(str(part) for part in parts if part))
 
@@ -244,7 +244,7 @@ class Steps:
         known: str | None = getattr(step, column)
         if known is None:
             key = f"workflow {run.workflow.workflow_id} {purpose}"
-            known = self._installs.start(replace(request, idempotency_key=key)).task_id
+            known = self._installs.start(replace(request, idempotency_key=key), own_key=True).task_id
             run.keep(**{column: known})
         return known
 
