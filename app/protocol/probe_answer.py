@@ -57,7 +57,7 @@ class ProbeAnswer:
 
     def to_json(self) -> Dict[str, Any]:
         """As the API shows it."""
-        return asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 def read_probe(raw: Mapping[str, Any]) -> ProbeAnswer:

@@ -142,15 +142,10 @@ class Follow:
 
         Raises ConnectionLost, also for a line that was silent for too long and for a follower that ended without
         saying so, RunnerProtocolError and TooMuchOutput."""
-        now = time.monotonic()
-        end = now + timeout
-        if now - self._pinged >= _PING_SECONDS:
-            self._pinged = now
-            self._stream.send(b"\n")
-        if now < self._rest_until:
-            self._never.wait(min(end, self._rest_until) - now)
-            if time.monotonic() < self._rest_until:
-                return None
+        end = time.monotonic() + timeout
+        self._ping()
+        if not self._rest(end):
+            return None
         while True:
             line = self._stream.read_line(max(0.0, end - time.monotonic()))
             if line == b"":
@@ -164,12 +159,23 @@ class Follow:
                 self._noise.forgive()
                 self._rest_until = now + self._pace.spend(1)
                 return frame
-            if line is not None:
-                self._noise.add(line)
+            self._noise.add(line or b"")
             if now - self._heard > self._silence:
                 raise ConnectionLost(f"The instance has sent nothing for {self._silence:g} s.")
             if line is None or now >= end:
                 return None
+
+    def _ping(self) -> None:
+        if time.monotonic() - self._pinged >= _PING_SECONDS:
+            self._pinged = time.monotonic()
+            self._stream.send(b"\n")
+
+    def _rest(self, end: float) -> bool:
+        """Waits where frames come too fast, until `end` at most. Whether the next one may be taken."""
+        left = min(end, self._rest_until) - time.monotonic()
+        if left > 0:
+            self._never.wait(left)
+        return time.monotonic() >= self._rest_until
 
     def resume_logs(self, sizes: Mapping[str, int]) -> None:
         """Tells the follower how much of each log we have (-1: we want no more of it). Until the first call it sends no

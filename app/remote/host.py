@@ -68,6 +68,11 @@ class RemoteHost:
         """When the last byte came over this connection, in time.monotonic's seconds."""
         return self._transport.heard_at
 
+    def end_by(self, moment: float | None) -> None:
+        """The connection ends at `moment` (time.monotonic's seconds): whoever waits on it then, for whatever, raises
+        ConnectionLost within a second. None: not so. May be called from any thread."""
+        self._transport.end_by(moment)
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         """Runs `argv`, quoted, through the login shell, and waits at most `timeout` seconds in all.
 

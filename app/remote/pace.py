@@ -21,6 +21,7 @@ MAX_GREETING_BYTES = 64 * 1024
 """What a server may send before and with its SSH version. OpenSSH's banner comes later."""
 STUCK_SECONDS = 20.0
 """How long a server may take nothing of what is sent to it."""
+_LOOK_SECONDS = 0.5
 _KEY_EXCHANGE_COST = 200
 """Messages that a key exchange counts for: it costs as much time."""
 
@@ -95,9 +96,12 @@ class MeteredSocket:
         self._sent_at: float | None = None
         self.heard_at = time.monotonic()
         """When the last byte came."""
+        self.end_at: float | None = None
+        """When the connection ends, whatever comes and whoever waits for it. Any thread may set it."""
 
     def recv(self, size: int) -> bytes:
-        """As a socket's. Raises OSError when the instance has sent too much in all."""
+        """As a socket's. Raises OSError when the instance has sent too much in all, and at `end_at`."""
+        self._check_end()
         content: bytes = self._sock.recv(size)
         self.heard_at = time.monotonic()
         self.rest(self._meter.spend(len(content)))
@@ -110,7 +114,8 @@ class MeteredSocket:
         self.rest(self._meter.spend(0, messages))
 
     def send(self, content: bytes) -> int:
-        """As a socket's. Raises OSError when the server has read nothing for `STUCK_SECONDS`."""
+        """As a socket's. Raises OSError when the server has read nothing for `STUCK_SECONDS`, and at `end_at`."""
+        self._check_end()
         try:
             sent: int = self._sock.send(content)
         except TimeoutError:
@@ -133,9 +138,14 @@ class MeteredSocket:
         self._sock.close()
 
     def rest(self, seconds: float) -> None:
-        """Waits, unless it is closed."""
-        if seconds > 0:
-            self._over.wait(seconds)
+        """Waits, unless it is closed, and not beyond `end_at`."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._over.wait(min(left, _LOOK_SECONDS)):
+            self._check_end()
+
+    def _check_end(self) -> None:
+        if self.end_at is not None and time.monotonic() >= self.end_at:
+            raise OSError(errno.ECONNABORTED, "the time of this connection is over")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -149,7 +159,7 @@ class BoundedPacketizer(paramiko.packet.Packetizer):
         self._metered = sock
         self._greeted = 0
 
-    def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: FBT001, FBT002 - paramiko's signature
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         """As paramiko's. Raises SSHException for a packet that is too large."""
         if n > MAX_PACKET_BYTES:
             raise paramiko.SSHException(f"a packet of {n} bytes")

@@ -73,7 +73,12 @@ class ServiceTransport(paramiko.Transport):
         """When the last byte came, in time.monotonic's seconds."""
         return self._metered.heard_at
 
-    def set_keepalive(self, interval: int) -> None:
+    def end_by(self, moment: float | None) -> None:
+        """The connection ends at `moment` (time.monotonic's seconds), to the second, whoever waits for it. Any
+        thread."""
+        self._metered.end_at = moment
+
+    def set_keepalive(self, interval: float) -> None:
         """Asks for a sign of life whenever nothing was sent for `interval` seconds: every server answers, if only that
         it does not know the question."""
         mine = weakref.proxy(self)

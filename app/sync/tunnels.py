@@ -127,9 +127,7 @@ class Tunnels:
 
     def _serve(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event) -> Tunnel:
         expected = request.options.host_key_sha256
-        with self._connector.connect(
-            request.address, host_key_sha256=expected, cancel=stop, meter=Meter()
-        ) as host:
+        with self._connector.connect(request.address, host_key_sha256=expected, cancel=stop, meter=Meter()) as host:
             client = RunnerClient(host, pack_runner(), replace(self._timeouts))
             client.ensure_uploaded()
             port = client.probe(ui_home, request.venv_path).comfyui_port
