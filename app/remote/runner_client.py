@@ -202,7 +202,7 @@ def _status_of(answer: Mapping[str, Any]) -> RunStatus:
 
 def _path(text: str) -> str:
     """A path that the instance names, which goes back to it in commands. Raises RunnerProtocolError."""
-    if not text.startswith("/") or len(text) > _MAX_PATH or "\0" in text:
+    if not text.startswith("/") or len(text) > _MAX_PATH or any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
         raise RunnerProtocolError("The instance named a program's path that there cannot be.")
     return text
 
