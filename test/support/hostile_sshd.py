@@ -106,7 +106,12 @@ class Hostile:
 
     def start(self, target: Callable[..., None], *args: Any) -> None:
         """Runs something in a thread until the end."""
-        thread = threading.Thread(target=target, args=args, name="hostile", daemon=True)
+
+        def work() -> None:
+            with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # the service has hung up
+                target(*args)
+
+        thread = threading.Thread(target=work, name="hostile", daemon=True)
         self._threads.append(thread)
         thread.start()
 
