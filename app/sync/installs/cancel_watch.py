@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from app.remote.host import RemoteHost
 from app.sync.installs.cancel_signal import CancelSignal
 
-CONFIRM_SECONDS = 3.5
+CONFIRM_SECONDS = 3.0
 """How long the instance may take to say that it has the cancel. The follower that runs there says so within 0.2 s; the
 connection itself ends within another second."""
 ATTACH_SECONDS = 15.0
