@@ -31,6 +31,7 @@ _DURATIONS = frozenset(
         "log_days",
         "remote_days",
         "question_seconds",
+        "stall_seconds",
     }
 )
 
@@ -103,6 +104,9 @@ class Settings:
     remote_days: float = 14.0
     """How long an ended run's journal, logs and notes for a rollback are kept on its instance, where the next run
     removes them; 0: for ever."""
+    stall_seconds: float = 6 * 3600.0
+    """How long a run may go without anything in it moving (no state, no byte, no line of a build) before it is ended;
+    0: for ever."""
 
     @property
     def timeouts(self) -> Timeouts:

@@ -6,13 +6,15 @@ AppError(message, hint, field)
 ├ InvalidRequest      InvalidAddress, InvalidManifest
 ├ TaskError           TaskNotFound, LogNotFound, WheelNotFound, TaskConflict, TaskNotCancellable, TooManyTasks
 │                     ServiceClosing, NothingToRollBack, NothingToRetry, FleetNotFound, BuildNotSkippable
+│                     IdempotencyConflict
 │                     QuestionNotFound, QuestionGone
 ├ WorkflowError       WorkflowNotFound, WorkflowConflict, StepTimedOut
 ├ RemoteError         retried: ConnectFailed, ConnectionLost, CommandTimedOut, TransferFailed
 │                     within wait_seconds only: AuthenticationFailed
 │                     never retried: HostKeyMismatch, ExecNotSupported
 ├ KeyNotMade
-└ RunnerError         RunnerUnsupported, RunnerStartFailed, RunnerProtocolError, RunnerLost
+└ RunnerError         RunnerUnsupported, RunnerStartFailed, RunnerLost, RunStalled
+                      RunnerProtocolError: TooMuchOutput
 
 The domain knows codes; only ``app.sync.http.errors`` knows HTTP statuses.
 """
@@ -145,6 +147,12 @@ class TooManyTasks(TaskError):
     code = "too_many_tasks"
 
 
+class IdempotencyConflict(TaskError):
+    """This idempotency key was used for another request."""
+
+    code = "idempotency_conflict"
+
+
 class ServiceClosing(TaskError):
     """The service is shutting down and accepts no more installs."""
 
@@ -262,3 +270,15 @@ class RunnerLost(RunnerError):
     """The install was killed on the instance before it had finished."""
 
     code = "runner_lost"
+
+
+class TooMuchOutput(RunnerProtocolError):
+    """The instance sends more than a run of Nodeferry ever does."""
+
+    code = "too_much_output"
+
+
+class RunStalled(RunnerError):
+    """Nothing has moved in the run for too long."""
+
+    code = "run_stalled"

@@ -38,6 +38,12 @@ class HostKeyPins(Protocol):
     def add(self, key: HostKey) -> None:
         """Pin `key`; one that is pinned already (same host, port, key_type and key_base64) stays as it is."""
 
+    def add_first(self, key: HostKey) -> list[HostKey]:
+        """Pin `key` unless the address has a key already, at once; the keys that it has then."""
+
+    def replace(self, key: HostKey) -> None:
+        """Pin `key` in place of the others of its address, at once; if it is pinned already, it stays as it is."""
+
     def forget(self, host: str, port: int) -> int:
         """Unpin every key of this address; how many there were."""
 

@@ -224,6 +224,27 @@ _ALL = (
         "What it had left running was ended, and half-finished folders were removed. Retry the task: packs that were "
         "already cloned are kept.",
     ),
+    Reason(
+        "too_much_output",
+        "Instance sends too much",
+        _RUN,
+        _HELPS,
+        "A login script on the instance may print without end. If not, do not trust this machine.",
+    ),
+    Reason(
+        "run_stalled",
+        "Nothing moved for hours",
+        _RUN,
+        _HELPS,
+        "Its log says what it did last. Retry the task: packs that were already cloned are kept.",
+    ),
+    Reason(
+        "cancel_unconfirmed",
+        "Cancelled, not confirmed",
+        _RUN,
+        _HELPS,
+        "Something of the install may still run there. Look at the instance, or end it at its provider.",
+    ),
     Reason("runner_error", "Runner error", _RUN, _HELPS),
     Reason("bad_task_id", "Invalid task id", _RUN),
     Reason("bad_request", "Invalid runner request", _RUN),
@@ -346,6 +367,7 @@ _ALL = (
     Reason("interrupted", "Connection interrupted", _WAITING),
     Reason("service_restarted", "Service was restarted", _WAITING),
     Reason("cancel_unreached", "Cancel not delivered yet", _WAITING),
+    Reason("ending", "Install is being stopped", _WAITING),
     # -- questions ---------------------------------------------------------------------------------------------------
     Reason("replace_registry_copies", "Replace Manager's copies?", _QUESTION),
     Reason("replace_unpacked_copies", "Replace unpacked copies?", _QUESTION),

@@ -43,6 +43,12 @@ REQUESTS: Sequence[Reason] = (
     Reason("task_error", "Task cannot do that", _REQUEST),
     Reason("task_not_found", "Task not found", _REQUEST, hint="GET /tasks lists the known tasks."),
     Reason("task_conflict", "Task not ready for that", _REQUEST, _HELPS),
+    Reason(
+        "idempotency_conflict",
+        "Key of another request",
+        _REQUEST,
+        hint="Send a new idempotency_key with a new request, or the old request unchanged.",
+    ),
     Reason("task_not_cancellable", "Task already ended", _REQUEST),
     Reason(
         "build_not_skippable",

@@ -8,9 +8,11 @@ import time
 import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
-from app.domain.errors import CommandTimedOut, ConnectFailed, ConnectionLost, ExecNotSupported
+from app.domain.errors import CommandTimedOut, ConnectFailed, ConnectionLost, ExecNotSupported, TooMuchOutput
 
 CHUNK_BYTES = 65536
+CHUNKS_AT_ONCE = 64
+"""How much is read between two looks at the clock, however fast it comes."""
 _WINDOW_POLL_SECONDS = 0.02
 
 
@@ -96,7 +98,7 @@ class Exchange:
     """One command's input and outputs from start to end, in the calling thread."""
 
     def __init__(self, channel: paramiko.Channel, stdin: bytes, limit: int) -> None:
-        """Keeps the first `limit` bytes of each output, and drops the rest."""
+        """`limit`: how many bytes each output may have."""
         self._channel = channel
         self._wake = Wake.of(channel)
         self._unsent = memoryview(stdin)
@@ -106,7 +108,8 @@ class Exchange:
         self.stderr = bytearray()
 
     def finish(self, end: float, timeout: float) -> int:
-        """The exit status (-1 for a signal) when the command has ended. Raises CommandTimedOut, ConnectionLost.
+        """The exit status (-1 for a signal) when the command has ended. Raises CommandTimedOut, ConnectionLost,
+        TooMuchOutput.
 
         `end`: when to give up, in time.monotonic's seconds; `timeout`: what the caller calls that limit.
         """
@@ -115,7 +118,7 @@ class Exchange:
             self._wake.rearm()
             ended = channel.eof_received or channel.closed  # before draining: nothing comes behind it
             moved = self._drain()
-            if ended:
+            if ended and not moved:
                 break
             moved = self._feed() or moved
             remaining = end - time.monotonic()
@@ -130,17 +133,22 @@ class Exchange:
         return channel.exit_status
 
     def _drain(self) -> bool:
+        """Whether there was something to read."""
         channel, moved = self._channel, False
-        while channel.recv_ready():
+        for _ in range(CHUNKS_AT_ONCE):
+            if channel.recv_ready():
+                self._keep(self.stdout, channel.recv(CHUNK_BYTES))
+            elif channel.recv_stderr_ready():
+                self._keep(self.stderr, channel.recv_stderr(CHUNK_BYTES))
+            else:
+                break
             moved = True
-            self._keep(self.stdout, channel.recv(CHUNK_BYTES))
-        while channel.recv_stderr_ready():
-            moved = True
-            self._keep(self.stderr, channel.recv_stderr(CHUNK_BYTES))
         return moved
 
     def _keep(self, output: bytearray, chunk: bytes) -> None:
-        output += chunk[: max(0, self._limit - len(output))]
+        output += chunk
+        if len(output) > self._limit:
+            raise TooMuchOutput
 
     def _feed(self) -> bool:
         """Sends a piece of the input, or its end. Returns whether there is more. A command may close it early."""

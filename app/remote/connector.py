@@ -19,6 +19,7 @@ from app.remote.deadline import Deadline
 from app.remote.host import RemoteHost
 from app.remote.keys import collect_keys
 from app.remote.login import log_in
+from app.remote.pace import LOOK, Meter
 from app.remote.ssh_config import Endpoint
 from app.remote.tcp import open_socket
 from app.remote.transport import ConnectionDropped, NoCommonKeyType, ServiceTransport, SshSocket, handshake
@@ -36,6 +37,7 @@ class _Route:
 
     endpoint: Endpoint
     via: RemoteHost | None
+    meter: Meter
 
     def open(self, deadline: Deadline) -> SshSocket:
         if self.via is None:
@@ -76,16 +78,22 @@ class SshConnector:
         return ssh_config.resolve(address, self._ssh_dir, self._local, self._system_config)
 
     def connect(
-        self, address: SshAddress, *, host_key_sha256: str | None = None, cancel: threading.Event | None = None
+        self,
+        address: SshAddress,
+        *,
+        host_key_sha256: str | None = None,
+        cancel: threading.Event | None = None,
+        meter: Meter | None = None,
     ) -> RemoteHost:
         """A logged-in connection, within `timeouts.connect` as a whole, dropped greetings being retried.
 
-        `host_key_sha256`: the only fingerprint to accept. Raises ConnectFailed (code `cancelled` soon after `cancel` is
+        `host_key_sha256`: the only fingerprint to accept; `meter`: how fast and how much is read (default: as much as
+        a few questions need). Raises ConnectFailed (code `cancelled` soon after `cancel` is
         set), AuthenticationFailed, HostKeyMismatch, RemoteError.
         """
         endpoint = self.resolve(address)
         deadline = Deadline(self._timeouts.connect, str(endpoint), cancel)
-        return self._connect(endpoint, host_key_sha256, deadline, 0)
+        return self._connect(endpoint, host_key_sha256, deadline, 0, meter or Meter(LOOK))
 
     def scan_host_key(self, address: SshAddress) -> HostKey:
         """The host key that the instance shows now, without logging in to it and without pinning it.
@@ -94,7 +102,7 @@ class SshConnector:
         """
         endpoint = self.resolve(address)
         deadline = Deadline(self._timeouts.connect, str(endpoint))
-        route = self._route(endpoint, deadline, 0)
+        route = self._route(endpoint, deadline, 0, Meter(LOOK))
         try:
             transport = self._greet(route, deadline, self._trust.preferred_types(endpoint))
             try:
@@ -104,8 +112,10 @@ class SshConnector:
         finally:
             route.close()
 
-    def _connect(self, endpoint: Endpoint, sha256: str | None, deadline: Deadline, depth: int) -> RemoteHost:
-        route = self._route(endpoint, deadline, depth)
+    def _connect(
+        self, endpoint: Endpoint, sha256: str | None, deadline: Deadline, depth: int, meter: Meter
+    ) -> RemoteHost:
+        route = self._route(endpoint, deadline, depth, meter)
         try:
             transport, host_key = self._verified(route, sha256, deadline)
             try:
@@ -122,16 +132,17 @@ class SshConnector:
             route.close()
             raise
 
-    def _route(self, endpoint: Endpoint, deadline: Deadline, depth: int) -> _Route:
+    def _route(self, endpoint: Endpoint, deadline: Deadline, depth: int, meter: Meter) -> _Route:
+        """`meter`: of the connection. One that goes through a jump host is read at the jump host's pace as well."""
         if not endpoint.jump:
-            return _Route(endpoint, None)
+            return _Route(endpoint, None, meter)
         if depth >= MAX_JUMPS:
             raise ConnectFailed(
                 f"More than {MAX_JUMPS} jump hosts stand between here and {endpoint}.", code="too_many_jumps"
             )
         before, _, last = endpoint.jump.rpartition(",")
         hop = self.resolve(replace(parse_hop(last), jump=before or None))
-        return _Route(endpoint, self._connect(hop, None, deadline, depth + 1))
+        return _Route(endpoint, self._connect(hop, None, deadline, depth + 1, Meter(meter.pace)), meter)
 
     def _verified(self, route: _Route, sha256: str | None, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:
         """Opens a connection and checks its host key. Nothing about the user has been sent yet."""
@@ -171,7 +182,7 @@ class SshConnector:
         while True:
             sock = route.open(deadline)
             try:
-                return handshake(sock, str(route.endpoint), deadline, key_types)
+                return handshake(sock, str(route.endpoint), deadline, key_types, meter=route.meter)
             except ConnectionDropped as exc:
                 if deadline.remaining < _FIRST_BACK_OFF_SECONDS:
                     raise

@@ -21,8 +21,10 @@ from app.remote.transport import ServiceTransport
 from app.remote.upload import upload
 from app.settings import Timeouts
 
-MAX_OUTPUT_BYTES = 32 * 1024 * 1024
-"""The most that is kept of each output of a command. The rest is read and dropped."""
+MAX_OUTPUT_BYTES = 4 * 1024 * 1024
+"""Of each output of a command. The longest answers, a list of wheels, have 1 MB."""
+SEND_SECONDS = 10.0
+"""How long a running command may take to read what it is sent: a line at a time."""
 
 _TERMINAL_ONLY = (b"doesn't support PTY", b"does not support PTY")
 """What RunPod's proxy answers to every command."""
@@ -61,11 +63,21 @@ class RemoteHost:
         """False when the connection is known to be over. True does not mean that the other side still answers."""
         return self._transport.is_active()
 
+    @property
+    def heard_at(self) -> float:
+        """When the last byte came over this connection, in time.monotonic's seconds."""
+        return self._transport.heard_at
+
+    def end_by(self, moment: float | None) -> None:
+        """The connection ends at `moment` (time.monotonic's seconds): whoever waits on it then, for whatever, raises
+        ConnectionLost within a second. None: not so. May be called from any thread."""
+        self._transport.end_by(moment)
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         """Runs `argv`, quoted, through the login shell, and waits at most `timeout` seconds in all.
 
         A command that outlives the time limit goes on there. Raises CommandTimedOut, ConnectionLost, ExecNotSupported,
-        ConnectFailed (no further session).
+        ConnectFailed (no further session), TooMuchOutput.
         """
         end = time.monotonic() + timeout
         channel = channels.start_exec(self._transport, quote_command(argv), timeout)
@@ -95,7 +107,7 @@ class RemoteHost:
     def stream(self, argv: Sequence[str]) -> RemoteStream:
         """Starts a long-lived command. Raises as `run` does, within `timeouts.command` seconds."""
         channel = channels.start_exec(self._transport, quote_command(argv), self._timeouts.command)
-        return RemoteStream(channel, self._timeouts.command)
+        return RemoteStream(channel, SEND_SECONDS)
 
     def open_tunnel(self, host: str, port: int, timeout: float) -> paramiko.Channel:
         """Opens a byte stream to `host`:`port` as seen from this host: for connecting through a jump host."""

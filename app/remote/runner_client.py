@@ -5,25 +5,25 @@ Lines for us begin with a marker that has a random nonce, so that banners and sh
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
-from app.domain.errors import ConnectionLost, RunnerProtocolError, RunnerStartFailed, RunnerUnsupported
+from app.domain.errors import CommandTimedOut, ConnectionLost, RunnerProtocolError, RunnerUnsupported
+from app.protocol.clean_text import clean_line
+from app.protocol.json_fields import BadField
+from app.protocol.probe_answer import ProbeAnswer, read_probe
+from app.remote.follow import CancelRequest, Follow, Marker, Noise, answer_of, decoded, problem_of, tail
 from app.remote.host import RemoteHost
 from app.remote.packer import Packed
 from app.remote.stream import RemoteStream
 from app.settings import Timeouts
 
 FOLDER = "~/.local/state/nodeferry/bin"
-_PING_SECONDS = 15.0
-"""The follower ends after 60 s without a byte on its input."""
+_MAX_WORD = 100
+_MAX_PATH = 4096
 
 _FIND = r"""
 nonce=$1 folder=$2 name=$3
@@ -50,51 +50,11 @@ done
 the path of a runner that is there already."""
 
 
-class JournalLine(NamedTuple):
-    """One line of the journal; `offset` is the journal's byte behind it."""
-
-    offset: int
-    line: bytes
-
-
-class Heartbeat(NamedTuple):
-    """The follower is alive and has nothing new."""
-
-
-class LogPiece(NamedTuple):
-    """A new piece of one of the run's logs, from byte `at` on. `anew`: the log began again at byte 0."""
-
-    log: str
-    at: int
-    anew: bool
-    content: bytes
-
-
-class Ended(NamedTuple):
-    """Nothing more will come: the run has `ended`, or it `died`."""
+class RunStatus(NamedTuple):
+    """How a run stands: `running`, `ended`, `died` or `unknown` (there is none), and its journal's size in bytes."""
 
     status: str
-
-
-Frame = JournalLine | Heartbeat | LogPiece | Ended
-
-
-@dataclass(frozen=True, slots=True)
-class _Marker:
-    """Finds the frames of one command in its output."""
-
-    nonce: str
-
-    def find(self, line: bytes) -> tuple[str, bytes] | None:
-        """Type and payload of a frame, whatever stands before it in its line; None for noise."""
-        _, found, rest = line.partition(b"\x1eNF" + self.nonce.encode("ascii") + b" ")
-        if not found or rest[1:2] != b" ":
-            return None
-        return rest[:1].decode("latin-1"), rest[2:].rstrip(b"\r\n")
-
-    def all(self, output: bytes) -> dict[str, bytes]:
-        """The last payload of each type in a whole output."""
-        return dict(found for found in map(self.find, output.split(b"\n")) if found)
+    offset: int
 
 
 class RunnerClient:
@@ -107,15 +67,17 @@ class RunnerClient:
         self._command: tuple[str, ...] = ()
 
     def ensure_uploaded(self) -> None:
-        """Finds a Python, and uploads the runner unless it is there. Raises RunnerUnsupported, RemoteError."""
-        marker = _Marker(secrets.token_hex(8))
+        """Finds a Python, and uploads the runner unless it is there, within `timeouts.command` seconds in all. Raises
+        RunnerUnsupported, RunnerProtocolError, RemoteError."""
+        end = time.monotonic() + self._timeouts.command
+        marker = Marker(secrets.token_hex(8))
         args = [marker.nonce, FOLDER, self._packed.name]
         result = self._host.run_script(_FIND, args=args, timeout=self._timeouts.command)
         said = {kind: payload.decode("utf-8", "surrogateescape") for kind, payload in marker.all(result.stdout).items()}
         if "s" not in said:
-            raise RunnerUnsupported(f"The instance's login shell does not run sh commands{_tail(result.stderr)}.")
+            raise RunnerUnsupported(f"The instance's login shell does not run sh commands{tail(result.stderr)}.")
         if said["s"] != "Linux":
-            raise RunnerUnsupported(f"The instance runs {said['s']}, not Linux.")
+            raise RunnerUnsupported(f"The instance runs {clean_line(said['s'], _MAX_WORD)}, not Linux.")
         if "p" not in said:
             raise RunnerUnsupported("The instance has no Python 3.9 or newer.")
         path = said.get("f", "")
@@ -125,34 +87,39 @@ class RunnerClient:
                 folder=FOLDER,
                 name=self._packed.name,
                 sha256=self._packed.sha256,
-                timeout=self._timeouts.command,
+                timeout=_left(end, self._timeouts.command),
             )
-        self._command = (said["p"], "-I", "-S", path)
+        self._command = (_path(said["p"]), "-I", "-S", _path(path))
 
-    def start(self, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Starts the run, or finds the one that was started before: its `status` and the journal's size, `offset`.
+    def start(self, task_id: str, request: Mapping[str, Any]) -> RunStatus:
+        """Starts the run, or finds the one that was started before.
 
         Raises RunnerStartFailed (with the runner's own reason), RunnerProtocolError, RemoteError."""
-        return self._ask("start", task_id, stdin=json.dumps(request).encode("utf-8"))
+        return _status_of(self._ask("start", task_id, stdin=json.dumps(request).encode("utf-8")))
 
-    def status(self, task_id: str) -> dict[str, Any]:
-        """`status` running, ended, died or unknown. Raises as `start`."""
-        return self._ask("status", task_id)
+    def status(self, task_id: str) -> RunStatus:
+        """How the run stands. Raises as `start`."""
+        return _status_of(self._ask("status", task_id))
 
-    def cancel(self, task_id: str) -> dict[str, Any]:
-        """Stops the run and waits for its end, 10 s at most: the `status` after that. Raises as `start`."""
-        return self._ask("cancel", task_id)
+    def cancel(self, task_id: str, timeout: float = 15.0) -> None:
+        """Stops the run and waits for its end, 10 s at most. `timeout`: for the answer. Raises as `start`."""
+        self._ask("cancel", task_id, timeout=timeout)
 
-    def sweep(self, task_id: str) -> dict[str, Any]:
-        """After `died`: ends what the killed run left and removes its staging. Raises as `start`."""
-        return self._ask("sweep", task_id)
+    def sweep(self, task_id: str) -> bool:
+        """After `died`: ends what the killed run left and removes its staging. Whether the instance was restarted since
+        the run began. Raises as `start`."""
+        return self._ask("sweep", task_id).get("rebooted") is True
 
     def probe(
         self, ui_home: str | None = None, venv_path: str | None = None, *, timeout: float | None = None
-    ) -> dict[str, Any]:
-        """What the instance has: ComfyUI, interpreter, torch, GPU, disk. `timeout`: seconds. Raises as `start`."""
+    ) -> ProbeAnswer:
+        """What the instance says that it has. `timeout`: seconds. Raises as `start`."""
         options = [*(["--ui-home", ui_home] if ui_home else []), *(["--venv-path", venv_path] if venv_path else [])]
-        return self._ask("probe", "-", *options, timeout=timeout)
+        try:
+            return read_probe(self._ask("probe", "-", *options, timeout=timeout))
+        except BadField as exc:
+            message = f"The runner's answer about the machine cannot be understood: {exc}."
+            raise RunnerProtocolError(message) from exc
 
     def wheels(self, task_id: str, ui_home: str | None = None) -> dict[str, Any]:
         """The wheels that the instance keeps, as it says: `wheels`, a list of objects. Raises as `start`."""
@@ -161,48 +128,50 @@ class RunnerClient:
     def wheel(self, task_id: str, name: str, *, offset: int = 0, ui_home: str | None = None) -> Iterator[bytes]:
         """A kept wheel from a byte on, in pieces, as much as the instance sends. Raises as `start`, and ConnectionLost
         where nothing comes for too long; closing the iterator ends the sending."""
-        marker = _Marker(secrets.token_hex(8))
+        marker = Marker(secrets.token_hex(8))
         options = ["--name", name, "--offset", str(offset), *(["--ui-home", ui_home] if ui_home else [])]
-        stream = self._host.stream([*self._argv("wheel", task_id, marker), *options])
+        stream, noise = self._host.stream([*self._argv("wheel", task_id, marker), *options]), Noise()
         try:
             while True:
                 line = stream.read_line(self._timeouts.silence)
                 if not line:
-                    raise ConnectionLost(f"The instance stopped sending the wheel{_tail(stream.stderr_tail)}.")
+                    raise ConnectionLost(f"The instance stopped sending the wheel{tail(stream.stderr_tail)}.")
                 kind, payload = marker.find(line) or ("", b"")
                 if kind == "e":
                     return
                 if kind == "r":
-                    code, message, hint = _problem(_json(payload))
-                    raise RunnerStartFailed(message, hint=hint, code=code)
+                    raise problem_of(answer_of(payload)).as_error()
                 if kind == "w":
-                    yield _decoded(payload)
+                    noise.forgive()
+                    yield decoded(payload)
+                else:
+                    noise.add(line)
         finally:
             stream.close()
 
-    def request_cancel(self, task_id: str) -> RemoteStream:
-        """Asks the run to stop, without waiting; the stream is to be kept until the run has ended."""
-        marker = _Marker(secrets.token_hex(8))
-        return self._host.stream(self._argv("cancel", task_id, marker))
+    def request_cancel(self, task_id: str) -> CancelRequest:
+        """Asks the run to stop, without waiting."""
+        marker = Marker(secrets.token_hex(8))
+        return CancelRequest(self._host.stream(self._argv("cancel", task_id, marker)), marker)
 
     def request_skip(self, task_id: str, package: str) -> RemoteStream:
         """Asks the run to skip the build of a package, without waiting; the stream ends when it was asked."""
-        marker = _Marker(secrets.token_hex(8))
+        marker = Marker(secrets.token_hex(8))
         return self._host.stream([*self._argv("skip", task_id, marker), f"--package={package}"])
 
     def request_answer(self, task_id: str, question: str, answer: str) -> RemoteStream:
         """Answers a question of the run, without waiting; the stream ends when the answer is noted."""
-        marker = _Marker(secrets.token_hex(8))
+        marker = Marker(secrets.token_hex(8))
         options = [f"--question={question}", f"--answer={answer}"]
         return self._host.stream([*self._argv("answer", task_id, marker), *options])
 
     def follow(self, task_id: str, offset: int) -> Follow:
         """The journal from byte `offset` on, as it grows. Raises RemoteError."""
-        marker = _Marker(secrets.token_hex(8))
+        marker = Marker(secrets.token_hex(8))
         stream = self._host.stream([*self._argv("follow", task_id, marker), "--offset", str(offset)])
         return Follow(stream, marker, self._timeouts.silence)
 
-    def _argv(self, command: str, task_id: str, marker: _Marker) -> list[str]:
+    def _argv(self, command: str, task_id: str, marker: Marker) -> list[str]:
         if not self._command:
             raise RunnerProtocolError("The runner has not been uploaded over this connection.")
         return [*self._command, command, task_id, "--nonce", marker.nonce]
@@ -210,128 +179,37 @@ class RunnerClient:
     def _ask(
         self, command: str, task_id: str, *options: str, stdin: bytes = b"", timeout: float | None = None
     ) -> dict[str, Any]:
-        marker = _Marker(secrets.token_hex(8))
+        marker = Marker(secrets.token_hex(8))
         argv = [*self._argv(command, task_id, marker), *options]
         result = self._host.run(argv, stdin=stdin, timeout=timeout or self._timeouts.command)
         answer = marker.all(result.stdout).get("r")
         if answer is None:
             raise RunnerProtocolError(
-                f"The runner did not answer to {command} (exit status {result.exit_status}){_tail(result.stderr)}."
+                f"The runner did not answer to {command} (exit status {result.exit_status}){tail(result.stderr)}."
             )
-        value = _json(answer)
+        value = answer_of(answer)
         if value.get("error"):
-            code, message, hint = _problem(value)
-            raise RunnerStartFailed(message, hint=hint, code=code)
+            raise problem_of(value).as_error()
         return value
 
 
-class Follow:
-    """The frames of one follower. For one thread; a context manager that closes the stream."""
-
-    def __init__(self, stream: RemoteStream, marker: _Marker, silence: float) -> None:
-        """`silence`: seconds without any frame after which the line counts as dead."""
-        self._stream = stream
-        self._marker = marker
-        self._silence = silence
-        self._heard = self._pinged = time.monotonic()
-
-    def next(self, timeout: float) -> Frame | None:
-        """The next frame; None when `timeout` seconds brought none.
-
-        Raises ConnectionLost, also for a line that was silent for too long and for a follower that ended without
-        saying so, and RunnerProtocolError."""
-        end = time.monotonic() + timeout
-        if time.monotonic() - self._pinged >= _PING_SECONDS:
-            self._pinged = time.monotonic()
-            self._stream.send(b"\n")
-        while True:
-            line = self._stream.read_line(max(0.0, end - time.monotonic()))
-            if line == b"":
-                raise ConnectionLost(
-                    f"The connection to the running install broke off{_tail(self._stream.stderr_tail)}."
-                )
-            frame = self._frame(line) if line else None
-            if frame is not None or line is None:
-                now = time.monotonic()
-                if frame is not None:
-                    self._heard = now
-                elif now - self._heard > self._silence:
-                    raise ConnectionLost(f"The instance has sent nothing for {self._silence:g} s.")
-                return frame
-
-    def resume_logs(self, sizes: Mapping[str, int]) -> None:
-        """Tells the follower how much of each log we have (-1: we want no more of it). Until the first call it sends no
-        logs, and after each call it sends the next piece. Raises ConnectionLost."""
-        self._stream.send(json.dumps({"logs": dict(sizes)}).encode("ascii") + b"\n")
-
-    def close(self) -> None:
-        """Ends the follower; the run goes on."""
-        self._stream.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _frame(self, line: bytes) -> Frame | None:
-        found = self._marker.find(line)
-        if found is None:
-            return None
-        kind, payload = found
-        if kind == "j":
-            offset, _, rest = payload.partition(b" ")
-            if not re.fullmatch(rb"[0-9]{1,18}", offset):
-                raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.")
-            return JournalLine(int(offset), rest)
-        if kind == "l":
-            return _log_piece(payload)
-        if kind == "e":
-            return Ended(str(_json(payload).get("status")))
-        if kind == "r":  # it could not follow: the next attach finds out what there is
-            raise ConnectionLost(f"The running install cannot be followed: {_problem(_json(payload))[1]}")
-        return Heartbeat()
+def _status_of(answer: Mapping[str, Any]) -> RunStatus:
+    status, offset = answer.get("status"), answer.get("offset")
+    if status not in ("running", "ended", "died", "unknown") or type(offset) is not int or not 0 <= offset < 2**63:
+        raise RunnerProtocolError("The runner did not say how the run stands and where its journal ends.")
+    return RunStatus(str(status), offset)
 
 
-def _log_piece(payload: bytes) -> LogPiece:
-    value = _json(payload)
-    log, at, anew, encoded = (value.get(name) for name in ("log", "at", "anew", "bytes"))
-    if not isinstance(log, str) or type(at) is not int or not isinstance(encoded, str):
-        raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.")
-    try:
-        return LogPiece(log, at, anew is True, base64.b64decode(encoded, validate=True))
-    except ValueError as exc:
-        raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.") from exc
+def _path(text: str) -> str:
+    """A path that the instance names, which goes back to it in commands. Raises RunnerProtocolError."""
+    if not text.startswith("/") or len(text) > _MAX_PATH or any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
+        raise RunnerProtocolError("The instance named a program's path that there cannot be.")
+    return text
 
 
-def _decoded(payload: bytes) -> bytes:
-    try:
-        return base64.b64decode(payload, validate=True)
-    except ValueError as exc:
-        raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.") from exc
-
-
-def _json(payload: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(payload)
-    except ValueError as exc:
-        raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.") from exc
-    if not isinstance(value, dict):
-        raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.")
-    return value
-
-
-def _problem(answer: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Code, message and hint of an answer's `error`."""
-    raw = answer.get("error")
-    error = raw if isinstance(raw, dict) else {}
-    message = str(error.get("message") or "The runner gave no reason.")
-    return str(error.get("code") or RunnerStartFailed.code), message, str(error.get("hint") or "")
-
-
-def _tail(stderr: bytes) -> str:
-    """The last line of an error output, for a message."""
-    line = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2][-300:]
-    return f": {line}" if line else ""
+def _left(end: float, timeout: float) -> float:
+    """Seconds until `end`. Raises CommandTimedOut when it is over."""
+    left = end - time.monotonic()
+    if left <= 0:
+        raise CommandTimedOut(f"The instance did not answer within {timeout:g} s.")
+    return left

@@ -7,10 +7,11 @@ import time
 
 import paramiko
 
-from app.domain.errors import ConnectionLost
-from app.remote.channel import CHUNK_BYTES, Wake, ended_orderly, lost
+from app.domain.errors import TooMuchOutput
+from app.remote.channel import CHUNK_BYTES, CHUNKS_AT_ONCE, Wake, ended_orderly, lost
 
-MAX_LINE_BYTES = 8 * 1024 * 1024
+MAX_LINE_BYTES = 4 * 1024 * 1024
+"""A frame is a line of the journal, which has 2 MiB at most, or a piece of a log."""
 STDERR_TAIL_BYTES = 4096
 
 
@@ -23,6 +24,7 @@ class RemoteStream:
         self._wake = Wake.of(channel)
         self._unread = bytearray()
         self._searched = 0
+        self._dropped = 0
         self._stderr_tail = bytearray()
         channel.settimeout(send_timeout)
 
@@ -34,17 +36,18 @@ class RemoteStream:
     def read_line(self, timeout: float) -> bytes | None:
         r"""One line with its \n; b"" when the command's output has ended; None when `timeout` seconds brought no line.
 
-        The last line may lack its \n. Raises ConnectionLost when the line is dead or was closed here.
+        The last line may lack its \n. Raises ConnectionLost when the line is dead or was closed here, and TooMuchOutput
+        for a line without an end.
         """
         end = time.monotonic() + timeout
         while True:
             self._wake.rearm()
             ended = self._channel.eof_received or self._channel.closed  # before draining: nothing comes behind it
-            self._drain()
+            moved = self._drain()
             line = self._read_line()
             if line is not None:
                 return line
-            if ended:
+            if ended and not moved:
                 if not ended_orderly(self._channel):
                     raise lost()
                 rest, self._searched = bytes(self._unread), 0
@@ -53,7 +56,8 @@ class RemoteStream:
             remaining = end - time.monotonic()
             if remaining <= 0:
                 return None
-            self._wake.wait(remaining)
+            if not moved:
+                self._wake.wait(remaining)
 
     def send(self, content: bytes) -> None:
         """Writes to the command's input. Raises ConnectionLost, also when the command does not read it in time."""
@@ -74,20 +78,35 @@ class RemoteStream:
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):  # the line is dead already
             self._channel.close()
 
-    def _drain(self) -> None:
-        channel = self._channel
-        while channel.recv_stderr_ready():
-            self._stderr_tail += channel.recv_stderr(CHUNK_BYTES)
-            del self._stderr_tail[:-STDERR_TAIL_BYTES]
-        while channel.recv_ready() and len(self._unread) <= MAX_LINE_BYTES:
-            self._unread += channel.recv(CHUNK_BYTES)
+    def has_ended(self, most_bytes: int) -> bool:
+        """Whether the command's output has ended; what has come of it is dropped. For commands whose output says
+        nothing. One that has printed more than `most_bytes` counts as ended. Raises ConnectionLost."""
+        if self._dropped > most_bytes:
+            return True
+        while (line := self.read_line(0.0)) and self._dropped <= most_bytes:
+            self._dropped += len(line)
+        return line == b"" or self._dropped > most_bytes
+
+    def _drain(self) -> bool:
+        """Whether there was something to read. It is not all that there is, where more comes while it is read."""
+        channel, moved = self._channel, False
+        for _ in range(CHUNKS_AT_ONCE):
+            if channel.recv_stderr_ready():
+                self._stderr_tail += channel.recv_stderr(CHUNK_BYTES)
+                del self._stderr_tail[:-STDERR_TAIL_BYTES]
+            elif channel.recv_ready() and len(self._unread) <= MAX_LINE_BYTES:
+                self._unread += channel.recv(CHUNK_BYTES)
+            else:
+                break
+            moved = True
+        return moved
 
     def _read_line(self) -> bytes | None:
         at = self._unread.find(b"\n", self._searched)
         if at < 0:
             self._searched = len(self._unread)
             if self._searched > MAX_LINE_BYTES:
-                raise ConnectionLost("The instance sent an endless line of output.")
+                raise TooMuchOutput("The instance sent an endless line of output.")
             return None
         line = bytes(self._unread[: at + 1])
         del self._unread[: at + 1]

@@ -9,13 +9,17 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import paramiko
+from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, cMSG_GLOBAL_REQUEST
 from paramiko.kex_curve25519 import KexCurve25519
 
 from app.domain.errors import ConnectFailed
 from app.remote.deadline import Deadline
+from app.remote.pace import MAX_PACKET_BYTES, BoundedPacketizer, Meter, MeteredSocket
 
 KEEPALIVE_SECONDS = 3
 """TCP_USER_TIMEOUT notices a lost connection only while data is under way."""
@@ -30,8 +34,24 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it logs tracebacks o
 SshSocket = socket.socket | paramiko.Channel
 
 
+def _within_window(feed: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """Takes what a server sends over a channel, as long as it keeps to the room that we have given it: what nobody has
+    read yet is in memory."""
+
+    def feed_checked(channel: Any, message: Any) -> None:
+        if len(channel.in_buffer) + len(channel.in_stderr_buffer) > channel.in_window_size + MAX_PACKET_BYTES:
+            raise paramiko.SSHException("The server sends more than it may.")
+        feed(channel, message)
+
+    return feed_checked
+
+
+_HANDLERS = paramiko.Transport._channel_handler_table  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 class ServiceTransport(paramiko.Transport):
-    """A Transport that wakes ten times less often when idle and whose thread has ended when `close` returns."""
+    """A Transport that wakes ten times less often when idle, whose thread has ended when `close` returns, and that
+    reads no more, and no faster, than it should."""
 
     _active_check_timeout = 1.0
     """Seconds; paramiko's 0.1 costs 22 % of a core for 1,000 idle connections."""
@@ -39,6 +59,38 @@ class ServiceTransport(paramiko.Transport):
     # paramiko knows this key exchange by its older name only; some servers offer nothing but the newer one.
     _kex_info = paramiko.Transport._kex_info | {"curve25519-sha256": KexCurve25519}  # type: ignore[attr-defined]  # noqa: SLF001
     _preferred_kex = ("curve25519-sha256", *paramiko.Transport._preferred_kex)  # type: ignore[attr-defined]  # noqa: SLF001
+    _channel_handler_table = _HANDLERS | {
+        number: _within_window(_HANDLERS[number]) for number in (MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA)
+    }
+
+    def __init__(self, sock: SshSocket, meter: Meter) -> None:
+        """`meter` counts what comes, and says how fast it is read."""
+        self._metered = MeteredSocket(sock, meter)
+        super().__init__(self._metered, packetizer_class=BoundedPacketizer)  # type: ignore[arg-type]
+
+    @property
+    def heard_at(self) -> float:
+        """When the last byte came, in time.monotonic's seconds."""
+        return self._metered.heard_at
+
+    def end_by(self, moment: float | None) -> None:
+        """The connection ends at `moment` (time.monotonic's seconds), to the second, whoever waits for it. Any
+        thread."""
+        self._metered.end_at = moment
+
+    def set_keepalive(self, interval: float) -> None:
+        """Asks for a sign of life whenever nothing was sent for `interval` seconds: every server answers, if only that
+        it does not know the question."""
+        mine = weakref.proxy(self)
+
+        def ask() -> None:
+            message = paramiko.Message()
+            message.add_byte(cMSG_GLOBAL_REQUEST)
+            message.add_string("keepalive@openssh.com")
+            message.add_boolean(True)
+            mine._send_user_message(message)  # noqa: SLF001
+
+        self.packetizer.set_keepalive(interval, ask)
 
     def close(self) -> None:
         """End the connection now. May be called from any thread, and again."""
@@ -59,12 +111,14 @@ class NoCommonKeyType(ConnectFailed):
     """The instance has no host key of a type that was asked for, or no cipher in common with us."""
 
 
-def handshake(sock: SshSocket, peer: str, deadline: Deadline, key_types: Sequence[str] = ()) -> ServiceTransport:
+def handshake(
+    sock: SshSocket, peer: str, deadline: Deadline, key_types: Sequence[str] = (), *, meter: Meter
+) -> ServiceTransport:
     """An SSH connection over `sock`, not logged in. `key_types`: host key algorithms wanted first.
 
     Owns `sock` from here on. Raises ConnectFailed (ConnectionDropped, NoCommonKeyType).
     """
-    transport = ServiceTransport(sock)
+    transport = ServiceTransport(sock, meter)
     try:
         limit = deadline.remaining + _MARGIN_SECONDS
         transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = limit

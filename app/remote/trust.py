@@ -47,8 +47,8 @@ class HostKeyTrust:
                 hint="Do not use this machine. If the mark is wrong, remove the @revoked line from known_hosts.",
             )
         if not known or (endpoint.any_host_key and not self.pins.find(endpoint.host, endpoint.port)):
-            self.pins.add(presented)
-        elif all(key.key_base64 != presented.key_base64 for key in known):
+            known = self.pins.add_first(presented)  # another connection may have met the address a moment ago
+        if all(key.key_base64 != presented.key_base64 for key in known):
             raise _mismatch(presented, known)
 
     def check_sha256(self, presented: Sequence[HostKey], expected: str) -> None:
@@ -64,9 +64,8 @@ class HostKeyTrust:
                 hint="Compare it on the instance's console: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
             )
         pinned = self.pins.find(newest.host, newest.port)
-        if pinned and all(key.key_base64 != newest.key_base64 for key in pinned):
-            self.pins.forget(newest.host, newest.port)
-        self.pins.add(newest)
+        if all(key.key_base64 != newest.key_base64 for key in pinned):
+            self.pins.replace(newest)
 
     def shown_by(self, transport: paramiko.Transport, endpoint: Endpoint, source: str = "accept-new") -> HostKey:
         """The host key of a connection after its key exchange."""

@@ -35,6 +35,8 @@ def main(argv: Optional[List[str]] = None) -> int:
             send_wheel(Task(args.task_id), args.name, args.offset, args.ui_home, out)
         elif args.command == "follow":
             follow(Task(args.task_id), args.offset, out)
+        elif args.command == "cancel":
+            out.json(frames.ANSWER, control.cancel(Task(args.task_id), lambda: out.json(frames.CANCEL, {})))
         else:
             out.json(frames.ANSWER, _answer(args))
     except BrokenPipeError:
@@ -60,7 +62,7 @@ def _answer(args: argparse.Namespace) -> Dict[str, Any]:
         from app.runner.resolve.wheel_export import wheels_answer  # only `wheels` needs it
 
         return wheels_answer(task, args.ui_home)
-    commands = {"status": control.status, "cancel": control.cancel, "sweep": _sweep}
+    commands = {"status": control.status, "sweep": _sweep}
     answer: Dict[str, Any] = commands[args.command](task)
     return answer
 

@@ -23,6 +23,7 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.runner.context import Context, PackResult
 from app.runner.daemon.cleanup import remove_old_runs
+from app.runner.daemon.ending import Ending
 from app.runner.daemon.journal import Journal
 from app.runner.guard.guard import Guard
 from app.runner.hints import reasons
@@ -86,12 +87,14 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     context = Context(task, request, journal, children, cancelled, skips, options, RunLimits.of(request))
     children.set_environ(own_temporary_folder(task))
     journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid(), context.verifies))
-    _watch_for_cancel(task, cancelled)
+    ending = Ending(journal, cancelled)
+    _watch_for_cancel(task, ending)
     ready()
     remove_old_runs(task, request)
     state, problem = _ended(context)
     if journal_errors:
         state, problem = TaskState.FAILED, _of_fault(journal_errors[0])
+    ending.stop()
     journal.emit(RunEnded(state, problem))
     journal.close()
 
@@ -310,10 +313,11 @@ def _emit_machine(context: Context) -> None:
         context.warn("probe_failed", "The facts about the machine (disk, GPU) could not be read: %s" % exc)
 
 
-def _watch_for_cancel(task: Task, cancelled: threading.Event) -> None:
+def _watch_for_cancel(task: Task, ending: Ending) -> None:
     """A TERM, or the cancel file of a caller that could not signal. The handler only writes to a pipe: a
     handler that took
     a lock could meet it held by the thread that it interrupts."""
+    cancelled = ending.cancelled
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -324,6 +328,7 @@ def _watch_for_cancel(task: Task, cancelled: threading.Event) -> None:
             signalled, _, _ = select.select([reader], [], [], 0.2)
             if signalled or task.cancel.exists():
                 cancelled.set()
+        ending.report()
 
     threading.Thread(target=watch, name="cancel", daemon=True).start()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
 
@@ -25,7 +25,7 @@ class DatabasePins:
 
     def find(self, host: str, port: int) -> list[HostKey]:
         """The keys pinned for this address, oldest first."""
-        return self._keys(_KEYS.where(host_keys.c.host == host, host_keys.c.port == port))
+        return self._keys(_of(host, port))
 
     def add(self, key: HostKey) -> None:
         """Pin `key`; one that is pinned already (same host, port, key_type and key_base64) stays as it is."""
@@ -36,6 +36,29 @@ class DatabasePins:
                     connection.execute(insert(host_keys), values)
             except IntegrityError:
                 return  # pinned already
+
+    def add_first(self, key: HostKey) -> list[HostKey]:
+        """Pin `key` unless the address has a key already; the keys that it has then. One transaction: of several
+        connections that meet an address for the first time, one pins its key, and all see that one."""
+        with writing(self._engine) as connection:
+            known = _read(connection, _of(key.host, key.port))
+            if known:
+                return known
+            connection.execute(insert(host_keys), {name: getattr(key, name) for name in _NAMES})
+        return [key]
+
+    def replace(self, key: HostKey) -> None:
+        """Pin `key` in place of the others of its address, in one transaction; if it is pinned already, it stays as it
+        is."""
+        others = (
+            host_keys.c.host == key.host,
+            host_keys.c.port == key.port,
+            or_(host_keys.c.key_type != key.key_type, host_keys.c.key_base64 != key.key_base64),
+        )
+        with writing(self._engine) as connection:
+            connection.execute(delete(host_keys).where(*others))
+            if not _read(connection, _of(key.host, key.port)):
+                connection.execute(insert(host_keys), {name: getattr(key, name) for name in _NAMES})
 
     def forget(self, host: str, port: int) -> int:
         """Unpin every key of this address; how many there were."""
@@ -49,4 +72,12 @@ class DatabasePins:
 
     def _keys(self, query: Select[Any]) -> list[HostKey]:
         with reading(self._engine) as connection:
-            return [HostKey(**row) for row in connection.execute(query).mappings()]
+            return _read(connection, query)
+
+
+def _of(host: str, port: int) -> Select[Any]:
+    return _KEYS.where(host_keys.c.host == host, host_keys.c.port == port)
+
+
+def _read(connection: Connection, query: Select[Any]) -> list[HostKey]:
+    return [HostKey(**row) for row in connection.execute(query).mappings()]

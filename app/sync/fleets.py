@@ -10,6 +10,7 @@ from typing import Any
 
 from app.domain.errors import (
     FleetNotFound,
+    IdempotencyConflict,
     NothingToRetry,
     TaskConflict,
     TaskError,
@@ -19,6 +20,8 @@ from app.domain.errors import (
 )
 from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
+from app.domain.same_request import is_same
+from app.domain.stored_request import store_request
 from app.protocol import counts, progress_json
 from app.protocol.reasons import for_people
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
@@ -60,16 +63,13 @@ class Fleets:
         self._now = now
 
     def start(self, asked: FleetRequest) -> AcceptedFleet:
-        """Accepts an install for each instance, all or none. Raises TooManyTasks, ServiceClosing."""
+        """Accepts an install for each instance, all or none. Raises TooManyTasks, ServiceClosing,
+        IdempotencyConflict."""
         since = self._now() - IDEMPOTENCY_SECONDS
         known = self._store.with_key(asked.idempotency_key, since)
         if known is not None:
-            return self._deduplicated(known)
-        instances = [
-            {"ssh_connection": request.ssh_connection, "ui_home": request.ui_home, "venv_path": request.venv_path}
-            for request in asked.requests
-        ]
-        fleet = Fleet(str(uuid.uuid4()), self._now(), asked.idempotency_key, instances)
+            return self._deduplicated(known, asked)
+        fleet = Fleet(str(uuid.uuid4()), self._now(), asked.idempotency_key, _instances(asked))
 
         def keep(records: Sequence[InstallRecord]) -> Sequence[InstallRecord]:
             placed = [replace(each, fleet_id=fleet.fleet_id, fleet_position=i) for i, each in enumerate(records)]
@@ -79,7 +79,7 @@ class Fleets:
         try:
             accepted = self._installs.accept(asked.requests, keep)
         except FleetExists as exists:
-            return self._deduplicated(exists.fleet)
+            return self._deduplicated(exists.fleet, asked)
         return AcceptedFleet(fleet.fleet_id, _started(fleet, dict(enumerate(accepted))), deduplicated=False)
 
     def progress(self, fleet_id: str, since: int | None = None) -> dict[str, Any]:
@@ -148,13 +148,27 @@ class Fleets:
         except TaskNotCancellable:
             return task.state if self._retries.call_off(task.task_id) else None
 
-    def _deduplicated(self, fleet: Fleet) -> AcceptedFleet:
+    def _deduplicated(self, fleet: Fleet, asked: FleetRequest) -> AcceptedFleet:
+        if fleet.instances != _instances(asked) or not self._asks_the_same(fleet, asked):
+            raise IdempotencyConflict(field="idempotency_key")
         tasks = {
             task.position: Accepted(task.task_id, status.snapshot.state if status else task.state, deduplicated=True)
             for task in _newest(self._store.tasks([fleet.fleet_id]))
             for status in [self._task_status(task)]
         }
         return AcceptedFleet(fleet.fleet_id, _started(fleet, tasks), deduplicated=True)
+
+    def _asks_the_same(self, fleet: Fleet, asked: FleetRequest) -> bool:
+        """Whether what is left of the fleet's own tasks was asked for as now. What they all have in common, each of
+        them tells."""
+        for task in self._store.tasks([fleet.fleet_id]):
+            try:
+                kept = self._installs.look(task.task_id)[0].request
+            except TaskNotFound:  # forgotten since it was listed
+                continue
+            if kept.get("retry_of") is None:
+                return is_same(kept, store_request(asked.requests[task.position]))
+        return True
 
     def _fleet(self, fleet_id: str) -> tuple[Fleet, list[FleetTask]]:
         fleet = self._store.get(fleet_id)
@@ -168,6 +182,13 @@ class Fleets:
             return self._installs.status(task.task_id)
         except TaskNotFound:  # forgotten since it was listed
             return None
+
+
+def _instances(asked: FleetRequest) -> list[dict[str, Any]]:
+    return [
+        {"ssh_connection": request.ssh_connection, "ui_home": request.ui_home, "venv_path": request.venv_path}
+        for request in asked.requests
+    ]
 
 
 def _newest(tasks: Sequence[FleetTask]) -> list[FleetTask]:

@@ -48,7 +48,8 @@ class InstanceChecks:
             client = RunnerClient(host, pack_runner(), replace(timeouts, command=_left(deadline)))
             client.ensure_uploaded()
             probe = client.probe(ui_home, timeout=_left(deadline))
-            return {"success": True, "endpoint": str(host.endpoint), "host_key": _key_json(host.host_key), **probe}
+            ours = {"success": True, "endpoint": str(host.endpoint), "host_key": _key_json(host.host_key)}
+            return {**probe.to_json(), **ours}  # nothing that an instance says stands in the place of what is known
 
     def host_keys(self) -> list[dict[str, Any]]:
         """Every pinned key, oldest first."""
@@ -66,9 +67,8 @@ class InstanceChecks:
         if not same_fingerprint(key.sha256, sha256):
             message = f"{key.address} has the {key.key_type} key {key.sha256}, not {sha256}."
             raise HostKeyMismatch(message, field="sha256")
-        self._pins.forget(key.host, key.port)
         accepted = replace(key, added_at=time.time(), source="accepted")
-        self._pins.add(accepted)
+        self._pins.replace(accepted)
         return _key_json(accepted)
 
     def forget(self, host: str, port: int) -> int:

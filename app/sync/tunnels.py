@@ -18,6 +18,7 @@ from app.domain.stored_request import read_request
 from app.protocol.reasons import for_people
 from app.remote.connector import SshConnector
 from app.remote.forward import Forward
+from app.remote.pace import Meter
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
 from app.settings import Timeouts
@@ -127,12 +128,11 @@ class Tunnels:
 
     def _serve(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event) -> Tunnel:
         expected = request.options.host_key_sha256
-        with self._connector.connect(request.address, host_key_sha256=expected, cancel=stop) as host:
+        with self._connector.connect(request.address, host_key_sha256=expected, cancel=stop, meter=Meter()) as host:
             client = RunnerClient(host, pack_runner(), replace(self._timeouts))
             client.ensure_uploaded()
-            found = client.probe(ui_home, request.venv_path)
-            port = found.get("comfyui_port")
-            if not isinstance(port, int):
+            port = client.probe(ui_home, request.venv_path).comfyui_port
+            if port is None:
                 raise ComfyUiNotRunning
             forward = Forward(host, port)
             _log.info("task %s: port %d of the instance is at %s", task_id, port, forward.url)

@@ -19,6 +19,7 @@ from app.domain.errors import InvalidRequest, RunnerProtocolError, WheelNotFound
 from app.domain.stored_request import read_request
 from app.protocol.wheel_names import MAX_WHEELS, entry_of, is_wheel_name
 from app.remote.connector import SshConnector
+from app.remote.pace import Meter
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
 from app.settings import Timeouts
@@ -88,7 +89,8 @@ class Wheels:
         record, status = self._installs.look(task_id)
         request = read_request(record.request)
         expected = request.options.host_key_sha256
-        host = opened.enter_context(self._connector.connect(request.address, host_key_sha256=expected))
+        connected = self._connector.connect(request.address, host_key_sha256=expected, meter=Meter())
+        host = opened.enter_context(connected)
         client = RunnerClient(host, pack_runner(), self._timeouts)
         client.ensure_uploaded()
         return client, asked_for.home(status.snapshot.probe.get("ui_home"), request.ui_home)

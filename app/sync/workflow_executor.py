@@ -16,7 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.domain.errors import AppError, ServiceClosing, TaskNotFound, WorkflowConflict, WorkflowNotFound
+from app.domain.errors import (
+    AppError,
+    IdempotencyConflict,
+    ServiceClosing,
+    TaskNotFound,
+    WorkflowConflict,
+    WorkflowNotFound,
+)
+from app.domain.same_request import is_same
 from app.domain.workflow import (
     ENDED_STEP,
     STOP,
@@ -85,11 +93,14 @@ class WorkflowExecutor:
         """Of these, the ones whose thread has to look once more before it ends: they were changed meanwhile."""
 
     def start(self, workflow: Workflow) -> Started:
-        """Keeps a new workflow and starts it; nothing is connected yet when this returns."""
+        """Keeps a new workflow and starts it; nothing is connected yet when this returns. Raises
+        IdempotencyConflict."""
         workflow = replace(workflow, workflow_id=str(uuid.uuid4()), created_at=self._now())
         try:
             self._store.add(workflow, same_key_since=workflow.created_at - IDEMPOTENCY_SECONDS)
         except WorkflowExists as known:
+            if not _asks_the_same(known.workflow, workflow):
+                raise IdempotencyConflict(field="idempotency_key") from None
             return Started(known.workflow, deduplicated=True)
         self._run_thread(workflow.workflow_id)
         return Started(workflow)
@@ -357,3 +368,10 @@ def _close(now: Workflow, rest: StepState, at: float) -> Workflow:
         for step in now.steps
     )
     return replace(now, steps=steps, question=None, finished_at=at)
+
+
+def _asks_the_same(one: Workflow, other: Workflow) -> bool:
+    def shape(workflow: Workflow) -> tuple[object, ...]:
+        return [step.name for step in workflow.steps], workflow.review_plan, workflow.deadline_seconds
+
+    return shape(one) == shape(other) and is_same(one.request, other.request)

@@ -140,7 +140,7 @@ class Run:
         assert isinstance(began, RunStarted)
         os.kill(began.pid, signal.SIGKILL)
         with self.client() as client:
-            wait_until(lambda: client.status(self.task_id)["status"] == "died", 20, "the runner is gone")
+            wait_until(lambda: client.status(self.task_id).status == "died", 20, "the runner is gone")
             client.sweep(self.task_id)
 
 

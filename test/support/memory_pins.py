@@ -25,6 +25,21 @@ class MemoryPins:
             if not any(_identity(key) == _identity(other) for other in self._keys):
                 self._keys.append(key)
 
+    def add_first(self, key: HostKey) -> list[HostKey]:
+        """See HostKeyPins."""
+        with self._lock:
+            known = [each for each in self._keys if (each.host, each.port) == (key.host, key.port)]
+            if not known:
+                self._keys.append(key)
+            return known or [key]
+
+    def replace(self, key: HostKey) -> None:
+        """See HostKeyPins."""
+        with self._lock:
+            same = [each for each in self._keys if _identity(each) == _identity(key)]
+            others = [each for each in self._keys if (each.host, each.port) != (key.host, key.port)]
+            self._keys = [*others, *(same or [key])]
+
     def forget(self, host: str, port: int) -> int:
         """See HostKeyPins."""
         with self._lock:

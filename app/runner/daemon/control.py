@@ -114,11 +114,17 @@ def _detach(task: Task) -> None:
     sys.stdin = open(os.devnull)  # noqa: SIM115 - for the process's whole life
 
 
-def cancel(task: Task) -> Dict[str, Any]:
-    """Asks the run to stop and waits until it has, at most `CANCEL_SECONDS`."""
+def ask_to_stop(task: Task) -> None:
+    """Asks the run to stop; it is not waited for. Raises OSError."""
+    task.cancel.touch(mode=0o600)
+
+
+def cancel(task: Task, noted: Callable[[], None]) -> Dict[str, Any]:
+    """Asks the run to stop and waits until it has, at most `CANCEL_SECONDS`. `noted` is called in between."""
     if not task.folder.is_dir():
         return status(task)
-    task.cancel.touch(mode=0o600)
+    ask_to_stop(task)
+    noted()
     deadline = time.monotonic() + CANCEL_SECONDS
     while is_locked(task.lock) and time.monotonic() < deadline:
         select.select([], [], [], 0.05)

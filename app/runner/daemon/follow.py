@@ -1,6 +1,7 @@
 """`follow`: sends the journal's lines from an offset on and new bytes of the logs, and says when the run has ended.
 
-It sends heartbeats while there is nothing else. It ends by itself when nobody reads: at the end of stdin, or after a
+It sends heartbeats while there is nothing else. Its reader may ask it to stop the run: it runs already, so that this
+arrives sooner than a command of its own. It ends by itself when nobody reads: at the end of stdin, or after a
 minute without a byte from there.
 """
 
@@ -9,9 +10,9 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import BinaryIO
+from typing import BinaryIO, Callable
 
-from app.runner.daemon import frames, run_files
+from app.runner.daemon import control, frames, run_files
 from app.runner.daemon.frames import Frames
 from app.runner.daemon.log_stream import LogStream
 from app.runner.process.locks import is_locked
@@ -23,11 +24,12 @@ _LOOK_SECONDS = 0.1
 
 
 class _Input:
-    """What the reader writes: pings, and how much it has of each log."""
+    """What the reader writes: pings, how much it has of each log, and that the run is to stop."""
 
-    def __init__(self, fd: int, logs: LogStream) -> None:
+    def __init__(self, fd: int, logs: LogStream, stop: Callable[[], None]) -> None:
         self._fd = fd
         self._logs = logs
+        self._stop = stop
         self._heard = time.monotonic()
 
     def is_there(self, wait: float) -> bool:
@@ -36,7 +38,8 @@ class _Input:
             said = os.read(self._fd, 65536)
             if not said:
                 return False
-            self._logs.apply(said)
+            if self._logs.apply(said):
+                self._stop()
             self._heard = time.monotonic()
         return time.monotonic() - self._heard <= PING_TIMEOUT_SECONDS
 
@@ -45,7 +48,12 @@ def follow(task: Task, offset: int, out: Frames, stdin: int = 0) -> None:
     """Sends frames until the run has ended and everything was sent, or until the reader is gone."""
     beat = time.monotonic()
     logs = LogStream(task, out)
-    reader = _Input(stdin, logs)
+
+    def stop() -> None:
+        control.ask_to_stop(task)
+        out.json(frames.CANCEL, {})
+
+    reader = _Input(stdin, logs, stop)
     with open(str(task.journal), "rb") as file:
         file.seek(offset)
         while True:

@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any, Mapping
 
-ANSWER, JOURNAL, HEARTBEAT, LOG, WHEEL, END = "r", "j", "h", "l", "w", "e"
+ANSWER, JOURNAL, HEARTBEAT, LOG, WHEEL, END, CANCEL = "r", "j", "h", "l", "w", "e", "c"
 
 
 class Frames:

@@ -46,8 +46,10 @@ class LogStream:
         self._looked = float("-inf")
         self._rest_until: Optional[float] = None
 
-    def apply(self, said: bytes) -> None:
-        """Takes what the reader wrote. Other lines, such as its pings, are ignored."""
+    def apply(self, said: bytes) -> bool:
+        """Takes what the reader wrote. Returns whether it asks to stop the run. Other lines, such as its pings, are
+        ignored."""
+        stops = False
         *lines, self._unread = (self._unread + said).split(b"\n")
         self._unread = self._unread[-_INPUT_BYTES:]
         for line in lines:
@@ -55,12 +57,15 @@ class LogStream:
                 value = json.loads(line) if line.strip() else None
             except ValueError:
                 continue
-            logs = value.get("logs") if isinstance(value, dict) else None
+            said_of = value if isinstance(value, dict) else {}
+            stops = stops or said_of.get("cancel") is True
+            logs = said_of.get("logs")
             if isinstance(logs, dict):
                 sizes = {name: size for name, size in logs.items() if type(size) is int}
                 if self._kept is None:
                     self._kept, self._sent = {}, dict(sizes)
                 self._kept.update(sizes)
+        return stops
 
     def send(self) -> None:
         """Sends what the window allows while the run goes on. Raises BrokenPipeError when nobody reads any more."""

@@ -12,23 +12,22 @@ class CancelSignal(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self._abort: Callable[[], None] | None = None
+        self._aborts: list[Callable[[], None]] = []
 
     def set(self) -> None:
         """Sets the event, and aborts the wait."""
         super().set()
-        abort = self._abort
-        if abort is not None:
+        for abort in tuple(self._aborts):
             abort()
 
     @contextmanager
     def aborting(self, abort: Callable[[], None]) -> Iterator[None]:
         """For the block, `set` calls `abort`, from any thread and perhaps more than once. If the event is set already,
-        `abort` is called at once."""
-        self._abort = abort
+        `abort` is called at once. Blocks may nest."""
+        self._aborts.append(abort)
         try:
             if self.is_set():
                 abort()
             yield
         finally:
-            self._abort = None
+            self._aborts.remove(abort)

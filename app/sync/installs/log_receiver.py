@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from app.domain.errors import RemoteError
-from app.remote.runner_client import Ended, Follow, LogPiece
+from app.remote.follow import Ended, Follow, LogPiece
 from app.storage.errors import StorageError
 from app.storage.log_files import LogFiles, LogWriter
 

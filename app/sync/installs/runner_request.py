@@ -25,6 +25,8 @@ def spec_of(task_id: str, request: Request, settings: Settings) -> InstallSpec:
         address=request.address,
         host_key_sha256=options.host_key_sha256,
         wait_seconds=settings.wait_seconds if options.wait_seconds is None else options.wait_seconds,
+        stall_seconds=settings.stall_seconds,
+        question_seconds=settings.question_seconds,
         runner_request={
             "task_id": task_id,
             "ui_home": request.ui_home,

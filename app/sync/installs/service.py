@@ -16,6 +16,7 @@ from typing import Any
 from app.domain import asked_for, retry
 from app.domain.errors import (
     BuildNotSkippable,
+    IdempotencyConflict,
     QuestionGone,
     RemoteError,
     ServiceClosing,
@@ -27,6 +28,7 @@ from app.domain.host_port import join_host_port
 from app.domain.record import InstallRecord
 from app.domain.request import Request
 from app.domain.retry import RetryLinks
+from app.domain.same_request import is_same
 from app.domain.stored_request import read_options, read_request, store_request
 from app.protocol import builds, progress_json
 from app.protocol.reasons import for_people
@@ -106,11 +108,19 @@ class Installs:
         """How many installs run here, and how many wait."""
         return self._scheduler.numbers
 
-    def start(self, request: Request) -> Accepted:
-        """Accepts an install; it is on disk when this returns. Opens no connection. Raises TooManyTasks,
-        ServiceClosing."""
+    def start(self, request: Request, *, own_key: bool = False) -> Accepted:
+        """Accepts an install; it is on disk when this returns. Opens no connection. `own_key`: the idempotency key is
+        the service's, and finds its task whatever was asked for. Raises TooManyTasks, ServiceClosing,
+        IdempotencyConflict."""
         since = self._now() - IDEMPOTENCY_SECONDS
-        [accepted] = self.accept([request], lambda records: [self._store.add(records[0], same_key_since=since)])
+
+        def keep(records: Sequence[InstallRecord]) -> Sequence[InstallRecord]:
+            kept = self._store.add(records[0], same_key_since=since)
+            if not own_key and not is_same(kept.request, records[0].request):
+                raise IdempotencyConflict(field="idempotency_key")
+            return [kept]
+
+        [accepted] = self.accept([request], keep)
         return accepted
 
     def accept(self, requests: Sequence[Request], keep: Keep) -> list[Accepted]:

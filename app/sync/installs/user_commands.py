@@ -12,6 +12,9 @@ from app.remote.stream import RemoteStream
 ANSWER_SECONDS = 30.0
 """How long the instance may take to note a command before the next one is sent."""
 
+_MOST_BYTES = 256 * 1024
+"""A command that prints more is not waited for."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -41,8 +44,8 @@ class CommandStream:
         if self._stream is None:
             return True
         late = time.monotonic() - self._sent_at > ANSWER_SECONDS
-        if not late and self._stream.read_line(0.0) != b"":
-            return False  # what it prints is not read: the end of the output says that the command has ended
+        if not late and not self._stream.has_ended(_MOST_BYTES):
+            return False  # what it prints does not count: the end of the output says that the command has ended
         if late:
             _log.warning("task %s: the instance did not confirm what the user asked for", self._task_id)
         self._stream.close()

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from app.domain.address import SshAddress
 from app.domain.errors import (
@@ -23,9 +23,10 @@ from app.domain.errors import (
     RunnerError,
     RunnerLost,
     RunnerProtocolError,
+    RunStalled,
+    TooMuchOutput,
 )
 from app.protocol import budgets
-from app.protocol.answers import Started, Status, Swept, read_answer
 from app.protocol.clean_text import clean_block
 from app.protocol.events import (
     Attached,
@@ -43,17 +44,20 @@ from app.protocol.json_fields import ProtocolFault
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.remote.connector import SshConnector
+from app.remote.follow import CancelNoted, CancelRequest, Ended, Follow, Frame, JournalLine, LogPiece
 from app.remote.host import RemoteHost
+from app.remote.pace import INSTALL, Meter
 from app.remote.packer import pack_runner
-from app.remote.runner_client import Ended, Frame, JournalLine, LogPiece, RunnerClient
-from app.remote.stream import RemoteStream
+from app.remote.runner_client import RunnerClient
 from app.settings import Timeouts
 from app.storage.errors import LeaseLost
 from app.storage.log_files import LogFiles
 from app.sync.installs.answer_requests import AnswerRequests, send_answers
 from app.sync.installs.backoff import Backoff
 from app.sync.installs.cancel_signal import CancelSignal
+from app.sync.installs.cancel_watch import CancelWatch
 from app.sync.installs.log_receiver import LogReceiver, receiving_logs
+from app.sync.installs.progress_watch import ProgressWatch
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.skip_requests import SkipRequests, send_skips
 from app.sync.installs.user_commands import CommandStream
@@ -63,21 +67,27 @@ LISTEN_SECONDS = 0.5
 """How late a cancel is noticed while the runner is silent."""
 CANCEL_SECONDS = 10.0
 """How long the runner may take to end after a cancel before a warning says that it has not."""
+_COMMAND_AFTER_SECONDS = 1.0
+"""When a cancel that was sent to the follower is sent as a command of its own, too."""
+_LAST_CANCEL_SECONDS = 15.0
+"""For a cancel that is tried once more after the task has ended without a sign that it had arrived."""
 KEEP_SECONDS = 3600.0
 """How long to go on trying to save an end that the service's own disk refuses."""
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class InstallSpec:
-    """What one install is to do. `wait_seconds`: for the instance to come up; `runner_request`: what `start` gets."""
+    """What one install is to do. `wait_seconds`: for the instance to come up; `runner_request`: what `start` gets;
+    `stall_seconds`, `question_seconds`: how long nothing may move, and a question may stand besides."""
 
     address: SshAddress
     host_key_sha256: str | None
     wait_seconds: float
     runner_request: Mapping[str, Any]
+    stall_seconds: float = 0.0
+    question_seconds: float = 0.0
 
 
 class _Leaving(Exception):
@@ -121,8 +131,13 @@ class Installation:
         """Whether `start` may have been sent: from then on only the instance knows how the run does."""
         self._backoff: Backoff | None = None
         self._attempt = 0
-        self._cancel_request: RemoteStream | None = None
+        self._meter = Meter(INSTALL)
+        self._watch = CancelWatch(cancel)
+        self._progress = ProgressWatch(spec.stall_seconds, spec.question_seconds)
+        self._cancel_request: CancelRequest | None = None
         self._cancel_asked_at: float | None = None
+        self._asked_here_at: float | None = None
+        """When the follower of this connection was told of the cancel."""
         self._slow_cancel_reported = False
 
     def run(self) -> None:
@@ -157,15 +172,18 @@ class Installation:
             self._recorder.emit(Connecting(self._attempt))
         spec = self._spec
         host_key = spec.host_key_sha256
-        with self._connector.connect(spec.address, host_key_sha256=host_key, cancel=self._cancel_event()) as host:
+        connected = self._connector.connect(
+            spec.address, host_key_sha256=host_key, cancel=self._cancel_event(), meter=self._meter
+        )
+        with connected as host, self._watch.over(host):
             self._recorder.emit(Connected(str(host.endpoint)))
             client = RunnerClient(host, pack_runner(), self._timeouts)
-            self._cancel_request = None
+            self._cancel_request = self._asked_here_at = None
             self._commands.begin_connection()
             try:
                 if self._attach(client, host):
                     self._follow(client)
-            except RunnerProtocolError:
+            except (RunnerProtocolError, RunStalled):
                 self._cancel_runner(client)
                 raise
 
@@ -173,6 +191,11 @@ class Installation:
         """Waits for the next try. Raises `exc` when there is none."""
         cancelled_now = not self._cancelling and self._cancel.is_set()
         if not self._goes_on():  # the end is known; how the connection broke after it does not matter
+            return
+        if self._meter.exhausted:
+            raise TooMuchOutput from exc
+        if self._watch.unheeded:
+            self._give_up_unconfirmed()
             return
         if cancelled_now:  # the cancel itself aborted the connection: tell the instance at once
             return
@@ -212,16 +235,16 @@ class Installation:
             return False
         if not self._may_run:
             self._may_run, self._backoff = True, None
-        answer = _read(Started, client.start(self._task_id, self._spec.runner_request))
-        if answer.offset < self._recorder.offset:
+        run = client.start(self._task_id, self._spec.runner_request)
+        if run.offset < self._recorder.offset:
             self._cancel_runner(client)  # this start has begun it anew, and nobody asked for that
             raise RunnerLost("The instance knows nothing of this install any more. It may be another machine now.")
-        self._recorder.emit(Attached(self._recorder.offset, answer.status))
+        self._recorder.emit(Attached(self._recorder.offset, run.status))
         return True
 
     def _cancelled_before_start(self, client: RunnerClient) -> bool:
         """Ends a task that is cancelled and whose start has never arrived: it is not to arrive now."""
-        if self._cancelling and _read(Status, client.status(self._task_id)).status == "unknown":
+        if self._cancelling and client.status(self._task_id).status == "unknown":
             self._give_up(TaskState.CANCELLED, None)
         return self._recorder.ended
 
@@ -230,13 +253,15 @@ class Installation:
             client.follow(self._task_id, self._recorder.offset) as frames,
             receiving_logs(self._logs, self._task_id, frames) as logs,
         ):
-            while self._goes_on(client):
+            self._progress.attached()
+            while self._goes_on(client, frames):
                 due_in = self._recorder.due_in
                 frame = frames.next(LISTEN_SECONDS if due_in is None else min(LISTEN_SECONDS, due_in))
                 if frame is None:
                     self._recorder.save_if_due()
                 else:
                     self._apply(frame, client, logs)
+                self._progress.look(self._recorder.snapshot)
             logs.receive_rest(self._closing)
 
     def _apply(self, frame: Frame, client: RunnerClient, logs: LogReceiver) -> None:
@@ -247,6 +272,9 @@ class Installation:
             except ProtocolFault as exc:
                 message = f"The record of the install on the instance (its journal) cannot be understood: {exc}."
                 raise RunnerProtocolError(message) from exc
+            self._watch.moved()
+        elif isinstance(frame, CancelNoted):
+            self._watch.noted()
         elif isinstance(frame, Ended):
             logs.all_came()
             self._conclude(frame.status, client)
@@ -258,18 +286,17 @@ class Installation:
     def _conclude(self, status: str, client: RunnerClient) -> None:
         """The follower has nothing more, and no terminal event came."""
         if status != "died":
-            status = _read(Status, client.status(self._task_id)).status
+            status = client.status(self._task_id).status
         if status != "died":
             raise RunnerProtocolError(
                 f"The record of the install on the instance (its journal) stops without an end (status {status})."
             )
         _log.warning("task %s: the runner died; sweeping", self._task_id)
         try:
-            swept = _read(Swept, client.sweep(self._task_id))
+            rebooted = client.sweep(self._task_id)
         except RunnerError as exc:
             raise RunnerLost(hint=f"What it left behind could not be removed: {exc.message}") from exc
-        _log.info("task %s: swept: %s", self._task_id, swept)
-        if swept.rebooted:
+        if rebooted:
             raise RunnerLost("The instance was restarted before the install had finished.")
         raise RunnerLost
 
@@ -289,8 +316,9 @@ class Installation:
         """What ends a wait. A cancel that was noticed already must not: the instance has yet to be told."""
         return self._closing if self._cancelling else self._cancel
 
-    def _goes_on(self, client: RunnerClient | None = None) -> bool:
-        """Whether the install has not ended, after what a cancel asks for. Raises _Leaving when the service closes."""
+    def _goes_on(self, client: RunnerClient | None = None, frames: Follow | None = None) -> bool:
+        """Whether the install has not ended, after what a cancel asks for. `frames`: of the follower, while there is
+        one. Raises _Leaving when the service closes."""
         if self._recorder.ended:
             return False
         if self._closing.is_set():
@@ -298,31 +326,54 @@ class Installation:
         if self._recorder.lost:
             raise LeaseLost
         if self._cancelling or self._cancel.is_set():
-            self._apply_cancel(client)
+            self._apply_cancel(client, frames)
         else:
             send_answers(self._recorder, self._answers, self._commands, client)
             send_skips(self._recorder, self._skips, self._commands, client)
         return not self._recorder.ended
 
-    def _apply_cancel(self, client: RunnerClient | None) -> None:
+    def _apply_cancel(self, client: RunnerClient | None, frames: Follow | None) -> None:
         if not self._cancelling:
             if not self._may_run:
                 self._give_up(TaskState.CANCELLED, None)
                 return
             self._recorder.emit(CancelRequested())
             self._backoff = None
-        if client is not None:
-            self._request_cancel(client)
+        if client is not None and frames is not None:
+            self._request_cancel(client, frames)
 
-    def _request_cancel(self, client: RunnerClient) -> None:
+    def _request_cancel(self, client: RunnerClient, frames: Follow) -> None:
         """Sends the runner the cancel, once for each connection. The end then comes with its journal."""
-        if self._cancel_request is None:
+        now = time.monotonic()
+        self._cancel_asked_at = self._cancel_asked_at or now
+        if self._asked_here_at is None:
+            self._asked_here_at = now
+            frames.request_cancel()
+        elif self._cancel_request is not None:
+            if self._cancel_request.is_noted():
+                self._watch.noted()
+        elif now - self._asked_here_at > _COMMAND_AFTER_SECONDS and not self._watch.is_noted:
             self._cancel_request = client.request_cancel(self._task_id)
-            self._cancel_asked_at = self._cancel_asked_at or time.monotonic()
-        elif not self._slow_cancel_reported and time.monotonic() - (self._cancel_asked_at or 0.0) > CANCEL_SECONDS:
+        if not self._slow_cancel_reported and now - self._cancel_asked_at > CANCEL_SECONDS:
             self._slow_cancel_reported = True
             text = f"The install has not stopped within {CANCEL_SECONDS:g} s of the cancel; Nodeferry waits on."
             self._recorder.emit(Warned("cancel_slow", text))
+
+    def _give_up_unconfirmed(self) -> None:
+        """Ends a task whose instance answers and does not say that the run was stopped. Whoever asked does not wait any
+        more; the cancel is sent once more all the same, since a slow instance may have started the run meanwhile."""
+        message = "Cancelled here, but the instance did not confirm it. The install may still run there."
+        self._give_up(TaskState.CANCELLED, Problem("cancel_unconfirmed", message))
+        with contextlib.suppress(RemoteError, RunnerError):
+            host_key = self._spec.host_key_sha256
+            with self._connector.connect(
+                self._spec.address, host_key_sha256=host_key, cancel=self._closing, meter=self._meter
+            ) as host:
+                host.end_by(time.monotonic() + _LAST_CANCEL_SECONDS)
+                client = RunnerClient(host, pack_runner(), self._timeouts)
+                client.ensure_uploaded()
+                client.cancel(self._task_id)
+                _log.info("task %s: the instance has the cancel after all", self._task_id)
 
     # -- ends -------------------------------------------------------------------------------------------------------
 
@@ -344,11 +395,3 @@ class Installation:
 def _problem_of(exc: AppError) -> Problem:
     """Its texts may have come from the instance."""
     return Problem(*(clean_block(text, budgets.LONG) for text in (exc.code, exc.message, exc.hint)))
-
-
-def _read(cls: type[_T], answer: object) -> _T:
-    """An answer of the runner. Raises RunnerProtocolError."""
-    try:
-        return read_answer(cls, answer)
-    except ProtocolFault as exc:
-        raise RunnerProtocolError(f"The runner sent something unknown: {exc}.") from exc

@@ -132,14 +132,12 @@ class Steps:
         request = _request(run.workflow)
         found = self._reach(run, request)
         run.keep(found=found)
-        busy = _texts(found.get("provisioning"))
+        busy = found.get("provisioning")
         if busy and run.workflow.answers.get(PROVISIONING) != "continue":
             raise Blocked(_provisioning_question(busy))
-        gpus = found.get("gpu")
-        named = [card.get("name") for card in gpus if isinstance(card, dict)] if isinstance(gpus, list) else []
-        cards = ", ".join(_texts(named)) or "no GPU"
+        cards = ", ".join(card["name"] for card in found.get("gpu") or ()) or "no GPU"
         parts = (found.get("ui_home"), found.get("interpreter"), cards)
-        return Done(StepState.SUCCESS, ", ".join(str(part)[:200] for part in parts if part))
+        return Done(StepState.SUCCESS, ", ".join(str(part) for part in parts if part))
 
     def _reach(self, run: StepRun, request: InstallRequest) -> dict[str, Any]:
         """Connects until it works, as long as the request wants to wait for its instance."""
@@ -246,7 +244,7 @@ class Steps:
         known: str | None = getattr(step, column)
         if known is None:
             key = f"workflow {run.workflow.workflow_id} {purpose}"
-            known = self._installs.start(replace(request, idempotency_key=key)).task_id
+            known = self._installs.start(replace(request, idempotency_key=key), own_key=True).task_id
             run.keep(**{column: known})
         return known
 
@@ -309,11 +307,6 @@ def _of_install(ended: Snapshot) -> Done:
 def _installed(install: Snapshot) -> str:
     numbers = counts.count(install)
     return f"{numbers.successful} of {numbers.total} node packs are installed"
-
-
-def _texts(said: object) -> list[str]:
-    """The first texts of a list that an instance has sent."""
-    return [text[:200] for text in said[:16] if isinstance(text, str)] if isinstance(said, list) else []
 
 
 def _provisioning_question(busy: list[str]) -> Question:

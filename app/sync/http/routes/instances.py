@@ -26,7 +26,7 @@ def check_instance() -> Response:
         found = services().checks.test(address, ui_home, fingerprint, timeout)
     except (RemoteError, RunnerError) as error:
         return answer(errors.error_body(error))
-    return answer({"success": True, **found})
+    return answer(found)
 
 
 @instances.get("/host-keys")
