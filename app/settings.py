@@ -16,6 +16,7 @@ import platformdirs
 
 from app.domain.errors import InvalidRequest
 from app.domain.forwarded import networks_of, prefix_of
+from app.small_files import CONFIG_BYTES, UnusableFile, read_small
 
 ENV_PREFIX = "NODEFERRY_"
 DEFAULT_PORT = 5000
@@ -162,9 +163,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_small(path, CONFIG_BYTES).decode("utf-8"))
     except FileNotFoundError:
         return {}
+    except UnusableFile as exc:
+        raise InvalidSetting(f"The settings cannot be read: {exc}.", field=str(path)) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise InvalidSetting(f"{path} is not valid TOML: {exc}.", field=str(path)) from exc
 

@@ -56,6 +56,12 @@ REQUESTS: Sequence[Reason] = (
     Reason("nothing_to_retry", "Nothing to retry", _REQUEST),
     Reason("nothing_to_roll_back", "Nothing to roll back", _REQUEST),
     Reason("log_not_found", "Log not found", _REQUEST, hint="GET /tasks/ID/log lists the task's logs."),
+    Reason(
+        "fleet_too_large",
+        "Fleet too large",
+        _REQUEST,
+        hint="Start several fleets of fewer instances, or name the repository that has the list (manifest.repo).",
+    ),
     Reason("fleet_not_found", "Fleet not found", _REQUEST, hint="GET /fleet lists the known fleets."),
     Reason("workflow_error", "Workflow cannot do that", _REQUEST),
     Reason("workflow_not_found", "Workflow not found", _REQUEST, hint="GET /workflows lists the known workflows."),

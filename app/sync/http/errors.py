@@ -25,6 +25,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "remote_error": 409,
     "runner_error": 409,
     "body_too_large": 413,
+    "fleet_too_large": 413,
     "not_json": 415,
     "key_not_made": 409,
     "too_many_tasks": 429,
