@@ -32,6 +32,9 @@ _DURATIONS = frozenset(
         "log_days",
         "remote_days",
         "question_seconds",
+        "max_records",
+        "max_log_bytes",
+        "max_workflows",
     }
 )
 
@@ -104,6 +107,13 @@ class Settings:
     remote_days: float = 14.0
     """How long an ended run's journal, logs and notes for a rollback are kept on its instance, where the next run
     removes them; 0: for ever."""
+    max_records: int = 10_000
+    """How many installs are remembered; of more, those that ended first are forgotten. 0: any number."""
+    max_log_bytes: int = 2 * 1024**3
+    """How large the logs of all tasks may be here together; of more, those of tasks that ended first are removed, and
+    then those of running ones are cut. 0: any size."""
+    max_workflows: int = 200
+    """How many workflows may be unfinished; more are refused (429)."""
 
     @property
     def timeouts(self) -> Timeouts:

@@ -187,6 +187,14 @@ _ALL = (
     Reason("too_many_jumps", "Too many jump hosts", _RUN, hint="Check ProxyJump in ~/.ssh/config."),
     Reason("ssh_config_invalid", "SSH settings invalid", _RUN, _HELPS),
     Reason(
+        "too_many_host_keys",
+        "Too many host keys",
+        _RUN,
+        _HELPS,
+        "Forget those of machines that are gone: run.py hostkeys list, run.py hostkeys forget HOST:PORT",
+    ),
+    Reason("not_stored", "Service disk full", _RUN, _LATER, "Free some space on the service's own disk."),
+    Reason(
         "known_hosts_unusable",
         "Known hosts not readable",
         _RUN,

@@ -67,6 +67,31 @@ REQUESTS: Sequence[Reason] = (
     Reason("workflow_not_found", "Workflow not found", _REQUEST, hint="GET /workflows lists the known workflows."),
     Reason("workflow_conflict", "Workflow not ready for that", _REQUEST),
     Reason("too_many_tasks", "Queue full", _REQUEST, _HELPS, "Start again when a running install has ended."),
+    Reason(
+        "too_many_keys",
+        "Too many idempotency keys",
+        _REQUEST,
+        _HELPS,
+        "A key counts for 24 hours. Start again later, or without idempotency_key.",
+    ),
+    Reason("too_many_fleets", "Too many fleets", _REQUEST, _HELPS, "A fleet counts for 24 hours. Start again later."),
+    Reason(
+        "too_many_tunnels",
+        "Too many open tunnels",
+        _REQUEST,
+        _HELPS,
+        "Close one that is not needed: DELETE /tasks/ID/comfyui. One that nobody uses closes by itself.",
+    ),
+    Reason(
+        "too_many_workflows",
+        "Too many workflows",
+        _REQUEST,
+        _HELPS,
+        "Answer or stop those that wait: GET /workflows lists them.",
+    ),
+    Reason(
+        "too_many_ssh_keys", "Too many SSH keys", _REQUEST, _HELPS, "Use one of those that there are: run.py key list"
+    ),
     Reason("wheel_not_found", "Wheel not found", _REQUEST, _NO, "GET /tasks/ID/wheels lists those that there are."),
     Reason("too_many_streams", "Too many live views", _REQUEST, _HELPS, "Poll the progress, or try again in a minute."),
     Reason("service_closing", "Service is closing", _REQUEST, _HELPS, "Send it again when the service runs again."),

@@ -16,9 +16,9 @@ import pytest
 from app.domain.address import parse_address
 from app.domain.errors import RemoteError
 from app.remote import own_keys, ssh_config
+from app.remote.config_file import Local
 from app.remote.deadline import Deadline
 from app.remote.keys import collect_keys
-from app.remote.config_file import Local
 from app.remote.trust import HostKeyTrust
 from app.settings import InvalidSetting, settings_from
 from app.small_files import CONFIG_BYTES, KEY_BYTES, KNOWN_HOSTS_BYTES
