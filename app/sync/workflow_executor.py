@@ -24,6 +24,7 @@ from app.domain.errors import (
     WorkflowConflict,
     WorkflowNotFound,
 )
+from app.domain.limits import IDEMPOTENCY_SECONDS
 from app.domain.same_request import is_same
 from app.domain.workflow import (
     ENDED_STEP,
@@ -39,7 +40,7 @@ from app.protocol.snapshot import Snapshot
 from app.storage.errors import StorageError
 from app.storage.workflow_store import WorkflowExists, WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs.service import IDEMPOTENCY_SECONDS, Installs
+from app.sync.installs.service import Installs
 from app.sync.workflows import view
 from app.sync.workflows.steps import Blocked, Done, Leaving, StepRun, Steps, Stopped
 
@@ -76,9 +77,11 @@ class WorkflowExecutor:
         installs: Installs,
         steps: Steps,
         background: BackgroundTaskManager,
+        most: int = 0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`now`: Unix seconds."""
+        """`most`: how many may be unfinished (0: any number); `now`: Unix seconds."""
+        self._most = most
         self._store = store
         self._installs = installs
         self._steps = steps
@@ -94,10 +97,10 @@ class WorkflowExecutor:
 
     def start(self, workflow: Workflow) -> Started:
         """Keeps a new workflow and starts it; nothing is connected yet when this returns. Raises
-        IdempotencyConflict."""
+        IdempotencyConflict, TooManyWorkflows."""
         workflow = replace(workflow, workflow_id=str(uuid.uuid4()), created_at=self._now())
         try:
-            self._store.add(workflow, same_key_since=workflow.created_at - IDEMPOTENCY_SECONDS)
+            self._store.add(workflow, same_key_since=workflow.created_at - IDEMPOTENCY_SECONDS, most=self._most)
         except WorkflowExists as known:
             if not _asks_the_same(known.workflow, workflow):
                 raise IdempotencyConflict(field="idempotency_key") from None

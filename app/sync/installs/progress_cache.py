@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from app.domain.limits import MAX_ENDED_IN_MEMORY
 from app.domain.retry import RetryLinks
 from app.protocol.snapshot import Snapshot
 from app.protocol.states import TERMINAL_TASK_STATES
@@ -36,8 +37,10 @@ class InstallStatus:
 class ProgressCache:
     """The newest snapshot of each install. Written by the install's thread, read by any."""
 
-    def __init__(self, retention_seconds: float = RETENTION_SECONDS) -> None:
+    def __init__(self, retention_seconds: float = RETENTION_SECONDS, *, most_ended: int = MAX_ENDED_IN_MEMORY) -> None:
+        """`most_ended`: of more, those that came here first are forgotten."""
         self._retention_seconds = retention_seconds
+        self._most_ended = most_ended
         self._changed = threading.Condition()
         self._wakes = 0
         self._statuses: dict[str, InstallStatus] = {}
@@ -51,6 +54,9 @@ class ProgressCache:
             self._statuses[task_id] = status
             if status.ended:
                 self._since.setdefault(task_id, time.monotonic())
+                if len(self._since) > self._most_ended:
+                    oldest = next(iter(self._since))
+                    del self._since[oldest], self._statuses[oldest]
             self._changed.notify_all()
 
     def heartbeat(self, task_id: str, at: float) -> None:
