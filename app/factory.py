@@ -25,6 +25,7 @@ from app.storage.progress_files import ProgressFiles
 from app.storage.retry_store import RetryStore
 from app.storage.task_counts import TaskCounts
 from app.storage.workflow_store import WorkflowStore
+from app.sync.access import Access
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
@@ -63,6 +64,7 @@ class Service:
     tunnels: Tunnels
     settings: Settings
     engine: Engine
+    access: Access
 
     def close(self, timeout: float = 3.0) -> None:
         """Releases everything within `timeout` seconds, the database too: nothing is answered any more."""
@@ -78,10 +80,13 @@ class Service:
             part.close(max(0.0, deadline - time.monotonic()))
 
 
-def build_service(settings: Settings, *, background: BackgroundTaskManager | None = None) -> Service:
+def build_service(
+    settings: Settings, *, background: BackgroundTaskManager | None = None, local_secret: str = ""
+) -> Service:
     """A service on the settings' data folder, its unfinished installs resumed. Raises StorageError.
 
-    `background`: the threads' keeper; default: the process's one."""
+    `background`: the threads' keeper; default: the process's one. `local_secret`: what the command line of the same
+    user logs in with."""
     keeper = background or get_task_manager()
     keeper.retention_seconds = settings.memory_hours * 3600
     engine = open_database(settings.resolved_database_url)
@@ -104,6 +109,7 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     metrics.look_at(readiness.gauges)
     logs = TaskLogs(installs, log_files)
     wheels = Wheels(installs, connector, settings.timeouts)
+    access = Access(settings, local_secret)
     app = create_app(
         Services(
             installs,
@@ -119,15 +125,16 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
             metrics,
             wheels,
             OwnKeys(),
+            access,
         )
     )
-    page_parts = webui.PageParts(open=not settings.token, task=installs.task, workflow=workflows.state)
+    page_parts = webui.PageParts(needs_login=access.needs_login, task=installs.task, workflow=workflows.state)
     webui.register(app, page_parts)
     app.wsgi_app = BehindProxy(app.wsgi_app, settings)  # type: ignore[method-assign]
     retries.begin()
     installs.resume_unfinished()
     workflows.resume_unfinished()
-    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
+    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine, access)
 
 
 def _wire_installs(

@@ -12,6 +12,7 @@ AppError(message, hint, field)
 │                     within wait_seconds only: AuthenticationFailed
 │                     never retried: HostKeyMismatch, ExecNotSupported
 ├ KeyNotMade
+├ Unauthorized, TooManyAttempts
 └ RunnerError         RunnerUnsupported, RunnerStartFailed, RunnerProtocolError, RunnerLost
 
 The domain knows codes; only ``app.sync.http.errors`` knows HTTP statuses.
@@ -232,6 +233,23 @@ class KeyNotMade(AppError):
     """The SSH key could not be made."""
 
     code = "key_not_made"
+
+
+class Unauthorized(AppError):
+    """The request has no token, or a wrong one."""
+
+    code = "unauthorized"
+
+
+class TooManyAttempts(AppError):
+    """Too many wrong tokens were tried."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, *, retry_after: int) -> None:
+        """``retry_after``: seconds until another one is looked at."""
+        super().__init__(f"Too many wrong tokens were tried. Try again in {retry_after} s.")
+        self.retry_after = retry_after
 
 
 class RunnerError(AppError):
