@@ -128,8 +128,7 @@ def build_service(
             access,
         )
     )
-    page_parts = webui.PageParts(needs_login=access.needs_login, task=installs.task, workflow=workflows.state)
-    webui.register(app, page_parts)
+    webui.register(app, webui.PageParts(access.needs_login, task=installs.task, workflow=workflows.state))
     app.wsgi_app = BehindProxy(app.wsgi_app, settings)  # type: ignore[method-assign]
     retries.begin()
     installs.resume_unfinished()

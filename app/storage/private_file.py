@@ -32,7 +32,7 @@ def read_private(path: Path) -> bytes | None:
         return None
     except OSError as exc:
         raise unusable(path, exc.strerror or str(exc)) from exc
-    with open(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
             raise unusable(path, "it is no file of Nodeferry's")
@@ -40,7 +40,10 @@ def read_private(path: Path) -> bytes | None:
             raise unusable(path, "it belongs to another user")
         if stat.S_IMODE(found.st_mode) & 0o077:
             raise unusable(path, "other users may read or write it", hint=f"If you trust it: chmod 600 {path}")
-        return file.read(MAX_BYTES)
+        with open(os.dup(descriptor), "rb") as file:
+            return file.read(MAX_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def write_private(path: Path, content: bytes, *, for_owner: bool = False) -> None:

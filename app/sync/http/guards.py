@@ -27,7 +27,7 @@ PAGE_PATHS = frozenset({"/", "/docs", "/favicon.ico"})
 PAGE_FOLDER = "/ui/"
 """Pages are shells that carry nothing where a login is needed: their scripts ask the API, with the session."""
 _READING_POSTS = frozenset({"/ssh/install-custom-nodes/progress"})
-_DOOR = re.compile(r"/tasks/[^/]+/open")
+_TUNNEL = re.compile(r"/tasks/[^/]+/open")
 """Whoever knows its address uses the ComfyUI behind it."""
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 _HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[^:\[\]@/\s]+)(?::[0-9]{1,5})?", re.IGNORECASE)
@@ -56,7 +56,7 @@ def _scope_refused(method: str, path: str, headers: Mapping[str, str], access: A
         return exc
     if identity is None:
         return Unauthorized()
-    reads = (method in SAFE_METHODS or path in _READING_POSTS) and not _DOOR.fullmatch(path)
+    reads = (method in SAFE_METHODS or path in _READING_POSTS) and not _TUNNEL.fullmatch(path)
     return None if reads or identity.scope is Scope.ALL else ReadOnlyToken()
 
 
