@@ -37,10 +37,13 @@ class _Session:
 class Sessions:
     """Any thread."""
 
-    def __init__(self, data_dir: Path, seconds: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, data_dir: Path, seconds: float, clock: Callable[[], float] = time.time, *, most: int = MAX_SESSIONS
+    ) -> None:
         self._path = data_dir / FILE_NAME
         self._seconds = seconds
         self._clock = clock
+        self._most = most
         self._lock = threading.Lock()
         self._sessions = _read(self._path)
 
@@ -76,7 +79,7 @@ class Sessions:
     def _clean(self) -> None:
         now = self._clock()
         kept = [(key, session) for key, session in self._sessions.items() if session.expires_at > now]
-        self._sessions = dict(kept[-MAX_SESSIONS:])
+        self._sessions = dict(kept[-self._most :])
 
     def _write(self) -> None:
         content = json.dumps({key: asdict(session) for key, session in self._sessions.items()})

@@ -11,7 +11,7 @@ import pytest
 
 from app.domain.access import Scope, Token
 from app.storage.token_file import TokenFile
-from app.sync.sessions import FILE_NAME, MAX_SESSIONS, Sessions
+from app.sync.sessions import FILE_NAME, Sessions
 from test.api.client import START, Api, content, service_in, silent_address
 
 HOST = "gpu.local:5000"
@@ -113,14 +113,14 @@ def test_sessions_outlive_the_service_and_not_another_chosen_token(tmp_path: Pat
 def test_a_session_has_an_end_and_there_are_not_too_many(tmp_path: Path) -> None:
     """With more the oldest goes, in the file too; a file that is damaged is no reason not to start."""
     now, token = [1000.0], Token("mine", Scope.ALL, "0" * 64)
-    sessions = Sessions(tmp_path, 60.0, lambda: now[0])
+    sessions = Sessions(tmp_path, 60.0, lambda: now[0], most=5)
     first, _ = sessions.begin(token)
     assert sessions.find([first], {"mine": token})
     now[0] += 60.0
     assert sessions.find([first], {"mine": token}) is None
-    made = [sessions.begin(token)[0] for _ in range(MAX_SESSIONS + 1)]
+    made = [sessions.begin(token)[0] for _ in range(6)]
     assert sessions.find(made[:1], {"mine": token}) is None and sessions.find(made[-1:], {"mine": token})
-    assert len(json.loads((tmp_path / FILE_NAME).read_text())) == MAX_SESSIONS
+    assert len(json.loads((tmp_path / FILE_NAME).read_text())) == 5
     (tmp_path / FILE_NAME).write_text('{"x": {"token": []')
     assert Sessions(tmp_path, 60.0).find(made[-1:], {"mine": token}) is None
 
