@@ -64,7 +64,6 @@ class Service:
     tunnels: Tunnels
     settings: Settings
     engine: Engine
-    access: Access
 
     def close(self, timeout: float = 3.0) -> None:
         """Releases everything within `timeout` seconds, the database too: nothing is answered any more."""
@@ -81,12 +80,11 @@ class Service:
 
 
 def build_service(
-    settings: Settings, *, background: BackgroundTaskManager | None = None, local_secret: str = ""
+    settings: Settings, *, background: BackgroundTaskManager | None = None, access: Access | None = None
 ) -> Service:
     """A service on the settings' data folder, its unfinished installs resumed. Raises StorageError.
 
-    `background`: the threads' keeper; default: the process's one. `local_secret`: what the command line of the same
-    user logs in with."""
+    `background`: the threads' keeper; default: the process's one. `access`: who is let in; default: by the settings."""
     keeper = background or get_task_manager()
     keeper.retention_seconds = settings.memory_hours * 3600
     engine = open_database(settings.resolved_database_url)
@@ -109,7 +107,7 @@ def build_service(
     metrics.look_at(readiness.gauges)
     logs = TaskLogs(installs, log_files)
     wheels = Wheels(installs, connector, settings.timeouts)
-    access = Access(settings, local_secret)
+    access = access or Access(settings)
     app = create_app(
         Services(
             installs,
@@ -133,7 +131,7 @@ def build_service(
     retries.begin()
     installs.resume_unfinished()
     workflows.resume_unfinished()
-    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine, access)
+    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
 
 
 def _wire_installs(

@@ -59,10 +59,12 @@ class Access:
             return True
         return is_reached_by_proxy(self.settings) and bool(self._tokens.all())
 
-    def first_token(self) -> str | None:
-        """Where a token is needed and there is none yet: the secret of a new one. Raises StorageError."""
-        if not self.needs_login() or self._chosen or self._tokens.all():
-            return None
+    def lacks_token(self) -> bool:
+        """Whether a token is needed and there is none: at the first start. Raises StorageError."""
+        return self.needs_login() and not self._chosen and not self._tokens.all()
+
+    def make_first(self) -> str:
+        """Makes the first token; its secret. Raises StorageError."""
         return self._tokens.new(FIRST, Scope.ALL)
 
     def who(self, headers: Mapping[str, str], *, scheme: str, client: str) -> Identity | None:

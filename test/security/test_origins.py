@@ -39,8 +39,8 @@ def cookie(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, str]
 
 def send(api: Api, method: str = "POST", path: str = START, **headers: str) -> Any:
     named = {"Host": HOST} | {name.replace("_", "-"): value for name, value in headers.items()}
-    parts = {"json": BODY} if method != "GET" else {}
-    return api.app.test_client(use_cookies=False).open(path, method=method, headers=named, **parts)
+    body = BODY if method != "GET" else None
+    return api.app.test_client(use_cookies=False).open(path, method=method, headers=named, json=body)
 
 
 @pytest.mark.parametrize(

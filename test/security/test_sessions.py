@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from app.domain.access import Scope, Token
 from app.storage.token_file import TokenFile
+from app.sync.http.services import LOOK_AGAIN_SECONDS
 from app.sync.sessions import FILE_NAME, Sessions
 from test.api.client import START, Api, content, service_in, silent_address
 
@@ -36,10 +38,9 @@ def secret(tmp_path: Path) -> str:
 def send(api: Api, method: str, path: str, cookie: str = "", **headers: str) -> Any:
     """A request as a page of the service's own sends it."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    parts = {"json": {}} if method in {"POST", "DELETE"} else {}
-    return api.app.test_client(use_cookies=False).open(
-        path, method=method, headers=OWN | named | ({"Cookie": cookie} if cookie else {}), **parts
-    )
+    headers = OWN | named | ({"Cookie": cookie} if cookie else {})
+    body = {} if method in {"POST", "DELETE"} else None
+    return api.app.test_client(use_cookies=False).open(path, method=method, headers=headers, json=body)
 
 
 def log_in(api: Api, token: str, **headers: str) -> tuple[str, str]:
@@ -170,6 +171,20 @@ def test_a_stream_ends_when_its_token_is_revoked(api: Api, tmp_path: Path, secre
             next(lines)
             TokenFile(tmp_path).revoke("mine")
             assert not any(b"progress" in str(line).encode() for line in list(lines)[2:])
+
+
+def test_an_answer_that_waits_goes_to_nobody_who_is_revoked(api: Api, tmp_path: Path, secret: str) -> None:
+    """It was asked for while the token was good."""
+    other = {"Authorization": f"Bearer {TokenFile(tmp_path).new('other', Scope.ALL)}"}
+    with silent_address() as dead, ThreadPoolExecutor(1) as pool:
+        started = content(api.send("POST", START, json={"ssh_connection": dead}, headers=other))
+        path = f"/tasks/{started['task_id']}"
+        waiting = pool.submit(api.send, "GET", f"{path}?wait=60", headers={"Authorization": f"Bearer {secret}"})
+        with pytest.raises(TimeoutError):
+            waiting.result(1.5 * LOOK_AGAIN_SECONDS)
+        TokenFile(tmp_path).revoke("mine")
+        api.send("POST", f"{path}/cancel", json={}, headers=other)
+        assert waiting.result(30).status_code == 401
 
 
 @pytest.mark.parametrize("body", [{}, {"token": ""}, {"token": 5}, {"token": "x" * 2000}, {"token": None}], ids=str)

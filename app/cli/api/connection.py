@@ -66,6 +66,7 @@ def wait_for_address(data_dir: Path) -> RunningService | None:
 def temporary_service(settings: Settings) -> Iterator[str]:
     """A service of this process on a free loopback port; its URL."""
     from app.factory import build_service  # here: a client of a running service need not load a service
+    from app.sync.access import Access
 
     logs.configure("WARNING", secrets=(settings.token,))
     settings = replace(settings, host="127.0.0.1", port=0)
@@ -74,7 +75,7 @@ def temporary_service(settings: Settings) -> Iterator[str]:
         listening.bind("127.0.0.1", 0, explicit=True, say=click.echo) as listener,
         local_login(settings.data_dir) as secret,
     ):
-        service = build_service(settings, local_secret=secret)
+        service = build_service(settings, access=Access(settings, secret))
         server = HttpServer(service.app, listener)
         thread = threading.Thread(target=server.run, name="http", daemon=True)
         thread.start()

@@ -18,7 +18,7 @@ from app.cli.server.local_login import local_login
 from app.cli.server.service_lock import ServiceLock
 from app.factory import Service, build_service
 from app.settings import settings_from
-from app.sync.access import is_reached_by_proxy
+from app.sync.access import Access, is_reached_by_proxy
 from app.sync.http.guards import check_bind
 
 RELEASE_SECONDS = 3.0
@@ -50,17 +50,19 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
         listening.bind(settings.host, settings.port, explicit=explicit, say=_say) as listener,
         local_login(settings.data_dir) as secret,
     ):
-        service = build_service(settings, local_secret=secret)
-        if is_reached_by_proxy(settings) and not service.access.needs_login():
+        access = Access(settings, secret)
+        is_first = access.lacks_token()
+        if is_reached_by_proxy(settings) and not access.needs_login():
             _log.warning(
                 "there is no token: whoever reaches the proxy in front can use your instances. "
                 "Make one with `token new`, or let the proxy ask for a login"
             )
+        service = build_service(settings, access=access)
         server = HttpServer(service.app, listener)
         lock.write_address(listening.local_url_of(listener))
-        first = service.access.first_token()
         lines = [f"Nodeferry on {listening.url_of(listener)}"]
-        if first:
+        if is_first:
+            first = access.make_first()
             lines.append(
                 f"Log in, with a link that is shown only now: {listening.outer_url_of(listener)}/#token={first}"
             )

@@ -39,6 +39,8 @@ from app.sync.workflow_executor import WorkflowExecutor
 EXTENSION = "nodeferry"
 MAX_HELD_ANSWERS = 32
 """How many requests may hold a server thread at once; more are answered without waiting."""
+LOOK_AGAIN_SECONDS = 1.0
+"""An answer that waited longer goes only to who is still let in: the token may have been revoked meanwhile."""
 
 _log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=BaseModel)
@@ -155,10 +157,14 @@ def register_http(app: Flask, shared: Services) -> None:
 
 def _before() -> Response | None:
     g.started = time.perf_counter()
-    refused = guards.refusal(request.method, request.path, dict(request.headers), services().access, _via())
+    refused = _refusal()
     if refused:
         return error_answer(refused)
     return Response(status=204, headers={"Allow": _allowed()}) if request.method == "OPTIONS" else None
+
+
+def _refusal() -> AppError | None:
+    return guards.refusal(request.method, request.path, dict(request.headers), services().access, _via())
 
 
 def _allowed() -> str:
@@ -170,9 +176,12 @@ def _allowed() -> str:
 
 
 def _after(response: Response) -> Response:
+    seconds = time.perf_counter() - g.get("started", time.perf_counter())
+    if seconds > LOOK_AGAIN_SECONDS and request.method == "GET" and response.status_code < 400:
+        refused = _refusal()
+        response = error_answer(refused) if refused else response
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
-    seconds = time.perf_counter() - g.get("started", time.perf_counter())
     if request.url_rule is not None:
         services().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
     _log.info(
