@@ -85,7 +85,7 @@ def build_service(
     """A service on the settings' data folder, its unfinished installs resumed. Raises StorageError.
 
     `background`: the threads' keeper; default: the process's one. `access`: who is let in; default: by the settings."""
-    keeper = background or get_task_manager()
+    keeper, access = background or get_task_manager(), access or Access(settings)
     keeper.retention_seconds = settings.memory_hours * 3600
     engine = open_database(settings.resolved_database_url)
     pins = DatabasePins(engine)
@@ -105,9 +105,6 @@ def build_service(
     tunnels = Tunnels(installs, connector, keeper, settings.timeouts)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
-    logs = TaskLogs(installs, log_files)
-    wheels = Wheels(installs, connector, settings.timeouts)
-    access = access or Access(settings)
     app = create_app(
         Services(
             installs,
@@ -118,10 +115,10 @@ def build_service(
             fleets,
             retention,
             settings,
-            logs,
+            TaskLogs(installs, log_files),
             readiness,
             metrics,
-            wheels,
+            Wheels(installs, connector, settings.timeouts),
             OwnKeys(),
             access,
         )

@@ -39,7 +39,7 @@ def send(api: Api, method: str, path: str, cookie: str = "", **headers: str) -> 
     """A request as a page of the service's own sends it."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     headers = OWN | named | ({"Cookie": cookie} if cookie else {})
-    body = {} if method in {"POST", "DELETE"} else None
+    body: dict[str, str] | None = {} if method in {"POST", "DELETE"} else None
     return api.app.test_client(use_cookies=False).open(path, method=method, headers=headers, json=body)
 
 
