@@ -25,6 +25,7 @@ from app.storage.progress_files import ProgressFiles
 from app.storage.retry_store import RetryStore
 from app.storage.task_counts import TaskCounts
 from app.storage.workflow_store import WorkflowStore
+from app.sync.access import Access
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
@@ -78,11 +79,13 @@ class Service:
             part.close(max(0.0, deadline - time.monotonic()))
 
 
-def build_service(settings: Settings, *, background: BackgroundTaskManager | None = None) -> Service:
+def build_service(
+    settings: Settings, *, background: BackgroundTaskManager | None = None, access: Access | None = None
+) -> Service:
     """A service on the settings' data folder, its unfinished installs resumed. Raises StorageError.
 
-    `background`: the threads' keeper; default: the process's one."""
-    keeper = background or get_task_manager()
+    `background`: the threads' keeper; default: the process's one. `access`: who is let in; default: by the settings."""
+    keeper, access = background or get_task_manager(), access or Access(settings)
     keeper.retention_seconds = settings.memory_hours * 3600
     engine = open_database(settings.resolved_database_url)
     pins = DatabasePins(engine)
@@ -106,8 +109,6 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     tunnels = Tunnels(installs, connector, keeper, settings.timeouts)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
-    logs = TaskLogs(installs, log_files)
-    wheels = Wheels(installs, connector, settings.timeouts)
     app = create_app(
         Services(
             installs,
@@ -118,15 +119,15 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
             fleets,
             retention,
             settings,
-            logs,
+            TaskLogs(installs, log_files),
             readiness,
             metrics,
-            wheels,
+            Wheels(installs, connector, settings.timeouts),
             OwnKeys(),
+            access,
         )
     )
-    page_parts = webui.PageParts(open=not settings.token, task=installs.task, workflow=workflows.state)
-    webui.register(app, page_parts)
+    webui.register(app, webui.PageParts(access.needs_login, task=installs.task, workflow=workflows.state))
     app.wsgi_app = BehindProxy(app.wsgi_app, settings)  # type: ignore[method-assign]
     retries.begin()
     installs.resume_unfinished()

@@ -14,6 +14,7 @@ from typing import Any
 
 import platformdirs
 
+from app.domain.access import origin_of
 from app.domain.errors import InvalidRequest
 from app.domain.forwarded import networks_of, prefix_of
 from app.small_files import CONFIG_BYTES, UnusableFile, read_small
@@ -36,6 +37,7 @@ _DURATIONS = frozenset(
         "max_records",
         "max_log_bytes",
         "max_workflows",
+        "session_hours",
     }
 )
 
@@ -71,7 +73,7 @@ class Settings:
     port: int = DEFAULT_PORT
     """0 takes a free one."""
     token: str = ""
-    """Bearer token; needed for any bind that is not loopback."""
+    """A token of your own choice, of scope all; requests need one then. Off loopback at least 24 characters."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names besides the loopback ones that requests may name in `Host`."""
     trusted_proxies: tuple[str, ...] = ()
@@ -118,6 +120,11 @@ class Settings:
     then those of running ones are cut. 0: any size."""
     max_workflows: int = 200
     """How many workflows may be unfinished; more are refused (429)."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins (`https://gpu.example`, exactly, with their port) whose pages may change something, besides the
+    service's own."""
+    session_hours: float = 168.0
+    """How long a browser stays logged in."""
 
     @property
     def timeouts(self) -> Timeouts:
@@ -163,10 +170,21 @@ def settings_from(
 def _check_proxies(values: dict[str, Any]) -> None:
     try:
         networks_of(values.get("trusted_proxies", ()))
+        _check_origins(values.get("allowed_origins", ()))
         if "path_prefix" in values:
             values["path_prefix"] = prefix_of(values["path_prefix"])
     except InvalidRequest as exc:
         raise InvalidSetting(exc.message, hint=exc.hint, field=exc.field) from None
+
+
+def _check_origins(origins: tuple[str, ...]) -> None:
+    for text in origins:
+        if not origin_of(text):
+            raise InvalidRequest(
+                f"allowed_origins has {text[:80]!r}, which is no origin.",
+                hint="Write it as the browser's address begins, without a path: https://gpu.example:8443",
+                field="allowed_origins",
+            )
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:

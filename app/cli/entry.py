@@ -11,7 +11,7 @@ import click
 from app.cli.errors import EXIT_INTERRUPTED, CliError
 from app.domain.errors import AppError
 
-_COMMANDS = ("serve", "demo", "install", "workflow", "tasks", "wheels", "hostkeys", "key", "config", "pyz")
+_COMMANDS = ("serve", "demo", "install", "workflow", "tasks", "wheels", "hostkeys", "key", "token", "config", "pyz")
 
 
 class _Commands(click.Group):

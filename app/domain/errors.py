@@ -13,6 +13,7 @@ AppError(message, hint, field)
 │                     within wait_seconds only: AuthenticationFailed
 │                     never retried: HostKeyMismatch, ExecNotSupported, TooManyHostKeys
 ├ KeyNotMade
+├ Unauthorized, TooManyAttempts
 └ RunnerError         RunnerUnsupported, RunnerStartFailed, RunnerLost, RunStalled
                       RunnerProtocolError: TooMuchOutput
 
@@ -276,6 +277,23 @@ class KeyNotMade(AppError):
     """The SSH key could not be made."""
 
     code = "key_not_made"
+
+
+class Unauthorized(AppError):
+    """The request has no token, or a wrong one."""
+
+    code = "unauthorized"
+
+
+class TooManyAttempts(AppError):
+    """Too many wrong tokens were tried."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, *, retry_after: int) -> None:
+        """``retry_after``: seconds until another one is looked at."""
+        super().__init__(f"Too many wrong tokens were tried. Try again in {retry_after} s.")
+        self.retry_after = retry_after
 
 
 class RunnerError(AppError):

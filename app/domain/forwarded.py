@@ -37,6 +37,7 @@ _OURS = (
     "manifests",
     "metrics",
     "openapi.json",
+    "session",
     "ssh",
     "tasks",
     "ui",

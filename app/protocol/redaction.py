@@ -9,7 +9,7 @@ from typing import AnyStr, Match
 # and what an HTTP client prints of its headers.
 _PATTERN = (
     r"(?:(?<!ssh)://|ssh://[^\s/@:]{0,100}:)(?P<userinfo>[^\s/@\"'<>]{1,500})(?=@)"
-    r"|\b(?:gh[pousr]_|github_pat_|glpat-|hf_)(?P<token>[A-Za-z0-9_-]{16,200})"
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|hf_|ndf_)(?P<token>[A-Za-z0-9_-]{16,200})"
     r"|[Aa]uthorization: *(?:[Bb]asic|[Bb]earer|token) +(?P<header>[^\s\"']{4,500})"
 )
 _IN_TEXT = re.compile(_PATTERN)

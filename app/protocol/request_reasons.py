@@ -35,8 +35,17 @@ REQUESTS: Sequence[Reason] = (
         "unauthorized",
         "Token missing or wrong",
         _REQUEST,
-        hint="Send the header Authorization: Bearer TOKEN, where TOKEN is the service's NODEFERRY_TOKEN.",
+        hint="Log in on the page, or send the header Authorization: Bearer TOKEN. `run.py token new`, run where the "
+        "service runs, makes a token.",
     ),
+    Reason(
+        "too_many_attempts",
+        "Too many wrong tokens",
+        _REQUEST,
+        _HELPS,
+        "Stop what sends the wrong token, wait, and log in again. `run.py token new` makes a new token.",
+    ),
+    Reason("read_only_token", "Token is read-only", _REQUEST, hint="Log in with a token of scope all."),
     Reason("forbidden", "Not allowed", _REQUEST),
     Reason("host_not_allowed", "Host name not allowed", _REQUEST),
     Reason("cross_site_request", "Request from another site", _REQUEST),
@@ -118,6 +127,7 @@ REQUESTS: Sequence[Reason] = (
     Reason("database_newer", "Database from a newer version", _REQUEST, hint=_SERVICE_LOG),
     Reason("database_read_only", "Database not writable", _REQUEST, _HELPS, _SERVICE_LOG),
     Reason("database_unavailable", "Database unavailable", _REQUEST, _HELPS, _SERVICE_LOG),
+    Reason("access_unavailable", "Tokens cannot be read", _REQUEST, _HELPS, _SERVICE_LOG),
     Reason("logs_unavailable", "Logs unavailable", _REQUEST, _HELPS, _SERVICE_LOG),
     Reason("progress_unavailable", "Progress files unavailable", _REQUEST, _HELPS, _SERVICE_LOG),
     # -- the stand-in, for demo and tests ----------------------------------------------------------------------------

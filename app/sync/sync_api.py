@@ -17,6 +17,7 @@ from app.sync.http.routes.instances import instances
 from app.sync.http.routes.logs import logs
 from app.sync.http.routes.manifests import manifests
 from app.sync.http.routes.metrics import metrics
+from app.sync.http.routes.session import session
 from app.sync.http.routes.ssh_keys import ssh_keys
 from app.sync.http.routes.tasks import tasks
 from app.sync.http.routes.tunnels import tunnels
@@ -43,6 +44,7 @@ _BLUEPRINTS = (
     events,
     instances,
     ssh_keys,
+    session,
     workflow_routes,
     manifests,
     tunnels,

@@ -1,7 +1,7 @@
 """The pages' routes. A page is a shell that is rendered here and filled by its script over the API.
 
-Where no token is set a page carries what is known already, so that a reload shows the true state at once; with a token
-it carries nothing, since the shell itself is open to everybody who reaches the service.
+Where no login is needed a page carries what is known already, so that a reload shows the true state at once; else it
+carries nothing, since the shell itself is open to everybody who reaches the service.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ PageSource = Callable[[str], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """What pages may carry. `open`: no token is set."""
+    """What pages may carry. `needs_login`: whether requests need a token now."""
 
-    open: bool
+    needs_login: Callable[[], bool]
     task: PageSource
     workflow: PageSource
 
@@ -146,7 +146,8 @@ def _workflow_with_task(workflow_id: str) -> Mapping[str, Any]:
 
 
 def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = None) -> str:
-    initial = dict(known(shown_id)) if known and _parts().open else None
+    login = _parts().needs_login()
+    initial = dict(known(shown_id)) if known and not login else None
     text = json.dumps(initial, separators=(",", ":"))
     return render_template(
         f"{name}.html",
@@ -156,6 +157,7 @@ def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = 
         initial=initial,
         # It stands in a script element, which nothing in it may end.
         carried=text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
+        login=login,
         version=VERSION,
         modules=assets().modules_of(f"js/pages/{name}.js"),
         sheet=SHEET,

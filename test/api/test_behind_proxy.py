@@ -12,7 +12,7 @@ import pytest
 
 from app.domain.forwarded import _OURS, Passed, networks_of, passed
 from app.settings import InvalidSetting, Settings, settings_from
-from app.sync.http.guards import is_open_by_proxy
+from app.sync.access import is_reached_by_proxy
 from test.api.client import START, Api, content, service_in
 
 PROXY, CLIENT, STRANGER = "10.1.2.3", "203.0.113.7", "198.51.100.9"
@@ -97,7 +97,7 @@ def test_settings_are_read_as_people_write_them(tmp_path: Path) -> None:
         file=tmp_path / "none.toml",
     )
     assert (found.path_prefix, len(networks_of(found.trusted_proxies))) == ("/nodeferry", 3)
-    assert is_open_by_proxy(found) and not is_open_by_proxy(Settings())
+    assert is_reached_by_proxy(found) and not is_reached_by_proxy(Settings())
 
 
 def test_no_prefix_can_hide_one_of_our_routes(idle: Api) -> None:
@@ -150,10 +150,10 @@ def test_scripts_ask_below_the_prefix() -> None:
 
 
 def test_a_page_of_ours_may_post_through_the_proxy(proxied: Api) -> None:
-    """Its origin is the proxy's name, over https; also where the proxy leaves the port out."""
+    """Its origin is the proxy's name, over https, with the port."""
     for origin, headers in (
         ("https://gpu.example", {}),
-        ("https://gpu.example:8443", {}),
+        ("https://gpu.example:443", {}),
         ("https://gpu.example", {"X-Forwarded-Host": "gpu.example:443"}),
         ("https://gpu.example:8443", {"X-Forwarded-Port": "8443"}),
     ):
@@ -166,6 +166,8 @@ def test_a_page_of_ours_may_post_through_the_proxy(proxied: Api) -> None:
     [
         ({"Origin": "https://evil.example"}, "cross_site_request"),
         ({"Origin": "https://gpu.example.evil.example"}, "cross_site_request"),
+        ({"Origin": "https://gpu.example:8443"}, "cross_site_request"),
+        ({"Origin": "http://gpu.example"}, "cross_site_request"),
         ({"Origin": "null"}, "cross_site_request"),
         ({"Origin": "https://gpu.example", "Sec-Fetch-Site": "same-site"}, "cross_site_request"),
         ({"X-Forwarded-Host": "evil.example"}, "host_not_allowed"),

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.domain.errors import AppError
 from app.settings import InvalidSetting, Settings
+from app.sync.access import Access
 from app.sync.http import guards
 from test.api.client import START, Api, content, service_in
 
 TOKEN = "a long random text"
-ALLOWED = Settings(allowed_hosts=("gpu-desk.local", "2001:db8::5"))
+Refusal = Callable[..., AppError | None]
+LONG = "a long random text, long enough"
+ALLOWED = ("gpu-desk.local", "2001:db8::5")
+
+
+@pytest.fixture
+def refusal(tmp_path: Path) -> Refusal:
+    """What a service with these settings says to headers."""
+
+    def refused(method: str, path: str, headers: dict[str, str], **settings: Any) -> AppError | None:
+        return guards.refusal(method, path, headers, Access(Settings(data_dir=tmp_path, **settings)))
+
+    return refused
 
 
 @pytest.fixture
@@ -26,15 +41,17 @@ class TestHost:
     @pytest.mark.parametrize(
         "host", ["localhost", "LOCALHOST:5000", "127.0.0.1", "127.0.0.1:5000", "[::1]", "[::1]:5000"]
     )
-    def test_loopback_names_are_answered_with_any_port(self, host: str) -> None:
-        assert guards.refusal("GET", "/tasks", {"Host": host}, Settings()) is None
+    def test_loopback_names_are_answered_with_any_port(self, refusal: Refusal, host: str) -> None:
+        assert refusal("GET", "/tasks", {"Host": host}) is None
 
     @pytest.mark.parametrize("host", ["gpu-desk.local", "GPU-desk.local:80", "[2001:db8::5]:5000"])
-    def test_so_are_the_names_of_the_settings(self, host: str) -> None:
-        assert guards.refusal("GET", "/tasks", {"Host": host}, ALLOWED) is None
+    def test_so_are_the_names_of_the_settings(self, refusal: Refusal, host: str) -> None:
+        assert refusal("GET", "/tasks", {"Host": host}, allowed_hosts=ALLOWED) is None
 
-    def test_so_is_the_address_that_is_listened_on(self) -> None:
-        assert guards.refusal("GET", "/", {"Host": "192.0.2.7:5000"}, Settings(host="192.0.2.7")) is None
+    @pytest.mark.parametrize("listening", ["192.0.2.7", "0.0.0.0"])
+    def test_so_is_the_address_that_is_listened_on(self, refusal: Refusal, listening: str) -> None:
+        """On every address each one is: no page of another site has an address of this machine as its host."""
+        assert refusal("GET", "/", {"Host": "192.0.2.7:5000"}, host=listening) is None
 
     @pytest.mark.parametrize(
         "host",
@@ -59,11 +76,12 @@ class TestHost:
             assert refused.status_code == 403, method
             assert content(refused)["error"] == "host_not_allowed"
 
-    def test_a_wildcard_address_allows_no_name(self) -> None:
-        assert guards.refusal("GET", "/", {"Host": "0.0.0.0"}, Settings(host="0.0.0.0", token=TOKEN)) is not None
+    @pytest.mark.parametrize("host", ["0.0.0.0", "evil.example", "[::]:5000"])
+    def test_a_wildcard_address_allows_no_name(self, refusal: Refusal, host: str) -> None:
+        assert refusal("GET", "/", {"Host": host}, host="0.0.0.0", token=LONG) is not None
 
-    def test_a_request_without_host_is_refused(self) -> None:
-        assert guards.refusal("GET", "/", {}, Settings()) is not None
+    def test_a_request_without_host_is_refused(self, refusal: Refusal) -> None:
+        assert refusal("GET", "/", {}) is not None
 
 
 class TestOtherSites:
@@ -123,9 +141,10 @@ class TestToken:
         guards.check_bind(Settings(host=host))
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.7", "gpu-desk.local", "localhost.evil.example"])
-    def test_any_other_address_needs_one(self, host: str) -> None:
-        """A service that others can reach would let them use the owner's keys."""
+    def test_elsewhere_a_chosen_one_must_be_long(self, host: str) -> None:
+        """A service that others can reach would let them guess it, and use the owner's keys."""
         with pytest.raises(InvalidSetting) as refused:
-            guards.check_bind(Settings(host=host))
-        assert "NODEFERRY_TOKEN" in refused.value.hint
-        guards.check_bind(Settings(host=host, token=TOKEN))
+            guards.check_bind(Settings(host=host, token=TOKEN))
+        assert "at least 24 characters" in refused.value.hint and TOKEN not in str(refused.value)
+        guards.check_bind(Settings(host=host, token=LONG))
+        guards.check_bind(Settings(host=host))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
 
 from app.cli.errors import CliError, ServiceUnreachable
+from app.cli.program import program
 from app.domain.host_port import join_host_port
 
 CONNECT_SECONDS = 3.05
@@ -32,7 +34,11 @@ class Api:
     """A service at `base_url`. Not thread-safe; `close` when done. Raises ServiceUnreachable where nothing answers in
     time, CliError for what the service refuses."""
 
-    def __init__(self, base_url: str, token: str = "", *, timeout: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self, base_url: str, token: str = "", *, timeout: float = ANSWER_SECONDS, data_dir: Path | None = None
+    ) -> None:
+        """`data_dir`: the service's, where it is one of this machine that was found by it."""
+        self._login_hint = _login_hint(data_dir)
         self.base_url = base_url.rstrip("/")
         self._timeout = (CONNECT_SECONDS, timeout)
         self._session = requests.Session()
@@ -193,10 +199,20 @@ class Api:
             return content
         raise CliError(
             str(content.get("message") or f"The service answered {answer.status_code}."),
-            hint=str(content.get("hint") or ""),
+            hint=self._login_hint if answer.status_code == 401 else str(content.get("hint") or ""),
             field=content.get("field"),
             code=str(content.get("error") or ""),
         )
+
+
+def _login_hint(data_dir: Path | None) -> str:
+    """What to do where the service does not let the command line in."""
+    if data_dir is None:
+        return f"Set NODEFERRY_TOKEN to a token of that service; there, `{program()} token new` makes one."
+    return (
+        f"The service on {data_dir} is another user's, or an older one. Run this as that user, or set NODEFERRY_TOKEN "
+        "to a token of it."
+    )
 
 
 def is_loopback(host: str) -> bool:

@@ -16,6 +16,7 @@ from app.cli.errors import CliError
 from app.cli.server import listener as listening
 from app.cli.server import logs
 from app.cli.server.http_server import HttpServer
+from app.cli.server.local_login import local_login, local_secret
 from app.cli.server.service_lock import RunningService, ServiceLock, running_service
 from app.settings import Settings, settings_from
 
@@ -42,10 +43,11 @@ def connection(server: str | None, data_dir: Path | None) -> Iterator[Api]:
     running = None if server else wait_for_address(settings.data_dir)
     url = server or (running.url if running else None)
     if url:
-        with Api(url, settings.token) as api:
+        token = (local_secret(settings.data_dir) if running else "") or settings.token
+        with Api(url, token, data_dir=None if server else settings.data_dir) as api:
             yield api
         return
-    with temporary_service(settings) as url, Api(url, settings.token) as api:
+    with temporary_service(settings) as url, Api(url, local_secret(settings.data_dir)) as api:
         yield api
 
 
@@ -64,14 +66,16 @@ def wait_for_address(data_dir: Path) -> RunningService | None:
 def temporary_service(settings: Settings) -> Iterator[str]:
     """A service of this process on a free loopback port; its URL."""
     from app.factory import build_service  # here: a client of a running service need not load a service
+    from app.sync.access import Access
 
     logs.configure("WARNING", secrets=(settings.token,))
     settings = replace(settings, host="127.0.0.1", port=0)
     with (
         ServiceLock(settings.data_dir) as lock,
         listening.bind("127.0.0.1", 0, explicit=True, say=click.echo) as listener,
+        local_login(settings.data_dir) as secret,
     ):
-        service = build_service(settings)
+        service = build_service(settings, access=Access(settings, secret))
         server = HttpServer(service.app, listener)
         thread = threading.Thread(target=server.run, name="http", daemon=True)
         thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -13,10 +14,12 @@ import click
 from app.cli.server import listener as listening
 from app.cli.server import logs
 from app.cli.server.http_server import HttpServer
+from app.cli.server.local_login import local_login
 from app.cli.server.service_lock import ServiceLock
 from app.factory import Service, build_service
 from app.settings import settings_from
-from app.sync.http.guards import check_bind, is_open_by_proxy
+from app.sync.access import Access, is_reached_by_proxy
+from app.sync.http.guards import check_bind
 
 RELEASE_SECONDS = 3.0
 """How long releasing the installs may take after a signal. They go on; the next service attaches to them again."""
@@ -30,7 +33,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command()
-@click.option("--host", help="Address to listen on; any but loopback needs a token.  [default: 127.0.0.1]")
+@click.option(
+    "--host",
+    help="Address to listen on; any but loopback needs a token: the first start makes one.  [default: 127.0.0.1]",
+)
 @click.option("--port", type=click.IntRange(0, 65535), help="0 takes a free one.  [default: 5000 or the next free]")
 @click.option("--data-dir", type=_FOLDER, help="Folder of the database and progress files.")
 def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
@@ -38,28 +44,36 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     settings = settings_from(overrides={"host": host, "port": port, "data_dir": data_dir})
     check_bind(settings)
     logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,))
-    if is_open_by_proxy(settings):
-        _log.warning(
-            "no token is set: whoever reaches the proxy in front can use your instances. "
-            "Set NODEFERRY_TOKEN, or let the proxy ask for a login"
-        )
     explicit = port is not None or not listening.is_default(settings.port)
     with (
         ServiceLock(settings.data_dir) as lock,
         listening.bind(settings.host, settings.port, explicit=explicit, say=_say) as listener,
+        local_login(settings.data_dir) as secret,
     ):
-        service = build_service(settings)
-        url = listening.url_of(listener)
+        access = Access(settings, secret)
+        is_first = access.lacks_token()
+        if is_reached_by_proxy(settings) and not access.needs_login():
+            _log.warning(
+                "there is no token: whoever reaches the proxy in front can use your instances. "
+                "Make one with `token new`, or let the proxy ask for a login"
+            )
+        service = build_service(settings, access=access)
         server = HttpServer(service.app, listener)
-        lock.write_address(url)
-        _serve(service, server, url)
+        lock.write_address(listening.local_url_of(listener))
+        lines = [f"Nodeferry on {listening.url_of(listener)}"]
+        if is_first:
+            first = access.make_first()
+            lines.append(
+                f"Log in, with a link that is shown only now: {listening.outer_url_of(listener)}/#token={first}"
+            )
+        _serve(service, server, lines)
 
 
-def _serve(service: Service, server: HttpServer, url: str) -> None:
+def _serve(service: Service, server: HttpServer, lines: Sequence[str]) -> None:
     """Answers until a signal came and every install was released: polls are answered to the end, starts with a 503."""
     closing = threading.Thread(target=_close, args=(service, server, _stop_on_signals()), name="closing", daemon=True)
     closing.start()
-    click.echo(f"Nodeferry on {url}")  # the socket listens since the server was made: whoever reads this is answered
+    click.echo("\n".join(lines))  # the socket listens since the server was made: whoever reads this is answered
     server.run()
     server.close(timeout=ANSWERS_SECONDS)
     service.engine.dispose()

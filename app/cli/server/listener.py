@@ -38,6 +38,25 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{join_host_port(host, port)}"
 
 
+def local_url_of(listener: socket.socket) -> str:
+    """Where this machine reaches the socket: a wildcard is no address to go to."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{join_host_port({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host), port)}"  # noqa: S104
+
+
+def outer_url_of(listener: socket.socket) -> str:
+    """Where other machines most likely reach the socket."""
+    host, port = listener.getsockname()[:2]
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104 - compared with, not bound to
+        return url_of(listener)
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.connect(("192.0.2.1", 9))  # sends nothing: only asks which address a packet would have
+            return f"http://{join_host_port(asking.getsockname()[0], port)}"
+    except OSError:
+        return local_url_of(listener)
+
+
 def is_default(port: int) -> bool:
     """Whether nobody asked for this port."""
     return port == DEFAULT_PORT

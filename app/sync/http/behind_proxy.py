@@ -21,13 +21,16 @@ _VIA = "nodeferry.via"
 class Via:
     """How a request came. `peer`: who has sent it here. `trusted`: a proxy of the settings. `asked_host`: the header
     Host as it came, before what the proxy says. `claimed`: which headers of proxies it has that are not believed;
-    `claimed_host`: the host in them."""
+    `claimed_host`: the host in them. `client`: who asks, as far as is believed. `scheme`: as the
+    browser has it, "" where no trusted proxy says so."""
 
     peer: str = ""
     trusted: bool = False
     asked_host: str = ""
     claimed: tuple[str, ...] = ()
     claimed_host: str = ""
+    client: str = ""
+    scheme: str = ""
 
 
 DIRECT = Via()
@@ -51,7 +54,7 @@ class BehindProxy:
         asked_host = str(environ.get("HTTP_HOST", ""))
         claimed_host = "" if trusted else headers.get("X-Forwarded-Host", "").partition(",")[0].strip()[:100]
         claimed = () if trusted else tuple(headers)
-        environ[_VIA] = Via(peer, trusted, asked_host, claimed, claimed_host)
+        environ[_VIA] = Via(peer, trusted, asked_host, claimed, claimed_host, client=found.client, scheme=found.scheme)
         environ["REMOTE_ADDR"] = found.client
         if found.host:
             environ["HTTP_HOST"] = found.host

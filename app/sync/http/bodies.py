@@ -30,6 +30,7 @@ DEFAULT_STEP_SECONDS = 6 * 3600.0
 DEFAULT_STEPS = (StepName.TEST_SSH, StepName.INSTALL, StepName.VERIFY)
 MAX_PRUNE_DAYS = 36_500.0
 MAX_FIELD_CHARS = 200
+MAX_TOKEN_CHARS = 1000
 
 
 class JsonBody(BaseModel):
@@ -107,6 +108,12 @@ class WorkflowBody(InstallBody):
     )
     review_plan: Literal["never", "changes", "always"] = "never"
     deadline_seconds: Annotated[float, Field(ge=1, le=MAX_STEP_SECONDS)] = DEFAULT_STEP_SECONDS
+
+
+class LoginBody(JsonBody):
+    """POST /session."""
+
+    token: Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_CHARS)]
 
 
 class WorkflowIdBody(JsonBody):

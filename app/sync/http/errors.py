@@ -33,6 +33,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "too_many_fleets": 429,
     "too_many_tunnels": 429,
     "too_many_workflows": 429,
+    "too_many_attempts": 429,
     "service_closing": 503,
     "storage_error": 503,
     "not_ready": 503,
@@ -44,16 +45,16 @@ RETRY_AFTER_SECONDS: Mapping[int, int] = {429: 30, 503: 5}
 """By status: when to try again."""
 
 
-class Unauthorized(AppError):
-    """The request has no token, or a wrong one."""
-
-    code = "unauthorized"
-
-
 class Forbidden(AppError):
     """Requests from there are not allowed."""
 
     code = "forbidden"
+
+
+class ReadOnlyToken(Forbidden):
+    """This token is for looking only; it changes nothing."""
+
+    code = "read_only_token"
 
 
 class NotFound(AppError):

@@ -1,48 +1,63 @@
 """Who may ask: checks of a request's headers before any route, and of the address that the service listens on.
 
 A web page of another site must not reach a service on this machine: `Host` is checked against DNS rebinding, `Origin`
-and `Sec-Fetch-Site` against requests that such a page sends.
+and `Sec-Fetch-Site` against requests that such a page sends. Another port of the same host is another site: browsers
+send cookies to each port, and the ComfyUI of a stranger's machine may be there.
 """
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import re
 from collections.abc import Mapping
 
-from app.domain.errors import AppError
+from app.domain.access import CHOSEN_CHARS, Scope, is_loopback, origin_of
+from app.domain.errors import AppError, Unauthorized
 from app.domain.host_port import bracketed
 from app.settings import InvalidSetting, Settings
+from app.sync.access import LOOPBACK_NAMES, Access, bearer_of
 from app.sync.http.behind_proxy import DIRECT, Via, advice
-from app.sync.http.errors import Forbidden, Unauthorized
+from app.sync.http.errors import Forbidden, ReadOnlyToken
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/health", "/health/ready"})
 """What answers without a token."""
+SESSION_PATH = "/session"
 PAGE_PATHS = frozenset({"/", "/docs", "/favicon.ico"})
 PAGE_FOLDER = "/ui/"
-"""Pages are shells that carry nothing where a token is set: their scripts ask the API, with the token."""
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""Pages are shells that carry nothing where a login is needed: their scripts ask the API, with the session."""
+_READING_POSTS = frozenset({"/ssh/install-custom-nodes/progress"})
+_TUNNEL = re.compile(r"/tasks/[^/]+/open")
+"""Whoever knows its address uses the ComfyUI behind it."""
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 _HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[^:\[\]@/\s]+)(?::[0-9]{1,5})?", re.IGNORECASE)
 
 
-def refusal(
-    method: str, path: str, headers: Mapping[str, str], settings: Settings, via: Via = DIRECT
-) -> AppError | None:
-    """Why this request is not let in; None when it is. `headers`: by their usual names, `Sec-Fetch-Site`; Host as the
-    browser sent it. `via`: how the request came here."""
-    host = headers.get("Host", "")
+def refusal(method: str, path: str, headers: Mapping[str, str], access: Access, via: Via = DIRECT) -> AppError | None:
+    """Why this request is not let in; None when it is. Looks at nothing but what stands in front of a body. `headers`:
+    by their usual names, `Sec-Fetch-Site`; Host as the browser sent it. `via`: how the request came here."""
+    host, settings = headers.get("Host", ""), access.settings
     for name in (host, via.asked_host) if via.trusted else (host,):
         if not _host_allowed(name, settings):
             return _host_refused(name, via)
-    if method not in SAFE_METHODS and _from_another_site(headers, host, via):
-        return _site_refused(headers, host, via)
-    needs_token = settings.token and method != "OPTIONS" and not _open(method, path)
-    if needs_token and not _token_matches(headers.get("Authorization", ""), settings.token):
+    if method == "OPTIONS":
+        return None
+    if _from_another_site(method, path, headers, settings, via):
+        return _site_refused(headers, settings, via)
+    if is_open(method, path):
+        return None
+    return _scope_refused(method, path, headers, access, via)
+
+
+def _scope_refused(method: str, path: str, headers: Mapping[str, str], access: Access, via: Via) -> AppError | None:
+    try:
+        identity = access.who(headers, scheme=via.scheme, client=via.client)
+    except AppError as exc:  # too many attempts; or the tokens cannot be read, and nobody is let in by them
+        return exc
+    if identity is None:
         return Unauthorized()
-    return None
+    reads = (method in SAFE_METHODS or path in _READING_POSTS) and not _TUNNEL.fullmatch(path)
+    return None if reads or identity.scope is Scope.ALL else ReadOnlyToken()
 
 
 def _host_refused(host: str, via: Via) -> AppError:
@@ -56,14 +71,17 @@ def _host_refused(host: str, via: Via) -> AppError:
     )
 
 
-def _site_refused(headers: Mapping[str, str], host: str, via: Via) -> AppError:
-    hint = "Open Nodeferry's own page, or send the request without the header Origin."
+def _site_refused(headers: Mapping[str, str], settings: Settings, via: Via) -> AppError:
+    host = headers.get("Host", "")
+    hint = "Open Nodeferry's own page, or send the request without the headers Origin and Cookie."
     origin = headers.get("Origin", "")[:100]
     site = _HOST.fullmatch(origin.partition("://")[2])
-    if site is None or site[0].lower() == host.lower():
+    if site is None or origin_of(origin) in _own_origins(host, settings, via):
         return Forbidden("The request comes from a page of another site.", hint=hint, code="cross_site_request")
     if via.claimed:
         hint = f"If a proxy of your own stands between, set {advice(via, site[1])}."
+    elif site[0].lower() == host.lower() or (via.trusted and site[1].lower() == host.lower()):
+        hint = f"If {origin} is your own proxy for this service, set NODEFERRY_ALLOWED_ORIGINS={origin}."
     elif site[1].lower() not in LOOPBACK_NAMES:
         hint = (
             "If a proxy of your own stands between, let it pass the header Host on (nginx: proxy_set_header Host "
@@ -73,63 +91,75 @@ def _site_refused(headers: Mapping[str, str], host: str, via: Via) -> AppError:
     return Forbidden(message, hint=hint, code="cross_site_request")
 
 
-def _open(method: str, path: str) -> bool:
+def is_open(method: str, path: str) -> bool:
+    """Whether this answers without a token."""
     page = path in PAGE_PATHS or path.startswith(PAGE_FOLDER)
-    return path in OPEN_PATHS or (page and method in SAFE_METHODS)
+    login = path == SESSION_PATH and method in {"POST", "DELETE"}
+    return path in OPEN_PATHS or login or (page and method in SAFE_METHODS)
 
 
 def check_bind(settings: Settings) -> None:
-    """Raises InvalidSetting when the service would be open to others without a token."""
-    if settings.token or _is_loopback(settings.host):
+    """Raises InvalidSetting when others could reach the service and guess its token."""
+    if not settings.token or len(settings.token) >= CHOSEN_CHARS or is_loopback(settings.host):
         return
     raise InvalidSetting(
-        f"On {settings.host or 'every address'!r} others could use your instances, and no token is set.",
-        hint="Set NODEFERRY_TOKEN to a long random text, or use the host 127.0.0.1.",
+        f"On {settings.host or 'every address'!r} others could guess a token of {len(settings.token)} characters.",
+        hint=f"Set NODEFERRY_TOKEN to a random text of at least {CHOSEN_CHARS} characters, or unset it: the first "
+        "start then makes a token and shows it. Or use the host 127.0.0.1.",
         field="token",
     )
-
-
-def is_open_by_proxy(settings: Settings) -> bool:
-    """Whether others may reach the service through a proxy without a token: only the proxy can ask for a login then."""
-    names = {bracketed(name.lower()) for name in settings.allowed_hosts} - LOOPBACK_NAMES
-    return not settings.token and bool(names or settings.trusted_proxies)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _host_allowed(host: str, settings: Settings) -> bool:
     found = _HOST.fullmatch(host)
     if not found:
         return False
-    listening = () if settings.host in _WILDCARDS else (settings.host,)
-    named = {bracketed(name.lower()) for name in (*settings.allowed_hosts, *listening)}
-    return found.group(1).lower() in LOOPBACK_NAMES | named
+    name = found[1].lower()
+    return _is_direct(name, settings) or name in {bracketed(other.lower()) for other in settings.allowed_hosts}
 
 
-def _from_another_site(headers: Mapping[str, str], host: str, via: Via) -> bool:
-    origin = headers.get("Origin")
-    if origin is not None and not _same_site(origin.lower(), host.lower(), via):
-        return True
-    return headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"}
+def _is_direct(name: str, settings: Settings) -> bool:
+    """Whether a host is the service itself, without a proxy. On every address of the machine any address is: the page
+    of a rebound name has that name as its host."""
+    if settings.host in _WILDCARDS:
+        return name in LOOPBACK_NAMES or _is_address(name)
+    return name in LOOPBACK_NAMES or name == bracketed(settings.host.lower())
 
 
-def _same_site(origin: str, host: str, via: Via) -> bool:
-    """Whether an origin is the host's. A trusted proxy may name the usual port, or leave out any (nginx's $host)."""
-    scheme, _, site = origin.partition("://")
-    if site == host:
-        return True
-    if not via.trusted or not site:
+def _is_address(name: str) -> bool:
+    try:
+        return not ipaddress.ip_address(name.strip("[]")).is_unspecified
+    except ValueError:
         return False
-    usual = {"http": ":80", "https": ":443"}.get(scheme, "")
-    return site == host.removesuffix(usual) or (re.sub(r":\d+$", "", site) == host)
 
 
-def _token_matches(authorization: str, token: str) -> bool:
-    scheme, _, given = authorization.partition(" ")
-    same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), token.encode("utf-8"))
-    return same and scheme.lower() == "bearer"
+def _from_another_site(method: str, path: str, headers: Mapping[str, str], settings: Settings, via: Via) -> bool:
+    origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site", "none")
+    if origin is not None and origin_of(origin) not in _own_origins(headers.get("Host", ""), settings, via):
+        return path not in OPEN_PATHS
+    if method not in SAFE_METHODS:
+        by_cookie = origin is None and "Cookie" in headers and not bearer_of(headers)
+        return by_cookie or site not in {"same-origin", "none"}
+    if site in {"same-origin", "none"} or path in OPEN_PATHS:
+        return False
+    # a link that a person follows is fine; what a page of others loads could hold every place for a waiting answer
+    followed = headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest", "document") == "document"
+    return not followed
+
+
+def _own_origins(host: str, settings: Settings, via: Via) -> set[str]:
+    """The origins that the service's own page may have: that of the request, and those of the settings. Where a proxy
+    does not say whether the browser came by https, both may be, unless the settings name the origins."""
+    found = _HOST.fullmatch(host)
+    listed = {origin_of(text) for text in settings.allowed_origins}
+    if found is None:
+        return listed
+    if via.scheme:
+        return listed | {origin_of(f"{via.scheme}://{host}")}
+    if _is_direct(found[1].lower(), settings) and not via.trusted:
+        return listed | {origin_of(f"http://{host}")}
+    return listed or _usual_origins(host)
+
+
+def _usual_origins(host: str) -> set[str]:
+    return {origin_of(f"{scheme}://{host}") for scheme in ("http", "https")} - {""}

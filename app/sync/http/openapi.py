@@ -11,8 +11,9 @@ from flask import Blueprint, Response, current_app
 from pydantic import BaseModel
 from werkzeug.routing import Rule
 
+from app.domain.access import COOKIE
 from app.sync.http import bodies, fleet_bodies
-from app.sync.http.guards import OPEN_PATHS
+from app.sync.http.guards import is_open
 from app.sync.http.services import answer, query, services
 from app.version import VERSION
 
@@ -40,6 +41,8 @@ ASKED: Mapping[str, Asked] = {
     "POST /ssh/test": Asked(bodies.CheckBody, _SOME_SSH),
     "POST /host-keys/scan": Asked(bodies.ScanBody, _SOME_SSH),
     "POST /host-keys/accept": Asked(bodies.AcceptBody, _SOME_SSH | {"sha256": "SHA256:…"}),
+    "GET /session": Asked(bodies.NoQuery),
+    "POST /session": Asked(bodies.LoginBody, {"token": "ndf_…"}),
     "GET /ssh-keys": Asked(bodies.NoQuery),
     "POST /ssh-keys": Asked(bodies.SshKeyBody),
     "POST /manifests/check": Asked(bodies.ManifestBody, {"manifest": {"urls": ["https://github.com/owner/name"]}}),
@@ -69,7 +72,7 @@ ASKED: Mapping[str, Asked] = {
 def show_specification() -> Response:
     """This specification."""
     query(bodies.NoQuery)
-    return answer(specification(current_app.url_map.iter_rules(), needs_token=bool(services().settings.token)))
+    return answer(specification(current_app.url_map.iter_rules(), needs_token=services().access.needs_login()))
 
 
 def specification(rules: Iterator[Rule], *, needs_token: bool) -> dict[str, Any]:
@@ -78,12 +81,13 @@ def specification(rules: Iterator[Rule], *, needs_token: bool) -> dict[str, Any]
     models: dict[str, Any] = {"Error": _ERROR}
     for method, rule in sorted(_api(rules), key=lambda found: (found[1].rule, found[0])):
         operation = _operation(method, rule, models)
-        if needs_token and rule.rule not in OPEN_PATHS:
-            operation["security"] = [{"token": []}]
+        if needs_token and not is_open(method, rule.rule):
+            operation["security"] = [{"token": []}, {"session": []}]
         paths.setdefault(_PLACE.sub(r"{\1}", rule.rule), {})[method.lower()] = operation
     components: dict[str, Any] = {"schemas": models}
     if needs_token:
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        cookie = {"type": "apiKey", "in": "cookie", "name": f"{COOKIE}PORT"}
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}, "session": cookie}
     about = {"title": "Nodeferry", "version": VERSION, "description": "docs/api.md says what the fields mean."}
     return {"openapi": "3.1.0", "info": about, "paths": paths, "components": components}
 

@@ -16,10 +16,12 @@ from flask import Flask, Response, current_app, g, request
 from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException
 
-from app.domain.errors import AppError, InvalidRequest
+from app.domain.access import Identity
+from app.domain.errors import AppError, InvalidRequest, Unauthorized
 from app.domain.forwarded import is_prefix
 from app.remote.own_keys import OwnKeys
 from app.settings import Settings
+from app.sync.access import Access
 from app.sync.fleets import Fleets
 from app.sync.http import bodies, errors, guards, json_body
 from app.sync.http.behind_proxy import Via, via_of
@@ -37,6 +39,8 @@ from app.sync.workflow_executor import WorkflowExecutor
 EXTENSION = "nodeferry"
 MAX_HELD_ANSWERS = 32
 """How many requests may hold a server thread at once; more are answered without waiting."""
+LOOK_AGAIN_SECONDS = 1.0
+"""An answer that waited longer goes only to who is still let in: the token may have been revoked meanwhile."""
 
 _log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=BaseModel)
@@ -59,6 +63,7 @@ class Services:
     metrics: Metrics
     wheels: Wheels
     ssh_keys: OwnKeys
+    access: Access
     held: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(MAX_HELD_ANSWERS))
 
 
@@ -86,6 +91,15 @@ def query(model: type[_M]) -> _M:
         if len(values) > 1:
             raise InvalidRequest(f"The parameter {name[:80]!r} is given twice.", field=name[: bodies.MAX_FIELD_CHARS])
     return bodies.read(model, request.args.to_dict())
+
+
+def sender() -> Identity:
+    """Who sent this request. Raises Unauthorized."""
+    via = _via()
+    identity = services().access.who(dict(request.headers), scheme=via.scheme, client=via.client)
+    if identity is None:
+        raise Unauthorized
+    return identity
 
 
 def checked_task_id(text: object) -> str:
@@ -124,7 +138,8 @@ def response_of(error: AppError, *, as_page: bool = False) -> Response:
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="nodeferry"'
     elif response.status_code in errors.RETRY_AFTER_SECONDS:
-        response.headers["Retry-After"] = str(errors.RETRY_AFTER_SECONDS[response.status_code])
+        usual = errors.RETRY_AFTER_SECONDS[response.status_code]
+        response.headers["Retry-After"] = str(getattr(error, "retry_after", usual))
     return response
 
 
@@ -142,10 +157,14 @@ def register_http(app: Flask, shared: Services) -> None:
 
 def _before() -> Response | None:
     g.started = time.perf_counter()
-    refused = guards.refusal(request.method, request.path, dict(request.headers), services().settings, _via())
+    refused = _refusal()
     if refused:
         return error_answer(refused)
     return Response(status=204, headers={"Allow": _allowed()}) if request.method == "OPTIONS" else None
+
+
+def _refusal() -> AppError | None:
+    return guards.refusal(request.method, request.path, dict(request.headers), services().access, _via())
 
 
 def _allowed() -> str:
@@ -157,9 +176,12 @@ def _allowed() -> str:
 
 
 def _after(response: Response) -> Response:
+    seconds = time.perf_counter() - g.get("started", time.perf_counter())
+    if seconds > LOOK_AGAIN_SECONDS and request.method == "GET" and response.status_code < 400:
+        refused = _refusal()
+        response = error_answer(refused) if refused else response
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
-    seconds = time.perf_counter() - g.get("started", time.perf_counter())
     if request.url_rule is not None:
         services().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
     _log.info(

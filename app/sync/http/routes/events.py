@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from flask import Blueprint, Response, request
 
 from app.domain.errors import AppError
 from app.sync.http import bodies
 from app.sync.http.errors import TooManyStreams
-from app.sync.http.services import checked_task_id, query, services
+from app.sync.http.services import checked_task_id, query, sender, services
 from app.sync.installs.service import Installs
 
 STREAM_SECONDS = 60.0
@@ -40,10 +41,13 @@ def stream_events(task_id: str) -> Response:
     first = services().installs.progress(known, seen)
     if first["completed"] and first.get("unchanged"):
         return Response(status=204)  # tells a browser that it need not come back
+    still_welcome = partial(services().access.is_valid, sender())
     held = services().held
     if not held.acquire(blocking=False):
         raise TooManyStreams
-    response = Response(_Stream(services().installs, known, seen, held), content_type="text/event-stream")
+    response = Response(
+        _Stream(services().installs, known, seen, held, still_welcome), content_type="text/event-stream"
+    )
     response.headers["X-Accel-Buffering"] = "no"  # asks nginx to pass events on as they come
     response.headers["Cache-Control"] = "no-store, no-transform"  # a proxy that compressed them would hold them back
     return response
@@ -52,10 +56,17 @@ def stream_events(task_id: str) -> Response:
 class _Stream:
     """The body of one answer. The server calls `close` however the stream ends, also before it began."""
 
-    def __init__(self, installs: Installs, task_id: str, seen: int | None, held: threading.BoundedSemaphore) -> None:
+    def __init__(
+        self,
+        installs: Installs,
+        task_id: str,
+        seen: int | None,
+        held: threading.BoundedSemaphore,
+        still_welcome: Callable[[], bool],
+    ) -> None:
         self._held = held
         self._open = True
-        self._lines = _lines(installs, task_id, seen)
+        self._lines = _lines(installs, task_id, seen, still_welcome)
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -70,7 +81,7 @@ class _Stream:
             self._held.release()
 
 
-def _lines(installs: Installs, task_id: str, seen: int | None) -> Iterator[bytes]:
+def _lines(installs: Installs, task_id: str, seen: int | None, still_welcome: Callable[[], bool]) -> Iterator[bytes]:
     began = written = time.monotonic()
     sent, last_sent = 0, None
     yield b": the progress of a task\n\n"
@@ -79,6 +90,8 @@ def _lines(installs: Installs, task_id: str, seen: int | None) -> Iterator[bytes
         if now - began > STREAM_SECONDS:
             return
         try:
+            if not still_welcome():  # its token was revoked
+                return
             progress = installs.progress(task_id, seen)
         except AppError:  # the task was forgotten, or the database fails: the next request is told
             return

@@ -1,9 +1,8 @@
 /** The HTTP API as the pages use it. Every failure is an ApiError with the service's own words; `unreachable` means that
- *  no answer came at all. The token, where the service wants one, lives in this tab only. */
+ *  no answer came at all. */
 
 import { at } from "./place.js";
-
-const TOKEN = "nodeferry-token";
+import { ready } from "./session.js";
 
 export class ApiError extends Error {
   constructor({ code, message, hint = "", field = null, status = 0 }) {
@@ -16,19 +15,13 @@ export class ApiError extends Error {
   }
 }
 
-export const useToken = (text) => sessionStorage.setItem(TOKEN, text);
-
-export const headers = (extra = {}) => {
-  const token = sessionStorage.getItem(TOKEN);
-  return token ? { ...extra, Authorization: `Bearer ${token}` } : extra;
-};
-
 /** One request. `timeout` in milliseconds. Throws ApiError; rejects with AbortError when `signal` is aborted. */
 export async function api(path, { method, body, signal, timeout = 15000 } = {}) {
+  await ready;
   const limit = AbortSignal.timeout(timeout);
   const options = {
     method: method ?? (body === undefined ? "GET" : "POST"),
-    headers: headers(body === undefined ? {} : { "Content-Type": "application/json" }),
+    headers: body === undefined ? {} : { "Content-Type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
     signal: signal ? AbortSignal.any([signal, limit]) : limit,
     cache: "no-store",

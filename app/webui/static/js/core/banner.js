@@ -1,7 +1,7 @@
 /** The banner about the service itself. It goes away by itself when the service answers again. */
 
-import { useToken } from "./api.js";
-import { h } from "./dom.js";
+import { h, setText } from "./dom.js";
+import { logIn } from "./session.js";
 
 const banner = () => document.getElementById("banner");
 let shown = "";
@@ -39,13 +39,15 @@ function put(kind, text, tone = null) {
 
 addEventListener("nodeferry:token-wanted", () => {
   if (shown === "token") return;
+  const why = h("span", { role: "alert" });
   const field = h("input", { type: "password", "aria-label": "Token", autocomplete: "off", required: true });
   const form = h("form", {}, field, h("button", { class: "small", type: "submit" }, "Use it"));
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    useToken(field.value);
-    location.reload();
+    const said = await logIn(field.value.trim());
+    if (said.ok) location.reload();
+    else setText(why, `${said.message ?? "That did not work."} ${said.hint ?? ""}`);
   });
-  put("token", "This service wants its token (NODEFERRY_TOKEN).");
-  banner().append(form);
+  put("token", "This service wants a token. The link that it showed at its first start has one; `run.py token new` makes another.");
+  banner().append(form, why);
 });

@@ -1,0 +1,60 @@
+"""`token`: who may use a service that is reached from other machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from app.cli.errors import CliError
+from app.cli.server.service_lock import running_service
+from app.cli.view.table import table
+from app.domain.access import CHOSEN, Scope
+from app.settings import settings_from
+from app.storage.token_file import TokenFile
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_SCOPES = click.Choice([scope.value for scope in Scope])
+
+
+@click.group()
+def token() -> None:
+    """Tokens for the service: make, list, revoke. A running service heeds each change at once."""
+
+
+@token.command("new")
+@click.option("--name", default="", help="What it is for.  [default: token-1, token-2 …]")
+@click.option("--scope", type=_SCOPES, default=Scope.ALL.value, show_default=True, help="What it allows.")
+@click.option("--data-dir", type=_FOLDER, help="The data folder of the service.")
+def new(name: str, scope: str, data_dir: Path | None) -> None:
+    """Make a token, and show it this once."""
+    settings = settings_from(overrides={"data_dir": data_dir})
+    secret = TokenFile(settings.data_dir).new(name, Scope(scope))
+    click.echo(secret)
+    running = running_service(settings.data_dir)
+    if running and running.url:
+        click.echo(f"Log in with a browser: {running.url}/#token={secret}", err=True)
+    click.echo("It is shown only now. Programs send it as: Authorization: Bearer TOKEN", err=True)
+
+
+@token.command("list")
+@click.option("--data-dir", type=_FOLDER, help="The data folder of the service.")
+def list_tokens(data_dir: Path | None) -> None:
+    """Every token by its name; their secrets are kept nowhere."""
+    settings = settings_from(overrides={"data_dir": data_dir})
+    rows = [(each.name, each.scope.value, each.created_at) for each in TokenFile(settings.data_dir).all()]
+    rows += [(CHOSEN, Scope.ALL.value, "set by you")] if settings.token else []
+    click.echo(table(("name", "scope", "made"), rows) if rows else "No tokens yet. Make one with: token new")
+
+
+@token.command("revoke")
+@click.argument("name")
+@click.option("--data-dir", type=_FOLDER, help="The data folder of the service.")
+def revoke(name: str, data_dir: Path | None) -> None:
+    """Revoke the token NAME: it, and the sessions that were begun with it, end at once."""
+    settings = settings_from(overrides={"data_dir": data_dir})
+    if name == CHOSEN:
+        raise CliError(f"{CHOSEN} is a setting.", hint="Unset it, and start the service again.", field="NAME")
+    if not TokenFile(settings.data_dir).revoke(name):
+        raise CliError(f"There is no token {name[:80]!r}.", hint="token list shows their names.", field="NAME")
+    click.echo(f"{name}: revoked.")
