@@ -99,7 +99,7 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     workflows = WorkflowExecutor(
         store=WorkflowStore(engine), installs=installs, steps=Steps(installs, checks, settings), background=keeper
     )
-    tunnels = Tunnels(installs, connector, keeper, settings.timeouts)
+    tunnels = Tunnels(installs, connector, keeper, settings)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
     logs = TaskLogs(installs, log_files)

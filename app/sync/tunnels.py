@@ -1,6 +1,6 @@
 """Tunnels to the ComfyUIs of instances: a port here for each, opened when asked for and closed when nobody uses it.
 
-A tunnel is opened in a thread: no request waits for an instance.
+A tunnel is opened in a thread: no request waits for an instance. Its URL is a secret, and stands in no log.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.domain.errors import AppError, RemoteError
+from app.domain.errors import AppError, RemoteError, TaskError
+from app.domain.host_port import bracketed
 from app.domain.request import Request
 from app.domain.stored_request import read_request
 from app.protocol.reasons import for_people
 from app.remote.connector import SshConnector
 from app.remote.forward import Forward
+from app.remote.gateway.access import Access
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
-from app.settings import Timeouts
+from app.settings import Settings
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.service import Installs
 
@@ -28,7 +30,10 @@ _WHY = {
     "stopped": "It was closed.",
     "connection_lost": "The connection to the instance was lost.",
     "not_used": "It was closed because nobody used it.",
+    "flooded": "It was closed because the instance sent more than was asked for.",
 }
+MAX_TUNNELS = 32
+"""At the same time. Each has threads and descriptors of its own."""
 
 
 class ComfyUiNotRunning(RemoteError):
@@ -37,31 +42,41 @@ class ComfyUiNotRunning(RemoteError):
     code = "comfyui_not_running"
 
 
+class TooManyTunnels(TaskError):
+    """Too many tunnels to ComfyUIs are open."""
+
+    code = "too_many_tunnels"
+
+
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """How a tunnel stands: `opening`, `open` (with its URL), `closed` or `failed` (both with a reason)."""
+    """How a tunnel stands: `opening`, `open` (with its address), `closed` or `failed` (both with a reason)."""
 
     state: str
-    url: str | None = None
+    access: Access | None = None
     reason: str = ""
     error: dict[str, str] | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """As the API shows it."""
+    def to_json(self, page_host: str) -> dict[str, Any]:
+        """As the API shows it. `page_host`: the name by which the service was asked. The tunnel has another one: a
+        browser keeps cookies by names, not by ports."""
         error = for_people(self.error) if self.error else None
-        return {"state": self.state, "url": self.url, "reason": self.reason or None, "error": error}
+        name = "127.0.0.1" if page_host.lower() == "localhost" else "localhost"
+        url = self.access.url(name) if self.access else None
+        return {"state": self.state, "url": url, "reason": self.reason or None, "error": error}
 
 
 class Tunnels:
     """The tunnels of one service, by the task whose instance they lead to. Any thread may call every method."""
 
     def __init__(
-        self, installs: Installs, connector: SshConnector, background: BackgroundTaskManager, timeouts: Timeouts
+        self, installs: Installs, connector: SshConnector, background: BackgroundTaskManager, settings: Settings
     ) -> None:
         self._installs = installs
         self._connector = connector
         self._background = background
-        self._timeouts = timeouts
+        self._timeouts = settings.timeouts
+        self._names = frozenset(bracketed(name.lower()) for name in settings.allowed_hosts)
         self._lock = threading.Lock()
         self._tunnels: dict[str, Tunnel] = {}
         self._stops: dict[str, threading.Event] = {}
@@ -69,13 +84,17 @@ class Tunnels:
         self._numbers = itertools.count(1)
 
     def open(self, task_id: str) -> Tunnel:
-        """Opens the tunnel unless it is open or being opened; how it stands now. Raises TaskNotFound."""
+        """Opens the tunnel unless it is open or being opened; how it stands now.
+
+        Raises TaskNotFound, TooManyTunnels."""
         record, status = self._installs.look(task_id)
         request = read_request(record.request)
         home = status.snapshot.probe.get("ui_home") or request.ui_home  # where the run found it
         with self._lock:
             if task_id in self._stops:
                 return self._tunnels[task_id]
+            if len(self._stops) >= MAX_TUNNELS:
+                raise TooManyTunnels
             tunnel = self._tunnels[task_id] = Tunnel("opening")
             stop = self._stops[task_id] = threading.Event()
             # A number for each: the thread before may have let go of the tunnel and not have ended.
@@ -133,8 +152,8 @@ class Tunnels:
             port = found.get("comfyui_port")
             if not isinstance(port, int):
                 raise ComfyUiNotRunning
-            forward = Forward(host, port)
-            _log.info("task %s: port %d of the instance is at %s", task_id, port, forward.url)
+            forward = Forward(host, port, names=self._names)
+            _log.info("task %s: port %d of the instance is at port %d here", task_id, port, forward.access.port)
             with self._lock:
-                self._tunnels[task_id] = Tunnel("open", forward.url)
+                self._tunnels[task_id] = Tunnel("open", forward.access)
             return Tunnel("closed", reason=_WHY[forward.serve(stop)])

@@ -28,6 +28,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "not_json": 415,
     "key_not_made": 409,
     "too_many_tasks": 429,
+    "too_many_tunnels": 429,
     "service_closing": 503,
     "storage_error": 503,
     "not_ready": 503,

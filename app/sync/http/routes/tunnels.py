@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from app.sync.http import bodies
 from app.sync.http.services import answer, body, checked_task_id, services
+from app.sync.tunnels import Tunnel
 
 tunnels = Blueprint("tunnels", __name__)
 
@@ -15,14 +16,14 @@ def open_tunnel(task_id: str) -> Response:
     """Open a port here that leads to the ComfyUI of this task's instance; opens no connection itself."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
-    return answer({"success": True, "task_id": known, **services().tunnels.open(known).to_json()}, 202)
+    return _answer(known, services().tunnels.open(known), 202)
 
 
 @tunnels.get("/tasks/<task_id>/open")
 def show_tunnel(task_id: str) -> Response:
     """How the tunnel stands."""
     known = checked_task_id(task_id)
-    return answer({"success": True, "task_id": known, **services().tunnels.look(known).to_json()})
+    return _answer(known, services().tunnels.look(known))
 
 
 @tunnels.delete("/tasks/<task_id>/open")
@@ -30,4 +31,9 @@ def close_tunnel(task_id: str) -> Response:
     """Close the tunnel."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
-    return answer({"success": True, "task_id": known, **services().tunnels.close(known).to_json()})
+    return _answer(known, services().tunnels.close(known))
+
+
+def _answer(task_id: str, tunnel: Tunnel, status: int = 200) -> Response:
+    page_host = request.host.rpartition(":")[0] or request.host
+    return answer({"success": True, "task_id": task_id, **tunnel.to_json(page_host)}, status)

@@ -16,5 +16,6 @@ const isHere = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(location.hostname
 export function reach(url) {
   if (isHere) return url;
   const found = /^(.*)\/(?:abs)?proxy\/\d+$/.exec(base);
-  return found ? `${location.origin}${found[1]}/proxy/${new URL(url).port}/` : null;
+  const { port, pathname } = new URL(url);
+  return found ? `${location.origin}${found[1]}/proxy/${port}${pathname}` : null;
 }

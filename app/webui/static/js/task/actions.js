@@ -82,26 +82,26 @@ export class Actions {
 
   async open() {
     const tab = window.open("about:blank", "_blank"); // now, while the click counts: later it would be a pop-up
-    const door = await this.#door();
-    const address = door.state === "open" ? reach(door.url) : null;
+    const tunnel = await this.#tunnel();
+    const address = tunnel.state === "open" ? reach(tunnel.url) : null;
     if (address && tab) {
       tab.opener = null;
       tab.location.replace(address);
       return;
     }
     tab?.close();
-    if (door.state === "open" && !address) return flash(`ComfyUI is at ${door.url} on the machine that Nodeferry runs on. This browser is on another one: ssh -L leads there.`);
-    flash(door.state === "open" ? `ComfyUI is at ${door.url}` : `${door.error?.message ?? door.reason} ${door.error?.hint ?? ""}`);
+    if (tunnel.state === "open" && !address) return flash(`ComfyUI is at ${tunnel.url} on the machine that Nodeferry runs on. This browser is on another one: ssh -L leads there.`);
+    flash(tunnel.state === "open" ? `ComfyUI is at ${tunnel.url}` : `${tunnel.error?.message ?? tunnel.reason} ${tunnel.error?.hint ?? ""}`);
   }
 
   /** Until the port is there, or is known not to be. */
-  async #door() {
-    let door = await api(`/tasks/${this.taskId}/open`, { body: {} });
-    for (let tries = 0; door.state === "opening" && tries < 60; tries += 1) {
+  async #tunnel() {
+    let tunnel = await api(`/tasks/${this.taskId}/open`, { body: {} });
+    for (let tries = 0; tunnel.state === "opening" && tries < 60; tries += 1) {
       await new Promise((resolve) => setTimeout(resolve, 700));
-      door = await api(`/tasks/${this.taskId}/open`);
+      tunnel = await api(`/tasks/${this.taskId}/open`);
     }
-    return door;
+    return tunnel;
   }
 
   async lock() {
