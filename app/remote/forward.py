@@ -78,16 +78,21 @@ class Forward:
         """Why it has ended; empty while it goes on."""
         with self._lock:
             used = any(connection.use is not Use.NEW for connection in self._open)
-            channels = [connection.channel for connection in self._open]
         if used:
             self._used_at = time.monotonic()
         if stop.is_set():
             return "stopped"
         if not self._host.is_alive:
             return "connection_lost"
-        if sum(unread_bytes(channel) for channel in channels if channel is not None) > MAX_UNREAD:
+        if self.unread() > MAX_UNREAD:
             return "flooded"
         return "not_used" if time.monotonic() - self._used_at > self._idle_seconds else ""
+
+    def unread(self) -> int:
+        """How many bytes of the instance's wait here for browsers."""
+        with self._lock:
+            channels = [connection.channel for connection in self._open]
+        return sum(unread_bytes(channel) for channel in channels if channel is not None)
 
     def _accept(self, listener: socket.socket, pool: ThreadPoolExecutor) -> None:
         try:
