@@ -11,13 +11,14 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import paramiko
 
 from app.remote.channel import unread_bytes
-from app.remote.gateway.access import Access
+from app.remote.gateway.access import LOOPBACK, Access
 from app.remote.gateway.connection import BrowserConnection, Use
 from app.remote.host import RemoteHost
 
@@ -41,15 +42,21 @@ class Forward:
     """`serve` runs in one thread until `stop` is set, the connection is lost, or nobody uses it for `idle_seconds`."""
 
     def __init__(
-        self, host: RemoteHost, port: int, *, names: frozenset[str] = frozenset(), idle_seconds: float = 900.0
+        self,
+        host: RemoteHost,
+        port: int,
+        *,
+        names: frozenset[str] = frozenset(),
+        hosts: AbstractSet[str] = frozenset(LOOPBACK),
+        idle_seconds: float = 900.0,
     ) -> None:
-        """Starts to listen on a free port. `port`: the port on the instance's loopback interface; `names`: by which a
-        proxy may show it. Raises OSError."""
+        """Starts to listen on a free port. `port`: the port on the instance's loopback interface; `names` and `hosts`:
+        as Access has them. Raises OSError."""
         self._host = host
         self._port = port
         self._idle_seconds = idle_seconds
         self._listeners = _listen()
-        self.access = Access(self._listeners[0].getsockname()[1], names)
+        self.access = Access(self._listeners[0].getsockname()[1], names, hosts)
         self._lock = threading.Lock()
         self._open: list[BrowserConnection] = []
         self._used_at = time.monotonic()

@@ -18,7 +18,7 @@ from app.domain.stored_request import read_request
 from app.protocol.reasons import for_people
 from app.remote.connector import SshConnector
 from app.remote.forward import Forward
-from app.remote.gateway.access import Access
+from app.remote.gateway.access import Access, hosts_for
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
 from app.settings import Settings
@@ -58,11 +58,9 @@ class Tunnel:
     error: dict[str, str] | None = None
 
     def to_json(self, page_host: str) -> dict[str, Any]:
-        """As the API shows it. `page_host`: the name by which the service was asked. The tunnel has another one: a
-        browser keeps cookies by names, not by ports."""
+        """As the API shows it. `page_host`: the name by which the service was asked."""
         error = for_people(self.error) if self.error else None
-        name = "127.0.0.1" if page_host.lower() == "localhost" else "localhost"
-        url = self.access.url(name) if self.access else None
+        url = self.access.url(page_host) if self.access else None
         return {"state": self.state, "url": url, "reason": self.reason or None, "error": error}
 
 
@@ -81,10 +79,11 @@ class Tunnels:
         self._tunnels: dict[str, Tunnel] = {}
         self._stops: dict[str, threading.Event] = {}
         self._threads: dict[str, str] = {}
+        self._hosts: dict[str, set[str]] = {}
         self._numbers = itertools.count(1)
 
-    def open(self, task_id: str) -> Tunnel:
-        """Opens the tunnel unless it is open or being opened; how it stands now.
+    def open(self, task_id: str, page_host: str = "127.0.0.1") -> Tunnel:
+        """Opens the tunnel unless it is open or being opened; how it stands now. A page at `page_host` may lead to it.
 
         Raises TaskNotFound, TooManyTunnels."""
         record, status = self._installs.look(task_id)
@@ -92,15 +91,17 @@ class Tunnels:
         home = status.snapshot.probe.get("ui_home") or request.ui_home  # where the run found it
         with self._lock:
             if task_id in self._stops:
+                self._hosts[task_id] |= set(hosts_for(page_host))
                 return self._tunnels[task_id]
             if len(self._stops) >= MAX_TUNNELS:
                 raise TooManyTunnels
             tunnel = self._tunnels[task_id] = Tunnel("opening")
             stop = self._stops[task_id] = threading.Event()
+            self._hosts[task_id] = hosts = set(hosts_for(page_host))
             # A number for each: the thread before may have let go of the tunnel and not have ended.
             self._threads[task_id] = thread = f"tunnel-{task_id}-{next(self._numbers)}"
         try:
-            self._background.start_task(thread, self._keep, task_id, request, home, stop)
+            self._background.start_task(thread, self._keep, task_id, request, home, hosts, stop)
         except RuntimeError:  # the system gives no more threads
             with self._lock:
                 del self._stops[task_id], self._tunnels[task_id]
@@ -128,11 +129,13 @@ class Tunnels:
             for stop in self._stops.values():
                 stop.set()
 
-    def _keep(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event) -> None:
+    def _keep(
+        self, task_id: str, request: Request, ui_home: str | None, hosts: set[str], stop: threading.Event
+    ) -> None:
         """A tunnel's thread, from the connection to its end."""
         tunnel = Tunnel("closed", reason=_WHY["stopped"])
         try:
-            tunnel = self._serve(task_id, request, ui_home, stop)
+            tunnel = self._serve(task_id, request, ui_home, hosts, stop)
         except AppError as error:
             tunnel = Tunnel("failed", error=error.to_json())
         except OSError as exc:
@@ -143,7 +146,9 @@ class Tunnels:
                 self._tunnels[task_id] = tunnel
                 del self._stops[task_id]
 
-    def _serve(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event) -> Tunnel:
+    def _serve(
+        self, task_id: str, request: Request, ui_home: str | None, hosts: set[str], stop: threading.Event
+    ) -> Tunnel:
         expected = request.options.host_key_sha256
         with self._connector.connect(request.address, host_key_sha256=expected, cancel=stop) as host:
             client = RunnerClient(host, pack_runner(), replace(self._timeouts))
@@ -152,7 +157,7 @@ class Tunnels:
             port = found.get("comfyui_port")
             if not isinstance(port, int):
                 raise ComfyUiNotRunning
-            forward = Forward(host, port, names=self._names)
+            forward = Forward(host, port, names=self._names, hosts=hosts)
             _log.info("task %s: port %d of the instance is at port %d here", task_id, port, forward.access.port)
             with self._lock:
                 self._tunnels[task_id] = Tunnel("open", forward.access)

@@ -68,6 +68,14 @@ REFUSED = {
     "a name that begins as ours": ("host_not_allowed", GET, "Host: localhost.evil.example:PORT", COOKIE),
     "another port": ("host_not_allowed", GET, "Host: localhost:1", COOKIE),
     "no port": ("host_not_allowed", GET, "Host: localhost", COOKIE),
+    "a browser at the service's own name": (
+        "host_not_allowed",
+        *(GET, "Host: 127.0.0.1:PORT", COOKIE, "Sec-Fetch-Site: none"),
+    ),
+    "a page at the service's own name": (
+        "host_not_allowed",
+        *(OPENING, "Host: 127.0.0.1:PORT", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"),
+    ),
     "HTTP/1.0 without a host": ("host_not_allowed", "GET / HTTP/1.0", COOKIE),
     "another site": ("cross_site_request", GET, HOST, COOKIE, "Origin: https://evil.example"),
     "a sandboxed page": ("cross_site_request", GET, HOST, COOKIE, "Origin: null"),
@@ -106,7 +114,7 @@ def test_who_has_no_capability_or_comes_from_elsewhere_is_refused(
 
 LET_IN = {
     "the cookie": (GET, HOST, COOKIE),
-    "the cookie at the address": (GET, "Host: 127.0.0.1:PORT", COOKIE),
+    "a program at the other name": (GET, "Host: 127.0.0.1:PORT", COOKIE),
     "a bearer": (GET, HOST, "Authorization: Bearer CAPABILITY"),
     "a program below the address": ("POST /nodeferry-open/CAPABILITY/prompt HTTP/1.1", HOST, "Content-Length: 0"),
     "its own page": (GET, HOST, COOKIE, "Origin: http://localhost:PORT", "Sec-Fetch-Site: same-origin"),
@@ -137,7 +145,7 @@ def test_a_browser_gets_a_cookie_that_scripts_and_other_sites_cannot_use(tunnel:
     assert f"Set-Cookie: {tunnel.cookie}; Path=/; HttpOnly; SameSite=Strict".encode() in head
     for line in (b"Referrer-Policy: no-referrer", b"Cache-Control: no-store", b"frame-ancestors 'none'"):
         assert line in head
-    assert b'<meta http-equiv="refresh" content="0; url=../../">' in body
+    assert b'history.replaceState(null, "", "../../")' in body
     assert tunnel.capability.encode() not in body
 
 
@@ -196,5 +204,4 @@ def test_a_neighbour_cannot_listen_at_the_other_loopback_address(tunnel: OpenTun
         neighbour.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with pytest.raises(OSError) as refused:
             neighbour.bind(("::1", tunnel.port))
-            neighbour.listen()
     assert refused.value.errno in {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}

@@ -149,7 +149,8 @@ def tunnel_to(
     try:
         address = parse_address(f"ssh -p {server.port} -i {server.client_key} {server.user}@127.0.0.1")
         host = SshConnector(MemoryPins(), Timeouts(connect=10.0, command=10.0), ssh_dir=folder / "ssh").connect(address)
-        forward, stop = Forward(host, port, names=names, idle_seconds=idle), threading.Event()
+        hosts = frozenset({"localhost"})
+        forward, stop = Forward(host, port, names=names, hosts=hosts, idle_seconds=idle), threading.Event()
         with ThreadPoolExecutor(1, thread_name_prefix="serving") as pool:
             ended = pool.submit(forward.serve, stop)
             try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
 from secrets import token_hex, token_urlsafe
@@ -20,7 +21,7 @@ from app.domain.host_port import bracketed
 PREFIX = "nodeferry"
 """How every cookie of Nodeferry's begins, the service's and the tunnels'."""
 OPENING = "/nodeferry-open/"
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+LOOPBACK = ("localhost", "127.0.0.1")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 
 Headers = list[tuple[bytes, bytes]]
@@ -48,15 +49,19 @@ class Way(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One tunnel's. `port`: the local one; `names`: host names besides those of loopback by which it may be reached."""
+    """One tunnel's. `port`: the local one; `names`: host names of proxies through which it may be reached; `hosts`: the
+    names of loopback at which browsers may use it: those that the service's page does not have."""
 
     port: int
     names: frozenset[str] = frozenset()
+    hosts: AbstractSet[str] = frozenset(LOOPBACK)
     capability: str = field(default_factory=lambda: token_urlsafe(32), repr=False)
     _mark: str = field(default_factory=lambda: token_hex(4))
 
-    def url(self, host: str) -> str:
-        """The address to open, at this name of the host. It is a secret."""
+    def url(self, page_host: str) -> str:
+        """The address to open from a page at this host name. It is a secret."""
+        best = hosts_for(page_host)
+        host = next(name for name in (*best, *LOOPBACK) if name in self.hosts)
         return f"http://{host}:{self.port}{OPENING}{self.capability}/"
 
     @property
@@ -66,7 +71,7 @@ class Access:
 
     @property
     def cookie_prefix(self) -> str:
-        """How the browser knows the cookies of this tunnel's ComfyUI: no other tunnel gets them, nor does a later one."""
+        """How the browser knows the cookies of this tunnel's ComfyUI. No other tunnel gets them, nor a later one."""
         return f"{PREFIX}_t{self.port}{self._mark}_"
 
     def judge(self, method: bytes, target: bytes, headers: Headers) -> tuple[Way, bytes]:
@@ -103,15 +108,29 @@ class Access:
         """The header Host, when it is one of the tunnel's. Raises Refused."""
         hosts = [value.decode("latin-1").lower() for value in values(headers, b"host")]
         found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-        if found and (found[2] == str(self.port) if found[1] in LOOPBACK else bracketed(found[1]) in self.names):
+        if found and (self._is_here(found, headers) or bracketed(found[1]) in self.names):
             return hosts[0]
         message = "This tunnel does not answer to that host name."
         raise Refused(403, message, code="host_not_allowed")
+
+    def _is_here(self, found: re.Match[str], headers: Headers) -> bool:
+        """Whether a host is the tunnel's port. A program may use either name: it has no page that could be reached."""
+        usable = LOOPBACK if _for_a_program(headers) else self.hosts
+        return found[1] in usable and found[2] == str(self.port)
 
     def _is_own(self, origin: str, host: str) -> bool:
         """Whether an origin is the tunnel's, exactly. A proxy, which has a name of its own, may speak https."""
         schemes = ("http",) if host.rpartition(":")[0] in LOOPBACK else ("http", "https")
         return origin in {f"{scheme}://{host}" for scheme in schemes}
+
+
+def hosts_for(page_host: str) -> tuple[str, ...]:
+    """The names of loopback that a tunnel may have for a page at `page_host`: browsers keep cookies by names, not by
+    ports."""
+    name = page_host.lower()
+    if name == "localhost":
+        return ("127.0.0.1",)
+    return ("localhost",) if name.startswith(("127.", "[")) else LOOPBACK
 
 
 def values(headers: Headers, name: bytes) -> list[bytes]:

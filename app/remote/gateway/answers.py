@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+from base64 import b64encode
 from dataclasses import dataclass
+from hashlib import sha256
 from http import HTTPStatus
 
 import h11
@@ -16,13 +18,16 @@ _SAFE: Headers = [
     (b"Referrer-Policy", b"no-referrer"),
     (b"X-Content-Type-Options", b"nosniff"),
     (b"X-Frame-Options", b"DENY"),
-    (b"Content-Security-Policy", b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
     (b"Cross-Origin-Opener-Policy", b"same-origin"),
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
     (b"Connection", b"close"),
 ]
+_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _UP = "../../"
 """From the address with the capability to ComfyUI's first page; relative, as a proxy may show it below a path."""
+_LEAD_ON = f'history.replaceState(null, "", "{_UP}"); location.replace(location.href);'
+"""Takes the address out of the history first: ComfyUI's page may ask which one it came from (`navigation.activation`)."""
+_LEAD_ON_HASH = b64encode(sha256(_LEAD_ON.encode()).digest()).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +59,15 @@ def opening(access: Access, headers: Headers) -> Answer:
     cookie = f"{access.cookie}={access.capability}; Path=/; HttpOnly; SameSite=Strict".encode()
     if not _wants_page(headers):
         return Answer(303, [(b"Set-Cookie", cookie), (b"Location", _UP.encode())], b"")
-    page = _page("Opening ComfyUI", f'<p><a href="{_UP}">Open ComfyUI</a></p>', f"0; url={_UP}")
-    return Answer(200, [(b"Set-Cookie", cookie), (b"Content-Type", b"text/html; charset=utf-8")], page)
+    script = f"<script>{_LEAD_ON}</script><noscript><p><a href='{_UP}'>Open ComfyUI</a></p></noscript>"
+    return _page(200, "Opening ComfyUI", script, [(b"Set-Cookie", cookie)], f"; script-src 'sha256-{_LEAD_ON_HASH}'")
 
 
 def refusal(refused: Refused, headers: Headers) -> Answer:
     """Why not; as a page where a browser goes to an address."""
     if _wants_page(headers):
         text = f"<p>{html.escape(refused.hint)}</p>\n<p>Nodeferry said this (<code>{refused.code}</code>).</p>"
-        return Answer(
-            refused.status, [(b"Content-Type", b"text/html; charset=utf-8")], _page(html.escape(refused.message), text)
-        )
+        return _page(refused.status, html.escape(refused.message), text)
     content = {"success": False, "error": refused.code, "message": refused.message, "hint": refused.hint}
     return Answer(refused.status, [(b"Content-Type", b"application/json")], json.dumps(content).encode())
 
@@ -73,9 +76,10 @@ def _wants_page(headers: Headers) -> bool:
     return any(b"text/html" in value for value in values(headers, b"accept"))
 
 
-def _page(title: str, text: str, refresh: str = "") -> bytes:
-    leads_on = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Nodeferry</title>{leads_on}</head><body>\n'
-        f"<h1>{title}</h1>\n{text}\n</body></html>\n"
-    ).encode()
+def _page(status: int, title: str, text: str, headers: Headers | None = None, more_policy: str = "") -> Answer:
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Nodeferry</title></head>'
+        f"<body>\n<h1>{title}</h1>\n{text}\n</body></html>\n"
+    )
+    policy = (b"Content-Security-Policy", f"{_POLICY}{more_policy}".encode())
+    return Answer(status, [policy, (b"Content-Type", b"text/html; charset=utf-8"), *(headers or [])], page.encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import Blueprint, Response, request
 
 from app.sync.http import bodies
@@ -16,7 +18,7 @@ def open_tunnel(task_id: str) -> Response:
     """Open a port here that leads to the ComfyUI of this task's instance; opens no connection itself."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
-    return _answer(known, services().tunnels.open(known), 202)
+    return _answer(known, services().tunnels.open(known, _page_host()), 202)
 
 
 @tunnels.get("/tasks/<task_id>/open")
@@ -35,5 +37,9 @@ def close_tunnel(task_id: str) -> Response:
 
 
 def _answer(task_id: str, tunnel: Tunnel, status: int = 200) -> Response:
-    page_host = request.host.rpartition(":")[0] or request.host
-    return answer({"success": True, "task_id": task_id, **tunnel.to_json(page_host)}, status)
+    return answer({"success": True, "task_id": task_id, **tunnel.to_json(_page_host())}, status)
+
+
+def _page_host() -> str:
+    """The host name by which the browser reaches the service."""
+    return re.sub(r":\d+$", "", request.host)
