@@ -1,5 +1,7 @@
 """A hostile server in ComfyUI's place. The test writes it over the stand-in's main.py, so it needs nothing else."""
 
+import base64
+import hashlib
 import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +21,16 @@ class Handler(BaseHTTPRequestHandler):
             self._answer("application/json", json.dumps(SEEN))
             return
         SEEN.append({"path": self.path, "method": self.command, "headers": list(self.headers.items())})
+        if self.headers.get("Upgrade") == "websocket":
+            key = (self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()
+            self.send_response(101)
+            self.send_header("Upgrade", "websocket")
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key).digest()).decode())
+            self.end_headers()
+            self.wfile.write(b"\x81\x05hello")
+            self.rfile.read()
+            return
         if self.path.endswith(".js"):
             self._answer("text/javascript", "self.addEventListener('fetch', () => {});")
             return

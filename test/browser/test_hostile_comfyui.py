@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
+from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
+from app.standin.packs import make_pack
 from test.browser.conftest import Complaints, OpenTab
 from test.support.running_comfyui import running_comfyui
 from test.support.service import ServiceProcess
@@ -51,22 +54,35 @@ def loud_tab(tab: OpenTab, complaints: Complaints) -> OpenTab:
     return tab
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory, venv_cache: Path) -> Iterator[tuple[ServiceProcess, str]]:
+    """A service with an install that has ended, on an instance where a hostile server runs in ComfyUI's place."""
+    folder = tmp_path_factory.mktemp("h")
+    options: dict[str, Any] = {"name": "hostile", "environ": os.environ, "venv_cache": venv_cache, "with_pip": False}
+    with (
+        GitServer(folder / "git") as git,
+        StandIn(folder / "i", git_base_url=git.url, **options) as standin,
+        ServiceProcess(folder) as service,
+    ):
+        pack = make_pack(git, "o", "light")
+        task_id = service.install(standin, manifest={"urls": [pack.url]}, options={"verify": False})
+        assert service.ended(task_id)["state"] == "completed"
+        (standin.ui_home / "main.py").write_text(HOSTILE.read_text("utf-8"), "utf-8")
+        with running_comfyui(standin):
+            yield service, task_id
+
+
 @pytest.fixture
-def hostile(
-    service: ServiceProcess, standin: StandIn, urls: list[str], loud_tab: OpenTab, context: BrowserContext
-) -> Iterator[Opened]:
+def hostile(ended: tuple[ServiceProcess, str], loud_tab: OpenTab, context: BrowserContext) -> Opened:
     """As a person opens it, from a service with a login: a cookie of the service's host name."""
-    task_id = service.install(standin, manifest={"urls": urls[1:2]}, options={"verify": False})
-    assert service.ended(task_id)["state"] == "completed"
+    service, task_id = ended
     cookie = f"nodeferry_session_{service.url.rpartition(':')[2]}"
     context.add_cookies([{"name": cookie, "value": LOGIN, "url": service.url, "httpOnly": True, "sameSite": "Strict"}])
-    (standin.ui_home / "main.py").write_text(HOSTILE.read_text("utf-8"), "utf-8")
-    with running_comfyui(standin):
-        page = loud_tab(f"{service.url}/ui/task/{task_id}")
-        with context.expect_page() as opened:
-            page.get_by_role("button", name="Open ComfyUI").click()
-        opened.value.get_by_text("Hostile ComfyUI").wait_for(timeout=END)
-        yield Opened(service, task_id, page, opened.value, cookie)
+    page = loud_tab(f"{service.url}/ui/task/{task_id}")
+    with context.expect_page() as opened:
+        page.get_by_role("button", name="Open ComfyUI").click()
+    opened.value.get_by_text("Hostile ComfyUI").wait_for(timeout=END)
+    return Opened(service, task_id, page, opened.value, cookie)
 
 
 def test_the_tunnel_is_another_site_than_the_page_and_the_page_s_own_cookie_stays(
@@ -75,9 +91,8 @@ def test_the_tunnel_is_another_site_than_the_page_and_the_page_s_own_cookie_stay
     """Whatever the page does to the cookies of its host name; and it never sees one of ours, nor its capability."""
     assert hostile.tab.url.startswith("http://localhost:")
     assert hostile.service.url.startswith("http://127.0.0.1:")
-    assert hostile.run("return document.cookie").count("nodeferry_session_") == hostile.run(
-        "return document.cookie.split('; ').filter((one) => /^nodeferry_t[0-9]+[0-9a-f]{8}_/.test(one)).length"
-    )
+    others = "return document.cookie.split('; ').filter((one) => one && !/^nodeferry_t[0-9]+[0-9a-f]{8}_/.test(one))"
+    assert hostile.run(others) == []
     hostile.run(
         """
         for (const path of ["/", "/tasks", "/ui"])
@@ -106,6 +121,19 @@ def test_the_capability_is_nowhere_that_the_page_can_look(hostile: Opened, conte
     assert "nodeferry-open" not in found
     assert secret not in str(hostile.seen())
     assert LOGIN not in str(hostile.seen())
+
+
+def test_the_page_s_own_websocket_works(hostile: Opened) -> None:
+    """ComfyUI sends its progress so."""
+    heard = hostile.run(
+        """
+        const socket = new WebSocket(location.href.replace("http", "ws") + "ws?clientId=1");
+        return new Promise((resolve, reject) => {
+          socket.onmessage = (event) => { resolve(event.data); socket.close(); }; socket.onerror = reject;
+        });
+        """
+    )
+    assert heard == "hello"
 
 
 def test_the_page_reads_nothing_of_the_service(hostile: Opened) -> None:

@@ -26,7 +26,7 @@ _POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancest
 _UP = "../../"
 """From the address with the capability to ComfyUI's first page; relative, as a proxy may show it below a path."""
 _LEAD_ON = f'history.replaceState(null, "", "{_UP}"); location.replace(location.href);'
-"""Takes the address out of the history first: ComfyUI's page may ask which one it came from (`navigation.activation`)."""
+"""Takes the address out of the history first: ComfyUI's page may ask where it came from (`navigation.activation`)."""
 _LEAD_ON_HASH = b64encode(sha256(_LEAD_ON.encode()).digest()).decode()
 
 
