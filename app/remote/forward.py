@@ -24,8 +24,8 @@ from app.remote.host import RemoteHost
 
 MAX_CONNECTIONS = 64
 """At the same time. A browser page opens about seven."""
-MAX_UNREAD = 64 * 1024 * 1024
-"""What an instance may have sent that no browser has read. An honest SSH server stops at 2 MiB a channel."""
+MAX_UNREAD = 4 * 1024 * 1024
+"""What an instance may have sent on a channel that no browser has read. An honest SSH server stops at 2 MiB."""
 QUIET_SECONDS = 30.0
 """A WebSocket may be closed for another connection when it is older."""
 _LOOK_SECONDS = 0.25
@@ -96,10 +96,10 @@ class Forward:
         return "not_used" if time.monotonic() - self._used_at > self._idle_seconds else ""
 
     def unread(self) -> int:
-        """How many bytes of the instance's wait here for browsers."""
+        """How many bytes wait here for a browser, on the fullest channel."""
         with self._lock:
             channels = [connection.channel for connection in self._open]
-        return sum(unread_bytes(channel) for channel in channels if channel is not None)
+        return max((unread_bytes(channel) for channel in channels if channel is not None), default=0)
 
     def _accept(self, listener: socket.socket, pool: ThreadPoolExecutor) -> None:
         try:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from app.remote.forward import MAX_CONNECTIONS
+from app.domain.address import parse_address
+from app.remote.connector import SshConnector
+from app.remote.forward import MAX_CONNECTIONS, Forward
+from app.settings import Timeouts
+from test.remote.conftest import make_key
+from test.support.flooding_ssh import FloodingSshServer
+from test.support.memory_pins import MemoryPins
 from test.support.played_comfyui import OpenTunnel, PlayedComfyUi, rest_of, tunnel_to
 from test.support.waiting import wait_until
 
@@ -131,6 +139,23 @@ def test_a_browser_that_does_not_read_holds_only_its_own_answer(tunnel: OpenTunn
         wait_until(lambda: waits() > 1_000_000, 20, "the SSH window is full")
         assert waits() < 8_000_000
         assert answers(tunnel)
+
+
+def test_an_instance_that_ignores_the_ssh_window_loses_its_tunnel(tmp_path: Path) -> None:
+    """Nobody reads, and it goes on sending."""
+    key = make_key(tmp_path / "key")
+    with FloodingSshServer(make_key(tmp_path / "host_key")) as server, ThreadPoolExecutor(1) as pool:
+        address = parse_address(f"ssh -p {server.port} -i {key} somebody@127.0.0.1")
+        host = SshConnector(MemoryPins(), Timeouts(connect=10.0), ssh_dir=tmp_path / "ssh").connect(address)
+        forward, stop = Forward(host, 8188), threading.Event()
+        ended = pool.submit(forward.serve, stop)
+        try:
+            tunnel = OpenTunnel(forward, ended, stop)
+            with tunnel.reach() as here:
+                here.sendall(tunnel.head())
+                assert ended.result(30) == "flooded"
+        finally:
+            stop.set()
 
 
 def test_strangers_do_not_keep_a_tunnel_open(comfyui: PlayedComfyUi, tmp_path: Path) -> None:

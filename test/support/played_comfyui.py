@@ -96,7 +96,6 @@ class OpenTunnel:
     forward: Forward
     ended: Future[str]
     stop: threading.Event
-    ssh: SshServer
 
     @property
     def port(self) -> int:
@@ -154,7 +153,7 @@ def tunnel_to(
         with ThreadPoolExecutor(1, thread_name_prefix="serving") as pool:
             ended = pool.submit(forward.serve, stop)
             try:
-                yield OpenTunnel(forward, ended, stop, server)
+                yield OpenTunnel(forward, ended, stop)
             finally:
                 stop.set()
     finally:
