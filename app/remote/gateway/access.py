@@ -91,7 +91,7 @@ class Access:
         if values(headers, b"service-worker"):
             message = "A tunnel serves no service worker: its port may belong to another instance tomorrow."
             raise Refused(403, message, code="service_worker_refused")
-        if given or not any(self.knows(text) for text in self._shown(headers)):
+        if given or not any(self.knows(text) for text in self._presented(headers)):
             raise Refused(403, "This address leads to a ComfyUI, and opens from Nodeferry only.", code="tunnel_closed")
         return Way.PASS, target
 
@@ -99,7 +99,7 @@ class Access:
         """Whether `text` is the capability."""
         return hmac.compare_digest(text, self.capability.encode())
 
-    def _shown(self, headers: Headers) -> Iterator[bytes]:
+    def _presented(self, headers: Headers) -> Iterator[bytes]:
         """Every capability that a request shows. A page may have set cookies of the same name for paths of its own."""
         yield from (value for name, value in cookies(headers) if name == self.cookie.encode())
         yield from (bearer(value) for value in values(headers, b"authorization"))

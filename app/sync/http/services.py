@@ -159,6 +159,8 @@ def _allowed() -> str:
 def _after(response: Response) -> Response:
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["X-Frame-Options"] = "DENY"
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
     if request.url_rule is not None:
         services().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)

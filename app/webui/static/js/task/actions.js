@@ -5,7 +5,7 @@ import { ask } from "../core/ask.js";
 import { flash, showTrouble } from "../core/banner.js";
 import { h, patchList, setText } from "../core/dom.js";
 import { copy, download } from "../core/files.js";
-import { at, origin, reach } from "../core/place.js";
+import { at, isShared, origin, reach } from "../core/place.js";
 import { askToNotify, canAsk } from "../core/signals.js";
 import { isInstalled } from "../core/states.js";
 
@@ -81,6 +81,8 @@ export class Actions {
   }
 
   async open() {
+    const danger = "Through this proxy it has Nodeferry’s own address: what its page runs can do here whatever you can. Open it only if you trust the instance.";
+    if (isShared && !(await ask("Open ComfyUI here?", danger, "Open it", { danger: true }))) return;
     const tab = window.open("about:blank", "_blank"); // now, while the click counts: later it would be a pop-up
     const tunnel = await this.#tunnel();
     const address = tunnel.state === "open" ? reach(tunnel.url) : null;
