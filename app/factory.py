@@ -106,7 +106,7 @@ def build_service(
         background=keeper,
         most=settings.max_workflows,
     )
-    tunnels = Tunnels(installs, connector, keeper, settings.timeouts)
+    tunnels = Tunnels(installs, connector, keeper, settings)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
     app = create_app(

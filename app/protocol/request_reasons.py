@@ -118,6 +118,19 @@ REQUESTS: Sequence[Reason] = (
         _HELPS,
         "Start it on the instance, or let Nodeferry restart it, then open it again.",
     ),
+    # -- a tunnel to ComfyUI, what it answers by itself --------------------------------------------------------------
+    Reason(
+        "tunnel_closed",
+        "Not opened from Nodeferry",
+        _REQUEST,
+        hint="Press Open ComfyUI on the run's page in Nodeferry, or open the url that POST /tasks/ID/open answers.",
+    ),
+    Reason("service_worker_refused", "No service workers here", _REQUEST),
+    Reason("malformed_request", "Invalid HTTP request", _REQUEST),
+    Reason("head_too_large", "Headers too long", _REQUEST, hint="Clear the cookies of this host name in the browser."),
+    Reason("request_timed_out", "Request too slow", _REQUEST, _HELPS),
+    Reason("comfyui_unreachable", "ComfyUI does not answer", _REQUEST, _HELPS, "It may be restarting: try again."),
+    Reason("too_many_tunnels", "Too many open ComfyUIs", _REQUEST, _HELPS, "Close one: DELETE /tasks/ID/open."),
     Reason("no_port", "No local port", _REQUEST, _HELPS, "Close some programs on this machine, then try again."),
     # -- the service's own disk --------------------------------------------------------------------------------------
     Reason("storage_error", "Service storage failed", _REQUEST, _HELPS, _SERVICE_LOG),

@@ -164,3 +164,8 @@ class Exchange:
         except (paramiko.SSHException, EOFError, OSError):
             self._input_open = False  # what has become of the line shows in the outputs
         return self._input_open
+
+
+def unread_bytes(channel: paramiko.Channel) -> int:
+    """How much of a channel's two outputs waits to be read. A server that ignores the window may send without end."""
+    return len(channel.in_buffer) + len(channel.in_stderr_buffer)

@@ -1,121 +1,164 @@
-"""Forwards a local port to a port of the instance, as `ssh -L` does: on loopback, and only while it is used.
+"""A local port that leads to the ComfyUI of an instance: on loopback, and only while it is used.
 
-Bytes are passed on unchanged, so WebSockets work.
+Every connection costs a thread here and a channel of the SSH connection, so both have a limit.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
+import selectors
 import socket
 import threading
 import time
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 
 import paramiko
 
-from app.domain.errors import RemoteError
+from app.remote.channel import unread_bytes
+from app.remote.gateway.access import LOOPBACK, Access
+from app.remote.gateway.connection import BrowserConnection, Use
 from app.remote.host import RemoteHost
 
 MAX_CONNECTIONS = 64
 """At the same time. A browser page opens about seven."""
+MAX_UNREAD = 4 * 1024 * 1024
+"""What an instance may have sent on a channel that no browser has read. An honest SSH server stops at 2 MiB."""
+QUIET_SECONDS = 30.0
+"""A WebSocket may be closed for another connection when it is older."""
 _LOOK_SECONDS = 0.25
 _OPEN_SECONDS = 15.0
-_CHUNK = 65_536
+_TRIES = 20
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
+    b"Too many connections are open to this ComfyUI.\n"
+)
 _log = logging.getLogger(__name__)
 
 
 class Forward:
-    """`serve` runs in one thread until `stop` is set, the connection is lost, or nobody connects for `idle_seconds`."""
+    """`serve` runs in one thread until `stop` is set, the connection is lost, or nobody uses it for `idle_seconds`."""
 
-    def __init__(self, host: RemoteHost, port: int, *, idle_seconds: float = 900.0) -> None:
-        """Starts to listen on a free port. `port`: the port on the instance's loopback interface. Raises OSError."""
+    def __init__(
+        self,
+        host: RemoteHost,
+        port: int,
+        *,
+        names: frozenset[str] = frozenset(),
+        hosts: AbstractSet[str] = frozenset(LOOPBACK),
+        idle_seconds: float = 900.0,
+    ) -> None:
+        """Starts to listen on a free port. `port`: the port on the instance's loopback interface; `names` and `hosts`:
+        as Access has them. Raises OSError."""
         self._host = host
         self._port = port
         self._idle_seconds = idle_seconds
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=MAX_CONNECTIONS)
-        self._listener.settimeout(_LOOK_SECONDS)
+        self._listeners = _listen()
+        self.access = Access(self._listeners[0].getsockname()[1], names, hosts)
         self._lock = threading.Lock()
-        self._open = 0
+        self._open: list[BrowserConnection] = []
         self._used_at = time.monotonic()
-        self._ended = threading.Event()
-
-    @property
-    def url(self) -> str:
-        """The address for a browser on this machine."""
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
 
     def serve(self, stop: threading.Event) -> str:
-        """Forwards connections. Returns why it ended: `stopped`, `connection_lost` or `not_used`."""
+        """Forwards connections. Returns why it ended: `stopped`, `connection_lost`, `not_used` or `flooded`."""
         pool = ThreadPoolExecutor(2 * MAX_CONNECTIONS, thread_name_prefix="forward")
         try:
-            while True:
-                with self._lock:
-                    idle = not self._open and time.monotonic() - self._used_at > self._idle_seconds
-                if stop.is_set():
-                    return "stopped"
-                if not self._host.is_alive:
-                    return "connection_lost"
-                if idle:
-                    return "not_used"
-                try:
-                    here, _ = self._listener.accept()
-                except TimeoutError:
-                    continue
-                with self._lock:
-                    full = self._open >= MAX_CONNECTIONS
-                    self._open += not full
-                if full:
-                    here.close()
-                else:
-                    pool.submit(self._carry, here, pool)
+            with selectors.DefaultSelector() as selector:
+                for listener in self._listeners:
+                    selector.register(listener, selectors.EVENT_READ)
+                while not (why := self._ended(stop)):
+                    for key, _ in selector.select(_LOOK_SECONDS):
+                        self._accept(key.fileobj, pool)  # type: ignore[arg-type]  # the listeners
+            return why
         finally:
-            self._ended.set()
-            self._listener.close()
+            for listener in self._listeners:
+                listener.close()
             self._host.close()
+            with self._lock:
+                for connection in self._open:
+                    connection.close()
             pool.shutdown(wait=True)
 
-    def _carry(self, here: socket.socket, pool: ThreadPoolExecutor) -> None:
-        """Forwards one connection in both directions until it ends."""
-        with closing(here):
-            try:
-                with closing(self._host.open_tunnel("127.0.0.1", self._port, _OPEN_SECONDS)) as remote:
-                    here.settimeout(_LOOK_SECONDS)
-                    remote.settimeout(_LOOK_SECONDS)
-                    backward = pool.submit(self._pump, remote, here)
-                    self._pump(here, remote)
-                    backward.result()
-            except (RemoteError, OSError) as exc:
-                _log.info("port %d of %s: %s", self._port, self._host.endpoint, exc)
+    def _ended(self, stop: threading.Event) -> str:
+        """Why it has ended; empty while it goes on."""
         with self._lock:
-            self._open -= 1
+            used = any(connection.use is not Use.NEW for connection in self._open)
+        if used:
             self._used_at = time.monotonic()
+        if stop.is_set():
+            return "stopped"
+        if not self._host.is_alive:
+            return "connection_lost"
+        if self.unread() > MAX_UNREAD:
+            return "flooded"
+        return "not_used" if time.monotonic() - self._used_at > self._idle_seconds else ""
 
-    def _pump(self, source: socket.socket | paramiko.Channel, sink: socket.socket | paramiko.Channel) -> None:
-        """Copies `source` to `sink` until `source` ends, and passes the end on. The other direction may go on."""
-        while not self._ended.is_set():
-            try:
-                chunk = source.recv(_CHUNK)
-            except TimeoutError:
-                continue
-            except OSError:
-                break
-            if not chunk or not self._send(sink, chunk):
-                break
-        with suppress(OSError, EOFError):  # it was over already
-            if isinstance(sink, socket.socket):
-                sink.shutdown(socket.SHUT_WR)
-            else:
-                sink.shutdown_write()
+    def unread(self) -> int:
+        """How many bytes wait here for a browser, on the fullest channel."""
+        with self._lock:
+            channels = [connection.channel for connection in self._open]
+        return max((unread_bytes(channel) for channel in channels if channel is not None), default=0)
 
-    def _send(self, sink: socket.socket | paramiko.Channel, chunk: bytes) -> bool:
-        """Sends all of `chunk`, however slow the other side is. False when the other side is closed."""
-        rest = memoryview(chunk)
-        while rest and not self._ended.is_set():
-            try:
-                rest = rest[sink.send(rest.tobytes()) :]
-            except TimeoutError:
-                continue
-            except OSError:
-                return False
-        return not rest
+    def _accept(self, listener: socket.socket, pool: ThreadPoolExecutor) -> None:
+        try:
+            here, _ = listener.accept()
+        except OSError as exc:  # it has left, or no descriptor is free: the next look tries again
+            _log.info("port %d: %s", self.access.port, exc)
+            return
+        here.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = BrowserConnection(here, self.access, self._open_channel)
+        with self._lock:
+            admitted = len(self._open) < MAX_CONNECTIONS or self._shed_one()
+            if admitted:
+                self._open.append(connection)
+        if admitted:
+            pool.submit(self._carry, connection, pool)
+            return
+        with here, suppress(OSError):
+            here.settimeout(_LOOK_SECONDS)
+            here.sendall(_FULL)
+
+    def _shed_one(self) -> bool:
+        """Closes the connection that is missed least; False when every one is in use."""
+        quiet_since = time.monotonic() - QUIET_SECONDS
+        idle = [one for one in self._open if one.use < Use.WEBSOCKET or self._is_quiet(one, quiet_since)]
+        if not idle:
+            return False
+        least = min(idle, key=lambda one: (one.use, one.since))
+        self._open.remove(least)
+        least.close()
+        return True
+
+    @staticmethod
+    def _is_quiet(connection: BrowserConnection, since: float) -> bool:
+        return connection.use is Use.WEBSOCKET and connection.since < since
+
+    def _carry(self, connection: BrowserConnection, pool: ThreadPoolExecutor) -> None:
+        try:
+            connection.serve(pool)
+        finally:
+            with self._lock, suppress(ValueError):  # closed for another one's sake
+                self._open.remove(connection)
+
+    def _open_channel(self) -> paramiko.Channel:
+        return self._host.open_tunnel("127.0.0.1", self._port, _OPEN_SECONDS)
+
+
+def _listen() -> list[socket.socket]:
+    """Sockets on one free port of both loopback addresses: `localhost` may mean either, and nobody else may have one.
+
+    Raises OSError."""
+    for _ in range(_TRIES):
+        first = socket.create_server(("127.0.0.1", 0), backlog=MAX_CONNECTIONS)
+        try:
+            port = first.getsockname()[1]
+            second = socket.create_server(("::1", port), family=socket.AF_INET6, backlog=MAX_CONNECTIONS)
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:  # no IPv6 here
+                return [first]
+            first.close()
+        else:
+            return [first, second]
+    raise OSError(errno.EADDRINUSE, "no port is free on both loopback addresses")

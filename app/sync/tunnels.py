@@ -1,6 +1,6 @@
 """Tunnels to the ComfyUIs of instances: a port here for each, opened when asked for and closed when nobody uses it.
 
-A tunnel is opened in a thread: no request waits for an instance.
+A tunnel is opened in a thread: no request waits for an instance. Its URL is a secret, and stands in no log.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from typing import Any
 
 from app.domain import asked_for
 from app.domain.errors import AppError, RemoteError, TooManyTunnels
+from app.domain.host_port import bracketed
 from app.domain.limits import MAX_CLOSED_TUNNELS, MAX_TUNNELS
 from app.domain.request import Request
 from app.domain.stored_request import read_request
 from app.protocol.reasons import for_people
 from app.remote.connector import SshConnector
 from app.remote.forward import Forward
+from app.remote.gateway.access import Access, hosts_for
 from app.remote.pace import Meter
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
-from app.settings import Timeouts
+from app.settings import Settings
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.service import Installs
 
@@ -31,6 +33,7 @@ _WHY = {
     "stopped": "It was closed.",
     "connection_lost": "The connection to the instance was lost.",
     "not_used": "It was closed because nobody used it.",
+    "flooded": "It was closed because the instance sent more than was asked for.",
 }
 
 
@@ -42,52 +45,58 @@ class ComfyUiNotRunning(RemoteError):
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """How a tunnel stands: `opening`, `open` (with its URL), `closed` or `failed` (both with a reason)."""
+    """How a tunnel stands: `opening`, `open` (with its address), `closed` or `failed` (both with a reason)."""
 
     state: str
-    url: str | None = None
+    access: Access | None = None
     reason: str = ""
     error: dict[str, str] | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """As the API shows it."""
+    def to_json(self, page_host: str) -> dict[str, Any]:
+        """As the API shows it. `page_host`: the name by which the service was asked."""
         error = for_people(self.error) if self.error else None
-        return {"state": self.state, "url": self.url, "reason": self.reason or None, "error": error}
+        url = self.access.url(page_host) if self.access else None
+        return {"state": self.state, "url": url, "reason": self.reason or None, "error": error}
 
 
 class Tunnels:
     """The tunnels of one service, by the task whose instance they lead to. Any thread may call every method."""
 
     def __init__(
-        self, installs: Installs, connector: SshConnector, background: BackgroundTaskManager, timeouts: Timeouts
+        self, installs: Installs, connector: SshConnector, background: BackgroundTaskManager, settings: Settings
     ) -> None:
         self._installs = installs
         self._connector = connector
         self._background = background
-        self._timeouts = timeouts
+        self._timeouts = settings.timeouts
+        self._names = frozenset(bracketed(name.lower()) for name in settings.allowed_hosts)
         self._lock = threading.Lock()
         self._tunnels: dict[str, Tunnel] = {}
         self._stops: dict[str, threading.Event] = {}
         self._threads: dict[str, str] = {}
+        self._hosts: dict[str, set[str]] = {}
         self._numbers = itertools.count(1)
 
-    def open(self, task_id: str) -> Tunnel:
-        """Opens the tunnel unless it is open or being opened; how it stands now. Raises TaskNotFound,
-        TooManyTunnels."""
+    def open(self, task_id: str, page_host: str = "127.0.0.1") -> Tunnel:
+        """Opens the tunnel unless it is open or being opened; how it stands now. A page at `page_host` may lead to it.
+
+        Raises TaskNotFound, TooManyTunnels."""
         record, status = self._installs.look(task_id)
         request = read_request(record.request)
         home = asked_for.home(status.snapshot.probe.get("ui_home"), request.ui_home)  # where the run found it
         with self._lock:
             if task_id in self._stops:
+                self._hosts[task_id] |= set(hosts_for(page_host))
                 return self._tunnels[task_id]
             if len(self._stops) >= MAX_TUNNELS:
                 raise TooManyTunnels
             tunnel = self._tunnels[task_id] = Tunnel("opening")
             stop = self._stops[task_id] = threading.Event()
+            self._hosts[task_id] = hosts = set(hosts_for(page_host))
             # A number for each: the thread before may have let go of the tunnel and not have ended.
             self._threads[task_id] = thread = f"tunnel-{task_id}-{next(self._numbers)}"
         try:
-            self._background.start_task(thread, self._keep, task_id, request, home, stop)
+            self._background.start_task(thread, self._keep, task_id, request, home, hosts, stop)
         except RuntimeError:  # the system gives no more threads
             with self._lock:
                 del self._stops[task_id], self._tunnels[task_id]
@@ -115,11 +124,13 @@ class Tunnels:
             for stop in self._stops.values():
                 stop.set()
 
-    def _keep(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event) -> None:
+    def _keep(
+        self, task_id: str, request: Request, ui_home: str | None, hosts: set[str], stop: threading.Event
+    ) -> None:
         """A tunnel's thread, from the connection to its end."""
         tunnel = Tunnel("closed", reason=_WHY["stopped"])
         try:
-            tunnel = self._serve(task_id, request, ui_home, stop)
+            tunnel = self._serve(task_id, request, ui_home, hosts, stop)
         except AppError as error:
             tunnel = Tunnel("failed", error=error.to_json())
         except OSError as exc:
@@ -133,7 +144,9 @@ class Tunnels:
                 for each in closed[:-MAX_CLOSED_TUNNELS]:
                     del self._tunnels[each]
 
-    def _serve(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event) -> Tunnel:
+    def _serve(
+        self, task_id: str, request: Request, ui_home: str | None, hosts: set[str], stop: threading.Event
+    ) -> Tunnel:
         expected = request.options.host_key_sha256
         with self._connector.connect(request.address, host_key_sha256=expected, cancel=stop, meter=Meter()) as host:
             client = RunnerClient(host, pack_runner(), replace(self._timeouts))
@@ -141,8 +154,8 @@ class Tunnels:
             port = client.probe(ui_home, request.venv_path).comfyui_port
             if port is None:
                 raise ComfyUiNotRunning
-            forward = Forward(host, port)
-            _log.info("task %s: port %d of the instance is at %s", task_id, port, forward.url)
+            forward = Forward(host, port, names=self._names, hosts=hosts)
+            _log.info("task %s: port %d of the instance is at port %d here", task_id, port, forward.access.port)
             with self._lock:
-                self._tunnels[task_id] = Tunnel("open", forward.url)
+                self._tunnels[task_id] = Tunnel("open", forward.access)
             return Tunnel("closed", reason=_WHY[forward.serve(stop)])

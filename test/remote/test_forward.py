@@ -1,4 +1,4 @@
-"""A port here that leads to one of an instance: bytes as they are, both ways, and nothing is left when it ends."""
+"""A port here that leads to one of an instance: WebSockets pass both ways, and nothing is left when it ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,7 +18,7 @@ from test.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sshd, pytest.mark.slow]
 
-UPGRADE = b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
 class Server:
@@ -86,7 +85,21 @@ def opened(sshd: Sshd, server: Server, pool: ThreadPoolExecutor) -> Iterator[Cal
 
 def reach(forward: Forward) -> socket.socket:
     """A browser's connection."""
-    return socket.create_connection(("127.0.0.1", urlsplit(forward.url).port or 0), 10)
+    return socket.create_connection(("127.0.0.1", forward.access.port), 10)
+
+
+def upgrade(here: socket.socket, forward: Forward) -> None:
+    """Asks for a WebSocket, as a page of the tunnel does, and gets it; the other side has begun to speak."""
+    access = forward.access
+    lines = [
+        "GET /ws HTTP/1.1",
+        f"Host: localhost:{access.port}",
+        f"Cookie: {access.cookie}={access.capability}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+    ]
+    here.sendall("\r\n".join([*lines, "", ""]).encode())
+    heartbeat(here, SWITCHED + b"first")
 
 
 def heartbeat(here: socket.socket, wanted: bytes) -> None:
@@ -102,8 +115,7 @@ def test_an_upgraded_connection_speaks_both_ways_and_may_be_ended_one_way(opened
     """As a WebSocket does: either side may begin; what was sent before an end arrives, and the answer to it too."""
     forward, _, _ = opened()
     with reach(forward) as here:
-        here.sendall(UPGRADE)
-        heartbeat(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
+        upgrade(here, forward)
         here.sendall(b"hello")
         heartbeat(here, b"HELLO")
         big = b"x" * 3_000_000
@@ -122,8 +134,7 @@ def test_several_connections_at_once_do_not_mix(opened: Callable[..., Opened]) -
     with contextlib.ExitStack() as stack:
         all_of_them = [stack.enter_context(reach(forward)) for _ in range(5)]
         for here in all_of_them:
-            here.sendall(UPGRADE)
-            heartbeat(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
+            upgrade(here, forward)
         for number, here in enumerate(all_of_them):
             here.sendall(b"number %d" % number)
         for number, here in reversed(list(enumerate(all_of_them))):
@@ -134,8 +145,7 @@ def test_a_stop_ends_what_goes_through_and_leaves_no_thread(opened: Callable[...
     """The browser sees the end; the port is closed."""
     forward, ended, stop = opened()
     with reach(forward) as here:
-        here.sendall(UPGRADE)
-        heartbeat(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
+        upgrade(here, forward)
         stop.set()
         assert ended.result(10) == "stopped"
         assert here.recv(1) == b""
@@ -146,8 +156,7 @@ def test_one_that_nobody_uses_is_closed_by_itself_and_one_in_use_is_not(opened: 
     """Idle is counted from the end of the last connection."""
     forward, ended, _ = opened(idle_seconds=0.6)
     with reach(forward) as here:
-        here.sendall(UPGRADE)
-        heartbeat(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
+        upgrade(here, forward)
         with pytest.raises(TimeoutError):
             ended.result(1.5)
     assert ended.result(10) == "not_used"
@@ -157,8 +166,7 @@ def test_a_lost_line_is_said(opened: Callable[..., Opened], sshd: Sshd) -> None:
     """And what went through ends."""
     forward, ended, _ = opened()
     with reach(forward) as here:
-        here.sendall(UPGRADE)
-        heartbeat(here, b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
+        upgrade(here, forward)
         sshd.kill_connections()
         assert ended.result(15) == "connection_lost"
         with contextlib.suppress(ConnectionError):
@@ -166,11 +174,14 @@ def test_a_lost_line_is_said(opened: Callable[..., Opened], sshd: Sshd) -> None:
 
 
 def test_a_port_where_nothing_listens_ends_the_connection_alone(opened: Callable[..., Opened]) -> None:
-    """The door stays: ComfyUI may be restarting."""
+    """The tunnel stays: ComfyUI may be restarting."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     forward, ended, _ = opened(port)
     for _ in range(2):
         with reach(forward) as here:
-            assert here.recv(1) == b""
+            access = forward.access
+            cookie = f"Cookie: {access.cookie}={access.capability}"
+            here.sendall(f"GET / HTTP/1.1\r\nHost: localhost:{access.port}\r\n{cookie}\r\n\r\n".encode())
+            assert here.recv(65536).startswith(b"HTTP/1.1 502 ")
     wait_until(lambda: not ended.done(), 1, "the forward goes on")

@@ -37,7 +37,7 @@ def test_it_is_found_opened_restarted_and_closed(
     assert service.ended(task_id)["outcome"] == "all"
     where = f"/tasks/{task_id}/open"
     assert service.post(where, {}).json()["state"] == "opening"
-    wait_until(lambda: service.get(where)["state"] != "opening", 30, "the door is open")
+    wait_until(lambda: service.get(where)["state"] != "opening", 30, "the tunnel is open")
     tunnel = service.get(where)
     assert tunnel["state"] == "open", tunnel
     assert answers(tunnel["url"])
@@ -56,7 +56,7 @@ def test_it_is_found_opened_restarted_and_closed(
     assert not answers(tunnel["url"])
 
 
-def test_the_door_of_an_instance_without_a_running_comfyui_says_so(service: ServiceProcess, standin: StandIn) -> None:
+def test_the_tunnel_of_an_instance_without_a_running_comfyui_says_so(service: ServiceProcess, standin: StandIn) -> None:
     """And a restart has nothing to restart."""
     task_id = service.install(standin, manifest={"urls": ["https://127.0.0.1:1/o/gone"]}, options={"verify": False})
     service.ended(task_id)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+import re
+
+from flask import Blueprint, Response, request
 
 from app.sync.http import bodies
 from app.sync.http.services import answer, body, checked_task_id, services
+from app.sync.tunnels import Tunnel
 
 tunnels = Blueprint("tunnels", __name__)
 
@@ -15,14 +18,14 @@ def open_tunnel(task_id: str) -> Response:
     """Open a port here that leads to the ComfyUI of this task's instance; opens no connection itself."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
-    return answer({"success": True, "task_id": known, **services().tunnels.open(known).to_json()}, 202)
+    return _answer(known, services().tunnels.open(known, _page_host()), 202)
 
 
 @tunnels.get("/tasks/<task_id>/open")
 def show_tunnel(task_id: str) -> Response:
     """How the tunnel stands."""
     known = checked_task_id(task_id)
-    return answer({"success": True, "task_id": known, **services().tunnels.look(known).to_json()})
+    return _answer(known, services().tunnels.look(known))
 
 
 @tunnels.delete("/tasks/<task_id>/open")
@@ -30,4 +33,13 @@ def close_tunnel(task_id: str) -> Response:
     """Close the tunnel."""
     known = checked_task_id(task_id)
     body(bodies.NoBody)
-    return answer({"success": True, "task_id": known, **services().tunnels.close(known).to_json()})
+    return _answer(known, services().tunnels.close(known))
+
+
+def _answer(task_id: str, tunnel: Tunnel, status: int = 200) -> Response:
+    return answer({"success": True, "task_id": task_id, **tunnel.to_json(_page_host())}, status)
+
+
+def _page_host() -> str:
+    """The host name by which the browser reaches the service."""
+    return re.sub(r":\d+$", "", request.host)

@@ -5,7 +5,7 @@ import { ask } from "../core/ask.js";
 import { flash, showTrouble } from "../core/banner.js";
 import { h, patchList, setText } from "../core/dom.js";
 import { copy, download } from "../core/files.js";
-import { at, origin, reach } from "../core/place.js";
+import { at, isShared, origin, reach } from "../core/place.js";
 import { askToNotify, canAsk } from "../core/signals.js";
 import { isInstalled } from "../core/states.js";
 
@@ -81,27 +81,29 @@ export class Actions {
   }
 
   async open() {
+    const danger = "Through this proxy it has Nodeferry’s own address: what its page runs can do here whatever you can. Open it only if you trust the instance.";
+    if (isShared && !(await ask("Open ComfyUI here?", danger, "Open it", { danger: true }))) return;
     const tab = window.open("about:blank", "_blank"); // now, while the click counts: later it would be a pop-up
-    const door = await this.#door();
-    const address = door.state === "open" ? reach(door.url) : null;
+    const tunnel = await this.#tunnel();
+    const address = tunnel.state === "open" ? reach(tunnel.url) : null;
     if (address && tab) {
       tab.opener = null;
       tab.location.replace(address);
       return;
     }
     tab?.close();
-    if (door.state === "open" && !address) return flash(`ComfyUI is at ${door.url} on the machine that Nodeferry runs on. This browser is on another one: ssh -L leads there.`);
-    flash(door.state === "open" ? `ComfyUI is at ${door.url}` : `${door.error?.message ?? door.reason} ${door.error?.hint ?? ""}`);
+    if (tunnel.state === "open" && !address) return flash(`ComfyUI is at ${tunnel.url} on the machine that Nodeferry runs on. This browser is on another one: ssh -L leads there.`);
+    flash(tunnel.state === "open" ? `ComfyUI is at ${tunnel.url}` : `${tunnel.error?.message ?? tunnel.reason} ${tunnel.error?.hint ?? ""}`);
   }
 
   /** Until the port is there, or is known not to be. */
-  async #door() {
-    let door = await api(`/tasks/${this.taskId}/open`, { body: {} });
-    for (let tries = 0; door.state === "opening" && tries < 60; tries += 1) {
+  async #tunnel() {
+    let tunnel = await api(`/tasks/${this.taskId}/open`, { body: {} });
+    for (let tries = 0; tunnel.state === "opening" && tries < 60; tries += 1) {
       await new Promise((resolve) => setTimeout(resolve, 700));
-      door = await api(`/tasks/${this.taskId}/open`);
+      tunnel = await api(`/tasks/${this.taskId}/open`);
     }
-    return door;
+    return tunnel;
   }
 
   async lock() {
