@@ -17,6 +17,7 @@ from app.cli.server import listener as listening
 from app.cli.server import logs
 from app.cli.server.http_server import HttpServer
 from app.cli.server.service_lock import RunningService, ServiceLock, running_service
+from app.cli.view.say import say
 from app.settings import Settings, settings_from
 
 START_SECONDS = 15.0
@@ -69,7 +70,7 @@ def temporary_service(settings: Settings) -> Iterator[str]:
     settings = replace(settings, host="127.0.0.1", port=0)
     with (
         ServiceLock(settings.data_dir) as lock,
-        listening.bind("127.0.0.1", 0, explicit=True, say=click.echo) as listener,
+        listening.bind("127.0.0.1", 0, explicit=True, say=say) as listener,
     ):
         service = build_service(settings)
         server = HttpServer(service.app, listener)

@@ -14,6 +14,7 @@ from app.cli.server import listener as listening
 from app.cli.server import logs
 from app.cli.server.http_server import HttpServer
 from app.cli.server.service_lock import ServiceLock
+from app.cli.view.say import say
 from app.factory import Service, build_service
 from app.settings import settings_from
 from app.sync.http.guards import check_bind, is_open_by_proxy
@@ -59,7 +60,7 @@ def _serve(service: Service, server: HttpServer, url: str) -> None:
     """Answers until a signal came and every install was released: polls are answered to the end, starts with a 503."""
     closing = threading.Thread(target=_close, args=(service, server, _stop_on_signals()), name="closing", daemon=True)
     closing.start()
-    click.echo(f"Nodeferry on {url}")  # the socket listens since the server was made: whoever reads this is answered
+    say(f"Nodeferry on {url}")  # the socket listens since the server was made: whoever reads this is answered
     server.run()
     server.close(timeout=ANSWERS_SECONDS)
     service.engine.dispose()
@@ -94,4 +95,4 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    say(text, err=True)
