@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import threading
 import time
 from dataclasses import dataclass
@@ -145,15 +146,14 @@ class Honest:
         self._over.set()
         self._thread.join(HONEST_SECONDS + 10)
 
-    def once(self) -> str:
-        """One install to its end; its task. Raises AssertionError when it does not end as it must."""
-        return install(self._service, self._standin, self._urls)
-
     def _install_all(self) -> None:
         while not self._over.wait(self._dice.uniform(0.5, 3.0)):
             try:
-                self.once()
+                install(self._service, self._standin, self._urls)
                 self.ended += 1
+                for folder in self._standin.custom_nodes.iterdir():
+                    if folder.is_dir():
+                        shutil.rmtree(folder)  # the next one clones again
             except (AssertionError, requests.RequestException, KeyError, ValueError) as exc:
                 self.wrong.append(f"an honest install: {str(exc)[:500]}")
 

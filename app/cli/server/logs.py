@@ -79,9 +79,7 @@ def configure(level: str, *, form: str = TEXT, secrets: tuple[str, ...] = ()) ->
     for old in [handler for handler in root.handlers if isinstance(handler, _StderrHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    root.setLevel(number)
-    logging.getLogger("paramiko").setLevel(max(number, logging.WARNING))
+    root.setLevel(logging.getLevelNamesMapping().get(level.upper(), logging.INFO))
 
 
 def _quoted(value: str) -> str:
