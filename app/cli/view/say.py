@@ -20,7 +20,8 @@ def say(text: str, *, err: bool = False, file: IO[Any] | None = None) -> None:
 
 def say_log(text: str) -> None:
     """Print a piece of a log: as it is into a file, and readable to whatever may be a terminal in the end."""
-    click.echo(text if _is_file() else many_lines(text), nl=False)
+    sys.stdout.write(text if _is_file() else many_lines(text))  # click's own would take colours out of a file
+    sys.stdout.flush()
 
 
 def _is_file() -> bool:
