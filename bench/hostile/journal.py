@@ -50,6 +50,8 @@ class Journal:
         if play is not None:
             play(sender, self)
         else:
+            if what == "steers":
+                sender.log("run.log", 0, evil.STEERING * 3 + "\nover\runder\n")
             sender.play(list(self._changed(what)), 0 if what == "shrinks" else words.offset)
             sender.flood(_floods(what, self._script.dice("flood"), len(self._events)))
         sender.end("running" if what == "ends without an end" else "ended")
@@ -175,6 +177,11 @@ class _Sender:
         """Sends something without end."""
         while self._pace.spend(self.send(content())) and (not seconds or self._pace.hold(seconds)):
             continue
+
+    def log(self, name: str, at: int, text: str) -> None:
+        """A piece of a log."""
+        content = base64.b64encode(text.encode("utf-8", "replace")).decode()
+        self.send(self.frame("l", evil.text_of({"log": name, "at": at, "anew": False, "bytes": content})))
 
     def frame(self, kind: str, payload: bytes) -> bytes:
         """A marked line."""
