@@ -241,7 +241,7 @@ def test_a_progress_file_can_be_looked_at_with_cat(tmp_path: Path) -> None:
     assert text.isascii() and text.isprintable()
 
 
-def test_the_runner_by_hand_prints_what_packs_say_and_obeys_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_standalone_runner_prints_what_packs_say_and_obeys_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """Lines of events, the last table, and a list that cannot be."""
     story = begun([f"Al{STEERING}pha"])
     event = Event(Warned(STEERING, STEERING, STEERING), 99, story.now, story.now)

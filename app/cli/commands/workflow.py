@@ -20,7 +20,7 @@ from app.cli.api.questions import answer_option, answers_of, ask_person, is_inte
 from app.cli.api.watching import OUTAGE_SECONDS, POLL_SECONDS
 from app.cli.commands.install import install_options, request_body, show_plan
 from app.cli.errors import EXIT_INTERRUPTED, CliError, ServiceUnreachable
-from app.cli.view.console import Shown, console_on
+from app.cli.view.console import Cleaned, console_on
 from app.cli.view.result import EXIT_NONE_OR_FAILED, show_text
 from app.cli.view.say import say
 from app.cli.view.workflow_view import State, WorkflowView, changes
@@ -154,7 +154,7 @@ class _Drawn:
 
     def show(self, state: State, notice: str) -> None:
         """Draw it."""
-        self._live.update(Shown(WorkflowView(state, notice)), refresh=True)
+        self._live.update(Cleaned(WorkflowView(state, notice)), refresh=True)
 
 
 def _poll(api: Api, workflow_id: str, display: _Lines | _Drawn) -> State:

@@ -11,7 +11,7 @@ from rich.segment import Segment
 from app.protocol.terminal_text import many_lines
 
 
-class Shown:
+class Cleaned:
     """A picture whose text cannot steer the terminal; its own colours and cursor movements stay."""
 
     def __init__(self, picture: ConsoleRenderable) -> None:
@@ -25,11 +25,11 @@ class Shown:
 
 class _Hook(RenderHook):
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [Shown(each) for each in renderables]
+        return [Cleaned(each) for each in renderables]
 
 
 def console_on(*, stderr: bool = False) -> Console:
-    """A console on stdout or stderr that cleans what is printed. What is drawn live is to be given as `Shown`."""
+    """A console on stdout or stderr that cleans what is printed. What is drawn live is to be given as `Cleaned`."""
     console = Console(stderr=stderr, markup=False, emoji=False)  # markup could make links
     console.push_render_hook(_Hook())
     return console
