@@ -23,7 +23,7 @@ from bench.hostile import gauges
 from bench.hostile.machines import Machines
 from bench.hostile.play import PATIENCE_SECONDS, Honest, Played, Player, install
 from bench.hostile.results import Figures, Results, table
-from bench.hostile.script import script_of
+from bench.hostile.script import ALL, script_of
 from test.support.service import ServiceProcess
 
 OUTPUT = Path("build/prove-hostile")
@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = Results(asked.output, asked.seed, resume=asked.resume)
     left = asked.seconds - results.seconds
     numbers: Iterable[int] = asked.only or (n for n in itertools.count() if n not in results.played)
+    if asked.lie:
+        numbers = (n for n in numbers if script_of(asked.seed, n, asked.patience).what == asked.lie)
     if left > 0:
         with tempfile.TemporaryDirectory(prefix="nfh-") as folder:
             Campaign(Path(folder), results, asked, _say).play(iter(numbers), left)
@@ -158,6 +160,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"how long, in all (default {SECONDS:g})")
     parser.add_argument("--seed", type=int, default=SEED, help=f"of every task's dice (default {SEED})")
     parser.add_argument("--only", type=int, action="append", metavar="N", help="plays task N alone; may be repeated")
+    parser.add_argument("--lie", choices=[what for _, what in ALL], metavar="LIE", help="plays this one alone")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help=f"hostile tasks at a time (default {AT_ONCE})")
     parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, help="seconds until a task is cancelled")
     parser.add_argument("--unloaded", type=int, default=UNLOADED, help=f"first questions (default {UNLOADED})")
