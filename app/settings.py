@@ -16,6 +16,7 @@ import platformdirs
 
 from app.domain.errors import InvalidRequest
 from app.domain.forwarded import networks_of, prefix_of
+from app.small_files import CONFIG_BYTES, UnusableFile, read_small
 
 ENV_PREFIX = "NODEFERRY_"
 DEFAULT_PORT = 5000
@@ -31,6 +32,9 @@ _DURATIONS = frozenset(
         "log_days",
         "remote_days",
         "question_seconds",
+        "max_records",
+        "max_log_bytes",
+        "max_workflows",
     }
 )
 
@@ -103,6 +107,13 @@ class Settings:
     remote_days: float = 14.0
     """How long an ended run's journal, logs and notes for a rollback are kept on its instance, where the next run
     removes them; 0: for ever."""
+    max_records: int = 10_000
+    """How many installs are remembered; of more, those that ended first are forgotten. 0: any number."""
+    max_log_bytes: int = 2 * 1024**3
+    """How large the logs of all tasks may be here together; of more, those of tasks that ended first are removed, and
+    then those of running ones are cut. 0: any size."""
+    max_workflows: int = 200
+    """How many workflows may be unfinished; more are refused (429)."""
 
     @property
     def timeouts(self) -> Timeouts:
@@ -162,9 +173,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_small(path, CONFIG_BYTES).decode("utf-8"))
     except FileNotFoundError:
         return {}
+    except UnusableFile as exc:
+        raise InvalidSetting(f"The settings cannot be read: {exc}.", field=str(path)) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise InvalidSetting(f"{path} is not valid TOML: {exc}.", field=str(path)) from exc
 

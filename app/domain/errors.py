@@ -6,11 +6,11 @@ AppError(message, hint, field)
 ├ InvalidRequest      InvalidAddress, InvalidManifest
 ├ TaskError           TaskNotFound, LogNotFound, WheelNotFound, TaskConflict, TaskNotCancellable, TooManyTasks
 │                     ServiceClosing, NothingToRollBack, NothingToRetry, FleetNotFound, BuildNotSkippable
-│                     QuestionNotFound, QuestionGone
-├ WorkflowError       WorkflowNotFound, WorkflowConflict, StepTimedOut
-├ RemoteError         retried: ConnectFailed, ConnectionLost, CommandTimedOut, TransferFailed
+│                     QuestionNotFound, QuestionGone, TooManyKeys, TooManyFleets, TooManyTunnels
+├ WorkflowError       WorkflowNotFound, WorkflowConflict, StepTimedOut, TooManyWorkflows
+├ RemoteError         retried: ConnectFailed, ConnectionLost, CommandTimedOut, TransferFailed, NotStored
 │                     within wait_seconds only: AuthenticationFailed
-│                     never retried: HostKeyMismatch, ExecNotSupported
+│                     never retried: HostKeyMismatch, ExecNotSupported, TooManyHostKeys
 ├ KeyNotMade
 └ RunnerError         RunnerUnsupported, RunnerStartFailed, RunnerProtocolError, RunnerLost
 
@@ -145,6 +145,24 @@ class TooManyTasks(TaskError):
     code = "too_many_tasks"
 
 
+class TooManyKeys(TaskError):
+    """Too many idempotency keys were used in the last 24 hours."""
+
+    code = "too_many_keys"
+
+
+class TooManyFleets(TaskError):
+    """Too many fleets were started in the last 24 hours."""
+
+    code = "too_many_fleets"
+
+
+class TooManyTunnels(TaskError):
+    """Too many tunnels to ComfyUIs are open."""
+
+    code = "too_many_tunnels"
+
+
 class ServiceClosing(TaskError):
     """The service is shutting down and accepts no more installs."""
 
@@ -167,6 +185,12 @@ class WorkflowConflict(WorkflowError):
     """The workflow's state does not allow this."""
 
     code = "workflow_conflict"
+
+
+class TooManyWorkflows(WorkflowError):
+    """Too many workflows have not ended."""
+
+    code = "too_many_workflows"
 
 
 class StepTimedOut(WorkflowError):
@@ -220,6 +244,18 @@ class HostKeyMismatch(RemoteError):
     """The instance identifies itself with another host key than before."""
 
     code = "host_key_mismatch"
+
+
+class TooManyHostKeys(RemoteError):
+    """Nodeferry already trusts as many host keys as it can keep, and this one would be new."""
+
+    code = "too_many_host_keys"
+
+
+class NotStored(RemoteError):
+    """The service's own disk does not keep what a new connection needs."""
+
+    code = "not_stored"
 
 
 class ExecNotSupported(RemoteError):

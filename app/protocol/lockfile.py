@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
-from app.protocol.manifest import ManifestFault, NodePack, check_packs, parse_nodes
+from app.protocol.manifest import ManifestFault, NodePack, check_count, check_packs, parse_nodes
 from app.protocol.package_sources import is_source
 
 FORMAT = 1
@@ -143,6 +143,7 @@ def mismatches(
 def _packs(raw: Any, schemes: Collection[str], where: str) -> List[NodePack]:
     if not isinstance(raw, list):
         raise ManifestFault(where, "The lock has no list of node packs.")
+    check_count(len(raw), where)
     packs: List[NodePack] = []
     for index, entry in enumerate(raw):
         at = "%s[%d]" % (where, index)
@@ -181,7 +182,8 @@ def can_be_there(name: Any, version: Any) -> bool:
 def _sources(raw: Any, where: str) -> Optional[Dict[str, str]]:
     if raw is None:
         return None
-    if not isinstance(raw, Mapping) or len(raw) > MAX_PACKAGES:
+    _check_most(raw, MAX_PACKAGES, where)
+    if not isinstance(raw, Mapping):
         raise ManifestFault(where, "The lock's sources are not an object of names and addresses.")
     for name, address in raw.items():
         if not is_name(name) or not is_source(address):
@@ -206,6 +208,7 @@ def _overlaps(raw: Any, where: str) -> List[Overlap]:
     found = []
     for entry in _objects(raw, MAX_PACKAGES, where, "The lock's overlaps are not a list of objects."):
         beneath, files = entry.get("beneath"), entry.get("files", 1)
+        _check_most(beneath, MAX_PACKAGES, where)
         if not isinstance(beneath, list) or not all(map(is_name, [entry.get("on_top"), *beneath])):
             raise ManifestFault(where, "An overlap of a lock names the package on top and those beneath it.")
         if not isinstance(files, int):
@@ -217,7 +220,8 @@ def _overlaps(raw: Any, where: str) -> List[Overlap]:
 def _addresses(raw: Any, where: str) -> Tuple[str, ...]:
     if raw is None:
         return ()
-    if not isinstance(raw, list) or len(raw) > _MAX_INDEXES or not all(isinstance(each, str) for each in raw):
+    _check_most(raw, _MAX_INDEXES, where)
+    if not isinstance(raw, list) or not all(isinstance(each, str) for each in raw):
         raise ManifestFault(where, "This is not a list of addresses.")
     wrong = [each for each in raw if not _INDEX.match(each) or "${" in each]
     if wrong:
@@ -228,7 +232,8 @@ def _addresses(raw: Any, where: str) -> Tuple[str, ...]:
 def _remarks(raw: Any, where: str) -> Tuple[str, ...]:
     if raw is None:
         return ()
-    if not isinstance(raw, list) or len(raw) > MAX_PACKAGES or not all(isinstance(each, str) for each in raw):
+    _check_most(raw, MAX_PACKAGES, where)
+    if not isinstance(raw, list) or not all(isinstance(each, str) for each in raw):
         raise ManifestFault(where, "This is not a list of sentences.")
     return tuple(each[:300] for each in raw if each[:300].isprintable())
 
@@ -236,7 +241,8 @@ def _remarks(raw: Any, where: str) -> Tuple[str, ...]:
 def _names(raw: Any, where: str) -> Optional[FrozenSet[str]]:
     if raw is None:
         return None
-    if not isinstance(raw, list) or len(raw) > MAX_PACKAGES or not all(_is_name(each) for each in raw):
+    _check_most(raw, MAX_PACKAGES, where)
+    if not isinstance(raw, list) or not all(_is_name(each) for each in raw):
         raise ManifestFault(where, "This is not a list of packages.")
     return frozenset(re.sub(r"[-_.]+", "-", name).lower() for name in raw)
 
@@ -248,7 +254,8 @@ def _is_name(raw: object) -> bool:
 def _packages(raw: Any, where: str) -> Dict[str, str]:
     if raw is None:
         return {}
-    if not isinstance(raw, Mapping) or len(raw) > MAX_PACKAGES:
+    _check_most(raw, MAX_PACKAGES, where)
+    if not isinstance(raw, Mapping):
         raise ManifestFault(where, "The lock's packages are not an object of names and versions.")
     for name, version in raw.items():
         if not can_be_there(name, version):
@@ -264,9 +271,16 @@ def _objects(raw: Any, most: int, where: str, message: str) -> List[Mapping[str,
     """The objects of a list that may be missing. Raises ManifestFault with `message`."""
     if raw is None:
         return []
-    if not isinstance(raw, list) or len(raw) > most or not all(isinstance(entry, Mapping) for entry in raw):
+    _check_most(raw, most, where)
+    if not isinstance(raw, list) or not all(isinstance(entry, Mapping) for entry in raw):
         raise ManifestFault(where, message)
     return raw
+
+
+def _check_most(raw: Any, most: int, where: str) -> None:
+    """Raises ManifestFault for too many entries, before any of them is looked at."""
+    if isinstance(raw, (list, Mapping)) and len(raw) > most:
+        raise ManifestFault(where, "%s has %d entries; at most %d are possible." % (where, len(raw), most))
 
 
 def _text(raw: Any, where: str) -> Optional[str]:

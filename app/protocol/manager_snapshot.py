@@ -11,13 +11,20 @@ from __future__ import annotations
 from typing import Any, Collection, Dict, Mapping
 
 from app.protocol.left_out import LeftOutEntries, readable
-from app.protocol.lockfile import FORMAT, read_lock
-from app.protocol.manifest import ManifestFault
+from app.protocol.lockfile import FORMAT, MAX_PACKAGES, read_lock
+from app.protocol.manifest import MAX_NODES, ManifestFault
 from app.protocol.snapshot_packs import read_files, read_packs, read_registry_packs
 from app.protocol.snapshot_pips import read_pips
 from app.protocol.snapshot_text import load
 
 MAX_CHARS = 512 * 1024
+_MOST_ENTRIES: Mapping[str, int] = {
+    "git_custom_nodes": 5 * MAX_NODES,
+    "cnr_custom_nodes": 5 * MAX_NODES,
+    "file_custom_nodes": 5 * MAX_NODES,
+    "pips": 4 * MAX_PACKAGES,
+}
+"""Of each section. Those that are more than a list may have are left out and told; more than these are refused."""
 _SECTIONS = ("git_custom_nodes", "cnr_custom_nodes")
 _WRAPPERS = ("custom_nodes", "snapshot")
 _KNOWN = frozenset({"comfyui", "file_custom_nodes", "pips", "basics", "models", *_SECTIONS, *_WRAPPERS})
@@ -36,7 +43,8 @@ def read_snapshot(raw: Any, schemes: Collection[str], field: str = "manifest.man
     inner = _inner(snapshot)
     if not any(name in inner for name in _SECTIONS):
         raise ManifestFault(field, "This is not a snapshot of ComfyUI-Manager: it has no git_custom_nodes.")
-    for name in ("git_custom_nodes", "cnr_custom_nodes", "file_custom_nodes", "pips"):
+    for name, most in _MOST_ENTRIES.items():
+        _check_most(inner.get(name), most, "%s.%s" % (field, name))
         if not isinstance(inner.get(name) or {}, (Mapping, list, str) if name == "pips" else (Mapping, list)):
             out.add(
                 name, "It is neither an object nor a list, so that nothing of it was read. Save the snapshot again."
@@ -84,6 +92,14 @@ def write_snapshot(lock: Mapping[str, Any]) -> Dict[str, Any]:
             for name, version in sorted({**dict.fromkeys(sources, ""), **lock.get("packages", {})}.items())
         },
     }
+
+
+def _check_most(section: Any, most: int, where: str) -> None:
+    """Raises ManifestFault for too many entries, before any of them is looked at."""
+    entries = section.splitlines() if isinstance(section, str) else section
+    count = len(entries) if isinstance(entries, (list, Mapping)) else 0
+    if count > most:
+        raise ManifestFault(where, "The snapshot has %d entries there; at most %d are possible." % (count, most))
 
 
 def _load(raw: Any, field: str, out: LeftOutEntries) -> Mapping[str, Any]:

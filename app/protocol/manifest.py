@@ -21,6 +21,9 @@ CSV_COLUMNS = ("Name", "RepoUrl", "Subfolder", "RequirementsFile")
 OPTIONAL_COLUMNS = ("Ref",)
 MAX_NODES = 1000
 MAX_CSV_CHARS = 512 * 1024
+"""Of any text or texts that list packs."""
+MAX_LINES = 10 * MAX_NODES
+"""Of a text that lists packs, empty lines and comments included."""
 _COLUMN_OF = {
     "name": "Name",
     "repo_url": "RepoUrl",
@@ -73,6 +76,7 @@ def parse_csv(
     if len(text) > MAX_CSV_CHARS:
         raise ManifestFault(field, "The CSV is larger than %d characters." % MAX_CSV_CHARS)
     header, rows = _csv_table(text, field)
+    check_count(len(rows), field)
     packs = []
     for number, row in enumerate(rows, 2):
         if len(row) > len(header):
@@ -92,6 +96,7 @@ def parse_nodes(
     """The packs of a list of objects. Raises ManifestFault naming the entry."""
     if not isinstance(nodes, list):
         raise ManifestFault(field, "The nodes are not a list.")
+    check_count(len(nodes), field)
     packs = []
     for index, raw in enumerate(nodes):
         where = "%s[%d]" % (field, index)
@@ -108,22 +113,43 @@ def parse_urls(
     may be a text of several. Raises ManifestFault naming the entry."""
     if not isinstance(urls, list):
         raise ManifestFault(field, "The urls are not a list.")
+    check_count(len(urls), field)
+    if sum(len(text) for text in urls if isinstance(text, str)) > MAX_CSV_CHARS:
+        raise ManifestFault(field, "The list is larger than %d characters." % MAX_CSV_CHARS)
+    entries = [("%s[%d]" % (field, index), url) for index, text in enumerate(urls) for url in _pasted(text, field)]
+    check_count(len(entries), field)
     packs = []
-    for index, text in enumerate(urls):
-        where = "%s[%d]" % (field, index)
-        for url in split_pasted(text) if isinstance(text, str) and text.strip() else [text]:
-            read = _read_url(url, schemes, where, "")
-            raw = {"name": read.folder or repo_name(read.url), "repo_url": read.url, "ref": read.ref}
-            packs.append(_pack(raw, schemes, where, ""))
+    for where, url in entries:
+        read = _read_url(url, schemes, where, "")
+        raw = {"name": read.folder or repo_name(read.url), "repo_url": read.url, "ref": read.ref}
+        packs.append(_pack(raw, schemes, where, ""))
     return check_packs(packs, field, on_repeated)
+
+
+def check_count(count: int, field: str) -> None:
+    """Raises ManifestFault for more packs than a list may have: before any of them is looked at."""
+    if count > MAX_NODES:
+        raise ManifestFault(field, "The list has %d node packs; at most %d are possible." % (count, MAX_NODES))
+
+
+def _pasted(text: Any, field: str) -> List[Any]:
+    """The addresses in one entry of urls."""
+    if not isinstance(text, str) or not text.strip():
+        return [text]
+    _check_lines(text.splitlines(), field)
+    return split_pasted(text)
+
+
+def _check_lines(lines: Sequence[str], field: str) -> None:
+    if len(lines) > MAX_LINES:
+        raise ManifestFault(field, "The list has %d lines; at most %d are possible." % (len(lines), MAX_LINES))
 
 
 def check_packs(packs: Sequence[NodePack], field: str, on_repeated: Optional[Repeated] = None) -> List[NodePack]:
     """The packs, each once, if there are any and no two share a name or a folder. Raises ManifestFault."""
     if not packs:
         raise ManifestFault(field, "The list has no node pack.")
-    if len(packs) > MAX_NODES:
-        raise ManifestFault(field, "The list has %d node packs; at most %d are possible." % (len(packs), MAX_NODES))
+    check_count(len(packs), field)
     seen: Dict[Tuple[str, str], NodePack] = {}
     kept = []
     for pack in packs:
@@ -160,6 +186,7 @@ def is_path(value: str) -> bool:
 def _csv_table(text: str, field: str) -> Tuple[List[str], List[List[str]]]:
     """The header and the rows that are not empty or a comment."""
     lines = text.lstrip("\ufeff").splitlines()
+    _check_lines(lines, field)
     try:
         rows = list(csv.reader(io.StringIO("\n".join(lines)), strict=True))
     except csv.Error as exc:

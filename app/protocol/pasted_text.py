@@ -17,15 +17,16 @@ _BULLET = re.compile(
     r"(?:(?:[-+*\u2013\u2014]|\d{1,3}[.)])(?=\s)|[\u2022\u00b7]|\$|>+|%|!(?!\[)|#(?=\s*git\s)|(?:RUN|sudo)(?=\s)"
     r"|[A-Za-z][\w ]{0,20}\s*(?::(?=\s)|=)(?=\s*[\"'<]?(?:https?://|git@|git\+)))\s*"
 )
-_PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
-_LINK = re.compile(r"\]\(\s*<?([^\s<>()]+)>?[^)]*\)")
-_ANCHOR = re.compile(r"<a\s[^>]*?href\s*=\s*[\"']?([^\s\"'>]+)", re.IGNORECASE)
+_PICTURE = re.compile(r"!\[[^\[\]]*\]\([^()]*\)")
+_LINK = re.compile(r"\]\(\s*<?([^\s<>()]+)(?![^\s<>()])>?[^()]*\)")
+_ANCHOR = re.compile(r"<a\s[^<>]*?href\s*=\s*[\"']?([^\s\"'>]+)", re.IGNORECASE)
 _COMMENT = re.compile(r"\s*#(?!\s*git\s)")
 _ENCODED = re.compile(r"(?:%20|%0[ad9]|%c2%a0|%e2%80%8b)+\Z", re.IGNORECASE)
 
 
 def quoted(text: str) -> str:
     """`text` as a message may show it: short, on one line, without secrets."""
+    text = text[:MAX_CHARS]  # far more than is shown: what hides secrets looks ahead
     hidden = re.sub(r"//[^/\s]*@|[^\s/:@\"']{1,200}:[^\s/@]{1,200}@", "***@", masked(text))
     hidden = re.sub(r"(?i)((?:token|key|secret|passw)[^=\s]{0,20}=)[^&\s]+", r"\1***", hidden)
     return ascii(hidden[:80]) if not hidden.isprintable() else repr(hidden[:80])

@@ -186,6 +186,21 @@ _ALL = (
     Reason("host_key_revoked", "Key marked as revoked", _RUN),
     Reason("too_many_jumps", "Too many jump hosts", _RUN, hint="Check ProxyJump in ~/.ssh/config."),
     Reason("ssh_config_invalid", "SSH settings invalid", _RUN, _HELPS),
+    Reason(
+        "too_many_host_keys",
+        "Too many host keys",
+        _RUN,
+        _HELPS,
+        "Forget those of machines that are gone: run.py hostkeys list, run.py hostkeys forget HOST:PORT",
+    ),
+    Reason("not_stored", "Service disk full", _RUN, _LATER, "Free some space on the service's own disk."),
+    Reason(
+        "known_hosts_unusable",
+        "Known hosts not readable",
+        _RUN,
+        _HELPS,
+        "Name another file in UserKnownHostsFile, or remove the entries that are not needed: ssh-keygen -R HOST",
+    ),
     Reason("proxy_command_unsupported", "ProxyCommand not supported", _RUN),
     Reason(
         "exec_not_supported",

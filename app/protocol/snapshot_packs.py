@@ -46,11 +46,13 @@ def read_packs(raw: Any, schemes: Collection[str], out: LeftOutEntries) -> List[
             out.add(address, _DISABLED, commit)
             continue
         try:
+            if len(packs) >= MAX_NODES:
+                raise _NotHad("A list has at most %d node packs. Install the others with a second one." % MAX_NODES)
             url = fetchable(address, schemes, out)
             _check_commit(commit)
             name = repo_name(url)
             parse_nodes([{"name": name, "repo_url": url, "ref": commit}], schemes)
-            _check_room(url, commit, known.get(name.lower()), len(packs))
+            _check_room(url, commit, known.get(name.lower()))
         except ManifestFault as fault:
             out.add(address, fault.message, commit)
             continue
@@ -153,10 +155,8 @@ def _check_commit(commit: str) -> None:
         )
 
 
-def _check_room(url: str, commit: str, other: Any, count: int) -> None:
-    """Raises _NotHad where another pack has its folder, or there are too many; without words for the same one again."""
-    if count >= MAX_NODES:
-        raise _NotHad("A list has at most %d node packs. Install the others with a second one." % MAX_NODES)
+def _check_room(url: str, commit: str, other: Any) -> None:
+    """Raises _NotHad where another pack has its folder; without words for the same one again."""
     if other is None:
         return
     if not same_repo(other["repo_url"], url):

@@ -11,9 +11,11 @@ from typing import Any, Dict, List, Tuple
 from app.protocol.yaml_text import BadYaml, parse_yaml, put_twice
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_TEXT_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*[^*]{0,2000}\*/', re.DOTALL)
-_TEXT_OR_LAST_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
-_MISSING_COMMA = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[}\]]|true|false|null|\d)[ \t]*\r?\n\s*)(?=")', re.DOTALL)
+_TEXT = r'"(?:[^"\\]|\\.?)*(?:"|\Z)'
+"""In quotes, also one that is never closed: that must not be looked at again from each of its characters."""
+_TEXT_OR_COMMENT = re.compile(_TEXT + r"|//[^\n]*|/\*[^*]{0,2000}\*/", re.DOTALL)
+_TEXT_OR_LAST_COMMA = re.compile(_TEXT + r"|,(?=\s*[}\]])", re.DOTALL)
+_VALUE_AND_BREAK = re.compile(r"(?:%s|[}\]]|true|false|null|\d)([ \t]*\r?\n\s*(?=\"))?" % _TEXT, re.DOTALL)
 
 
 def decoded(raw: bytes) -> str:
@@ -67,4 +69,4 @@ def _without_leftovers(text: str) -> str:
     what stands in quotes stays."""
     for pattern in (_TEXT_OR_COMMENT, _TEXT_OR_LAST_COMMA):
         text = pattern.sub(lambda found: found.group() if found.group().startswith('"') else "", text)
-    return _MISSING_COMMA.sub(r"\1,", text)
+    return _VALUE_AND_BREAK.sub(lambda found: found.group() + "," if found.group(1) else found.group(), text)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.remote.config_words import expand, matches, split_line
+from app.small_files import CONFIG_BYTES, read_small
 
 LISTS = frozenset({"identityfile", "certificatefile"})
 """Keywords whose values all count, in their order."""
 
 _MAX_DEPTH = 16
-_MAX_BYTES = 1_000_000
 _MAX_FILES = 200
 
 
@@ -93,8 +93,7 @@ class _Reader:
         if depth > _MAX_DEPTH or self._found.files > _MAX_FILES:
             raise ValueError(f"{path}: too many files include each other")
         try:
-            with path.open("rb") as file:
-                text = file.read(_MAX_BYTES).decode("utf-8", errors="replace")
+            text = read_small(path, CONFIG_BYTES).decode("utf-8", errors="replace")
         except (FileNotFoundError, NotADirectoryError):
             return
         for number, line in enumerate(text.splitlines(), 1):

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-MAX_BYTES = 100_000
+from app.small_files import KEY_BYTES, read_small
+
 CERTIFICATE_MARK = b"-cert-v01@openssh.com"
 _PUBLIC_TYPES = (b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-")
 _HARDWARE = b"sk-"
@@ -108,15 +109,20 @@ def _load(data: bytes) -> object:
     return load_pem_private_key(data, None)
 
 
-def read_certificate(path: Path) -> Certificate | None:
+def read_certificate(path: Path) -> Certificate:
+    """The certificate in `path`. Raises UnusableKey, FileNotFoundError."""
+    blob = public_blob(_read(path))
+    if blob is None or CERTIFICATE_MARK not in blob[:64]:
+        raise UnusableKey("not a certificate")
+    return Certificate(blob, key_type_of(blob), path)
+
+
+def certificate_in(path: Path) -> Certificate | None:
     """The certificate in `path`; None where there is none."""
     try:
-        blob = public_blob(_read(path))
+        return read_certificate(path)
     except (OSError, UnusableKey):
         return None
-    if blob is None or CERTIFICATE_MARK not in blob[:64]:
-        return None
-    return Certificate(blob, key_type_of(blob), path)
 
 
 def certified_key(certificate: bytes) -> bytes | None:
@@ -194,10 +200,7 @@ def _openssh_public(data: bytes) -> bytes | None:
 def _read(path: Path) -> bytes:
     """Raises FileNotFoundError, UnusableKey."""
     try:
-        if not path.is_file() and path.exists():
-            raise UnusableKey("not a file")
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES)
+        return read_small(path, KEY_BYTES)
     except FileNotFoundError:
         raise
     except OSError as exc:

@@ -15,6 +15,7 @@ from app.remote.key_files import (
     CERTIFICATE_MARK,
     Certificate,
     UnusableKey,
+    certificate_in,
     certified_key,
     read_certificate,
     read_private_key,
@@ -78,9 +79,9 @@ class _Collector:
         self._ssh_dir = ssh_dir
         self._ring = KeyRing()
         self._agent_keys = self._ask_agent(deadline) if endpoint.agent else []
-        found = [(name, read_certificate(Path(name))) for name in endpoint.certificate_files]
-        self._ring.problems += [f"{name}: not a certificate" for name, certificate in found if certificate is None]
-        self._certificates = [certificate for _, certificate in found if certificate is not None]
+        self._certificates: list[Certificate] = []
+        for name in endpoint.certificate_files:
+            self._add_certificate(Path(name))
 
     def collect(self, key_files: Iterable[str]) -> KeyRing:
         named = [
@@ -117,14 +118,22 @@ class _Collector:
             return []
         return keys
 
+    def _add_certificate(self, path: Path) -> None:
+        try:
+            self._certificates.append(read_certificate(path))
+        except FileNotFoundError:
+            self._ring.problems.append(f"{path}: no such file")
+        except UnusableKey as exc:
+            self._ring.problems.append(f"{path}: {exc}")
+
     def _add_file(self, path: Path, *, wanted: bool) -> None:
         """Adds the key in `path` with its certificates, or the agent's copy of it when the file cannot be used."""
         if path.name.endswith(_CERTIFICATE_ENDING):
-            certificate = read_certificate(path)
+            certificate = certificate_in(path)
             if certificate is not None:
                 self._certificates.append(certificate)
                 path = path.with_name(path.name.removesuffix(_CERTIFICATE_ENDING))
-        own = read_certificate(path.with_name(path.name + _CERTIFICATE_ENDING))
+        own = certificate_in(path.with_name(path.name + _CERTIFICATE_ENDING))
         if own is not None:
             self._certificates.append(own)
         try:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.domain.hostkeys import HostKey, fingerprint_of
+from app.small_files import KNOWN_HOSTS_BYTES, UnusableFile, read_small
 
 DEFAULT_PORT = 22
-_MAX_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def name_of(host: str, port: int) -> str:
 
 def look_up(paths: Iterable[Path], host: str, port: int, alias: str | None = None) -> KnownKeys:
     """Finds the keys of `host` and `port`, or of the name `alias`, in all `paths`. A missing or unreadable file has
-    none."""
+    none. Raises UnusableFile for one that is too large or a pipe: a key that it marks as revoked must not count."""
     name = alias.lower() if alias else name_of(host.lower(), port)
     keys: list[HostKey] = []
     revoked: set[str] = set()
@@ -54,8 +54,11 @@ def look_up(paths: Iterable[Path], host: str, port: int, alias: str | None = Non
 def _entries(path: Path) -> Iterator[tuple[str, str, str, str]]:
     """Yields marker (or empty), host patterns, key type and key of each well-formed line."""
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES).decode("utf-8", errors="replace")
+        text = read_small(path, KNOWN_HOSTS_BYTES).decode("utf-8", errors="replace")
+    except UnusableFile:
+        if path.is_dir():  # nothing can be marked in it
+            return
+        raise
     except OSError:
         return
     for line in text.splitlines():

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from app.domain.errors import InvalidRequest, KeyNotMade
 from app.domain.hostkeys import fingerprint_of
+from app.domain.limits import MAX_SSH_KEYS
 from app.remote.agent import Agent, AgentError
 from app.remote.key_files import UnusableKey, key_type_of, public_text, read_public_key
 from app.remote.keys import DEFAULT_KEY_NAMES
@@ -23,7 +24,6 @@ DEFAULT_NAME = "id_ed25519"
 COMMENT = "nodeferry"
 _NAME = re.compile(r"id_[A-Za-z0-9_-]{1,60}\Z")
 _AGENT_SECONDS = 2.0
-_MOST = 100
 
 WHERE_TO_PASTE: Sequence[Mapping[str, str]] = (
     {
@@ -75,12 +75,13 @@ class OwnKeys:
         found: dict[str, OwnKey] = {}
         for key in (*self._files(), *self._of_agent()):
             found.setdefault(key.sha256, key)
-        return list(found.values())[:_MOST]
+        return list(found.values())[:MAX_SSH_KEYS]
 
     def make(self, name: str = DEFAULT_NAME) -> OwnKey:
         """A new ed25519 key without a passphrase, in files of its own, for the user alone. Nothing is overwritten.
 
-        Raises InvalidRequest for a name that no key should have, KeyNotMade (code `key_exists`, or with the reason).
+        Raises InvalidRequest for a name that no key should have, KeyNotMade (code `key_exists`, `too_many_ssh_keys`, or
+        with the reason).
         """
         if not _NAME.match(name) or name.endswith("-cert"):
             raise InvalidRequest(
@@ -88,6 +89,8 @@ class OwnKeys:
                 hint=f"The usual name is {DEFAULT_NAME}.",
                 field="name",
             )
+        if len([*self.folder.glob("id_*.pub")]) >= MAX_SSH_KEYS:
+            raise KeyNotMade(f"There are {MAX_SSH_KEYS} keys in {self.folder} already.", code="too_many_ssh_keys")
         path = self.folder / name
         key = Ed25519PrivateKey.generate()
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH) + f" {COMMENT}\n".encode()
@@ -112,7 +115,7 @@ class OwnKeys:
         except OSError:
             return
         usual = [name for name in DEFAULT_KEY_NAMES if (self.folder / name).exists()]
-        for name in dict.fromkeys([*usual, *sorted(names)[:_MOST]]):
+        for name in dict.fromkeys([*usual, *sorted(names)[:MAX_SSH_KEYS]]):
             path = self.folder / name
             with contextlib.suppress(OSError, UnusableKey):
                 source = "file" if path.is_file() else "public"

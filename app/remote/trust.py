@@ -8,10 +8,11 @@ from pathlib import Path
 
 import paramiko
 
-from app.domain.errors import HostKeyMismatch
+from app.domain.errors import HostKeyMismatch, RemoteError
 from app.domain.hostkeys import HostKey, HostKeyPins, fingerprint_of, same_fingerprint
 from app.remote import known_hosts
 from app.remote.ssh_config import Endpoint
+from app.small_files import UnusableFile
 
 _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
 KEY_TYPE_FAMILIES: tuple[tuple[str, ...], ...] = (
@@ -31,14 +32,16 @@ class HostKeyTrust:
     now: Callable[[], float]
 
     def preferred_types(self, endpoint: Endpoint) -> tuple[str, ...]:
-        """The host key algorithms of the known keys, so that the server presents a key that can be compared."""
+        """The host key algorithms of the known keys, so that the server presents a key that can be compared. Raises
+        RemoteError, code `known_hosts_unusable`."""
         known, _ = self._known(endpoint)
         return tuple(
             name for key in known for name in (_RSA_ALGORITHMS if key.key_type == "ssh-rsa" else (key.key_type,))
         )
 
     def check(self, endpoint: Endpoint, presented: HostKey) -> None:
-        """Accepts `presented`, and pins it when no key is known yet. Raises HostKeyMismatch with both fingerprints."""
+        """Accepts `presented`, and pins it when no key is known yet. Raises HostKeyMismatch with both fingerprints, and
+        RemoteError (`known_hosts_unusable`)."""
         known, revoked = self._known(endpoint)
         if presented.key_base64 in revoked:
             raise HostKeyMismatch(
@@ -78,7 +81,10 @@ class HostKeyTrust:
         files = self.known_hosts_files
         if endpoint.known_hosts_files is not None:
             files = tuple(Path(name) for name in endpoint.known_hosts_files)
-        written = known_hosts.look_up(files, endpoint.host, endpoint.port, endpoint.host_key_alias)
+        try:
+            written = known_hosts.look_up(files, endpoint.host, endpoint.port, endpoint.host_key_alias)
+        except UnusableFile as exc:
+            raise RemoteError(f"Your known hosts cannot be read: {exc}.", code="known_hosts_unusable") from exc
         return self.pins.find(endpoint.host, endpoint.port) or written.keys, written.revoked
 
 

@@ -6,8 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select
+from sqlalchemy import Connection, Engine, RowMapping, delete, func, insert, select
 
+from app.domain.errors import TooManyFleets
+from app.domain.limits import MAX_FLEETS
 from app.domain.record import InstallRecord
 from app.protocol.states import TaskState
 from app.storage.install_store import add_record
@@ -66,6 +68,9 @@ class FleetStore:
                 raise FleetExists(known)
             left = select(installs.c.task_id).where(installs.c.fleet_id == fleets.c.fleet_id)
             connection.execute(delete(fleets).where(fleets.c.created_at < same_key_since, ~left.exists()))
+            recent = select(func.count()).select_from(fleets).where(fleets.c.created_at > same_key_since)
+            if connection.execute(recent).scalar_one() >= MAX_FLEETS:
+                raise TooManyFleets
             values = {"fleet_id": fleet.fleet_id, "created_at": fleet.created_at, "instances": fleet.instances}
             connection.execute(insert(fleets), {**values, "idempotency_key": fleet.idempotency_key})
             for record in records:

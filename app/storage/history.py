@@ -22,11 +22,12 @@ _ENDED = sorted(TERMINAL_TASK_STATES)
 @dataclass(frozen=True, slots=True)
 class Past:
     """An install as its history sees it. `ended_at`: Unix seconds, None while it has not; `refers_to`: the install
-    that it undoes, repeats or belongs to."""
+    that it undoes, repeats or belongs to; `keyed_at`: when its idempotency key was used, 0 where it has none."""
 
     task_id: str
     ended_at: float | None
     refers_to: tuple[str, ...]
+    keyed_at: float = 0.0
 
 
 class History:
@@ -38,7 +39,8 @@ class History:
     def all(self) -> list[Past]:
         """Every install there is."""
         links = [installs.c.request[name].as_string().label(name) for name in _LINKS]
-        query = select(installs.c.task_id, installs.c.state, installs.c.created_at, installs.c.finished_at, *links)
+        names = ("task_id", "state", "created_at", "finished_at", "idempotency_key")
+        query = select(*(installs.c[name] for name in names), *links)
         with reading(self._engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [
@@ -46,9 +48,15 @@ class History:
                 row["task_id"],
                 (row["finished_at"] or row["created_at"]) if row["state"] in TERMINAL_TASK_STATES else None,
                 tuple(row[name] for name in _LINKS if row[name]),
+                0.0 if row["idempotency_key"] is None else row["created_at"],
             )
             for row in rows
         ]
+
+    def count(self) -> int:
+        """How many installs there are."""
+        with reading(self._engine) as connection:
+            return int(connection.execute(select(func.count()).select_from(installs)).scalar_one())
 
     def remove(self, task_ids: Collection[str]) -> tuple[list[str], int]:
         """Removes ended installs; which ones were removed, and the bytes of their JSON.
@@ -78,3 +86,16 @@ class History:
             over = workflows.c.state.in_(sorted(state.value for state in ENDED_WORKFLOW))
             ended = connection.execute(delete(workflows).where(workflows.c.created_at < before, over))
         return empty.rowcount + ended.rowcount
+
+    def remove_groups_over(self, most: int, before: float) -> None:
+        """Removes the oldest fleets from before then (Unix seconds) whose installs are all gone, and the oldest
+        workflows from before then that have ended, where there are more than `most` of them."""
+        left = select(installs.c.task_id).where(installs.c.fleet_id == fleets.c.fleet_id)
+        over = workflows.c.state.in_(sorted(state.value for state in ENDED_WORKFLOW))
+        with writing(self._engine) as connection:
+            for table, key, gone in (
+                (fleets, fleets.c.fleet_id, ~left.exists()),
+                (workflows, workflows.c.workflow_id, over),
+            ):
+                newest = select(key).order_by(table.c.created_at.desc()).limit(most)
+                connection.execute(delete(table).where(table.c.created_at < before, gone, key.not_in(newest)))

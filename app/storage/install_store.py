@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, insert, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
 
-from app.domain.errors import InvalidRequest, TaskConflict, TaskNotFound
+from app.domain.errors import InvalidRequest, TaskConflict, TaskNotFound, TooManyKeys
+from app.domain.limits import MAX_KEYS
 from app.domain.record import InstallRecord
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.errors import LeaseLost
@@ -49,7 +50,7 @@ class InstallStore:
         """Store a new install; it is on disk when this returns. Returns `record`.
 
         With `same_key_since` (Unix seconds): an install with the same idempotency_key that was created after it is
-        returned instead, and nothing is stored. Raises TaskConflict when the task_id is taken.
+        returned instead, and nothing is stored. Raises TaskConflict when the task_id is taken, TooManyKeys.
         """
         with writing(self._engine) as connection:
             if same_key_since is not None and record.idempotency_key is not None:
@@ -59,6 +60,7 @@ class InstallStore:
                 known = connection.execute(newest).mappings().first()
                 if known is not None:
                     return _record(known)
+                _check_keys(connection, same_key_since)
             add_record(connection, record)
         return record
 
@@ -120,6 +122,13 @@ def add_record(connection: Connection, record: InstallRecord) -> None:
         connection.execute(_INSERT, values)
     except IntegrityError as exc:
         raise TaskConflict(f"There is already a task {record.task_id}.", field="task_id") from exc
+
+
+def _check_keys(connection: Connection, since: float) -> None:
+    """Raises TooManyKeys: a key that counts keeps its record, whatever the history's limits are."""
+    keyed = installs.c.idempotency_key.is_not(None), installs.c.created_at > since
+    if connection.execute(select(func.count()).select_from(installs).where(*keyed)).scalar_one() >= MAX_KEYS:
+        raise TooManyKeys(field="idempotency_key")
 
 
 def _change(connection: Connection, task_id: str, token: int | None, values: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from app.protocol.log_names import NODES_FOLDER, is_log_name
 from app.protocol.task_id import is_task_id
@@ -53,6 +53,8 @@ class LogWriter:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             (folder / _OPEN).touch(mode=0o600)
+            self.is_cut = False
+            """Whether nothing more is kept: all logs together are too large."""
             self._kept = {name: _read_kept(folder, name) for name in _names(folder)}
         except OSError as exc:
             raise _unavailable(folder, exc) from exc
@@ -81,7 +83,7 @@ class LogWriter:
         if at != kept.source:
             return kept.source
         others = sum(other.size for key, other in self._kept.items() if key != name)
-        room = max(0, min(FILE_BYTES, TASK_BYTES - others) - kept.size)
+        room = 0 if self.is_cut else max(0, min(FILE_BYTES, TASK_BYTES - others) - kept.size)
         full = len(content) > room
         content = content[:room] + _CUT if full else content
         return self._put(name, content, kept._replace(size=kept.size + len(content), full=full)).source
@@ -91,7 +93,7 @@ class LogWriter:
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             with open(path, "ab", buffering=0, opener=_private) as file:
-                file.write(content)
+                _write_whole(file, content)
             if kept.full or kept.base:
                 _mark(path).write_text(json.dumps({"base": kept.base, "full": kept.full}), "ascii")
         except OSError as exc:
@@ -108,19 +110,28 @@ class LogFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._written: set[str] = set()
+        self._written: dict[str, LogWriter | None] = {}
 
     @contextmanager
     def writing(self, task_id: str) -> Iterator[LogWriter]:
         """What keeps a task's logs, for the thread that follows its run."""
         folder = self._of(task_id)
         with self._lock:
-            self._written.add(task_id)
+            self._written[task_id] = None
         try:
-            yield LogWriter(folder)
+            writer = LogWriter(folder)
+            with self._lock:
+                self._written[task_id] = writer
+            yield writer
         finally:
             with self._lock:
-                self._written.discard(task_id)
+                self._written.pop(task_id, None)
+
+    def cut_written(self) -> None:
+        """Nothing more is kept of the logs that are written now; each says so at its end."""
+        with self._lock:
+            for writer in filter(None, self._written.values()):
+                writer.is_cut = True
 
     def is_written(self, task_id: str) -> bool:
         """Whether more may come right now."""
@@ -178,6 +189,18 @@ class LogFiles:
 
     def _of(self, task_id: str) -> Path:
         return self._folder / canonical_task_id(task_id)
+
+
+def _write_whole(file: BinaryIO, content: bytes) -> None:
+    """Appends all of `content`, or nothing: what a full disk has taken of it goes again. Raises OSError."""
+    before = os.fstat(file.fileno()).st_size
+    left = memoryview(content)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError:
+        os.ftruncate(file.fileno(), before)
+        raise
 
 
 def _close(folder: Path) -> None:

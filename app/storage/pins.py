@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Engine, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
 
+from app.domain.errors import TooManyHostKeys
 from app.domain.hostkeys import HostKey
+from app.domain.limits import MAX_HOST_KEYS
 from app.storage.schema import host_keys
 from app.storage.transactions import reading, writing
 
@@ -28,7 +30,8 @@ class DatabasePins:
         return self._keys(_KEYS.where(host_keys.c.host == host, host_keys.c.port == port))
 
     def add(self, key: HostKey) -> None:
-        """Pin `key`; one that is pinned already (same host, port, key_type and key_base64) stays as it is."""
+        """Pin `key`; one that is pinned already (same host, port, key_type and key_base64) stays as it is. Raises
+        TooManyHostKeys."""
         values = {name: getattr(key, name) for name in _NAMES}
         with writing(self._engine) as connection:
             try:
@@ -36,6 +39,8 @@ class DatabasePins:
                     connection.execute(insert(host_keys), values)
             except IntegrityError:
                 return  # pinned already
+            if connection.execute(select(func.count()).select_from(host_keys)).scalar_one() > MAX_HOST_KEYS:
+                raise TooManyHostKeys
 
     def forget(self, host: str, port: int) -> int:
         """Unpin every key of this address; how many there were."""

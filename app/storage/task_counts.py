@@ -6,7 +6,7 @@ from sqlalchemy import Engine, func, literal, select
 
 from app.protocol.states import TaskState
 from app.storage.schema import installs
-from app.storage.transactions import reading
+from app.storage.transactions import check_writable, reading
 
 _BY_STATE = select(installs.c.state, func.count()).group_by(installs.c.state)
 _ANY = select(literal(1)).select_from(installs).limit(1)
@@ -25,6 +25,7 @@ class TaskCounts:
         return {state: found.get(state, 0) for state in TaskState}
 
     def check(self) -> None:
-        """Asks the smallest question about the installs."""
+        """Asks the smallest question about the installs, and writes where the last write was refused."""
+        check_writable(self._engine)
         with reading(self._engine) as connection:
             connection.execute(_ANY).first()

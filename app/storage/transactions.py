@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.storage.errors import storage_error
+from app.storage.errors import StorageError, storage_error
 
 NO_BEGIN = "nodeferry_no_begin"
 """Execution option: do not begin a SQLite transaction, for what SQLite only does outside of one."""
 
 _WRITER = "nodeferry_writer"
+_refused: WeakKeyDictionary[Engine, StorageError] = WeakKeyDictionary()
+"""Why the last transaction that writes failed, of engines where it did."""
 
 
 def pair_with_writer(engine: Engine, writer: Engine) -> None:
@@ -40,8 +43,21 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
     It takes SQLite's write lock at its beginning: one that has read first could not wait for another writer.
     """
-    with _transaction(engine.get_execution_options().get(_WRITER, engine)) as connection:
-        yield connection
+    try:
+        with _transaction(engine.get_execution_options().get(_WRITER, engine)) as connection:
+            yield connection
+    except StorageError as exc:
+        _refused[engine] = exc
+        raise
+    _refused.pop(engine, None)
+
+
+def check_writable(engine: Engine) -> None:
+    """Where the last write failed, writes something that changes nothing. Raises StorageError when it still fails."""
+    if engine in _refused and engine.dialect.name == "sqlite":
+        with writing(engine) as connection:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
 
 
 def begin_on_sqlite(statement: str, connection: Connection) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
 from sqlalchemy.sql import Select
 
-from app.domain.errors import WorkflowConflict
+from app.domain.errors import TooManyWorkflows, WorkflowConflict
+from app.domain.limits import MAX_FLEETS
 from app.domain.workflow import ENDED_WORKFLOW, Workflow
 from app.storage.schema import workflows
 from app.storage.transactions import reading, writing
 
 _log = logging.getLogger(__name__)
+_ENDED = sorted(state.value for state in ENDED_WORKFLOW)
 _NEWEST_FIRST = (workflows.c.created_at.desc(), workflows.c.workflow_id.desc())
 
 
@@ -31,9 +33,10 @@ class WorkflowStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, workflow: Workflow, *, same_key_since: float = float("inf")) -> None:
+    def add(self, workflow: Workflow, *, same_key_since: float = float("inf"), most: int = 0) -> None:
         """Stores a new workflow; it is on disk when this returns. Raises WorkflowExists when its idempotency key was
-        used after `same_key_since` (Unix seconds)."""
+        used after `same_key_since` (Unix seconds), TooManyWorkflows when `most` (0: any number) have not ended, or too
+        many were started since then."""
         key = workflow.idempotency_key
         known = select(workflows.c.document).where(
             workflows.c.created_at > same_key_since, workflows.c.document["idempotency_key"].as_string() == key
@@ -42,6 +45,10 @@ class WorkflowStore:
             found = None if key is None else connection.execute(known.order_by(*_NEWEST_FIRST)).scalars().first()
             if found is not None:
                 raise WorkflowExists(Workflow.of(found))
+            if most and _count(connection, workflows.c.state.not_in(_ENDED)) >= most:
+                raise TooManyWorkflows
+            if _count(connection, workflows.c.created_at > same_key_since) >= MAX_FLEETS:
+                raise TooManyWorkflows("Too many workflows were started in the last 24 hours.")
             connection.execute(insert(workflows), {**_values(workflow), "created_at": workflow.created_at})
 
     def replace(self, workflow: Workflow) -> None:
@@ -64,14 +71,17 @@ class WorkflowStore:
 
     def unfinished(self) -> list[Workflow]:
         """Those that have not ended, oldest first."""
-        ended = sorted(state.value for state in ENDED_WORKFLOW)
-        query = select(workflows.c.document).where(workflows.c.state.not_in(ended))
+        query = select(workflows.c.document).where(workflows.c.state.not_in(_ENDED))
         return self._all(query.order_by(workflows.c.created_at, workflows.c.workflow_id))
 
     def _all(self, query: Select[Any]) -> list[Workflow]:
         with reading(self._engine) as connection:
             found = [_readable(document) for document in connection.execute(query).scalars()]
         return [workflow for workflow in found if workflow is not None]
+
+
+def _count(connection: Connection, which: ColumnElement[bool]) -> int:
+    return int(connection.execute(select(func.count()).select_from(workflows).where(which)).scalar_one())
 
 
 def _readable(document: Any) -> Workflow | None:

@@ -16,6 +16,8 @@ from typing import Any, TypedDict
 from app.protocol.states import TaskState
 
 RETENTION_SECONDS = 2 * 60 * 60
+MAX_ENDED = 2_000
+"""How many ended tasks are remembered at most: those that ended first are forgotten first."""
 CANCEL_PARAMETER = "cancel_event"
 
 _log = logging.getLogger(__name__)
@@ -164,11 +166,10 @@ class BackgroundTaskManager:
             return self._drop_expired(moment)
 
     def _drop_expired(self, now: float) -> int:
-        expired = [
-            task_id
-            for task_id, task in self._tasks.items()
-            if task.completed_at is not None and now - task.completed_at >= self.retention_seconds
-        ]
+        ended = {task_id: task.completed_at for task_id, task in self._tasks.items() if task.completed_at is not None}
+        expired = [task_id for task_id, at in ended.items() if now - at >= self.retention_seconds]
+        left = sorted(ended.keys() - expired, key=ended.__getitem__)
+        expired += left[: max(0, len(left) - MAX_ENDED)]
         for task_id in expired:
             del self._tasks[task_id]
         return len(expired)

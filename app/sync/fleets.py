@@ -17,6 +17,7 @@ from app.domain.errors import (
     TaskNotFound,
     TooManyTasks,
 )
+from app.domain.limits import IDEMPOTENCY_SECONDS
 from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
 from app.protocol import counts, progress_json
@@ -25,7 +26,7 @@ from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage.fleet_store import Fleet, FleetExists, FleetStore, FleetTask
 from app.sync.installs.progress_cache import InstallStatus
 from app.sync.installs.retries import Retries
-from app.sync.installs.service import IDEMPOTENCY_SECONDS, Accepted, Installs
+from app.sync.installs.service import Accepted, Installs
 
 LISTED = 100
 
@@ -60,7 +61,7 @@ class Fleets:
         self._now = now
 
     def start(self, asked: FleetRequest) -> AcceptedFleet:
-        """Accepts an install for each instance, all or none. Raises TooManyTasks, ServiceClosing."""
+        """Accepts an install for each instance, all or none. Raises TooManyTasks, TooManyFleets, ServiceClosing."""
         since = self._now() - IDEMPOTENCY_SECONDS
         known = self._store.with_key(asked.idempotency_key, since)
         if known is not None:

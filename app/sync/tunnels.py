@@ -11,7 +11,8 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.domain.errors import AppError, RemoteError
+from app.domain.errors import AppError, RemoteError, TooManyTunnels
+from app.domain.limits import MAX_CLOSED_TUNNELS, MAX_TUNNELS
 from app.domain.request import Request
 from app.domain.stored_request import read_request
 from app.protocol.reasons import for_people
@@ -69,13 +70,16 @@ class Tunnels:
         self._numbers = itertools.count(1)
 
     def open(self, task_id: str) -> Tunnel:
-        """Opens the tunnel unless it is open or being opened; how it stands now. Raises TaskNotFound."""
+        """Opens the tunnel unless it is open or being opened; how it stands now. Raises TaskNotFound,
+        TooManyTunnels."""
         record, status = self._installs.look(task_id)
         request = read_request(record.request)
         home = status.snapshot.probe.get("ui_home") or request.ui_home  # where the run found it
         with self._lock:
             if task_id in self._stops:
                 return self._tunnels[task_id]
+            if len(self._stops) >= MAX_TUNNELS:
+                raise TooManyTunnels
             tunnel = self._tunnels[task_id] = Tunnel("opening")
             stop = self._stops[task_id] = threading.Event()
             # A number for each: the thread before may have let go of the tunnel and not have ended.
@@ -121,8 +125,11 @@ class Tunnels:
             tunnel = Tunnel("failed", error={"code": "no_port", "message": message, "hint": ""})
         finally:
             with self._lock:
+                del self._stops[task_id], self._tunnels[task_id], self._threads[task_id]
                 self._tunnels[task_id] = tunnel
-                del self._stops[task_id]
+                closed = [each for each in self._tunnels if each not in self._stops]
+                for each in closed[:-MAX_CLOSED_TUNNELS]:
+                    del self._tunnels[each]
 
     def _serve(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event) -> Tunnel:
         expected = request.options.host_key_sha256

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.domain.errors import AppError, ServiceClosing, TaskNotFound, WorkflowConflict, WorkflowNotFound
+from app.domain.limits import IDEMPOTENCY_SECONDS
 from app.domain.workflow import (
     ENDED_STEP,
     STOP,
@@ -31,7 +32,7 @@ from app.protocol.snapshot import Snapshot
 from app.storage.errors import StorageError
 from app.storage.workflow_store import WorkflowExists, WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs.service import IDEMPOTENCY_SECONDS, Installs
+from app.sync.installs.service import Installs
 from app.sync.workflows import view
 from app.sync.workflows.steps import Blocked, Done, Leaving, StepRun, Steps, Stopped
 
@@ -68,9 +69,11 @@ class WorkflowExecutor:
         installs: Installs,
         steps: Steps,
         background: BackgroundTaskManager,
+        most: int = 0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`now`: Unix seconds."""
+        """`most`: how many may be unfinished (0: any number); `now`: Unix seconds."""
+        self._most = most
         self._store = store
         self._installs = installs
         self._steps = steps
@@ -85,10 +88,10 @@ class WorkflowExecutor:
         """Of these, the ones whose thread has to look once more before it ends: they were changed meanwhile."""
 
     def start(self, workflow: Workflow) -> Started:
-        """Keeps a new workflow and starts it; nothing is connected yet when this returns."""
+        """Keeps a new workflow and starts it; nothing is connected yet when this returns. Raises TooManyWorkflows."""
         workflow = replace(workflow, workflow_id=str(uuid.uuid4()), created_at=self._now())
         try:
-            self._store.add(workflow, same_key_since=workflow.created_at - IDEMPOTENCY_SECONDS)
+            self._store.add(workflow, same_key_since=workflow.created_at - IDEMPOTENCY_SECONDS, most=self._most)
         except WorkflowExists as known:
             return Started(known.workflow, deduplicated=True)
         self._run_thread(workflow.workflow_id)

@@ -10,6 +10,7 @@ import click
 
 from app.cli.errors import CliError
 from app.protocol.snapshot_text import decoded
+from app.small_files import LIST_BYTES, UnusableFile, read_at_most
 
 SOURCES = ("csv", "urls", "nodes", "lock", "snapshot", "repo")
 _OPTION_OF = {"urls": "--url"}
@@ -71,7 +72,10 @@ def _manifest(source: str, value: Any) -> dict[str, Any]:
 
 
 def _text(file: BinaryIO) -> str:
-    return decoded(file.read())
+    try:
+        return decoded(read_at_most(file, LIST_BYTES, file.name))
+    except UnusableFile as exc:
+        raise CliError(f"{exc}.", hint="A list of node packs is smaller. Is it the right file?") from None
 
 
 def _json(file: BinaryIO, text: str, *, lenient: bool) -> Any:

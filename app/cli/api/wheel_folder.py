@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from app.cli.errors import CliError
 from app.protocol.wheel_names import entry_of, is_wheel_name
+from app.small_files import LIST_BYTES, UnusableFile, read_small
 
 PAGE = "index.html"
 _MARK = "<!-- wheels exported by Nodeferry -->"
@@ -90,7 +91,7 @@ class WheelFolder:
         """The page of links to all wheels in the folder; False where its place is taken by a page of somebody else."""
         page = self._folder / PAGE
         try:
-            if os.path.lexists(page) and (page.is_symlink() or _MARK not in page.read_text("utf-8", "replace")[:500]):
+            if os.path.lexists(page) and (page.is_symlink() or not _is_ours(page)):
                 return False
             names = sorted(path.name for path in self._folder.iterdir() if is_wheel_name(path.name) and path.is_file())
             links = "".join(f"<a href={self._link(name)}>{html.escape(name)}</a><br>\n" for name in names)
@@ -114,3 +115,10 @@ def entries(raw: list[Any], *, everything: bool) -> list[Offered]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_ours(page: Path) -> bool:
+    try:
+        return _MARK.encode() in read_small(page, LIST_BYTES)[:500]
+    except UnusableFile:
+        return False

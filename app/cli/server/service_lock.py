@@ -62,7 +62,7 @@ class ServiceLock:
 def running_service(data_dir: Path) -> RunningService | None:
     """The service that runs on the data folder, if one does."""
     try:
-        fd = os.open(data_dir / FILE_NAME, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(data_dir / FILE_NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
-from typing import Any, Dict, List, Mapping, NoReturn, Tuple
+from typing import Any, BinaryIO, Dict, List, Mapping, NoReturn, Tuple
 
 from app.protocol.lockfile import read_lock
 from app.protocol.manager_snapshot import named, read_snapshot
@@ -132,11 +133,21 @@ def _schemes(args: argparse.Namespace) -> List[str]:
 
 
 def _read(path: str) -> str:
-    """UTF-8 or UTF-16, whatever the locale is. Raises OSError."""
+    """UTF-8 or UTF-16, whatever the locale is. Raises OSError, for more than any list has too."""
     if path == "-":
-        return decoded(sys.stdin.buffer.read())
+        return _text(sys.stdin.buffer, path)
     with open(path, "rb") as file:
-        return decoded(file.read())
+        return _text(file, path)
+
+
+def _text(file: BinaryIO, path: str) -> str:
+    raw = file.read(_MOST_BYTES + 1)
+    if len(raw) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, "larger than %d KiB" % (_MOST_BYTES // 1024), path)
+    return decoded(raw)
+
+
+_MOST_BYTES = 4 * 1024 * 1024
 
 
 _SOURCES: Tuple[Tuple[str, Dict[str, Any]], ...] = (

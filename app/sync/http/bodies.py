@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, create_model, model_validator
 
 from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address, undecorated
@@ -32,10 +32,17 @@ MAX_PRUNE_DAYS = 36_500.0
 MAX_FIELD_CHARS = 200
 
 
-class _Body(BaseModel):
+class JsonBody(BaseModel):
     """JSON that means what it says: no conversion, no unknown field, no NaN."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_unknown(cls, values: Any) -> Any:
+        """One unknown field is enough to refuse all: pydantic would make an error for each of a hundred thousand."""
+        unknown = [name for name in values if name not in cls.model_fields][1:] if isinstance(values, dict) else ()
+        return {name: values[name] for name in values.keys() - unknown} if unknown else values
 
 
 def _option_field(option: Option) -> Any:
@@ -49,17 +56,17 @@ def _option_field(option: Option) -> Any:
 
 
 if TYPE_CHECKING:
-    OptionsBody = _Body
+    OptionsBody = JsonBody
 else:
     OptionsBody = create_model(
         "OptionsBody",
-        __base__=_Body,
+        __base__=JsonBody,
         __doc__="`options` of an install, made from their definition in app/protocol/options.py.",
         **{option.name: _option_field(option) for option in OPTIONS.values()},
     )
 
 
-class InstallBody(_Body):
+class InstallBody(JsonBody):
     """POST /ssh/install-custom-nodes."""
 
     ssh_connection: Any = None
@@ -70,7 +77,7 @@ class InstallBody(_Body):
     idempotency_key: str | None = None
 
 
-class ProgressBody(_Body):
+class ProgressBody(JsonBody):
     """POST /ssh/install-custom-nodes/progress. `ssh_connection` is what the original API sends; it is not looked at."""
 
     task_id: Any = None
@@ -78,13 +85,13 @@ class ProgressBody(_Body):
     since: Annotated[int, Field(ge=0)] | None = None
 
 
-class PruneBody(_Body):
+class PruneBody(JsonBody):
     """POST /tasks/prune. `older_than_days`: counted from an install's end; default: the setting `history_days`."""
 
     older_than_days: Annotated[float, Field(ge=0, le=MAX_PRUNE_DAYS)] | None = None
 
 
-class ManifestBody(_Body):
+class ManifestBody(JsonBody):
     """POST /manifests/check."""
 
     manifest: dict[str, Any] | None = None
@@ -95,18 +102,20 @@ class WorkflowBody(InstallBody):
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
-    steps: list[Annotated[StepName, Field(strict=False)]] = Field(default_factory=lambda: list(DEFAULT_STEPS))
+    steps: Annotated[list[Annotated[StepName, Field(strict=False)]], Field(max_length=len(StepName))] = Field(
+        default_factory=lambda: list(DEFAULT_STEPS)
+    )
     review_plan: Literal["never", "changes", "always"] = "never"
     deadline_seconds: Annotated[float, Field(ge=1, le=MAX_STEP_SECONDS)] = DEFAULT_STEP_SECONDS
 
 
-class WorkflowIdBody(_Body):
+class WorkflowIdBody(JsonBody):
     """POST /workflow/stop."""
 
     workflow_id: Any = None
 
 
-class ResumeBody(_Body):
+class ResumeBody(JsonBody):
     """POST /workflow/resume. `answer`: one of the question's, or `stop`; `id`: the question's, where it has one."""
 
     workflow_id: Any = None
@@ -114,24 +123,24 @@ class ResumeBody(_Body):
     answer: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)]
 
 
-class NoBody(_Body):
+class NoBody(JsonBody):
     """A request that says everything in its address."""
 
 
-class SkipBody(_Body):
+class SkipBody(JsonBody):
     """POST /tasks/ID/skip. `package`: whose build; spelled as in a requirements file, or as progress shows it."""
 
     package: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)]
 
 
-class AnswerBody(_Body):
+class AnswerBody(JsonBody):
     """POST /tasks/ID/answer. `id`: the question's, as progress shows it; `answer`: one of its answers."""
 
     id: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)]
     answer: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)]
 
 
-class CheckBody(_Body):
+class CheckBody(JsonBody):
     """POST /ssh/test. `timeout_seconds` is the deadline of the whole check."""
 
     ssh_connection: Any = None
@@ -140,19 +149,19 @@ class CheckBody(_Body):
     timeout_seconds: Annotated[float, Field(ge=1, le=MAX_CHECK_SECONDS)] | None = None
 
 
-class ScanBody(_Body):
+class ScanBody(JsonBody):
     """POST /host-keys/scan."""
 
     ssh_connection: Any = None
 
 
-class SshKeyBody(_Body):
+class SshKeyBody(JsonBody):
     """POST /ssh-keys."""
 
     name: Annotated[str, Field(max_length=100)] = DEFAULT_NAME
 
 
-class AcceptBody(_Body):
+class AcceptBody(JsonBody):
     """POST /host-keys/accept. `sha256` is the fingerprint that the user has seen and trusts."""
 
     ssh_connection: Any = None
@@ -226,6 +235,7 @@ _MESSAGES: Mapping[str, str] = {
     "missing": "{name} is missing.",
     "model_type": "{name} is not an object.",
     "dict_type": "{name} is not an object.",
+    "too_long": "{name} has {actual_length} entries; at most {max_length} are possible.",
 }
 """What pydantic says, by its error type, in words for somebody who writes JSON."""
 
@@ -235,10 +245,10 @@ def read(model: type[_M], values: Mapping[str, Any]) -> _M:
     try:
         return model.model_validate(values)
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_context=False)[0]
+        first = exc.errors(include_url=False, include_input=False)[0]
     name = _dotted(first["loc"])
     said = first["msg"][:1].lower() + first["msg"][1:]
-    message = _MESSAGES.get(first["type"], "{name}: {said}.").format(name=name, said=said)
+    message = _MESSAGES.get(first["type"], "{name}: {said}.").format(name=name, said=said, **first.get("ctx", {}))
     raise InvalidRequest(message, hint="docs/api.md lists every field.", field=name)
 
 

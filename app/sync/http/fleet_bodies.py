@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
@@ -16,16 +17,12 @@ from app.sync.fleets import FleetRequest
 from app.sync.http import bodies
 
 MAX_INSTANCES = 100
+MAX_FLEET_BYTES = 16 * 1024 * 1024
+"""Of the lists of a fleet's instances together: each task keeps its own."""
 _SHARED = ("ui_home", "venv_path", "manifest", "options", "idempotency_key")
 
 
-class _Body(BaseModel):
-    """As the bodies of `app.sync.http.bodies`."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
-
-
-class RetryBody(_Body):
+class RetryBody(bodies.JsonBody):
     """POST /tasks/ID/retry. `nodes`: names of node packs; all that did not end well where it is not given."""
 
     nodes: (
@@ -34,7 +31,7 @@ class RetryBody(_Body):
     ) = None
 
 
-class FleetInstance(_Body):
+class FleetInstance(bodies.JsonBody):
     """An entry of `ssh_connections` that says more than the address."""
 
     ssh_connection: Any = None
@@ -42,7 +39,7 @@ class FleetInstance(_Body):
     venv_path: str | None = None
 
 
-class FleetBody(_Body):
+class FleetBody(bodies.JsonBody):
     """POST /fleet/install-custom-nodes. `ui_home` and `venv_path` hold for the entries that have none of their own."""
 
     ssh_connections: Annotated[list[Any], Field(min_length=1, max_length=MAX_INSTANCES)]
@@ -66,6 +63,7 @@ def fleet_request(values: Mapping[str, Any], settings: Settings) -> FleetRequest
     twice too."""
     body = bodies.read(FleetBody, values)
     shared = {name: values[name] for name in _SHARED if values.get(name) is not None}
+    _check_size(body)
     first = _at(0, shared | _entry(0, body.ssh_connections[0]), settings)
     requests = [first]
     for index, entry in enumerate(body.ssh_connections[1:], 1):
@@ -75,6 +73,17 @@ def fleet_request(values: Mapping[str, Any], settings: Settings) -> FleetRequest
     _no_twins(requests)
     key = first.idempotency_key
     return FleetRequest(tuple(replace(request, idempotency_key=None) for request in requests), key)
+
+
+def _check_size(body: FleetBody) -> None:
+    size = len(json.dumps(body.manifest)) * len(body.ssh_connections)
+    if size > MAX_FLEET_BYTES:
+        most = MAX_FLEET_BYTES // 2**20
+        raise InvalidRequest(
+            f"The lists of all instances have {size // 2**20} MiB together; at most {most} MiB are possible.",
+            code="fleet_too_large",
+            field="ssh_connections",
+        )
 
 
 def _entry(index: int, entry: object) -> dict[str, Any]:

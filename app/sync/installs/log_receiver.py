@@ -13,6 +13,10 @@ from app.remote.runner_client import Ended, Follow, LogPiece
 from app.storage.errors import StorageError
 from app.storage.log_files import LogFiles, LogWriter
 
+REFUSED_SECONDS = 5.0
+"""How long to wait until a disk that has refused a piece of a log is asked again."""
+MAX_REFUSED_BYTES = 256 * 1024
+"""What is held of logs meanwhile. A follower has sent 64 KiB at most that it has not heard of."""
 REST_SECONDS = 8.0
 """How long to wait for the rest of the logs after the run has ended. The runner sends them for 5 s at most."""
 _LISTEN_SECONDS = 0.5
@@ -27,20 +31,40 @@ class LogReceiver:
         self._task_id = task_id
         self._frames = frames
         self._writer = writer
+        self._refused: list[LogPiece] = []
+        self._refused_until = 0.0
         if writer:
             frames.resume_logs(writer.sizes())
 
     def receive(self, piece: LogPiece) -> None:
-        """Keeps one piece and lets the follower send on. Raises ConnectionLost."""
+        """Keeps one piece and lets the follower send on; where the disk refuses it, it is held, and the follower
+        waits. Raises ConnectionLost."""
         if self._writer is None:
             return
-        try:
-            kept = self._writer.append(piece.log, piece.at, piece.content, anew=piece.anew)
-        except StorageError as exc:
-            _log.error("task %s: its logs are not kept over this connection: %s", self._task_id, exc)
+        self._refused.append(piece)
+        if len(self._refused) == 1:
+            self._keep()
+        elif sum(len(each.content) for each in self._refused) > MAX_REFUSED_BYTES:
+            _log.error("task %s: its logs are not kept over this connection: the disk refuses them", self._task_id)
             self._writer = None
-            return
-        self._frames.resume_logs({piece.log: kept})
+            self._refused.clear()
+
+    def retry_refused(self) -> None:
+        """Asks a disk that has refused something again, after a pause. Raises ConnectionLost."""
+        if self._refused and time.monotonic() >= self._refused_until:
+            self._keep()
+
+    def _keep(self) -> None:
+        while self._writer and self._refused:
+            piece = self._refused[0]
+            try:
+                kept = self._writer.append(piece.log, piece.at, piece.content, anew=piece.anew)
+            except StorageError as exc:
+                _log.error("task %s: its logs cannot be kept now: %s", self._task_id, exc)
+                self._refused_until = time.monotonic() + REFUSED_SECONDS
+                return
+            self._refused.pop(0)
+            self._frames.resume_logs({piece.log: kept})
 
     def receive_rest(self, closing: threading.Event) -> None:
         """After the run has ended: receives what the follower still has, until it says that this was all. If that does
@@ -53,6 +77,7 @@ class LogReceiver:
                 if isinstance(frame, LogPiece):
                     self.receive(frame)
                 all_came = isinstance(frame, Ended)
+                self.retry_refused()
         except RemoteError as exc:
             _log.info("task %s: the line was cut before the last of its logs: %s", self._task_id, exc.message)
         if self._writer and not closing.is_set():
@@ -65,7 +90,7 @@ class LogReceiver:
 
     def _end(self, writer: LogWriter, *, all_came: bool) -> None:
         try:
-            if all_came:
+            if all_came and not self._refused:
                 writer.all_came()
             else:
                 writer.mark_incomplete()

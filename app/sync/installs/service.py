@@ -24,6 +24,7 @@ from app.domain.errors import (
     TooManyTasks,
 )
 from app.domain.host_port import join_host_port
+from app.domain.limits import IDEMPOTENCY_SECONDS
 from app.domain.record import InstallRecord
 from app.domain.request import Request
 from app.domain.retry import RetryLinks
@@ -45,7 +46,6 @@ from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of
 from app.sync.installs.runner_request import spec_of
 from app.sync.installs.scheduler import Job, Scheduler
 
-IDEMPOTENCY_SECONDS = 24 * 60 * 60
 CANCEL_SEEN_SECONDS = 1.0
 """How long a cancel or a skip waits until the install's thread has noticed it: the answer and the next poll agree."""
 

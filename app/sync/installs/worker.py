@@ -19,6 +19,7 @@ from app.domain.address import SshAddress
 from app.domain.errors import (
     AppError,
     AuthenticationFailed,
+    NotStored,
     RemoteError,
     RunnerError,
     RunnerLost,
@@ -45,7 +46,7 @@ from app.remote.packer import pack_runner
 from app.remote.runner_client import Ended, Frame, JournalLine, LogPiece, RunnerClient
 from app.remote.stream import RemoteStream
 from app.settings import Timeouts
-from app.storage.errors import LeaseLost
+from app.storage.errors import LeaseLost, StorageError
 from app.storage.log_files import LogFiles
 from app.sync.installs.answer_requests import AnswerRequests, send_answers
 from app.sync.installs.backoff import Backoff
@@ -137,6 +138,8 @@ class Installation:
                     self._work()
                 except RemoteError as exc:
                     self._wait_after(exc)
+                except StorageError as exc:  # a new host key could not be kept, on a full disk for example
+                    self._wait_after(NotStored(exc.message, hint=exc.hint))
         except _Leaving:
             self._recorder.save()
         except AppError as exc:
@@ -248,6 +251,7 @@ class Installation:
             self._conclude(frame.status, client)
         else:
             self._recorder.heartbeat()
+            logs.retry_refused()
             if isinstance(frame, LogPiece):
                 logs.receive(frame)
 

@@ -1,0 +1,208 @@
+"""The service's own disk is full: nothing that was accepted is lost, what runs goes on, and it is told.
+
+A small tmpfs is filled. Where nothing may be mounted these tests are skipped, except those that play the same with the
+limit of a file's size (RLIMIT_FSIZE)."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.standin.git_server import GitServer
+from app.standin.instance import StandIn
+from app.standin.packs import Pack, PackSource, make_pack
+from app.storage.errors import StorageError
+from app.storage.log_files import LogFiles
+from app.storage.progress_files import ProgressFiles
+from test.api.client import PROGRESS, START, Api, closed_address, content, service_in
+from test.conftest import StandInFactory
+from test.support.waiting import wait_until
+from test.sync.conftest import Gate, gate, instances  # noqa: F401 - fixtures
+
+TASK = "550e8400-e29b-41d4-a716-446655440000"
+MEGABYTE = 1024 * 1024
+
+
+class SmallDisk:
+    """A file system of a few megabytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._rest = folder / "rest"
+
+    def fill(self) -> None:
+        """Not a byte is left."""
+        with self._rest.open("ab", buffering=0) as file:
+            for size in (64 * 1024, 4096, 1):
+                while _written(file.fileno(), size):
+                    pass
+
+    def free(self) -> None:
+        """There is room again."""
+        self._rest.unlink()
+
+
+def _written(descriptor: int, size: int) -> bool:
+    try:
+        return os.write(descriptor, b"\0" * size) > 0
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk that can be filled."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "nodeferry-test", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without SSH files."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+
+def _start(api: Api, address: str, *packs: Pack, **fields: Any) -> str:
+    nodes = [{"name": pack.name, "repo_url": pack.url} for pack in packs]
+    return api.start(address, manifest={"nodes": nodes} if packs else None, **fields)
+
+
+@pytest.mark.usefixtures("home")
+def test_a_start_on_a_full_disk_is_refused_and_keeps_nothing(disk: SmallDisk) -> None:
+    """No task_id is answered that the next start of the service would not know."""
+    with service_in(disk.folder / "service") as api:
+        disk.fill()
+        bodies = [{"ssh_connection": closed_address(), "idempotency_key": f"key {number}"} for number in range(5)]
+        refused = [api.post(START, body) for body in bodies]
+        assert {answer.status_code for answer in refused} == {503}
+        assert {content(answer)["error"] for answer in refused} <= {"database_full", "database_unavailable"}
+        assert all(content(answer)["hint"] for answer in refused)
+        workflow = api.post("/workflow/start", {"ssh_connection": closed_address()})
+        fleet = api.post("/fleet/install-custom-nodes", {"ssh_connections": [closed_address()]})
+        assert (workflow.status_code, fleet.status_code) == (503, 503)
+        assert content(api.get("/tasks"))["tasks"] == []
+        disk.free()
+        accepted = content(api.post(START, bodies[0]))
+        assert accepted["success"], "the key of a refused start is free"
+    with service_in(disk.folder / "service") as api:
+        assert [task["task_id"] for task in content(api.get("/tasks"))["tasks"]] == [accepted["task_id"]]
+
+
+@pytest.mark.usefixtures("home")
+def test_readiness_tells_of_a_full_disk_until_there_is_room(disk: SmallDisk) -> None:
+    with service_in(disk.folder / "service") as api:
+        wait_until(lambda: api.get("/health/ready").status_code == 200, 10, "ready")
+        disk.fill()
+        api.post(START, {"ssh_connection": closed_address()})
+        answer = api.get("/health/ready")
+        assert answer.status_code == 503
+        assert "its database does not work (database_" in content(answer)["message"]
+        assert api.get("/health").status_code == 200
+        disk.free()
+        assert api.get("/health/ready").status_code == 200
+
+
+@pytest.mark.sshd
+@pytest.mark.usefixtures("home")
+def test_an_install_goes_on_while_the_disk_is_full_and_is_saved_when_there_is_room(
+    disk: SmallDisk,
+    gate: Gate,  # noqa: F811
+    instances: Callable[..., StandIn],  # noqa: F811
+) -> None:
+    """Polls show its end at once; the record, the progress file and the logs get it later."""
+    standin = instances()
+    folder = disk.folder / "service"
+    with service_in(folder, allowed_git_schemes=("http", "https")) as api:
+        task_id = _start(api, standin.ssh_command, gate.pack, ui_home=str(standin.ui_home))
+        wait_until(
+            lambda: (
+                any(node["state"] == "scripts" or "script" in str(node) for node in api.progress(task_id)["nodes"])
+                and api.progress(task_id)["state"] == "running"
+            ),
+            30,
+            "the install runs",
+        )
+        disk.fill()
+        gate.open()
+        wait_until(lambda: not api.progress(task_id)["in_progress"], 60, "its end is shown")
+        assert api.progress(task_id)["outcome"] == "all", api.progress(task_id)
+        disk.free()
+
+        def saved() -> bool:
+            [row] = content(api.get("/tasks"))["tasks"]
+            return bool(row["state"] == "completed")
+
+        wait_until(saved, 30, "its end is saved")
+        shown = content(api.get(f"/tasks/{task_id}/log"))
+        assert gate.pack.name in shown["text"]
+    with service_in(folder) as api:
+        assert api.progress(task_id)["outcome"] == "all"
+
+
+@pytest.mark.sshd
+@pytest.mark.usefixtures("home")
+def test_a_waiting_install_whose_host_key_cannot_be_kept_waits_for_room(
+    disk: SmallDisk,
+    instances: Callable[..., StandIn],
+    git_server: GitServer,
+) -> None:
+    """Its first connection would pin the machine's key, which a full disk refuses: that is no reason to end it."""
+    pack = make_pack(git_server, "standin", "pack", PackSource())
+    standin = instances()
+    standin.stop_sshd() if hasattr(standin, "stop_sshd") else None
+    with service_in(disk.folder / "service", allowed_git_schemes=("http", "https"), max_running=1) as api:
+        first = _start(api, closed_address(), options={"wait_seconds": 3600})
+        second = _start(api, standin.ssh_command, pack, ui_home=str(standin.ui_home), options={"wait_seconds": 300})
+        disk.fill()
+        assert api.post(f"/tasks/{first}/cancel").status_code == 202
+        wait_until(lambda: "disk" in str(api.progress(second)["waiting"]), 60, "it waits for room")
+        disk.free()
+        wait_until(lambda: not api.progress(second)["in_progress"], 60, "its end")
+        assert api.progress(second)["outcome"] == "all"
+
+
+@contextmanager
+def _files_end_at(size: int) -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_piece_of_a_log_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A disk that takes only the beginning of a piece must not shift what comes after it."""
+    files = LogFiles(tmp_path)
+    with files.writing(TASK) as writer:
+        writer.append("run.log", 0, b"one\n")
+        with _files_end_at(6), pytest.raises(StorageError):
+            writer.append("run.log", 4, b"two and more\n")
+        assert files.read(TASK, "run.log", 0, 100) == (b"one\n", 4)
+        assert writer.append("run.log", 4, b"two and more\n") == 17
+    assert files.read(TASK, "run.log", 0, 100)[0] == b"one\ntwo and more\n"
+
+
+def test_a_progress_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    files = ProgressFiles(tmp_path)
+    files.write(TASK, {"revision": 1})
+    with _files_end_at(10), pytest.raises(StorageError):
+        files.write(TASK, {"revision": 2, "message": "x" * 1000})
+    assert [path.read_text() for path in tmp_path.iterdir()] == ['{"revision": 1}']
+
+
+_ = (PROGRESS, MEGABYTE, StandInFactory)
