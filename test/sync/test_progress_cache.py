@@ -51,6 +51,7 @@ def test_what_ended_two_hours_ago_is_forgotten_and_nothing_else() -> None:
 def test_large_installs_that_ended_are_forgotten_before_many_are_and_the_newest_stays() -> None:
     """Whatever an instance has said of one, all together take no more memory than allowed."""
     progress_cache = ProgressCache(most_chars=10_000)
+    known: list[str] = []
     for task_id, chars in (("a", 4000), ("b", 4000), ("c", 4000), ("d", 50_000)):
         snapshot = replace(ENDED.snapshot, task_id=task_id, probe={"fact": "x" * chars})
         progress_cache.put(replace(ENDED, snapshot=snapshot))
