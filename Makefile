@@ -31,7 +31,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean
+.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean prove-hostile
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -114,6 +114,9 @@ prove-apply: system-deps .venv/.dev-ready ## 500 sequences of package changes, e
 prove-faults: bench-faults ## the same as bench-faults
 
 prove-chaos: bench-chaos ## the same as bench-chaos
+
+prove-hostile: system-deps .venv/.dev-ready ## 30 minutes of instances that lie (ARGS="--resume": goes on)
+	@$(PY) -m bench.hostile $(ARGS)
 
 format: .venv/.dev-ready ## format the sources, and fix what ruff can fix
 	@$(PY) -m ruff check --fix-only --quiet .

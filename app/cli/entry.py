@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from app.cli.errors import EXIT_INTERRUPTED, CliError
+from app.cli.view.say import say
 from app.domain.errors import AppError
+from app.protocol.terminal_text import one_line
 
 _COMMANDS = ("serve", "demo", "install", "workflow", "tasks", "wheels", "hostkeys", "key", "token", "config", "pyz")
 
@@ -35,8 +37,11 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except AppError as exc:
             raise CliError.of(exc) from exc
+        except click.UsageError as exc:
+            # it repeats what was typed or pasted
+            raise click.UsageError(one_line(exc.format_message()), exc.ctx) from exc
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
+            say("Interrupted.", err=True)
             ctx.exit(EXIT_INTERRUPTED)
 
 

@@ -6,7 +6,9 @@ from typing import IO, Any
 
 import click
 
+from app.cli.view.say import say
 from app.domain.errors import AppError
+from app.protocol.terminal_text import one_line
 
 EXIT_INTERRUPTED = 130
 
@@ -27,16 +29,16 @@ class CliError(click.ClickException):
 
     def format_message(self) -> str:
         """The sentence, then field and hint on lines of their own."""
-        lines = [self.message]
+        lines = [one_line(self.message)]
         if self.field:
-            lines.append(f"  field: {self.field}")
+            lines.append(f"  field: {one_line(self.field)}")
         if self.hint:
-            lines.append(f"  hint:  {self.hint}")
+            lines.append(f"  hint:  {self.hint}".replace("\n", "\n         "))
         return "\n".join(lines)
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write it to stderr."""
-        click.echo(f"Error: {self.format_message()}", err=True, file=file)
+        say(f"Error: {self.format_message()}", err=True, file=file)
 
 
 class ServiceUnreachable(CliError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 
 from app.domain.errors import InvalidRequest
 from app.protocol.task_id import PATTERN, canonical
+from app.protocol.terminal_text import json_text
 from app.storage.errors import StorageError
 
 _NAME = re.compile(rf"({PATTERN})\.(json|[0-9]+-[0-9]+\.tmp)")
@@ -39,7 +39,7 @@ class ProgressFiles:
         It is not synced to the disk: after a power cut the database has the truth.
         """
         path = self._folder / f"{canonical_task_id(task_id)}.json"
-        content = json.dumps(dict(payload), allow_nan=False).encode()
+        content = json_text(dict(payload)).encode("ascii")
         draft = path.with_name(f"{path.stem}.{os.getpid()}-{threading.get_ident()}.tmp")
         try:
             with open(draft, "wb", opener=_private) as file:

@@ -102,18 +102,3 @@ def test_without_following_it_ends_at_what_there_is() -> None:
     """A task that runs does not hold the command."""
     part = {"text": "one", "next_offset": 3, "size": 3, "complete": False}
     assert list(log_reading.parts(lambda _offset: part, follow=False)) == ["one"]
-
-
-@pytest.mark.parametrize(
-    ("raw", "shown"),
-    [
-        ("\x1b[31mred\x1b[0m\n", "red\n"),
-        ("\x1b]0;title\x07text", "text"),
-        ("\x1b]52;c;ZXZpbA==\x1b\\text", "text"),
-        ("10%\r20%\r", "10%\r20%\r"),
-        ("\x1bP+q\x1b\\a\x9b31mb\x00\x08", "a31mb"),
-    ],
-)
-def test_a_log_cannot_play_with_the_terminal(raw: str, shown: str) -> None:
-    """What an instance prints is shown, not obeyed."""
-    assert log_reading.printable(raw) == shown

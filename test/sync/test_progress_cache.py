@@ -46,3 +46,17 @@ def test_what_ended_two_hours_ago_is_forgotten_and_nothing_else() -> None:
     assert progress_cache.drop_ended(time.monotonic() + RETENTION_SECONDS + 60) == 1
     assert progress_cache.get("t") is None
     assert progress_cache.get("live") is live
+
+
+def test_large_installs_that_ended_are_forgotten_before_many_are_and_the_newest_stays() -> None:
+    """Whatever an instance has said of one, all together take no more memory than allowed."""
+    progress_cache = ProgressCache(most_chars=10_000)
+    known: list[str] = []
+    for task_id, chars in (("a", 4000), ("b", 4000), ("c", 4000), ("d", 50_000)):
+        snapshot = replace(ENDED.snapshot, task_id=task_id, probe={"fact": "x" * chars})
+        progress_cache.put(replace(ENDED, snapshot=snapshot))
+        known = [each for each in "abcd" if progress_cache.get(each)]
+        assert task_id in known
+    assert known == ["d"]
+    progress_cache.put(QUEUED)
+    assert progress_cache.get("t") is QUEUED, "what has not ended is never forgotten"

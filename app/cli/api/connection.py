@@ -18,6 +18,7 @@ from app.cli.server import logs
 from app.cli.server.http_server import HttpServer
 from app.cli.server.local_login import local_login, local_secret
 from app.cli.server.service_lock import RunningService, ServiceLock, running_service
+from app.cli.view.say import say
 from app.settings import Settings, settings_from
 
 START_SECONDS = 15.0
@@ -72,7 +73,7 @@ def temporary_service(settings: Settings) -> Iterator[str]:
     settings = replace(settings, host="127.0.0.1", port=0)
     with (
         ServiceLock(settings.data_dir) as lock,
-        listening.bind("127.0.0.1", 0, explicit=True, say=click.echo) as listener,
+        listening.bind("127.0.0.1", 0, explicit=True, say=say) as listener,
         local_login(settings.data_dir) as secret,
     ):
         service = build_service(settings, access=Access(settings, secret))

@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 
 from app.cli.errors import CliError
-from app.cli.view.live_view import printable
 from app.cli.view.result import show_text
 from app.protocol.options import OPTIONS
+from app.protocol.terminal_text import one_line
 
 Question = Mapping[str, Any]
 _LOOK_SECONDS = 1.0
@@ -65,14 +65,14 @@ def unanswered(progress: Mapping[str, Any]) -> list[Question]:
 
 def show_question(console: Console, question: Question) -> list[str]:
     """Print a question with its answers; their words, in that order."""
-    show_text(console, printable(question.get("text")), style="bold yellow")
+    show_text(console, one_line(question.get("text")), style="bold yellow")
     if question.get("hint"):
-        show_text(console, printable(question.get("hint")))
+        show_text(console, one_line(question.get("hint")))
     words = []
     for number, each in enumerate(question.get("answers") or [], 1):
         words.append(str(each.get("answer")))
         mark = " [default]" if each.get("answer") == question.get("default") else ""
-        show_text(console, f"{number}  {printable(each.get('answer'))}: {printable(each.get('label'))}{mark}", indent=2)
+        show_text(console, f"{number}  {one_line(each.get('answer'))}: {one_line(each.get('label'))}{mark}", indent=2)
     return words
 
 
@@ -81,7 +81,7 @@ def ask_person(question: Question, console: Console, stands: Callable[[], bool])
     stand any more, which `stands` says; that is asked about once a second."""
     words = show_question(console, question)
     while True:
-        console.print(f"Your answer [{printable(question.get('default'))}]: ", end="", markup=False, highlight=False)
+        console.print(f"Your answer [{one_line(question.get('default'))}]: ", end="", markup=False, highlight=False)
         line = _read_line(stands)
         if line is None:
             console.print()
@@ -92,7 +92,7 @@ def ask_person(question: Question, console: Console, stands: Callable[[], bool])
             return said
         if said.isdecimal() and 0 < int(said[:4]) <= len(words):
             return words[int(said[:4]) - 1]
-        show_text(console, f"Answer with one of: {', '.join(map(printable, words))}.")
+        show_text(console, f"Answer with one of: {', '.join(map(one_line, words))}.")
 
 
 def _read_line(stands: Callable[[], bool]) -> str | None:

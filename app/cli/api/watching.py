@@ -14,6 +14,7 @@ from rich.live import Live
 from app.cli.api.client import Api
 from app.cli.errors import ServiceUnreachable
 from app.cli.view import line_output
+from app.cli.view.console import Cleaned
 from app.cli.view.live_view import LiveView
 
 POLL_SECONDS = 0.5
@@ -81,14 +82,14 @@ class LiveDisplay:
     def show(self, progress: Progress, ahead: float) -> None:
         """Draw it."""
         self._view = LiveView(progress, ahead, self._notice)
-        self._live.update(self._view, refresh=True)
+        self._live.update(Cleaned(self._view), refresh=True)
 
     def notice(self, text: str) -> None:
         """Draw it in the place of the message."""
         if text != self._notice:
             self._notice = text
             self._view = LiveView(self._view.progress, self._view.ahead, text)
-            self._live.update(self._view, refresh=True)
+            self._live.update(Cleaned(self._view), refresh=True)
 
 
 class LineDisplay:

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from app.cli.view.say import say
 from app.settings import settings_from
 
 
@@ -18,4 +19,4 @@ def config() -> None:
 def show() -> None:
     """Every setting with its value, as lines for nodeferry.toml; secrets are left out."""
     for name, value in settings_from().public().items():
-        click.echo(f"{name} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")
+        say(f"{name} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")

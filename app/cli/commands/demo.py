@@ -15,9 +15,10 @@ from app.cli.api.client import Api
 from app.cli.api.watching import display_on, lines_on, watch
 from app.cli.commands.demo_world import World, demo_world
 from app.cli.signals import ended_by_signals
-from app.cli.view.live_view import printable
+from app.cli.view.console import console_on
 from app.cli.view.result import show_result, show_text
 from app.protocol.states import GOOD_NODE_STATES
+from app.protocol.terminal_text import one_line
 
 EXPECTED_FAILURES = {
     "Demo-Gone": "its repository does not exist",
@@ -33,7 +34,7 @@ def demo(keep: bool, lines: bool) -> None:
 
     Two of the packs cannot be installed, to show what that looks like. Exit status 0 when exactly those two failed.
     """
-    console = Console()
+    console = console_on()
     with ended_by_signals():
         console.print("Setting up, in a temporary folder and on loopback only:")
         with demo_world(console) as world, Api(world.url) as api:
@@ -51,7 +52,7 @@ def _install(world: World, api: Api, console: Console, *, lines: bool) -> bool:
     show_result(console, progress)
     surprises = surprises_in(progress)
     if surprises:
-        show_text(console, f"Not as expected: {printable('; '.join(surprises))}.")
+        show_text(console, f"Not as expected: {one_line('; '.join(surprises))}.")
         return False
     failures = ", ".join(f"{name} ({why})" for name, why in EXPECTED_FAILURES.items())
     ready = progress["counts"]["ready"]

@@ -8,6 +8,7 @@ import click
 
 from app.cli.api.connection import connection, service_options
 from app.cli.errors import CliError
+from app.cli.view.say import say
 from app.cli.view.table import table
 from app.domain.host_port import join_host_port, split_host_port
 
@@ -24,7 +25,7 @@ def list_keys(server: str | None, data_dir: Path | None) -> None:
     with connection(server, data_dir) as api:
         keys = api.host_keys()["host_keys"]
     rows = [(join_host_port(key["host"], key["port"]), key["key_type"], key["sha256"]) for key in keys]
-    click.echo(table(("address", "type", "fingerprint"), rows) if rows else "No host keys yet.")
+    say(table(("address", "type", "fingerprint"), rows) if rows else "No host keys yet.")
 
 
 @hostkeys.command("accept")
@@ -35,7 +36,7 @@ def accept(address: str, sha256: str, server: str | None, data_dir: Path | None)
     """Trust the key that ADDRESS (an SSH command) shows now, if its fingerprint is SHA256."""
     with connection(server, data_dir) as api:
         api.accept_host_key(address, sha256)
-    click.echo(f"{address}: {sha256} is trusted now.")
+    say(f"{address}: {sha256} is trusted now.")
 
 
 @hostkeys.command("forget")
@@ -49,4 +50,4 @@ def forget(host_port: str, server: str | None, data_dir: Path | None) -> None:
         raise CliError(f"{host_port!r} is not HOST:PORT.", hint="For example: ssh6.vast.ai:12345") from exc
     with connection(server, data_dir) as api:
         api.forget_host_key(host, port)
-    click.echo(f"{join_host_port(host, port)}: forgotten.")
+    say(f"{join_host_port(host, port)}: forgotten.")

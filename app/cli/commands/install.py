@@ -18,10 +18,12 @@ from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.program import program
-from app.cli.view.live_view import printable
+from app.cli.view.console import console_on
 from app.cli.view.result import exit_status, show_result, show_text
+from app.cli.view.say import say
 from app.protocol.options import OPTIONS, Option
 from app.protocol.snapshot import ORIGINS
+from app.protocol.terminal_text import one_line
 
 _PLANNED = "This is only the plan; nothing was changed. Leave out --plan-only to install."
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -76,7 +78,7 @@ def install(
     """
     ctx = click.get_current_context()
     given = {name: asked.pop(name) for name in SOURCES}
-    console, known = Console(stderr=as_json), answers_of(answers)
+    console, known = console_on(stderr=as_json), answers_of(answers)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
     body = request_body(ssh_command, manifest_of(given), **asked)
     with connection(server, data_dir) as api:
@@ -92,7 +94,7 @@ def install(
             ctx.exit(EXIT_INTERRUPTED)
         plan = api.task(task_id).get("plan") if asked["plan_only"] else None
     if as_json:
-        click.echo(json.dumps(progress, indent=2))
+        say(json.dumps(progress, indent=2))
     else:
         show_plan(console, plan or [])
         planned = asked["plan_only"] and progress.get("state") == "completed"
@@ -103,17 +105,17 @@ def install(
 def show_left_out(console: Console, left_out: Sequence[Mapping[str, Any]]) -> None:
     """Print what a list names and cannot be had, a line an entry with why and what to do."""
     for each in left_out:
-        name = printable(" ".join(filter(None, (str(each.get("name", "")), str(each.get("version", ""))))))
-        show_text(console, f"Not installed: {name}: {printable(each.get('reason'))}")
+        name = one_line(" ".join(filter(None, (str(each.get("name", "")), str(each.get("version", ""))))))
+        show_text(console, f"Not installed: {name}: {one_line(each.get('reason'))}")
 
 
 def show_plan(console: Console, plan: Sequence[Mapping[str, Any]]) -> None:
     """Print what an install would change in ComfyUI's environment, a line a package."""
     for change in plan:
-        versions = f"{printable(change.get('old') or '-')} -> {printable(change.get('new') or '-')}"
-        wanted = ", ".join(printable(name) for name in change.get("wanted_by") or ())
+        versions = f"{one_line(change.get('old') or '-')} -> {one_line(change.get('new') or '-')}"
+        wanted = ", ".join(one_line(name) for name in change.get("wanted_by") or ())
         more = f"{' for ' + wanted if wanted else ''}{ORIGINS.get(str(change.get('wheel')), '')}"
-        show_text(console, f"{printable(change.get('package'))} {versions}{more}")
+        show_text(console, f"{one_line(change.get('package'))} {versions}{more}")
 
 
 def check_again(task_id: str, *, server: str | None, data_dir: Path | None) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from app.cli.api.connection import connection, service_options
+from app.cli.view.say import say
 from app.cli.view.table import table
 
 
@@ -22,12 +23,12 @@ def list_keys(server: str | None, data_dir: Path | None) -> None:
     with connection(server, data_dir) as api:
         keys = api.ssh_keys()["ssh_keys"]
     if not keys:
-        click.echo("No SSH key yet. Make one with: run.py key new")
+        say("No SSH key yet. Make one with: run.py key new")
         return
     rows = [(found["name"], found["key_type"], found["sha256"], found["path"] or found["source"]) for found in keys]
-    click.echo(table(("name", "type", "fingerprint", "from"), rows))
+    say(table(("name", "type", "fingerprint", "from"), rows))
     for found in keys:
-        click.echo(f"\n{found['public_key']}")
+        say(f"\n{found['public_key']}")
 
 
 @key.command("new")
@@ -38,8 +39,8 @@ def new(name: str | None, server: str | None, data_dir: Path | None) -> None:
     with connection(server, data_dir) as api:
         answer = api.make_ssh_key(name)
     made = answer["ssh_key"]
-    click.echo(f"{made['path']} was made. Its public part:\n\n{made['public_key']}\n\nWhere to paste it:")
+    say(f"{made['path']} was made. Its public part:\n\n{made['public_key']}\n\nWhere to paste it:")
     for place in answer["where_to_paste"]:
-        click.echo(f"  {place['provider']}  {place['url']}  {place['place']}")
+        say(f"  {place['provider']}  {place['url']}  {place['place']}")
     if not made["used"]:
-        click.echo(f"\nA login uses it when it is named: -i {made['path']}")
+        say(f"\nA login uses it when it is named: -i {made['path']}")

@@ -16,6 +16,7 @@ from app.cli.server import logs
 from app.cli.server.http_server import HttpServer
 from app.cli.server.local_login import local_login
 from app.cli.server.service_lock import ServiceLock
+from app.cli.view.say import say
 from app.factory import Service, build_service
 from app.settings import settings_from
 from app.sync.access import Access, is_reached_by_proxy
@@ -73,7 +74,7 @@ def _serve(service: Service, server: HttpServer, lines: Sequence[str]) -> None:
     """Answers until a signal came and every install was released: polls are answered to the end, starts with a 503."""
     closing = threading.Thread(target=_close, args=(service, server, _stop_on_signals()), name="closing", daemon=True)
     closing.start()
-    click.echo("\n".join(lines))  # the socket listens since the server was made: whoever reads this is answered
+    say("\n".join(lines))  # the socket listens since the server was made: whoever reads this is answered
     server.run()
     server.close(timeout=ANSWERS_SECONDS)
     service.engine.dispose()
@@ -108,4 +109,4 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    say(text, err=True)

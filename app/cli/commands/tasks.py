@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded, follow
-from app.cli.api.log_reading import parts, printable
+from app.cli.api.log_reading import parts
 from app.cli.api.questions import show_question, unanswered
 from app.cli.errors import EXIT_INTERRUPTED, CliError
+from app.cli.view.console import console_on
 from app.cli.view.live_view import LiveView
-from app.cli.view.live_view import printable as printable_text
 from app.cli.view.result import exit_status, show_result
+from app.cli.view.say import say, say_log
 from app.cli.view.table import table
 from app.protocol.progress_json import size
+from app.protocol.terminal_text import one_line
 
 COLUMNS = ("task_id", "created_at", "state", "outcome", "packs", "instance")
 
@@ -38,7 +38,7 @@ def list_tasks(state: str | None, limit: int, server: str | None, data_dir: Path
     """The newest installs."""
     with connection(server, data_dir) as api:
         found = api.tasks(state=state, limit=limit)["tasks"]
-    click.echo(table(COLUMNS, [_row(task) for task in found]) if found else "No installs yet.")
+    say(table(COLUMNS, [_row(task) for task in found]) if found else "No installs yet.")
 
 
 @tasks.command("show")
@@ -49,7 +49,7 @@ def list_tasks(state: str | None, limit: int, server: str | None, data_dir: Path
 def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_dir: Path | None) -> None:
     """One install: how it stands, or how it ended."""
     ctx = click.get_current_context()
-    console = Console()
+    console = console_on()
     with connection(server, data_dir) as api:
         progress: Mapping[str, Any] = {}
         if keep_on:
@@ -59,7 +59,7 @@ def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_di
                 ctx.exit(EXIT_INTERRUPTED)
         task = api.task(task_id)
     if as_json:
-        click.echo(json.dumps(task, indent=2))
+        say(json.dumps(task, indent=2))
     else:
         now = task["progress"]
         if now.get("in_progress"):
@@ -80,10 +80,9 @@ def log(
     *, task_id: str, node: str | None, log: str | None, keep_on: bool, server: str | None, data_dir: Path | None
 ) -> None:
     """What was printed while an install ran; readable when its instance is gone too."""
-    clean = printable if sys.stdout.isatty() else str
     with connection(server, data_dir) as api:
         for text in parts(lambda offset: api.log(task_id, node=node, log=log, offset=offset), follow=keep_on):
-            click.echo(clean(text), nl=False)
+            say_log(text)
 
 
 @tasks.command("cancel")
@@ -92,7 +91,7 @@ def log(
 def cancel(task_id: str, server: str | None, data_dir: Path | None) -> None:
     """Stop an install, on its instance too."""
     with connection(server, data_dir) as api:
-        click.echo(f"{task_id} is {api.cancel(task_id)['state']}")
+        say(f"{task_id} is {api.cancel(task_id)['state']}")
 
 
 @tasks.command("skip")
@@ -104,8 +103,8 @@ def skip(task_id: str, package: str, server: str | None, data_dir: Path | None) 
     with connection(server, data_dir) as api:
         build = api.skip(task_id, package)
     packs = build.get("packs") or []
-    without = f"; without it: {', '.join(map(printable_text, packs))}" if packs else ""
-    click.echo(f"The build of {printable_text(build.get('package'))} is being skipped{without}")
+    without = f"; without it: {', '.join(map(one_line, packs))}" if packs else ""
+    say(f"The build of {one_line(build.get('package'))} is being skipped{without}")
 
 
 @tasks.command("answer")
@@ -115,15 +114,15 @@ def skip(task_id: str, package: str, server: str | None, data_dir: Path | None) 
 @service_options
 def answer(task_id: str, answer: str | None, question: str | None, server: str | None, data_dir: Path | None) -> None:
     """Answer a question of an install; without ANSWER, show what it asks."""
-    console = Console()
+    console = console_on()
     with connection(server, data_dir) as api:
         if answer is None:
             standing = unanswered(api.progress(task_id))
             for each in standing:
-                click.echo(f"Question {printable_text(each['id'])} ({printable_text(each['code'])}):")
+                say(f"Question {one_line(each['id'])} ({one_line(each['code'])}):")
                 show_question(console, each)
             if not standing:
-                click.echo("The install asks nothing.")
+                say("The install asks nothing.")
             return
         if question is None:
             ids = [each["id"] for each in unanswered(api.progress(task_id))]
@@ -132,7 +131,7 @@ def answer(task_id: str, answer: str | None, question: str | None, server: str |
                 raise CliError(f"The install asks {len(ids) or 'no'} questions.", hint=hint)
             question = str(ids[0])
         api.answer(task_id, question, answer)
-    click.echo(f"Question {question} is answered: {answer}")
+    say(f"Question {question} is answered: {answer}")
 
 
 @tasks.command("prune")
@@ -150,7 +149,7 @@ def prune(older_than: float | None, yes: bool, server: str | None, data_dir: Pat
     text = f"Removed {done['records']} records and {files}, {size(done['bytes'])}."
     if done["kept"]:
         text += f" {done['kept']} as old ones stay: an install that stays undoes or repeats them."
-    click.echo(text)
+    say(text)
 
 
 @tasks.command("retry")
@@ -160,7 +159,7 @@ def prune(older_than: float | None, yes: bool, server: str | None, data_dir: Pat
 def retry(task_id: str, nodes: tuple[str, ...], server: str | None, data_dir: Path | None) -> None:
     """Start a new task with the packs that did not end well."""
     with connection(server, data_dir) as api:
-        click.echo(f"Task {api.retry(task_id, nodes)} retries {task_id}")
+        say(f"Task {api.retry(task_id, nodes)} retries {task_id}")
 
 
 @tasks.command("repair")
@@ -169,7 +168,7 @@ def retry(task_id: str, nodes: tuple[str, ...], server: str | None, data_dir: Pa
 def repair(task_id: str, server: str | None, data_dir: Path | None) -> None:
     """Start a new task that applies what an install's second round found, so that more packs load."""
     with connection(server, data_dir) as api:
-        click.echo(f"Task {api.repair(task_id)} applies what {task_id} found")
+        say(f"Task {api.repair(task_id)} applies what {task_id} found")
 
 
 def _row(task: Mapping[str, Any]) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from app.cli.api.client import Api
 from app.cli.api.connection import connection, service_options
 from app.cli.api.wheel_folder import PAGE, WheelFolder, entries
 from app.cli.errors import CliError
+from app.cli.view.say import say
 from app.cli.view.table import table
 from app.protocol.progress_json import size
 
@@ -29,7 +30,7 @@ def list_wheels(task_id: str, server: str | None, data_dir: Path | None) -> None
     with connection(server, data_dir) as api:
         found = entries(api.wheels(task_id), everything=True)
     rows = [(wheel.name, size(wheel.bytes), "this run" if wheel.own else "") for wheel in found]
-    click.echo(table(("wheel", "size", "built in"), rows) if rows else "The instance keeps no wheels.")
+    say(table(("wheel", "size", "built in"), rows) if rows else "The instance keeps no wheels.")
 
 
 @wheels.command("export")
@@ -54,11 +55,11 @@ def export(*, task_id: str, folder: Path, everything: bool, server: str | None, 
                 failed += 1
                 exc.show()
             else:
-                click.echo(f"{wheel.name}  {size(wheel.bytes)}{'' if fetched else '  (is there)'}")
+                say(f"{wheel.name}  {size(wheel.bytes)}{'' if fetched else '  (is there)'}")
     if found and not kept.write_page():
-        click.echo(f"{folder / PAGE} is somebody else's page and was not replaced.", err=True)
+        say(f"{folder / PAGE} is somebody else's page and was not replaced.", err=True)
     more = "" if everything else " in this run; --all fetches those of earlier runs too"
-    click.echo(f"{len(found) - failed} of {len(found)} wheels built{more}.")
+    say(f"{len(found) - failed} of {len(found)} wheels built{more}.")
     click.get_current_context().exit(1 if failed else 0)
 
 

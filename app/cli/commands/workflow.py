@@ -20,10 +20,12 @@ from app.cli.api.questions import answer_option, answers_of, ask_person, is_inte
 from app.cli.api.watching import OUTAGE_SECONDS, POLL_SECONDS
 from app.cli.commands.install import install_options, request_body, show_plan
 from app.cli.errors import EXIT_INTERRUPTED, CliError, ServiceUnreachable
-from app.cli.view.live_view import printable
+from app.cli.view.console import Cleaned, console_on
 from app.cli.view.result import EXIT_NONE_OR_FAILED, show_text
+from app.cli.view.say import say
 from app.cli.view.workflow_view import State, WorkflowView, changes
 from app.protocol.options import OPTIONS
+from app.protocol.terminal_text import one_line
 
 EXIT_PARTIAL = 3
 _STOP = "stop"
@@ -55,7 +57,7 @@ def workflow(
     """
     ctx = click.get_current_context()
     manifest = manifest_of({name: asked.pop(name) for name in SOURCES})
-    console, known = Console(stderr=as_json), answers_of(answers)
+    console, known = console_on(stderr=as_json), answers_of(answers)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
     with connection(server, data_dir) as api:
         workflow_id = api.start_workflow(_body(ssh_command, manifest, review_plan, asked))
@@ -67,7 +69,7 @@ def workflow(
             console.print(text, markup=False, highlight=False, soft_wrap=True)
             ctx.exit(EXIT_INTERRUPTED)
     if as_json:
-        click.echo(json.dumps(state, indent=2))
+        say(json.dumps(state, indent=2))
     else:
         _show_end(console, state)
     ctx.exit(exit_status(state))
@@ -152,7 +154,7 @@ class _Drawn:
 
     def show(self, state: State, notice: str) -> None:
         """Draw it."""
-        self._live.update(WorkflowView(state, notice), refresh=True)
+        self._live.update(Cleaned(WorkflowView(state, notice)), refresh=True)
 
 
 def _poll(api: Api, workflow_id: str, display: _Lines | _Drawn) -> State:
@@ -177,11 +179,11 @@ def _poll(api: Api, workflow_id: str, display: _Lines | _Drawn) -> State:
 
 def _answer_of(question: State, console: Console) -> str:
     """Asks the person. Where nobody can answer the workflow is stopped: it must not wait for ever."""
-    show_text(console, printable(question["text"]), style="bold yellow")
-    show_text(console, printable(question["hint"]))
+    show_text(console, one_line(question["text"]), style="bold yellow")
+    show_text(console, one_line(question["hint"]))
     show_plan(console, question["facts"].get("plan") or [])
     if question["facts"].get("shown_sha256"):
-        show_text(console, printable(question["facts"]["shown_sha256"]))
+        show_text(console, one_line(question["facts"]["shown_sha256"]))
     answers = {item["answer"]: item["label"] for item in question["answers"]}
     if not console.is_terminal:
         raise CliError(
@@ -189,8 +191,8 @@ def _answer_of(question: State, console: Console) -> str:
             hint="Answer on the workflow's page, or with POST /workflow/resume.",
         )
     for answer, label in answers.items():
-        show_text(console, f"{answer}: {printable(label)}", indent=2)
-    choice = click.Choice([*answers, _STOP])
+        show_text(console, f"{one_line(answer)}: {one_line(label)}", indent=2)
+    choice = click.Choice([*filter(str.isprintable, answers), _STOP])
     return str(click.prompt("Your answer", type=choice, default=_STOP, err=True))
 
 
@@ -198,7 +200,7 @@ def _show_end(console: Console, state: State) -> None:
     console.print(WorkflowView(state))
     error = state["error"]
     if error:
-        show_text(console, f"{printable(error['message'])} {printable(error['hint'])}".strip(), style="bold red")
+        show_text(console, f"{one_line(error['message'])} {one_line(error['hint'])}".strip(), style="bold red")
     else:
         text = {"completed": "Done.", "stopped": "Stopped."}.get(state["state"], "It has ended.")
         show_text(console, text, style="bold")

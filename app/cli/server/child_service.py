@@ -63,4 +63,4 @@ def _url(process: subprocess.Popen[bytes], log: Path) -> str:
         return line.removeprefix(_LINE)
     why = "did not start" if time.monotonic() < deadline else f"did not answer within {START_SECONDS:.0f} s"
     last = log.read_text("utf-8", "replace").splitlines()[-LAST_LINES:]
-    raise CliError(f"The service {why}.", hint="\n         ".join(last))
+    raise CliError(f"The service {why}.", hint="\n".join(last))

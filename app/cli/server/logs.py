@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import sys
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 
 from app.protocol import task_id
 from app.protocol.redaction import masked
+from app.protocol.terminal_text import json_text
 
 TEXT, JSON = "text", "json"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -59,7 +59,7 @@ class JsonFormatter(_Formatter):
         task = _TASK.search(fields["message"]) or _THREAD.fullmatch(record.threadName or "")
         incident = _INCIDENT.search(fields["message"])
         found = {"task_id": task and task.group(1), "incident": incident and incident.group(1)}
-        return json.dumps(found | fields)
+        return json_text(found | fields)
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in the stubs only
@@ -79,11 +79,9 @@ def configure(level: str, *, form: str = TEXT, secrets: tuple[str, ...] = ()) ->
     for old in [handler for handler in root.handlers if isinstance(handler, _StderrHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    root.setLevel(number)
-    logging.getLogger("paramiko").setLevel(max(number, logging.WARNING))
+    root.setLevel(logging.getLevelNamesMapping().get(level.upper(), logging.INFO))
 
 
 def _quoted(value: str) -> str:
     printable = value and value.isprintable() and not any(char in ' "=' for char in value)
-    return value if printable else json.dumps(value)
+    return value if printable else json_text(value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.cli.view.live_view import build_line, build_name, printable
+from app.cli.view.live_view import build_line, build_name
 from app.protocol.progress_json import clock
 from app.protocol.states import GOOD_NODE_STATES
+from app.protocol.terminal_text import one_line
 
 
 def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
@@ -15,7 +16,7 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[
     before = before or {}
     texts: list[str] = []
     if after.get("message") != before.get("message"):
-        texts.append(printable(after.get("message")))
+        texts.append(one_line(after.get("message")))
     stood = {step["name"]: step.get("status") for step in before.get("steps") or []}
     moved = [step for step in after.get("steps") or [] if step.get("status") != stood.get(step["name"], "pending")]
     texts += [_joined(step["name"], step.get("status"), step.get("detail")) for step in moved]
@@ -59,5 +60,5 @@ def pack_changes(before: Mapping[str, Any], node: Mapping[str, Any]) -> list[str
 
 
 def _joined(name: Any, word: Any, detail: Any) -> str:
-    text = f"{printable(name)}: {printable(word)}"
-    return f"{text}: {printable(detail)}" if detail else text
+    text = f"{one_line(name)}: {one_line(word)}"
+    return f"{text}: {one_line(detail)}" if detail else text

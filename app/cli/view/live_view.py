@@ -16,6 +16,7 @@ from rich.text import Text
 
 from app.protocol.progress_json import clock, size
 from app.protocol.task_list import CUSTOM_NODES
+from app.protocol.terminal_text import one_line
 
 Progress = Mapping[str, Any]
 
@@ -118,7 +119,7 @@ def build_line(build: Progress, ahead: float = 0.0) -> str:
     packs = len(build.get("packs") or [])
     text = f"building {build_name(build)} for {packs} pack{'' if packs == 1 else 's'}"
     seconds = build.get("seconds")
-    parts = [text, "" if seconds is None else clock(float(seconds) + ahead), printable(build.get("detail"))]
+    parts = [text, "" if seconds is None else clock(float(seconds) + ahead), one_line(build.get("detail"))]
     if build.get("skip_requested"):
         parts.append("is being skipped")
     return ", ".join(filter(None, parts))
@@ -126,7 +127,7 @@ def build_line(build: Progress, ahead: float = 0.0) -> str:
 
 def build_name(build: Progress) -> str:
     """The package and its version."""
-    return " ".join(filter(None, (printable(build.get("package")), printable(build.get("version")))))
+    return " ".join(filter(None, (one_line(build.get("package")), one_line(build.get("version")))))
 
 
 def task_list(progress: Progress) -> Text:
@@ -134,7 +135,7 @@ def task_list(progress: Progress) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     for step in progress.get("steps") or []:
         status = str(step.get("status"))
-        line.append(printable(step.get("name")), style="dim" if status == "pending" else "")
+        line.append(one_line(step.get("name")), style="dim" if status == "pending" else "")
         line.append(f" {status}   ", style=STATUS_STYLES.get(status, "dim"))
     return line
 
@@ -155,13 +156,13 @@ def pack_rows(nodes: Sequence[Progress], width: int) -> Table:
         numbers = [f"{percent} %"]
         if wide:
             numbers += [size(node.get("bytes_received")) or "", size(node.get("bytes_per_second"), "/s") or ""]
-        grid.add_row(Text(printable(node.get("name"))), bar, *map(Text, numbers), state_of(node), doing(node))
+        grid.add_row(Text(one_line(node.get("name"))), bar, *map(Text, numbers), state_of(node), doing(node))
     return grid
 
 
 def state_of(node: Progress) -> Text:
     """The pack's state in its colour; a kept one says so."""
-    state = printable(node.get("state"))
+    state = one_line(node.get("state"))
     return Text(f"{state} (kept)" if node.get("kept") else state, style=STATE_STYLES.get(state, "dim"))
 
 
@@ -169,7 +170,7 @@ def doing(node: Progress) -> Text:
     """What becomes of the pack's requirements and its install.py, or why it failed."""
     error = node.get("error")
     if error and node.get("state") == "failed":
-        return Text(printable(error.get("code")), style="red")
+        return Text(one_line(error.get("code")), style="red")
     parts = Text()
     for name, key in (("requirements", "requirements_status"), ("install.py", "script_status")):
         status = str(node.get(key) or "none")
@@ -181,11 +182,6 @@ def doing(node: Progress) -> Text:
 
 def cut(text: str, width: int, style: str = "") -> Text:
     """One line of at most `width` columns."""
-    line = Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")
+    line = Text(one_line(text), style=style, no_wrap=True, overflow="ellipsis")
     line.truncate(max(1, width), overflow="ellipsis")
     return line
-
-
-def printable(text: Any) -> str:
-    """Text from elsewhere as one line that can do nothing to a terminal."""
-    return "".join(char if char.isprintable() else " " for char in str(text if text is not None else ""))

@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.errors import EXIT_INTERRUPTED
-from app.cli.view.live_view import STATUS_STYLES, printable, state_of
+from app.cli.view.live_view import STATUS_STYLES, state_of
 from app.protocol import repairs
 from app.protocol.counts import AS_ASKED
+from app.protocol.terminal_text import one_line
 
 COMMIT_CHARS = 10
 EXIT_NONE_OR_FAILED = 1
@@ -27,16 +28,16 @@ def show_result(console: Console, progress: Mapping[str, Any], *, last: str = ""
     for node in nodes:
         error = node.get("error") or {}
         if error and error.get("code") not in AS_ASKED:
-            show_text(console, f"{printable(node.get('name'))}: {printable(error.get('code'))}", style="red")
-            for text in filter(None, (printable(error.get("message")), printable(error.get("hint")))):
+            show_text(console, f"{one_line(node.get('name'))}: {one_line(error.get('code'))}", style="red")
+            for text in filter(None, (one_line(error.get("message")), one_line(error.get("hint")))):
                 show_text(console, text, indent=4)
     for warning in progress.get("warnings") or []:
-        show_text(console, f"Note: {printable(warning.get('message'))}", style="yellow")
+        show_text(console, f"Note: {one_line(warning.get('message'))}", style="yellow")
     repair = progress.get("repair") or {}
     for text in repairs.in_words(repair):
-        show_text(console, printable(text), style="cyan")
+        show_text(console, one_line(text), style="cyan")
     if repair.get("state") == repairs.RepairState.FOUND.value:
-        show_text(console, f"To apply it: run.py tasks repair {printable(progress.get('task_id'))}", style="cyan")
+        show_text(console, f"To apply it: run.py tasks repair {one_line(progress.get('task_id'))}", style="cyan")
     show_text(console, last or sentence(progress), style="bold")
 
 
@@ -51,10 +52,10 @@ def show_text(console: Console, text: str, *, style: str = "", indent: int = 0) 
 def sentence(progress: Mapping[str, Any]) -> str:
     """How it ended, in one sentence, and what to do where that is known."""
     error = progress.get("error") or {}
-    text = printable(progress.get("message")).rstrip(".")
+    text = one_line(progress.get("message")).rstrip(".")
     outcome = {"partial": "Partly installed: ", "none": "Nothing installed: ", "all": "Installed: "}
     head = outcome.get(str(progress.get("outcome")), {"failed": "Failed: "}.get(str(progress.get("state")), ""))
-    hint = printable(error.get("hint"))
+    hint = one_line(error.get("hint"))
     return f"{head}{text}. {hint}".rstrip()
 
 
@@ -77,7 +78,7 @@ def pack_table(nodes: list[Mapping[str, Any]]) -> Table:
         requirements = str(node.get("requirements_status") or "none")
         seconds = node.get("seconds")
         table.add_row(
-            Text(printable(node.get("name"))),
+            Text(one_line(node.get("name"))),
             state_of(node),
             Text(str(node.get("commit") or "-")[:COMMIT_CHARS]),
             Text(requirements, style=STATUS_STYLES.get(requirements, "dim")),

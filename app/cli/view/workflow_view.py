@@ -10,8 +10,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.view.live_view import STATUS_STYLES, cut, printable
+from app.cli.view.live_view import STATUS_STYLES, cut
 from app.protocol.progress_json import clock
+from app.protocol.terminal_text import one_line
 
 State = Mapping[str, Any]
 _MARKS = {"success": "✓", "partial": "!", "failed": "✗", "running": "▸", "blocked": "?", "stopped": "■"}
@@ -54,7 +55,7 @@ def changes(before: State | None, after: State) -> Iterator[str]:
     known = {line[0]: line for line in _all_lines(before or {})}
     for name, status, said in _all_lines(after):
         if known.get(name) != (name, status, said) and status != "pending":
-            yield f"{printable(name)}: {printable(status)}{': ' + printable(said) if said else ''}"
+            yield f"{one_line(name)}: {one_line(status)}{': ' + one_line(said) if said else ''}"
 
 
 def _all_lines(state: State) -> Iterator[tuple[str, str, str]]:
@@ -77,7 +78,10 @@ def step_rows(steps: Sequence[State]) -> Table:
         said = (step["error"] or {}).get("message") or step["message"]
         style = _STYLES.get(status, "dim")
         grid.add_row(
-            Text(_MARKS.get(status, "·"), style=style), Text(step["label"], style=style), seconds, printable(said)
+            Text(_MARKS.get(status, "·"), style=style),
+            Text(one_line(step["label"]), style=style),
+            seconds,
+            Text(one_line(said)),
         )
     return grid
 
@@ -90,10 +94,12 @@ def task_rows(lines: Sequence[State]) -> Table:
     for line in lines:
         status = str(line["status"])
         parts = ", ".join(f"{part['name']} {part['status']}" for part in line["sub_tasks"])
-        detail = printable(line["detail"]) if line["detail"] else ""
+        detail = str(line["detail"] or "")
         said = f"{detail} ({parts})" if detail and parts else detail or parts
         style = _STYLES.get(status, "dim")
         grid.add_row(
-            Text(f"  {_MARKS.get(status, '·')} {printable(line['name'])}", style=style), Text(status, style=style), said
+            Text(f"  {_MARKS.get(status, '·')} {one_line(line['name'])}", style=style),
+            Text(status, style=style),
+            Text(one_line(said)),
         )
     return grid

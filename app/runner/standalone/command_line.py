@@ -7,13 +7,14 @@ import errno
 import json
 import os
 import sys
-from typing import Any, BinaryIO, Dict, List, Mapping, Tuple
+from typing import Any, BinaryIO, Dict, List, Mapping, NoReturn, Tuple
 
 from app.protocol.lockfile import read_lock
 from app.protocol.manager_snapshot import named, read_snapshot
 from app.protocol.manifest import ManifestFault, parse_csv, parse_nodes, parse_urls, split_source
 from app.protocol.options import OPTIONS, Option, Options
 from app.protocol.snapshot_text import decoded, load
+from app.protocol.terminal_text import one_line
 
 _FORMAT = argparse.RawDescriptionHelpFormatter
 _MORE = """\
@@ -165,9 +166,15 @@ _OTHERS: Tuple[Tuple[str, Dict[str, Any]], ...] = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """A list comes from elsewhere, and so do the words that are said of it."""
+        super().error(one_line(message))
+
+
 def _parser() -> argparse.ArgumentParser:
     text = "Installs ComfyUI node packs on this machine, here and now."
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="nodeferry install", description=text, epilog=_MORE, formatter_class=_FORMAT, allow_abbrev=False
     )
     source = parser.add_mutually_exclusive_group(required=True)

@@ -26,12 +26,13 @@ from app.protocol.events import (
 from app.protocol.progress_json import clock
 from app.protocol.snapshot import AskedQuestion, Problem, Snapshot
 from app.protocol.states import GOOD_NODE_STATES, BuildState, StepStatus, TaskState
+from app.protocol.terminal_text import one_line
 
 
 def lines_of(event: Event, before: Snapshot, after: Snapshot) -> List[str]:
     """What is new through `event`, a line each, with the time since the start in front."""
     head = clock(max(0.0, event.wall - after.created_at))
-    return ["%s  %s" % (head, _printable(text)) for text in _texts(event.body, before, after)]
+    return ["%s  %s" % (head, one_line(text)) for text in _texts(event.body, before, after)]
 
 
 def _texts(body: Body, before: Snapshot, after: Snapshot) -> List[str]:
@@ -88,17 +89,17 @@ def table(progress: Mapping[str, Any], *, plan_only: bool = False) -> List[str]:
         % (width, node["name"], node["state"], (node["commit"] or "")[:10], (node["error"] or {}).get("code", ""))
         for node in nodes
     ]
-    lines = ["", *[_printable(row).rstrip() for row in rows], ""]
+    lines = ["", *[one_line(row).rstrip() for row in rows], ""]
     failed = [node for node in nodes if node["error"] and node["error"]["code"] not in counts.AS_ASKED]
-    lines += ["%s: %s" % (_printable(node["name"]), _said(node["error"])) for node in failed]
+    lines += ["%s: %s" % (one_line(node["name"]), _said(node["error"])) for node in failed]
     lines += ["Warning: %s" % _said(warning) for warning in progress["warnings"]]
-    lines += [_printable(text) for text in repairs.in_words(progress["repair"] or {})]
+    lines += [one_line(text) for text in repairs.in_words(progress["repair"] or {})]
     if progress["error"]:
         lines.append("Error: %s" % _said(progress["error"]))
     if plan_only and progress["state"] == TaskState.COMPLETED.value:
         return [*lines, "This is the plan, and nothing was changed; leave out --plan-only to install."]
     words = [step["detail"] for step in progress["steps"] if step["name"] == task_list.CUSTOM_NODES and step["detail"]]
-    return [*lines, *("Node packs: %s." % text for text in words), _printable(progress["message"])]
+    return [*lines, *("Node packs: %s." % text for text in words), one_line(progress["message"])]
 
 
 def _node(body: NodeChanged, before: Snapshot, after: Snapshot) -> List[str]:
@@ -156,9 +157,4 @@ def _problem(problem: Optional[Problem]) -> str:
 def _said(problem: Mapping[str, Any]) -> str:
     message, hint = str(problem.get("message") or ""), str(problem.get("hint") or "")
     separator = "" if not message or message[-1] in ".!?" else "."  # it may end in a program's own words
-    return _printable(" ".join(filter(None, (message + separator, hint))))
-
-
-def _printable(text: str) -> str:
-    """What comes from outside does not steer the terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
+    return one_line(" ".join(filter(None, (message + separator, hint))))

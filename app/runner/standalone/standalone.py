@@ -24,6 +24,7 @@ from app.protocol.json_fields import ProtocolFault
 from app.protocol.options import Options
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
+from app.protocol.terminal_text import one_line
 from app.runner.daemon import run_files
 from app.runner.process.answers import Answers
 from app.runner.process.locks import lock_now
@@ -121,7 +122,7 @@ class _Show:
         if self._output_closed:
             return
         try:
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(one_line(text) + "\n")
             sys.stdout.flush()
         except OSError:
             self._output_closed = True

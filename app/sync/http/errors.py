@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.domain.errors import AppError
+from app.protocol.terminal_text import one_line
 
 STATUS_OF_CODE: Mapping[str, int] = {
     "invalid_request": 400,
@@ -113,7 +114,7 @@ def error_body(error: AppError) -> dict[str, Any]:
 
 def error_page(error: AppError) -> str:
     """An error for a browser that has gone to an address."""
-    text = {name: html.escape(value) for name, value in error_body(error).items() if isinstance(value, str)}
+    text = {name: html.escape(one_line(value)) for name, value in error_body(error).items() if isinstance(value, str)}
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Nodeferry</title></head><body>\n'
         f"<h1>{text['message']}</h1>\n<p>{text['hint']}</p>\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -19,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 from app.domain.access import Identity
 from app.domain.errors import AppError, InvalidRequest, Unauthorized
 from app.domain.forwarded import is_prefix
+from app.protocol.terminal_text import json_text
 from app.remote.own_keys import OwnKeys
 from app.settings import Settings
 from app.sync.access import Access
@@ -115,7 +115,7 @@ def note_task(known: str) -> str:
 
 def answer(payload: Mapping[str, Any], status: int = 200) -> Response:
     """`payload` as JSON."""
-    text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
+    text = json_text(payload, separators=(",", ":"))
     return Response(text, status, content_type="application/json; charset=utf-8")
 
 

@@ -5,14 +5,15 @@ An ended install stays for two hours (the setting `memory_hours`); after that it
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from app.domain.limits import MAX_ENDED_IN_MEMORY
+from app.domain.limits import MAX_ENDED_CHARS, MAX_ENDED_IN_MEMORY
 from app.domain.retry import RetryLinks
-from app.protocol.snapshot import Snapshot
+from app.protocol.snapshot import Snapshot, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES
 
 RETENTION_SECONDS = 2 * 60 * 60
@@ -37,10 +38,20 @@ class InstallStatus:
 class ProgressCache:
     """The newest snapshot of each install. Written by the install's thread, read by any."""
 
-    def __init__(self, retention_seconds: float = RETENTION_SECONDS, *, most_ended: int = MAX_ENDED_IN_MEMORY) -> None:
-        """`most_ended`: of more, those that came here first are forgotten."""
+    def __init__(
+        self,
+        retention_seconds: float = RETENTION_SECONDS,
+        *,
+        most_ended: int = MAX_ENDED_IN_MEMORY,
+        most_chars: int = MAX_ENDED_CHARS,
+    ) -> None:
+        """`most_ended`, `most_chars`: of more ended installs, or larger ones, those that came here first are forgotten;
+        the newest stays."""
         self._retention_seconds = retention_seconds
         self._most_ended = most_ended
+        self._most_chars = most_chars
+        self._chars: dict[str, int] = {}
+        """How large each ended install is, as JSON."""
         self._changed = threading.Condition()
         self._wakes = 0
         self._statuses: dict[str, InstallStatus] = {}
@@ -50,14 +61,24 @@ class ProgressCache:
     def put(self, status: InstallStatus) -> None:
         """The newest of one install."""
         task_id = status.snapshot.task_id
+        chars = len(json.dumps(to_stored(status.snapshot))) if status.ended else 0
         with self._changed:
             self._statuses[task_id] = status
             if status.ended:
                 self._since.setdefault(task_id, time.monotonic())
-                if len(self._since) > self._most_ended:
-                    oldest = next(iter(self._since))
-                    del self._since[oldest], self._statuses[oldest]
+                self._chars[task_id] = chars
+                self._drop_oldest()
             self._changed.notify_all()
+
+    def _drop_oldest(self) -> None:
+        while len(self._since) > self._most_ended or (
+            len(self._since) > 1 and sum(self._chars.values()) > self._most_chars
+        ):
+            self._drop(next(iter(self._since)))
+
+    def _drop(self, task_id: str) -> None:
+        for known in (self._statuses, self._since, self._chars):
+            known.pop(task_id, None)
 
     def heartbeat(self, task_id: str, at: float) -> None:
         """The runner of an install was heard `at` Unix seconds, without news."""
@@ -99,8 +120,7 @@ class ProgressCache:
     def drop(self, task_id: str) -> None:
         """Forgets one install: its record is asked instead."""
         with self._changed:
-            self._statuses.pop(task_id, None)
-            self._since.pop(task_id, None)
+            self._drop(task_id)
             self._changed.notify_all()
 
     def drop_ended(self, now: float | None = None) -> int:
@@ -109,5 +129,5 @@ class ProgressCache:
         with self._changed:
             old = [task_id for task_id, since in self._since.items() if moment - since >= self._retention_seconds]
             for task_id in old:
-                del self._since[task_id], self._statuses[task_id]
+                self._drop(task_id)
             return len(old)

@@ -6,7 +6,6 @@ back by itself with the revision that it has seen last. Who gets no place polls.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from functools import partial
 from flask import Blueprint, Response, request
 
 from app.domain.errors import AppError
+from app.protocol.terminal_text import json_text
 from app.sync.http import bodies
 from app.sync.http.errors import TooManyStreams
 from app.sync.http.services import checked_task_id, query, sender, services
@@ -100,7 +100,7 @@ def _lines(installs: Installs, task_id: str, seen: int | None, still_welcome: Ca
         new = None if progress.get("unchanged") else state
         if new is not None and new != last_sent:
             seen, written, last_sent = int(progress["revision"]), now, new
-            text = json.dumps(progress, separators=(",", ":"), allow_nan=False)
+            text = json_text(progress, separators=(",", ":"))
             event = f"event: progress\nid: {seen}\ndata: {text}\n\n".encode()
             sent += len(event)
             yield event

@@ -1,6 +1,6 @@
 /** The banner about the service itself. It goes away by itself when the service answers again. */
 
-import { h, setText } from "./dom.js";
+import { h, readable, setText } from "./dom.js";
 import { logIn } from "./session.js";
 
 const banner = () => document.getElementById("banner");
@@ -29,9 +29,9 @@ export function flash(text) {
 
 function put(kind, text, tone = null) {
   const node = banner();
-  if (shown === kind && node.textContent === text) return;
+  if (shown === kind && node.textContent === readable(text)) return;
   shown = kind;
-  node.replaceChildren(text);
+  node.replaceChildren(readable(text));
   node.toggleAttribute("data-tone", false);
   if (tone) node.dataset.tone = tone;
   node.hidden = false;

@@ -1,5 +1,14 @@
 /** Small tools for patching a page in place: nothing is drawn anew that did not change, so that focus, selection and
- *  scrolling stay where they are. Text is always text: nothing from outside is parsed as HTML. */
+ *  scrolling stay where they are. Text is always text: nothing from outside is parsed as HTML, or turns what is read. */
+
+// Controls but tab and line end, marks of direction, line separators, tags.
+const STEERING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+const READ_ALOUD = new Set(["title", "aria-label", "alt", "placeholder"]);
+
+/** Text from elsewhere as people may read it. */
+export const readable = (text) => String(text).replace(STEERING, "\ufffd");
+const asChild = (child) => (child instanceof Node ? child : readable(child));
+const asValue = (name, value) => (READ_ALOUD.has(name) ? readable(value) : value);
 
 /** An element: `h("button", { class: "small", onclick }, "Stop")`. Properties starting with "on" are listeners. */
 export function h(tag, properties = {}, ...children) {
@@ -7,22 +16,22 @@ export function h(tag, properties = {}, ...children) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? "" : value);
+    else node.setAttribute(name, value === true ? "" : asValue(name, value));
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false).map(asChild));
   return node;
 }
 
 export function setText(node, text) {
-  const wanted = text ?? "";
+  const wanted = readable(text ?? "");
   if (node.textContent !== wanted) node.textContent = wanted;
 }
 
 export function setAttribute(node, name, value) {
   if (value === null || value === undefined || value === false) {
     if (node.hasAttribute(name)) node.removeAttribute(name);
-  } else if (node.getAttribute(name) !== String(value)) {
-    node.setAttribute(name, value);
+  } else if (node.getAttribute(name) !== String(asValue(name, value))) {
+    node.setAttribute(name, asValue(name, value));
   }
 }
 

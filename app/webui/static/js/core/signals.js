@@ -1,5 +1,7 @@
 /** What is seen when the page is not: the title, the icon in the tab, a notification at the end. */
 
+import { readable } from "./dom.js";
+
 const icon = () => document.getElementById("favicon");
 const plain = document.title;
 let drawn = "";
@@ -7,7 +9,7 @@ let drawn = "";
 /** Percent (0–100) and a tone ("live", "good", "bad", "warn") into title and icon. */
 export function showInTab(percent, tone, name) {
   const label = tone === "live" ? `${Math.floor(percent)} %` : { good: "✓", warn: "!", bad: "✗" }[tone] ?? "";
-  document.title = [label, name, plain.split(" · ").at(-1)].filter(Boolean).join(" · ");
+  document.title = readable([label, name, plain.split(" · ").at(-1)].filter(Boolean).join(" · "));
   const now = `${tone} ${Math.floor(percent / 2)}`;
   if (now !== drawn) draw(percent, tone);
   drawn = now;
@@ -46,6 +48,6 @@ export async function askToNotify() {
 /** One notification for each tag, even with several tabs open. */
 export function notifyEnd(tag, title, body) {
   if (!("Notification" in window) || Notification.permission !== "granted" || document.visibilityState === "visible") return;
-  const note = new Notification(title, { body, tag });
+  const note = new Notification(readable(title), { body: readable(body), tag });
   note.onclick = () => window.focus();
 }

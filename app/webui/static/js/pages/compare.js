@@ -2,7 +2,7 @@
 
 import { api, ApiError } from "../core/api.js";
 import { showTrouble } from "../core/banner.js";
-import { h } from "../core/dom.js";
+import { h, readable } from "../core/dom.js";
 import { clock, when } from "../core/format.js";
 import { at } from "../core/place.js";
 import { stateWord, toneOf } from "../task/words.js";
@@ -107,6 +107,6 @@ try {
     going ? h("p", { class: "note", "data-tone": "live" }, "One of the runs still goes on: this is how it stood when the page was opened.") : null,
     heads(tasks), packs(tasks), packages(locks)].filter(Boolean));
 } catch (error) {
-  place.replaceChildren(h("p", { class: "note", "data-tone": "bad" }, h("strong", {}, error.message), error.hint ?? ""));
+  place.replaceChildren(h("p", { class: "note", "data-tone": "bad" }, h("strong", {}, error.message), readable(error.hint ?? "")));
   if (error.unreachable) showTrouble(error);
 }

@@ -2,7 +2,7 @@
 
 import { api } from "../core/api.js";
 import { showTrouble } from "../core/banner.js";
-import { h, setHidden, setText } from "../core/dom.js";
+import { h, readable, setHidden, setText } from "../core/dom.js";
 import { copy } from "../core/files.js";
 import { count } from "../core/format.js";
 import { origin } from "../core/place.js";
@@ -64,6 +64,6 @@ try {
   get("search").addEventListener("input", search);
   search();
 } catch (error) {
-  get("routes").replaceChildren(h("p", { class: "note", "data-tone": "bad" }, h("strong", {}, error.message), error.hint ?? ""));
+  get("routes").replaceChildren(h("p", { class: "note", "data-tone": "bad" }, h("strong", {}, error.message), readable(error.hint ?? "")));
   showTrouble(error);
 }

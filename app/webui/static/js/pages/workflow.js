@@ -4,7 +4,7 @@ import { at } from "../core/place.js";
 import { api, carried } from "../core/api.js";
 import { ask } from "../core/ask.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
-import { announce, h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
+import { announce, h, patchList, readable, setAttribute, setHidden, setText } from "../core/dom.js";
 import { span } from "../core/format.js";
 import { Poller } from "../core/poller.js";
 import { showInTab } from "../core/signals.js";
@@ -26,7 +26,7 @@ function draw(workflow, task = null) {
   question(workflow.question?.task_id ? null : workflow.question); // the task below asks its own
   const failed = workflow.state === "failed" && workflow.error;
   setHidden(get("failure"), !failed);
-  if (failed) get("failure").replaceChildren(h("strong", {}, workflow.error.message), workflow.error.hint);
+  if (failed) get("failure").replaceChildren(h("strong", {}, workflow.error.message), readable(workflow.error.hint));
   install(workflow, task);
   actions(workflow);
   if (!view) showInTab(0, workflow.in_progress ? "live" : workflow.state === "completed" ? "good" : "bad", "");

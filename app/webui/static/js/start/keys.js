@@ -1,7 +1,7 @@
 /** The SSH keys of the computer that Nodeferry runs on: a new one, the public parts to copy, and where to paste them. */
 
 import { api } from "../core/api.js";
-import { h } from "../core/dom.js";
+import { h, setText } from "../core/dom.js";
 import { copy } from "../core/files.js";
 
 /** Fills `place`: the public keys that there are, or a button that makes one. */
@@ -24,7 +24,7 @@ function maker(place) {
       const { ssh_key: key, where_to_paste: where } = await api("/ssh-keys", { body: {} });
       place.replaceChildren(h("p", { role: "status" }, `${key.path} was made.`), ...publicKeys([key], where));
     } catch (error) {
-      said.textContent = `${error.message} ${error.hint}`.trim();
+      setText(said, `${error.message} ${error.hint}`.trim());
       button.disabled = false;
     }
   });

@@ -6,7 +6,7 @@ import { bytes } from "../core/format.js";
 
 const KEPT_CHARS = 400000;
 const LEAST_BYTES = 16; // what the API takes at least
-const ANSI = /\u001b\[[0-9;?]*[A-Za-z]/g;
+const SEQUENCE = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001b\n]*(?:\u0007|\u001b\\)?|[ -/]*[0-~]?)/g;
 
 export const logPath = (taskId, node, offset, limit = "") =>
   `/tasks/${taskId}/log?offset=${offset}${node ? `&node=${encodeURIComponent(node)}` : ""}${limit ? `&limit=${limit}` : ""}`;
@@ -18,14 +18,14 @@ export async function logTail(taskId, node, lines = 12) {
     if (!first.size) return "";
     const from = Math.max(0, first.size - 8192);
     const { text } = await api(logPath(taskId, node, from));
-    return readable(text).trimEnd().split("\n").slice(-lines).join("\n");
+    return asLines(text).trimEnd().split("\n").slice(-lines).join("\n");
   } catch {
     return ""; // there is no log, or no service: the row says what is known without it
   }
 }
 
 /** Programs redraw their progress line with carriage returns and colours: the last state of each line is what they said. */
-const readable = (text) => text.replace(ANSI, "").replaceAll("\r\n", "\n").replace(/[^\n]*\r(?!\n)/g, "");
+const asLines = (text) => text.replace(SEQUENCE, "").replaceAll("\r\n", "\n").replace(/[^\n]*\r(?!\n)/g, "");
 
 export class Log {
   constructor(taskId, { log, logOf, logFollow, logSize }) {
@@ -64,7 +64,7 @@ export class Log {
     if (!part.text) return false;
     this.offset = part.next_offset;
     this.raw = (this.raw + part.text).slice(-KEPT_CHARS);
-    setText(this.log, readable(this.raw));
+    setText(this.log, asLines(this.raw));
     if (this.logFollow.checked) this.log.scrollTop = this.log.scrollHeight;
     return part.next_offset < part.size;
   }

@@ -1,0 +1,31 @@
+"""The only way to a person's terminal, besides `app.cli.view.console`: what others wrote is shown there as text,
+whatever a command forgets to clean."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import IO, Any
+
+import click
+
+from app.protocol.terminal_text import many_lines
+
+
+def say(text: str, *, err: bool = False, file: IO[Any] | None = None) -> None:
+    """Print a text, which may have several lines."""
+    click.echo(many_lines(text), err=err, file=file)
+
+
+def say_log(text: str) -> None:
+    """Print a piece of a log: as it is into a file, and readable to whatever may be a terminal in the end."""
+    sys.stdout.write(text if _is_file() else many_lines(text))  # click's own would take colours out of a file
+    sys.stdout.flush()
+
+
+def _is_file() -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except (AttributeError, OSError, ValueError):  # it was replaced by something without a descriptor
+        return False

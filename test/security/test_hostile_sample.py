@@ -1,0 +1,90 @@
+"""Hostile instances against a real service: a fixed sample of what `make prove-hostile` plays for 30 minutes."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from bench.hostile import evil
+from bench.hostile.__main__ import main
+from bench.hostile.play import Played
+from bench.hostile.results import Figures, Results, table
+from bench.hostile.script import ALL, LEVELS, script_of
+
+
+@pytest.mark.sshd
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.alone
+@pytest.mark.long
+def test_a_service_that_is_lied_to_goes_on_and_every_task_ends(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Memory, answers, cancels, other installs: all within what the proof allows."""
+    asked = ["--seconds", "40", "--patience", "6", "--unloaded", "50", "--output", str(tmp_path / "out")]
+    assert main(asked) == 0, capfd.readouterr().out
+    assert "WRONG" not in capfd.readouterr().out
+
+
+def test_every_lie_comes_in_turn_and_can_be_played_again() -> None:
+    scripts = [script_of(7, number, 30.0) for number in range(len(ALL))]
+    assert {(script.level, script.what) for script in scripts} == set(ALL)
+    assert scripts == [script_of(7, number, 30.0) for number in range(len(ALL))]
+    assert {script.level for script in scripts} == set(LEVELS)
+
+
+def test_what_it_makes_of_a_true_line_is_mostly_no_event() -> None:
+    """Each is one line; some are JSON still."""
+    true = {"seq": 7, "wall": 1.0, "mono": 1.0, "event": "node", "name": "a", "state": "cloned"}
+    dice = random.Random(1)
+    made = [evil.line(true, dice) for _ in range(200)]
+    assert not any(b"\n" in line for line in made)
+    assert len(set(made)) > 50 and any(line.startswith(b"[[") for line in made)
+
+
+FIGURES = Figures(
+    seconds=10.0,
+    health_unloaded=2.0,
+    health=3.0,
+    polls_unloaded=4.0,
+    polls=8.0,
+    asked=100,
+    memory_start=1000,
+    memory_warm=1100,
+    memory_most=1500,
+    memory_end=1200,
+    honest=3,
+    wrong=(),
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"memory_most": 2001}, "memory"),
+        ({"health": 6.1}, "health"),
+        ({"polls": 20.1}, "polls"),
+        ({"wrong": ("an honest install: failed",)}, "honest"),
+    ],
+)
+def test_the_judge_notices_what_is_too_much(changed: dict[str, object], word: str) -> None:
+    assert FIGURES.faults() == []
+    raw = {name: getattr(FIGURES, name) for name in FIGURES.__slots__}
+    assert any(word in fault for fault in Figures(**{**raw, **changed}).faults())
+
+
+def test_a_stopped_campaign_goes_on_and_says_how_to_repeat_what_went_wrong(tmp_path: Path) -> None:
+    results = Results(tmp_path, 7, resume=False)
+    results.add(Played(3, "below: silent", "find", "cancelled", "", 2.0, 0.5))
+    results.add(Played(12, "journal: silence", "find", "running", "", 90.0, 60.0, ("the cancel took 60.0 s",)))
+    results.add_figures(FIGURES)
+    again = Results(tmp_path, 7, resume=True)
+    assert (again.played, again.figures, again.seconds) == (results.played, results.figures, 10.0)
+    text = "\n".join(table(again, 7))
+    assert "--seed 7 --only 12" in text and "1 took longer than 5 s" in text
+    assert json.loads((tmp_path / "hostile.jsonl").read_text("utf-8").splitlines()[0]) == {"seed": 7}
+    with pytest.raises(ValueError, match="has the seed 7"):
+        Results(tmp_path, 8, resume=True)
