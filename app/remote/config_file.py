@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.remote.config_words import expand, matches, split_line
+from app.remote.config_words import check_written, expand, matches, split_line
 
 LISTS = frozenset({"identityfile", "certificatefile"})
 """Keywords whose values all count, in their order."""
@@ -97,7 +97,7 @@ class _Reader:
                 text = file.read(_MAX_BYTES).decode("utf-8", errors="replace")
         except (FileNotFoundError, NotADirectoryError):
             return
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             try:
                 active = self._line(line, active=active, never=never, depth=depth)
             except _Mistake:
@@ -108,6 +108,7 @@ class _Reader:
     def _line(self, line: str, *, active: bool, never: bool, depth: int) -> bool:
         """One line; whether the lines behind it count. Raises ValueError."""
         keyword, words = split_line(line)
+        check_written([keyword, *words])
         if keyword and not words:
             raise ValueError(f"{keyword} has no value")
         if keyword == "host":
