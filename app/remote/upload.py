@@ -32,6 +32,7 @@ check() {
 }
 done_with() { printf "%s\\n" "" "$tag:$folder/$name"; exit 0; }
 mkdir -p -- "$folder" && cd -- "$folder" && folder=$(pwd) || exit 11
+case $(ls -ld .) in ?????w*|????????w*) exit 15 ;; esac
 if [ -f "./$name" ] && check "./$name"; then cat >/dev/null; done_with; fi
 temporary=./.$name.$tag.tmp
 trap 'rm -f -- "$temporary"' EXIT
@@ -47,6 +48,7 @@ _REASONS = {
     11: "the folder cannot be created",
     12: "it cannot be written",
     13: "it arrived damaged",
+    15: "other users can write into the folder",
 }
 
 

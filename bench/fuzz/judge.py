@@ -40,7 +40,9 @@ class Parser:
 
     def seeds(self) -> list[bytes]:
         """What mutations begin with, in a fixed order."""
-        files = sorted(path for path in self.corpus.iterdir() if path.name != "README.md") if self.corpus.is_dir() else []
+        files = (
+            sorted(path for path in self.corpus.iterdir() if path.name != "README.md") if self.corpus.is_dir() else []
+        )
         return [path.read_bytes() for path in files] + list(self.more())
 
 

@@ -16,6 +16,7 @@ from app.cli.server.http_server import HttpServer
 from app.cli.server.service_lock import ServiceLock
 from app.factory import Service, build_service
 from app.settings import settings_from
+from app.storage.private_folder import make_private
 from app.sync.http.guards import check_bind, is_open_by_proxy
 
 RELEASE_SECONDS = 3.0
@@ -44,6 +45,13 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
             "Set NODEFERRY_TOKEN, or let the proxy ask for a login"
         )
     explicit = port is not None or not listening.is_default(settings.port)
+    opened = make_private(settings.data_dir)
+    if opened:
+        _log.warning(
+            "other users of this machine could look into the data folder %s: %d files and folders are now yours alone",
+            settings.data_dir,
+            opened,
+        )
     with (
         ServiceLock(settings.data_dir) as lock,
         listening.bind(settings.host, settings.port, explicit=explicit, say=_say) as listener,

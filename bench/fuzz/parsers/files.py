@@ -22,7 +22,7 @@ _CONFIG_PROBLEMS = {"ssh_config_invalid", "proxy_command_unsupported"}
 @functools.cache
 def _folder() -> Path:
     """A folder of this process, in memory where there is such a place."""
-    shared = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of its own there
+    shared = Path("/dev/shm")
     where = tempfile.TemporaryDirectory(prefix="nf-fuzz-", dir=shared if shared.is_dir() else None)
     _kept.append(where)
     return Path(where.name)
@@ -80,7 +80,12 @@ def _endpoint(found: ssh_config.Endpoint) -> str | None:
         except InvalidAddress as exc:
             if not exc.message.isprintable():
                 return f"{exc.message!r} is not clean"
-    paths = (*found.config_identity_files, *found.certificate_files, *(found.known_hosts_files or ()), found.agent or "x")
+    paths = (
+        *found.config_identity_files,
+        *found.certificate_files,
+        *(found.known_hosts_files or ()),
+        found.agent or "x",
+    )
     return next((f"the path {path!r} is none" for path in paths if not path.isprintable()), None)
 
 

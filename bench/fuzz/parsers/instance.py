@@ -141,7 +141,7 @@ def check_wheels(data: bytes) -> str | None:
 @functools.cache
 def _home() -> Path:
     """A folder of this process, in memory where there is such a place."""
-    shared = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of its own there
+    shared = Path("/dev/shm")
     _kept.append(tempfile.TemporaryDirectory(prefix="nf-fuzz-", dir=shared if shared.is_dir() else None))
     return Path(_kept[0].name)
 
@@ -179,7 +179,18 @@ def _framed() -> list[bytes]:
     return found
 
 
-_JOURNAL_WORDS = (b'"seq":', b'"mono":', b'"wall":', b'"event":"', b"NaN", b"Infinity", b"1e999", b"null", b"[[[[", b"{}")
+_JOURNAL_WORDS = (
+    b'"seq":',
+    b'"mono":',
+    b'"wall":',
+    b'"event":"',
+    b"NaN",
+    b"Infinity",
+    b"1e999",
+    b"null",
+    b"[[[[",
+    b"{}",
+)
 _FRAME_WORDS = tuple(
     b"\x1eNF" + NONCE.encode() + b" " + rest
     for rest in (

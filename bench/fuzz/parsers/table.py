@@ -7,6 +7,4 @@ from collections.abc import Mapping
 from bench.fuzz.judge import Parser
 from bench.fuzz.parsers import files, instance, lists
 
-PARSERS: Mapping[str, Parser] = {
-    parser.name: parser for parser in (*files.PARSERS, *instance.PARSERS, *lists.PARSERS)
-}
+PARSERS: Mapping[str, Parser] = {parser.name: parser for parser in (*files.PARSERS, *instance.PARSERS, *lists.PARSERS)}
