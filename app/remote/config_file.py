@@ -18,6 +18,9 @@ LISTS = frozenset({"identityfile", "certificatefile"})
 _MAX_DEPTH = 16
 _MAX_BYTES = 1_000_000
 _MAX_FILES = 200
+_MAX_BYTES_ALTOGETHER = 1_000_000
+_MAX_PATTERNS, _MAX_FOLDERS = 3, 60
+"""Of the path of an Include: how many of its names may have wildcards, and how many names it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class HostSettings:
     final: bool = False
     wants_final: bool = False
     files: int = 0
+    bytes: int = 0
 
     def first(self, keyword: str, default: str = "") -> str:
         """The one value of `keyword`."""
@@ -97,6 +101,9 @@ class _Reader:
                 text = file.read(_MAX_BYTES).decode("utf-8", errors="replace")
         except (FileNotFoundError, NotADirectoryError):
             return
+        self._found.bytes += len(text)
+        if self._found.bytes > _MAX_BYTES_ALTOGETHER:
+            raise ValueError(f"{path}: the files are too large altogether")
         for number, line in enumerate(text.split("\n"), 1):
             try:
                 active = self._line(line, active=active, never=never, depth=depth)
@@ -125,6 +132,9 @@ class _Reader:
     def _include(self, name: str, *, active: bool, never: bool, depth: int) -> None:
         place = expand(name, home=str(self._local.home), tokens={"d": str(self._local.home), "u": self._local.user})
         pattern = place if place.startswith("/") else f"{glob.escape(str(self._folder))}/{place}"
+        names = place.split("/")
+        if len(names) > _MAX_FOLDERS or sum(map(glob.has_magic, names)) > _MAX_PATTERNS:
+            raise ValueError("Include looks into too many folders")
         for path in sorted(glob.glob(pattern)):
             self.read(Path(path), active=active, never=never or not active, depth=depth + 1)
 

@@ -32,8 +32,9 @@ check() {
 }
 done_with() { printf "%s\\n" "" "$tag:$folder/$name"; exit 0; }
 mkdir -p -- "$folder" && cd -- "$folder" && folder=$(pwd) || exit 11
+ours() { [ -O "$1" ] && case $(ls -ld "$1") in ?????w*|????????w*) false ;; esac; }
 case $(ls -ld .) in ?????w*|????????w*) exit 15 ;; esac
-if [ -f "./$name" ] && check "./$name"; then cat >/dev/null; done_with; fi
+if [ -f "./$name" ] && ours "./$name" && check "./$name"; then cat >/dev/null; done_with; fi
 temporary=./.$name.$tag.tmp
 trap 'rm -f -- "$temporary"' EXIT
 trap 'exit 14' HUP INT TERM PIPE

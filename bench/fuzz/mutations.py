@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 MAX_BYTES = 64 * 1024
-_ODD_BYTES = tuple(
-    piece.encode("utf-8", "surrogatepass")
-    for piece in (
-        "\0", "\x1b[31m", "\x1b]52;c;aGk=\x07", "\r", "\n", "\r\n", "\t", " ", "\x0b", "\x85", "\u2028", "\u202e",
-        "\ufeff", "\u200b", "\ud800", "\U0001f600", "\u0661", "\uff11", "%", "%s", "..", "../", "/", "\\", '"', "'",
-        "*", "?", "!", "[", "]", "{", "}", ",", ":", "|", "=", "-", "#", "@", "$", "${HOME}", "~", "~root/",
-    )
-) + (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xfe\xff", b"\xff\xfe")  # fmt: skip
+_ODD_TEXTS = (
+    "\0", "\x1b[31m", "\x1b]52;c;aGk=\x07", "\r", "\n", "\r\n", "\t", " ", "\x0b", "\x85", "\u2028", "\u202e",
+    "\ufeff", "\u200b", "\ud800", "\U0001f600", "\u0661", "\uff11", "%", "%s", "..", "../", "/", "\\", '"', "'",
+    "*", "?", "!", "[", "]", "{", "}", ",", ":", "|", "=", "-", "#", "@", "$", "${HOME}", "~", "~root/",
+)  # fmt: skip
+_ODD_BYTES = (
+    *(text.encode("utf-8", "surrogatepass") for text in _ODD_TEXTS),
+    *(b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xfe\xff", b"\xff\xfe"),
+)
 _ODD_NUMBERS = (0, -1, 1, 2**31, 2**32, 2**53, 2**63, -(2**63) - 1, 10**30, 10**4200, 0.5, -0.0, 1e308, -1e308)
 _ODD_VALUES: tuple[Any, ...] = (
     None, True, False, "", " ", "a" * 5000, "\0", "\ud800", "\x1b[2J", "\u202e", "../../x", "-oProxyCommand=id",

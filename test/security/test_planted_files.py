@@ -12,6 +12,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_what_stands_in_the_place_of_the_progress_file_is_not_followed(
         os.lchown(progress, UID, GID)
     before = os.lstat(progress)
     python = sys.executable if as_root else python_for_all()
-    who = {} if as_root else {"user": UID, "group": GID, "extra_groups": []}
+    who: dict[str, Any] = {} if as_root else {"user": UID, "group": GID, "extra_groups": []}
     subprocess.run(
         [python, "-I", "-c", f"import os; os.umask(0)\n{_JOURNAL}", program, own, progress, task],
         check=True, timeout=30, cwd="/", **who,
@@ -158,7 +159,12 @@ def test_folders_planted_in_tmp_are_not_used(rig: Rig, git_server: GitServer, pl
         assert not mark.exists()
         assert victim.read_text() == "the victim's"
         assert stat.S_IMODE(os.lstat(progress).st_mode) == 0o600
+        progress.unlink()
+        progress.symlink_to(victim)
+        os.lchown(progress, UID, GID)
         assert "error" not in run.sweep()
+        assert progress.is_symlink()
+        assert planted[1].exists() is False  # root may remove it, and does
     finally:
         for folder in planted:
             shutil.rmtree(folder, ignore_errors=True)

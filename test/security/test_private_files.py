@@ -1,4 +1,4 @@
-"""What the service and its runner write is for their user alone, whatever the umask is and whatever was there before."""
+"""What the service and its runner write is their user's alone, whatever the umask is and whatever was there before."""
 
 from __future__ import annotations
 

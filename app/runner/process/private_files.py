@@ -1,4 +1,4 @@
-"""The run's own files and folders: for nobody but its user, whatever the umask is and whatever others have put there."""
+"""The run's own files and folders: for its user alone, whatever the umask is and whatever others have put there."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The files of the user's `~/.ssh`: known_hosts, ssh_config and keys. Others may have written them: a provider's script,
-a pasted command, an Include."""
+"""The files of the user's `~/.ssh`: known_hosts, ssh_config and keys. Others may have written into them: a provider's
+script, an Include."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ def _endpoint(found: ssh_config.Endpoint) -> str | None:
         *(found.known_hosts_files or ()),
         found.agent or "x",
     )
-    return next((f"the path {path!r} is none" for path in paths if not path.isprintable()), None)
+    return next(
+        (f"the path {path!r} is none" for path in paths if path and not path.replace("\t", " ").isprintable()), None
+    )
 
 
 def check_keys(data: bytes) -> str | None:
@@ -126,8 +128,8 @@ _CONFIG_WORDS = (
 _KEY_WORDS = (
     b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----", b"-----BEGIN RSA PRIVATE KEY-----",
     b"-----BEGIN PRIVATE KEY-----", b"-----BEGIN EC PRIVATE KEY-----", b"-----BEGIN DSA PRIVATE KEY-----",
-    b"Proc-Type: 4,ENCRYPTED\n", b"PuTTY-User-Key-File-3: ", b"ssh-ed25519 ", b"ssh-rsa ", b"sk-ssh-ed25519@openssh.com ",
-    b"b3BlbnNzaC1rZXktdjE", b"AAAA", b"/////", b"ssh-ed25519-cert-v01@openssh.com ",
+    b"Proc-Type: 4,ENCRYPTED\n", b"PuTTY-User-Key-File-3: ", b"ssh-ed25519 ", b"ssh-rsa ",
+    b"sk-ssh-ed25519@openssh.com ", b"b3BlbnNzaC1rZXktdjE", b"AAAA", b"/////", b"ssh-ed25519-cert-v01@openssh.com ",
 )  # fmt: skip
 
 PARSERS = (

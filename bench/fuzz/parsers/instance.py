@@ -102,6 +102,11 @@ def _followed(data: bytes, marker: _Marker, folder: Path) -> str | None:
     except (ConnectionLost, RunnerProtocolError) as exc:
         if not exc.message.isprintable() or len(exc.message) > 2_000:
             return f"{exc.message!r:.300} is not clean"
+    return _written(folder)
+
+
+def _written(folder: Path) -> str | None:
+    """What is wrong with the logs that were kept."""
     for path in folder.rglob("*"):
         name = str(path.relative_to(folder)).removesuffix(".kept")
         if path.is_file() and not (is_log_name(name) or name == "open"):
@@ -180,25 +185,18 @@ def _framed() -> list[bytes]:
 
 
 _JOURNAL_WORDS = (
-    b'"seq":',
-    b'"mono":',
-    b'"wall":',
-    b'"event":"',
-    b"NaN",
-    b"Infinity",
-    b"1e999",
-    b"null",
-    b"[[[[",
-    b"{}",
+    b'"seq":', b'"mono":', b'"wall":', b'"event":"', b"NaN", b"Infinity", b"1e999", b"null", b"[[[[", b"{}",
+)  # fmt: skip
+_FRAMES = (
+    b"r ", b"j ", b"j 12 {}\n", b"h {}\n", b"l ", b"w ", b"e {}\n", b'e {"status": "ended"}\n', b"x y\n", b"",
+    b'l {"log": "run.log", "at": 0, "anew": true, "bytes": "aGk="}\n', b'r {"error": {"message": 1}}\n',
+    b'l {"log": "../x.log", "at": 0, "anew": false, "bytes": "aGk="}\n',
+)  # fmt: skip
+_FRAME_WORDS = (
+    *(b"\x1eNF" + NONCE.encode() + b" " + frame for frame in _FRAMES),
+    b'{"logs": {"run.log": -1}}\n',
+    b'{"logs": {"run.log": 99999999999999999999}}\n',
 )
-_FRAME_WORDS = tuple(
-    b"\x1eNF" + NONCE.encode() + b" " + rest
-    for rest in (
-        b"r ", b"j ", b"j 12 {}\n", b"h {}\n", b"l ", b"w ", b"e {}\n", b'e {"status": "ended"}\n', b"x y\n", b"",
-        b'l {"log": "run.log", "at": 0, "anew": true, "bytes": "aGk="}\n',
-        b'l {"log": "../x.log", "at": 0, "anew": false, "bytes": "aGk="}\n', b'r {"error": {"message": 1}}\n',
-    )
-) + (b'{"logs": {"run.log": -1}}\n', b'{"logs": {"run.log": 99999999999999999999}}\n')  # fmt: skip
 
 PARSERS = (
     Parser("journal", check_journal, _JOURNAL_WORDS, journals, as_json=True),

@@ -76,13 +76,16 @@ def _of_manifest(raw: Any) -> str | None:
     try:
         checked = check_manifest(raw, SCHEMES, _PATH)
     except InvalidManifest as exc:
-        return _words(exc.message, exc.field)
+        return _words(exc.message, exc.field or "")
     json.dumps(checked, allow_nan=False).encode("ascii")
     for entry in left_out_of(checked):
         json.dumps(entry).encode("ascii")
     packs = packs_of(checked, SCHEMES)
-    if packs is None:
-        return None
+    wrong = _of_packs(packs) if packs is not None else None
+    return wrong or (_of_lock(checked["lock"]) if checked and "lock" in checked else None)
+
+
+def _of_packs(packs: list[manifests.NodePack]) -> str | None:
     if not 1 <= len(packs) <= manifests.MAX_NODES:
         return f"{len(packs)} packs"
     for pack in packs:
@@ -92,7 +95,7 @@ def _of_manifest(raw: Any) -> str | None:
         return f"read again, {packs[:3]!r} are others"
     if manifests.parse_csv(_csv(packs), SCHEMES) != packs:
         return f"as a CSV, {packs[:3]!r} are others"
-    return _of_lock(checked["lock"]) if checked and "lock" in checked else None
+    return None
 
 
 def _of_lock(raw: Any) -> str | None:
@@ -152,9 +155,9 @@ _LIST_WORDS = (
     b"path", b"main", b"0123456789abcdef0123456789abcdef01234567",
 )  # fmt: skip
 _SNAPSHOT_WORDS = (
-    b"git_custom_nodes:", b"cnr_custom_nodes:", b"file_custom_nodes:", b"pips:", b"comfyui:", b"custom_nodes:", b"hash:",
-    b"disabled: true", b"snapshot:", b"&a ", b"*a", b"<<: ", b"!!python/object:os.system ", b"!!binary ", b"---\n",
-    b"...\n", b"%YAML 1.1\n", b"|\n", b">-\n", b"? ", b": ", b"- ", b"{", b"}", b"[", b"//", b"/*", b"*/", b",\n}",
+    b"git_custom_nodes:", b"cnr_custom_nodes:", b"file_custom_nodes:", b"pips:", b"comfyui:", b"custom_nodes:",
+    b"hash:", b"disabled: true", b"snapshot:", b"&a ", b"*a", b"<<: ", b"!!python/object:os.system ", b"!!binary ",
+    b"---\n", b"...\n", b"%YAML 1.1\n", b"|\n", b">-\n", b"? ", b": ", b"- ", b"{", b"}", b"[", b"//", b"/*", b"*/", b",\n}",
     b"&a [*a,*a,*a]", b"numpy==1.26.4", b" @ https://example.org/x.whl", b"-e git+https://example.org/a/b@main#egg=b",
     b"torch==2.5.1+cu121", b"\xff\xfe", b"\0",
 )  # fmt: skip
