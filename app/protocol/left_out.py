@@ -11,7 +11,6 @@ MOST = 1000
 _LONGEST_NAME = 200
 _USER = re.compile(r"(?<=://)[^\s/@\"'<>]{1,500}@")
 _SECRET_FIELD = re.compile(r"([?&][\w.-]*(?:token|key|secret|sig|auth|pass|credential)[\w.-]*=)[^&#\s]*", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class LeftOutEntries:
@@ -42,6 +41,7 @@ class LeftOutEntries:
 
 
 def readable(value: object) -> str:
-    """A name or address from outside as people may read it: no login, no token, no control character."""
+    """A name or address from outside as people may read it: no login, no token, nothing that cannot be printed."""
     text = "" if value is None else str(value) if isinstance(value, (str, int, float)) else "something that is no text"
-    return _CONTROL.sub(" ", masked(_SECRET_FIELD.sub(r"\1***", _USER.sub("", text[:2000]))))[:_LONGEST_NAME]
+    text = masked(_SECRET_FIELD.sub(r"\1***", _USER.sub("", text[:2000])))[:_LONGEST_NAME]
+    return "".join([letter if letter.isprintable() else " " for letter in text])

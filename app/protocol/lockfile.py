@@ -17,12 +17,13 @@ FORMAT = 1
 MAX_PACKAGES = 5000
 _MAX_GPUS = 64
 _MAX_INDEXES = 64
-_NAME = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$")
-_VERSION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}$")
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
-_ODD_VERSION = re.compile(r"^[\x21-\x7e]{1,100}$")
+_MAX_FILES = 10_000_000
+_NAME = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?\Z")
+_VERSION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}\Z")
+_COMMIT = re.compile(r"^[0-9a-f]{40}\Z")
+_ODD_VERSION = re.compile(r"^[\x21-\x7e]{1,100}\Z")
 """What Linux distributions give their packages; such a version can be there, and cannot be asked for."""
-_INDEX = re.compile(r"^https?://[\x21-\x7e]{1,500}$")
+_INDEX = re.compile(r"^https?://[\x21-\x7e]{1,500}\Z")
 _MINOR = re.compile(r"^(\d+\.\d+)")
 
 
@@ -147,7 +148,8 @@ def _packs(raw: Any, schemes: Collection[str], where: str) -> List[NodePack]:
     packs: List[NodePack] = []
     for index, entry in enumerate(raw):
         at = "%s[%d]" % (where, index)
-        if not isinstance(entry, Mapping) or not _COMMIT.match(str(entry.get("commit"))):
+        commit = entry.get("commit") if isinstance(entry, Mapping) else None
+        if not isinstance(commit, str) or not _COMMIT.match(commit):
             raise ManifestFault("%s.commit" % at, "A node pack of a lock has a commit of 40 hex digits.")
         folder, name = entry.get("folder"), entry.get("name")
         node = {
@@ -171,7 +173,7 @@ def is_package(name: Any, version: Any) -> bool:
 
 def is_name(name: Any) -> bool:
     """Whether a package may be called so (PEP 508)."""
-    return bool(_NAME.match(str(name)))
+    return isinstance(name, str) and bool(_NAME.match(name))
 
 
 def can_be_there(name: Any, version: Any) -> bool:
@@ -211,7 +213,7 @@ def _overlaps(raw: Any, where: str) -> List[Overlap]:
         _check_most(beneath, MAX_PACKAGES, where)
         if not isinstance(beneath, list) or not all(map(is_name, [entry.get("on_top"), *beneath])):
             raise ManifestFault(where, "An overlap of a lock names the package on top and those beneath it.")
-        if not isinstance(files, int):
+        if type(files) is not int or not 0 <= files <= _MAX_FILES:
             raise ManifestFault(where, "An overlap's files are a number.")
         found.append(Overlap(str(entry["on_top"]), tuple(beneath), files, _text(entry.get("example", ""), where) or ""))
     return found
@@ -242,13 +244,9 @@ def _names(raw: Any, where: str) -> Optional[FrozenSet[str]]:
     if raw is None:
         return None
     _check_most(raw, MAX_PACKAGES, where)
-    if not isinstance(raw, list) or not all(_is_name(each) for each in raw):
+    if not isinstance(raw, list) or not all(map(is_name, raw)):
         raise ManifestFault(where, "This is not a list of packages.")
     return frozenset(re.sub(r"[-_.]+", "-", name).lower() for name in raw)
-
-
-def _is_name(raw: object) -> bool:
-    return isinstance(raw, str) and _NAME.match(raw) is not None and "\n" not in raw
 
 
 def _packages(raw: Any, where: str) -> Dict[str, str]:

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from app.protocol.redaction import masked
 
 MAX_CHARS = 1000
-_PLAIN = re.compile(r"^[\x21-\x7e]+$")
+_PLAIN = re.compile(r"^[\x21-\x7e]+\Z")
 _SECRET_FIELD = re.compile(r"token|key|secret|sig|auth|pass|credential", re.IGNORECASE)
-_COMMIT = re.compile(r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")
+_COMMIT = re.compile(r"^[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _HASHES = ("sha256", "sha384", "sha512")
 
 

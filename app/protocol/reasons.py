@@ -35,6 +35,7 @@ _ALL = (
     Reason("disk_full", "Disk full", _NODE, _HELPS),
     Reason("disk_quota", "Disk quota used up", _NODE, _HELPS),
     Reason("tmp_full", "No room in /tmp", _NODE, _HELPS),
+    Reason("progress_file_taken", "Progress file is another's", _WARNING),
     Reason("read_only", "Read-only disk", _NODE, _HELPS),
     Reason("not_permitted", "No permission", _NODE, _HELPS),
     Reason("out_of_memory", "Out of memory", _NODE, _HELPS),

@@ -15,11 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 _MAX_CHARS = 2000
 _MOST_PREFIXES = 4
-_SCP_LIKE = re.compile(r"^(?:[^@/:\s]+@)?(?P<host>\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):(?P<path>(?!//).+)$")
+_SCP_LIKE = re.compile(r"^(?:[^@/:\s]+@)?(?P<host>\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):(?P<path>(?!//).+)\Z")
 _SCHEME = re.compile(r"^(?:git\+)?(?P<scheme>[A-Za-z][A-Za-z0-9.-]*)(?:\+git)?://", re.IGNORECASE)
 _INNER = re.compile(r"/+(?P<scheme>https?|git|ssh):/{1,2}(?=[^/])", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443, "ssh": 22, "git": 9418}
-_HOST = re.compile(r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")
+_HOST = re.compile(r"^[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
 
 _OTHER_NAMES = {
     "ssh.github.com": "github.com",

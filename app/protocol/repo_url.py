@@ -7,8 +7,8 @@ from typing import Collection, Tuple
 from urllib.parse import urlsplit
 
 MAX_URL_CHARS = 1000
-_SCP_LIKE = re.compile(r"^(?:(?P<user>[A-Za-z0-9._-]+)@)(?P<host>[A-Za-z0-9.-]+):(?P<path>(?!/)[^:]+)$")
-_PLAIN = re.compile(r"^[\x21-\x7e]+$")
+_SCP_LIKE = re.compile(r"^(?:(?P<user>[A-Za-z0-9._-]+)@)(?P<host>[A-Za-z0-9.-]+):(?P<path>(?!/)[^:]+)\Z")
+_PLAIN = re.compile(r"^[\x21-\x7e]+\Z")
 _CODED_CONTROL = re.compile(r"%(?:[01][0-9a-f]|7f)", re.IGNORECASE)
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from typing import Any, Dict, List, Tuple
+from math import isfinite
+from typing import Any, Dict, List, NoReturn, Tuple
 
 from app.protocol.yaml_text import BadYaml, parse_yaml, put_twice
 
@@ -61,7 +62,16 @@ def _json(text: str, twice: List[str]) -> Any:
                 found[key] = value
         return found
 
-    return json.loads(text, object_pairs_hook=pairs, strict=False)
+    return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_number, parse_float=_float, strict=False)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    return value if isfinite(value) else _no_number(text)
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError("%.40s is no number that JSON has" % text)
 
 
 def _without_leftovers(text: str) -> str:

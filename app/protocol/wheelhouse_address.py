@@ -6,8 +6,8 @@ import re
 from urllib.parse import urlsplit
 
 MAX_CHARS = 1000
-_PRINTABLE = re.compile(r"^[^\x00-\x1f\x7f]+$")
-_ADDRESS = re.compile(r"^[\x21-\x7e]+$")
+_PRINTABLE = re.compile(r"^[^\x00-\x1f\x7f]+\Z")
+_ADDRESS = re.compile(r"^[\x21-\x7e]+\Z")
 
 
 class BadWheelhouse(ValueError):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.remote.config_words import expand, matches, split_line
+from app.remote.config_words import check_written, expand, matches, split_line
 from app.small_files import CONFIG_BYTES, read_small
 
 LISTS = frozenset({"identityfile", "certificatefile"})
@@ -18,6 +18,9 @@ LISTS = frozenset({"identityfile", "certificatefile"})
 
 _MAX_DEPTH = 16
 _MAX_FILES = 200
+_MAX_BYTES_ALTOGETHER = 1_000_000
+_MAX_PATTERNS, _MAX_FOLDERS = 3, 60
+"""Of the path of an Include: how many of its names may have wildcards, and how many names it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class HostSettings:
     final: bool = False
     wants_final: bool = False
     files: int = 0
+    bytes: int = 0
 
     def first(self, keyword: str, default: str = "") -> str:
         """The one value of `keyword`."""
@@ -96,7 +100,10 @@ class _Reader:
             text = read_small(path, CONFIG_BYTES).decode("utf-8", errors="replace")
         except (FileNotFoundError, NotADirectoryError):
             return
-        for number, line in enumerate(text.splitlines(), 1):
+        self._found.bytes += len(text)
+        if self._found.bytes > _MAX_BYTES_ALTOGETHER:
+            raise ValueError(f"{path}: the files are too large altogether")
+        for number, line in enumerate(text.split("\n"), 1):
             try:
                 active = self._line(line, active=active, never=never, depth=depth)
             except _Mistake:
@@ -107,6 +114,7 @@ class _Reader:
     def _line(self, line: str, *, active: bool, never: bool, depth: int) -> bool:
         """One line; whether the lines behind it count. Raises ValueError."""
         keyword, words = split_line(line)
+        check_written([keyword, *words])
         if keyword and not words:
             raise ValueError(f"{keyword} has no value")
         if keyword == "host":
@@ -123,6 +131,9 @@ class _Reader:
     def _include(self, name: str, *, active: bool, never: bool, depth: int) -> None:
         place = expand(name, home=str(self._local.home), tokens={"d": str(self._local.home), "u": self._local.user})
         pattern = place if place.startswith("/") else f"{glob.escape(str(self._folder))}/{place}"
+        names = place.split("/")
+        if len(names) > _MAX_FOLDERS or sum(map(glob.has_magic, names)) > _MAX_PATTERNS:
+            raise ValueError("Include looks into too many folders")
         for path in sorted(glob.glob(pattern)):
             self.read(Path(path), active=active, never=never or not active, depth=depth + 1)
 

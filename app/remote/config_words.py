@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 
 _KEYWORD = re.compile(r'\s*"?([^\s"=]+)"?\s*(?:=\s*)?(.*)\Z', re.DOTALL)
 _TOKEN = re.compile(r"%(.)", re.DOTALL)
+_NOT_WRITTEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+"""What nobody writes into a value: control characters, and marks that turn the direction of writing or are unseen."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -66,6 +68,12 @@ def _next_word(text: str, at: int) -> tuple[str, int]:
     if quote:
         raise ValueError("a quotation mark is not closed")
     return "".join(word), at
+
+
+def check_written(words: Iterable[str]) -> None:
+    """Raises ValueError where one of the words has a character that is never shown: it is no name and no path."""
+    if any(map(_NOT_WRITTEN.search, words)):
+        raise ValueError("it has a character that cannot be printed")
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:

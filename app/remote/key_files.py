@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from app.small_files import KEY_BYTES, read_small
 
+_BEGIN, _END = b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----"
 CERTIFICATE_MARK = b"-cert-v01@openssh.com"
 _PUBLIC_TYPES = (b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-")
 _HARDWARE = b"sk-"
@@ -79,7 +80,7 @@ def read_private_key(path: Path) -> paramiko.PKey:
         raise NeedsPassphrase(
             f"needs a passphrase (add it to the SSH agent: ssh-add {path})", _public_beside(path, data)
         ) from None
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError):  # the last: a point of a curve that is compressed
         outside = _openssh_public(data)
         if outside is not None and outside[4:].startswith(_HARDWARE):
             raise UnusableKey(
@@ -104,7 +105,10 @@ def _as_paramiko(loaded: object) -> paramiko.PKey:
 
 
 def _load(data: bytes) -> object:
-    if b"OPENSSH PRIVATE KEY" in data:
+    begins = data.find(_BEGIN)
+    if begins >= 0:
+        if data.find(_END, begins) < 0:  # what reads it would look for the end from every beginning on
+            raise ValueError("the end is missing")
         return load_ssh_private_key(data, None)
     return load_pem_private_key(data, None)
 
@@ -183,8 +187,7 @@ def _public_beside(path: Path, data: bytes) -> bytes | None:
 
 def _openssh_public(data: bytes) -> bytes | None:
     """The public key that stands unencrypted in OpenSSH's format."""
-    begin, end = b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----"
-    body = data.partition(begin)[2].partition(end)[0]
+    body = data.partition(_BEGIN)[2].partition(_END)[0]
     try:
         message = paramiko.Message(base64.b64decode(b"".join(body.split()), validate=True))
         if message.get_bytes(15) != b"openssh-key-v1\0":

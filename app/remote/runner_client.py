@@ -30,6 +30,7 @@ nonce=$1 folder=$2 name=$3
 say() { printf '\n\036NF%s %s %s\n' "$nonce" "$1" "$2"; }
 say s "$(uname -s)"
 case $folder in "~/"*) folder=$HOME/${folder#"~/"} ;; esac
+for each in "${folder%/*}" "$folder"; do [ ! -d "$each" ] || chmod 700 "$each" 2>/dev/null; done
 for python in /usr/bin/python3 /usr/local/bin/python3 "$(command -v python3)" "$(command -v python3.13)" \
   "$(command -v python3.12)" "$(command -v python3.11)" "$(command -v python3.10)" "$(command -v python3.9)" \
   /venv/main/bin/python /opt/venv/bin/python /opt/environments/python/comfyui/bin/python \
@@ -39,15 +40,17 @@ for python in /usr/bin/python3 /usr/local/bin/python3 "$(command -v python3)" "$
   say p "$python"
   [ -f "$folder/$name" ] || exit 0
   sum=$("$python" -I -S -c 'if True:
-    import hashlib, sys
-    print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$folder/$name")
+    import hashlib, os, sys
+    folder, file = os.stat(os.path.dirname(sys.argv[1])), os.lstat(sys.argv[1])
+    ours = file.st_uid in (os.geteuid(), 65534) and not (folder.st_mode | file.st_mode) & 0o022
+    print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest() if ours else "")' "$folder/$name")
   say h "$sum"
   say f "$folder/$name"
   exit 0
 done
 """
-"""Arguments: nonce, folder, file name. Says the system, the first Python that can run the runner, and the hash and
-the path of a runner that is there already."""
+"""Arguments: nonce, folder, file name. Makes the folder private, where it is not. Says the system, the first Python
+that can run the runner, and the hash and the path of a runner that is there already and that nobody else can change."""
 
 
 class RunStatus(NamedTuple):

@@ -74,8 +74,9 @@ def resolve(
         found = config_file.read(address.host, address.user, files, local)
         endpoint = _endpoint(address, found, local)
     except (ValueError, OSError, InvalidAddress) as exc:
+        said = "".join(letter if letter.isprintable() else "?" for letter in str(exc).rstrip("."))
         raise RemoteError(
-            f"Your SSH settings ({path}) have a mistake: {str(exc).rstrip('.')}.",
+            f"Your SSH settings ({path}) have a mistake: {said}.",
             code="ssh_config_invalid",
             hint="Correct that file. `ssh -G HOST` shows what ssh reads from it.",
         ) from exc
@@ -90,11 +91,9 @@ def resolve(
 
 def _endpoint(address: SshAddress, found: HostSettings, local: Local) -> Endpoint:
     """Raises ValueError for values that cannot be, OSError."""
-    host = config_file.hostname_of(found)
-    port = address.port or int(found.first("port", str(DEFAULT_PORT)))
-    if not 1 <= port <= 65_535:
-        raise ValueError(f"{port} is no port")
-    user = address.user or found.first("user", DEFAULT_USER)
+    host = _checked("host name", config_file.hostname_of(found))
+    port = address.port or _port(found.first("port", str(DEFAULT_PORT)))
+    user = _checked("user", address.user or found.first("user", DEFAULT_USER))
     tokens = _tokens(found, host, port, user, local)
 
     def path(text: str) -> str:
@@ -122,12 +121,28 @@ def _endpoint(address: SshAddress, found: HostSettings, local: Local) -> Endpoin
         certificate_files=tuple(path(name) for name in found.options.get("certificatefile", [])),
         agent=_agent(found.first("identityagent", AGENT_VARIABLE), path, local),
         known_hosts_files=tuple(path(name) for name in known_hosts) if asked else None,
-        host_key_alias=found.first("hostkeyalias") or None,
+        host_key_alias=_checked("alias", found.first("hostkeyalias", found.original))
+        if "hostkeyalias" in found.options
+        else None,
         refused_algorithms=_refused_algorithms(
             found.first("pubkeyacceptedalgorithms", found.first("pubkeyacceptedkeytypes"))
         ),
         any_host_key=found.first("stricthostkeychecking").lower() in _OFF,
     )
+
+
+def _port(text: str) -> int:
+    """Raises ValueError."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65_535):
+        raise ValueError(f"{text!r} is no port")
+    return int(text)
+
+
+def _checked(what: str, text: str) -> str:
+    """`text` if it can be a name. Raises ValueError."""
+    if not text or text.startswith("-") or not text.isprintable() or any(letter.isspace() for letter in text):
+        raise ValueError(f"{text!r} is no {what}")
+    return text
 
 
 _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")

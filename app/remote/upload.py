@@ -32,7 +32,9 @@ check() {
 }
 done_with() { printf "%s\\n" "" "$tag:$folder/$name"; exit 0; }
 mkdir -p -- "$folder" && cd -- "$folder" && folder=$(pwd) || exit 11
-if [ -f "./$name" ] && check "./$name"; then cat >/dev/null; done_with; fi
+ours() { [ -O "$1" ] && case $(ls -ld "$1") in ?????w*|????????w*) false ;; esac; }
+case $(ls -ld .) in ?????w*|????????w*) exit 15 ;; esac
+if [ -f "./$name" ] && ours "./$name" && check "./$name"; then cat >/dev/null; done_with; fi
 temporary=./.$name.$tag.tmp
 trap 'rm -f -- "$temporary"' EXIT
 trap 'exit 14' HUP INT TERM PIPE
@@ -47,6 +49,7 @@ _REASONS = {
     11: "the folder cannot be created",
     12: "it cannot be written",
     13: "it arrived damaged",
+    15: "other users can write into the folder",
 }
 
 

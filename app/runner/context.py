@@ -29,6 +29,7 @@ from app.runner.process.errors import RunCancelled
 from app.runner.process.limits import RunLimits
 from app.runner.process.paths import Task, staging_name
 from app.runner.process.skips import Skips
+from app.runner.process.temporary_files import let_others_in
 
 
 @dataclass
@@ -193,9 +194,16 @@ class Context:
             self.ui_home, first.stat(), self.warn, base=layout.base, custom_nodes=layout.custom_nodes
         )
         self.children.set_environ(self.ownership.environ())
+        if self.for_others:
+            let_others_in(self.task)
         if self.ownership.is_given:
             self._git_version = git_version(self.children, self.git_program)
             self._git_environ = environ_for_ours(self._git_version, self.task.folder / "gitconfig")
+
+    @property
+    def for_others(self) -> bool:
+        """Whether another user runs ComfyUI, and packs' code with it."""
+        return self.ownership is not None and (self.ownership.is_given or self.ownership.user is not None)
 
     def check_cancelled(self) -> None:
         """Raises RunCancelled once the run was asked to stop."""

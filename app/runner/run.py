@@ -298,7 +298,7 @@ def _make_folders(context: Context) -> None:
     made = not context.custom_nodes.exists()
     probe.make_custom_nodes(context.custom_nodes, context.task.task_id)
     context.task.note_comfyui(context.ui_home, context.base)
-    (context.task.folder / "staging").write_text(str(context.staging), "utf-8", "surrogateescape")
+    context.task.note_staging(context.staging)
     context.staging.mkdir()
     context.staging_made = True
     context.find_owner(context.staging)

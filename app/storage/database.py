@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,9 @@ def _prepared_file(url: URL) -> Path:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.name}.lock"):
+            with suppress(FileNotFoundError, PermissionError):  # a file of others, or a volume without modes
+                path.with_name(name).chmod(0o600)
     except OSError as exc:
         raise StorageError(
             f"The database {path} cannot be created: {exc.strerror or exc}.",

@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 from app.protocol.log_names import NODES_FOLDER, is_log_name
 from app.protocol.task_id import is_task_id
 from app.storage.errors import StorageError
+from app.storage.private_folder import private
 from app.storage.progress_files import canonical_task_id
 
 FILE_BYTES = 4 * 1024 * 1024
@@ -92,10 +93,11 @@ class LogWriter:
         path = self._folder / name
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            with open(path, "ab", buffering=0, opener=_private) as file:
+            with open(path, "ab", buffering=0, opener=private) as file:
                 _write_whole(file, content)
             if kept.full or kept.base:
-                _mark(path).write_text(json.dumps({"base": kept.base, "full": kept.full}), "ascii")
+                with open(_mark(path), "w", encoding="ascii", opener=private) as file:
+                    file.write(json.dumps({"base": kept.base, "full": kept.full}))
         except OSError as exc:
             raise _unavailable(path, exc) from exc
         self._kept[name] = kept
@@ -207,7 +209,7 @@ def _close(folder: Path) -> None:
     """Says in the run's log that not all came, if so."""
     try:
         if (folder / _OPEN).exists():
-            with open(folder / "run.log", "ab", buffering=0, opener=_private) as file:
+            with open(folder / "run.log", "ab", buffering=0, opener=private) as file:
                 file.write(_REST_IS_THERE)
             (folder / _OPEN).unlink(missing_ok=True)
     except OSError as exc:
@@ -239,10 +241,6 @@ def _read_kept(folder: Path, name: str) -> _Kept:
 
 def _mark(path: Path) -> Path:
     return path.with_name(f"{path.name}.kept")
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _no_link(path: str, flags: int) -> int:

@@ -14,6 +14,7 @@ from app.domain.errors import InvalidRequest
 from app.protocol.task_id import PATTERN, canonical
 from app.protocol.terminal_text import json_text
 from app.storage.errors import StorageError
+from app.storage.private_folder import private
 
 _NAME = re.compile(rf"({PATTERN})\.(json|[0-9]+-[0-9]+\.tmp)")
 
@@ -42,7 +43,7 @@ class ProgressFiles:
         content = json_text(dict(payload)).encode("ascii")
         draft = path.with_name(f"{path.stem}.{os.getpid()}-{threading.get_ident()}.tmp")
         try:
-            with open(draft, "wb", opener=_private) as file:
+            with open(draft, "wb", opener=private) as file:
                 file.write(content)
             os.replace(draft, path)
         except OSError as exc:
@@ -72,10 +73,6 @@ def canonical_task_id(task_id: object) -> str:
     if known is None:
         raise InvalidRequest("task_id is not a UUID.", field="task_id")
     return known
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _unavailable(what: str, exc: OSError) -> StorageError:

@@ -102,8 +102,8 @@ class Rig:
         return answers[0]
 
     def start(self, manifest: Any, *, limits: Mapping[str, Any] = QUICK, **request: Any) -> Run:
-        """Starts a run for packs (a list of objects), or for a whole manifest."""
-        run = Run(self, str(uuid.uuid4()))
+        """Starts a run for packs (a list of objects), or for a whole manifest. `task_id`: which, if not any."""
+        run = Run(self, request.pop("task_id", None) or str(uuid.uuid4()))
         self.runs.append(run)
         run.request = {
             "task_id": run.task_id,

@@ -19,6 +19,7 @@ from app.cli.server.service_lock import ServiceLock
 from app.cli.view.say import say
 from app.factory import Service, build_service
 from app.settings import settings_from
+from app.storage.private_folder import make_private
 from app.sync.access import Access, is_reached_by_proxy
 from app.sync.http.guards import check_bind
 
@@ -46,6 +47,13 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     check_bind(settings)
     logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,))
     explicit = port is not None or not listening.is_default(settings.port)
+    opened = make_private(settings.data_dir)
+    if opened:
+        _log.warning(
+            "other users of this machine could look into the data folder %s: %d files and folders are now yours alone",
+            settings.data_dir,
+            opened,
+        )
     with (
         ServiceLock(settings.data_dir) as lock,
         listening.bind(settings.host, settings.port, explicit=explicit, say=_say) as listener,

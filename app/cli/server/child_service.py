@@ -25,7 +25,7 @@ _OURS = ("HOME", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE
 def child_service(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
     """The URL of a service that answers; `folder` (made here) is its HOME, data folder and log. `settings`: variables
     without their NODEFERRY_. Raises CliError with the log's last lines. At the end it is closed and waited for."""
-    folder.mkdir(parents=True)
+    folder.mkdir(mode=0o700, parents=True)
     environment = caller_environment(_OURS) | {"HOME": str(folder)}
     environment |= {f"NODEFERRY_{name}": value for name, value in settings.items()}
     log = folder / "service.log"

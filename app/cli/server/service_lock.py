@@ -32,7 +32,7 @@ class ServiceLock:
     def __enter__(self) -> ServiceLock:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as exc:
             hint = "Choose a writable folder with --data-dir or NODEFERRY_DATA_DIR."
             raise CliError(f"The data folder {self._path.parent} cannot be used: {exc.strerror}.", hint=hint) from exc

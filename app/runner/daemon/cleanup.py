@@ -13,6 +13,7 @@ from app.runner.daemon.control import sweep
 from app.runner.daemon.run_files import has_ended
 from app.runner.process.locks import lock_now
 from app.runner.process.paths import BadTaskId, Task, state_folder
+from app.runner.process.private_files import remove_file
 
 _DAY = 86400.0
 _log = logging.getLogger("runner")
@@ -42,8 +43,7 @@ def _remove(folder: Path, before: float) -> bool:
         if _newest(folder) >= before or not _is_over(run):
             return False
         shutil.rmtree(str(folder))
-        if run.progress.exists():
-            run.progress.unlink()
+        remove_file(run.progress)
     except BadTaskId:
         return False  # bin, locks, tools
     except OSError as exc:

@@ -22,6 +22,7 @@ from app.runner.process.answers import Answers
 from app.runner.process.children import read_groups
 from app.runner.process.locks import is_locked, lock_now
 from app.runner.process.paths import Task, staging_name
+from app.runner.process.private_files import make_folder, remove_file
 from app.runner.process.skips import Skips
 
 CANCEL_SECONDS = 10.0
@@ -41,7 +42,8 @@ def start(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
     """Starts the run as a daemon, once. A second start finds the first one's lock or journal and returns its status.
 
     In the daemon this never returns."""
-    task.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(task.folder.parent)
+    make_folder(task.folder)
     lock = lock_now(task.lock)
     if lock is None:
         return status(task)
@@ -161,8 +163,7 @@ def sweep(task: Task) -> Dict[str, Any]:
         }
     ended = processes.end_all(lambda: processes.marked(task.task_id) | _recorded(task))
     removed = _remove_staging(task)
-    if task.progress.exists():
-        task.progress.unlink()
+    remove_file(task.progress)
     for folder in (task.shared_folder, task.lent_folder):
         shutil.rmtree(str(folder), ignore_errors=True)
     os.close(lock)

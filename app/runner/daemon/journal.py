@@ -17,12 +17,14 @@ from typing import Callable, Optional, Tuple
 
 from app.protocol import progress_json
 from app.protocol.event_body import Body
-from app.protocol.events import Event, encode
+from app.protocol.events import Event, Warned, encode
 from app.protocol.json_fields import ProtocolFault
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
+from app.protocol.states import TERMINAL_TASK_STATES
 from app.runner.daemon import run_log
 from app.runner.daemon.run_files import replace_file
+from app.runner.process.private_files import is_ours, private
 
 _SNAPSHOT_SECONDS = 0.5
 _RESERVE_BYTES = 256 * 1024
@@ -41,13 +43,13 @@ class Journal:
     ) -> None:
         self._reserve = path.with_name("reserve")
         # The reserve is filled before the journal is made: a start that fails here may be tried again.
-        with open(
-            str(self._reserve), "wb", opener=lambda name, flags: os.open(name, flags | os.O_CLOEXEC, 0o600)
-        ) as file:
+        with open(str(self._reserve), "wb", opener=private) as file:
             file.write(os.urandom(_RESERVE_BYTES))  # zeros might be stored as a hole, or compressed
-        self._fd = os.open(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = private(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._snapshot = snapshot
         self._progress_file = progress_file
+        # where it goes when somebody else has taken that place
+        self._kept_progress = path.with_name("progress.json")
         self._on_fault = on_fault
         self._seq = 0
         self._written_at = float("-inf")
@@ -89,12 +91,14 @@ class Journal:
             return True
         if item is None:
             return False
-        self._seq += 1
-        body, wall, mono = item
-        self._append(Event(body, self._seq, wall, mono))
+        self._number(*item)
         if time.monotonic() - self._written_at > _SNAPSHOT_SECONDS:
             self._save_snapshot()
         return True
+
+    def _number(self, body: Body, wall: float, mono: float) -> None:
+        self._seq += 1
+        self._append(Event(body, self._seq, wall, mono))
 
     def _append(self, event: Event) -> None:
         line = encode(event)
@@ -130,5 +134,18 @@ class Journal:
             replace_file(self._progress_file, json.dumps(document).encode("ascii"))
         except OSError as exc:
             _log.warning("%s: %s", self._progress_file, exc)
+            if self._progress_file != self._kept_progress and not is_ours(self._progress_file):
+                self._give_way()
+                self._save_snapshot()
         self._written_at = time.monotonic()
         self._dirty = False
+
+    def _give_way(self) -> None:
+        """Another user's file, or what is no file, is never followed or touched: the progress goes elsewhere."""
+        taken, self._progress_file = self._progress_file, self._kept_progress
+        message = "The progress is not in %s: something of another user stands there." % taken
+        hint = "It is in %s. Find out who put it there: ls -ld %s" % (self._kept_progress, taken)
+        if self._snapshot.state not in TERMINAL_TASK_STATES:
+            self._number(
+                Warned("progress_file_taken", message, hint), round(time.time(), 3), round(time.monotonic(), 3)
+            )

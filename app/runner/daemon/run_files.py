@@ -5,22 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from app.runner.process.private_files import private, remove_file
+
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replaces the file atomically: a reader sees the old or the new content. Never follows a link."""
-    temporary = path.with_name("%s.%d.tmp" % (path.name, os.getpid()))
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    """Replaces the file atomically: a reader sees the old or the new content. It is its user's alone. Never follows a
+    link, and no name is used that others could know before. Raises OSError."""
+    temporary = path.with_name("%s.%s.tmp" % (path.name, os.urandom(8).hex()))
     try:
-        fd = os.open(str(temporary), flags, 0o644)
-    except FileExistsError:  # left by a killed runner of the same pid
-        os.unlink(str(temporary))
-        fd = os.open(str(temporary), flags, 0o644)
-    try:
-        with os.fdopen(fd, "wb") as file:
+        with open(str(temporary), "xb", opener=private) as file:
             file.write(content)
         os.replace(str(temporary), str(path))
     except OSError:
-        os.unlink(str(temporary))
+        remove_file(temporary)
         raise
 
 

@@ -13,7 +13,7 @@ from app.protocol.snapshot import Problem
 from app.runner.context import Context
 from app.runner.environment.environment import Environment
 
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_COMMIT = re.compile(r"^[0-9a-f]{40}\Z")
 
 
 def torch_of(environment: Environment) -> Tuple[Optional[str], Optional[str]]:

@@ -15,7 +15,7 @@ LIMITS = Limits(idle=180.0, total=900.0)
 """A mirror that is silent for so long does not come back."""
 _ASK_LIMITS = Limits(idle=30.0, total=60.0)
 _LOCK_SECONDS = 60
-_NAME = re.compile(r"^[a-z0-9][a-z0-9+.-]{0,80}$")
+_NAME = re.compile(r"^[a-z0-9][a-z0-9+.-]{0,80}\Z")
 _NEW = re.compile(r"^Inst ([a-z0-9][a-z0-9+.-]*)(?::\w+)? (\[)?", re.MULTILINE)
 _CANDIDATE = re.compile(r"^([a-z0-9][a-z0-9+.-]*):$\n(?:^ .*\n)*?^ +Candidate: (?!\(none\))\S+", re.MULTILINE)
 _GPU = re.compile(

@@ -28,8 +28,8 @@ _FILE_SECONDS = 600.0
 _MOST_BYTES = 1024 * 1024
 _MOST_FILE_BYTES = 1024**3
 _PIECE = 256 * 1024
-_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-_VERSION = re.compile(r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,49}$")
+_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_VERSION = re.compile(r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,49}\Z")
 
 
 @dataclass(frozen=True)

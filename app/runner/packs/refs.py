@@ -17,13 +17,13 @@ from app.runner.machine.git import Git
 from app.runner.process.children import Finished
 
 BRANCHES, TAGS = "refs/heads/", "refs/tags/"
-_COMMIT = re.compile(r"^[0-9a-fA-F]{40}$")
-_DIGITS = re.compile(r"^[0-9a-fA-F]{7,39}$")
-_PULL = re.compile(r"^pull/(\d{1,9})(?:/head)?$")
+_COMMIT = re.compile(r"^[0-9a-fA-F]{40}\Z")
+_DIGITS = re.compile(r"^[0-9a-fA-F]{7,39}\Z")
+_PULL = re.compile(r"^pull/(\d{1,9})(?:/head)?\Z")
 _LISTED = re.compile(r"^([0-9a-f]{40})\t(\S+)$", re.MULTILINE)
 _HEAD_IS = re.compile(r"^ref: (refs/heads/(?!-)\S{1,200})\tHEAD$", re.MULTILINE)
 _SIMILAR = 3
-_NAME = re.compile(r"^[\x21-\x7e]{1,100}$")
+_NAME = re.compile(r"^[\x21-\x7e]{1,100}\Z")
 
 
 @dataclass(frozen=True)

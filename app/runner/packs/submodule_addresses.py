@@ -15,8 +15,10 @@ from typing import Dict, List, Tuple
 
 from app.runner.machine.git import Git
 
-_URL = re.compile(r"^(?:ssh|git|git\+ssh|ssh\+git)://(?:[^@/\s]+@)?(?P<host>[A-Za-z0-9.-]+)(?::\d+)?/(?P<path>[^\s]*)$")
-_SCP = re.compile(r"^(?:[A-Za-z0-9._-]+@)?(?P<host>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+):(?!//)/?(?P<path>[^\s]*)$")
+_URL = re.compile(
+    r"^(?:ssh|git|git\+ssh|ssh\+git)://(?:[^@/\s]+@)?(?P<host>[A-Za-z0-9.-]+)(?::\d+)?/(?P<path>[^\s]*)\Z"
+)
+_SCP = re.compile(r"^(?:[A-Za-z0-9._-]+@)?(?P<host>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+):(?!//)/?(?P<path>[^\s]*)\Z")
 _ALIASES = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com", "altssh.bitbucket.org": "bitbucket.org"}
 """Names under which servers offer ssh on port 443."""
 _REDIRECTED = re.compile(r"^warning: redirecting to (?P<url>https?://\S+?)/?$", re.MULTILINE)

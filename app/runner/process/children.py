@@ -22,6 +22,7 @@ from app.runner.process.child_output import ChildOutput
 from app.runner.process.errors import RunCancelled
 from app.runner.process.execute import base_environ
 from app.runner.process.idle_watch import IdleWatch
+from app.runner.process.private_files import private
 from app.runner.process.redrawn_lines import RedrawnLines
 from app.runner.process.user import User
 
@@ -241,7 +242,7 @@ class _Sinks:
     def __enter__(self) -> _Sinks:
         if self._log is not None:
             self._log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = open(str(self._log), "ab", buffering=0)
+            self._file = open(str(self._log), "ab", buffering=0, opener=private)
         return self
 
     def __exit__(self, *exc: object) -> None:

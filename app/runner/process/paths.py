@@ -9,6 +9,7 @@ from typing import Optional, Tuple
 
 from app.protocol import log_names
 from app.protocol.task_id import is_task_id
+from app.runner.process.private_files import private
 
 
 class BadTaskId(ValueError):
@@ -78,7 +79,7 @@ class Task:
     @property
     def progress(self) -> Path:
         """The journal's part of the snapshot, for `ssh … cat`."""
-        return Path("/tmp/custom_nodes_progress_%s.json" % self.task_id)  # noqa: S108 - the path users know; made with O_EXCL
+        return Path("/tmp/custom_nodes_progress_%s.json" % self.task_id)  # noqa: S108 - the path users know; made anew each time
 
     @property
     def comfyui(self) -> Optional[Tuple[Path, Path]]:
@@ -92,7 +93,15 @@ class Task:
 
     def note_comfyui(self, ui_home: Path, base: Path) -> None:
         """Notes them for a sweep, before the run makes anything there. Raises OSError."""
-        (self.folder / "comfyui-folders").write_text("%s\0%s" % (ui_home, base), "utf-8", "surrogateescape")
+        self._note("comfyui-folders", "%s\0%s" % (ui_home, base))
+
+    def note_staging(self, staging: Path) -> None:
+        """Notes it for a sweep, before it is made. Raises OSError."""
+        self._note("staging", str(staging))
+
+    def _note(self, name: str, text: str) -> None:
+        with open(str(self.folder / name), "w", encoding="utf-8", errors="surrogateescape", opener=private) as file:
+            file.write(text)
 
     @property
     def shared_folder(self) -> Path:

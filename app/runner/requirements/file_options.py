@@ -39,7 +39,7 @@ _WITH_VALUE = frozenset(
         "--install-option",
     }
 )
-_NAMES = re.compile(r"^(?::all:|:none:|[A-Za-z0-9][A-Za-z0-9._-]{0,99})$")
+_NAMES = re.compile(r"^(?::all:|:none:|[A-Za-z0-9][A-Za-z0-9._-]{0,99})\Z")
 _MOST = 50
 """Places, and things told, of one file."""
 

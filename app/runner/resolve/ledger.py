@@ -15,6 +15,7 @@ from app.runner.context import Context
 from app.runner.hints import reasons
 from app.runner.hints.line_words import left_out
 from app.runner.process.children import Finished
+from app.runner.process.private_files import private
 from app.runner.requirements.lines import canonical, name_of
 from app.runner.resolve import blame
 from app.runner.resolve.bad_lines import BadLines, leave_out_unknown
@@ -198,7 +199,7 @@ class Ledger:
         if finished is not None and finished.raw:
             path = self._context.task.node_log(item.name)
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with open(str(path), "ab") as log:
+            with open(str(path), "ab", opener=private) as log:
                 log.write(finished.raw + b"\n")
 
     def log(self, items: Sequence[PackRequirements]) -> Path:

@@ -17,6 +17,7 @@ from typing import Dict, List, Mapping, Optional
 from app.runner.context import Context
 from app.runner.process.children import Limits
 from app.runner.process.execute import Execute, base_environ
+from app.runner.process.temporary_files import let_others_in
 from app.runner.resolve.python_and_uv import UvOnDemand
 
 _log = logging.getLogger("runner")
@@ -115,9 +116,11 @@ class LentPip:
     def _make(self) -> bool:
         """Whether there is a pip now. Raises OSError, RunCancelled."""
         lent = self._context.task.lent_folder
-        lent.mkdir(exist_ok=True, mode=0o755)
+        lent.mkdir(exist_ok=True, mode=0o700)
         if lent.lstat().st_uid != os.geteuid():
             return False
+        if self._context.for_others:
+            let_others_in(self._context.task)
         self._folder.mkdir()
         self._pip = self._brought_by_python() or self._fetched()
         if not self._pip:

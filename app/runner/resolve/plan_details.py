@@ -28,7 +28,7 @@ _FILE = re.compile(r"\{[^{}\n]*?\b(?:url|path) = \"([^\"\n]+)\"[^{}\n]*?\bsize =
 _NAMED_FILE = re.compile(r"\bname = \"([^\"\n]+\.(?:whl|zip|tar\.gz))\"")
 _SELECTED = re.compile(r"Selecting: ([A-Za-z0-9._-]+)==\S+ \[[^\]]*\] \((\S+)\)")
 _VIA = "    # via"
-_NAME = re.compile(r"^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$")
+_NAME = re.compile(r"^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\Z")
 
 
 def details_of(plan: Plan, uv: Uv, folder: Path, unseen: Iterable[str], variants: Path) -> Details:

@@ -19,6 +19,7 @@ from app.runner.machine.pip_settings import WHERE
 from app.runner.process.children import Children, Finished, Limits
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import tools_folder
+from app.runner.process.private_files import private
 from app.runner.resolve.build_help import BuildHelp
 from app.runner.resolve.installer_settings import InstallerSettings
 from app.runner.resolve.own_sources import OwnSources
@@ -240,7 +241,7 @@ class Uv:
             shutil.rmtree(str(staging.folder), ignore_errors=True)
         if not wrong:
             return finished
-        with open(str(log), "a", encoding="utf-8") as file:
+        with open(str(log), "a", encoding="utf-8", opener=private) as file:
             file.write("%s\n" % wrong)
         return Finished(1, finished.raw + wrong.encode() + b"\n")
 

@@ -25,7 +25,7 @@ from app.runner.resolve.wheelhouse import Wheelhouse, WheelhouseUnavailable, loo
 
 _ASK = Limits(idle=20.0, total=20.0)
 _CLOCK_SECONDS = 2.0
-_PIN = re.compile(r"^([A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?)==([0-9][A-Za-z0-9.+!]{0,79})$")
+_PIN = re.compile(r"^([A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?)==([0-9][A-Za-z0-9.+!]{0,79})\Z")
 _BUILT = re.compile(r"^ +Built ([A-Za-z0-9._-]{1,100})==([0-9][A-Za-z0-9.+!]{0,79})$", re.MULTILINE)
 _UNREADABLE = re.compile(r"Failed to (?:read `--find-links`|fetch: ?`?)[^\n]*")
 _LEVELS = (("v4", {"avx512f", "avx512bw", "avx512vl"}), ("v3", {"avx2", "bmi2", "fma"}), ("v2", {"sse4_2", "popcnt"}))

@@ -29,6 +29,7 @@ from app.runner.daemon import run_files
 from app.runner.process.answers import Answers
 from app.runner.process.locks import lock_now
 from app.runner.process.paths import Task
+from app.runner.process.private_files import make_folder, private
 from app.runner.standalone.command_line import is_terminal, request_of
 from app.runner.standalone.progress_lines import lines_of, table
 from app.runner.standalone.terminal_answers import TerminalAnswers
@@ -49,9 +50,11 @@ def install(request: Mapping[str, Any]) -> int:
     from app.runner.run import run
 
     task = Task(str(uuid.uuid4()))
-    task.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(task.folder.parent)
+    make_folder(task.folder)
     lock = lock_now(task.lock)
     run_files.replace_file(task.request, json.dumps(request).encode("ascii"))
+    open(str(task.log), "ab", opener=private).close()
     logging.basicConfig(filename=str(task.log), level=logging.INFO, format="%(asctime)s %(message)s")
     os.umask(0o022)
     _cancel_by_signals(task)

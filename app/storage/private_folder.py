@@ -1,0 +1,71 @@
+"""The service's own folder: for its user alone, whatever the umask is and whatever it was before."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from app.storage.errors import StorageError
+
+_FOLDER, _FILE = 0o700, 0o600
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def private(path: str, flags: int) -> int:
+    """Opens a file for `open(…, opener=private)`: made for its user alone, and never through a link."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE)
+
+
+def make_private(folder: Path) -> int:
+    """Makes a folder and those above it that are missing. One that is there already becomes private, with everything in
+    it; how many entries others could look into until now.
+
+    Raises StorageError for a folder of another user, or with something of one in it: they could put there what they
+    like, or go on reading."""
+    try:
+        for above in reversed(folder.parents):
+            if not above.exists():
+                above.mkdir(mode=_FOLDER, exist_ok=True)
+        folder.mkdir(mode=_FOLDER, exist_ok=True)
+        if folder.is_symlink():
+            _check(folder, os.lstat(folder))
+        _check(folder, folder.stat())
+        return _narrow(folder, folder.stat(), _FOLDER) + sum(_entries(folder))
+    except OSError as exc:
+        raise StorageError(f"The data folder {folder} cannot be used: {exc.strerror}.", hint=_HINT) from exc
+
+
+def _entries(folder: Path) -> Iterator[bool]:
+    """For each entry, from above to below, whether others could look into it. Links are not followed."""
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            with suppress(FileNotFoundError):  # a service that runs there removes it at this moment
+                about = os.lstat(path)
+                _check(path, about)
+                yield _narrow(path, about, _FOLDER if stat.S_ISDIR(about.st_mode) else _FILE)
+
+
+def _check(path: Path, about: os.stat_result) -> None:
+    if about.st_uid not in (os.geteuid(), 0):  # root can do everything anyway
+        raise StorageError(f"{path} belongs to another user of this machine.", hint=_HINT)
+
+
+def _narrow(path: Path, about: os.stat_result, mode: int) -> bool:
+    """Whether it was open to others, and is no longer. Raises OSError."""
+    wide = stat.S_IMODE(about.st_mode) & 0o077
+    if not wide or about.st_uid != os.geteuid() or not (stat.S_ISDIR(about.st_mode) or stat.S_ISREG(about.st_mode)):
+        return False
+    descriptor = os.open(path, _READ)
+    try:
+        with suppress(PermissionError):  # a volume without modes
+            os.fchmod(descriptor, mode)
+        return not stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077
+    finally:
+        os.close(descriptor)
+
+
+_HINT = "Choose a folder of your own with --data-dir or NODEFERRY_DATA_DIR."

@@ -1,0 +1,1 @@
+"""What the fuzzer knows of each parser."""
