@@ -26,6 +26,7 @@ from app.storage.retry_store import RetryStore
 from app.storage.task_counts import TaskCounts
 from app.storage.workflow_store import WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
+from app.sync.capacity import Capacity
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
 from app.sync.http.services import Services
@@ -99,7 +100,8 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     workflows = WorkflowExecutor(
         store=WorkflowStore(engine), installs=installs, steps=Steps(installs, checks, settings), background=keeper
     )
-    tunnels = Tunnels(installs, connector, keeper, settings.timeouts)
+    capacity = Capacity()
+    tunnels = Tunnels(installs, connector, keeper, settings.timeouts, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
     logs = TaskLogs(installs, log_files)
@@ -119,6 +121,7 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
             metrics,
             wheels,
             OwnKeys(),
+            capacity,
         )
     )
     page_parts = webui.PageParts(open=not settings.token, task=installs.task, workflow=workflows.state)

@@ -31,6 +31,7 @@ _DURATIONS = frozenset(
         "log_days",
         "remote_days",
         "question_seconds",
+        "request_seconds",
     }
 )
 
@@ -103,6 +104,13 @@ class Settings:
     remote_days: float = 14.0
     """How long an ended run's journal, logs and notes for a rollback are kept on its instance, where the next run
     removes them; 0: for ever."""
+    request_seconds: float = 20.0
+    """How long the head of a request may take to arrive. Its body may take three times as long, and so may a client to
+    take a part of the answer."""
+    max_connections: int = 0
+    """How many connections may be open at once; 0: as many as half of the files that the system lets it open."""
+    max_connections_per_address: int = 100
+    """How many of them may come from one address; this machine and trusted proxies are not counted."""
 
     @property
     def timeouts(self) -> Timeouts:

@@ -21,6 +21,7 @@ from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
 from app.settings import Timeouts
 from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.capacity import Capacity, Kind, Place, ServiceBusy
 from app.sync.installs.service import Installs
 
 _log = logging.getLogger(__name__)
@@ -56,12 +57,18 @@ class Tunnels:
     """The tunnels of one service, by the task whose instance they lead to. Any thread may call every method."""
 
     def __init__(
-        self, installs: Installs, connector: SshConnector, background: BackgroundTaskManager, timeouts: Timeouts
+        self,
+        installs: Installs,
+        connector: SshConnector,
+        background: BackgroundTaskManager,
+        timeouts: Timeouts,
+        capacity: Capacity,
     ) -> None:
         self._installs = installs
         self._connector = connector
         self._background = background
         self._timeouts = timeouts
+        self._capacity = capacity
         self._lock = threading.Lock()
         self._tunnels: dict[str, Tunnel] = {}
         self._stops: dict[str, threading.Event] = {}
@@ -69,20 +76,24 @@ class Tunnels:
         self._numbers = itertools.count(1)
 
     def open(self, task_id: str) -> Tunnel:
-        """Opens the tunnel unless it is open or being opened; how it stands now. Raises TaskNotFound."""
+        """Opens the tunnel unless it is open or being opened; how it stands now. Raises TaskNotFound, ServiceBusy."""
         record, status = self._installs.look(task_id)
         request = read_request(record.request)
         home = status.snapshot.probe.get("ui_home") or request.ui_home  # where the run found it
         with self._lock:
             if task_id in self._stops:
                 return self._tunnels[task_id]
+            place = self._capacity.acquire(Kind.INSTANCES)
+            if place is None:
+                raise ServiceBusy
             tunnel = self._tunnels[task_id] = Tunnel("opening")
             stop = self._stops[task_id] = threading.Event()
             # A number for each: the thread before may have let go of the tunnel and not have ended.
             self._threads[task_id] = thread = f"tunnel-{task_id}-{next(self._numbers)}"
         try:
-            self._background.start_task(thread, self._keep, task_id, request, home, stop)
+            self._background.start_task(thread, self._keep, task_id, request, home, stop, place)
         except RuntimeError:  # the system gives no more threads
+            place.release()
             with self._lock:
                 del self._stops[task_id], self._tunnels[task_id]
             raise
@@ -109,22 +120,25 @@ class Tunnels:
             for stop in self._stops.values():
                 stop.set()
 
-    def _keep(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event) -> None:
-        """A tunnel's thread, from the connection to its end."""
+    def _keep(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event, place: Place) -> None:
+        """A tunnel's thread, from the connection to its end. `place`: held until it is open."""
         tunnel = Tunnel("closed", reason=_WHY["stopped"])
         try:
-            tunnel = self._serve(task_id, request, ui_home, stop)
+            tunnel = self._serve(task_id, request, ui_home, stop, place)
         except AppError as error:
             tunnel = Tunnel("failed", error=error.to_json())
         except OSError as exc:
             message = f"No port could be opened on the service's machine: {exc}."
             tunnel = Tunnel("failed", error={"code": "no_port", "message": message, "hint": ""})
         finally:
+            place.release()
             with self._lock:
                 self._tunnels[task_id] = tunnel
                 del self._stops[task_id]
 
-    def _serve(self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event) -> Tunnel:
+    def _serve(
+        self, task_id: str, request: Request, ui_home: str | None, stop: threading.Event, place: Place
+    ) -> Tunnel:
         expected = request.options.host_key_sha256
         with self._connector.connect(request.address, host_key_sha256=expected, cancel=stop) as host:
             client = RunnerClient(host, pack_runner(), replace(self._timeouts))
@@ -137,4 +151,5 @@ class Tunnels:
             _log.info("task %s: port %d of the instance is at %s", task_id, port, forward.url)
             with self._lock:
                 self._tunnels[task_id] = Tunnel("open", forward.url)
+            place.release()
             return Tunnel("closed", reason=_WHY[forward.serve(stop)])

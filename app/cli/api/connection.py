@@ -15,7 +15,6 @@ from app.cli.api.client import Api
 from app.cli.errors import CliError
 from app.cli.server import listener as listening
 from app.cli.server import logs
-from app.cli.server.http_server import HttpServer
 from app.cli.server.service_lock import RunningService, ServiceLock, running_service
 from app.settings import Settings, settings_from
 
@@ -63,7 +62,10 @@ def wait_for_address(data_dir: Path) -> RunningService | None:
 @contextmanager
 def temporary_service(settings: Settings) -> Iterator[str]:
     """A service of this process on a free loopback port; its URL."""
-    from app.factory import build_service  # here: a client of a running service need not load a service
+    # here: a client of a running service need not load a service
+    from app.cli.server.http_server import HttpServer
+    from app.factory import build_service
+    from app.sync.http.admission import Admission
 
     logs.configure("WARNING", secrets=(settings.token,))
     settings = replace(settings, host="127.0.0.1", port=0)
@@ -72,7 +74,7 @@ def temporary_service(settings: Settings) -> Iterator[str]:
         listening.bind("127.0.0.1", 0, explicit=True, say=click.echo) as listener,
     ):
         service = build_service(settings)
-        server = HttpServer(service.app, listener)
+        server = HttpServer(service.app, listener, Admission(settings))
         thread = threading.Thread(target=server.run, name="http", daemon=True)
         thread.start()
         url = listening.url_of(listener)

@@ -13,9 +13,12 @@ import click
 from app.cli.server import listener as listening
 from app.cli.server import logs
 from app.cli.server.http_server import HttpServer
+from app.cli.server.limits import Limits, limits_of, raise_open_files
 from app.cli.server.service_lock import ServiceLock
 from app.factory import Service, build_service
-from app.settings import settings_from
+from app.settings import Settings, settings_from
+from app.sync.capacity import PLACES, THREADS
+from app.sync.http.admission import Admission
 from app.sync.http.guards import check_bind, is_open_by_proxy
 
 RELEASE_SECONDS = 3.0
@@ -50,9 +53,19 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     ):
         service = build_service(settings)
         url = listening.url_of(listener)
-        server = HttpServer(service.app, listener)
+        server = HttpServer(service.app, listener, Admission(settings), limits=_limits(settings))
         lock.write_address(url)
         _serve(service, server, url)
+
+
+def _limits(settings: Settings) -> Limits:
+    """What this process may hold open at once, as the log says it."""
+    before, now = raise_open_files()
+    limits = limits_of(settings, now)
+    raised = f" (raised from {before})" if now != before else ""
+    text = "limits open_files=%d%s connections=%d connections_per_address=%d threads=%d slow_requests=%d"
+    _log.info(text, now, raised, limits.connections, limits.per_address, THREADS, PLACES)
+    return limits
 
 
 def _serve(service: Service, server: HttpServer, url: str) -> None:

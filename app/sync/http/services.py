@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -20,9 +19,9 @@ from app.domain.errors import AppError, InvalidRequest
 from app.domain.forwarded import is_prefix
 from app.remote.own_keys import OwnKeys
 from app.settings import Settings
+from app.sync.capacity import Capacity
 from app.sync.fleets import Fleets
-from app.sync.http import bodies, errors, guards, json_body
-from app.sync.http.behind_proxy import Via, via_of
+from app.sync.http import admission, bodies, errors, json_body
 from app.sync.installs.logs import TaskLogs
 from app.sync.installs.retention import Retention
 from app.sync.installs.retries import Retries
@@ -35,16 +34,13 @@ from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
 
 EXTENSION = "nodeferry"
-MAX_HELD_ANSWERS = 32
-"""How many requests may hold a server thread at once; more are answered without waiting."""
-
 _log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the routes call. `held`: places for answers that wait."""
+    """What the routes call. `capacity`: places for requests that hold a thread."""
 
     installs: Installs
     checks: InstanceChecks
@@ -59,7 +55,7 @@ class Services:
     metrics: Metrics
     wheels: Wheels
     ssh_keys: OwnKeys
-    held: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(MAX_HELD_ANSWERS))
+    capacity: Capacity
 
 
 def services() -> Services:
@@ -102,36 +98,24 @@ def note_task(known: str) -> str:
 def answer(payload: Mapping[str, Any], status: int = 200) -> Response:
     """`payload` as JSON."""
     text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
-    return Response(text, status, content_type="application/json; charset=utf-8")
+    return Response(text, status, content_type=errors.JSON_TYPE)
 
 
 def error_answer(error: AppError) -> Response:
     """`error` in the one shape, with its status; as a page, where a browser goes to an address."""
-    return response_of(error, as_page=wants_page(request.method, request.headers.get("Accept", "")))
-
-
-def wants_page(method: str, accept: str) -> bool:
-    """Whether a browser goes to an address, by a request's method and its header Accept."""
-    return method == "GET" and "text/html" in accept
+    return response_of(error, as_page=admission.wants_page(request.method, request.headers.get("Accept", "")))
 
 
 def response_of(error: AppError, *, as_page: bool = False) -> Response:
     """`error_answer`, wherever there is no request of Flask's."""
-    response = answer(errors.error_body(error), errors.status_of(error))
-    if as_page:
-        response = Response(errors.error_page(error), response.status_code, content_type="text/html; charset=utf-8")
-        response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
-    if response.status_code == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="nodeferry"'
-    elif response.status_code in errors.RETRY_AFTER_SECONDS:
-        response.headers["Retry-After"] = str(errors.RETRY_AFTER_SECONDS[response.status_code])
-    return response
+    made = errors.answer_of(error, as_page=as_page)
+    return Response(made.body, made.status, headers=list(made.headers))
 
 
 def register_http(app: Flask, shared: Services) -> None:
     """Give `app` its parts, guards, error answers and request log."""
     app.extensions[EXTENSION] = shared
-    app.config["MAX_CONTENT_LENGTH"] = json_body.MAX_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = admission.MAX_BODY_BYTES
     app.url_map.merge_slashes = False
     app.before_request(_before)
     app.after_request(_after)
@@ -142,7 +126,7 @@ def register_http(app: Flask, shared: Services) -> None:
 
 def _before() -> Response | None:
     g.started = time.perf_counter()
-    refused = guards.refusal(request.method, request.path, dict(request.headers), services().settings, _via())
+    refused = admission.refusal(admission.head_of(request.environ), services().settings)
     if refused:
         return error_answer(refused)
     return Response(status=204, headers={"Allow": _allowed()}) if request.method == "OPTIONS" else None
@@ -192,10 +176,6 @@ def _http_error(error: HTTPException) -> Response:
         return _bug(error)
     response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
     return response
-
-
-def _via() -> Via:
-    return via_of(request.environ)
 
 
 def _not_found_hint() -> str:

@@ -7,13 +7,13 @@ back by itself with the revision that it has seen last. Who gets no place polls.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 
 from flask import Blueprint, Response, request
 
 from app.domain.errors import AppError
+from app.sync.capacity import Kind, Place
 from app.sync.http import bodies
 from app.sync.http.errors import TooManyStreams
 from app.sync.http.services import checked_task_id, query, services
@@ -40,10 +40,10 @@ def stream_events(task_id: str) -> Response:
     first = services().installs.progress(known, seen)
     if first["completed"] and first.get("unchanged"):
         return Response(status=204)  # tells a browser that it need not come back
-    held = services().held
-    if not held.acquire(blocking=False):
+    place = services().capacity.acquire(Kind.CHANGES)
+    if place is None:
         raise TooManyStreams
-    response = Response(_Stream(services().installs, known, seen, held), content_type="text/event-stream")
+    response = Response(_Stream(services().installs, known, seen, place), content_type="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # asks nginx to pass events on as they come
     response.headers["Cache-Control"] = "no-store, no-transform"  # a proxy that compressed them would hold them back
     return response
@@ -52,9 +52,8 @@ def stream_events(task_id: str) -> Response:
 class _Stream:
     """The body of one answer. The server calls `close` however the stream ends, also before it began."""
 
-    def __init__(self, installs: Installs, task_id: str, seen: int | None, held: threading.BoundedSemaphore) -> None:
-        self._held = held
-        self._open = True
+    def __init__(self, installs: Installs, task_id: str, seen: int | None, place: Place) -> None:
+        self._place = place
         self._lines = _lines(installs, task_id, seen)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -65,9 +64,7 @@ class _Stream:
 
     def close(self) -> None:
         """Gives the place back."""
-        if self._open:
-            self._open = False
-            self._held.release()
+        self._place.release()
 
 
 def _lines(installs: Installs, task_id: str, seen: int | None) -> Iterator[bytes]:
