@@ -60,6 +60,7 @@ class Acceptor(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         self._per_address: Counter[str] = Counter()
         self._large: dict[Connection, None] = {}
         self._deaf_until = self._next_look = 0.0
+        self._somebody_waits = False
         self._said_at: dict[str, float] = {}
         self._is_counted = lru_cache(1024)(self._counts)
         dispatcher = ThreadedTaskDispatcher()
@@ -72,16 +73,26 @@ class Acceptor(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     # -- new connections -------------------------------------------------------------------------------------------
 
     def readable(self) -> bool:
-        """Whether connections are accepted now. The loop asks at least once a second."""
+        """Whether connections are accepted now."""
+        return bool(self.accepting) and time.monotonic() >= self._deaf_until
+
+    def handle_accept(self) -> None:
+        """Somebody waits, until `attend`."""
+        self._somebody_waits = True
+
+    def attend(self) -> None:
+        """Ends what is overdue and accepts what waits. The loop calls it between its rounds: within one, a new
+        connection could have the number of one that was just closed, and what had happened there."""
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _LOOK_SECONDS
             for connection in list(self.active_channels.values()):
                 connection.look(now)
-        return bool(self.accepting) and now >= self._deaf_until
+        if self._somebody_waits:
+            self._somebody_waits = False
+            self._accept()
 
-    def handle_accept(self) -> None:
-        """Accepts what waits."""
+    def _accept(self) -> None:
         for _ in range(AT_ONCE):
             try:
                 accepted = self.accept()
@@ -130,7 +141,8 @@ class Acceptor(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         """Whether connections from there are counted. Those of this machine and of trusted proxies are not."""
         found = ipaddress.ip_address(address.partition("%")[0])
         mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-        return not ((mapped or found).is_loopback or self.admits.is_proxy(address))
+        ours = (mapped or found).is_loopback and not self.limits.loopback_counts
+        return not (ours or self.admits.is_proxy(address))
 
     # -- too many --------------------------------------------------------------------------------------------------
 

@@ -61,6 +61,7 @@ class HttpServer:
         """Serve until `stop`; then nothing new is accepted. Requests that are being answered go on until `close`."""
         while not self._stopping.is_set():
             wasyncore.loop(timeout=LOOP_SECONDS, use_poll=True, map=self._map, count=1)
+            self._server.attend()
 
     def stop(self) -> None:
         """Make `run` return."""

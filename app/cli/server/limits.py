@@ -16,7 +16,8 @@ LEAST_CONNECTIONS = 16
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Of one server. The seconds: for the head of a request; for its body; for a client to take the next part of an
-    answer; for one that has been answered to ask again; for one that was refused to stop sending."""
+    answer; for one that has been answered to ask again; for one that was refused to stop sending. `loopback_counts`:
+    whether connections from this machine have a limit `per_address` too."""
 
     connections: int = 1000
     per_address: int = 100
@@ -25,6 +26,7 @@ class Limits:
     answer_seconds: float = 60.0
     idle_seconds: float = 75.0
     linger_seconds: float = 10.0
+    loopback_counts: bool = False
 
 
 def limits_of(settings: Settings, open_files: int) -> Limits:
