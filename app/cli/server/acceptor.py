@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
+from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
@@ -83,6 +84,10 @@ class Acceptor(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     def attend(self) -> None:
         """Ends what is overdue and accepts what waits. The loop calls it between its rounds: within one, a new
         connection could have the number of one that was just closed, and what had happened there."""
+        wasyncore.write(self)  # calls the next method, and keeps an error in it from ending the loop
+
+    def handle_write_event(self) -> None:
+        """Of `attend`."""
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _LOOK_SECONDS
