@@ -105,7 +105,6 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
     logs = TaskLogs(installs, log_files)
-    wheels = Wheels(installs, connector, settings.timeouts)
     app = create_app(
         Services(
             installs,
@@ -119,13 +118,12 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
             logs,
             readiness,
             metrics,
-            wheels,
+            Wheels(installs, connector, settings.timeouts),
             OwnKeys(),
             capacity,
         )
     )
-    page_parts = webui.PageParts(open=not settings.token, task=installs.task, workflow=workflows.state)
-    webui.register(app, page_parts)
+    webui.register(app, webui.PageParts(open=not settings.token, task=installs.task, workflow=workflows.state))
     app.wsgi_app = BehindProxy(app.wsgi_app, settings)  # type: ignore[method-assign]
     retries.begin()
     installs.resume_unfinished()

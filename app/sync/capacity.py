@@ -56,8 +56,8 @@ class Place:
 class Capacity:
     """The places of one service. Every method may be called from any thread, and none waits."""
 
-    def __init__(self, places: int = PLACES, most: Mapping[Kind, int] = MOST) -> None:
-        self._places = places
+    def __init__(self, most_in_all: int = PLACES, most: Mapping[Kind, int] = MOST) -> None:
+        self._most_in_all = most_in_all
         self._most = most
         self._lock = threading.Lock()
         self._taken: Counter[Kind] = Counter()
@@ -65,7 +65,7 @@ class Capacity:
     def acquire(self, kind: Kind) -> Place | None:
         """A place, if one is free."""
         with self._lock:
-            if self._taken.total() >= self._places or self._taken[kind] >= self._most[kind]:
+            if self._taken.total() >= self._most_in_all or self._taken[kind] >= self._most[kind]:
                 return None
             self._taken[kind] += 1
         return Place(self, kind)

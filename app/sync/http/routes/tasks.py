@@ -32,10 +32,10 @@ def show_task(task_id: str) -> Response:
     """One task; `?wait=` holds the answer until it has ended, at most so many seconds."""
     known, asked = checked_task_id(task_id), query(bodies.TaskQuery)
     held = not asked.wait or _hold(known, asked.wait)
-    shown = answer({"success": True, **services().installs.task(known)})
+    response = answer({"success": True, **services().installs.task(known)})
     if not held:  # for those who would ask again at once
-        shown.headers["Retry-After"] = str(errors.RETRY_AFTER_SECONDS[503])
-    return shown
+        response.headers["Retry-After"] = str(errors.RETRY_AFTER_SECONDS[503])
+    return response
 
 
 @tasks.get("/tasks/<task_id>/lock")
