@@ -27,6 +27,7 @@ from app.storage.task_counts import TaskCounts
 from app.storage.workflow_store import WorkflowStore
 from app.sync.access import Access
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
+from app.sync.capacity import Capacity
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
 from app.sync.http.services import Services
@@ -106,7 +107,8 @@ def build_service(
         background=keeper,
         most=settings.max_workflows,
     )
-    tunnels = Tunnels(installs, connector, keeper, settings)
+    capacity = Capacity()
+    tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
     app = create_app(
@@ -125,6 +127,7 @@ def build_service(
             Wheels(installs, connector, settings.timeouts),
             OwnKeys(),
             access,
+            capacity,
         )
     )
     webui.register(app, webui.PageParts(access.needs_login, task=installs.task, workflow=workflows.state))

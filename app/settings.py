@@ -38,6 +38,7 @@ _DURATIONS = frozenset(
         "max_log_bytes",
         "max_workflows",
         "session_hours",
+        "request_seconds",
     }
 )
 
@@ -125,6 +126,13 @@ class Settings:
     service's own."""
     session_hours: float = 168.0
     """How long a browser stays logged in."""
+    request_seconds: float = 20.0
+    """How long the head of a request may take to arrive. Its body may take three times as long, and so may a client to
+    take a part of the answer."""
+    max_connections: int = 0
+    """How many connections may be open at once; 0: as many as half of the files that the system lets it open."""
+    max_connections_per_address: int = 100
+    """How many of them may come from one address; this machine and trusted proxies are not counted."""
 
     @property
     def timeouts(self) -> Timeouts:

@@ -29,6 +29,18 @@ REQUESTS: Sequence[Reason] = (
     Reason("malformed_json", "Invalid JSON", _REQUEST),
     Reason("not_json", "Not JSON", _REQUEST, hint="Send the header Content-Type: application/json."),
     Reason("body_too_large", "Request too large", _REQUEST),
+    Reason("head_too_large", "Headers too large", _REQUEST, hint="Send fewer or smaller headers and cookies."),
+    Reason("malformed_request", "Invalid HTTP", _REQUEST),
+    Reason("encoding_not_supported", "Encoding not supported", _REQUEST, hint="Send the body as it is, or chunked."),
+    Reason("request_too_slow", "Request too slow", _REQUEST, _HELPS, "Send it again, in one piece."),
+    Reason(
+        "too_many_connections",
+        "Too many connections",
+        _REQUEST,
+        _HELPS,
+        "Close some, or raise the setting max_connections_per_address.",
+    ),
+    Reason("service_busy", "Service busy", _REQUEST, _HELPS, "Try again in a few seconds; polls are answered."),
     Reason("not_found", "Address not found", _REQUEST, hint=_ROUTES),
     Reason("method_not_allowed", "Method not allowed", _REQUEST, hint=_ROUTES + " The header Allow names the methods."),
     Reason(

@@ -26,6 +26,7 @@ from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
 from app.settings import Settings
 from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.capacity import Capacity, Kind, Place, ServiceBusy
 from app.sync.installs.service import Installs
 
 _log = logging.getLogger(__name__)
@@ -59,47 +60,68 @@ class Tunnel:
         return {"state": self.state, "url": url, "reason": self.reason or None, "error": error}
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a tunnel's thread works with. `hosts`: the names that a page may lead to it from; `place`: held until the
+    tunnel is open."""
+
+    request: Request
+    ui_home: str | None
+    hosts: set[str]
+    place: Place
+    thread: str
+    stop: threading.Event
+
+
 class Tunnels:
     """The tunnels of one service, by the task whose instance they lead to. Any thread may call every method."""
 
     def __init__(
-        self, installs: Installs, connector: SshConnector, background: BackgroundTaskManager, settings: Settings
+        self,
+        installs: Installs,
+        connector: SshConnector,
+        background: BackgroundTaskManager,
+        settings: Settings,
+        capacity: Capacity,
     ) -> None:
         self._installs = installs
         self._connector = connector
         self._background = background
         self._timeouts = settings.timeouts
         self._names = frozenset(bracketed(name.lower()) for name in settings.allowed_hosts)
+        self._capacity = capacity
         self._lock = threading.Lock()
         self._tunnels: dict[str, Tunnel] = {}
-        self._stops: dict[str, threading.Event] = {}
-        self._threads: dict[str, str] = {}
-        self._hosts: dict[str, set[str]] = {}
+        self._kept: dict[str, _Kept] = {}
         self._numbers = itertools.count(1)
 
     def open(self, task_id: str, page_host: str = "127.0.0.1") -> Tunnel:
         """Opens the tunnel unless it is open or being opened; how it stands now. A page at `page_host` may lead to it.
 
-        Raises TaskNotFound, TooManyTunnels."""
+        Raises TaskNotFound, TooManyTunnels, ServiceBusy."""
         record, status = self._installs.look(task_id)
         request = read_request(record.request)
         home = asked_for.home(status.snapshot.probe.get("ui_home"), request.ui_home)  # where the run found it
         with self._lock:
-            if task_id in self._stops:
-                self._hosts[task_id] |= set(hosts_for(page_host))
+            if task_id in self._kept:
+                self._kept[task_id].hosts.update(hosts_for(page_host))
                 return self._tunnels[task_id]
-            if len(self._stops) >= MAX_TUNNELS:
+            if len(self._kept) >= MAX_TUNNELS:
                 raise TooManyTunnels
-            tunnel = self._tunnels[task_id] = Tunnel("opening")
-            stop = self._stops[task_id] = threading.Event()
-            self._hosts[task_id] = hosts = set(hosts_for(page_host))
+            place = self._capacity.acquire(Kind.INSTANCES)
+            if place is None:
+                raise ServiceBusy
             # A number for each: the thread before may have let go of the tunnel and not have ended.
-            self._threads[task_id] = thread = f"tunnel-{task_id}-{next(self._numbers)}"
+            thread = f"tunnel-{task_id}-{next(self._numbers)}"
+            kept = _Kept(request, home, set(hosts_for(page_host)), place, thread, threading.Event())
+            self._kept[task_id] = kept
+            tunnel = self._tunnels[task_id] = Tunnel("opening")
         try:
-            self._background.start_task(thread, self._keep, task_id, request, home, hosts, stop)
+            self._background.start_task(thread, self._keep, task_id, kept)
         except RuntimeError:  # the system gives no more threads
+            place.release()
             with self._lock:
-                del self._stops[task_id], self._tunnels[task_id]
+                del self._kept[task_id], self._tunnels[task_id]
             raise
         return tunnel
 
@@ -112,50 +134,50 @@ class Tunnels:
     def close(self, task_id: str) -> Tunnel:
         """Closes the tunnel; how it stands now. Raises TaskNotFound."""
         with self._lock:
-            stop, thread = self._stops.get(task_id), self._threads.get(task_id, "")
-        if stop is not None:
-            stop.set()
-            self._background.wait(thread, 2.0)
+            kept = self._kept.get(task_id)
+        if kept is not None:
+            kept.stop.set()
+            self._background.wait(kept.thread, 2.0)
         return self.look(task_id)
 
     def close_all(self) -> None:
         """Closes every tunnel, without waiting."""
         with self._lock:
-            for stop in self._stops.values():
-                stop.set()
+            for kept in self._kept.values():
+                kept.stop.set()
 
-    def _keep(
-        self, task_id: str, request: Request, ui_home: str | None, hosts: set[str], stop: threading.Event
-    ) -> None:
+    def _keep(self, task_id: str, kept: _Kept) -> None:
         """A tunnel's thread, from the connection to its end."""
         tunnel = Tunnel("closed", reason=_WHY["stopped"])
         try:
-            tunnel = self._serve(task_id, request, ui_home, hosts, stop)
+            tunnel = self._serve(task_id, kept)
         except AppError as error:
             tunnel = Tunnel("failed", error=error.to_json())
         except OSError as exc:
             message = f"No port could be opened on the service's machine: {exc}."
             tunnel = Tunnel("failed", error={"code": "no_port", "message": message, "hint": ""})
         finally:
+            kept.place.release()
             with self._lock:
-                del self._stops[task_id], self._tunnels[task_id], self._threads[task_id]
+                del self._kept[task_id], self._tunnels[task_id]
                 self._tunnels[task_id] = tunnel
-                closed = [each for each in self._tunnels if each not in self._stops]
+                closed = [each for each in self._tunnels if each not in self._kept]
                 for each in closed[:-MAX_CLOSED_TUNNELS]:
                     del self._tunnels[each]
 
-    def _serve(
-        self, task_id: str, request: Request, ui_home: str | None, hosts: set[str], stop: threading.Event
-    ) -> Tunnel:
-        expected = request.options.host_key_sha256
-        with self._connector.connect(request.address, host_key_sha256=expected, cancel=stop, meter=Meter()) as host:
+    def _serve(self, task_id: str, kept: _Kept) -> Tunnel:
+        request, expected = kept.request, kept.request.options.host_key_sha256
+        with self._connector.connect(
+            request.address, host_key_sha256=expected, cancel=kept.stop, meter=Meter()
+        ) as host:
             client = RunnerClient(host, pack_runner(), replace(self._timeouts))
             client.ensure_uploaded()
-            port = client.probe(ui_home, request.venv_path).comfyui_port
+            port = client.probe(kept.ui_home, request.venv_path).comfyui_port
             if port is None:
                 raise ComfyUiNotRunning
-            forward = Forward(host, port, names=self._names, hosts=hosts)
+            forward = Forward(host, port, names=self._names, hosts=kept.hosts)
             _log.info("task %s: port %d of the instance is at port %d here", task_id, port, forward.access.port)
             with self._lock:
                 self._tunnels[task_id] = Tunnel("open", forward.access)
-            return Tunnel("closed", reason=_WHY[forward.serve(stop)])
+            kept.place.release()
+            return Tunnel("closed", reason=_WHY[forward.serve(kept.stop)])

@@ -7,7 +7,6 @@ what its digest says never arrives whole.
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -24,9 +23,6 @@ from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
 from app.settings import Timeouts
 from app.sync.installs.service import Installs
-
-MAX_AT_ONCE = 4
-"""Connections that are open for wheels; each holds a thread of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +55,6 @@ class Wheels:
         self._installs = installs
         self._connector = connector
         self._timeouts = timeouts
-        self.places_left = threading.BoundedSemaphore(MAX_AT_ONCE)
-        """For the routes: one is held while a method works, and while a content is read."""
 
     def listed(self, task_id: str) -> list[Wheel]:
         """Those of a task's instance, by name. Raises TaskNotFound, RemoteError, RunnerError."""

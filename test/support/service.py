@@ -27,13 +27,14 @@ Json = dict[str, Any]
 class ServiceProcess:
     """`run.py serve` on a free port, with a home and a data folder of its own below `folder`."""
 
-    def __init__(self, folder: Path, *, tree: Path = ROOT, **settings: str) -> None:
+    def __init__(self, folder: Path, *, tree: Path = ROOT, open_files: int = 0, **settings: str) -> None:
         """`settings`: NODEFERRY_ variables without their prefix, in small letters; `tree`: of another checkout, whose
-        `run.py` it is."""
+        `run.py` it is; `open_files`: how many it may open (0: as many as this process)."""
         self.home = folder / "service-home"
         self.data_dir = folder / "service-data"
         self.home.mkdir(parents=True, exist_ok=True)
         self._tree = tree
+        self._open_files = open_files
         self._log = folder / "service.log"
         words = {"allowed_git_schemes": "https,ssh,http", **settings}
         self._environ = {**os.environ, "HOME": str(self.home), **_prefixed(words)}
@@ -67,6 +68,8 @@ class ServiceProcess:
         if self._tree == ROOT:  # another checkout may have another schema
             put_database(self.data_dir)
         argv = [sys.executable, "run.py", "serve", "--port", str(port), "--data-dir", str(self.data_dir)]
+        if self._open_files:
+            argv = ["sh", "-c", f'ulimit -n {self._open_files} && exec "$@"', "sh", *argv]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 argv,

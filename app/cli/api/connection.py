@@ -15,7 +15,6 @@ from app.cli.api.client import Api
 from app.cli.errors import CliError
 from app.cli.server import listener as listening
 from app.cli.server import logs
-from app.cli.server.http_server import HttpServer
 from app.cli.server.local_login import local_login, local_secret
 from app.cli.server.service_lock import RunningService, ServiceLock, running_service
 from app.cli.view.say import say
@@ -66,8 +65,11 @@ def wait_for_address(data_dir: Path) -> RunningService | None:
 @contextmanager
 def temporary_service(settings: Settings) -> Iterator[str]:
     """A service of this process on a free loopback port; its URL."""
-    from app.factory import build_service  # here: a client of a running service need not load a service
+    # here: a client of a running service need not load a service
+    from app.cli.server.http_server import HttpServer
+    from app.factory import build_service
     from app.sync.access import Access
+    from app.sync.http.admission import Admission
 
     logs.configure("WARNING", secrets=(settings.token,))
     settings = replace(settings, host="127.0.0.1", port=0)
@@ -76,8 +78,9 @@ def temporary_service(settings: Settings) -> Iterator[str]:
         listening.bind("127.0.0.1", 0, explicit=True, say=say) as listener,
         local_login(settings.data_dir) as secret,
     ):
-        service = build_service(settings, access=Access(settings, secret))
-        server = HttpServer(service.app, listener)
+        access = Access(settings, secret)
+        service = build_service(settings, access=access)
+        server = HttpServer(service.app, listener, Admission(access))
         thread = threading.Thread(target=server.run, name="http", daemon=True)
         thread.start()
         url = listening.url_of(listener)

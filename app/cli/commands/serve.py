@@ -14,13 +14,16 @@ import click
 from app.cli.server import listener as listening
 from app.cli.server import logs
 from app.cli.server.http_server import HttpServer
+from app.cli.server.limits import Limits, limits_of, raise_open_files
 from app.cli.server.local_login import local_login
 from app.cli.server.service_lock import ServiceLock
 from app.cli.view.say import say
 from app.factory import Service, build_service
-from app.settings import settings_from
+from app.settings import Settings, settings_from
 from app.storage.private_folder import make_private
 from app.sync.access import Access, is_reached_by_proxy
+from app.sync.capacity import PLACES, THREADS
+from app.sync.http.admission import Admission
 from app.sync.http.guards import check_bind
 
 RELEASE_SECONDS = 3.0
@@ -67,7 +70,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
                 "Make one with `token new`, or let the proxy ask for a login"
             )
         service = build_service(settings, access=access)
-        server = HttpServer(service.app, listener)
+        server = HttpServer(service.app, listener, Admission(access), limits=_limits(settings))
         lock.write_address(listening.local_url_of(listener))
         lines = [f"Nodeferry on {listening.url_of(listener)}"]
         if is_first:
@@ -76,6 +79,16 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
                 f"Log in, with a link that is shown only now: {listening.outer_url_of(listener)}/#token={first}"
             )
         _serve(service, server, lines)
+
+
+def _limits(settings: Settings) -> Limits:
+    """What this process may hold open at once, as the log says it."""
+    before, now = raise_open_files()
+    limits = limits_of(settings, now)
+    raised = f" (raised from {before})" if now != before else ""
+    text = "limits open_files=%d%s connections=%d connections_per_address=%d threads=%d slow_requests=%d"
+    _log.info(text, now, raised, limits.connections, limits.per_address, THREADS, PLACES)
+    return limits
 
 
 def _serve(service: Service, server: HttpServer, lines: Sequence[str]) -> None:

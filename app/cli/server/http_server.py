@@ -1,46 +1,67 @@
-"""Waitress around a WSGI application, on a socket that is already bound, with an end that has a deadline."""
+"""Waitress around a WSGI application, on a socket that is already bound, with limits, and an end that has a deadline.
+
+Why waitress, and what is ours in it: docs/decisions/0019-waitress-with-limits.md.
+"""
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
 from typing import Any
 
-import waitress
 from waitress import wasyncore
+from waitress.adjustments import Adjustments
 
-Wsgi = Callable[..., Iterable[bytes]]
+from app.cli.server.acceptor import Acceptor, Wsgi
+from app.cli.server.limits import Limits
+from app.cli.server.request import NO_LIMIT, Admits
+from app.sync.capacity import THREADS
 
 BACKLOG = 2048
-CONNECTION_LIMIT = 4000
 LOOP_SECONDS = 1.0
+MAX_HEAD_BYTES = 64 * 1024
+BODY_IN_MEMORY_BYTES = 4 * 1024 * 1024
+"""More than any body may have: none is written to a file."""
 
 
 class HttpServer:
     """Answers from the moment `run` is called, which returns after `stop`. `stop` may be called from any thread and
     from a signal's handler."""
 
-    def __init__(self, app: Wsgi, listener: socket.socket, *, threads: int = 64) -> None:
-        # poll() and a limit of its own: with select() waitress dies past file descriptor 1023
+    def __init__(
+        self,
+        app: Wsgi,
+        listener: socket.socket,
+        admits: Admits,
+        *,
+        limits: Limits | None = None,
+        threads: int = THREADS,
+    ) -> None:
+        # poll() and limits of our own: with select() waitress dies past file descriptor 1023
         self._map: dict[int, Any] = {}
         self._stopping = threading.Event()
-        self._server = waitress.create_server(
-            app,
-            map=self._map,
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line a request, just when there are many
+        adjustments = Adjustments(
             sockets=[listener],
             threads=threads,
-            asyncore_use_poll=True,
-            connection_limit=CONNECTION_LIMIT,
+            connection_limit=NO_LIMIT,
             backlog=BACKLOG,
             ident="nodeferry",
+            max_request_header_size=MAX_HEAD_BYTES,
+            max_request_body_size=NO_LIMIT,
+            inbuf_overflow=BODY_IN_MEMORY_BYTES,
             clear_untrusted_proxy_headers=False,  # app.sync.http.behind_proxy decides whom to believe
+        )
+        self._server = Acceptor(
+            app, listener, channels=self._map, adjustments=adjustments, limits=limits or Limits(), admits=admits
         )
 
     def run(self) -> None:
         """Serve until `stop`; then nothing new is accepted. Requests that are being answered go on until `close`."""
         while not self._stopping.is_set():
             wasyncore.loop(timeout=LOOP_SECONDS, use_poll=True, map=self._map, count=1)
+            self._server.attend()
 
     def stop(self) -> None:
         """Make `run` return."""

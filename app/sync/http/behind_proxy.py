@@ -36,21 +36,25 @@ class Via:
 DIRECT = Via()
 
 
-class BehindProxy:
-    """WSGI: makes the environment of each request what it would be without the proxy."""
+class Proxies:
+    """The proxies in front of a service, and what they make of a request."""
 
-    def __init__(self, app: Wsgi, settings: Settings) -> None:
-        self._app = app
+    def __init__(self, settings: Settings) -> None:
         self._trusted = networks_of(settings.trusted_proxies)
         self._prefix = settings.path_prefix
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answers one request."""
+    def trust(self, address: str) -> bool:
+        """Whether this is one of them."""
+        return is_trusted(address, self._trusted)
+
+    def as_sent(self, environ: dict[str, Any]) -> str | None:
+        """Makes a request's environment what it would be without the proxy. Another address, where the browser has to
+        go first."""
         peer = str(environ.get("REMOTE_ADDR") or "")
         given = {name: str(environ.pop(_key(name), "")).strip() for name in HEADERS}
         headers = {name: value for name, value in given.items() if value}
         found = passed(peer, headers, self._trusted)
-        trusted = is_trusted(peer, self._trusted)
+        trusted = self.trust(peer)
         asked_host = str(environ.get("HTTP_HOST", ""))
         claimed_host = "" if trusted else headers.get("X-Forwarded-Host", "").partition(",")[0].strip()[:100]
         claimed = () if trusted else tuple(headers)
@@ -63,12 +67,11 @@ class BehindProxy:
         prefix = self._prefix or found.prefix
         if prefix and not self._strip(environ, prefix):
             query = environ.get("QUERY_STRING")
-            place = f"{quote(prefix)}/{'?' + query if query else ''}"
-            start_response("308 Permanent Redirect", [("Location", place), ("Content-Length", "0")])
-            return [b""]
-        return self._app(environ, start_response)
+            return f"{quote(prefix)}/{'?' + query if query else ''}"
+        return None
 
-    def _strip(self, environ: dict[str, Any], prefix: str) -> bool:
+    @staticmethod
+    def _strip(environ: dict[str, Any], prefix: str) -> bool:
         """Names the prefix as WSGI does; False for the prefix alone, whose relative addresses would lead elsewhere."""
         path = str(environ.get("PATH_INFO", ""))
         if path == prefix:
@@ -77,6 +80,22 @@ class BehindProxy:
         if path.startswith(f"{prefix}/"):
             environ["PATH_INFO"] = path[len(prefix) :]
         return True
+
+
+class BehindProxy:
+    """WSGI: makes the environment of each request what it would be without the proxy."""
+
+    def __init__(self, app: Wsgi, settings: Settings) -> None:
+        self._app = app
+        self._proxies = Proxies(settings)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answers one request."""
+        place = self._proxies.as_sent(environ)
+        if place is None:
+            return self._app(environ, start_response)
+        start_response("308 Permanent Redirect", [("Location", place), ("Content-Length", "0")])
+        return [b""]
 
 
 def via_of(environ: Mapping[str, Any]) -> Via:

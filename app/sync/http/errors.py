@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from app.domain.errors import AppError
-from app.protocol.terminal_text import one_line
+from app.protocol.terminal_text import json_text, one_line
 
 STATUS_OF_CODE: Mapping[str, int] = {
     "invalid_request": 400,
@@ -27,6 +28,12 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "runner_error": 409,
     "body_too_large": 413,
     "fleet_too_large": 413,
+    "malformed_request": 400,
+    "request_too_slow": 408,
+    "head_too_large": 431,
+    "encoding_not_supported": 501,
+    "too_many_connections": 429,
+    "service_busy": 503,
     "not_json": 415,
     "key_not_made": 409,
     "too_many_tasks": 429,
@@ -41,6 +48,8 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "too_many_streams": 503,
 }
 """An error has the status of its code, else of the nearest class above it that has one, else 500."""
+
+JSON_TYPE = "application/json; charset=utf-8"
 
 RETRY_AFTER_SECONDS: Mapping[int, int] = {429: 30, 503: 5}
 """By status: when to try again."""
@@ -71,9 +80,39 @@ class MethodNotAllowed(AppError):
 
 
 class BodyTooLarge(AppError):
-    """The request's body is larger than 1 MiB."""
+    """The request's body is too large."""
 
     code = "body_too_large"
+
+
+class MalformedRequest(AppError):
+    """This is not a valid HTTP request."""
+
+    code = "malformed_request"
+
+
+class RequestTooSlow(AppError):
+    """The request did not arrive in time."""
+
+    code = "request_too_slow"
+
+
+class HeadTooLarge(AppError):
+    """The request's headers are too large."""
+
+    code = "head_too_large"
+
+
+class EncodingNotSupported(AppError):
+    """The request's Transfer-Encoding is not supported."""
+
+    code = "encoding_not_supported"
+
+
+class TooManyConnections(AppError):
+    """Too many connections from this address are open."""
+
+    code = "too_many_connections"
 
 
 class NotJson(AppError):
@@ -110,6 +149,31 @@ def error_body(error: AppError) -> dict[str, Any]:
     """The one shape that every error has."""
     body = {"success": False, "error": error.code, "message": error.message, "hint": error.hint}
     return body if error.field is None else {**body, "field": error.field}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it goes over the line."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def answer_of(error: AppError, *, as_page: bool = False) -> Answer:
+    """`error` in the one shape, with its status; `as_page`: for a browser that has gone to an address."""
+    status = status_of(error)
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    if as_page:
+        text, headers["Content-Type"] = error_page(error), "text/html; charset=utf-8"
+        headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    else:
+        text, headers["Content-Type"] = json_text(error_body(error), separators=(",", ":")), JSON_TYPE
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="nodeferry"'
+    elif status in RETRY_AFTER_SECONDS:
+        headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_AFTER_SECONDS[status]))
+    return Answer(status, tuple(headers.items()), text.encode("utf-8"))
 
 
 def error_page(error: AppError) -> str:

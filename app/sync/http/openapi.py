@@ -19,6 +19,7 @@ from app.version import VERSION
 
 openapi = Blueprint("openapi", __name__)
 
+_EXTENSION = "nodeferry-openapi"
 _SSH = "ssh -p 12345 root@ssh6.vast.ai"
 _TASK = "550e8400-e29b-41d4-a716-446655440000"
 _WORKFLOW = "9a3f5f0e-3b1c-4c0a-9d0c-5d5a0f7f1e21"
@@ -72,7 +73,11 @@ ASKED: Mapping[str, Asked] = {
 def show_specification() -> Response:
     """This specification."""
     query(bodies.NoQuery)
-    return answer(specification(current_app.url_map.iter_rules(), needs_token=services().access.needs_login()))
+    needs_token = services().access.needs_login()
+    made: dict[bool, dict[str, Any]] = current_app.extensions.setdefault(_EXTENSION, {})
+    if needs_token not in made:  # many times as costly as any other answer
+        made[needs_token] = specification(current_app.url_map.iter_rules(), needs_token=needs_token)
+    return answer(made[needs_token])
 
 
 def specification(rules: Iterator[Rule], *, needs_token: bool) -> dict[str, Any]:

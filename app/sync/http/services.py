@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -22,9 +21,10 @@ from app.protocol.terminal_text import json_text
 from app.remote.own_keys import OwnKeys
 from app.settings import Settings
 from app.sync.access import Access
+from app.sync.capacity import Capacity
 from app.sync.fleets import Fleets
-from app.sync.http import bodies, errors, guards, json_body
-from app.sync.http.behind_proxy import Via, via_of
+from app.sync.http import admission, bodies, errors, json_body
+from app.sync.http.behind_proxy import via_of
 from app.sync.installs.logs import TaskLogs
 from app.sync.installs.retention import Retention
 from app.sync.installs.retries import Retries
@@ -37,8 +37,6 @@ from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
 
 EXTENSION = "nodeferry"
-MAX_HELD_ANSWERS = 32
-"""How many requests may hold a server thread at once; more are answered without waiting."""
 LOOK_AGAIN_SECONDS = 1.0
 """An answer that waited longer goes only to who is still let in: the token may have been revoked meanwhile."""
 
@@ -48,7 +46,7 @@ _M = TypeVar("_M", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the routes call. `held`: places for answers that wait."""
+    """What the routes call. `capacity`: places for requests that hold a thread."""
 
     installs: Installs
     checks: InstanceChecks
@@ -64,7 +62,7 @@ class Services:
     wheels: Wheels
     ssh_keys: OwnKeys
     access: Access
-    held: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(MAX_HELD_ANSWERS))
+    capacity: Capacity
 
 
 def services() -> Services:
@@ -95,7 +93,7 @@ def query(model: type[_M]) -> _M:
 
 def sender() -> Identity:
     """Who sent this request. Raises Unauthorized."""
-    via = _via()
+    via = via_of(request.environ)
     identity = services().access.who(dict(request.headers), scheme=via.scheme, client=via.client)
     if identity is None:
         raise Unauthorized
@@ -116,37 +114,24 @@ def note_task(known: str) -> str:
 def answer(payload: Mapping[str, Any], status: int = 200) -> Response:
     """`payload` as JSON."""
     text = json_text(payload, separators=(",", ":"))
-    return Response(text, status, content_type="application/json; charset=utf-8")
+    return Response(text, status, content_type=errors.JSON_TYPE)
 
 
 def error_answer(error: AppError) -> Response:
     """`error` in the one shape, with its status; as a page, where a browser goes to an address."""
-    return response_of(error, as_page=wants_page(request.method, request.headers.get("Accept", "")))
-
-
-def wants_page(method: str, accept: str) -> bool:
-    """Whether a browser goes to an address, by a request's method and its header Accept."""
-    return method == "GET" and "text/html" in accept
+    return response_of(error, as_page=admission.wants_page(request.method, request.headers.get("Accept", "")))
 
 
 def response_of(error: AppError, *, as_page: bool = False) -> Response:
     """`error_answer`, wherever there is no request of Flask's."""
-    response = answer(errors.error_body(error), errors.status_of(error))
-    if as_page:
-        response = Response(errors.error_page(error), response.status_code, content_type="text/html; charset=utf-8")
-        response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
-    if response.status_code == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="nodeferry"'
-    elif response.status_code in errors.RETRY_AFTER_SECONDS:
-        usual = errors.RETRY_AFTER_SECONDS[response.status_code]
-        response.headers["Retry-After"] = str(getattr(error, "retry_after", usual))
-    return response
+    made = errors.answer_of(error, as_page=as_page)
+    return Response(made.body, made.status, headers=list(made.headers))
 
 
 def register_http(app: Flask, shared: Services) -> None:
     """Give `app` its parts, guards, error answers and request log."""
     app.extensions[EXTENSION] = shared
-    app.config["MAX_CONTENT_LENGTH"] = json_body.MAX_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = admission.MAX_BODY_BYTES
     app.url_map.merge_slashes = False
     app.before_request(_before)
     app.after_request(_after)
@@ -164,7 +149,7 @@ def _before() -> Response | None:
 
 
 def _refusal() -> AppError | None:
-    return guards.refusal(request.method, request.path, dict(request.headers), services().access, _via())
+    return admission.refusal(admission.head_of(request.environ), services().access)
 
 
 def _allowed() -> str:
@@ -216,10 +201,6 @@ def _http_error(error: HTTPException) -> Response:
         return _bug(error)
     response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
     return response
-
-
-def _via() -> Via:
-    return via_of(request.environ)
 
 
 def _not_found_hint() -> str:

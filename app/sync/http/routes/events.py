@@ -6,7 +6,6 @@ back by itself with the revision that it has seen last. Who gets no place polls.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,6 +14,7 @@ from flask import Blueprint, Response, request
 
 from app.domain.errors import AppError
 from app.protocol.terminal_text import json_text
+from app.sync.capacity import Kind, Place
 from app.sync.http import bodies
 from app.sync.http.errors import TooManyStreams
 from app.sync.http.services import checked_task_id, query, sender, services
@@ -42,12 +42,11 @@ def stream_events(task_id: str) -> Response:
     if first["completed"] and first.get("unchanged"):
         return Response(status=204)  # tells a browser that it need not come back
     still_welcome = partial(services().access.is_valid, sender())
-    held = services().held
-    if not held.acquire(blocking=False):
+    place = services().capacity.acquire(Kind.CHANGES)
+    if place is None:
         raise TooManyStreams
-    response = Response(
-        _Stream(services().installs, known, seen, held, still_welcome), content_type="text/event-stream"
-    )
+    stream = _Stream(services().installs, known, seen, place, still_welcome)
+    response = Response(stream, content_type="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # asks nginx to pass events on as they come
     response.headers["Cache-Control"] = "no-store, no-transform"  # a proxy that compressed them would hold them back
     return response
@@ -57,15 +56,9 @@ class _Stream:
     """The body of one answer. The server calls `close` however the stream ends, also before it began."""
 
     def __init__(
-        self,
-        installs: Installs,
-        task_id: str,
-        seen: int | None,
-        held: threading.BoundedSemaphore,
-        still_welcome: Callable[[], bool],
+        self, installs: Installs, task_id: str, seen: int | None, place: Place, still_welcome: Callable[[], bool]
     ) -> None:
-        self._held = held
-        self._open = True
+        self._place = place
         self._lines = _lines(installs, task_id, seen, still_welcome)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -76,9 +69,7 @@ class _Stream:
 
     def close(self) -> None:
         """Gives the place back."""
-        if self._open:
-            self._open = False
-            self._held.release()
+        self._place.release()
 
 
 def _lines(installs: Installs, task_id: str, seen: int | None, still_welcome: Callable[[], bool]) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 
 from app.domain.errors import RemoteError, RunnerError
 from app.domain.request import check_fingerprint
+from app.sync.capacity import Kind
 from app.sync.http import bodies, errors
 from app.sync.http.services import answer, body, services
 
@@ -23,7 +24,8 @@ def check_instance() -> Response:
     fingerprint = bodies.fingerprint_of(asked.host_key_sha256, "host_key_sha256")
     timeout = asked.timeout_seconds or services().settings.timeouts.connect
     try:
-        found = services().checks.test(address, ui_home, fingerprint, timeout)
+        with services().capacity.place(Kind.INSTANCES):
+            found = services().checks.test(address, ui_home, fingerprint, timeout)
     except (RemoteError, RunnerError) as error:
         return answer(errors.error_body(error))
     return answer(found)
@@ -39,7 +41,10 @@ def list_host_keys() -> Response:
 def scan_host_key() -> Response:
     """The key that an instance shows now; nothing is trusted."""
     asked = body(bodies.ScanBody)
-    return answer({"success": True, "host_key": services().checks.scan(bodies.address_of(asked.ssh_connection))})
+    address = bodies.address_of(asked.ssh_connection)
+    with services().capacity.place(Kind.INSTANCES):
+        found = services().checks.scan(address)
+    return answer({"success": True, "host_key": found})
 
 
 @instances.post("/host-keys/accept")
@@ -47,7 +52,8 @@ def accept_host_key() -> Response:
     """Pin the key that the instance shows now, if it has the fingerprint that the user has seen."""
     asked = body(bodies.AcceptBody)
     address, sha256 = bodies.address_of(asked.ssh_connection), check_fingerprint(asked.sha256, "sha256")
-    found = services().checks.accept(address, sha256)
+    with services().capacity.place(Kind.INSTANCES):
+        found = services().checks.accept(address, sha256)
     return answer({"success": True, "host_key": found})
 
 

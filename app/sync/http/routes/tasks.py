@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 
 from app.domain.errors import InvalidRequest, TaskNotCancellable
 from app.protocol.manager_snapshot import write_snapshot
+from app.sync.capacity import Kind
 from app.sync.http import bodies, errors, fleet_bodies
 from app.sync.http.services import answer, body, checked_task_id, query, services
 from app.sync.installs import follow_ups
@@ -30,9 +31,11 @@ def list_tasks() -> Response:
 def show_task(task_id: str) -> Response:
     """One task; `?wait=` holds the answer until it has ended, at most so many seconds."""
     known, asked = checked_task_id(task_id), query(bodies.TaskQuery)
-    if asked.wait:
-        _hold(known, asked.wait)
-    return answer({"success": True, **services().installs.task(known)})
+    held = not asked.wait or _hold(known, asked.wait)
+    response = answer({"success": True, **services().installs.task(known)})
+    if not held:  # for those who would ask again at once
+        response.headers["Retry-After"] = str(errors.RETRY_AFTER_SECONDS[503])
+    return response
 
 
 @tasks.get("/tasks/<task_id>/lock")
@@ -155,12 +158,13 @@ def restart_comfyui(task_id: str) -> Response:
     return answer(payload, 202)
 
 
-def _hold(known: str, seconds: float) -> None:
-    """Wait for the end of a task, if a place for that is free."""
-    held = services().held
-    if not held.acquire(blocking=False):
-        return
+def _hold(known: str, seconds: float) -> bool:
+    """Wait for the end of a task; False where no place for that is free."""
+    place = services().capacity.acquire(Kind.CHANGES)
+    if place is None:
+        return False
     try:
         services().installs.wait(known, seconds)
     finally:
-        held.release()
+        place.release()
+    return True

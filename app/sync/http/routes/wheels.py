@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from flask import Blueprint, Response
 
+from app.sync.capacity import Kind, Place
 from app.sync.http import bodies
 from app.sync.http.errors import TooManyStreams
 from app.sync.http.services import answer, checked_task_id, query, services
@@ -29,9 +30,7 @@ def list_wheels(task_id: str) -> Response:
 def send_wheel(task_id: str) -> Response:
     """One of them, from a byte offset on; connects to the instance."""
     known, asked = checked_task_id(task_id), query(bodies.WheelQuery)
-    place = services().wheels.places_left
-    if not place.acquire(blocking=False):
-        raise TooManyStreams(_BUSY)
+    place = _acquire()
     try:
         content = services().wheels.content(known, asked.name, asked.offset)
     except BaseException:
@@ -48,10 +47,15 @@ def send_wheel(task_id: str) -> Response:
 @contextmanager
 def _place() -> Iterator[None]:
     """One of the few connections at once. Raises TooManyStreams."""
-    place = services().wheels.places_left
-    if not place.acquire(blocking=False):
-        raise TooManyStreams(_BUSY)
+    place = _acquire()
     try:
         yield
     finally:
         place.release()
+
+
+def _acquire() -> Place:
+    place = services().capacity.acquire(Kind.WHEELS)
+    if place is None:
+        raise TooManyStreams(_BUSY)
+    return place

@@ -1,0 +1,140 @@
+"""What is looked at from the head of a request alone, before any of its body is read: who asks, then how much comes.
+
+The server asks here as soon as a head has come, and each request is looked at once more when it reaches the routes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from werkzeug.datastructures import EnvironHeaders
+
+from app.domain.errors import AppError
+from app.sync.access import Access
+from app.sync.capacity import ServiceBusy
+from app.sync.http import errors, guards, json_body
+from app.sync.http.behind_proxy import Proxies, Via, via_of
+
+MAX_BODY_BYTES = json_body.MAX_BYTES
+MAX_SMALL_BODY_BYTES = 64 * 1024
+_LISTS = frozenset({"/ssh/install-custom-nodes", "/fleet/install-custom-nodes", "/workflow/start", "/manifests/check"})
+"""The routes that are sent lists of node packs; so are those that end in `_RETRY`. Every other body is small."""
+_RETRY = "/retry"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a request, as the browser sent it. `length`: of its body, None where it is not known before."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    via: Via
+    length: int | None
+
+
+Check = Callable[[Head, Access], AppError | None]
+
+
+def _let_in(head: Head, access: Access) -> AppError | None:
+    return guards.refusal(head.method, head.path, head.headers, access, head.via)
+
+
+def _fits(head: Head, _access: Access) -> AppError | None:
+    return None if (head.length or 0) <= body_limit(head.path) else too_large(head.path)
+
+
+CHECKS: Sequence[Check] = (_let_in, _fits)
+"""In the order in which they are made: nobody who is not let in learns more."""
+
+
+def refusal(head: Head, access: Access) -> AppError | None:
+    """Why this request is refused; None when it is not."""
+    found = (check(head, access) for check in CHECKS)
+    return next((error for error in found if error is not None), None)
+
+
+def head_of(environ: Mapping[str, Any]) -> Head:
+    """The head of a request, from its environment behind `Proxies.as_sent`."""
+    text = str(environ.get("CONTENT_LENGTH") or "")
+    length = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    headers = dict(EnvironHeaders(dict(environ)))
+    return Head(str(environ["REQUEST_METHOD"]), str(environ["PATH_INFO"]), headers, via_of(environ), length)
+
+
+def body_limit(path: str) -> int:
+    """How many bytes a request's body may have."""
+    return MAX_BODY_BYTES if path in _LISTS or path.endswith(_RETRY) else MAX_SMALL_BODY_BYTES
+
+
+def too_large(path: str) -> AppError:
+    """What is said of a body that is larger than that."""
+    limit = body_limit(path)
+    size = f"{limit // 1024} KiB" if limit < 1024 * 1024 else f"{limit // 1024 // 1024} MiB"
+    return errors.BodyTooLarge(f"The request's body is larger than {size}.")
+
+
+def wants_page(method: str, accept: str) -> bool:
+    """Whether a browser goes to an address, by a request's method and its header Accept."""
+    return method == "GET" and "text/html" in accept
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What the server is told of a request. Without `answer` its body may be read, up to `body_limit` bytes; beyond
+    them it is answered with `too_large`."""
+
+    answer: errors.Answer | None
+    body_limit: int
+    too_large: errors.Answer
+
+
+class Admission:
+    """The server's side of it: it has a request's environment, and no application has looked at it."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._proxies = Proxies(access.settings)
+
+    def look(self, environ: Mapping[str, Any]) -> Admitted:
+        """At a head whose body has not been read."""
+        seen = dict(environ)
+        self._proxies.as_sent(seen)
+        head = head_of(seen)
+        error = refusal(head, self._access)
+        page = wants_page(head.method, head.headers.get("Accept", ""))
+        answer = None if error is None else _logged(head.method, head.path, errors.answer_of(error, as_page=page), seen)
+        return Admitted(answer, body_limit(head.path), errors.answer_of(too_large(head.path)))
+
+    def is_proxy(self, address: str) -> bool:
+        """Whether this is the address of a trusted proxy."""
+        return self._proxies.trust(address)
+
+
+def server_answer(status: int, detail: str = "") -> errors.Answer:
+    """What the server itself answers with this status. `detail`: what is wrong with the request, in a few words."""
+    kinds: Mapping[int, type[AppError]] = {
+        400: errors.MalformedRequest,
+        408: errors.RequestTooSlow,
+        413: errors.BodyTooLarge,
+        429: errors.TooManyConnections,
+        431: errors.HeadTooLarge,
+        501: errors.EncodingNotSupported,
+        503: ServiceBusy,
+    }
+    kind = kinds.get(status, errors.InternalError)
+    message = f"This is not a valid HTTP request: {detail}." if status == 400 and detail else ""
+    return errors.answer_of(kind(message))
+
+
+def _logged(method: str, path: str, answer: errors.Answer, environ: Mapping[str, Any]) -> errors.Answer:
+    """Notes it as the routes note each request."""
+    text = "request method=%s path=%s status=%d ms=0.0 task_id=- client=%s"
+    _log.info(text, quote(method[:20]), quote(path[:300]), answer.status, environ.get("REMOTE_ADDR") or "-")
+    return answer
