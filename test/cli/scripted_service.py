@@ -12,6 +12,7 @@ from typing import Any
 from app.cli.server.http_server import HttpServer
 from app.cli.server.listener import bind, url_of
 from app.settings import Settings
+from app.sync.access import Access
 from app.sync.http.admission import Admission
 from test.cli.stories import TASK_ID
 
@@ -71,7 +72,7 @@ class Script:
 def serving(script: Script, port: int = 0) -> Iterator[str]:
     """The URL of a service that plays `script`."""
     with bind("127.0.0.1", port, explicit=True, say=print) as listener:
-        server = HttpServer(script.application, listener, Admission(Settings()), threads=4)
+        server = HttpServer(script.application, listener, Admission(Access(Settings())), threads=4)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

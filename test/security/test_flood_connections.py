@@ -19,6 +19,7 @@ from app.cli.server.http_server import HttpServer
 from app.cli.server.limits import Limits, limits_of
 from app.cli.server.listener import bind, url_of
 from app.settings import Settings
+from app.sync.access import Access
 from app.sync.http.admission import Admission
 from test.support.raw_http import answer_on, ask, connect, head_of, held, is_closed
 from test.support.service import ServiceProcess
@@ -59,7 +60,7 @@ class App:
 def serving(limits: Limits, app: App | None = None, settings: Settings | None = None) -> Iterator[str]:
     """The URL of a server with these limits."""
     with bind("127.0.0.1", 0, explicit=True, say=print) as listener:
-        server = HttpServer(app or App(), listener, Admission(settings or Settings()), limits=limits, threads=16)
+        server = HttpServer(app or App(), listener, Admission(Access(settings or Settings())), limits=limits, threads=16)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

@@ -190,7 +190,7 @@ def test_a_runner_that_others_have_put_there_or_could_change_is_not_run(
         with connector.connect(sshd.address) as host:
             client = RunnerClient(host, packed, Timeouts())
             client.ensure_uploaded()
-            assert client.status(str(uuid.uuid4()))["status"] == "unknown"
+            assert client.status(str(uuid.uuid4())).status == "unknown"
         assert (planted.read_bytes(), planted.stat().st_uid) == (packed.content, 0)
         assert [stat.S_IMODE(path.stat().st_mode) for path in (bin_folder.parent, bin_folder)] == [0o700, 0o700]
         assert not stat.S_IMODE(planted.stat().st_mode) & 0o022
