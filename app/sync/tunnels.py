@@ -32,7 +32,7 @@ _WHY = {
     "not_used": "It was closed because nobody used it.",
     "flooded": "It was closed because the instance sent more than was asked for.",
 }
-MAX_TUNNELS = 32
+MAX_TUNNELS = 16
 """At the same time. Each has threads and descriptors of its own."""
 
 
