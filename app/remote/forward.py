@@ -29,7 +29,7 @@ MAX_NEW = 16
 """Of these, on which nobody has shown the capability: strangers cannot use up the service's descriptors."""
 MAX_UNREAD = 4 * 1024 * 1024
 """What an instance may have sent on a channel that no browser has read. An honest SSH server stops at 2 MiB."""
-LEAST_SECONDS = {Use.NEW: 0.25, Use.IDLE: 1.0, Use.WEBSOCKET: 30.0, Use.BUSY: math.inf}
+LEAST_SECONDS = {Use.NEW: 0.5, Use.IDLE: 1.0, Use.WEBSOCKET: 30.0, Use.BUSY: math.inf}
 """As long a connection has been used so before it may be closed for another one's sake."""
 FULL_SECONDS = 5.0
 """As long a connection waits for a place before it hears that there is none."""
