@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import selectors
 import socket
 import threading
@@ -24,11 +25,16 @@ from app.remote.host import RemoteHost
 
 MAX_CONNECTIONS = 64
 """At the same time. A browser page opens about seven."""
+MAX_NEW = 16
+"""Of these, on which nobody has shown the capability: strangers cannot use up the service's descriptors."""
 MAX_UNREAD = 4 * 1024 * 1024
 """What an instance may have sent on a channel that no browser has read. An honest SSH server stops at 2 MiB."""
-QUIET_SECONDS = 30.0
-"""A WebSocket may be closed for another connection when it is older."""
+LEAST_SECONDS = {Use.NEW: 0.5, Use.IDLE: 1.0, Use.WEBSOCKET: 30.0, Use.BUSY: math.inf}
+"""As long a connection has been used so before it may be closed for another one's sake."""
+FULL_SECONDS = 5.0
+"""As long a connection waits for a place before it hears that there is none."""
 _LOOK_SECONDS = 0.25
+_PAUSE_SECONDS = 0.02
 _OPEN_SECONDS = 15.0
 _TRIES = 20
 _FULL = (
@@ -60,6 +66,7 @@ class Forward:
         self._lock = threading.Lock()
         self._open: list[BrowserConnection] = []
         self._used_at = time.monotonic()
+        self._full_since = 0.0
 
     def serve(self, stop: threading.Event) -> str:
         """Forwards connections. Returns why it ended: `stopped`, `connection_lost`, `not_used` or `flooded`."""
@@ -67,10 +74,12 @@ class Forward:
         try:
             with selectors.DefaultSelector() as selector:
                 for listener in self._listeners:
+                    listener.setblocking(False)
                     selector.register(listener, selectors.EVENT_READ)
                 while not (why := self._ended(stop)):
                     for key, _ in selector.select(_LOOK_SECONDS):
-                        self._accept(key.fileobj, pool)  # type: ignore[arg-type]  # the listeners
+                        if self._has_room(stop) and not self._accept(key.fileobj, pool):  # type: ignore[arg-type]
+                            stop.wait(_LOOK_SECONDS)
             return why
         finally:
             for listener in self._listeners:
@@ -101,39 +110,53 @@ class Forward:
             channels = [connection.channel for connection in self._open]
         return max((unread_bytes(channel) for channel in channels if channel is not None), default=0)
 
-    def _accept(self, listener: socket.socket, pool: ThreadPoolExecutor) -> None:
+    def _has_room(self, stop: threading.Event) -> bool:
+        """Whether the next connection is accepted: to be served, or to hear that there is no place. Else it waits."""
+        now = time.monotonic()
+        with self._lock:
+            if self._is_free() or self._shed_one(now):
+                self._full_since = 0.0
+                return True
+        self._full_since = self._full_since or now
+        if now - self._full_since > FULL_SECONDS:
+            return True
+        stop.wait(_PAUSE_SECONDS)
+        return False
+
+    def _accept(self, listener: socket.socket, pool: ThreadPoolExecutor) -> bool:
+        """False where nothing could be accepted: it has left, or no descriptor is free."""
         try:
             here, _ = listener.accept()
-        except OSError as exc:  # it has left, or no descriptor is free: the next look tries again
+        except OSError as exc:
             _log.info("port %d: %s", self.access.port, exc)
-            return
+            return False
         here.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = BrowserConnection(here, self.access, self._open_channel)
         with self._lock:
-            admitted = len(self._open) < MAX_CONNECTIONS or self._shed_one()
+            admitted = self._is_free()
             if admitted:
                 self._open.append(connection)
         if admitted:
             pool.submit(self._carry, connection, pool)
-            return
+            return True
         with here, suppress(OSError):
             here.settimeout(_LOOK_SECONDS)
             here.sendall(_FULL)
+        return True
 
-    def _shed_one(self) -> bool:
-        """Closes the connection that is missed least; False when every one is in use."""
-        quiet_since = time.monotonic() - QUIET_SECONDS
-        idle = [one for one in self._open if one.use < Use.WEBSOCKET or self._is_quiet(one, quiet_since)]
-        if not idle:
+    def _is_free(self) -> bool:
+        """Whether one more connection may be open."""
+        new = sum(one.use is Use.NEW for one in self._open)
+        return len(self._open) < MAX_CONNECTIONS and new < MAX_NEW
+
+    def _shed_one(self, now: float) -> bool:
+        """Closes the connection that is missed least; False when every one is in use, or may be soon."""
+        least = min(self._open, key=lambda one: (one.use, one.since))
+        if now - least.since < LEAST_SECONDS[least.use]:
             return False
-        least = min(idle, key=lambda one: (one.use, one.since))
         self._open.remove(least)
         least.close()
         return True
-
-    @staticmethod
-    def _is_quiet(connection: BrowserConnection, since: float) -> bool:
-        return connection.use is Use.WEBSOCKET and connection.since < since
 
     def _carry(self, connection: BrowserConnection, pool: ThreadPoolExecutor) -> None:
         try:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from test.api.client import Api, closed_address, content
+from app.sync.tunnels import MAX_TUNNELS
+from test.api.client import Api, closed_address, content, silent_address
 from test.support.waiting import wait_until
 
 UNKNOWN = "550e8400-e29b-41d4-a716-446655440000"
@@ -104,7 +105,7 @@ def test_a_restart_of_an_install_that_goes_on_is_409(api: Api) -> None:
     api.ended(task_id)
 
 
-def test_the_door_of_an_instance_that_is_away_fails_with_its_reason(api: Api) -> None:
+def test_the_tunnel_of_an_instance_that_is_away_fails_with_its_reason(api: Api) -> None:
     """The open answers at once; looking tells the rest; closing what is not open changes nothing."""
     task_id = api.start(closed_address(), options={"wait_seconds": 0})
     api.ended(task_id)
@@ -113,6 +114,23 @@ def test_the_door_of_an_instance_that_is_away_fails_with_its_reason(api: Api) ->
     closed = content(api.send("DELETE", f"/tasks/{task_id}/open"))
     assert closed["state"] in {"failed", "closed"}
     assert closed["state"] == "closed" or closed["error"]["code"] in {"connect_failed", "cancelled"}
+
+
+def test_tunnels_have_a_limit(api: Api) -> None:
+    """Each has threads and descriptors of its own. One that is closed makes room."""
+    with silent_address() as address:
+        tasks = [api.start(address, options={"wait_seconds": 0}) for _ in range(MAX_TUNNELS + 1)]
+        for task_id in tasks:
+            api.post(f"/tasks/{task_id}/cancel")
+        for task_id in tasks:
+            api.ended(task_id)
+        opened = [api.post(f"/tasks/{task_id}/open") for task_id in tasks]
+        assert [answer.status_code for answer in opened] == [202] * MAX_TUNNELS + [429]
+        assert content(opened[-1])["error"] == "too_many_tunnels"
+        api.send("DELETE", f"/tasks/{tasks[0]}/open")
+        assert api.post(f"/tasks/{tasks[-1]}/open").status_code == 202
+        for task_id in tasks:
+            api.send("DELETE", f"/tasks/{task_id}/open")
 
 
 def test_a_pasted_address_is_read_or_refused_with_words_about_it(idle: Api) -> None:

@@ -73,6 +73,10 @@ def test_an_install_through_a_proxy(
         page.locator("tbody a").first.click()
         expect(pack(page, "light")).to_be_visible(timeout=END)
         assert page.url.startswith(f"{address}/ui/task/")
+        if kind == "code-server":  # there ComfyUI's page would have this one's origin
+            page.get_by_role("button", name="Open ComfyUI").click()
+            expect(page.get_by_role("dialog")).to_contain_text("Open it only if you trust the instance.")
+            page.get_by_role("button", name="No, go back").click()
 
 
 def test_a_page_without_its_styles_says_which_setting_is_missing(tmp_path: Path, context: BrowserContext) -> None:

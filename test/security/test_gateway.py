@@ -149,6 +149,11 @@ def test_a_browser_gets_a_cookie_that_scripts_and_other_sites_cannot_use(tunnel:
     assert tunnel.capability.encode() not in body
 
 
+def test_a_refusal_of_a_head_request_has_no_body(tunnel: OpenTunnel) -> None:
+    answer = asked(tunnel, "HEAD / HTTP/1.1", HOST, "Accept: text/html")
+    assert (status(answer), answer.partition(b"\r\n\r\n")[2]) == (403, b"")
+
+
 def test_a_program_is_redirected_with_the_cookie(tunnel: OpenTunnel) -> None:
     answer = asked(tunnel, OPENING, HOST, "Accept: */*")
     assert status(answer) == 303

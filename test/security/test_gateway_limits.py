@@ -13,7 +13,7 @@ import pytest
 
 from app.domain.address import parse_address
 from app.remote.connector import SshConnector
-from app.remote.forward import MAX_CONNECTIONS, Forward
+from app.remote.forward import MAX_CONNECTIONS, MAX_NEW, Forward
 from app.settings import Timeouts
 from test.remote.conftest import make_key
 from test.support.flooding_ssh import FloodingSshServer
@@ -98,7 +98,7 @@ def test_idle_strangers_lock_out_nobody(tunnel: OpenTunnel, begun: bytes) -> Non
         used = stack.enter_context(opened_websocket(tunnel))
         kept = stack.enter_context(tunnel.reach())
         asks_on(kept, tunnel)
-        strangers = [stack.enter_context(tunnel.reach()) for _ in range(2 * MAX_CONNECTIONS)]
+        strangers = [stack.enter_context(tunnel.reach()) for _ in range(MAX_CONNECTIONS + MAX_NEW)]
         for stranger in strangers:
             stranger.send(begun) if begun else None
         assert rest_of(strangers[0]) == b""
@@ -110,9 +110,10 @@ def test_idle_strangers_lock_out_nobody(tunnel: OpenTunnel, begun: bytes) -> Non
 def test_kept_connections_make_room_for_new_ones(tunnel: OpenTunnel) -> None:
     """The one that is idle for longest goes first."""
     with ExitStack() as stack:
-        kept = [stack.enter_context(tunnel.reach()) for _ in range(MAX_CONNECTIONS)]
-        for here in kept:
-            asks_on(here, tunnel)
+        kept = []
+        for _ in range(MAX_CONNECTIONS):
+            kept.append(stack.enter_context(tunnel.reach()))
+            asks_on(kept[-1], tunnel)
         assert answers(tunnel)
         assert rest_of(kept[0]) == b""
         asks_on(kept[-1], tunnel)

@@ -38,13 +38,13 @@ class Answer:
     headers: Headers
     body: bytes
 
-    def sent_by(self, front: h11.Connection) -> bytes:
-        """Its bytes."""
+    def sent_by(self, front: h11.Connection, method: bytes) -> bytes:
+        """Its bytes, as the answer to a request of this method."""
         headers = [*_SAFE, *self.headers, (b"Content-Length", b"%d" % len(self.body))]
         reason = HTTPStatus(self.status).phrase.encode()
         parts = (
             h11.Response(status_code=self.status, reason=reason, headers=headers),
-            h11.Data(data=self.body),
+            h11.Data(data=b"" if method == b"HEAD" else self.body),
             h11.EndOfMessage(),
         )
         return b"".join(front.send(part) or b"" for part in parts)

@@ -74,24 +74,22 @@ class BrowserConnection:
         """One request. What has come of the next one; None when the connection ends. Raises PeerGone."""
         front = h11.Connection(h11.SERVER, max_incomplete_event_size=2 * pipe.MAX_HEAD)
         headers: Headers = []
+        method = b""
         try:
             head = pipe.read_head(self._here, unread, NEW_SECONDS if self.use is Use.NEW else IDLE_SECONDS)
             request = _parsed(front, head)
-            headers = lowered(request.headers)
-            way, target = self._access.judge(request.method, request.target, headers)
+            headers, method = lowered(request.headers), request.method
+            way, target = self._access.judge(method, request.target, headers)
             if way is Way.OPEN:
-                self._finish(front, answers.opening(self._access, headers))
+                pipe.send_to_browser(self._here, answers.opening(self._access, headers).sent_by(front, method))
                 return None
-            self._mark(Use.WEBSOCKET if is_websocket(request.method, headers) else Use.BUSY)
+            self._mark(Use.WEBSOCKET if is_websocket(method, headers) else Use.BUSY)
             goes_on = Exchange(self._here, front, self._upstream, self._access).run(request, target, pool)
         except Refused as refused:
-            self._finish(front, answers.refusal(refused, headers))
+            pipe.send_to_browser(self._here, answers.refusal(refused, headers).sent_by(front, method))
             return None
         self._mark(Use.IDLE)
         return front.trailing_data[0] if goes_on else None
-
-    def _finish(self, front: h11.Connection, answer: answers.Answer) -> None:
-        pipe.send_to_browser(self._here, answer.sent_by(front))
 
     def _mark(self, use: Use) -> None:
         self.use, self.since = use, time.monotonic()
