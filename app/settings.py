@@ -125,7 +125,7 @@ class Settings:
     """Origins (`https://gpu.example`, exactly, with their port) whose pages may change something, besides the
     service's own."""
     session_hours: float = 168.0
-    """How long a browser stays logged in."""
+    """How long a browser stays logged in; 0: a year."""
     request_seconds: float = 20.0
     """How long the head of a request may take to arrive. Its body may take three times as long, and so may a client to
     take a part of the answer."""
@@ -138,6 +138,11 @@ class Settings:
     def timeouts(self) -> Timeouts:
         """The SSH deadlines that follow from the settings."""
         return Timeouts(connect=self.connect_timeout_seconds, reconnect=self.reconnect_seconds)
+
+    @property
+    def session_seconds(self) -> float:
+        """How long a browser stays logged in."""
+        return (self.session_hours or 365 * 24) * 3600
 
     @property
     def resolved_database_url(self) -> str:

@@ -48,7 +48,7 @@ class Access:
     def __init__(self, settings: Settings, local_secret: str = "") -> None:
         self.settings = settings
         self._tokens = TokenFile(settings.data_dir)
-        self._sessions = Sessions(settings.data_dir, settings.session_hours * 3600)
+        self._sessions = Sessions(settings.data_dir, settings.session_seconds)
         self._attempts = LoginAttempts()
         self._local = Token(_LOCAL, Scope.ALL, digest_of(local_secret)) if local_secret else None
         self._chosen = Token(CHOSEN, Scope.ALL, digest_of(settings.token)) if settings.token else None

@@ -13,6 +13,7 @@ SECRETS = [
     "Authorization: Bearer {}",
     "token is ghp_{} and goes on",
     "HF_TOKEN=hf_{}",
+    "http://127.0.0.1:5000/#token=ndf_{}",
 ]
 
 

@@ -28,7 +28,7 @@ def log_in() -> Response:
     asked, via = body(bodies.LoginBody), via_of(request.environ)
     made, identity = services().access.log_in(asked.token, dict(request.headers), scheme=via.scheme, client=via.client)
     response = answer(_shown_of(identity), 201)
-    _set_cookie(response, via, made, services().settings.session_hours * 3600)
+    _set_cookie(response, via, made, services().settings.session_seconds)
     return response
 
 
