@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.storage.errors import StorageError
+from app.storage.private_folder import private
 
 MAX_BYTES = 4 * 1024 * 1024
 Mark = tuple[int, int, int, int]
@@ -52,7 +53,7 @@ def write_private(path: Path, content: bytes, *, for_owner: bool = False) -> Non
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(draft, "xb", opener=_private) as file:
+        with open(draft, "xb", opener=private) as file:
             if for_owner and os.geteuid() == 0:
                 folder = os.stat(path.parent)
                 os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
@@ -69,7 +70,3 @@ def write_private(path: Path, content: bytes, *, for_owner: bool = False) -> Non
 def unusable(path: Path, why: str, *, hint: str = "") -> StorageError:
     """The error for a file that cannot be used."""
     return StorageError(f"{path} cannot be used: {why}.", hint=hint, code="access_unavailable")
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
