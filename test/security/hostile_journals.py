@@ -26,6 +26,14 @@ def line(number: int = 1, **fields: Any) -> bytes:
     return json.dumps({"seq": number, "wall": NOW, "mono": float(number), **fields}).encode()
 
 
+def deep(depth: int) -> Any:
+    """Something that nests twice as deep."""
+    value: Any = 1
+    for _ in range(depth):
+        value = {"below": [value]}
+    return value
+
+
 def first(task_id: str = TASK_ID) -> Snapshot:
     """The snapshot of a task that was just accepted."""
     return initial(task_id, NOW, auto_installer=False)

@@ -26,7 +26,7 @@ from app.domain.errors import (
 )
 from app.protocol import budgets
 from app.protocol.answers import Started, Status, Swept, read_answer
-from app.protocol.clean_text import clean_block
+from app.protocol.clean_text import clean_block, clean_line
 from app.protocol.events import (
     Attached,
     CancelRequested,
@@ -343,7 +343,8 @@ class Installation:
 
 def _problem_of(exc: AppError) -> Problem:
     """Its texts may have come from the instance."""
-    return Problem(*(clean_block(text, budgets.LONG) for text in (exc.code, exc.message, exc.hint)))
+    message, hint = clean_block(exc.message, budgets.LONG), clean_block(exc.hint, budgets.LONG)
+    return Problem(clean_line(exc.code, budgets.SHORT), message, hint)
 
 
 def _read(cls: type[_T], answer: object) -> _T:
