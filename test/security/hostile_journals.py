@@ -49,7 +49,7 @@ def folded(lines: Iterator[bytes] | list[bytes], snapshot: Snapshot | None = Non
 
 def strict(snapshot: Snapshot) -> str:
     """The progress and the record as strict JSON; a service that was restarted has the same."""
-    stored = json.dumps(to_stored(snapshot), allow_nan=False)
+    shown, stored = "", json.dumps(to_stored(snapshot), allow_nan=False)
     again = from_stored(json.loads(stored))
     for now in (0.0, NOW, NOW + 1e6):
         shown = json.dumps(progress(snapshot, now), allow_nan=False)

@@ -12,7 +12,7 @@ import pytest
 
 from app.protocol.snapshot import to_stored
 from test.api.client import Api, content
-from test.security.hostile_journals import deep, events, folded
+from test.security.hostile_journals import Fields, deep, events, folded
 from test.sync.conftest import BenchFactory, bench_factory  # noqa: F401 - a fixture
 from test.sync.test_unreadable_records import Left
 
@@ -27,7 +27,7 @@ def running() -> dict[str, Any]:
         "seconds": 60,
         "answers": [{"answer": "a", "label": ""}],
     }
-    run = [
+    run: list[Fields] = [
         {"event": "run_started", "task_id": "t", "version": "1", "pid": 1, "verify": True},
         {"event": "phase", "phase": "verify", "status": "running"},
         {"event": "step", "name": "a step", "status": "running"},
