@@ -19,14 +19,8 @@ from test.sync.test_unreadable_records import Left
 
 def running() -> dict[str, Any]:
     """What a record has of a run that goes on, with every part of it."""
-    asked = {
-        "id": "q",
-        "code": "c",
-        "text": "t",
-        "default": "a",
-        "seconds": 60,
-        "answers": [{"answer": "a", "label": ""}],
-    }
+    answers = [{"answer": "a", "label": ""}]
+    asked = {"id": "q", "code": "c", "text": "t", "answers": answers, "default": "a", "seconds": 9, "facts": {}}
     run: list[Fields] = [
         {"event": "run_started", "task_id": "t", "version": "1", "pid": 1, "verify": True},
         {"event": "phase", "phase": "verify", "status": "running"},
