@@ -293,7 +293,7 @@ def _json_of(value: Any) -> Any:
         return {key.value if isinstance(key, Enum) else key: _json_of(each) for key, each in value.items()}
     if isinstance(value, (tuple, list)):
         return [_json_of(each) for each in value]
-    return {wire: _json_of(getattr(value, name)) for name, wire in _names_of(type(value))}  # type: ignore[arg-type]  # a class is hashable
+    return {key: _json_of(getattr(value, name)) for name, key in _names_of(type(value))}  # type: ignore[arg-type]  # a class is hashable
 
 
 @lru_cache(None)

@@ -26,6 +26,14 @@ def line(number: int = 1, **fields: Any) -> bytes:
     return json.dumps({"seq": number, "wall": NOW, "mono": float(number), **fields}).encode()
 
 
+def deep(depth: int) -> Any:
+    """Something that nests twice as deep."""
+    value: Any = 1
+    for _ in range(depth):
+        value = {"below": [value]}
+    return value
+
+
 def first(task_id: str = TASK_ID) -> Snapshot:
     """The snapshot of a task that was just accepted."""
     return initial(task_id, NOW, auto_installer=False)
@@ -41,7 +49,7 @@ def folded(lines: Iterator[bytes] | list[bytes], snapshot: Snapshot | None = Non
 
 def strict(snapshot: Snapshot) -> str:
     """The progress and the record as strict JSON; a service that was restarted has the same."""
-    stored = json.dumps(to_stored(snapshot), allow_nan=False)
+    shown, stored = "", json.dumps(to_stored(snapshot), allow_nan=False)
     again = from_stored(json.loads(stored))
     for now in (0.0, NOW, NOW + 1e6):
         shown = json.dumps(progress(snapshot, now), allow_nan=False)

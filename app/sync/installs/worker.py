@@ -28,7 +28,7 @@ from app.domain.errors import (
     TooMuchOutput,
 )
 from app.protocol import budgets
-from app.protocol.clean_text import clean_block
+from app.protocol.clean_text import clean_block, clean_line
 from app.protocol.events import (
     Attached,
     CancelRequested,
@@ -398,4 +398,5 @@ class Installation:
 
 def _problem_of(exc: AppError) -> Problem:
     """Its texts may have come from the instance."""
-    return Problem(*(clean_block(text, budgets.LONG) for text in (exc.code, exc.message, exc.hint)))
+    message, hint = clean_block(exc.message, budgets.LONG), clean_block(exc.hint, budgets.LONG)
+    return Problem(clean_line(exc.code, budgets.SHORT), message, hint)
