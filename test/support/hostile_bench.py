@@ -81,9 +81,8 @@ class HostileBench:
 
 @pytest.fixture
 def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[HostileBench]:
-    """A service with a data folder and a key of its own. Its settings: the test's mark `settings`."""
-    chosen = request.node.get_closest_marker("settings")
-    settings = Settings(data_dir=tmp_path / "data", **(chosen.kwargs if chosen else {}))
+    """A service with a data folder and a key of its own; its settings may be given as an indirect parameter."""
+    settings = Settings(data_dir=tmp_path / "data", **getattr(request, "param", {}))
     put_database(settings.data_dir)
     key = tmp_path / "id"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
