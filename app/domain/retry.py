@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from app.domain import asked_for
+from app.domain.errors import NothingToRetry
 from app.domain.record import InstallRecord
 from app.domain.stored_request import read_options
 from app.protocol import progress_json, reasons
 from app.protocol.counts import AS_ASKED, has_problem
+from app.protocol.manifest import ManifestFault
 from app.protocol.snapshot import Node, Snapshot
 from app.protocol.states import GOOD_NODE_STATES, TERMINAL_TASK_STATES, NodeState, TaskState
 
@@ -81,26 +84,23 @@ def with_parents(snapshot: Snapshot, chosen: Collection[str]) -> tuple[str, ...]
 
 
 def manifest_of(
-    manifest: Mapping[str, Any] | None, snapshot: Snapshot, names: Collection[str]
+    manifest: Mapping[str, Any] | None, snapshot: Snapshot, names: Collection[str], schemes: Collection[str]
 ) -> Mapping[str, Any] | None:
-    """The part of `manifest` for the packs `names`, with the pins that the run had; all of it for no names. A lock
-    stays a lock: it has the packages' versions too."""
+    """The part of `manifest` for the packs `names`, with the pins that it has for them; all of it for no names. A lock
+    stays a lock: it has the packages' versions too. Raises NothingToRetry where it has none of these packs."""
     if not names:
         return manifest
     if manifest is not None and "lock" in manifest:
         lock = manifest["lock"]
         return {"lock": {**lock, "node_packs": [pack for pack in lock["node_packs"] if pack["name"] in names]}}
-    return {"nodes": [_entry(node) for node in snapshot.nodes.values() if node.name in names]}
-
-
-def _entry(node: Node) -> dict[str, Any]:
-    return {
-        "name": node.name,
-        "repo_url": node.repo_url,
-        "subfolder": None if node.folder == node.name else node.folder,
-        "requirements_file": node.requirements_file,
-        "ref": node.ref,
-    }
+    try:
+        packs = asked_for.entries(manifest, snapshot, names, schemes)
+    except ManifestFault as fault:
+        message = f"The list that the instance has read cannot be asked for again: {fault.message}"
+        raise NothingToRetry(message) from fault
+    if not packs:
+        raise NothingToRetry("The packs that did not end well are none that the task was asked to install.")
+    return {"nodes": [asdict(pack) for pack in packs]}
 
 
 def _is_well(node: Node, snapshot: Snapshot) -> bool:

@@ -35,24 +35,24 @@ MAX_PLANNED = 10_000
 """Changes of packages, of all plans of a run together. 400 packs plan about 1,500."""
 MAX_WANTED_BY = 200
 """Packs that one planned package is said to be for."""
-MAX_PLAN_CHARS = 4_000_000
-"""All texts of all plans. 1,500 changes for 40 packs each: 1,600,000."""
+MAX_PLAN_CHARS = 2_000_000
+"""All texts of all plans. 1,500 changes for 15 packs each: 800,000."""
 MAX_BUILD_PACK_CHARS = 200_000
 """The names of packs in all builds of a run. 50 builds for 40 packs each: 50,000."""
-MAX_FACTS = 400
-"""Facts that a run found out about its machine. A probe has about 40."""
-MAX_FACTS_CHARS = 256 * 1024
-"""All of these as JSON. A machine with eight GPUs: 4,000."""
-MAX_LOCK_CHARS = 2 * 1024 * 1024
-"""A lock as JSON. 400 packs and 1,500 packages: 400,000."""
+MAX_FACTS = 100
+"""Facts that a run found out about its machine. A probe has about 20."""
+MAX_FACT_CHARS = 16 * 1024
+"""One of them as JSON. The GPUs of a machine with eight: 800."""
 MAX_REPAIR_CHARS = 400_000
-"""All texts of a repair. What does not fit is left out: it is there to be read."""
+"""What a second round tried in vain. 100 packs, 5 tries each: 50,000. Of more, the first tries are kept."""
 MAX_STATES = 20
 """States of which a pack says when it came into them. There are nine."""
 
 SHORT, LINE, LONG = 100, 500, 2000
 _TEXTS: Mapping[str, int] = {
     "task_id": SHORT,
+    "code": SHORT,
+    "id": SHORT,
     "version": SHORT,
     "old": 200,
     "new": 200,
@@ -69,14 +69,12 @@ _TEXTS: Mapping[str, int] = {
     "source": 1000,
     "ui_home": 1000,
     "message": LONG,
-    "hint": LONG,
+    "hint": 1000,
     "text": LONG,
 }
 """The longest text of a field by its name; any other has LINE characters at most."""
 BLOCKS = frozenset({"message", "hint", "text"})
 """Fields whose text may have several lines."""
-CODES = frozenset({"code"})
-"""Fields whose text is a word of the protocol: small letters, digits and `_`."""
 
 Range = Tuple[float, float]
 MONO: Range = (0.0, 1e9)

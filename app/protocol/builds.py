@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from app.protocol.budgets import MAX_BUILD_PACK_CHARS
 from app.protocol.snapshot import Build, Snapshot
 from app.protocol.states import BuildState
 
@@ -55,6 +56,9 @@ def with_build(builds: Mapping[str, Build], new: Build, mono: float) -> Mapping[
     A build may begin again in another version, so any state may follow any other. Where there are `MAX_BUILDS`, a new
     one takes the place of one that has ended; when none has, it is left out."""
     known = builds.get(new.package)
+    others = sum(len(pack) for name, build in builds.items() if name != new.package for pack in build.packs)
+    if others + sum(map(len, new.packs)) > MAX_BUILD_PACK_CHARS:
+        new = replace(new, packs=())
     if known is None and len(builds) >= MAX_BUILDS:
         ended = next((name for name, build in builds.items() if build.state not in LIVE), None)
         if ended is None:

@@ -17,8 +17,6 @@ _HARMFUL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e007f]"
 )
-_NOT_A_WORD = re.compile(r"[^a-z0-9_]+")
-MAX_WORD_CHARS = 64
 
 
 def clean_line(text: str, most: int) -> str:
@@ -33,13 +31,6 @@ def clean_block(text: str, most: int) -> str:
     if len(text) <= most and text.isprintable():
         return text
     return _cleaned(text, most, "\n")
-
-
-def clean_word(text: str) -> str:
-    """`text` as a word of the protocol, such as a reason code: small letters, digits and `_`."""
-    if len(text) <= MAX_WORD_CHARS and text.isidentifier() and text.isascii() and text.islower():
-        return text
-    return _NOT_A_WORD.sub("_", text[:MAX_WORD_CHARS].lower()).strip("_") or "unknown"
 
 
 def _cleaned(text: str, most: int, kept: str) -> str:

@@ -29,6 +29,7 @@ BYTES_A_SECOND = 25e6
 BUILD = 20.0
 SCRIPT = 5.0
 COMFYUI_START = 5.0
+MOST_START = 86_400.0
 IMPORT = 0.05
 FINISH = 1.0
 
@@ -126,8 +127,9 @@ class _Run:
         took."""
         if self._ended(Phase.VERIFY) or self._snapshot.verify is False:
             return 0.0
-        start = self._snapshot.probe.get("comfyui_start_seconds", COMFYUI_START)
-        usual = float(start) + len(self._nodes) * IMPORT
+        said = self._snapshot.probe.get("comfyui_start_seconds")
+        start = said if isinstance(said, (int, float)) and 0 <= said <= MOST_START else COMFYUI_START
+        usual = start + len(self._nodes) * IMPORT
         return left_of(usual, self._spent(Phase.VERIFY))
 
     def _phase(self, phase: Phase) -> PhaseRun:

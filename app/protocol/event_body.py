@@ -25,9 +25,10 @@ class Body:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __init_subclass__(cls, kind: str) -> None:
+    def __init_subclass__(cls, kind: str = "") -> None:
         cls.kind = kind
-        KINDS[kind] = cls
+        if kind:
+            KINDS[kind] = cls
 
     @classmethod
     def of_json(cls, raw: Mapping[str, Any]) -> Body:

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from app.protocol import builds
+from app.protocol import budgets, builds
 from app.protocol.event_body import KINDS, Body
 from app.protocol.event_body import left_out as _left_out
 from app.protocol.json_fields import BadField, ProtocolFault, loads_bounded, read_object, read_record
@@ -19,13 +19,6 @@ from app.protocol.manifest import NodePack
 from app.protocol.repairs import Repair, RepairState, bounded
 from app.protocol.snapshot import AskedQuestion, PlannedChange, Problem
 from app.protocol.states import AnswerSource, BuildState, NodeState, Phase, StepStatus, TaskState, Word
-
-MAX_LINE_BYTES = 2 * 1024 * 1024
-"""The longest line that a runner may write."""
-
-
-class ProtocolFault(ValueError):
-    """A line is not an event of this protocol."""
 
 
 class Source(Word):
@@ -74,6 +67,11 @@ class Waiting(Body, kind="waiting"):
     message: str
 
 
+@dataclass(frozen=True)
+class _Home:
+    ui_home: str
+
+
 @dataclass(frozen=True, eq=False)
 class Probed(Body, kind="probed"):
     """Facts about the machine. They come in parts, which add up.
@@ -86,11 +84,11 @@ class Probed(Body, kind="probed"):
     @classmethod
     def of_json(cls, raw: Mapping[str, Any]) -> Probed:
         """As Body's."""
-        facts = dict(read_object(raw))
-        ui_home = facts.pop("ui_home", None)
-        if not isinstance(ui_home, str):
-            raise BadField("ui_home: not text")
-        return cls(ui_home, facts)
+        home = read_record(_Home, raw).ui_home
+        facts = {name: value for name, value in read_object(raw).items() if name != "ui_home"}
+        if any(len(json.dumps(fact)) > budgets.MAX_FACT_CHARS for fact in facts.values()):
+            raise BadField("a fact that is too long")
+        return cls(home, facts)
 
     def to_json(self) -> Dict[str, Any]:
         """As Body's."""
@@ -324,6 +322,31 @@ class GivenUp(Body, kind="given_up"):
     error: Optional[Problem] = None
 
 
+@dataclass(frozen=True, eq=False)
+class Unknown(Body):
+    """Something that only a newer version knows. It changes nothing; `word` is its kind."""
+
+    word: str
+
+
+_OF_THE_SERVICE = frozenset(
+    {
+        Queued,
+        Connecting,
+        WaitingForInstance,
+        Connected,
+        Uploaded,
+        Attached,
+        Interrupted,
+        CancelRequested,
+        SkipRequested,
+        AnswerRequested,
+        GivenUp,
+    }
+)
+"""What no runner says: in a journal such a word is as good as unknown."""
+
+
 @dataclass(frozen=True)
 class Event:
     """A numbered body. `wall` is Unix seconds of the writer's clock. `mono` is its monotonic clock: durations come from
@@ -356,15 +379,14 @@ class _Head:
 
 
 def decode(line: bytes, source: Source = Source.JOURNAL) -> Event:
-    """The event of one line. Raises ProtocolFault for anything that is not one, a field of the wrong type included."""
-    if len(line) > MAX_LINE_BYTES:
-        raise ProtocolFault("line of %d bytes" % len(line))
+    """The event of one line; one of a kind that is not known is `Unknown`. Raises ProtocolFault for anything else, a
+    field of the wrong type or out of its range included."""
+    raw: Any = loads_bounded(line, most_bytes=budgets.MAX_LINE_BYTES)
     try:
-        raw = json.loads(line)
         head = read_record(_Head, raw)
         kind = KINDS.get(head.event)
-        if kind is None:
-            raise BadField("%.80r is no kind of event" % head.event)
+        if kind is None or (source is Source.JOURNAL and kind in _OF_THE_SERVICE):
+            return Event(Unknown(head.event), head.seq, head.wall, head.mono, source)
         for name in ("seq", "wall", "mono", "event"):
             del raw[name]
         return Event(kind.of_json(raw), head.seq, head.wall, head.mono, source)

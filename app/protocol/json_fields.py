@@ -18,7 +18,7 @@ from math import isfinite
 from typing import Any, Callable, Dict, Mapping, Type, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from app.protocol import budgets
-from app.protocol.clean_text import clean_block, clean_line, clean_word
+from app.protocol.clean_text import clean_block, clean_line
 
 MAX_DEPTH = 16
 """How deep an object may nest that is kept as it came (a lock, what a probe found)."""
@@ -148,9 +148,8 @@ def _text_of(name: str) -> Check:
     def read(raw: Any) -> str:
         if type(raw) is not str:
             raise BadField("not text")
-        return clean_word(raw) if is_code else clean(raw, most)
+        return clean(raw, most)
 
-    is_code = name in budgets.CODES
     return read
 
 
@@ -250,7 +249,7 @@ def _check_record(cls: Any) -> Check:
             elif value is _MISSING:
                 if make is _MISSING:
                     raise BadField("%s is missing" % name)
-                value = make()
+                value = make()  # type: ignore[operator]  # it was compared above
             values.append(value)
         return cls(*values)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Callable, Dict, Optional, Type, TypeVar, Union
 
-from app.protocol import builds, counts, questions
+from app.protocol import budgets, builds, counts, questions
 from app.protocol.event_body import Body
 from app.protocol.events import (
     AnswerRequested,
@@ -30,7 +30,6 @@ from app.protocol.events import (
     PackagesProgress,
     PhaseChanged,
     Probed,
-    ProtocolFault,
     QuestionAnswered,
     QuestionAsked,
     Queued,
@@ -42,13 +41,15 @@ from app.protocol.events import (
     SkipRequested,
     Source,
     StepChanged,
+    Unknown,
     Uploaded,
     Waiting,
     WaitingForInstance,
     Warned,
 )
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.run_end import ended
-from app.protocol.snapshot import Build, Node, PhaseRun, Problem, Snapshot, Step
+from app.protocol.snapshot import Build, Node, PhaseRun, PlannedChange, Problem, Snapshot, Step
 from app.protocol.states import (
     ENDED_PHASE,
     TERMINAL_TASK_STATES,
@@ -60,7 +61,6 @@ from app.protocol.states import (
 )
 from app.protocol.sums import at_most, with_work
 
-MAX_WARNINGS = 50
 _NOT_CLONED = frozenset(
     {NodeState.PENDING, NodeState.CLONING, NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED}
 )
@@ -77,7 +77,7 @@ def reduce(snapshot: Snapshot, event: Event, now: float) -> Snapshot:
         return snapshot
     try:
         after = _FOLDS[type(event.body)](snapshot, event.body, event)
-    except (KeyError, ValueError) as exc:
+    except (ArithmeticError, KeyError, ValueError) as exc:
         raise ProtocolFault("%s event %d cannot be folded: %r" % (event.body.kind, event.seq, exc)) from exc
     if after.state in TERMINAL_TASK_STATES:
         after = replace(after, finished_at=now, waiting=None)
@@ -215,8 +215,9 @@ def _with_phase(snapshot: Snapshot, phase: Phase, status: StepStatus, event: Eve
 
 @_folds(StepChanged)
 def _step(snapshot: Snapshot, body: StepChanged, _event: Event) -> Snapshot:
-    step = Step(body.status, body.detail, body.seconds)
-    return replace(snapshot, waiting=None, steps={**snapshot.steps, body.name: step})
+    steps = {**snapshot.steps, body.name: Step(body.status, body.detail, body.seconds)}
+    _at_most(len(steps), budgets.MAX_STEPS, "lines of the task list")
+    return replace(snapshot, waiting=None, steps=steps)
 
 
 @_folds(Waiting)
@@ -226,7 +227,9 @@ def _waiting(snapshot: Snapshot, body: Waiting, _event: Event) -> Snapshot:
 
 @_folds(Probed)
 def _probed(snapshot: Snapshot, body: Probed, _event: Event) -> Snapshot:
-    return replace(snapshot, waiting=None, probe={**snapshot.probe, **body.to_json()})
+    probe = {**snapshot.probe, **body.to_json()}
+    _at_most(len(probe), budgets.MAX_FACTS, "facts about the machine")
+    return replace(snapshot, waiting=None, probe=probe)
 
 
 @_folds(ManifestRead)
@@ -308,7 +311,16 @@ def _with_node(snapshot: Snapshot, node: Node) -> Snapshot:
 
 @_folds(PackagesPlanned)
 def _plan(snapshot: Snapshot, body: PackagesPlanned, _event: Event) -> Snapshot:
-    return replace(snapshot, plan=(*(snapshot.plan or ()), *body.changes))
+    plan = (*(snapshot.plan or ()), *body.changes)
+    chars = snapshot.plan_chars + sum(_chars(change) for change in body.changes)
+    _at_most(len(plan), budgets.MAX_PLANNED, "planned changes")
+    _at_most(chars, budgets.MAX_PLAN_CHARS, "characters of planned changes")
+    return replace(snapshot, plan=plan, plan_chars=chars)
+
+
+def _chars(change: PlannedChange) -> int:
+    texts = (change.package, change.old, change.new, change.change, change.stage, change.wheel, change.source)
+    return sum(len(text) for text in (*texts, *change.wanted_by) if text)
 
 
 @_folds(PackagesProgress)
@@ -352,7 +364,19 @@ def _lock(snapshot: Snapshot, body: LockMade, _event: Event) -> Snapshot:
 @_folds(Warned)
 def _warning(snapshot: Snapshot, body: Warned, _event: Event) -> Snapshot:
     warnings = (*snapshot.warnings, Problem(body.code, body.message, body.hint))
-    return replace(snapshot, warnings=warnings[-MAX_WARNINGS:])
+    return replace(snapshot, warnings=warnings[-budgets.MAX_WARNINGS :])
+
+
+@_folds(Unknown)
+def _unknown(snapshot: Snapshot, _body: Unknown, _event: Event) -> Snapshot:
+    _at_most(snapshot.unknown_events + 1, budgets.MAX_UNKNOWN_EVENTS, "events of an unknown kind")
+    return replace(snapshot, unknown_events=snapshot.unknown_events + 1)
+
+
+def _at_most(count: int, most: int, what: str) -> None:
+    """What an instance may have of something, in all. Raises ValueError."""
+    if count > most:
+        raise ValueError("more than %d %s" % (most, what))
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from app.protocol.budgets import MAX_REPAIR_CHARS
 from app.protocol.states import Word
 
 MAX_ROWS = 200
@@ -102,6 +103,9 @@ def bounded(repair: Repair) -> Repair:
         PackTried(_cut(row.name, _NAME_CHARS), tuple(_cut(text, _TEXT_CHARS) for text in row.tried[:MAX_ROWS]))
         for row in repair.not_helped[:MAX_ROWS]
     ]
+    while sum(len(text) for row in not_helped for text in row.tried) > MAX_REPAIR_CHARS:
+        most = max(len(row.tried) for row in not_helped) // 2
+        not_helped = [PackTried(row.name, row.tried[:most]) for row in not_helped]
     return replace(
         repair,
         packages=tuple(packages),
@@ -110,20 +114,6 @@ def bounded(repair: Repair) -> Repair:
         loads=tuple(_cut(name, _NAME_CHARS) for name in repair.loads[:MAX_ROWS]),
         ended=_cut(repair.ended, _TEXT_CHARS),
     )
-
-
-def read_repair(stored: Optional[Mapping[str, Any]]) -> Optional[Repair]:
-    """The repair of a stored JSON object; None for none. Raises KeyError, TypeError or ValueError."""
-    if not stored:
-        return None
-    values = dict(stored)
-    values["state"] = RepairState(values["state"])
-    values["packages"] = tuple(PackageMove(**row) for row in values.get("packages", ()))
-    values["packs"] = tuple(PackMove(**row) for row in values.get("packs", ()))
-    rows = values.get("not_helped", ())
-    values["not_helped"] = tuple(PackTried(row["name"], tuple(row["tried"])) for row in rows)
-    values["loads"] = tuple(values.get("loads", ()))
-    return Repair(**values)
 
 
 def lock_of(repair: Repair, nodes: Mapping[str, Any]) -> Dict[str, Any]:

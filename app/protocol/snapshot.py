@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from app.protocol.json_fields import BadField, read_record
-from app.protocol.repairs import Repair, read_repair
+from app.protocol.repairs import Repair
 from app.protocol.states import AnswerSource, BuildState, NodeState, Phase, StepStatus, TaskState
 
 FORMAT = 1
@@ -30,7 +32,7 @@ class Problem:
     @classmethod
     def of(cls, raw: Optional[Mapping[str, Any]]) -> Optional[Problem]:
         """The problem of a stored JSON object; None for none."""
-        if not raw:
+        if not isinstance(raw, Mapping) or not raw:
             return None
         return cls(str(raw.get("code", "unknown")), str(raw.get("message", "")), str(raw.get("hint", "")))
 
@@ -259,59 +261,42 @@ class Snapshot:
     """When that try is due, in Unix seconds of the clock of whoever folds."""
     journal_seq: int = 0
     service_seq: int = 0
+    unknown_events: int = 0
+    """How many events of the journal were of a kind that is not known here."""
+    plan_chars: int = 0
+    """The texts of the plan together."""
 
 
 def to_stored(snapshot: Snapshot) -> Dict[str, Any]:
     """The snapshot as JSON values, nothing left out."""
-    stored = dataclasses.asdict(replace(snapshot, plan=None))
-    if snapshot.plan is not None:
-        stored["plan"] = [change.to_json() for change in snapshot.plan]
-    stored["format"] = FORMAT
-    return stored
+    return {**_json_of(snapshot), "format": FORMAT}
 
 
 def from_stored(stored: Mapping[str, Any]) -> Snapshot:
-    """The snapshot that `to_stored` of this or an earlier version gave. Raises ValueError for anything else."""
+    """The snapshot that `to_stored` of this or an earlier version gave. Raises ValueError for anything else.
+
+    A record is read by the same rules as a line of a journal, whoever has written it."""
+    if not isinstance(stored, Mapping) or stored.get("format") != FORMAT:
+        raise ValueError("a snapshot of another format")
     try:
-        values = dict(stored)
-        if values.pop("format", None) != FORMAT:
-            raise ValueError("a snapshot of another format")
-        values["state"] = TaskState(values["state"])
-        values["phases"] = {
-            Phase(name): PhaseRun(**{**raw, "status": StepStatus(raw["status"])})
-            for name, raw in values["phases"].items()
-        }
-        values["steps"] = {
-            name: Step(**{**raw, "status": StepStatus(raw["status"])}) for name, raw in values["steps"].items()
-        }
-        values["nodes"] = {
-            name: Node(
-                **{
-                    **raw,
-                    "state": NodeState(raw["state"]),
-                    "requirements": StepStatus(raw["requirements"]),
-                    "script": StepStatus(raw["script"]),
-                    "error": Problem.of(raw["error"]),
-                }
-            )
-            for name, raw in values["nodes"].items()
-        }
-        values["builds"] = {
-            name: Build(**{**raw, "state": BuildState(raw["state"]), "packs": tuple(raw["packs"])})
-            for name, raw in values.get("builds", {}).items()
-        }
-        values["questions"] = {name: _stored_question(raw) for name, raw in values.get("questions", {}).items()}
-        values["repair"] = read_repair(values.get("repair"))
-        values["warnings"] = tuple(Problem(**raw) for raw in values["warnings"])
-        if values["plan"] is not None:
-            values["plan"] = tuple(read_record(PlannedChange, raw) for raw in values["plan"])
-        values["error"], values["waiting"] = Problem.of(values["error"]), Problem.of(values["waiting"])
-        return Snapshot(**values)
-    except (AttributeError, KeyError, TypeError) as exc:
+        return read_record(Snapshot, stored)
+    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError) as exc:
         raise ValueError("a snapshot that cannot be read: %r" % exc) from exc
 
 
-def _stored_question(raw: Mapping[str, Any]) -> Question:
-    asked = {**raw["asked"], "answers": tuple(Answer(**each) for each in raw["asked"]["answers"])}
-    source = None if raw["source"] is None else AnswerSource(raw["source"])
-    return Question(**{**raw, "asked": AskedQuestion(**asked), "source": source})
+def _json_of(value: Any) -> Any:
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key.value if isinstance(key, Enum) else key: _json_of(each) for key, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_json_of(each) for each in value]
+    return {wire: _json_of(getattr(value, name)) for name, wire in _names_of(type(value))}  # type: ignore[arg-type]  # a class is hashable
+
+
+@lru_cache(None)
+def _names_of(cls: Any) -> Tuple[Tuple[str, str], ...]:
+    """The fields of a dataclass, and their names in JSON."""
+    return tuple((row.name, row.metadata.get("wire", row.name)) for row in dataclasses.fields(cls))

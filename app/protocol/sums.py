@@ -15,7 +15,11 @@ def with_work(node: Node, mono: float) -> Node:
     since = node.working_since
     if works:
         return replace(node, working_since=mono if since is None else since)
-    return node if since is None else replace(node, working_since=None, worked=(node.worked or 0.0) + mono - since)
+    return (
+        node
+        if since is None
+        else replace(node, working_since=None, worked=(node.worked or 0.0) + max(0.0, mono - since))
+    )
 
 
 def at_most(done: Optional[int], total: Optional[int]) -> Optional[int]:

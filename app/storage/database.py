@@ -115,5 +115,5 @@ def _from_json(text: str) -> Any:
     """None for what is no JSON: one damaged value must not hide every other record."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (RecursionError, ValueError):
         return None

@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.domain import asked_for
 from app.domain.errors import AppError, RemoteError
 from app.domain.request import Request
 from app.domain.stored_request import read_request
@@ -73,7 +74,7 @@ class Tunnels:
         """Opens the tunnel unless it is open or being opened; how it stands now. Raises TaskNotFound."""
         record, status = self._installs.look(task_id)
         request = read_request(record.request)
-        home = status.snapshot.probe.get("ui_home") or request.ui_home  # where the run found it
+        home = asked_for.home(status.snapshot.probe.get("ui_home"), request.ui_home)  # where the run found it
         with self._lock:
             if task_id in self._stops:
                 return self._tunnels[task_id]

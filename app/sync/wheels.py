@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
 
+from app.domain import asked_for
 from app.domain.errors import InvalidRequest, RunnerProtocolError, WheelNotFound
 from app.domain.stored_request import read_request
 from app.protocol.wheel_names import MAX_WHEELS, entry_of, is_wheel_name
@@ -92,7 +93,7 @@ class Wheels:
         host = opened.enter_context(connected)
         client = RunnerClient(host, pack_runner(), self._timeouts)
         client.ensure_uploaded()
-        return client, status.snapshot.probe.get("ui_home") or request.ui_home
+        return client, asked_for.home(status.snapshot.probe.get("ui_home"), request.ui_home)
 
 
 class _Pieces(Iterator[bytes]):

@@ -58,7 +58,7 @@ def test_a_run_that_was_undone_is_repeated_with_the_packs_that_were_undone() -> 
 def test_a_run_that_failed_for_a_passing_reason_is_repeated_whole(code: str) -> None:
     failed = _ended(state=TaskState.FAILED, code=code)
     assert names_to_retry(failed, automatic=True) == ()
-    assert manifest_of({"urls": [URL]}, failed, ()) == {"urls": [URL]}
+    assert manifest_of({"urls": [URL]}, failed, (), ("https",)) == {"urls": [URL]}
 
 
 def test_a_cancelled_run_is_repeated_when_asked_for_and_not_by_itself() -> None:
@@ -77,7 +77,9 @@ def test_a_pack_without_its_parent_is_repeated_with_it() -> None:
 def test_a_lock_stays_a_lock() -> None:
     """It has the versions of the packages too."""
     lock = {"format": 1, "packages": {"a": "1"}, "node_packs": [{"name": "good"}, {"name": "gone"}]}
-    assert manifest_of({"lock": lock}, MIXED, ["gone"]) == {"lock": {**lock, "node_packs": [{"name": "gone"}]}}
+    assert manifest_of({"lock": lock}, MIXED, ["gone"], ("https",)) == {
+        "lock": {**lock, "node_packs": [{"name": "gone"}]}
+    }
 
 
 def test_each_pause_is_longer_and_none_is_longer_than_the_cap() -> None:

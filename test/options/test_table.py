@@ -125,7 +125,9 @@ def runner(option: Option) -> bool:
 
 def retry(option: Option) -> bool:
     failed = replace(progress_json.initial(TASK_ID, 0.0, auto_installer=False), state=TaskState.FAILED)
-    return is_in(option, runner_request.retry_of(TASK_ID, asked(option), failed, (), automatic=False).options)
+    return is_in(
+        option, runner_request.retry_of(TASK_ID, asked(option), failed, (), automatic=False, schemes=("https",)).options
+    )
 
 
 def rollback(option: Option) -> bool:

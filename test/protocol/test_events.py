@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.protocol.budgets import MAX_LINE_BYTES
 from app.protocol.event_body import Body
 from app.protocol.events import (
-    MAX_LINE_BYTES,
     Event,
     LockMade,
     ManifestRead,
@@ -17,11 +17,11 @@ from app.protocol.events import (
     PackagesPlanned,
     PackagesProgress,
     Probed,
-    ProtocolFault,
     StepChanged,
     decode,
     encode,
 )
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import PlannedChange, Problem
 from app.protocol.states import NodeState, StepStatus
@@ -97,13 +97,14 @@ def test_fields_of_a_newer_runner_are_dropped_and_those_of_an_older_one_default(
         {"event": "lock", "lock": {"gpu": [float("nan")]}},
         {"event": "probed", "ui_home": None},
         {"event": "probed", "ui_home": "/ui", "gpu": DEEP},
-        {"event": "invented"},
         {"event": ["node"]},
         {},
         {"event": "uploaded", "seq": "1"},
         {"event": "uploaded", "seq": True},
         {"event": "uploaded", "wall": float("inf")},
         {"event": "uploaded", "mono": None},
+        {"event": "uploaded", "mono": 1e308},
+        {"event": "uploaded", "wall": -1},
     ],
 )
 def test_a_field_of_another_type_is_its_writer_s_fault(fields: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ from app.protocol.events import (
     CancelRequested,
     Connecting,
     Event,
-    ProtocolFault,
     QuestionAnswered,
     QuestionAsked,
     RunEnded,
@@ -21,6 +20,7 @@ from app.protocol.events import (
     decode,
     encode,
 )
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Answer, AskedQuestion, Snapshot, from_stored, to_stored
 from app.protocol.states import AnswerSource, TaskState

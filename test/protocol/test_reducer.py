@@ -20,7 +20,6 @@ from app.protocol.events import (
     NodeProgress,
     PackagesPlanned,
     PackagesProgress,
-    ProtocolFault,
     Queued,
     RunEnded,
     RunStarted,
@@ -31,6 +30,7 @@ from app.protocol.events import (
     decode,
     encode,
 )
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.progress_json import initial, progress
 from app.protocol.snapshot import PlannedChange, Problem, Snapshot, from_stored, to_stored
 from app.protocol.states import NodeState, Outcome, StepStatus, TaskState

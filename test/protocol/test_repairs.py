@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.protocol.events import RepairChanged
-from app.protocol.json_fields import BadField
+from app.protocol.json_fields import BadField, read_record
 from app.protocol.lockfile import read_lock
 from app.protocol.manifest import ManifestFault
 from app.protocol.repairs import (
@@ -17,7 +17,6 @@ from app.protocol.repairs import (
     RepairState,
     in_words,
     lock_of,
-    read_repair,
 )
 from app.protocol.snapshot import Node, Snapshot, from_stored, to_stored
 
@@ -42,7 +41,7 @@ def test_it_is_kept_and_shown() -> None:
     earlier = to_stored(Snapshot("t", 0.0))
     del earlier["repair"]
     assert from_stored(earlier).repair is None
-    assert read_repair(FOUND.to_json()) == FOUND
+    assert read_record(Repair, FOUND.to_json()) == FOUND
     assert in_words(FOUND.to_json()) == [
         "With numpy 2.4.0, Old at commit bbbbbbbbbb these would load, and none would be lost: New, Old",
         "Odd was tried with numpy<2, as it asks: then New would not load any more",

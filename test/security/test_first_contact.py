@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from app.domain.hostkeys import HostKey
 from app.storage import DatabasePins, open_database
+from test.api.client import Api, content
 from test.support.hostile_bench import HostileBench, bench
 from test.support.hostile_sshd import Hostile
 
@@ -66,13 +67,9 @@ def test_twelve_tests_at_once_pin_one_key(bench: HostileBench) -> None:
         port = relay.port
         address = f"ssh -p {port} -i {bench.key} root@127.0.0.1"
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            api = type(bench.api)
-            found = list(
-                threads.map(
-                    lambda _: api(bench.service.app).post("/ssh/test", {"ssh_connection": address}).json,
-                    range(AT_ONCE),
-                )
-            )
+            asked = {"ssh_connection": address}
+            answers = threads.map(lambda _: Api(bench.service.app).post("/ssh/test", asked), range(AT_ONCE))
+            found = [content(answer) for answer in answers]
     good = [each for each in found if each["success"]]
     assert {each["error"] for each in found if not each["success"]} == {"host_key_mismatch"}
     assert len(good) == AT_ONCE // 2

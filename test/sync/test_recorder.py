@@ -13,7 +13,8 @@ import pytest
 
 from app.domain.record import InstallRecord
 from app.protocol.event_body import Body
-from app.protocol.events import Connecting, Event, GivenUp, ProtocolFault, RunEnded, Warned
+from app.protocol.events import Connecting, Event, GivenUp, RunEnded, Warned
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.database import open_database
@@ -128,11 +129,15 @@ def test_a_missing_journal_event_is_not_passed_over(recorder: Recorder) -> None:
         recorder.apply(_event(3), 3)
 
 
-def test_journal_events_that_come_again_change_nothing(recorder: Recorder) -> None:
+@pytest.mark.parametrize(("seq", "offset"), [(2, 20), (1, 30), (3, 20), (3, 5)])
+def test_a_journal_that_repeats_itself_or_shrinks_is_refused(recorder: Recorder, seq: int, offset: int) -> None:
+    """A follower is asked for what is new, so that nothing honest comes twice."""
     recorder.apply(_event(1), 10)
+    recorder.apply(_event(2), 20)
     before = recorder.snapshot
-    recorder.apply(_event(1), 10)
-    assert (recorder.snapshot, recorder.offset) == (before, 10)
+    with pytest.raises(ProtocolFault):
+        recorder.apply(_event(seq), offset)
+    assert (recorder.snapshot, recorder.offset) == (before, 20)
 
 
 def test_after_the_end_nothing_happens(recorder: Recorder, store: InstallStore) -> None:

@@ -17,7 +17,8 @@ from typing import Callable, Optional, Tuple
 
 from app.protocol import progress_json
 from app.protocol.event_body import Body
-from app.protocol.events import Event, ProtocolFault, encode
+from app.protocol.events import Event, encode
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
 from app.runner.daemon import run_log

@@ -34,10 +34,10 @@ def has_ended(path: Path) -> bool:
     except FileNotFoundError:
         return False
     from app.protocol.events import (  # takes long, and most looks are at a run that lives
-        ProtocolFault,
         RunEnded,
         decode,
     )
+    from app.protocol.json_fields import ProtocolFault
 
     try:
         return bool(lines) and isinstance(decode(lines[-1]).body, RunEnded)

@@ -19,7 +19,8 @@ import uuid
 from typing import Any, List, Mapping
 
 from app.protocol import progress_json
-from app.protocol.events import ProtocolFault, decode
+from app.protocol.events import decode
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.options import Options
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot

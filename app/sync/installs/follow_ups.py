@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.domain import asked_for
 from app.domain.errors import NothingToRepair, NothingToRollBack, TaskConflict
 from app.domain.request import InstallRequest, Request, RestartRequest
 from app.domain.stored_request import read_request
@@ -39,9 +40,10 @@ def repair(installs: Installs, task_id: str) -> Accepted:
         raise NothingToRepair
     if snapshot.state is not TaskState.COMPLETED:
         raise NothingToRepair("That install did not come to its end, so what its second round found fits no more.")
-    home = snapshot.probe.get("ui_home") or request.ui_home
+    home, schemes = asked_for.home(snapshot.probe.get("ui_home"), request.ui_home), installs.allowed_git_schemes
     try:
-        return installs.start(runner_request.repair_of(replace(request, ui_home=home), found, snapshot.nodes))
+        again = replace(request, ui_home=home)
+        return installs.start(runner_request.repair_of(again, found, snapshot.nodes, schemes))
     except ManifestFault as fault:  # what an instance says is checked like what a user says
         raise NothingToRepair(f"What the second round found cannot be applied: {fault.message}") from fault
 
@@ -55,8 +57,10 @@ def restart(installs: Installs, task_id: str) -> Accepted:
 def restart_request(installs: Installs, task_id: str, request: Request) -> RestartRequest:
     """What restarts the ComfyUI of the task `task_id`, where its run found it, and looks for its good packs."""
     snapshot = installs.status(task_id).snapshot
-    good = [(node.name, node.folder) for node in snapshot.nodes.values() if node.state in GOOD_NODE_STATES]
-    home = snapshot.probe.get("ui_home") or request.ui_home
+    nodes = [node for node in snapshot.nodes.values() if node.state in GOOD_NODE_STATES]
+    manifest = request.manifest if isinstance(request, InstallRequest) else None
+    good = asked_for.folders(manifest, nodes, installs.allowed_git_schemes)
+    home = asked_for.home(snapshot.probe.get("ui_home"), request.ui_home)
     return runner_request.restart_of(task_id, replace(request, ui_home=home), good)
 
 

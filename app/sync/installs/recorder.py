@@ -17,9 +17,10 @@ from typing import Any
 from app.domain.record import InstallRecord
 from app.domain.retry import RetryLinks
 from app.domain.stored_request import read_options
-from app.protocol import counts, progress_json
+from app.protocol import budgets, counts, progress_json
 from app.protocol.event_body import Body
-from app.protocol.events import Event, ProtocolFault, Source
+from app.protocol.events import Event, GivenUp, Source
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Problem, Snapshot, from_stored, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
@@ -29,6 +30,8 @@ from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 
 SAVE_SECONDS = 0.2
+_PAUSE, MOST_PAUSE_SECONDS = 4.0, 2.0
+"""What takes long to save is saved less often, so that no instance keeps a processor busy with that."""
 REFUSED_SECONDS = 5.0
 """How long the disk is left alone after it has refused something."""
 
@@ -59,6 +62,7 @@ class Recorder:
         self._token = record.lease_token
         self._lost = False
         self._saved_at = float("-inf")
+        self._save_pause = 0.0
         self._dirty = False
         self._refused = False
         """The disk refuses to save. Polls then see what happens at once, since there is nothing to wait for."""
@@ -109,16 +113,24 @@ class Recorder:
         if self.ended:
             return
         event = Event(body, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE)
-        self._fold(event)
+        try:
+            self._fold(event)
+        except ProtocolFault as exc:
+            if not isinstance(body, GivenUp):
+                raise
+            self._end_without_packs(body, exc)
         self.save()
 
     def apply(self, event: Event, offset: int) -> None:
-        """An event of the journal, which ends before byte `offset`. Raises ProtocolFault if it cannot be the next."""
-        if event.seq > self.snapshot.journal_seq + 1:
+        """An event of the journal, which ends before byte `offset`. Raises ProtocolFault if it cannot be the next: a
+        follower is asked for what comes behind `offset`, so that nothing honest comes twice."""
+        if event.seq != self.snapshot.journal_seq + 1:
             raise ProtocolFault(f"journal event {event.seq} follows {self.snapshot.journal_seq}")
+        if not self._offset < offset <= budgets.MAX_JOURNAL_BYTES:
+            raise ProtocolFault(f"the journal's byte {offset} follows {self._offset}")
         before = self.snapshot.state
         self._fold(event, heard_at=self._now())
-        self._offset = max(self._offset, offset)
+        self._offset = offset
         if self.snapshot.state is not before:
             self.save()
         else:
@@ -135,7 +147,7 @@ class Recorder:
         """Seconds until what is new is to be kept and shown; None when nothing is."""
         if not self._dirty:
             return None
-        return max(0.0, self._saved_at + SAVE_SECONDS - time.monotonic())
+        return max(0.0, self._saved_at + max(SAVE_SECONDS, self._save_pause) - time.monotonic())
 
     def save_if_due(self) -> None:
         """Keeps and shows what is new, unless that was done a moment ago."""
@@ -145,7 +157,7 @@ class Recorder:
     def save(self) -> None:
         """Saves and shows what is new. What the disk refuses is logged, shown all the same, and tried again with the
         next change: a full disk here must not hide how the install there does."""
-        self._saved_at = time.monotonic()
+        self._saved_at = began = time.monotonic()
         try:
             if self._lost:
                 raise LeaseLost
@@ -158,6 +170,7 @@ class Recorder:
         except LeaseLost:
             self.lose()
             raise
+        self._save_pause = min(MOST_PAUSE_SECONDS, _PAUSE * (time.monotonic() - began))
         self._progress_writer.put(self._newest)
         self._progress_cache.put(self._newest)
 
@@ -178,6 +191,16 @@ class Recorder:
         self._dirty = True
         if self._refused and not self._lost:
             self._progress_cache.put(self._newest)
+
+    def _end_without_packs(self, body: GivenUp, exc: ProtocolFault) -> None:
+        """The end of a task whose snapshot no event fits any more: every task ends."""
+        _log.error("task %s: its packs are not shown any more: %s", self.task_id, exc)
+        before = self.snapshot
+        bare = first_snapshot(self.task_id, before.created_at, {})
+        ended = replace(bare, state=body.state, error=body.error, finished_at=self._now())
+        ended = replace(ended, revision=before.revision + 1, journal_seq=before.journal_seq)
+        self._newest = replace(self._newest, snapshot=ended)
+        self._dirty = True
 
     def _values(self) -> Mapping[str, Any]:
         snapshot, numbers = self.snapshot, counts.count(self.snapshot)

@@ -138,7 +138,8 @@ class Retries:
                 "The task's record was written by another version of Nodeferry and cannot be read."
             ) from exc
         ended = self._installs.status(record.task_id).snapshot
-        repeated = runner_request.retry_of(record.task_id, request, ended, only, automatic=automatic)
+        schemes = self._installs.allowed_git_schemes
+        repeated = runner_request.retry_of(record.task_id, request, ended, only, automatic=automatic, schemes=schemes)
         [accepted] = self._installs.accept([repeated], keep)
         self._installs.link_retry(record.task_id, accepted.task_id)
         _log.info("task %s: retried as %s", record.task_id, accepted.task_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from app.domain import retry
+from app.domain import asked_for, retry
 from app.domain.errors import InvalidRequest, NothingToRetry
 from app.domain.request import InstallRequest, Request, RestartRequest, RollbackRequest
 from app.protocol.lockfile import read_lock
@@ -51,11 +51,13 @@ def rollback_of(task_id: str, request: InstallRequest) -> RollbackRequest:
     )
 
 
-def repair_of(request: InstallRequest, found: Repair, nodes: Mapping[str, Node]) -> InstallRequest:
+def repair_of(
+    request: InstallRequest, found: Repair, nodes: Mapping[str, Node], schemes: Collection[str]
+) -> InstallRequest:
     """The install of exactly what the second round of the install `request` has `found`: a lock. `nodes`: its packs by
     name. Raises ManifestFault for what no lock may say."""
-    lock = lock_of(found, nodes)
-    read_lock(lock, ("https", "http", "ssh", "git", "file"))
+    lock = lock_of(found, asked_for.nodes_asked_for(request.manifest, nodes, schemes))
+    read_lock(lock, schemes)
     options = replace(request.options.kept_by(RETRY), existing="keep", exact=False, plan_only=False, auto_retry=0)
     return replace(
         request, manifest={"lock": lock}, options=options, idempotency_key=None, retry_of=None, retry_number=0
@@ -76,7 +78,15 @@ def restart_of(task_id: str | None, request: Request, packs: Iterable[tuple[str,
     )
 
 
-def retry_of(task_id: str, request: Request, ended: Snapshot, only: Collection[str], *, automatic: bool) -> Request:
+def retry_of(
+    task_id: str,
+    request: Request,
+    ended: Snapshot,
+    only: Collection[str],
+    *,
+    automatic: bool,
+    schemes: Collection[str],
+) -> Request:
     """The request that repeats what did not end well of `request`, which ran as `task_id`; of that `only` these packs,
     where any are named. Raises NothingToRetry, InvalidRequest for names that it does not have."""
     names = retry.names_to_retry(ended, automatic=automatic)
@@ -84,7 +94,7 @@ def retry_of(task_id: str, request: Request, ended: Snapshot, only: Collection[s
         raise NothingToRetry
     chosen = _chosen(request, ended, names, only)
     if isinstance(request, InstallRequest):
-        request = replace(request, manifest=retry.manifest_of(request.manifest, ended, chosen))
+        request = replace(request, manifest=retry.manifest_of(request.manifest, ended, chosen, schemes))
     return replace(
         request,
         options=request.options.kept_by(RETRY),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.domain import retry
+from app.domain import asked_for, retry
 from app.domain.errors import (
     BuildNotSkippable,
     IdempotencyConflict,
@@ -195,9 +195,17 @@ class Installs:
         }
 
     def lock(self, task_id: str) -> dict[str, Any] | None:
-        """What a task has installed, to install exactly that again; None until its run says it. Raises TaskNotFound."""
+        """What a task has installed, to install exactly that again; None until its run says it. Raises TaskNotFound,
+        RunnerProtocolError for a lock that no request may have."""
         lock = self.status(task_id).snapshot.lock
-        return None if lock is None else dict(lock)
+        if lock is None:
+            return None
+        return asked_for.checked_lock(lock, self._record(task_id).request.get("manifest"), self.allowed_git_schemes)
+
+    @property
+    def allowed_git_schemes(self) -> tuple[str, ...]:
+        """How git may fetch, also for tasks that follow another."""
+        return tuple(self._settings.allowed_git_schemes)
 
     def list(
         self, *, state: str | None = None, instance: str | None = None, limit: int = 50, cursor: str | None = None

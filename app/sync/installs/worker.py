@@ -26,6 +26,8 @@ from app.domain.errors import (
     RunStalled,
     TooMuchOutput,
 )
+from app.protocol import budgets
+from app.protocol.clean_text import clean_block, clean_line
 from app.protocol.events import (
     Attached,
     CancelRequested,
@@ -33,12 +35,12 @@ from app.protocol.events import (
     Connecting,
     GivenUp,
     Interrupted,
-    ProtocolFault,
     Uploaded,
     WaitingForInstance,
     Warned,
     decode,
 )
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.remote.connector import SshConnector
@@ -291,10 +293,10 @@ class Installation:
             )
         _log.warning("task %s: the runner died; sweeping", self._task_id)
         try:
-            rebooted = client.sweep(self._task_id)
+            swept = client.sweep(self._task_id)
         except RunnerError as exc:
             raise RunnerLost(hint=f"What it left behind could not be removed: {exc.message}") from exc
-        if rebooted:
+        if swept.rebooted:
             raise RunnerLost("The instance was restarted before the install had finished.")
         raise RunnerLost
 
@@ -391,4 +393,6 @@ class Installation:
 
 
 def _problem_of(exc: AppError) -> Problem:
-    return Problem(exc.code, exc.message, exc.hint)
+    """Its texts may have come from the instance."""
+    message, hint = clean_block(exc.message, budgets.LONG), clean_block(exc.hint, budgets.LONG)
+    return Problem(clean_line(exc.code, budgets.SHORT), message, hint)
