@@ -159,10 +159,8 @@ def test_a_bucket_lets_a_burst_pass_and_then_a_rate() -> None:
 def test_a_meter_counts_all_connections() -> None:
     """Without a pace it only counts."""
     meter = Meter(Pace(1e9, 1e9, 1e9, 1e9, 100))
-    meter.spend(60)
-    assert not meter.exhausted
-    meter.spend(60)
-    assert meter.exhausted
+    found = [(meter.spend(60), meter.exhausted) for _ in range(2)]
+    assert found == [(0, False), (0, True)]
     free = Meter()
     assert free.spend(10**12) == 0
     assert not free.exhausted

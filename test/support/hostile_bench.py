@@ -17,7 +17,7 @@ import pytest
 from app.factory import Service, build_service
 from app.settings import Settings
 from app.sync.background_tasks import BackgroundTaskManager
-from test.api.client import Api
+from test.api.client import Api, content
 from test.support.database import put_database
 from test.support.hostile_sshd import Hostile, Play
 from test.support.waiting import wait_until
@@ -50,8 +50,7 @@ class HostileBench:
 
     def test(self, server: Hostile, **fields: Any) -> dict[str, Any]:
         """POST /ssh/test."""
-        found: dict[str, Any] = self.api.post("/ssh/test", {"ssh_connection": self.address(server), **fields}).json
-        return found
+        return content(self.api.post("/ssh/test", {"ssh_connection": self.address(server), **fields}))
 
     def until(self, task_id: str, **values: Any) -> None:
         """Waits until the progress has these values."""
