@@ -172,10 +172,10 @@ class Installation:
             self._recorder.emit(Connecting(self._attempt))
         spec = self._spec
         host_key = spec.host_key_sha256
-        connected = self._connector.connect(
+        line = self._connector.connect(
             spec.address, host_key_sha256=host_key, cancel=self._cancel_event(), meter=self._meter
         )
-        with connected as host, self._watch.over(host):
+        with line as host, self._watch.over(host):
             self._recorder.emit(Connected(str(host.endpoint)))
             client = RunnerClient(host, pack_runner(), self._timeouts)
             self._cancel_request = self._asked_here_at = None
