@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.protocol.states import Outcome, TaskState
+from app.protocol import progress_json
+from app.protocol.reasons import for_people
+from app.protocol.states import TERMINAL_TASK_STATES, Outcome, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +50,30 @@ class InstallRecord:
     """Grows each time a service takes the install over. A writer with an older token has lost it."""
     number: int = field(default=0, compare=False)
     """In which place it was accepted, from 1 on; storage gives it."""
+
+
+def row_of(record: InstallRecord) -> dict[str, Any]:
+    """One task as lists show it."""
+    return {
+        "task_id": record.task_id,
+        "created_at": progress_json.iso(record.created_at),
+        "started_at": None if record.started_at is None else progress_json.iso(record.started_at),
+        "finished_at": None if record.finished_at is None else progress_json.iso(record.finished_at),
+        "ssh_connection": record.request.get("ssh_connection"),
+        "instance": record.instance,
+        "ui_home": record.ui_home,
+        "state": record.state.value,
+        "in_progress": record.state not in TERMINAL_TASK_STATES,
+        "outcome": record.outcome.value if record.outcome else None,
+        "total_nodes": record.total,
+        "successful": record.successful,
+        "failed": record.failed,
+        "skipped": record.skipped,
+        "revision": record.revision,
+        "error": for_people(record.error) if record.error else None,
+        "retry_of": record.request.get("retry_of"),
+        "retried_by": record.retried_by,
+        "rollback_of": record.request.get("rollback_of"),
+        "restart_of": record.request.get("restart_of"),
+        "fleet_id": record.fleet_id,
+    }

@@ -212,7 +212,7 @@ class Follow:
         if kind == "l":
             return _log_piece(payload)
         if kind == "e":
-            return Ended(clean_line(str(answer_of(payload).get("status")), budgets.SHORT))
+            return Ended("died" if answer_of(payload).get("status") == "died" else "ended")
         if kind == "r":  # it could not follow: the next attach finds out what there is
             raise ConnectionLost(f"The running install cannot be followed: {problem_of(answer_of(payload)).message}")
         return CancelNoted() if kind == "c" else Heartbeat()
@@ -269,7 +269,6 @@ def problem_of(answer: Mapping[str, Any]) -> RunnerProblem:
     raw = answer.get("error")
     error = raw if isinstance(raw, dict) else {}
     code, message, hint = (value if isinstance(value, str) else "" for value in map(error.get, _PROBLEM))
-    code = clean_line(code, budgets.SHORT) if code else RunnerStartFailed.code
     return RunnerProblem(
         code if is_of_runner(code) else RunnerStartFailed.code,
         clean_block(message, budgets.LONG) or "The runner gave no reason.",
@@ -277,6 +276,7 @@ def problem_of(answer: Mapping[str, Any]) -> RunnerProblem:
     )
 
 
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PROBLEM = ("code", "message", "hint")
 _OF_SERVICE = frozenset(
     {
@@ -292,7 +292,7 @@ _OF_SERVICE = frozenset(
 
 def is_of_runner(code: str) -> bool:
     """Whether a reason code is one that the runner may answer with."""
-    return code not in _OF_SERVICE and find(code).about in (About.NODE, About.RUN)
+    return _CODE.fullmatch(code) is not None and code not in _OF_SERVICE and find(code).about in (About.NODE, About.RUN)
 
 
 def tail(stderr: bytes) -> str:

@@ -66,6 +66,8 @@ class Meter:
         """`pace`: None reads as fast as it comes, for what a person downloads or opens."""
         self.pace = pace
         self.received = 0
+        self.refused = False
+        """Whether a connection was ended because it broke the rules of SSH about how much may be sent."""
         self._lock = threading.Lock()
         if pace:
             self._bytes = Bucket(pace.bytes_per_second, pace.bytes_at_once)
@@ -73,8 +75,8 @@ class Meter:
 
     @property
     def exhausted(self) -> bool:
-        """Whether more has come than may come in all."""
-        return self.pace is not None and self.received > self.pace.total_bytes
+        """Whether more has come than may come."""
+        return self.refused or (self.pace is not None and self.received > self.pace.total_bytes)
 
     def spend(self, count: int, messages: int = 0) -> float:
         """So many bytes and messages have come. Returns for how many seconds nothing more is to be read."""
@@ -108,6 +110,11 @@ class MeteredSocket:
         if self._meter.exhausted:
             raise OSError(errno.EFBIG, "the instance has sent too much")
         return content
+
+    def refuse(self, what: str) -> paramiko.SSHException:
+        """The error to raise where more is sent than there can be."""
+        self._meter.refused = True
+        return paramiko.SSHException(what)
 
     def came(self, messages: int) -> None:
         """So many messages have come; waits where they come too fast."""
@@ -162,7 +169,7 @@ class BoundedPacketizer(paramiko.packet.Packetizer):
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         """As paramiko's. Raises SSHException for a packet that is too large."""
         if n > MAX_PACKET_BYTES:
-            raise paramiko.SSHException(f"a packet of {n} bytes")
+            raise self._metered.refuse(f"a packet of {n} bytes")
         content: bytes = super().read_all(n, check_rekey)
         return content
 
@@ -177,5 +184,5 @@ class BoundedPacketizer(paramiko.packet.Packetizer):
         content: bytes = super()._read_timeout(timeout)  # type: ignore[misc]
         self._greeted += len(content)
         if self._greeted > MAX_GREETING_BYTES:
-            raise paramiko.SSHException("a greeting without an end")
+            raise self._metered.refuse("a greeting without an end")
         return content

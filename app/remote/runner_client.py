@@ -9,11 +9,12 @@ import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 from app.domain.errors import CommandTimedOut, ConnectionLost, RunnerProtocolError, RunnerUnsupported
+from app.protocol.answers import Started, Status, Swept, read_answer
 from app.protocol.clean_text import clean_line
-from app.protocol.json_fields import BadField
+from app.protocol.json_fields import BadField, ProtocolFault
 from app.protocol.probe_answer import ProbeAnswer, read_probe
 from app.remote.follow import CancelRequest, Follow, Marker, Noise, answer_of, decoded, problem_of, tail
 from app.remote.host import RemoteHost
@@ -24,6 +25,7 @@ from app.settings import Timeouts
 FOLDER = "~/.local/state/nodeferry/bin"
 _MAX_WORD = 100
 _MAX_PATH = 4096
+_T = TypeVar("_T")
 
 _FIND = r"""
 nonce=$1 folder=$2 name=$3
@@ -51,13 +53,6 @@ done
 """
 """Arguments: nonce, folder, file name. Makes the folder private, where it is not. Says the system, the first Python
 that can run the runner, and the hash and the path of a runner that is there already and that nobody else can change."""
-
-
-class RunStatus(NamedTuple):
-    """How a run stands: `running`, `ended`, `died` or `unknown` (there is none), and its journal's size in bytes."""
-
-    status: str
-    offset: int
 
 
 class RunnerClient:
@@ -94,24 +89,23 @@ class RunnerClient:
             )
         self._command = (_path(said["p"]), "-I", "-S", _path(path))
 
-    def start(self, task_id: str, request: Mapping[str, Any]) -> RunStatus:
+    def start(self, task_id: str, request: Mapping[str, Any]) -> Started:
         """Starts the run, or finds the one that was started before.
 
         Raises RunnerStartFailed (with the runner's own reason), RunnerProtocolError, RemoteError."""
-        return _status_of(self._ask("start", task_id, stdin=json.dumps(request).encode("utf-8")))
+        return _read(Started, self._ask("start", task_id, stdin=json.dumps(request).encode("utf-8")))
 
-    def status(self, task_id: str) -> RunStatus:
+    def status(self, task_id: str) -> Status:
         """How the run stands. Raises as `start`."""
-        return _status_of(self._ask("status", task_id))
+        return _read(Status, self._ask("status", task_id))
 
     def cancel(self, task_id: str, timeout: float = 15.0) -> None:
         """Stops the run and waits for its end, 10 s at most. `timeout`: for the answer. Raises as `start`."""
         self._ask("cancel", task_id, timeout=timeout)
 
-    def sweep(self, task_id: str) -> bool:
-        """After `died`: ends what the killed run left and removes its staging. Whether the instance was restarted since
-        the run began. Raises as `start`."""
-        return self._ask("sweep", task_id).get("rebooted") is True
+    def sweep(self, task_id: str) -> Swept:
+        """After `died`: ends what the killed run left and removes its staging. Raises as `start`."""
+        return _read(Swept, self._ask("sweep", task_id))
 
     def probe(
         self, ui_home: str | None = None, venv_path: str | None = None, *, timeout: float | None = None
@@ -196,11 +190,12 @@ class RunnerClient:
         return value
 
 
-def _status_of(answer: Mapping[str, Any]) -> RunStatus:
-    status, offset = answer.get("status"), answer.get("offset")
-    if status not in ("running", "ended", "died", "unknown") or type(offset) is not int or not 0 <= offset < 2**63:
-        raise RunnerProtocolError("The runner did not say how the run stands and where its journal ends.")
-    return RunStatus(str(status), offset)
+def _read(cls: type[_T], answer: object) -> _T:
+    """An answer of the runner. Raises RunnerProtocolError."""
+    try:
+        return read_answer(cls, answer)
+    except ProtocolFault as exc:
+        raise RunnerProtocolError(f"The runner sent something unknown: {exc}.") from exc
 
 
 def _path(text: str) -> str:

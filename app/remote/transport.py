@@ -40,7 +40,7 @@ def _within_window(feed: Callable[[Any, Any], None]) -> Callable[[Any, Any], Non
 
     def feed_checked(channel: Any, message: Any) -> None:
         if len(channel.in_buffer) + len(channel.in_stderr_buffer) > channel.in_window_size + MAX_PACKET_BYTES:
-            raise paramiko.SSHException("The server sends more than it may.")
+            raise channel.transport._metered.refuse("more than it may send")  # noqa: SLF001
         feed(channel, message)
 
     return feed_checked

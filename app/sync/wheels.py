@@ -83,8 +83,8 @@ class Wheels:
         record, status = self._installs.look(task_id)
         request = read_request(record.request)
         expected = request.options.host_key_sha256
-        connected = self._connector.connect(request.address, host_key_sha256=expected, meter=Meter())
-        host = opened.enter_context(connected)
+        line = self._connector.connect(request.address, host_key_sha256=expected, meter=Meter())
+        host = opened.enter_context(line)
         client = RunnerClient(host, pack_runner(), self._timeouts)
         client.ensure_uploaded()
         return client, asked_for.home(status.snapshot.probe.get("ui_home"), request.ui_home)

@@ -14,7 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.domain.errors import CommandTimedOut, ConnectFailed, ConnectionLost, ExecNotSupported, TransferFailed
+from app.domain.errors import (
+    CommandTimedOut,
+    ConnectFailed,
+    ConnectionLost,
+    ExecNotSupported,
+    TooMuchOutput,
+    TransferFailed,
+)
 from app.remote.connector import SshConnector
 from app.remote.host import RemoteHost
 from test.remote.conftest import MakeSshd, Sshd

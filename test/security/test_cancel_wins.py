@@ -6,6 +6,7 @@ import itertools
 import socket
 import threading
 import time
+from functools import partial
 
 import paramiko
 import pytest
@@ -61,7 +62,7 @@ def all_at(bench: HostileBench, command: str, servers: dict[str, Hostile]) -> li
     """Starts an install on each server; all have been asked for this command. Their task_ids."""
     task_ids = [bench.start(server) for server in servers.values()]
     for name, server in servers.items():
-        wait_until(lambda server=server: command in server.commands, 20, f"{name}: {command} was asked for")
+        wait_until(partial(server.was_asked, command), 20, f"{name}: {command} was asked for")
     return task_ids
 
 

@@ -72,13 +72,15 @@ def test_texts_are_cleaned_and_cut(bench: HostileBench) -> None:
         assert text.isprintable()
 
 
-@pytest.mark.parametrize("code", ["unauthorized", "body_too_large", "host_key_mismatch", "authentication_failed", "a\nb"])
+@pytest.mark.parametrize(
+    "code", ["unauthorized", "body_too_large", "host_key_mismatch", "authentication_failed", "a\nb"]
+)
 def test_codes_of_the_service_are_its_own(bench: HostileBench, code: str) -> None:
     """An instance's reason is one that a runner can have: neither a login nor a host key is its business."""
     error = {"code": code, "message": "\x1b[31mLog in again", "hint": 5}
     found = bench.test(bench.server(probe=lambda called: called.answer(error=error)))
     assert found["success"] is False
-    assert found["error"] in {"runner_start_failed", "a_b"}
+    assert found["error"] == "runner_start_failed"
     assert found["message"] == "Log in again"
 
 

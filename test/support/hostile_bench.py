@@ -17,7 +17,7 @@ import pytest
 from app.factory import Service, build_service
 from app.settings import Settings
 from app.sync.background_tasks import BackgroundTaskManager
-from test.api.client import Api
+from test.api.client import Api, content
 from test.support.database import put_database
 from test.support.hostile_sshd import Hostile, Play
 from test.support.waiting import wait_until
@@ -50,8 +50,7 @@ class HostileBench:
 
     def test(self, server: Hostile, **fields: Any) -> dict[str, Any]:
         """POST /ssh/test."""
-        found: dict[str, Any] = self.api.post("/ssh/test", {"ssh_connection": self.address(server), **fields}).json
-        return found
+        return content(self.api.post("/ssh/test", {"ssh_connection": self.address(server), **fields}))
 
     def until(self, task_id: str, **values: Any) -> None:
         """Waits until the progress has these values."""
@@ -81,9 +80,8 @@ class HostileBench:
 
 @pytest.fixture
 def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[HostileBench]:
-    """A service with a data folder and a key of its own. Its settings: the test's mark `settings`."""
-    chosen = request.node.get_closest_marker("settings")
-    settings = Settings(data_dir=tmp_path / "data", **(chosen.kwargs if chosen else {}))
+    """A service with a data folder and a key of its own; its settings may be given as an indirect parameter."""
+    settings = Settings(data_dir=tmp_path / "data", **getattr(request, "param", {}))
     put_database(settings.data_dir)
     key = tmp_path / "id"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)

@@ -64,7 +64,7 @@ class Exec:
             pass
 
 
-Play = Callable[[Exec], None]
+Play = Callable[[Exec], object]
 
 
 @dataclass
@@ -91,6 +91,10 @@ class Hostile:
         """Where it listens."""
         port: int = self._listener.getsockname()[1]
         return port
+
+    def was_asked(self, command: str) -> bool:
+        """Whether the service has run this command."""
+        return command in self.commands
 
     def __enter__(self) -> Self:
         self.start(self._accept)

@@ -26,13 +26,12 @@ from app.domain.errors import (
 )
 from app.domain.host_port import join_host_port
 from app.domain.limits import IDEMPOTENCY_SECONDS
-from app.domain.record import InstallRecord
+from app.domain.record import InstallRecord, row_of
 from app.domain.request import Request
 from app.domain.retry import RetryLinks
 from app.domain.same_request import is_same
 from app.domain.stored_request import read_options, read_request, store_request
 from app.protocol import builds, progress_json
-from app.protocol.reasons import for_people
 from app.protocol.snapshot import Problem, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
@@ -186,7 +185,7 @@ class Installs:
         record = self._record(task_id)
         status = self.status(task_id)
         return {
-            **_row(record),
+            **row_of(record),
             "state": status.snapshot.state.value,
             "request": record.request,
             "plan": None if status.snapshot.plan is None else [change.to_json() for change in status.snapshot.plan],
@@ -214,7 +213,7 @@ class Installs:
         records = self._store.list(state=state, instance=instance, limit=limit + 1, before=cursor)
         page = records[:limit]
         more = self._store.cursor_of(page[-1]) if len(records) > limit and page else None
-        return [_row(record) for record in page], more
+        return [row_of(record) for record in page], more
 
     def wait(self, task_id: str, timeout: float) -> bool:
         """Waits up to `timeout` seconds for the end of a task: whether it has ended. Raises TaskNotFound."""
@@ -376,30 +375,3 @@ class Installs:
         message = "This task was started by another version of Nodeferry, which has left a record that cannot be read."
         error = Problem("record_unreadable", message, "Start a new install of the same packs.")
         self._jobs.give_up(self._recorder(replace(record, snapshot=to_stored(snapshot_of(record)))), error)
-
-
-def _row(record: InstallRecord) -> dict[str, Any]:
-    """One task as lists show it."""
-    return {
-        "task_id": record.task_id,
-        "created_at": progress_json.iso(record.created_at),
-        "started_at": None if record.started_at is None else progress_json.iso(record.started_at),
-        "finished_at": None if record.finished_at is None else progress_json.iso(record.finished_at),
-        "ssh_connection": record.request.get("ssh_connection"),
-        "instance": record.instance,
-        "ui_home": record.ui_home,
-        "state": record.state.value,
-        "in_progress": record.state not in TERMINAL_TASK_STATES,
-        "outcome": record.outcome.value if record.outcome else None,
-        "total_nodes": record.total,
-        "successful": record.successful,
-        "failed": record.failed,
-        "skipped": record.skipped,
-        "revision": record.revision,
-        "error": for_people(record.error) if record.error else None,
-        "retry_of": record.request.get("retry_of"),
-        "retried_by": record.retried_by,
-        "rollback_of": record.request.get("rollback_of"),
-        "restart_of": record.request.get("restart_of"),
-        "fleet_id": record.fleet_id,
-    }

@@ -175,10 +175,10 @@ class Installation:
             self._recorder.emit(Connecting(self._attempt))
         spec = self._spec
         host_key = spec.host_key_sha256
-        connected = self._connector.connect(
+        line = self._connector.connect(
             spec.address, host_key_sha256=host_key, cancel=self._cancel_event(), meter=self._meter
         )
-        with connected as host, self._watch.over(host):
+        with line as host, self._watch.over(host):
             self._recorder.emit(Connected(str(host.endpoint)))
             client = RunnerClient(host, pack_runner(), self._timeouts)
             self._cancel_request = self._asked_here_at = None
@@ -297,10 +297,10 @@ class Installation:
             )
         _log.warning("task %s: the runner died; sweeping", self._task_id)
         try:
-            rebooted = client.sweep(self._task_id)
+            swept = client.sweep(self._task_id)
         except RunnerError as exc:
             raise RunnerLost(hint=f"What it left behind could not be removed: {exc.message}") from exc
-        if rebooted:
+        if swept.rebooted:
             raise RunnerLost("The instance was restarted before the install had finished.")
         raise RunnerLost
 
