@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.sync.tunnels import MAX_TUNNELS
+from app.domain.limits import MAX_TUNNELS
 from test.api.client import Api, closed_address, content, silent_address
 from test.support.waiting import wait_until
 
