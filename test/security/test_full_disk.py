@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.remote.runner_client import LogPiece
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import Pack, PackSource, make_pack
@@ -22,6 +23,7 @@ from app.standin.relay import Relay
 from app.storage.errors import StorageError
 from app.storage.log_files import LogFiles
 from app.storage.progress_files import ProgressFiles
+from app.sync.installs import log_receiver
 from test.api.client import START, Api, closed_address, content, service_in
 from test.conftest import StandInFactory
 from test.support.waiting import wait_until
@@ -216,6 +218,47 @@ def test_a_piece_of_a_log_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
         assert files.read(TASK, "run.log", 0, 100) == (b"one\n", 4)
         assert writer.append("run.log", 4, b"two and more\n") == 17
     assert files.read(TASK, "run.log", 0, 100)[0] == b"one\ntwo and more\n"
+
+
+class _Follower:
+    """What it has been told that we have of each log."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+
+    def resume_logs(self, sizes: Mapping[str, int]) -> None:
+        self.known |= sizes
+
+
+def test_logs_go_on_over_the_same_connection_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The follower waits until what it has sent is kept."""
+    monkeypatch.setattr(log_receiver, "REFUSED_SECONDS", 0.0)
+    files, follower = LogFiles(tmp_path), _Follower()
+    with files.writing(TASK) as writer:
+        logs = log_receiver.LogReceiver(TASK, follower, writer)  # type: ignore[arg-type]
+        logs.receive(LogPiece("run.log", 0, False, b"one\n"))
+        with _files_end_at(6):
+            logs.receive(LogPiece("run.log", 4, False, b"two and more\n"))
+            logs.receive(LogPiece("run.log", 17, False, b"three\n"))
+            logs.retry_refused()
+            assert follower.known == {"run.log": 4}
+        logs.retry_refused()
+        assert follower.known == {"run.log": 23}
+    assert files.read(TASK, "run.log", 0, 100)[0] == b"one\ntwo and more\nthree\n"
+
+
+def test_what_is_held_for_a_full_disk_is_bounded(tmp_path: Path) -> None:
+    """An instance that sends on although it has not heard that anything was kept: its logs end, not its install."""
+    follower = _Follower()
+    with LogFiles(tmp_path).writing(TASK) as writer:
+        logs = log_receiver.LogReceiver(TASK, follower, writer)  # type: ignore[arg-type]
+        with _files_end_at(0):
+            for _ in range(log_receiver.MAX_REFUSED_PIECES + 2):
+                logs.receive(LogPiece("run.log", 0, False, b"x"))
+        logs.retry_refused()
+        assert follower.known == {}
 
 
 def test_a_progress_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
