@@ -101,11 +101,7 @@ def build_service(
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
     workflows = WorkflowExecutor(
-        store=WorkflowStore(engine),
-        installs=installs,
-        steps=Steps(installs, checks, settings),
-        background=keeper,
-        most=settings.max_workflows,
+        store=WorkflowStore(engine), installs=installs, steps=Steps(installs, checks, settings), background=keeper
     )
     capacity = Capacity()
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
