@@ -58,6 +58,7 @@ class Acceptor(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     ) -> None:
         self.limits = limits
         self.admits = admits
+        self.changed: set[Any] = set()
         self._per_address: Counter[str] = Counter()
         self._large: dict[Connection, None] = {}
         self._deaf_until = self._next_look = 0.0
@@ -89,6 +90,7 @@ class Acceptor(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     def handle_write_event(self) -> None:
         """Of `attend`."""
         now = time.monotonic()
+        self.changed.add(self)
         if now >= self._next_look:
             self._next_look = now + _LOOK_SECONDS
             for connection in list(self.active_channels.values()):

@@ -48,6 +48,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         self._lingered_bytes = 0
         super().__init__(server, sock, addr, adj, channels)
         self.parser_class = partial(Request, look=self._look)
+        server.changed.add(self)
 
     # -- what arrives ----------------------------------------------------------------------------------------------
 
@@ -143,6 +144,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             self.requests.append(request)
             if len(self.requests) == 1:
                 self.server.add_task(self)
+        self.server.changed.add(self)
         self.server.note_large(self, large=False)
 
     def drop(self) -> None:
@@ -165,6 +167,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
                 return
             self._lingering_since = time.monotonic()
             self.will_close = self.close_when_flushed = False
+            self.server.changed.add(self)
         else:
             self.drop()
 

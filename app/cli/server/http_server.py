@@ -15,6 +15,7 @@ from waitress.adjustments import Adjustments
 
 from app.cli.server.acceptor import Acceptor, Wsgi
 from app.cli.server.limits import Limits
+from app.cli.server.loop import Loop
 from app.cli.server.request import NO_LIMIT, Admits
 from app.sync.capacity import THREADS
 
@@ -56,12 +57,12 @@ class HttpServer:
         self._server = Acceptor(
             app, listener, channels=self._map, adjustments=adjustments, limits=limits or Limits(), admits=admits
         )
+        self._loop = Loop(self._server, self._map)
 
     def run(self) -> None:
         """Serve until `stop`; then nothing new is accepted. Requests that are being answered go on until `close`."""
         while not self._stopping.is_set():
-            wasyncore.loop(timeout=LOOP_SECONDS, use_poll=True, map=self._map, count=1)
-            self._server.attend()
+            self._loop.round(LOOP_SECONDS)
 
     def stop(self) -> None:
         """Make `run` return."""

@@ -21,6 +21,8 @@ from app.sync.http.errors import Answer
 
 NO_LIMIT = 1 << 62
 """For waitress' own limit of bodies, which would come before ours."""
+SPARE_CHUNK_BYTES = 16 * 1024
+"""What chunks of any size may cost; beyond that a quarter of the body."""
 _ENCODING = re.compile(rb"^transfer-encoding[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -111,10 +113,14 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             self.refuse(Refusal(self._admitted.answer))
 
     def _limit_body(self, admitted: Admitted) -> None:
-        """Of a body whose length was not known before: the bytes that it has, and those that its chunks cost."""
-        most = admitted.body_limit
-        if self.chunked and (len(self.body_rcv) > most or self.body_bytes_received > 2 * most + 1024):
+        """Of a body whose length was not known before: its bytes, and what its chunks cost the loop besides them."""
+        if not self.chunked:
+            return
+        length = len(self.body_rcv)
+        if length > admitted.body_limit:
             self.refuse(Refusal(admitted.too_large))
+        elif self.body_bytes_received - length > SPARE_CHUNK_BYTES + length // 4:
+            self.refuse(BadRequest("its chunks are too small"))
 
 
 class JsonErrorTask(ErrorTask):  # type: ignore[misc]
