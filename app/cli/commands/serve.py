@@ -11,7 +11,7 @@ from types import FrameType
 import click
 
 from app.cli.server import listener as listening
-from app.cli.server import logs
+from app.cli.server import logs, memory
 from app.cli.server.http_server import HttpServer
 from app.cli.server.service_lock import ServiceLock
 from app.cli.view.say import say
@@ -38,6 +38,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
     settings = settings_from(overrides={"host": host, "port": port, "data_dir": data_dir})
     check_bind(settings)
+    memory.give_back()
     logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,))
     if is_open_by_proxy(settings):
         _log.warning(
