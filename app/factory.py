@@ -97,11 +97,7 @@ def build_service(settings: Settings, *, background: BackgroundTaskManager | Non
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
     workflows = WorkflowExecutor(
-        store=WorkflowStore(engine),
-        installs=installs,
-        steps=Steps(installs, checks, settings),
-        background=keeper,
-        most=settings.max_workflows,
+        store=WorkflowStore(engine), installs=installs, steps=Steps(installs, checks, settings), background=keeper
     )
     tunnels = Tunnels(installs, connector, keeper, settings.timeouts)
     readiness = Readiness(installs, TaskCounts(engine))

@@ -40,13 +40,14 @@ class UnusableFile(OSError):
 
 
 def read_small(path: Path, most: int) -> bytes:
-    """The content of a regular file of at most `most` bytes. `/dev/null` is an empty one: ssh's users name it for none.
+    """The content of a regular file of at most `most` bytes. /dev/null is an empty one: ssh's users name it for none.
 
     Raises UnusableFile for anything else, FileNotFoundError, OSError.
     """
-    if str(path) == os.devnull:
+    found = os.stat(path)  # before it is opened: opening a device can already do something
+    if stat.S_ISCHR(found.st_mode) and found.st_rdev == os.stat(os.devnull).st_rdev:
         return b""
-    _check(os.stat(path), path, most)  # before it is opened: opening a device can already do something
+    _check(found, path, most)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         _check(os.fstat(descriptor), path, most)  # another file may have come to its place

@@ -80,7 +80,7 @@ REQUESTS: Sequence[Reason] = (
         "Too many open tunnels",
         _REQUEST,
         _HELPS,
-        "Close one that is not needed: DELETE /tasks/ID/comfyui. One that nobody uses closes by itself.",
+        "Close one that is not needed: DELETE /tasks/ID/open. One that nobody uses closes by itself.",
     ),
     Reason(
         "too_many_workflows",

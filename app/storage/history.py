@@ -93,9 +93,7 @@ class History:
         left = select(installs.c.task_id).where(installs.c.fleet_id == fleets.c.fleet_id)
         over = workflows.c.state.in_(sorted(state.value for state in ENDED_WORKFLOW))
         with writing(self._engine) as connection:
-            for table, key, gone in (
-                (fleets, fleets.c.fleet_id, ~left.exists()),
-                (workflows, workflows.c.workflow_id, over),
-            ):
+            fleet, workflow = (fleets, fleets.c.fleet_id, ~left.exists()), (workflows, workflows.c.workflow_id, over)
+            for table, key, gone in (fleet, workflow):
                 newest = select(key).order_by(table.c.created_at.desc()).limit(most)
                 connection.execute(delete(table).where(table.c.created_at < before, gone, key.not_in(newest)))

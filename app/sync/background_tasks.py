@@ -1,6 +1,7 @@
 """Threads with a name that can be asked about: every install's run is one of them.
 
-A record is kept for two hours after its task has ended, in memory only; what must outlive the service is storage's.
+A record is kept for two hours after its task has ended (the newest 2,000 at most), in memory only; what must outlive the
+service is storage's.
 """
 
 from __future__ import annotations

@@ -69,11 +69,9 @@ class WorkflowExecutor:
         installs: Installs,
         steps: Steps,
         background: BackgroundTaskManager,
-        most: int = 0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`most`: how many may be unfinished (0: any number); `now`: Unix seconds."""
-        self._most = most
+        """`now`: Unix seconds."""
         self._store = store
         self._installs = installs
         self._steps = steps
@@ -87,11 +85,12 @@ class WorkflowExecutor:
         self._changed_meanwhile: set[str] = set()
         """Of these, the ones whose thread has to look once more before it ends: they were changed meanwhile."""
 
-    def start(self, workflow: Workflow) -> Started:
-        """Keeps a new workflow and starts it; nothing is connected yet when this returns. Raises TooManyWorkflows."""
+    def start(self, workflow: Workflow, *, most: int = 0) -> Started:
+        """Keeps a new workflow and starts it; nothing is connected yet when this returns. Raises TooManyWorkflows where
+        `most` (0: any number) have not ended."""
         workflow = replace(workflow, workflow_id=str(uuid.uuid4()), created_at=self._now())
         try:
-            self._store.add(workflow, same_key_since=workflow.created_at - IDEMPOTENCY_SECONDS, most=self._most)
+            self._store.add(workflow, same_key_since=workflow.created_at - IDEMPOTENCY_SECONDS, most=most)
         except WorkflowExists as known:
             return Started(known.workflow, deduplicated=True)
         self._run_thread(workflow.workflow_id)

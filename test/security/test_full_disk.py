@@ -8,26 +8,27 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.remote.runner_client import LogPiece
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import Pack, PackSource, make_pack
+from app.standin.relay import Relay
 from app.storage.errors import StorageError
 from app.storage.log_files import LogFiles
 from app.storage.progress_files import ProgressFiles
-from test.api.client import PROGRESS, START, Api, closed_address, content, service_in
+from app.sync.installs import log_receiver
+from test.api.client import START, Api, closed_address, content, service_in
 from test.conftest import StandInFactory
 from test.support.waiting import wait_until
-from test.sync.conftest import Gate, gate, instances  # noqa: F401 - fixtures
 
 TASK = "550e8400-e29b-41d4-a716-446655440000"
-MEGABYTE = 1024 * 1024
 
 
 class SmallDisk:
@@ -76,6 +77,33 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
 
+@pytest.fixture
+def instance(standin_factory: StandInFactory) -> StandIn:
+    """A stand-in on which installs of packs without requirements are quick."""
+    standin = standin_factory()
+    uv = standin.home / ".local" / "bin" / "uv"
+    uv.parent.mkdir(parents=True)
+    uv.write_text("#!/bin/sh\nexit 1\n")  # found, hence not fetched; without requirements it is never run
+    uv.chmod(0o755)
+    return standin
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """While this file is not there, the script of the pack `gated` waits."""
+    return tmp_path / "gate is open"
+
+
+@pytest.fixture
+def gated(gate: Path, git_server: GitServer) -> Pack:
+    """A pack whose install ends when a test says so."""
+    begun = gate.with_suffix(".begun")
+    told = f"open({str(begun)!r}, 'w').close()"
+    wait = f"while not os.path.exists({str(gate)!r}):\n    select.select([], [], [], 0.05)\n"
+    script = f"import os, select\n{told}\n{wait}"
+    return make_pack(git_server, "standin", "gated", PackSource(install_py=script))
+
+
 def _start(api: Api, address: str, *packs: Pack, **fields: Any) -> str:
     nodes = [{"name": pack.name, "repo_url": pack.url} for pack in packs]
     return api.start(address, manifest={"nodes": nodes} if packs else None, **fields)
@@ -120,24 +148,17 @@ def test_readiness_tells_of_a_full_disk_until_there_is_room(disk: SmallDisk) -> 
 @pytest.mark.usefixtures("home")
 def test_an_install_goes_on_while_the_disk_is_full_and_is_saved_when_there_is_room(
     disk: SmallDisk,
-    gate: Gate,  # noqa: F811
-    instances: Callable[..., StandIn],  # noqa: F811
+    gate: Path,
+    gated: Pack,
+    instance: StandIn,
 ) -> None:
     """Polls show its end at once; the record, the progress file and the logs get it later."""
-    standin = instances()
     folder = disk.folder / "service"
     with service_in(folder, allowed_git_schemes=("http", "https")) as api:
-        task_id = _start(api, standin.ssh_command, gate.pack, ui_home=str(standin.ui_home))
-        wait_until(
-            lambda: (
-                any(node["state"] == "scripts" or "script" in str(node) for node in api.progress(task_id)["nodes"])
-                and api.progress(task_id)["state"] == "running"
-            ),
-            30,
-            "the install runs",
-        )
+        task_id = _start(api, instance.ssh_command, gated, ui_home=str(instance.ui_home))
+        wait_until(gate.with_suffix(".begun").exists, 30, "the pack's script runs")
         disk.fill()
-        gate.open()
+        gate.touch()
         wait_until(lambda: not api.progress(task_id)["in_progress"], 60, "its end is shown")
         assert api.progress(task_id)["outcome"] == "all", api.progress(task_id)
         disk.free()
@@ -148,7 +169,7 @@ def test_an_install_goes_on_while_the_disk_is_full_and_is_saved_when_there_is_ro
 
         wait_until(saved, 30, "its end is saved")
         shown = content(api.get(f"/tasks/{task_id}/log"))
-        assert gate.pack.name in shown["text"]
+        assert gated.name in shown["text"]
     with service_in(folder) as api:
         assert api.progress(task_id)["outcome"] == "all"
 
@@ -157,22 +178,24 @@ def test_an_install_goes_on_while_the_disk_is_full_and_is_saved_when_there_is_ro
 @pytest.mark.usefixtures("home")
 def test_a_waiting_install_whose_host_key_cannot_be_kept_waits_for_room(
     disk: SmallDisk,
-    instances: Callable[..., StandIn],
+    instance: StandIn,
     git_server: GitServer,
 ) -> None:
     """Its first connection would pin the machine's key, which a full disk refuses: that is no reason to end it."""
     pack = make_pack(git_server, "standin", "pack", PackSource())
-    standin = instances()
-    standin.stop_sshd() if hasattr(standin, "stop_sshd") else None
-    with service_in(disk.folder / "service", allowed_git_schemes=("http", "https"), max_running=1) as api:
-        first = _start(api, closed_address(), options={"wait_seconds": 3600})
-        second = _start(api, standin.ssh_command, pack, ui_home=str(standin.ui_home), options={"wait_seconds": 300})
+    with (
+        Relay(instance.port) as relay,
+        service_in(disk.folder / "service", allowed_git_schemes=("http", "https")) as api,
+    ):
+        relay.freeze()
+        address = instance.ssh_command.replace(f"-p {instance.port}", f"-p {relay.port}")
+        task_id = _start(api, address, pack, ui_home=str(instance.ui_home), options={"wait_seconds": 300})
         disk.fill()
-        assert api.post(f"/tasks/{first}/cancel").status_code == 202
-        wait_until(lambda: "disk" in str(api.progress(second)["waiting"]), 60, "it waits for room")
+        relay.thaw()
+        wait_until(lambda: "is full" in api.progress(task_id)["message"], 30, "it waits for room")
         disk.free()
-        wait_until(lambda: not api.progress(second)["in_progress"], 60, "its end")
-        assert api.progress(second)["outcome"] == "all"
+        wait_until(lambda: not api.progress(task_id)["in_progress"], 60, "its end")
+        assert api.progress(task_id)["outcome"] == "all"
 
 
 @contextmanager
@@ -197,12 +220,50 @@ def test_a_piece_of_a_log_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
     assert files.read(TASK, "run.log", 0, 100)[0] == b"one\ntwo and more\n"
 
 
+class _Follower:
+    """What it has been told that we have of each log."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+
+    def resume_logs(self, sizes: Mapping[str, int]) -> None:
+        self.known |= sizes
+
+
+def test_logs_go_on_over_the_same_connection_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The follower waits until what it has sent is kept."""
+    monkeypatch.setattr(log_receiver, "REFUSED_SECONDS", 0.0)
+    files, follower = LogFiles(tmp_path), _Follower()
+    with files.writing(TASK) as writer:
+        logs = log_receiver.LogReceiver(TASK, follower, writer)  # type: ignore[arg-type]
+        logs.receive(LogPiece("run.log", 0, False, b"one\n"))
+        with _files_end_at(6):
+            logs.receive(LogPiece("run.log", 4, False, b"two and more\n"))
+            logs.receive(LogPiece("run.log", 17, False, b"three\n"))
+            logs.retry_refused()
+            assert follower.known == {"run.log": 4}
+        logs.retry_refused()
+        assert follower.known == {"run.log": 23}
+    assert files.read(TASK, "run.log", 0, 100)[0] == b"one\ntwo and more\nthree\n"
+
+
+def test_what_is_held_for_a_full_disk_is_bounded(tmp_path: Path) -> None:
+    """An instance that sends on although it has not heard that anything was kept: its logs end, not its install."""
+    follower = _Follower()
+    with LogFiles(tmp_path).writing(TASK) as writer:
+        logs = log_receiver.LogReceiver(TASK, follower, writer)  # type: ignore[arg-type]
+        with _files_end_at(0):
+            for _ in range(log_receiver.MAX_REFUSED_PIECES + 2):
+                logs.receive(LogPiece("run.log", 0, False, b"x"))
+        logs.retry_refused()
+        assert follower.known == {}
+
+
 def test_a_progress_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     files = ProgressFiles(tmp_path)
     files.write(TASK, {"revision": 1})
     with _files_end_at(10), pytest.raises(StorageError):
         files.write(TASK, {"revision": 2, "message": "x" * 1000})
     assert [path.read_text() for path in tmp_path.iterdir()] == ['{"revision": 1}']
-
-
-_ = (PROGRESS, MEGABYTE, StandInFactory)

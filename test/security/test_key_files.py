@@ -105,10 +105,10 @@ def test_known_hosts_that_are_no_small_file_are_named(bad: tuple[Path, str], tmp
 
 
 def test_the_empty_device_is_an_empty_file(tmp_path: Path) -> None:
-    """`UserKnownHostsFile /dev/null` is in many people's settings."""
-    (tmp_path / "config").write_text(
-        "UserKnownHostsFile /dev/null\nGlobalKnownHostsFile /dev/null\nInclude /dev/null\n"
-    )
+    """`UserKnownHostsFile /dev/null` is in many people's settings, or a link to it in their ~/.ssh."""
+    (tmp_path / "link").symlink_to(os.devnull)
+    names = (("UserKnownHostsFile", tmp_path / "link"), ("GlobalKnownHostsFile", os.devnull), ("Include", os.devnull))
+    (tmp_path / "config").write_text("".join(f"{name} {path}\n" for name, path in names))
     endpoint = ssh_config.resolve(parse_address("root@h"), tmp_path, Local(tmp_path, "me"))
     assert HostKeyTrust(MemoryPins(), (), lambda: 0.0).preferred_types(endpoint) == ()
 

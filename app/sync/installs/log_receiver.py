@@ -16,6 +16,7 @@ from app.storage.log_files import LogFiles, LogWriter
 REFUSED_SECONDS = 5.0
 """How long to wait until a disk that has refused a piece of a log is asked again."""
 MAX_REFUSED_BYTES = 256 * 1024
+MAX_REFUSED_PIECES = 1_000
 """What is held of logs meanwhile. A follower has sent 64 KiB at most that it has not heard of."""
 REST_SECONDS = 8.0
 """How long to wait for the rest of the logs after the run has ended. The runner sends them for 5 s at most."""
@@ -44,7 +45,10 @@ class LogReceiver:
         self._refused.append(piece)
         if len(self._refused) == 1:
             self._keep()
-        elif sum(len(each.content) for each in self._refused) > MAX_REFUSED_BYTES:
+        elif (
+            len(self._refused) > MAX_REFUSED_PIECES
+            or sum(len(each.content) for each in self._refused) > MAX_REFUSED_BYTES
+        ):
             _log.error("task %s: its logs are not kept over this connection: the disk refuses them", self._task_id)
             self._writer = None
             self._refused.clear()

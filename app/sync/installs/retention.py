@@ -86,7 +86,7 @@ class Retention:
         with_logs = self._logs.tasks()
         if self._max_records and self._history.count() > self._max_records:
             past = self._history.all()
-            old = oldest_over(past, self._max_records, self._now())
+            old = oldest_over(past, self._max_records, self._now(), _referred_to)
             pruned = self._forget(past, old, float("-inf"), with_logs)
             self._history.remove_groups_over(self._max_records, self._now() - IDEMPOTENCY_SECONDS)
             _log.info("pruned: %d records, the oldest of more than %d", pruned.records, self._max_records)

@@ -22,7 +22,7 @@ def start_workflow() -> Response:
     """Start a workflow in the background; opens no connection."""
     asked = body(bodies.WorkflowBody)
     steps = _steps(asked.steps)
-    started = services().workflows.start(_workflow(asked, steps))
+    started = services().workflows.start(_workflow(asked, steps), most=services().settings.max_workflows)
     payload = {"success": True, "workflow_id": started.workflow.workflow_id, "state": started.workflow.state.value}
     message = "This workflow was started before" if started.deduplicated else "Workflow started in background"
     return answer({**payload, "message": message}, 202)
