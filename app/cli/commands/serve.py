@@ -12,7 +12,7 @@ from types import FrameType
 import click
 
 from app.cli.server import listener as listening
-from app.cli.server import logs
+from app.cli.server import logs, memory
 from app.cli.server.http_server import HttpServer
 from app.cli.server.limits import Limits, limits_of, raise_open_files
 from app.cli.server.local_login import local_login
@@ -48,6 +48,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
     settings = settings_from(overrides={"host": host, "port": port, "data_dir": data_dir})
     check_bind(settings)
+    memory.give_back()
     logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,))
     explicit = port is not None or not listening.is_default(settings.port)
     opened = make_private(settings.data_dir)
