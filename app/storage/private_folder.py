@@ -21,7 +21,7 @@ def private(path: str, flags: int) -> int:
 
 def make_private(folder: Path) -> int:
     """Makes a folder and those above it that are missing. One that is there already becomes private, with everything in
-    it; how many entries others could look into until now.
+    it; how many entries others could reach until now.
 
     Raises StorageError for a folder of another user, or with something of one in it: they could put there what they
     like, or go on reading."""
@@ -33,7 +33,9 @@ def make_private(folder: Path) -> int:
         if folder.is_symlink():
             _check(folder, os.lstat(folder))
         _check(folder, folder.stat())
-        return _narrow(folder, folder.stat(), _FOLDER) + sum(_entries(folder))
+        was_open = _narrow(folder, folder.stat(), _FOLDER)
+        narrowed = sum(_entries(folder))
+        return 1 + narrowed if was_open else 0
     except OSError as exc:
         raise StorageError(f"The data folder {folder} cannot be used: {exc.strerror}.", hint=_HINT) from exc
 

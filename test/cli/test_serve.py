@@ -116,7 +116,7 @@ def test_it_is_not_open_to_others_without_a_token(tmp_path: Path, host: str) -> 
 @pytest.mark.slow
 def test_a_database_that_is_none_is_a_sentence(tmp_path: Path) -> None:
     """No traceback for what a disk does."""
-    (tmp_path / "service").mkdir()
+    (tmp_path / "service").mkdir(mode=0o700)
     (tmp_path / "service" / "nodeferry.db").write_bytes(b"no database at all, " * 300)
     with served(tmp_path, "--port", "0") as (process, line):
         assert line == ""
