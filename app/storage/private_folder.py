@@ -32,9 +32,10 @@ def make_private(folder: Path) -> int:
         folder.mkdir(mode=_FOLDER, exist_ok=True)
         if folder.is_symlink():
             _check(folder, os.lstat(folder))
-        _check(folder, folder.stat())
-        was_open = _narrow(folder, folder.stat(), _FOLDER)
-        narrowed = sum(_entries(folder))
+        real = folder.resolve()
+        _check(real, real.stat())
+        was_open = _narrow(real, real.stat(), _FOLDER)
+        narrowed = sum(_entries(real))
         return 1 + narrowed if was_open else 0
     except OSError as exc:
         raise StorageError(f"The data folder {folder} cannot be used: {exc.strerror}.", hint=_HINT) from exc
@@ -53,7 +54,8 @@ def _entries(folder: Path) -> Iterator[bool]:
 
 def _check(path: Path, about: os.stat_result) -> None:
     if about.st_uid not in (os.geteuid(), 0):  # root can do everything anyway
-        raise StorageError(f"{path} belongs to another user of this machine.", hint=_HINT)
+        hint = f"{_HINT} Or make it yours: chown -R {os.geteuid()} {path}"
+        raise StorageError(f"{path} belongs to another user of this machine.", hint=hint)
 
 
 def _narrow(path: Path, about: os.stat_result, mode: int) -> bool:

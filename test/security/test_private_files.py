@@ -102,6 +102,18 @@ def test_a_data_folder_of_another_user_is_refused_with_words(tmp_path: Path, wha
     assert victim.read_text() == "the victim's"
 
 
+def test_the_users_own_link_to_a_folder_is_followed(tmp_path: Path) -> None:
+    """To another disk, for instance. What it leads to is closed."""
+    real = tmp_path / "real"
+    real.mkdir()
+    (real / "file").write_text("")
+    for path, mode in ((real, 0o755), (real / "file", 0o644)):
+        path.chmod(mode)
+    (tmp_path / "service").symlink_to(real)
+    assert make_private(tmp_path / "service") == 2
+    assert open_to_others(real) == []
+
+
 def test_logs_and_their_marks_do_not_rely_on_a_umask(tmp_path: Path) -> None:
     """Also where a log was begun anew, which a file beside it notes."""
     before = os.umask(0)
