@@ -21,7 +21,7 @@ def private(path: str, flags: int) -> int:
 
 def make_private(folder: Path) -> int:
     """Makes a folder and those above it that are missing. One that is there already becomes private, with everything in
-    it; how many entries others could look into until now.
+    it; how many entries others could reach until now.
 
     Raises StorageError for a folder of another user, or with something of one in it: they could put there what they
     like, or go on reading."""
@@ -32,8 +32,11 @@ def make_private(folder: Path) -> int:
         folder.mkdir(mode=_FOLDER, exist_ok=True)
         if folder.is_symlink():
             _check(folder, os.lstat(folder))
-        _check(folder, folder.stat())
-        return _narrow(folder, folder.stat(), _FOLDER) + sum(_entries(folder))
+        real = folder.resolve()
+        _check(real, real.stat())
+        was_open = _narrow(real, real.stat(), _FOLDER)
+        narrowed = sum(_entries(real))
+        return 1 + narrowed if was_open else 0
     except OSError as exc:
         raise StorageError(f"The data folder {folder} cannot be used: {exc.strerror}.", hint=_HINT) from exc
 
@@ -51,7 +54,8 @@ def _entries(folder: Path) -> Iterator[bool]:
 
 def _check(path: Path, about: os.stat_result) -> None:
     if about.st_uid not in (os.geteuid(), 0):  # root can do everything anyway
-        raise StorageError(f"{path} belongs to another user of this machine.", hint=_HINT)
+        hint = f"{_HINT} Or make it yours: chown -R {os.geteuid()} {path}"
+        raise StorageError(f"{path} belongs to another user of this machine.", hint=hint)
 
 
 def _narrow(path: Path, about: os.stat_result, mode: int) -> bool:

@@ -144,7 +144,7 @@ def _changed(rng: random.Random, value: Any, seeds: Sequence[bytes]) -> Any:
         if what == 0:
             items[at] = _odd(rng, seeds)
         elif what == 1:
-            items[at:at] = items[at : at + 1] * rng.choice((1, 2, 100, 1500))
+            items[at:at] = items[at : at + 1] * _times(rng, items[at], (1, 2, 100, 1500))
         elif what == 2:
             del items[at]
         else:
@@ -164,10 +164,15 @@ def _changed_object(rng: random.Random, found: dict[str, Any], seeds: Sequence[b
     elif what == 3:
         found[rng.choice(list(found))] = found[key]
     elif what == 4 and rng.random() < 0.3:
-        found |= {f"{key}{number}": found[key] for number in range(rng.choice((3, 100, 2000)))}
+        found |= {f"{key}{number}": found[key] for number in range(_times(rng, found[key], (3, 100, 2000)))}
     else:
         found[key] = _changed(rng, found[key], seeds)
     return found
+
+
+def _times(rng: random.Random, value: Any, choices: Sequence[int]) -> int:
+    """How often a value is repeated: never so that an input grows far beyond its limit."""
+    return min(rng.choice(choices), 1 + MAX_BYTES // len(json.dumps(value)))
 
 
 def _odd(rng: random.Random, seeds: Sequence[bytes]) -> Any:

@@ -107,7 +107,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path) -> N
 @pytest.mark.slow
 def test_a_database_that_is_none_is_a_sentence(tmp_path: Path) -> None:
     """No traceback for what a disk does."""
-    (tmp_path / "service").mkdir()
+    (tmp_path / "service").mkdir(mode=0o700)
     (tmp_path / "service" / "nodeferry.db").write_bytes(b"no database at all, " * 300)
     with served(tmp_path, "--port", "0") as (process, line):
         assert line == ""

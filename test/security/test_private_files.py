@@ -70,7 +70,7 @@ def test_a_data_folder_is_its_users_alone_also_one_that_was_open(tmp_path: Path)
     assert open_to_others(folder) == []
     assert log.count("are now yours alone") == 1
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o644
-    assert "yours alone" not in served(folder)[1]
+    assert make_private(folder) == 0
 
 
 @needs_root
@@ -92,11 +92,26 @@ def test_a_data_folder_of_another_user_is_refused_with_words(tmp_path: Path, wha
         shutil.move(folder, tmp_path / "real")
         folder.symlink_to(tmp_path / "real")
         os.lchown(folder, 61234, 61235)
-    said, log = served(folder)
-    assert "belongs to another user" in log
-    assert "--data-dir" in log
-    assert not _URL.search(said)
+    with pytest.raises(StorageError, match="belongs to another user") as caught:
+        make_private(folder)
+    assert "--data-dir" in caught.value.hint
+    if what == "a link in it":
+        said, log = served(folder)
+        assert "belongs to another user" in log
+        assert not _URL.search(said)
     assert victim.read_text() == "the victim's"
+
+
+def test_the_users_own_link_to_a_folder_is_followed(tmp_path: Path) -> None:
+    """To another disk, for instance. What it leads to is closed."""
+    real = tmp_path / "real"
+    real.mkdir()
+    (real / "file").write_text("")
+    for path, mode in ((real, 0o755), (real / "file", 0o644)):
+        path.chmod(mode)
+    (tmp_path / "service").symlink_to(real)
+    assert make_private(tmp_path / "service") == 2
+    assert open_to_others(real) == []
 
 
 def test_logs_and_their_marks_do_not_rely_on_a_umask(tmp_path: Path) -> None:

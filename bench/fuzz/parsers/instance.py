@@ -199,7 +199,6 @@ _FRAME_WORDS = (
 )
 
 PARSERS = (
-    Parser("journal", check_journal, _JOURNAL_WORDS, journals, as_json=True),
     Parser("frames", check_frames, _FRAME_WORDS, _framed),
     Parser("wheels", check_wheels, (b".whl", b"-py3-none-any", b"-1-", b"sha256", b"bytes"), as_json=True),
 )

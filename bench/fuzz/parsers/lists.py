@@ -157,7 +157,8 @@ _LIST_WORDS = (
 _SNAPSHOT_WORDS = (
     b"git_custom_nodes:", b"cnr_custom_nodes:", b"file_custom_nodes:", b"pips:", b"comfyui:", b"custom_nodes:",
     b"hash:", b"disabled: true", b"snapshot:", b"&a ", b"*a", b"<<: ", b"!!python/object:os.system ", b"!!binary ",
-    b"---\n", b"...\n", b"%YAML 1.1\n", b"|\n", b">-\n", b"? ", b": ", b"- ", b"{", b"}", b"[", b"//", b"/*", b"*/", b",\n}",
+    b"---\n", b"...\n", b"%YAML 1.1\n", b"|\n", b">-\n", b"? ", b": ", b"- ", b"{", b"}", b"[",
+    b"//", b"/*", b"*/", b",\n}",
     b"&a [*a,*a,*a]", b"numpy==1.26.4", b" @ https://example.org/x.whl",
     b"-e git+https://example.org/a/b@main#egg=b",
     b"torch==2.5.1+cu121", b"\xff\xfe", b"\0",
