@@ -74,7 +74,7 @@ class ServiceTransport(paramiko.Transport):
         return self._metered.heard_at
 
     def get_exception(self) -> Exception | None:
-        """What ended the connection, as an error of SSH: paramiko's thread stumbles over messages that nobody knows, and
+        """What ended the connection, as an error of SSH: paramiko stumbles over messages that nobody knows, and
         raises what it stumbled over in whoever waits."""
         found = super().get_exception()
         if found is None or isinstance(found, paramiko.SSHException | EOFError | OSError):
