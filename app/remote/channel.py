@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
@@ -89,6 +90,15 @@ def ended_orderly(channel: paramiko.Channel) -> bool:
     return bool(channel.eof_received) or channel.exit_status >= 0
 
 
+def received(read: Callable[[int], bytes]) -> bytes:
+    """A piece of a channel's output that is there. Raises ConnectionLost: reading also tells the other side that there
+    is room again, over a line that may have ended."""
+    try:
+        return read(CHUNK_BYTES)
+    except (paramiko.SSHException, EOFError, OSError) as exc:
+        raise lost() from exc
+
+
 def lost() -> ConnectionLost:
     """The error for a lost connection."""
     return ConnectionLost()
@@ -137,9 +147,9 @@ class Exchange:
         channel, moved = self._channel, False
         for _ in range(CHUNKS_AT_ONCE):
             if channel.recv_ready():
-                self._keep(self.stdout, channel.recv(CHUNK_BYTES))
+                self._keep(self.stdout, received(channel.recv))
             elif channel.recv_stderr_ready():
-                self._keep(self.stderr, channel.recv_stderr(CHUNK_BYTES))
+                self._keep(self.stderr, received(channel.recv_stderr))
             else:
                 break
             moved = True

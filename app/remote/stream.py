@@ -8,7 +8,7 @@ import time
 import paramiko
 
 from app.domain.errors import TooMuchOutput
-from app.remote.channel import CHUNK_BYTES, CHUNKS_AT_ONCE, Wake, ended_orderly, lost
+from app.remote.channel import CHUNKS_AT_ONCE, Wake, ended_orderly, lost, received
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
 """A frame is a line of the journal, which has 2 MiB at most, or a piece of a log."""
@@ -92,10 +92,10 @@ class RemoteStream:
         channel, moved = self._channel, False
         for _ in range(CHUNKS_AT_ONCE):
             if channel.recv_stderr_ready():
-                self._stderr_tail += channel.recv_stderr(CHUNK_BYTES)
+                self._stderr_tail += received(channel.recv_stderr)
                 del self._stderr_tail[:-STDERR_TAIL_BYTES]
             elif channel.recv_ready() and len(self._unread) <= MAX_LINE_BYTES:
-                self._unread += channel.recv(CHUNK_BYTES)
+                self._unread += received(channel.recv)
             else:
                 break
             moved = True

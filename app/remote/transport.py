@@ -73,6 +73,14 @@ class ServiceTransport(paramiko.Transport):
         """When the last byte came, in time.monotonic's seconds."""
         return self._metered.heard_at
 
+    def get_exception(self) -> Exception | None:
+        """What ended the connection, as an error of SSH: paramiko stumbles over messages that nobody knows, and
+        raises what it stumbled over in whoever waits."""
+        found = super().get_exception()
+        if found is None or isinstance(found, paramiko.SSHException | EOFError | OSError):
+            return found
+        return paramiko.SSHException(f"the other side breaks the rules of SSH ({type(found).__name__})")
+
     def end_by(self, moment: float | None) -> None:
         """The connection ends at `moment` (time.monotonic's seconds), to the second, whoever waits for it. Any
         thread."""
