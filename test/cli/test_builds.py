@@ -112,7 +112,7 @@ def skip(script: Script, package: str) -> tuple[int, str]:
 def test_a_skip_names_what_goes_without() -> None:
     """What it sends, and what it says."""
     script = Skipping([ended("all").progress])
-    assert skip(script, "foo") == (0, "The build of foo is being skipped; without it: A , B\n")
+    assert skip(script, "foo") == (0, "The build of foo is being skipped; without it: A?, B\n")
     assert script.seen[-1][1:3] == (f"/tasks/{TASK_ID}/skip", {"package": "foo"})
 
 
