@@ -60,7 +60,9 @@ class App:
 def serving(limits: Limits, app: App | None = None, settings: Settings | None = None) -> Iterator[str]:
     """The URL of a server with these limits."""
     with bind("127.0.0.1", 0, explicit=True, say=print) as listener:
-        server = HttpServer(app or App(), listener, Admission(Access(settings or Settings())), limits=limits, threads=16)
+        server = HttpServer(
+            app or App(), listener, Admission(Access(settings or Settings())), limits=limits, threads=16
+        )
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

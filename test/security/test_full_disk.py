@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from app.remote.runner_client import LogPiece
+from app.remote.follow import LogPiece
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import Pack, PackSource, make_pack

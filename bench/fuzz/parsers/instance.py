@@ -10,11 +10,12 @@ from pathlib import Path
 
 from app.domain.errors import ConnectionLost, RunnerProtocolError
 from app.protocol import progress_json, wheel_names
-from app.protocol.events import Event, ProtocolFault, decode, encode
+from app.protocol.events import Event, decode, encode
+from app.protocol.json_fields import ProtocolFault
 from app.protocol.log_names import is_log_name
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import from_stored, to_stored
-from app.remote.runner_client import Follow, JournalLine, LogPiece, _json, _Marker, _problem
+from app.remote.follow import Follow, JournalLine, LogPiece, Marker, answer_of, problem_of
 from app.runner.daemon.frames import Frames
 from app.runner.daemon.log_stream import LogStream
 from app.runner.process.paths import Task
@@ -77,9 +78,9 @@ class _Lines:
 def check_frames(data: bytes) -> str | None:
     """The service's reader of the follow stream, and the writer of the logs that come in it; the runner's reader of
     what the service says."""
-    marker = _Marker(NONCE)
+    marker = Marker(NONCE)
     try:
-        _problem(_json(marker.all(data).get("r", b"{}")))
+        problem_of(answer_of(marker.all(data).get("r", b"{}")))
     except RunnerProtocolError as exc:
         if not exc.message.isprintable():
             return f"{exc.message!r} is not clean"
@@ -88,7 +89,7 @@ def check_frames(data: bytes) -> str | None:
         return wrong or _heard(data, Path(folder))
 
 
-def _followed(data: bytes, marker: _Marker, folder: Path) -> str | None:
+def _followed(data: bytes, marker: Marker, folder: Path) -> str | None:
     lines = _Lines(data)
     follow = Follow(lines, marker, 15.0)  # type: ignore[arg-type]  # the part of a stream that it reads
     writer = LogWriter(folder)
