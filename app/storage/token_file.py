@@ -13,6 +13,7 @@ from app.domain.access import Scope, Token, digest_of, is_token_name, new_secret
 from app.domain.errors import InvalidRequest
 from app.storage.filelock import file_lock
 from app.storage.private_file import Mark, mark_of, read_private, unusable, write_private
+from app.storage.private_folder import private_folders
 
 FILE_NAME = "tokens.json"
 MAX_TOKENS = 100
@@ -66,7 +67,7 @@ class TokenFile:
         return len(left) < len(tokens)
 
     def _changing(self) -> AbstractContextManager[None]:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folders(self._path.parent)
         return file_lock(self._path.with_suffix(".lock"), _LOCK_SECONDS)
 
 
