@@ -319,7 +319,7 @@ def _decoded(payload: bytes) -> bytes:
 def _json(payload: bytes) -> dict[str, Any]:
     try:
         value = json.loads(payload)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.") from exc
     if not isinstance(value, dict):
         raise RunnerProtocolError(f"The runner sent something unknown: {payload[:80]!r}.")

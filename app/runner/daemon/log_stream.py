@@ -53,7 +53,7 @@ class LogStream:
         for line in lines:
             try:
                 value = json.loads(line) if line.strip() else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             logs = value.get("logs") if isinstance(value, dict) else None
             if isinstance(logs, dict):
