@@ -61,7 +61,7 @@ def start_exec(transport: paramiko.Transport, command: str, timeout: float) -> p
             raise CommandTimedOut(f"The instance did not start a command within {timeout:g} s.")
         if not channel.event_ready:
             # A machine that goes down closes its channels a moment before its connection.
-            transport.join(_CLOSING_SECONDS)  # type: ignore[no-untyped-call]
+            transport.join(_CLOSING_SECONDS)
             raise ExecNotSupported if channel.eof_sent and transport.is_active() else lost()
     except BaseException:
         channel.close()

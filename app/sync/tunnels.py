@@ -166,8 +166,10 @@ class Tunnels:
                     del self._tunnels[each]
 
     def _serve(self, task_id: str, kept: _Kept) -> Tunnel:
-        request, expected, meter = kept.request, kept.request.options.host_key_sha256, Meter()
-        with self._connector.connect(request.address, host_key_sha256=expected, cancel=kept.stop, meter=meter) as host:
+        request, expected = kept.request, kept.request.options.host_key_sha256
+        with self._connector.connect(
+            request.address, host_key_sha256=expected, cancel=kept.stop, meter=Meter()
+        ) as host:
             client = RunnerClient(host, pack_runner(), replace(self._timeouts))
             client.ensure_uploaded()
             port = client.probe(kept.ui_home, request.venv_path).comfyui_port
@@ -178,5 +180,4 @@ class Tunnels:
             with self._lock:
                 self._tunnels[task_id] = Tunnel("open", forward.access)
             kept.place.release()
-            why = forward.serve(kept.stop)
-            return Tunnel("closed", reason=_WHY["flooded" if meter.refused else why])
+            return Tunnel("closed", reason=_WHY[forward.serve(kept.stop)])
