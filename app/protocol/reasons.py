@@ -24,8 +24,7 @@ def for_people(error: Mapping[str, Any]) -> Dict[str, Any]:
     return {"code": reason.code, "title": reason.title, **fields, "retryable": reason.retryable}
 
 
-_NODE, _RUN, _WARNING, _WAITING = About.NODE, About.RUN, About.WARNING, About.WAITING
-_QUESTION, _REQUEST = About.QUESTION, About.REQUEST
+_NODE, _RUN, _WARNING, _WAITING, _QUESTION = About.NODE, About.RUN, About.WARNING, About.WAITING, About.QUESTION
 _NO, _HELPS, _LATER, _SOON = Retry.NO, Retry.HELPS, Retry.LATER, Retry.SOON
 _SERVICE_LOG = "The service's log has the details."
 _ROUTES = "docs/api.md lists every route and field."
@@ -259,7 +258,7 @@ _ALL = (
         "Cancelled, not confirmed",
         _RUN,
         _HELPS,
-        "Something of the install may still run there. Look at the instance, or end it at its provider.",
+        "Something of the install may still run there. Look at the instance in some minutes, or end it at its provider.",
     ),
     Reason("runner_error", "Runner error", _RUN, _HELPS),
     Reason("bad_task_id", "Invalid task id", _RUN),

@@ -165,6 +165,11 @@ class Follow:
             if line is None or now >= end:
                 return None
 
+    def rested(self) -> None:
+        """Nobody has asked for frames for a moment: that was no silence of the instance. Raises ConnectionLost."""
+        self._heard = time.monotonic()
+        self._ping()
+
     def _ping(self) -> None:
         if time.monotonic() - self._pinged >= _PING_SECONDS:
             self._pinged = time.monotonic()

@@ -107,6 +107,9 @@ class Instance:
         if words.name == "start":
             while channel.recv(65536):
                 continue
+        if words.name == "cancel" and self._script.level == "journal" and not self._script.confirms:
+            pace.stay()
+            return
         known = self._true(words)
         if lies and self._script.level == "command":
             self._lie(channel, words, pace, known)

@@ -49,14 +49,14 @@ class Machines:
         """The port of an instance that plays this script."""
         return int(self._ask({"open": dataclasses.asdict(script)})["port"])
 
-    def close(self, script: Script) -> None:
-        """Ends it."""
-        self._ask({"close": script.number})
+    def close(self, script: Script) -> float:
+        """Ends it; the moment of its last connection, in seconds of the monotonic clock."""
+        return self._ask({"close": script.number})["connected_at"]
 
-    def _ask(self, asked: dict[str, object]) -> dict[str, int]:
+    def _ask(self, asked: dict[str, object]) -> dict[str, float]:
         assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
         with self._lock:
             self._process.stdin.write(json.dumps(asked) + "\n")
             self._process.stdin.flush()
-            found: dict[str, int] = json.loads(self._process.stdout.readline())
+            found: dict[str, float] = json.loads(self._process.stdout.readline())
         return found

@@ -103,7 +103,8 @@ ASKED = ("find", "upload", "start", "follow", "status", "cancel", "sweep")
 class Script:
     """`level` and `what`: the lie. `at`: the connection (from 0) from which on it is told, in the others the instance
     answers truly, and loses the connection. `command`: whose channel or answer it is. `again`: on later connections
-    too. `cancel_after`: seconds until the user cancels."""
+    too. `cancel_after`: seconds until the user cancels. `confirms`: whether an instance that floods the journal says that
+    it has the cancel."""
 
     number: int
     seed: int
@@ -113,6 +114,7 @@ class Script:
     command: str
     again: bool
     cancel_after: float
+    confirms: bool = True
 
     @property
     def name(self) -> str:
@@ -127,9 +129,10 @@ class Script:
         return connection >= self.at if self.again else connection == self.at
 
 
-def script_of(seed: int, number: int, patience: float) -> Script:
+def script_of(seed: int, number: int, patience: float, *, confirm: bool = True) -> Script:
     """Every lie comes in turn; the rest is drawn. A third of the tasks is cancelled at a random moment, the others
-    after `patience` seconds, where they have not ended by then."""
+    after `patience` seconds, where they have not ended by then. `confirm`: whether there are instances that say that
+    they have a cancel, and go on."""
     dice = random.Random(f"{seed}:{number}")
     order = list(ALL)
     random.Random(f"{seed}:{number // len(ALL)}").shuffle(order)
@@ -145,4 +148,5 @@ def script_of(seed: int, number: int, patience: float) -> Script:
         command=command,
         again=dice.random() < 0.7,
         cancel_after=dice.uniform(0.0, 12.0) if early else patience,
+        confirms=dice.random() < 0.5 and confirm,
     )

@@ -1,7 +1,8 @@
 """The process of the hostile instances: `python -m bench.hostile.server RECORDED`.
 
 It is told on its input which tasks there are, a line of JSON each: `{"open": {a script}}` is answered with the port at
-which that task's instance listens, `{"close": number}` ends one. It ends with its input.
+which that task's instance listens, `{"close": number}` ends one and is answered with the moment of its last connection.
+It ends with its input.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ class Machine:
         self._listener.settimeout(0.5)
         self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self.port: int = self._listener.getsockname()[1]
+        self.connected_at = 0.0
+        """The moment of the last connection, by the clock of all processes of this machine."""
         threading.Thread(target=self._accept, name=f"machine-{script.number}", daemon=True).start()
 
     def close(self) -> None:
@@ -55,6 +59,7 @@ class Machine:
                 continue
             except OSError:
                 return
+            self.connected_at = time.monotonic()
             if not self._places.acquire(blocking=False):
                 sock.close()
                 continue
@@ -89,8 +94,9 @@ def main() -> int:
             machines[script.number] = Machine(script, recorded)
             print(json.dumps({"port": machines[script.number].port}), flush=True)
         else:
-            machines.pop(asked["close"]).close()
-            print("{}", flush=True)
+            machine = machines.pop(asked["close"])
+            machine.close()
+            print(json.dumps({"connected_at": machine.connected_at}), flush=True)
     return 0
 
 

@@ -17,11 +17,11 @@ from app.sync.installs.cancel_signal import CancelSignal
 CONFIRM_SECONDS = 3.0
 """How long the instance may take to say that it has the cancel. The follower that runs there says so within 0.2 s; the
 connection itself ends within another second."""
-ATTACH_SECONDS = 15.0
+ATTACH_SECONDS = 8.0
 """The same over a connection that was made after the cancel: what follows the run has to be started there first."""
 QUIET_SECONDS = 15.0
 """How long a run that has the cancel may say nothing. While it puts things back it says so every five seconds."""
-MOST_SECONDS = 900.0
+MOST_SECONDS = 120.0
 """How long a run that has the cancel may take in all."""
 MOST_CONNECTIONS = 6
 """How many connections may be made after a cancel, each of them logged in, without its arriving."""

@@ -30,7 +30,7 @@ from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 
 SAVE_SECONDS = 0.2
-_PAUSE, MOST_PAUSE_SECONDS = 4.0, 2.0
+_PAUSE, MOST_PAUSE_SECONDS = 20.0, 5.0
 """What takes long to save is saved less often, so that no instance keeps a processor busy with that."""
 REFUSED_SECONDS = 5.0
 """How long the disk is left alone after it has refused something."""

@@ -13,7 +13,7 @@ from app.protocol.options import RESTART, RETRY, ROLLBACK
 from app.protocol.repairs import Repair, lock_of
 from app.protocol.snapshot import Node, Snapshot
 from app.settings import Settings
-from app.sync.installs.worker import InstallSpec
+from app.sync.installs.install_spec import InstallSpec
 from app.version import VERSION
 
 

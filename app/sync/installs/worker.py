@@ -11,11 +11,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from app.domain.address import SshAddress
 from app.domain.errors import (
     AppError,
     AuthenticationFailed,
@@ -57,6 +53,8 @@ from app.sync.installs.answer_requests import AnswerRequests, send_answers
 from app.sync.installs.backoff import Backoff
 from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.cancel_watch import CancelWatch
+from app.sync.installs.cpu_share import CpuShare
+from app.sync.installs.install_spec import InstallSpec
 from app.sync.installs.log_receiver import LogReceiver, receiving_logs
 from app.sync.installs.progress_watch import ProgressWatch
 from app.sync.installs.recorder import Recorder
@@ -72,23 +70,14 @@ _COMMAND_AFTER_SECONDS = 1.0
 """When a cancel that was sent to the follower is sent as a command of its own, too."""
 _LAST_CANCEL_SECONDS = 15.0
 """For a cancel that is tried once more after the task has ended without a sign that it had arrived."""
+_UNCONFIRMED = "Cancelled here, but the instance did not confirm it. The install may still run there."
+_GOES_ON = (
+    "Cancelled. The instance has the cancel, but may still be putting things back there, or go on with the install."
+)
 KEEP_SECONDS = 3600.0
 """How long to go on trying to save an end that the service's own disk refuses."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class InstallSpec:
-    """What one install is to do. `wait_seconds`: for the instance to come up; `runner_request`: what `start` gets;
-    `stall_seconds`, `question_seconds`: how long nothing may move, and a question may stand besides."""
-
-    address: SshAddress
-    host_key_sha256: str | None
-    wait_seconds: float
-    runner_request: Mapping[str, Any]
-    stall_seconds: float = 0.0
-    question_seconds: float = 0.0
 
 
 class _Leaving(Exception):
@@ -98,8 +87,7 @@ class _Leaving(Exception):
 class Installation:
     """The life of one install. `run` is called once, in its own thread; `cancel` and `closing` may be set from any.
 
-    When the service closes, both are to be set, `closing` first: `cancel` wakes the waits.
-    """
+    When the service closes, both are to be set, `closing` first: `cancel` wakes the waits."""
 
     def __init__(
         self,
@@ -129,10 +117,11 @@ class Installation:
         self._task_id = recorder.task_id
         uploaded = recorder.snapshot.phases.get(Phase.UPLOAD)
         self._may_run = uploaded is not None and uploaded.status is StepStatus.SUCCESS
-        """Whether `start` may have been sent: from then on only the instance knows how the run does."""
+        """Whether `start` may have been sent: then only the instance knows how the run does."""
         self._backoff: Backoff | None = None
         self._attempt = 0
         self._meter = Meter(INSTALL)
+        self._share = CpuShare()
         self._watch = CancelWatch(cancel)
         self._progress = ProgressWatch(spec.stall_seconds, spec.question_seconds)
         self._cancel_request: CancelRequest | None = None
@@ -143,6 +132,7 @@ class Installation:
 
     def run(self) -> None:
         """Works until the install has ended, the service closes, or another service has taken the install over."""
+        self._share.begin()
         with contextlib.suppress(LeaseLost):
             self._to_the_end()
             self._recorder.save_end(self._closing, KEEP_SECONDS)
@@ -173,12 +163,7 @@ class Installation:
         self._attempt += 1
         if not self._may_run:
             self._recorder.emit(Connecting(self._attempt))
-        spec = self._spec
-        host_key = spec.host_key_sha256
-        line = self._connector.connect(
-            spec.address, host_key_sha256=host_key, cancel=self._cancel_event(), meter=self._meter
-        )
-        with line as host, self._watch.over(host):
+        with self._connect(self._cancel_event()) as host, self._watch.over(host):
             self._recorder.emit(Connected(str(host.endpoint)))
             client = RunnerClient(host, pack_runner(), self._timeouts)
             self._cancel_request = self._asked_here_at = None
@@ -189,6 +174,12 @@ class Installation:
             except (RunnerProtocolError, RunStalled):
                 self._cancel_runner(client)
                 raise
+
+    def _connect(self, cancel: threading.Event) -> RemoteHost:
+        spec = self._spec
+        return self._connector.connect(
+            spec.address, host_key_sha256=spec.host_key_sha256, cancel=cancel, meter=self._meter
+        )
 
     def _wait_after(self, exc: RemoteError) -> None:
         """Waits for the next try. Raises `exc` when there is none."""
@@ -258,6 +249,8 @@ class Installation:
         ):
             self._progress.attached()
             while self._goes_on(client, frames):
+                if self._rests(frames):
+                    continue
                 due_in = self._recorder.due_in
                 frame = frames.next(LISTEN_SECONDS if due_in is None else min(LISTEN_SECONDS, due_in))
                 if frame is None:
@@ -266,6 +259,14 @@ class Installation:
                     self._apply(frame, client, logs)
                 self._progress.look(self._recorder.snapshot)
             logs.receive_rest(self._closing)
+
+    def _rests(self, frames: Follow) -> bool:
+        """Whether this thread has taken more than its share of the processor; waits a moment then."""
+        rest = self._share.rest_seconds()
+        if rest > 0.0:
+            self._cancel_event().wait(min(rest, LISTEN_SECONDS))
+            frames.rested()
+        return rest > 0.0
 
     def _apply(self, frame: Frame, client: RunnerClient, logs: LogReceiver) -> None:
         self._backoff, self._attempt = None, 0  # it answered: the next lost connection has the whole time again
@@ -349,7 +350,9 @@ class Installation:
     def _request_cancel(self, client: RunnerClient, frames: Follow) -> None:
         """Sends the runner the cancel, once for each connection. The end then comes with its journal."""
         now = time.monotonic()
-        self._cancel_asked_at = self._cancel_asked_at or now
+        if self._cancel_asked_at is None:
+            self._cancel_asked_at = now
+            self._share.renew()
         if self._asked_here_at is None:
             self._asked_here_at = now
             frames.request_cancel()
@@ -364,15 +367,12 @@ class Installation:
             self._recorder.emit(Warned("cancel_slow", text))
 
     def _give_up_unconfirmed(self) -> None:
-        """Ends a task whose instance answers and does not say that the run was stopped. Whoever asked does not wait any
-        more; the cancel is sent once more all the same, since a slow instance may have started the run meanwhile."""
-        message = "Cancelled here, but the instance did not confirm it. The install may still run there."
-        self._give_up(TaskState.CANCELLED, Problem("cancel_unconfirmed", message))
+        """Ends a task whose instance answers and does not stop the run. Whoever asked does not wait any more; the cancel
+        is sent once more all the same, since a slow instance may have started the run meanwhile."""
+        text = _GOES_ON if self._watch.is_noted else _UNCONFIRMED
+        self._give_up(TaskState.CANCELLED, Problem("cancel_unconfirmed", text))
         with contextlib.suppress(RemoteError, RunnerError):
-            host_key = self._spec.host_key_sha256
-            with self._connector.connect(
-                self._spec.address, host_key_sha256=host_key, cancel=self._closing, meter=self._meter
-            ) as host:
+            with self._connect(self._closing) as host:
                 host.end_by(time.monotonic() + _LAST_CANCEL_SECONDS)
                 client = RunnerClient(host, pack_runner(), self._timeouts)
                 client.ensure_uploaded()
