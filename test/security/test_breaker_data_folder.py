@@ -19,7 +19,12 @@ import pytest
 import requests
 
 from app.cli.server.service_lock import FILE_NAME
+from app.domain.access import Scope, Token, digest_of
+from app.storage.errors import StorageError
 from app.storage.log_files import LogFiles
+from app.storage.private_file import write_private
+from app.storage.token_file import TokenFile
+from app.sync.sessions import Sessions
 from test.support.service import ROOT, ServiceProcess
 
 pytestmark = pytest.mark.slow
@@ -33,7 +38,9 @@ def command(*words: str, home: Path, umask: int = -1, token: str = "") -> subpro
     """What a command line of this user does."""
     environ = {**os.environ, "HOME": str(home), "NODEFERRY_TOKEN": token}
     argv = [sys.executable, "run.py", *words]
-    return subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, umask=umask, timeout=60)
+    return subprocess.run(
+        argv, cwd=ROOT, env=environ, capture_output=True, text=True, umask=umask, timeout=60, check=False
+    )
 
 
 def test_folders_of_logs_are_private_whatever_the_umask_is(tmp_path: Path) -> None:
@@ -77,7 +84,7 @@ def listening() -> Iterator[tuple[str, list[str]]]:
     heard: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:
             heard.append(self.headers.get("Authorization", ""))
             self.send_response(401)
             self.end_headers()
@@ -120,3 +127,28 @@ def test_an_address_that_was_opened_at_a_wrong_port_is_no_secret_in_the_log(tmp_
                 requests.post(service.url + path, headers=headers, data=b"x" * 10, timeout=10)
         assert service.log.count("status=401") == 2 * len(secrets)
         assert "SECRET" not in service.log
+
+
+DAMAGED = ("[]", "null", "5", "[" * 100_000, "{" * 100_000, "\xff", "{}" * 2)
+TOKEN = '{"tokens": [{"name": "a", "scope": "all", "sha256": "\u00e9", "created_at": "x"}]}'
+SESSION = '{"%s": {"token": "%s", "bound": "\u00e9", "expires_at": %s}}'
+
+
+@pytest.mark.parametrize("text", [*DAMAGED, TOKEN, TOKEN.replace('"a"', "[]")])
+def test_a_damaged_file_of_tokens_is_named(tmp_path: Path, text: str) -> None:
+    """Nobody is let in by it, and it is no bug."""
+    write_private(tmp_path / "tokens.json", text.encode("utf-8"))
+    with pytest.raises(StorageError, match=r"tokens\.json cannot be used: it is damaged"):
+        TokenFile(tmp_path).all()
+
+
+@pytest.mark.parametrize("end", [*DAMAGED, "1e400", "NaN", "9e14"])
+def test_a_damaged_file_of_sessions_lets_nobody_in_and_stops_nothing(tmp_path: Path, end: str) -> None:
+    """Who had logged in does so again."""
+    token = Token("a", Scope.ALL, digest_of("secret"))
+    text = end if end in DAMAGED else SESSION % (digest_of("id"), token.name, end)
+    write_private(tmp_path / "sessions.json", text.encode("utf-8"))
+    sessions = Sessions(tmp_path, 60.0)
+    assert sessions.find(["id"], {token.name: token}) is None
+    made, _ = sessions.begin(token)
+    assert Sessions(tmp_path, 60.0).find([made], {token.name: token}) is not None
