@@ -13,6 +13,7 @@ from sqlalchemy.sql import Select
 from app.domain.errors import InvalidRequest, TaskConflict, TaskNotFound, TooManyKeys
 from app.domain.limits import MAX_KEYS
 from app.domain.record import InstallRecord
+from app.protocol.budgets import numbers
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.errors import LeaseLost
 from app.storage.schema import installs
@@ -144,5 +145,15 @@ def _change(connection: Connection, task_id: str, token: int | None, values: Map
 
 
 def _record(row: RowMapping) -> InstallRecord:
-    request = row["request"]
-    return InstallRecord(**{**row, "request": request if isinstance(request, dict) else {}})
+    """What an older version took from an instance may be anything; one record must not hide the others."""
+    request, error = row["request"], row["error"]
+    texts = {name: text for name, text in error.items() if isinstance(text, str)} if isinstance(error, dict) else None
+    times = {name: _time(row[name]) for name in ("created_at", "started_at", "finished_at")}
+    read = {"request": request if isinstance(request, dict) else {}, "error": texts or None, **times}
+    return InstallRecord(**{**row, **read, "created_at": times["created_at"] or 0.0})
+
+
+def _time(value: object) -> float | None:
+    """Unix seconds that a calendar has; None for anything else."""
+    least, most = numbers("created_at")
+    return float(value) if isinstance(value, int | float) and least <= value <= most else None

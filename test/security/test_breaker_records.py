@@ -117,3 +117,19 @@ def test_a_poisoned_workflow_is_no_error_of_who_starts_or_stops_one(service: Ser
         again = api.post("/workflow/start", {"ssh_connection": "ssh -p 9 root@127.0.0.1", "idempotency_key": "key"})
         assert again.status_code in (202, 409), again.text
         assert content(again)["success"] is (again.status_code == 202)
+
+
+@pytest.mark.parametrize("column", ["created_at", "started_at", "finished_at", "error"])
+def test_a_poisoned_task_hides_no_other(service: Service, column: str) -> None:
+    """A calendar that no year has, an error that is none: the lists, and the task itself, answer."""
+    api = Api(service.app)
+    body = {"ssh_connection": "ssh -p 9 root@127.0.0.1"}
+    ids = [str(content(api.post("/ssh/install-custom-nodes", body))["task_id"]) for _ in range(2)]
+    for value in ("1e308", "-1e308", "9e999", "'x'", "'NaN'", "'[]'", "'5'", """'{"code": NaN}'"""):
+        with service.engine.begin() as connection:
+            values = f"UPDATE installs SET {column} = {value}, state = 'failed' WHERE task_id = '{ids[0]}'"
+            connection.exec_driver_sql(values)
+        for address in ("/tasks", f"/tasks/{ids[0]}", f"/ui/task/{ids[0]}", f"/tasks/{ids[0]}/lock"):
+            answer = api.get(address)
+            assert answer.status_code in (200, 404), (value, address, answer.text)
+            assert address != "/tasks" or ids[1] in answer.text
