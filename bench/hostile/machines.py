@@ -49,9 +49,11 @@ class Machines:
         """The port of an instance that plays this script."""
         return int(self._ask({"open": dataclasses.asdict(script)})["port"])
 
-    def close(self, script: Script) -> float:
-        """Ends it; the moment of its last connection, in seconds of the monotonic clock."""
-        return self._ask({"close": script.number})["connected_at"]
+    def close(self, script: Script) -> tuple[float, bool]:
+        """Ends it; the moment of its last connection, in seconds of the monotonic clock, and whether it has confirmed a
+        cancel."""
+        found = self._ask({"close": script.number})
+        return found["connected_at"], bool(found["confirmed"])
 
     def _ask(self, asked: dict[str, object]) -> dict[str, float]:
         assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
