@@ -21,7 +21,7 @@ from app.standin.instance import StandIn
 from app.standin.packs import make_pack
 from bench.hostile import gauges
 from bench.hostile.cancels import CONNECT_SECONDS, RECONNECT_SECONDS
-from bench.hostile.machines import Machines
+from bench.hostile.machines import Machines, machines_yield
 from bench.hostile.play import PATIENCE_SECONDS, Honest, Played, Player, install
 from bench.hostile.results import Figures, Results, table
 from bench.hostile.script import ALL, script_of
@@ -76,6 +76,7 @@ class Campaign:
                 )
                 for number in range(2)
             ]
+            machines_yield()
             service = stack.enter_context(
                 ServiceProcess(
                     self._folder / "service",
