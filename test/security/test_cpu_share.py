@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
-import time
-
-import pytest
-
-from app.protocol.events import BuildChanged, Event, RunStarted, encode
-from app.sync.installs.cpu_share import AT_ONCE_SECONDS, SHARE, CpuShare
-from test.support.hostile_bench import HostileBench, bench
-from test.support.hostile_sshd import Exec
-from test.support.waiting import wait_until
+from app.protocol.events import Event, RunStarted, encode
+from test.support.hostile_bench import bench
 
 __all__ = ["bench"]  # a fixture
 
