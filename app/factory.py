@@ -107,7 +107,7 @@ def build_service(
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
-    app = create_app(
+    app = _application(
         Services(
             installs,
             checks,
@@ -126,12 +126,20 @@ def build_service(
             capacity,
         )
     )
-    webui.register(app, webui.PageParts(access.needs_login, task=installs.task, workflow=workflows.state))
-    app.wsgi_app = BehindProxy(app.wsgi_app, settings)  # type: ignore[method-assign]
     retries.begin()
     installs.resume_unfinished()
     workflows.resume_unfinished()
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
+
+
+def _application(shared: Services) -> Flask:
+    """What answers HTTP: the routes and the pages."""
+    app = create_app(shared)
+    webui.register(
+        app, webui.PageParts(shared.access.needs_login, task=shared.installs.task, workflow=shared.workflows.state)
+    )
+    app.wsgi_app = BehindProxy(app.wsgi_app, shared.settings)  # type: ignore[method-assign]
+    return app
 
 
 def _wire_installs(

@@ -32,7 +32,7 @@ _COLUMN_OF = {
     "ref": "Ref",
 }
 _NODE_KEYS = set(_COLUMN_OF)
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff<>:"|?*\\]')
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>:"|?*\\]')
 
 
 class ManifestFault(ValueError):

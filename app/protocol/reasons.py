@@ -24,8 +24,7 @@ def for_people(error: Mapping[str, Any]) -> Dict[str, Any]:
     return {"code": reason.code, "title": reason.title, **fields, "retryable": reason.retryable}
 
 
-_NODE, _RUN, _WARNING, _WAITING = About.NODE, About.RUN, About.WARNING, About.WAITING
-_QUESTION, _REQUEST = About.QUESTION, About.REQUEST
+_NODE, _RUN, _WARNING, _WAITING, _QUESTION = About.NODE, About.RUN, About.WARNING, About.WAITING, About.QUESTION
 _NO, _HELPS, _LATER, _SOON = Retry.NO, Retry.HELPS, Retry.LATER, Retry.SOON
 _SERVICE_LOG = "The service's log has the details."
 _ROUTES = "docs/api.md lists every route and field."

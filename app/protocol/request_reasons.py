@@ -142,7 +142,6 @@ REQUESTS: Sequence[Reason] = (
     Reason("head_too_large", "Headers too long", _REQUEST, hint="Clear the cookies of this host name in the browser."),
     Reason("request_timed_out", "Request too slow", _REQUEST, _HELPS),
     Reason("comfyui_unreachable", "ComfyUI does not answer", _REQUEST, _HELPS, "It may be restarting: try again."),
-    Reason("too_many_tunnels", "Too many open ComfyUIs", _REQUEST, _HELPS, "Close one: DELETE /tasks/ID/open."),
     Reason("no_port", "No local port", _REQUEST, _HELPS, "Close some programs on this machine, then try again."),
     # -- the service's own disk --------------------------------------------------------------------------------------
     Reason("storage_error", "Service storage failed", _REQUEST, _HELPS, _SERVICE_LOG),

@@ -12,6 +12,7 @@ from paramiko.common import cMSG_CHANNEL_REQUEST
 from app.domain.errors import CommandTimedOut, ConnectFailed, ConnectionLost, ExecNotSupported, TooMuchOutput
 
 CHUNK_BYTES = 65536
+_CLOSING_SECONDS = 0.5
 CHUNKS_AT_ONCE = 64
 """How much is read between two looks at the clock, however fast it comes."""
 _WINDOW_POLL_SECONDS = 0.02
@@ -59,7 +60,9 @@ def start_exec(transport: paramiko.Transport, command: str, timeout: float) -> p
         if not channel.event.wait(max(0.0, end - time.monotonic())):
             raise CommandTimedOut(f"The instance did not start a command within {timeout:g} s.")
         if not channel.event_ready:
-            raise ExecNotSupported if channel.eof_sent else lost()
+            # A machine that goes down closes its channels a moment before its connection.
+            transport.join(_CLOSING_SECONDS)
+            raise ExecNotSupported if channel.eof_sent and transport.is_active() else lost()
     except BaseException:
         channel.close()
         raise

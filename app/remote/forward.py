@@ -27,8 +27,6 @@ MAX_CONNECTIONS = 64
 """At the same time. A browser page opens about seven."""
 MAX_NEW = 16
 """Of these, on which nobody has shown the capability: strangers cannot use up the service's descriptors."""
-MAX_UNREAD = 4 * 1024 * 1024
-"""What an instance may have sent on a channel that no browser has read. An honest SSH server stops at 2 MiB."""
 LEAST_SECONDS = {Use.NEW: 0.5, Use.IDLE: 1.0, Use.WEBSOCKET: 30.0, Use.BUSY: math.inf}
 """As long a connection has been used so before it may be closed for another one's sake."""
 FULL_SECONDS = 5.0
@@ -99,9 +97,7 @@ class Forward:
         if stop.is_set():
             return "stopped"
         if not self._host.is_alive:
-            return "connection_lost"
-        if self.unread() > MAX_UNREAD:
-            return "flooded"
+            return "flooded" if self._host.broke_rules else "connection_lost"
         return "not_used" if time.monotonic() - self._used_at > self._idle_seconds else ""
 
     def unread(self) -> int:

@@ -68,6 +68,11 @@ class RemoteHost:
         """When the last byte came over this connection, in time.monotonic's seconds."""
         return self._transport.heard_at
 
+    @property
+    def broke_rules(self) -> bool:
+        """Whether the connection was ended because the instance sent more than it may."""
+        return self._transport.broke_rules
+
     def end_by(self, moment: float | None) -> None:
         """The connection ends at `moment` (time.monotonic's seconds): whoever waits on it then, for whatever, raises
         ConnectionLost within a second. None: not so. May be called from any thread."""

@@ -101,6 +101,11 @@ class MeteredSocket:
         self.end_at: float | None = None
         """When the connection ends, whatever comes and whoever waits for it. Any thread may set it."""
 
+    @property
+    def broke_rules(self) -> bool:
+        """Whether the connection was ended because more was sent than may be."""
+        return self._meter.exhausted
+
     def recv(self, size: int) -> bytes:
         """As a socket's. Raises OSError when the instance has sent too much in all, and at `end_at`."""
         self._check_end()

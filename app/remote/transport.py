@@ -73,6 +73,11 @@ class ServiceTransport(paramiko.Transport):
         """When the last byte came, in time.monotonic's seconds."""
         return self._metered.heard_at
 
+    @property
+    def broke_rules(self) -> bool:
+        """Whether the connection was ended because more was sent than may be."""
+        return self._metered.broke_rules
+
     def get_exception(self) -> Exception | None:
         """What ended the connection, as an error of SSH: paramiko stumbles over messages that nobody knows, and
         raises what it stumbled over in whoever waits."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from app.domain.limits import MAX_TUNNELS
 from app.sync.capacity import MOST, PLACES, THREADS, Capacity, Kind, ServiceBusy
 from test.support.raw_http import RawAnswer, answer_on, connect, head_of
 from test.support.service import ServiceProcess
@@ -126,11 +127,11 @@ def test_everything_that_waits_shares_one_budget(service: ServiceProcess) -> Non
 def test_tunnels_that_are_being_opened_take_places_too(service: ServiceProcess) -> None:
     """They are given back when it fails, or is closed."""
     with silent_host() as address, ExitStack() as stack:
-        most = MOST[Kind.INSTANCES]
-        tasks = [service.install(address, ui_home=f"/c{number}") for number in range(most + 1)]
+        tasks = [service.install(address, ui_home=f"/c{number}") for number in range(MAX_TUNNELS + 1)]
         opened = [service.post(f"/tasks/{task_id}/open", {}).status_code for task_id in tasks]
-        assert opened == [202] * most + [503]
-        flood = Flood(stack, service, [post("/ssh/test", {"ssh_connection": address})])
+        assert opened == [202] * MAX_TUNNELS + [429]
+        most = MOST[Kind.INSTANCES] - MAX_TUNNELS
+        flood = Flood(stack, service, [post("/ssh/test", {"ssh_connection": address})] * (most + 1))
         assert flood.answered(1)[0].error == "service_busy"
         requests.delete(f"{service.url}/tasks/{tasks[0]}/open", timeout=30)
         wait_until(lambda: service.post(f"/tasks/{tasks[-1]}/open", {}).status_code == 202, 30, "a place")

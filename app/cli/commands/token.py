@@ -8,6 +8,7 @@ import click
 
 from app.cli.errors import CliError
 from app.cli.server.service_lock import running_service
+from app.cli.view.say import say
 from app.cli.view.table import table
 from app.domain.access import CHOSEN, Scope
 from app.settings import settings_from
@@ -30,11 +31,11 @@ def new(name: str, scope: str, data_dir: Path | None) -> None:
     """Make a token, and show it this once."""
     settings = settings_from(overrides={"data_dir": data_dir})
     secret = TokenFile(settings.data_dir).new(name, Scope(scope))
-    click.echo(secret)
+    say(secret)
     running = running_service(settings.data_dir)
     if running and running.url:
-        click.echo(f"Log in with a browser: {running.url}/#token={secret}", err=True)
-    click.echo("It is shown only now. Programs send it as: Authorization: Bearer TOKEN", err=True)
+        say(f"Log in with a browser: {running.url}/#token={secret}", err=True)
+    say("It is shown only now. Programs send it as: Authorization: Bearer TOKEN", err=True)
 
 
 @token.command("list")
@@ -44,7 +45,7 @@ def list_tokens(data_dir: Path | None) -> None:
     settings = settings_from(overrides={"data_dir": data_dir})
     rows = [(each.name, each.scope.value, each.created_at) for each in TokenFile(settings.data_dir).all()]
     rows += [(CHOSEN, Scope.ALL.value, "set by you")] if settings.token else []
-    click.echo(table(("name", "scope", "made"), rows) if rows else "No tokens yet. Make one with: token new")
+    say(table(("name", "scope", "made"), rows) if rows else "No tokens yet. Make one with: token new")
 
 
 @token.command("revoke")
@@ -57,4 +58,4 @@ def revoke(name: str, data_dir: Path | None) -> None:
         raise CliError(f"{CHOSEN} is a setting.", hint="Unset it, and start the service again.", field="NAME")
     if not TokenFile(settings.data_dir).revoke(name):
         raise CliError(f"There is no token {name[:80]!r}.", hint="token list shows their names.", field="NAME")
-    click.echo(f"{name}: revoked.")
+    say(f"{name}: revoked.")

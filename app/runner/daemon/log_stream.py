@@ -55,7 +55,7 @@ class LogStream:
         for line in lines:
             try:
                 value = json.loads(line) if line.strip() else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             said_of = value if isinstance(value, dict) else {}
             stops = stops or said_of.get("cancel") is True

@@ -101,7 +101,7 @@ def check_keys(data: bytes) -> str | None:
         except key_files.UnusableKey as exc:
             if not str(exc).isprintable():
                 return f"{exc!s} is not clean"
-    certificate = key_files.read_certificate(path)
+    certificate = key_files.certificate_in(path)
     if certificate is not None:
         key_files.certified_key(certificate.blob)
         if not certificate.key_type.isprintable():

@@ -6,11 +6,12 @@ import functools
 import gzip
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from app.domain.errors import ConnectionLost, RunnerProtocolError
 from app.protocol import progress_json, wheel_names
-from app.protocol.events import Event, decode, encode
+from app.protocol.events import Event, Unknown, decode, encode
 from app.protocol.json_fields import ProtocolFault
 from app.protocol.log_names import is_log_name
 from app.protocol.reducer import reduce
@@ -47,13 +48,31 @@ def check_journal(data: bytes) -> str | None:
     json.dumps(document, allow_nan=False).encode("ascii")
     if not 0 <= document["percent"] <= 100:
         return f"{document['percent']} percent"
+    unclean = next((text for text in _texts(document) if not text.replace("\n", "").isprintable()), None)
+    if unclean is not None:
+        return f"{unclean!r:.200} is not clean"
     stored = json.loads(json.dumps(to_stored(snapshot), allow_nan=False))
     if from_stored(stored) != snapshot:
         return "the stored snapshot is another one"
     return None
 
 
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a JSON value, names of fields included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _texts(name)
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
 def _written_again(event: Event) -> str | None:
+    if isinstance(event.body, Unknown):
+        return None
     again = decode(encode(event))
     same = (again.body, again.seq) == (event.body, event.seq) and abs(again.wall - event.wall) < 0.01
     return None if same else f"{event!r:.200} is read again as {again!r:.200}"
@@ -200,6 +219,7 @@ _FRAME_WORDS = (
 )
 
 PARSERS = (
+    Parser("journal", check_journal, _JOURNAL_WORDS, journals, as_json=True),
     Parser("frames", check_frames, _FRAME_WORDS, _framed),
     Parser("wheels", check_wheels, (b".whl", b"-py3-none-any", b"-1-", b"sha256", b"bytes"), as_json=True),
 )

@@ -23,7 +23,7 @@ _PATH = "scripts/custom_nodes.csv"
 
 def check_address(data: bytes) -> str | None:
     """As `bench.addresses` judges, for bytes."""
-    text = data.decode("utf-8", "surrogateescape")[:4000]
+    text = data.decode("utf-8", "replace")[:4000]
     return machines.check(text) or repositories.check(text)
 
 
@@ -146,7 +146,7 @@ def _json(data: bytes) -> Any:
 
 def _addresses() -> list[bytes]:
     texts = (*machines.READER.texts, *repositories.READER.texts)
-    return [text.encode("utf-8", "surrogatepass") for text in texts]
+    return [text.encode("utf-8", "replace") for text in texts if repositories.SECRET not in text]
 
 
 _LIST_WORDS = (
