@@ -70,4 +70,4 @@ def machines_yield() -> None:
     """What this process has started so far are instances, which work when nothing else does."""
     for children in Path("/proc/self/task").glob("*/children"):
         for pid in children.read_text("ascii").split():
-            os.setpriority(os.PRIO_PROCESS, int(pid), _NICE)
+            os.setpriority(os.PRIO_PROCESS, int(pid), os.getpriority(os.PRIO_PROCESS, 0) + _NICE)
