@@ -10,6 +10,7 @@ import pytest
 
 from bench.hostile import evil
 from bench.hostile.__main__ import main
+from bench.hostile.cancels import Cancel, Kind
 from bench.hostile.play import Played
 from bench.hostile.results import Figures, Results, table
 from bench.hostile.script import ALL, LEVELS, script_of
@@ -44,6 +45,25 @@ def test_what_it_makes_of_a_true_line_is_mostly_no_event() -> None:
     made = [evil.line(true, dice) for _ in range(200)]
     assert not any(b"\n" in line for line in made)
     assert len(set(made)) > 50 and any(line.startswith(b"[[") for line in made)
+
+
+@pytest.mark.parametrize(
+    ("cancel", "kind", "late"),
+    [
+        (Cancel(100, 104.9, 0, confirmed=False, unreached=False), Kind.NOTHING, False),
+        (Cancel(100, 105.1, 0, confirmed=False, unreached=False), Kind.NOTHING, True),
+        (Cancel(100, 221, 0, confirmed=True, unreached=False), Kind.CONFIRMED, False),
+        (Cancel(100, 223, 0, confirmed=True, unreached=False), Kind.CONFIRMED, True),
+        (Cancel(100, 117, 0, confirmed=False, unreached=True), Kind.LOST, False),
+        (Cancel(100, 119, 0, confirmed=False, unreached=True), Kind.LOST, True),
+        (Cancel(100, 116, 102, confirmed=False, unreached=False), Kind.ATTACHED, False),
+        (Cancel(100, 118, 102, confirmed=False, unreached=False), Kind.ATTACHED, True),
+        (Cancel(100, 190, 180, confirmed=False, unreached=False), Kind.ATTACHED, True),
+    ],
+)
+def test_a_cancel_is_late_beyond_its_own_bound(cancel: Cancel, kind: Kind, late: bool) -> None:
+    """Five seconds, but where the documents say otherwise."""
+    assert (cancel.kind, bool(cancel.faults())) == (kind, late)
 
 
 FIGURES = Figures(
