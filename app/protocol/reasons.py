@@ -258,7 +258,7 @@ _ALL = (
         "Cancelled, not confirmed",
         _RUN,
         _HELPS,
-        "Something of the install may still run there. Look at the instance in some minutes, or end it at its provider.",
+        "Something of the install may still run there. Look at the instance a little later, or end it at its provider.",
     ),
     Reason("runner_error", "Runner error", _RUN, _HELPS),
     Reason("bad_task_id", "Invalid task id", _RUN),

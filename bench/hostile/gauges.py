@@ -68,25 +68,22 @@ class Client:
         return self._session.post(self._url + path, json=body, timeout=_ANSWER_SECONDS)
 
 
-def unloaded(client: Client, count: int) -> Times:
-    """The same questions at the same pace, while nothing else goes on."""
-    times, pause = Times(), threading.Event()
-    for _ in range(count):
-        client.ask(times)
-        pause.wait(_PAUSE_SECONDS)
-    return times
-
-
 class Gauge:
-    """Measures in a thread of its own, while its block lasts."""
+    """Measures in a thread of its own, while its block lasts: into `calm`, `loaded` or neither, as `into` says."""
 
     def __init__(self, client: Client, pid: int) -> None:
-        self.times = Times()
+        self.calm, self.loaded, self.between = Times(), Times(), Times()
+        self.into = self.between
         self.most_kib = 0
         self._client = client
         self._pid = pid
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._measure, name="gauge", daemon=True)
+
+    @property
+    def wrong(self) -> list[str]:
+        """Answers that were none."""
+        return [*self.calm.wrong, *self.loaded.wrong, *self.between.wrong]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -100,7 +97,7 @@ class Gauge:
 
     def _measure(self) -> None:
         while not self._over.wait(_PAUSE_SECONDS):
-            self._client.ask(self.times)
+            self._client.ask(self.into)
             self.most_kib = max(self.most_kib, memory_kib(self._pid))
 
 

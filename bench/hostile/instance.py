@@ -63,6 +63,8 @@ class Instance:
         self._journal = journal
         self._cancelled = threading.Event()
         self._started = False
+        self.confirmed = False
+        """Whether it has answered to a cancel, truly or not."""
 
     def answer(self, channel: paramiko.Channel, words: Words, pace: Pace, *, lies: bool, cut: bool) -> None:
         """One command to its end; with `cut` its connection is lost when it follows. Raises OSError."""
@@ -110,6 +112,7 @@ class Instance:
         if words.name == "cancel" and self._script.level == "journal" and not self._script.confirms:
             pace.stay()
             return
+        self.confirmed = self.confirmed or words.name == "cancel"
         known = self._true(words)
         if lies and self._script.level == "command":
             self._lie(channel, words, pace, known)

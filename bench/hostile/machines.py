@@ -15,6 +15,8 @@ from typing import Self
 from bench.hostile.script import Script
 
 ROOT = Path(__file__).parents[2]
+_NICE = 5
+"""Instances are other machines: what they do is not to cost the service's time."""
 
 
 class Machines:
@@ -34,7 +36,7 @@ class Machines:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: os.nice(5),  # noqa: PLW1509  # what it sends is not to cost the service's time
+            preexec_fn=lambda: os.nice(_NICE),  # noqa: PLW1509
         )
         return self
 
@@ -49,9 +51,11 @@ class Machines:
         """The port of an instance that plays this script."""
         return int(self._ask({"open": dataclasses.asdict(script)})["port"])
 
-    def close(self, script: Script) -> float:
-        """Ends it; the moment of its last connection, in seconds of the monotonic clock."""
-        return self._ask({"close": script.number})["connected_at"]
+    def close(self, script: Script) -> tuple[float, bool]:
+        """Ends it; the moment of its last connection, in seconds of the monotonic clock, and whether it has confirmed a
+        cancel."""
+        found = self._ask({"close": script.number})
+        return found["connected_at"], bool(found["confirmed"])
 
     def _ask(self, asked: dict[str, object]) -> dict[str, float]:
         assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
@@ -60,3 +64,10 @@ class Machines:
             self._process.stdin.flush()
             found: dict[str, float] = json.loads(self._process.stdout.readline())
         return found
+
+
+def machines_yield() -> None:
+    """What this process has started so far are instances, which work when nothing else does."""
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in children.read_text("ascii").split():
+            os.setpriority(os.PRIO_PROCESS, int(pid), os.getpriority(os.PRIO_PROCESS, 0) + _NICE)

@@ -6,20 +6,21 @@ import random
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 
 from app.standin.instance import StandIn
+from app.sync.installs.cancel_watch import MOST_SECONDS
+from bench.hostile.cancels import Cancel, Kind
 from bench.hostile.machines import Machines
 from bench.hostile.script import Script
 from test.support.service import TERMINAL, ServiceProcess
 
-CANCEL_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0
 """Until a task is cancelled that has not ended."""
-GONE_SECONDS = 60.0
+GONE_SECONDS = MOST_SECONDS + 15.0
 """After which a task that was cancelled is given up, as one that never ends."""
 HONEST_SECONDS = 120.0
 _POLL_SECONDS = 0.1
@@ -29,7 +30,7 @@ _PROGRESS = "/ssh/install-custom-nodes/progress"
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """How a hostile task went. `cancel_seconds`: from the cancel to the end, where there was one."""
+    """How a hostile task went. `cancel_seconds`: from the cancel to the end, where there was one; `kept`: by what."""
 
     number: int
     name: str
@@ -39,9 +40,38 @@ class Played:
     seconds: float
     cancel_seconds: float | None
     wrong: tuple[str, ...] = ()
+    kept: str = Kind.NOTHING
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass
+class _Watched:
+    """A task as its polls show it. `asked`: when it was cancelled."""
+
+    began: float
+    ended: float = 0.0
+    asked: float | None = None
+    unreached: bool = False
+    shown: dict[str, Any] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def judged(self, script: Script, connected_at: float, confirmed: bool) -> Played:
+        """How it went, with what its instance knows of it."""
+        error = self.shown.get("error") or {}
+        code = str(error.get("code") or "")
+        wrong = [*self.wrong, *([f"a bug: {error}"] if code == "internal_error" else [])]
+        cancelled, kept = None, Kind.NOTHING
+        if self.asked is not None:
+            unreached = self.unreached or "could not be reached" in str(error.get("message"))
+            cancel = Cancel(self.asked, self.ended, connected_at, confirmed, unreached)
+            cancelled, kept = round(cancel.seconds, 2), cancel.kind
+            wrong += cancel.faults()
+        state, seconds = str(self.shown.get("state")), round(self.ended - self.began, 1)
+        return Played(
+            script.number, script.name, script.command, state, code, seconds, cancelled, tuple(wrong[:5]), kept
+        )
 
 
 class Player:
@@ -55,44 +85,39 @@ class Player:
     def play(self, script: Script) -> Played:
         """Starts the task, cancels it when its script says so, and waits for its end."""
         port = self._machines.opened(script)
+        closed = False
         try:
-            return self._watched(script, port)
+            watched = self._watched(script, self._start(port))
+            connected_at, confirmed = self._machines.close(script)
+            closed = True
+            return watched.judged(script, connected_at, confirmed)
         except requests.RequestException as exc:
             return Played(script.number, script.name, script.command, "?", "", 0.0, None, (f"no answer: {exc}",))
         finally:
-            self._machines.close(script)
+            if not closed:
+                self._machines.close(script)
 
-    def _watched(self, script: Script, port: int) -> Played:
-        task_id = self._start(port)
-        began, wrong = time.monotonic(), []
-        asked: float | None = None
-        shown: dict[str, Any] = {}
+    def _watched(self, script: Script, task_id: str) -> _Watched:
+        found = _Watched(time.monotonic())
         pause = threading.Event()
-        while shown.get("state") not in TERMINAL:
+        while found.shown.get("state") not in TERMINAL:
             now = time.monotonic()
-            if asked is None and now - began >= script.cancel_after:
-                asked = now
-                wrong += self._cancel(task_id)
-            if asked is not None and now - asked > GONE_SECONDS:
-                wrong.append(f"has not ended {GONE_SECONDS:g} s after its cancel: {str(shown)[:300]}")
+            if found.asked is None and now - found.began >= script.cancel_after:
+                found.asked = now
+                found.wrong += self._cancel(task_id)
+            if found.asked is not None and now - found.asked > GONE_SECONDS:
+                found.wrong.append(f"has not ended {GONE_SECONDS:g} s after its cancel: {str(found.shown)[:300]}")
                 break
             pause.wait(_POLL_SECONDS)
             answer = self._post(_PROGRESS, {"task_id": task_id})
             if answer.status_code != 200:
-                wrong.append(f"a poll was answered {answer.status_code}: {answer.text[:300]}")
+                found.wrong.append(f"a poll was answered {answer.status_code}: {answer.text[:300]}")
                 continue
-            shown = answer.json()
-        ended = time.monotonic()
-        cancel = None if asked is None else ended - asked
-        if cancel is not None and cancel > CANCEL_SECONDS:
-            wrong.append(f"the cancel took {cancel:.1f} s")
-        wrong += self._read(task_id)
-        code = str((shown.get("error") or {}).get("code") or "")
-        if code == "internal_error":
-            wrong.append(f"a bug: {shown['error']}")
-        state, seconds = str(shown.get("state")), round(ended - began, 1)
-        cancelled = None if cancel is None else round(cancel, 2)
-        return Played(script.number, script.name, script.command, state, code, seconds, cancelled, tuple(wrong[:5]))
+            found.shown = answer.json()
+            found.unreached = found.unreached or found.shown.get("message_code") == "cancel_unreached"
+        found.ended = time.monotonic()
+        found.wrong += self._read(task_id)
+        return found
 
     def _start(self, port: int) -> str:
         pack = {"name": "a", "repo_url": "https://example.org/o/a"}
@@ -136,6 +161,8 @@ class Honest:
         self._urls = urls
         self._dice = random.Random(f"{seed}:{standin.port}")
         self._over = threading.Event()
+        self.turn = threading.Lock()
+        """Whoever holds it keeps the next install from starting."""
         self._thread = threading.Thread(target=self._install_all, name="honest", daemon=True)
 
     def start(self) -> None:
@@ -148,14 +175,18 @@ class Honest:
 
     def _install_all(self) -> None:
         while not self._over.wait(self._dice.uniform(0.5, 3.0)):
-            try:
-                install(self._service, self._standin, self._urls)
-                self.ended += 1
-                for folder in self._standin.custom_nodes.iterdir():
-                    if folder.is_dir():
-                        shutil.rmtree(folder)  # the next one clones again
-            except (AssertionError, requests.RequestException, KeyError, ValueError) as exc:
-                self.wrong.append(f"an honest install: {str(exc)[:500]}")
+            with self.turn:
+                self._install_one()
+
+    def _install_one(self) -> None:
+        try:
+            install(self._service, self._standin, self._urls)
+            self.ended += 1
+            for folder in self._standin.custom_nodes.iterdir():
+                if folder.is_dir():
+                    shutil.rmtree(folder)  # the next one clones again
+        except (AssertionError, requests.RequestException, KeyError, ValueError) as exc:
+            self.wrong.append(f"an honest install: {str(exc)[:500]}")
 
 
 def install(service: ServiceProcess, standin: StandIn, urls: list[str]) -> str:

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.hostile.play import CANCEL_SECONDS, Played
+from bench.hostile.cancels import PROMPT_SECONDS, Kind
+from bench.hostile.play import Played
 from bench.hostile.script import LEVELS
 
 FILE = "hostile.jsonl"
@@ -127,10 +128,7 @@ def table(results: Results, seed: int) -> Iterator[str]:
             f"{level:12}{len(tasks):7}{ends['cancelled']:11}{ends['failed']:8}{ends['completed']:11}"
             f"{seconds:10.1f}{wrong:7}"
         )
-    cancels = sorted(played.cancel_seconds for played in everything if played.cancel_seconds is not None)
-    if cancels:
-        late = sum(seconds > CANCEL_SECONDS for seconds in cancels)
-        yield f"cancels: {len(cancels)}, the slowest {cancels[-1]:.1f} s; {late} took longer than {CANCEL_SECONDS:g} s"
+    yield from _cancels(everything)
     for figures in results.figures:
         yield f"{figures.seconds:.0f} s, seed {seed}:"
         yield from (f"  {line}" for line in figures.lines())
@@ -139,3 +137,14 @@ def table(results: Results, seed: int) -> Iterator[str]:
     numbers = [str(played.number) for played in everything if played.wrong]
     if numbers:
         yield f"to repeat: python -m bench.hostile --seed {seed} --only {' --only '.join(numbers[:10])}"
+
+
+def _cancels(everything: list[Played]) -> Iterator[str]:
+    """A line for all, and one for each reason why some may take longer."""
+    cancels = [(played.cancel_seconds, played.kept) for played in everything if played.cancel_seconds is not None]
+    prompt = sum(seconds <= PROMPT_SECONDS for seconds, _ in cancels)
+    yield f"cancels: {len(cancels)}, of which {prompt} took {PROMPT_SECONDS:g} s or less"
+    for kind in Kind:
+        slow = [seconds for seconds, kept in cancels if kept == kind and seconds > PROMPT_SECONDS]
+        if slow:
+            yield f"  longer, kept by {kind}: {len(slow)}, the slowest {max(slow):.1f} s"

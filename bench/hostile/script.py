@@ -103,8 +103,8 @@ ASKED = ("find", "upload", "start", "follow", "status", "cancel", "sweep")
 class Script:
     """`level` and `what`: the lie. `at`: the connection (from 0) from which on it is told, in the others the instance
     answers truly, and loses the connection. `command`: whose channel or answer it is. `again`: on later connections
-    too. `cancel_after`: seconds until the user cancels. `confirms`: whether an instance that floods the journal says that
-    it has the cancel."""
+    too. `cancel_after`: seconds until the user cancels. `confirms`: whether an instance that lies in its journal says
+    that it has the cancel."""
 
     number: int
     seed: int

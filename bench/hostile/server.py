@@ -1,8 +1,8 @@
 """The process of the hostile instances: `python -m bench.hostile.server RECORDED`.
 
 It is told on its input which tasks there are, a line of JSON each: `{"open": {a script}}` is answered with the port at
-which that task's instance listens, `{"close": number}` ends one and is answered with the moment of its last connection.
-It ends with its input.
+which that task's instance listens, `{"close": number}` ends one and is answered with the moment of its last connection,
+and whether it has confirmed a cancel. It ends with its input.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ class Machine:
         self.connected_at = 0.0
         """The moment of the last connection, by the clock of all processes of this machine."""
         threading.Thread(target=self._accept, name=f"machine-{script.number}", daemon=True).start()
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether it has said that it has a cancel."""
+        return self._instance.confirmed
 
     def close(self) -> None:
         """No connection is taken any more, and those that there are end."""
@@ -96,7 +101,7 @@ def main() -> int:
         else:
             machine = machines.pop(asked["close"])
             machine.close()
-            print(json.dumps({"connected_at": machine.connected_at}), flush=True)
+            print(json.dumps({"connected_at": machine.connected_at, "confirmed": machine.confirmed}), flush=True)
     return 0
 
 

@@ -16,6 +16,8 @@ from bench.hostile.script import Script
 
 _LOGIN_SECONDS = 20.0
 _SEND_SECONDS = 10.0
+_ACCEPT_SECONDS = 0.1
+"""Before a command says something: first comes the server's word that it was started, from another thread."""
 
 
 class Connection(paramiko.ServerInterface):
@@ -93,6 +95,7 @@ class Connection(paramiko.ServerInterface):
 
     def _command(self, channel: paramiko.Channel, words: Words, mine: bool) -> None:
         lie = _CHANNEL.get(self._script.what) if mine and self._lies and self._script.level == "channel" else None
+        self._pace.hold(_ACCEPT_SECONDS)
         try:
             if lie is not None:
                 lie(channel, self._pace)

@@ -10,6 +10,7 @@ import pytest
 
 from bench.hostile import evil
 from bench.hostile.__main__ import main
+from bench.hostile.cancels import Cancel, Kind
 from bench.hostile.play import Played
 from bench.hostile.results import Figures, Results, table
 from bench.hostile.script import ALL, LEVELS, script_of
@@ -24,7 +25,8 @@ def test_a_service_that_is_lied_to_goes_on_and_every_task_ends(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Memory, answers, cancels, other installs: all within what the proof allows."""
-    asked = ["--seconds", "40", "--patience", "6", "--unloaded", "50", "--output", str(tmp_path / "out")]
+    asked = ["--seconds", "40", "--patience", "6", "--calm", "6", "--loaded", "12", "--no-confirm"]
+    asked += ["--output", str(tmp_path / "out")]
     assert main(asked) == 0, capfd.readouterr().out
     assert "WRONG" not in capfd.readouterr().out
 
@@ -43,6 +45,25 @@ def test_what_it_makes_of_a_true_line_is_mostly_no_event() -> None:
     made = [evil.line(true, dice) for _ in range(200)]
     assert not any(b"\n" in line for line in made)
     assert len(set(made)) > 50 and any(line.startswith(b"[[") for line in made)
+
+
+@pytest.mark.parametrize(
+    ("cancel", "kind", "late"),
+    [
+        (Cancel(100, 104.9, 0, confirmed=False, unreached=False), Kind.NOTHING, False),
+        (Cancel(100, 105.1, 0, confirmed=False, unreached=False), Kind.NOTHING, True),
+        (Cancel(100, 221, 0, confirmed=True, unreached=False), Kind.CONFIRMED, False),
+        (Cancel(100, 223, 0, confirmed=True, unreached=False), Kind.CONFIRMED, True),
+        (Cancel(100, 117, 0, confirmed=False, unreached=True), Kind.LOST, False),
+        (Cancel(100, 119, 0, confirmed=False, unreached=True), Kind.LOST, True),
+        (Cancel(100, 116, 102, confirmed=False, unreached=False), Kind.ATTACHED, False),
+        (Cancel(100, 118, 102, confirmed=False, unreached=False), Kind.ATTACHED, True),
+        (Cancel(100, 190, 180, confirmed=False, unreached=False), Kind.ATTACHED, True),
+    ],
+)
+def test_a_cancel_is_late_beyond_its_own_bound(cancel: Cancel, kind: Kind, late: bool) -> None:
+    """Five seconds, but where the documents say otherwise."""
+    assert (cancel.kind, bool(cancel.faults())) == (kind, late)
 
 
 FIGURES = Figures(
@@ -79,12 +100,24 @@ def test_the_judge_notices_what_is_too_much(changed: dict[str, object], word: st
 def test_a_stopped_campaign_goes_on_and_says_how_to_repeat_what_went_wrong(tmp_path: Path) -> None:
     results = Results(tmp_path, 7, resume=False)
     results.add(Played(3, "below: silent", "find", "cancelled", "", 2.0, 0.5))
-    results.add(Played(12, "journal: silence", "find", "running", "", 90.0, 60.0, ("the cancel took 60.0 s",)))
+    results.add(
+        Played(
+            12,
+            "journal: silence",
+            "find",
+            "running",
+            "",
+            90.0,
+            60.0,
+            ("the cancel took 60.0 s",),
+            "a line that is lost",
+        )
+    )
     results.add_figures(FIGURES)
     again = Results(tmp_path, 7, resume=True)
     assert (again.played, again.figures, again.seconds) == (results.played, results.figures, 10.0)
     text = "\n".join(table(again, 7))
-    assert "--seed 7 --only 12" in text and "1 took longer than 5 s" in text
+    assert "--seed 7 --only 12" in text and "kept by a line that is lost: 1, the slowest 60.0 s" in text
     assert json.loads((tmp_path / "hostile.jsonl").read_text("utf-8").splitlines()[0]) == {"seed": 7}
     with pytest.raises(ValueError, match="has the seed 7"):
         Results(tmp_path, 8, resume=True)

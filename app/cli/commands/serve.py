@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ RELEASE_SECONDS = 3.0
 """How long releasing the installs may take after a signal. They go on; the next service attaches to them again."""
 ANSWERS_SECONDS = 1.0
 """How long requests that are being answered may take after that."""
+_SWITCH_SECONDS = 0.001
+"""How long a thread that computes keeps the others waiting: Python's 5 ms, for each of several, make answers slow."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     settings = settings_from(overrides={"host": host, "port": port, "data_dir": data_dir})
     check_bind(settings)
     memory.give_back()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,))
     explicit = port is not None or not listening.is_default(settings.port)
     close_to_others(settings.data_dir)

@@ -71,9 +71,7 @@ _COMMAND_AFTER_SECONDS = 1.0
 _LAST_CANCEL_SECONDS = 15.0
 """For a cancel that is tried once more after the task has ended without a sign that it had arrived."""
 _UNCONFIRMED = "Cancelled here, but the instance did not confirm it. The install may still run there."
-_GOES_ON = (
-    "Cancelled. The instance has the cancel, but may still be putting things back there, or go on with the install."
-)
+_GOES_ON = "Cancelled. The instance has the cancel, but may still be putting things back, or go on with the install."
 KEEP_SECONDS = 3600.0
 """How long to go on trying to save an end that the service's own disk refuses."""
 
@@ -367,17 +365,16 @@ class Installation:
             self._recorder.emit(Warned("cancel_slow", text))
 
     def _give_up_unconfirmed(self) -> None:
-        """Ends a task whose instance answers and does not stop the run. Whoever asked does not wait any more; the cancel
-        is sent once more all the same, since a slow instance may have started the run meanwhile."""
+        """Ends a task whose instance answers and does not stop the run. The cancel is sent once more, since a slow one
+        may have started the run meanwhile."""
         text = _GOES_ON if self._watch.is_noted else _UNCONFIRMED
         self._give_up(TaskState.CANCELLED, Problem("cancel_unconfirmed", text))
-        with contextlib.suppress(RemoteError, RunnerError):
-            with self._connect(self._closing) as host:
-                host.end_by(time.monotonic() + _LAST_CANCEL_SECONDS)
-                client = RunnerClient(host, pack_runner(), self._timeouts)
-                client.ensure_uploaded()
-                client.cancel(self._task_id)
-                _log.info("task %s: the instance has the cancel after all", self._task_id)
+        with contextlib.suppress(RemoteError, RunnerError), self._connect(self._closing) as host:
+            host.end_by(time.monotonic() + _LAST_CANCEL_SECONDS)
+            client = RunnerClient(host, pack_runner(), self._timeouts)
+            client.ensure_uploaded()
+            client.cancel(self._task_id)
+            _log.info("task %s: the instance has the cancel after all", self._task_id)
 
     # -- ends -------------------------------------------------------------------------------------------------------
 
