@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from app.protocol import progress_json
+from app.sync.capacity import Kind
 from app.sync.http.services import EXTENSION
 from test.api.client import PROGRESS, START, Api, closed_address, content, service_in, silent_address
 from test.support.waiting import wait_until
@@ -355,8 +356,8 @@ class TestTasks:
     def test_only_so_many_answers_are_held(self, api: Api, silent: str) -> None:
         """Clients that wait must not take every thread of the server from those that poll."""
         task_id = api.start(silent)
-        held = api.app.extensions[EXTENSION].held
-        while held.acquire(blocking=False):
+        capacity = api.app.extensions[EXTENSION].capacity
+        while capacity.acquire(Kind.CHANGES):
             pass
         began = time.monotonic()
         assert content(api.get(f"/tasks/{task_id}?wait=60"))["progress"]["in_progress"]

@@ -132,7 +132,7 @@ COMMANDS: dict[str, list[str]] = {
     "tasks answer WORD": ["tasks", "answer", TASK_ID, f"no{STEERING}".replace("\0", "")],
     "tasks retry": ["tasks", "retry", TASK_ID],
     "wheels list": ["wheels", "list", TASK_ID],
-    "wheels export": ["wheels", "export", TASK_ID, "/nowhere/\x1b[2J"],
+    "wheels export": ["wheels", "export", TASK_ID, "/proc/nowhere/\x1b[2J"],
     "key list": ["key", "list"],
     "key new": ["key", "new"],
     "hostkeys list": ["hostkeys", "list"],

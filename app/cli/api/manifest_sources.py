@@ -73,7 +73,7 @@ def _manifest(source: str, value: Any) -> dict[str, Any]:
 
 def _text(file: BinaryIO) -> str:
     try:
-        return decoded(read_at_most(file, LIST_BYTES, file.name))
+        return decoded(read_at_most(file, LIST_BYTES, getattr(file, "name", "stdin")))
     except UnusableFile as exc:
         raise CliError(f"{exc}.", hint="A list of node packs is smaller. Is it the right file?") from None
 
