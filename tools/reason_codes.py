@@ -94,7 +94,8 @@ class _Module:
             if code is not None:
                 yield code, message, hint
         elif "code" in named:
-            yield named["code"], named.get("message") or _at(node.args, 0), named.get("hint")
+            said = next((each for each in node.args if not _is_number(each)), None)  # a status may stand before it
+            yield named["code"], named.get("message") or said, named.get("hint")
 
 
 def _places(function: ast.FunctionDef) -> dict[str, int]:
@@ -165,6 +166,10 @@ def _own(scope: ast.AST) -> Iterator[ast.AST]:
         yield child
         if not isinstance(child, ast.FunctionDef):
             yield from _own(child)
+
+
+def _is_number(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int)
 
 
 def _at(nodes: Sequence[ast.expr], index: int) -> ast.expr | None:

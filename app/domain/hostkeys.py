@@ -35,9 +35,6 @@ class HostKeyPins(Protocol):
     def find(self, host: str, port: int) -> list[HostKey]:
         """The keys pinned for this address, oldest first."""
 
-    def add(self, key: HostKey) -> None:
-        """Pin `key`; one that is pinned already (same host, port, key_type and key_base64) stays as it is."""
-
     def add_first(self, key: HostKey) -> list[HostKey]:
         """Pin `key` unless the address has a key already, at once; the keys that it has then."""
 

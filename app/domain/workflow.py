@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from app.domain.stored_request import read_request
+from app.protocol.json_fields import read_record
 from app.protocol.states import Word
 
 
@@ -121,11 +124,9 @@ class Workflow:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Workflow:
-        """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
-        values = dict(stored)
-        values["state"] = WorkflowState(values["state"])
-        values["steps"] = tuple(
-            Step(**{**raw, "name": StepName(raw["name"]), "state": StepState(raw["state"])}) for raw in values["steps"]
-        )
-        values["question"] = Question(**values["question"]) if values["question"] else None
-        return cls(**values)
+        """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else. What steps have from an
+        instance is cut and cleaned; the request stays as it is."""
+        request = stored["request"]
+        json.dumps(request, allow_nan=False)
+        read_request(request)
+        return replace(read_record(cls, {**stored, "request": {}}), request=request)

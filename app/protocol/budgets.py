@@ -71,9 +71,10 @@ _TEXTS: Mapping[str, int] = {
     "message": LONG,
     "hint": 1000,
     "text": LONG,
+    "error": LONG,
 }
 """The longest text of a field by its name; any other has LINE characters at most."""
-BLOCKS = frozenset({"message", "hint", "text"})
+BLOCKS = frozenset({"message", "hint", "text", "error"})
 """Fields whose text may have several lines."""
 
 Range = Tuple[float, float]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import types
 from collections import abc
 from enum import Enum
 from functools import lru_cache
@@ -23,6 +24,8 @@ from app.protocol.clean_text import clean_block, clean_line
 MAX_DEPTH = 16
 """How deep an object may nest that is kept as it came (a lock, what a probe found)."""
 _MISSING: Any = dataclasses.MISSING
+_UNIONS = (Union, getattr(types, "UnionType", Union))
+"""As fields are written for Python 3.9, and for newer ones."""
 _T = TypeVar("_T")
 Check = Callable[[Any], Any]
 """Returns the typed value of a JSON value. Raises BadField."""
@@ -162,16 +165,11 @@ def _bool_of(_name: str) -> Check:
     return read
 
 
-def _object_of(_name: str) -> Check:
-    return read_object
-
-
 _CHECKS: Mapping[Any, Callable[[str], Check]] = {
     str: _text_of,
     int: _integer_of,
     float: _number_of,
     bool: _bool_of,
-    Mapping[str, Any]: _object_of,
 }
 
 
@@ -181,11 +179,13 @@ def _check_of(hint: Any, name: str) -> Check:
     if hint in _CHECKS:
         return _CHECKS[hint](name)
     origin, args = get_origin(hint), get_args(hint)
-    if origin is Union:
+    if origin in _UNIONS:
         check = _check_of(args[0], name)
         return lambda raw: None if raw is None else check(raw)
     if origin is tuple:
         return _list_of(_check_of(args[0], name), name)
+    if origin is abc.Mapping and args[1] is Any:
+        return read_object
     if origin is abc.Mapping:
         return _mapping_of(_check_of(args[0], name), _check_of(args[1], name), name)
     if issubclass(hint, Enum):

@@ -29,8 +29,8 @@ REQUESTS: Sequence[Reason] = (
     Reason("malformed_json", "Invalid JSON", _REQUEST),
     Reason("not_json", "Not JSON", _REQUEST, hint="Send the header Content-Type: application/json."),
     Reason("body_too_large", "Request too large", _REQUEST),
-    Reason("head_too_large", "Headers too large", _REQUEST, hint="Send fewer or smaller headers and cookies."),
-    Reason("malformed_request", "Invalid HTTP", _REQUEST),
+    Reason("head_too_large", "Headers too large", _REQUEST, hint="Clear the cookies of this host name in the browser."),
+    Reason("malformed_request", "Invalid HTTP request", _REQUEST),
     Reason("encoding_not_supported", "Encoding not supported", _REQUEST, hint="Send the body as it is, or chunked."),
     Reason("request_too_slow", "Request too slow", _REQUEST, _HELPS, "Send it again, in one piece."),
     Reason(
@@ -138,9 +138,6 @@ REQUESTS: Sequence[Reason] = (
         hint="Press Open ComfyUI on the run's page in Nodeferry, or open the url that POST /tasks/ID/open answers.",
     ),
     Reason("service_worker_refused", "No service workers here", _REQUEST),
-    Reason("malformed_request", "Invalid HTTP request", _REQUEST),
-    Reason("head_too_large", "Headers too long", _REQUEST, hint="Clear the cookies of this host name in the browser."),
-    Reason("request_timed_out", "Request too slow", _REQUEST, _HELPS),
     Reason("comfyui_unreachable", "ComfyUI does not answer", _REQUEST, _HELPS, "It may be restarting: try again."),
     Reason("no_port", "No local port", _REQUEST, _HELPS, "Close some programs on this machine, then try again."),
     # -- the service's own disk --------------------------------------------------------------------------------------

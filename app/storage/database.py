@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from app.storage.errors import KEEP_HINT, StorageError, storage_error
 from app.storage.filelock import file_lock
 from app.storage.migration import migrate
+from app.storage.private_folder import private_folders
 from app.storage.transactions import NO_BEGIN, begin_on_sqlite, pair_with_writer, place_of, writing
 
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -87,7 +88,7 @@ def _prepared_file(url: URL) -> Path:
     """The database's file, there and only ours to read; SQLite gives its WAL the same mode."""
     path = Path(str(url.database)).absolute()
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folders(path.parent)
         path.touch(mode=0o600)
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.name}.lock"):
             with suppress(FileNotFoundError, PermissionError):  # a file of others, or a volume without modes

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 from app.protocol.log_names import NODES_FOLDER, is_log_name
 from app.protocol.task_id import is_task_id
 from app.storage.errors import StorageError
-from app.storage.private_folder import private
+from app.storage.private_folder import private, private_folders
 from app.storage.progress_files import canonical_task_id
 
 FILE_BYTES = 4 * 1024 * 1024
@@ -52,7 +52,7 @@ class LogWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folders(folder)
             (folder / _OPEN).touch(mode=0o600)
             self.is_cut = False
             """Whether nothing more is kept: all logs together are too large."""

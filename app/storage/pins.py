@@ -6,7 +6,6 @@ from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, insert, or_, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
 
 from app.domain.errors import TooManyHostKeys
@@ -29,32 +28,20 @@ class DatabasePins:
         """The keys pinned for this address, oldest first."""
         return self._keys(_of(host, port))
 
-    def add(self, key: HostKey) -> None:
-        """Pin `key`; one that is pinned already (same host, port, key_type and key_base64) stays as it is. Raises
-        TooManyHostKeys."""
-        values = {name: getattr(key, name) for name in _NAMES}
-        with writing(self._engine) as connection:
-            try:
-                with connection.begin_nested():
-                    connection.execute(insert(host_keys), values)
-            except IntegrityError:
-                return  # pinned already
-            if connection.execute(select(func.count()).select_from(host_keys)).scalar_one() > MAX_HOST_KEYS:
-                raise TooManyHostKeys
-
     def add_first(self, key: HostKey) -> list[HostKey]:
         """Pin `key` unless the address has a key already; the keys that it has then. One transaction: of several
-        connections that meet an address for the first time, one pins its key, and all see that one."""
+        connections that meet an address for the first time, one pins its key, and all see that one. Raises
+        TooManyHostKeys."""
         with writing(self._engine) as connection:
             known = _read(connection, _of(key.host, key.port))
             if known:
                 return known
-            connection.execute(insert(host_keys), {name: getattr(key, name) for name in _NAMES})
+            _add(connection, key)
         return [key]
 
     def replace(self, key: HostKey) -> None:
         """Pin `key` in place of the others of its address, in one transaction; if it is pinned already, it stays as it
-        is."""
+        is. Raises TooManyHostKeys."""
         others = (
             host_keys.c.host == key.host,
             host_keys.c.port == key.port,
@@ -63,7 +50,7 @@ class DatabasePins:
         with writing(self._engine) as connection:
             connection.execute(delete(host_keys).where(*others))
             if not _read(connection, _of(key.host, key.port)):
-                connection.execute(insert(host_keys), {name: getattr(key, name) for name in _NAMES})
+                _add(connection, key)
 
     def forget(self, host: str, port: int) -> int:
         """Unpin every key of this address; how many there were."""
@@ -78,6 +65,12 @@ class DatabasePins:
     def _keys(self, query: Select[Any]) -> list[HostKey]:
         with reading(self._engine) as connection:
             return _read(connection, query)
+
+
+def _add(connection: Connection, key: HostKey) -> None:
+    if connection.execute(select(func.count()).select_from(host_keys)).scalar_one() >= MAX_HOST_KEYS:
+        raise TooManyHostKeys
+    connection.execute(insert(host_keys), {name: getattr(key, name) for name in _NAMES})
 
 
 def _of(host: str, port: int) -> Select[Any]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.storage.errors import StorageError
-from app.storage.private_folder import private
+from app.storage.private_folder import private, private_folders
 
 MAX_BYTES = 4 * 1024 * 1024
 Mark = tuple[int, int, int, int]
@@ -52,7 +52,7 @@ def write_private(path: Path, content: bytes, *, for_owner: bool = False) -> Non
     its place is never written through. Raises StorageError."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folders(path.parent)
         with open(draft, "xb", opener=private) as file:
             if for_owner and os.geteuid() == 0:
                 folder = os.stat(path.parent)

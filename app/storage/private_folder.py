@@ -19,6 +19,15 @@ def private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE)
 
 
+def private_folders(folder: Path) -> None:
+    """Makes a folder, and those above it that are missing, for its user alone: `mkdir` leaves those above it to the
+    umask. Raises OSError."""
+    for above in reversed(folder.parents):
+        if not above.exists():
+            above.mkdir(mode=_FOLDER, exist_ok=True)
+    folder.mkdir(mode=_FOLDER, exist_ok=True)
+
+
 def make_private(folder: Path) -> int:
     """Makes a folder and those above it that are missing. One that is there already becomes private, with everything in
     it; how many entries others could reach until now.
@@ -26,10 +35,7 @@ def make_private(folder: Path) -> int:
     Raises StorageError for a folder of another user, or with something of one in it: they could put there what they
     like, or go on reading."""
     try:
-        for above in reversed(folder.parents):
-            if not above.exists():
-                above.mkdir(mode=_FOLDER, exist_ok=True)
-        folder.mkdir(mode=_FOLDER, exist_ok=True)
+        private_folders(folder)
         if folder.is_symlink():
             _check(folder, os.lstat(folder))
         real = folder.resolve()

@@ -14,7 +14,7 @@ from app.domain.errors import InvalidRequest
 from app.protocol.task_id import PATTERN, canonical
 from app.protocol.terminal_text import json_text
 from app.storage.errors import StorageError
-from app.storage.private_folder import private
+from app.storage.private_folder import private, private_folders
 
 _NAME = re.compile(rf"({PATTERN})\.(json|[0-9]+-[0-9]+\.tmp)")
 
@@ -29,7 +29,7 @@ class ProgressFiles:
         """Raises StorageError when the folder cannot be made."""
         self._folder = folder
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folders(folder)
             folder.chmod(0o700)
         except OSError as exc:
             raise _unavailable(f"The progress folder {folder} cannot be made", exc) from exc

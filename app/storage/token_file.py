@@ -11,8 +11,10 @@ from pathlib import Path
 
 from app.domain.access import Scope, Token, digest_of, is_token_name, new_secret
 from app.domain.errors import InvalidRequest
+from app.protocol.json_fields import loads_bounded
 from app.storage.filelock import file_lock
-from app.storage.private_file import Mark, mark_of, read_private, unusable, write_private
+from app.storage.private_file import MAX_BYTES, Mark, mark_of, read_private, unusable, write_private
+from app.storage.private_folder import private_folders
 
 FILE_NAME = "tokens.json"
 MAX_TOKENS = 100
@@ -66,7 +68,7 @@ class TokenFile:
         return len(left) < len(tokens)
 
     def _changing(self) -> AbstractContextManager[None]:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folders(self._path.parent)
         return file_lock(self._path.with_suffix(".lock"), _LOCK_SECONDS)
 
 
@@ -75,11 +77,12 @@ def _read(path: Path) -> tuple[Token, ...]:
     if raw is None:
         return ()
     try:
-        rows = json.loads(raw)["tokens"]
+        rows = loads_bounded(raw, most_bytes=MAX_BYTES)["tokens"]  # type: ignore[index]  # a TypeError is caught
         found = [Token(row["name"], Scope(row["scope"]), row["sha256"], row["created_at"]) for row in rows]
     except (ValueError, KeyError, TypeError) as exc:
         raise unusable(path, "it is damaged", hint="Remove it, and make new tokens with: token new") from exc
-    if not all(isinstance(text, str) for token in found for text in (token.name, token.digest, token.created_at)):
+    texts = (text for token in found for text in (token.name, token.digest, token.created_at))
+    if not all(isinstance(text, str) and text.isascii() for text in texts):
         raise unusable(path, "it is damaged", hint="Remove it, and make new tokens with: token new")
     return tuple(sorted(found, key=lambda token: token.name))
 

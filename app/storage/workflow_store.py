@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Text, cast, func, insert, select, update
 from sqlalchemy.sql import Select
 
 from app.domain.errors import TooManyWorkflows, WorkflowConflict
@@ -38,13 +39,10 @@ class WorkflowStore:
         used after `same_key_since` (Unix seconds), TooManyWorkflows when `most` (0: any number) have not ended, or too
         many were started since then."""
         key = workflow.idempotency_key
-        known = select(workflows.c.document).where(
-            workflows.c.created_at > same_key_since, workflows.c.document["idempotency_key"].as_string() == key
-        )
         with writing(self._engine) as connection:
-            found = None if key is None else connection.execute(known.order_by(*_NEWEST_FIRST)).scalars().first()
+            found = None if key is None else _with_key(connection, key, same_key_since)
             if found is not None:
-                raise WorkflowExists(Workflow.of(found))
+                raise WorkflowExists(found)
             if most and _count(connection, workflows.c.state.not_in(_ENDED)) >= most:
                 raise TooManyWorkflows
             if _count(connection, workflows.c.created_at > same_key_since) >= MAX_FLEETS:
@@ -78,6 +76,15 @@ class WorkflowStore:
         with reading(self._engine) as connection:
             found = [_readable(document) for document in connection.execute(query).scalars()]
         return [workflow for workflow in found if workflow is not None]
+
+
+def _with_key(connection: Connection, key: str, since: float) -> Workflow | None:
+    """The newest of that key. The database looks for its text only: one record that is no strict JSON, as an older
+    version could write it, would be its error."""
+    written = cast(workflows.c.document, Text).contains(json.dumps(key), autoescape=True)
+    query = select(workflows.c.document).where(workflows.c.created_at > since, written).order_by(*_NEWEST_FIRST)
+    found = map(_readable, connection.execute(query).scalars())
+    return next((each for each in found if each is not None and each.idempotency_key == key), None)
 
 
 def _count(connection: Connection, which: ColumnElement[bool]) -> int:

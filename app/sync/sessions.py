@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from app.domain.access import Identity, Token, digest_of
+from app.protocol.json_fields import loads_bounded
 from app.storage.errors import StorageError
-from app.storage.private_file import read_private, write_private
+from app.storage.private_file import MAX_BYTES, read_private, write_private
 
 FILE_NAME = "sessions.json"
 MAX_SESSIONS = 500
@@ -96,8 +97,10 @@ def _bound(session_id: str, token: Token) -> str:
 def _read(path: Path) -> dict[str, _Session]:
     try:
         raw = read_private(path)
-        rows = json.loads(raw or b"{}").items()
-        found = {key: _Session(str(row["token"]), str(row["bound"]), float(row["expires_at"])) for key, row in rows}
+        rows = loads_bounded(raw or b"{}", most_bytes=MAX_BYTES).items()  # type: ignore[attr-defined]  # caught below
+        found = {
+            key: _Session(str(row["token"]), ascii(row["bound"])[1:-1], float(row["expires_at"])) for key, row in rows
+        }
     except (StorageError, ValueError, KeyError, TypeError, AttributeError) as exc:
         _log.warning("sessions of before are not known: %s", exc)
         return {}

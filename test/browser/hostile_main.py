@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        for name in ("nodeferry_session", f"nodeferry_session_{SERVICE_PORT}", "own"):
+        for name in ("nodeferry_session", f"nodeferry-session-{SERVICE_PORT}", "own"):
             self.send_header("Set-Cookie", f"{name}=evil; Path=/; Domain=localhost")
             self.send_header("Set-Cookie", f"{name}=evil; Path=/; HttpOnly")
         self.send_header("Clear-Site-Data", '"cookies", "storage"')

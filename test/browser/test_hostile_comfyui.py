@@ -76,7 +76,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory, venv_cache: Path) -> Iterato
 def hostile(ended: tuple[ServiceProcess, str], loud_tab: OpenTab, context: BrowserContext) -> Opened:
     """As a person opens it, from a service with a login: a cookie of the service's host name."""
     service, task_id = ended
-    cookie = f"nodeferry_session_{service.url.rpartition(':')[2]}"
+    cookie = f"nodeferry-session-{service.url.rpartition(':')[2]}"
     context.add_cookies([{"name": cookie, "value": LOGIN, "url": service.url, "httpOnly": True, "sameSite": "Strict"}])
     page = loud_tab(f"{service.url}/ui/task/{task_id}")
     with context.expect_page() as opened:

@@ -56,7 +56,7 @@ def test_the_known_type_is_asked_for(make_sshd: MakeSshd, connector: SshConnecto
     for key_type in ("rsa", "ecdsa"):
         words = server.host_key_line("x", key_type).split()
         pins.forget("127.0.0.1", server.port)
-        pins.add(HostKey("127.0.0.1", server.port, words[1], words[2], server.fingerprint(key_type)))
+        pins.add_first(HostKey("127.0.0.1", server.port, words[1], words[2], server.fingerprint(key_type)))
         with connector.connect(server.address) as host:
             assert host.host_key.sha256 == server.fingerprint(key_type) != shown.sha256
 
@@ -91,12 +91,12 @@ def test_our_pin_goes_before_known_hosts(
 ) -> None:
     """A key that was accepted here counts, though the user's file still has the old one."""
     (ssh_dir / "known_hosts").write_text(make_sshd().host_key_line(f"[127.0.0.1]:{sshd.port}") + "\n")
-    pins.add(connector.scan_host_key(sshd.address))
+    pins.add_first(connector.scan_host_key(sshd.address))
     connector.connect(sshd.address).close()
 
 
 def test_a_revoked_key_is_refused(sshd: Sshd, connector: SshConnector, pins: MemoryPins, ssh_dir: Path) -> None:
-    pins.add(connector.scan_host_key(sshd.address))
+    pins.add_first(connector.scan_host_key(sshd.address))
     (ssh_dir / "known_hosts").write_text(f"@revoked {sshd.host_key_line('*')}\n")
     with pytest.raises(HostKeyMismatch, match="revoked") as caught:
         connector.connect(sshd.address)
@@ -110,7 +110,7 @@ def test_the_wanted_fingerprint_is_found(
 ) -> None:
     """Of whichever type it is, with or without its prefix; it takes the place of another pin."""
     server = make_sshd(key_types=("ed25519", "ecdsa", "rsa"))
-    pins.add(HostKey("127.0.0.1", server.port, "ssh-ed25519", "AAAA", "SHA256:old"))
+    pins.add_first(HostKey("127.0.0.1", server.port, "ssh-ed25519", "AAAA", "SHA256:old"))
     wanted = server.fingerprint(key_type)
     connector.connect(server.address, host_key_sha256=prefix + wanted.removeprefix("SHA256:")).close()
     assert [pin.sha256 for pin in pins.all()] == [wanted]

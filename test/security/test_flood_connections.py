@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
+import resource
 import socket
 import threading
 import time
@@ -201,6 +204,33 @@ def test_a_service_that_cannot_open_another_file_goes_on(tmp_path: Path) -> None
         with requests.Session() as session:
             assert session.get(f"{service.url}/health", timeout=30).status_code == 200
         assert "Traceback" not in service.log
+
+
+def test_where_accepting_itself_fails_those_who_wait_are_answered_later(tmp_path: Path) -> None:
+    """EMFILE, truly: the system grants the running service not one file more, then some again."""
+    with ServiceProcess(tmp_path) as service:
+        assert ask(service.url, head_of("GET", "/health/ready", "Connection: close")).status == 200
+        before = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
+        wait_until(lambda: _open_sockets(service.pid) == 1, 30, "the connection is closed on both sides")
+        used = {int(name) for name in os.listdir(f"/proc/{service.pid}/fd")}
+        free = next(number for number in itertools.count() if number not in used)
+        resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (free, before[1]))
+        with ExitStack() as opened:
+            waiting = [opened.enter_context(connect(service.url)) for _ in range(5)]
+            for each in waiting:
+                each.sendall(head_of("GET", "/health", "Connection: close"))
+            spent = _cpu_seconds(service.pid)
+            wait_until(lambda: "no connection can be accepted: Too many open files" in service.log, 30)
+            resource.prlimit(service.pid, resource.RLIMIT_NOFILE, before)
+            assert [answer_on(each).status for each in waiting] == [200] * len(waiting)
+            assert _cpu_seconds(service.pid) - spent < 5
+        assert "Traceback" not in service.log
+
+
+def _open_sockets(pid: int) -> int:
+    """Of a service without anybody: the one that listens; the trigger of its loop is a pipe."""
+    links = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
+    return sum(link.startswith("socket:") for link in links)
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.sshd
 
 HOSTILE_ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
-    b"Set-Cookie: nodeferry_session_5000=evil; Domain=localhost; Path=/; HttpOnly\r\n"
-    b"set-cookie: =nodeferry_session_5000=evil\r\n"
-    b"Set-Cookie: nodeferry_session_5000\r\n"
+    b"Set-Cookie: nodeferry-session-5000=evil; Domain=localhost; Path=/; HttpOnly\r\n"
+    b"set-cookie: =nodeferry-session-5000=evil\r\n"
+    b"Set-Cookie: nodeferry-session-5000\r\n"
     b"Set-Cookie: session=mine; Path=/; Max-Age=60; Partitioned\r\n"
     b'Clear-Site-Data: "*"\r\nStrict-Transport-Security: max-age=9\r\nAlt-Svc: h2="evil.example:443"\r\n'
     b"Service-Worker-Allowed: /\r\n\r\nok"
@@ -164,7 +164,7 @@ def test_a_program_is_redirected_with_the_cookie(tunnel: OpenTunnel) -> None:
 def test_comfyui_gets_no_cookie_but_its_own(tunnel: OpenTunnel, comfyui: PlayedComfyUi) -> None:
     """Browsers send to a port what every other port of its host name has set."""
     own = tunnel.forward.access.cookie_prefix
-    cookies = f"nodeferry_session_5000=secret; {own}session=mine; username-localhost-8888=jupyter; {tunnel.cookie}"
+    cookies = f"nodeferry-session-5000=secret; {own}session=mine; username-localhost-8888=jupyter; {tunnel.cookie}"
     later = Access(tunnel.port)
     asked(tunnel, GET, HOST, f"Cookie: {cookies}", f"Cookie: {later.cookie_prefix}session=of-a-later-tunnel")
     assert re.findall(rb"cookie: (.*)\r\n", comfyui.heads[-1], re.IGNORECASE) == [b"session=mine"]
@@ -174,7 +174,7 @@ def test_comfyui_sets_no_cookie_of_another_port_and_clears_nothing(tunnel: OpenT
     answer = asked(tunnel, "GET /hostile HTTP/1.1", HOST, COOKIE)
     own = tunnel.forward.access.cookie_prefix
     assert re.findall(rb"set-cookie: (.*)\r\n", answer, re.IGNORECASE) == [
-        f"{own}nodeferry_session_5000=evil; Path=/; HttpOnly".encode(),
+        f"{own}nodeferry-session-5000=evil; Path=/; HttpOnly".encode(),
         f"{own}session=mine; Path=/; Max-Age=60".encode(),
     ]
     for name in (b"clear-site-data", b"strict-transport", b"alt-svc", b"service-worker-allowed"):

@@ -201,11 +201,14 @@ def test_no_more_host_keys_are_trusted_than_can_be_kept(running: Callable[..., R
     found.seed(_HOST_KEYS, MAX_HOST_KEYS)
     pins = DatabasePins(found.service.engine)
     key = HostKey("h1", 22, "ssh-ed25519", "AAAA", "SHA256:x", 1.0, "accept-new")
-    pins.add(key)
-    with pytest.raises(TooManyHostKeys) as refused:
-        pins.add(replace(key, host="new"))
-    assert status_of(refused.value) == 409
-    assert refused.value.hint
+    known = pins.all()[0]
+    assert pins.add_first(key) == pins.find("h1", 22)
+    for pin in (pins.add_first, pins.replace):
+        with pytest.raises(TooManyHostKeys) as refused:
+            pin(replace(key, host="new"))
+        assert status_of(refused.value) == 409
+        assert refused.value.hint
+    pins.replace(replace(key, host=known.host, key_base64="BBBB"))  # in place of one that is known there is room
     assert len(pins.all()) == MAX_HOST_KEYS
 
 

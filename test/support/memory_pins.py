@@ -19,11 +19,10 @@ class MemoryPins:
         with self._lock:
             return [key for key in self._keys if (key.host, key.port) == (host, port)]
 
-    def add(self, key: HostKey) -> None:
-        """See HostKeyPins."""
+    def has_from_before(self, *keys: HostKey) -> None:
+        """As an earlier version pinned keys: several for one address."""
         with self._lock:
-            if not any(_identity(key) == _identity(other) for other in self._keys):
-                self._keys.append(key)
+            self._keys += keys
 
     def add_first(self, key: HostKey) -> list[HostKey]:
         """See HostKeyPins."""

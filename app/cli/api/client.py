@@ -211,7 +211,7 @@ def _login_hint(data_dir: Path | None) -> str:
         return f"Set NODEFERRY_TOKEN to a token of that service; there, `{program()} token new` makes one."
     return (
         f"The service on {data_dir} is another user's, or an older one. Run this as that user, or set NODEFERRY_TOKEN "
-        "to a token of it."
+        "to a token of it and name its address with --server."
     )
 
 

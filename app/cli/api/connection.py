@@ -16,7 +16,7 @@ from app.cli.errors import CliError
 from app.cli.server import listener as listening
 from app.cli.server import logs
 from app.cli.server.local_login import local_login, local_secret
-from app.cli.server.service_lock import RunningService, ServiceLock, running_service
+from app.cli.server.service_lock import RunningService, ServiceLock, close_to_others, running_service
 from app.cli.view.say import say
 from app.settings import Settings, settings_from
 
@@ -43,12 +43,20 @@ def connection(server: str | None, data_dir: Path | None) -> Iterator[Api]:
     running = None if server else wait_for_address(settings.data_dir)
     url = server or (running.url if running else None)
     if url:
-        token = (local_secret(settings.data_dir) if running else "") or settings.token
+        token = _token(settings, running)
         with Api(url, token, data_dir=None if server else settings.data_dir) as api:
             yield api
         return
     with temporary_service(settings) as url, Api(url, local_secret(settings.data_dir)) as api:
         yield api
+
+
+def _token(settings: Settings, running: RunningService | None) -> str:
+    """What the command line shows the service. A folder of another user may name any address: nothing is sent there
+    but by --server."""
+    if running is None:
+        return settings.token
+    return local_secret(settings.data_dir) or (settings.token if running.is_own else "")
 
 
 def wait_for_address(data_dir: Path) -> RunningService | None:
@@ -73,6 +81,7 @@ def temporary_service(settings: Settings) -> Iterator[str]:
 
     logs.configure("WARNING", secrets=(settings.token,))
     settings = replace(settings, host="127.0.0.1", port=0)
+    close_to_others(settings.data_dir)
     with (
         ServiceLock(settings.data_dir) as lock,
         listening.bind("127.0.0.1", 0, explicit=True, say=say) as listener,

@@ -17,11 +17,10 @@ from app.cli.server import logs, memory
 from app.cli.server.http_server import HttpServer
 from app.cli.server.limits import Limits, limits_of, raise_open_files
 from app.cli.server.local_login import local_login
-from app.cli.server.service_lock import ServiceLock
+from app.cli.server.service_lock import ServiceLock, close_to_others
 from app.cli.view.say import say
 from app.factory import Service, build_service
 from app.settings import Settings, settings_from
-from app.storage.private_folder import make_private
 from app.sync.access import Access, is_reached_by_proxy
 from app.sync.capacity import PLACES, THREADS
 from app.sync.http.admission import Admission
@@ -55,13 +54,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,))
     explicit = port is not None or not listening.is_default(settings.port)
-    opened = make_private(settings.data_dir)
-    if opened:
-        _log.warning(
-            "other users of this machine could look into the data folder %s: %d files and folders are now yours alone",
-            settings.data_dir,
-            opened,
-        )
+    close_to_others(settings.data_dir)
     with (
         ServiceLock(settings.data_dir) as lock,
         listening.bind(settings.host, settings.port, explicit=explicit, say=_say) as listener,

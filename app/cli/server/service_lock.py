@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from app.cli.errors import CliError
+from app.storage.private_folder import make_private, private_folders
 
 FILE_NAME = "service.lock"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class RunningService:
-    """Who holds the data folder. `url` is empty while it is still starting."""
+    """Who holds the data folder. `url` is empty while it is still starting; `is_own`: this user or root."""
 
     url: str
     pid: int | None
+    is_own: bool = True
+
+
+def close_to_others(data_dir: Path) -> None:
+    """Makes the data folder its user's alone, and says so where it was not. Raises StorageError for a folder of another
+    user."""
+    opened = make_private(data_dir)
+    if opened:
+        text = (
+            "other users of this machine could look into the data folder %s: %d files and folders are now yours alone"
+        )
+        _log.warning(text, data_dir, opened)
 
 
 class ServiceLock:
@@ -31,7 +46,7 @@ class ServiceLock:
 
     def __enter__(self) -> ServiceLock:
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folders(self._path.parent)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as exc:
             hint = "Choose a writable folder with --data-dir or NODEFERRY_DATA_DIR."
@@ -70,7 +85,8 @@ def running_service(data_dir: Path) -> RunningService | None:
     except BlockingIOError:
         try:
             raw = json.loads(os.pread(fd, 4096, 0))
-            return RunningService(str(raw["url"]), int(raw["pid"]))
+            is_own = os.fstat(fd).st_uid in (os.geteuid(), 0)
+            return RunningService(str(raw["url"]), int(raw["pid"]), is_own)
         except (KeyError, TypeError, ValueError):  # it is still starting
             return RunningService("", None)
     finally:

@@ -101,7 +101,7 @@ def _parsed(front: h11.Connection, head: bytes) -> h11.Request:
     try:
         request = front.next_event()
     except h11.RemoteProtocolError as exc:
-        raise Refused(400, "The request is not valid HTTP.", code="malformed_request") from exc
+        raise Refused(400, "This is not a valid HTTP request.", code="malformed_request") from exc
     assert isinstance(request, h11.Request)
     headers = lowered(request.headers)
     lengths = values(headers, b"content-length")
@@ -109,5 +109,5 @@ def _parsed(front: h11.Connection, head: bytes) -> h11.Request:
     old = request.http_version != b"1.1"
     odd = (lengths and coded) or (coded and old) or request.http_version not in {b"1.0", b"1.1"}
     if odd or not request.target.startswith(b"/") or request.method in {b"CONNECT", b"TRACE"}:
-        raise Refused(400, "The request is not valid HTTP.", code="malformed_request")
+        raise Refused(400, "This is not a valid HTTP request.", code="malformed_request")
     return request

@@ -121,7 +121,7 @@ class Exchange:
         try:
             return self._front.next_event()
         except h11.RemoteProtocolError as exc:
-            raise Refused(400, "The request is not valid HTTP.", code="malformed_request") from exc
+            raise Refused(400, "This is not a valid HTTP request.", code="malformed_request") from exc
 
     @staticmethod
     def _to_comfyui(remote: paramiko.Channel, chunk: bytes | None) -> bool:

@@ -34,17 +34,17 @@ def read_head(here: socket.socket, unread: bytes, first_byte_seconds: float) -> 
     deadline = time.monotonic() + (HEAD_SECONDS if got else first_byte_seconds)
     while (end := got.find(b"\r\n\r\n", max(0, seen - 3))) < 0:
         if _LONELY_LINE_FEED.search(got, seen):
-            raise Refused(400, "The request is not valid HTTP.", code="malformed_request")
+            raise Refused(400, "This is not a valid HTTP request.", code="malformed_request")
         if len(got) > MAX_HEAD:
-            raise Refused(431, "The request's headers are too long.", code="head_too_large")
+            raise Refused(431, "The request's headers are too large.", code="head_too_large")
         seen = len(got)
         got += _received(here, deadline, empty=not seen)
         if not seen:
             deadline = time.monotonic() + HEAD_SECONDS
     if end > MAX_HEAD:
-        raise Refused(431, "The request's headers are too long.", code="head_too_large")
+        raise Refused(431, "The request's headers are too large.", code="head_too_large")
     if _BAD_HEAD.search(got[: end + 2]):
-        raise Refused(400, "The request is not valid HTTP.", code="malformed_request")
+        raise Refused(400, "This is not a valid HTTP request.", code="malformed_request")
     return bytes(got)
 
 
@@ -56,7 +56,7 @@ def _received(here: socket.socket, deadline: float, *, empty: bool) -> bytes:
     except TimeoutError:
         if empty:
             raise PeerGone from None
-        raise Refused(408, "The request did not come in time.", code="request_timed_out") from None
+        raise Refused(408, "The request did not arrive in time.", code="request_too_slow") from None
     except OSError:
         raise PeerGone from None
     if not chunk:

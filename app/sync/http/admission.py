@@ -6,6 +6,7 @@ The server asks here as soon as a head has come, and each request is looked at o
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,9 @@ from urllib.parse import quote
 
 from werkzeug.datastructures import EnvironHeaders
 
+from app.domain.access import MADE
 from app.domain.errors import AppError
+from app.remote.gateway.access import OPENING
 from app.sync.access import Access
 from app.sync.capacity import ServiceBusy
 from app.sync.http import errors, guards, json_body
@@ -24,6 +27,8 @@ MAX_SMALL_BODY_BYTES = 64 * 1024
 _LISTS = frozenset({"/ssh/install-custom-nodes", "/fleet/install-custom-nodes", "/workflow/start", "/manifests/check"})
 """The routes that are sent lists of node packs; so are those that end in `_RETRY`. Every other body is small."""
 _RETRY = "/retry"
+
+_SECRET = re.compile(rf"(?<={OPENING})[^/]+|{MADE}[\w-]+")
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +83,11 @@ def too_large(path: str) -> AppError:
     limit = body_limit(path)
     size = f"{limit // 1024} KiB" if limit < 1024 * 1024 else f"{limit // 1024 // 1024} MiB"
     return errors.BodyTooLarge(f"The request's body is larger than {size}.")
+
+
+def logged_path(path: str) -> str:
+    """A request's path as the log has it: without the secret of an address that somebody has opened at a wrong port."""
+    return quote(_SECRET.sub("***", path[:300]))
 
 
 def wants_page(method: str, accept: str) -> bool:
@@ -136,5 +146,5 @@ def server_answer(status: int, detail: str = "") -> errors.Answer:
 def _logged(method: str, path: str, answer: errors.Answer, environ: Mapping[str, Any]) -> errors.Answer:
     """Notes it as the routes note each request."""
     text = "request method=%s path=%s status=%d ms=0.0 task_id=- client=%s"
-    _log.info(text, quote(method[:20]), quote(path[:300]), answer.status, environ.get("REMOTE_ADDR") or "-")
+    _log.info(text, quote(method[:20]), logged_path(path), answer.status, environ.get("REMOTE_ADDR") or "-")
     return answer

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from flask import Flask, Response, current_app, g, request
 from pydantic import BaseModel
@@ -174,7 +173,7 @@ def _after(response: Response) -> Response:
     _log.info(
         "request method=%s path=%s status=%d ms=%.1f task_id=%s client=%s",
         request.method,
-        quote(request.path[:300]),
+        admission.logged_path(request.path),
         response.status_code,
         seconds * 1000,
         g.get("task_id", "-"),
@@ -217,7 +216,7 @@ def _not_found_hint() -> str:
 def _bug(error: Exception) -> Response:
     """The last handler: only bugs come here. The same id is in the answer and in the log."""
     incident = uuid.uuid4().hex[:12]
-    _log.error("request_failed incident=%s path=%s", incident, quote(request.path[:300]), exc_info=error)
+    _log.error("request_failed incident=%s path=%s", incident, admission.logged_path(request.path), exc_info=error)
     hint = f"Please report it with the lines around {incident} in the service's log."
     known = error.message if isinstance(error, AppError) else "Something went wrong inside Nodeferry."
     return error_answer(errors.InternalError(f"{known} (incident {incident})", hint=hint))
