@@ -18,7 +18,7 @@ MAX_CLOSED_TUNNELS = 200
 """Tunnels of which it is remembered why they closed."""
 MAX_HOST_KEYS = 10_000
 MAX_SSH_KEYS = 100
-MAX_ENDED_CHARS = 8_000_000
+MAX_ENDED_CHARS = 4_000_000
 """Of ended installs that are answered from memory, as JSON together; the others are answered from their records. An
 install of 400 packs has 500,000, and takes some four times as much memory."""
 MAX_ENDED_IN_MEMORY = 1_000
