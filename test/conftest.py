@@ -20,7 +20,10 @@ from app.standin.instance import StandIn
 from app.standin.processes import Process, all_processes, command_line, end_all, processes_below
 from bench.engine.machine import get_uv
 from test.support.alone import is_alone, running_order, turn
+from test.support.chromium import browser
 from test.support.waiting import wait_until
+
+__all__ = ["browser"]
 
 StandInFactory = Callable[..., StandIn]
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Response, expect
 
 from app.standin.git_rules import MISSING, RepoRule
 from app.standin.git_server import GitServer
@@ -18,31 +17,10 @@ from app.standin.instance import StandIn
 from app.standin.packs import make_pack
 from test.support.service import ServiceProcess
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = (
-    "--no-sandbox",  # root has none; the pages are our own
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 SLOW = RepoRule(bytes_per_second=450_000)
 expect.set_options(timeout=20_000)
 
 OpenTab = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium. It is not skipped where there is none: `make test` installs it."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
-        pytest.fail(f"There is none of {', '.join(CHROMIUM)} here: make system-deps installs chromium.")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
-        yield started
-        started.close()
 
 
 class Complaints:

@@ -16,11 +16,11 @@ from app.protocol.states import NodeState, Phase, StepStatus, TaskState
 from bench.hostile.evil import STEERING
 from bench.hostile.machines import Machines
 from bench.hostile.script import Script
-from test.browser.conftest import OpenTab, browser, complaints, context, tab
+from test.browser.conftest import OpenTab, complaints, context, tab
 from test.cli.stories import TASK_ID
 from test.support.service import ServiceProcess
 
-__all__ = ["browser", "complaints", "context", "tab"]
+__all__ = ["complaints", "context", "tab"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 STEERS = Script(number=1, seed=1, level="journal", what="steers", at=0, command="find", again=True, cancel_after=99.0)
 URL = "https://example.org/o/a"

@@ -25,7 +25,7 @@ def test_a_service_that_is_lied_to_goes_on_and_every_task_ends(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Memory, answers, cancels, other installs: all within what the proof allows."""
-    asked = ["--seconds", "60", "--patience", "6", "--calm", "6", "--loaded", "16", "--no-confirm"]
+    asked = ["--seconds", "40", "--patience", "6", "--calm", "6", "--loaded", "16", "--no-confirm"]
     asked += ["--output", str(tmp_path / "out")]
     assert main(asked) == 0, capfd.readouterr().out
     assert "WRONG" not in capfd.readouterr().out
