@@ -29,6 +29,7 @@ from test.sync.conftest import Bench, BenchFactory
 
 NOW = 1_800_000_000.0
 REQUEST: dict[str, object] = {"ssh_connection": "root@h", "ui_home": None, "manifest": None, "options": {}}
+WHOLE_REQUEST = REQUEST | {"venv_path": None, "idempotency_key": None}
 
 
 def _add(engine: Engine, ended_days_ago: float | None, now: float = NOW, **request: object) -> str:
@@ -109,7 +110,7 @@ def test_fleets_and_workflows_go_with_what_they_were_for(retention: Retention, e
     fleets.add(Fleet("young", NOW, None, [{}]), [], same_key_since=0.0)
     states = {"done": (old, "completed"), "blocked": (old, "blocked"), "fresh": (NOW, "completed")}
     for name, (at, state) in states.items():
-        workflows.add(Workflow(name, at, {"ssh_connection": "root@127.0.0.1 -p 1"}, (), state=WorkflowState(state)))
+        workflows.add(Workflow(name, at, WHOLE_REQUEST, (), state=WorkflowState(state)))
     retention.prune(90)
     assert {fleet.fleet_id for fleet in fleets.newest(9)} == {"kept", "young"}
     assert {workflow.workflow_id for workflow in workflows.newest(9)} == {"blocked", "fresh"}
