@@ -10,7 +10,7 @@ from app.sync.installs.cancel_watch import ATTACH_SECONDS, CONFIRM_SECONDS, MOST
 PROMPT_SECONDS = 5.0
 CONNECT_SECONDS, RECONNECT_SECONDS = 5.0, 8.0
 """Settings of the service: of one connection, and of all tries to have one again."""
-_CLOSING_SECONDS = 4.0
+_CLOSING_SECONDS = 2.0
 """For the end of a connection, and what it takes to see it."""
 
 
