@@ -150,6 +150,7 @@ def test_idle_connections_make_room_for_new_ones() -> None:
     app = App()
     with serving(PATIENT, app) as url, connect(url) as slow:
         slow.sendall(head_of("GET", "/slow", "Connection: close"))
+        assert app.inside.acquire(timeout=30)
         with held(url, 200) as idle:
             for _ in range(60):
                 assert answers(url) == 200
