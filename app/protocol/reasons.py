@@ -10,6 +10,7 @@ from typing import Any, Dict, Mapping
 
 from app.protocol.reason import About, Reason, Retry
 from app.protocol.request_reasons import REQUESTS
+from app.protocol.safety_reasons import SAFETY
 
 
 def find(code: str) -> Reason:
@@ -26,8 +27,6 @@ def for_people(error: Mapping[str, Any]) -> Dict[str, Any]:
 
 _NODE, _RUN, _WARNING, _WAITING, _QUESTION = About.NODE, About.RUN, About.WARNING, About.WAITING, About.QUESTION
 _NO, _HELPS, _LATER, _SOON = Retry.NO, Retry.HELPS, Retry.LATER, Retry.SOON
-_SERVICE_LOG = "The service's log has the details."
-_ROUTES = "docs/api.md lists every route and field."
 
 _ALL = (
     # -- the instance's disk, memory and network ---------------------------------------------------------------------
@@ -394,7 +393,7 @@ _ALL = (
     Reason("host_key_changed", "Another machine than before?", _QUESTION),
     Reason("still_provisioning", "Image still sets up", _QUESTION, _HELPS),
     Reason("plan_changes_packages", "Packages would change", _QUESTION),
-    # -- requests ----------------------------------------------------------------------------------------------------
+    *SAFETY,
     *REQUESTS,
 )
 REASONS: Mapping[str, Reason] = {reason.code: reason for reason in _ALL}
