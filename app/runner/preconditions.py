@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from app.protocol.events import Waiting
 from app.runner.context import Context
 from app.runner.machine.provisioning import provisioning_marks
 from app.runner.process.errors import RunFault
-from app.runner.process.locks import try_lock
-from app.runner.process.paths import ui_home_lock
+from app.runner.process.leftovers import end_leftovers, end_stale_holders
+from app.runner.process.locks import is_locked, try_lock
+from app.runner.process.paths import BadTaskId, Task, ui_home_lock
 
 _BUSY_SECONDS = 3600.0
 _PROVISIONING_SECONDS = 1800.0
+_TASK_ID_BYTES = 36
 
 
 def lock_ui_home(context: Context) -> None:
-    """Waits for the ComfyUI's lock; every child inherits it, so a killed run's leftovers keep it too."""
+    """Waits for the ComfyUI's lock, and ends what an earlier run left that held it. The run's programs do not inherit
+    it: a daemon among them would keep all later runs out."""
     path = ui_home_lock(context.ui_home)
     deadline = time.monotonic() + _BUSY_SECONDS
     told = False
     while True:
         context.check_cancelled()
-        context.children.inherited_fd = try_lock(path)
-        if context.children.inherited_fd is not None:
+        lock = try_lock(path)
+        if lock is not None:
+            _end_earlier(lock, context.task)
+            context.children.disks += [str(context.ui_home), str(context.custom_nodes)]
             return
         if time.monotonic() > deadline:
             raise RunFault(
@@ -32,10 +38,25 @@ def lock_ui_home(context: Context) -> None:
                 "Cancel that install, then start again.",
             )
         if not told:
+            if end_stale_holders(path):
+                continue
             text = "Waiting for another install in %s" % context.ui_home
             context.journal.emit(Waiting("waiting_for_ui_home", text))
             told = True
         context.pause(0.2)
+
+
+def _end_earlier(lock: int, task: Task) -> None:
+    """The lock's file names the run that held it last. One that was killed may have left programs that still write to
+    this ComfyUI."""
+    try:
+        earlier = Task(os.pread(lock, _TASK_ID_BYTES, 0).decode("ascii", "replace"))
+        if earlier != task and earlier.folder.is_dir() and not is_locked(earlier.lock):
+            end_leftovers(earlier)
+    except BadTaskId:
+        pass  # nobody's yet, or of an earlier version
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, task.task_id.encode("ascii"), 0)
 
 
 def wait_for_provisioning(context: Context) -> None:

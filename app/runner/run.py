@@ -39,6 +39,7 @@ from app.runner.preconditions import lock_ui_home, wait_for_provisioning
 from app.runner.process.answers import Answers
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled, RunFault
+from app.runner.process.family import become_subreaper
 from app.runner.process.limits import RunLimits
 from app.runner.process.paths import Task
 from app.runner.process.skips import Skips
@@ -61,12 +62,14 @@ if TYPE_CHECKING:
     from app.runner.lock.lock import Locked
 
 _log = logging.getLogger("runner")
+_REAP_SECONDS = 0.5
 
 
 def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> None:
     """The run, to its terminal event. `ready` is called once the journal is open."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
-    _become_subreaper()
+    if not become_subreaper():
+        _log.info("no subreaper on this system")
     cancelled = threading.Event()
     journal_errors: List[Exception] = []
 
@@ -80,6 +83,7 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     snapshot = progress_json.initial(task.task_id, time.time(), auto_installer=auto_installer)
     journal = Journal(task.journal, snapshot, task.progress, give_up)
     children = Children(task.task_id, task.groups, cancelled)
+    children.inherited_fd = os.open(str(task.inherited), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     options = Options.read(request.get("options"))
     skips = Skips(task)
     skips.clear()
@@ -89,6 +93,7 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid(), context.verifies))
     ending = Ending(journal, cancelled)
     _watch_for_cancel(task, ending)
+    _reap_adopted(children)
     ready()
     remove_old_runs(task, request)
     state, problem = _ended(context)
@@ -118,7 +123,7 @@ def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:
         _log.exception("the run failed")
         return TaskState.FAILED, _of_fault(exc)
     finally:
-        context.children.end_all()
+        _end_what_is_left(context)
         if not context.options.plan_only:
             context.own_all_new()
         for folder in (context.task.shared_folder, context.task.lent_folder):
@@ -126,6 +131,17 @@ def _ended(context: Context) -> Tuple[TaskState, Optional[Problem]]:
         if context.staging_made:
             shutil.rmtree(str(context.staging), ignore_errors=True)
     return TaskState.COMPLETED, None
+
+
+def _end_what_is_left(context: Context) -> None:
+    left = context.children.end_all()
+    if left and not context.cancelled.is_set():
+        context.warn(
+            "left_running",
+            "Programs that packs or their packages had started were still running at the end, and were ended: %s."
+            % ", ".join(left),
+            "Nothing that an install starts outlives it. What a pack needs while ComfyUI runs, ComfyUI has to start.",
+        )
 
 
 def _phases(context: Context) -> None:
@@ -333,11 +349,12 @@ def _watch_for_cancel(task: Task, ending: Ending) -> None:
     threading.Thread(target=watch, name="cancel", daemon=True).start()
 
 
-def _become_subreaper() -> None:
-    """Orphans of children become ours: they are found by their parent as well as by their mark. See prctl(2)."""
-    try:
-        import ctypes
+def _reap_adopted(children: Children) -> None:
+    """As long as the run lives: a pack's code may leave thousands of processes that nobody else waits for."""
 
-        ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0)
-    except (ImportError, OSError, AttributeError):
-        _log.info("no subreaper on this system")
+    def reap() -> None:
+        while True:
+            select.select([], [], [], _REAP_SECONDS)
+            children.family.reap()
+
+    threading.Thread(target=reap, name="reap", daemon=True).start()

@@ -7,6 +7,7 @@ import signal
 from app.protocol.snapshot import Problem
 from app.runner.comfyui.output import last_words
 from app.runner.comfyui.quick_test import Start
+from app.runner.hints.load_reasons import of_load
 
 _HINT = "Remove it from custom_nodes, or ComfyUI will not start. The log named imports has what was printed."
 
@@ -15,6 +16,9 @@ def problem_of(start: Start) -> Problem:
     """By how ComfyUI ended with it."""
     code, stopped = start.finished.code, start.finished.stopped
     words = last_words(start.output)[:200]
+    beyond = of_load(stopped, "ComfyUI, while it imports the pack,")
+    if beyond:
+        return beyond
     if stopped:
         seconds = start.limits.idle if stopped == "idle" else start.limits.total
         silent = " without any output" if stopped == "idle" else ""

@@ -42,6 +42,12 @@ _TABLE = b"Import times for custom nodes:"
 
 _BUSY = 600.0
 """Some compile when they are imported, and print nothing of it."""
+_STOPPED = {
+    "idle": "it made no progress",
+    "processes": "it started too many processes",
+    "memory": "it used nearly all memory",
+    "disk": "the disk became nearly full",
+}
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,7 @@ class Start:
     def how(self) -> str:
         """Its end in words."""
         if self.finished.stopped:
-            return "it was stopped: %s" % (
-                "it made no progress" if self.finished.stopped == "idle" else "it took too long"
-            )
+            return "it was stopped: %s" % _STOPPED.get(self.finished.stopped, "it took too long")
         return "it ended with exit status %d (%s)" % (self.finished.code, self.finished.last_lines(1)[:300])
 
 
@@ -167,7 +171,7 @@ class ComfyUI:
         usual = self._context.limits.imports
         known = usual.idle if self.bare_seconds is None else max(_LEAST_IDLE, _TIMES_BARE * self.bare_seconds)
         idle = min(usual.idle, known)
-        return Limits(idle, usual.total, busy=max(idle, _BUSY), ask_stack=True)
+        return Limits(idle, usual.total, busy=max(idle, _BUSY), ask_stack=True, load=usual.load)
 
     def _made(self, kind: str) -> Path:
         """The folders of another user lie in one of root's, where nobody can put others in their place."""

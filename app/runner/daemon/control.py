@@ -13,13 +13,14 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from app.runner import compiled
 from app.runner.daemon import run_files
 from app.runner.process import processes
 from app.runner.process.answers import Answers
-from app.runner.process.children import read_groups
+from app.runner.process.groups import read_groups
+from app.runner.process.leftovers import end_leftovers, leave_caretaker
 from app.runner.process.locks import is_locked, lock_now
 from app.runner.process.paths import Task, staging_name
 from app.runner.process.private_files import make_folder, remove_file
@@ -55,7 +56,8 @@ def start(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
 
 
 def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int) -> Dict[str, Any]:
-    """Forks twice. The parent answers once the daemon has opened its journal; only the daemon keeps `lock`."""
+    """Forks three times, the last one for the daemon's caretaker. The parent answers once the daemon has opened its
+    journal; only the daemon keeps `lock`."""
     reader, writer = os.pipe()
 
     def ready() -> None:
@@ -69,6 +71,7 @@ def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int) -> D
         if os.fork():
             os._exit(0)
         _detach(task)
+        leave_caretaker(task)
         try:
             run(task, request, ready)
         except OSError as exc:  # before the journal is open there is nobody else to tell
@@ -161,7 +164,7 @@ def sweep(task: Task) -> Dict[str, Any]:
                 "hint": "Cancel it first.",
             }
         }
-    ended = processes.end_all(lambda: processes.marked(task.task_id) | _recorded(task))
+    ended = end_leftovers(task)
     removed = _remove_staging(task)
     remove_file(task.progress)
     for folder in (task.shared_folder, task.lent_folder):
@@ -170,13 +173,6 @@ def sweep(task: Task) -> Dict[str, Any]:
     boots = set(read_groups(task.groups))  # empty where the run started no process
     rebooted = bool(boots) and processes.boot_id() not in boots
     return {"status": "swept", "ended_processes": ended, "removed": removed, "rebooted": rebooted}
-
-
-def _recorded(task: Task) -> Set[int]:
-    found: Set[int] = set()
-    for boot, groups in read_groups(task.groups).items():
-        found |= processes.in_groups(groups, boot)
-    return found
 
 
 def _remove_staging(task: Task) -> List[str]:

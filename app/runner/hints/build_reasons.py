@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from app.protocol.snapshot import Problem
 from app.runner.hints import reasons
+from app.runner.hints.load_reasons import of_load
 from app.runner.process.children import Finished, Limits
 
 
 def of_build(package: str, finished: Finished, limits: Limits) -> Problem:
     """Of one that failed, or that was ended for these limits."""
+    beyond = of_load(finished.stopped, "Building %s" % package)
+    if beyond:
+        return beyond
     if finished.stopped == "idle":
         text = "Building %s stood still and was ended: no output and no processor time for %s."
         hint = (

@@ -15,6 +15,7 @@ from typing import Mapping, Optional, Tuple
 from app.protocol.snapshot import Problem
 from app.runner.hints import addresses, signatures
 from app.runner.hints.deciding_line import deciding_line, only_tells_of_another, says_why
+from app.runner.hints.load_reasons import of_load
 from app.runner.hints.signature import BUSY, DISK, MEMORY, NETWORK, PERMISSION, PROCESSES, READ_ONLY
 from app.runner.hints.uv_words import explain, shortened
 from app.runner.process.children import Finished
@@ -82,6 +83,9 @@ def of_script(finished: Finished, script: Optional[Path] = None) -> Problem:
     """Why a pack's install.py failed. `script`: that file, whose addresses tell what is missing."""
     said = finished.output
     words = shortened(deciding_line(said)) or "it printed nothing"
+    beyond = of_load(finished.stopped, "install.py")
+    if beyond:
+        return beyond
     if finished.stopped == "idle":
         text = "install.py printed nothing for too long and was stopped (idle limit). (%s)" % words
         return Problem("script_stalled", text, "It may wait for an answer. %s" % _RUN_IT)
@@ -137,7 +141,7 @@ def _killed(what: str) -> Problem:
 
 def _stopped(finished: Finished) -> Problem:
     text = "It made no progress for too long and was stopped (%s limit)." % finished.stopped
-    return Problem("stalled", text, NETWORK)
+    return of_load(finished.stopped, "The installer") or Problem("stalled", text, NETWORK)
 
 
 def _last_words(finished: Finished) -> str:

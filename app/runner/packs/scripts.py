@@ -19,6 +19,7 @@ from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
 from app.runner.machine.safe_directories import repositories_in
 from app.runner.packs.new_folders import folders_in, warn_of
+from app.runner.packs.left_running import warn_of_left
 from app.runner.packs.script_environ import environ_for_scripts
 
 _LOOK_SECONDS = 0.5
@@ -161,6 +162,7 @@ def _run(context: Context, result: PackResult, bring: Callable[[str], Collection
             finished = context.children.run(argv, **how)
     except OSError as exc:
         return reasons.of_os(exc)
+    warn_of_left(context, result.pack.name, finished)
     context.own_new(result.folder)
     new = folders_in(context) - before - context.folders_of_packs
     warn_of(context, new, result.pack.name)

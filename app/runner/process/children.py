@@ -1,7 +1,8 @@
 """Running git, uv and the packs' scripts: each in a session of its own, with deadlines, and gone when the run is.
 
-Every child inherits the descriptor of the ui_home's lock, so that a new run never races what a killed one left, and
-carries the run's mark in its environment.
+Every child carries the run's mark in its environment, and inherits a descriptor of a file that only this run's have
+open. `family` finds those that have neither. The ui_home's lock is not inherited: a daemon that is left would keep it.
+A new run never races what a killed one left, since whoever gets the lock ends that first (`leftovers`).
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import AbstractSet, Any, BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import AbstractSet, Any, BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from app.runner.process import processes, processor_time
 from app.runner.process.child_output import ChildOutput
 from app.runner.process.errors import RunCancelled
 from app.runner.process.execute import base_environ
+from app.runner.process.family import Family
+from app.runner.process.groups import note_group
 from app.runner.process.idle_watch import IdleWatch
+from app.runner.process.load_watch import Load, LoadWatch, names_of
 from app.runner.process.private_files import private
 from app.runner.process.redrawn_lines import RedrawnLines
 from app.runner.process.user import User
@@ -45,11 +50,13 @@ class Limits:
     total: float = 1800.0
     busy: Optional[float] = None
     ask_stack: bool = False
+    load: Optional[Load] = None
+    """For packs' code: what it may use besides, and that nothing of it is left when it has ended."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a child ended. `stopped` is None, or why it was ended: `idle` or `total`."""
+    """How a child ended. `stopped` is None, or why it was ended: `idle`, `total`, `processes`, `memory`, `disk`."""
 
     code: int
     raw: bytes
@@ -57,6 +64,8 @@ class Finished:
     stopped: Optional[str] = None
     enough: bool = False
     """It was ended since it had shown all that was wanted; its code is 0 then."""
+    left: Tuple[str, ...] = ()
+    """What packs' code that ended by itself had left running, in words. It was ended."""
 
     @property
     def output(self) -> str:
@@ -82,7 +91,10 @@ class Children:
         self._groups_file = groups_file
         self._cancelled = cancelled
         self.inherited_fd: Optional[int] = None
-        """The ui_home's lock, once it is held."""
+        """Of the file that the run's processes have open, and nobody else."""
+        self.family = Family(groups_file.with_name("released"))
+        self.disks: List[str] = [str(groups_file.parent), "/tmp"]  # noqa: S108 - asked how full it is
+        """Folders on the file systems that packs' code must not fill."""
 
     def run(
         self,
@@ -112,10 +124,11 @@ class Children:
         argv = [*(_LOW_PRIORITY if low_priority and os.access(_LOW_PRIORITY[0], os.X_OK) else ()), *argv]
         stderr = subprocess.DEVNULL if only_stdout else subprocess.STDOUT
         environ = {**self._inherited(unset), **(environ or {}), processor_time.CHILD_MARK: mark}
-        child = self._begin(argv, cwd, environ, stderr, user)
-        ended = False
+        child = self.family.start(lambda: self._begin(argv, cwd, environ, stderr, user))
+        watch = self._watch(child.pid, mark, limits.load)
+        ended, left = False, set()
         try:
-            self._note(child.pid)
+            note_group(self._groups_file, child.pid)
             if limits.ask_stack:
                 _without_core(child.pid)
             clock = IdleWatch(child.pid, mark, limits.idle, limits.total, limits.busy)
@@ -124,16 +137,12 @@ class Children:
                 return bool(enough and enough(tail)) and processor_time.members(child.pid, mark) <= {child.pid}
 
             sinks = _Sinks(on_output, log)
-            finished = self._follow(child, clock, sinks, keep_bytes, ask_stack=limits.ask_stack, enough=may_end)
+            over = _Limit(clock, watch)
+            finished = self._follow(child, over, sinks, keep_bytes, ask_stack=limits.ask_stack, enough=may_end)
             ended = finished.stopped is None
-            return finished
+            return replace(finished, left=_left_by(watch) if ended and not finished.enough else ())
         finally:
-            processes.end_groups({child.pid})
-            if not ended:
-                processes.end_all(lambda: processor_time.members(child.pid, mark))
-            child.wait()
-            if child.stdout:
-                child.stdout.close()
+            self._end(child, mark, watch, ended=ended, at_once=over.stopped == "processes")
 
     def _inherited(self, unset: AbstractSet[str]) -> Dict[str, str]:
         return {name: value for name, value in self._environ.items() if name not in unset}
@@ -157,7 +166,7 @@ class Children:
     def _follow(
         self,
         child: subprocess.Popen[bytes],
-        clock: IdleWatch,
+        clock: _Limit,
         sinks: _Sinks,
         keep_bytes: int,
         *,
@@ -183,7 +192,7 @@ class Children:
                 if piece is None and enough(bytes(tail)):
                     return Finished(0, bytes(tail[-keep_bytes:]), enough=True)
                 stopped = clock.over(now)
-            if stopped and ask_stack:
+            if stopped in ("idle", "total") and ask_stack:
                 _keep(tail, _stack_of(child, output, sinks), keep_bytes)
         return Finished(-1 if stopped else int(child.returncode), bytes(tail[-keep_bytes:]), stopped)
 
@@ -193,28 +202,68 @@ class Children:
 
     def cancelled_by(self, cancelled: threading.Event) -> Children:
         """The same, for children that this event ends instead of the run's own cancel."""
-        same = Children(self._environ[processes.MARK], self._groups_file, cancelled)
-        same.inherited_fd = self.inherited_fd
-        same._environ = self._environ
+        same = copy(self)
+        same._cancelled = cancelled
         return same
 
     def set_environ(self, environ: Mapping[str, str]) -> None:
         """All children from now on get these variables, too."""
         self._environ = {**self._environ, **environ}
 
-    def end_all(self) -> int:
-        """Ends every process that carries the run's mark: what a child left behind in a session of its own too.
-        How many there were."""
-        return processes.end_all(lambda: processes.marked(self._environ[processes.MARK]))
+    def end_all(self) -> Tuple[str, ...]:
+        """Ends every process of the run's: what carries its mark, and what descends from its children. What they were,
+        in words; git's own housekeeping is not worth any."""
 
-    def _note(self, pid: int) -> None:
-        """The group is on record, for the sweep of a killed run."""
-        line = "%d %s %s\n" % (pid, processes.start_time(pid) or 0, processes.boot_id())
-        fd = os.open(str(self._groups_file), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, line.encode("ascii"))
-        finally:
-            os.close(fd)
+        def find() -> Set[int]:
+            return processes.marked(self._environ[processes.MARK]) | self.family.members()
+
+        names = names_of(find())
+        processes.end_all(find)
+        self.family.reap()
+        return tuple(name for name in names if not name.startswith("git "))
+
+    def _watch(self, pid: int, mark: str, load: Optional[Load]) -> Optional[LoadWatch]:
+        if load is None:
+            return None
+        watch = LoadWatch(pid, mark, self.family, load, self.disks)
+        watch.on_group = lambda group: note_group(self._groups_file, group)
+        watch.restrain()
+        return watch
+
+    def _end(
+        self, child: subprocess.Popen[bytes], mark: str, watch: Optional[LoadWatch], *, ended: bool, at_once: bool
+    ) -> None:
+        """Nothing of the child runs any more."""
+        if not at_once:
+            processes.end_groups({child.pid})
+        if watch or not ended:
+            find = watch.left if watch else lambda: processor_time.members(child.pid, mark)
+            processes.end_all(find, at_once=at_once)
+        child.wait()
+        self.family.waited_for(child.pid)
+        if child.stdout:
+            child.stdout.close()
+
+
+def _left_by(watch: Optional[LoadWatch]) -> Tuple[str, ...]:
+    """What still runs a moment after the child has ended."""
+    if watch is None or processes.until(lambda: not watch.left(), _AFTER_EXIT_SECONDS):
+        return ()
+    return tuple(name for name in names_of(watch.left()) if not name.startswith("git "))
+
+
+class _Limit:
+    """The clock of one child, and what it uses."""
+
+    def __init__(self, clock: IdleWatch, watch: Optional[LoadWatch]) -> None:
+        self.heard = clock.heard
+        self._clock, self._watch = clock, watch
+        self.stopped: Optional[str] = None
+
+    def over(self, now: float) -> Optional[str]:
+        """Which limit has passed, if one has."""
+        self.stopped = self._clock.over(now) or (self._watch.over(now) if self._watch else None)
+        return self.stopped
 
 
 class _Either(threading.Event):
@@ -293,17 +342,3 @@ def _keep(tail: bytearray, piece: bytes, keep_bytes: int) -> None:
     tail += piece
     if len(tail) > 2 * keep_bytes:
         del tail[:-keep_bytes]
-
-
-def read_groups(path: Path) -> Dict[str, Dict[int, int]]:
-    """The recorded groups by boot id: {boot: {group: start time}}."""
-    groups: Dict[str, Dict[int, int]] = {}
-    try:
-        lines: List[str] = path.read_text("ascii", "replace").splitlines()
-    except FileNotFoundError:
-        return groups
-    for line in lines:
-        parts = line.split()
-        if len(parts) == 3 and parts[0].isdigit() and parts[1].isdigit():
-            groups.setdefault(parts[2], {})[int(parts[0])] = int(parts[1])
-    return groups

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Mapping, Tuple
+from dataclasses import dataclass, replace
+from typing import Any, Mapping, Optional, Tuple
 
 from app.runner.process.children import Limits
+from app.runner.process.load_watch import Load
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,12 @@ class RunLimits:
     git: Limits = Limits(idle=120.0, total=3600.0)
     low_speed: int = 60
     """git ends a download that stays under 1,000 bytes a second for so long."""
-    packages: Limits = Limits(idle=900.0, total=10800.0, busy=10800.0)
+    packages: Limits = Limits(idle=900.0, total=10800.0, busy=10800.0, load=Load(builds=True))
     """uv, and each build of a package. One that is silent goes on for as long as its compilers work."""
     resolve_builds: float = 30.0
     """For resolving what may have to be built: what takes longer to say what it requires is not for the first stage."""
-    scripts: Limits = Limits(idle=600.0, total=3600.0)
-    imports: Limits = Limits(idle=180.0, total=1800.0)
+    scripts: Limits = Limits(idle=600.0, total=3600.0, load=Load())
+    imports: Limits = Limits(idle=180.0, total=1800.0, load=Load())
     """One start of ComfyUI in its quick test mode."""
     import_search: float = 3600.0
     """No further start of ComfyUI after so long a search for who brings it down."""
@@ -41,17 +42,22 @@ class RunLimits:
         usual = cls()
         delays = given.get("retry_waits")
         good = isinstance(delays, list) and delays and all(_is_seconds(wait) for wait in delays)
+        load = Load(*(_whole(given, "script_" + name) for name in ("processes", "memory", "disk")))
         return cls(
             retry_delays=tuple(float(wait) for wait in delays) if good and delays else usual.retry_delays,
             git=Limits(_seconds(given, "git_idle", usual.git.idle), usual.git.total),
             low_speed=max(1, int(_seconds(given, "low_speed", usual.low_speed))),
-            packages=_packages(given, usual.packages),
+            packages=_packages(given, usual.packages, load),
             resolve_builds=_seconds(given, "resolve_builds", usual.resolve_builds),
             scripts=Limits(
-                _seconds(given, "script_idle", usual.scripts.idle), _seconds(given, "script_total", usual.scripts.total)
+                _seconds(given, "script_idle", usual.scripts.idle),
+                _seconds(given, "script_total", usual.scripts.total),
+                load=load,
             ),
             imports=Limits(
-                _seconds(given, "import_idle", usual.imports.idle), _seconds(given, "import_total", usual.imports.total)
+                _seconds(given, "import_idle", usual.imports.idle),
+                _seconds(given, "import_total", usual.imports.total),
+                load=load,
             ),
             import_search=_seconds(given, "import_search", usual.import_search),
             question=_seconds(given, "question", usual.question),
@@ -60,9 +66,14 @@ class RunLimits:
         )
 
 
-def _packages(given: Mapping[str, Any], usual: Limits) -> Limits:
+def _packages(given: Mapping[str, Any], usual: Limits, load: Load) -> Limits:
     total = _seconds(given, "packages_total", usual.total)
-    return Limits(_seconds(given, "packages_idle", usual.idle), total, busy=total)
+    return Limits(_seconds(given, "packages_idle", usual.idle), total, busy=total, load=replace(load, builds=True))
+
+
+def _whole(given: Mapping[str, Any], name: str) -> Optional[int]:
+    value = _number(given, name, 0)
+    return int(value) if value >= 1 else None
 
 
 def _seconds(given: Mapping[str, Any], name: str, usual: float) -> float:

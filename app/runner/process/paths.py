@@ -72,6 +72,16 @@ class Task:
         return self.folder / "groups"
 
     @property
+    def released(self) -> Path:
+        """What the run started to outlive it, a line each."""
+        return self.folder / "released"
+
+    @property
+    def inherited(self) -> Path:
+        """Empty: the run and its programs have it open, and nobody else."""
+        return self.folder / "inherited"
+
+    @property
     def log(self) -> Path:
         """What the runner itself has to say."""
         return self.folder / log_names.RUN_LOG

@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
@@ -22,6 +23,7 @@ MARK = "NODEFERRY_TASK_ID"
 _ASK_SECONDS = 5.0
 _TERM_SECONDS = 2.0
 _KILL_SECONDS = 3.0
+_KILL_PAUSE = 0.005
 
 
 def boot_id() -> str:
@@ -212,19 +214,51 @@ def _live_groups(group_ids: Set[int]) -> Set[int]:
     return {group for group in (group_of(pid) for pid in pids()) if group in group_ids}
 
 
-def end_all(find: Callable[[], Set[int]]) -> int:
-    """Ends every process that `find()` gives, TERM first, until none is left or the deadline has passed.
-    Returns how many there were."""
+def ticks_since_boot() -> int:
+    """Now, as the start times of processes are counted."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
+def end_all(find: Callable[[], Set[int]], *, at_once: bool = False) -> int:
+    """Ends every process that `find()` gives, TERM first unless `at_once`, and whoever they start meanwhile, until none
+    is left or the deadline has passed. Returns how many there were."""
     first = find()
-    for number, seconds in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
-        for pid in find():
-            try:
-                os.kill(pid, number)
-            except (ProcessLookupError, PermissionError):
-                continue
-        if until(lambda: not find(), seconds):
-            break
+    if not first:
+        return 0
+    if not at_once and _end_gently(first, find):
+        return len(first)
+    deadline = time.monotonic() + _KILL_SECONDS
+    while (left := find()) and time.monotonic() < deadline:
+        kill_now(left)
+        select.select([], [], [], _KILL_PAUSE)
     return len(first)
+
+
+def _end_gently(found: Set[int], find: Callable[[], Set[int]]) -> bool:
+    for pid in found:
+        _signal(pid, signal.SIGTERM)
+        _signal(pid, signal.SIGCONT)  # one that is stopped would not notice
+    return until(lambda: not find(), _TERM_SECONDS)
+
+
+def kill_now(found: Set[int]) -> None:
+    """KILL to these processes, and to the groups that they alone are in: a fork that is under way in a group that is
+    killed does not come about, so nobody outruns this by forking. This process's own group is spared."""
+    groups: Dict[int, Set[int]] = {}
+    for pid in pids():
+        group = group_of(pid)
+        if group is not None:
+            groups.setdefault(group, set()).add(pid)
+    for group, inside in groups.items():
+        if inside <= found and group != os.getpgrp():
+            _signal_group(group, signal.SIGKILL)
+    for pid in found:
+        _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
 
 
 def until(gone: Callable[[], bool], seconds: float) -> bool:

@@ -70,7 +70,7 @@ def _members(stats: Mapping[int, List[str]], child: int, mark: str) -> Set[int]:
     for pid, fields in stats.items():
         parent = int(fields[_PARENT])
         children.setdefault(parent, []).append(pid)
-        if child in (pid, int(fields[_GROUP]), int(fields[_SESSION])) or (parent in adopters and _has(pid, mark)):
+        if child in (pid, int(fields[_GROUP]), int(fields[_SESSION])) or (parent in adopters and has_mark(pid, mark)):
             found.append(pid)
     seen: Set[int] = set()
     while found:
@@ -81,9 +81,18 @@ def _members(stats: Mapping[int, List[str]], child: int, mark: str) -> Set[int]:
     return seen - {os.getpid()}
 
 
-def _has(pid: int, mark: str) -> bool:
+def has_mark(pid: int, mark: str) -> bool:
+    """Whether a process descends from the child with this mark, and has kept its environment."""
+    return ("%s=%s" % (CHILD_MARK, mark)).encode("ascii") in _environ(pid).split(b"\0")
+
+
+def is_marked(pid: int) -> bool:
+    """Whether it carries any child's mark."""
+    return any(line.startswith(CHILD_MARK.encode("ascii")) for line in _environ(pid).split(b"\0"))
+
+
+def _environ(pid: int) -> bytes:
     try:
-        environ = processes.marks_of(pid)
+        return processes.marks_of(pid)
     except OSError:
-        return False
-    return ("%s=%s" % (CHILD_MARK, mark)).encode("ascii") in environ.split(b"\0")
+        return b""

@@ -56,7 +56,7 @@ def relaunch(context: Context, old: Process) -> Relaunched:
     if processes.until(lambda: bool(running_here(context)), _BY_ITSELF_SECONDS):
         return Relaunched()
     try:
-        return Relaunched(child=_start(call))
+        return Relaunched(child=context.children.family.release(lambda: _start(call)))
     except OSError as exc:
         text = "ComfyUI was stopped and could not be started again: %s. Its command: %s"
         return Relaunched(text % (exc.strerror or exc, " ".join(call.argv)[:300]))

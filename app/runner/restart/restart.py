@@ -55,13 +55,13 @@ def _restart(context: Context) -> Restarted:
     old = running_here(context)
     program = None if old else stopped(context.children, context.ui_home)
     if program:
-        failed = restart_program(program, context.pause)
+        failed = restart_program(program, context.pause, context.children.family.release)
         return Restarted(False, failed) if failed else _until_up(context, 0, _BY % program, lambda: None)
     if len(old) != 1 or old[0].pid == 1:
         return Restarted(False, _why_none(context, len(old)), began=False)
     program = supervised(context.children, old[0].pid, context.pause)
     if program:
-        failed = restart_program(program, context.pause)
+        failed = restart_program(program, context.pause, context.children.family.release)
         return Restarted(False, failed) if failed else _until_up(context, old[0].pid, _BY % program, lambda: None)
     again = relaunch(context, old[0])
     if again.failed:

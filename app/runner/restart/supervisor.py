@@ -25,6 +25,9 @@ _RUNNING = re.compile(r"^(\S+)\s+RUNNING\s+pid (\d+)", re.MULTILINE)
 
 _STOPPED = re.compile(r"^(\S+)\s+(?:STOPPED|FATAL|EXITED|BACKOFF)\b", re.MULTILINE)
 
+Release = Callable[[Callable[[], "subprocess.Popen[bytes]"]], "subprocess.Popen[bytes]"]
+"""Starts what outlives the run."""
+
 
 def supervised(children: Children, pid: int, pause: Callable[[float], None]) -> Optional[str]:
     """The program of supervisord's that this process, or one above it, is; None if none is. One that is just starting
@@ -51,17 +54,19 @@ def _status(children: Children) -> str:
     return children.run([control, "status"], cwd=Path("/"), limits=_ASK).output if control else ""
 
 
-def restart_program(program: str, pause: Callable[[float], None]) -> str:
+def restart_program(program: str, pause: Callable[[float], None], release: Release = lambda begin: begin()) -> str:
     """Restarts it. Why that failed; empty when it did not. `pause` waits, and raises when the run is cancelled: then
     supervisorctl goes on by itself, since a restart cut between its stop and its start would leave ComfyUI down."""
     with tempfile.TemporaryFile() as said:
-        child = subprocess.Popen(  # none of the run's children, which end with it
-            [_supervisorctl() or "", "restart", program],
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        child = release(  # the run's own children end with it
+            lambda: subprocess.Popen(
+                [_supervisorctl() or "", "restart", program],
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         )
         deadline = time.monotonic() + _RESTART_SECONDS
         while child.poll() is None and time.monotonic() < deadline:

@@ -1,0 +1,311 @@
+"""What packs' scripts leave running, however they hide it: nothing of it outlives the script, the cancel or the run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.runner.process import processes
+from app.runner.process.locks import is_locked
+from app.runner.process.paths import Task, ui_home_lock
+from app.standin.git_server import GitServer
+from app.standin.packs import Pack, make_pack
+from test.runner.conftest import old_python, rig, rig_factory
+from test.runner.rig import QUICK, Rig, Run, node
+from test.support.waiting import wait_until
+
+__all__ = ["old_python", "rig", "rig_factory"]
+pytestmark = pytest.mark.slow
+
+_FORKED = """import os, signal, subprocess, sys
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    for fd in (0, 1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+    os.execve('/bin/sh', ['sh', '-c', 'echo $$ > PIDS; exec sleep 600'], {})
+os.wait()
+"""
+"""It keeps what it inherited, but for its environment."""
+_CLOSED = """import os, signal, subprocess, sys
+words = ['setsid', '-f', 'env', '-i', 'sh', '-c', 'echo $$ > PIDS; exec sleep 600']
+subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+"""
+"""It keeps nothing."""
+_THEN_WAIT = """
+while not os.path.exists('PIDS') or not open('PIDS').read():
+    pass
+"""
+_HANG = "print('up', flush=True)\nsignal.pause()\n"
+DAEMONS = pytest.mark.parametrize("daemon", [_FORKED, _CLOSED], ids=["keeps descriptors", "keeps nothing"])
+
+
+class Hidden:
+    """Where daemons of packs note their pids."""
+
+    def __init__(self, folder: Path, server: GitServer) -> None:
+        self._file = folder / "pids"
+        self._server = server
+
+    def pack(self, script: str, *, name: str = "pack") -> Pack:
+        """Its install.py does this; PIDS is the file for its daemon's pid."""
+        return make_pack(self._server, "o", name, install_py=script.replace("PIDS", str(self._file)))
+
+    def pids(self) -> list[int]:
+        return [int(word) for word in self._file.read_text().split()] if self._file.exists() else []
+
+    def alive(self) -> list[int]:
+        return [pid for pid in self.pids() if processes.start_time(pid) is not None]
+
+    def wait(self) -> None:
+        wait_until(self.pids, what="the daemon runs")
+
+
+@pytest.fixture
+def hidden(tmp_path: Path, git_server: GitServer) -> Iterator[Hidden]:
+    """At the end nothing is left, also where the test failed."""
+    found = Hidden(tmp_path, git_server)
+    yield found
+    for pid in found.alive():
+        os.kill(pid, signal.SIGKILL)
+
+
+def _kill_with_caretaker(run: Run) -> None:
+    """Nobody is left to adopt anything."""
+    caretaker = processes.parent_of(run.pid())
+    assert caretaker is not None and caretaker > 1
+    os.kill(caretaker, signal.SIGKILL)
+    run.kill_runner()
+
+
+@DAEMONS
+def test_a_daemon_without_our_mark_ends_with_its_script(rig: Rig, hidden: Hidden, daemon: str) -> None:
+    """The script ended well, and so does its pack; the warning names the program. The next install waits for
+    nothing."""
+    run = rig.install([node(hidden.pack(daemon + _THEN_WAIT))])
+    assert hidden.pids() and not hidden.alive()
+    assert run.state("pack") == "installed", run.said()
+    (warning,) = [each for each in run.snapshot().warnings if each.code == "left_running"]
+    assert f"install.py of pack left programs running, which were ended: sleep 600 (process {hidden.pids()[0]})" in str(
+        warning.message
+    )
+    assert not is_locked(_lock_of(rig))
+
+
+def _lock_of(rig: Rig) -> Path:
+    return rig.state / "locks" / ui_home_lock(rig.ui_home).name
+
+
+@DAEMONS
+def test_a_daemon_without_our_mark_ends_with_a_cancel(rig: Rig, hidden: Hidden, daemon: str) -> None:
+    run = rig.start([node(hidden.pack(daemon + _THEN_WAIT + _HANG))])
+    hidden.wait()
+    assert run.cancel() == "ended"
+    assert not hidden.alive()
+    assert not is_locked(_lock_of(rig))
+
+
+@DAEMONS
+def test_a_daemon_without_our_mark_ends_with_a_killed_runner(rig: Rig, hidden: Hidden, daemon: str) -> None:
+    """Without any sweep: the run has a caretaker that adopts it."""
+    run = rig.start([node(hidden.pack(daemon + _THEN_WAIT + _HANG))])
+    hidden.wait()
+    run.kill_runner()
+    wait_until(lambda: not hidden.alive() and not run.processes(), 15, "all is ended")
+    assert run.status() == "died"
+
+
+@DAEMONS
+def test_an_install_script_that_kills_its_runner_gains_nothing(rig: Rig, hidden: Hidden, daemon: str) -> None:
+    """The run has died, which the service tells as `runner_lost`; nothing of it is left."""
+    run = rig.start([node(hidden.pack(daemon + _THEN_WAIT + "os.kill(os.getppid(), signal.SIGKILL)\n" + _HANG))])
+    wait_until(run.is_over, what="the runner is gone")
+    wait_until(lambda: not hidden.alive() and not run.processes(), 15, "all is ended")
+    assert run.status() == "died"
+    assert hidden.pids()
+
+
+@DAEMONS
+def test_a_sweep_finds_what_a_killed_runner_and_its_caretaker_left(rig: Rig, hidden: Hidden, daemon: str) -> None:
+    """By the descriptor that it inherited, or by the group that was seen."""
+    run = rig.start([node(hidden.pack(daemon + _THEN_WAIT + _HANG))])
+    hidden.wait()
+    _wait_until_seen(run, hidden)
+    _kill_with_caretaker(run)
+    assert hidden.alive() and not is_locked(_lock_of(rig))
+    assert run.sweep()["ended_processes"] >= 2
+    assert not hidden.alive() and not run.processes()
+
+
+def _wait_until_seen(run: Run, hidden: Hidden) -> None:
+    """The runner looks a few times a second."""
+    group = str(processes.group_of(hidden.pids()[0]))
+    seen = run.folder / "groups"
+    wait_until(lambda: group in {line.split()[0] for line in seen.read_text().splitlines()}, what="it is on record")
+
+
+def test_the_next_install_ends_what_a_killed_one_left(rig: Rig, hidden: Hidden) -> None:
+    """Nobody has swept. The lock says who held it last."""
+    run = rig.start([node(hidden.pack(_FORKED + _THEN_WAIT + _HANG))])
+    hidden.wait()
+    _kill_with_caretaker(run)
+    assert hidden.alive()
+    after = rig.install([node(hidden.pack("", name="other"))])
+    assert after.state("other") == "installed"
+    assert not hidden.alive() and not run.processes()
+
+
+def test_a_lock_that_only_a_daemon_holds_is_freed(rig: Rig, hidden: Hidden) -> None:
+    """Earlier versions let every program inherit it, and waited for an hour."""
+    lock = _lock_of(rig)
+    lock.parent.mkdir(parents=True, mode=0o700)
+    lock.parent.parent.chmod(0o700)
+    with subprocess.Popen(["setsid", "flock", "-n", str(lock), "sleep", "600"]) as holder:
+        try:
+            wait_until(lambda: is_locked(lock), what="it is held")
+            assert rig.install([node(hidden.pack(""))]).state("pack") == "installed"
+        finally:
+            holder.kill()
+
+
+def test_a_lock_that_another_run_holds_is_waited_for(rig: Rig, hidden: Hidden) -> None:
+    first = rig.start([node(hidden.pack(_HANG_AT_ONCE))])
+    wait_until(lambda: (rig.custom_nodes / "pack" / "up").exists(), what="the first one works")
+    second = rig.start([node(hidden.pack("", name="other"))])
+    wait_until(lambda: [each for each in second.events() if "Waiting for another" in str(each.body)], what="it waits")
+    assert not first.is_over() and first.processes()
+    assert first.cancel() == "ended"
+    second.wait()
+    assert second.state("other") == "installed"
+
+
+_HANG_AT_ONCE = "import signal\nopen('up', 'w').close()\nprint('up', flush=True)\nsignal.pause()\n"
+_STUBBORN = {
+    "stopped": "os.kill(os.getpid(), signal.SIGSTOP)",
+    "ignores TERM": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: signal.pause()",
+    "forks at TERM": """
+def again(*_):
+    if os.fork() == 0:
+        open('PIDS', 'a').write('%d ' % os.getpid())
+signal.signal(signal.SIGTERM, again)
+while True: signal.pause()""",
+    "forks all the time": """
+for _ in range(300):
+    if os.fork():
+        os._exit(0)
+    open('PIDS', 'a').write('%d ' % os.getpid())
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    signal.sigwait([signal.SIGALRM])
+signal.pause()""",
+    "changes its session all the time": """
+for _ in range(300):
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    open('PIDS', 'a').write('%d ' % os.getpid())
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    signal.sigwait([signal.SIGALRM])
+signal.pause()""",
+}
+
+
+@pytest.mark.parametrize("how", _STUBBORN)
+def test_a_program_that_will_not_be_ended_is_ended(rig: Rig, hidden: Hidden, how: str) -> None:
+    """In a session of its own, with an empty environment."""
+    code = f"import os, signal\nopen('PIDS', 'a').write('%d ' % os.getpid())\n{_STUBBORN[how]}\n"
+    script = f"""import os, signal, sys
+if os.fork() == 0:
+    os.setsid()
+    for fd in (0, 1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+    os.execve(sys.executable, ['python', '-I', '-S', '-c', {code!r}], {{}})
+""".replace("open('PIDS', 'a').write", "os.write")
+    script = script.replace("os.write('%d ' % os.getpid())", "open('PIDS', 'a').write('%d ' % os.getpid())")
+    run = rig.install([node(hidden.pack(script + _THEN_WAIT))])
+    assert run.state("pack") == "installed", run.said()
+    assert hidden.pids() and not hidden.alive()
+
+
+def test_thousands_of_dead_children_are_buried(rig: Rig, hidden: Hidden) -> None:
+    """The runner adopts them; each would keep its number until the run ends."""
+    script = """import os, signal
+for _ in range(250):
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os.setsid()
+        os._exit(0)
+    os.wait()
+def dead():
+    found = 0
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            words = open('/proc/%s/stat' % pid).read().rpartition(')')[2].split()
+        except OSError:
+            continue
+        found += words[0] == 'Z' and int(words[1]) == os.getppid()
+    return found
+left = dead()
+for _ in range(200):
+    if not left:
+        break
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    signal.sigwait([signal.SIGALRM])
+    left = dead()
+raise SystemExit('%d dead children' % left if left else 0)
+"""
+    run = rig.install([node(hidden.pack(script))])
+    assert run.state("pack") == "installed", run.said()
+
+
+def test_a_number_that_is_used_again_is_nobody_of_the_runs(rig: Rig, hidden: Hidden) -> None:
+    """What the run recorded has this number, and started at another time."""
+    run = rig.install([node(hidden.pack(""))])
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as other:
+        try:
+            boot = processes.boot_id()
+            with (run.folder / "groups").open("a") as groups:
+                groups.write(f"{other.pid} 17 {boot}\n")
+            assert run.sweep()["ended_processes"] == 0
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+_LIMITS = {
+    "processes": ("script_processes", 40, "process_limit"),
+    "memory": ("script_memory", 250e6, "memory_limit"),
+}
+_GREEDY = {
+    "processes": "import os, signal\nfor _ in range(200):\n    if os.fork() == 0:\n        signal.pause()\nsignal.pause()\n",
+    "memory": "import signal\nkept = bytearray(350_000_000)\nfor at in range(0, len(kept), 4096): kept[at] = 1\nsignal.pause()\n",
+}
+
+
+@pytest.mark.parametrize("what", _GREEDY)
+def test_a_script_that_uses_more_than_it_may_is_ended(rig: Rig, hidden: Hidden, what: str) -> None:
+    """With a reason of its own; the next pack is installed, and nothing is left."""
+    name, most, code = _LIMITS[what]
+    packs = [hidden.pack(_GREEDY[what]), hidden.pack("", name="other")]
+    run = rig.install([node(pack) for pack in packs], limits={**QUICK, name: most})
+    assert (run.state("pack"), run.state("other")) == (f"failed {code}", "installed"), run.said()
+    assert not run.processes()
+
+
+def test_packs_code_is_what_the_kernel_kills_first(rig: Rig, hidden: Hidden) -> None:
+    """When memory runs out faster than anybody looks; and it cannot open all files that there are."""
+    script = """import resource
+first = open('/proc/self/oom_score_adj').read().strip()
+print(first, resource.getrlimit(resource.RLIMIT_NOFILE))
+raise SystemExit(int(first) < 500 or resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 65536)
+"""
+    run = rig.install([node(hidden.pack(script))])
+    assert run.state("pack") == "installed", run.said()
+
+
