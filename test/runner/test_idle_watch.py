@@ -16,8 +16,8 @@ import pytest
 from app.runner.hints.build_reasons import of_build, of_skip
 from app.runner.process import processes
 from app.runner.process.children import Children, Finished, Limits
+from app.runner.process.family import become_subreaper
 from app.runner.process.processor_time import Used, seconds_between
-from app.runner.run import _become_subreaper
 from test.support.package_index import PackageIndex
 from test.support.waiting import wait_until
 
@@ -99,7 +99,7 @@ def test_another_child_s_work_is_not_its_own(children: Children, tmp_path: Path)
 @pytest.fixture
 def adopting() -> Iterator[None]:
     """This process adopts orphans, as the runner does."""
-    _become_subreaper()
+    become_subreaper()
     yield
     ctypes.CDLL(None).prctl(_SUBREAPER, 0, 0, 0, 0)
 
@@ -110,7 +110,7 @@ def test_an_orphan_counts_for_the_child_that_began_it(children: Children, tmp_pa
     server = f"subprocess.Popen([sys.executable, '-c', {BURN % 3.6!r}], start_new_session=True)"
     leaves = f"import os, subprocess, sys\nif os.fork() == 0:\n    {server}\n    os._exit(0)\nos.wait()\n{SILENT % 3}"
     assert children.run(python(leaves), cwd=tmp_path, limits=LIMITS).stopped is None
-    wait_until(lambda: children.end_all() == 0, 5, "the server is gone")
+    wait_until(lambda: children.end_all() == (), 5, "the server is gone")
 
 
 def test_between_two_measures_nothing_counts_twice() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from app.runner.process import processes
 from app.runner.process.locks import is_locked
-from app.runner.process.paths import Task, ui_home_lock
+from app.runner.process.paths import ui_home_lock
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, make_pack
 from test.runner.conftest import old_python, rig, rig_factory
@@ -177,7 +176,7 @@ def test_a_lock_that_only_a_daemon_holds_is_freed(rig: Rig, hidden: Hidden) -> N
 
 def test_a_lock_that_another_run_holds_is_waited_for(rig: Rig, hidden: Hidden) -> None:
     first = rig.start([node(hidden.pack(_HANG_AT_ONCE))])
-    wait_until(lambda: (rig.custom_nodes / "pack" / "up").exists(), what="the first one works")
+    wait_until((rig.custom_nodes / "pack" / "up").exists, what="the first one works")
     second = rig.start([node(hidden.pack("", name="other"))])
     wait_until(lambda: [each for each in second.events() if "Waiting for another" in str(each.body)], what="it waits")
     assert not first.is_over() and first.processes()
@@ -279,8 +278,18 @@ _LIMITS = {
     "memory": ("script_memory", 250e6, "memory_limit"),
 }
 _GREEDY = {
-    "processes": "import os, signal\nfor _ in range(200):\n    if os.fork() == 0:\n        signal.pause()\nsignal.pause()\n",
-    "memory": "import signal\nkept = bytearray(350_000_000)\nfor at in range(0, len(kept), 4096): kept[at] = 1\nsignal.pause()\n",
+    "processes": """import os, signal
+for _ in range(200):
+    if os.fork() == 0:
+        signal.pause()
+signal.pause()
+""",
+    "memory": """import signal
+kept = bytearray(350_000_000)
+for at in range(0, len(kept), 4096):
+    kept[at] = 1
+signal.pause()
+""",
 }
 
 
@@ -303,5 +312,3 @@ raise SystemExit(int(first) < 500 or resource.getrlimit(resource.RLIMIT_NOFILE)[
 """
     run = rig.install([node(hidden.pack(script))])
     assert run.state("pack") == "installed", run.said()
-
-

@@ -18,8 +18,8 @@ from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
 from app.runner.machine.safe_directories import repositories_in
-from app.runner.packs.new_folders import folders_in, warn_of
 from app.runner.packs.left_running import warn_of_left
+from app.runner.packs.new_folders import folders_in, warn_of
 from app.runner.packs.script_environ import environ_for_scripts
 
 _LOOK_SECONDS = 0.5

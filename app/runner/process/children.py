@@ -126,7 +126,7 @@ class Children:
         environ = {**self._inherited(unset), **(environ or {}), processor_time.CHILD_MARK: mark}
         child = self.family.start(lambda: self._begin(argv, cwd, environ, stderr, user))
         watch = self._watch(child.pid, mark, limits.load)
-        ended, left = False, set()
+        ended = False
         try:
             note_group(self._groups_file, child.pid)
             if limits.ask_stack:
@@ -203,7 +203,7 @@ class Children:
     def cancelled_by(self, cancelled: threading.Event) -> Children:
         """The same, for children that this event ends instead of the run's own cancel."""
         same = copy(self)
-        same._cancelled = cancelled
+        same._cancelled = cancelled  # noqa: SLF001 - of this class
         return same
 
     def set_environ(self, environ: Mapping[str, str]) -> None:

@@ -28,12 +28,12 @@ class Entry:
     """One line of the process table. `started`: ticks since boot; `pages`: what of its memory is in use."""
 
     pid: int
+    is_zombie: bool
     parent: int
     group: int
     session: int
     started: int
     pages: int
-    is_zombie: bool
 
 
 def process_table() -> Dict[int, Entry]:
@@ -43,7 +43,7 @@ def process_table() -> Dict[int, Entry]:
         fields = processes.stat_fields(pid)
         if fields and len(fields) > _PAGES:
             numbers = [int(fields[at]) for at in (_PARENT, _GROUP, _SESSION, _STARTED, _PAGES)]
-            found[pid] = Entry(pid, *numbers, is_zombie=fields[0] == "Z")
+            found[pid] = Entry(pid, fields[0] == "Z", *numbers)
     return found
 
 

@@ -15,7 +15,6 @@ from typing import Dict, Set, Tuple
 from app.runner.process import processes
 from app.runner.process.family import (
     Entry,
-    Released,
     become_subreaper,
     descendants,
     living_below,

@@ -42,7 +42,8 @@ class RunLimits:
         usual = cls()
         delays = given.get("retry_waits")
         good = isinstance(delays, list) and delays and all(_is_seconds(wait) for wait in delays)
-        load = Load(*(_whole(given, "script_" + name) for name in ("processes", "memory", "disk")))
+        processes, memory, disk = (_whole(given, "script_" + each) for each in ("processes", "memory", "disk"))
+        load = Load(processes, memory, disk)
         return cls(
             retry_delays=tuple(float(wait) for wait in delays) if good and delays else usual.retry_delays,
             git=Limits(_seconds(given, "git_idle", usual.git.idle), usual.git.total),
