@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,10 @@ from app.standin.packs import Pack, make_pack
 from test.runner.conftest import old_python, rig, rig_factory
 from test.runner.rig import QUICK, Rig, Run, node
 from test.support.waiting import wait_until
+from test.verify.conftest import Verify, verify
+from test.verify.test_restart import Running, running
 
-__all__ = ["old_python", "rig", "rig_factory"]
+__all__ = ["old_python", "rig", "rig_factory", "running", "verify"]
 pytestmark = pytest.mark.slow
 
 _FORKED = """import os, signal, subprocess, sys
@@ -53,9 +55,10 @@ class Hidden:
         self._file = folder / "pids"
         self._server = server
 
-    def pack(self, script: str, *, name: str = "pack") -> Pack:
-        """Its install.py does this; PIDS is the file for its daemon's pid."""
-        return make_pack(self._server, "o", name, install_py=script.replace("PIDS", str(self._file)))
+    def pack(self, script: str, *, name: str = "pack", files: Mapping[str, str] | None = None) -> Pack:
+        """Its install.py does this; PIDS, in any of its files, is the file for its daemon's pid."""
+        files = {path: text.replace("PIDS", str(self._file)) for path, text in (files or {}).items()}
+        return make_pack(self._server, "o", name, install_py=script.replace("PIDS", str(self._file)), files=files)
 
     def pids(self) -> list[int]:
         return [int(word) for word in self._file.read_text().split()] if self._file.exists() else []
@@ -301,6 +304,47 @@ def test_a_script_that_uses_more_than_it_may_is_ended(rig: Rig, hidden: Hidden, 
     run = rig.install([node(pack) for pack in packs], limits={**QUICK, name: most})
     assert (run.state("pack"), run.state("other")) == (f"failed {code}", "installed"), run.said()
     assert not run.processes()
+
+
+@pytest.fixture
+def small_disk(rig: Rig) -> Iterator[Path]:
+    """custom_nodes on a file system of 64 MB."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "nodeferry-test", str(rig.custom_nodes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+    yield rig.custom_nodes
+    rig.end()
+    subprocess.run(["umount", "-l", str(rig.custom_nodes)], check=True)
+
+
+def test_a_script_that_fills_the_disk_is_ended_before_it_is_full(rig: Rig, small_disk: Path, hidden: Hidden) -> None:
+    """So that the run, ComfyUI and other packs can still write."""
+    script = "import signal\nopen('large', 'wb').write(bytes(45_000_000))\nsignal.pause()\n"
+    run = rig.install([node(hidden.pack(script))], limits={**QUICK, "script_disk": 25e6})
+    assert run.state("pack") == "failed disk_limit", run.said()
+    assert os.statvfs(small_disk).f_bavail
+
+
+_AT_IMPORT = _FORKED.replace("echo $$ > PIDS", "echo $$ >> PIDS").replace("os.wait()\n", "os.wait()\n" + _THEN_WAIT)
+
+
+def test_a_daemon_of_an_import_ends_with_the_check_and_lives_in_comfyui(
+    rig: Rig, hidden: Hidden, verify: Verify, running: Running
+) -> None:
+    """ComfyUI is restarted by the run, outlives it, and so does what it starts."""
+    (before,) = running.pids()
+    pack = hidden.pack("", files={"__init__.py": _AT_IMPORT + "NODE_CLASS_MAPPINGS = {'pack': object}\n"})
+    run = verify([pack], restart=True)
+    assert run.state("pack") == "verified", run.said()
+    (after,) = running.pids()
+    assert after != before
+    wait_until(lambda: len(hidden.pids()) > 1, what="the restarted ComfyUI has its daemon")
+    assert hidden.alive() == hidden.pids()[-1:]
+    assert "left_running" in {each.code for each in run.snapshot().warnings}
+    assert run.sweep()["ended_processes"] == 0
+    assert hidden.alive() == hidden.pids()[-1:]
+    assert running.answers()
 
 
 def test_packs_code_is_what_the_kernel_kills_first(rig: Rig, hidden: Hidden) -> None:

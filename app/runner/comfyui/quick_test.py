@@ -81,6 +81,7 @@ class ComfyUI:
         self._log = context.task.folder / "imports.log"
         self._options: Optional[FrozenSet[str]] = None
         self._help_failed = ""
+        self._told_of_left = False
         self.bare_seconds: Optional[float] = None
         """How long it took to start without packs; None before it has."""
 
@@ -192,7 +193,7 @@ class ComfyUI:
             environ.update(context.protections(environ))
         with open(str(self._log), "a", encoding="utf-8", opener=private) as log:
             log.write("\n# main.py %s\n" % " ".join(arguments))
-        return context.children.run(
+        finished = context.children.run(
             [context.executable, "main.py", *arguments],
             cwd=context.ui_home,
             environ={**environ, "PYTHONFAULTHANDLER": "1", "COLUMNS": "200"},
@@ -203,6 +204,14 @@ class ComfyUI:
             user=self.user,
             enough=self._has_shown_all,
         )
+        if finished.left and not self._told_of_left:
+            self._told_of_left = True
+            context.warn(
+                "left_running",
+                "Packs started programs when ComfyUI imported them, which were ended: %s." % ", ".join(finished.left),
+                "They start again when ComfyUI does.",
+            )
+        return finished
 
     def _environ(self) -> Dict[str, str]:
         """The running ComfyUI's, but for what belongs to its login, unless it runs as the same user."""

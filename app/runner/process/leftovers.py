@@ -42,8 +42,15 @@ def end_stale_holders(lock: Path) -> int:
 
 
 def _is_spared(pid: int) -> bool:
+    """A run holds its own lock too; and a ComfyUI is nobody's to end."""
     words = processes.arguments_of(pid)
-    return not words or any(os.path.basename(word) == "main.py" or word.endswith(".pyz") for word in words)
+    if not words or any(os.path.basename(word) == "main.py" or word.endswith(".pyz") for word in words):
+        return True
+    folder = "/proc/%d/fd" % pid
+    try:
+        return any(os.path.basename(os.readlink("%s/%s" % (folder, name))) == "lock" for name in os.listdir(folder))
+    except OSError:
+        return True
 
 
 def leave_caretaker(task: Task) -> None:

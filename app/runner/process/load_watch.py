@@ -17,7 +17,7 @@ from app.runner.process import processes, room
 from app.runner.process.family import Entry, Family, descendants, process_table
 from app.runner.process.processor_time import has_mark, is_marked
 
-_LOOK_SECONDS = 0.3
+_LOOK_SECONDS, _BUILDS_LOOK_SECONDS = 0.3, 1.0
 _FIRST_KILLED = "500"
 """Of 1000: as if it used half the machine's memory besides its own."""
 _OPEN_FILES = 1 << 16
@@ -65,7 +65,7 @@ class LoadWatch:
         """`processes`, `memory` or `disk` once it uses more than it may."""
         if now < self._next:
             return None
-        self._next = now + _LOOK_SECONDS
+        self._next = now + (_BUILDS_LOOK_SECONDS if self._load.builds else _LOOK_SECONDS)
         table = process_table()
         mine = self._members(table)
         for group in {table[pid].group for pid in mine | self._family.members(table)} - self._groups:
