@@ -16,7 +16,7 @@ from app.runner.process.paths import ui_home_lock
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, make_pack
 from test.runner.conftest import old_python, rig, rig_factory
-from test.runner.rig import QUICK, Rig, Run, node
+from test.runner.rig import QUICK, Rig, node
 from test.support.waiting import wait_until
 from test.verify.conftest import Verify, verify
 from test.verify.test_restart import Running, running
@@ -48,6 +48,15 @@ _HANG = "print('up', flush=True)\nsignal.pause()\n"
 DAEMONS = pytest.mark.parametrize("daemon", [_FORKED, _CLOSED], ids=["keeps descriptors", "keeps nothing"])
 
 
+_KILL_BOTH = """
+runner = os.getppid()
+caretaker = int(open('/proc/%d/stat' % runner).read().rpartition(')')[2].split()[1])
+os.kill(caretaker, signal.SIGKILL)
+os.kill(runner, signal.SIGKILL)
+"""
+"""Nobody is left to adopt anything."""
+
+
 class Hidden:
     """Where daemons of packs note their pids."""
 
@@ -77,14 +86,6 @@ def hidden(tmp_path: Path, git_server: GitServer) -> Iterator[Hidden]:
     yield found
     for pid in found.alive():
         os.kill(pid, signal.SIGKILL)
-
-
-def _kill_with_caretaker(run: Run) -> None:
-    """Nobody is left to adopt anything."""
-    caretaker = processes.parent_of(run.pid())
-    assert caretaker is not None and caretaker > 1
-    os.kill(caretaker, signal.SIGKILL)
-    run.kill_runner()
 
 
 @DAEMONS
@@ -136,28 +137,19 @@ def test_an_install_script_that_kills_its_runner_gains_nothing(rig: Rig, hidden:
 
 @DAEMONS
 def test_a_sweep_finds_what_a_killed_runner_and_its_caretaker_left(rig: Rig, hidden: Hidden, daemon: str) -> None:
-    """By the descriptor that it inherited, or by the group that was seen."""
-    run = rig.start([node(hidden.pack(daemon + _THEN_WAIT + _HANG))])
-    hidden.wait()
-    _wait_until_seen(run, hidden)
-    _kill_with_caretaker(run)
+    """Before anybody has looked."""
+    script = daemon + _THEN_WAIT + f"{_KILL_BOTH}signal.pause()\n"
+    run = rig.start([node(hidden.pack(script))])
+    wait_until(run.is_over, what="the runner is gone")
     assert hidden.alive() and not is_locked(_lock_of(rig))
     assert run.sweep()["ended_processes"] >= 2
     assert not hidden.alive() and not run.processes()
 
 
-def _wait_until_seen(run: Run, hidden: Hidden) -> None:
-    """The runner looks a few times a second."""
-    group = str(processes.group_of(hidden.pids()[0]))
-    seen = run.folder / "groups"
-    wait_until(lambda: group in {line.split()[0] for line in seen.read_text().splitlines()}, what="it is on record")
-
-
 def test_the_next_install_ends_what_a_killed_one_left(rig: Rig, hidden: Hidden) -> None:
     """Nobody has swept. The lock says who held it last."""
-    run = rig.start([node(hidden.pack(_FORKED + _THEN_WAIT + _HANG))])
-    hidden.wait()
-    _kill_with_caretaker(run)
+    run = rig.start([node(hidden.pack(_FORKED + _THEN_WAIT + _KILL_BOTH + _HANG))])
+    wait_until(run.is_over, what="the runner is gone")
     assert hidden.alive()
     after = rig.install([node(hidden.pack("", name="other"))])
     assert after.state("other") == "installed"

@@ -1,8 +1,9 @@
 """Running git, uv and the packs' scripts: each in a session of its own, with deadlines, and gone when the run is.
 
-Every child carries the run's mark in its environment, and inherits a descriptor of a file that only this run's have
-open. `family` finds those that have neither. The ui_home's lock is not inherited: a daemon that is left would keep it.
-A new run never races what a killed one left, since whoever gets the lock ends that first (`leftovers`).
+Every child carries the run's mark in its environment and as a limit, and inherits a descriptor of a file that only this
+run's have open. `family` finds those that have none of these. The ui_home's lock is not inherited: a daemon that is
+left would keep it. A new run never races what a killed one left, since whoever gets the lock ends that first
+(`leftovers`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from app.runner.process.execute import base_environ
 from app.runner.process.family import Family
 from app.runner.process.groups import note_group
 from app.runner.process.idle_watch import IdleWatch
+from app.runner.process.limit_mark import put_on_children
 from app.runner.process.load_watch import Load, LoadWatch, names_of
 from app.runner.process.private_files import private
 from app.runner.process.redrawn_lines import RedrawnLines
@@ -151,17 +153,18 @@ class Children:
         self, argv: List[str], cwd: Path, environ: Mapping[str, str], stderr: int, user: Optional[User]
     ) -> subprocess.Popen[bytes]:
         as_user: Dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": user.groups} if user else {}
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            cwd=str(cwd),
-            env=dict(environ),
-            start_new_session=True,
-            pass_fds=() if self.inherited_fd is None else (self.inherited_fd,),
-            **as_user,
-        )
+        with put_on_children(self._environ[processes.MARK]):
+            return subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                cwd=str(cwd),
+                env=dict(environ),
+                start_new_session=True,
+                pass_fds=() if self.inherited_fd is None else (self.inherited_fd,),
+                **as_user,
+            )
 
     def _follow(
         self,

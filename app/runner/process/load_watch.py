@@ -18,7 +18,7 @@ from app.runner.process.family import Entry, Family, descendants, process_table
 from app.runner.process.processor_time import has_mark, is_marked
 
 _LOOK_SECONDS, _BUILDS_LOOK_SECONDS = 0.3, 1.0
-_FIRST_KILLED = "500"
+_KILLED_SOONER, _KILLED_FIRST = 500, 1000
 """Of 1000: as if it used half the machine's memory besides its own."""
 _OPEN_FILES = 1 << 16
 """Containers often have a million: a few processes could then use up what the machine has."""
@@ -54,8 +54,13 @@ class LoadWatch:
 
     def restrain(self) -> None:
         """The kernel ends it first where memory runs out; it may open many files, but not all that there are."""
-        with suppress(OSError), open("/proc/%d/oom_score_adj" % self._child, "w", encoding="ascii") as file:
-            file.write(_FIRST_KILLED)
+        with (
+            suppress(OSError, ValueError),
+            open("/proc/%d/oom_score_adj" % self._child, "r+", encoding="ascii") as file,
+        ):
+            given = int(file.read())  # Kubernetes gives all programs of a pod one
+            file.seek(0)
+            file.write(str(min(_KILLED_FIRST, max(0, given) + _KILLED_SOONER)))
         with suppress(OSError, ValueError, AttributeError):
             soft, hard = resource.prlimit(self._child, resource.RLIMIT_NOFILE)
             most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)

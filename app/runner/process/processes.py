@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
+from app.runner.process.limit_mark import carries
 from app.runner.process.user import user_of_process
 
 MARK = "NODEFERRY_TASK_ID"
@@ -147,17 +148,20 @@ def pids() -> List[int]:
 
 
 def marked(task_id: str) -> Set[int]:
-    """The processes that carry the run's mark, this one and zombies left out."""
+    """The processes that carry the run's mark, in their environment or as a limit. This one and zombies are left
+    out."""
     mark = ("%s=%s" % (MARK, task_id)).encode("ascii")
-    found = set()
-    for pid in pids():
-        try:
-            environ = marks_of(pid)
-        except OSError:
-            continue
-        if mark in environ.split(b"\0") and pid != os.getpid() and start_time(pid) is not None:
-            found.add(pid)
-    return found
+    others = [pid for pid in pids() if pid != os.getpid()]
+    return {pid for pid in others if _is_marked(pid, mark, task_id) and start_time(pid) is not None}
+
+
+def _is_marked(pid: int, mark: bytes, task_id: str) -> bool:
+    if carries(pid, task_id):
+        return True
+    try:
+        return mark in marks_of(pid).split(b"\0")
+    except OSError:
+        return False
 
 
 def marks_of(pid: int) -> bytes:
