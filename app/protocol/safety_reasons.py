@@ -5,6 +5,15 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from app.protocol.reason import Reason
+from app.protocol.reason import About, Reason, Retry
 
-SAFETY: Sequence[Reason] = ()
+_NODE, _WARNING = About.NODE, About.WARNING
+
+SAFETY: Sequence[Reason] = (
+    # -- what git may do ---------------------------------------------------------------------------------------------
+    Reason("git_scheme_refused", "Address's scheme not allowed", _NODE),
+    Reason("git_config_refused", "Folder's git configuration unsafe", _NODE, Retry.HELPS),
+    Reason("git_config_ignored", "Programs in git's configuration", _WARNING),
+    Reason("repository_too_large", "Repository too large", _NODE),
+    Reason("no_room_for_repository", "No room for the repository", _NODE, Retry.HELPS),
+)

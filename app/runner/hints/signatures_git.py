@@ -17,6 +17,16 @@ SSH_MISSING = Signature(
 )
 """Before others: git then says "unable to fork" too."""
 
+SCHEME_REFUSED = Signature(
+    "git_scheme_refused",
+    "gp",
+    r"transport '(?P<scheme>[^'\n]{1,40})' not allowed|Protocol \"?(?P<led_to>\w{1,10})\"? (?:not supported or )?disabled",
+    "git may not use an address of this scheme ({scheme}{led_to}): the service does not allow it.",
+    "NODEFERRY_ALLOWED_GIT_SCHEMES names those that it allows (https,ssh if it is not set). Add the scheme only if you "
+    "trust that way; else ask the pack's author for an https address.",
+)
+"""Of a pack, of a submodule, or of where a server or a configuration led git. Before others: git says more then."""
+
 GIT_LOGINS: Sequence[Signature] = (
     Signature(
         "git_host_key_unknown",

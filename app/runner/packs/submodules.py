@@ -21,7 +21,18 @@ from app.runner.process.children import Finished
 
 _MOST_NAMED = 3
 _DEEPEST = 4
-_STAYS = frozenset({"disk_full", "disk_quota", "tmp_full", "read_only", "not_permitted", "out_of_memory"})
+_STAYS = frozenset(
+    {
+        "disk_full",
+        "disk_quota",
+        "tmp_full",
+        "read_only",
+        "not_permitted",
+        "out_of_memory",
+        "repository_too_large",
+        "no_room_for_repository",
+    }
+)
 """What is wrong with the machine is not the submodule's: the pack fails as any would."""
 _AROUND = re.compile(r"submodule path '|Failed to (?:clone|recurse)|Could not read from remote|Retry scheduled")
 """Lines that follow from another one."""

@@ -33,7 +33,9 @@ def worktree_state(git: Git, checkout: Path) -> WorktreeState:
 
 def changed(git: Git, checkout: Path) -> Set[str]:
     """The tracked files that are not as in the commit. Raises OSError when git does not say."""
-    said = git.ask("diff", "--name-only", "-z", "--ignore-submodules=all", "HEAD", cwd=checkout)
+    said = git.ask(
+        "diff", "--name-only", "-z", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "HEAD", cwd=checkout
+    )
     if said is None:
         raise OSError(0, "git could not compare %s with its commit" % checkout)
     return {os.fsdecode(name) for name in said.split(b"\0") if name}
