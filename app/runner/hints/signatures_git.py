@@ -20,9 +20,10 @@ SSH_MISSING = Signature(
 SCHEME_REFUSED = Signature(
     "git_scheme_refused",
     "gp",
-    r"transport '(?P<scheme>[^'\n]{1,40})' not allowed|Protocol \"?(?P<led_to>\w{1,10})\"? (?:not supported or )?disabled",
-    "git may not use an address of this scheme ({scheme}{led_to}): the service does not allow it.",
-    "NODEFERRY_ALLOWED_GIT_SCHEMES names those that it allows (https,ssh if it is not set). Add the scheme only if you "
+    r"transport '(?P<scheme>[^'\n]{1,40})' not allowed|Protocol \"?(?P<led_to>\w{1,10})\"? (?:not supported or )?"
+    r"disabled",
+    "git may not use an address of this scheme ({scheme}{led_to}): NODEFERRY_ALLOWED_GIT_SCHEMES has it not.",
+    "That setting of the service names the schemes that it allows (https,ssh if it is not set). Add one only if you "
     "trust that way; else ask the pack's author for an https address.",
 )
 """Of a pack, of a submodule, or of where a server or a configuration led git. Before others: git says more then."""

@@ -18,6 +18,7 @@ from typing import Optional, Tuple
 from app.protocol.progress_json import size
 from app.protocol.snapshot import Problem
 
+TOO_LARGE = frozenset({"repository_too_large", "no_room_for_repository"})
 _FIRST = 0.5
 _REST = 8.0
 """Times as long as a look took, nothing is looked at: a look at many files takes long."""
@@ -64,7 +65,9 @@ class Room:
             return None
         kept = min(_KEPT, usage.total * _KEPT_PART)
         if usage.total and usage.free - coming < kept:  # some network volumes tell no size
-            text = "The repository needs more room than the disk has: it has %s with its files; %s are free, of which %s stay."
+            text = (
+                "The repository has %s with its files, for which the disk has no room: %s are free, and %s must stay."
+            )
             words = (size(int(written)), size(usage.free), size(int(kept)))
             return Problem("no_room_for_repository", text % words, _ROOM_HINT)
         return None
