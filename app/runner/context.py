@@ -199,7 +199,7 @@ class Context:
         named = ", ".join("".join(c if c.isprintable() else "?" for c in key[:80]) for key in keys[:5])
         text = "%s: the configuration of this repository names programs for git to run (%s). They were not run."
         words = text % (where, named + (" and %d more" % (len(keys) - 5) if len(keys) > 5 else ""))
-        if words not in self._told_of_git:
+        if words not in self._told_of_git and folder.suffix != ".disabled":  # as which it is replaced
             self._told_of_git.add(words)
             self.warn("git_config_ignored", words, _GIT_HINT)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from app.protocol.events import Warned
+from app.standin.git_rules import PRIVATE
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, add_commit, make_pack
 from test.runner.conftest import old_python, rig, rig_factory
@@ -59,7 +59,7 @@ class Trap:
 
 
 def hooks_in(own: Path, trap: Trap) -> None:
-    (own / "hooks").mkdir(exist_ok=True)
+    (own / "hooks").mkdir(parents=True, exist_ok=True)
     for name in _HOOKS:
         shutil.copy(trap.program(f"hook-{name}"), own / "hooks" / name)
 
@@ -102,7 +102,7 @@ def poison(own: Path, trap: Trap) -> None:
         git(own.parent, "config", "--file", config, key, value)
     git(own.parent, "config", "--file", str(own / "more"), "filter.evil.smudge", trap.program("smudge"))
     hooks_in(own, trap)
-    hooks_in(own / "template", trap) if (own / "template").mkdir() is None else None
+    hooks_in(own / "template", trap)
 
 
 def restless(folder: Path) -> None:
@@ -135,10 +135,8 @@ def test_a_folder_s_own_git_configuration_runs_nothing(
     newer = add_commit(git_server, pack, {"a.txt": "b\n", "new.txt": "n\n"})
     run = rig.install([node(pack)], options=_MODES[mode])
     assert not trap.ran
-    assert run.state("pack") in {"installed", "cloned"}, message(run, "pack")
+    assert run.state("pack") == ("skipped plan_only" if mode == "plan" else "installed"), message(run, "pack")
     wanted = pack.commit if mode in {"keep", "plan"} else newer.commit
-    shutil.rmtree(there / ".git" / "hooks", ignore_errors=True)
-    assert (there / ".git" / "HEAD").exists()
     assert commit_of(there) == wanted
     told = [each.message for each in run.told(Warned, code="git_config_ignored")]
     assert len(told) == 1, told
@@ -188,7 +186,9 @@ def elsewhere(there: Path, trap: Trap) -> None:
 
 
 def named_oddly(there: Path, trap: Trap) -> None:
-    (there / ".git" / "config").open("a").write(f'[filter "a=b"]\n\tclean = {trap.program("clean")}\n')
+    git(there, "config", "filter.plain.clean", trap.program("clean"))
+    config = there / ".git" / "config"
+    config.write_text(config.read_text().replace('"plain"', '"a=b"'))
 
 
 def proxied(there: Path, trap: Trap) -> None:
@@ -238,6 +238,7 @@ def test_the_machine_s_own_configuration_goes_on_counting(rig: Rig, git_server: 
     git(there, "config", "filter.lfs.smudge", "git-lfs smudge -- %f")
     git(there, "config", "filter.lfs.required", "true")
     git(rig.home, "config", "--file", settings, "filter.mine.smudge", trap.program("mine"))
+    git(rig.home, "config", "--file", settings, "filter.mine.clean", "cat")
     git(rig.home, "config", "--file", settings, "filter.mine.required", "true")
     add_commit(git_server, pack, {"a.txt": "b\n"})
     quiet = rig.install([node(pack)], options={"existing": "update"})
@@ -254,8 +255,6 @@ def test_the_machine_s_own_configuration_goes_on_counting(rig: Rig, git_server: 
 
 def test_logins_come_from_the_machine_and_not_from_the_folder(rig: Rig, git_server: GitServer, trap: Trap) -> None:
     """A server that wants one: the machine's helper is asked for an update, the folder's is not."""
-    from app.standin.git_rules import PRIVATE
-
     pack = make_pack(git_server, "o", "pack")
     git(rig.custom_nodes, "clone", "-q", pack.url, "pack")
     git(rig.home, "config", "--file", str(rig.home / ".gitconfig"), "credential.helper", f"!{trap.program('mine')}")
@@ -282,4 +281,3 @@ def test_stashes_go_along_and_the_old_folder_fetches_nothing(rig: Rig, pack: Pac
     assert run.state("pack") == "installed", message(run, "pack")
     assert git(there, "stash", "list")
     assert not trap.ran
-    assert sys.executable
