@@ -104,7 +104,7 @@ class Git:
             if received and on_progress:
                 on_progress(received)
 
-        return self._watched(args, cwd, grows or cwd, limits=self._limits, on_output=on_output)
+        return self._watched(args, cwd, grows or cwd, brings=True, limits=self._limits, on_output=on_output)
 
     def remote_refs(self, address: str, *, cwd: Path) -> Finished:
         """HEAD, branches and tags of a repository elsewhere, with what git says of a redirect; soon, or not at all. It
@@ -172,11 +172,13 @@ class Git:
         found = self.line("rev-parse", "--verify", "HEAD", cwd=checkout)
         return found if found and len(found) == 40 else None
 
-    def _watched(self, args: Sequence[str], cwd: Path, grows: Path, **how: Any) -> Finished:
+    def _watched(self, args: Sequence[str], cwd: Path, grows: Path, *, brings: bool = False, **how: Any) -> Finished:
         """Runs git until it ends, or has written too much."""
         with self._rules.room.watch(grows) as watch:
             try:
-                return self._run(self._children.until(watch.over), args, cwd, log=self._log, **how)
+                finished = self._run(self._children.until(watch.over), args, cwd, log=self._log, **how)
+                problem = watch.last_look() if finished.ok and brings else None
+                return finished if problem is None else refused(problem)
             except RunCancelled:
                 if watch.problem is None:
                     raise

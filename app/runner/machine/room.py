@@ -93,6 +93,11 @@ class Watch:
         self._ended.set()
         self._thread.join()
 
+    def last_look(self) -> Optional[Problem]:
+        """Once git has ended, which it may have done before anybody looked: why what lies in a fresh folder is too
+        much."""
+        return self._room.problem(measured(self._folder), self._folder) if self._before == (0, 0) else None
+
     def _look(self) -> None:
         seconds = _FIRST
         while not self._ended.wait(seconds):
