@@ -36,6 +36,7 @@ _DURATIONS = frozenset(
         "stall_seconds",
         "max_records",
         "max_log_bytes",
+        "max_repository_bytes",
         "max_workflows",
         "session_hours",
         "request_seconds",
@@ -133,6 +134,9 @@ class Settings:
     """How many connections may be open at once; 0: as many as half of the files that the system lets it open."""
     max_connections_per_address: int = 100
     """How many of them may come from one address; this machine and trusted proxies are not counted."""
+    max_repository_bytes: int = 20 * 1024**3
+    """How large a pack's repository may become on an instance, with its files, submodules and what Git LFS brings; 0:
+    any size."""
 
     @property
     def timeouts(self) -> Timeouts:

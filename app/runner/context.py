@@ -18,18 +18,25 @@ from app.runner.daemon.journal import Journal
 from app.runner.daemon.questions import Questions
 from app.runner.environment.environment import Environment
 from app.runner.environment.transaction import Transaction
-from app.runner.machine.git import Git
+from app.runner.machine.git import Git, GitRules
 from app.runner.machine.layout import Layout
 from app.runner.machine.ownership import Ownership
+from app.runner.machine.room import Room
 from app.runner.machine.safe_directories import environ_for, environ_for_ours, git_version
 from app.runner.process.answers import Answers
 from app.runner.process.children import Children
 from app.runner.process.environment_lock import EnvironmentLock
 from app.runner.process.errors import RunCancelled
+from app.runner.process.git_environ import schemes_of
 from app.runner.process.limits import RunLimits
 from app.runner.process.paths import Task, staging_name
 from app.runner.process.skips import Skips
 from app.runner.process.temporary_files import let_others_in
+
+_GIT_HINT = (
+    "If they are yours, put them into ~/.gitconfig on the instance, which counts. Else take them out of the folder's "
+    ".git/config."
+)
 
 
 @dataclass
@@ -126,11 +133,15 @@ class Context:
     """What several phases use and one of them makes, by its class's name."""
     _git_version: Tuple[int, int] = (0, 0)
     _git_environ: Mapping[str, str] = field(default_factory=dict)
+    git_rules: GitRules = field(init=False)
+    """What holds for every git of the run."""
+    _told_of_git: Set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.environment_lock = EnvironmentLock(self.check_cancelled)
         answers, asks = Answers(self.task), self.options.ask == "ask"
         self.questions = Questions(answers, self.journal, self.cancelled, asks=asks, seconds=self.limits.question)
+        self.git_rules = GitRules(schemes_of(self.request), on_found=self._warn_of_git)
 
     @property
     def custom_nodes(self) -> Path:
@@ -176,8 +187,21 @@ class Context:
 
     def git(self, log: Optional[Path] = None, http_version: str = "") -> Git:
         """git, writing to `log`."""
-        environ = self._git_environ
-        return Git(self.children, self.git_program, self.limits, log, http_version=http_version, environ=environ)
+        environ, rules = self._git_environ, self.git_rules
+        rules.room = Room(self.limits.repository_bytes, self.limits.repository_files, self.staging)
+        return Git(
+            self.children, self.git_program, self.limits, log, http_version=http_version, environ=environ, rules=rules
+        )
+
+    def _warn_of_git(self, folder: Path, keys: Sequence[str]) -> None:
+        """A repository's own configuration names programs; each time that it is other ones."""
+        where = os.path.relpath(str(folder), str(self.base))
+        named = ", ".join("".join(c if c.isprintable() else "?" for c in key[:80]) for key in keys[:5])
+        text = "%s: the configuration of this repository names programs for git to run (%s). They were not run."
+        words = text % (where, named + (" and %d more" % (len(keys) - 5) if len(keys) > 5 else ""))
+        if words not in self._told_of_git and folder.suffix != ".disabled":  # as which it is replaced
+            self._told_of_git.add(words)
+            self.warn("git_config_ignored", words, _GIT_HINT)
 
     def safe_for_git(self, repositories: Sequence[Path]) -> Dict[str, str]:
         """The environment for a program of root's that runs git in these folders, or in ComfyUI's own, which are

@@ -40,6 +40,7 @@ from app.runner.process.answers import Answers
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled, RunFault
 from app.runner.process.family import become_subreaper
+from app.runner.process.git_environ import environ_for_all, schemes_of
 from app.runner.process.limits import RunLimits
 from app.runner.process.paths import Task
 from app.runner.process.skips import Skips
@@ -89,7 +90,7 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     skips.clear()
     Answers(task).clear()
     context = Context(task, request, journal, children, cancelled, skips, options, RunLimits.of(request))
-    children.set_environ(own_temporary_folder(task))
+    children.set_environ({**own_temporary_folder(task), **environ_for_all(schemes_of(request))})
     journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid(), context.verifies))
     ending = Ending(journal, cancelled)
     _watch_for_cancel(task, ending)

@@ -19,6 +19,7 @@ from app.runner.hints.load_reasons import of_load
 from app.runner.hints.signature import BUSY, DISK, MEMORY, NETWORK, PERMISSION, PROCESSES, READ_ONLY
 from app.runner.hints.uv_words import explain, shortened
 from app.runner.process.children import Finished
+from app.runner.process.refused import Refused
 
 _LOG = "Look at the pack's log."
 _RUN_IT = "Run it yourself in the pack's folder on the instance."
@@ -55,6 +56,8 @@ def of_os(exc: OSError) -> Problem:
 
 def of_git(finished: Finished) -> Problem:
     """Why a git command failed."""
+    if isinstance(finished, Refused) and finished.problem is not None:
+        return finished.problem
     if finished.stopped:
         return _stopped(finished)
     known = signatures.find(finished.output, "g")

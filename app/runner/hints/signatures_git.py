@@ -17,6 +17,17 @@ SSH_MISSING = Signature(
 )
 """Before others: git then says "unable to fork" too."""
 
+SCHEME_REFUSED = Signature(
+    "git_scheme_refused",
+    "gp",
+    r"transport '(?P<scheme>[^'\n]{1,40})' not allowed|Protocol \"?(?P<led_to>\w{1,10})\"? (?:not supported or )?"
+    r"disabled",
+    "git may not use an address of this scheme ({scheme}{led_to}): NODEFERRY_ALLOWED_GIT_SCHEMES has it not.",
+    "That setting of the service names the schemes that it allows (https,ssh if it is not set). Add one only if you "
+    "trust that way; else ask the pack's author for an https address.",
+)
+"""Of a pack, of a submodule, or of where a server or a configuration led git. Before others: git says more then."""
+
 GIT_LOGINS: Sequence[Signature] = (
     Signature(
         "git_host_key_unknown",

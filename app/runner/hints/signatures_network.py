@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Sequence
 
 from app.runner.hints.signature import ADDRESS, AUTHOR, DISK, MEMORY, NETWORK, PROCESSES, READ_ONLY, Signature
-from app.runner.hints.signatures_git import GIT_LOGINS, SSH_MISSING
+from app.runner.hints.signatures_git import GIT_LOGINS, SCHEME_REFUSED, SSH_MISSING
 
 _YANKED = (
     'To install that version all the same, start again with options.allow_yanked ["{pin}"] (--allow-yanked {pin}), or '
@@ -40,6 +40,7 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
         DISK,
     ),
     SSH_MISSING,
+    SCHEME_REFUSED,
     Signature(
         "too_many_processes",
         "gpsi",

@@ -26,6 +26,7 @@ from app.runner.lock.refusals import decide, moved_here
 from app.runner.packs.already_installed import AlreadyInstalled
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute
+from app.runner.process.git_environ import schemes_of
 from app.runner.requirements.lines import canonical
 from app.runner.resolve.build_help import BuildHelp
 from app.runner.resolve.installer_settings import InstallerSettings
@@ -43,7 +44,7 @@ def of_request(context: Context) -> Optional[Lock]:
     form, value = split_source(context.request.get("manifest"))
     if form != "lock":
         return None
-    lock = read_lock(value, context.request.get("schemes") or ["https", "ssh"])
+    lock = read_lock(value, schemes_of(context.request))
     packs = tuple(AlreadyInstalled.of(context).pack(pack) for pack in lock.packs)
     return replace(
         lock, packs=packs, only_there=tuple(moved_here(each, lock, context.ui_home) for each in lock.only_there)

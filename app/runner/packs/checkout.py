@@ -62,7 +62,7 @@ def clone_into(
     shutil.rmtree(str(target), ignore_errors=True)
     args = ["clone", "--progress", "--depth", "1"]
     if not ref:
-        finished = git.network(*args, "--", url, str(target), cwd=target.parent, on_progress=emit)
+        finished = git.network(*args, "--", url, str(target), cwd=target.parent, on_progress=emit, grows=target)
     else:
         finished, found = refs.find(git, url, ref, scratch_for(target))
         if found is None:
@@ -71,7 +71,7 @@ def clone_into(
             on_found(found)
         if found.branch:
             args += ["--branch", found.branch, "--", url, str(target)]
-            finished = git.network(*args, cwd=target.parent, on_progress=emit)
+            finished = git.network(*args, cwd=target.parent, on_progress=emit, grows=target)
         else:
             finished = _clone_found(git, url, found, target, emit)
     if finished.ok and (target / ".gitmodules").exists():
@@ -117,6 +117,9 @@ def check_out(
 
 def _switch(git: Git, how: Sequence[str], to: str, checkout: Path) -> Finished:
     """Modes and line ends of files are nobody's work, and not in the way."""
+    too_large = git.too_large(to, cwd=checkout)
+    if too_large is not None:
+        return too_large
     args = ["-c", "core.fileMode=false", "checkout", "-q", *how, to, "--"]
     finished = git.local(*args, cwd=checkout)
     if finished.ok or not _IN_THE_WAY.search(finished.output) or local_work.changed_files(git, checkout):
@@ -192,7 +195,7 @@ def update_submodules(git: Git, checkout: Path, path: Optional[str] = None) -> F
 
 def _update_submodules(git: Git, checkout: Path, path: Optional[str], options: Sequence[str]) -> Finished:
     args = [part for option in ["core.fileMode=false", *options] for part in ("-c", option)]
-    args += ["submodule", "update", "--init", "--progress"]
+    args += ["submodule", "update", "--init", "--checkout", "--progress"]
     args += ["--recursive"] if path is None else ["--force"]  # cloned before, perhaps, and not checked out
     which = [] if path is None else [path]
     finished = git.network(*args, "--depth", "1", "--", *which, cwd=checkout)

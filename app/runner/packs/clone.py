@@ -41,7 +41,7 @@ LONG_SECONDS = 4.0
 """No clone has ended for so long: those that still run take long, and what is there need not wait for them."""
 Meanwhile = Callable[[Sequence[PackResult]], None]
 _LOG_BYTES = 64 * 1024
-_FULL = frozenset({"disk_full", "disk_quota"})
+_FULL = frozenset({"disk_full", "disk_quota", "no_room_for_repository"})
 
 
 def clone_all(

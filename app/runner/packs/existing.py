@@ -99,6 +99,9 @@ def _foreign(context: Context, git: Git, result: PackResult) -> Optional[Problem
             "custom_nodes/%s exists and is not a git repository. It was left untouched." % result.pack.folder,
             "Move it away, then start again.",
         )
+    refusal = git.refusal(folder)
+    if refusal is not None:
+        return refusal
     origin = git_leftovers.origin(git, folder)
     verdict = SameRepository.of(context).ask(origin, url, folder, git.head(folder))
     if verdict.same:

@@ -54,7 +54,15 @@ def damage(git: Git, folder: Path) -> Optional[Problem]:
         finished = git.local("ls-files", "--cached", "--", "nodeferry-no-such-file", cwd=folder)
     if finished.ok and git.head(folder):
         finished = git.local(
-            "-c", "core.fileMode=false", "diff", "--quiet", "--ignore-submodules=all", "HEAD", cwd=folder
+            "-c",
+            "core.fileMode=false",
+            "diff",
+            "--quiet",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--ignore-submodules=all",
+            "HEAD",
+            cwd=folder,
         )
         if finished.code == 1 and not finished.stopped:
             return None  # files differ

@@ -18,11 +18,13 @@ from app.protocol.progress_json import size
 from app.protocol.snapshot import Problem
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
+from app.runner.machine.git import Git
 
 _BEGINS = b"version https://git-lfs.github.com/spec/"
 _SIZE = re.compile(rb"^size (\d{1,15})$", re.MULTILINE)
 _LONGEST = 1024
 _SHORTEST = 60
+_ADDRESSES = r"^(lfs\.url|lfs\.pushurl|lfs\..*\.url|remote\..*\.lfsurl|remote\.lfsurl)$"
 _MOST_ENTRIES = 20_000
 _MOST_NAMED = 4
 _MOST_BYTES = 2 * 1024**3
@@ -90,6 +92,9 @@ def _fetched(context: Context, result: PackResult, total: int) -> str:
     if os.environ.get("GIT_LFS_SKIP_SMUDGE", "").lower() in ("1", "true", "yes"):
         return "GIT_LFS_SKIP_SMUDGE is set on the instance"
     git = context.git(context.task.node_log(result.pack.name))
+    refused = _refused_address(git, result.folder)
+    if refused:
+        return refused
     if not git.local("lfs", "version", cwd=result.folder).ok:
         return "git-lfs is not installed"
     if total > _MOST_BYTES:
@@ -101,6 +106,18 @@ def _fetched(context: Context, result: PackResult, total: int) -> str:
     finished = git.network("lfs", "pull", cwd=result.folder) if finished.ok else finished
     context.own(result.folder)
     return "" if finished.ok else reasons.of_git(finished).message.rstrip(".")
+
+
+def _refused_address(git: Git, pack: Path) -> str:
+    """Why files may not come from where the pack says; git-lfs knows nothing of the schemes that git may use."""
+    for where in (("--file", ".lfsconfig"), ()):
+        said = git.ask("config", "-z", *where, "--get-regexp", _ADDRESSES, cwd=pack) or b""
+        for entry in said.split(b"\0"):
+            scheme, found, _ = os.fsdecode(entry).partition("\n")[2].partition("://")
+            if found and scheme.lower() not in git.schemes:
+                words = "its address for them is of a scheme that NODEFERRY_ALLOWED_GIT_SCHEMES does not allow, %.40s"
+                return words % scheme
+    return ""
 
 
 def _problem(missing: Sequence[Pointer], why: str) -> Problem:

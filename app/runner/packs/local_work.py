@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Iterable, List, Optional, Sequence, Set
 
 from app.protocol.snapshot import Problem
-from app.runner.machine.git import Git
+from app.runner.machine.git import DIFF, Git
 
 _HINT = "Commit and push the changes, or move the folder away, then start again."
-_DIFF = ("-c", "core.fileMode=false", "diff", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=all")
+_DIFF = ("-c", "core.fileMode=false", *DIFF, "-z", "--no-renames")
 _COMPILED = re.compile(r"(?:^|/)__pycache__/|\.py[co]$")
 _NUMBERS = re.compile(r"^(?:\d+|-)\t(?:\d+|-)\t")
 _MOST_NAMED = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Callable, List, Mapping
+from typing import Any, Callable, List, Mapping, Sequence
 
 from app.protocol.events import ManifestRead
 from app.protocol.lockfile import read_lock
@@ -17,11 +17,12 @@ from app.runner.context import Context
 from app.runner.packs.checkout import clone_into, with_retries
 from app.runner.packs.pasted_ref import RefNotSettled, folder_in, meant
 from app.runner.process.errors import RunFault
+from app.runner.process.git_environ import schemes_of
 
 
 def read_manifest(context: Context) -> List[NodePack]:
     """The packs to install; tells them. Raises RunFault when there is no list to be had."""
-    schemes = context.request.get("schemes") or ["https", "ssh"]
+    schemes = schemes_of(context.request)
     try:
         form, value = split_source(context.request.get("manifest"))
         if form == "repo":
@@ -49,7 +50,7 @@ def _repeated(context: Context) -> Callable[[NodePack], None]:
     return tell_repeated
 
 
-def _from_repository(context: Context, source: Mapping[str, Any], schemes: List[str]) -> List[NodePack]:
+def _from_repository(context: Context, source: Mapping[str, Any], schemes: Sequence[str]) -> List[NodePack]:
     started = time.monotonic()
     context.step(CLONE_AUTO_INSTALLER, StepStatus.RUNNING, source["repo"])
     try:

@@ -25,7 +25,7 @@ def carry_over(git: Git, old: Path, new: Path) -> Optional[Problem]:
         kept = _KEPT % number
         done = done and git.local("update-ref", kept, commit, cwd=old).ok
         spec = "+%s:%s" % (kept, kept)
-        done = done and git.local("fetch", "-q", "--no-tags", "--update-shallow", str(old), spec, cwd=new).ok
+        done = done and git.fetch_from(old, spec, cwd=new).ok
         done = done and git.local("stash", "store", "-q", "-m", subject or "stash", commit, cwd=new).ok
         git.local("update-ref", "-d", kept, cwd=new)
         git.local("update-ref", "-d", kept, cwd=old)

@@ -1,9 +1,9 @@
 """Addresses of submodules that the instance cannot use as they are, and others that lead to the same repositories.
 
-Authors write their own ssh address (`git@github.com:o/n.git`) of a public repository, or git's old protocol
-(`git://`). Both are tried by https, for this one fetch: git is told on its command line (`url.….insteadOf`), and
-nothing is written down. A relative address (`../other.git`) of a repository that was renamed is looked for at its new
-place too.
+Authors write their own ssh address (`git@github.com:o/n.git`) of a public repository, git's old protocol (`git://`),
+or http where the service allows only https. All are tried by https, for this one fetch: git is told on its command
+line (`url.….insteadOf`), and nothing is written down. A relative address (`../other.git`) of a repository that was
+renamed is looked for at its new place too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _URL = re.compile(
     r"^(?:ssh|git|git\+ssh|ssh\+git)://(?:[^@/\s]+@)?(?P<host>[A-Za-z0-9.-]+)(?::\d+)?/(?P<path>[^\s]*)\Z"
 )
 _SCP = re.compile(r"^(?:[A-Za-z0-9._-]+@)?(?P<host>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+):(?!//)/?(?P<path>[^\s]*)\Z")
+_HTTP = re.compile(r"^http://(?P<host>[A-Za-z0-9.-]+)/(?P<path>[^\s]*)\Z")
 _ALIASES = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com", "altssh.bitbucket.org": "bitbucket.org"}
 """Names under which servers offer ssh on port 443."""
 _REDIRECTED = re.compile(r"^warning: redirecting to (?P<url>https?://\S+?)/?$", re.MULTILINE)
@@ -28,11 +29,12 @@ _DEEPEST = 4
 
 
 def by_https(git: Git, checkout: Path) -> Tuple[str, ...]:
-    """The options with which git fetches submodules by https that have an ssh address, those of submodules that are
-    there too. What the instance's own configuration leads elsewhere stays. Raises RunCancelled."""
+    """The options with which git fetches submodules by https that have an ssh address, or an http one that git may not
+    use; those of submodules that are there too. What the instance's own configuration leads elsewhere stays. Raises
+    RunCancelled."""
     options: Dict[str, None] = {}
     for url in dict.fromkeys(url for _, _, url in listed(git, checkout, deep=True)):
-        found = _SCP.match(url) or _URL.match(url)
+        found = _SCP.match(url) or _URL.match(url) or (None if "http" in git.schemes else _HTTP.match(url))
         if found is None or git.line("ls-remote", "--get-url", "--", url, cwd=checkout) != url:
             continue
         host = found.group("host").lower()

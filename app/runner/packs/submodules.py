@@ -15,13 +15,14 @@ from app.runner.hints import reasons, signatures
 from app.runner.hints.deciding_line import deciding_line
 from app.runner.hints.uv_words import shortened
 from app.runner.machine.git import Git
+from app.runner.machine.room import TOO_LARGE
 from app.runner.packs.checkout import update_submodules
 from app.runner.packs.submodule_addresses import listed
 from app.runner.process.children import Finished
 
 _MOST_NAMED = 3
 _DEEPEST = 4
-_STAYS = frozenset({"disk_full", "disk_quota", "tmp_full", "read_only", "not_permitted", "out_of_memory"})
+_STAYS = frozenset({"disk_full", "disk_quota", "tmp_full", "read_only", "not_permitted", "out_of_memory"}) | TOO_LARGE
 """What is wrong with the machine is not the submodule's: the pack fails as any would."""
 _AROUND = re.compile(r"submodule path '|Failed to (?:clone|recurse)|Could not read from remote|Retry scheduled")
 """Lines that follow from another one."""

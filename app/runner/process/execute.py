@@ -7,8 +7,10 @@ import os
 import subprocess
 from typing import Callable, Dict, List, Optional
 
+from app.runner.process import git_environ
+
 _NOT_PASSED_ON = frozenset(
-    {"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS"}
+    {*git_environ.NAMES, "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
 )
 CONSTRAINTS = ("PIP_CONSTRAINT", "UV_CONSTRAINT")
 """Images name files of constraints by these (NVIDIA's do)."""

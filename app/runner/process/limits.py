@@ -33,6 +33,10 @@ class RunLimits:
     """Bytes that the second round's copy of the environment may take."""
     restart: float = 600.0
     """Until a restarted ComfyUI answers: some images install again when they start."""
+    repository_bytes: float = 20 * 1024**3
+    """Bytes that a repository may have with its files, its submodules and what Git LFS brings; 0: any number."""
+    repository_files: float = 500_000
+    """Files and folders that it may have, those of .git included; 0: any number."""
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> RunLimits:
@@ -64,6 +68,8 @@ class RunLimits:
             question=_seconds(given, "question", usual.question),
             repair_disk=_number(given, "repair_disk", usual.repair_disk),
             restart=_seconds(given, "restart", usual.restart),
+            repository_bytes=_number(given, "repository_bytes", usual.repository_bytes),
+            repository_files=_number(given, "repository_files", usual.repository_files),
         )
 
 

@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Dict, Iterator, List, Set
 
-from app.runner.machine.git import Git
+from app.runner.machine.git import DIFF, Git
 from app.runner.packs.local_work import submodules
 
 WorktreeState = Dict[str, List[int]]
@@ -33,7 +33,7 @@ def worktree_state(git: Git, checkout: Path) -> WorktreeState:
 
 def changed(git: Git, checkout: Path) -> Set[str]:
     """The tracked files that are not as in the commit. Raises OSError when git does not say."""
-    said = git.ask("diff", "--name-only", "-z", "--ignore-submodules=all", "HEAD", cwd=checkout)
+    said = git.ask(*DIFF, "--name-only", "-z", "HEAD", cwd=checkout)
     if said is None:
         raise OSError(0, "git could not compare %s with its commit" % checkout)
     return {os.fsdecode(name) for name in said.split(b"\0") if name}

@@ -35,7 +35,10 @@ def spec_of(task_id: str, request: Request, settings: Settings) -> InstallSpec:
             "schemes": list(settings.allowed_git_schemes),
             "version": VERSION,
             "remote_days": settings.remote_days,
-            "limits": {"question": settings.question_seconds},
+            "limits": {
+                "question": settings.question_seconds,
+                "repository_bytes": settings.max_repository_bytes,
+            },
             **kind,
             "manifest": default if kind["manifest"] is None else kind["manifest"],
             "expected": [{"name": name, "folder": folder} for name, folder in kind["expected"]],
