@@ -5,6 +5,10 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from app.protocol.reason import Reason
+from app.protocol.reason import About, Reason
 
-SAFETY: Sequence[Reason] = ()
+SAFETY: Sequence[Reason] = (
+    # -- plans without builds ----------------------------------------------------------------------------------------
+    Reason("plan_incomplete", "Plan not complete", About.NODE),
+    Reason("plan_unavailable", "No plan without builds", About.RUN),
+)

@@ -52,7 +52,10 @@ class PlannedChange:
     `old` is None for a new package, `new` for one that goes. `bytes` is the size of the file to download, None where it
     is not known. `stage` is the stage of the install that the plan belongs to. `wheel`: `kept` where an earlier build's
     wheel is taken, `wheelhouse` where one of the user's own is; None for the registry's. `source`: the place that the
-    package comes from, without login, where the pack's own file names it; None for the registry."""
+    package comes from, without login, where the pack's own file names it; None for the registry. `needs_build`: an
+    install runs the package's own code to build it; `build`: what is built (`sdist`, `archive`, `repository`, `folder`,
+    `editable`), `build_from` its address without login, None for the registry. Where only a build would say the
+    version, and none was made for a plan, `new` is None and `change` is `add`."""
 
     package: str
     old: Optional[str] = None
@@ -64,6 +67,9 @@ class PlannedChange:
     stage: str = field(default="", metadata={"wire": "lane"})
     wheel: Optional[str] = None
     source: Optional[str] = None
+    needs_build: bool = False
+    build: Optional[str] = None
+    build_from: Optional[str] = None
 
     def to_json(self) -> Dict[str, Any]:
         """As the API and the journal show it."""
