@@ -43,6 +43,14 @@ class Problem:
 
 ORIGINS: Mapping[str, str] = {"kept": ", built before", "wheelhouse": ", from your wheelhouse"}
 """What a line about a planned change says of its wheel."""
+BUILDS: Mapping[str, str] = {
+    "sdist": "a source archive",
+    "archive": "the archive",
+    "repository": "the repository",
+    "folder": "the folder",
+    "editable": "the editable folder",
+}
+"""What a package is built from."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,18 @@ class PlannedChange:
     needs_build: bool = False
     build: Optional[str] = None
     build_from: Optional[str] = None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether only a build would say what it comes to."""
+        return self.needs_build and self.new is None
+
+    @property
+    def build_in_words(self) -> str:
+        """What is built of it, as people are told; empty for nothing."""
+        if not self.needs_build:
+            return ""
+        return "%s%s" % (BUILDS.get(self.build or "", "its source"), (self.build_from and " " + self.build_from) or "")
 
     def to_json(self) -> Dict[str, Any]:
         """As the API and the journal show it."""
