@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from app.remote.connector import SshConnector
 from app.remote.own_keys import OwnKeys
 from app.settings import Settings
+from app.storage.command_audit import CommandAudits
 from app.storage.database import open_database
 from app.storage.fleet_store import FleetStore
 from app.storage.history import History
@@ -90,7 +91,8 @@ def build_service(
     keeper.retention_seconds = settings.memory_hours * 3600
     engine = open_database(settings.resolved_database_url)
     pins = DatabasePins(engine)
-    connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files)
+    audits = CommandAudits(settings.data_dir / "logs")
+    connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
     connector = connector_with(settings.timeouts)
     log_files, metrics = LogFiles(settings.data_dir / "logs"), Metrics()
     installs, jobs, retention = _wire_installs(
@@ -117,7 +119,7 @@ def build_service(
             fleets,
             retention,
             settings,
-            TaskLogs(installs, log_files),
+            TaskLogs(installs, log_files, audits),
             readiness,
             metrics,
             Wheels(installs, connector, settings.timeouts),

@@ -143,7 +143,7 @@ def test_an_index_with_a_login_is_planned_with_it_and_built_from_without(
         private.file("dynamic", "dynamic-1.0.tar.gz", canaries.archive("dynamic"))
         run = box.run_of(box.pack("one", "good"), box.pack("two", "dynamic"), options=BUILT)
     assert states(run) == dict.fromkeys(("one", "two"), "skipped plan_only"), run.said()
-    assert [note["environ"]["UV_DEFAULT_INDEX"] for note in canaries.notes] == [private.url.replace("user:s3cr3t@", "")]
+    assert {note["environ"]["UV_DEFAULT_INDEX"] for note in canaries.notes} == {private.url.replace("user:s3cr3t@", "")}
     assert "s3cr3t" not in str(canaries.notes)
 
 

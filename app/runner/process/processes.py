@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
+from app.runner.process import audit
 from app.runner.process.user import user_of_process
 
 MARK = "NODEFERRY_TASK_ID"
@@ -88,6 +89,7 @@ def _as_its_user(pid: int, argv: List[str]) -> bytes:
     user = user_of_process(pid)
     if os.geteuid() != 0 or user is None or user.uid == 0:
         raise PermissionError(errno.EPERM, "this process is another user's")
+    entry = audit.begin(argv, user=user, why="look at a process of this user's")
     try:
         done = subprocess.run(
             argv,
@@ -100,6 +102,8 @@ def _as_its_user(pid: int, argv: List[str]) -> bytes:
         )
     except subprocess.SubprocessError as exc:
         raise OSError(errno.EIO, str(exc)) from None
+    finally:
+        entry.end()
     return done.stdout
 
 

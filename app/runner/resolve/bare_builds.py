@@ -54,4 +54,5 @@ def build_bare(
         unset=frozenset([*os.environ, *environ]),
         log=log,
         keep_bytes=1 << 18,
+        why="build what a plan needs",
     )

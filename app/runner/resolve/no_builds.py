@@ -26,6 +26,7 @@ from app.runner.resolve.unbuilt import NeededBuild, is_address, needed_build, of
 
 _ASK = Limits(idle=30.0, total=60.0)
 _SAID = b"\n  cause: Nodeferry builds nothing while it plans\n"
+_TRY = "try whether a plan builds nothing"
 _BACKEND = re.compile(r"[Bb]uild backend")
 _NO_PYTHON = "No module named 'encodings'"
 _PROJECT = '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
@@ -77,7 +78,7 @@ class NoBuilds:
         (self._canary / "own.py").write_text(_BACKEND_FILE, "utf-8")
         argv = [program, "pip", "install", "--dry-run", "--offline", "--no-deps", "--no-config", *self.arguments]
         argv += ["--python", python, "-e", str(self._canary)]
-        finished = children.run(argv, cwd=self._home, limits=_ASK, environ=self.environ, keep_bytes=1 << 18)
+        finished = children.run(argv, cwd=self._home, limits=_ASK, environ=self.environ, keep_bytes=1 << 18, why=_TRY)
         return was_refused(finished) and not (self._canary / "ran").exists()
 
 

@@ -25,6 +25,7 @@ from app.runner.resolve.installer_settings import may_break_system
 from app.runner.resolve.no_builds import NoBuilds
 from app.runner.resolve.uv import ensure_uv as find_or_fetch_uv
 
+_LOOK = "look at the machine, or ComfyUI's Python"
 _log = logging.getLogger("runner")
 
 
@@ -116,7 +117,9 @@ def executor(context: Context) -> Execute:
 
     def execute(argv: List[str], seconds: float) -> str:
         limits = Limits(idle=seconds, total=seconds)
-        finished = context.children.run(argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 24, only_stdout=True)
+        finished = context.children.run(
+            argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 24, only_stdout=True, why=_LOOK
+        )
         if finished.stopped:
             raise too_long(seconds)
         return finished.output

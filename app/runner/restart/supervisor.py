@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
 from app.runner.machine import profiles
-from app.runner.process import processes
+from app.runner.process import audit, processes
 from app.runner.process.children import Children, Limits
 
 _USUAL_PATHS = ("/usr/bin/supervisorctl", "/usr/local/bin/supervisorctl", "/opt/supervisor/bin/supervisorctl")
@@ -55,8 +55,10 @@ def restart_program(program: str, pause: Callable[[float], None]) -> str:
     """Restarts it. Why that failed; empty when it did not. `pause` waits, and raises when the run is cancelled: then
     supervisorctl goes on by itself, since a restart cut between its stop and its start would leave ComfyUI down."""
     with tempfile.TemporaryFile() as said:
+        argv = [_supervisorctl() or "", "restart", program]
+        entry = audit.begin(argv, why="restart ComfyUI")
         child = subprocess.Popen(  # none of the run's children, which end with it
-            [_supervisorctl() or "", "restart", program],
+            argv,
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=said,
@@ -66,6 +68,7 @@ def restart_program(program: str, pause: Callable[[float], None]) -> str:
         deadline = time.monotonic() + _RESTART_SECONDS
         while child.poll() is None and time.monotonic() < deadline:
             pause(_LOOK_SECONDS)
+        entry.end(child.returncode)
         said.seek(0)
         words = said.read().decode("utf-8", "replace").strip().splitlines()
     if child.returncode == 0:
