@@ -44,6 +44,9 @@ class AuditLines:
         self, argv: Sequence[str], *, at: float, cwd: str, user: str, why: str
     ) -> Tuple[Optional[int], Optional[bytes]]:
         """The number and the line of a command that begins; None where there is no room for it."""
+        if self.left_out:
+            self.left_out += 1
+            return None, None
         line = {
             "n": self._number + 1,
             "at": now_utc(at),
@@ -56,9 +59,8 @@ class AuditLines:
         }
         raw = _encoded(line)
         if self._bytes + len(raw) > MAX_BYTES:
-            self.left_out += 1
-            first = self.left_out == 1
-            return None, (_encoded({"left_out": 1}) if first else None)
+            self.left_out = 1
+            return None, _encoded({"left_out": 1})
         self._number += 1
         self._bytes += len(raw)
         return self._number, raw

@@ -108,8 +108,10 @@ def open_log(path: Path, task_id: str) -> None:
 
 def close_log() -> None:
     """The run is over."""
-    if _open is not None:
-        _open.close()
+    global _open
+    log, _open = _open, None
+    if log is not None:
+        log.close()
 
 
 def begin(

@@ -106,8 +106,8 @@ class Children:
         `low_priority`: what others do comes first. `user`: as whom it runs, instead of as the runner's own user.
         `enough`: gets the end of its output whenever it is silent; true ends it, unless a program that it started runs.
         `unset`: variables of the machine's that it does not get. `why`: a few words for the audit log.
-        Raises RunCancelled when the run is asked to stop, after the child is gone; OSError when it cannot be started, or
-        its log not be written."""
+        Raises RunCancelled when the run is asked to stop, after the child is gone; OSError when it cannot be started,
+        or its log not be written."""
         if self._cancelled.is_set():
             raise RunCancelled
         mark = "%d-%d" % (os.getpid(), next(_NUMBERS))
