@@ -91,10 +91,9 @@ def build_service(
     keeper.retention_seconds = settings.memory_hours * 3600
     engine = open_database(settings.resolved_database_url)
     pins = DatabasePins(engine)
-    audits = CommandAudits(settings.data_dir / "logs")
+    log_files, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
-    connector = connector_with(settings.timeouts)
-    log_files, metrics = LogFiles(settings.data_dir / "logs"), Metrics()
+    connector, metrics = connector_with(settings.timeouts), Metrics()
     installs, jobs, retention = _wire_installs(
         settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
     )

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, venv_cache: Path, uv_program
         git = opened.enter_context(GitServer(folder / "git"))
         index = opened.enter_context(PackageIndex(folder / "index"))
         environ = {**os.environ, "UV_DEFAULT_INDEX": index.url, "PIP_CONFIG_FILE": os.devnull}
-        how = {"git_base_url": git.url, "environ": environ, "venv_cache": venv_cache, "with_pip": False}
+        how: dict[str, Any] = {"git_base_url": git.url, "environ": environ, "venv_cache": venv_cache, "with_pip": False}
         bashrc = f'export PATH="{programs}:$PATH"\n'
         standin = opened.enter_context(StandIn(folder / "standin", bashrc=bashrc, **how))
         service = opened.enter_context(ServiceProcess(folder, retry_seconds="0.2"))
@@ -91,7 +92,7 @@ def test_every_command_of_an_install_has_a_line(world: World, seen: Path) -> Non
     assert all(each["ended"] and each["at"].endswith("Z") and each["user"] for each in commands), commands
     script = next(each for each in commands if each["argv"][-1] == "install.py")
     assert (script["status"], script["ended"]) == (0, "exited")
-    assert script["why"] == "install script of audited, for audited"
+    assert script["why"] == "install script, for audited"
     assert script["cwd"] == str(world.standin.custom_nodes / "audited")
     whys = [each["why"] for each in commands if each["by"] == "service"]
     assert [why for why in whys if "run" in why] == [
@@ -151,7 +152,7 @@ def test_a_command_that_never_started_has_a_line(log: Path, tmp_path: Path) -> N
     with pytest.raises(OSError):
         children.run(["/nowhere/program", "x"], cwd=tmp_path)
     (command,) = read(log)
-    assert (command["ended"], command["status"]) == ("not started: No such file or directory", None)
+    assert (command["ended"], command["status"]) == ("did not run: No such file or directory", None)
 
 
 def test_how_a_command_ended_is_told(log: Path, tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_how_a_command_ended_is_told(log: Path, tmp_path: Path) -> None:
     with pytest.raises(RunCancelled):
         children.run(["tail", "-f", "/dev/null"], cwd=tmp_path)
     ends = [(each["ended"], each["status"]) for each in read(log)]
-    assert ends == [("exited", 7), ("signal 9", None), ("ended: its total time was over", None), ("cancelled", None)]
+    assert ends == [("exited", 7), ("signal 9", None), ("ended: its limit (total) was over", None), ("cancelled", None)]
 
 
 def test_no_secret_is_in_it(log: Path, tmp_path: Path) -> None:

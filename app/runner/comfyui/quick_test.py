@@ -198,7 +198,6 @@ class ComfyUI:
             low_priority=low_priority,
             user=self.user,
             enough=self._has_shown_all,
-            why="start ComfyUI to look what it imports",
         )
 
     def _environ(self) -> Dict[str, str]:

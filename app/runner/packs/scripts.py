@@ -156,7 +156,6 @@ def _run(context: Context, result: PackResult, bring: Callable[[str], Collection
         environ.update(context.safe_for_git(repositories_in(result.folder)))
         before = folders_in(context)
         how: Dict[str, Any] = {"cwd": result.folder, "environ": environ, "limits": context.limits.scripts, "log": log}
-        how["why"] = "install script of %s" % result.pack.name
         finished = context.children.run(argv, **how)
         if not finished.ok and finished.stopped is None and bring(finished.output):
             finished = context.children.run(argv, **how)

@@ -10,10 +10,13 @@ import pwd
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
-from typing import Iterator, Optional, Sequence
+from typing import Any, Callable, Iterator, Optional, Sequence, TypeVar, cast
 
 from app.protocol.audit import RUNNER, AuditLines
+from app.protocol.log_names import NODES_FOLDER
+from app.runner.process.errors import RunCancelled
 from app.runner.process.private_files import private
 from app.runner.process.user import User
 
@@ -23,6 +26,8 @@ _UV = {
     "compile": "look at a plan",
     "cache": "look at uv",
 }
+_reason = threading.local()
+_Run = TypeVar("_Run", bound=Callable[..., Any])
 
 
 class _Log:
@@ -62,39 +67,14 @@ class Entry:
     def __init__(self, log: Optional[_Log], number: Optional[int]) -> None:
         self._log, self._number = log, number
         self._began = time.monotonic()
-        self._stopped: Optional[str] = None
-        self._heard = False
 
-    @contextmanager
-    def starting(self) -> Iterator[None]:
-        """Around its start: what cannot be started has ended by that."""
-        try:
-            yield
-        except OSError as exc:
-            self._stopped = "not started: %s" % (exc.strerror or type(exc).__name__)
-            self.end()
-            raise
-
-    def heard(self, stopped: Optional[str], *, enough: bool = False) -> None:
-        """It came to its end, or was ended for a limit, or since it had shown all that was wanted."""
-        self._heard = True
-        self._stopped = "ended: it had shown enough" if enough else stopped and "ended: its %s time was over" % stopped
-
-    def goes_on(self) -> None:
-        """It outlives the run, which does not wait for it."""
-        self._stopped = "goes on by itself"
-        self.end()
-
-    def end(self, status: Optional[int] = None, *, cancelled: bool = False) -> None:
-        """It has ended: with its status (negative: by that signal). `cancelled`: the run was asked to stop."""
+    def end(self, status: Optional[int] = None, how: str = "") -> None:
+        """It has ended: with its status (negative: by that signal), or as `how` says."""
         log, self._log = self._log, None
-        if log is None:
-            return
-        signalled = status is not None and status < 0
-        ended = self._stopped or ("signal %d" % -(status or 0) if signalled else "exited")
-        if cancelled and not self._heard:
-            ended = "cancelled"
-        log.end(self._number, ended, None if signalled else status, time.monotonic() - self._began)
+        if log is not None:
+            signalled = status is not None and status < 0
+            ended = how or ("signal %d" % -(status or 0) if signalled else "exited")
+            log.end(self._number, ended, None if how or signalled else status, time.monotonic() - self._began)
 
 
 _open: Optional[_Log] = None
@@ -114,17 +94,49 @@ def close_log() -> None:
         log.close()
 
 
+@contextmanager
+def because(why: str) -> Iterator[None]:
+    """What this thread starts in the block is for that, in a few words."""
+    before = getattr(_reason, "why", "")
+    _reason.why = why
+    try:
+        yield
+    finally:
+        _reason.why = before
+
+
 def begin(
-    argv: Sequence[str], cwd: object = "/", *, user: Optional[User] = None, why: str = "", log: Optional[Path] = None
+    argv: Sequence[str], cwd: object = "/", *, user: Optional[User] = None, log: Optional[Path] = None, why: str = ""
 ) -> Entry:
-    """A command is about to be started. `why`: a few words, by default what the program is asked to do; `log`: its
-    output's, which names the pack that it is for. Outside of a run nothing is noted."""
+    """A command is about to be started. `log`: its output's, which names the pack that it is for; `why`: instead of
+    what `because` says. Outside of a run nothing is noted."""
     if _open is None:
         return Entry(None, None)
-    words = why or why_of(argv)
-    if log is not None and log.parent.name == "nodes":
-        words = "%s, for %s" % (words, log.name[: -len(".log")])
-    return Entry(_open, _open.begin(argv, str(cwd), _name_of(user), words))
+    why = why or getattr(_reason, "why", "") or why_of(argv)
+    if log is not None and log.parent.name == NODES_FOLDER:
+        why = "%s, for %s" % (why, log.name[: -len(".log")])
+    return Entry(_open, _open.begin(argv, str(cwd), _name_of(user), why))
+
+
+def noted(run: _Run) -> _Run:
+    """Of a method that runs a command to its end: notes both."""
+
+    @wraps(run)
+    def noting(self: Any, argv: Sequence[str], **how: Any) -> Any:
+        entry = begin(argv, how["cwd"], user=how.get("user"), log=how.get("log"))
+        try:
+            finished = run(self, argv, **how)
+        except RunCancelled:
+            entry.end(how="cancelled")
+            raise
+        except OSError as exc:
+            entry.end(how="did not run: %s" % (exc.strerror or type(exc).__name__))
+            raise
+        stopped = finished.stopped and "ended: its limit (%s) was over" % finished.stopped
+        entry.end(finished.code, stopped or ("ended: it had shown enough" if finished.enough else ""))
+        return finished
+
+    return cast("_Run", noting)
 
 
 def why_of(argv: Sequence[str]) -> str:
@@ -136,7 +148,9 @@ def why_of(argv: Sequence[str]) -> str:
     if program.startswith("uv"):
         asked = next((part for part in words[1:] if part in _UV), "")
         return "resolve packages" if "--dry-run" in words else _UV.get(asked, "look at uv")
-    return "run %s" % program
+    if words[-1:] == ["install.py"]:
+        return "install script"
+    return "start ComfyUI" if "main.py" in words else "run %s" % program
 
 
 def _command_of(words: Sequence[str]) -> str:

@@ -84,6 +84,7 @@ class Children:
         self.inherited_fd: Optional[int] = None
         """The ui_home's lock, once it is held."""
 
+    @audit.noted
     def run(
         self,
         argv: Sequence[str],
@@ -99,24 +100,20 @@ class Children:
         user: Optional[User] = None,
         enough: Optional[Callable[[bytes], bool]] = None,
         unset: AbstractSet[str] = frozenset(),
-        why: str = "",
     ) -> Finished:
         """Runs `argv` to its end or its limits. `on_output` gets each piece of stdout and stderr as it comes;
         the last `keep_bytes` of them are the result's output. `only_stdout`: warnings on stderr are dropped;
         `low_priority`: what others do comes first. `user`: as whom it runs, instead of as the runner's own user.
         `enough`: gets the end of its output whenever it is silent; true ends it, unless a program that it started runs.
-        `unset`: variables of the machine's that it does not get. `why`: a few words for the audit log.
-        Raises RunCancelled when the run is asked to stop, after the child is gone; OSError when it cannot be started,
-        or its log not be written."""
+        `unset`: variables of the machine's that it does not get. Raises RunCancelled when the run is asked to stop,
+        after the child is gone; OSError when it cannot be started, or its log not be written."""
         if self._cancelled.is_set():
             raise RunCancelled
         mark = "%d-%d" % (os.getpid(), next(_NUMBERS))
         argv = [*(_LOW_PRIORITY if low_priority and os.access(_LOW_PRIORITY[0], os.X_OK) else ()), *argv]
         stderr = subprocess.DEVNULL if only_stdout else subprocess.STDOUT
         environ = {**self._inherited(unset), **(environ or {}), processor_time.CHILD_MARK: mark}
-        entry = audit.begin(argv, cwd, user=user, why=why, log=log)
-        with entry.starting():
-            child = self._begin(argv, cwd, environ, stderr, user)
+        child = self._begin(argv, cwd, environ, stderr, user)
         ended = False
         try:
             self._note(child.pid)
@@ -130,14 +127,12 @@ class Children:
             sinks = _Sinks(on_output, log)
             finished = self._follow(child, clock, sinks, keep_bytes, ask_stack=limits.ask_stack, enough=may_end)
             ended = finished.stopped is None
-            entry.heard(finished.stopped, enough=finished.enough)
             return finished
         finally:
             processes.end_groups({child.pid})
             if not ended:
                 processes.end_all(lambda: processor_time.members(child.pid, mark))
             child.wait()
-            entry.end(child.returncode, cancelled=self._cancelled.is_set())
             if child.stdout:
                 child.stdout.close()
 

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Dict, Mapping, Sequence
 
+from app.runner.process.audit import because
 from app.runner.process.children import Children, Finished, Limits
 
 _NAMES = """
@@ -46,13 +47,13 @@ def build_bare(
     """A resolution that builds, with what `bare_environ` leaves of `environ`. Raises OSError, RunCancelled."""
     home = folder / "planning" / "home"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return children.run(
-        argv,
-        cwd=home,
-        limits=limits,
-        environ=bare_environ({**os.environ, **environ}, home),
-        unset=frozenset([*os.environ, *environ]),
-        log=log,
-        keep_bytes=1 << 18,
-        why="build what a plan needs",
-    )
+    with because("build what a plan needs"):
+        return children.run(
+            argv,
+            cwd=home,
+            limits=limits,
+            environ=bare_environ({**os.environ, **environ}, home),
+            unset=frozenset([*os.environ, *environ]),
+            log=log,
+            keep_bytes=1 << 18,
+        )

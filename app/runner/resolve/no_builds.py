@@ -19,6 +19,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 from app.protocol.redaction import masked
 from app.protocol.snapshot import PlannedChange
 from app.runner.context import Context
+from app.runner.process.audit import because
 from app.runner.process.children import Children, Finished, Limits
 from app.runner.process.execute import base_environ
 from app.runner.resolve.plan import LONG_BUILD, PackRequirements
@@ -26,7 +27,6 @@ from app.runner.resolve.unbuilt import NeededBuild, is_address, needed_build, of
 
 _ASK = Limits(idle=30.0, total=60.0)
 _SAID = b"\n  cause: Nodeferry builds nothing while it plans\n"
-_TRY = "try whether a plan builds nothing"
 _BACKEND = re.compile(r"[Bb]uild backend")
 _NO_PYTHON = "No module named 'encodings'"
 _PROJECT = '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
@@ -78,7 +78,8 @@ class NoBuilds:
         (self._canary / "own.py").write_text(_BACKEND_FILE, "utf-8")
         argv = [program, "pip", "install", "--dry-run", "--offline", "--no-deps", "--no-config", *self.arguments]
         argv += ["--python", python, "-e", str(self._canary)]
-        finished = children.run(argv, cwd=self._home, limits=_ASK, environ=self.environ, keep_bytes=1 << 18, why=_TRY)
+        with because("try whether a plan builds nothing"):
+            finished = children.run(argv, cwd=self._home, limits=_ASK, environ=self.environ, keep_bytes=1 << 18)
         return was_refused(finished) and not (self._canary / "ran").exists()
 
 

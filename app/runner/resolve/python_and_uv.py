@@ -18,6 +18,7 @@ from app.runner.environment.environment import Environment
 from app.runner.environment.inspection import inspect_again
 from app.runner.environment.transaction import recover
 from app.runner.machine.interpreter import Interpreter, choose_interpreter
+from app.runner.process.audit import because
 from app.runner.process.children import Limits
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute, too_long
@@ -25,7 +26,6 @@ from app.runner.resolve.installer_settings import may_break_system
 from app.runner.resolve.no_builds import NoBuilds
 from app.runner.resolve.uv import ensure_uv as find_or_fetch_uv
 
-_LOOK = "look at the machine, or ComfyUI's Python"
 _log = logging.getLogger("runner")
 
 
@@ -117,9 +117,8 @@ def executor(context: Context) -> Execute:
 
     def execute(argv: List[str], seconds: float) -> str:
         limits = Limits(idle=seconds, total=seconds)
-        finished = context.children.run(
-            argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 24, only_stdout=True, why=_LOOK
-        )
+        with because("look at the machine, or at ComfyUI's Python"):
+            finished = context.children.run(argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 24, only_stdout=True)
         if finished.stopped:
             raise too_long(seconds)
         return finished.output

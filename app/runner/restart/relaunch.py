@@ -111,7 +111,7 @@ def _start(call: _Call) -> subprocess.Popen[bytes]:
         )
     finally:
         os.close(output)
-    entry.goes_on()
+    entry.end(how="goes on by itself")
     return child
 
 

@@ -68,9 +68,9 @@ class TaskLogs:
         status = self._installs.status(task_id)
         complete = status.ended and not self._files.is_written(task_id)  # before the files are looked at
         raw, _ = self._files.read(task_id, AUDIT_LOG, 0, FILE_BYTES + 4096)
-        there, lost = read_commands(raw, task_id, RUNNER)
-        here, more = read_commands(self._audits.read(task_id), task_id, SERVICE)
-        found = sorted([*here, *there], key=lambda command: str(command["at"]))
+        runners, lost = read_commands(raw, task_id, RUNNER)
+        own, more = read_commands(self._audits.read(task_id), task_id, SERVICE)
+        found = sorted([*own, *runners], key=lambda command: str(command["at"]))
         if offset > len(found):
             raise InvalidRequest(f"offset is {offset}, but there are only {len(found)} commands.", field="offset")
         return {
