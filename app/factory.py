@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from app.remote.connector import SshConnector
 from app.remote.own_keys import OwnKeys
 from app.settings import Settings
+from app.storage.command_audit import CommandAudits
 from app.storage.database import open_database
 from app.storage.fleet_store import FleetStore
 from app.storage.history import History
@@ -90,9 +91,9 @@ def build_service(
     keeper.retention_seconds = settings.memory_hours * 3600
     engine = open_database(settings.resolved_database_url)
     pins = DatabasePins(engine)
-    connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files)
-    connector = connector_with(settings.timeouts)
-    log_files, metrics = LogFiles(settings.data_dir / "logs"), Metrics()
+    log_files, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
+    connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
+    connector, metrics = connector_with(settings.timeouts), Metrics()
     installs, jobs, retention = _wire_installs(
         settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
     )
@@ -117,7 +118,7 @@ def build_service(
             fleets,
             retention,
             settings,
-            TaskLogs(installs, log_files),
+            TaskLogs(installs, log_files, audits),
             readiness,
             metrics,
             Wheels(installs, connector, settings.timeouts),

@@ -162,6 +162,16 @@ class Options:
         not_for_workflow="--review-plan shows the plan first",
         not_on_pages="the start page can show the plan before it installs",
     )
+    build_for_plan: bool = _option(
+        False,
+        "with plan_only: also build what only a build can plan; that runs packages' own code, without logins, tokens "
+        "or keys in its environment",
+        "--build-for-plan",
+        "with --plan-only: also build what only a build can plan, which runs packages' own code",
+        RUNNER,
+        not_for_workflow="it plans without builds, and asks before it installs",
+        not_on_pages="the plan that the start page shows names what would be built",
+    )
     wait_for_provisioning: bool = _option(
         True,
         "whether to wait while the instance's image still sets itself up",

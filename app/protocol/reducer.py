@@ -319,7 +319,8 @@ def _plan(snapshot: Snapshot, body: PackagesPlanned, _event: Event) -> Snapshot:
 
 
 def _chars(change: PlannedChange) -> int:
-    texts = (change.package, change.old, change.new, change.change, change.stage, change.wheel, change.source)
+    texts = [change.package, change.old, change.new, change.change, change.stage, change.wheel, change.source]
+    texts += [change.build, change.build_from]
     return sum(len(text) for text in (*texts, *change.wanted_by) if text)
 
 

@@ -43,6 +43,14 @@ class Problem:
 
 ORIGINS: Mapping[str, str] = {"kept": ", built before", "wheelhouse": ", from your wheelhouse"}
 """What a line about a planned change says of its wheel."""
+BUILDS: Mapping[str, str] = {
+    "sdist": "a source archive",
+    "archive": "the archive",
+    "repository": "the repository",
+    "folder": "the folder",
+    "editable": "the editable folder",
+}
+"""What a package is built from."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,10 @@ class PlannedChange:
     `old` is None for a new package, `new` for one that goes. `bytes` is the size of the file to download, None where it
     is not known. `stage` is the stage of the install that the plan belongs to. `wheel`: `kept` where an earlier build's
     wheel is taken, `wheelhouse` where one of the user's own is; None for the registry's. `source`: the place that the
-    package comes from, without login, where the pack's own file names it; None for the registry."""
+    package comes from, without login, where the pack's own file names it; None for the registry. `needs_build`: an
+    install runs the package's own code to build it; `build`: what is built (`sdist`, `archive`, `repository`, `folder`,
+    `editable`), `build_from` its address without login, None for the registry. Where only a build would say the
+    version, and none was made for a plan, `new` is None and `change` is `add`."""
 
     package: str
     old: Optional[str] = None
@@ -64,6 +75,21 @@ class PlannedChange:
     stage: str = field(default="", metadata={"wire": "lane"})
     wheel: Optional[str] = None
     source: Optional[str] = None
+    needs_build: bool = False
+    build: Optional[str] = None
+    build_from: Optional[str] = None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether only a build would say what it comes to."""
+        return self.needs_build and self.new is None
+
+    @property
+    def build_in_words(self) -> str:
+        """What is built of it, as people are told; empty for nothing."""
+        if not self.needs_build:
+            return ""
+        return "%s%s" % (BUILDS.get(self.build or "", "its source"), (self.build_from and " " + self.build_from) or "")
 
     def to_json(self) -> Dict[str, Any]:
         """As the API and the journal show it."""

@@ -16,7 +16,7 @@ from app.domain.hostkeys import HostKey, HostKeyPins, same_fingerprint
 from app.remote import ssh_config
 from app.remote.config_file import Local
 from app.remote.deadline import Deadline
-from app.remote.host import RemoteHost
+from app.remote.host import CommandAudit, RemoteHost
 from app.remote.keys import collect_keys
 from app.remote.login import log_in
 from app.remote.pace import LOOK, Meter
@@ -62,9 +62,12 @@ class SshConnector:
         now: Callable[[], float] = time.time,
         local: Local | None = None,
         system_config: Path | None = None,
+        audit: Callable[[str | None], CommandAudit] | None = None,
     ) -> None:
         """`key_files`: private keys to try besides the user's; `ssh_dir`: the user's `~/.ssh`; `now`: Unix seconds;
-        `local`: who asks; `system_config`: read after the user's (default: the machine's, without an `ssh_dir`)."""
+        `local`: who asks; `system_config`: read after the user's (default: the machine's, without an `ssh_dir`);
+        `audit`: what notes the commands of a task's connection."""
+        self._audit = audit
         self._timeouts = timeouts
         self._key_files = key_files
         self._ssh_dir = ssh_dir or Path.home() / ".ssh"
@@ -84,16 +87,19 @@ class SshConnector:
         host_key_sha256: str | None = None,
         cancel: threading.Event | None = None,
         meter: Meter | None = None,
+        task_id: str | None = None,
     ) -> RemoteHost:
         """A logged-in connection, within `timeouts.connect` as a whole, dropped greetings being retried.
 
         `host_key_sha256`: the only fingerprint to accept; `meter`: how fast and how much is read (default: as much as
-        a few questions need). Raises ConnectFailed (code `cancelled` soon after `cancel` is
-        set), AuthenticationFailed, HostKeyMismatch, RemoteError.
+        a few questions need); `task_id`: what the commands are for. Raises ConnectFailed (code `cancelled` soon after
+        `cancel` is set), AuthenticationFailed, HostKeyMismatch, RemoteError.
         """
         endpoint = self.resolve(address)
         deadline = Deadline(self._timeouts.connect, str(endpoint), cancel)
-        return self._connect(endpoint, host_key_sha256, deadline, 0, meter or Meter(LOOK))
+        host = self._connect(endpoint, host_key_sha256, deadline, 0, meter or Meter(LOOK))
+        host.audit = self._audit(task_id) if self._audit else None
+        return host
 
     def scan_host_key(self, address: SshAddress) -> HostKey:
         """The host key that the instance shows now, without logging in to it and without pinning it.

@@ -26,6 +26,20 @@ FOLDER = "~/.local/state/nodeferry/bin"
 _MAX_WORD = 100
 _MAX_PATH = 4096
 _T = TypeVar("_T")
+_LOOK = "look for Python and the runner"
+_WHY = {
+    "start": "start the run, or find it",
+    "status": "look how the run stands",
+    "cancel": "stop the run",
+    "sweep": "end what a killed run has left",
+    "probe": "look at the machine",
+    "follow": "follow the run",
+    "skip": "skip a build",
+    "answer": "answer a question of the run",
+    "wheels": "list the kept wheels",
+    "wheel": "fetch a kept wheel",
+}
+"""What the runner's commands are for, in the audit log."""
 
 _FIND = r"""
 nonce=$1 folder=$2 name=$3
@@ -70,7 +84,7 @@ class RunnerClient:
         end = time.monotonic() + self._timeouts.command
         marker = Marker(secrets.token_hex(8))
         args = [marker.nonce, FOLDER, self._packed.name]
-        result = self._host.run_script(_FIND, args=args, timeout=self._timeouts.command)
+        result = self._host.run_script(_FIND, args=args, timeout=self._timeouts.command, why=_LOOK)
         said = {kind: payload.decode("utf-8", "surrogateescape") for kind, payload in marker.all(result.stdout).items()}
         if "s" not in said:
             raise RunnerUnsupported(f"The instance's login shell does not run sh commands{tail(result.stderr)}.")
@@ -127,7 +141,7 @@ class RunnerClient:
         where nothing comes for too long; closing the iterator ends the sending."""
         marker = Marker(secrets.token_hex(8))
         options = ["--name", name, "--offset", str(offset), *(["--ui-home", ui_home] if ui_home else [])]
-        stream, noise = self._host.stream([*self._argv("wheel", task_id, marker), *options]), Noise()
+        stream, noise = self._host.stream([*self._argv("wheel", task_id, marker), *options], why=_WHY["wheel"]), Noise()
         try:
             while True:
                 line = stream.read_line(self._timeouts.silence)
@@ -149,23 +163,24 @@ class RunnerClient:
     def request_cancel(self, task_id: str) -> CancelRequest:
         """Asks the run to stop, without waiting."""
         marker = Marker(secrets.token_hex(8))
-        return CancelRequest(self._host.stream(self._argv("cancel", task_id, marker)), marker)
+        return CancelRequest(self._host.stream(self._argv("cancel", task_id, marker), why=_WHY["cancel"]), marker)
 
     def request_skip(self, task_id: str, package: str) -> RemoteStream:
         """Asks the run to skip the build of a package, without waiting; the stream ends when it was asked."""
         marker = Marker(secrets.token_hex(8))
-        return self._host.stream([*self._argv("skip", task_id, marker), f"--package={package}"])
+        return self._host.stream([*self._argv("skip", task_id, marker), f"--package={package}"], why=_WHY["skip"])
 
     def request_answer(self, task_id: str, question: str, answer: str) -> RemoteStream:
         """Answers a question of the run, without waiting; the stream ends when the answer is noted."""
         marker = Marker(secrets.token_hex(8))
         options = [f"--question={question}", f"--answer={answer}"]
-        return self._host.stream([*self._argv("answer", task_id, marker), *options])
+        return self._host.stream([*self._argv("answer", task_id, marker), *options], why=_WHY["answer"])
 
     def follow(self, task_id: str, offset: int) -> Follow:
         """The journal from byte `offset` on, as it grows. Raises RemoteError."""
         marker = Marker(secrets.token_hex(8))
-        stream = self._host.stream([*self._argv("follow", task_id, marker), "--offset", str(offset)])
+        argv = [*self._argv("follow", task_id, marker), "--offset", str(offset)]
+        stream = self._host.stream(argv, why=_WHY["follow"])
         return Follow(stream, marker, self._timeouts.silence)
 
     def _argv(self, command: str, task_id: str, marker: Marker) -> list[str]:
@@ -178,7 +193,7 @@ class RunnerClient:
     ) -> dict[str, Any]:
         marker = Marker(secrets.token_hex(8))
         argv = [*self._argv(command, task_id, marker), *options]
-        result = self._host.run(argv, stdin=stdin, timeout=timeout or self._timeouts.command)
+        result = self._host.run(argv, stdin=stdin, timeout=timeout or self._timeouts.command, why=_WHY[command])
         answer = marker.all(result.stdout).get("r")
         if answer is None:
             raise RunnerProtocolError(

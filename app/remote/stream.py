@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 
 import paramiko
 
@@ -18,9 +19,16 @@ STDERR_TAIL_BYTES = 4096
 class RemoteStream:
     """The lines of a running command. For one thread at a time, but `send` and `close` may be called from any."""
 
-    def __init__(self, channel: paramiko.Channel, send_timeout: float) -> None:
-        """`send_timeout`: seconds that one `send` may take."""
+    def __init__(
+        self,
+        channel: paramiko.Channel,
+        send_timeout: float,
+        *,
+        on_close: Callable[[int | None, str], None] = lambda _status, _why: None,
+    ) -> None:
+        """`send_timeout`: seconds that one `send` may take. `on_close`: gets the exit status, if that is known."""
         self._channel = channel
+        self._on_close = on_close
         self._wake = Wake.of(channel)
         self._unread = bytearray()
         self._searched = 0
@@ -75,6 +83,8 @@ class RemoteStream:
 
     def close(self) -> None:
         """Closes the command's input and outputs; the command is not killed. May be called again, from any thread."""
+        known = self._channel.status_event.is_set()
+        self._on_close(self._channel.exit_status if known else None, "" if known else "closed")
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):  # the line is dead already
             self._channel.close()
 

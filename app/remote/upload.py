@@ -63,7 +63,9 @@ class _Result(Protocol):
 
 
 class _Host(Protocol):
-    def run_script(self, script: str, *, args: Sequence[str] = (), stdin: bytes = b"", timeout: float) -> _Result: ...
+    def run_script(
+        self, script: str, *, args: Sequence[str] = (), stdin: bytes = b"", timeout: float, why: str = ""
+    ) -> _Result: ...
 
 
 def upload(host: _Host, content: bytes, *, folder: str, name: str, sha256: str, timeout: float) -> str:
@@ -72,7 +74,11 @@ def upload(host: _Host, content: bytes, *, folder: str, name: str, sha256: str, 
         raise ValueError(f"not a plain file name: {name!r}")
     tag = f"{_MARK}-{secrets.token_hex(8)}"
     result = host.run_script(
-        SCRIPT, args=[folder, name, sha256, str(len(content)), tag], stdin=content, timeout=timeout
+        SCRIPT,
+        args=[folder, name, sha256, str(len(content)), tag],
+        stdin=content,
+        timeout=timeout,
+        why="upload the runner",
     )
     # The path in the script's own line, wherever the login shell has printed something before it.
     _, found, rest = result.stdout.decode("utf-8", errors="surrogateescape").rpartition(f"\n{tag}:")

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Optional, Tuple
 
 from app.protocol import progress_json
+from app.protocol.audit import AUDIT_LOG
 from app.protocol.events import Probed, RunEnded, RunStarted
 from app.protocol.manifest import NodePack, split_source
 from app.protocol.options import Options
@@ -36,6 +37,7 @@ from app.runner.packs.copies_question import ask_about_copies
 from app.runner.packs.manifest_source import read_manifest
 from app.runner.packs.scripts import Scripts
 from app.runner.preconditions import lock_ui_home, wait_for_provisioning
+from app.runner.process import audit
 from app.runner.process.answers import Answers
 from app.runner.process.children import Children
 from app.runner.process.errors import RunCancelled, RunFault
@@ -89,6 +91,7 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     skips = Skips(task)
     skips.clear()
     Answers(task).clear()
+    audit.open_log(task.folder / AUDIT_LOG, task.task_id)
     context = Context(task, request, journal, children, cancelled, skips, options, RunLimits.of(request))
     children.set_environ({**own_temporary_folder(task), **environ_for_all(schemes_of(request))})
     journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid(), context.verifies))
@@ -101,6 +104,7 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
     if journal_errors:
         state, problem = TaskState.FAILED, _of_fault(journal_errors[0])
     ending.stop()
+    audit.close_log()
     journal.emit(RunEnded(state, problem))
     journal.close()
 

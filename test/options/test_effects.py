@@ -15,6 +15,7 @@ from app.standin.git_rules import MISSING
 from app.standin.packs import Pack, add_commit
 from test.options.conftest import World
 from test.runner.rig import git
+from test.support.canary_packages import Canaries
 from test.support.manager_copies import put_disabled
 from test.support.package_index import PackageIndex
 from test.support.running_comfyui import pids, running_comfyui
@@ -135,6 +136,23 @@ def test_plan_only_plans_and_changes_nothing(world: World) -> None:
     assert node(world.service.ended(task_id), "planned")["error"]["code"] == "plan_only"
     assert [change["package"] for change in world.service.get(f"/tasks/{task_id}")["plan"]] == ["planned-tool"]
     assert (world.there("planned"), world.packages) == (False, before)
+
+
+def test_build_for_plan_says_whether_a_plan_may_build(world: World, tmp_path: Path) -> None:
+    """Without it the plan names what would be built."""
+    canaries = Canaries(tmp_path / "canaries")
+    world.index.file("planned-build", "planned_build-1.0.tar.gz", canaries.archive("planned-build"))
+    pack = world.pack("to-be-built", requirements="planned-build\n")
+    found = {}
+    for build in (False, True):
+        task_id = world.start(pack, plan_only=True, build_for_plan=build)
+        why = node(world.service.ended(task_id), "to-be-built")["error"]["code"]
+        plan = world.service.get(f"/tasks/{task_id}")["plan"]
+        found[build] = (why, [(each["package"], each["new"], each["needs_build"]) for each in plan], len(canaries.ran))
+    assert found == {
+        False: ("plan_incomplete", [("planned-build", None, True)], 0),
+        True: ("plan_only", [("planned-build", "1.0", True)], 1),
+    }
 
 
 def test_on_failure_says_what_becomes_of_the_others(world: World) -> None:

@@ -117,6 +117,10 @@ class Api:
         query = {"offset": offset} | ({"node": node} if node else {}) | ({"log": log} if log else {})
         return self._call("GET", f"/tasks/{quote(task_id, safe='')}/log", query=query)
 
+    def audit(self, task_id: str, *, offset: int = 0) -> dict[str, Any]:
+        """The commands that ran on a task's instance, from one on."""
+        return self._call("GET", f"/tasks/{quote(task_id, safe='')}/audit", query={"offset": offset})
+
     def wheels(self, task_id: str) -> list[Any]:
         """The wheels that a task's instance keeps, as the service says. The service asks the instance."""
         found = self._call("GET", f"/tasks/{quote(task_id, safe='')}/wheels").get("wheels")

@@ -22,7 +22,7 @@ from app.cli.view.console import console_on
 from app.cli.view.result import exit_status, show_result, show_text
 from app.cli.view.say import say
 from app.protocol.options import OPTIONS, Option
-from app.protocol.snapshot import ORIGINS
+from app.protocol.snapshot import BUILDS, ORIGINS
 from app.protocol.terminal_text import one_line
 
 _PLANNED = "This is only the plan; nothing was changed. Leave out --plan-only to install."
@@ -114,7 +114,12 @@ def show_plan(console: Console, plan: Sequence[Mapping[str, Any]]) -> None:
     for change in plan:
         versions = f"{one_line(change.get('old') or '-')} -> {one_line(change.get('new') or '-')}"
         wanted = ", ".join(one_line(name) for name in change.get("wanted_by") or ())
-        more = f"{' for ' + wanted if wanted else ''}{ORIGINS.get(str(change.get('wheel')), '')}"
+        built = (
+            f", built from {BUILDS.get(str(change.get('build')), 'its source')}" if change.get("needs_build") else ""
+        )
+        place = one_line(change.get("build_from") or "")
+        built += f" {place}" if place else ""
+        more = f"{' for ' + wanted if wanted else ''}{ORIGINS.get(str(change.get('wheel')), '')}{built}"
         show_text(console, f"{one_line(change.get('package'))} {versions}{more}")
 
 

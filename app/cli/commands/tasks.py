@@ -14,6 +14,7 @@ from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.log_reading import parts
 from app.cli.api.questions import show_question, unanswered
 from app.cli.errors import EXIT_INTERRUPTED, CliError
+from app.cli.view.audit_line import audit_line
 from app.cli.view.console import console_on
 from app.cli.view.live_view import LiveView
 from app.cli.view.result import exit_status, show_result
@@ -83,6 +84,25 @@ def log(
     with connection(server, data_dir) as api:
         for text in parts(lambda offset: api.log(task_id, node=node, log=log, offset=offset), follow=keep_on):
             say_log(text)
+
+
+@tasks.command("audit")
+@click.argument("task_id")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@service_options
+def audit(task_id: str, as_json: bool, server: str | None, data_dir: Path | None) -> None:
+    """Every command that ran on an install's instance, and how it ended."""
+    offset = 0
+    with connection(server, data_dir) as api:
+        while True:
+            found = api.audit(task_id, offset=offset)
+            for command in found["commands"]:
+                say(json.dumps(command) if as_json else audit_line(command))
+            offset += len(found["commands"])
+            if not found["commands"] or offset >= found["total"]:
+                break
+    if found["left_out"] and not as_json:
+        say(f"{found['left_out']} more commands ran: there were too many to keep a line of each.")
 
 
 @tasks.command("cancel")

@@ -21,6 +21,7 @@ from app.runner.requirements.markers import holds
 from app.runner.requirements.versions import satisfies
 from app.runner.resolve.installer import nothing_kept, tell_unreadable
 from app.runner.resolve.installer_settings import InstallerSettings
+from app.runner.resolve.no_builds import was_refused
 from app.runner.resolve.own_sources import OwnSources
 from app.runner.resolve.plan import write_lines
 from app.runner.resolve.protection import read_requirements
@@ -50,7 +51,7 @@ class LockedPackages:
         if self._uv is None:
             return {"": "The lock's packages were not installed: uv is not on the instance"}
         finished = self._carry_out(self._uv, wanted, dry_run=dry_run)
-        if finished.ok:
+        if finished.ok or (dry_run and len(wanted) == 1 and was_refused(finished)):
             return {}
         exact = self._context.options.exact
         if len(wanted) == 1 or (exact and not dry_run):

@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import AbstractSet, Any, BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from app.runner.process import processes, processor_time
+from app.runner.process import audit, processes, processor_time
 from app.runner.process.child_output import ChildOutput
 from app.runner.process.errors import RunCancelled
 from app.runner.process.execute import base_environ
@@ -98,6 +98,7 @@ class Children:
         self.disks: List[str] = [str(groups_file.parent), "/tmp"]  # noqa: S108 - asked how full it is
         """Folders on the file systems that packs' code must not fill."""
 
+    @audit.noted
     def run(
         self,
         argv: Sequence[str],

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
+from app.runner.process import audit
 from app.runner.process.limit_mark import carries
 from app.runner.process.user import user_of_process
 
@@ -91,6 +92,7 @@ def _as_its_user(pid: int, argv: List[str]) -> bytes:
     user = user_of_process(pid)
     if os.geteuid() != 0 or user is None or user.uid == 0:
         raise PermissionError(errno.EPERM, "this process is another user's")
+    entry = audit.begin(argv, user=user, why="look at a process of this user's")
     try:
         done = subprocess.run(
             argv,
@@ -103,6 +105,8 @@ def _as_its_user(pid: int, argv: List[str]) -> bytes:
         )
     except subprocess.SubprocessError as exc:
         raise OSError(errno.EIO, str(exc)) from None
+    finally:
+        entry.end()
     return done.stdout
 
 

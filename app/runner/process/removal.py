@@ -8,6 +8,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from app.runner.process import audit
 from app.runner.process.execute import base_environ
 
 _SECONDS = 300.0
@@ -22,8 +23,10 @@ def remove_large_tree(folder: Path, *, low_priority: bool = True) -> None:
         return
     if all(os.access(program, os.X_OK) for program in (_REMOVE[0], _REMOVE[3])):
         with suppress(OSError, subprocess.TimeoutExpired):
-            subprocess.run(
-                [*(_REMOVE if low_priority else _REMOVE[3:]), str(folder)],
+            argv = [*(_REMOVE if low_priority else _REMOVE[3:]), str(folder)]
+            entry = audit.begin(argv, why="remove a folder of the run")
+            done = subprocess.run(
+                argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -32,4 +35,5 @@ def remove_large_tree(folder: Path, *, low_priority: bool = True) -> None:
                 env=base_environ(),
                 check=False,
             )
+            entry.end(done.returncode)
     shutil.rmtree(str(folder), ignore_errors=True)

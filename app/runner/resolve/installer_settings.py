@@ -21,6 +21,7 @@ from app.runner.process.execute import existing_files
 from app.runner.requirements.files import decode
 from app.runner.requirements.lines import as_constraint, bounds_of, name_of
 from app.runner.requirements.versions import satisfies
+from app.runner.resolve.no_builds import NoBuilds
 
 _SMALL_DISK = 1 << 30
 """Bytes that uv's cache needs at least, where another disk has more."""
@@ -44,6 +45,8 @@ class InstallerSettings:
         self.find_links: Tuple[str, ...] = settings.find_links
         self.unset: FrozenSet[str] = settings.unset
         self.cache = _cache(context)
+        self.no_builds = NoBuilds.of(context)
+        """What a run that only plans keeps from being built."""
         self.environ: Dict[str, str] = {**settings.environ, "UV_CACHE_DIR": str(self.cache)}
         if settings.find_links:
             self.environ["UV_FIND_LINKS"] = ",".join(settings.find_links)

@@ -21,6 +21,7 @@ from app.runner.resolve.builds import Builds, Built
 from app.runner.resolve.compatible_sets import hopeless
 from app.runner.resolve.install_queue import InstallQueue
 from app.runner.resolve.ledger import Ledger
+from app.runner.resolve.no_builds import leave_out_unbuilt, was_refused
 from app.runner.resolve.plan import LONG_BUILD, Change, PackRequirements, Plan, own_of
 from app.runner.resolve.resolver import Asked, Resolver
 
@@ -76,7 +77,8 @@ class LatePacks:
     def items(self) -> List[PackRequirements]:
         """Those with a plan, but for what is being installed."""
         flying = {item.name for group in self._groups for plan in group.flying for item in plan.items}
-        return [item for group in self._groups if group.plan for item in group.items if item.name not in flying]
+        waiting = [item for group in self._groups if group.plan for item in group.items if not item.unbuilt]
+        return [item for item in waiting if item.name not in flying]
 
     @property
     def names(self) -> FrozenSet[str]:
@@ -174,7 +176,8 @@ class LatePacks:
             finished = self._resolver.solve(items, exact=False, builds=False, base=base)
             if finished.ok:
                 return finished
-        return self._resolver.solve(items, exact=False, builds=True, base=base)
+        unbuilt = sorted({each.package for item in items for each in item.unbuilt})
+        return self._resolver.solve(items, exact=False, builds=True, base=base, settled=unbuilt)
 
     def _take_answer(self, group: _Group) -> None:
         assert group.question is not None
@@ -204,6 +207,12 @@ class LatePacks:
             self._ask(group)  # once more, without trying that again
         elif len(group.items) > 1:
             self._singly(group)
+        elif (
+            answer is not None
+            and was_refused(answer)
+            and leave_out_unbuilt(group.items[0], answer, self._resolver.alone)
+        ):
+            self._ask(group)
         else:
             self._groups.remove(group)
             if answer is not None:

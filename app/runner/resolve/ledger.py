@@ -23,8 +23,10 @@ from app.runner.resolve.compatible_sets import hopeless, largest_set
 from app.runner.resolve.installer import Applied, Applier
 from app.runner.resolve.installer_settings import InstallerSettings
 from app.runner.resolve.kept_versions import import_decides
+from app.runner.resolve.no_builds import note_unbuilt, was_refused
 from app.runner.resolve.plan import AGREES, LONG_BUILD, Change, PackRequirements, Plan
 from app.runner.resolve.resolver import Resolver
+from app.runner.resolve.unbuilt import plan_incomplete
 
 _MOST_NAMED = 12
 _MOST_TRIMMED = 6
@@ -75,12 +77,13 @@ class Ledger:
         """It is to be carried out: from now on later plans come on top of it."""
         self.moves += any(change.old is not None for change in plan.changes)
         self._resolver.planned(plan.changes)
-        self.planned += plan.items
+        self.planned += [item for item in plan.items if not item.unbuilt]
 
     def carry_out(self, plan: Plan) -> Applied:
         """Tells and installs a plan; called after the plans before it. Raises RunCancelled."""
         self._emit(plan)
         if self._applier is None:
+            note_unbuilt(self._context, plan.items)
             self._succeed(plan.items)
             return Applied(Finished(0, b""))
         applied = self._applier.apply(plan, self.log(plan.items))
@@ -118,7 +121,11 @@ class Ledger:
     def note_failed(self, finished: Finished) -> bool:
         """As `cannot_be_had`, for the package on which a resolution failed. Whether there is one, and it is new: what
         only the network kept away is asked for again."""
-        package = None if finished.code <= 0 or finished.stopped else blame.failed_package(finished.output)
+        package = (
+            None
+            if finished.code <= 0 or finished.stopped or was_refused(finished)
+            else blame.failed_package(finished.output)
+        )
         if package is None or package in self._had or hopeless([], finished):
             return False
         from app.protocol.reasons import find  # a large table, and only what fails needs it
@@ -153,6 +160,10 @@ class Ledger:
         image = InstallerSettings.of(self._context).constraints
         named = blame.named(finished.output) & self._had.keys()
         known = next((self._had[package] for package in sorted(named)), None)
+        if was_refused(finished):
+            note_unbuilt(self._context, [item])
+            self.fail([item], plan_incomplete(item.unbuilt), finished)
+            return
         problem = known or blame.of_pack(item, finished, self.planned, self._own, image)
         self._fail_or_trim(item, problem, finished)
 

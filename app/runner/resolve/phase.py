@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Callable, List, NamedTuple, Optional, Sequence, Set
 
-from app.protocol.events import PackagesProgress, RequirementsChanged
+from app.protocol.events import PackagesPlanned, PackagesProgress, RequirementsChanged
 from app.protocol.log_names import file_name
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
@@ -22,6 +22,7 @@ from app.runner.resolve.installer_settings import InstallerSettings
 from app.runner.resolve.kept_versions import keep_installed
 from app.runner.resolve.ledger import Done, Ledger
 from app.runner.resolve.metadata_mirror import MetadataMirror
+from app.runner.resolve.no_builds import unbuilt_of
 from app.runner.resolve.packs_with_own_sources import PacksWithOwnSources
 from app.runner.resolve.pip import Pip
 from app.runner.resolve.pip_lines import install_with_pip
@@ -31,6 +32,7 @@ from app.runner.resolve.protection import Requirements as Read
 from app.runner.resolve.protection import constraints, read_requirements
 from app.runner.resolve.resolver import Resolver
 from app.runner.resolve.stages import StageRun
+from app.runner.resolve.unbuilt import PLAN_INCOMPLETE, no_plan
 from app.runner.resolve.uv import CONSTRAINTS, Uv
 from app.runner.resolve.variants import Variants, other_cuda
 from app.runner.resolve.wheel_sources import WheelSources
@@ -246,7 +248,7 @@ class Requirements:
         result.lines_left_out = result.problem is None and problem is not None and problem == item.left_out_problem
         result.problem = result.problem or problem
         good = StepStatus.SKIPPED if context.options.plan_only else StepStatus.SUCCESS
-        status = StepStatus.FAILED if problem else good
+        status = StepStatus.FAILED if problem and problem.code != PLAN_INCOMPLETE else good
         context.journal.emit(RequirementsChanged(result.pack.name, status, problem))
         if not context.options.plan_only:
             if result.script is None:
@@ -318,10 +320,14 @@ def _one_variant(context: Context, wanted: Sequence[PackRequirements], variants:
 
 def emit_planned(context: Context, results: Sequence[PackResult]) -> None:
     """The end of a run that only plans: what would fail is failed, the rest is skipped as asked."""
+    changes = unbuilt_of(context)
+    if changes:
+        context.journal.emit(PackagesPlanned(changes))
     for result in results:
         if result.is_cloned:
             problem = result.problem or Problem("plan_only", "It was only planned, as asked. Nothing was changed.")
-            state = NodeState.FAILED if result.problem else NodeState.SKIPPED
+            is_bad = result.problem is not None and result.problem.code != PLAN_INCOMPLETE
+            state = NodeState.FAILED if is_bad else NodeState.SKIPPED
             context.node(result.pack.name, state, problem)
     for phase in (Phase.INSTALL, Phase.SCRIPTS, Phase.VERIFY):
         context.phase(phase, StepStatus.SKIPPED, "plan only")
@@ -332,8 +338,10 @@ def _by_pip(context: Context, wanted: Sequence[PackRequirements], done: Done) ->
     if context.options.plan_only:
         context.warn(
             "uv_unavailable",
-            "uv is not on the instance and could not be downloaded. Without it there is no plan of packages.",
+            "There is no uv on the instance that can plan, and none could be downloaded. Packages are not planned.",
         )
+        for item in wanted:
+            done(item, no_plan())
         return
     context.warn(
         "uv_unavailable",

@@ -9,7 +9,8 @@ from typing import Callable, List, Mapping, Optional, Sequence
 from app.runner.machine.pip_settings import WHERE
 from app.runner.process.children import Children, Finished, Limits
 from app.runner.resolve.own_sources import OwnSources
-from app.runner.resolve.uv import Lines, requirement_arguments
+from app.runner.resolve.plan import requirement_arguments
+from app.runner.resolve.uv import Lines
 from app.runner.resolve.wheel_sources import WheelSources
 
 _KEEP_BYTES = 1 << 18

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import AbstractSet, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import AbstractSet, Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol.snapshot import PlannedChange, Problem
 from app.runner.context import PackResult
@@ -15,6 +15,7 @@ from app.runner.requirements.left_out import LeftOut, LeftOutLines
 from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.versions import is_older, satisfies
 from app.runner.resolve.own_sources import OwnSources
+from app.runner.resolve.unbuilt import NeededBuild, kind_of, plan_incomplete, told_address
 
 AGREES, WANTS_CHANGE, LONG_BUILD = "agrees", "wants_change", "long_build"
 _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)(?:==| @ )(\S+)(?: \(from (\S+)\))?", re.MULTILINE)
@@ -35,6 +36,8 @@ class PackRequirements:
     """Of the files that may be installed, by packages' canonical names, where its lines have some."""
     asks: FileOptions = field(default_factory=FileOptions)
     own: Optional[OwnSources] = None
+    unbuilt: List[NeededBuild] = field(default_factory=list)
+    """What would have to be built to plan it, and is left out of its plan."""
 
     @property
     def name(self) -> str:
@@ -72,7 +75,7 @@ class PackRequirements:
     @property
     def known_problem(self) -> Optional[Problem]:
         """What is wrong even when all its lines are installed."""
-        return self.problem or self.left_out_problem
+        return self.problem or self.left_out_problem or (plan_incomplete(self.unbuilt) if self.unbuilt else None)
 
     @property
     def left_out_problem(self) -> Optional[Problem]:
@@ -165,10 +168,22 @@ class Plan:
                     stage=self.stage,
                     wheel=details.wheels.get(canonical(change.package)),
                     source=details.sources.get(canonical(change.package)),
+                    **self._build(change, details),
                 )
                 for change in self.changes
             ]
         )
+
+    def _build(self, change: Change, details: Details) -> Dict[str, Any]:
+        """What is built of it, and from where."""
+        from_index = canonical(change.package) in (details.built or ())
+        if change.new is None or not (from_index or (change.source and not is_wheel(change.source))):
+            return {}
+        lines = [line for item in self.items for line in item.lines]
+        source = change.source
+        for item in self.items if source else ():
+            source = told_address(source or "", str(item.result.folder))
+        return {"needs_build": True, "build": kind_of(change.source, lines), "build_from": source}
 
     def _wanting(self, package: str, details: Details) -> Tuple[str, ...]:
         behind = details.wanted_by.get(package, frozenset())
@@ -199,6 +214,21 @@ def changes(output: str, installed: Mapping[str, str]) -> List[Change]:
     return found
 
 
+def is_wheel(address: str) -> bool:
+    """Whether an address is that of a wheel."""
+    return address.partition("#")[0].partition("?")[0].endswith(".whl")
+
+
 def write_lines(path: Path, lines: Sequence[str]) -> None:
     """Replaces a file's lines."""
     path.write_text("".join(line + "\n" for line in lines), "utf-8")
+
+
+def requirement_arguments(files: Sequence[Path]) -> List[str]:
+    """`-r FILE` for each file that has lines; pip takes it too."""
+    return [part for path in files if has_lines(path) for part in ("-r", str(path))]
+
+
+def has_lines(path: Path) -> bool:
+    """uv warns of an empty file."""
+    return path.stat().st_size > 0

@@ -18,10 +18,12 @@ from app.runner.environment.environment import Environment
 from app.runner.environment.inspection import inspect_again
 from app.runner.environment.transaction import recover
 from app.runner.machine.interpreter import Interpreter, choose_interpreter
+from app.runner.process.audit import because
 from app.runner.process.children import Limits
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute, too_long
 from app.runner.resolve.installer_settings import may_break_system
+from app.runner.resolve.no_builds import NoBuilds
 from app.runner.resolve.uv import ensure_uv as find_or_fetch_uv
 
 _log = logging.getLogger("runner")
@@ -98,7 +100,13 @@ def ensure_uv(context: Context, python: Future[None]) -> Optional[str]:
     python.result()
     try:
         executable = context.environment.executable if context.environment else None
-        return find_or_fetch_uv(context.children, executable, context.pause)
+        found = find_or_fetch_uv(context.children, executable, context.pause)
+        no_builds = NoBuilds.of(context)
+        if found and executable and no_builds and not no_builds.holds(context.children, found, executable):
+            text = "%s cannot plan without running packages' own code, so that it was not asked."
+            context.warn("plan_unavailable", text % found, "Install uv 0.9 or newer on the instance.")
+            return None
+        return found
     except OSError as exc:
         _log.warning("no uv: %s", exc)
         return None
@@ -109,7 +117,8 @@ def executor(context: Context) -> Execute:
 
     def execute(argv: List[str], seconds: float) -> str:
         limits = Limits(idle=seconds, total=seconds)
-        finished = context.children.run(argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 24, only_stdout=True)
+        with because("look at the machine, or at ComfyUI's Python"):
+            finished = context.children.run(argv, cwd=Path("/"), limits=limits, keep_bytes=1 << 24, only_stdout=True)
         if finished.stopped:
             raise too_long(seconds)
         return finished.output

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import AbstractSet, FrozenSet, List, Optional, Tuple
 
 from app.runner.requirements.lines import canonical
-from app.runner.resolve.plan import LONG_BUILD, Change, Plan
+from app.runner.resolve.plan import LONG_BUILD, Change, Plan, is_wheel
 
 
 def by_wheels(plan: Plan) -> Optional[Tuple[Optional[Plan], Optional[Plan]]]:
@@ -39,7 +39,7 @@ def to_build(plan: Plan) -> List[Change]:
         change
         for change in plan.changes
         if change.new is not None
-        and (canonical(change.package) in built or (change.source and not _is_wheel(change.source)))
+        and (canonical(change.package) in built or (change.source and not is_wheel(change.source)))
     ]
 
 
@@ -68,7 +68,3 @@ def wanting(plan: Plan, change: Change) -> FrozenSet[str]:
 
 def _behind(plan: Plan, change: Change) -> AbstractSet[str]:
     return plan.details.wanted_by.get(canonical(change.package), frozenset()) if plan.details else frozenset()
-
-
-def _is_wheel(address: str) -> bool:
-    return address.partition("#")[0].partition("?")[0].endswith(".whl")

@@ -9,7 +9,6 @@ import shutil
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -20,11 +19,14 @@ from app.runner.process.children import Children, Finished, Limits
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import tools_folder
 from app.runner.process.private_files import private
+from app.runner.resolve.bare_builds import build_bare
 from app.runner.resolve.build_help import BuildHelp
 from app.runner.resolve.installer_settings import InstallerSettings
+from app.runner.resolve.no_builds import tidied, was_refused
 from app.runner.resolve.own_sources import OwnSources
+from app.runner.resolve.plan import has_lines, requirement_arguments
 from app.runner.resolve.staged import Staging, unreadable
-from app.runner.resolve.wheel_sources import WheelSources, built_in_output, pins_of
+from app.runner.resolve.wheel_sources import WheelSources, built_in_output, pins_in
 
 VERSION = "uv>=0.9,<1"
 CONSTRAINTS = "constraints.txt"
@@ -125,7 +127,8 @@ class Uv:
         self._children = children
         self._program = program
         self.wheels = wheels
-        self._help = build_help
+        self._no_builds = settings.no_builds
+        self._help = None if self._no_builds else build_help
         self._limits = limits
         self._cwd = folder
         self._low_priority = low_priority
@@ -181,12 +184,23 @@ class Uv:
             return Finished(0, b"")
         argv = [*self._argv, *self._settings.arguments, "--dry-run", *requirement_arguments(files)]
         argv += ["--target", str(target)] if target else []
-        argv += [part for path in constraints if _has_lines(path) for part in ("--constraint", str(path))]
-        argv += [part for path in overrides if _has_lines(path) for part in ("--override", str(path))]
+        argv += [part for path in constraints if has_lines(path) for part in ("--constraint", str(path))]
+        argv += [part for path in overrides if has_lines(path) for part in ("--override", str(path))]
         argv += ["--offline"] if offline else []
         limits = self._limits if timeout is None else replace(self._limits, total=timeout)
         offered = builds if kept is None else kept
-        return self._run(argv if builds else [*argv, "--no-build"], log, None, limits, kept=offered)
+        finished = self._run(argv if builds else [*argv, "--no-build"], log, None, limits, kept=offered)
+        if self._no_builds and self._no_builds.may_build and builds and not offline and was_refused(finished):
+            finished = self._built_bare(argv, finished, log, limits)
+        return tidied(finished) if self._no_builds else finished
+
+    def _built_bare(self, argv: List[str], refused: Finished, log: Path, limits: Limits) -> Finished:
+        """The same after what it needs was built without credentials, and is in uv's cache."""
+        environ = self._with_own({**self._environ, **(self.wheels.for_uv() if self.wheels else {})})
+        built = build_bare(self._children, argv, self._cwd, environ, limits=limits, log=log)
+        if built.ok:
+            return self._run(argv, log, None, limits)
+        return built if "uild backend" in built.output else refused
 
     def install(
         self,
@@ -307,7 +321,7 @@ class Uv:
             output = finished.output
         finally:
             # What is built of a pack's own place would be offered to all packs of later runs.
-            if "--no-build" not in argv and "uninstall" not in argv and self._own is None:
+            if self._no_builds is None and not {"--no-build", "uninstall"} & set(argv) and self._own is None:
                 pins = {**pins_in(argv), **built_in_output(output)}
                 wheels.keep(self._children, self._program, pins, began)
         return finished
@@ -328,6 +342,8 @@ class Uv:
     def _helped(self, argv: List[str], environ: Mapping[str, str]) -> Tuple[List[str], Dict[str, str]]:
         """The command and its variables, with what helps builds."""
         found = {**self._environ, **environ}
+        if self._no_builds and "uninstall" not in argv:
+            return [*argv, *self._no_builds.arguments], {**found, **self._no_builds.environ}
         if self._help is None:
             return argv, found
         options, variables = self._help.settings(argv, {**os.environ, **found})
@@ -375,23 +391,3 @@ class Lines:
         *lines, self._rest = re.split(r"[\r\n]", self._rest + piece.decode("utf-8", "replace"))
         for line in lines:
             self._on_line(line)
-
-
-def requirement_arguments(files: Sequence[Path]) -> List[str]:
-    """`-r FILE` for each file that has lines; pip takes it too."""
-    return [part for path in files if _has_lines(path) for part in ("-r", str(path))]
-
-
-def pins_in(argv: Sequence[str]) -> Dict[str, str]:
-    """The packages that a command line's files ask for exactly, by canonical name; of a file that is gone none."""
-    found: Dict[str, str] = {}
-    for option, path in zip(argv, argv[1:]):
-        if option == "-r":
-            with suppress(OSError):
-                found.update(pins_of(Path(path).read_text("utf-8", "replace").splitlines()))
-    return found
-
-
-def _has_lines(path: Path) -> bool:
-    """uv warns of an empty file."""
-    return path.stat().st_size > 0

@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
@@ -145,6 +146,16 @@ class WheelSources:
 def pins_of(lines: Sequence[str]) -> Dict[str, str]:
     """The packages that these lines ask for exactly, by canonical name."""
     return _by_name(found.groups() for found in map(_PIN.match, map(str.strip, lines)) if found)
+
+
+def pins_in(argv: Sequence[str]) -> Dict[str, str]:
+    """The packages that a command line's files ask for exactly, by canonical name; of a file that is gone none."""
+    found: Dict[str, str] = {}
+    for option, path in zip(argv, argv[1:]):
+        if option == "-r":
+            with suppress(OSError):
+                found.update(pins_of(Path(path).read_text("utf-8", "replace").splitlines()))
+    return found
 
 
 def built_in_output(output: str) -> Dict[str, str]:

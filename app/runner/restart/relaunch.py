@@ -13,7 +13,7 @@ from typing import Dict, List, Optional
 from app.runner.comfyui.running import running_here
 from app.runner.context import Context
 from app.runner.machine.comfyui_processes import Process
-from app.runner.process import processes
+from app.runner.process import audit, processes
 from app.runner.process.user import User, user_of_process
 
 _TERM_SECONDS = 20.0
@@ -96,6 +96,7 @@ def _start(call: _Call) -> subprocess.Popen[bytes]:
     user = call.user if os.geteuid() == 0 else None
     as_user = {"user": user.uid, "group": user.gid, "extra_groups": user.groups} if user else {}
     output = _opened(call.output)
+    entry = audit.begin(call.argv, call.cwd, user=user, why="start ComfyUI again")
     try:
         child: subprocess.Popen[bytes] = subprocess.Popen(
             call.argv,
@@ -110,6 +111,7 @@ def _start(call: _Call) -> subprocess.Popen[bytes]:
         )
     finally:
         os.close(output)
+    entry.end(how="goes on by itself")
     return child
 
 

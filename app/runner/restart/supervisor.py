@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
 from app.runner.machine import profiles
-from app.runner.process import processes
+from app.runner.process import audit, processes
 from app.runner.process.children import Children, Limits
 
 _USUAL_PATHS = ("/usr/bin/supervisorctl", "/usr/local/bin/supervisorctl", "/opt/supervisor/bin/supervisorctl")
@@ -58,9 +58,11 @@ def restart_program(program: str, pause: Callable[[float], None], release: Relea
     """Restarts it. Why that failed; empty when it did not. `pause` waits, and raises when the run is cancelled: then
     supervisorctl goes on by itself, since a restart cut between its stop and its start would leave ComfyUI down."""
     with tempfile.TemporaryFile() as said:
+        argv = [_supervisorctl() or "", "restart", program]
+        entry = audit.begin(argv, why="restart ComfyUI")
         child = release(  # the run's own children end with it
             lambda: subprocess.Popen(
-                [_supervisorctl() or "", "restart", program],
+                argv,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=said,
@@ -71,6 +73,7 @@ def restart_program(program: str, pause: Callable[[float], None], release: Relea
         deadline = time.monotonic() + _RESTART_SECONDS
         while child.poll() is None and time.monotonic() < deadline:
             pause(_LOOK_SECONDS)
+        entry.end(child.returncode)
         said.seek(0)
         words = said.read().decode("utf-8", "replace").strip().splitlines()
     if child.returncode == 0:

@@ -125,12 +125,16 @@ def _build(body: BuildChanged, before: Snapshot) -> List[str]:
 
 def _plan(body: PackagesPlanned) -> List[str]:
     """Everything new in one line; what is there already and changes, a line each."""
-    new = ["%s %s" % (change.package, change.new) for change in body.changes if not change.old]
+    new = ["%s %s" % (change.package, change.new) for change in body.changes if not change.old and change.new]
     lines = ["plan: add %s" % ", ".join(new)] if new else []
     own = [change.package for change in body.changes if change.wheel == "wheelhouse"]
     lines += ["plan: from your wheelhouse: %s" % ", ".join(own)] if own else []
     for change in body.changes:
-        if change.old:
+        if change.needs_build:
+            what = "%s %s" % (change.package, change.new) if change.new else change.package
+            text = "plan: an install builds %s from %s, for %s"
+            lines.append(text % (what, change.build_in_words, ", ".join(change.wanted_by) or "nobody known"))
+        if change.old and not change.is_unknown:
             wanted = ", ".join(change.wanted_by)
             to = change.new or "nothing"
             lines.append("plan: %s %s -> %s%s" % (change.package, change.old, to, wanted and " for " + wanted))

@@ -224,6 +224,13 @@ class LogQuery(_Query):
     format: Literal["json", "text"] = "json"
 
 
+class AuditQuery(_Query):
+    """GET /tasks/ID/audit. `offset` and `limit` in commands."""
+
+    offset: Annotated[int, Field(ge=0, le=2**53)] = 0
+    limit: Annotated[int, Field(ge=1, le=5000)] = 1000
+
+
 class WheelQuery(_Query):
     """GET /tasks/ID/wheels/content. `offset` in bytes. There is no wheel without a name."""
 

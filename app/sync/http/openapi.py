@@ -60,6 +60,7 @@ ASKED: Mapping[str, Asked] = {
     "GET /tasks/<task_id>": Asked(bodies.TaskQuery),
     "GET /tasks/<task_id>/lock": Asked(bodies.LockQuery),
     "GET /tasks/<task_id>/log": Asked(bodies.LogQuery),
+    "GET /tasks/<task_id>/audit": Asked(bodies.AuditQuery),
     "GET /tasks/<task_id>/wheels/content": Asked(bodies.WheelQuery),
     "POST /tasks/<task_id>/retry": Asked(fleet_bodies.RetryBody),
     "POST /tasks/<task_id>/skip": Asked(bodies.SkipBody, {"package": "insightface"}),

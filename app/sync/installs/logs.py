@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.errors import InvalidRequest, LogNotFound
+from app.protocol.audit import AUDIT_LOG, RUNNER, SERVICE, read_commands
 from app.protocol.log_names import NODES_FOLDER, is_log_name, node_log
 from app.protocol.snapshot import Snapshot
-from app.storage.log_files import LogFiles
+from app.storage.command_audit import CommandAudits
+from app.storage.log_files import FILE_BYTES, LogFiles
 from app.sync.installs.service import Installs
 
 RUN = "run"
@@ -30,9 +32,10 @@ class LogPart:
 class TaskLogs:
     """Every method may be called from any thread. Raises StorageError when the disk fails."""
 
-    def __init__(self, installs: Installs, files: LogFiles) -> None:
+    def __init__(self, installs: Installs, files: LogFiles, audits: CommandAudits) -> None:
         self._installs = installs
         self._files = files
+        self._audits = audits
 
     def read(self, task_id: str, *, log: str = RUN, node: str | None = None, offset: int = 0, limit: int) -> LogPart:
         """At most `limit` bytes from byte `offset` on, whole characters. What was read before its instance wrote more
@@ -58,6 +61,25 @@ class TaskLogs:
         ]
         logs = [(name, sizes.get(node_log(name))) for name in self._installs.status(task_id).snapshot.nodes]
         return found + [{"log": "node", "node": name, "size": size} for name, size in logs if size is not None]
+
+    def audit(self, task_id: str, *, offset: int = 0, limit: int) -> dict[str, Any]:
+        """The commands that ran on the instance for a task, the service's and the runner's, by their times. A runner
+        that was killed has not said how its last ones ended. Raises TaskNotFound, InvalidRequest."""
+        status = self._installs.status(task_id)
+        complete = status.ended and not self._files.is_written(task_id)  # before the files are looked at
+        raw, _ = self._files.read(task_id, AUDIT_LOG, 0, FILE_BYTES + 4096)
+        runners, lost = read_commands(raw, task_id, RUNNER)
+        own, more = read_commands(self._audits.read(task_id), task_id, SERVICE)
+        found = sorted([*own, *runners], key=lambda command: str(command["at"]))
+        if offset > len(found):
+            raise InvalidRequest(f"offset is {offset}, but there are only {len(found)} commands.", field="offset")
+        return {
+            "commands": found[offset : offset + limit],
+            "offset": offset,
+            "total": len(found),
+            "left_out": lost + more,
+            "complete": complete,
+        }
 
     def _file_name(self, snapshot: Snapshot, log: str, node: str | None) -> str:
         if node is not None:

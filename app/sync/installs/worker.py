@@ -176,7 +176,7 @@ class Installation:
     def _connect(self, cancel: threading.Event) -> RemoteHost:
         spec = self._spec
         return self._connector.connect(
-            spec.address, host_key_sha256=spec.host_key_sha256, cancel=cancel, meter=self._meter
+            spec.address, host_key_sha256=spec.host_key_sha256, cancel=cancel, meter=self._meter, task_id=self._task_id
         )
 
     def _wait_after(self, exc: RemoteError) -> None:

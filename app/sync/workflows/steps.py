@@ -37,6 +37,7 @@ LOOK_SECONDS = 0.5
 _CHECKING = (Phase.VERIFY, Phase.FINISH)
 """What an install does after its packs are installed."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
+_MOST_BUILT = 8
 
 
 class Blocked(Exception):
@@ -215,7 +216,7 @@ class Steps:
             problem = planned.error or Problem("cancelled", progress_json.message(planned))
             raise AppError(problem.message, hint=problem.hint, code=problem.code)
         plan = planned.plan or ()
-        changes = [change for change in plan if change.change != "add"]
+        changes = [change for change in plan if change.change != "add" or change.is_unknown]
         if changes or run.workflow.review_plan == "always":
             raise Blocked(_plan_question(plan, changes))
 
@@ -320,10 +321,17 @@ def _provisioning_question(busy: list[str]) -> Question:
 
 
 def _plan_question(plan: Sequence[PlannedChange], changes: Sequence[PlannedChange]) -> Question:
-    older = sum(change.downgrade for change in changes)
-    text = (
-        f"{len(plan) - len(changes)} packages would be added and {len(changes)} changed, {older} to an older version."
-    )
+    known = [change for change in plan if not change.is_unknown]
+    added, older = sum(change.change == "add" for change in known), sum(change.downgrade for change in changes)
+    text = f"{added} packages would be added and {len(known) - added} changed, {older} to an older version."
+    built = [change for change in plan if change.needs_build]
+    if built:
+        names = ", ".join(f"{change.package} ({change.build_in_words})" for change in built[:_MOST_BUILT])
+        more = f" and {len(built) - _MOST_BUILT} more" if len(built) > _MOST_BUILT else ""
+        text += f" An install would run the code of {len(built)} packages to build them: {names}{more}."
+    unknown = sorted({name for change in plan if change.is_unknown for name in change.wanted_by})
+    if unknown:
+        text += f" Nothing was built for this plan, so that it is not complete for: {', '.join(unknown)}."
     return Question(
         PLAN,
         text,

@@ -27,3 +27,11 @@ def show_log(task_id: str) -> Response:
         text = many_lines(part.text)  # curl writes it to a terminal; the JSON has every character
         return Response(text.encode("utf-8"), headers=headers, content_type="text/plain; charset=utf-8")
     return answer({"success": True, "task_id": known, **asdict(part), "logs": services().logs.listed(known)})
+
+
+@logs.get("/tasks/<task_id>/audit")
+def show_audit(task_id: str) -> Response:
+    """Every command that ran on the instance for a task: when, what, where, as whom, why, and how it ended."""
+    known, asked = checked_task_id(task_id), query(bodies.AuditQuery)
+    found = services().logs.audit(known, offset=asked.offset, limit=asked.limit)
+    return answer({"success": True, "task_id": known, **found})

@@ -26,7 +26,7 @@ function line(change) {
   const tone = change.downgrade ? "warn" : change.change === "add" ? "good" : "live";
   const word = change.downgrade ? "older" : WORDS[change.change] ?? change.change;
   return h("tr", {},
-    h("td", { class: "mono" }, change.package), h("td", { class: "mono" }, change.old ?? "–"), h("td", { class: "mono" }, change.new ?? "–"),
-    h("td", {}, h("span", { class: "pill", "data-tone": tone }, word)),
+    h("td", { class: "mono" }, change.package), h("td", { class: "mono" }, change.old ?? "–"), h("td", { class: "mono" }, change.new ?? (change.needs_build ? "not known" : "–")),
+    h("td", {}, h("span", { class: "pill", "data-tone": tone }, word), change.needs_build ? [" ", h("span", { class: "pill", "data-tone": "warn", title: change.build_from ?? change.build }, "built")] : null),
     h("td", {}, change.wanted_by.join(", ") || h("span", { class: "soft" }, "not known")), h("td", { class: "number" }, bytes(change.bytes)));
 }
