@@ -20,6 +20,7 @@ from app.runner.policies.known_bad import known_bads
 from app.runner.process.execute import CONSTRAINTS, existing_files
 from app.runner.requirements.lines import name_of
 from app.runner.requirements.versions import is_version
+from app.runner.resolve.build_gate import BuildGate
 from app.runner.resolve.protection import constraints
 
 _OF_BUILDS = re.compile(
@@ -46,7 +47,8 @@ def environ_for_packs(context: Context, given: Mapping[str, str]) -> Dict[str, s
     with _WRITING:
         if not path.exists():
             replace_file(path, "".join(line + "\n" for line in lines).encode("utf-8"))
-    return {name: " ".join([*existing_files(_of(name, given)), _word(path)]) for name in CONSTRAINTS}
+    found = {name: " ".join([*existing_files(_of(name, given)), _word(path)]) for name in CONSTRAINTS}
+    return found if BuildGate.of(context).may_build else {**found, "PIP_ONLY_BINARY": ":all:"}
 
 
 def _of(name: str, given: Mapping[str, str]) -> Optional[str]:

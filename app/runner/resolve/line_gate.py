@@ -108,6 +108,8 @@ class LineGate:
         lines = _places_of(item.asks) if kind is _INDEX else lines_of(kind.name, item.lines)
         for line in lines:
             _leave_out(item, line, LeftOut(readable_line(line), kind.code, why, _ALLOW))
+        if kind.name == "builds":
+            item.asks.no_binary.clear()  # it would be built although there is a wheel
         if kind is _INDEX:
             item.asks.locations.clear()
             item.asks.trusted.clear()

@@ -16,6 +16,7 @@ from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
 from app.runner.policies.known_bad import known_bads
 from app.runner.process.private_files import private
+from app.runner.resolve.build_gate import BuildGate
 from app.runner.resolve.build_help import BuildHelp
 from app.runner.resolve.builds import Builds
 from app.runner.resolve.installer import Applier
@@ -358,7 +359,9 @@ def _by_pip(context: Context, wanted: Sequence[PackRequirements], done: Done) ->
     write_lines(held, constraints(context.packages, context.ui_home, known_bads(context).excluded))
     _one_variant(context, wanted, Variants(context.packages, gpu=context.has_gpu))
     limits, wheels = context.limits.packages, WheelSources.of(context)
-    pip = Pip(context.children, context.executable, context.task.folder, limits, wheels=wheels)
+    may_build = BuildGate.of(context).asked("")
+    folder = context.task.folder
+    pip = Pip(context.children, context.executable, folder, limits, wheels=wheels, only_wheels=not may_build)
     context.phase(Phase.RESOLVE, StepStatus.SUCCESS, "one pack at a time")
     context.phase(Phase.INSTALL, StepStatus.RUNNING)
     for number, item in enumerate(wanted):
