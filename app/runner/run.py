@@ -153,6 +153,7 @@ def _phases(context: Context) -> None:
             return
         if context.request.get("restart_of"):
             context.phase(Phase.PROBE, StepStatus.SUCCESS, home.in_words())
+            withhold_known_bad(context)
             restart_only(context, python)
             context.phase(Phase.FINISH, StepStatus.SUCCESS)
             return

@@ -60,7 +60,7 @@ class Prestartups:
         """Asks about all that wait for it, at once. Raises RunCancelled."""
         with self._lock:
             items, self._asked_for = self._asked_for, {}
-        allowed = self._policies.allowed("prestartup", list(items.values()))
+        allowed = self._policies.allowed("prestartup", [item for _, item in sorted(items.items())])
         self._decided.update({key: item.pack in allowed for key, item in items.items()})
 
     def may_run(self, name: str, folder: Path) -> bool:
