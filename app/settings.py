@@ -216,7 +216,7 @@ def known_bad_of(path: Path) -> list[dict[str, Any]]:
     try:
         entries: list[dict[str, Any]] = json.loads(read_small(path, KNOWN_BAD_BYTES))
         read_known_bad(entries)
-    except (OSError, UnusableFile, ValueError) as exc:
+    except (OSError, UnusableFile, ValueError, RecursionError) as exc:
         raise InvalidSetting(f"{path} is no list of what is known to be bad: {exc}.", field="known_bad_file") from exc
     return entries
 

@@ -48,7 +48,7 @@ def request_of(argv: List[str]) -> Dict[str, Any]:
     try:
         known_bad = json.loads(_read(args.known_bad)) if args.known_bad else []
         read_known_bad(known_bad)
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         parser.error("--known-bad cannot be used: %s" % exc)
     try:
         options = Options.read({name: _value(args, option) for name, option in _options().items()})
