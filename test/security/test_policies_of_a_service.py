@@ -69,7 +69,7 @@ def test_each_policy_of_a_service_holds_on_the_instance(
         manifest = {"nodes": [{"name": pack.name, "repo_url": pack.url} for pack in packs]}
         asked = {"ssh_connection": standin.ssh_command, "ui_home": str(standin.ui_home), "manifest": manifest}
         lax = service.post("/ssh/install-custom-nodes", {**asked, "options": {"policies": ["builds=allow"]}})
-        assert (lax.status_code, lax.json()["error"]["field"]) == (400, "options.policies")
+        assert (lax.status_code, "options.policies" in lax.text) == (400, True)
         wrong = service.post("/ssh/install-custom-nodes", {**asked, "options": {"policies": ["builds=maybe"]}})
         assert wrong.status_code == 400
 

@@ -150,7 +150,7 @@ class RunPolicies:
     def _one(self, kind: str, item: Item) -> FrozenSet[str]:
         about = _KINDS[kind]
         cut = " It is cut here: %d of %d characters." % (_TEXT_CHARS, len(item.text))
-        text = "%s has %s (%s). %s it? %s" % (item.pack, about.what, item.what, about.do, item.text[:_TEXT_CHARS])
+        text = "%s has %s (%s). %s it?\n\n%s" % (item.pack, about.what, item.what, about.do, item.text[:_TEXT_CHARS])
         answer = self._context.questions.ask(
             text + (cut if len(item.text) > _TEXT_CHARS else ""),
             code=about.code,
