@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ import pytest
 from app.protocol.policies import KINDS, Policies, laxer
 from app.settings import InvalidSetting, settings_from
 from app.standin.git_server import GitServer
-from app.standin.packs import make_pack
+from app.standin.instance import StandIn
+from app.standin.packs import Pack, make_pack
 from test.conftest import StandInFactory
 from test.support.package_index import PackageIndex
 from test.support.service import Json, ServiceProcess
 from test.support.waiting import wait_until
 
 CANARY = "import os\nopen(os.path.expanduser('~/canary'), 'a').write({!r})\n"
+ENDED = {"completed", "failed"}
 NODES = "NODE_CLASS_MAPPINGS = {}\n"
 
 
@@ -27,78 +30,101 @@ def state(progress: Json, name: str) -> str:
     return f"{found['state']} {found['error']['code']}" if found["error"] else str(found["state"])
 
 
-@pytest.mark.slow
-@pytest.mark.sshd
-@pytest.mark.registry
-def test_each_policy_of_a_service_holds_on_the_instance(
-    tmp_path: Path, git_server: GitServer, standin_factory: StandInFactory, uv_program: Path
-) -> None:
-    """A script is asked about, all else is refused; the service's own list is refused whatever the policies say. A
-    request that is laxer is refused; a workflow's install obeys too."""
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[PackageIndex]:
+    """With a wheel, and a source distribution that leaves a mark when it is built."""
+    with PackageIndex(tmp_path / "index") as index:
+        index.wheel("direct-tool", "1.0")
+        index.sdist("built-tool", "1.0", building=CANARY.format("build"))
+        yield index
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[ServiceProcess]:
+    """Scripts are asked about, all else is refused, and it has a list of its own."""
     own = tmp_path / "known-bad.json"
     bad = {"name": "mine", "what": "we do not want it", "date": "2026", "source": "https://example.invalid/why"}
     own.write_text(json.dumps([{**bad, "packs": ["unwanted"]}]))
-    with (
-        PackageIndex(tmp_path / "index") as index,
-        ServiceProcess(
-            tmp_path,
-            policy_scripts="ask",
-            policy_prestartup="refuse",
-            policy_direct_urls="refuse",
-            policy_indexes="refuse",
-            policy_builds="refuse",
-            known_bad_file=str(own),
-        ) as service,
-    ):
-        environ = {**os.environ, "UV_DEFAULT_INDEX": index.url, "PIP_CONFIG_FILE": os.devnull}
-        standin = standin_factory(git_base_url=git_server.url, with_pip=False, environ=environ)
-        tool = standin.home / ".local" / "bin" / "uv"
-        tool.parent.mkdir(parents=True)
-        tool.symlink_to(uv_program)
-        wheel = index.wheel("direct-tool", "1.0")
-        index.sdist("built-tool", "1.0", building=CANARY.format("build"))
-        files = {"__init__.py": NODES}
-        packs = [
-            make_pack(git_server, "o", "script", files=files, install_py=CANARY.format("script")),
-            make_pack(git_server, "o", "early", files={**files, "prestartup_script.py": CANARY.format("early")}),
-            make_pack(git_server, "o", "url", files=files, requirements=f"direct-tool @ {wheel}\n"),
-            make_pack(git_server, "o", "index", files=files, requirements=f"--find-links {index.url}\ndirect-tool\n"),
-            make_pack(git_server, "o", "sdist", files=files, requirements="built-tool\n"),
-            make_pack(git_server, "o", "unwanted", files={"__init__.py": CANARY.format("unwanted")}),
-        ]
-        manifest = {"nodes": [{"name": pack.name, "repo_url": pack.url} for pack in packs]}
-        asked = {"ssh_connection": standin.ssh_command, "ui_home": str(standin.ui_home), "manifest": manifest}
-        lax = service.post("/ssh/install-custom-nodes", {**asked, "options": {"policies": ["builds=allow"]}})
-        assert (lax.status_code, "options.policies" in lax.text) == (400, True)
-        wrong = service.post("/ssh/install-custom-nodes", {**asked, "options": {"policies": ["builds=maybe"]}})
-        assert wrong.status_code == 400
+    with ServiceProcess(
+        tmp_path,
+        policy_scripts="ask",
+        policy_prestartup="refuse",
+        policy_direct_urls="refuse",
+        policy_indexes="refuse",
+        policy_builds="refuse",
+        known_bad_file=str(own),
+    ) as service:
+        yield service
 
-        task_id = service.install(standin, manifest=manifest, options={"wait_seconds": 0, "ask": "ask"})
-        wait_until(lambda: service.get(f"/tasks/{task_id}")["progress"]["questions"], 60, "it asks")
-        [question] = service.get(f"/tasks/{task_id}")["progress"]["questions"]
-        assert (question["code"], question["default"]) == ("run_install_scripts", "refuse")
-        assert CANARY.format("script") in question["facts"]["items"][0]["text"]
-        service.post(f"/tasks/{task_id}/answer", {"id": question["id"], "answer": "allow"})
-        ended = service.ended(task_id)
-        assert {pack.name: state(ended, pack.name) for pack in packs} == {
-            "script": "verified",
-            "early": "failed prestartup_refused",
-            "url": "verified direct_url_refused",
-            "index": "verified index_refused",
-            "sdist": "verified build_refused",
-            "unwanted": "failed known_bad",
-        }
-        assert (standin.home / "canary").read_text() == "script"
 
-        started = service.post("/workflow/start", asked)
-        workflow_id = started.json()["workflow_id"]
-        wait_until(
-            lambda: service.get("/workflow/state", workflow_id=workflow_id)["state"] in ("completed", "failed"), 90
-        )
-        [task] = [each for each in service.get("/tasks")["tasks"] if each["task_id"] != task_id]
-        again = service.get(f"/tasks/{task['task_id']}")["progress"]
-        assert (state(again, "early"), state(again, "unwanted")) == ("failed prestartup_refused", "failed known_bad")
-        assert (standin.home / "canary").read_text() == "script"
+def packs_of(git: GitServer, index: PackageIndex) -> list[Pack]:
+    """A pack for each policy, and one of the service's own list."""
+    wheel, files = f"{index.url}direct-tool/direct_tool-1.0-py3-none-any.whl", {"__init__.py": NODES}
+    early = {**files, "prestartup_script.py": CANARY.format("early")}
+    return [
+        make_pack(git, "o", "script", files=files, install_py=CANARY.format("script")),
+        make_pack(git, "o", "early", files=early),
+        make_pack(git, "o", "url", files=files, requirements=f"direct-tool @ {wheel}\n"),
+        make_pack(git, "o", "index", files=files, requirements=f"--find-links {index.url}\ndirect-tool\n"),
+        make_pack(git, "o", "sdist", files=files, requirements="built-tool\n"),
+        make_pack(git, "o", "unwanted", files={"__init__.py": CANARY.format("unwanted")}),
+    ]
+
+
+@pytest.fixture
+def asked(
+    git_server: GitServer, standin_factory: StandInFactory, uv_program: Path, index: PackageIndex
+) -> tuple[StandIn, Json]:
+    """An instance, and what is asked for on it."""
+    environ = {**os.environ, "UV_DEFAULT_INDEX": index.url, "PIP_CONFIG_FILE": os.devnull}
+    standin = standin_factory(git_base_url=git_server.url, with_pip=False, environ=environ)
+    tool = standin.home / ".local" / "bin" / "uv"
+    tool.parent.mkdir(parents=True)
+    tool.symlink_to(uv_program)
+    nodes = [{"name": pack.name, "repo_url": pack.url} for pack in packs_of(git_server, index)]
+    request = {"ssh_connection": standin.ssh_command, "ui_home": str(standin.ui_home), "manifest": {"nodes": nodes}}
+    return standin, request
+
+
+@pytest.mark.slow
+@pytest.mark.sshd
+@pytest.mark.registry
+def test_each_policy_of_a_service_holds_on_the_instance(service: ServiceProcess, asked: tuple[StandIn, Json]) -> None:
+    """The list is refused whatever the policies say. A workflow's install obeys too."""
+    standin, request = asked
+    task_id = service.install(standin, manifest=request["manifest"], options={"wait_seconds": 0, "ask": "ask"})
+    wait_until(lambda: service.get(f"/tasks/{task_id}")["progress"]["questions"], 60, "it asks")
+    [question] = service.get(f"/tasks/{task_id}")["progress"]["questions"]
+    assert (question["code"], question["default"]) == ("run_install_scripts", "refuse")
+    assert CANARY.format("script") in question["facts"]["items"][0]["text"]
+    service.post(f"/tasks/{task_id}/answer", {"id": question["id"], "answer": "allow"})
+    ended = service.ended(task_id)
+    assert {row["name"]: state(ended, row["name"]) for row in ended["nodes"]} == {
+        "script": "verified",
+        "early": "failed prestartup_refused",
+        "url": "verified direct_url_refused",
+        "index": "verified index_refused",
+        "sdist": "verified build_refused",
+        "unwanted": "failed known_bad",
+    }
+    assert (standin.home / "canary").read_text() == "script"
+
+    workflow_id = service.post("/workflow/start", request).json()["workflow_id"]
+    wait_until(lambda: service.get("/workflow/state", workflow_id=workflow_id)["state"] in ENDED, 90)
+    [task] = [each for each in service.get("/tasks")["tasks"] if each["task_id"] != task_id]
+    again = service.get(f"/tasks/{task['task_id']}")["progress"]
+    assert (state(again, "early"), state(again, "unwanted")) == ("failed prestartup_refused", "failed known_bad")
+    assert (standin.home / "canary").read_text() == "script"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["builds=allow"], ["builds=maybe"], ["scripts=allow"], ["all=refuse"], ["builds"]])
+def test_a_request_that_is_laxer_than_the_service_is_refused(service: ServiceProcess, words: list[str]) -> None:
+    """Or has no such policy: 400, which names the field."""
+    urls = {"urls": ["https://github.com/owner/pack"]}
+    request = {"ssh_connection": "root@127.0.0.1 -p 1", "manifest": urls, "options": {"policies": words}}
+    answer = service.post("/ssh/install-custom-nodes", request)
+    assert (answer.status_code, "options.policies" in answer.text) == (400, True)
 
 
 @pytest.mark.parametrize(("name", "word"), [(f"policy_{kind}", word) for kind in KINDS for word in ("Ask", "no", "")])

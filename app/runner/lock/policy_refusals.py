@@ -36,11 +36,11 @@ def refused_of(context: Context, items: Sequence[Difference]) -> Dict[str, str]:
 
 def may_use_places(context: Context, lock: Lock) -> bool:
     """Whether the lock's own indexes may be asked. Told where they may not. Raises RunCancelled."""
-    places = [*lock.indexes, *lock.find_links]
-    if not places or _is_allowed(context, "indexes", places):
+    addresses = [*lock.indexes, *lock.find_links]
+    if not addresses or _is_allowed(context, "indexes", addresses):
         return True
     text = "The lock's own package indexes were not used, since %s: %s."
-    told = ", ".join(readable(place) for place in places[:5])
+    told = ", ".join(readable(place) for place in addresses[:5])
     hint = "What only they have is missing. Start again with another policy to use them."
     context.warn("index_refused", text % (RunPolicies.of(context).why("indexes"), told), hint)
     return False

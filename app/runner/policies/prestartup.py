@@ -12,6 +12,7 @@ from typing import AbstractSet, Dict, Optional, Sequence, Tuple
 from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.runner.context import Context, PackResult
+from app.runner.files.move import move
 from app.runner.policies.run_policies import Item, RunPolicies, read_script
 
 NAME = "prestartup_script.py"
@@ -107,7 +108,8 @@ def _is_run(pack: NodePack, folder: Path) -> bool:
 
 def _put_aside(folder: Path) -> str:
     try:
-        os.replace(str(folder / NAME), str(folder / (NAME + ASIDE)))
+        (folder / (NAME + ASIDE)).unlink(missing_ok=True)
+        move(folder / NAME, folder / (NAME + ASIDE))
     except OSError as exc:
         return "it could not be renamed: %s" % exc.strerror
     return "it was renamed to %s%s" % (NAME, ASIDE)

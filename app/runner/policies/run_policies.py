@@ -29,40 +29,40 @@ class _Kind(NamedTuple):
     code: str
     what: str
     do: str
-    allow: str
-    refuse: str
     hint: str
 
 
 _IMPORT_DECIDES = "A pack that is refused is installed without; whether it loads, its import shows."
 _KINDS: Mapping[str, _Kind] = {
     "scripts": _Kind(
-        "run_install_scripts", "an install.py, which would run now", "Run", "Run", "Do not run", _IMPORT_DECIDES
+        code="run_install_scripts",
+        what="an install.py, which would run now",
+        do="Run",
+        hint=_IMPORT_DECIDES,
     ),
     "prestartup": _Kind(
-        "run_prestartup_scripts",
-        "a prestartup_script.py, which ComfyUI runs at each start before all else",
-        "Let ComfyUI run",
-        "Let ComfyUI run",
-        "Leave the pack out, with",
-        "ComfyUI runs it at each start as long as the pack is there. So a pack that is refused is not put in place.",
+        code="run_prestartup_scripts",
+        what="a prestartup_script.py, which ComfyUI runs at each start before all else",
+        do="Let ComfyUI run",
+        hint="ComfyUI runs it as long as the pack is there. So a pack that is refused is not put in place.",
     ),
     "direct_urls": _Kind(
-        "install_direct_urls",
-        "packages by their addresses, past the package index",
-        "Install",
-        "Install",
-        "Leave out",
-        _IMPORT_DECIDES,
+        code="install_direct_urls",
+        what="packages by their addresses, past the package index",
+        do="Install",
+        hint=_IMPORT_DECIDES,
     ),
-    "indexes": _Kind("use_extra_indexes", "package indexes of its own", "Use", "Use", "Do not use", _IMPORT_DECIDES),
+    "indexes": _Kind(
+        code="use_extra_indexes",
+        what="package indexes of its own",
+        do="Use",
+        hint=_IMPORT_DECIDES,
+    ),
     "builds": _Kind(
-        "run_builds",
-        "packages that are built here, which runs their code",
-        "Build",
-        "Build",
-        "Leave out",
-        "A build runs the package's own code, as this login. Without it, only ready-made wheels are installed.",
+        code="run_builds",
+        what="packages that are built here, which runs their code",
+        do="Build",
+        hint="A build runs the package's own code, as this login. Without it, only ready-made wheels are installed.",
     ),
 }
 
@@ -155,7 +155,7 @@ class RunPolicies:
             text + (cut if len(item.text) > _TEXT_CHARS else ""),
             code=about.code,
             hint=about.hint,
-            answers={"refuse": "%s it" % about.refuse, "allow": "%s it" % about.allow},
+            answers={"refuse": "Refuse", "allow": "Allow"},
             default="refuse",
             facts=_facts([item]),
         )
@@ -163,7 +163,7 @@ class RunPolicies:
 
     def _many(self, kind: str, items: Sequence[Item]) -> str:
         about = _KINDS[kind]
-        answers = {"refuse": "%s any" % about.refuse, "allow": "%s all of them" % about.allow}
+        answers = {"refuse": "Refuse all of them", "allow": "Allow all of them"}
         if len(items) <= _MOST_SINGLE:
             answers["each"] = "Ask me about each"
         return self._context.questions.ask(

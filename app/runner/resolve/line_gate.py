@@ -35,10 +35,10 @@ class _Kind:
 
 
 _KINDS = (
-    _Kind("direct_urls", "direct_url_refused", "it is an address, past the package index, and %s"),
-    _Kind("builds", "build_refused", "it has to be built here, which runs its code, and %s"),
+    _Kind(name="direct_urls", code="direct_url_refused", why="it is an address, past the package index, and %s"),
+    _Kind(name="builds", code="build_refused", why="it has to be built here, which runs its code, and %s"),
 )
-_INDEX = _Kind("indexes", "index_refused", "it is a place of the pack's own for packages, and %s")
+_INDEX = _Kind(name="indexes", code="index_refused", why="it is a place of the pack's own for packages, and %s")
 
 
 class LineGate:
