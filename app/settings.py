@@ -5,6 +5,7 @@ Every value is frozen; times are seconds, sizes are bytes.
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -17,7 +18,9 @@ import platformdirs
 from app.domain.access import origin_of
 from app.domain.errors import InvalidRequest
 from app.domain.forwarded import networks_of, prefix_of
-from app.small_files import CONFIG_BYTES, UnusableFile, read_small
+from app.protocol.known_bad import read_known_bad
+from app.protocol.policies import ALLOW, KINDS, WORDS, Policies
+from app.small_files import CONFIG_BYTES, KNOWN_BAD_BYTES, UnusableFile, read_small
 
 ENV_PREFIX = "NODEFERRY_"
 DEFAULT_PORT = 5000
@@ -138,6 +141,24 @@ class Settings:
     """How large a pack's repository may become on an instance, with its files, submodules and what Git LFS brings; 0:
     any size."""
 
+    policy_scripts: str = ALLOW
+    """Whether packs' install.py may run: `allow`, `ask` or `refuse`. A request may be stricter (options.policies)."""
+    policy_prestartup: str = ALLOW
+    """The same for prestartup_script.py, which ComfyUI runs at each start: a pack is left out where it is refused."""
+    policy_direct_urls: str = ALLOW
+    """The same for requirements that are addresses."""
+    policy_indexes: str = ALLOW
+    """The same for indexes and other places that a pack names for its packages."""
+    policy_builds: str = ALLOW
+    """The same for packages that are built on the instance, which runs their code."""
+    known_bad_file: str = ""
+    """A JSON file with packs and packages that are refused besides those that Nodeferry knows to be malicious."""
+
+    @property
+    def policies(self) -> Policies:
+        """What packs may run or bring."""
+        return Policies(**{kind: getattr(self, f"policy_{kind}") for kind in KINDS})
+
     @property
     def timeouts(self) -> Timeouts:
         """The SSH deadlines that follow from the settings."""
@@ -180,8 +201,28 @@ def settings_from(
             raise InvalidSetting(f"{name} is {values[name]!r}; expected a number from 0 on.", field=name)
     if values.get("log_format", "text") not in {"text", "json"}:
         raise InvalidSetting(f"log_format is {values['log_format']!r}; expected text or json.", field="log_format")
+    _check_policies(values)
     _check_proxies(values)
     return Settings(**values)
+
+
+def _check_policies(values: dict[str, Any]) -> None:
+    for name in (f"policy_{kind}" for kind in KINDS):
+        if values.get(name, ALLOW) not in WORDS:
+            raise InvalidSetting(f"{name} is {values[name]!r}; expected {', '.join(WORDS)}.", field=name)
+    if values.get("known_bad_file"):
+        values["known_bad_file"] = str(Path(values["known_bad_file"]).expanduser().absolute())
+        known_bad_of(Path(values["known_bad_file"]))
+
+
+def known_bad_of(path: Path) -> list[dict[str, Any]]:
+    """The entries of the service's own list, as the runner is sent them. Raises InvalidSetting."""
+    try:
+        entries: list[dict[str, Any]] = json.loads(read_small(path, KNOWN_BAD_BYTES))
+        read_known_bad(entries)
+    except (OSError, UnusableFile, ValueError, RecursionError) as exc:
+        raise InvalidSetting(f"{path} is no list of what is known to be bad: {exc}.", field="known_bad_file") from exc
+    return entries
 
 
 def _check_proxies(values: dict[str, Any]) -> None:

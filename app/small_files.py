@@ -17,6 +17,8 @@ KEY_BYTES = 64 * 1024
 CONFIG_BYTES = 1024 * 1024
 """Of one file of ssh_config(5), and of the settings."""
 KNOWN_HOSTS_BYTES = 4 * 1024 * 1024
+KNOWN_BAD_BYTES = 256 * 1024
+"""Of the service's own list of what is known to be malicious; it travels with each request to an instance."""
 LIST_BYTES = 4 * 1024 * 1024
 """Of a list of node packs. A request has 1 MiB at most, and a file may be spread over more lines, or be UTF-16."""
 _PIECE = 64 * 1024

@@ -11,6 +11,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple, Union, get_args, get_type_hints
 
+from app.protocol.policies import check_policy
 from app.protocol.wheelhouse_address import check_wheelhouse
 
 SERVICE = "service"
@@ -250,6 +251,20 @@ class Options:
         RUNNER,
         choices=("off", "ask", "install"),
         not_on_pages="a pack that lacks one says which, and how to install it",
+    )
+    policies: Tuple[str, ...] = _option(
+        (),
+        "stricter rules than the service's for what packs run or bring (scripts, prestartup, direct_urls, indexes, "
+        "builds): each is allow, ask or refuse",
+        "--policy",
+        "for scripts, prestartup, direct_urls, indexes or builds of packs: allow, ask or refuse; may be repeated",
+        SERVICE,
+        RUNNER,
+        metavar="KIND=WORD",
+        shown_default="none",
+        valid=check_policy,
+        kept_by=_EVERY_FOLLOW_UP,
+        not_on_pages="a service that wants it for all has the settings NODEFERRY_POLICY_…",
     )
     require: str = _option(
         "any",

@@ -22,4 +22,17 @@ SAFETY: Sequence[Reason] = (
     # -- plans without builds ----------------------------------------------------------------------------------------
     Reason("plan_incomplete", "Plan not complete", About.NODE),
     Reason("plan_unavailable", "No plan without builds", About.RUN),
+    # -- policies, and what is known to be malicious -----------------------------------------------------------------
+    Reason("script_refused", "Install script refused", About.NODE),
+    Reason("prestartup_refused", "Prestartup script refused", About.NODE),
+    Reason("direct_url_refused", "Direct address refused", About.NODE),
+    Reason("index_refused", "Package index refused", About.NODE),
+    Reason("build_refused", "Build refused", About.NODE),
+    Reason("known_bad", "Known to be malicious", About.NODE),
+    Reason("known_bad_present", "Malicious, and there already", About.WARNING),
+    Reason("run_install_scripts", "Run install scripts?", About.QUESTION),
+    Reason("run_prestartup_scripts", "Allow prestartup scripts?", About.QUESTION),
+    Reason("install_direct_urls", "Install from addresses?", About.QUESTION),
+    Reason("use_extra_indexes", "Use packs' own indexes?", About.QUESTION),
+    Reason("run_builds", "Build packages here?", About.QUESTION),
 )

@@ -62,6 +62,9 @@ class PackResult:
     lines_left_out: bool = False
     """`problem` is that lines of its requirements could not be had, while all the others are installed."""
 
+    held: bool = False
+    """A person is to be asked about it before it is put in place; then it is tried again."""
+
     @property
     def known_problem(self) -> Optional[Problem]:
         """`problem`, or what is not there: also as the cause of a problem with a file of which only a note is there."""

@@ -34,8 +34,10 @@ from app.runner.packs import unfinished
 from app.runner.packs.already_installed import AlreadyInstalled
 from app.runner.packs.clone import at_once, clone_all
 from app.runner.packs.copies_question import ask_about_copies
+from app.runner.packs.known_bad_folders import withhold_known_bad
 from app.runner.packs.manifest_source import read_manifest
 from app.runner.packs.scripts import Scripts
+from app.runner.policies.known_bad import warn_of_packages
 from app.runner.preconditions import lock_ui_home, wait_for_provisioning
 from app.runner.process import audit
 from app.runner.process.answers import Answers
@@ -172,6 +174,7 @@ def _phases(context: Context) -> None:
             return
         if context.request.get("restart_of"):
             context.phase(Phase.PROBE, StepStatus.SUCCESS, home.in_words())
+            withhold_known_bad(context)
             restart_only(context, python)
             context.phase(Phase.FINISH, StepStatus.SUCCESS)
             return
@@ -183,6 +186,7 @@ def _phases(context: Context) -> None:
         verification.second_round = SecondRound(context, guard, uv.now)
         verification.begin(pool, python)
         packs = AlreadyInstalled.of(context).settle(read_manifest(context))
+        withhold_known_bad(context)
         context.phase(Phase.PROBE, StepStatus.SUCCESS, home.in_words())
         _install(context, packs, python, uv, verification, machine=machine, prefetch=prefetch)
     context.phase(Phase.FINISH, StepStatus.SUCCESS)
@@ -272,6 +276,7 @@ def _brought(
 def _before_changes(context: Context, python: Future[None], verification: Verification) -> None:
     """Called once, before packages may be changed."""
     python.result()
+    warn_of_packages(context)
     verification.before_changes()
     context.environment_before = context.environment
     note_packages_before(context)
@@ -291,6 +296,7 @@ def _plan_only(
         locked.before_clones()
     results = clone_all(context, packs, at_once(probe.max_processes(), os.cpu_count()))
     python.result()
+    warn_of_packages(context)
     if locked:
         locked.plan(results)
     with Requirements(context, prefetch, uv.now) as requirements:

@@ -356,3 +356,13 @@ def test_system_packages_says_whether_apt_get_brings_what_is_missing(world: Worl
         assert node(found, "gets-a-program")["status"] == "success" and file.exists(), found
     else:
         assert "system_packages_failed" in [each["code"] for each in found["warnings"]]
+
+
+def test_policies_are_stricter_rules_for_one_install(world: World) -> None:
+    """What the service allows a request can refuse."""
+    pack = world.pack("with-policies", install_py=LEAVES_A_MARK)
+    mark = world.standin.custom_nodes / pack.name / "install-script-ran"
+    refused = world.install(pack, verify=False, policies=["scripts=refuse"])
+    assert (node(refused, pack.name)["error"]["code"], mark.exists()) == ("script_refused", False)
+    assert world.install(pack, verify=False)["outcome"] == "all"
+    assert mark.exists()

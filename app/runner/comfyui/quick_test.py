@@ -20,6 +20,7 @@ from typing import Dict, FrozenSet, List, Optional, Sequence
 
 from app.runner.context import Context
 from app.runner.machine.layout import running_with
+from app.runner.policies.withheld import withheld
 from app.runner.process.children import Finished, Limits
 from app.runner.process.private_files import private
 from app.runner.process.processes import MARK, environ_of
@@ -119,8 +120,11 @@ class ComfyUI:
         return start
 
     def with_all(self) -> Start:
-        """With every pack that is there. Raises OSError, RunCancelled."""
-        return self._quick_test([])
+        """With every pack that is there, but for those that are withheld. Raises OSError, RunCancelled."""
+        if not withheld(self._context):
+            return self._quick_test([])
+        names = [name for name in self.present() if not name.startswith("-")]
+        return self.with_only(names) if names else self._quick_test([_NO_PACKS])
 
     def with_only(self, names: Sequence[str]) -> Start:
         """With these entries of custom_nodes alone, and telling which it tries. Raises OSError, RunCancelled."""
@@ -128,13 +132,14 @@ class ComfyUI:
 
     def present(self) -> List[str]:
         """The entries of custom_nodes that ComfyUI would import, by its own rule."""
-        found = []
+        found, unwanted = [], withheld(self._context)
         others = [path for path in self._context.layout.others if path.is_dir()]
         for path in sorted(entry for folder in (self._context.custom_nodes, *others) for entry in folder.iterdir()):
             name = path.name
             if name.endswith(".disabled") or name == "__pycache__" or (path.is_file() and path.suffix != ".py"):
                 continue
-            found.append(name)
+            if name not in unwanted:
+                found.append(name)
         return list(dict.fromkeys(found))
 
     def clean(self) -> None:

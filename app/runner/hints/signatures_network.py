@@ -15,6 +15,13 @@ _YANKED = (
 MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     # -- the machine -------------------------------------------------------------------------------------------------
     Signature(
+        "build_refused",
+        "ps",
+        r"Nodeferry does not build it",
+        "A required package has no ready-made wheel, and the policy for builds does not let it be built here.",
+        "Start again with another policy for builds, or install a wheel of it yourself.",
+    ),
+    Signature(
         "tmp_full",
         "psi",
         r"No space left on device: '/tmp/|No usable temporary (?:file|directory)",

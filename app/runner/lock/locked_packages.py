@@ -14,6 +14,7 @@ from app.runner.environment.same_library import FAMILIES
 from app.runner.hints import reasons
 from app.runner.lock.differences import Difference, differences
 from app.runner.lock.overlaps import in_words, is_mixed, not_as, overlaps_in
+from app.runner.lock.policy_refusals import may_use_places
 from app.runner.process.children import Finished
 from app.runner.requirements.file_options import FileOptions, Place
 from app.runner.requirements.lines import asked_by, canonical
@@ -150,7 +151,7 @@ class LockedPackages:
 def _own_sources(context: Context, lock: Lock) -> Optional[OwnSources]:
     """The packs' own places, for what came from there; where the lock does not say what, for all that it names."""
     locations = [Place(True, url, url) for url in lock.indexes] + [Place(False, url, url) for url in lock.find_links]
-    if not locations:
+    if not locations or not may_use_places(context, lock):
         return None
     from app.runner.resolve.pack_places import PlacesServer  # as long to load as much else together
 

@@ -14,6 +14,7 @@ from app.runner.environment.same_library import FAMILIES
 from app.runner.environment.torch_family import is_protected
 from app.runner.lock import this_machine
 from app.runner.lock.differences import Difference, differences
+from app.runner.lock.policy_refusals import refused_of
 from app.runner.requirements.lines import bounds_of, canonical, name_of
 from app.runner.requirements.versions import is_version, satisfies
 from app.runner.resolve.protection import constraints
@@ -38,10 +39,10 @@ def decide(context: Context, lock: Lock) -> Decided:
     own = {name_of(line): bounds_of(line) for line in constraints({}, context.ui_home)}
     proven = context.options.exact and this_machine.has_same_comfyui(context, lock)
     locked = frozenset(canonical(name) for name in lock.packages)
-    refused: Dict[str, str] = {}
     in_the_way: Set[str] = set()
     found = differences(lock, environment.distributions)
-    for item in found:
+    refused = refused_of(context, found)
+    for item in (each for each in found if each.name not in refused):
         name = canonical(item.name)
         bounds = own.get(name)
         other = _other_variants(name, environment, locked) if item.installed is None else []

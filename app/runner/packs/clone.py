@@ -35,6 +35,9 @@ from app.runner.packs.installed import is_there
 from app.runner.packs.pack_files import find_pack_files
 from app.runner.packs.refs import Target
 from app.runner.packs.same_repository import redirect_in
+from app.runner.policies import incoming
+from app.runner.policies.known_bad import problem_of_pack
+from app.runner.policies.prestartup import Prestartups
 
 AT_ONCE = 16
 LONG_SECONDS = 4.0
@@ -62,13 +65,14 @@ def clone_all(
         running: Dict[Future[PackResult], NodePack] = {}
         waiting = list(packs)
         retry_alone: List[NodePack] = []
+        held: List[NodePack] = []
         given = 0
-        while waiting or running or retry_alone:
+        while waiting or running or retry_alone or held:
             for pack in [pack for pack in waiting if _may_start(parents[pack.name], results)]:
                 waiting.remove(pack)
                 submit(pack)
             if not running:  # the others have ended, and what did not fit is gone again
-                submit(retry_alone.pop(0), alone=True)
+                _submit_rest(context, held, retry_alone, submit)
             may_work = meanwhile is not None and len(results) > given
             done = wait(running, LONG_SECONDS if may_work else None, FIRST_COMPLETED).done
             if not done and meanwhile is not None:
@@ -76,13 +80,27 @@ def clone_all(
                 meanwhile([results[pack.name] for pack in packs if pack.name in results])
             for future in done:
                 pack, result = running.pop(future), future.result()
-                if result.retry_alone:
-                    retry_alone.append(pack)
+                if result.held or result.retry_alone:
+                    (held if result.held else retry_alone).append(pack)
                 else:
                     results[pack.name] = result
     context.phase(Phase.CLONE, StepStatus.SUCCESS)
     context.on_cloned()
     return [results[pack.name] for pack in packs]
+
+
+def _submit_rest(
+    context: Context, held: List[NodePack], retry_alone: List[NodePack], submit: Callable[..., None]
+) -> None:
+    """All that a person is to be asked about, once that is done; else one that is tried again alone. Raises
+    RunCancelled."""
+    if not held:
+        submit(retry_alone.pop(0), alone=True)
+        return
+    Prestartups.of(context).ask()
+    for pack in held:
+        submit(pack)
+    held.clear()
 
 
 def _may_start(parent: Optional[NodePack], results: Dict[str, PackResult]) -> bool:
@@ -107,6 +125,8 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
         return result
     try:
         _put_in_place(context, result)
+        if result.held:
+            return result
         if result.is_cloned:
             lfs.settle(context, result)
             find_pack_files(context, result)
@@ -124,15 +144,20 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
 
 
 def _put_in_place(context: Context, result: PackResult) -> None:
-    """`result.commit` or `result.problem` is set afterwards. Raises OSError."""
+    """`result.commit` or `result.problem` is set afterwards, or `result.held`. Raises OSError."""
+    result.problem = problem_of_pack(context, result.pack)
+    if result.problem is not None:
+        return
     is_kept = is_there(result.folder) and context.existing_of(result.pack) == "keep"
     pasted_ref.settle(context, result, is_kept=is_kept)
     if result.problem is None and context.options.plan_only:
         _look_only(context, result)
-        return
-    result.problem = result.problem or _place_problem(context, result)
-    if result.problem is None:
-        _bring(context, result)
+    else:
+        result.problem = result.problem or _place_problem(context, result)
+        if result.problem is None:
+            _bring(context, result)
+    if result.kept and result.is_cloned and result.problem is None:
+        incoming.look_at(context, result, result.folder)
 
 
 def _bring(context: Context, result: PackResult) -> None:
@@ -199,8 +224,18 @@ def _place_problem(context: Context, result: PackResult) -> Optional[Problem]:
 
 
 def _clone(context: Context, result: PackResult) -> None:
-    """Clones into staging: `result.commit` or `result.problem` is set afterwards."""
-    pack, target = result.pack, staged(context, result.pack)
+    """Into staging: `result.commit` or `result.problem` is set afterwards."""
+    target = staged(context, result.pack)
+    if not incoming.resume(context, result, target):
+        _clone_anew(context, result, target)
+    if result.problem is None:
+        incoming.look_at(context, result, target)
+    if result.problem is not None and not result.held:
+        shutil.rmtree(str(target), ignore_errors=True)
+
+
+def _clone_anew(context: Context, result: PackResult, target: Path) -> None:
+    pack = result.pack
     context.node(pack.name, NodeState.CLONING)
     emit = Throttled(context, pack.name)
     found: List[Target] = []
@@ -224,8 +259,6 @@ def _clone(context: Context, result: PackResult) -> None:
             result.problem = Problem(
                 "empty_repository", "The repository is empty: it has no commit.", "Check its address."
             )
-    if result.problem is not None:
-        shutil.rmtree(str(target), ignore_errors=True)
 
 
 def _clone_once(context: Context, result: PackResult) -> None:

@@ -23,6 +23,7 @@ from app.runner.packs.installed import is_there
 from app.runner.packs.local_work import local_changes, stashes_in_submodules, submodules
 from app.runner.packs.same_repository import How, SameRepository, Verdict
 from app.runner.packs.update import update
+from app.runner.policies import incoming
 
 OLD = ".nodeferry-old.disabled"
 """Behind the name of a folder that is being replaced; ComfyUI skips it. No part of staging: a killed run's staging is
@@ -47,7 +48,9 @@ def settle(context: Context, result: PackResult, clone: Callable[[], None]) -> N
         _reinstall(context, git, result, clone, whole=to_do == _ASIDE)
     elif to_do:
         context.node(result.pack.name, NodeState.CLONING)
+        before = git.line("symbolic-ref", "--quiet", "--short", "HEAD", cwd=result.folder), git.head(result.folder)
         update(context, git, result)
+        incoming.look_at_update(context, git, result, before)
 
 
 def stays(context: Context, result: PackResult) -> bool:

@@ -21,6 +21,8 @@ from app.runner.machine.safe_directories import repositories_in
 from app.runner.packs.left_running import warn_of_left
 from app.runner.packs.new_folders import folders_in, warn_of
 from app.runner.packs.script_environ import environ_for_scripts
+from app.runner.policies.prestartup import Prestartups
+from app.runner.policies.script_gate import ScriptGate
 
 _LOOK_SECONDS = 0.5
 
@@ -52,7 +54,8 @@ class Scripts:
         system, and gives what came: then it runs once more."""
         self._context = context
         self._watch = watch
-        self._only_at_end = only_at_end
+        self._gate = ScriptGate(context)
+        self._only_at_end = only_at_end or self._gate.asks
         self._bring = bring
         context.folders_of_packs = {pack.folder.partition("/")[0] for pack in packs}
         self._order = {pack.name: number for number, pack in enumerate(packs)}
@@ -106,6 +109,7 @@ class Scripts:
     # -- in its thread -------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
+        self._gate.ask(list(self._ready))
         while result := self._next():
             self._run_one(result, first=not self._began)
             self._began = True
@@ -133,6 +137,12 @@ class Scripts:
 
     def _run_one(self, result: PackResult, *, first: bool) -> None:
         name, context = result.pack.name, self._context
+        problem = self._gate.problem(result)
+        if problem is not None:
+            result.problem = result.problem or problem
+            context.journal.emit(ScriptChanged(name, StepStatus.SKIPPED, problem))
+            context.settle(result)
+            return
         problem = context.python_problem
         with context.environment_lock.for_script():
             if first:
@@ -166,4 +176,5 @@ def _run(context: Context, result: PackResult, bring: Callable[[str], Collection
     context.own_new(result.folder)
     new = folders_in(context) - before - context.folders_of_packs
     warn_of(context, new, result.pack.name)
+    Prestartups.of(context).put_aside_in(new, result.pack.name)
     return None if finished.ok else reasons.of_script(finished, result.folder / "install.py")

@@ -14,6 +14,7 @@ from typing import Dict, List, Optional, Sequence
 from app.runner.context import Context
 from app.runner.machine.git import Git
 from app.runner.packs.checkout import update_submodules
+from app.runner.policies.prestartup import Prestartups
 from app.runner.repair.symptoms import Symptom
 from app.runner.repair.trials import Trials
 
@@ -116,7 +117,7 @@ class Commits:
             if done and (self._pack / ".gitmodules").exists():
                 done = update_submodules(git, self._pack).ok
         self._context.own(self._pack)
-        return done
+        return done and Prestartups.of(self._context).may_run(self._symptom.name, self._pack)
 
     def _made_home(self, moved: Sequence[str]) -> Path:
         """ComfyUI's folder, with these packs as they are checked out: its own files are copies, since they look for

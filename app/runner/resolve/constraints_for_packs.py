@@ -16,9 +16,11 @@ from typing import Dict, List, Mapping, Optional
 from app.runner.context import Context
 from app.runner.daemon.run_files import replace_file
 from app.runner.environment.torch_family import protected
+from app.runner.policies.known_bad import known_bads
 from app.runner.process.execute import CONSTRAINTS, existing_files
 from app.runner.requirements.lines import name_of
 from app.runner.requirements.versions import is_version
+from app.runner.resolve.build_gate import BuildGate
 from app.runner.resolve.protection import constraints
 
 _OF_BUILDS = re.compile(
@@ -40,14 +42,13 @@ def constraints_for_packs(packages: Mapping[str, str], ui_home: Path) -> List[st
 def environ_for_packs(context: Context, given: Mapping[str, str]) -> Dict[str, str]:
     """Variables for a program that runs packs' code. `given`: those that it gets besides the run's own. The image's own
     files stay, but for those that are not there, since pip and uv do nothing then. Raises OSError."""
-    lines = constraints_for_packs(context.packages, context.ui_home)
-    if not lines:
-        return {}
+    lines = [*constraints_for_packs(context.packages, context.ui_home), *known_bads(context).excluded]
     path = context.task.folder / "constraints-for-packs.txt"
     with _WRITING:
         if not path.exists():
             replace_file(path, "".join(line + "\n" for line in lines).encode("utf-8"))
-    return {name: " ".join([*existing_files(_of(name, given)), _word(path)]) for name in CONSTRAINTS}
+    found = {name: " ".join([*existing_files(_of(name, given)), _word(path)]) for name in CONSTRAINTS}
+    return found if BuildGate.of(context).may_build else {**found, "PIP_ONLY_BINARY": ":all:"}
 
 
 def _of(name: str, given: Mapping[str, str]) -> Optional[str]:

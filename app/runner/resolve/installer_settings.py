@@ -17,6 +17,7 @@ from app.runner.daemon.run_files import replace_file
 from app.runner.environment.torch_family import is_protected
 from app.runner.machine.pip_settings import PipSettings
 from app.runner.machine.uv_settings import UvSettings, decide
+from app.runner.policies.known_bad import known_bads
 from app.runner.process.execute import existing_files
 from app.runner.requirements.files import decode
 from app.runner.requirements.lines import as_constraint, bounds_of, name_of
@@ -56,7 +57,7 @@ class InstallerSettings:
         else:
             self.unset |= {"UV_CONFIG_FILE"}
             self.environ["UV_NO_CONFIG"] = "1"
-        self.constraints = _constraints(context, settings.constraints)
+        self.constraints = [*_constraints(context, settings.constraints), *known_bads(context).excluded]
         told = [*settings.told, *("%s cannot be read" % path for path in pip.unreadable)]
         if told:
             more = " and %d more" % (len(told) - _MOST_TOLD) if len(told) > _MOST_TOLD else ""

@@ -14,13 +14,16 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
+from app.runner.policies.known_bad import known_bads
 from app.runner.process.private_files import private
+from app.runner.resolve.build_gate import BuildGate
 from app.runner.resolve.build_help import BuildHelp
 from app.runner.resolve.builds import Builds
 from app.runner.resolve.installer import Applier
 from app.runner.resolve.installer_settings import InstallerSettings
 from app.runner.resolve.kept_versions import keep_installed
 from app.runner.resolve.ledger import Done, Ledger
+from app.runner.resolve.line_gate import LineGate
 from app.runner.resolve.metadata_mirror import MetadataMirror
 from app.runner.resolve.no_builds import unbuilt_of
 from app.runner.resolve.packs_with_own_sources import PacksWithOwnSources
@@ -75,6 +78,7 @@ class Requirements:
         self._begun = False
         self._variants: Optional[Variants] = None
         self._program: Optional[Uv] = None
+        self._gate = LineGate(context)
         self._stages: Optional[StageRun] = None
         self._alone: Optional[PacksWithOwnSources] = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="packages")
@@ -154,13 +158,14 @@ class Requirements:
         uv all packs come first. Raises RunCancelled."""
         context = self._context
         fresh = [result for result in came.results if result.pack.name not in self._taken]
-        needs_some = any(result.requirements for result in fresh) or bool(self._alone and self._alone.are_waiting)
+        needs_some = any(result.requirements for result in fresh) or self._are_waiting
         uv = self._uv() if needs_some else None
         if needs_some and uv is None and not came.all_came:
             return
         self._taken.update(result.pack.name for result in fresh)
         self._alone = self._alone or PacksWithOwnSources.of(context)
-        wanted = self._alone.sorted_out([item for item in map(self._prepare, fresh) if item], all_came=came.all_came)
+        items = self._gate.passed([item for item in map(self._prepare, fresh) if item], all_came=came.all_came)
+        wanted = self._alone.sorted_out(self._with_lines(items), all_came=came.all_came)
         if wanted and not self._begun:
             self._begun = True
             context.phase(Phase.RESOLVE, StepStatus.RUNNING)
@@ -174,6 +179,17 @@ class Requirements:
             _one_variant(context, wanted, self._variants)
             self._stages = self._stages or self._begin(program, self._variants)
             self._stages.run(wanted)
+
+    @property
+    def _are_waiting(self) -> bool:
+        return self._gate.are_waiting or bool(self._alone and self._alone.are_waiting)
+
+    def _with_lines(self, items: Sequence[PackRequirements]) -> List[PackRequirements]:
+        """Of these packs those that ask for packages; for the others this is the end."""
+        for item in items:
+            if item.is_empty:
+                self._done(item, None)
+        return [item for item in items if not item.is_empty]
 
     def _make_uv(self, uv: str) -> Uv:
         context = self._context
@@ -348,10 +364,12 @@ def _by_pip(context: Context, wanted: Sequence[PackRequirements], done: Done) ->
         "uv is not on the instance and could not be downloaded. pip installs one pack at a time, which is slower.",
     )
     held = context.task.folder / CONSTRAINTS
-    write_lines(held, constraints(context.packages, context.ui_home))
+    write_lines(held, constraints(context.packages, context.ui_home, known_bads(context).excluded))
     _one_variant(context, wanted, Variants(context.packages, gpu=context.has_gpu))
     limits, wheels = context.limits.packages, WheelSources.of(context)
-    pip = Pip(context.children, context.executable, context.task.folder, limits, wheels=wheels)
+    may_build = BuildGate.of(context).asked("")
+    folder = context.task.folder
+    pip = Pip(context.children, context.executable, folder, limits, wheels=wheels, only_wheels=not may_build)
     context.phase(Phase.RESOLVE, StepStatus.SUCCESS, "one pack at a time")
     context.phase(Phase.INSTALL, StepStatus.RUNNING)
     for number, item in enumerate(wanted):

@@ -28,8 +28,10 @@ class Pip:
         limits: Limits,
         *,
         wheels: Optional[WheelSources] = None,
+        only_wheels: bool = False,
     ) -> None:
-        """`folder`: where it runs. `wheels`: offered besides the registry's."""
+        """`folder`: where it runs. `wheels`: offered besides the registry's. `only_wheels`: nothing is built."""
+        self._only_wheels = ["--only-binary", ":all:"] if only_wheels else []
         self._wheels = wheels
         self._children = children
         self._limits = limits
@@ -63,6 +65,7 @@ class Pip:
         environ: Mapping[str, str] = _NOTHING,
     ) -> Finished:
         offered = self._wheels.for_pip() if self._wheels and "uninstall" not in arguments else []
+        offered = [*offered, *(self._only_wheels if "install" in arguments else [])]
         return self._children.run(
             [*self._argv, *arguments, *offered],
             cwd=self._cwd,

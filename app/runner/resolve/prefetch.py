@@ -26,6 +26,7 @@ from app.runner.resolve.bad_lines import leave_out_unknown
 from app.runner.resolve.blame import failed_package, suspects
 from app.runner.resolve.compatible_sets import NEEDS_BUILD, PrefetchResult
 from app.runner.resolve.kept_versions import keep_installed
+from app.runner.resolve.line_gate import LineGate
 from app.runner.resolve.plan import AGREES, WANTS_CHANGE, Change, PackRequirements, Plan, changes
 from app.runner.resolve.protection import read_requirements
 from app.runner.resolve.split_builds import by_wheels
@@ -295,6 +296,8 @@ class Prefetch:
         item = PackRequirements(result, folder / ("%s.txt" % file_name(result.pack.name)), read.lines)
         from_elsewhere = any(NEEDS_BUILD.search(line) for line in item.lines)
         if not read.lines or read.problem or from_elsewhere or read.options.are_any:
+            return False
+        if not LineGate(self._context).may_be_looked_up(item):
             return False
         item.write()
         agrees = not item.mismatches(self._installed)

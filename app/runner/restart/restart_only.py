@@ -8,6 +8,7 @@ from typing import Any, List, Mapping
 from app.protocol.states import Phase, StepStatus
 from app.runner.comfyui.running import Loaded
 from app.runner.context import Context
+from app.runner.policies.withheld import withheld
 from app.runner.process.errors import RunFault
 from app.runner.restart.restart import restart
 
@@ -20,6 +21,10 @@ def restart_only(context: Context, python: Future[None]) -> None:
     for phase in _NOTHING_TO_DO:
         context.phase(phase, StepStatus.SKIPPED, "restart only")
     context.phase(Phase.VERIFY, StepStatus.RUNNING)
+    known_bad = next(iter(withheld(context)), None)
+    if known_bad is not None:
+        text = "ComfyUI was not restarted: it would run custom_nodes/%s, which is known to be malicious."
+        raise RunFault("known_bad", text % known_bad, "The other warnings say more. Remove it, then restart.")
     done = restart(context)
     if not done.done:
         raise RunFault("not_restarted", done.detail, "Restart ComfyUI yourself to load the packs.")

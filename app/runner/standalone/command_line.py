@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Any, BinaryIO, Dict, List, Mapping, NoReturn, Tuple
 
+from app.protocol.known_bad import read_known_bad
 from app.protocol.lockfile import read_lock
 from app.protocol.manager_snapshot import named, read_snapshot
 from app.protocol.manifest import ManifestFault, parse_csv, parse_nodes, parse_urls, split_source
@@ -45,6 +46,11 @@ def request_of(argv: List[str]) -> Dict[str, Any]:
     except (OSError, ValueError) as exc:
         parser.error("the list cannot be read: %s" % exc)
     try:
+        known_bad = json.loads(_read(args.known_bad)) if args.known_bad else []
+        read_known_bad(known_bad)
+    except (OSError, ValueError, RecursionError) as exc:
+        parser.error("--known-bad cannot be used: %s" % exc)
+    try:
         options = Options.read({name: _value(args, option) for name, option in _options().items()})
     except ValueError as exc:
         parser.error(str(exc))
@@ -57,6 +63,7 @@ def request_of(argv: List[str]) -> Dict[str, Any]:
         "options": {name: getattr(options, name) for name in _options()},
         "schemes": _schemes(args),
         "version": "by hand",
+        "known_bad": known_bad,
     }
 
 
@@ -163,6 +170,7 @@ _OTHERS: Tuple[Tuple[str, Dict[str, Any]], ...] = (
         "--scheme",
         {"action": "append", "default": [], "metavar": "NAME", "help": "another scheme of repositories: http"},
     ),
+    ("--known-bad", {"metavar": "FILE", "help": "JSON: packs and packages that are refused besides the known cases"}),
 )
 
 

@@ -16,6 +16,7 @@ from app.runner.comfyui.crash_problem import problem_of
 from app.runner.comfyui.output import Import, by_entry, hanging_in, imports_of, suspect
 from app.runner.comfyui.quick_test import WHITELIST, ComfyUI, Start
 from app.runner.context import Context
+from app.runner.policies.withheld import withheld
 
 _PRINTED_CHARS = 64 * 1024
 _AS_ROOT = (
@@ -139,6 +140,8 @@ class ImportCheck:
     def _cannot_be_asked(self, failed: str) -> str:
         """Why ComfyUI cannot be started with packs; empty when that is worth a try. Its start beside the clones may
         have `failed` because it met half of a package: the start with all packs shows as well whether it starts."""
+        if withheld(self._context) and WHITELIST not in self._comfyui.options():
+            return "it is too old to be started without the packs that are refused"
         if not failed or (self._context.changed and not self._user_is_a_guess() and not self._comfyui.why_not()):
             return ""
         return self.bare(again=True)

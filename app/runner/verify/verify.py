@@ -19,6 +19,8 @@ from app.runner.context import Context, PackResult
 from app.runner.environment.consistency import complaints
 from app.runner.environment.installed_files import absent_files
 from app.runner.guard.guard import Guard
+from app.runner.policies.prestartup import Prestartups
+from app.runner.policies.withheld import withheld
 from app.runner.process.execute import Execute
 from app.runner.resolve.lent_pip import LentPip
 from app.runner.resolve.system_packages import SystemPackages
@@ -142,6 +144,7 @@ class Verification:
         if not any(result.is_cloned for result in results):
             self._check.compare_complaints("")
             return Verdicts()
+        Prestartups.of(self._context).put_aside(results)
         failed = self._bare.result() if self._bare else "it was not tried"
         self.guard.before_imports()
         with ThreadPoolExecutor(2, thread_name_prefix="environment") as pool:
@@ -197,6 +200,10 @@ class Verification:
     def _restart(self, found: Verdicts) -> Optional[Restarted]:
         context = self._context
         if not context.options.restart:
+            return None
+        if withheld(context):
+            why = "ComfyUI was not restarted: it would run what is refused (%s)." % ", ".join(sorted(withheld(context)))
+            context.warn("not_restarted", why, "Remove those packs from custom_nodes, or restart it yourself.")
             return None
         if not found.starts:
             who = "%s would make it crash" % ", ".join(sorted(found.culprits)) if found.culprits else found.unknown

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from app.domain import asked_for, retry
 from app.domain.errors import InvalidRequest, NothingToRetry
 from app.domain.request import InstallRequest, Request, RestartRequest, RollbackRequest
 from app.protocol.lockfile import read_lock
 from app.protocol.options import RESTART, RETRY, ROLLBACK
+from app.protocol.policies import laxer
 from app.protocol.repairs import Repair, lock_of
 from app.protocol.snapshot import Node, Snapshot
-from app.settings import Settings
+from app.settings import Settings, known_bad_of
 from app.sync.installs.install_spec import InstallSpec
 from app.version import VERSION
 
@@ -35,6 +37,8 @@ def spec_of(task_id: str, request: Request, settings: Settings) -> InstallSpec:
             "schemes": list(settings.allowed_git_schemes),
             "version": VERSION,
             "remote_days": settings.remote_days,
+            "policies": settings.policies.to_json(),
+            "known_bad": known_bad_of(Path(settings.known_bad_file)) if settings.known_bad_file else [],
             "limits": {
                 "question": settings.question_seconds,
                 "repository_bytes": settings.max_repository_bytes,
@@ -44,6 +48,20 @@ def spec_of(task_id: str, request: Request, settings: Settings) -> InstallSpec:
             "expected": [{"name": name, "folder": folder} for name, folder in kind["expected"]],
         },
     )
+
+
+def check_policies(request: Request, settings: Settings) -> None:
+    """Raises InvalidRequest where a new install wants laxer policies than the service's."""
+    if not isinstance(request, InstallRequest) or request.retry_of is not None:
+        return  # what follows a task keeps its words; the stricter ones hold
+    words = laxer(request.options.policies, settings.policies)
+    if words:
+        own = settings.policies.to_json()[words[0].partition("=")[0]]
+        raise InvalidRequest(
+            f"{words[0]} is laxer than this service's own policy, which is {own}.",
+            hint="Leave it out. Whoever runs the service sets its policies; a request can only be stricter.",
+            field="options.policies",
+        )
 
 
 def rollback_of(task_id: str, request: InstallRequest) -> RollbackRequest:

@@ -44,7 +44,7 @@ from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of
-from app.sync.installs.runner_request import spec_of
+from app.sync.installs.runner_request import check_policies, spec_of
 from app.sync.installs.scheduler import Job, Scheduler
 
 CANCEL_SEEN_SECONDS = 1.0
@@ -130,6 +130,8 @@ class Installs:
             raise ServiceClosing
         if self._scheduler.unfinished + len(requests) > self._settings.max_running + self._settings.max_waiting:
             raise TooManyTasks
+        for request in requests:
+            check_policies(request, self._settings)
         made = [self._new_record(request) for request in requests]
         counting = keep([record for record, _ in made])
         accepted, jobs = [], []

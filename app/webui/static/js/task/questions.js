@@ -17,8 +17,15 @@ export class Questions {
   #card(question) {
     const title = `question-${question.id}`;
     const buttons = question.answers.map(({ answer, label }) => h("button", { type: "button", "data-answer": answer, onclick: () => this.#reply(question.id, answer, label) }, label));
-    announce(question.text);
-    return h("section", { class: "card stack", "aria-labelledby": title }, h("h2", { id: title }, question.text), h("p", {}, question.hint), h("div", { class: "row" }, buttons), h("p", { class: "hint", "data-until": "" }));
+    const [text] = question.text.split("\n\n", 1); // what follows is in the items too
+    announce(text);
+    return h("section", { class: "card stack", "aria-labelledby": title }, h("h2", { id: title }, text), this.#items(question), h("p", {}, question.hint), h("div", { class: "row" }, buttons), h("p", { class: "hint", "data-until": "" }));
+  }
+
+  /** What would run, or the lines that would be installed, a part to open for each pack. */
+  #items({ facts }) {
+    const items = Array.isArray(facts?.items) ? facts.items : [];
+    return items.filter((each) => each?.text).map(({ pack, what, text, is_cut }) => h("details", {}, h("summary", {}, `${pack}: ${what}`), h("pre", {}, `${text}${is_cut ? " …" : ""}`)));
   }
 
   #patch(card, question) {
