@@ -19,6 +19,7 @@ from app.protocol import progress_json
 from app.protocol.events import Probed, RunEnded, RunStarted
 from app.protocol.manifest import NodePack, split_source
 from app.protocol.options import Options
+from app.protocol.seal import Seal
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.runner.context import Context, PackResult
@@ -63,8 +64,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("runner")
 
 
-def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> None:
-    """The run, to its terminal event. `ready` is called once the journal is open."""
+def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None], seal: Optional[Seal] = None) -> None:
+    """The run, to its terminal event. `ready` is called once the journal is open; `seal`: marks what is the run's."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     _become_subreaper()
     cancelled = threading.Event()
@@ -78,13 +79,13 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
 
     auto_installer = "repo" in (request.get("manifest") or {})
     snapshot = progress_json.initial(task.task_id, time.time(), auto_installer=auto_installer)
-    journal = Journal(task.journal, snapshot, task.progress, give_up)
+    journal = Journal(task.journal, snapshot, task.progress, give_up, seal)
     children = Children(task.task_id, task.groups, cancelled)
     options = Options.read(request.get("options"))
-    skips = Skips(task)
+    skips = Skips(task, seal)
     skips.clear()
     Answers(task).clear()
-    context = Context(task, request, journal, children, cancelled, skips, options, RunLimits.of(request))
+    context = Context(task, request, journal, children, cancelled, skips, options, RunLimits.of(request), seal=seal)
     children.set_environ(own_temporary_folder(task))
     journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid(), context.verifies))
     ending = Ending(journal, cancelled)
