@@ -127,6 +127,12 @@ class Context:
     """What several phases use and one of them makes, by its class's name."""
     seal: Optional[Seal] = None
     """Marks what is the run's, and what is the user's; None where nobody gave it a secret."""
+    settled: Callable[[Path], None] = lambda _folder: None
+    """Called when the run has written into a pack's folder for the last time, from its clone's thread."""
+    system_changed: Callable[[], None] = lambda: None
+    """Called when the run has installed packages of the system."""
+    notes: Dict[Path, bytes] = field(default_factory=dict)
+    """Files of the run that a rollback goes by, as the run wrote them."""
     _git_version: Tuple[int, int] = (0, 0)
     _git_environ: Mapping[str, str] = field(default_factory=dict)
 

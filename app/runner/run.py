@@ -86,6 +86,7 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None], seal:
     skips.clear()
     Answers(task).clear()
     context = Context(task, request, journal, children, cancelled, skips, options, RunLimits.of(request), seal=seal)
+    context.notes[task.request] = task.request.read_bytes()
     children.set_environ(own_temporary_folder(task))
     journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid(), context.verifies))
     ending = Ending(journal, cancelled)
