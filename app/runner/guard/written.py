@@ -94,7 +94,8 @@ class Written:
             return
         began = time.monotonic()
         found: Dict[int, List[str]] = {}
-        for each in self._changed(min(min(one.begin.here, one.begin.packs) for one in ran)):
+        scripts = any(each.folder is not None for each in ran)
+        for each in self._changed(min(min(one.begin.here, one.begin.packs) for one in ran), in_packs=scripts):
             number = self._who(each, ran)
             if number is not None:
                 found.setdefault(number, []).append(each.path)
@@ -108,13 +109,14 @@ class Written:
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
-    def _changed(self, since: int) -> Iterator[Found]:
+    def _changed(self, since: int, *, in_packs: bool) -> Iterator[Found]:
+        """`in_packs`: packs that are imported write into their own folders, so those are left out then."""
         context, look = self._context, Look(since)
         environment = context.environment
         yield from look.machine(Path(os.path.expanduser("~")))
         yield from look.comfyui(context.ui_home, environment.prefix if environment else "")
         packs = context.custom_nodes
-        for name in sorted(self._names() & (self._known | context.folders_of_packs)):
+        for name in sorted(self._names() & (self._known | context.folders_of_packs)) if in_packs else ():
             yield from look.pack(str(packs / name))
         for path in packs.iterdir():
             if path.is_file() and not path.name.endswith((".log", ".pyc")):
@@ -143,13 +145,13 @@ class Written:
     def _settled_at(self, path: str, *, packs: bool) -> int:
         """When the run itself wrote there last: in the innermost of its packs' folders; in a folder, when it put
         another pack into it."""
-        times = [
-            now.on(packs) for folder, now in self._settled.items() if path[-1] == os.sep and folder.startswith(path)
-        ]
-        for parent in [path.rstrip(os.sep), *map(str, Path(path).parents)]:
-            if parent in self._settled:
-                times.append(self._settled[parent].on(packs))
-                break
+        times = []
+        if path[-1] == os.sep:
+            times = [now.on(packs) for folder, now in self._settled.items() if folder.startswith(path)]
+        folder = path.rstrip(os.sep)
+        while folder and folder not in self._settled:
+            folder = folder.rpartition(os.sep)[0]
+        times += [self._settled[folder].on(packs)] if folder else []
         return max(times, default=0)
 
     def _add_folders(self, ran: Sequence[_Ran], found: Dict[int, List[str]]) -> None:
@@ -230,8 +232,10 @@ class Written:
 
 def _without_explained(paths: Sequence[str]) -> List[str]:
     """Without the folders that changed since a file was made in them, which is told by itself."""
-    return [
-        path
-        for path in paths
-        if path[-1] != os.sep or not any(other.startswith(path) for other in paths if other != path)
-    ]
+    explained: Set[str] = set()
+    for path in paths:
+        folder = path.rstrip(os.sep).rpartition(os.sep)[0]
+        while folder and folder + os.sep not in explained:
+            explained.add(folder + os.sep)
+            folder = folder.rpartition(os.sep)[0]
+    return [path for path in paths if path not in explained]
