@@ -320,6 +320,12 @@ class RunnerProtocolError(RunnerError):
     code = "runner_protocol_error"
 
 
+class JournalChanged(RunnerProtocolError):
+    """Something on the instance has changed the record of the install (its journal): its end is not known."""
+
+    code = "journal_changed"
+
+
 class RunnerLost(RunnerError):
     """The install was killed on the instance before it had finished."""
 

@@ -48,6 +48,9 @@ class InstallRecord:
     """Which of its fleet's instances it is for, from 0 on."""
     lease_token: int = 0
     """Grows each time a service takes the install over. A writer with an older token has lost it."""
+    seal: str | None = field(default=None, repr=False)
+    """The secret of the run's seal (`app/protocol/seal.py`), until the task has ended. None for a run of an earlier
+    version, or whose runner seals nothing."""
     number: int = field(default=0, compare=False)
     """In which place it was accepted, from 1 on; storage gives it."""
 

@@ -16,6 +16,8 @@ class Started:
 
     offset: int
     status: str = ""
+    sealed: bool = False
+    """The runner seals this run's journal (`app/protocol/seal.py`); one of an earlier version does not."""
 
 
 @dataclass(frozen=True)

@@ -389,6 +389,7 @@ def decode(line: bytes, source: Source = Source.JOURNAL) -> Event:
             return Event(Unknown(head.event), head.seq, head.wall, head.mono, source)
         for name in ("seq", "wall", "mono", "event"):
             del raw[name]
+        raw.pop("seal", None)
         return Event(kind.of_json(raw), head.seq, head.wall, head.mono, source)
     except (ValueError, RecursionError) as exc:
         raise ProtocolFault("not an event: %s" % exc) from None

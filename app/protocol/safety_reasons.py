@@ -35,4 +35,16 @@ SAFETY: Sequence[Reason] = (
     Reason("install_direct_urls", "Install from addresses?", About.QUESTION),
     Reason("use_extra_indexes", "Use packs' own indexes?", About.QUESTION),
     Reason("run_builds", "Build packages here?", About.QUESTION),
+    # -- what scripts write --------------------------------------------------------------------------------------------
+    Reason(
+        "journal_changed",
+        "Task's record was changed",
+        About.RUN,
+        hint="Packs have no reason to do that: look at the install.py of those that ran. Do not trust this machine any "
+        "more: start again on a new one, without that pack.",
+    ),
+    Reason("answer_forged", "Answer was not yours", About.WARNING),
+    Reason("stopped_on_instance", "Stopped on the instance", About.WARNING),
+    Reason("own_files_changed", "Run's files were changed", About.WARNING),
+    Reason("wrote_outside", "Wrote outside its folder", About.WARNING),
 )

@@ -288,8 +288,8 @@ _OF_SERVICE = frozenset(
         *("connect_failed", "connection_lost", "command_timed_out", "transfer_failed", "authentication_failed"),
         *("no_ssh_key", "host_key_mismatch", "host_key_revoked", "too_many_jumps", "ssh_config_invalid"),
         *("proxy_command_unsupported", "exec_not_supported", "remote_error", "runner_lost", "runner_unsupported"),
-        *("runner_protocol_error", "too_much_output", "run_stalled", "cancelled", "cancel_unconfirmed"),
-        *("record_unreadable", "no_thread", "step_timed_out", "comfyui_not_running"),
+        *("runner_protocol_error", "journal_changed", "too_much_output", "run_stalled", "cancelled"),
+        *("cancel_unconfirmed", "record_unreadable", "no_thread", "step_timed_out", "comfyui_not_running"),
     }
 )
 """What only the service can know of an instance."""

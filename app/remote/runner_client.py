@@ -165,15 +165,17 @@ class RunnerClient:
         marker = Marker(secrets.token_hex(8))
         return CancelRequest(self._host.stream(self._argv("cancel", task_id, marker), why=_WHY["cancel"]), marker)
 
-    def request_skip(self, task_id: str, package: str) -> RemoteStream:
-        """Asks the run to skip the build of a package, without waiting; the stream ends when it was asked."""
+    def request_skip(self, task_id: str, package: str, mark: str = "") -> RemoteStream:
+        """Asks the run to skip the build of a package, without waiting; the stream ends when it was asked. `mark`: of
+        the run's seal, here and below."""
         marker = Marker(secrets.token_hex(8))
-        return self._host.stream([*self._argv("skip", task_id, marker), f"--package={package}"], why=_WHY["skip"])
+        argv = [*self._argv("skip", task_id, marker), f"--package={package}", *_mark(mark)]
+        return self._host.stream(argv, why=_WHY["skip"])
 
-    def request_answer(self, task_id: str, question: str, answer: str) -> RemoteStream:
+    def request_answer(self, task_id: str, question: str, answer: str, mark: str = "") -> RemoteStream:
         """Answers a question of the run, without waiting; the stream ends when the answer is noted."""
         marker = Marker(secrets.token_hex(8))
-        options = [f"--question={question}", f"--answer={answer}"]
+        options = [f"--question={question}", f"--answer={answer}", *_mark(mark)]
         return self._host.stream([*self._argv("answer", task_id, marker), *options], why=_WHY["answer"])
 
     def follow(self, task_id: str, offset: int) -> Follow:
@@ -211,6 +213,11 @@ def _read(cls: type[_T], answer: object) -> _T:
         return read_answer(cls, answer)
     except ProtocolFault as exc:
         raise RunnerProtocolError(f"The runner sent something unknown: {exc}.") from exc
+
+
+def _mark(mark: str) -> list[str]:
+    """A runner of an earlier version knows no marks, and is given none."""
+    return [f"--mark={mark}"] if mark else []
 
 
 def _path(text: str) -> str:

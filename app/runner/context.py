@@ -12,6 +12,7 @@ from typing import AbstractSet, Any, Callable, Dict, List, Mapping, Optional, Se
 from app.protocol.events import NodeChanged, PhaseChanged, StepChanged, Warned
 from app.protocol.manifest import NodePack
 from app.protocol.options import Options
+from app.protocol.seal import Seal
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.daemon.journal import Journal
@@ -134,6 +135,14 @@ class Context:
     """The packs that the user wants installed although ComfyUI-Manager has them in its own form, by name."""
     shared: Dict[str, object] = field(default_factory=dict)
     """What several phases use and one of them makes, by its class's name."""
+    seal: Optional[Seal] = None
+    """Marks what is the run's, and what is the user's; None where nobody gave it a secret."""
+    settled: Callable[[Path], None] = lambda _folder: None
+    """Called when the run has written into a pack's folder for the last time, from its clone's thread."""
+    system_changed: Callable[[], None] = lambda: None
+    """Called when the run has installed packages of the system."""
+    notes: Dict[Path, bytes] = field(default_factory=dict)
+    """Files of the run that a rollback goes by, as the run wrote them."""
     _git_version: Tuple[int, int] = (0, 0)
     _git_environ: Mapping[str, str] = field(default_factory=dict)
     git_rules: GitRules = field(init=False)
@@ -142,7 +151,7 @@ class Context:
 
     def __post_init__(self) -> None:
         self.environment_lock = EnvironmentLock(self.check_cancelled)
-        answers, asks = Answers(self.task), self.options.ask == "ask"
+        answers, asks = Answers(self.task, self.seal), self.options.ask == "ask"
         self.questions = Questions(answers, self.journal, self.cancelled, asks=asks, seconds=self.limits.question)
         self.git_rules = GitRules(schemes_of(self.request), on_found=self._warn_of_git)
 

@@ -55,9 +55,9 @@ def _answer(args: argparse.Namespace) -> Dict[str, Any]:
 
         return control.start(task, _request(), run)
     if args.command == "skip":
-        return control.skip(task, args.package)
+        return control.skip(task, args.package, args.mark)
     if args.command == "answer":
-        return control.answer(task, args.question, args.answer)
+        return control.answer(task, args.question, args.answer, args.mark)
     if args.command == "wheels":
         from app.runner.resolve.wheel_export import wheels_answer  # only `wheels` needs it
 
@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--package", default="", help="skip: whose build")
     parser.add_argument("--question", default="", help="answer: the question's id")
     parser.add_argument("--answer", default="", help="answer: one of the question's answers")
+    parser.add_argument("--mark", default="", help="skip, answer: that it comes from who knows the run's secret")
     parser.add_argument("--name", default="", help="wheel: its file name")
     parser.add_argument("--ui-home", help="probe, wheels, wheel: the ComfyUI folder")
     parser.add_argument("--venv-path", help="probe: its interpreter or virtual environment")

@@ -20,6 +20,7 @@ from app.protocol.audit import AUDIT_LOG
 from app.protocol.events import Probed, RunEnded, RunStarted
 from app.protocol.manifest import NodePack, split_source
 from app.protocol.options import Options
+from app.protocol.seal import Seal
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.runner.context import Context, PackResult
@@ -70,8 +71,8 @@ _log = logging.getLogger("runner")
 _REAP_SECONDS = 0.5
 
 
-def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> None:
-    """The run, to its terminal event. `ready` is called once the journal is open."""
+def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None], seal: Optional[Seal] = None) -> None:
+    """The run, to its terminal event. `ready` is called once the journal is open; `seal`: marks what is the run's."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     if not become_subreaper():
         _log.info("no subreaper on this system")
@@ -86,15 +87,16 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None]) -> No
 
     auto_installer = "repo" in (request.get("manifest") or {})
     snapshot = progress_json.initial(task.task_id, time.time(), auto_installer=auto_installer)
-    journal = Journal(task.journal, snapshot, task.progress, give_up)
+    journal = Journal(task.journal, snapshot, task.progress, give_up, seal)
     children = Children(task.task_id, task.groups, cancelled)
     children.inherited_fd = os.open(str(task.inherited), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     options = Options.read(request.get("options"))
-    skips = Skips(task)
+    skips = Skips(task, seal)
     skips.clear()
     Answers(task).clear()
     audit.open_log(task.folder / AUDIT_LOG, task.task_id)
-    context = Context(task, request, journal, children, cancelled, skips, options, RunLimits.of(request))
+    context = Context(task, request, journal, children, cancelled, skips, options, RunLimits.of(request), seal=seal)
+    context.notes[task.request] = task.request.read_bytes()
     children.set_environ({**own_temporary_folder(task), **environ_for_all(schemes_of(request))})
     journal.emit(RunStarted(task.task_id, str(request.get("version", "")), os.getpid(), context.verifies))
     ending = Ending(journal, cancelled)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from app.protocol.states import Outcome, TaskState
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every schema revision that this version knows, oldest first. Kept here so that opening need not import Alembic."""
 
 # Named constraints, so that a later migration can change them on every database.
@@ -94,6 +94,7 @@ installs = Table(
     Column("auto_retry_open", Boolean, nullable=False, server_default=false()),
     Column("fleet_id", String(36)),
     Column("fleet_position", Integer),
+    Column("seal", Text),
     Index(None, "number"),
     Index(None, "instance", "number"),
     Index(None, "state", "number"),

@@ -18,7 +18,7 @@ START = """import json, os, select, signal, sys
 from app.runner.daemon import control
 from app.runner.process.paths import Task
 
-def run(task, request, ready):
+def run(task, request, ready, seal):
     {run}
 
 control.select.select = lambda r, w, x, wait=None, real=select.select: real(r, w, x, min(wait or 0, 1.0))

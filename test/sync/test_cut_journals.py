@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from app.protocol.snapshot import Problem, Snapshot, to_stored
 from app.protocol.states import TaskState
 from app.runner.daemon.follow import _send_lines
 from app.runner.daemon.frames import Frames
+from app.runner.daemon.journal_reader import whole_line
 from app.storage.database import open_database
 from app.storage.install_store import InstallStore
 from app.sync.installs.progress_cache import ProgressCache
@@ -99,7 +101,7 @@ def follow(recorder: Recorder, content: bytes) -> None:
     file = io.BytesIO(content)
     file.seek(recorder.offset)
     with tempfile.TemporaryFile() as sent:
-        _send_lines(file, Frames("0", sent.fileno()))
+        _send_lines(partial(whole_line, file), Frames("0", sent.fileno()))
         sent.seek(0)
         for frame in filter(None, sent.read().splitlines()):
             offset, _, line = frame.partition(b" j ")[2].partition(b" ")

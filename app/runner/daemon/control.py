@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
+from app.protocol.seal import Seal
 from app.runner import compiled
 from app.runner.daemon import run_files
 from app.runner.process import processes
@@ -27,8 +28,8 @@ from app.runner.process.private_files import make_folder, remove_file
 from app.runner.process.skips import Skips
 
 CANCEL_SECONDS = 10.0
-Run = Callable[[Task, Mapping[str, Any], Callable[[], None]], None]
-"""The run itself: the task, the request, and what to call once the journal is open."""
+Run = Callable[[Task, Mapping[str, Any], Callable[[], None], Optional[Seal]], None]
+"""The run itself: the task, the request, what to call once the journal is open, and the run's seal."""
 
 
 def status(task: Task) -> Dict[str, Any]:
@@ -42,7 +43,13 @@ def status(task: Task) -> Dict[str, Any]:
 def start(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
     """Starts the run as a daemon, once. A second start finds the first one's lock or journal and returns its status.
 
-    In the daemon this never returns."""
+    In the daemon this never returns. Raises ValueError for a seal that is none."""
+    seal = Seal.of(request.get("seal"))
+    answer = _start(task, {name: value for name, value in request.items() if name != "seal"}, run, seal)
+    return answer if seal is None else {**answer, "sealed": True}
+
+
+def _start(task: Task, request: Mapping[str, Any], run: Run, seal: Optional[Seal]) -> Dict[str, Any]:
     make_folder(task.folder.parent)
     make_folder(task.folder)
     lock = lock_now(task.lock)
@@ -52,10 +59,10 @@ def start(task: Task, request: Mapping[str, Any], run: Run) -> Dict[str, Any]:
         os.close(lock)
         return status(task)
     run_files.replace_file(task.request, json.dumps(request).encode("ascii"))
-    return _daemonise(task, request, run, lock)
+    return _daemonise(task, request, run, lock, seal)
 
 
-def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int) -> Dict[str, Any]:
+def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int, seal: Optional[Seal]) -> Dict[str, Any]:
     """Forks three times, the last one for the daemon's caretaker. The parent answers once the daemon has opened its
     journal; only the daemon keeps `lock`."""
     reader, writer = os.pipe()
@@ -73,7 +80,7 @@ def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int) -> D
         _detach(task)
         leave_caretaker(task)
         try:
-            run(task, request, ready)
+            run(task, request, ready, seal)
         except OSError as exc:  # before the journal is open there is nobody else to tell
             os.write(2, ("%s\n" % exc).encode("utf-8", "replace"))
             os._exit(1)
@@ -136,19 +143,19 @@ def cancel(task: Task, noted: Callable[[], None]) -> Dict[str, Any]:
     return status(task)
 
 
-def skip(task: Task, package: str) -> Dict[str, Any]:
+def skip(task: Task, package: str, mark: str) -> Dict[str, Any]:
     """Asks the run to skip the build of a package; it is not waited for. Raises ValueError without a package."""
     if not package:
         raise ValueError("a skip needs a package")
     if task.folder.is_dir():
-        Skips(task).ask(package)
+        Skips(task).ask(package, mark)
     return status(task)
 
 
-def answer(task: Task, question: str, word: str) -> Dict[str, Any]:
+def answer(task: Task, question: str, word: str, mark: str) -> Dict[str, Any]:
     """Answers a question of the run; what the run does with it is not waited for. Raises ValueError, OSError."""
     if task.folder.is_dir():
-        Answers(task).give(question, word)
+        Answers(task).give(question, word, mark)
     return status(task)
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import BinaryIO, Callable
+from typing import Callable, Optional, Tuple
 
 from app.runner.daemon import control, frames, run_files
 from app.runner.daemon.frames import Frames
+from app.runner.daemon.journal_reader import JournalReader
 from app.runner.daemon.log_stream import LogStream
 from app.runner.process.locks import is_locked
 from app.runner.process.paths import Task
@@ -54,11 +55,10 @@ def follow(task: Task, offset: int, out: Frames, stdin: int = 0) -> None:
         out.json(frames.CANCEL, {})
 
     reader = _Input(stdin, logs, stop)
-    with open(str(task.journal), "rb") as file:
-        file.seek(offset)
+    with JournalReader(task.journal, offset) as journal:
         while True:
             running = is_locked(task.lock)  # tested before reading, so that the run's last lines are read
-            sent = _send_lines(file, out)
+            sent = _send_lines(journal.next, out)
             now = time.monotonic()
             if running or sent:
                 logs.send()
@@ -69,19 +69,15 @@ def follow(task: Task, offset: int, out: Frames, stdin: int = 0) -> None:
             if sent or now - beat >= HEARTBEAT_SECONDS:
                 beat = now
             if not sent and beat == now:
-                out.json(frames.HEARTBEAT, {"offset": file.tell()})
+                out.json(frames.HEARTBEAT, {"offset": journal.at})
             if not reader.is_there(0 if sent else _LOOK_SECONDS):
                 return
 
 
-def _send_lines(file: BinaryIO, out: Frames) -> int:
+def _send_lines(next_line: Callable[[], Optional[Tuple[int, bytes]]], out: Frames) -> int:
     """Sends the whole lines; a line that is still being written waits for the next call."""
     sent = 0
-    while True:
-        at = file.tell()
-        line = file.readline()
-        if not line.endswith(b"\n"):
-            file.seek(at)
-            return sent
-        out.write(frames.JOURNAL, b"%d %s" % (file.tell(), line))
+    while (found := next_line()) is not None:
+        out.write(frames.JOURNAL, b"%d %s" % found)
         sent += 1
+    return sent

@@ -1,7 +1,7 @@
 """Writes the journal: one thread numbers the events, appends them, and keeps the progress file in /tmp up to date.
 
-Any thread may `emit`; only this module's thread writes. Each event is a line, written with one `write()` on an O_APPEND
-descriptor. A reserve file holds a little room: on a full disk it is given up, so that the end can still be written.
+Any thread may `emit`; only this module's thread writes. Each event is a line with the run's seal, where it has one.
+A reserve file holds a little room: on a full disk it is given up, so that the end can still be written.
 """
 
 from __future__ import annotations
@@ -13,22 +13,29 @@ import queue
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Optional, Tuple
+from typing import Callable, Optional, Tuple, TypeVar
 
 from app.protocol import progress_json
 from app.protocol.event_body import Body
 from app.protocol.events import Event, Warned, encode
 from app.protocol.json_fields import ProtocolFault
 from app.protocol.reducer import reduce
+from app.protocol.seal import Seal
 from app.protocol.snapshot import Snapshot
-from app.protocol.states import TERMINAL_TASK_STATES
+from app.protocol.states import TERMINAL_TASK_STATES, StepStatus
 from app.runner.daemon import run_log
+from app.runner.daemon.journal_file import JournalFile
 from app.runner.daemon.run_files import replace_file
 from app.runner.process.private_files import is_ours, private
 
 _SNAPSHOT_SECONDS = 0.5
 _RESERVE_BYTES = 256 * 1024
+CHANGED_HINT = (
+    "Nothing that it added is believed. Packs have no reason to do that: look at what ran, and do not trust this "
+    "machine any more."
+)
 _log = logging.getLogger("runner")
+_T = TypeVar("_T")
 _Item = Optional[Tuple[Body, float, float]]
 
 
@@ -39,13 +46,20 @@ class Journal:
     again if that did not help either."""
 
     def __init__(
-        self, path: Path, snapshot: Snapshot, progress_file: Path, on_fault: Callable[[Exception], None]
+        self,
+        path: Path,
+        snapshot: Snapshot,
+        progress_file: Path,
+        on_fault: Callable[[Exception], None],
+        seal: Optional[Seal] = None,
     ) -> None:
         self._reserve = path.with_name("reserve")
         # The reserve is filled before the journal is made: a start that fails here may be tried again.
         with open(str(self._reserve), "wb", opener=private) as file:
             file.write(os.urandom(_RESERVE_BYTES))  # zeros might be stored as a hole, or compressed
-        self._fd = private(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._file = JournalFile(path)
+        self._seal = seal
+        self._told_of_change = False
         self._snapshot = snapshot
         self._progress_file = progress_file
         # where it goes when somebody else has taken that place
@@ -80,7 +94,7 @@ class Journal:
         except (OSError, ProtocolFault) as exc:
             self._on_fault(exc)
         finally:
-            os.close(self._fd)
+            self._file.close()
             self._reserve.unlink(missing_ok=True)
 
     def _write_next(self) -> bool:
@@ -97,35 +111,35 @@ class Journal:
         return True
 
     def _number(self, body: Body, wall: float, mono: float) -> None:
-        self._seq += 1
-        self._append(Event(body, self._seq, wall, mono))
+        if self._was_changed() and not self._told_of_change:
+            self._told_of_change = True
+            self._append(_of_change(self._snapshot), wall, mono)
+        self._append(body, wall, mono)
 
-    def _append(self, event: Event) -> None:
-        line = encode(event)
+    def _was_changed(self) -> bool:
+        return self._with_reserve(self._file.was_changed)
+
+    def _with_reserve(self, action: Callable[[], _T]) -> _T:
+        """Does it; a second time with the reserve's room, where it fails. Raises OSError."""
         try:
-            self._write_line(line)
+            return action()
         except OSError as exc:
             if not self._reserve.exists():
                 raise
             self._reserve.unlink()
             self._on_fault(exc)
-            self._write_line(line)
+            return action()
+
+    def _append(self, body: Body, wall: float, mono: float) -> None:
+        self._seq += 1
+        event = Event(body, self._seq, wall, mono)
+        line = encode(event) if self._seal is None else self._seal.line(encode(event))
+        self._with_reserve(lambda: self._file.write(line))
         self._snapshot = reduce(self._snapshot, event, event.wall)
         self._dirty = True
         said = run_log.line_of(event.body)
         if said:
             _log.info("%s", said)
-
-    def _write_line(self, line: bytes) -> None:
-        """The whole line, or nothing of it. Raises OSError."""
-        before = os.fstat(self._fd).st_size
-        try:
-            rest = line
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-        except OSError:
-            os.ftruncate(self._fd, before)
-            raise
 
     def _save_snapshot(self) -> None:
         """The file is a convenience for people: a failure to write it stops nothing."""
@@ -149,3 +163,11 @@ class Journal:
             self._number(
                 Warned("progress_file_taken", message, hint), round(time.time(), 3), round(time.monotonic(), 3)
             )
+
+
+def _of_change(snapshot: Snapshot) -> Warned:
+    """That somebody else has changed the journal: what ran at that time may have."""
+    scripts = [node.name for node in snapshot.nodes.values() if node.script is StepStatus.RUNNING]
+    by = " while the install.py of %s ran" % ", ".join(scripts) if scripts else ""
+    message = "Something on the instance changed the record of this task%s. The record was put back." % by
+    return Warned("journal_changed", message, CHANGED_HINT)

@@ -10,11 +10,12 @@ from app.protocol.events import QuestionAnswered, QuestionAsked, Warned
 from app.protocol.questions import MAX_QUESTIONS
 from app.protocol.snapshot import MAX_QUESTION_SECONDS, Answer, AskedQuestion
 from app.protocol.states import AnswerSource
-from app.runner.daemon.journal import Journal
+from app.runner.daemon.journal import CHANGED_HINT, Journal
 from app.runner.process.answers import Answers
 from app.runner.process.errors import RunCancelled
 
 _LOOK_SECONDS = 0.2
+_FORGED = "Something on the instance answered a question of this task, and not you. The answer was ignored."
 _HINT = 'With "ask": "ask" you are asked.'
 
 
@@ -32,6 +33,7 @@ class Questions:
         self._seconds = min(seconds, MAX_QUESTION_SECONDS)
         self._lock = threading.Lock()
         self._asked = 0
+        self._told_of_forged = False
 
     def ask(
         self,
@@ -55,6 +57,9 @@ class Questions:
         question = AskedQuestion("q%d" % number, code, text, choices, default, seconds, hint, facts or {})
         self._journal.emit(QuestionAsked(question))
         answer = self._wait(question) if asks else None
+        if self._answers.forged and not self._told_of_forged:
+            self._told_of_forged = True
+            self._journal.emit(Warned("answer_forged", _FORGED, CHANGED_HINT))
         source = AnswerSource.USER if answer else AnswerSource.EXPIRED if asks else AnswerSource.NOT_ASKED
         self._journal.emit(QuestionAnswered(question.id, answer or default, source))
         if answer is None:

@@ -133,6 +133,7 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
             pasted_ref.warn_of_folder(context, result, pack.ref)
     except OSError as exc:
         result.commit, result.problem = None, reasons.of_os(exc)
+    context.settled(result.folder)
     if result.is_cloned:
         _emit_cloned(context, result)
     elif not alone and result.problem is not None and result.problem.code in _FULL:

@@ -30,8 +30,8 @@ _LOOK_SECONDS = 0.5
 class Watch(Protocol):
     """Looks at the environment before and after each script. Raises RunCancelled."""
 
-    def before_script(self) -> None:
-        """One is about to run."""
+    def before_script(self, result: PackResult) -> None:
+        """A pack's is about to run."""
 
     def after_script(self, result: PackResult, problem: Optional[Problem]) -> None:
         """A pack's has ended; `problem`: why it did not end well."""
@@ -150,7 +150,7 @@ class Scripts:
             context.node(name, NodeState.INSTALLING, result.problem)
             context.journal.emit(ScriptChanged(name, StepStatus.RUNNING))
             if problem is None:
-                self._watch.before_script()
+                self._watch.before_script(result)
                 problem = _run(context, result, self._bring)
                 self._watch.after_script(result, problem)
         result.problem = result.problem or problem

@@ -18,6 +18,11 @@ def private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE)
 
 
+def unfollowed(path: str, flags: int) -> int:
+    """Opens a file for `open(…, opener=unfollowed)` to read: never through a link, and never to wait for a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder and those above it that are missing; one that is there already becomes private. Raises OSError,
     also where it belongs to another user."""

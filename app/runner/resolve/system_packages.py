@@ -93,6 +93,7 @@ class SystemPackages:
         context.step(task_list.SYSTEM_PACKAGES, StepStatus.RUNNING, names)
         why = self._apt.why_not()
         done = Brought(problem=why) if why else self._apt.install(wanted)
+        context.system_changed()
         seconds = round(time.monotonic() - began, 1)
         if done.problem:
             context.step(task_list.SYSTEM_PACKAGES, StepStatus.FAILED, "%s: %s" % (names, done.problem), seconds)

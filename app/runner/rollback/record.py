@@ -46,7 +46,7 @@ def note_packs(context: Context, packs: Sequence[NodePack]) -> None:
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="note") as pool:
         noted = list(pool.map(note, packs))
     folders = {"ui_home": context.ui_home, "base": context.base, "custom_nodes": context.custom_nodes}
-    _write(context.task, _PACKS, {**{name: str(path) for name, path in folders.items()}, "packs": noted})
+    _note(context, _PACKS, {**{name: str(path) for name, path in folders.items()}, "packs": noted})
 
 
 def _state_of(git: Git, folder: Path) -> Dict[str, Any]:
@@ -117,7 +117,7 @@ def note_after_death(task: Task) -> None:
 def note_packages_before(context: Context) -> None:
     """What is installed in ComfyUI's environment before the run changes it. Raises OSError."""
     if context.environment:
-        _write(context.task, _BEFORE, _recorded(context.environment))
+        _note(context, _BEFORE, _recorded(context.environment))
 
 
 def note_packages_after(context: Context) -> None:
@@ -229,3 +229,9 @@ def _runs_code(body: Body) -> bool:
 
 def _write(task: Task, name: str, content: Mapping[str, Any]) -> None:
     replace_file(Path(task.folder / name), json.dumps(content).encode("ascii"))
+
+
+def _note(context: Context, name: str, content: Mapping[str, Any]) -> None:
+    """As `_write`, before packs' own code runs: it is kept as it was written."""
+    _write(context.task, name, content)
+    context.notes[context.task.folder / name] = json.dumps(content).encode("ascii")

@@ -23,9 +23,11 @@ from app.protocol.events import decode
 from app.protocol.json_fields import ProtocolFault
 from app.protocol.options import Options
 from app.protocol.reducer import reduce
+from app.protocol.seal import Seal, new_secret
 from app.protocol.snapshot import Snapshot
 from app.protocol.terminal_text import one_line
 from app.runner.daemon import run_files
+from app.runner.daemon.journal_reader import JournalReader
 from app.runner.process.answers import Answers
 from app.runner.process.locks import lock_now
 from app.runner.process.paths import Task
@@ -59,10 +61,11 @@ def install(request: Mapping[str, Any]) -> int:
     os.umask(0o022)
     _cancel_by_signals(task)
     _print_anything()
-    show = _Show(task, request)
+    seal = Seal(new_secret())
+    show = _Show(task, request, seal)
     show.line("Task %s; everything is logged in %s" % (task.task_id, task.folder))
     try:
-        run(task, request, show.start)
+        run(task, request, show.start, seal)
     except OSError as exc:  # before the journal is open; later ones are in it
         show.line("The install could not start: %s" % exc)
     show.finish()
@@ -93,15 +96,16 @@ class _Show:
 
     # `run` tells from its own threads; one that reads the file needs nothing of them
 
-    def __init__(self, task: Task, request: Mapping[str, Any]) -> None:
+    def __init__(self, task: Task, request: Mapping[str, Any], seal: Seal) -> None:
         self._task = task
+        self._seal = seal
         by_repo = "repo" in (request.get("manifest") or {})
         self._snapshot: Snapshot = progress_json.initial(task.task_id, time.time(), auto_installer=by_repo)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="show", daemon=True)
         self._plan_only = Options.read(request.get("options")).plan_only
         self._output_closed = False
-        self._terminal = TerminalAnswers(Answers(task), self.line)
+        self._terminal = TerminalAnswers(Answers(task), self.line, seal)
 
     def start(self) -> None:
         """The journal is there: prints from now on."""
@@ -132,23 +136,25 @@ class _Show:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own end would fail by what it could not write
 
     def _follow(self) -> None:
-        with open(str(self._task.journal), "rb") as file:
+        with JournalReader(self._task.journal) as journal:
             while True:
                 ended = self._ended.is_set()
-                at = file.tell()
-                line = file.readline()
-                if line.endswith(b"\n"):
-                    self._apply(line)
+                found = journal.next()
+                if found is not None:
+                    self._apply(found[1].rstrip(b"\n"))
                     continue
-                file.seek(at)
                 if ended:
                     return
                 self._terminal.read()
                 self._ended.wait(_LOOK_SECONDS)
 
     def _apply(self, line: bytes) -> None:
+        if not self._seal.has_line(line):
+            return  # it is not the run's: the run tells of it
         try:
             event = decode(line)
+            if event.seq <= self._snapshot.journal_seq:
+                return
             before, self._snapshot = self._snapshot, reduce(self._snapshot, event, time.time())
         except ProtocolFault as exc:
             self.line("(a line of the journal cannot be read: %s)" % exc)

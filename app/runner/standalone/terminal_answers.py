@@ -7,6 +7,7 @@ import sys
 from typing import Callable, Optional
 
 from app.protocol import questions
+from app.protocol.seal import ANSWER, Seal
 from app.protocol.snapshot import AskedQuestion, Snapshot
 from app.runner.process.answers import Answers
 from app.runner.standalone.command_line import is_terminal
@@ -16,9 +17,11 @@ class TerminalAnswers:
     """Reads a line whenever there is one while a question stands, and leaves its answer where the run looks for it.
     For the thread that prints."""
 
-    def __init__(self, answers: Answers, line: Callable[[str], None]) -> None:
+    def __init__(self, answers: Answers, line: Callable[[str], None], seal: Seal) -> None:
+        """`seal`: the run's, which marks what was typed."""
         self._answers = answers
         self._line = line
+        self._seal = seal
         self._question: Optional[AskedQuestion] = None
         """What the person is being asked."""
 
@@ -42,7 +45,8 @@ class TerminalAnswers:
         if answer is None:
             self._line("Answer with one of: %s." % ", ".join(each.answer for each in self._question.answers))
             return
-        self._answers.give(self._question.id, answer)
+        mark = self._seal.word(ANSWER, self._question.id, answer)
+        self._answers.give(self._question.id, answer, mark)
         self._question = None
 
 

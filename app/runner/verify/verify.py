@@ -19,6 +19,7 @@ from app.runner.context import Context, PackResult
 from app.runner.environment.consistency import complaints
 from app.runner.environment.installed_files import absent_files
 from app.runner.guard.guard import Guard
+from app.runner.guard.written import Written
 from app.runner.policies.prestartup import Prestartups
 from app.runner.policies.withheld import withheld
 from app.runner.process.execute import Execute
@@ -53,6 +54,7 @@ class Verification:
         self._comfyui = ComfyUI(context)
         self._imports = ImportCheck(context, self._comfyui)
         self._check = EnvironmentCheck(context, run, guard)
+        self._written = Written(context)
         self._bare: Optional[Future[str]] = None
         self.second_round: SecondRound = lambda _results, found, _check: found
         """Looks for versions with which more packs load."""
@@ -96,7 +98,7 @@ class Verification:
         if self._context.verifies:
             self._check.environment = self._context.environment
 
-    def before_script(self) -> None:
+    def before_script(self, result: PackResult) -> None:
         """A pack's install.py is about to run: what installing packages did until now is not its doing. Raises
         RunCancelled."""
         if self._check.environment is not None and self._check.runs and self.guard.unchanged() is None:
@@ -104,9 +106,11 @@ class Verification:
             self.guard.after_packages(self._check.environment)
         self.guard.before_script()
         self._check.before_script()
+        self._written.begin("the install.py of %s" % result.pack.name, result.folder)
 
     def after_script(self, result: PackResult, problem: Optional[Problem]) -> None:
         """It has ended; `problem`: why it did not end well. Raises RunCancelled."""
+        self._written.end()
         self.guard.after_script(result, problem)
         self._check.after_script()
 
@@ -114,6 +118,7 @@ class Verification:
         """All plans are carried out, and all scripts have run: compares. `locked`: the packages of the run's lock, by
         canonical names. Raises RunCancelled."""
         self.guard.knows(results, locked)
+        self._written.look()
         if self._check.environment is not None and self._check.runs:
             self._check.after_packages()
         self.guard.after_packages(self._check.environment)
@@ -147,12 +152,15 @@ class Verification:
         Prestartups.of(self._context).put_aside(results)
         failed = self._bare.result() if self._bare else "it was not tried"
         self.guard.before_imports()
+        self._written.begin("the imports of the packs")
         with ThreadPoolExecutor(2, thread_name_prefix="environment") as pool:
             asked = self._check.ask(pool)
             found = self._imported(failed)
             said = "\n".join(each.text for each in found.imports.values() if not each.good)
             if SystemPackages.of(self._context).bring(said):
                 found = self._imported(failed)
+        self._written.end()
+        self._written.look()
         self._check.compare_complaints("", asked.complaints.result())
         self.guard.after_imports(list(found.imports), failed=bool(found.culprits))
         if not self._check.after_imports(asked):

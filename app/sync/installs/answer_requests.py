@@ -12,6 +12,7 @@ from functools import partial
 from app.domain.errors import InvalidRequest, QuestionGone, QuestionNotFound
 from app.protocol import questions
 from app.protocol.events import AnswerRequested
+from app.protocol.seal import ANSWER
 from app.protocol.snapshot import Question, Snapshot
 from app.protocol.states import AnswerSource
 from app.remote.runner_client import RunnerClient
@@ -68,5 +69,6 @@ def send_answers(
         return
     for each in questions.standing(recorder.snapshot):
         if each.requested is not None:
-            start = partial(client.request_answer, recorder.task_id, each.asked.id, each.requested)
+            mark = recorder.seal.word(ANSWER, each.asked.id, each.requested) if recorder.seal else ""
+            start = partial(client.request_answer, recorder.task_id, each.asked.id, each.requested, mark)
             stream.send(("answer", each.asked.id), start)

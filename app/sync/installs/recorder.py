@@ -22,6 +22,7 @@ from app.protocol.event_body import Body
 from app.protocol.events import Event, GivenUp, Source
 from app.protocol.json_fields import ProtocolFault
 from app.protocol.reducer import reduce
+from app.protocol.seal import Seal
 from app.protocol.snapshot import Problem, Snapshot, from_stored, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage.errors import LeaseLost, StorageError
@@ -60,6 +61,8 @@ class Recorder:
         self._started_at = record.started_at
         self._offset = record.journal_offset
         self._token = record.lease_token
+        self._secret = record.seal
+        self._seal = Seal.of(record.seal)
         self._lost = False
         self._saved_at = float("-inf")
         self._save_pause = 0.0
@@ -80,6 +83,20 @@ class Recorder:
     def offset(self) -> int:
         """The byte of the journal behind the last event that was folded."""
         return self._offset
+
+    @property
+    def seal(self) -> Seal | None:
+        """The run's, where it has one."""
+        return self._seal
+
+    @property
+    def start_fields(self) -> Mapping[str, str]:
+        """What `start` gets besides the request."""
+        return {"seal": self._secret} if self._secret else {}
+
+    def without_seal(self) -> None:
+        """The runner that was just started seals nothing."""
+        self._secret = self._seal = None
 
     @property
     def ended(self) -> bool:
@@ -218,6 +235,7 @@ class Recorder:
             "journal_offset": self._offset,
             "journal_seq": snapshot.journal_seq,
             "snapshot": to_stored(snapshot),
+            "seal": None if self.ended else self._secret,
         }
 
 

@@ -32,6 +32,7 @@ from app.domain.retry import RetryLinks
 from app.domain.same_request import is_same
 from app.domain.stored_request import read_options, read_request, store_request
 from app.protocol import builds, progress_json
+from app.protocol.seal import new_secret
 from app.protocol.snapshot import Problem, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
@@ -316,6 +317,7 @@ class Installs:
             idempotency_key=request.idempotency_key,
             snapshot=to_stored(first_snapshot(task_id, created_at, stored["manifest"])),
             auto_retry_open=request.options.auto_retry > request.retry_number,
+            seal=new_secret(),
         )
         return record, key
 

@@ -11,6 +11,7 @@ from functools import partial
 
 from app.protocol.builds import live
 from app.protocol.events import SkipRequested
+from app.protocol.seal import SKIP
 from app.remote.runner_client import RunnerClient
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.user_commands import CommandStream
@@ -46,4 +47,5 @@ def send_skips(recorder: Recorder, requests: SkipRequests, stream: CommandStream
     known = recorder.snapshot.builds
     for package in live(recorder.snapshot):
         if known[package].skip_requested:
-            stream.send(("skip", package), partial(client.request_skip, recorder.task_id, package))
+            mark = recorder.seal.word(SKIP, package) if recorder.seal else ""
+            stream.send(("skip", package), partial(client.request_skip, recorder.task_id, package, mark))

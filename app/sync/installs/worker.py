@@ -15,6 +15,7 @@ import uuid
 from app.domain.errors import (
     AppError,
     AuthenticationFailed,
+    JournalChanged,
     NotStored,
     RemoteError,
     RunnerError,
@@ -35,9 +36,7 @@ from app.protocol.events import (
     Uploaded,
     WaitingForInstance,
     Warned,
-    decode,
 )
-from app.protocol.json_fields import ProtocolFault
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.remote.connector import SshConnector
@@ -58,6 +57,7 @@ from app.sync.installs.install_spec import InstallSpec
 from app.sync.installs.log_receiver import LogReceiver, receiving_logs
 from app.sync.installs.progress_watch import ProgressWatch
 from app.sync.installs.recorder import Recorder
+from app.sync.installs.sealed_journal import SealedJournal
 from app.sync.installs.skip_requests import SkipRequests, send_skips
 from app.sync.installs.user_commands import CommandStream
 from app.sync.metrics import Metrics
@@ -110,6 +110,7 @@ class Installation:
         self._cancel = cancel
         self._closing = closing
         self._commands = CommandStream(recorder.task_id)
+        self._journal = SealedJournal(recorder)
         self._skips = skips
         self._answers = answers
         self._task_id = recorder.task_id
@@ -166,6 +167,7 @@ class Installation:
             client = RunnerClient(host, pack_runner(), self._timeouts)
             self._cancel_request = self._asked_here_at = None
             self._commands.begin_connection()
+            self._journal.begin_connection()
             try:
                 if self._attach(client, host):
                     self._follow(client)
@@ -225,9 +227,10 @@ class Installation:
         self._recorder.emit(Uploaded())
         if not self._goes_on() or self._cancelled_before_start(client):
             return False
-        if not self._may_run:
+        first = not self._may_run
+        if first:
             self._may_run, self._backoff = True, None
-        run = client.start(self._task_id, self._spec.runner_request)
+        run = self._journal.start(client, self._spec.runner_request, first=first)
         if run.offset < self._recorder.offset:
             self._cancel_runner(client)  # this start has begun it anew, and nobody asked for that
             raise RunnerLost("The instance knows nothing of this install any more. It may be another machine now.")
@@ -269,11 +272,7 @@ class Installation:
     def _apply(self, frame: Frame, client: RunnerClient, logs: LogReceiver) -> None:
         self._backoff, self._attempt = None, 0  # it answered: the next lost connection has the whole time again
         if isinstance(frame, JournalLine):
-            try:
-                self._recorder.apply(decode(frame.line), frame.offset)
-            except ProtocolFault as exc:
-                message = f"The record of the install on the instance (its journal) cannot be understood: {exc}."
-                raise RunnerProtocolError(message) from exc
+            self._journal.apply(frame)
             self._watch.moved()
         elif isinstance(frame, CancelNoted):
             self._watch.noted()
@@ -288,9 +287,10 @@ class Installation:
 
     def _conclude(self, status: str, client: RunnerClient) -> None:
         """The follower has nothing more, and no terminal event came."""
+        self._journal.warn()
         if status != "died":
             status = client.status(self._task_id).status
-        if status != "died":
+        if status != "died" and not (status == "ended" and self._journal.has_foreign):
             raise RunnerProtocolError(
                 f"The record of the install on the instance (its journal) stops without an end (status {status})."
             )
@@ -301,7 +301,7 @@ class Installation:
             raise RunnerLost(hint=f"What it left behind could not be removed: {exc.message}") from exc
         if swept.rebooted:
             raise RunnerLost("The instance was restarted before the install had finished.")
-        raise RunnerLost
+        raise JournalChanged if status == "ended" else RunnerLost
 
     def _cancel_runner(self, client: RunnerClient) -> None:
         """Cancels a run that may be alive, before giving up on it."""
