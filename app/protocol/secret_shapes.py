@@ -21,6 +21,9 @@ _FIELD = (
     r"(?:[\w.%-]{0,100}" + _NAME + r"|(?:[\w-]{0,40}[-_])?(?:signature|sig|auth|authorization|key|sid|session(?:id)?))"
 )
 _SIGN = r"(?:[\"'\\]{1,9}\s{0,3}[:=]\s{0,3}[\"'\\]{1,9}|\s{0,3}[:=]\s{0,3}[\"'\\]{0,9})"
+_LONGEST_NAME = 100
+_DIGIT = re.compile(r"\d")
+_CODE = re.compile(r"[(\[{<]|\s{0,3}[=:]")
 _WORDS = re.compile(r"[a-z_.-]+")
 _SECRET_NAME = re.compile(
     r"(?:.*[-_.])?(?:" + _NAME + r"|pass|key)|.*(?:token|secret|password|passwd|apikey)", re.IGNORECASE
@@ -53,7 +56,7 @@ def _of(found: Match[str]) -> str:
 
 
 def _is_mixed(found: Match[str]) -> bool:
-    return any(letter.isdigit() for letter in _of(found))
+    return _DIGIT.search(_of(found)) is not None
 
 
 def _is_login(found: Match[str]) -> bool:
@@ -67,7 +70,7 @@ def _is_value(found: Match[str]) -> bool:
     value, name = _of(found), found["name"].lower()
     if found["close"] and not found["quote"]:
         return False  # a number in JSON
-    is_code = found.string.startswith(("(", "[", "{", "<"), found.end())
+    is_code = _CODE.match(found.string, found.end()) is not None
     if is_code or value.startswith(("/", "~/", "./", "http:", "https:", "file:")):
         return False
     if "pass" in name or "pwd" in name:
@@ -85,7 +88,7 @@ _HEADER = (
 )
 _ASSIGNED = (
     r"(?P<name>" + _NAME + r")(?P<close>[\"'\\]{0,9})\s{0,5}(?P<sign>=>|[:=])\s{0,5}(?P<quote>[\"'\\]{0,9})"
-    r"(?P<value>[^\s\"'<>\\,;(){}\[\]&$]{4,1000})"
+    r"(?P<value>[^\s\"'<>\\,;(){}\[\]&$]{4,600})"
 )
 _FLAG = (
     r"(?:(?<![\w-])--[\w-]{0,40}(?:token|password|passwd|passphrase|secret|api-key)\s+|\bsshpass\s+-p\s*)[\"'\\]{0,2}"
@@ -112,20 +115,18 @@ def spans(text: str) -> Iterator[Span]:
     lowered = text.lower()
     for number, shape in enumerate(_SHAPES):
         if any(word in lowered for word in shape.words):
-            for found in _matches(_compiled(number), text):
-                if _of(found).strip("*") and shape.is_secret(found):
-                    yield found.span(str(found.lastgroup))
+            yield from _spans(_compiled(number), shape, text)
 
 
-def _matches(pattern: Pattern[str], text: str) -> Iterator[Match[str]]:
-    """All of them. What stands behind a name may begin with another name, whose value comes then."""
-    if "value" not in pattern.groupindex:
-        yield from pattern.finditer(text)
-        return
+def _spans(pattern: Pattern[str], shape: _Shape, text: str) -> Iterator[Span]:
     found = pattern.search(text)
     while found:
-        yield found
-        found = pattern.search(text, found.start("value"))
+        begin, end = found.span(str(found.lastgroup))
+        is_secret = bool(_of(found).strip("*")) and shape.is_secret(found)
+        if is_secret:
+            yield begin, end
+        is_over = is_secret or end - begin > _LONGEST_NAME
+        found = pattern.search(text, end if is_over else begin)  # what is none may be another one's name
 
 
 def is_secret_name(name: str) -> bool:

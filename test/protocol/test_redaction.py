@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterator
 from html import escape
+from itertools import pairwise
 from urllib.parse import quote
 
 import pytest
@@ -108,7 +109,7 @@ def test_one_form_of_a_masked_address() -> None:
 _FORMS = {
     "itself": lambda text: text,
     "in a URL": lambda text: quote(text, safe=""),
-    "in JSON": lambda text: json.dumps(text),
+    "in JSON": json.dumps,
     "in a page": lambda text: escape(text, quote=False),
     "in a header": lambda text: base64.b64encode(f"user:{text}".encode()).decode(),
     "in capitals": str.upper,
@@ -176,6 +177,6 @@ def test_a_secret_that_pieces_of_output_share_is_masked(cuts: list[int], line: s
     text = f"{filler} {line.format(SECRET)} {filler} {line.format(SECRET)}\nkn0w\n    nByValue\n{filler} kn0wnBy\nend"
     raw, lines = text.encode(), MaskedLines()
     places = sorted({0, len(raw), *(cut % len(raw) for cut in cuts)})
-    said = b"".join(lines.feed(raw[begin:end]) for begin, end in zip(places, places[1:], strict=False)) + lines.end()
+    said = b"".join(lines.feed(raw[begin:end]) for begin, end in pairwise(places)) + lines.end()
     assert SECRET.encode() not in said and b"nByValue\n" not in said
     assert said.endswith(b" kn0wnBy\nend")
