@@ -18,6 +18,7 @@ import platformdirs
 from app.domain.access import origin_of
 from app.domain.errors import InvalidRequest
 from app.domain.forwarded import networks_of, prefix_of
+from app.protocol import redaction
 from app.protocol.known_bad import read_known_bad
 from app.protocol.policies import ALLOW, KINDS, WORDS, Policies
 from app.small_files import CONFIG_BYTES, KNOWN_BAD_BYTES, UnusableFile, read_small
@@ -178,7 +179,8 @@ class Settings:
         """Every setting as plain values, secrets replaced; for `config show`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-        return values | {name: "***" for name in SECRETS if values[name]}
+        values["database_url"] = redaction.masked(values["database_url"])
+        return values | {name: redaction.MASK for name in SECRETS if values[name]}
 
 
 def settings_from(
@@ -203,6 +205,9 @@ def settings_from(
         raise InvalidSetting(f"log_format is {values['log_format']!r}; expected text or json.", field="log_format")
     _check_policies(values)
     _check_proxies(values)
+    redaction.register_variables(environ)
+    redaction.register(values.get("token", ""))
+    redaction.register_text(values.get("database_url", ""))
     return Settings(**values)
 
 

@@ -23,6 +23,7 @@ The domain knows codes; only ``app.sync.http.errors`` knows HTTP statuses.
 from __future__ import annotations
 
 from app.protocol import reasons
+from app.protocol.redaction import masked
 
 
 class AppError(Exception):
@@ -33,12 +34,12 @@ class AppError(Exception):
     def __init__(self, message: str = "", *, hint: str = "", field: str | None = None, code: str = "") -> None:
         """``message``: one sentence for the user (default: the class docstring); ``hint``: what to do (default: the
         code's in ``app.protocol.reasons``); ``field``: the request's field at fault, where there is one; ``code``: a
-        finer code than the class's."""
-        self.message = message or (type(self).__doc__ or "").strip().split("\n")[0]
+        finer code than the class's. Secrets in the texts are masked: they go into answers, records and logs."""
+        self.message = masked(message) if message else (type(self).__doc__ or "").strip().split("\n")[0]
         self.field = field
         if code:
             self.code = code
-        self.hint = hint or reasons.find(self.code).hint
+        self.hint = masked(hint) or reasons.find(self.code).hint
         super().__init__(self.message)
 
     def to_json(self) -> dict[str, str]:

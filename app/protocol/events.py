@@ -16,6 +16,7 @@ from app.protocol.event_body import KINDS, Body
 from app.protocol.event_body import left_out as _left_out
 from app.protocol.json_fields import BadField, ProtocolFault, loads_bounded, read_object, read_record
 from app.protocol.manifest import NodePack
+from app.protocol.redaction import masked
 from app.protocol.repairs import Repair, RepairState, bounded
 from app.protocol.snapshot import AskedQuestion, PlannedChange, Problem
 from app.protocol.states import AnswerSource, BuildState, NodeState, Phase, StepStatus, TaskState, Word
@@ -382,6 +383,10 @@ def decode(line: bytes, source: Source = Source.JOURNAL) -> Event:
     """The event of one line; one of a kind that is not known is `Unknown`. Raises ProtocolFault for anything else, a
     field of the wrong type or out of its range included."""
     raw: Any = loads_bounded(line, most_bytes=budgets.MAX_LINE_BYTES)
+    text = line.decode("utf-8")
+    hidden = masked(text)
+    if hidden != text:  # an older runner's, which masked less
+        raw = loads_bounded(hidden, most_bytes=2 * budgets.MAX_LINE_BYTES)
     try:
         head = read_record(_Head, raw)
         kind = KINDS.get(head.event)

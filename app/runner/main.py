@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import Any, Dict, List, Optional
 
+from app.protocol import redaction
 from app.protocol.options import Options
 from app.runner import compiled
 from app.runner.daemon import control, frames
@@ -18,6 +20,7 @@ from app.runner.process.paths import BadTaskId, Task
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs one command; the exit status."""
     argv = sys.argv[1:] if argv is None else argv
+    redaction.register_variables(os.environ)
     if argv[:1] == ["install"]:
         from app.runner.standalone import standalone
 

@@ -27,9 +27,10 @@ from app.runner.context import Context, PackResult
 from app.runner.daemon.cleanup import remove_old_runs
 from app.runner.daemon.ending import Ending
 from app.runner.daemon.journal import Journal
+from app.runner.daemon.run_log import begin_logging
 from app.runner.guard.guard import Guard
 from app.runner.hints import reasons
-from app.runner.machine import probe
+from app.runner.machine import credentials, probe
 from app.runner.machine.git import find_git
 from app.runner.packs import unfinished
 from app.runner.packs.already_installed import AlreadyInstalled
@@ -73,7 +74,7 @@ _REAP_SECONDS = 0.5
 
 def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None], seal: Optional[Seal] = None) -> None:
     """The run, to its terminal event. `ready` is called once the journal is open; `seal`: marks what is the run's."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
+    begin_logging(logging.StreamHandler(sys.stderr))
     if not become_subreaper():
         _log.info("no subreaper on this system")
     cancelled = threading.Event()
@@ -103,6 +104,7 @@ def run(task: Task, request: Mapping[str, Any], ready: Callable[[], None], seal:
     _watch_for_cancel(task, ending)
     _reap_adopted(children)
     ready()
+    credentials.register_all(os.environ)
     remove_old_runs(task, request)
     state, problem = _ended(context)
     if journal_errors:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.errors import InvalidRequest
+from app.protocol.redaction import masked
 from app.protocol.task_id import PATTERN, canonical
 from app.protocol.terminal_text import json_text
 from app.storage.errors import StorageError
@@ -40,7 +41,7 @@ class ProgressFiles:
         It is not synced to the disk: after a power cut the database has the truth.
         """
         path = self._folder / f"{canonical_task_id(task_id)}.json"
-        content = json_text(dict(payload)).encode("ascii")
+        content = masked(json_text(dict(payload))).encode("ascii")
         draft = path.with_name(f"{path.stem}.{os.getpid()}-{threading.get_ident()}.tmp")
         try:
             with open(draft, "wb", opener=private) as file:

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.domain.errors import TaskNotFound
 from app.domain.workflow import StepName
+from app.protocol.redaction import masked
 from app.version import VERSION
 from app.webui.assets import SHEET, assets, type_of
 
@@ -148,7 +149,7 @@ def _workflow_with_task(workflow_id: str) -> Mapping[str, Any]:
 def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = None) -> str:
     login = _parts().needs_login()
     initial = dict(known(shown_id)) if known and not login else None
-    text = json.dumps(initial, separators=(",", ":"))
+    text = masked(json.dumps(initial, separators=(",", ":")))
     return render_template(
         f"{name}.html",
         page=name,

@@ -93,7 +93,9 @@ def _serve(service: Service, server: HttpServer, lines: Sequence[str]) -> None:
     """Answers until a signal came and every install was released: polls are answered to the end, starts with a 503."""
     closing = threading.Thread(target=_close, args=(service, server, _stop_on_signals()), name="closing", daemon=True)
     closing.start()
-    say("\n".join(lines))  # the socket listens since the server was made: whoever reads this is answered
+    say(
+        "\n".join(lines), has_secret=True
+    )  # the socket listens since the server was made: whoever reads this is answered
     server.run()
     server.close(timeout=ANSWERS_SECONDS)
     service.engine.dispose()

@@ -31,10 +31,10 @@ def new(name: str, scope: str, data_dir: Path | None) -> None:
     """Make a token, and show it this once."""
     settings = settings_from(overrides={"data_dir": data_dir})
     secret = TokenFile(settings.data_dir).new(name, Scope(scope))
-    say(secret)
+    say(secret, has_secret=True)
     running = running_service(settings.data_dir)
     if running and running.url:
-        say(f"Log in with a browser: {running.url}/#token={secret}", err=True)
+        say(f"Log in with a browser: {running.url}/#token={secret}", err=True, has_secret=True)
     say("It is shown only now. Programs send it as: Authorization: Bearer TOKEN", err=True)
 
 

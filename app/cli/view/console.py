@@ -8,6 +8,7 @@ from __future__ import annotations
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
+from app.protocol.redaction import masked
 from app.protocol.terminal_text import many_lines
 
 
@@ -20,7 +21,7 @@ class Cleaned:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The picture's pieces of text, each cleaned."""
         for text, style, control in console.render(self._picture, options):
-            yield Segment(text if control else many_lines(text), style, control)
+            yield Segment(text if control else masked(many_lines(text)), style, control)
 
 
 class _Hook(RenderHook):

@@ -10,17 +10,18 @@ from typing import IO, Any
 
 import click
 
+from app.protocol.redaction import masked
 from app.protocol.terminal_text import many_lines
 
 
-def say(text: str, *, err: bool = False, file: IO[Any] | None = None) -> None:
-    """Print a text, which may have several lines."""
-    click.echo(many_lines(text), err=err, file=file)
+def say(text: str, *, err: bool = False, file: IO[Any] | None = None, has_secret: bool = False) -> None:
+    """Print a text, which may have several lines. `has_secret`: one that is to be shown, this once."""
+    click.echo(many_lines(text) if has_secret else masked(many_lines(text)), err=err, file=file)
 
 
 def say_log(text: str) -> None:
     """Print a piece of a log: as it is into a file, and readable to whatever may be a terminal in the end."""
-    sys.stdout.write(text if _is_file() else many_lines(text))  # click's own would take colours out of a file
+    sys.stdout.write(masked(text if _is_file() else many_lines(text)))  # click's own would take colours out of a file
     sys.stdout.flush()
 
 

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
+from app.protocol.redaction import masked
 from app.protocol.seal import Seal
 from app.runner import compiled
 from app.runner.daemon import run_files
@@ -82,7 +83,7 @@ def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int, seal
         try:
             run(task, request, ready, seal)
         except OSError as exc:  # before the journal is open there is nobody else to tell
-            os.write(2, ("%s\n" % exc).encode("utf-8", "replace"))
+            os.write(2, masked("%s\n" % exc).encode("utf-8", "replace"))
             os._exit(1)
         compiled.save()
         os._exit(0)

@@ -6,6 +6,8 @@ import json
 import os
 from typing import Any, Mapping
 
+from app.protocol.redaction import masked
+
 ANSWER, JOURNAL, HEARTBEAT, LOG, WHEEL, END, CANCEL = "r", "j", "h", "l", "w", "e", "c"
 
 
@@ -23,5 +25,6 @@ class Frames:
             rest = rest[os.write(self._fd, rest) :]
 
     def json(self, kind: str, payload: Mapping[str, Any]) -> None:
-        """One frame with a JSON payload."""
-        self.write(kind, json.dumps(payload).encode("ascii"))
+        """One frame with a JSON payload; no secret of this machine is in it."""
+        text = json.dumps(payload)
+        self.write(kind, (text if kind == LOG else masked(text)).encode("ascii"))  # pieces of logs are masked before

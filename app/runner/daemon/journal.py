@@ -17,8 +17,9 @@ from typing import Callable, Optional, Tuple, TypeVar
 
 from app.protocol import progress_json
 from app.protocol.event_body import Body
-from app.protocol.events import Event, Warned, encode
+from app.protocol.events import Event, Warned, decode, encode
 from app.protocol.json_fields import ProtocolFault
+from app.protocol.redaction import masked
 from app.protocol.reducer import reduce
 from app.protocol.seal import Seal
 from app.protocol.snapshot import Snapshot
@@ -133,7 +134,12 @@ class Journal:
     def _append(self, body: Body, wall: float, mono: float) -> None:
         self._seq += 1
         event = Event(body, self._seq, wall, mono)
-        line = encode(event) if self._seal is None else self._seal.line(encode(event))
+        line = encode(event)
+        hidden = masked(line.decode("ascii")).encode("ascii")
+        if hidden != line:  # whatever says it: no secret leaves the run
+            line, event = hidden, decode(hidden)
+        if self._seal is not None:
+            line = self._seal.line(line)
         self._with_reserve(lambda: self._file.write(line))
         self._snapshot = reduce(self._snapshot, event, event.wall)
         self._dirty = True

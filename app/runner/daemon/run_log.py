@@ -1,7 +1,9 @@
-"""The journal as text: a line in run.log for each event that is not one of very many."""
+"""run.log: a line for each event of the journal that is not one of very many, and what the runner logs besides."""
 
 from __future__ import annotations
 
+import logging
+import threading
 from typing import Mapping, Optional, Type
 
 from app.protocol.event_body import Body
@@ -19,6 +21,7 @@ from app.protocol.events import (
     Waiting,
     Warned,
 )
+from app.protocol.redaction import masked
 from app.protocol.snapshot import Problem
 
 _LINES: Mapping[Type[Body], str] = {
@@ -35,6 +38,27 @@ _LINES: Mapping[Type[Body], str] = {
     Warned: "warning ({code}): {message} {hint}",
     RunEnded: "the run ended: {state}{error}",
 }
+
+
+class _Masked(logging.Formatter):
+    """Lines and tracebacks without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As logging's own."""
+        return masked(super().format(record))
+
+
+def begin_logging(handler: logging.Handler) -> None:
+    """Whatever the process logs goes to `handler`, and what a thread fails with too."""
+    handler.setFormatter(_Masked("%(asctime)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    threading.excepthook = _log_failure
+
+
+def _log_failure(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None:
+        about = (failed.exc_type, failed.exc_value, failed.exc_traceback)
+        logging.getLogger("runner").error("a thread failed", exc_info=about)
 
 
 def line_of(body: Body) -> Optional[str]:

@@ -32,7 +32,7 @@ class PipSettings:
         """Those of the pip of an environment at `prefix`, for a program with these variables."""
         values: Dict[str, str] = {}
         unreadable: List[str] = []
-        for path in _files(prefix, environ):
+        for path in files_of_pip(prefix, environ):
             try:
                 values.update(_read(path))
             except (OSError, configparser.Error, ValueError):
@@ -56,7 +56,8 @@ class PipSettings:
         return self.text(option).lower() in _TRUE
 
 
-def _files(prefix: str, environ: Mapping[str, str]) -> List[Path]:
+def files_of_pip(prefix: str, environ: Mapping[str, str]) -> List[Path]:
+    """pip's configuration files, in their order; they need not be there."""
     given = environ.get("PIP_CONFIG_FILE", "")
     if given == os.devnull:
         return []

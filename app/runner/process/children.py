@@ -20,6 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import AbstractSet, Any, BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
+from app.protocol.redaction import MaskedLines
 from app.runner.process import audit, processes, processor_time
 from app.runner.process.child_output import ChildOutput
 from app.runner.process.errors import RunCancelled
@@ -291,6 +292,7 @@ class _Sinks:
         self._file: Optional[BinaryIO] = None
         self._room = _LOG_BYTES
         self._drawn = RedrawnLines()
+        self._masked = MaskedLines()
 
     def __enter__(self) -> _Sinks:
         if self._log is not None:
@@ -300,12 +302,12 @@ class _Sinks:
 
     def __exit__(self, *exc: object) -> None:
         if self._file:
-            self._write(self._drawn.end())
+            self._write(self._masked.feed(self._drawn.end()) + self._masked.end())
             self._file.close()
 
     def apply(self, piece: bytes) -> None:
         """One piece of output."""
-        self._write(self._drawn.feed(piece))
+        self._write(self._masked.feed(self._drawn.feed(piece)))
         if self._on_output:
             self._on_output(piece)
 

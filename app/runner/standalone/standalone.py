@@ -22,12 +22,14 @@ from app.protocol import progress_json
 from app.protocol.events import decode
 from app.protocol.json_fields import ProtocolFault
 from app.protocol.options import Options
+from app.protocol.redaction import masked
 from app.protocol.reducer import reduce
 from app.protocol.seal import Seal, new_secret
 from app.protocol.snapshot import Snapshot
 from app.protocol.terminal_text import one_line
 from app.runner.daemon import run_files
 from app.runner.daemon.journal_reader import JournalReader
+from app.runner.daemon.run_log import begin_logging
 from app.runner.process.answers import Answers
 from app.runner.process.locks import lock_now
 from app.runner.process.paths import Task
@@ -57,7 +59,7 @@ def install(request: Mapping[str, Any]) -> int:
     lock = lock_now(task.lock)
     run_files.replace_file(task.request, json.dumps(request).encode("ascii"))
     open(str(task.log), "ab", opener=private).close()
-    logging.basicConfig(filename=str(task.log), level=logging.INFO, format="%(asctime)s %(message)s")
+    begin_logging(logging.FileHandler(str(task.log)))
     os.umask(0o022)
     _cancel_by_signals(task)
     _print_anything()
@@ -129,7 +131,7 @@ class _Show:
         if self._output_closed:
             return
         try:
-            sys.stdout.write(one_line(text) + "\n")
+            sys.stdout.write(masked(one_line(text)) + "\n")
             sys.stdout.flush()
         except OSError:
             self._output_closed = True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.errors import AppError
+from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text, one_line
 
 STATUS_OF_CODE: Mapping[str, int] = {
@@ -147,8 +148,8 @@ def status_of(error: AppError) -> int:
 
 def error_body(error: AppError) -> dict[str, Any]:
     """The one shape that every error has."""
-    body = {"success": False, "error": error.code, "message": error.message, "hint": error.hint}
-    return body if error.field is None else {**body, "field": error.field}
+    body = {"success": False, "error": error.code, "message": masked(error.message), "hint": masked(error.hint)}
+    return body if error.field is None else {**body, "field": masked(error.field)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from app.domain.access import Identity
 from app.domain.errors import AppError, InvalidRequest, Unauthorized
 from app.domain.forwarded import is_prefix
+from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text
 from app.remote.own_keys import OwnKeys
 from app.settings import Settings
@@ -110,10 +111,10 @@ def note_task(known: str) -> str:
     return known
 
 
-def answer(payload: Mapping[str, Any], status: int = 200) -> Response:
-    """`payload` as JSON."""
+def answer(payload: Mapping[str, Any], status: int = 200, *, has_secret: bool = False) -> Response:
+    """`payload` as JSON, its secrets masked. `has_secret`: it brings one to whom it belongs."""
     text = json_text(payload, separators=(",", ":"))
-    return Response(text, status, content_type=errors.JSON_TYPE)
+    return Response(text if has_secret else masked(text), status, content_type=errors.JSON_TYPE)
 
 
 def error_answer(error: AppError) -> Response:

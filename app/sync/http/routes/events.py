@@ -13,6 +13,7 @@ from functools import partial
 from flask import Blueprint, Response, request
 
 from app.domain.errors import AppError
+from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text
 from app.sync.capacity import Kind, Place
 from app.sync.http import bodies
@@ -91,7 +92,7 @@ def _lines(installs: Installs, task_id: str, seen: int | None, still_welcome: Ca
         new = None if progress.get("unchanged") else state
         if new is not None and new != last_sent:
             seen, written, last_sent = int(progress["revision"]), now, new
-            text = json_text(progress, separators=(",", ":"))
+            text = masked(json_text(progress, separators=(",", ":")))
             event = f"event: progress\nid: {seen}\ndata: {text}\n\n".encode()
             sent += len(event)
             yield event

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from flask import Blueprint, Response
 
+from app.protocol.redaction import masked
 from app.protocol.terminal_text import many_lines
 from app.sync.http import bodies
 from app.sync.http.services import answer, checked_task_id, query, services
@@ -24,7 +25,7 @@ def show_log(task_id: str) -> Response:
             "X-Log-Size": str(part.size),
             "X-Log-Complete": str(part.complete).lower(),
         }
-        text = many_lines(part.text)  # curl writes it to a terminal; the JSON has every character
+        text = masked(many_lines(part.text))  # curl writes it to a terminal; the JSON has every character
         return Response(text.encode("utf-8"), headers=headers, content_type="text/plain; charset=utf-8")
     return answer({"success": True, "task_id": known, **asdict(part), "logs": services().logs.listed(known)})
 

@@ -37,7 +37,7 @@ def close_tunnel(task_id: str) -> Response:
 
 
 def _answer(task_id: str, tunnel: Tunnel, status: int = 200) -> Response:
-    return answer({"success": True, "task_id": task_id, **tunnel.to_json(_page_host())}, status)
+    return answer({"success": True, "task_id": task_id, **tunnel.to_json(_page_host())}, status, has_secret=True)
 
 
 def _page_host() -> str:

@@ -1,0 +1,149 @@
+"""Secrets that are known by how they look. Used by `redaction` alone.
+
+Each shape has words that every text with such a secret has; most texts have none of them, and are not looked at.
+Nothing that a shape finds has a quotation mark in it, or half of an escape: JSON stays JSON. What people read every day
+stays: `git@host:path`, `ssh://git@host`, `name @ file:///path`, versions behind an `@`, hashes, ports.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Callable, Iterator, Match, NamedTuple, Pattern, Tuple
+
+Span = Tuple[int, int]
+
+_NAME = (
+    r"(?:token|secret|passw(?:or)?d|passwd|passphrase|pwd|api[-_]?key|access[-_]?key|private[-_]?key|secret[-_]?key"
+    r"|auth[-_]?key|signing[-_]?key|encryption[-_]?key|credentials?)"
+)
+_FIELD = (
+    r"(?:[\w.%-]{0,100}" + _NAME + r"|(?:[\w-]{0,40}[-_])?(?:signature|sig|auth|authorization|key|sid|session(?:id)?))"
+)
+_SIGN = r"(?:[\"'\\]{1,9}\s{0,3}[:=]\s{0,3}[\"'\\]{1,9}|\s{0,3}[:=]\s{0,3}[\"'\\]{0,9})"
+_LONGEST_NAME = 100
+_DIGIT = re.compile(r"\d")
+_CODE = re.compile(r"[(\[{<]|\s{0,3}[=:]")
+_WORDS = re.compile(r"[a-z_.-]+")
+_SECRET_NAME = re.compile(
+    r"(?:.*[-_.])?(?:" + _NAME + r"|pass|key)|.*(?:token|secret|password|passwd|apikey)", re.IGNORECASE
+)
+_NO_SECRET_NAME = re.compile(r"(?:old)?pwd|(?:.*_)?(?:public|gpg|host|ssh)_?key", re.IGNORECASE)
+_BY_BEGINNING = (
+    r"(?<![A-Za-z0-9])(?:"
+    r"(?:gh[pousr]_|npm_|r8_|rpa_|hf_|xai-|gsk_)(?P<a>[A-Za-z0-9]{16,255})"
+    r"|(?:ndf_|github_pat_|gl[a-z]{2,6}-|dckr_pat_|sk-(?:proj|ant|or|live)-|xox[abeprs]-)(?P<b>[\w-]{16,255})"
+    r"|(?:sk-)(?P<c>[A-Za-z0-9]{20,255})|pypi-(?P<d>[\w-]{40,500})|AIza(?P<e>[\w-]{35})"
+    r"|(?:AKIA|ASIA)(?P<f>[0-9A-Z]{16})|(?<![\w-])eyJ(?P<g>[\w-]{10,300}\.eyJ[\w-]{10,3000}\.[\w-]{10,600}))"
+)
+_BEGINNINGS = (
+    "ghp_ gho_ ghu_ ghs_ ghr_ npm_ r8_ rpa_ hf_ xai- gsk_ ndf_ github_pat_ glpat- gldt- glcbt- glptt- glrt- dckr_pat_ "
+    "sk- xoxa- xoxb- xoxe- xoxp- xoxr- xoxs- pypi- aiza akia asia eyj"
+)
+
+
+class _Shape(NamedTuple):
+    """`words`: of which a text has one, in lower case; `pattern`: its group that matched is the secret, where
+    `is_secret` says so."""
+
+    words: Tuple[str, ...]
+    pattern: str
+    is_secret: Callable[[Match[str]], bool] = lambda _found: True
+
+
+def _of(found: Match[str]) -> str:
+    return found[str(found.lastgroup)]
+
+
+def _is_mixed(found: Match[str]) -> bool:
+    return _DIGIT.search(_of(found)) is not None
+
+
+def _is_login(found: Match[str]) -> bool:
+    """A user alone may be a token; that of ssh is none, and `git` neither."""
+    user, colon, _ = _of(found).partition(":")
+    return bool(colon) or not (user == "git" or found.string[max(0, found.start() - 3) : found.start()].endswith("ssh"))
+
+
+def _is_value(found: Match[str]) -> bool:
+    """What stands behind a name is a value, and no code, no path, no address, no placeholder."""
+    value, name = _of(found), found["name"].lower()
+    if found["close"] and not found["quote"]:
+        return False  # a number in JSON
+    is_code = _CODE.match(found.string, found.end()) is not None
+    if is_code or value.startswith(("/", "~/", "./", "http:", "https:", "file:")):
+        return False
+    if "pass" in name or "pwd" in name:
+        return bool(found["quote"]) or "=" in found["sign"] or not _WORDS.fullmatch(value.lower())
+    return len(value) >= 8 and (_is_mixed(found) or (bool(found["quote"]) and len(value) >= 16))
+
+
+_LOGIN = (
+    r"://(?:(?P<login>[^\s/\"'<>\\?#]{1,500})@[^\s/@]"
+    r"|(?P<odd>[^\s/@:\"'<>\\]{1,100}:(?!\d{1,5}[/?#])[^\s@\"'<>\\]{1,200})@[A-Za-z0-9\[])"
+)
+_HEADER = (
+    r"(?:authorization" + _SIGN + r"(?:(?:basic|bearer|token|digest)\s+|(?=[\w+/=.-]{16}))"
+    r"|\bbearer\s+(?=[\w.~+/-]{0,200}\d))(?P<header>[^\s\"'\\<>,;]{4,4000})"
+)
+_ASSIGNED = (
+    r"(?P<name>" + _NAME + r")(?P<close>[\"'\\]{0,9})\s{0,5}(?P<sign>=>|[:=])\s{0,5}(?P<quote>[\"'\\]{0,9})"
+    r"(?P<value>[^\s\"'<>\\,;(){}\[\]&$]{4,600})"
+)
+_FLAG = (
+    r"(?:(?<![\w-])--[\w-]{0,40}(?:token|password|passwd|passphrase|secret|api-key)\s+|\bsshpass\s+-p\s*)[\"'\\]{0,2}"
+    r"(?P<flag>[^\s\"'<>\\-][^\s\"'<>\\]{3,500})"
+)
+_SHAPES = (
+    _Shape(("://",), _LOGIN, _is_login),
+    _Shape(tuple(_BEGINNINGS.split()), _BY_BEGINNING, _is_mixed),
+    _Shape(("authorization", "bearer"), _HEADER),
+    _Shape(("cookie",), r"cookie" + _SIGN + r"(?P<cookie>[^\s=;,\"'\\]{1,200}=[^\"'\\\r\n]{4,4000})"),
+    _Shape(("nodeferry",), r"(?:/nodeferry-open/|nodeferry-session-\d{1,5}=|_tunnel_\d{1,5}=)(?P<own>[\w-]{16,200})"),
+    _Shape(("=",), r"[?&#;](?P<name>" + _FIELD + r")=(?P<field>[^\s&#;\"'<>\\,)\]}]{4,4000})"),
+    _Shape(("token", "secret", "pass", "pwd", "key", "credential"), _ASSIGNED, _is_value),
+    _Shape(("--", "sshpass"), _FLAG, lambda found: "sshpass" in found[0].lower() or _is_mixed(found)),
+    _Shape(
+        ("private key-----",),
+        r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:\s|\\[nr]){1,4}(?P<pem>[\w+/=:,-](?:[\w+/=\s:,]|\\[nr]){15,20000})",
+    ),
+)
+
+
+def spans(text: str) -> Iterator[Span]:
+    """Where the secrets of `text` are."""
+    lowered = text.lower()
+    for number, shape in enumerate(_SHAPES):
+        if any(word in lowered for word in shape.words):
+            yield from _spans(_compiled(number), shape, text)
+
+
+def _spans(pattern: Pattern[str], shape: _Shape, text: str) -> Iterator[Span]:
+    found = pattern.search(text)
+    while found:
+        begin, end = found.span(str(found.lastgroup))
+        is_secret = bool(_of(found).strip("*")) and shape.is_secret(found)
+        if is_secret:
+            yield begin, end
+        is_over = is_secret or end - begin > _LONGEST_NAME
+        found = pattern.search(text, end if is_over else begin)  # what is none may be another one's name
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what has this name (a variable, a field of JSON) is a secret."""
+    return _SECRET_NAME.fullmatch(name) is not None and _NO_SECRET_NAME.fullmatch(name) is None
+
+
+def is_secret_field(name: str) -> bool:
+    """Whether what an address has behind `name=` is a secret."""
+    return _compiled_field().fullmatch(name) is not None
+
+
+@lru_cache(None)
+def _compiled(number: int) -> Pattern[str]:
+    return re.compile(_SHAPES[number].pattern, re.IGNORECASE)
+
+
+@lru_cache(None)
+def _compiled_field() -> Pattern[str]:
+    return re.compile(_FIELD, re.IGNORECASE)
