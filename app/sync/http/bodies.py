@@ -10,7 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    Strict,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address, undecorated
@@ -33,7 +45,57 @@ MAX_FIELD_CHARS = 200
 MAX_TOKEN_CHARS = 1000
 
 
-class JsonBody(BaseModel):
+NEEDED = "needed"
+"""Marks a field that must be there, although the model lets it be missing: the domain says that in words of its own."""
+
+
+class _Told(BaseModel):
+    """A model that is told as JSON schema with what is needed."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core))
+        needed = [name for name, known in cls.model_fields.items() if NEEDED in known.metadata]
+        if needed:
+            schema["required"] = list(dict.fromkeys([*schema.get("required", ()), *needed]))
+            for name in needed:
+                schema["properties"][name].pop("default", None)
+        return schema
+
+
+_ADDRESS = {"type": "string", "minLength": 1, "description": "What people paste, e.g. `ssh -p 123 root@host`."}
+SshConnection = Annotated[Any, WithJsonSchema(_ADDRESS)]
+_UUID = {"type": "string", "format": "uuid"}
+Id = Annotated[Any, WithJsonSchema(_UUID)]
+RemotePath = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^/", "maxLength": domain.MAX_PATH})]
+IdempotencyKey = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200})]
+_FORMS: Mapping[str, Any] = {
+    "csv": {"csv": {"type": "string"}},
+    "nodes": {"nodes": {"type": "array", "items": {"type": "object"}, "minItems": 1}},
+    "urls": {"urls": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
+    "repo": {
+        "repo": {"type": "string"},
+        "path": {"type": ["string", "null"]},
+        "ref": {"type": ["string", "null"]},
+    },
+    "lock": {"lock": {"type": "object"}},
+    "manager_snapshot": {"manager_snapshot": {"type": ["object", "string"]}},
+}
+"""The forms of a manifest, by the field that tells them apart."""
+Manifest = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "object", "properties": fields, "required": [name], "additionalProperties": False}
+                for name, fields in _FORMS.items()
+            ]
+        }
+    ),
+]
+
+
+class JsonBody(_Told):
     """JSON that means what it says: no conversion, no unknown field, no NaN."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
@@ -70,18 +132,18 @@ else:
 class InstallBody(JsonBody):
     """POST /ssh/install-custom-nodes."""
 
-    ssh_connection: Any = None
-    ui_home: str | None = None
-    venv_path: str | None = None
-    manifest: dict[str, Any] | None = None
+    ssh_connection: Annotated[SshConnection, NEEDED] = None
+    ui_home: RemotePath | None = None
+    venv_path: RemotePath | None = None
+    manifest: Manifest | None = None
     options: OptionsBody | None = None
-    idempotency_key: str | None = None
+    idempotency_key: IdempotencyKey | None = None
 
 
 class ProgressBody(JsonBody):
     """POST /ssh/install-custom-nodes/progress. `ssh_connection` is what the original API sends; it is not looked at."""
 
-    task_id: Any = None
+    task_id: Annotated[Id, NEEDED] = None
     ssh_connection: Any = None
     since: Annotated[int, Field(ge=0)] | None = None
 
@@ -95,7 +157,7 @@ class PruneBody(JsonBody):
 class ManifestBody(JsonBody):
     """POST /manifests/check."""
 
-    manifest: dict[str, Any] | None = None
+    manifest: Manifest | None = None
 
 
 class WorkflowBody(InstallBody):
@@ -119,13 +181,13 @@ class LoginBody(JsonBody):
 class WorkflowIdBody(JsonBody):
     """POST /workflow/stop."""
 
-    workflow_id: Any = None
+    workflow_id: Annotated[Id, NEEDED] = None
 
 
 class ResumeBody(JsonBody):
     """POST /workflow/resume. `answer`: one of the question's, or `stop`; `id`: the question's, where it has one."""
 
-    workflow_id: Any = None
+    workflow_id: Annotated[Id, NEEDED] = None
     id: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     answer: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)]
 
@@ -150,8 +212,8 @@ class AnswerBody(JsonBody):
 class CheckBody(JsonBody):
     """POST /ssh/test. `timeout_seconds` is the deadline of the whole check."""
 
-    ssh_connection: Any = None
-    ui_home: str | None = None
+    ssh_connection: Annotated[SshConnection, NEEDED] = None
+    ui_home: RemotePath | None = None
     host_key_sha256: str | None = None
     timeout_seconds: Annotated[float, Field(ge=1, le=MAX_CHECK_SECONDS)] | None = None
 
@@ -159,7 +221,7 @@ class CheckBody(JsonBody):
 class ScanBody(JsonBody):
     """POST /host-keys/scan."""
 
-    ssh_connection: Any = None
+    ssh_connection: Annotated[SshConnection, NEEDED] = None
 
 
 class SshKeyBody(JsonBody):
@@ -171,11 +233,11 @@ class SshKeyBody(JsonBody):
 class AcceptBody(JsonBody):
     """POST /host-keys/accept. `sha256` is the fingerprint that the user has seen and trusts."""
 
-    ssh_connection: Any = None
+    ssh_connection: Annotated[SshConnection, NEEDED] = None
     sha256: str
 
 
-class _Query(BaseModel):
+class _Query(_Told):
     """The part of an address behind `?`: text, converted."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
@@ -205,7 +267,7 @@ class LockQuery(_Query):
 class WorkflowQuery(_Query):
     """GET /workflow/state."""
 
-    workflow_id: str | None = None
+    workflow_id: Annotated[str, WithJsonSchema(_UUID), NEEDED] | None = None
 
 
 class WorkflowsQuery(_Query):
@@ -227,7 +289,7 @@ class LogQuery(_Query):
 class WheelQuery(_Query):
     """GET /tasks/ID/wheels/content. `offset` in bytes. There is no wheel without a name."""
 
-    name: Annotated[str, Field(max_length=MAX_FIELD_CHARS)] = ""
+    name: Annotated[str, Field(max_length=MAX_FIELD_CHARS), NEEDED] = ""
     offset: Annotated[int, Field(ge=0, le=2**53)] = 0
 
 

@@ -164,10 +164,8 @@ def _after(response: Response) -> Response:
     if seconds > LOOK_AGAIN_SECONDS and request.method == "GET" and response.status_code < 400:
         refused = _refusal()
         response = error_answer(refused) if refused else response
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["X-Frame-Options"] = "DENY"
+    for name, value in errors.HEADERS.items():
+        response.headers.setdefault(name, value)
     if request.url_rule is not None:
         services().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
     _log.info(
