@@ -16,7 +16,9 @@ from flask import Flask, Response, request
 from app.sync.http.openapi import api_routes
 from app.sync.http.spec.document import document
 
-_OF_THE_SERVER = frozenset({"content-type", "content-length", "date", "server", "connection", "transfer-encoding", "via"})
+_OF_THE_SERVER = frozenset(
+    {"content-type", "content-length", "date", "server", "connection", "transfer-encoding", "via"}
+)
 """Headers that OpenAPI leaves to HTTP itself."""
 
 Headers = Mapping[str, str]
@@ -44,6 +46,8 @@ class Contract:
 
     def _response(self, method: str, path: str | None, status: int) -> Json | str:
         """What the specification says of this status; a sentence where it says nothing."""
+        if status == 405:
+            return self._page_too(self._components["responses"]["MethodNotAllowed"])
         operations = self._specification["paths"].get(path, {})
         operation = operations.get({"HEAD": "GET"}.get(method, method).lower())
         if operation is None:
@@ -51,8 +55,8 @@ class Contract:
         if "default" in operation["responses"]:
             rule = (path or "").replace("{", "<").replace("}", ">")
             return (
-                f"{method} {rule} has no entry in app/sync/http/spec/routes.py: add what it is asked, what it answers and "
-                "its error codes to the table (CONTRIBUTING.md, 'A route')"
+                f"{method} {rule} has no entry in app/sync/http/spec/routes.py: add what it is asked, what it answers "
+                "and its error codes to the table (CONTRIBUTING.md, 'A route')"
             )
         told = operation["responses"].get(str(status))
         if told is None:
@@ -62,19 +66,27 @@ class Contract:
     def _without_route(self, method: str, path: str | None, status: int) -> Json | str:
         """Other methods, other addresses: what is so everywhere. Refusals look like those of any route that changes."""
         if method == "OPTIONS" and status == 204:
-            names = ("Cache-Control", "X-Content-Type-Options", "Cross-Origin-Resource-Policy", "X-Frame-Options", "Allow")
+            names = (
+                "Cache-Control",
+                "X-Content-Type-Options",
+                "Cross-Origin-Resource-Policy",
+                "X-Frame-Options",
+                "Allow",
+            )
             return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
-        if status == 405:
-            return self._page_too(self._components["responses"]["MethodNotAllowed"])
         if path is None and status == 404:
-            return self._page_too(self._resolved(self._specification["paths"]["/tasks/{task_id}/lock"]["get"]["responses"]["404"]))
+            return self._page_too(
+                self._resolved(self._specification["paths"]["/tasks/{task_id}/lock"]["get"]["responses"]["404"])
+            )
         known = self._specification["paths"]["/tasks/{task_id}"]["get"]["responses"].get(str(status))
         if known is None or status < 400:
             return f"{method} {path}: {status}, and the specification knows no such operation"
         return self._resolved(known)
 
     def _page_too(self, response: Json) -> Json:
-        policy = {"Content-Security-Policy": self._components["headers"]["Content-Security-Policy"] | {"required": False}}
+        policy = {
+            "Content-Security-Policy": self._components["headers"]["Content-Security-Policy"] | {"required": False}
+        }
         return response | {
             "content": response["content"] | {"text/html": {"schema": {"type": "string"}}},
             "headers": response["headers"] | policy,
@@ -90,8 +102,14 @@ class Contract:
     def _header_faults(self, response: Json, headers: Headers) -> list[str]:
         told = {name.lower(): self._resolved(header) for name, header in response.get("headers", {}).items()}
         sent = {name.lower(): value for name, value in headers.items()}
-        faults = [f"the header {name} is not in the specification" for name in sent.keys() - told.keys() - _OF_THE_SERVER]
-        faults += [f"the header {name} is missing" for name, known in told.items() if known.get("required") and name not in sent]
+        faults = [
+            f"the header {name} is not in the specification" for name in sent.keys() - told.keys() - _OF_THE_SERVER
+        ]
+        faults += [
+            f"the header {name} is missing"
+            for name, known in told.items()
+            if known.get("required") and name not in sent
+        ]
         for name in sent.keys() & told.keys():
             schema = told[name]["schema"]
             value: Any = int(sent[name]) if schema.get("type") == "integer" and sent[name].isdigit() else sent[name]

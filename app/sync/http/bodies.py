@@ -14,15 +14,12 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     Strict,
     ValidationError,
     WithJsonSchema,
     create_model,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address, undecorated
@@ -34,6 +31,7 @@ from app.protocol.options import MOST_ENTRIES, OPTIONS, Option, Options
 from app.protocol.states import TaskState
 from app.remote.own_keys import DEFAULT_NAME
 from app.settings import Settings
+from app.sync.http.body_types import ID, NEEDED, Id, IdempotencyKey, Manifest, RemotePath, SshConnection, Told
 
 MAX_HELD_SECONDS = 60.0
 MAX_CHECK_SECONDS = 120.0
@@ -45,57 +43,7 @@ MAX_FIELD_CHARS = 200
 MAX_TOKEN_CHARS = 1000
 
 
-NEEDED = "needed"
-"""Marks a field that must be there, although the model lets it be missing: the domain says that in words of its own."""
-
-
-class _Told(BaseModel):
-    """A model that is told as JSON schema with what is needed."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler.resolve_ref_schema(handler(core))
-        needed = [name for name, known in cls.model_fields.items() if NEEDED in known.metadata]
-        if needed:
-            schema["required"] = list(dict.fromkeys([*schema.get("required", ()), *needed]))
-            for name in needed:
-                schema["properties"][name].pop("default", None)
-        return schema
-
-
-_ADDRESS = {"type": "string", "minLength": 1, "description": "What people paste, e.g. `ssh -p 123 root@host`."}
-SshConnection = Annotated[Any, WithJsonSchema(_ADDRESS)]
-_UUID = {"type": "string", "format": "uuid"}
-Id = Annotated[Any, WithJsonSchema(_UUID)]
-RemotePath = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^/", "maxLength": domain.MAX_PATH})]
-IdempotencyKey = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200})]
-_FORMS: Mapping[str, Any] = {
-    "csv": {"csv": {"type": "string"}},
-    "nodes": {"nodes": {"type": "array", "items": {"type": "object"}, "minItems": 1}},
-    "urls": {"urls": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
-    "repo": {
-        "repo": {"type": "string"},
-        "path": {"type": ["string", "null"]},
-        "ref": {"type": ["string", "null"]},
-    },
-    "lock": {"lock": {"type": "object"}},
-    "manager_snapshot": {"manager_snapshot": {"type": ["object", "string"]}},
-}
-"""The forms of a manifest, by the field that tells them apart."""
-Manifest = Annotated[
-    dict[str, Any],
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "object", "properties": fields, "required": [name], "additionalProperties": False}
-                for name, fields in _FORMS.items()
-            ]
-        }
-    ),
-]
-
-
-class JsonBody(_Told):
+class JsonBody(Told):
     """JSON that means what it says: no conversion, no unknown field, no NaN."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
@@ -237,7 +185,7 @@ class AcceptBody(JsonBody):
     sha256: str
 
 
-class _Query(_Told):
+class _Query(Told):
     """The part of an address behind `?`: text, converted."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
@@ -267,7 +215,7 @@ class LockQuery(_Query):
 class WorkflowQuery(_Query):
     """GET /workflow/state."""
 
-    workflow_id: Annotated[str, WithJsonSchema(_UUID), NEEDED] | None = None
+    workflow_id: Annotated[str | None, WithJsonSchema(ID), NEEDED] = None
 
 
 class WorkflowsQuery(_Query):

@@ -32,6 +32,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "request_too_slow": 408,
     "head_too_large": 431,
     "encoding_not_supported": 501,
+    "version_not_supported": 505,
     "too_many_connections": 429,
     "service_busy": 503,
     "not_json": 415,
@@ -140,6 +141,12 @@ class EncodingNotSupported(AppError):
     """The request's Transfer-Encoding is not supported."""
 
     code = "encoding_not_supported"
+
+
+class VersionNotSupported(AppError):
+    """The request's version of HTTP is not supported."""
+
+    code = "version_not_supported"
 
 
 class TooManyConnections(AppError):

@@ -1,4 +1,4 @@
-"""The OpenAPI document: https://spec.openapis.org/oas/v3.1.0, from the routes there are and what the table says of them."""
+"""The OpenAPI document: https://spec.openapis.org/oas/v3.1.0, from the routes there are and the table of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from http import HTTPStatus
 from typing import Any
 
 from app.domain.access import COOKIE
-from app.domain.errors import AppError
 from app.storage.errors import StorageError
 from app.sync.http import errors
 from app.sync.http.guards import SAFE_METHODS, changes, is_open
 from app.sync.http.spec import progress, service, tasks
-from app.sync.http.spec.routes import EVENTS, JSON, OPERATIONS, Operation, Reply
+from app.sync.http.spec.routes import JSON, OPERATIONS, Operation, Reply
 from app.sync.http.spec.schema import COUNT, TEXT, UUID, Schema, ref
 from app.version import VERSION
 
@@ -26,9 +25,19 @@ _ADDRESS: Schema = {"type": "string", "pattern": "^.+:[0-9]+$", "example": "ssh6
 _ERROR = {"success": False, "error": "", "message": "What happened, to what.", "hint": "What to do."}
 
 _EVERY = (
-    "malformed_request invalid_request host_not_allowed cross_site_request request_too_slow body_too_large "
-    "too_many_connections head_too_large internal_error encoding_not_supported service_busy"
-).split()
+    "malformed_request",
+    "invalid_request",
+    "host_not_allowed",
+    "cross_site_request",
+    "request_too_slow",
+    "body_too_large",
+    "too_many_connections",
+    "head_too_large",
+    "internal_error",
+    "encoding_not_supported",
+    "service_busy",
+    "version_not_supported",
+)
 """What any request can be answered: by the server, by the checks of a head, and for a bug."""
 _BODY = ("malformed_json", "not_json")
 _LOGIN = ("unauthorized", "too_many_attempts", "access_unavailable")
@@ -92,8 +101,8 @@ def document(routes: Iterable[Route], *, needs_token: bool) -> dict[str, Any]:
         "info": {
             "title": "Nodeferry",
             "version": VERSION,
-            "description": "docs/api.md says what the fields mean. Every address has OPTIONS too (204, with `Allow`), and "
-            "HEAD where it has GET; any other method is 405 `method_not_allowed`, with `Allow`.",
+            "description": "docs/api.md says what the fields mean. Every address has OPTIONS too (204, with `Allow`), "
+            "and HEAD where it has GET; any other method is 405 `method_not_allowed`, with `Allow`.",
         },
         "servers": [{"url": "/"}],
         "paths": paths,
@@ -108,12 +117,12 @@ def document(routes: Iterable[Route], *, needs_token: bool) -> dict[str, Any]:
 
 def _operation(route: Route, models: dict[str, Any], refusals: dict[str, Any]) -> dict[str, Any]:
     known = OPERATIONS.get(route.key)
-    places = [_parameter(name, "path", _place(name), needed=True) for name in _PLACE.findall(route.rule)]
+    in_path = [_parameter(name, "path", _place(name), needed=True) for name in _PLACE.findall(route.rule)]
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.about,
         "tags": [route.rule.split("/")[1]],
-        "parameters": places,
+        "parameters": in_path,
         "responses": {},
     }
     if known is None:  # test/api/test_openapi.py says what is missing

@@ -24,8 +24,8 @@ JSON, TEXT, EVENTS = "application/json", "text/plain", "text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that is no error. `schemas`: names of components, any of which it is; none for text, and for what has no
-    body (no content type). `headers`: besides those that all have; `sometimes`: those that it may lack."""
+    """An answer that is no error. `schemas`: names of components, any of which it is; none for text, and for what has
+    no body (no content type). `headers`: besides those that all have; `sometimes`: those that it may lack."""
 
     schemas: tuple[str, ...] = ()
     content_type: str = JSON

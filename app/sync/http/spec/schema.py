@@ -80,11 +80,11 @@ def of_dataclass(kind: type, **otherwise: Schema | None) -> dict[str, Schema]:
     all."""
     hints = get_type_hints(kind)
     own = {each.name: hints[each.name] for each in fields(kind) if each.name not in otherwise}
-    told = {name: _plain(TypeAdapter(hint).json_schema()) for name, hint in own.items()}
+    told = {name: _inlined(TypeAdapter(hint).json_schema()) for name, hint in own.items()}
     return {**told, **{name: schema for name, schema in otherwise.items() if schema is not None}}
 
 
-def _plain(schema: dict[str, Any]) -> Schema:
+def _inlined(schema: dict[str, Any]) -> Schema:
     """Without references: what a field refers to stands in it, closed and with all of its fields."""
     known = schema.pop("$defs", {})
 
@@ -100,5 +100,5 @@ def _plain(schema: dict[str, Any]) -> Schema:
             kept |= {"required": list(kept["properties"]), "additionalProperties": False}
         return kept
 
-    plain: Schema = resolved(schema)
-    return plain
+    found: Schema = resolved(schema)
+    return found
