@@ -27,7 +27,12 @@ class Told(BaseModel):
         return schema
 
 
-_ADDRESS = {"type": "string", "minLength": 1, "description": "What people paste, e.g. `ssh -p 123 root@host`."}
+_ADDRESS = {
+    "type": "string",
+    "format": "ssh-address",
+    "minLength": 1,
+    "description": "What people paste, e.g. `ssh -p 123 root@host`.",
+}
 SshConnection = Annotated[Any, WithJsonSchema(_ADDRESS)]
 ID = {"type": "string", "format": "uuid"}
 Id = Annotated[Any, WithJsonSchema(ID)]

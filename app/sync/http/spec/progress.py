@@ -192,5 +192,13 @@ SCHEMAS: Mapping[str, Schema] = {
         },
         about="What a poll with `since` is answered when nothing is new.",
     ),
+    "ProgressEvent": record(
+        {
+            "event": {"const": "progress"},
+            "id": {"type": "string", "pattern": "^[0-9]+$", "description": "The revision."},
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": ref("Progress")},
+        },
+        about="One event of a stream of server-sent events.",
+    ),
     "Progress": {"anyOf": [ref("RunningProgress"), ref("EndedProgress")]},
 }

@@ -104,6 +104,7 @@ _TASKS: Mapping[str, Operation] = {
         {
             200: (
                 Reply(
+                    ("ProgressEvent",),
                     content_type=EVENTS,
                     headers=("X-Accel-Buffering",),
                     about="An event `progress` for each revision; its data is what a poll answers.",
