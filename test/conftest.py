@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import request_finished
 from xdist import is_xdist_controller, is_xdist_worker
 
 from app.remote.packer import pack_runner
@@ -19,6 +20,7 @@ from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.processes import Process, all_processes, command_line, end_all, processes_below
 from bench.engine.machine import get_uv
+from test.support import contract
 from test.support.alone import is_alone, running_order, turn
 from test.support.chromium import browser
 from test.support.waiting import wait_until
@@ -32,6 +34,21 @@ MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The same order in every process of a run."""
     items.sort(key=running_order)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_answer_is_held_against_the_specification() -> Iterator[None]:
+    """Those of services in this process."""
+    with request_finished.connected_to(contract.hold):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_answer_breaks_the_contract() -> Iterator[None]:
+    """What openapi.json does not say, no service answers."""
+    contract.BROKEN.clear()
+    yield
+    assert not contract.BROKEN, "not in the specification:\n" + "\n".join(dict.fromkeys(contract.BROKEN))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -32,6 +32,7 @@ REQUESTS: Sequence[Reason] = (
     Reason("head_too_large", "Headers too large", _REQUEST, hint="Clear the cookies of this host name in the browser."),
     Reason("malformed_request", "Invalid HTTP request", _REQUEST),
     Reason("encoding_not_supported", "Encoding not supported", _REQUEST, hint="Send the body as it is, or chunked."),
+    Reason("version_not_supported", "HTTP version not supported", _REQUEST, hint="Use HTTP/1.1, without TLS."),
     Reason("request_too_slow", "Request too slow", _REQUEST, _HELPS, "Send it again, in one piece."),
     Reason(
         "too_many_connections",

@@ -24,6 +24,11 @@ NO_LIMIT = 1 << 62
 SPARE_CHUNK_BYTES = 16 * 1024
 """What chunks of any size may cost; beyond that a quarter of the body."""
 _ENCODING = re.compile(rb"^transfer-encoding[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
+_HOST = re.compile(rb"^host:[ \t]*(.*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_FIRST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([!\"$-~]+) HTTP/([0-9]\.[0-9])")
+"""Strictly as in RFC 9112, 3: a proxy may see another method, target or version in anything else."""
+_ABSOLUTE = re.compile(rb"https?://([^/?]+)(?:[/?].*)?", re.IGNORECASE)
+_BARE = re.compile(rb"(?<!\r)\n")
 
 
 class Admits(Protocol):
@@ -63,6 +68,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         super().__init__(adj)
         self._look = look
         self._admitted: Admitted | None = None
+        self._other_version = False
         self.head_at: float | None = None
         """When its head was complete."""
 
@@ -73,11 +79,17 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         """Takes what has come. Returns how much of it belongs to this request."""
+        consumed = len(data)
         try:
-            consumed: int = super().received(data)
+            if self.body_rcv is None:
+                self._check_beginning(data)
+            consumed = super().received(data)
+        except ParsingError as exc:
+            self.error = BadRequest(exc.args[0])
         except ValueError:  # what no other check of waitress' finds, such as an address in broken brackets
             self.error = BadRequest("it cannot be understood")
-            consumed = len(data)
+        if self._other_version:
+            self.error = Refusal(server_answer(505))
         if self.error is None and self.headers_finished and self.head_at is None:
             self._head_is_here()
         elif self.error is None and self._admitted is not None:
@@ -95,6 +107,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     def parse_header(self, header_plus: bytes) -> None:
         """Reads the head. What could be read in two ways is refused: a proxy may read it in the other one."""
+        self._check_lines(header_plus)
         super().parse_header(header_plus)
         encodings = _ENCODING.findall(header_plus)
         if not encodings:
@@ -103,6 +116,34 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("it has both Content-Length and Transfer-Encoding")
         if self.version != "1.1" or len(encodings) > 1 or encodings[0].strip().lower() != b"chunked":
             raise ParsingError("its Transfer-Encoding can be read in two ways")
+
+    def _check_beginning(self, data: bytes) -> None:
+        """What waitress would skip, or wait for until the time is over. Raises ParsingError."""
+        head = self.header_plus + data
+        if head.lstrip(b"\r\n")[:1] in {b" ", b"\t", b"\v", b"\f"}:
+            raise ParsingError("it begins with a space")
+        if b"\r\n\r\n" not in head and _BARE.search(head, max(0, len(self.header_plus) - 1)):
+            raise ParsingError("a line of its head ends with a line feed alone")
+
+    def _check_lines(self, head: bytes) -> None:
+        """The first line, the host, and how lines end. Raises ParsingError."""
+        first, _, rest = head.partition(b"\r\n")
+        found = _FIRST_LINE.fullmatch(first)
+        if found is None:
+            raise ParsingError("its first line is not METHOD TARGET HTTP/1.1")
+        method, target, version = found.groups()
+        if version not in {b"1.0", b"1.1"}:
+            self._other_version = True
+            raise ParsingError("")
+        _check_ends(rest)
+        hosts = _HOST.findall(rest)
+        if len(hosts) > 1 or (not hosts and version == b"1.1"):
+            raise ParsingError(f"it has {len(hosts) or 'no'} header{'s' if hosts else ''} Host")
+        if target.startswith(b"/") or (method, target) == (b"OPTIONS", b"*"):
+            return
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is None or [absolute[1].lower()] != [host.lower() for host in hosts]:
+            raise ParsingError("its target is neither a path nor an address of the host that it names")
 
     def _head_is_here(self) -> None:
         self.head_at = time.monotonic()
@@ -121,6 +162,15 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             self.refuse(Refusal(admitted.too_large))
         elif self.body_bytes_received - length > SPARE_CHUNK_BYTES + length // 4:
             self.refuse(BadRequest("its chunks are too small"))
+
+
+def _check_ends(headers: bytes) -> None:
+    """Raises ParsingError where a line has another end than the two characters, or no end."""
+    for line in headers.split(b"\r\n"):
+        if b"\r" in line or b"\n" in line:
+            raise ParsingError("a line of its head ends with a carriage return or a line feed alone")
+        if line[:1] in {b" ", b"\t"}:
+            raise ParsingError("a header goes on in a second line")
 
 
 class JsonErrorTask(ErrorTask):  # type: ignore[misc]

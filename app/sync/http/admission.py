@@ -137,6 +137,7 @@ def server_answer(status: int, detail: str = "") -> errors.Answer:
         431: errors.HeadTooLarge,
         501: errors.EncodingNotSupported,
         503: ServiceBusy,
+        505: errors.VersionNotSupported,
     }
     kind = kinds.get(status, errors.InternalError)
     message = f"This is not a valid HTTP request: {detail}." if status == 400 and detail else ""

@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
 
 from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address, undecorated
@@ -22,6 +31,7 @@ from app.protocol.options import MOST_ENTRIES, OPTIONS, Option, Options
 from app.protocol.states import TaskState
 from app.remote.own_keys import DEFAULT_NAME
 from app.settings import Settings
+from app.sync.http.body_types import ID, NEEDED, Id, IdempotencyKey, Manifest, RemotePath, SshConnection, Told
 
 MAX_HELD_SECONDS = 60.0
 MAX_CHECK_SECONDS = 120.0
@@ -33,7 +43,7 @@ MAX_FIELD_CHARS = 200
 MAX_TOKEN_CHARS = 1000
 
 
-class JsonBody(BaseModel):
+class JsonBody(Told):
     """JSON that means what it says: no conversion, no unknown field, no NaN."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
@@ -70,18 +80,18 @@ else:
 class InstallBody(JsonBody):
     """POST /ssh/install-custom-nodes."""
 
-    ssh_connection: Any = None
-    ui_home: str | None = None
-    venv_path: str | None = None
-    manifest: dict[str, Any] | None = None
+    ssh_connection: Annotated[SshConnection, NEEDED] = None
+    ui_home: RemotePath | None = None
+    venv_path: RemotePath | None = None
+    manifest: Manifest | None = None
     options: OptionsBody | None = None
-    idempotency_key: str | None = None
+    idempotency_key: IdempotencyKey | None = None
 
 
 class ProgressBody(JsonBody):
     """POST /ssh/install-custom-nodes/progress. `ssh_connection` is what the original API sends; it is not looked at."""
 
-    task_id: Any = None
+    task_id: Annotated[Id, NEEDED] = None
     ssh_connection: Any = None
     since: Annotated[int, Field(ge=0)] | None = None
 
@@ -95,7 +105,7 @@ class PruneBody(JsonBody):
 class ManifestBody(JsonBody):
     """POST /manifests/check."""
 
-    manifest: dict[str, Any] | None = None
+    manifest: Manifest | None = None
 
 
 class WorkflowBody(InstallBody):
@@ -119,13 +129,13 @@ class LoginBody(JsonBody):
 class WorkflowIdBody(JsonBody):
     """POST /workflow/stop."""
 
-    workflow_id: Any = None
+    workflow_id: Annotated[Id, NEEDED] = None
 
 
 class ResumeBody(JsonBody):
     """POST /workflow/resume. `answer`: one of the question's, or `stop`; `id`: the question's, where it has one."""
 
-    workflow_id: Any = None
+    workflow_id: Annotated[Id, NEEDED] = None
     id: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     answer: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)]
 
@@ -150,8 +160,8 @@ class AnswerBody(JsonBody):
 class CheckBody(JsonBody):
     """POST /ssh/test. `timeout_seconds` is the deadline of the whole check."""
 
-    ssh_connection: Any = None
-    ui_home: str | None = None
+    ssh_connection: Annotated[SshConnection, NEEDED] = None
+    ui_home: RemotePath | None = None
     host_key_sha256: str | None = None
     timeout_seconds: Annotated[float, Field(ge=1, le=MAX_CHECK_SECONDS)] | None = None
 
@@ -159,7 +169,7 @@ class CheckBody(JsonBody):
 class ScanBody(JsonBody):
     """POST /host-keys/scan."""
 
-    ssh_connection: Any = None
+    ssh_connection: Annotated[SshConnection, NEEDED] = None
 
 
 class SshKeyBody(JsonBody):
@@ -171,11 +181,11 @@ class SshKeyBody(JsonBody):
 class AcceptBody(JsonBody):
     """POST /host-keys/accept. `sha256` is the fingerprint that the user has seen and trusts."""
 
-    ssh_connection: Any = None
+    ssh_connection: Annotated[SshConnection, NEEDED] = None
     sha256: str
 
 
-class _Query(BaseModel):
+class _Query(Told):
     """The part of an address behind `?`: text, converted."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
@@ -205,7 +215,7 @@ class LockQuery(_Query):
 class WorkflowQuery(_Query):
     """GET /workflow/state."""
 
-    workflow_id: str | None = None
+    workflow_id: Annotated[str | None, WithJsonSchema(ID), NEEDED] = None
 
 
 class WorkflowsQuery(_Query):
@@ -234,7 +244,7 @@ class AuditQuery(_Query):
 class WheelQuery(_Query):
     """GET /tasks/ID/wheels/content. `offset` in bytes. There is no wheel without a name."""
 
-    name: Annotated[str, Field(max_length=MAX_FIELD_CHARS)] = ""
+    name: Annotated[str, Field(max_length=MAX_FIELD_CHARS), NEEDED] = ""
     offset: Annotated[int, Field(ge=0, le=2**53)] = 0
 
 

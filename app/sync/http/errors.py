@@ -33,6 +33,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "request_too_slow": 408,
     "head_too_large": 431,
     "encoding_not_supported": 501,
+    "version_not_supported": 505,
     "too_many_connections": 429,
     "service_busy": 503,
     "not_json": 415,
@@ -50,7 +51,40 @@ STATUS_OF_CODE: Mapping[str, int] = {
 }
 """An error has the status of its code, else of the nearest class above it that has one, else 500."""
 
+GENERAL_CODES: Mapping[str, str] = {
+    "malformed_json": "invalid_request",
+    "host_not_allowed": "forbidden",
+    "cross_site_request": "forbidden",
+    "key_exists": "key_not_made",
+    "too_many_ssh_keys": "key_not_made",
+    "no_ssh_key": "remote_error",
+    "host_key_revoked": "remote_error",
+    "known_hosts_unusable": "remote_error",
+    "proxy_command_unsupported": "remote_error",
+    "ssh_config_invalid": "remote_error",
+    "too_many_jumps": "remote_error",
+    "access_unavailable": "storage_error",
+    "database_corrupt": "storage_error",
+    "database_full": "storage_error",
+    "database_locked": "storage_error",
+    "database_newer": "storage_error",
+    "database_read_only": "storage_error",
+    "database_unavailable": "storage_error",
+    "logs_unavailable": "storage_error",
+    "progress_unavailable": "storage_error",
+}
+"""Codes that no class has for itself, and the code of the class whose errors carry them."""
+
 JSON_TYPE = "application/json; charset=utf-8"
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+"""What every answer has, unless a route says something else about being kept."""
+
+CHALLENGE = 'Bearer realm="nodeferry"'
 
 RETRY_AFTER_SECONDS: Mapping[int, int] = {429: 30, 503: 5}
 """By status: when to try again."""
@@ -110,6 +144,12 @@ class EncodingNotSupported(AppError):
     code = "encoding_not_supported"
 
 
+class VersionNotSupported(AppError):
+    """The request's version of HTTP is not supported."""
+
+    code = "version_not_supported"
+
+
 class TooManyConnections(AppError):
     """Too many connections from this address are open."""
 
@@ -146,6 +186,24 @@ def status_of(error: AppError) -> int:
     return next((STATUS_OF_CODE[code] for code in codes if code in STATUS_OF_CODE), 500)
 
 
+def status_of_code(code: str) -> int:
+    """The HTTP status of errors with this code."""
+    for kind in _kinds(AppError):
+        if vars(kind).get("code") == code:
+            return status_of(kind.__new__(kind))
+    return STATUS_OF_CODE.get(code) or status_of_code(GENERAL_CODES[code])
+
+
+def codes_of(kind: type[AppError]) -> list[str]:
+    """The codes that errors of this kind can have, the kind's own first."""
+    known = [each.code for each in _kinds(kind)]
+    return list(dict.fromkeys([*known, *(code for code, general in GENERAL_CODES.items() if general in known)]))
+
+
+def _kinds(kind: type[AppError]) -> list[type[AppError]]:
+    return [kind, *(below for each in kind.__subclasses__() for below in _kinds(each))]
+
+
 def error_body(error: AppError) -> dict[str, Any]:
     """The one shape that every error has."""
     body = {"success": False, "error": error.code, "message": masked(error.message), "hint": masked(error.hint)}
@@ -164,14 +222,14 @@ class Answer:
 def answer_of(error: AppError, *, as_page: bool = False) -> Answer:
     """`error` in the one shape, with its status; `as_page`: for a browser that has gone to an address."""
     status = status_of(error)
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    headers = dict(HEADERS)
     if as_page:
         text, headers["Content-Type"] = error_page(error), "text/html; charset=utf-8"
         headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
     else:
         text, headers["Content-Type"] = json_text(error_body(error), separators=(",", ":")), JSON_TYPE
     if status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="nodeferry"'
+        headers["WWW-Authenticate"] = CHALLENGE
     elif status in RETRY_AFTER_SECONDS:
         headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_AFTER_SECONDS[status]))
     return Answer(status, tuple(headers.items()), text.encode("utf-8"))

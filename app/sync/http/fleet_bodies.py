@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.domain.errors import InvalidRequest
 from app.domain.request import InstallRequest
@@ -15,6 +15,7 @@ from app.protocol.manifest import MAX_NODES
 from app.settings import Settings
 from app.sync.fleets import FleetRequest
 from app.sync.http import bodies
+from app.sync.http.body_types import NEEDED, IdempotencyKey, Manifest, RemotePath, SshConnection
 
 MAX_INSTANCES = 100
 MAX_FLEET_BYTES = 16 * 1024 * 1024
@@ -34,20 +35,24 @@ class RetryBody(bodies.JsonBody):
 class FleetInstance(bodies.JsonBody):
     """An entry of `ssh_connections` that says more than the address."""
 
-    ssh_connection: Any = None
-    ui_home: str | None = None
-    venv_path: str | None = None
+    ssh_connection: Annotated[SshConnection, NEEDED] = None
+    ui_home: RemotePath | None = None
+    venv_path: RemotePath | None = None
+
+
+_ENTRIES = {"anyOf": [{"type": "string", "minLength": 1}, FleetInstance.model_json_schema()]}
+_Entry = Annotated[Any, WithJsonSchema(_ENTRIES)]
 
 
 class FleetBody(bodies.JsonBody):
     """POST /fleet/install-custom-nodes. `ui_home` and `venv_path` hold for the entries that have none of their own."""
 
-    ssh_connections: Annotated[list[Any], Field(min_length=1, max_length=MAX_INSTANCES)]
-    ui_home: str | None = None
-    venv_path: str | None = None
-    manifest: dict[str, Any] | None = None
+    ssh_connections: Annotated[list[_Entry], Field(min_length=1, max_length=MAX_INSTANCES)]
+    ui_home: RemotePath | None = None
+    venv_path: RemotePath | None = None
+    manifest: Manifest | None = None
     options: bodies.OptionsBody | None = None
-    idempotency_key: str | None = None
+    idempotency_key: IdempotencyKey | None = None
 
 
 class FleetQuery(BaseModel):

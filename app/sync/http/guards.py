@@ -56,8 +56,12 @@ def _scope_refused(method: str, path: str, headers: Mapping[str, str], access: A
         return exc
     if identity is None:
         return Unauthorized()
-    reads = (method in SAFE_METHODS or path in _READING_POSTS) and not _TUNNEL.fullmatch(path)
-    return None if reads or identity.scope is Scope.ALL else ReadOnlyToken()
+    return None if identity.scope is Scope.ALL or not changes(method, path) else ReadOnlyToken()
+
+
+def changes(method: str, path: str) -> bool:
+    """Whether a token that is for looking only does not do for this."""
+    return (method not in SAFE_METHODS and path not in _READING_POSTS) or bool(_TUNNEL.fullmatch(path))
 
 
 def _host_refused(host: str, via: Via) -> AppError:

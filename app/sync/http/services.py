@@ -145,19 +145,31 @@ def _before() -> Response | None:
     refused = _refusal()
     if refused:
         return error_answer(refused)
-    return Response(status=204, headers={"Allow": _allowed()}) if request.method == "OPTIONS" else None
+    if request.method == "OPTIONS":
+        return Response(status=204, headers={"Allow": ", ".join(sorted(_allowed() | {"OPTIONS"}))})
+    if request.url_rule is not None and request.url_rule.arguments and request.method not in _allowed():
+        return _not_allowed()  # `/tasks/prune` is no task
+    return None
 
 
 def _refusal() -> AppError | None:
     return admission.refusal(admission.head_of(request.environ), services().access)
 
 
-def _allowed() -> str:
-    """The methods of the request's address, as the header Allow has them."""
-    rule = request.url_rule
+def _allowed() -> set[str]:
+    """The methods of the request's address: of the routes that name it most exactly."""
     adapter = current_app.create_url_adapter(request)
-    methods = set(adapter.allowed_methods()) if adapter else set()
-    return ", ".join(sorted(methods | {"OPTIONS"} | set((rule.methods if rule else None) or ())))
+    if adapter is None:
+        return set()
+    found = [adapter.match(method=method, return_rule=True)[0] for method in adapter.allowed_methods()]
+    nearest = min((rule.rule for rule in found), key=lambda rule: (rule.count("<"), rule), default="")
+    return {method for rule in found if rule.rule == nearest for method in rule.methods or ()}
+
+
+def _not_allowed() -> Response:
+    response = error_answer(errors.MethodNotAllowed())
+    response.headers["Allow"] = ", ".join(sorted(_allowed()))
+    return response
 
 
 def _after(response: Response) -> Response:
@@ -165,10 +177,8 @@ def _after(response: Response) -> Response:
     if seconds > LOOK_AGAIN_SECONDS and request.method == "GET" and response.status_code < 400:
         refused = _refusal()
         response = error_answer(refused) if refused else response
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["X-Frame-Options"] = "DENY"
+    for name, value in errors.HEADERS.items():
+        response.headers.setdefault(name, value)
     if request.url_rule is not None:
         services().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
     _log.info(
@@ -189,18 +199,14 @@ def _app_error(error: AppError) -> Response:
 
 def _http_error(error: HTTPException) -> Response:
     """What Flask itself refuses, in the one shape."""
-    kinds = {405: errors.MethodNotAllowed, 413: errors.BodyTooLarge}
     code = error.code or 500
     if code == 404:
-        response = error_answer(errors.NotFound(hint=_not_found_hint()))
-    elif code in kinds:
-        response = error_answer(kinds[code]())
-    elif code < 500:
-        response = error_answer(InvalidRequest(error.description or ""))
-    else:
-        return _bug(error)
-    response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
-    return response
+        return error_answer(errors.NotFound(hint=_not_found_hint()))
+    if code == 405:
+        return _not_allowed()
+    if code == 413:
+        return error_answer(errors.BodyTooLarge())
+    return error_answer(InvalidRequest(error.description or "")) if code < 500 else _bug(error)
 
 
 def _not_found_hint() -> str:

@@ -11,7 +11,7 @@ from app.domain.errors import RemoteError, RunnerError
 from app.domain.request import check_fingerprint
 from app.sync.capacity import Kind
 from app.sync.http import bodies, errors
-from app.sync.http.services import answer, body, services
+from app.sync.http.services import answer, body, query, services
 
 instances = Blueprint("instances", __name__)
 
@@ -34,6 +34,7 @@ def check_instance() -> Response:
 @instances.get("/host-keys")
 def list_host_keys() -> Response:
     """Every key that is pinned."""
+    query(bodies.NoQuery)
     return answer({"success": True, "host_keys": services().checks.host_keys()})
 
 

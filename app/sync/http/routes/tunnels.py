@@ -7,7 +7,7 @@ import re
 from flask import Blueprint, Response, request
 
 from app.sync.http import bodies
-from app.sync.http.services import answer, body, checked_task_id, services
+from app.sync.http.services import answer, body, checked_task_id, query, services
 from app.sync.tunnels import Tunnel
 
 tunnels = Blueprint("tunnels", __name__)
@@ -25,6 +25,7 @@ def open_tunnel(task_id: str) -> Response:
 def show_tunnel(task_id: str) -> Response:
     """How the tunnel stands."""
     known = checked_task_id(task_id)
+    query(bodies.NoQuery)
     return _answer(known, services().tunnels.look(known))
 
 
