@@ -23,7 +23,7 @@ def lock_ui_home(context: Context) -> None:
     it: a daemon among them would keep all later runs out."""
     path = ui_home_lock(context.ui_home)
     deadline = time.monotonic() + _BUSY_SECONDS
-    told = False
+    told = tried = False
     while True:
         context.check_cancelled()
         lock = try_lock(path)
@@ -37,9 +37,11 @@ def lock_ui_home(context: Context) -> None:
                 "Another install has been working in this ComfyUI for an hour.",
                 "Cancel that install, then start again.",
             )
-        if not told:
+        if not tried:
+            tried = True
             if end_stale_holders(path):
                 continue
+        if not told:
             text = "Waiting for another install in %s" % context.ui_home
             context.journal.emit(Waiting("waiting_for_ui_home", text))
             told = True

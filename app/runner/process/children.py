@@ -130,18 +130,17 @@ class Children:
         environ = {**self._inherited(unset), **(environ or {}), processor_time.CHILD_MARK: mark}
         child = self.family.start(lambda: self._begin(argv, cwd, environ, stderr, user))
         watch = self._watch(child.pid, mark, limits.load)
+        over = _Limit(IdleWatch(child.pid, mark, limits.idle, limits.total, limits.busy), watch)
         ended = False
         try:
             note_group(self._groups_file, child.pid)
             if limits.ask_stack:
                 _without_core(child.pid)
-            clock = IdleWatch(child.pid, mark, limits.idle, limits.total, limits.busy)
 
             def may_end(tail: bytes) -> bool:
                 return bool(enough and enough(tail)) and processor_time.members(child.pid, mark) <= {child.pid}
 
             sinks = _Sinks(on_output, log)
-            over = _Limit(clock, watch)
             finished = self._follow(child, over, sinks, keep_bytes, ask_stack=limits.ask_stack, enough=may_end)
             ended = finished.stopped is None
             return replace(finished, left=_left_by(watch) if ended and not finished.enough else ())
