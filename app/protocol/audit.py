@@ -20,6 +20,8 @@ MAX_BYTES = 3 * 1024 * 1024
 _END_ROOM = 256 * 1024
 """Beyond `MAX_BYTES`, for the ends of what has begun."""
 _MAX_ARGUMENTS = 64
+_MARK = "--mark="
+"""An option whose value only the two sides know."""
 _MAX_ARGUMENT = 300
 _MAX_PATH = 500
 _MAX_WORDS = 120
@@ -82,7 +84,8 @@ class AuditLines:
 
 def told_argv(argv: Sequence[str]) -> List[str]:
     """A command as the log has it: without secrets, long arguments cut."""
-    found = [_cut(masked(str(part)), _MAX_ARGUMENT) for part in argv[:_MAX_ARGUMENTS]]
+    parts = [_MARK if str(part).startswith(_MARK) else masked(str(part)) for part in argv[:_MAX_ARGUMENTS]]
+    found = [_cut(part, _MAX_ARGUMENT) for part in parts]
     return [*found, "(%d more)" % (len(argv) - _MAX_ARGUMENTS)] if len(argv) > _MAX_ARGUMENTS else found
 
 

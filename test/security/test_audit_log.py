@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from app.cli.entry import cli
 from app.protocol.audit import MAX_BYTES, RUNNER, AuditLines, read_commands, told_argv
 from app.runner.process import audit
 from app.runner.process.children import Children, Limits
@@ -103,6 +105,9 @@ def test_every_command_of_an_install_has_a_line(world: World, seen: Path) -> Non
     ]
     file = next(world.standin.home.glob(f".local/state/nodeferry/**/{task_id}/audit.log"))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    printed = CliRunner().invoke(cli, ["tasks", "audit", task_id, "--server", world.service.url])
+    assert (printed.exit_code, len(printed.output.splitlines())) == (0, len(commands)), printed.output
+    assert ": install script, for audited: " in printed.output and "install.py: exited 0 after" in printed.output
     assert {"git clone, for audited", "resolve packages"} <= {each["why"] for each in commands}
 
 

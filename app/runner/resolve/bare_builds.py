@@ -22,6 +22,8 @@ UV_NATIVE_TLS UV_SYSTEM_CERTS UV_CONCURRENT_DOWNLOADS UV_CONCURRENT_BUILDS UV_CA
 UV_PRERELEASE UV_LOCK_TIMEOUT UV_PYTHON_DOWNLOADS UV_NO_PROGRESS UV_LINK_MODE
 """
 _KEPT = frozenset(_NAMES.split())
+_OURS = frozenset({"GIT_CONFIG_PARAMETERS", "GIT_ALLOW_PROTOCOL"})
+"""What the run itself tells every git; the machine's own are never passed on."""
 _LOGIN = re.compile(r"(?<=://)[^\s/@,]*@")
 _NO_KEYS = "ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o IdentityFile=/dev/null -o IdentityAgent=none"
 
@@ -53,7 +55,7 @@ def build_bare(
             cwd=home,
             limits=limits,
             environ=bare_environ({**os.environ, **environ}, home),
-            unset=frozenset([*os.environ, *environ]),
+            unset=frozenset([*os.environ, *environ]) - _OURS,
             log=log,
             keep_bytes=1 << 18,
         )

@@ -195,12 +195,10 @@ class Uv:
         return tidied(finished) if self._no_builds else finished
 
     def _built_bare(self, argv: List[str], refused: Finished, log: Path, limits: Limits) -> Finished:
-        """The same after what it needs was built without credentials, and is in uv's cache."""
+        """The same with builds, without credentials; `refused` where it only fails for want of these."""
         environ = self._with_own({**self._environ, **(self.wheels.for_uv() if self.wheels else {})})
         built = build_bare(self._children, argv, self._cwd, environ, limits=limits, log=log)
-        if built.ok:
-            return self._run(argv, log, None, limits)
-        return built if "uild backend" in built.output else refused
+        return built if built.ok or "uild backend" in built.output else refused
 
     def install(
         self,
