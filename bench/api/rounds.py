@@ -44,8 +44,7 @@ def play(seed: int, *, examples: int, seconds: float) -> Round:
         ssh.mkdir(parents=True, mode=0o700)
         (ssh / "config").write_text(_SSH_CONFIG, "ascii")
         report = folder / "report.ndjson"
-        settings = {"token": TOKEN, "wait_seconds": "0", "connect_timeout_seconds": "2", "log_level": "WARNING"}
-        with ServiceProcess(folder, **settings) as service:
+        with ServiceProcess(folder, token=TOKEN, wait_seconds="0", connect_timeout_seconds="2") as service:
             said = _run(service.url, seed, examples, seconds, report)
             alive = service.get("/health")["success"]
         result = read(seed, report)
