@@ -56,13 +56,14 @@ def _ask(address: str, request: bytes) -> bytes:
     parts = urlsplit(address)
     received = b""
     with (
-        socket.create_connection(("127.0.0.1", parts.port or 443), timeout=5) as plain_text,
+        socket.create_connection(("127.0.0.1", parts.port or 443), timeout=20) as plain_text,
         context.wrap_socket(plain_text, server_hostname=NAME) as connection,
     ):
         connection.sendall(request)
         try:
             while data := connection.recv(65536):
                 received += data
+                connection.settimeout(1)
         except (TimeoutError, OSError):
             pass
     return received
