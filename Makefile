@@ -31,7 +31,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood
+.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -113,6 +113,9 @@ prove-apply: system-deps .venv/.dev-ready ## 500 sequences of package changes, e
 
 prove-fuzz: .venv/.dev-ready ## ten minutes of random changes to what each parser reads (ARGS="--parser lock --seconds 60")
 	@$(PY) -m bench.fuzz $(ARGS)
+prove-api: .venv/.dev-ready ## 20,000 requests by schemathesis, made of the specification (ARGS="--resume")
+	@$(PY) -m bench.api $(ARGS)
+
 prove-flood: .venv/.dev-ready ## polls beside 800 slow clients (ARGS="--seed 2")
 	@$(PY) -m bench.flood $(ARGS)
 

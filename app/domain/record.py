@@ -62,7 +62,7 @@ def row_of(record: InstallRecord) -> dict[str, Any]:
         "created_at": progress_json.iso(record.created_at),
         "started_at": None if record.started_at is None else progress_json.iso(record.started_at),
         "finished_at": None if record.finished_at is None else progress_json.iso(record.finished_at),
-        "ssh_connection": record.request.get("ssh_connection"),
+        "ssh_connection": _text(record, "ssh_connection"),
         "instance": record.instance,
         "ui_home": record.ui_home,
         "state": record.state.value,
@@ -74,9 +74,15 @@ def row_of(record: InstallRecord) -> dict[str, Any]:
         "skipped": record.skipped,
         "revision": record.revision,
         "error": for_people(record.error) if record.error else None,
-        "retry_of": record.request.get("retry_of"),
+        "retry_of": _text(record, "retry_of"),
         "retried_by": record.retried_by,
-        "rollback_of": record.request.get("rollback_of"),
-        "restart_of": record.request.get("restart_of"),
+        "rollback_of": _text(record, "rollback_of"),
+        "restart_of": _text(record, "restart_of"),
         "fleet_id": record.fleet_id,
     }
+
+
+def _text(record: InstallRecord, name: str) -> str | None:
+    """A text of the request; None too for what a damaged record has in its place."""
+    value = record.request.get(name)
+    return value if isinstance(value, str) else None

@@ -10,6 +10,7 @@ from typing import Any
 from app.domain.stored_request import read_request
 from app.protocol.json_fields import read_record
 from app.protocol.states import Word
+from app.protocol.task_id import canonical
 
 
 class StepName(Word):
@@ -128,5 +129,13 @@ class Workflow:
         instance is cut and cleaned; the request stays as it is."""
         request = stored["request"]
         json.dumps(request, allow_nan=False)
-        read_request(request)
-        return replace(read_record(cls, {**stored, "request": {}}), request=request)
+        if not isinstance(read_request(request).ui_home, str | None):
+            raise TypeError("ui_home is no text")
+        found = replace(read_record(cls, {**stored, "request": {}}), request=request)
+        if canonical(found.workflow_id) is None:
+            raise ValueError("workflow_id is no UUID")
+        steps = tuple(
+            replace(step, task_id=canonical(step.task_id), plan_task_id=canonical(step.plan_task_id))
+            for step in found.steps
+        )
+        return replace(found, steps=steps)

@@ -44,11 +44,10 @@ def play(seed: int, *, examples: int, seconds: float) -> Round:
         ssh.mkdir(parents=True, mode=0o700)
         (ssh / "config").write_text(_SSH_CONFIG, "ascii")
         report = folder / "report.ndjson"
-        settings = {"token": TOKEN, "wait_seconds": "0", "connect_timeout_seconds": "2", "log_level": "WARNING"}
-        with ServiceProcess(folder, **settings) as service:
+        with ServiceProcess(folder, token=TOKEN, wait_seconds="0", connect_timeout_seconds="2") as service:
             said = _run(service.url, seed, examples, seconds, report)
             alive = service.get("/health")["success"]
-        result = _read(seed, report)
+        result = read(seed, report)
         if not alive or not result.requests:
             result.faults.append(f"schemathesis or the service did not do its work: {said[-2000:]}")
         return result
@@ -71,7 +70,8 @@ def _run(url: str, seed: int, examples: int, seconds: float, report: Path) -> st
     return done.stdout + done.stderr
 
 
-def _read(seed: int, report: Path) -> Round:
+def read(seed: int, report: Path) -> Round:
+    """What schemathesis' report of a round says."""
     result = Round(seed)
     lines = report.read_text("utf-8").splitlines() if report.exists() else []
     for line in lines:

@@ -135,6 +135,21 @@ def test_required_parameters_are_required(specification: dict[str, Any]) -> None
     assert "null" not in json.dumps([each["parameters"] for methods in paths.values() for each in methods.values()])
 
 
+def test_deprecated_names_are_still_there_and_are_told_with_what_to_use(specification: dict[str, Any]) -> None:
+    """For a version at least."""
+    schemas = specification["components"]["schemas"]
+    marked = {
+        name
+        for schema in schemas.values()
+        for name, told in schema.get("properties", {}).items()
+        if told.get("deprecated")
+    }
+    table = TEXT.split("### Deprecated names\n")[1].split("\n## ")[0]
+    rows = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ")][1:]
+    named = {re.findall(r"`(\w+)`", row)[0] for row in rows}
+    assert marked == named == {"ssh_connection", "total_size", "lane"}
+
+
 @pytest.mark.parametrize("route", ASKED)
 def test_the_model_of_a_route_is_the_one_that_checks_its_requests(idle: Api, route: str) -> None:
     """A field that the model does not have is refused by the route, by name."""

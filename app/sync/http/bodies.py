@@ -92,7 +92,7 @@ class ProgressBody(JsonBody):
     """POST /ssh/install-custom-nodes/progress. `ssh_connection` is what the original API sends; it is not looked at."""
 
     task_id: Annotated[Id, NEEDED] = None
-    ssh_connection: Any = None
+    ssh_connection: Annotated[Any, Field(deprecated=True)] = None
     since: Annotated[int, Field(ge=0)] | None = None
 
 

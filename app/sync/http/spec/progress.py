@@ -73,7 +73,7 @@ _COMMON: Mapping[str, Schema] = {
     "clone_progress": nullable(PERCENT),
     "data_received": nullable(TEXT),
     "download_rate": nullable(TEXT),
-    "total_size": {"type": "null"},
+    "total_size": {"type": "null", "deprecated": True},
     "elapsed_time": TEXT,
     "eta": nullable(TEXT),
     "phases": array(record({"name": words(Phase), **_STEP, "began": nullable(NUMBER)})),
@@ -164,7 +164,7 @@ SCHEMAS: Mapping[str, Schema] = {
             not_helped=array(record(of_dataclass(PackTried))),
         )
     ),
-    "PlannedChange": record(of_dataclass(PlannedChange, stage=None, lane=TEXT)),
+    "PlannedChange": record(of_dataclass(PlannedChange, stage=None, lane={**TEXT, "deprecated": True})),
     "RunningProgress": record({"success": YES, **_STATE, **_COMMON}),
     "EndedProgress": record(
         {

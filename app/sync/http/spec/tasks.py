@@ -85,7 +85,7 @@ _TASKS: Mapping[str, Schema] = {
         {
             "success": YES,
             **_ROW,
-            "request": ref("StoredRequest"),
+            "request": {"anyOf": [ref("StoredRequest"), {**ANY_OBJECT, "description": "Of a damaged record."}]},
             "plan": nullable(array(ref("PlannedChange"))),
             "probe": {**ANY_OBJECT, "description": "What the run's probe of the instance has told."},
             "progress": ref("Progress"),
