@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.standin.git_rules import RepoRule
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, add_commit, make_pack, payload
 from test.runner.conftest import old_python, rig, rig_factory
@@ -63,7 +64,7 @@ def test_a_repository_that_unpacks_without_end_is_ended(rig: Rig, git_server: Gi
         assert run.state(name) == "failed repository_too_large", message(run, name)
         assert words in message(run, name)
         assert not (rig.custom_nodes / name).exists()
-    assert "40 MiB are allowed" in message(run, "words"), message(run, "words")
+    assert "40.0 MiB are allowed" in message(run, "words"), message(run, "words")
     assert "NODEFERRY_MAX_REPOSITORY_BYTES" in message(run, "words")
     assert run.state("good") == "installed"
     assert not run.staging.exists()
@@ -108,9 +109,10 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 @needs_root
 def test_a_download_ends_before_the_disk_is_full(rig: Rig, git_server: GitServer) -> None:
     """ComfyUI may be writing to it. Told are the disk's room and what to do; what came is gone again."""
-    large = make_pack(git_server, "o", "large", files={f"{n}.bin": payload(str(n), 10 * _MB) for n in range(13)})
+    large = make_pack(git_server, "o", "large", files={f"{n}.bin": payload(str(n), 10 * _MB) for n in range(9)})
+    git_server.set_rule("o/large", RepoRule(bytes_per_second=12 * _MB))
     small = make_pack(git_server, "o", "small")
-    with small_disk(rig.custom_nodes, "200m"):
+    with small_disk(rig.custom_nodes, "80m"):
         run = rig.install([node(large), node(small)])
         assert run.state("large") == "failed no_room_for_repository", message(run, "large")
         assert "are free" in message(run, "large")
