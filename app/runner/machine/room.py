@@ -60,9 +60,7 @@ class Room:
             return Problem("repository_too_large", text % (files, self.most_files), _FILES_HINT)
         if written > _SMALL and _is_low(disk, coming):
             usage = shutil.disk_usage(str(disk))
-            text = (
-                "The repository has %s with its files, and the disk no room for it: %s are free, and %s must stay."
-            )
+            text = "The repository has %s with its files, and the disk no room for it: %s are free, and %s must stay."
             words = (size(int(written)), size(usage.free), size(int(_kept(usage.total))))
             return Problem("no_room_for_repository", text % words, _ROOM_HINT)
         return None
