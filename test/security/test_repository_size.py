@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.standin.git_rules import RepoRule
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, add_commit, make_pack, payload
 from test.runner.conftest import old_python, rig, rig_factory
@@ -46,27 +47,25 @@ def many_folders(server: GitServer, pack: Pack, depth: int) -> Pack:
 
 
 def much(server: GitServer, name: str) -> Pack:
-    """Two hundred megabytes of nothing, which are a few kilobytes to fetch."""
-    return make_pack(server, "o", name, files={f"zero{number}.bin": b"\0" * 20 * _MB for number in range(10)})
+    """Two hundred megabytes of one word, which are a few kilobytes to fetch. Zeros would take no room at all."""
+    pack = make_pack(server, "o", name, files={f"{number}.txt": b"words \n" * (20 * _MB // 7) for number in range(10)})
+    git(server.path_of("o", name), "-c", "pack.compression=9", "repack", "-qadF")
+    return pack
 
 
 def test_a_repository_that_unpacks_without_end_is_ended(rig: Rig, git_server: GitServer) -> None:
     """Ten million files in nine objects, and 200 MB in a few kilobytes; by a branch and by a commit. A pack beside them
     comes."""
     packs = {name: many_folders(git_server, make_pack(git_server, "o", name), 7) for name in ("bomb", "at-commit")}
-    nodes = [
-        node(packs["bomb"]),
-        node(packs["at-commit"], ref=packs["at-commit"].commit),
-        node(much(git_server, "zeros")),
-    ]
-    nodes.append(node(make_pack(git_server, "o", "good")))
+    nodes = [node(packs["bomb"]), node(packs["at-commit"], ref=packs["at-commit"].commit)]
+    nodes += [node(much(git_server, "words")), node(make_pack(git_server, "o", "good"))]
     run = rig.install(nodes, limits=_LIMITS)
-    for name, words in (("bomb", "too many files"), ("at-commit", "too many files"), ("zeros", "too large")):
+    for name, words in (("bomb", "too many files"), ("at-commit", "too many files"), ("words", "too large")):
         assert run.state(name) == "failed repository_too_large", message(run, name)
         assert words in message(run, name)
         assert not (rig.custom_nodes / name).exists()
-    assert "40.0 MiB are allowed" in message(run, "zeros") or "40 MB" in message(run, "zeros"), message(run, "zeros")
-    assert "NODEFERRY_MAX_REPOSITORY_BYTES" in message(run, "zeros")
+    assert "40.0 MiB are allowed" in message(run, "words"), message(run, "words")
+    assert "NODEFERRY_MAX_REPOSITORY_BYTES" in message(run, "words")
     assert run.state("good") == "installed"
     assert not run.staging.exists()
 
@@ -110,9 +109,10 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 @needs_root
 def test_a_download_ends_before_the_disk_is_full(rig: Rig, git_server: GitServer) -> None:
     """ComfyUI may be writing to it. Told are the disk's room and what to do; what came is gone again."""
-    large = make_pack(git_server, "o", "large", files={f"{n}.bin": payload(str(n), 10 * _MB) for n in range(13)})
+    large = make_pack(git_server, "o", "large", files={f"{n}.bin": payload(str(n), 10 * _MB) for n in range(9)})
+    git_server.set_rule("o/large", RepoRule(bytes_per_second=12 * _MB))
     small = make_pack(git_server, "o", "small")
-    with small_disk(rig.custom_nodes, "200m"):
+    with small_disk(rig.custom_nodes, "80m"):
         run = rig.install([node(large), node(small)])
         assert run.state("large") == "failed no_room_for_repository", message(run, "large")
         assert "are free" in message(run, "large")

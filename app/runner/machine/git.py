@@ -13,7 +13,7 @@ from typing import Any, Callable, List, Mapping, Optional, Sequence
 
 from app.protocol.snapshot import Problem
 from app.runner.machine.git_progress import GitProgress, Received
-from app.runner.machine.local_git_config import FIXED, Found, LocalGitConfig
+from app.runner.machine.local_git_config import FIXED, Judged, LocalGitConfig
 from app.runner.machine.room import Room
 from app.runner.process import git_environ
 from app.runner.process.children import Children, Finished, Limits
@@ -202,8 +202,8 @@ class Git:
         }
         return children.run([*self._base, *args], cwd=cwd, environ=environ, **how)
 
-    def _found(self, folder: Path) -> Found:
-        return self._rules.configs.of(folder) if self._rules.configs else Found()
+    def _found(self, folder: Path) -> Judged:
+        return self._rules.configs.of(folder) if self._rules.configs else Judged()
 
     def _config_away(self, args: Sequence[str]) -> Optional[bytes]:
         """`git config -z`, away from any repository."""
@@ -215,6 +215,6 @@ class Git:
         return finished.raw if finished.ok else None
 
 
-def _refusal(folder: Path, found: Found) -> Problem:
+def _refusal(folder: Path, found: Judged) -> Problem:
     text = "git was not run in %s, because of its own configuration: %s. The folder was left untouched."
     return Problem("git_config_refused", text % (folder, found.refused), _REFUSED_HINT)

@@ -52,7 +52,7 @@ _NOT_WALKED = frozenset({"objects", "refs", "logs", "hooks", "lfs", "info"})
 
 
 @dataclass(frozen=True)
-class Found:
+class Judged:
     """`overrules`: what git gets besides; `told`: the keys that name programs; `refused`: why git may not work there at
     all, empty where it may."""
 
@@ -80,15 +80,15 @@ class LocalGitConfig:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._lock = threading.Lock()
-        self._known: Dict[str, Tuple[Dict[str, object], Found]] = {}
+        self._known: Dict[str, Tuple[Dict[str, object], Judged]] = {}
         self._machine: Optional[Dict[str, List[str]]] = None
 
-    def of(self, folder: Path) -> Found:
+    def of(self, folder: Path) -> Judged:
         """What holds for git in a folder: a repository with its submodules, or any other. Raises RunCancelled."""
         try:
             repositories = list(_repositories(folder))
             if not repositories:
-                return Found()
+                return Judged()
             files = [file for each in repositories for file in each.files]
             with self._lock:
                 known = self._known.get(str(folder))
@@ -98,7 +98,7 @@ class LocalGitConfig:
             _check_places(repositories, entries)
             found = self._judged(entries)
         except _Refused as exc:
-            return Found(refused=str(exc))
+            return Judged(refused=str(exc))
         with self._lock:
             self._known[str(folder)] = (_marks(entries), found)
         return found
@@ -124,7 +124,7 @@ class LocalGitConfig:
             if key:
                 yield key, value
 
-    def _judged(self, entries: Entries) -> Found:
+    def _judged(self, entries: Entries) -> Judged:
         told: Dict[str, None] = {}
         for key, _ in (pair for pairs in entries.values() for pair in pairs if _names_a_program(*pair)):
             if key == "core.gitproxy":
@@ -132,7 +132,7 @@ class LocalGitConfig:
             if "=" in key or "\n" in key or len(told) >= _MOST_KEYS:
                 raise _Refused("it names a program in a way that cannot be overruled (%.100s)" % ascii(key))
             told[key] = None
-        return Found(tuple(self._overrules(told)), tuple(told)) if told else Found()
+        return Judged(tuple(self._overrules(told)), tuple(told)) if told else Judged()
 
     def _overrules(self, told: Dict[str, None]) -> Iterator[Tuple[str, str]]:
         machine = self._of_machine()
@@ -195,8 +195,8 @@ def _repositories(folder: Path) -> Iterator[Repository]:
             names[:] = [name for name in names if name not in _NOT_WALKED]
 
 
-def _configs(*places: str) -> Iterator[str]:
-    for place in places:
+def _configs(*owns: str) -> Iterator[str]:
+    for place in owns:
         yield from (path for path in (os.path.join(place, name) for name in _NAMES) if _is_regular(path))
 
 

@@ -19,11 +19,12 @@ from app.protocol.progress_json import size
 from app.protocol.snapshot import Problem
 
 TOO_LARGE = frozenset({"repository_too_large", "no_room_for_repository"})
+_GLANCE = 0.1
 _FIRST = 0.5
 _REST = 8.0
 """Times as long as a look took, nothing is looked at: a look at many files takes long."""
 _KEPT = 512 * 1024**2
-_KEPT_PART = 0.02
+_KEPT_PART = 0.05
 _SMALL = 64 * 1024**2
 """What has not written more is not what fills the disk."""
 _LARGE_HINT = (
@@ -57,18 +58,10 @@ class Room:
         if self.most_files and files > self.most_files:
             text = "The repository has too many files: %d, where %d are allowed. It was not installed."
             return Problem("repository_too_large", text % (files, self.most_files), _FILES_HINT)
-        if written <= _SMALL:
-            return None
-        try:
+        if written > _SMALL and _is_low(disk, coming):
             usage = shutil.disk_usage(str(disk))
-        except OSError:
-            return None
-        kept = min(_KEPT, usage.total * _KEPT_PART)
-        if usage.total and usage.free - coming < kept:  # some network volumes tell no size
-            text = (
-                "The repository has %s with its files, for which the disk has no room: %s are free, and %s must stay."
-            )
-            words = (size(int(written)), size(usage.free), size(int(kept)))
+            text = "The repository has %s with its files, and the disk no room for it: %s are free, and %s must stay."
+            words = (size(int(written)), size(usage.free), size(int(_kept(usage.total))))
             return Problem("no_room_for_repository", text % words, _ROOM_HINT)
         return None
 
@@ -99,11 +92,13 @@ class Watch:
         return self._room.problem(measured(self._folder), self._folder) if self._before == (0, 0) else None
 
     def _look(self) -> None:
-        seconds = _FIRST
-        while not self._ended.wait(seconds):
+        due = time.monotonic() + _FIRST
+        while not self._ended.wait(_GLANCE):
             began = time.monotonic()
+            if began < due and not _is_low(self._folder):
+                continue
             written, files = measured(self._folder, self._ended)
-            seconds = max(_FIRST, (time.monotonic() - began) * _REST)
+            due = time.monotonic() + max(_FIRST, (time.monotonic() - began) * _REST)
             if self._before is None:  # of a folder with much in it this takes longer than most commands of git
                 self._before = (written, files)
             found = (written - self._before[0], files - self._before[1])
@@ -111,6 +106,19 @@ class Watch:
             if self.problem is not None:
                 self.over.set()
                 return
+
+
+def _is_low(folder: Path, coming: float = 0) -> bool:
+    """Whether a disk has no room but what it keeps."""
+    try:
+        usage = shutil.disk_usage(str(folder))
+    except OSError:
+        return False
+    return bool(usage.total) and usage.free - coming < _kept(usage.total)  # some network volumes tell no size
+
+
+def _kept(total: int) -> float:
+    return min(_KEPT, total * _KEPT_PART)
 
 
 def measured(folder: Path, ended: Optional[threading.Event] = None) -> Tuple[float, float]:
