@@ -10,6 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -220,8 +221,9 @@ def _check_policies(values: dict[str, Any]) -> None:
         known_bad_of(Path(values["known_bad_file"]))
 
 
+@cache
 def known_bad_of(path: Path) -> list[dict[str, Any]]:
-    """The entries of the service's own list, as the runner is sent them. Raises InvalidSetting."""
+    """The entries of the service's own list, as the runner is sent them; read once. Raises InvalidSetting."""
     try:
         entries: list[dict[str, Any]] = json.loads(read_small(path, KNOWN_BAD_BYTES))
         read_known_bad(entries)

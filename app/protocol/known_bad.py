@@ -11,6 +11,8 @@ from app.protocol.repo_identity import identity
 from app.protocol.snapshot import Problem
 
 MOST_ENTRIES = 2000
+NO_VERSION = "<0.dev0"
+"""Bounds that no version is in; no package has them but by this list."""
 _MOST_OF_ENTRY = 1000
 _LONGEST = 500
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -90,12 +92,11 @@ class KnownBads:
 
     @property
     def excluded(self) -> List[str]:
-        """What keeps the versions out of a resolution, a line of constraints for each package that has others."""
-        return [
-            "%s%s" % (name, ",".join("!=%s" % version for version in sorted(versions)))
-            for name, versions in sorted(self._packages.items())
-            if versions
-        ]
+        """What keeps the versions out of a resolution, a line of constraints for each package. Of one that is refused
+        as a whole, no version satisfies it."""
+        bounds = {name: ",".join("!=%s" % each for each in sorted(some)) for name, some in self._packages.items()}
+        bounds.update(dict.fromkeys(self._whole, NO_VERSION))
+        return ["%s%s" % pair for pair in sorted(bounds.items())]
 
 
 def read_known_bad(given: Any) -> List[KnownBad]:

@@ -7,7 +7,12 @@ from typing import Any
 from app.protocol.options import OPTIONS, Option
 
 FINGERPRINT = "SHA256:" + "A" * 43
-TEXTS = {"wheelhouse": "/srv/wheels", "allow_yanked": "foo==1.2", "host_key_sha256": FINGERPRINT}
+TEXTS = {
+    "wheelhouse": "/srv/wheels",
+    "allow_yanked": "foo==1.2",
+    "policies": "scripts=refuse",
+    "host_key_sha256": FINGERPRINT,
+}
 
 
 def sample(option: Option) -> Any:

@@ -141,6 +141,9 @@ def test_packages_that_are_known_to_be_bad_are_not_installed(box: Box, index: Pa
     with the reason; an install.py that calls uv does not get it either."""
     for version in ("8.3.40", "8.3.41", "8.3.42"):
         index.wheel("ultralytics", version)
+    for name in ("good-tool", "evil-tool"):
+        index.wheel(name, "1.0")
+    index.wheel("needs-evil", "1.0", ["evil-tool"])
     address = index.wheel("takes-keys", "1.0")
     index.wheel("asks-for-it", "1.0", ["ultralytics>=8.3.40"])
     script = (
@@ -152,19 +155,24 @@ def test_packages_that_are_known_to_be_bad_are_not_installed(box: Box, index: Pa
         box.pack("marked", "Ultralytics == 8.3.42 ; python_version > '3'"),
         box.pack("address", f"takes-keys @ {address}"),
         box.pack("wheel", f"{index.url}ultralytics/ultralytics-8.3.41-py3-none-any.whl"),
+        box.pack("whole", "good-tool", "needs-evil"),
+        box.pack("direct", "good-tool", "evil.tool>=1"),
         box.pack("script", install_py=script + "subprocess.run(argv)\n"),
     ]
-    run = box.run_of(*packs, known_bad=known(addresses=[address[7:]]))
+    run = box.run_of(*packs, known_bad=known(addresses=[address[7:]], packages={"Evil_Tool": []}))
     assert {name: run.state(name) for name in run.snapshot().nodes} == {
         "range": "installed",
         "pin": "failed known_bad",
         "marked": "failed known_bad",
         "address": "failed known_bad",
         "wheel": "failed known_bad",
+        "whole": "failed known_bad",
+        "direct": "failed known_bad",
         "script": "installed",
     }
     found = box.freeze()
-    assert (found["ultralytics"], "takes-keys" in found) == ("8.3.40", False)
+    assert (found["ultralytics"], found["good-tool"]) == ("8.3.40", "1.0")
+    assert not {"takes-keys", "evil-tool", "needs-evil"} & found.keys()
     assert "https://github.com/ultralytics/ultralytics/pull/18018" in said(run, "pin")
 
 

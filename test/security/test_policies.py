@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -214,3 +215,51 @@ def test_refused_lines_are_left_out_and_the_others_are_not(box: Box, index: Pack
     assert not run.told(Warned, code="pack_source_unreachable")  # nobody was asked there
     assert {"plain-tool"} == {"plain-tool", "direct-tool", "built-tool", "own-tool", "other-tool"} & box.freeze().keys()
     assert "secret" not in run.journal.read_text()
+
+
+def test_a_packs_own_project_does_not_lead_past_the_policies(box: Box, index: PackageIndex) -> None:
+    """Its pyproject.toml names an address, and its folder has a wheel."""
+    index.wheel("named-tool", "1.0")
+    other = index.wheel("named-tool-elsewhere", "1.0")
+    wheel = Path(index.folder / "simple" / "named-tool" / "named_tool-1.0-py3-none-any.whl").read_bytes()
+    project = dict(source_tree("own-tool", "1.0", ["named-tool"]))
+    project["pyproject.toml"] += f'[tool.uv.sources]\nnamed-tool = {{ url = "{other}" }}\n'
+    own = {f"own/{file}": text for file, text in project.items()}
+    packs = [
+        box.pack("project", "./own", files=own),
+        box.pack("wheel", "./other_tool-1.0-py3-none-any.whl", files={"other_tool-1.0-py3-none-any.whl": wheel}),
+    ]
+    run = box.run_of(*packs, policies={"direct_urls": "refuse"})
+    assert (run.state("project"), run.state("wheel")) == ("installed", "failed direct_url_refused")
+    assert {"named-tool", "own-tool"} <= box.freeze().keys()
+
+
+def test_lines_and_builds_are_asked_about_with_their_text(box: Box, index: PackageIndex, tmp_path: Path) -> None:
+    """A question a kind; the login of an index is in none of them. Nothing is built before the answer."""
+    wheel = index.wheel("direct-tool", "1.0")
+    index.sdist("built-tool", "1.0", building=building("built"))
+    with PackageIndex(tmp_path / "other", login="user:secret") as other:
+        other.wheel("other-tool", "1.0")
+        packs = [
+            box.pack("one", wheel),
+            box.pack("two", f"direct-tool @ {wheel}"),
+            box.pack("index", f"--extra-index-url {other.url}", "other-tool"),
+            box.pack("sdist", "built-tool"),
+        ]
+        run = box.start(packs, policies=dict.fromkeys(REFUSE_ALL, "ask"), options={"ask": "ask"})
+        given = {"install_direct_urls": "refuse", "use_extra_indexes": "allow", "run_builds": "allow"}
+        wait_until(partial(_answer_all, run, given), 90, "it ends")
+    asked = {each.question.code: each.question for each in run.told(QuestionAsked)}
+    assert sorted(each.question.code for each in run.told(QuestionAsked)) == sorted(given)
+    assert [each["text"].split()[-1] for each in asked["install_direct_urls"].facts["items"]] == [wheel, wheel]
+    assert "built-tool" in asked["run_builds"].text
+    assert "secret" not in str(asked) and "127.0.0.1" in asked["use_extra_indexes"].text
+    states = [run.state(name) for name in ("one", "two", "index", "sdist")]
+    assert states == ["failed direct_url_refused", "failed direct_url_refused", "installed", "installed"]
+    assert set(canary(box).replace("built", "b")) == {"b"}
+
+
+def _answer_all(run: Run, given: dict[str, str]) -> bool:
+    for each in run.told(QuestionAsked):
+        run.rig.call("answer", run.task_id, f"--question={each.question.id}", f"--answer={given[each.question.code]}")
+    return run.is_over()

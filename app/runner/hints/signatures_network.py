@@ -15,6 +15,13 @@ _YANKED = (
 MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     # -- the machine -------------------------------------------------------------------------------------------------
     Signature(
+        "known_bad",
+        "ps",
+        r"<0\.dev0",
+        "A required package is known to be malicious, and is not installed in any version.",
+        "The service's list of what is known to be malicious names it. Use another pack.",
+    ),
+    Signature(
         "build_refused",
         "ps",
         r"Nodeferry does not build it",

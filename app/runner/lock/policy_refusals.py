@@ -14,7 +14,7 @@ from app.runner.resolve.line_gate import kinds_of
 
 _THE_LOCK = "The lock"
 _WHY = {
-    "direct_urls": "%s was not installed: it is an address, past the package index, and %s",
+    "direct_urls": "%s was not installed: it leads past the package index, and %s",
     "builds": "%s was not installed: it has to be built here, which runs its code, and %s",
 }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Sequence
 
+from app.protocol import budgets
 from app.protocol.policies import ASK, REFUSE, Policies
 from app.protocol.redaction import masked
 from app.protocol.snapshot import MAX_FACTS_CHARS, MAX_QUESTION_CHARS
@@ -189,7 +190,7 @@ def _listed(items: Sequence[Item]) -> str:
 def _facts(items: Sequence[Item]) -> Dict[str, Any]:
     """With as much of each text as a question has room for; without the texts where there is none."""
     facts: Dict[str, Any] = {"packs": [item.pack for item in items]}
-    longest = MAX_FACTS_CHARS
+    longest = budgets.LONG  # who reads it cuts longer ones
     while longest > 16:
         found = {**facts, "items": [item.described(longest) for item in items]}
         if len(json.dumps(found)) <= MAX_FACTS_CHARS:

@@ -19,7 +19,8 @@ from app.runner.resolve import blame
 from app.runner.resolve.plan import PackRequirements
 
 _CODES = """
-    build_refused requirement_not_found no_wheel python_version package_unreadable package_yanked hash_mismatch
+    known_bad build_refused
+    requirement_not_found no_wheel python_version package_unreadable package_yanked hash_mismatch
     bad_requirement requirement_source_unavailable build_failed build_skipped build_stalled build_timed_out
     build_needs_torch compiler_missing cmake_missing rust_missing cuda_toolkit_missing cuda_version
     python_headers_missing system_header_missing requirements_failed git_lfs

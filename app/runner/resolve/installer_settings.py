@@ -18,6 +18,7 @@ from app.runner.environment.torch_family import is_protected
 from app.runner.machine.pip_settings import PipSettings
 from app.runner.machine.uv_settings import UvSettings, decide
 from app.runner.policies.known_bad import known_bads
+from app.runner.policies.run_policies import RunPolicies
 from app.runner.process.execute import existing_files
 from app.runner.requirements.files import decode
 from app.runner.requirements.lines import as_constraint, bounds_of, name_of
@@ -51,6 +52,9 @@ class InstallerSettings:
         self.environ: Dict[str, str] = {**settings.environ, "UV_CACHE_DIR": str(self.cache)}
         if settings.find_links:
             self.environ["UV_FIND_LINKS"] = ",".join(settings.find_links)
+        policies = RunPolicies.of(context)
+        if not (policies.allows("direct_urls") and policies.allows("indexes")):
+            self.environ["UV_NO_SOURCES"] = "1"  # a pack's own pyproject.toml can name both
         self.config = settings.config
         if settings.config:
             self.environ["UV_CONFIG_FILE"] = str(_written(context, settings.config))

@@ -35,7 +35,7 @@ class _Kind:
 
 
 _KINDS = (
-    _Kind(name="direct_urls", code="direct_url_refused", why="it is an address, past the package index, and %s"),
+    _Kind(name="direct_urls", code="direct_url_refused", why="it leads past the package index, and %s"),
     _Kind(name="builds", code="build_refused", why="it has to be built here, which runs its code, and %s"),
 )
 _INDEX = _Kind(name="indexes", code="index_refused", why="it is a place of the pack's own for packages, and %s")
@@ -145,12 +145,14 @@ def lines_of(kind: str, lines: Sequence[str]) -> List[str]:
 
 
 def kinds_of(line: str) -> FrozenSet[str]:
-    """The kinds of a line: an address is direct, and what is no wheel is built."""
+    """The kinds of a line: an address is direct, as is a wheel that the pack brings, and what is no wheel is built."""
     address, file = address_in(line), file_in(line)
     if address:
         is_wheel = unquote(urlsplit(address).path).lower().endswith(".whl")
         return frozenset(["direct_urls"] if is_wheel else ["direct_urls", "builds"])
-    return frozenset() if file is None or file.name.lower().endswith(".whl") else frozenset(["builds"])
+    if file is None:
+        return frozenset()
+    return frozenset(["direct_urls" if file.name.lower().endswith(".whl") else "builds"])
 
 
 def address_in(line: str) -> str:
