@@ -32,7 +32,7 @@ _TICK_NS = 20_000_000
 """How far apart the kernel's times of one change may be."""
 
 
-class Found(NamedTuple):
+class Change(NamedTuple):
     """A file, or a folder (with a slash behind it) from which something may have gone."""
 
     path: str
@@ -48,20 +48,20 @@ class Look:
         self._since = since_ns
         self.left = MOST_FILES
 
-    def comfyui(self, ui_home: Path, prefix: str) -> Iterator[Found]:
+    def comfyui(self, ui_home: Path, prefix: str) -> Iterator[Change]:
         """ComfyUI's own code. `prefix`: of its Python environment, which may lie in it."""
         return self._folder(str(ui_home), skipped=DATA, prefix=os.path.realpath(prefix) if prefix else "")
 
-    def pack(self, folder: str) -> Iterator[Found]:
+    def pack(self, folder: str) -> Iterator[Change]:
         """One pack; a link to its folder is followed."""
         return self._folder(os.path.realpath(folder) if os.path.islink(folder) else folder)
 
-    def machine(self, home: Path) -> Iterator[Found]:
+    def machine(self, home: Path) -> Iterator[Change]:
         """What runs or logs in by itself."""
         for path in [*(str(home / name) for name in HOME), *("/etc/" + name for name in SYSTEM), *_OTHERS]:
             yield from self._path(path)
 
-    def _path(self, path: str) -> Iterator[Found]:
+    def _path(self, path: str) -> Iterator[Change]:
         try:
             about = os.lstat(path)
         except OSError:
@@ -69,9 +69,9 @@ class Look:
         if stat.S_ISDIR(about.st_mode):
             yield from self._folder(path)
         elif about.st_ctime_ns > self._since:
-            yield Found(path, about.st_dev, about.st_ctime_ns)
+            yield Change(path, about.st_dev, about.st_ctime_ns)
 
-    def _folder(self, top: str, skipped: AbstractSet[str] = frozenset(), prefix: str = "") -> Iterator[Found]:
+    def _folder(self, top: str, skipped: AbstractSet[str] = frozenset(), prefix: str = "") -> Iterator[Change]:
         """What has changed in a folder and below it, and the folders from which something has gone."""
         folders: List[str] = [top]
         while folders and self.left > 0:
@@ -92,11 +92,11 @@ class Look:
                     changed += self._path(os.path.join(folder, ".git", name))
             yield from changed
             if about.st_ctime_ns > self._since and not self._is_of_ignored(entries, about.st_ctime_ns):
-                yield Found(folder + "/", about.st_dev, about.st_ctime_ns)
+                yield Change(folder + "/", about.st_dev, about.st_ctime_ns)
 
-    def _entries(self, entries: List[os.DirEntry[str]], skipped: AbstractSet[str]) -> Tuple[List[Found], List[str]]:
+    def _entries(self, entries: List[os.DirEntry[str]], skipped: AbstractSet[str]) -> Tuple[List[Change], List[str]]:
         """The files of a folder that have changed, and the folders in it."""
-        changed: List[Found] = []
+        changed: List[Change] = []
         below: List[str] = []
         self.left -= len(entries)
         for entry in entries:
@@ -111,7 +111,7 @@ class Look:
             except OSError:
                 continue
             if about.st_ctime_ns > self._since:
-                changed.append(Found(entry.path, about.st_dev, about.st_ctime_ns))
+                changed.append(Change(entry.path, about.st_dev, about.st_ctime_ns))
         return changed, below
 
     def _is_of_ignored(self, entries: List[os.DirEntry[str]], changed_ns: int) -> bool:

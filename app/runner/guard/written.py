@@ -17,7 +17,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Set
 from app.runner.context import Context
 from app.runner.daemon.journal import CHANGED_HINT
 from app.runner.daemon.run_files import replace_file
-from app.runner.guard.places import Found, Look
+from app.runner.guard.places import Change, Look
 from app.runner.packs.new_folders import folders_in, is_no_pack
 from app.runner.process.private_files import remove_file
 
@@ -109,7 +109,7 @@ class Written:
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
-    def _changed(self, since: int, *, in_packs: bool) -> Iterator[Found]:
+    def _changed(self, since: int, *, in_packs: bool) -> Iterator[Change]:
         """`in_packs`: packs that are imported write into their own folders, so those are left out then."""
         context, look = self._context, Look(since)
         environment = context.environment
@@ -122,11 +122,11 @@ class Written:
             if path.is_file() and not path.name.endswith((".log", ".pyc")):
                 about = path.lstat()
                 if about.st_ctime_ns > since:
-                    yield Found(str(path), about.st_dev, about.st_ctime_ns)
+                    yield Change(str(path), about.st_dev, about.st_ctime_ns)
         if look.left <= 0:
             _log.warning("not all files were looked at: there are too many")
 
-    def _who(self, found: Found, ran: Sequence[_Ran]) -> Optional[int]:
+    def _who(self, found: Change, ran: Sequence[_Ran]) -> Optional[int]:
         """Which of them ran when that was written; None where none did, and where it may have written there."""
         packs = found.device == self._device
         root = str(self._context.custom_nodes) + os.sep
