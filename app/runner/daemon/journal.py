@@ -17,9 +17,8 @@ from typing import Callable, Optional, Tuple
 
 from app.protocol import progress_json
 from app.protocol.event_body import Body
-from app.protocol.events import Event, Warned, decode, encode
+from app.protocol.events import Event, Warned, encode, without_secrets
 from app.protocol.json_fields import ProtocolFault
-from app.protocol.redaction import masked
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
 from app.protocol.states import TERMINAL_TASK_STATES
@@ -102,12 +101,8 @@ class Journal:
         self._append(Event(body, self._seq, wall, mono))
 
     def _append(self, event: Event) -> None:
+        event = without_secrets(event)
         line = encode(event)
-        text = line.decode("ascii")
-        hidden = masked(text)
-        if hidden != text:  # whatever says it: no secret leaves the run
-            line = hidden.encode("ascii")
-            event = decode(line)
         try:
             self._write_line(line)
         except OSError as exc:

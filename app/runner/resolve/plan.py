@@ -10,6 +10,7 @@ from typing import AbstractSet, Dict, FrozenSet, List, Mapping, Optional, Sequen
 
 from app.protocol.snapshot import PlannedChange, Problem
 from app.runner.context import PackResult
+from app.runner.process.private_files import private
 from app.runner.requirements.file_options import FileOptions
 from app.runner.requirements.left_out import LeftOut, LeftOutLines
 from app.runner.requirements.lines import bounds_of, canonical, name_of
@@ -201,4 +202,5 @@ def changes(output: str, installed: Mapping[str, str]) -> List[Change]:
 
 def write_lines(path: Path, lines: Sequence[str]) -> None:
     """Replaces a file's lines."""
-    path.write_text("".join(line + "\n" for line in lines), "utf-8")
+    with open(str(path), "w", encoding="utf-8", opener=private) as file:  # a line may have a login
+        file.write("".join(line + "\n" for line in lines))
