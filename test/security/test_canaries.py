@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -194,3 +195,111 @@ def test_nothing_says_what_the_instance_is_set_up_with(
     assert not private
     assert not {path for path in kept if Path(path).suffix in (".log", ".ndjson", ".json")}, kept
     assert not {line for line in arguments if " remote-http" not in line and "git-remote-http" not in line}
+
+
+SECRET = canary("Asked")
+TEXTS = {
+    "a login": f"https://user:{SECRET}@host.example/o/r",
+    "a login that is cut": f"https://user:{'p' * 60}{SECRET}@host.example/o/r",
+    "a login of a scheme that is not allowed": f"ftp://user:{SECRET}@host.example/o/r",
+    "a token as the user": f"https://ghp_{SECRET}@github.com/o/r",
+    "a token behind ?": f"https://host.example/o/r?access_token={SECRET}",
+    "a signed address": f"https://host.example/o/r?X-Amz-Signature={SECRET}&x=1",
+    "a token behind #": f"https://host.example/#token={SECRET}",
+    "a password of SSH": f"ssh://root:{SECRET}@127.0.0.1:1",
+    "sshpass": f"sshpass -p {SECRET} ssh root@127.0.0.1",
+    "a header": f"Authorization: Bearer {SECRET}",
+    "an assignment": f"HF_TOKEN={SECRET}",
+}
+ID = "550e8400-e29b-41d4-a716-446655440000"
+START = "/ssh/install-custom-nodes"
+
+
+def bodies(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Requests with a text in every field that takes one, and where none is taken."""
+    ssh = "ssh -p 1 root@127.0.0.1"
+    node = {"name": "n", "repo_url": "https://github.com/o/r"}
+    manifests: list[Any] = [{"urls": [text]}, {"csv": text}, {"csv": f"Name,RepoUrl\nn,{text}\n"}, {"repo": text}]
+    manifests += [{"nodes": [{**node, field: text}]} for field in ("name", "repo_url", "ref", "subfolder", "commit")]
+    manifests += [{"nodes": [{**node, "requirements_file": text}]}, {"lock": {"format": text}}, {text: 1}]
+    manifests += [
+        {"manager_snapshot": {"comfyui": "x", "git_custom_nodes": {text: {"hash": text}}, "pips": {text: ""}}}
+    ]
+    for manifest in manifests:
+        yield "/manifests/check", {"manifest": manifest}
+        yield START, {"ssh_connection": ssh, "manifest": manifest, "options": {"wait_seconds": 0}}
+    for path in (START, "/ssh/test", "/host-keys/scan", "/workflow/start"):
+        yield path, {"ssh_connection": text}
+        yield path, {"ssh_connection": f"{ssh} -i {text}"}
+        yield path, {"ssh_connection": ssh, text: 1}
+    for field in ("ui_home", "venv_path", "idempotency_key"):
+        yield START, {"ssh_connection": ssh, field: text, "manifest": {"urls": [text]}}
+    for option in ("wheelhouse", "existing", "host_key_sha256", "ask"):
+        yield START, {"ssh_connection": ssh, "options": {option: text}}
+    yield START, {"ssh_connection": ssh, "options": {"allow_yanked": [text]}}
+    yield "/workflow/start", {"ssh_connection": ssh, "steps": [text], "review_plan": text}
+    yield "/workflow/resume", {"workflow_id": ID, "answer": text, "id": text}
+    yield "/host-keys/accept", {"ssh_connection": ssh, "sha256": text}
+    yield "/fleet/install-custom-nodes", {"instances": [{"ssh_connection": text}], "manifest": {"urls": [text]}}
+    for rest in ("skip", "answer", "retry", "restart", "repair"):
+        yield f"/tasks/{ID}/{rest}", {"package": text, "id": text, "answer": text, "nodes": [text]}
+    yield "/ssh-keys", {"name": text}
+    yield "/session", {"token": text}
+
+
+def test_no_request_hears_its_secret_again(tmp_path: Path) -> None:
+    """Whatever field it is in: no answer, list, page, log or record of the service has it, as JSON logs neither."""
+    with ServiceProcess(tmp_path, log_format="json") as service:
+        said: dict[str, set[str]] = {}
+        for name, text in TEXTS.items():
+            headers = {"Cookie": f"session={SECRET}; x=1", "X-Api-Key": SECRET, "Referer": text}
+            for path, body in bodies(text):
+                answer = requests.post(service.url + path, json=body, headers=headers, timeout=30)
+                said[f"{name}: {path} {body}"] = leaks(answer.text) | leaks(str(answer.headers))
+            for path in ("/tasks", "/workflow/state", f"/tasks/{ID}/log", "/metrics", "/no/such/page"):
+                answer = requests.get(
+                    service.url + path, params={"token": text, "log": text}, headers=headers, timeout=30
+                )
+                said[f"{name}: GET {path}"] = leaks(answer.text)
+        for path in ("/tasks?limit=200", "/workflows", "/fleet", "/metrics", "/ui/history", "/", "/host-keys"):
+            said[path] = leaks(requests.get(service.url + path, timeout=30).text)
+        log = service.log
+    assert not {where: found for where, found in said.items() if found}
+    assert not [line for line in log.splitlines() if leaks(line)]
+    outside = {path for path in in_files(service.data_dir) if ".db" not in path}
+    assert not outside
+
+
+def test_a_wrong_token_is_in_no_log(tmp_path: Path) -> None:
+    """Nor is the right one, however it comes."""
+    with ServiceProcess(tmp_path, token=TOKEN, log_level="DEBUG") as service:
+        for headers in ({"Authorization": f"Bearer {SECRET}"}, {"Cookie": f"nodeferry-session-1={SECRET}"}):
+            answer = requests.get(f"{service.url}/tasks?token={SECRET}", headers=headers, timeout=30)
+            assert answer.status_code == 401 and not leaks(answer.text)
+        answer = requests.post(f"{service.url}/session", json={"token": TOKEN}, timeout=30)
+        assert answer.status_code == 201 and not leaks(answer.text)
+        assert not leaks(service.log)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["serve", "--port", "0"],
+        ["config", "show"],
+        ["install", f"ssh://root:{SECRET}@127.0.0.1:1", "--url", f"https://user:{SECRET}@h/o/r"],
+        ["install", "ssh root@127.0.0.1", "--url", f"https://user:{'p' * 70}{SECRET}@h/o/r"],
+        ["install", "ssh root@127.0.0.1", "--wheelhouse", f"https://user:{SECRET}@h/w"],
+        ["install", "ssh root@127.0.0.1", f"--no-such-option=https://user:{SECRET}@h/o/r"],
+        ["tasks", "list", "--server", f"http://user:{SECRET}@127.0.0.1:1"],
+        ["tasks", "show", f"ghp_{SECRET}"],
+    ],
+    ids=lambda argv: " ".join(argv[:2])[:30],
+)
+def test_the_command_line_does_not_repeat_a_secret(argv: list[str], tmp_path: Path) -> None:
+    """Neither what was typed nor what it is set up with, in errors and tracebacks."""
+    url = f"postgresql+none://user:{canary('Database')}@127.0.0.1:1/x" if argv[0] in ("serve", "config") else ""
+    environ = {**os.environ, "HOME": str(tmp_path), "NODEFERRY_TOKEN": TOKEN, "NODEFERRY_DATA_DIR": str(tmp_path / "d")}
+    environ |= {"NODEFERRY_DATABASE_URL": url} if url else {}
+    command = [sys.executable, str(RUN_FILE), *argv]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout + done.stderr and not leaks(done.stdout + done.stderr), done.stdout + done.stderr
