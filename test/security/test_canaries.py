@@ -303,3 +303,18 @@ def test_the_command_line_does_not_repeat_a_secret(argv: list[str], tmp_path: Pa
     command = [sys.executable, str(RUN_FILE), *argv]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout + done.stderr and not leaks(done.stdout + done.stderr), done.stdout + done.stderr
+
+
+def test_messages_name_keys_without_the_home_folder(tmp_path: Path, standin_factory: StandInFactory) -> None:
+    """Who may only look reads them too; `~` is enough to put a key right."""
+    standin = standin_factory()
+    with ServiceProcess(tmp_path / "maria") as service:
+        folder = service.home / ".ssh"
+        folder.mkdir(mode=0o700)
+        (folder / "id_ed25519").write_text("no key", "ascii")
+        (folder / "id_ed25519").chmod(0o600)
+        text = f"ssh -p {standin.port} {standin.user}@127.0.0.1 -i ~/.ssh/other"
+        task_id = service.install(text, options={"wait_seconds": 0}, manifest={"urls": ["https://github.com/o/r"]})
+        error = service.ended(task_id)["error"]
+    assert error["code"] == "no_ssh_key"
+    assert "~/.ssh/other: no such file" in error["message"] and "maria" not in error["message"], error
