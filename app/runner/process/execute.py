@@ -8,7 +8,10 @@ import subprocess
 from typing import Callable, Dict, List, Optional
 
 _NOT_PASSED_ON = frozenset(
-    {"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS"}
+    {
+        *("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"),
+        *("GIT_CONFIG_PARAMETERS", "NODEFERRY_TOKEN", "NODEFERRY_DATABASE_URL"),
+    }
 )
 CONSTRAINTS = ("PIP_CONSTRAINT", "UV_CONSTRAINT")
 """Images name files of constraints by these (NVIDIA's do)."""
