@@ -36,7 +36,10 @@ _BY_BEGINNING = (
     r"|(?:sk-)(?P<c>[A-Za-z0-9]{20,255})|pypi-(?P<d>[\w-]{40,500})|AIza(?P<e>[\w-]{35})"
     r"|(?:AKIA|ASIA)(?P<f>[0-9A-Z]{16})|(?<![\w-])eyJ(?P<g>[\w-]{10,300}\.eyJ[\w-]{10,3000}\.[\w-]{10,600}))"
 )
-_BEGINNINGS = "ghp_ gho_ ghu_ ghs_ ghr_ npm_ r8_ rpa_ hf_ xai- gsk_ ndf_ _pat_ glpat- gldt- glrt- sk- xox pypi- aiza akia asia eyj"
+_BEGINNINGS = (
+    "ghp_ gho_ ghu_ ghs_ ghr_ npm_ r8_ rpa_ hf_ xai- gsk_ ndf_ _pat_ glpat- gldt- glrt- sk- xox pypi- "
+    "aiza akia asia eyj"
+)
 
 
 class _Shape(NamedTuple):

@@ -61,10 +61,10 @@ def add_header(text: str) -> bool:
 def spans(text: str) -> Iterator[Span]:
     """Where they are in `text`, whole or broken over lines."""
     for value in _values:
-        for at in _places(text, value):
+        for at in _positions(text, value):
             yield _escape_begin(text, at), at + len(value)
     for part in _coded:
-        for at in _places(text, part):
+        for at in _positions(text, part):
             yield len(text[:at].rstrip(_BASE64)), len(text) - len(text[at:].lstrip(_BASE64))
     yield from _broken_spans(text)
 
@@ -79,7 +79,7 @@ def _broken_spans(text: str) -> Iterator[Span]:
                 yield _escape_begin(text, found.start()), found.end()
 
 
-def _places(text: str, value: str) -> Iterator[int]:
+def _positions(text: str, value: str) -> Iterator[int]:
     at = text.find(value)
     while at >= 0:
         yield at

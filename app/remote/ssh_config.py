@@ -80,10 +80,10 @@ def resolve(
             code="ssh_config_invalid",
             hint="Correct that file. `ssh -G HOST` shows what ssh reads from it.",
         ) from exc
-    shown = without_home(str(path), str(local.home))
+    path_text = without_home(str(path), str(local.home))
     if endpoint.jump is None and address.jump is None and found.first("proxycommand", "none").lower() != "none":
         raise RemoteError(
-            f"Your SSH settings ({shown}) use a ProxyCommand for {address.host}, which Nodeferry does not support.",
+            f"Your SSH settings ({path_text}) use a ProxyCommand for {address.host}, which Nodeferry does not support.",
             code="proxy_command_unsupported",
             hint="Nodeferry runs no program on this machine. Use ProxyJump there instead.",
         )
