@@ -69,21 +69,22 @@ def resolve(
     """
     path = ssh_dir / "config"
     local = local or this_user()
+    file = without_home(str(path), str(local.home))
     try:
         files = [path, *([system_config] if system_config else [])]
         found = config_file.read(address.host, address.user, files, local)
         endpoint = _endpoint(address, found, local)
     except (ValueError, OSError, InvalidAddress) as exc:
-        said = "".join(letter if letter.isprintable() else "?" for letter in str(exc).rstrip("."))
+        said = without_home(str(exc).rstrip("."), str(local.home))
+        said = "".join(letter if letter.isprintable() else "?" for letter in said)
         raise RemoteError(
-            without_home(f"Your SSH settings ({path}) have a mistake: {said}.", str(local.home)),
+            f"Your SSH settings ({file}) have a mistake: {said}.",
             code="ssh_config_invalid",
             hint="Correct that file. `ssh -G HOST` shows what ssh reads from it.",
         ) from exc
-    path_text = without_home(str(path), str(local.home))
     if endpoint.jump is None and address.jump is None and found.first("proxycommand", "none").lower() != "none":
         raise RemoteError(
-            f"Your SSH settings ({path_text}) use a ProxyCommand for {address.host}, which Nodeferry does not support.",
+            f"Your SSH settings ({file}) use a ProxyCommand for {address.host}, which Nodeferry does not support.",
             code="proxy_command_unsupported",
             hint="Nodeferry runs no program on this machine. Use ProxyJump there instead.",
         )
