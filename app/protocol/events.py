@@ -371,13 +371,6 @@ def encode(event: Event) -> bytes:
     return json.dumps(to_json(event), ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def without_secrets(event: Event) -> Event:
-    """The event as it may be told, whoever has put what into it."""
-    line = encode(event).decode("ascii")
-    hidden = masked(line)
-    return event if hidden == line else decode(hidden.encode("ascii"), event.source)
-
-
 @dataclass(frozen=True)
 class _Head:
     seq: int

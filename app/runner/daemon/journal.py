@@ -17,12 +17,13 @@ from typing import Callable, Optional, Tuple
 
 from app.protocol import progress_json
 from app.protocol.event_body import Body
-from app.protocol.events import Event, Warned, encode, without_secrets
+from app.protocol.events import Event, Warned, encode
 from app.protocol.json_fields import ProtocolFault
 from app.protocol.reducer import reduce
 from app.protocol.snapshot import Snapshot
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.runner.daemon import run_log
+from app.runner.daemon.masked_events import without_secrets
 from app.runner.daemon.run_files import replace_file
 from app.runner.process.private_files import is_ours, private
 
