@@ -32,13 +32,13 @@ _NO_SECRET_NAME = re.compile(r"(?:old)?pwd|(?:.*_)?(?:public|gpg|host|ssh)_?key"
 _BY_BEGINNING = (
     r"(?<![A-Za-z0-9])(?:"
     r"(?:gh[pousr]_|npm_|r8_|rpa_|hf_|xai-|gsk_)(?P<a>[A-Za-z0-9]{16,255})"
-    r"|(?:ndf_|github_pat_|gl[a-z]{2,6}-|dckr_pat_|sk-(?:proj|ant|or|live)-|xox[abeprs]-)(?P<b>[\w-]{16,255})"
+    r"|(?:ndf_|github_pat_|gl(?:pat|dt|rt)-|dckr_pat_|sk-(?:proj|ant|or|live)-|xox[abeprs]-)(?P<b>[\w-]{16,255})"
     r"|(?:sk-)(?P<c>[A-Za-z0-9]{20,255})|pypi-(?P<d>[\w-]{40,500})|AIza(?P<e>[\w-]{35})"
     r"|(?:AKIA|ASIA)(?P<f>[0-9A-Z]{16})|(?<![\w-])eyJ(?P<g>[\w-]{10,300}\.eyJ[\w-]{10,3000}\.[\w-]{10,600}))"
 )
 _BEGINNINGS = (
-    "ghp_ gho_ ghu_ ghs_ ghr_ npm_ r8_ rpa_ hf_ xai- gsk_ ndf_ github_pat_ glpat- gldt- glcbt- glptt- glrt- dckr_pat_ "
-    "sk- xoxa- xoxb- xoxe- xoxp- xoxr- xoxs- pypi- aiza akia asia eyj"
+    "ghp_ gho_ ghu_ ghs_ ghr_ npm_ r8_ rpa_ hf_ xai- gsk_ ndf_ _pat_ glpat- gldt- glrt- sk- xox pypi- "
+    "aiza akia asia eyj"
 )
 
 
@@ -80,7 +80,8 @@ def _is_value(found: Match[str]) -> bool:
 
 _LOGIN = (
     r"://(?:(?P<login>[^\s/\"'<>\\?#]{1,500})@[^\s/@]"
-    r"|(?P<odd>[^\s/@:\"'<>\\]{1,100}:(?!\d{1,5}[/?#])[^\s@\"'<>\\]{1,200})@[A-Za-z0-9\[])"
+    r"|(?P<odd>[^\s/@:\"'<>\\\[]{1,100}:(?!\d{1,5}[/?#])[^\s@\"'<>\\]{1,200})@[A-Za-z0-9\[]"
+    r"|(?P<cut>[^\s/@:\"'<>\\\[]{1,100}:(?!\d{1,5}(?!\w)|(?-i:[A-Z_]+)(?!\w))[^\s/@\"'<>\\]{6,200})(?![^\s\"'<>\\]))"
 )
 _HEADER = (
     r"(?:authorization" + _SIGN + r"(?:(?:basic|bearer|token|digest)\s+|(?=[\w+/=.-]{16}))"
@@ -134,16 +135,6 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.fullmatch(name) is not None and _NO_SECRET_NAME.fullmatch(name) is None
 
 
-def is_secret_field(name: str) -> bool:
-    """Whether what an address has behind `name=` is a secret."""
-    return _compiled_field().fullmatch(name) is not None
-
-
 @lru_cache(None)
 def _compiled(number: int) -> Pattern[str]:
     return re.compile(_SHAPES[number].pattern, re.IGNORECASE)
-
-
-@lru_cache(None)
-def _compiled_field() -> Pattern[str]:
-    return re.compile(_FIELD, re.IGNORECASE)

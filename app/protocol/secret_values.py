@@ -23,6 +23,9 @@ _FRAME = r"[ \t|>]|[\u2500-\u257f]|\xe2[\x94\x95][\x80-\xbf]|\\u25[0-7][0-9a-f]"
 _BREAK = re.compile(r"(?:\r?\n|\\r\\n|\\n)(?:" + _FRAME + ")*")
 """How programs break what is too long for a line: pip and uv draw a frame at its left."""
 _BETWEEN = "(?:" + _BREAK.pattern + ")?"
+_coded: Tuple[str, ...] = ()
+"""What the base64 of anything around them has."""
+_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _lock = threading.Lock()
 _values: Tuple[str, ...] = ()
 """Every form of every secret, the longest first."""
@@ -33,14 +36,13 @@ def add(secret: str, user: str = "") -> None:
     bare = unquote(secret)
     alone = [each for each in dict.fromkeys((secret, bare)) if _is_telling(each)]
     pairs = ["%s:%s" % pair for pair in ((user, secret), (unquote(user), bare))] if user and len(bare) > 1 else []
-    if not user and alone:
-        pairs += ["%s:%s" % pair for pair in (("", bare), (bare, ""), ("x-access-token", bare), ("oauth2", bare))]
     forms: Set[str] = set()
     for text in alone:
         forms |= _forms(text)
     for pair in pairs:
         forms |= {_base64(pair), _base64(pair).rstrip("=")} | (_forms(pair) if user else set())
-    _add({form for form in forms if _SHORTEST <= len(form) <= _LONGEST})
+    coded = {part for text in alone for part in _inner_base64(text)}
+    _add({form for form in forms if _SHORTEST <= len(form) <= _LONGEST}, coded)
 
 
 def add_header(text: str) -> bool:
@@ -51,7 +53,7 @@ def add_header(text: str) -> bool:
         return False
     if colon and password and (user + password).isprintable():
         add(password, user)
-        _add({text, text.rstrip("=")} if len(text) >= _SHORTEST else set())
+        _add({text, text.rstrip("=")} if len(text) >= _SHORTEST else set(), set())
         return True
     return False
 
@@ -59,16 +61,29 @@ def add_header(text: str) -> bool:
 def spans(text: str) -> Iterator[Span]:
     """Where they are in `text`, whole or broken over lines."""
     for value in _values:
-        at = text.find(value)
-        while at >= 0:
+        for at in _positions(text, value):
             yield _escape_begin(text, at), at + len(value)
-            at = text.find(value, at + len(value))
-    if _values and ("\n" in text or "\\n" in text):
-        flat = _BREAK.sub("", text)
-        for value in _values:
-            if value in flat:
-                for found in _broken(value).finditer(text):
-                    yield _escape_begin(text, found.start()), found.end()
+    for part in _coded:
+        for at in _positions(text, part):
+            yield len(text[:at].rstrip(_BASE64)), len(text) - len(text[at:].lstrip(_BASE64))
+    yield from _broken_spans(text)
+
+
+def _broken_spans(text: str) -> Iterator[Span]:
+    if not _values or not ("\n" in text or "\\n" in text):
+        return
+    flat = _BREAK.sub("", text)
+    for value in _values:
+        if value in flat:
+            for found in _broken(value).finditer(text):
+                yield _escape_begin(text, found.start()), found.end()
+
+
+def _positions(text: str, value: str) -> Iterator[int]:
+    at = text.find(value)
+    while at >= 0:
+        yield at
+        at = text.find(value, at + len(value))
 
 
 def unfinished(text: str) -> int:
@@ -102,11 +117,12 @@ def _overlap(flat: str, value: str) -> int:
     return next((size for size in sizes if value[size - 1] == last and flat.endswith(value[:size])), 0)
 
 
-def _add(forms: Set[str]) -> None:
-    global _values  # noqa: PLW0603 - what a process knows is the process's
+def _add(forms: Set[str], coded: Set[str]) -> None:
+    global _values, _coded  # noqa: PLW0603 - what a process knows is the process's
     with _lock:
         known = [*_values, *sorted(forms - set(_values))][: MOST * 20]
         _values = tuple(sorted(known, key=len, reverse=True))
+        _coded = tuple(sorted({*_coded, *coded}))[: MOST * 3]
 
 
 @lru_cache(maxsize=512)
@@ -125,6 +141,16 @@ def _is_telling(text: str) -> bool:
 
 def _base64(text: str) -> str:
     return base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
+
+
+def _inner_base64(text: str) -> Set[str]:
+    """What the base64 of whatever has `text` in it has, behind any number of other bytes: `user:text` of any user."""
+    raw = text.encode("utf-8", "replace")
+    parts = set()
+    for before in range(3):
+        coded = base64.b64encode(b"\0" * before + raw).decode("ascii").rstrip("=")
+        parts.add(coded[4 if before else 0 : (len(raw) + before) // 3 * 4])
+    return {part for part in parts if len(part) >= _SHORTEST + 2}
 
 
 def _forms(text: str) -> Set[str]:

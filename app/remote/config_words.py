@@ -14,6 +14,12 @@ _NOT_WRITTEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u20
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
+def without_home(text: str, home: str) -> str:
+    """`text` with `~` for the home folder, as a message names files there: it is also read by those who may only look,
+    and a home folder has a person's name."""
+    return text.replace(home.rstrip("/") + "/", "~/") if len(home) > 1 else text
+
+
 def split_line(line: str) -> tuple[str, list[str]]:
     """The keyword of a line, in lower case, and its arguments; an empty keyword for a comment or an empty line.
 

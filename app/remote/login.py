@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import paramiko
 
 from app.domain.errors import AuthenticationFailed, ConnectFailed
 from app.remote.agent import AgentError
+from app.remote.config_words import without_home
 from app.remote.deadline import Deadline
 from app.remote.keys import KeyCandidate, KeyRing
 from app.remote.ssh_config import Endpoint
@@ -116,4 +118,4 @@ def _needs_no_login(transport: ServiceTransport, endpoint: Endpoint, deadline: D
 def _tried(ring: KeyRing) -> str:
     tried = f"Tried: {'; '.join(candidate.label for candidate in ring.candidates)}." if ring.candidates else ""
     unusable = f"Not usable: {'; '.join(ring.problems)}." if ring.problems else ""
-    return f"{tried} {unusable}".strip()
+    return without_home(f"{tried} {unusable}".strip(), str(Path.home()))

@@ -17,7 +17,7 @@ from app.domain.errors import InvalidAddress, RemoteError
 from app.domain.host_port import join_host_port
 from app.remote import config_file
 from app.remote.config_file import HostSettings, Local
-from app.remote.config_words import expand, matches
+from app.remote.config_words import expand, matches, without_home
 
 DEFAULT_PORT = 22
 DEFAULT_USER = "root"
@@ -69,20 +69,22 @@ def resolve(
     """
     path = ssh_dir / "config"
     local = local or this_user()
+    file = without_home(str(path), str(local.home))
     try:
         files = [path, *([system_config] if system_config else [])]
         found = config_file.read(address.host, address.user, files, local)
         endpoint = _endpoint(address, found, local)
     except (ValueError, OSError, InvalidAddress) as exc:
-        said = "".join(letter if letter.isprintable() else "?" for letter in str(exc).rstrip("."))
+        said = without_home(str(exc).rstrip("."), str(local.home))
+        said = "".join(letter if letter.isprintable() else "?" for letter in said)
         raise RemoteError(
-            f"Your SSH settings ({path}) have a mistake: {said}.",
+            f"Your SSH settings ({file}) have a mistake: {said}.",
             code="ssh_config_invalid",
             hint="Correct that file. `ssh -G HOST` shows what ssh reads from it.",
         ) from exc
     if endpoint.jump is None and address.jump is None and found.first("proxycommand", "none").lower() != "none":
         raise RemoteError(
-            f"Your SSH settings ({path}) use a ProxyCommand for {address.host}, which Nodeferry does not support.",
+            f"Your SSH settings ({file}) use a ProxyCommand for {address.host}, which Nodeferry does not support.",
             code="proxy_command_unsupported",
             hint="Nodeferry runs no program on this machine. Use ProxyJump there instead.",
         )

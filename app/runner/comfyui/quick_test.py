@@ -22,7 +22,7 @@ from app.runner.context import Context
 from app.runner.machine.layout import running_with
 from app.runner.policies.withheld import withheld
 from app.runner.process.children import Finished, Limits
-from app.runner.process.private_files import private
+from app.runner.process.private_files import append_to_log
 from app.runner.process.processes import MARK, environ_of
 from app.runner.process.user import User
 
@@ -196,8 +196,7 @@ class ComfyUI:
         environ = self._environ()
         if arguments[-1:] != [_NO_PACKS] and arguments != ["--help"]:
             environ.update(context.protections(environ))
-        with open(str(self._log), "a", encoding="utf-8", opener=private) as log:
-            log.write("\n# main.py %s\n" % " ".join(arguments))
+        append_to_log(self._log, "\n# main.py %s\n" % " ".join(arguments))
         finished = context.children.run(
             [context.executable, "main.py", *arguments],
             cwd=context.ui_home,

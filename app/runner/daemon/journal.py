@@ -17,15 +17,15 @@ from typing import Callable, Optional, Tuple, TypeVar
 
 from app.protocol import progress_json
 from app.protocol.event_body import Body
-from app.protocol.events import Event, Warned, decode, encode
+from app.protocol.events import Event, Warned, encode
 from app.protocol.json_fields import ProtocolFault
-from app.protocol.redaction import masked
 from app.protocol.reducer import reduce
 from app.protocol.seal import Seal
 from app.protocol.snapshot import Snapshot
 from app.protocol.states import TERMINAL_TASK_STATES, StepStatus
 from app.runner.daemon import run_log
 from app.runner.daemon.journal_file import JournalFile
+from app.runner.daemon.masked_events import without_secrets
 from app.runner.daemon.run_files import replace_file
 from app.runner.process.private_files import is_ours, private
 
@@ -133,11 +133,8 @@ class Journal:
 
     def _append(self, body: Body, wall: float, mono: float) -> None:
         self._seq += 1
-        event = Event(body, self._seq, wall, mono)
+        event = without_secrets(Event(body, self._seq, wall, mono))
         line = encode(event)
-        hidden = masked(line.decode("ascii")).encode("ascii")
-        if hidden != line:  # whatever says it: no secret leaves the run
-            line, event = hidden, decode(hidden)
         if self._seal is not None:
             line = self._seal.line(line)
         self._with_reserve(lambda: self._file.write(line))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Mapping, Optional, Tuple
 
+from app.protocol.redaction import masked
 from app.protocol.snapshot import Problem
 from app.runner.hints import addresses, signatures
 from app.runner.hints.deciding_line import deciding_line, only_tells_of_another, says_why
@@ -60,11 +61,11 @@ def of_git(finished: Finished) -> Problem:
         return finished.problem
     if finished.stopped:
         return _stopped(finished)
-    known = signatures.find(finished.output, "g")
+    known = signatures.find(_said(finished), "g")
     if known:
         problem, at = known
-        start = max(finished.output.rfind("\n", 0, at), finished.output.rfind("\r", 0, at)) + 1
-        line = re.split(r"[\r\n]", finished.output[start:], maxsplit=1)[0]  # git's own words
+        start = max(_said(finished).rfind("\n", 0, at), _said(finished).rfind("\r", 0, at)) + 1
+        line = re.split(r"[\r\n]", _said(finished)[start:], maxsplit=1)[0]  # git's own words
         return replace(problem, message="%s (%s)" % (problem.message.rstrip("."), shortened(line)))
     return Problem("git_failed", "git failed (%s)" % _last_words(finished), _LOG)
 
@@ -73,8 +74,8 @@ def of_packages(finished: Finished) -> Problem:
     """Why uv or pip failed, with the explanation that it printed."""
     if finished.stopped:
         return _stopped(finished)
-    said = explain(finished.output) or _last_words(finished)
-    known = signatures.find(finished.output, "p")
+    said = explain(_said(finished)) or _last_words(finished)
+    known = signatures.find(_said(finished), "p")
     if known:
         return replace(known[0], message="%s %s" % (known[0].message, said))
     if finished.code in _KILLED:
@@ -84,7 +85,7 @@ def of_packages(finished: Finished) -> Problem:
 
 def of_script(finished: Finished, script: Optional[Path] = None) -> Problem:
     """Why a pack's install.py failed. `script`: that file, whose addresses tell what is missing."""
-    said = finished.output
+    said = _said(finished)
     words = shortened(deciding_line(said)) or "it printed nothing"
     beyond = of_load(finished.stopped, "install.py")
     if beyond:
@@ -147,6 +148,11 @@ def _stopped(finished: Finished) -> Problem:
     return of_load(finished.stopped, "The installer") or Problem("stalled", text, NETWORK)
 
 
+def _said(finished: Finished) -> str:
+    """What it wrote, masked before anything of it is cut off: half a login is not known as one."""
+    return masked(finished.output)
+
+
 def _last_words(finished: Finished) -> str:
-    line = deciding_line(finished.output)
+    line = deciding_line(_said(finished))
     return shortened(line if says_why(line) else finished.last_lines()) or "status %d" % finished.code

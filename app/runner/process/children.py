@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import AbstractSet, Any, BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from app.protocol.redaction import MaskedLines
+from app.protocol.redaction import MaskedLines, masked
 from app.runner.process import audit, processes, processor_time
 from app.runner.process.child_output import ChildOutput
 from app.runner.process.errors import RunCancelled
@@ -81,8 +81,8 @@ class Finished:
         return self.code == 0 and self.stopped is None
 
     def last_lines(self, count: int = 3) -> str:
-        """Its last lines that are not empty, joined by ` | `."""
-        lines = [line.strip() for line in self.output.replace("\r", "\n").split("\n") if line.strip()]
+        """Its last lines that are not empty, joined by ` | `, without secrets."""
+        lines = [line.strip() for line in masked(self.output).replace("\r", "\n").split("\n") if line.strip()]
         return " | ".join(lines[-count:])
 
 

@@ -10,7 +10,11 @@ from typing import Callable, Dict, List, Optional
 from app.runner.process import git_environ
 
 _NOT_PASSED_ON = frozenset(
-    {*git_environ.NAMES, "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+    {
+        *git_environ.NAMES,
+        *("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"),
+        *("NODEFERRY_TOKEN", "NODEFERRY_DATABASE_URL"),
+    }
 )
 CONSTRAINTS = ("PIP_CONSTRAINT", "UV_CONSTRAINT")
 """Images name files of constraints by these (NVIDIA's do)."""

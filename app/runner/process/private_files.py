@@ -8,6 +8,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from app.protocol.redaction import masked
+
 _FOLDER, _FILE = 0o700, 0o600
 _UNKNOWN_USER = 65534
 """Whom the kernel names where a user has no number here: on some network volumes and in some containers that is us."""
@@ -21,6 +23,13 @@ def private(path: str, flags: int) -> int:
 def unfollowed(path: str, flags: int) -> int:
     """Opens a file for `open(…, opener=unfollowed)` to read: never through a link, and never to wait for a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def append_to_log(path: Path, text: str) -> None:
+    """Adds to a log of the run, which it makes where it is missing, without secrets. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=_FOLDER)
+    with open(str(path), "a", encoding="utf-8", errors="replace", opener=private) as log:
+        log.write(masked(text))
 
 
 def make_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from app.runner.context import Context
 from app.runner.hints import reasons
 from app.runner.hints.line_words import left_out
 from app.runner.process.children import Finished
-from app.runner.process.private_files import private
+from app.runner.process.private_files import append_to_log
 from app.runner.requirements.lines import canonical, name_of
 from app.runner.resolve import blame
 from app.runner.resolve.bad_lines import BadLines, leave_out_unknown
@@ -208,10 +208,7 @@ class Ledger:
 
     def _write_log(self, item: PackRequirements, finished: Optional[Finished]) -> None:
         if finished is not None and finished.raw:
-            path = self._context.task.node_log(item.name)
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with open(str(path), "ab", opener=private) as log:
-                log.write(finished.raw + b"\n")
+            append_to_log(self._context.task.node_log(item.name), finished.output + "\n")
 
     def log(self, items: Sequence[PackRequirements]) -> Path:
         """Where uv writes about a plan for these packs."""

@@ -15,7 +15,7 @@ from app.protocol.states import NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
 from app.runner.policies.known_bad import known_bads
-from app.runner.process.private_files import private
+from app.runner.process.private_files import append_to_log
 from app.runner.resolve.build_gate import BuildGate
 from app.runner.resolve.build_help import BuildHelp
 from app.runner.resolve.builds import Builds
@@ -306,10 +306,7 @@ def _note_left_out(context: Context, result: PackResult, item: PackRequirements)
 
 
 def _log(context: Context, result: PackResult, text: str) -> None:
-    path = context.task.node_log(result.pack.name)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(str(path), "a", encoding="utf-8", opener=private) as log:
-        log.write("Nodeferry: %s\n" % text)
+    append_to_log(context.task.node_log(result.pack.name), "Nodeferry: %s\n" % text)
 
 
 def _one_variant(context: Context, wanted: Sequence[PackRequirements], variants: Variants) -> None:

@@ -10,6 +10,7 @@ from typing import AbstractSet, Any, Dict, FrozenSet, List, Mapping, Optional, S
 
 from app.protocol.snapshot import PlannedChange, Problem
 from app.runner.context import PackResult
+from app.runner.process.private_files import private
 from app.runner.requirements.file_options import FileOptions
 from app.runner.requirements.left_out import LeftOut, LeftOutLines
 from app.runner.requirements.lines import bounds_of, canonical, name_of
@@ -221,7 +222,8 @@ def is_wheel(address: str) -> bool:
 
 def write_lines(path: Path, lines: Sequence[str]) -> None:
     """Replaces a file's lines."""
-    path.write_text("".join(line + "\n" for line in lines), "utf-8")
+    with open(str(path), "w", encoding="utf-8", opener=private) as file:  # a line may have a login
+        file.write("".join(line + "\n" for line in lines))
 
 
 def requirement_arguments(files: Sequence[Path]) -> List[str]:

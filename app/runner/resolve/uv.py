@@ -18,7 +18,7 @@ from app.runner.machine.pip_settings import WHERE
 from app.runner.process.children import Children, Finished, Limits
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import tools_folder
-from app.runner.process.private_files import private
+from app.runner.process.private_files import append_to_log
 from app.runner.resolve.bare_builds import build_bare
 from app.runner.resolve.build_help import BuildHelp
 from app.runner.resolve.installer_settings import InstallerSettings
@@ -253,8 +253,7 @@ class Uv:
             shutil.rmtree(str(staging.folder), ignore_errors=True)
         if not wrong:
             return finished
-        with open(str(log), "a", encoding="utf-8", opener=private) as file:
-            file.write("%s\n" % wrong)
+        append_to_log(log, "%s\n" % wrong)
         return Finished(1, finished.raw + wrong.encode() + b"\n")
 
     def compile(

@@ -9,7 +9,7 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState
 from app.runner.comfyui.running import Loaded
 from app.runner.context import Context, PackResult
-from app.runner.process.private_files import private
+from app.runner.process.private_files import append_to_log
 from app.runner.verify import strays
 from app.runner.verify.import_check import Verdicts
 from app.runner.verify.import_problem import is_of_what_is_missing, of_failed, of_prestartup
@@ -108,10 +108,7 @@ def _emit_unknown(context: Context, result: PackResult) -> None:
 
 def _write(context: Context, result: PackResult, text: str) -> None:
     """The whole text is in the pack's log."""
-    path = context.task.node_log(result.pack.name)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(str(path), "a", encoding="utf-8", errors="replace", opener=private) as log:
-        log.write("\nComfyUI cannot load it:\n%s\n" % text)
+    append_to_log(context.task.node_log(result.pack.name), "\nComfyUI cannot load it:\n%s\n" % text)
 
 
 def _warn_of_others(context: Context, cloned: Sequence[PackResult], found: Verdicts) -> None:

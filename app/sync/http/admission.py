@@ -16,6 +16,7 @@ from werkzeug.datastructures import EnvironHeaders
 
 from app.domain.access import MADE
 from app.domain.errors import AppError
+from app.protocol.redaction import masked
 from app.remote.gateway.access import OPENING
 from app.sync.access import Access
 from app.sync.capacity import ServiceBusy
@@ -87,7 +88,7 @@ def too_large(path: str) -> AppError:
 
 def logged_path(path: str) -> str:
     """A request's path as the log has it: without the secret of an address that somebody has opened at a wrong port."""
-    return quote(_SECRET.sub("***", path[:300]))
+    return quote(masked(_SECRET.sub("***", path))[:300])
 
 
 def wants_page(method: str, accept: str) -> bool:
