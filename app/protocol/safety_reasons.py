@@ -5,6 +5,10 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from app.protocol.reason import Reason
+from app.protocol.reason import About, Reason, Retry
 
-SAFETY: Sequence[Reason] = ()
+SAFETY: Sequence[Reason] = (
+    # What a run fetches for itself.
+    Reason("uv_refused", "Index serves another uv", About.WARNING, Retry.HELPS),
+    Reason("pip_refused", "Index serves another pip", About.WARNING, Retry.HELPS),
+)

@@ -25,7 +25,7 @@ def test_every_code_that_is_registered_is_used() -> None:
 
 
 def test_no_code_is_registered_twice() -> None:
-    parts = [ROOT / "app" / "protocol" / name for name in ("reasons.py", "request_reasons.py")]
+    parts = [ROOT / "app" / "protocol" / name for name in ("reasons.py", "request_reasons.py", "safety_reasons.py")]
     text = "".join(part.read_text("utf-8") for part in parts)
     assert len(re.findall(r"^    Reason\($|^    Reason\(\"", text, re.MULTILINE)) == len(REASONS)
 

@@ -36,8 +36,12 @@ def is_layered(folder: Path) -> bool:
 
 def _mounts() -> List[Tuple[str, str]]:
     """Mount points and types of file systems, in the table's order. Raises OSError."""
+    return _mounts_in(_TABLE.read_bytes())
+
+
+def _mounts_in(table: bytes) -> List[Tuple[str, str]]:
     found = []
-    for line in _TABLE.read_bytes().splitlines():
+    for line in table.splitlines():
         fields, _, more = line.partition(b" - ")
         parts = fields.split(b" ")
         if len(parts) > 4 and more:

@@ -32,7 +32,7 @@ _SCRIPT = re.compile(
     r"^(?:command|ExecStart)\s*=\s*(?:/bin/|/usr/bin/)?(?:ba)?(?:sh\s+)?(/[^\s;]+\.sh)\b", re.MULTILINE
 )
 _FOLDER = re.compile(r"^(?:directory|WorkingDirectory)\s*=\s*(/\S+)", re.MULTILINE)
-_ENTERED = re.compile(r"^\s*(?:cd\s+|directory\s*=\s*|WorkingDirectory\s*=\s*)\"?([/$][^\s;&\"]*)", re.MULTILINE)
+_ENTERED = re.compile(r"^[ \t]*(?:cd[ \t]+|directory\s*=\s*|WorkingDirectory\s*=\s*)\"?([/$][^\s;&\"]*)", re.MULTILINE)
 _EXPANDED = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
 _MOST_FILES, _MOST_BYTES = 40, 64 * 1024
 

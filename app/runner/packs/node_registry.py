@@ -102,8 +102,7 @@ class NodeRegistry:
         if not self._address:
             return {}
         raw = b"".join(_pieces(self._address + path, _SECONDS, _MOST_BYTES))
-        said = json.loads(raw) if raw else {}
-        return said if isinstance(said, Mapping) else {}
+        return _object_in(raw) if raw else {}
 
 
 def download(archive: Archive, target: Path, check: Callable[[], None]) -> None:
@@ -115,6 +114,15 @@ def download(archive: Archive, target: Path, check: Callable[[], None]) -> None:
             file.write(piece)
     if not target.stat().st_size:
         raise OSError("the registry has no file at the archive's address")
+
+
+def _object_in(raw: bytes) -> Mapping[str, Any]:
+    """The JSON object in an answer; empty for another value. Raises ValueError."""
+    try:
+        said = json.loads(raw)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
+    return said if isinstance(said, Mapping) else {}
 
 
 def _pieces(url: str, seconds: float, most: int) -> Iterator[bytes]:

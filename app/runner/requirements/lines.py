@@ -118,7 +118,7 @@ def _oddly_asked(line: str) -> Asked:
     if name:
         bounds = _ODD_BOUNDS.match(line[name.end() :].strip())
         return Asked(canonical(name.group(1)), bounds.group(1).strip() if bounds else None)
-    egg = re.search(r"#(?:.*&)?egg=([A-Za-z0-9._-]+)", line)
+    egg = re.search(r"#(?:[^#]*&)?egg=([A-Za-z0-9._-]+)", line)
     last = re.split(r"[#?\s]", re.sub(r"^-e\s+", "", line))[0].rstrip("/").rpartition("/")[2]
     if egg:
         found = egg.group(1)

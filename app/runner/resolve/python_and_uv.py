@@ -21,8 +21,9 @@ from app.runner.machine.interpreter import Interpreter, choose_interpreter
 from app.runner.process.children import Limits
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute, too_long
+from app.runner.resolve.fetched_tools import UV
 from app.runner.resolve.installer_settings import may_break_system
-from app.runner.resolve.uv import ensure_uv as find_or_fetch_uv
+from app.runner.resolve.uv_program import ensure_uv as find_or_fetch_uv
 
 _log = logging.getLogger("runner")
 
@@ -98,10 +99,16 @@ def ensure_uv(context: Context, python: Future[None]) -> Optional[str]:
     python.result()
     try:
         executable = context.environment.executable if context.environment else None
-        return find_or_fetch_uv(context.children, executable, context.pause)
+        return find_or_fetch_uv(context.children, executable, context.pause, lambda: _refused(context))
     except OSError as exc:
         _log.warning("no uv: %s", exc)
         return None
+
+
+def _refused(context: Context) -> None:
+    text = "The package index of the instance serves another file as uv %s than was published. It was not installed."
+    hint = "Look at the index that pip is told to use there (pip config list), or install uv on the instance."
+    context.warn("uv_refused", text % UV.version, hint)
 
 
 def executor(context: Context) -> Execute:
