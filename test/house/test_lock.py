@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from app.remote.packer import LIBRARIES
 from test.house.sources import ROOT
+from tools import licence_table
 
 _LOCKED = re.compile(r"([a-z0-9-]+)==([^ ;\\]+)(?: ; .*?)? \\\n((?: {4}--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)")
 LOCKS = ("requirements", "requirements-dev")
@@ -91,3 +92,8 @@ def test_what_make_installs_has_hashes() -> None:
     installs = re.findall(r"\$\(PIP\) install .*", (ROOT / "Makefile").read_text("utf-8"))
     assert len(installs) == len(LOCKS)
     assert all("--require-hashes" in line for line in installs)
+
+
+def test_every_package_has_a_licence_that_may_be_used() -> None:
+    found = {name: licence for name, _, licence, _ in licence_table.rows() if not licence_table.ALLOWED.search(licence)}
+    assert found == {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import List, Tuple
 
 _TABLE = Path("/proc/self/mountinfo")
-_ESCAPED = re.compile(rb"\\([0-7]{3})")
+_ESCAPED = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 def mounted_in(folder: Path) -> List[Path]:

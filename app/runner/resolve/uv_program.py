@@ -83,16 +83,15 @@ def _fetch(
     ]
     if python:
         ways.append(([python, *pip, "--target", str(folder)], None))
-    wrong_file = False
     for first, then in ways:
         said = [_ended(children, first, log)]
         if then is not None and said[0] is not None and said[0].ok:
             said.append(_ended(children, then, log))
         if all(each is not None and each.ok for each in said) and _version_of(children, str(own)) == _FETCHED:
             return str(own)
-        wrong_file = wrong_file or any(each is not None and is_refused(each.output) for each in said)
-    if wrong_file:
-        refused()
+        if any(each is not None and is_refused(each.output) for each in said):
+            refused()  # another pip asks the same index
+            return None
     return None
 
 
