@@ -11,7 +11,7 @@ from tools import markdown
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = re.compile(r"MIT|BSD|Apache|PSF|Python Software|MPL|Mozilla|LGPL|Zope")
 """Words of licences under which a package may be used here. LGPL and MPL: it is used as it is, and never changed."""
-_ELSEWHERE = {"colorama": "BSD-3-Clause", "axe-playwright-python": "MIT"}
+_ELSEWHERE = {"colorama": "BSD-3-Clause", "axe-playwright-python": "MIT (axe-core: MPL-2.0)"}
 """Of a package that only another system needs, and of one whose metadata does not say it."""
 _PIN = re.compile(r"^([a-z0-9-]+)==([^ \n]+)", re.MULTILINE)
 
