@@ -39,8 +39,12 @@ def licence_of(name: str) -> str:
     except metadata.PackageNotFoundError:
         return ""
     classified = [line.rpartition(" :: ")[2] for line in found.get_all("Classifier", []) if line.startswith("License")]
-    written = (found.get("License") or "").strip().splitlines()
-    return found.get("License-Expression") or "; ".join(classified) or (written[0][:80] if written else "")
+    written = "".join(found.get_all("License", [])).strip().splitlines()
+    return (
+        "".join(found.get_all("License-Expression", []))
+        or "; ".join(classified)
+        or (written[0][:80] if written else "")
+    )
 
 
 def _pins(file: str) -> dict[str, str]:

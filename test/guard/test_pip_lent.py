@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ensurepip
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from app.runner.resolve.fetched_tools import PIP
 from app.standin.environment import make_environment
 from app.standin.git_server import GitServer
 from test.guard.conftest import pip, uv, verified, warnings

@@ -28,7 +28,7 @@ def _lock(name: str) -> dict[str, str]:
 
 def _asked(path: Path) -> dict[str, tuple[str, str]]:
     """Versions and reasons of direct dependencies, by name."""
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for line in path.read_text("utf-8").splitlines():
         if line.startswith("-r "):
             found |= _asked(path.parent / line[3:])
@@ -55,7 +55,7 @@ def test_a_lock_has_what_is_asked_for_and_what_that_needs(name: str) -> None:
             if package not in lock:
                 missing.add(package)
                 continue
-            environment = {**default_environment(), "extra": extra}
+            environment = {**{key: str(value) for key, value in default_environment().items()}, "extra": extra}
             try:
                 requires = metadata.requires(package) or []
             except metadata.PackageNotFoundError:  # this environment is older than the lock
