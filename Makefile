@@ -31,7 +31,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api
+.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -138,6 +138,12 @@ test-deps: ## and what some tests play with, where it can be had: shells, nginxâ
 
 venv: .venv/.dev-ready ## .venv with all that working on Nodeferry needs
 
+lock: .venv/.dev-ready ## write requirements*.txt anew from the .in files (ARGS=--upgrade)
+	@$(PY) -m tools.lock $(ARGS)
+
+audit: .venv/.dev-ready ## known vulnerabilities of what is pinned; skipped where no database can be reached
+	@$(PY) -m tools.audit
+
 lock-check: .venv/.dev-ready ## which pinned packages have newer versions
 	@$(PIP) list --outdated
 
@@ -154,10 +160,10 @@ clean: ## remove what make made: .venv and the caches
 
 .venv/.runtime-ready: requirements.txt | .venv/bin/python
 	@echo "Setting up .venv from requirements.txt ..."
-	@$(PIP) install --quiet -r requirements.txt
+	@$(PIP) install --quiet --require-hashes -r requirements.txt
 	@touch $@
 
 .venv/.dev-ready: requirements-dev.txt requirements.txt | .venv/bin/python
 	@echo "Setting up .venv from requirements-dev.txt ..."
-	@$(PIP) install --quiet -r requirements-dev.txt
+	@$(PIP) install --quiet --require-hashes -r requirements-dev.txt
 	@touch .venv/.runtime-ready $@

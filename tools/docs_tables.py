@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import event_table, markdown, message_table, option_tables
+from tools import event_table, licence_table, markdown, message_table, option_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,6 +35,7 @@ TABLES: tuple[Table, ...] = (
     Table("docs/options.md", "where", option_tables.where),
     Table("docs/options.md", "why-not", option_tables.why_not),
     Table("docs/journal.md", "events", event_table.events),
+    Table("docs/licences.md", "licences", licence_table.licences),
     Table("docs/messages.md", "messages", lambda: message_table.messages(markdown.table)),
 )
 

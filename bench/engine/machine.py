@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.runner.resolve.fetched_tools import UV
 from app.standin.instance import StandIn
 
 SMALL_BASE = ("numpy>=2", "pillow", "pyyaml", "tqdm>=4.67", "einops", "safetensors", "psutil", "requests", "filelock")
@@ -104,7 +105,7 @@ def get_uv(folder: Path) -> Path:
     if (folder / "bin" / "uv").exists():
         return folder / "bin" / "uv"
     run([sys.executable, "-m", "venv", str(folder)])
-    run([str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "uv>=0.9,<1"])
+    run([str(folder / "bin" / "python"), "-m", "pip", "install", "-q", *UV.arguments(folder)])
     return folder / "bin" / "uv"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ensurepip
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from app.runner.resolve.fetched_tools import PIP
 from app.standin.environment import make_environment
 from app.standin.git_server import GitServer
 from test.guard.conftest import pip, uv, verified, warnings
@@ -91,12 +92,22 @@ def test_a_pack_that_calls_pip_at_import_is_judged_by_the_start_without(box: Box
     assert "has no pip" in warnings(run)["pip_lent"]
 
 
+def _fetched_pip(folder: Path) -> Path:
+    """The wheel of the pip that is lent, from the registry."""
+    argv = [sys.executable, "-m", "pip", "download", "-q", "-d", str(folder / "pip"), *PIP.arguments(folder)]
+    subprocess.run(argv, check=True, capture_output=True, timeout=120)
+    return next((folder / "pip").glob("pip-*.whl"))
+
+
+@pytest.mark.registry
 @pytest.mark.parametrize("on_the_index", [True, False])
-def test_where_python_brings_no_pip_the_index_is_asked(box: Box, index: PackageIndex, on_the_index: bool) -> None:
+def test_where_python_brings_no_pip_the_index_is_asked(
+    box: Box, index: PackageIndex, tmp_path: Path, on_the_index: bool
+) -> None:
     """Debian's Python without python3-venv has no ensurepip. Where there is none at all, that is said plainly."""
     assert box.environment is not None
-    wheel = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
     if on_the_index:
+        wheel = _fetched_pip(tmp_path)
         index.file("pip", wheel.name, wheel.read_bytes())
     index.wheel("by-module", "1.0")
     site = next(box.environment.folder.glob("lib/python3.*/site-packages"))

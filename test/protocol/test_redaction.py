@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 from itertools import pairwise
 from urllib.parse import quote
@@ -108,7 +108,7 @@ def test_one_form_of_a_masked_address() -> None:
     assert masked("https://user:password@host/x?token=abcdef12&b=1") == "https://***@host/x?token=***&b=1"
 
 
-_FORMS = {
+_FORMS: dict[str, Callable[[str], str]] = {
     "itself": lambda text: text,
     "in a URL": lambda text: quote(text, safe=""),
     "in JSON": json.dumps,

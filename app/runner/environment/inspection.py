@@ -79,6 +79,6 @@ def _answer_in(output: str, python: str) -> Optional[Environment]:
         try:
             said, _ = json.JSONDecoder().raw_decode(output, at + len(_MARK))
             return from_json(python, said)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             at = output.find(_MARK, at + 1)
     return None

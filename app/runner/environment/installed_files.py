@@ -33,6 +33,8 @@ from app.runner.requirements.lines import canonical
 _METADATA = re.compile(r"^([A-Za-z0-9][^-]*)(?:-(.+?))?(?:-py[0-9.]+)?\.(?:dist-info|egg-info)$")
 _NOTHING: Mapping[str, AbstractSet[Optional[int]]] = {}
 _MOST_BYTES = 64 * 1024 * 1024
+_LONGEST_SIZE = 19
+"""Digits."""
 
 
 class RecordedFile(NamedTuple):
@@ -70,7 +72,7 @@ class InstalledFiles:
         found = []
         for row in rows:
             if row and row[0] and "\0" not in row[0]:
-                size = row[2] if len(row) > 2 and row[2].isdecimal() else None
+                size = row[2] if len(row) > 2 and row[2].isdecimal() and len(row[2]) < _LONGEST_SIZE else None
                 path = row[0]
                 if path[0] in "./" or path[-1] == "/" or "/." in path or "//" in path:
                     path = os.path.normpath(os.path.join(root, path))
@@ -82,9 +84,11 @@ class InstalledFiles:
     def _of_egg_info(self) -> Tuple[RecordedFile, ...]:
         """As an installer removes it: the list of files, else all that its top-level modules are."""
         listed = [line for line in _text(self.metadata / "installed-files.txt").splitlines() if line.strip()]
+        listed = [line for line in listed if "\0" not in line]
         if listed:
             return tuple(RecordedFile(os.path.normpath(os.path.join(str(self.metadata), line))) for line in listed)
-        modules = [word for word in _text(self.metadata / "top_level.txt").split() if "/" not in word and word != ".."]
+        words = _text(self.metadata / "top_level.txt").split()
+        modules = [word for word in words if not {"/", "\0"} & set(word) and word != ".."]
         root = self.metadata.parent
         tops = [path for word in modules for path in (root / word, root / (word + ".py")) if os.path.lexists(str(path))]
         return tuple(RecordedFile(path) for top in [*tops, self.metadata] for path in _below(top)) if modules else ()

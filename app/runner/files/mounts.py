@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import List, Tuple
 
 _TABLE = Path("/proc/self/mountinfo")
-_ESCAPED = re.compile(rb"\\([0-7]{3})")
+_ESCAPED = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 def mounted_in(folder: Path) -> List[Path]:
@@ -36,8 +36,12 @@ def is_layered(folder: Path) -> bool:
 
 def _mounts() -> List[Tuple[str, str]]:
     """Mount points and types of file systems, in the table's order. Raises OSError."""
+    return _mounts_in(_TABLE.read_bytes())
+
+
+def _mounts_in(table: bytes) -> List[Tuple[str, str]]:
     found = []
-    for line in _TABLE.read_bytes().splitlines():
+    for line in table.splitlines():
         fields, _, more = line.partition(b" - ")
         parts = fields.split(b" ")
         if len(parts) > 4 and more:

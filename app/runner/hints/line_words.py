@@ -74,7 +74,9 @@ _PARTS_OF_COMFYUI = frozenset({"comfy", "comfyui", "folder-paths", "nodes", "exe
 _ONLY_ON = {"win": "Windows", "macosx": "macOS"}
 _PLATFORMS = re.compile(r"on the following platforms?: ((?:`[^`]+`(?:, )?)+)")
 _PYTHONS = re.compile(r"with the following Python (?:ABI|version|implementation)?\s?tags?: ((?:`[^`]+`(?:, )?)+)")
-_NOT_FOUND = re.compile(r"([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s+was\s+not\s+found\s+in\s+the\s+package\s+registry")
+_NOT_FOUND = re.compile(
+    r"(?<![\w.-])([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s+was\s+not\s+found\s+in\s+the\s+package\s+registry"
+)
 
 
 def left_out(line: str, problem: Problem, output: str, python: str) -> LeftOut:

@@ -19,6 +19,8 @@ from app.runner.hints.signatures_python import BUILDING, SCRIPTS_AND_IMPORTS
 from app.runner.hints.signatures_system import COMPILING, LIBRARIES_AND_PROGRAMS
 from app.runner.hints.system_packages import advice
 
+_MOST_CHARS = 500
+"""Of a part of the text that is told."""
 SIGNATURES: Sequence[Signature] = (
     *MACHINE_GIT_AND_FETCHING,
     *COMPILING,
@@ -34,7 +36,7 @@ def find(text: str, of: str) -> Optional[Tuple[Problem, int]]:
     for signature in SIGNATURES:
         found = re.search(signature.pattern, text) if of in signature.of else None
         if found:
-            words = {name: value or "" for name, value in found.groupdict().items()}
+            words = {name: (value or "")[:_MOST_CHARS] for name, value in found.groupdict().items()}
             if "{install}" in signature.hint:
                 words["install"] = advice(text, words.get("header") or words.get("library") or "")
             problem = Problem(signature.code, signature.message.format(**words), signature.hint.format(**words))

@@ -76,7 +76,7 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     Signature(  # before the others: git says of a submodule what it says of a repository
         "submodule_failed",
         "g",
-        r"(?s)(?=.*(?:not found|could not read (?:Username|Password)|terminal prompts disabled|Authentication failed|"
+        r"(?s)\A(?=.*(?:not found|could not read (?:Username|Password)|terminal prompts disabled|Authentication failed|"
         r"Permission denied|returned error: 40[134]|not our ref|reference is not a tree|unadvertised object|"
         r"does not appear to be a git repository))"
         r".*?(?:Failed to clone '|(?:in|into) submodule path ')(?P<path>[^'\n]*)'",
@@ -223,14 +223,14 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     Signature(
         "package_yanked",
         "p",
-        r"(?P<pin>[A-Za-z0-9][\w.-]*==[\w.!+-]+)\s+was\s+yanked\s+\(reason:\s+(?P<why>[^()\n]{1,120})",
+        r"(?<![\w.-])(?P<pin>[A-Za-z0-9][\w.-]*==[\w.!+-]+)\s+was\s+yanked\s+\(reason:\s+(?P<why>[^()\n]{1,120})",
         "{pin} is needed, which its author has withdrawn (yanked: {why}).",
         _YANKED,
     ),
     Signature(
         "package_yanked",
         "p",
-        r"(?P<pin>[A-Za-z0-9][\w.-]*==[\w.!+-]+)\s+was\s+yanked",
+        r"(?<![\w.-])(?P<pin>[A-Za-z0-9][\w.-]*==[\w.!+-]+)\s+was\s+yanked",
         "{pin} is needed, which its author has withdrawn (yanked).",
         _YANKED,
     ),

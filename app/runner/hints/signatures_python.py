@@ -157,7 +157,7 @@ SCRIPTS_AND_IMPORTS: Sequence[Signature] = (
     Signature(
         "version_skew",
         "si",
-        r"(?P<name>\S+ is required for a normal functioning of this module, but found (?P<package>[\w-]+)==\S+)",
+        r"(?<!\S)(?P<name>\S+ is required for a normal functioning of this module, but found (?P<package>[\w-]+)==\S+)",
         "{name}",
         _SKEW,
     ),

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Optional
 
 _LINE = re.compile(
-    rb"Receiving objects:\s+(?P<percent>\d+)% \(\d+/\d+\)"
-    rb"(?:, (?P<size>[\d.]+) (?P<unit>bytes|KiB|MiB|GiB))?"
-    rb"(?: \| (?P<rate>[\d.]+) (?P<rate_unit>bytes|KiB|MiB|GiB)/s)?"
+    rb"Receiving objects:\s+(?P<percent>\d{1,4})% \(\d{1,20}/\d{1,20}\)"
+    rb"(?:, (?P<size>\d{1,15}(?:\.\d{1,9})?) (?P<unit>bytes|KiB|MiB|GiB))?"
+    rb"(?: \| (?P<rate>\d{1,15}(?:\.\d{1,9})?) (?P<rate_unit>bytes|KiB|MiB|GiB)/s)?"
 )
 _UNITS = {b"bytes": 1, b"KiB": 1024, b"MiB": 1024**2, b"GiB": 1024**3}
 

@@ -11,7 +11,8 @@ import os
 from pathlib import Path
 from typing import Dict, List, Mapping, Tuple
 
-_MAX_BYTES = 256 * 1024
+_MAX_BYTES = 32 * 1024
+"""Of a file: for lines that it cannot read, configparser takes the square of their number."""
 _MAX_VALUE = 10_000
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _SECTIONS = ("global", "install")

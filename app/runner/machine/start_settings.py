@@ -32,7 +32,7 @@ _SCRIPT = re.compile(
     r"^(?:command|ExecStart)\s*=\s*(?:/bin/|/usr/bin/)?(?:ba)?(?:sh\s+)?(/[^\s;]+\.sh)\b", re.MULTILINE
 )
 _FOLDER = re.compile(r"^(?:directory|WorkingDirectory)\s*=\s*(/\S+)", re.MULTILINE)
-_ENTERED = re.compile(r"^\s*(?:cd\s+|directory\s*=\s*|WorkingDirectory\s*=\s*)\"?([/$][^\s;&\"]*)", re.MULTILINE)
+_ENTERED = re.compile(r"^[ \t]*(?:cd[ \t]+|directory\s*=\s*|WorkingDirectory\s*=\s*)\"?([/$][^\s;&\"]*)", re.MULTILINE)
 _EXPANDED = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
 _MOST_FILES, _MOST_BYTES = 40, 64 * 1024
 
@@ -81,7 +81,9 @@ def _units(root: str) -> Iterator[Tuple[str, str]]:
 def _command_lines(text: str, ui_home: Path, environ: Mapping[str, str]) -> Iterator[List[str]]:
     """The words behind main.py in each line that starts it, unless that is another folder's."""
     home = os.path.realpath(str(ui_home))
-    entered = [_EXPANDED.sub(lambda found: _value(found, environ), path) for path in _ENTERED.findall(text)]
+    entered = [
+        _EXPANDED.sub(lambda found: _value(found, environ), path) for path in _ENTERED.findall(text.replace("\0", ""))
+    ]
     elsewhere = bool(entered) and home not in map(os.path.realpath, entered)
     for line in re.sub(r"\\\n", " ", text).splitlines():
         words = _words(line, environ) if "main.py" in line and not line.lstrip().startswith("#") else []

@@ -93,6 +93,7 @@ def _statements(text: str) -> List[Tuple[str, str, str]]:
     found: List[Tuple[str, str, str]] = []
     table, block = "", ""
     pending: List[str] = []
+    lists = tables = 0  # that are open
     for raw in text.splitlines():
         line = raw.strip()
         header = _TABLE.match(line) if not pending else None
@@ -109,12 +110,13 @@ def _statements(text: str) -> List[Tuple[str, str, str]]:
         if not pending and key is None:
             continue
         pending.append(line)
-        bare = " ".join(re.sub(_STRING, "", part).split("#")[0] for part in pending)
-        if bare.count("[") <= bare.count("]") and bare.count("{") <= bare.count("}"):
+        bare = re.sub(_STRING, "", line).split("#")[0]
+        lists, tables = lists + bare.count("[") - bare.count("]"), tables + bare.count("{") - bare.count("}")
+        if lists <= 0 and tables <= 0:
             name = _KEY.match(pending[0])
             assert name is not None  # a statement begins with its name
             found.append((table, name.group(1), "\n".join(pending)))
-            pending = []
+            pending, lists, tables = [], 0, 0
     if block:
         found.append(("index", "index", block))
     return found

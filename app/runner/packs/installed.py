@@ -144,7 +144,7 @@ def _origin(git: Path) -> str:
     if git.is_file():  # a worktree, or a submodule
         inner = git.parent / _text(git).partition("gitdir:")[2].strip()
         config = inner / "config"
-        if not config.is_file():
+        if not os.path.isfile(str(config)):  # a name may be too long for any file
             config = inner / _text(inner / "commondir").strip() / "config"
     remotes = {}
     for name, lines in _REMOTE.findall(_text(config)):
@@ -156,7 +156,7 @@ def _origin(git: Path) -> str:
 
 def _text(path: Path) -> str:
     try:
-        if not path.is_file():
+        if not os.path.isfile(str(path)):
             return ""
         with open(str(path), "rb") as file:
             return file.read(_BYTES).decode("utf-8", "replace")

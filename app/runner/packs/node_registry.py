@@ -29,6 +29,7 @@ _MOST_BYTES = 1024 * 1024
 _MOST_FILE_BYTES = 1024**3
 _PIECE = 256 * 1024
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_ADDRESS = re.compile(r"^https?://[\x21-\x7e]{1,2000}\Z")
 _VERSION = re.compile(r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,49}\Z")
 
 
@@ -92,7 +93,9 @@ class NodeRegistry:
     def _archive(self, node_id: str) -> Optional[Archive]:
         said = self._get("/nodes/%s/install" % node_id)
         version, url = said.get("version"), said.get("downloadUrl")
-        if not (isinstance(version, str) and isinstance(url, str) and _VERSION.match(version) and _is_web(url)):
+        if not (isinstance(version, str) and isinstance(url, str) and _VERSION.match(version) and _ADDRESS.match(url)):
+            return None
+        if not _is_web(url):
             return None
         secure = url.startswith("https:") or not self._address.startswith("https:")
         return Archive(node_id, version, url) if secure else None
@@ -102,8 +105,7 @@ class NodeRegistry:
         if not self._address:
             return {}
         raw = b"".join(_pieces(self._address + path, _SECONDS, _MOST_BYTES))
-        said = json.loads(raw) if raw else {}
-        return said if isinstance(said, Mapping) else {}
+        return _object_in(raw) if raw else {}
 
 
 def download(archive: Archive, target: Path, check: Callable[[], None]) -> None:
@@ -115,6 +117,15 @@ def download(archive: Archive, target: Path, check: Callable[[], None]) -> None:
             file.write(piece)
     if not target.stat().st_size:
         raise OSError("the registry has no file at the archive's address")
+
+
+def _object_in(raw: bytes) -> Mapping[str, Any]:
+    """The JSON object in an answer; empty for another value. Raises ValueError."""
+    try:
+        said = json.loads(raw)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
+    return said if isinstance(said, Mapping) else {}
 
 
 def _pieces(url: str, seconds: float, most: int) -> Iterator[bytes]:

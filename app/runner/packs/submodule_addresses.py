@@ -74,7 +74,7 @@ def listed(git: Git, checkout: Path, *, deep: bool = False) -> List[Tuple[str, s
         for folder in folders:
             mine = _of_one(git, folder)
             found += mine
-            below += [folder / path for _, path, _ in mine if (folder / path / ".gitmodules").is_file()]
+            below += [folder / path for _, path, _ in mine if os.path.isfile(str(folder / path / ".gitmodules"))]
         folders = below if deep else []
     return found[:_MOST]
 

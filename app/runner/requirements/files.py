@@ -26,6 +26,8 @@ _OPTION = re.compile(r"^(--[A-Za-z][A-Za-z-]*|-[A-Za-z])(?:\s*=\s*|\s*)(.*)$")
 _ITS_OPTIONS = re.compile(r"\s--(hash|global-option|install-option|config-settings?)[= ]\S+")
 _DEEPEST = 20
 _MAX_BYTES = 1024 * 1024
+_MOST_LINES = 5_000
+_LONGEST_LINE = 5_000
 
 
 class FileLines(NamedTuple):
@@ -111,14 +113,19 @@ class _Reader:
             self._bad("%s is %s and not a list of packages, so none were installed." % (path.name, what))
             return []
         lines: List[str] = []
-        for number, line in logical_lines(text, os.environ):
+        for at, (number, line) in enumerate(logical_lines(text, os.environ)):
+            if at >= _MOST_LINES:
+                self._bad("%s has more than %d lines." % (path.name, _MOST_LINES))
+                return []
             bare = re.sub(_ITS_OPTIONS, "", line).strip()
             dropped = re.findall(r"\s(--(?:global-option|install-option|config-settings?))[= ]", line)
             self.notes += ["%s of the line %s is not used" % (each, quoted(bare)) for each in dropped[:3]]
             hashes = re.findall(_HASH, line)
             if hashes and name_of(bare):
                 self.hashes.setdefault(name_of(bare), []).extend(hashes)
-            if bare:
+            if len(bare) > _LONGEST_LINE:
+                self._not_read(bare[:200], "it is longer than any requirement")
+            elif bare:
                 lines += self._logical(bare, path, number)
         return list(dict.fromkeys(lines))
 

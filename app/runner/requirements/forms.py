@@ -86,7 +86,7 @@ def _is_place(line: str, folder: Path, *, editable: bool) -> bool:
     place = _tail(line).place
     if _NAMED.match(line) or not re.match(r"^[\w./ +~-]+$", place):
         return False
-    return bool(_ARCHIVE.search(place)) or ("/" in place and (folder / place).exists())
+    return bool(_ARCHIVE.search(place)) or ("/" in place and os.path.exists(str(folder / place)))
 
 
 # -- addresses and paths ----------------------------------------------------------------------------------------------
@@ -152,12 +152,11 @@ def _wrong_place(path: Path, *, is_repository: bool) -> str:
     """Why nothing can be installed from there; empty where it can."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-    if path.is_dir():
+    if os.path.isdir(str(path)):  # a name may be too long for any file
         usual = (".git", "HEAD") if is_repository else ("pyproject.toml", "setup.py")
-        return (
-            "" if any((path / each).exists() for each in usual) else "its folder has no pyproject.toml and no setup.py"
-        )
-    if not path.is_file():
+        found = any(os.path.exists(str(path / each)) for each in usual)
+        return "" if found else "its folder has no pyproject.toml and no setup.py"
+    if not os.path.isfile(str(path)):
         return "the pack has no such file or folder"
     if not _ARCHIVE.search(path.name):
         return "its file is no wheel and no archive"

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import AbstractSet, NamedTuple, Optional, Tuple
 
 _NAME = re.compile(r"^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?=$|[\[<>=!~;@\s(])")
+_WHOLE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _ODD_BOUNDS = re.compile(r"^(?:\[[^\]]*\])?\s*\(?((?:[<>=!~][^;@()]*)?)\)?$")
 _VALUE = r"(?:[a-z_]+|'[^'\"]*'|\"[^'\"]*\")"
 _CLAUSE = _VALUE + r" ?(?:[<>=!]=|[<>]|in|not in) ?" + _VALUE
@@ -118,7 +119,7 @@ def _oddly_asked(line: str) -> Asked:
     if name:
         bounds = _ODD_BOUNDS.match(line[name.end() :].strip())
         return Asked(canonical(name.group(1)), bounds.group(1).strip() if bounds else None)
-    egg = re.search(r"#(?:.*&)?egg=([A-Za-z0-9._-]+)", line)
+    egg = re.search(r"#(?:[^#]*&)?egg=([A-Za-z0-9._-]+)", line)
     last = re.split(r"[#?\s]", re.sub(r"^-e\s+", "", line))[0].rstrip("/").rpartition("/")[2]
     if egg:
         found = egg.group(1)
@@ -126,4 +127,4 @@ def _oddly_asked(line: str) -> Asked:
         found = last.split("-")[0]
     else:
         found = last.split("@")[0].removesuffix(".git")
-    return Asked(canonical(found) if _NAME.match(found) else "", None)
+    return Asked(canonical(found) if _WHOLE_NAME.fullmatch(found) else "", None)

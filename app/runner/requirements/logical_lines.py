@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import Iterator, List, Mapping, NamedTuple, Tuple
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")
+_COMMENT = re.compile(r"(?:^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _SPACES = re.compile(r"[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 _INVISIBLE = re.compile(r"[\u200b-\u200d\u2060\ufeff\u00ad]")
-_ADDRESS = re.compile(r"(?:[a-z]+\+)?(?:https?|ssh|git)://", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:https?|ssh|git)://", re.IGNORECASE)
 _LONGEST_VALUE = 1000
 
 
@@ -38,7 +38,7 @@ def _joined(lines: List[str]) -> Iterator[Tuple[int, str]]:
     parts: List[str] = []
     first = 0
     for number, line in enumerate(lines, 1):
-        is_comment = _COMMENT.match(line) is not None
+        is_comment = line.lstrip().startswith("#")
         first = first or number
         if line.endswith("\\") and not is_comment:
             parts.append(line.strip("\\"))

@@ -32,7 +32,7 @@ _UNKNOWN = re.compile(
     r"Because ([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])? was not found in the package registry "
     r"and you require ([A-Za-z0-9][\w.-]*?)(?:\[[^\]]*\])?(?=[<>=!~\s,])"
 )
-_YANKED = re.compile(r"([A-Za-z0-9][\w.-]*)==(\S+?)\s+was\s+yanked")
+_YANKED = re.compile(r"(?<![\w.-])([A-Za-z0-9][\w.-]*)==(\S+?)\s+was\s+yanked")
 _MOST_ROUNDS = 8
 """How often lines of one pack are looked for."""
 _ALL_FROM = 3

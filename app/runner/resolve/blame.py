@@ -116,5 +116,5 @@ def conflict_if_yanked(problem: Problem, finished: Finished) -> Problem:
 
 def error_of(output: str) -> str:
     """uv's output from its last error on."""
-    starts = [found.start() for found in re.finditer(r"^\s*(?:error:|×)", output, re.MULTILINE)]
+    starts = [found.start() for found in re.finditer(r"^[^\S\n]*(?:error:|×)", output, re.MULTILINE)]
     return output[starts[-1] :] if starts else output

@@ -18,6 +18,7 @@ from app.runner.context import Context
 from app.runner.process.children import Limits
 from app.runner.process.execute import Execute, base_environ
 from app.runner.process.temporary_files import let_others_in
+from app.runner.resolve.fetched_tools import PIP, is_refused
 from app.runner.resolve.python_and_uv import UvOnDemand
 
 _log = logging.getLogger("runner")
@@ -144,9 +145,15 @@ class LentPip:
         uv, folder = self._uv.now(), self._folder / "fetched"
         if uv is None:
             return ""
-        argv = [uv, "pip", "install", "--python", self._context.executable, "--target", str(folder), "pip"]
+        argv = [uv, "pip", "install", "--python", self._context.executable, "--target", str(folder)]
+        argv += PIP.arguments(self._folder)
         log = self._context.task.folder / "pip.log"
         finished = self._context.children.run(argv, cwd=self._context.task.folder, limits=_LIMITS, log=log)
+        if is_refused(finished.output):
+            text = (
+                "The package index of the instance serves another file as pip %s than was published. It was not used."
+            )
+            self._context.warn("pip_refused", text % PIP.version, "Look at the index that uv is told to use there.")
         return str(folder) if finished.ok and (folder / "pip" / "__main__.py").is_file() else ""
 
     def _write_programs(self) -> None:

@@ -22,9 +22,10 @@ from app.runner.process.audit import because
 from app.runner.process.children import Limits
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute, too_long
+from app.runner.resolve.fetched_tools import UV
 from app.runner.resolve.installer_settings import may_break_system
 from app.runner.resolve.no_builds import NoBuilds
-from app.runner.resolve.uv import ensure_uv as find_or_fetch_uv
+from app.runner.resolve.uv_program import ensure_uv as find_or_fetch_uv
 
 _log = logging.getLogger("runner")
 
@@ -100,7 +101,7 @@ def ensure_uv(context: Context, python: Future[None]) -> Optional[str]:
     python.result()
     try:
         executable = context.environment.executable if context.environment else None
-        found = find_or_fetch_uv(context.children, executable, context.pause)
+        found = find_or_fetch_uv(context.children, executable, context.pause, lambda: _refused(context))
         no_builds = NoBuilds.of(context)
         if found and executable and no_builds and not no_builds.holds(context.children, found, executable):
             text = "%s cannot plan without running packages' own code, so that it was not asked."
@@ -110,6 +111,12 @@ def ensure_uv(context: Context, python: Future[None]) -> Optional[str]:
     except OSError as exc:
         _log.warning("no uv: %s", exc)
         return None
+
+
+def _refused(context: Context) -> None:
+    text = "The package index of the instance serves another file as uv %s than was published. It was not installed."
+    hint = "Look at the index that pip is told to use there (pip config list), or install uv on the instance."
+    context.warn("uv_refused", text % UV.version, hint)
 
 
 def executor(context: Context) -> Execute:

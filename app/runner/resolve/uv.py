@@ -1,4 +1,4 @@
-"""uv on the instance: the one that is there, or one of our own beside the runner, never in ComfyUI's environment."""
+"""uv for one interpreter: plans and installs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import copy
 import os
 import re
 import shutil
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -14,10 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from app.runner.environment.environment import Environment
-from app.runner.machine.pip_settings import WHERE
 from app.runner.process.children import Children, Finished, Limits
-from app.runner.process.locks import try_lock
-from app.runner.process.paths import tools_folder
 from app.runner.process.private_files import append_to_log
 from app.runner.resolve.bare_builds import build_bare
 from app.runner.resolve.build_help import BuildHelp
@@ -28,81 +24,11 @@ from app.runner.resolve.plan import has_lines, requirement_arguments
 from app.runner.resolve.staged import Staging, unreadable
 from app.runner.resolve.wheel_sources import WheelSources, built_in_output, pins_in
 
-VERSION = "uv>=0.9,<1"
 CONSTRAINTS = "constraints.txt"
-_OLDEST = (0, 5)
-"""Older ones do not have the options that are used here."""
-_ASK_LIMITS = Limits(idle=20.0, total=20.0)
-_GET_LIMITS = Limits(idle=180.0, total=600.0)
-_USUAL_PATHS = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "~/.local/bin/uv", "~/.cargo/bin/uv")
 _OFFLINE = re.compile(
     r"[Nn]etwork (?:was|connectivity is) disabled|(?:not|wasn.t) found in the cache|needs to be downloaded"
 )
 _SYSTEM_CERTS = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
-
-
-def ensure_uv(children: Children, python: Optional[str], pause: Callable[[float], None]) -> Optional[str]:
-    """The path of a uv; None when none is there and none can be had. `python`: ComfyUI's, whose pip may fetch one.
-    `pause` waits while another run fetches it. Raises RunCancelled."""
-    tools = tools_folder()
-    own = tools / "uv" / "bin" / "uv"
-    found = _existing(children, own, python)
-    if found:
-        return found
-    lock = try_lock(tools / "lock")
-    while lock is None:
-        pause(0.5)
-        lock = try_lock(tools / "lock")
-    try:
-        return _existing(children, own, python) or _fetch(children, tools / "uv", own, python)
-    finally:
-        os.close(lock)
-
-
-def _existing(children: Children, own: Path, python: Optional[str]) -> Optional[str]:
-    candidates = [shutil.which("uv") or ""] + [os.path.expanduser(place) for place in _USUAL_PATHS]
-    if python:
-        candidates.append(os.path.join(os.path.dirname(python), "uv"))
-    for place in dict.fromkeys([*candidates, str(own)]):
-        if os.path.isfile(place) and os.access(place, os.X_OK) and _serves(children, place):
-            return place
-    return None
-
-
-def _serves(children: Children, place: str) -> bool:
-    """It runs, and is not too old."""
-    try:
-        finished = children.run([place, "--version"], cwd=Path("/"), limits=_ASK_LIMITS)
-    except OSError:
-        return False
-    version = re.search(r"^uv (\d+)\.(\d+)", finished.output, re.MULTILINE) if finished.ok else None
-    return version is not None and (int(version.group(1)), int(version.group(2))) >= _OLDEST
-
-
-def _fetch(children: Children, folder: Path, own: Path, python: Optional[str]) -> Optional[str]:
-    """Into an environment of its own, with the pip that comes with a Python; else by ComfyUI's pip, beside it."""
-    shutil.rmtree(str(folder), ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    log = folder.parent / "uv.log"
-    pythons = [path for path in (sys.executable, "/usr/bin/python3", python) if path and os.access(path, os.X_OK)]
-    pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    ways: List[Tuple[List[str], Optional[List[str]]]] = [
-        ([base, "-m", "venv", "--clear", str(folder)], [str(folder / "bin" / "python"), *pip, VERSION])
-        for base in dict.fromkeys(pythons)
-    ]
-    if python:
-        ways.append(([python, *pip, "--target", str(folder), VERSION], None))
-    for first, then in ways:
-        if _done(children, first, log) and (then is None or _done(children, then, log)) and _serves(children, str(own)):
-            return str(own)
-    return None
-
-
-def _done(children: Children, argv: List[str], log: Path) -> bool:
-    try:
-        return children.run(argv, cwd=log.parent, limits=_GET_LIMITS, log=log, unset=WHERE).ok
-    except OSError:
-        return False
 
 
 class Uv:

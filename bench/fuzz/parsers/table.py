@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.fuzz.judge import Parser
-from bench.fuzz.parsers import files, instance, lists
+from bench.fuzz.parsers import files, instance, lists, runner_files, runner_output
 
-PARSERS: Mapping[str, Parser] = {parser.name: parser for parser in (*files.PARSERS, *instance.PARSERS, *lists.PARSERS)}
+_ALL = (
+    *files.PARSERS,
+    *instance.PARSERS,
+    *lists.PARSERS,
+    *runner_files.PARSERS,
+    *runner_output.PARSERS,
+)
+PARSERS: Mapping[str, Parser] = {parser.name: parser for parser in _ALL}

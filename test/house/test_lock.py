@@ -1,0 +1,99 @@
+"""requirements*.txt are what their .in files ask for, with what that needs, and a hash for every file of each."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from app.remote.packer import LIBRARIES
+from test.house.sources import ROOT
+from tools import licence_table
+
+_LOCKED = re.compile(r"([a-z0-9-]+)==([^ ;\\]+)(?: ; .*?)? \\\n((?: {4}--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)")
+LOCKS = ("requirements", "requirements-dev")
+
+
+def _lock(name: str) -> dict[str, str]:
+    text = (ROOT / f"{name}.txt").read_text("utf-8")
+    rest = re.sub(r"(?m)^ *#.*\n", "", _LOCKED.sub("", text))
+    assert not rest, f"{name}.txt has lines without hashes, or others than `make lock` writes: {rest[:200]}"
+    return {package: version for package, version, _ in _LOCKED.findall(text)}
+
+
+def _asked(path: Path) -> dict[str, tuple[str, str]]:
+    """Versions and reasons of direct dependencies, by name."""
+    found: dict[str, tuple[str, str]] = {}
+    for line in path.read_text("utf-8").splitlines():
+        if line.startswith("-r "):
+            found |= _asked(path.parent / line[3:])
+        elif line and not line.startswith("#"):
+            pin, _, why = line.partition("  # ")
+            package, _, version = pin.partition("==")
+            found[package] = (version, why)
+    return found
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_has_what_is_asked_for_and_what_that_needs(name: str) -> None:
+    """As far as this Python and system are concerned. `make lock` writes it."""
+    lock, asked = _lock(name), _asked(ROOT / f"{name}.in")
+    assert {package: lock.get(package) for package in asked} == {key: version for key, (version, _) in asked.items()}
+    missing, waiting, seen = set(), [Requirement(package) for package in asked], set()
+    while waiting:
+        wanted = waiting.pop()
+        package = canonicalize_name(wanted.name)
+        for extra in ("", *wanted.extras):
+            if (package, extra) in seen:
+                continue
+            seen.add((package, extra))
+            if package not in lock:
+                missing.add(package)
+                continue
+            environment = {**{key: str(value) for key, value in default_environment().items()}, "extra": extra}
+            try:
+                requires = metadata.requires(package) or []
+            except metadata.PackageNotFoundError:  # this environment is older than the lock
+                continue
+            needed = [Requirement(line) for line in requires]
+            waiting += [each for each in needed if each.marker is None or each.marker.evaluate(environment)]
+    assert not missing
+
+
+def test_both_locks_name_the_same_versions() -> None:
+    runtime, dev = (_lock(name) for name in LOCKS)
+    assert {package: dev.get(package) for package in runtime} == runtime
+
+
+def test_every_direct_dependency_says_why() -> None:
+    assert {package for package, (_, why) in _asked(ROOT / "requirements-dev.in").items() if len(why) < 3} == set()
+
+
+def test_no_index_of_a_machine_stands_in_a_lock() -> None:
+    """A newcomer's pip asks the index that it is told to ask."""
+    for name in LOCKS:
+        assert not re.search(
+            r"://|--(?:extra-)?index-url|--find-links|file:", (ROOT / f"{name}.txt").read_text("utf-8")
+        )
+
+
+def test_the_libraries_in_the_zipapp_are_those_of_the_lock() -> None:
+    lock = _lock("requirements")
+    for library in LIBRARIES:
+        assert metadata.version(library.distribution) == lock[canonicalize_name(library.distribution)]
+
+
+def test_what_make_installs_has_hashes() -> None:
+    installs = re.findall(r"\$\(PIP\) install .*", (ROOT / "Makefile").read_text("utf-8"))
+    assert len(installs) == len(LOCKS)
+    assert all("--require-hashes" in line for line in installs)
+
+
+def test_every_package_has_a_licence_that_may_be_used() -> None:
+    found = {name: licence for name, _, licence, _ in licence_table.rows() if not licence_table.ALLOWED.search(licence)}
+    assert found == {}
