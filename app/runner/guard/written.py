@@ -17,7 +17,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Set
 from app.runner.context import Context
 from app.runner.daemon.journal import CHANGED_HINT
 from app.runner.daemon.run_files import replace_file
-from app.runner.guard.places import Change, Look
+from app.runner.guard.watched_paths import Change, Look
 from app.runner.packs.new_folders import folders_in, is_no_pack
 from app.runner.process.private_files import remove_file
 
