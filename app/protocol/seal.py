@@ -2,7 +2,7 @@
 
 The service makes the secret and sends it with the start, on the runner's input. It is kept in the service's record and
 in the runner's memory, never in a file, an argument or a variable on the instance: there, packs' own code runs as the
-runner's user and could read it. docs/decisions, 0021.
+runner's user and could read it. docs/decisions, 0022.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def test_each_address_of_the_table_that_is_understood_is_cloned(rig: Rig, git_se
     commit = {(url, ref): commit_of(git_server, pack, ref) for url, ref in seen}
     here = {key: text.replace(HASH.upper(), HASH).replace(HASH, pack.commits[0]) for key, text in seen.items()}
     nodes = [{"name": f"pack{number}", "repo_url": text} for number, text in enumerate(here.values())]
-    run = rig.install(nodes, schemes=["https", "ssh"])
+    run = rig.install(nodes, schemes=["https", "ssh", "http"])  # where `lead_here` leads
     assert len(nodes) > 35
     found = run.snapshot().nodes
     assert [(text, found[f"pack{n}"].error) for n, text in enumerate(here.values()) if found[f"pack{n}"].error] == []

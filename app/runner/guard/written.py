@@ -2,7 +2,7 @@
 
 Nothing is watched while it runs. Afterwards one look at the places finds what has changed since, and the time of the
 change (ctime, which no program can set) tells which script ran just then: they run one at a time. Nothing is put back:
-some packs do this on purpose. docs/decisions, 0021.
+some packs do this on purpose. docs/decisions, 0022.
 """
 
 from __future__ import annotations

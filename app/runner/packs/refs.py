@@ -134,8 +134,8 @@ def _by_digits(git: Git, url: str, digits: str, listed: Mapping[str, str], scrat
     shutil.rmtree(str(scratch), ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
-        git.local("init", "-q", "--bare", cwd=scratch)
-        specs = ["+%s*:%s*" % (kind, kind) for kind in (BRANCHES, TAGS)]
+        git.local("init", "-q", cwd=scratch)
+        specs = ["+%s*:refs/found/%s*" % (kind, kind) for kind in (BRANCHES, TAGS)]
         finished = git.network("fetch", "--progress", "--filter=tree:0", "--", url, *specs, cwd=scratch)
         if not finished.ok:
             return finished, ""
