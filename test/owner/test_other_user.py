@@ -87,7 +87,8 @@ def test_all_that_a_run_writes_is_theirs(other_box_factory: OtherBoxFactory) -> 
     imports = "import by_requirements, by_pip, by_uv"
     run_as([box.environment.python, "-c", imports], box.ui_home)
     run_as(["git", "-C", box.custom_nodes / "plain", "status"], box.ui_home)
-    assert not run.snapshot().warnings
+    told = [(warning.code, warning.message.rpartition(": ")[2]) for warning in run.snapshot().warnings]
+    assert told == [("wrote_outside", "custom_nodes/brought-along/.")]
     assert not Path(f"/tmp/nodeferry-{run.task_id}").exists()
 
 

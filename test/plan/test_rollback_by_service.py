@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,19 @@ import pytest
 
 from app.standin.git_server import GitServer
 from app.standin.packs import make_pack
-from test.api.client import Api, closed_address, content
-from test.api.conftest import api
+from test.api.client import Api, closed_address, content, service_in
 from test.conftest import StandInFactory
 from test.runner.rig import names_in
 from test.support.package_index import PackageIndex
 
-__all__ = ["api"]
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """A service for a user who has no SSH files. The stand-in leads github.com to a server that speaks http."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    with service_in(tmp_path / "service", allowed_git_schemes=("http", "https")) as running:
+        yield running
 
 
 def test_what_changed_nothing_cannot_be_undone(api: Api) -> None:
