@@ -60,7 +60,7 @@ def _run(url: str, seed: int, examples: int, seconds: float, report: Path) -> st
     command += ["--report", "ndjson", "--report-ndjson-path", str(report), "--no-color"]
     done = subprocess.run(
         command,
-        cwd=ROOT,
+        cwd=report.parent,  # what it remembers of a run would change the next one
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
