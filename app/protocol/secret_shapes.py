@@ -27,6 +27,7 @@ _SIGN = r"(?:[\"'\\]{1,9}\s{0,3}[:=]\s{0,3}[\"'\\]{1,9}|\s{0,3}[:=]\s{0,3}[\"'\\
 _LONGEST_NAME = 100
 _DIGIT = re.compile(r"\d")
 _CODE = re.compile(r"[(\[{<]|\s{0,3}[=:]")
+_NOTHING = ("True", "False", "None", "true", "false", "null")
 _WORDS = re.compile(r"[a-z_.-]+")
 _SECRET_NAME = re.compile(
     r"(?:.*[-_.])?(?:" + _NAME + r"|pass|key)|.*(?:token|secret|password|passwd|apikey)", re.IGNORECASE
@@ -65,16 +66,18 @@ def _is_mixed(found: Match[str]) -> bool:
 def _is_login(found: Match[str]) -> bool:
     """A user alone may be a token; that of ssh is none, and `git` neither."""
     user, colon, _ = _of(found).partition(":")
+    if not any(map(str.isalnum, _of(found))):
+        return False  # `…`
     return bool(colon) or not (user == "git" or found.string[max(0, found.start() - 3) : found.start()].endswith("ssh"))
 
 
 def _is_value(found: Match[str]) -> bool:
     """What stands behind a name is a value, and no code, no path, no address, no placeholder."""
-    value, name = _of(found), found["name"].lower()
+    value, name = _of(found).strip("`"), found["name"].lower()
     if found["close"].strip("\\") and not found["quote"]:
         return False  # a number in JSON
     is_code = _CODE.match(found.string, found.end()) is not None
-    if is_code or value.startswith(("/", "~/", "./", "http:", "https:", "file:")):
+    if is_code or value in _NOTHING or value.startswith(("/", "~/", "./", "http:", "https:", "file:")):
         return False
     if name != "pass" and ("pass" in name or "pwd" in name):
         return bool(found["quote"]) or "=" in found["sign"] or not _WORDS.fullmatch(value.lower())
@@ -85,7 +88,7 @@ _LOGIN = (
     r"(?::(?:\\{0,4}/){2}|(?<![\w:/*])//(?=[^\s/@:]{1,100}:[^\s/@]{1,200}@))"
     r"(?:(?P<login>[^\s/\"'<>\\?#]{1,500})@[^\s/@]"
     r"|(?P<odd>[^\s/@:\"'<>\\\[]{1,100}:(?!\d{1,5}[/?#])[^\s@\"'<>\\]{1,200})@[A-Za-z0-9\[]"
-    r"|(?P<cut>[^\s/@:\"'<>\\\[]{1,100}:(?!\d{1,5}(?!\w)|(?-i:[A-Z_]+)(?!\w))[^\s/@\"'<>\\]{6,200})(?![^\s\"'<>\\]))"
+    r"|(?P<cut>[^\s/@:\"'<>\\\[]{1,100}:(?!\d{1,5}(?!\w)|port(?!\w)|(?-i:[A-Z_]+)(?!\w))[^\s/@\"'<>\\]{6,200})(?![^\s\"'<>\\]))"
 )
 _CODED_LOGIN = r"%(?:25)?3a(?:%(?:25)?2f){2}(?P<coded>[^\s/%\"'<>\\]{1,200}%(?:25)?3a[^\s/\"'<>\\]{1,300}?)%(?:25)?40"
 _BARE_LOGIN = r"(?<![\w.@/:-])[\w.-]{1,60}:(?P<bare>[^\s/@:\"'<>\\,;=]{6,200})@(?!sha\d)[\w.-]{1,200}:\d{2,5}(?!\w)"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from app.protocol import redaction, secret_values
 from app.protocol.redaction import MASK, MaskedLines, masked, masked_bytes
+from test.support.service import ROOT
 
 SECRETS = [
     "fatal: unable to access 'https://someone:{}@host.example/owner/repo/'",
@@ -101,6 +102,7 @@ HONEST = [
     "the token is wrong; token SHA256:47DEQpj8HBSa, api key ComfyUI-Manager; pass=12 fail=3, pass=skipped",
     "secrets.token_urlsafe(32), special_tokens_map.json, eos_token_id=151645, token 128001",
     "password login to ComfyUI_Controlnet_Aux_v2.json",
+    "git+https://…@ref, (`https://host:port`, else none), hide_password=True, a password: `config show`",
     "// see: a@b.example:80, //host.example/x@v1",
     "/root/.ssh/known_hosts:3 http://127.0.0.1:8188/?clientId=0123456789",
 ]
@@ -130,6 +132,12 @@ def test_a_secret_becomes_three_asterisks(line: str) -> None:
 def test_what_is_no_secret_stays(line: str) -> None:
     """A log is there to be read."""
     assert masked(line) == line
+
+
+def test_every_message_of_the_product_stays() -> None:
+    """Those of the table of messages: one says which header a token is sent in."""
+    text = (ROOT / "docs" / "messages.md").read_text("utf-8")
+    assert masked(text).splitlines() == text.splitlines()
 
 
 def test_one_form_of_a_masked_address() -> None:
