@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -212,6 +213,13 @@ TEXTS = {
     "sshpass": f"sshpass -p {SECRET} ssh root@127.0.0.1",
     "a header": f"Authorization: Bearer {SECRET}",
     "an assignment": f"HF_TOKEN={SECRET}",
+    "a login, percent-encoded": quote(f"https://user:{SECRET}@host.example/o/r", safe=""),
+    "a login, slashes escaped": f"https:\\/\\/user:{SECRET}@host.example\\/o",
+    "a login without a scheme": f"//user:{SECRET}@host.example/o/r",
+    "a proxy": f"user:{SECRET}@127.0.0.1:3128",
+    "curl": f"curl -u user:{SECRET} https://host.example/o/r",
+    "a flag": f"--set-civitai-api-token {SECRET}",
+    "a sentence": f"the token is {SECRET}",
 }
 ID = "550e8400-e29b-41d4-a716-446655440000"
 START = "/ssh/install-custom-nodes"
