@@ -68,9 +68,9 @@ def outputs(service: ServiceProcess, task_id: str, workflow_id: str, fleet_id: s
     yield "the log", service.log
     yield "arguments", Path(f"/proc/{service.pid}/cmdline").read_text("utf-8")
     yield "variables", Path(f"/proc/{service.pid}/environ").read_text("utf-8", "replace")
-    for path in service.data_dir.rglob("*"):
-        if path.is_file() and ".db" not in path.name:
-            yield str(path), path.read_bytes().decode("latin-1")
+    for file in service.data_dir.rglob("*"):
+        if file.is_file() and ".db" not in file.name:
+            yield str(file), file.read_bytes().decode("latin-1")
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
