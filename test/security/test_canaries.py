@@ -140,6 +140,23 @@ def every_answer(service: ServiceProcess, task_id: str) -> Iterator[tuple[str, s
     )
 
 
+def told_by_the_command_line(service: ServiceProcess, task_id: str, home: Path) -> dict[str, set[str]]:
+    """Which canaries each command shows that looks at a task."""
+    said = {}
+    for words in (["show"], ["show", "--json"], ["audit"], ["audit", "--json"], ["log"], ["log", "--node", "noisy"]):
+        done = subprocess.run(
+            [sys.executable, str(RUN_FILE), "tasks", words[0], task_id, *words[1:], "--server", service.url],
+            env={**os.environ, "NODEFERRY_TOKEN": TOKEN, "HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.stdout, done.stderr
+        said[" ".join(words)] = leaks(done.stdout + done.stderr)
+    return said
+
+
 def own_progress_files() -> list[Path]:
     return [path for path in Path("/tmp").glob("*nodeferry*") if path.is_file()]
 
@@ -173,24 +190,7 @@ def test_nothing_says_what_the_instance_is_set_up_with(
         said = {path: leaks(text) for path, text in every_answer(service, task_id)}
         run = next(standin.home.rglob(f"{task_id}"))
         kept = in_files(service.data_dir, run)
-        for words in (
-            ["show"],
-            ["show", "--json"],
-            ["audit"],
-            ["audit", "--json"],
-            ["log"],
-            ["log", "--node", "noisy"],
-        ):
-            cli = subprocess.run(
-                [sys.executable, str(RUN_FILE), "tasks", words[0], task_id, *words[1:], "--server", service.url],
-                env={**os.environ, "NODEFERRY_TOKEN": TOKEN, "HOME": str(tmp_path)},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            said |= {" ".join(words): leaks(cli.stdout + cli.stderr)}
-            assert cli.stdout, cli.stderr
+        said |= told_by_the_command_line(service, task_id, tmp_path)
         said |= {"the service's log": leaks(service.log)}
     said |= {str(path): leaks(path.read_text("utf-8", "replace")) for path in own_progress_files()}
     assert not {where: inputs for where, inputs in said.items() if inputs}
