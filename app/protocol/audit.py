@@ -22,6 +22,8 @@ _END_ROOM = 256 * 1024
 _MAX_ARGUMENTS = 64
 _MARK = "--mark="
 """An option whose value only the two sides know."""
+_BETWEEN = "\x1f"
+"""Space that stands in no command."""
 _MAX_ARGUMENT = 300
 _MAX_PATH = 500
 _MAX_WORDS = 120
@@ -84,8 +86,10 @@ class AuditLines:
 
 def told_argv(argv: Sequence[str]) -> List[str]:
     """A command as the log has it: without secrets, long arguments cut."""
-    parts = [_MARK if str(part).startswith(_MARK) else masked(str(part)) for part in argv[:_MAX_ARGUMENTS]]
-    found = [_cut(part, _MAX_ARGUMENT) for part in parts]
+    told = [str(part).replace(_BETWEEN, " ") for part in argv[:_MAX_ARGUMENTS]]
+    parts = [_MARK if part.startswith(_MARK) else masked(part) for part in told]
+    together = masked(_BETWEEN.join(parts)).split(_BETWEEN)  # `--token`, and the token behind it
+    found = [_cut(part, _MAX_ARGUMENT) for part in (together if len(together) == len(parts) else parts)]
     return [*found, "(%d more)" % (len(argv) - _MAX_ARGUMENTS)] if len(argv) > _MAX_ARGUMENTS else found
 
 

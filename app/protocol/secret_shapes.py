@@ -15,15 +15,19 @@ Span = Tuple[int, int]
 
 _NAME = (
     r"(?:token|secret|passw(?:or)?d|passwd|passphrase|pwd|api[-_]?key|access[-_]?key|private[-_]?key|secret[-_]?key"
-    r"|auth[-_]?key|signing[-_]?key|encryption[-_]?key|credentials?)"
+    r"|auth[-_]?key|signing[-_]?key|encryption[-_]?key|account[-_]?key|sshpass|(?<![a-z])pass(?==)|credentials?)"
 )
 _FIELD = (
-    r"(?:[\w.%-]{0,100}" + _NAME + r"|(?:[\w-]{0,40}[-_])?(?:signature|sig|auth|authorization|key|sid|session(?:id)?))"
+    r"(?:[\w.%-]{0,100}" + _NAME + r"|(?:[\w-]{0,40}[-_])?"
+    r"(?:signature|sig|auth|authorization|key|sid|jwt|session(?:id)?))"
 )
+_EQUALS = r"(?:=|%3d|\\{1,4}u003d|&#x3d;|&#61;)"
+_QUOTE = r"(?:[\"'\\]|&quot;|&#34;|&#39;|&#x27;|%22|%27)"
 _SIGN = r"(?:[\"'\\]{1,9}\s{0,3}[:=]\s{0,3}[\"'\\]{1,9}|\s{0,3}[:=]\s{0,3}[\"'\\]{0,9})"
 _LONGEST_NAME = 100
 _DIGIT = re.compile(r"\d")
 _CODE = re.compile(r"[(\[{<]|\s{0,3}[=:]")
+_NOTHING = ("True", "False", "None", "true", "false", "null")
 _WORDS = re.compile(r"[a-z_.-]+")
 _SECRET_NAME = re.compile(
     r"(?:.*[-_.])?(?:" + _NAME + r"|pass|key)|.*(?:token|secret|password|passwd|apikey)", re.IGNORECASE
@@ -62,48 +66,66 @@ def _is_mixed(found: Match[str]) -> bool:
 def _is_login(found: Match[str]) -> bool:
     """A user alone may be a token; that of ssh is none, and `git` neither."""
     user, colon, _ = _of(found).partition(":")
+    if not any(map(str.isalnum, _of(found))):
+        return False  # `…`
     return bool(colon) or not (user == "git" or found.string[max(0, found.start() - 3) : found.start()].endswith("ssh"))
 
 
 def _is_value(found: Match[str]) -> bool:
     """What stands behind a name is a value, and no code, no path, no address, no placeholder."""
-    value, name = _of(found), found["name"].lower()
-    if found["close"] and not found["quote"]:
+    value, name = _of(found).strip("`"), found["name"].lower()
+    if found["close"].strip("\\") and not found["quote"]:
         return False  # a number in JSON
     is_code = _CODE.match(found.string, found.end()) is not None
-    if is_code or value.startswith(("/", "~/", "./", "http:", "https:", "file:")):
+    if is_code or value in _NOTHING or value.startswith(("/", "~/", "./", "http:", "https:", "file:")):
         return False
-    if "pass" in name or "pwd" in name:
+    if name != "pass" and ("pass" in name or "pwd" in name):
         return bool(found["quote"]) or "=" in found["sign"] or not _WORDS.fullmatch(value.lower())
     return len(value) >= 8 and (_is_mixed(found) or (bool(found["quote"]) and len(value) >= 16))
 
 
 _LOGIN = (
-    r"://(?:(?P<login>[^\s/\"'<>\\?#]{1,500})@[^\s/@]"
+    r"(?::(?:\\{0,4}/){2}|(?<![\w:/*])//(?=[^\s/@:]{1,100}:[^\s/@]{1,200}@))"
+    r"(?:(?P<login>[^\s/\"'<>\\?#]{1,500})@[^\s/@]"
     r"|(?P<odd>[^\s/@:\"'<>\\\[]{1,100}:(?!\d{1,5}[/?#])[^\s@\"'<>\\]{1,200})@[A-Za-z0-9\[]"
-    r"|(?P<cut>[^\s/@:\"'<>\\\[]{1,100}:(?!\d{1,5}(?!\w)|(?-i:[A-Z_]+)(?!\w))[^\s/@\"'<>\\]{6,200})(?![^\s\"'<>\\]))"
+    r"|(?P<cut>[^\s/@:\"'<>\\\[]{1,100}:(?!\d{1,5}(?!\w)|port(?!\w)|(?-i:[A-Z_]+)(?!\w))[^\s/@\"'<>\\]{6,200})(?![^\s\"'<>\\]))"
 )
+_CODED_LOGIN = r"%(?:25)?3a(?:%(?:25)?2f){2}(?P<coded>[^\s/%\"'<>\\]{1,200}%(?:25)?3a[^\s/\"'<>\\]{1,300}?)%(?:25)?40"
+_BARE_LOGIN = r"(?<![\w.@/:-])[\w.-]{1,60}:(?P<bare>[^\s/@:\"'<>\\,;=]{6,200})@(?!sha\d)[\w.-]{1,200}:\d{2,5}(?!\w)"
+"""As proxies are given: without `http://`."""
+_PLACEHOLDER = r"(?!(?-i:\$?\{?[A-Z_]{1,40}\}?)(?!\w))"
 _HEADER = (
-    r"(?:authorization" + _SIGN + r"(?:(?:basic|bearer|token|digest)\s+|(?=[\w+/=.-]{16}))"
-    r"|\bbearer\s+(?=[\w.~+/-]{0,200}\d))(?P<header>[^\s\"'\\<>,;]{4,4000})"
+    r"(?:authorization" + _SIGN + r"(?:(?:basic|bearer|token|digest)(?:\s|%20|\+){1,9}|(?=[\w+/=.-]{16}))"
+    r"|\bbearer(?:\s|%20|\+){1,9}(?=[\w.~+/-]{0,200}\d))" + _PLACEHOLDER + r"(?P<header>[^\s\"'\\<>,;]{4,4000})"
 )
 _ASSIGNED = (
-    r"(?P<name>" + _NAME + r")(?P<close>[\"'\\]{0,9})\s{0,5}(?P<sign>=>|[:=])\s{0,5}(?P<quote>[\"'\\]{0,9})"
+    r"(?P<name>" + _NAME + r")(?P<close>" + _QUOTE + r"{0,9})\s{0,5}(?P<sign>=>|:|" + _EQUALS + r")\s{0,5}"
+    r"(?P<quote>" + _QUOTE + r"{0,9})"
     r"(?P<value>[^\s\"'<>\\,;(){}\[\]&$]{4,600})"
 )
 _FLAG = (
-    r"(?:(?<![\w-])--[\w-]{0,40}(?:token|password|passwd|passphrase|secret|api-key)\s+|\bsshpass\s+-p\s*)[\"'\\]{0,2}"
+    r"(?:(?<![\w-])--[\w-]{0,40}(?:token|passw(?:or)?d|passwd|passphrase|sshpass|secret|(?:api|access)-?key)\s+"
+    r"|\bsshpass\s+-p\s*|(?<![\w-])(?:-u|--(?:proxy-)?user)\s{0,3}[\"']?[\w.-]{1,60}:(?!\d+(?!\w)))[\"'\\]{0,2}"
     r"(?P<flag>[^\s\"'<>\\-][^\s\"'<>\\]{3,500})"
 )
+_SAID = (
+    r"(?:token|secret|password|passphrase|api[-_ ]?key)(?:\s+is)?:?\s{1,3}[\"'`]?(?!sha\d)"
+    r"(?P<said>(?-i:(?=[\w+/=-]{0,99}\d)(?=[\w+/=-]{0,99}[a-z])(?=[\w+/=-]{0,99}[A-Z]))[A-Za-z0-9][\w+/=-]{15,300})(?![\w.:/])"
+)
+_NETRC = r"\blogin\s+[^\s\"'<>\\]{1,200}\s+password\s+(?P<netrc>[^\s\"'<>\\]{4,300})"
 _SHAPES = (
-    _Shape(("://",), _LOGIN, _is_login),
+    _Shape(("//", "\\/"), _LOGIN, _is_login),
+    _Shape(("%40", "%2540"), _CODED_LOGIN),
+    _Shape(("@",), _BARE_LOGIN, _is_mixed),
     _Shape(tuple(_BEGINNINGS.split()), _BY_BEGINNING, _is_mixed),
     _Shape(("authorization", "bearer"), _HEADER),
     _Shape(("cookie",), r"cookie" + _SIGN + r"(?P<cookie>[^\s=;,\"'\\]{1,200}=[^\"'\\\r\n]{4,4000})"),
     _Shape(("nodeferry",), r"(?:/nodeferry-open/|nodeferry-session-\d{1,5}=|_tunnel_\d{1,5}=)(?P<own>[\w-]{16,200})"),
     _Shape(("=",), r"[?&#;](?P<name>" + _FIELD + r")=(?P<field>[^\s&#;\"'<>\\,)\]}]{4,4000})"),
     _Shape(("token", "secret", "pass", "pwd", "key", "credential"), _ASSIGNED, _is_value),
-    _Shape(("--", "sshpass"), _FLAG, lambda found: "sshpass" in found[0].lower() or _is_mixed(found)),
+    _Shape(("token", "secret", "pass", "key"), _SAID),
+    _Shape(("password",), _NETRC),
+    _Shape(("--", "sshpass", "-u"), _FLAG, lambda found: "sshpass" in found[0].lower() or _is_mixed(found)),
     _Shape(
         ("private key-----",),
         r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:\s|\\[nr]){1,4}(?P<pem>[\w+/=:,-](?:[\w+/=\s:,]|\\[nr]){15,20000})",

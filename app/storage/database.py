@@ -67,9 +67,11 @@ def _parse(url: str) -> URL:
 
 
 def _engine(url: URL, busy_timeout: float) -> Engine:
-    engine = create_engine(url, json_serializer=_to_json, json_deserializer=_from_json)
+    # Requests and seals are among a statement's parameters: no error may show them.
+    made = partial(create_engine, url, json_serializer=_to_json, json_deserializer=_from_json, hide_parameters=True)
+    engine = made()
     if url.get_backend_name() == "sqlite":
-        writer = create_engine(url, json_serializer=_to_json, json_deserializer=_from_json, pool_size=1, max_overflow=0)
+        writer = made(pool_size=1, max_overflow=0)
         for each, begin in ((engine, "BEGIN"), (writer, "BEGIN IMMEDIATE")):
             event.listen(each, "connect", partial(_set_up_connection, busy_timeout))
             event.listen(each, "begin", partial(begin_on_sqlite, begin))

@@ -59,10 +59,11 @@ class ProgressFiles:
         try:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
-                    name, found = _NAME.fullmatch(entry.name), entry.stat(follow_symlinks=False)
-                    if name and unwanted(name.group(1), found.st_mtime):
-                        os.unlink(entry.path)
-                        count, size = count + 1, size + found.st_size
+                    with suppress(FileNotFoundError):  # a draft that has got its name, or another one who removes
+                        name, found = _NAME.fullmatch(entry.name), entry.stat(follow_symlinks=False)
+                        if name and unwanted(name.group(1), found.st_mtime):
+                            os.unlink(entry.path)
+                            count, size = count + 1, size + found.st_size
         except OSError as exc:
             raise _unavailable(f"Old progress files in {self._folder} cannot be removed", exc) from exc
         return count, size

@@ -15,7 +15,7 @@ from app.sync.http import bodies
 from app.sync.http.errors import HEADERS, codes_of
 from app.sync.http.openapi import api_routes
 from app.sync.http.spec import progress, service, tasks
-from app.sync.http.spec.document import SCHEMAS
+from app.sync.http.spec.document import SCHEMAS, document
 from app.sync.http.spec.routes import OPERATIONS
 from test.api.client import Api, content
 from test.api.test_docs import TEXT, examples, section
@@ -55,6 +55,22 @@ def test_it_is_openapi_31_whose_references_all_lead_somewhere(specification: dic
         assert each["summary"] and each["responses"]
         places = {one["name"] for one in each["parameters"] if one["in"] == "path"}
         assert places == set(re.findall(r"{(\w+)}", path))
+
+
+def test_whether_a_login_is_needed_is_told_by_each_operation(idle: Api) -> None:
+    """An empty list where none is: a tool that reads a specification takes silence for a mistake."""
+    for needs_token in (False, True):
+        paths = document(api_routes(idle.app), needs_token=needs_token)["paths"]
+        told = {(path, method): each["security"] for path, methods in paths.items() for method, each in methods.items()}
+        assert bool(told["/tasks", "get"]) == needs_token
+        assert told["/health", "get"] == []
+
+
+def test_every_route_is_in_the_table_of_routes(idle: Api) -> None:
+    """And its link leads to its section."""
+    table = TEXT.split("\n## ")[0].replace("\\", "")
+    for route in api_routes(idle.app):
+        assert f"| [{route.key}](#" in table, route.key
 
 
 def test_every_schema_is_one_and_is_used(specification: dict[str, Any]) -> None:

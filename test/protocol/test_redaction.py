@@ -10,11 +10,12 @@ from itertools import pairwise
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from app.protocol import redaction, secret_values
 from app.protocol.redaction import MASK, MaskedLines, masked, masked_bytes
+from test.support.service import ROOT
 
 SECRETS = [
     "fatal: unable to access 'https://someone:{}@host.example/owner/repo/'",
@@ -48,6 +49,27 @@ SECRETS = [
     "-----BEGIN OPENSSH PRIVATE KEY-----\n{0}\n{0}\n-----END OPENSSH PRIVATE KEY-----",
     "AWS_SECRET_ACCESS_KEY = {}",
     "password={}",
+    "go to https%3A%2F%2Fsomeone%3A{}%40host.example%2Fx",
+    "go to https%253A%252F%252Fsomeone%253A{}%2540host.example%252Fx",
+    '"repository": "https:\\/\\/someone:{}@host.example\\/x"',
+    "link to //someone:{}@host.example/x",
+    "proxy someone:{}@127.0.0.1:3128 refused",
+    "HF_TOKEN%3D{}%26x",
+    "HF_TOKEN\\u003d{}",
+    "&quot;token&quot;:&quot;{}&quot;",
+    "token&#x3D;{}",
+    "authorization=Bearer+{}",
+    "authorization=Bearer%20{}",
+    "https://host.example/x?jwt={}",
+    "machine host.example login someone password {}",
+    "curl -u someone:{} https://host.example",
+    "curl --user 'someone:{}' https://host.example",
+    "SSHPASS={} sshpass -e ssh root@host",
+    "AccountName=x;AccountKey={};EndpointSuffix=y",
+    "vastai set api-key {}",
+    "runpodctl config --apiKey {}",
+    "the token is {}",
+    "pass={}",
 ]
 HONEST = [
     "https://github.com/owner/repo@v1.2",
@@ -73,6 +95,15 @@ HONEST = [
     "Enter passphrase for key: wrong",
     "set PASSWORD_FILE=/run/secrets/password",
     '{"token": 1234567890123, "task_id": "550e8400-e29b-41d4-a716-446655440000"}',
+    "send `Authorization: Bearer TOKEN`, -H 'Authorization: Bearer $NODEFERRY_TOKEN'",
+    "docker run -u 1000:1000 --user 0:0 vastai/comfy:v0.3.10-cuda-12.1-pytorch-2.5.1-py311",
+    "docker.io/nvidia/cuda:12.4.1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    "npm:string-width@4.2.0, https%3A%2F%2Fgithub.com%2Fo%2Fr%40v1, ssh%3A%2F%2Froot%40ssh6.vast.ai",
+    "the token is wrong; token SHA256:47DEQpj8HBSa, api key ComfyUI-Manager; pass=12 fail=3, pass=skipped",
+    "secrets.token_urlsafe(32), special_tokens_map.json, eos_token_id=151645, token 128001",
+    "password login to ComfyUI_Controlnet_Aux_v2.json",
+    "git+https://…@ref, (`https://host:port`, else none), hide_password=True, a password: `config show`",
+    "// see: a@b.example:80, //host.example/x@v1",
     "/root/.ssh/known_hosts:3 http://127.0.0.1:8188/?clientId=0123456789",
 ]
 SECRET = "S3cr3tS3cr3tS3cr3tS3cr3t"
@@ -101,6 +132,12 @@ def test_a_secret_becomes_three_asterisks(line: str) -> None:
 def test_what_is_no_secret_stays(line: str) -> None:
     """A log is there to be read."""
     assert masked(line) == line
+
+
+def test_every_message_of_the_product_stays() -> None:
+    """Those of the table of messages: one says which header a token is sent in."""
+    text = (ROOT / "docs" / "messages.md").read_text("utf-8")
+    assert masked(text).splitlines() == text.splitlines()
 
 
 def test_one_form_of_a_masked_address() -> None:
@@ -171,6 +208,7 @@ def test_masked_json_stays_json(value: object) -> None:
     assert SECRET not in json.dumps(json.loads(masked(json.dumps({"token": value, "password": [value]}))))
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 20_000), max_size=12), line=st.sampled_from(SECRETS), long=st.booleans())
 def test_a_secret_that_pieces_of_output_share_is_masked(cuts: list[int], line: str, long: bool) -> None:
     """Also where a line is so long that it is not held to its end, and where the secret goes on in the next line."""

@@ -178,6 +178,8 @@ def test_no_secret_is_in_it(log: Path, tmp_path: Path) -> None:
     children = Children(TASK, tmp_path / "groups", threading.Event())
     secrets = ["https://user:s3cr3t-pass@host/x", "hf_s3cr3t0123456789abcdef", "Authorization: Bearer s3cr3t-bearer"]
     children.run(["true", *secrets], cwd=tmp_path, environ={"TOKEN": "s3cr3t-environ"})
+    for flags in (["--set-civitai-api-token"], ["--user"], ["sshpass", "-p"]):  # a secret in an argument of its own
+        children.run(["true", *flags, "me:s3cr3t-flag1", "x"], cwd=tmp_path, environ={})
     text = log.read_text()
     assert "s3cr3t" not in text and "host/x" in text, text
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -21,6 +22,7 @@ from app.standin.git_rules import PRIVATE
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
+from app.sync.http.spec.routes import OPERATIONS
 from test.conftest import StandInFactory
 from test.support.service import ServiceProcess
 
@@ -120,31 +122,39 @@ def in_files(*folders: Path) -> dict[str, set[str]]:
 def every_answer(service: ServiceProcess, task_id: str) -> Iterator[tuple[str, str]]:
     """What each GET route and page says, and polls."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    paths = [
-        f"/tasks/{task_id}{rest}"
-        for rest in ("", "/log", "/log?format=text", "/lock", "/open", "/wheels", "/retries", "/events")
-    ]
+    rules = [key.removeprefix("GET ").replace("<task_id>", task_id) for key in OPERATIONS if key.startswith("GET ")]
+    paths = [rule for rule in rules if "<" not in rule]
+    assert f"/tasks/{task_id}/audit" in paths and "/tasks" in paths
+    paths += [f"/tasks/{task_id}/log?format=text", f"/tasks/{task_id}/lock?format=manager-snapshot"]
     paths += [f"/tasks/{task_id}/log?node={name}" for name in ("private", "noisy", "dead", "lines")]
-    paths += [
-        f"/ui/task/{task_id}",
-        "/tasks",
-        "/metrics",
-        "/openapi.json",
-        "/health",
-        "/ready",
-        "/",
-        "/docs",
-        "/session",
-    ]
-    paths += ["/host-keys", "/ssh-keys", "/workflows", "/ui/history", "/fleets", "/version"]
+    paths += [f"/tasks/{task_id}/log?log={name}" for name in ("packages", "imports", "manifest")]
+    paths += [f"/ui/task/{task_id}", "/", "/docs", "/ui/history"]
     for path in paths:
-        yield path, requests.get(service.url + path, headers=headers, timeout=30).text
+        answer = requests.get(service.url + path, headers=headers, timeout=30)
+        yield path, answer.text + str(answer.headers)
     yield (
         "progress",
         requests.post(
             service.url + "/ssh/install-custom-nodes/progress", json={"task_id": task_id}, headers=headers, timeout=30
         ).text,
     )
+
+
+def told_by_the_command_line(service: ServiceProcess, task_id: str, home: Path) -> dict[str, set[str]]:
+    """Which canaries each command shows that looks at a task."""
+    said = {}
+    for words in (["show"], ["show", "--json"], ["audit"], ["audit", "--json"], ["log"], ["log", "--node", "noisy"]):
+        done = subprocess.run(
+            [sys.executable, str(RUN_FILE), "tasks", words[0], task_id, *words[1:], "--server", service.url],
+            env={**os.environ, "NODEFERRY_TOKEN": TOKEN, "HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.stdout, done.stderr
+        said[" ".join(words)] = leaks(done.stdout + done.stderr)
+    return said
 
 
 def own_progress_files() -> list[Path]:
@@ -180,15 +190,8 @@ def test_nothing_says_what_the_instance_is_set_up_with(
         said = {path: leaks(text) for path, text in every_answer(service, task_id)}
         run = next(standin.home.rglob(f"{task_id}"))
         kept = in_files(service.data_dir, run)
-        cli = subprocess.run(
-            [sys.executable, str(RUN_FILE), "tasks", "show", task_id, "--server", service.url],
-            env={**os.environ, "NODEFERRY_TOKEN": TOKEN, "HOME": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        said |= {"the command line": leaks(cli.stdout + cli.stderr), "the service's log": leaks(service.log)}
+        said |= told_by_the_command_line(service, task_id, tmp_path)
+        said |= {"the service's log": leaks(service.log)}
     said |= {str(path): leaks(path.read_text("utf-8", "replace")) for path in own_progress_files()}
     assert not {where: inputs for where, inputs in said.items() if inputs}
     private = {path: inputs for path, inputs in kept.items() if os.stat(path).st_mode & 0o077 if os.path.exists(path)}
@@ -210,6 +213,13 @@ TEXTS = {
     "sshpass": f"sshpass -p {SECRET} ssh root@127.0.0.1",
     "a header": f"Authorization: Bearer {SECRET}",
     "an assignment": f"HF_TOKEN={SECRET}",
+    "a login, percent-encoded": quote(f"https://user:{SECRET}@host.example/o/r", safe=""),
+    "a login, slashes escaped": f"https:\\/\\/user:{SECRET}@host.example\\/o",
+    "a login without a scheme": f"//user:{SECRET}@host.example/o/r",
+    "a proxy": f"user:{SECRET}@127.0.0.1:3128",
+    "curl": f"curl -u user:{SECRET} https://host.example/o/r",
+    "a flag": f"--set-civitai-api-token {SECRET}",
+    "a sentence": f"the token is {SECRET}",
 }
 ID = "550e8400-e29b-41d4-a716-446655440000"
 START = "/ssh/install-custom-nodes"

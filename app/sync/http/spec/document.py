@@ -91,8 +91,8 @@ def document(routes: Iterable[Route], *, needs_token: bool) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in sorted(routes, key=lambda each: (each.rule, each.method)):
         operation = _operation(route, models, refusals)
-        if needs_token and not is_open(route.method, route.rule):
-            operation["security"] = [{"token": []}, {"session": []}]
+        closed = needs_token and not is_open(route.method, route.rule)
+        operation["security"] = [{"token": []}, {"session": []}] if closed else []
         paths.setdefault(route.path, {})[route.method.lower()] = operation
     cookie = {"type": "apiKey", "in": "cookie", "name": f"{COOKIE}PORT", "description": "PORT: the service's own."}
     token = {"type": "http", "scheme": "bearer", "description": "`run.py token new` makes one."}

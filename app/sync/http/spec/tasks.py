@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.domain.workflow import StepName, StepState, WorkflowState
+from app.protocol.audit import RUNNER, SERVICE
 from app.protocol.manifest import NodePack
 from app.protocol.states import Outcome, Phase, TaskState
 from app.sync.http.spec.progress import NUMBERS
@@ -15,9 +16,11 @@ from app.sync.http.spec.schema import (
     NO,
     NUMBER,
     PERCENT,
+    SECONDS,
     TEXT,
     TIME,
     UUID,
+    WHOLE,
     YES,
     Schema,
     array,
@@ -125,6 +128,30 @@ _TASKS: Mapping[str, Schema] = {
             "task_id": UUID,
             **of_dataclass(LogPart),
             "logs": array(record({"log": TEXT, "node": nullable(TEXT), "size": COUNT})),
+        }
+    ),
+    "AuditedCommand": record(
+        {
+            "number": COUNT,
+            "at": {**TEXT, "description": "By the clock of the side that ran it; the instance may say anything."},
+            "task_id": UUID,
+            "by": words(SERVICE, RUNNER),
+            "why": TEXT,
+            "argv": array(TEXT),
+            "cwd": TEXT,
+            "user": TEXT,
+            "ended": nullable(TEXT),
+            "status": nullable(WHOLE),
+            "seconds": nullable(SECONDS),
+        }
+    ),
+    "Audit": record(
+        {
+            "success": YES,
+            "task_id": UUID,
+            **dict.fromkeys(("offset", "total", "left_out"), COUNT),
+            "complete": FLAG,
+            "commands": array(ref("AuditedCommand")),
         }
     ),
     "Wheels": record({"success": YES, "task_id": UUID, "wheels": array(record(of_dataclass(Wheel)))}),

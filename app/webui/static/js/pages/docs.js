@@ -12,7 +12,7 @@ const get = (id) => document.getElementById(id);
 function curl(method, path, operation) {
   const example = operation.requestBody?.content["application/json"].example;
   const how = { get: "", post: example ? "" : "-X POST ", delete: "-X DELETE " }[method] ?? "";
-  const token = operation.security ? ' -H "Authorization: Bearer $NODEFERRY_TOKEN"' : "";
+  const token = operation.security?.length ? ' -H "Authorization: Bearer $NODEFERRY_TOKEN"' : "";
   const sent = example ? ` \\\n     -H 'Content-Type: application/json' \\\n     -d '${JSON.stringify(example)}'` : "";
   const place = path.replace(/\{(\w+)\}/g, (_, name) => name.toUpperCase());
   return `curl -s ${how}${origin}${place}${token}${sent}`;
