@@ -30,15 +30,21 @@ def index(tmp_path: Path) -> Iterator[PackageIndex]:
 
 
 @pytest.fixture
-def box(tmp_path: Path, pyz: Path, uv_program: Path, git_server: GitServer, index: PackageIndex) -> Iterator[Box]:
-    """A machine without uv, whose pip asks the index."""
+def machine(tmp_path: Path, pyz: Path, venv_cache: Path) -> Box:
+    """One whose environment has pip."""
     box = Box(tmp_path / "box", pyz, sys.executable, venv=False)
-    box.environment = make_environment(box.ui_home / "venv", with_pip=True)
-    box.use(git_server, index, uv_program)
-    box.environ |= {"PATH": "/usr/bin:/bin", "PIP_INDEX_URL": index.url, "PIP_RETRIES": "0"}
+    box.environment = make_environment(box.ui_home / "venv", with_pip=True, cache=venv_cache)
+    return box
+
+
+@pytest.fixture
+def box(machine: Box, uv_program: Path, git_server: GitServer, index: PackageIndex) -> Iterator[Box]:
+    """A machine without uv, whose pip asks the index."""
+    machine.use(git_server, index, uv_program)
+    machine.environ |= {"PATH": "/usr/bin:/bin", "PIP_INDEX_URL": index.url, "PIP_RETRIES": "0"}
     index.wheel("wanted", "1.0")
-    yield box
-    box.end()
+    yield machine
+    machine.end()
 
 
 def _planted(name: str, version: str, mark: Path) -> tuple[str, bytes]:
