@@ -34,6 +34,7 @@ def machine(tmp_path: Path, pyz: Path, venv_cache: Path) -> Box:
     """One whose environment has pip."""
     box = Box(tmp_path / "box", pyz, sys.executable, venv=False)
     box.environment = make_environment(box.ui_home / "venv", with_pip=True, cache=venv_cache)
+    box.python = str(box.environment.python)  # one Python less that may be asked to fetch uv
     return box
 
 
@@ -60,6 +61,7 @@ def _planted(name: str, version: str, mark: Path) -> tuple[str, bytes]:
     return f"{name}-{version}-py3-none-any.whl", content.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_SYSTEMS_OWN is not None, reason="this machine has a uv of its own")
 def test_another_file_than_the_pinned_uv_is_refused(box: Box, index: PackageIndex, tmp_path: Path) -> None:
     """pip installs the packages, as where there is no uv."""
@@ -72,6 +74,7 @@ def test_another_file_than_the_pinned_uv_is_refused(box: Box, index: PackageInde
     assert {"uv_unavailable", "uv_refused"} <= {warning.code for warning in run.told(Warned)}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_SYSTEMS_OWN is not None, reason="this machine has a uv of its own")
 def test_neither_another_version_nor_a_build_nor_one_fetched_unchecked_is_run(
     box: Box, index: PackageIndex, tmp_path: Path
@@ -90,6 +93,7 @@ def test_neither_another_version_nor_a_build_nor_one_fetched_unchecked_is_run(
     assert "uv_unavailable" in {warning.code for warning in run.told(Warned)}
 
 
+@pytest.mark.slow
 def test_another_pip_than_the_pinned_one_is_never_lent(
     box: Box, index: PackageIndex, uv_program: Path, tmp_path: Path
 ) -> None:
