@@ -121,7 +121,7 @@ def _import(path: Path, stream: Sequence[bytes] | Iterator[bytes]) -> tuple[str,
     """Feed git fast-import; the commits that it was asked to name."""
     environment = {"GIT_CONFIG_NOSYSTEM": "1", "HOME": "/dev/null", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
-        [git_program(), "--git-dir", str(path), "fast-import", "--quiet", "--done"],
+        [git_program(), "--git-dir", str(path), "fast-import", "--quiet", "--done", "--big-file-threshold=1m"],
         input=b"".join([*stream, b"done\n"]),
         capture_output=True,
         check=True,

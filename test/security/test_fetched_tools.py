@@ -30,15 +30,22 @@ def index(tmp_path: Path) -> Iterator[PackageIndex]:
 
 
 @pytest.fixture
-def box(tmp_path: Path, pyz: Path, uv_program: Path, git_server: GitServer, index: PackageIndex) -> Iterator[Box]:
-    """A machine without uv, whose pip asks the index."""
+def machine(tmp_path: Path, pyz: Path, venv_cache: Path) -> Box:
+    """One whose environment has pip."""
     box = Box(tmp_path / "box", pyz, sys.executable, venv=False)
-    box.environment = make_environment(box.ui_home / "venv", with_pip=True)
-    box.use(git_server, index, uv_program)
-    box.environ |= {"PATH": "/usr/bin:/bin", "PIP_INDEX_URL": index.url, "PIP_RETRIES": "0"}
+    box.environment = make_environment(box.ui_home / "venv", with_pip=True, cache=venv_cache)
+    box.python = str(box.environment.python)  # one Python less that may be asked to fetch uv
+    return box
+
+
+@pytest.fixture
+def box(machine: Box, uv_program: Path, git_server: GitServer, index: PackageIndex) -> Iterator[Box]:
+    """A machine without uv, whose pip asks the index."""
+    machine.use(git_server, index, uv_program)
+    machine.environ |= {"PATH": "/usr/bin:/bin", "PIP_INDEX_URL": index.url, "PIP_RETRIES": "0"}
     index.wheel("wanted", "1.0")
-    yield box
-    box.end()
+    yield machine
+    machine.end()
 
 
 def _planted(name: str, version: str, mark: Path) -> tuple[str, bytes]:
@@ -54,6 +61,7 @@ def _planted(name: str, version: str, mark: Path) -> tuple[str, bytes]:
     return f"{name}-{version}-py3-none-any.whl", content.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_SYSTEMS_OWN is not None, reason="this machine has a uv of its own")
 def test_another_file_than_the_pinned_uv_is_refused(box: Box, index: PackageIndex, tmp_path: Path) -> None:
     """pip installs the packages, as where there is no uv."""
@@ -66,6 +74,7 @@ def test_another_file_than_the_pinned_uv_is_refused(box: Box, index: PackageInde
     assert {"uv_unavailable", "uv_refused"} <= {warning.code for warning in run.told(Warned)}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_SYSTEMS_OWN is not None, reason="this machine has a uv of its own")
 def test_neither_another_version_nor_a_build_nor_one_fetched_unchecked_is_run(
     box: Box, index: PackageIndex, tmp_path: Path
@@ -84,6 +93,7 @@ def test_neither_another_version_nor_a_build_nor_one_fetched_unchecked_is_run(
     assert "uv_unavailable" in {warning.code for warning in run.told(Warned)}
 
 
+@pytest.mark.slow
 def test_another_pip_than_the_pinned_one_is_never_lent(
     box: Box, index: PackageIndex, uv_program: Path, tmp_path: Path
 ) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.runner.daemon.journal_file import JournalFile
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import Pack, PackSource, make_pack
@@ -21,24 +24,40 @@ pytestmark = pytest.mark.sshd
 
 FIND = """
 import glob, json, os, select, signal, sys, time
-[journal] = glob.glob(os.path.expanduser("~/.local/state/nodeferry/*-*/journal.ndjson"))
-folder, task_id = os.path.dirname(journal), os.path.basename(os.path.dirname(journal))
-lines = open(journal, "rb").read().splitlines(True)
+def contents():
+    return open(journal, "rb").read().splitlines(True)
+def pause(seconds=0.2):
+    select.select([], [], [], seconds)
+def is_whole():
+    try:
+        found = contents()
+        numbers = [json.loads(line)["seq"] for line in found]
+    except (OSError, ValueError):
+        return False
+    is_ours = b"running" in b"".join(found) and b"run_ended" not in b"".join(found)
+    return is_ours and numbers == list(range(1, len(found) + 1)) and not os.path.islink(journal)
+[folder] = glob.glob(os.path.expanduser("~/.local/state/nodeferry/*-*"))
+journal, task_id = folder + "/journal.ndjson", os.path.basename(folder)
+deadline = time.monotonic() + 10
+while os.path.exists(journal) and not os.path.isfile(journal) or not is_whole():
+    pause(0.02)
+    if time.monotonic() > deadline:
+        open(folder + "/not-whole", "w").close()
+        break
+lines = contents()
 def event(number, **fields):
     return json.dumps({"seq": number, "wall": time.time(), "mono": time.monotonic(), **fields}).encode() + b"\\n"
 number = json.loads(lines[-1])["seq"] + 1
-forged = [event(number, event="node", name="pack", state="installed"),
+forged = [event(number, event="node", name="NAME", state="installed"),
           event(number + 1, event="run_ended", state="completed")]
-def pause():
-    select.select([], [], [], 0.5)
 """
-"""What each attack knows: the journal, and what it would like to be in it."""
+"""What each attack knows: the journal, and what it would like to be in it. The one before it is undone by then."""
 APPEND = 'open(journal, "ab").writelines(forged); pause()'
 INTO_A_LINE = 'open(journal, "ab").write(forged[1][:-1]); pause()'
 REPLACE = 'open(journal + ".x", "wb").writelines(lines + forged); os.replace(journal + ".x", journal); pause()'
 TRUNCATE = "os.truncate(journal, len(lines[0])); pause()"
-EDIT = (
-    "all = b''.join(lines); open(journal, 'r+b').write(all.replace(b'running', b'success')); pause()"  # the same length
+EDIT = (  # the same length; once the follower has read what there is
+    "pause(); all = b''.join(lines); open(journal, 'r+b').write(all.replace(b'running', b'success')); pause()"
 )
 UNLINK = "os.unlink(journal); pause()"
 LINK = 'os.unlink(journal); open(folder + "/x", "wb").writelines(forged); os.symlink(folder + "/x", journal); pause()'
@@ -53,15 +72,16 @@ ATTACKS = {
     name.lower(): globals()[name]
     for name in ("APPEND", "INTO_A_LINE", "REPLACE", "TRUNCATE", "EDIT", "UNLINK", "LINK", "PIPE", "ALL_OF_IT")
 }
-MakePack = Callable[[str], Pack]
+MakePack = Callable[..., Pack]
 
 
 @pytest.fixture
 def make(git_server: GitServer) -> MakePack:
     """A pack with this install.py, which fails at its end."""
 
-    def made(script: str) -> Pack:
-        return make_pack(git_server, "standin", "pack", PackSource(install_py=f"{FIND}\n{script}\nsys.exit(1)\n"))
+    def made(script: str, name: str = "pack") -> Pack:
+        text = f"{FIND.replace('NAME', name)}\n{script}\nsys.exit(1)\n"
+        return make_pack(git_server, "standin", name, PackSource(install_py=text))
 
     return made
 
@@ -75,23 +95,43 @@ def journal_of(instance: StandIn, task_id: str) -> list[dict[str, Any]]:  # noqa
     return [json.loads(line) for line in journal.read_bytes().splitlines()]
 
 
-@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_what_a_script_does_to_the_journal_is_told_and_believed_by_nobody(
-    attack: str,
     bench: Bench,  # noqa: F811
     instance: StandIn,  # noqa: F811
     make: MakePack,
 ) -> None:
-    """The task ends as the runner says, once, with a warning; the journal is what the runner wrote."""
-    task_id = bench.start(instance.ssh_command, make(attack), ui_home=instance.ui_home, verify=False)
+    """A pack for each attack. The task ends as the runner says, once, with a warning; the journal is what the runner
+    wrote, each time."""
+    made = [make(attack, name) for name, attack in ATTACKS.items()]
+    task_id = bench.start(instance.ssh_command, *made, ui_home=instance.ui_home, verify=False)
     end = bench.ended(task_id)
     assert (end["state"], end["outcome"]) == ("completed", "none"), end["error"]
-    assert [(node["state"], node["error"]["code"]) for node in end["nodes"]] == [("failed", "script_failed")]
+    assert {(node["state"], node["error"]["code"]) for node in end["nodes"]} == {("failed", "script_failed")}
     assert codes(end) == ["journal_changed"]
     [warning] = end["warnings"]
-    assert "while the install.py of pack ran" in warning["message"]
+    assert f"while the install.py of {next(iter(ATTACKS))} ran" in warning["message"]
     numbers = [event["seq"] for event in journal_of(instance, task_id)]
     assert numbers == list(range(1, len(numbers) + 1))
+    assert not (instance.home / ".local/state/nodeferry" / task_id / "not-whole").exists()
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_each_change_of_a_journal_is_noticed_and_undone(attack: str, tmp_path: Path) -> None:
+    """By the next line, which then follows on the runner's own."""
+    path = tmp_path / ".local/state/nodeferry/a-task/journal.ndjson"
+    path.parent.mkdir(parents=True)
+    file = JournalFile(path)
+    lines = [json.dumps({"seq": number, "state": "running"}).encode() + b"\n" for number in (1, 2, 3)]
+    for line in lines[:2]:
+        assert not file.was_changed()
+        file.write(line)
+    script = [sys.executable, "-c", f"{FIND}\n{attack}"]
+    subprocess.run(script, env={**os.environ, "HOME": str(tmp_path)}, check=True, timeout=30)
+    assert file.was_changed()
+    file.write(lines[2])
+    assert path.read_bytes() == b"".join(lines)
+    assert not file.was_changed()
+    file.close()
 
 
 def test_a_forged_end_is_not_believed_when_the_runner_was_killed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,10 @@ from app.protocol.events import Warned
 from app.standin.git_rules import PRIVATE
 from app.standin.git_server import GitServer
 from app.standin.packs import Pack, add_commit, make_pack
-from test.runner.conftest import old_python, rig, rig_factory
+from test.runner.conftest import old_python, rig, rig_factory, uv_rig
 from test.runner.rig import Rig, Run, git, node
 
-__all__ = ["old_python", "rig", "rig_factory"]
+__all__ = ["old_python", "rig", "rig_factory", "uv_rig"]
 pytestmark = pytest.mark.slow
 _HOOKS = (
     "post-checkout",
@@ -66,7 +66,6 @@ def hooks_in(own: Path, trap: Trap) -> None:
 
 def poison(own: Path, trap: Trap) -> None:
     """What a `.git` may have of keys that name programs. One stands in an included file, under a condition."""
-    config = str(own / "config")
     keys = {
         "core.fsmonitor": trap.program("fsmonitor"),
         "core.hooksPath": str(own / "hooks"),
@@ -98,11 +97,20 @@ def poison(own: Path, trap: Trap) -> None:
         "submodule.recurse": "true",
         "includeIf.onbranch:**.path": "more",
     }
-    for key, value in keys.items():
-        git(own.parent, "config", "--file", config, key, value)
-    git(own.parent, "config", "--file", str(own / "more"), "filter.evil.smudge", trap.program("smudge"))
+    put(own / "config", keys)
+    put(own / "more", {"filter.evil.smudge": trap.program("smudge")})
     hooks_in(own, trap)
     hooks_in(own / "template", trap)
+
+
+def put(config: Path, keys: Mapping[str, str]) -> None:
+    """As `git config` writes them, in one go."""
+    with config.open("a") as file:
+        for key, value in keys.items():
+            section, _, name = key.partition(".")
+            subsection, _, name = name.rpartition(".")
+            head = f'{section} "{subsection}"' if subsection else section
+            file.write(f'[{head}]\n\t{name} = "{value}"\n')
 
 
 def restless(folder: Path) -> None:
@@ -149,17 +157,17 @@ def commit_of(folder: Path) -> str:
     return (folder / ".git" / head[5:]).read_text().strip() if head.startswith("ref: ") else head
 
 
-def test_a_rollback_runs_nothing_of_it(rig: Rig, git_server: GitServer, pack: Pack, trap: Trap) -> None:
+def test_a_rollback_runs_nothing_of_it(uv_rig: Rig, git_server: GitServer, pack: Pack, trap: Trap) -> None:
     """What the run's own scripts have written into `.git` afterwards, too."""
-    git(rig.custom_nodes, "clone", "-q", pack.url, "pack")
+    git(uv_rig.custom_nodes, "clone", "-q", pack.url, "pack")
     add_commit(git_server, pack, {"a.txt": "b\n"})
-    done = rig.install([node(pack)], options={"existing": "update"})
-    poison(rig.custom_nodes / "pack" / ".git", trap)
-    restless(rig.custom_nodes / "pack")
-    back = rig.install(None, rollback_of=done.task_id)
+    done = uv_rig.install([node(pack)], options={"existing": "update"})
+    poison(uv_rig.custom_nodes / "pack" / ".git", trap)
+    restless(uv_rig.custom_nodes / "pack")
+    back = uv_rig.install(None, rollback_of=done.task_id)
     assert back.snapshot().nodes["pack"].state, back.said()
     assert not trap.ran
-    assert commit_of(rig.custom_nodes / "pack") == pack.commit
+    assert commit_of(uv_rig.custom_nodes / "pack") == pack.commit
 
 
 def test_a_submodule_s_own_configuration_runs_nothing(rig: Rig, git_server: GitServer, trap: Trap) -> None:
@@ -199,22 +207,28 @@ def pipe(there: Path, trap: Trap) -> None:
     os.mkfifo(there / ".git" / "config.worktree")
 
 
-@pytest.mark.parametrize("damage", [elsewhere, named_oddly, proxied, pipe])
+DAMAGES = (elsewhere, named_oddly, proxied, pipe)
+
+
 def test_a_folder_in_which_git_cannot_be_kept_from_harm_is_left_alone(
-    rig: Rig, git_server: GitServer, pack: Pack, trap: Trap, damage: Callable[[Path, Trap], None]
+    rig: Rig, git_server: GitServer, tmp_path: Path
 ) -> None:
     """Told, and nothing is written anywhere."""
-    git(rig.custom_nodes, "clone", "-q", pack.url, "pack")
-    there = rig.custom_nodes / "pack"
-    damage(there, trap)
-    add_commit(git_server, pack, {"a.txt": "b\n"})
-    run = rig.install([node(pack)], options={"existing": "update"})
-    assert run.state("pack") == "failed git_config_refused"
-    assert "untouched" in message(run, "pack")
-    assert ".git/config" in message(run, "pack")
-    assert not trap.ran
-    assert not (trap.folder / "a.txt").exists()
-    assert commit_of(there) == pack.commit
+    names = [damage.__name__ for damage in DAMAGES]
+    packs = [make_pack(git_server, "o", name, files={"a.txt": "a\n"}) for name in names]
+    traps = [Trap(tmp_path / name) for name in names]
+    for damage, pack, trap in zip(DAMAGES, packs, traps, strict=True):
+        git(rig.custom_nodes, "clone", "-q", pack.url, pack.name)
+        damage(rig.custom_nodes / pack.name, trap)
+        add_commit(git_server, pack, {"a.txt": "b\n"})
+    run = rig.install([node(pack) for pack in packs], options={"existing": "update"})
+    for pack, trap in zip(packs, traps, strict=True):
+        assert run.state(pack.name) == "failed git_config_refused", pack.name
+        assert "untouched" in message(run, pack.name)
+        assert ".git/config" in message(run, pack.name)
+        assert not trap.ran
+        assert not (trap.folder / "a.txt").exists()
+        assert commit_of(rig.custom_nodes / pack.name) == pack.commit
 
 
 def test_a_repository_among_a_pack_s_files_is_not_worked_in(rig: Rig, pack: Pack, trap: Trap, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_request_is_stricter_than_the_service_and_never_laxer(rig: Rig, pack: 
 
 def test_one_question_for_the_scripts_of_many_packs(rig: Rig, pack: MakePack) -> None:
     """Nobody answers 22 questions; a question has no more text than one may have, whatever the scripts say."""
-    packs = [pack(f"p{number:02}", install_py=CANARY.format("x") + "# é\n" * 4000) for number in range(22)]
+    packs = [pack(f"p{number:02}", install_py=CANARY.format("x") + "# é\n" * 2000) for number in range(22)]
     run = rig.start([node(each) for each in packs], policies={"scripts": "ask"}, options={"ask": "ask"})
     answered(run, "allow")
     [question] = [each.question for each in run.told(QuestionAsked)]

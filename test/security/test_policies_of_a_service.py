@@ -39,14 +39,15 @@ def index(tmp_path: Path) -> Iterator[PackageIndex]:
         yield index
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[ServiceProcess]:
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """Scripts are asked about, all else is refused, and it has a list of its own."""
-    own = tmp_path / "known-bad.json"
+    folder = tmp_path_factory.mktemp("policies")
+    own = folder / "known-bad.json"
     bad = {"name": "mine", "what": "we do not want it", "date": "2026", "source": "https://example.invalid/why"}
     own.write_text(json.dumps([{**bad, "packs": ["unwanted"]}]))
     with ServiceProcess(
-        tmp_path,
+        folder,
         policy_scripts="ask",
         policy_prestartup="refuse",
         policy_direct_urls="refuse",
@@ -118,13 +119,13 @@ def test_each_policy_of_a_service_holds_on_the_instance(service: ServiceProcess,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [["builds=allow"], ["builds=maybe"], ["scripts=allow"], ["all=refuse"], ["builds"]])
-def test_a_request_that_is_laxer_than_the_service_is_refused(service: ServiceProcess, words: list[str]) -> None:
+def test_a_request_that_is_laxer_than_the_service_is_refused(service: ServiceProcess) -> None:
     """Or has no such policy: 400, which names the field."""
     urls = {"urls": ["https://github.com/owner/pack"]}
-    request = {"ssh_connection": "root@127.0.0.1 -p 1", "manifest": urls, "options": {"policies": words}}
-    answer = service.post("/ssh/install-custom-nodes", request)
-    assert (answer.status_code, "options.policies" in answer.text) == (400, True)
+    for word in ("builds=allow", "builds=maybe", "scripts=allow", "all=refuse", "builds"):
+        request = {"ssh_connection": "root@127.0.0.1 -p 1", "manifest": urls, "options": {"policies": [word]}}
+        answer = service.post("/ssh/install-custom-nodes", request)
+        assert (answer.status_code, "options.policies" in answer.text) == (400, True), word
 
 
 @pytest.mark.parametrize(("name", "word"), [(f"policy_{kind}", word) for kind in KINDS for word in ("Ask", "no", "")])

@@ -31,12 +31,12 @@ if os.fork() == 0:
         os._exit(0)
     for fd in (0, 1, 2):
         os.dup2(os.open(os.devnull, os.O_RDWR), fd)
-    os.execve('/bin/sh', ['sh', '-c', 'echo $$ > PIDS; exec sleep 600'], {})
+    os.execve('/bin/sh', ['sh', '-c', 'echo $$ >> PIDS; exec sleep 600'], {})
 os.wait()
 """
 """It keeps what it inherited, but for its environment."""
 _CLOSED = """import os, signal, subprocess, sys
-words = ['setsid', '-f', 'env', '-i', 'sh', '-c', 'echo $$ > PIDS; exec sleep 600']
+words = ['setsid', '-f', 'env', '-i', 'sh', '-c', 'echo $$ >> PIDS; exec sleep 600']
 subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 """
 """It keeps nothing."""
@@ -44,8 +44,11 @@ _THEN_WAIT = """
 while not os.path.exists('PIDS') or not open('PIDS').read():
     pass
 """
+_BOTH = f"""{_FORKED}{_CLOSED}
+while not os.path.exists('PIDS') or len(open('PIDS').read().split()) < 2:
+    pass
+"""
 _HANG = "print('up', flush=True)\nsignal.pause()\n"
-DAEMONS = pytest.mark.parametrize("daemon", [_FORKED, _CLOSED], ids=["keeps descriptors", "keeps nothing"])
 
 
 _KILL_BOTH = """
@@ -76,7 +79,7 @@ class Hidden:
         return [pid for pid in self.pids() if processes.start_time(pid) is not None]
 
     def wait(self) -> None:
-        wait_until(self.pids, what="the daemon runs")
+        wait_until(lambda: len(self.pids()) == 2, what="both daemons run")
 
 
 @pytest.fixture
@@ -88,17 +91,15 @@ def hidden(tmp_path: Path, git_server: GitServer) -> Iterator[Hidden]:
         os.kill(pid, signal.SIGKILL)
 
 
-@DAEMONS
-def test_a_daemon_without_our_mark_ends_with_its_script(rig: Rig, hidden: Hidden, daemon: str) -> None:
+def test_a_daemon_without_our_mark_ends_with_its_script(rig: Rig, hidden: Hidden) -> None:
     """The script ended well, and so does its pack; the warning names the program. The next install waits for
     nothing."""
-    run = rig.install([node(hidden.pack(daemon + _THEN_WAIT))])
-    assert hidden.pids() and not hidden.alive()
+    run = rig.install([node(hidden.pack(_BOTH))])
+    assert len(hidden.pids()) == 2 and not hidden.alive()
     assert run.state("pack") == "installed", run.said()
     (warning,) = [each for each in run.snapshot().warnings if each.code == "left_running"]
-    assert f"install.py of pack left programs running, which were ended: sleep 600 (process {hidden.pids()[0]})" in str(
-        warning.message
-    )
+    programs = ", ".join(f"sleep 600 (process {pid})" for pid in sorted(hidden.pids()))
+    assert f"install.py of pack left programs running, which were ended: {programs}." in str(warning.message)
     assert not is_locked(_lock_of(rig))
 
 
@@ -106,43 +107,39 @@ def _lock_of(rig: Rig) -> Path:
     return rig.state / "locks" / ui_home_lock(rig.ui_home).name
 
 
-@DAEMONS
-def test_a_daemon_without_our_mark_ends_with_a_cancel(rig: Rig, hidden: Hidden, daemon: str) -> None:
-    run = rig.start([node(hidden.pack(daemon + _THEN_WAIT + _HANG))])
+def test_a_daemon_without_our_mark_ends_with_a_cancel(rig: Rig, hidden: Hidden) -> None:
+    run = rig.start([node(hidden.pack(_BOTH + _HANG))])
     hidden.wait()
     assert run.cancel() == "ended"
     assert not hidden.alive()
     assert not is_locked(_lock_of(rig))
 
 
-@DAEMONS
-def test_a_daemon_without_our_mark_ends_with_a_killed_runner(rig: Rig, hidden: Hidden, daemon: str) -> None:
+def test_a_daemon_without_our_mark_ends_with_a_killed_runner(rig: Rig, hidden: Hidden) -> None:
     """Without any sweep: the run has a caretaker that adopts it."""
-    run = rig.start([node(hidden.pack(daemon + _THEN_WAIT + _HANG))])
+    run = rig.start([node(hidden.pack(_BOTH + _HANG))])
     hidden.wait()
     run.kill_runner()
     wait_until(lambda: not hidden.alive() and not run.processes(), 15, "all is ended")
     assert run.status() == "died"
 
 
-@DAEMONS
-def test_an_install_script_that_kills_its_runner_gains_nothing(rig: Rig, hidden: Hidden, daemon: str) -> None:
+def test_an_install_script_that_kills_its_runner_gains_nothing(rig: Rig, hidden: Hidden) -> None:
     """The run has died, which the service tells as `runner_lost`; nothing of it is left."""
-    run = rig.start([node(hidden.pack(daemon + _THEN_WAIT + "os.kill(os.getppid(), signal.SIGKILL)\n" + _HANG))])
+    run = rig.start([node(hidden.pack(_BOTH + "os.kill(os.getppid(), signal.SIGKILL)\n" + _HANG))])
     wait_until(run.is_over, what="the runner is gone")
     wait_until(lambda: not hidden.alive() and not run.processes(), 15, "all is ended")
     assert run.status() == "died"
-    assert hidden.pids()
+    assert len(hidden.pids()) == 2
 
 
-@DAEMONS
-def test_a_sweep_finds_what_a_killed_runner_and_its_caretaker_left(rig: Rig, hidden: Hidden, daemon: str) -> None:
+def test_a_sweep_finds_what_a_killed_runner_and_its_caretaker_left(rig: Rig, hidden: Hidden) -> None:
     """Before anybody has looked."""
-    script = daemon + _THEN_WAIT + f"{_KILL_BOTH}signal.pause()\n"
+    script = _BOTH + f"{_KILL_BOTH}signal.pause()\n"
     run = rig.start([node(hidden.pack(script))])
     wait_until(run.is_over, what="the runner is gone")
-    assert hidden.alive() and not is_locked(_lock_of(rig))
-    assert run.sweep()["ended_processes"] >= 2
+    assert len(hidden.alive()) == 2 and not is_locked(_lock_of(rig))
+    assert run.sweep()["ended_processes"] >= 3
     assert not hidden.alive() and not run.processes()
 
 
@@ -208,20 +205,23 @@ signal.pause()""",
 }
 
 
-@pytest.mark.parametrize("how", _STUBBORN)
-def test_a_program_that_will_not_be_ended_is_ended(rig: Rig, hidden: Hidden, how: str) -> None:
-    """In a session of its own, with an empty environment."""
-    code = f"import os, signal, time\nopen('PIDS', 'a').write('%d ' % os.getpid())\n{_STUBBORN[how]}\n"
+def test_a_program_that_will_not_be_ended_is_ended(rig: Rig, hidden: Hidden) -> None:
+    """Each in a session of its own, with an empty environment."""
+    begin = "import os, signal, time\nopen('PIDS', 'a').write('%d ' % os.getpid())\nopen('PIDS ' + {0!r}, 'w')\n"
+    codes = [f"{begin.format(how)}{code}\n" for how, code in _STUBBORN.items()]
     script = f"""import os, signal, sys
-if os.fork() == 0:
-    os.setsid()
-    for fd in (0, 1, 2):
-        os.dup2(os.open(os.devnull, os.O_RDWR), fd)
-    os.execve(sys.executable, ['python', '-I', '-S', '-c', {code!r}], {{}})
+for code in {codes!r}:
+    if os.fork() == 0:
+        os.setsid()
+        for fd in (0, 1, 2):
+            os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+        os.execve(sys.executable, ['python', '-I', '-S', '-c', code], {{}})
+while not all(os.path.exists('PIDS ' + how) for how in {list(_STUBBORN)!r}):
+    pass
 """
-    run = rig.install([node(hidden.pack(script + _THEN_WAIT))])
+    run = rig.install([node(hidden.pack(script))])
     assert run.state("pack") == "installed", run.said()
-    assert hidden.pids() and not hidden.alive()
+    assert len(hidden.pids()) >= len(_STUBBORN) and not hidden.alive()
 
 
 def test_thousands_of_dead_children_are_buried(rig: Rig, hidden: Hidden) -> None:
@@ -268,18 +268,15 @@ def test_a_number_that_is_used_again_is_nobody_of_the_runs(rig: Rig, hidden: Hid
             other.kill()
 
 
-_LIMITS = {
-    "processes": ("script_processes", 40, "process_limit"),
-    "memory": ("script_memory", 250e6, "memory_limit"),
-}
+_LIMITS = {**QUICK, "script_processes": 15, "script_memory": 250e6}
 _GREEDY = {
-    "processes": """import os, signal
+    "process_limit": """import os, signal
 for _ in range(200):
     if os.fork() == 0:
         signal.pause()
 signal.pause()
 """,
-    "memory": """import signal
+    "memory_limit": """import signal
 kept = bytearray(350_000_000)
 for at in range(0, len(kept), 4096):
     kept[at] = 1
@@ -288,13 +285,12 @@ signal.pause()
 }
 
 
-@pytest.mark.parametrize("what", _GREEDY)
-def test_a_script_that_uses_more_than_it_may_is_ended(rig: Rig, hidden: Hidden, what: str) -> None:
+def test_a_script_that_uses_more_than_it_may_is_ended(rig: Rig, hidden: Hidden) -> None:
     """With a reason of its own; the next pack is installed, and nothing is left."""
-    name, most, code = _LIMITS[what]
-    packs = [hidden.pack(_GREEDY[what]), hidden.pack("", name="other")]
-    run = rig.install([node(pack) for pack in packs], limits={**QUICK, name: most})
-    assert (run.state("pack"), run.state("other")) == (f"failed {code}", "installed"), run.said()
+    packs = [hidden.pack(script, name=code) for code, script in _GREEDY.items()]
+    run = rig.install([node(pack) for pack in (*packs, hidden.pack("", name="other"))], limits=_LIMITS)
+    assert [run.state(code) for code in _GREEDY] == [f"failed {code}" for code in _GREEDY], run.said()
+    assert run.state("other") == "installed"
     assert not run.processes()
 
 
@@ -318,7 +314,7 @@ def test_a_script_that_fills_the_disk_is_ended_before_it_is_full(rig: Rig, small
     assert os.statvfs(small_disk).f_bavail
 
 
-_AT_IMPORT = _FORKED.replace("echo $$ > PIDS", "echo $$ >> PIDS").replace("os.wait()\n", "os.wait()\n" + _THEN_WAIT)
+_AT_IMPORT = _FORKED + _THEN_WAIT
 
 
 def test_a_daemon_of_an_import_ends_with_the_check_and_lives_in_comfyui(

@@ -20,7 +20,7 @@ from test.runner.rig import QUICK, Rig, Run, git, node
 __all__ = ["old_python", "rig", "rig_factory"]
 pytestmark = pytest.mark.slow
 _MB = 1024 * 1024
-_LIMITS = {**QUICK, "repository_bytes": 40 * _MB, "repository_files": 3000}
+_LIMITS = {**QUICK, "repository_bytes": 10 * _MB, "repository_files": 3000}
 needs_root = pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root can mount")
 
 
@@ -30,14 +30,14 @@ def message(run: Run, name: str) -> str:
 
 
 def many_folders(server: GitServer, pack: Pack, depth: int) -> Pack:
-    """A commit with 10 ^ depth files, in a handful of objects: a tree has the same tree ten times."""
+    """A commit with 10 ^ depth empty files, in a handful of objects: a tree has the same tree ten times."""
     bare = server.path_of(pack.owner, pack.name)
 
     def written(*args: str, text: str) -> str:
         done = subprocess.run(["git", *args], cwd=bare, input=text.encode(), capture_output=True, check=True)
         return done.stdout.decode().strip()
 
-    kind, mode, made = "blob", "100644", written("hash-object", "-w", "--stdin", text="x")
+    kind, mode, made = "blob", "100644", written("hash-object", "-w", "--stdin", text="")
     for _ in range(depth):
         made = written("mktree", text="".join(f"{mode} {kind} {made}\tf{number}\n" for number in range(10)))
         kind, mode = "tree", "040000"
@@ -47,14 +47,14 @@ def many_folders(server: GitServer, pack: Pack, depth: int) -> Pack:
 
 
 def much(server: GitServer, name: str) -> Pack:
-    """Two hundred megabytes of one word, which are a few kilobytes to fetch. Zeros would take no room at all."""
-    pack = make_pack(server, "o", name, files={f"{number}.txt": b"words \n" * (20 * _MB // 7) for number in range(10)})
+    """Fifty megabytes of one word, which are a few kilobytes to fetch. Zeros would take no room at all."""
+    pack = make_pack(server, "o", name, files={f"{number}.txt": b"words \n" * (_MB // 7) for number in range(50)})
     git(server.path_of("o", name), "-c", "pack.compression=9", "repack", "-qadF")
     return pack
 
 
 def test_a_repository_that_unpacks_without_end_is_ended(rig: Rig, git_server: GitServer) -> None:
-    """Ten million files in nine objects, and 200 MB in a few kilobytes; by a branch and by a commit. A pack beside them
+    """Ten million files in nine objects, and 50 MB in a few kilobytes; by a branch and by a commit. A pack beside them
     comes."""
     packs = {name: many_folders(git_server, make_pack(git_server, "o", name), 7) for name in ("bomb", "at-commit")}
     nodes = [node(packs["bomb"]), node(packs["at-commit"], ref=packs["at-commit"].commit)]
@@ -64,7 +64,7 @@ def test_a_repository_that_unpacks_without_end_is_ended(rig: Rig, git_server: Gi
         assert run.state(name) == "failed repository_too_large", message(run, name)
         assert words in message(run, name)
         assert not (rig.custom_nodes / name).exists()
-    assert "40.0 MiB are allowed" in message(run, "words"), message(run, "words")
+    assert "10.0 MiB are allowed" in message(run, "words"), message(run, "words")
     assert "NODEFERRY_MAX_REPOSITORY_BYTES" in message(run, "words")
     assert run.state("good") == "installed"
     assert not run.staging.exists()
@@ -76,7 +76,7 @@ def test_what_is_too_much_for_an_update_leaves_the_folder_as_it_was(rig: Rig, gi
     assert rig.install([node(pack)]).state("pack") == "installed"
     models = rig.custom_nodes / "pack" / "models"
     models.mkdir()
-    (models / "mine.safetensors").write_bytes(b"m" * 60 * _MB)
+    (models / "mine.safetensors").write_bytes(b"m" * 20 * _MB)
     fine = add_commit(git_server, pack, {"a.txt": "a"})
     assert rig.install([node(pack)], options={"existing": "update"}, limits=_LIMITS).state("pack") == "installed"
     many_folders(git_server, pack, 6)
@@ -97,10 +97,13 @@ def test_a_submodule_counts_with_its_pack(rig: Rig, git_server: GitServer) -> No
 
 
 @contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
+def filled_disk(folder: Path, size: int, free: int) -> Iterator[None]:
+    """A disk of this size, with so much room."""
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
     try:
+        with (folder / "models.bin").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size - free)
         yield
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
@@ -109,13 +112,13 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 @needs_root
 def test_a_download_ends_before_the_disk_is_full(rig: Rig, git_server: GitServer) -> None:
     """ComfyUI may be writing to it. Told are the disk's room and what to do; what came is gone again."""
-    large = make_pack(git_server, "o", "large", files={f"{n}.bin": payload(str(n), 10 * _MB) for n in range(9)})
-    git_server.set_rule("o/large", RepoRule(bytes_per_second=12 * _MB))
+    large = make_pack(git_server, "o", "large", files={f"{n}.bin": payload(str(n), 10 * _MB) for n in range(8)})
+    git_server.set_rule("o/large", RepoRule(bytes_per_second=30 * _MB))
     small = make_pack(git_server, "o", "small")
-    with small_disk(rig.custom_nodes, "80m"):
-        run = rig.install([node(large), node(small)])
+    with filled_disk(rig.custom_nodes, 300 * _MB, 81 * _MB):
+        run = rig.install([node(large), node(small)], limits=QUICK)
         assert run.state("large") == "failed no_room_for_repository", message(run, "large")
         assert "are free" in message(run, "large")
         assert run.state("small") == "installed", message(run, "small")
-        assert [path.name for path in rig.custom_nodes.iterdir() if path.name != "__pycache__"] == ["small"]
+        assert {path.name for path in rig.custom_nodes.iterdir()} - {"__pycache__"} == {"models.bin", "small"}
         rig.end()
