@@ -13,6 +13,7 @@ import pytest
 from app.protocol.events import Warned
 from app.runner.resolve.fetched_tools import UV
 from app.standin.environment import make_environment
+from app.standin.git_rules import RepoRule
 from app.standin.git_server import GitServer
 from app.standin.packs import add_commit, make_pack
 from test.plan.box import Box
@@ -83,6 +84,7 @@ def test_what_the_run_fetches_while_a_script_runs_is_not_the_scripts_doing(
     box.environ |= {"PATH": "/usr/bin:/bin", "PIP_INDEX_URL": index.url, "PIP_RETRIES": "0"}
     index.wheel("wanted", "1.0")
     index.wheel("uv", UV.version)
+    git_server.set_rule("owner/other", RepoRule(latency_seconds=2.0))
     script = f"{_LATE}\nimport glob\n{_UNTIL_FETCHED}\n"
     try:
         run = box.run_of(box.pack("scripted", install_py=script), box.pack("other", "wanted"))
@@ -107,4 +109,4 @@ def test_a_configuration_that_a_clone_wrote_costs_no_program(
         lines = map(json.loads, (each.folder / "audit.log").read_text().splitlines())
         commands = [line["argv"] for line in lines if "argv" in line]
         assert [argv for argv in commands if "clone" in argv or "fetch" in argv]
-        assert not [argv for argv in commands if "--file" in argv]
+        assert not [argv for argv in commands if "--no-includes" in argv]

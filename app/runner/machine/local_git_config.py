@@ -43,7 +43,7 @@ _RUNS = re.compile(
 )
 _MAY_NAME_A_PROGRAM = re.compile(
     rb"include|sshcommand|templatedir|bundleuri|helper|clean|smudge|process|uploadpack|command|transferagent|path"
-    rb"|update|gitproxy|fsmonitor|worktree",
+    rb"|(?<![a-z])update|gitproxy|fsmonitor|worktree",
     re.IGNORECASE,
 )
 """Keys stand in a file as they are, whatever else can be escaped there. A file with none of these is not read by git
