@@ -253,7 +253,7 @@ class Children:
 
 def _left_by(watch: Optional[LoadWatch]) -> Tuple[str, ...]:
     """What still runs a moment after the child has ended."""
-    if watch is None or processes.until(lambda: not watch.left(), _LEFT_SECONDS):
+    if watch is None or processes.until(lambda: not names_of(watch.left()), _LEFT_SECONDS):
         return ()
     return tuple(names_of(watch.left()))
 
