@@ -138,7 +138,8 @@ class Context:
     seal: Optional[Seal] = None
     """Marks what is the run's, and what is the user's; None where nobody gave it a secret."""
     settled: Callable[[Path], None] = lambda _folder: None
-    """Called when the run has written into a pack's folder for the last time, from its clone's thread."""
+    """Called when the run has written into a pack's folder, or into that of its tools, for the last time. From any
+    thread."""
     system_changed: Callable[[], None] = lambda: None
     """Called when the run has installed packages of the system."""
     notes: Dict[Path, bytes] = field(default_factory=dict)

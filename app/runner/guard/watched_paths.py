@@ -14,7 +14,7 @@ DATA = frozenset({"models", "input", "output", "temp", "user", "custom_nodes"})
 HOME = (
     *(".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".profile", ".zshrc", ".zshenv", ".zprofile"),
     *(".ssh", ".gitconfig", ".config/git", ".netrc", ".pip", ".config/pip", ".config/uv", ".config/systemd/user"),
-    *(".config/autostart", ".local/state/nodeferry/bin", ".local/state/nodeferry/tools"),
+    *(".config/autostart", ".local/state/nodeferry/bin", ".local/state/nodeferry/tools/uv/bin"),
 )
 SYSTEM = (
     *("passwd", "shadow", "group", "sudoers", "sudoers.d", "crontab", "cron.d", "cron.hourly", "cron.daily"),
@@ -110,17 +110,18 @@ class Look:
                 about = entry.stat(follow_symlinks=False)
             except OSError:
                 continue
-            if about.st_ctime_ns > self._since:
+            if about.st_ctime_ns > self._since and not stat.S_ISSOCK(about.st_mode):
                 changed.append(Change(entry.path, about.st_dev, about.st_ctime_ns))
         return changed, below
 
     def _is_of_ignored(self, entries: List[os.DirEntry[str]], changed_ns: int) -> bool:
         """Whether a folder changed since something was made in it that is not looked at."""
         for entry in entries:
-            if entry.name in _IGNORED or entry.name.endswith(_IGNORED_ENDINGS):
-                try:
-                    if entry.stat(follow_symlinks=False).st_ctime_ns >= changed_ns - _TICK_NS:
-                        return True
-                except OSError:
-                    continue
+            try:
+                about = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            is_ignored = entry.name in _IGNORED or entry.name.endswith(_IGNORED_ENDINGS) or stat.S_ISSOCK(about.st_mode)
+            if is_ignored and about.st_ctime_ns >= changed_ns - _TICK_NS:
+                return True
         return False

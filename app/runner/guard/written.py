@@ -19,6 +19,7 @@ from app.runner.daemon.journal import CHANGED_HINT
 from app.runner.daemon.run_files import replace_file
 from app.runner.guard.watched_paths import Change, Look
 from app.runner.packs.new_folders import folders_in, is_no_pack
+from app.runner.process.paths import tools_folder
 from app.runner.process.private_files import remove_file
 
 _COARSE_CLOCK = 5
@@ -69,7 +70,7 @@ class Written:
         context.settled, context.system_changed = self.settled, self._system_changed
 
     def settled(self, folder: Path) -> None:
-        """The run has written into a pack's folder for the last time."""
+        """The run has written into a pack's folder, or that of its tools, for the last time."""
         self._settled[str(folder)] = self._now()
 
     def begin(self, what: str, folder: Optional[Path] = None) -> None:
@@ -130,8 +131,9 @@ class Written:
         """Which of them ran when that was written; None where none did, and where it may have written there."""
         packs = found.device == self._device
         root = str(self._context.custom_nodes) + os.sep
+        of_tools = found.path.startswith(str(tools_folder()) + os.sep)
         of_pack = found.path.startswith(root) and os.sep in found.path[len(root) :]
-        if of_pack and found.changed_ns <= self._settled_at(found.path, packs=packs):
+        if (of_pack or of_tools) and found.changed_ns <= self._settled_at(found.path, packs=packs):
             return None
         if found.path.startswith(_SYSTEM) and found.changed_ns <= self._system_settled:
             return None

@@ -41,6 +41,14 @@ _RUNS = re.compile(
     r"|lfs\.customtransfer\..*\.path|lfs\.extension\..*\.(?:clean|smudge)|submodule\..*\.update|core\.gitproxy",
     re.DOTALL,
 )
+_MAY_NAME_A_PROGRAM = re.compile(
+    rb"include|sshcommand|templatedir|bundleuri|helper|clean|smudge|process|uploadpack|command|transferagent|path"
+    rb"|(?<![a-z])update|gitproxy|fsmonitor|worktree",
+    re.IGNORECASE,
+)
+"""Keys stand in a file as they are, whatever else can be escaped there. A file with none of these is not read by git
+first: that is each one that a clone has written."""
+_SMALL_BYTES = 64 * 1024
 _OF_LFS = re.compile(r"git[- ]lfs (?:clean|smudge|filter-process)(?: --skip)?(?: --)?(?: \"?%f\"?)?")
 _NO_PROGRAM = frozenset({"", "true", "false", "yes", "no", "on", "off", "1", "0"})
 _NAMES = ("config", "config.worktree")
@@ -113,7 +121,8 @@ class LocalGitConfig:
                 continue
             if len(read) >= _MOST_FILES:
                 raise _Refused("it has more than %d files" % _MOST_FILES)
-            read[file] = list(self._keys("--file", file, "--no-includes", "--list"))
+            harmless = _is_harmless(file)
+            read[file] = [] if harmless else list(self._keys("--file", file, "--no-includes", "--list"))
             included = [value for key, value in read[file] if _INCLUDE.fullmatch(key) and value]
             waiting += [os.path.normpath(os.path.join(os.path.dirname(file), os.path.expanduser(x))) for x in included]
         return read
@@ -231,6 +240,16 @@ def _pointed_to(file: str, word: str) -> str:
     if not text.startswith(word):
         return ""
     return os.path.normpath(os.path.join(os.path.dirname(file), text[len(word) :].strip()))
+
+
+def _is_harmless(file: str) -> bool:
+    """Whether none of the keys that count here stands in it."""
+    try:
+        with open(file, "rb") as opened:
+            text = opened.read(_SMALL_BYTES)
+    except OSError:
+        return False
+    return len(text) < _SMALL_BYTES and _MAY_NAME_A_PROGRAM.search(text) is None
 
 
 def _is_regular(file: str) -> bool:

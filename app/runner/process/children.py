@@ -36,6 +36,8 @@ from app.runner.process.user import User
 
 _TAIL_BYTES = 16 * 1024
 _AFTER_EXIT_SECONDS = 0.5
+_LEFT_SECONDS = 2.0
+"""What ends within this after the child was only a little late: on a busy machine that takes longer."""
 _STACK_SECONDS = 3.0
 _LOG_BYTES = 16 * 1024 * 1024
 """A log takes no more of one child: what prints without end must not fill the disk."""
@@ -216,7 +218,7 @@ class Children:
 
     def end_all(self) -> Tuple[str, ...]:
         """Ends every process of the run's: what carries its mark, and what descends from its children. What they were,
-        in words; git's own housekeeping is not worth any."""
+        in words; helpers of git and the like are not worth any."""
 
         def find() -> Set[int]:
             return processes.marked(self._environ[processes.MARK]) | self.family.members()
@@ -224,7 +226,7 @@ class Children:
         names = names_of(find())
         processes.end_all(find)
         self.family.reap()
-        return tuple(name for name in names if not name.startswith("git "))
+        return tuple(names)
 
     def _watch(self, pid: int, mark: str, load: Optional[Load]) -> Optional[LoadWatch]:
         if load is None:
@@ -251,9 +253,9 @@ class Children:
 
 def _left_by(watch: Optional[LoadWatch]) -> Tuple[str, ...]:
     """What still runs a moment after the child has ended."""
-    if watch is None or processes.until(lambda: not watch.left(), _AFTER_EXIT_SECONDS):
+    if watch is None or processes.until(lambda: not names_of(watch.left()), _LEFT_SECONDS):
         return ()
-    return tuple(name for name in names_of(watch.left()) if not name.startswith("git "))
+    return tuple(names_of(watch.left()))
 
 
 class _Limit:

@@ -24,6 +24,8 @@ _OPEN_FILES = 1 << 16
 """Containers often have a million: a few processes could then use up what the machine has."""
 _LEAST_PROCESSES, _PROCESSES_A_CORE = 1000, 100
 _NAMES = 5
+_HELPERS = frozenset({"git", "ssh", "gpg-agent", "dirmngr", "keyboxd", "scdaemon", "sccache"})
+"""Programs that stay for a while to make their next call faster: nobody who calls them knows. They are ended too."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,16 @@ def _limits_of(disks: Mapping[int, room.Room], asked: Optional[int]) -> Dict[int
 
 
 def names_of(found: Iterable[int]) -> List[str]:
-    """What these programs are, in words: `sleep 600 (process 17)`. Some of them, if they are many."""
-    pids = sorted(found)
+    """What these programs are, in words: `sleep 600 (process 17)`. Some of them, if they are many; no helpers."""
+    pids = [pid for pid in sorted(found) if not _is_helper(pid)]
     words = ["%.60s (process %d)" % (" ".join(processes.arguments_of(pid)) or "?", pid) for pid in pids[:_NAMES]]
     return [*words, "%d more" % (len(pids) - _NAMES)] if len(pids) > _NAMES else words
+
+
+def _is_helper(pid: int) -> bool:
+    try:
+        program = os.readlink("/proc/%d/exe" % pid)
+    except OSError:  # another user's
+        program = next(iter(processes.arguments_of(pid)), "").partition(":")[0]
+    name = os.path.basename(program)
+    return name in _HELPERS or name.startswith("git-")

@@ -22,6 +22,7 @@ from app.runner.process.audit import because
 from app.runner.process.children import Limits
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute, too_long
+from app.runner.process.paths import tools_folder
 from app.runner.resolve.fetched_tools import UV
 from app.runner.resolve.installer_settings import may_break_system
 from app.runner.resolve.no_builds import NoBuilds
@@ -101,7 +102,13 @@ def ensure_uv(context: Context, python: Future[None]) -> Optional[str]:
     python.result()
     try:
         executable = context.environment.executable if context.environment else None
-        found = find_or_fetch_uv(context.children, executable, context.pause, lambda: _refused(context))
+        found = find_or_fetch_uv(
+            context.children,
+            executable,
+            context.pause,
+            lambda: _refused(context),
+            lambda: context.settled(tools_folder()),
+        )
         no_builds = NoBuilds.of(context)
         if found and executable and no_builds and not no_builds.holds(context.children, found, executable):
             text = "%s cannot plan without running packages' own code, so that it was not asked."

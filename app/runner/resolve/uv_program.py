@@ -24,11 +24,15 @@ _USUAL_PATHS = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "~/.local/bin/
 
 
 def ensure_uv(
-    children: Children, python: Optional[str], pause: Callable[[float], None], refused: Callable[[], None]
+    children: Children,
+    python: Optional[str],
+    pause: Callable[[float], None],
+    refused: Callable[[], None],
+    fetched: Callable[[], None],
 ) -> Optional[str]:
     """The path of a uv; None when none is there and none can be had. `python`: ComfyUI's, whose pip may fetch one.
     `pause` waits while another run fetches it; `refused` is called where only another file than the one that is
-    expected can be had. Raises RunCancelled."""
+    expected can be had, `fetched` once its folder was written to. Raises RunCancelled."""
     tools = tools_folder()
     own = tools / "uv" / "bin" / "uv"
     found = _existing(children, own, python)
@@ -39,7 +43,11 @@ def ensure_uv(
         pause(0.5)
         lock = try_lock(tools / "lock")
     try:
-        return _existing(children, own, python) or _fetch(children, tools / "uv", own, python, refused)
+        found = _existing(children, own, python)
+        if found is None:
+            found = _fetch(children, tools / "uv", own, python, refused)
+            fetched()
+        return found
     finally:
         os.close(lock)
 
