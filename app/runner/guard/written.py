@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Set
 
+from app.protocol.audit import AUDIT_LOG
 from app.runner.context import Context
 from app.runner.daemon.journal import CHANGED_HINT
 from app.runner.daemon.run_files import replace_file
 from app.runner.guard.watched_paths import MOST_FILES, NEVER, Change, Look
 from app.runner.packs.new_folders import folders_in, is_no_pack
+from app.runner.process import audit
 from app.runner.process.private_files import remove_file
 
 _COARSE_CLOCK = 5
@@ -222,7 +224,7 @@ class Written:
 
     def _put_back_own(self) -> None:
         """The run's own notes, which a rollback goes by, are as it wrote them."""
-        changed: List[str] = []
+        changed = [AUDIT_LOG] if audit.was_changed() else []
         for path, content in sorted(self._context.notes.items()):
             try:
                 if path.is_symlink() or path.read_bytes() != content:
