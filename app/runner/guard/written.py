@@ -86,7 +86,7 @@ class Written:
         self._known = self._known or before
         if not self._ran:
             look = Look(NEVER)
-            _go_through(self._places(look, in_packs=folder is not None))
+            _go_through(self._watched(look, in_packs=folder is not None))
             self._had = {**look.found, **self._had}
         self._ran.append(_Ran(what, folder, self._now(), before=before))
 
@@ -124,7 +124,7 @@ class Written:
     def _changed(self, since: int, *, in_packs: bool) -> Iterator[Change]:
         """`in_packs`: packs that are imported write into their own folders, so those are left out then."""
         look = Look(since, self._had)
-        yield from self._places(look, in_packs=in_packs)
+        yield from self._watched(look, in_packs=in_packs)
         packs = self._context.custom_nodes
         for path in packs.iterdir():
             if path.is_file() and not path.name.endswith((".log", ".pyc")):
@@ -136,7 +136,7 @@ class Written:
             named = ", ".join("%.120s" % self._short(path) for path in look.incomplete[:_MOST_NAMED])
             self._context.warn("look_incomplete", text % (MOST_FILES, named), _INCOMPLETE_HINT)
 
-    def _places(self, look: Look, *, in_packs: bool) -> Iterator[Change]:
+    def _watched(self, look: Look, *, in_packs: bool) -> Iterator[Change]:
         context, environment = self._context, self._context.environment
         yield from look.machine(Path(os.path.expanduser("~")))
         yield from look.comfyui(context.ui_home, environment.prefix if environment else "")

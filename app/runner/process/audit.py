@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence, TypeVar, cast
 from app.protocol.audit import RUNNER, AuditLines
 from app.protocol.log_names import NODES_FOLDER
 from app.runner.process.errors import RunCancelled
-from app.runner.process.private_files import private
+from app.runner.process.private_files import private, remove_file
 from app.runner.process.user import User
 
 _UV = {
@@ -85,10 +85,9 @@ class _Log:
             self._seen = self._about()
             return
         self._changed = True
-        temporary = "%s.%s.tmp" % (self._path, os.urandom(8).hex())
-        fd = private(temporary, _FLAGS | os.O_EXCL)
+        remove_file(self._path)
+        fd = private(str(self._path), _FLAGS | os.O_EXCL)
         os.write(fd, self._written)
-        os.replace(temporary, str(self._path))
         os.close(self._file)
         self._file, self._seen = fd, self._about()
 
