@@ -15,6 +15,13 @@ NO_VERSION = "<0.dev0"
 """Bounds that no version is in; no package has them but by this list."""
 _MOST_OF_ENTRY = 1000
 _LONGEST = 500
+_OF_GITHUB = {
+    "codeload.github.com": "",
+    "raw.githubusercontent.com": "",
+    "media.githubusercontent.com": "media/",
+    "api.github.com": "repos/",
+}
+"""Hosts that give files and archives of GitHub's repositories, and what stands before owner and name there."""
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _HINT = (
     "Do not install it. Where it has run, take all secrets on the instance for stolen: change them, and make a new "
@@ -67,7 +74,7 @@ class KnownBads:
         for each in entries:
             for name, versions in each.packages.items():
                 known = self._packages.setdefault(_canonical(name), {})
-                known.update(dict.fromkeys(versions, each))
+                known.update(dict.fromkeys(map(_version, versions), each))
                 if not versions:
                     self._whole[_canonical(name)] = each
 
@@ -88,7 +95,7 @@ class KnownBads:
     def of_package(self, name: str, version: str) -> Optional[KnownBad]:
         """The case of a package in this version."""
         canonical = _canonical(name)
-        return self._whole.get(canonical) or self._packages.get(canonical, {}).get(version.partition("+")[0])
+        return self._whole.get(canonical) or self._packages.get(canonical, {}).get(_version(version))
 
     @property
     def excluded(self) -> List[str]:
@@ -154,6 +161,12 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def _version(text: str) -> str:
+    """A version in one form (PEP 440): `v1.2.0+local` is 1.2."""
+    text = text.strip().lower().removeprefix("v").partition("+")[0]
+    return re.sub(r"^(\d+(?:\.\d+)*?)(?:\.0+)+$", r"\1", re.sub(r"(?<![\d])0+(?=\d)", "", text))
+
+
 def _forms(text: str) -> Tuple[str, ...]:
     """An address as `host/path`, and what it is as a repository's: through a proxy, by ssh, with a ref."""
     text = re.sub(r"[#?].*$", "", re.sub(r"^[\w.\[\],-]+\s*@\s*(?=\S+://)", "", text.strip()))
@@ -164,6 +177,9 @@ def _forms(text: str) -> Tuple[str, ...]:
 def _address(text: str) -> str:
     """`host/path` without scheme, login, port and ref."""
     host, _, path = unquote(text.partition("://")[2] or text).partition("/")
-    host = re.sub(r":\d+$", "", host.rpartition("@")[2]).lower().removeprefix("www.")
+    host = re.sub(r":\d+$", "", host.rpartition("@")[2]).lower().rstrip(".").removeprefix("www.")
+    before = _OF_GITHUB.get(host)
+    if before is not None and path.lower().startswith(before):
+        host, path = "github.com", path[len(before) :]
     whole = re.sub(r"/{2,}", "/", "%s/%s" % (host, path.partition("@")[0])).rstrip("/")
     return whole.removesuffix(".git").lower()

@@ -27,7 +27,7 @@ MAX_FILES = 2000
 """What is kept of one log, of all logs of a task, and how many logs."""
 NO_MORE = -1
 _CUT = b"\n[the log is cut off here; the rest is on the instance]\n"
-_ANEW = b"\n[the log begins anew here]\n"
+ANEW = b"\n[the log begins anew here]\n"
 _REST_IS_THERE = b"\n[not all of this task's logs came here before the line was cut; they are whole on the instance]\n"
 _OPEN = "open"
 """A file in the task's folder from when its logs begin to be kept until the follower has said that this was all."""
@@ -79,8 +79,8 @@ class LogWriter:
         if kept.full or not is_log_name(name) or (name not in self._kept and len(self._kept) >= MAX_FILES):
             return NO_MORE
         if anew and at == 0 and kept.source > 0:
-            size = kept.size + len(_ANEW)
-            kept = self._put(name, _ANEW, _Kept(size, base=size))
+            size = kept.size + len(ANEW)
+            kept = self._put(name, ANEW, _Kept(size, base=size))
         if at != kept.source:
             return kept.source
         others = sum(other.size for key, other in self._kept.items() if key != name)

@@ -111,6 +111,36 @@ def test_every_command_of_an_install_has_a_line(world: World, seen: Path) -> Non
     assert {"git clone, for audited", "resolve packages"} <= {each["why"] for each in commands}
 
 
+FORGES = """
+import glob, json, os, select
+logs = glob.glob(os.path.expanduser("~/.local/state/nodeferry/**/audit.log"), recursive=True)
+log = max(logs, key=os.path.getmtime)
+lines = open(log).read()
+forged = "".join(json.dumps({"n": number, "argv": ["harmless"]}) + chr(10) for number in range(1, 100))
+HOW
+select.select([], [], [], 1.5)
+"""
+FORGERIES = {
+    "adds": "open(log, 'a').write(forged)",
+    "removes": "os.truncate(log, 10)",
+    "replaces": "os.unlink(log); open(log, 'w').write(forged + lines)",
+    "edits": "open(log, 'r+').write(lines.replace('install.py', 'harmless.p'))",
+}
+
+
+@pytest.mark.parametrize("how", FORGERIES)
+def test_what_a_script_does_to_the_log_is_told_and_put_back(world: World, how: str) -> None:
+    """Also where the service had it already."""
+    pack = make_pack(world.git, "owner", f"forger-{how}", install_py=FORGES.replace("HOW", FORGERIES[how]))
+    task_id = world.start(pack)
+    end = world.service.ended(task_id)
+    wait_until(lambda: world.service.get(f"/tasks/{task_id}/audit")["complete"], timeout=20)
+    told = [each["argv"] for each in commands_of(world, task_id) if each["by"] == "runner"]
+    assert ["harmless"] not in told
+    assert [argv[-1] for argv in told].count("install.py") == 1
+    assert "audit.log" in next(each["message"] for each in end["warnings"] if each["code"] == "own_files_changed")
+
+
 def test_a_cancelled_command_is_said_to_be(world: World) -> None:
     pack = make_pack(world.git, "owner", "waits", install_py=WAITS)
     task_id = world.start(pack)

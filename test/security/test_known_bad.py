@@ -49,6 +49,11 @@ def said(run: Run, name: str) -> str:
         "https://ghproxy.example/https://github.com/AppleBotzz/ComfyUI_LLMVISION",
         f"git+{LLMVISION}@main#egg=openai",
         f"openai @ {LLMVISION}/releases/download/v1/openai-1.16.3-py3-none-any.whl",
+        "https://github.com./AppleBotzz/ComfyUI_LLMVISION",
+        "https://codeload.github.com/AppleBotzz/ComfyUI_LLMVISION/zip/refs/heads/main",
+        "openai @ https://raw.githubusercontent.com/AppleBotzz/ComfyUI_LLMVISION/main/openai-1.16.3-py3-none-any.whl",
+        "https://media.githubusercontent.com/media/AppleBotzz/ComfyUI_LLMVISION/main/a.whl",
+        "https://api.github.com/repos/AppleBotzz/ComfyUI_LLMVISION/tarball",
     ],
 )
 def test_another_spelling_of_an_address_is_the_same_address(address: str) -> None:
@@ -201,3 +206,14 @@ def test_an_installed_package_that_is_known_to_be_bad_is_told(box: Box, index: P
     run = box.run_of(box.pack("p", "ultralytics"))
     assert "ultralytics 8.3.41" in next(each.message for each in run.told(Warned, code="known_bad_present"))
     assert box.freeze()["ultralytics"] == "8.3.40"
+
+
+@pytest.mark.parametrize("version", ["8.3.41", "v8.3.41", "8.3.41.0", "08.3.41", " 8.3.41+local"])
+@pytest.mark.parametrize("name", ["ultralytics", "ULTRALYTICS"])
+def test_another_spelling_of_a_version_is_the_same_version(name: str, version: str) -> None:
+    assert KnownBads(PUBLISHED).of_package(name, version) is not None
+
+
+@pytest.mark.parametrize("version", ["8.3.410", "8.3.4", "8.3.41.1", "8.3.41rc1", "18.3.41", ""])
+def test_another_version_is_another_version(version: str) -> None:
+    assert KnownBads(PUBLISHED).of_package("ultralytics", version) is None

@@ -263,3 +263,25 @@ def _answer_all(run: Run, given: dict[str, str]) -> bool:
     for each in run.told(QuestionAsked):
         run.rig.call("answer", run.task_id, f"--question={each.question.id}", f"--answer={given[each.question.code]}")
     return run.is_over()
+
+
+def test_a_packs_own_project_brings_nothing_by_an_address(box: Box, index: PackageIndex) -> None:
+    """Its dependencies may be addresses, of which the pack's requirements say nothing; also at the second step."""
+    wheel = index.wheel("direct-tool", "1.0")
+    other = {
+        f"other/{file}": text for file, text in source_tree("other-tool", "1.0", [f"direct-tool @ {wheel}"]).items()
+    }
+    projects = {
+        "own": {
+            f"own/{file}": text for file, text in source_tree("own-tool", "1.0", [f"direct-tool @ {wheel}"]).items()
+        },
+        "other": other,
+    }
+    packs = [
+        box.pack("project", "./own", files=projects["own"]),
+        box.pack("editable", "-e ./other", files=projects["other"]),
+    ]
+    run = box.run_of(*packs, policies={"direct_urls": "refuse"})
+    states = {name: run.state(name) for name in run.snapshot().nodes}
+    assert "direct-tool" not in box.freeze(), states
+    assert set(states.values()) == {"failed direct_url_refused"}

@@ -59,9 +59,37 @@ TOLD = {
 }
 
 
+SUBTLE = {
+    "m-link": (
+        "victim = os.path.join(packs, 'Linked')\nos.rename(os.path.join(victim, '.git'), os.path.join(packs, '.old'))\n"
+        "write(victim, '.git', text='gitdir: ../.old\\n')"
+    ),
+    "n-module": "write(packs, 'Modules', '.git', 'modules', 'lib', 'config', text='[filter \"x\"]\\n')",
+    "o-covers": "os.unlink(os.path.join(packs, 'Covered', 'nodes', 'b.py')); write(packs, 'Covered', 'nodes', 'x.log')",
+    "p-moves": (
+        "os.rename('nodes', os.path.join(packs, 'Moved', 'nodes'))\nwrite(packs, 'Moved', 'nodes', 'x.log')\n"
+        "write(packs, 'Moved', 'x.log')"
+    ),
+    "q-git": (
+        "import shutil\nfolder = os.path.join(packs, 'Moved-git')\nshutil.rmtree(os.path.join(folder, '.git'))\n"
+        "os.rename('dotgit', os.path.join(folder, '.git'))\nwrite(folder, 'x.log')"
+    ),
+}
+"""Nothing of what is told here has a time of its own that tells."""
+SUBTLY = {
+    "m-link": {"custom_nodes/Linked/.git"},
+    "n-module": {"custom_nodes/Modules/.git/modules/lib/config"},
+    "o-covers": {"custom_nodes/Covered/nodes/"},
+    "p-moves": {"custom_nodes/Moved/"},
+    "q-git": {"custom_nodes/Moved-git/"},
+}
+FILES = {"p-moves": {"nodes/a.py": "x"}, "q-git": {"dotgit/config": "[core]\n\tfsmonitor = touch x\n"}}
+"""What came with the pack: its times are those of the clone, wherever it is moved to."""
+
+
 def made(git_server: GitServer, **scripts: str) -> list[Pack]:
     return [
-        make_pack(git_server, "standin", name, PackSource(install_py=f"{BEGIN}\n{script}\n"))
+        make_pack(git_server, "standin", name, PackSource(install_py=f"{BEGIN}\n{script}\n", files=FILES.get(name, {})))
         for name, script in scripts.items()
     ]
 
@@ -78,8 +106,9 @@ def told(end: dict[str, Any], code: str = "wrote_outside") -> dict[str, set[str]
 
 def put_victims(custom_nodes: Path) -> None:
     """Packs that are there already."""
-    for name in ("Victim", "Gone"):
-        for file in ("__init__.py", "nodes/a.py", "nodes/b.py", ".git/config"):
+    usual = ("__init__.py", "nodes/a.py", "nodes/b.py", ".git/config", ".git/modules/lib/config")
+    for name in ("Victim", "Gone", "Linked", "Modules", "Covered", "Moved", "Moved-git"):
+        for file in usual[: 1 if name == "Moved" else None]:
             path = custom_nodes / name / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("NODE_CLASS_MAPPINGS = {}\n" if file.endswith(".py") else "[core]\n")
@@ -100,6 +129,18 @@ def test_each_script_is_told_with_what_it_wrote_elsewhere(
     assert told(end) == TOLD
     hints = {warning["hint"] for warning in end["warnings"] if warning["code"] == "wrote_outside"}
     assert ["Nothing was put back" in hint for hint in hints] == [True]
+
+
+def test_what_a_script_hides_among_what_is_not_told_is_told(
+    bench: Bench,  # noqa: F811
+    instance: StandIn,  # noqa: F811
+    git_server: GitServer,
+) -> None:
+    """Files that go while a log comes, folders that come with files as old as the clone, another repository."""
+    put_victims(instance.custom_nodes)
+    task_id = bench.start(instance.ssh_command, *made(git_server, **SUBTLE), ui_home=instance.ui_home, verify=False)
+    end = bench.ended(task_id)
+    assert told(end) == SUBTLY
 
 
 def test_the_runs_own_notes_are_put_back(

@@ -21,6 +21,7 @@ from app.runner import compiled
 from app.runner.daemon import run_files
 from app.runner.process import processes
 from app.runner.process.answers import Answers
+from app.runner.process.family import hide_memory
 from app.runner.process.groups import read_groups
 from app.runner.process.leftovers import end_leftovers, leave_caretaker
 from app.runner.process.locks import is_locked, lock_now
@@ -79,6 +80,7 @@ def _daemonise(task: Task, request: Mapping[str, Any], run: Run, lock: int, seal
         if os.fork():
             os._exit(0)
         _detach(task)
+        hide_memory()
         leave_caretaker(task)
         try:
             run(task, request, ready, seal)

@@ -11,7 +11,7 @@ import base64
 import json
 import os
 import time
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 from app.protocol.log_names import NODES_FOLDER, is_log_name
 from app.protocol.redaction import masked_bytes
@@ -40,6 +40,9 @@ class LogStream:
         self._kept: Optional[Dict[str, int]] = None
         """What the reader has of each log; None until it has said so."""
         self._sent: Dict[str, int] = {}
+        self._inodes: Dict[str, int] = {}
+        self._replaced: Set[str] = set()
+        """Logs in whose place another file was put."""
         self._unread = b""
         self._last = ""
         """The log that was sent last; the next round starts after it."""
@@ -108,8 +111,9 @@ class LogStream:
         at, anew = self._sent.get(name, 0), False
         if kept.get(name) == _NO_MORE:
             return 0
-        if size < at and kept.get(name, 0) >= at:  # replaced or truncated: send it from its beginning
+        if (size < at or name in self._replaced) and kept.get(name, 0) >= at:  # truncated: from its beginning
             at, anew, kept[name] = 0, True, 0
+            self._replaced.discard(name)
         piece = self._piece(name, at, size, final=final)
         if not piece:
             return 0
@@ -141,6 +145,9 @@ class LogStream:
                         name = "%s/%s" % (folder, entry.name) if folder else entry.name
                         if is_log_name(name) and entry.is_file(follow_symlinks=False):
                             found.append((name, entry.stat(follow_symlinks=False).st_size))
+                            if self._inodes.setdefault(name, entry.inode()) != entry.inode():
+                                self._inodes[name] = entry.inode()
+                                self._replaced.add(name)
             except OSError:  # not there yet
                 continue
         return dict(found)

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Set
 
+from app.protocol.audit import AUDIT_LOG
 from app.runner.context import Context
 from app.runner.daemon.journal import CHANGED_HINT
 from app.runner.daemon.run_files import replace_file
-from app.runner.guard.watched_paths import Change, Look
+from app.runner.guard.watched_paths import MOST_FILES, NEVER, Change, Look
 from app.runner.packs.new_folders import folders_in, is_no_pack
+from app.runner.process import audit
 from app.runner.process.paths import tools_folder
 from app.runner.process.private_files import remove_file
 
@@ -30,6 +32,7 @@ _HINT = (
     "Nothing was put back: some packs do this on purpose. Look at these files if you did not expect it; in a git "
     'repository "git diff" shows the change, and "git checkout -- FILE" takes it back.'
 )
+_INCOMPLETE_HINT = "No honest pack has so many files of code: look at what it is, and at what came with it."
 _log = logging.getLogger("runner")
 
 
@@ -65,18 +68,27 @@ class Written:
         self._ran: List[_Ran] = []
         self._settled: Dict[str, _Now] = {}
         self._known: Set[str] = set()
+        self._had: Dict[str, int] = {}
+        """What was in folders before any script ran."""
         self._device = 0
         self._system_settled = 0
         context.settled, context.system_changed = self.settled, self._system_changed
 
     def settled(self, folder: Path) -> None:
         """The run has written into a pack's folder, or that of its tools, for the last time."""
+        look = Look(NEVER)
+        _go_through(look.pack(str(folder)))
+        self._had.update(look.found)
         self._settled[str(folder)] = self._now()
 
     def begin(self, what: str, folder: Optional[Path] = None) -> None:
         """Code of a pack begins; `folder`: the pack's own, where it may write."""
         before = self._names()
         self._known = self._known or before
+        if not self._ran:
+            look = Look(NEVER)
+            _go_through(self._watched(look, in_packs=folder is not None))
+            self._had = {**look.found, **self._had}
         self._ran.append(_Ran(what, folder, self._now(), before=before))
 
     def end(self) -> None:
@@ -112,20 +124,25 @@ class Written:
 
     def _changed(self, since: int, *, in_packs: bool) -> Iterator[Change]:
         """`in_packs`: packs that are imported write into their own folders, so those are left out then."""
-        context, look = self._context, Look(since)
-        environment = context.environment
-        yield from look.machine(Path(os.path.expanduser("~")))
-        yield from look.comfyui(context.ui_home, environment.prefix if environment else "")
-        packs = context.custom_nodes
-        for name in sorted(self._names() & (self._known | context.folders_of_packs)) if in_packs else ():
-            yield from look.pack(str(packs / name))
+        look = Look(since, self._had)
+        yield from self._watched(look, in_packs=in_packs)
+        packs = self._context.custom_nodes
         for path in packs.iterdir():
             if path.is_file() and not path.name.endswith((".log", ".pyc")):
                 about = path.lstat()
                 if about.st_ctime_ns > since:
                     yield Change(str(path), about.st_dev, about.st_ctime_ns)
-        if look.left <= 0:
-            _log.warning("not all files were looked at: there are too many")
+        if look.incomplete:
+            text = "What packs wrote elsewhere was looked for in only %d files of: %s."
+            named = ", ".join("%.120s" % self._short(path) for path in look.incomplete[:_MOST_NAMED])
+            self._context.warn("look_incomplete", text % (MOST_FILES, named), _INCOMPLETE_HINT)
+
+    def _watched(self, look: Look, *, in_packs: bool) -> Iterator[Change]:
+        context, environment = self._context, self._context.environment
+        yield from look.machine(Path(os.path.expanduser("~")))
+        yield from look.comfyui(context.ui_home, environment.prefix if environment else "")
+        for name in sorted(self._names() & (self._known | context.folders_of_packs)) if in_packs else ():
+            yield from look.pack(str(context.custom_nodes / name))
 
     def _who(self, found: Change, ran: Sequence[_Ran]) -> Optional[int]:
         """Which of them ran when that was written; None where none did, and where it may have written there."""
@@ -209,7 +226,7 @@ class Written:
 
     def _put_back_own(self) -> None:
         """The run's own notes, which a rollback goes by, are as it wrote them."""
-        changed: List[str] = []
+        changed = [AUDIT_LOG] if audit.was_changed() else []
         for path, content in sorted(self._context.notes.items()):
             try:
                 if path.is_symlink() or path.read_bytes() != content:
@@ -230,6 +247,11 @@ class Written:
                     remove_file(path)
             except OSError:
                 continue
+
+
+def _go_through(changes: Iterator[Change]) -> None:
+    for _ in changes:
+        pass
 
 
 def _without_explained(paths: Sequence[str]) -> List[str]:

@@ -17,8 +17,8 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
     Signature(
         "known_bad",
         "ps",
-        r"<0\.dev0",
-        "A required package is known to be malicious, and is not installed in any version.",
+        r"<0\.dev0|Nodeferry does not take \S+ from there",
+        "A required package is known to be malicious, and is not installed.",
         "The service's list of what is known to be malicious names it. Use another pack.",
     ),
     Signature(
@@ -27,6 +27,13 @@ MACHINE_GIT_AND_FETCHING: Sequence[Signature] = (
         r"Nodeferry does not build it",
         "A required package has no ready-made wheel, and the policy for builds does not let it be built here.",
         "Start again with another policy for builds, or install a wheel of it yourself.",
+    ),
+    Signature(
+        "direct_url_refused",
+        "ps",
+        r"Nodeferry does not take \S+ from its address",
+        "A required package would come from an address that no requirements of packs name, past the package index.",
+        "Start again with another policy for direct addresses (direct_urls), or install it yourself.",
     ),
     Signature(
         "tmp_full",

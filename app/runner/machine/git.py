@@ -24,6 +24,8 @@ from app.runner.process.refused import refused
 _LOCAL = Limits(idle=60.0, total=300.0)
 _REFS = Limits(idle=10.0, total=15.0)
 _REFS_BYTES = 4 * 1024 * 1024
+_CONFIG_BYTES = 1024 * 1024
+"""Of a configuration; what has more is not read, as its beginning would be missing."""
 _SETTINGS = (
     ("safe.directory", "*"),
     ("advice.detachedHead", "false"),
@@ -195,7 +197,7 @@ class Git:
         environ = {
             **self._environ,
             # a folder with a broken `.git` is not taken for a part of the repository around it, ComfyUI's own
-            "GIT_CEILING_DIRECTORIES": os.path.realpath(str(cwd.parent)),
+            "GIT_CEILING_DIRECTORIES": os.path.dirname(os.path.realpath(str(cwd))),
             "GIT_PAGER": "cat",
             git_environ.ONLY: git_environ.only([*self.schemes, *also]),
             git_environ.VARIABLE: git_environ.as_parameters([*FIXED, *found.overrules]),
@@ -210,9 +212,9 @@ class Git:
         argv = [self._program, "config", "-z", *args]
         environ = {**self._environ, "GIT_CEILING_DIRECTORIES": "/"}
         finished = self._children.run(
-            argv, cwd=_AWAY, environ=environ, limits=_LOCAL, keep_bytes=1024 * 1024, only_stdout=True
+            argv, cwd=_AWAY, environ=environ, limits=_LOCAL, keep_bytes=_CONFIG_BYTES, only_stdout=True
         )
-        return finished.raw if finished.ok else None
+        return finished.raw if finished.ok and len(finished.raw) < _CONFIG_BYTES else None
 
 
 def _refusal(folder: Path, found: Judged) -> Problem:

@@ -21,7 +21,7 @@ Pairs = Sequence[Tuple[str, str]]
 Entries = Dict[str, List[Tuple[str, str]]]
 """Keys and values by file."""
 Ask = Callable[[Sequence[str]], Optional[bytes]]
-"""Runs `git config -z` with these arguments, away from any repository; None when it fails."""
+"""Runs `git config -z` with these arguments, away from any repository; None when it fails, or says too much."""
 
 FIXED: Pairs = (
     ("core.fsmonitor", ""),  # `false` is the name of a program to git before 2.36
@@ -56,7 +56,11 @@ _CREDENTIALS = re.compile(r"credential\.(?:.*\.)?helper", re.DOTALL)
 _INCLUDE = re.compile(r"include\.path|includeif\..*\.path", re.DOTALL)
 _MOST_FILES = 200
 _MOST_KEYS = 100
+_MOST_FOLDERS = 20_000
+_POINTER_BYTES = 1 << 20
+"""As much of a `.git` file as git itself reads."""
 _NOT_WALKED = frozenset({"objects", "refs", "logs", "hooks", "lfs", "info"})
+"""Of a repository; a submodule may have one of these names."""
 
 
 @dataclass(frozen=True)
@@ -121,17 +125,16 @@ class LocalGitConfig:
                 continue
             if len(read) >= _MOST_FILES:
                 raise _Refused("it has more than %d files" % _MOST_FILES)
-            harmless = _is_harmless(file)
-            read[file] = [] if harmless else list(self._keys("--file", file, "--no-includes", "--list"))
+            if _is_harmless(file):
+                read[file] = []
+                continue
+            said = self._ask(("--file", file, "--no-includes", "--list"))
+            if said is None:
+                raise _Refused("%s cannot be read" % file)
+            read[file] = list(_keys(said))
             included = [value for key, value in read[file] if _INCLUDE.fullmatch(key) and value]
-            waiting += [os.path.normpath(os.path.join(os.path.dirname(file), os.path.expanduser(x))) for x in included]
+            waiting += [_included(file, value) for value in included]
         return read
-
-    def _keys(self, *args: str) -> Iterator[Tuple[str, str]]:
-        for entry in (self._ask(args) or b"").split(b"\0"):
-            key, _, value = os.fsdecode(entry).partition("\n")
-            if key:
-                yield key, value
 
     def _judged(self, entries: Entries) -> Judged:
         told: Dict[str, None] = {}
@@ -158,10 +161,24 @@ class LocalGitConfig:
         """The machine's own configuration, by key."""
         if self._machine is None:
             found: Dict[str, List[str]] = {}
-            for key, value in self._keys("--includes", "--list"):
+            for key, value in _keys(self._ask(("--includes", "--list")) or b""):
                 found.setdefault(key, []).append(value)
             self._machine = found
         return self._machine
+
+
+def _keys(said: bytes) -> Iterator[Tuple[str, str]]:
+    for entry in said.split(b"\0"):
+        key, _, value = os.fsdecode(entry).partition("\n")
+        if key:
+            yield key, value
+
+
+def _included(file: str, value: str) -> str:
+    """The file that another one includes; `..` behind a link is what the system takes it for. Raises _Refused."""
+    if value.startswith(("%(", ":(")):
+        raise _Refused("it includes a file by a name that only git can read (%.200s)" % value)
+    return os.path.join(os.path.dirname(file), os.path.expanduser(value))
 
 
 def _set_back(key: str, machine: Dict[str, List[str]]) -> Iterator[Tuple[str, str]]:
@@ -199,9 +216,26 @@ def _repositories(folder: Path) -> Iterator[Repository]:
     for place, own in _own_folders(folder):
         common = _pointed_to(os.path.join(own, "commondir"), "") or own
         yield Repository(own, place, tuple(_configs(*dict.fromkeys((common, own)))))
-        for path, names, _ in os.walk(os.path.join(common, "modules")):
+        for path in _modules(os.path.join(common, "modules")):
             yield Repository(path, "", tuple(_configs(path)))
-            names[:] = [name for name in names if name not in _NOT_WALKED]
+
+
+def _modules(top: str) -> Iterator[str]:
+    """The folders in which git's own folders of submodules may be, also behind links. Raises _Refused."""
+    waiting, seen = [top], set()
+    while waiting:
+        path = waiting.pop()
+        place = os.path.realpath(path)
+        if place in seen or not os.path.isdir(place):
+            continue
+        seen.add(place)
+        if len(seen) > _MOST_FOLDERS:
+            raise _Refused("it has more than %d folders for submodules" % _MOST_FOLDERS)
+        yield path
+        names = set(os.listdir(path))
+        if {"HEAD", "objects", "refs"} <= names:  # git puts no submodule into the repository of another one
+            names -= _NOT_WALKED
+        waiting += [os.path.join(path, name) for name in names if os.path.isdir(os.path.join(path, name))]
 
 
 def _configs(*owns: str) -> Iterator[str]:
@@ -222,24 +256,25 @@ def _own_folders(folder: Path) -> Iterator[Tuple[str, str]]:
         own = each / ".git"
         if own.is_dir():
             yield str(each), str(own)
-        elif _pointed_to(str(own), "gitdir:"):
-            yield str(each), _pointed_to(str(own), "gitdir:")
-    if (folder / "HEAD").exists() and (folder / "objects").exists():
+        elif _pointed_to(str(own), "gitdir: "):
+            yield str(each), _pointed_to(str(own), "gitdir: ")
+    if os.path.lexists(str(folder / "HEAD")) and any((folder / name).exists() for name in ("objects", "commondir")):
         yield "", str(folder)
 
 
 def _pointed_to(file: str, word: str) -> str:
-    """The folder that a small file of git's names, from its own folder; empty where there is no such file."""
+    """The folder that a small file of git's names, from its own folder; empty where there is no such file. It is read
+    as git reads it: up to a NUL, spaces belong to the name, and links are followed before `..`."""
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):
             return ""
         with open(file, "rb") as opened:
-            text = os.fsdecode(opened.read(8192)).rstrip("\r\n")
+            text = os.fsdecode(opened.read(_POINTER_BYTES).rstrip(b"\r\n").partition(b"\0")[0])
+        if not text.startswith(word) or text == word:
+            return ""
+        return os.path.realpath(os.path.join(os.path.dirname(file), text[len(word) :]))
     except OSError:
         return ""
-    if not text.startswith(word):
-        return ""
-    return os.path.normpath(os.path.join(os.path.dirname(file), text[len(word) :].strip()))
 
 
 def _is_harmless(file: str) -> bool:

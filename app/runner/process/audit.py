@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence, TypeVar, cast
 from app.protocol.audit import RUNNER, AuditLines
 from app.protocol.log_names import NODES_FOLDER
 from app.runner.process.errors import RunCancelled
-from app.runner.process.private_files import private
+from app.runner.process.private_files import private, remove_file
 from app.runner.process.user import User
 
 _UV = {
@@ -26,6 +26,7 @@ _UV = {
     "compile": "look at a plan",
     "cache": "look at uv",
 }
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _reason = threading.local()
 _Run = TypeVar("_Run", bound=Callable[..., Any])
 
@@ -34,9 +35,14 @@ class _Log:
     def __init__(self, path: Path, task_id: str) -> None:
         self._lines = AuditLines(task_id, RUNNER)
         self._lock = threading.Lock()
+        self._path = path
+        self._written = b""
+        self._seen: object = None
+        self._changed = False
         self._file: Optional[int] = None
         with suppress(OSError):  # a full disk: the run meets it too, and tells
-            self._file = private(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
+            self._file = private(str(path), _FLAGS)
+            self._seen = self._about()
 
     def begin(self, argv: Sequence[str], cwd: str, user: str, why: str) -> Optional[int]:
         with self._lock:
@@ -55,10 +61,53 @@ class _Log:
                 os.close(self._file)
                 self._file = None
 
+    def was_changed(self) -> bool:
+        """Whether anybody else has written into the file since this was asked last; it is put back then."""
+        with self._lock:
+            with suppress(OSError):
+                self._check()
+            changed, self._changed = self._changed, False
+            return changed
+
     def _write(self, line: Optional[bytes]) -> None:
         if line and self._file is not None:
             with suppress(OSError):
+                self._check()
                 os.write(self._file, line)
+                self._written += line
+                self._seen = self._about()
+
+    def _check(self) -> None:
+        """Packs' own code may be this user, and write here: the file gets the run's lines again, and no others."""
+        if self._file is None or self._about() == self._seen:
+            return
+        if self._is_intact():
+            self._seen = self._about()
+            return
+        self._changed = True
+        remove_file(self._path)
+        fd = private(str(self._path), _FLAGS | os.O_EXCL)
+        os.write(fd, self._written)
+        os.close(self._file)
+        self._file, self._seen = fd, self._about()
+
+    def _about(self) -> object:
+        try:
+            about = os.lstat(str(self._path))
+        except OSError:
+            return None
+        return about.st_ino, about.st_size, about.st_ctime_ns, about.st_mode
+
+    def _is_intact(self) -> bool:
+        try:
+            with open(str(self._path), "rb", opener=_no_link) as file:
+                return file.read(len(self._written) + 1) == self._written
+        except OSError:
+            return False
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 class Entry:
@@ -84,6 +133,11 @@ def open_log(path: Path, task_id: str) -> None:
     """From now on this process's commands are noted there."""
     global _open  # noqa: PLW0603 - the process has one run
     _open = _Log(path, task_id)
+
+
+def was_changed() -> bool:
+    """Whether anybody else has written into the log since this was asked last; it is put back then."""
+    return _open is not None and _open.was_changed()
 
 
 def close_log() -> None:

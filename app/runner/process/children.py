@@ -98,7 +98,7 @@ class Children:
         self.inherited_fd: Optional[int] = None
         """Of the file that the run's processes have open, and nobody else."""
         self.family = Family(groups_file.with_name("released"))
-        self.disks: List[str] = [str(groups_file.parent), "/tmp"]  # noqa: S108 - asked how full it is
+        self.disks: List[str] = [str(groups_file.parent), "/tmp", "/dev/shm"]  # noqa: S108 - asked how full they are
         """Folders on the file systems that packs' code must not fill."""
 
     @audit.noted

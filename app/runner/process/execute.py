@@ -7,7 +7,7 @@ import os
 import subprocess
 from typing import Callable, Dict, List, Optional
 
-from app.runner.process import git_environ
+from app.runner.process import audit, git_environ
 
 _NOT_PASSED_ON = frozenset(
     {
@@ -29,6 +29,7 @@ longer."""
 
 def execute(argv: List[str], seconds: float) -> str:
     """Runs a program that is nobody's child: a cancel does not end it."""
+    entry = audit.begin(argv)
     try:
         done = subprocess.run(
             argv,
@@ -39,8 +40,11 @@ def execute(argv: List[str], seconds: float) -> str:
             env=base_environ(),
             check=False,
         )
+        entry.end(done.returncode)
     except subprocess.TimeoutExpired:
         raise too_long(seconds) from None
+    finally:
+        entry.end(how="did not end by itself")
     return done.stdout.decode("utf-8", "replace")
 
 

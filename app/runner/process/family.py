@@ -7,6 +7,7 @@ are nobody's to end. Sources: proc(5), prctl(2).
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import threading
@@ -18,9 +19,12 @@ from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional,
 from app.runner.process import processes
 from app.runner.process.private_files import private
 
-_PARENT, _GROUP, _SESSION, _STARTED, _PAGES = 1, 2, 3, 19, 21
+_PARENT, _GROUP, _SESSION, _STARTED, _PAGES, _THREADS = 1, 2, 3, 19, 21, 17
 """Places in /proc/PID/stat from the state on."""
 _STARTING = "starting"
+_SHARED_BYTES = 1 << 16
+_shared: Optional[mmap.mmap] = None
+"""What was released, for the caretaker: a file could be written by packs' code too."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Entry:
     session: int
     started: int
     pages: int
+    threads: int
 
 
 def process_table() -> Dict[int, Entry]:
@@ -42,7 +47,7 @@ def process_table() -> Dict[int, Entry]:
     for pid in processes.pids():
         fields = processes.stat_fields(pid)
         if fields and len(fields) > _PAGES:
-            numbers = [int(fields[at]) for at in (_PARENT, _GROUP, _SESSION, _STARTED, _PAGES)]
+            numbers = [int(fields[at]) for at in (_PARENT, _GROUP, _SESSION, _STARTED, _PAGES, _THREADS)]
             found[pid] = Entry(pid, fields[0] == "Z", *numbers)
     return found
 
@@ -65,10 +70,20 @@ def descendants(table: Mapping[int, Entry], roots: Iterable[int], without: Itera
 def become_subreaper() -> bool:
     """Orphans among this process's descendants become its own children from now on; false where there is no such
     call. See prctl(2)."""
+    return _prctl(36, 1)
+
+
+def hide_memory() -> None:
+    """No other program of this user may read this process's memory from now on, nor its descriptors and environment:
+    root neither, where it has no CAP_SYS_PTRACE, as in most containers. What it starts is not hidden. See prctl(2)."""
+    _prctl(4, 0)
+
+
+def _prctl(option: int, value: int) -> bool:
     try:
         import ctypes
 
-        return bool(ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0)
+        return bool(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0)
     except (ImportError, OSError, AttributeError):
         return False
 
@@ -90,9 +105,24 @@ def read_released(path: Path) -> Released:
     """What a run noted, for who ends its processes after it. One that was killed while it started something counts as
     having released it."""
     try:
-        lines = [line.split() for line in path.read_text("ascii", "replace").splitlines()]
+        return _released(path.read_text("ascii", "replace"))
     except OSError:
         return Released()
+
+
+def share_released() -> None:
+    """What this process forks from now on learns by `shared_released` what the other has released."""
+    global _shared  # noqa: PLW0603 - the process has one run
+    _shared = mmap.mmap(-1, _SHARED_BYTES)
+
+
+def shared_released() -> Released:
+    """As `read_released`, of the process that this one has forked."""
+    return _released(bytes(_shared or b"").rstrip(b"\0").decode("ascii"))
+
+
+def _released(text: str) -> Released:
+    lines = [line.split() for line in text.splitlines()]
     boot = processes.boot_id()
     same = [line for line in lines if len(line) == 3 and line[1].isdigit() and line[2] == boot]
     known = frozenset((int(line[0]), int(line[1])) for line in same if line[0].isdigit())
@@ -168,6 +198,8 @@ class Family:
 
     def _note(self, word: str, started: int) -> None:
         line = "%s %d %s\n" % (word, started, processes.boot_id())
+        if _shared is not None and _shared.tell() + len(line) <= _SHARED_BYTES:
+            _shared.write(line.encode("ascii"))
         with open(str(self._released_file), "a", encoding="ascii", opener=private) as file:
             file.write(line)
 

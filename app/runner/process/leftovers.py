@@ -15,11 +15,14 @@ from typing import Dict, Set, Tuple
 from app.runner.process import processes
 from app.runner.process.family import (
     Entry,
+    Released,
     become_subreaper,
     descendants,
     living_below,
     process_table,
     read_released,
+    share_released,
+    shared_released,
 )
 from app.runner.process.groups import read_groups
 from app.runner.process.paths import Task
@@ -27,7 +30,7 @@ from app.runner.process.paths import Task
 
 def end_leftovers(task: Task) -> int:
     """Ends what a run that is over left; how many processes there were. Never what it released."""
-    return processes.end_all(lambda: _left_by(task, process_table()))
+    return processes.end_all(lambda: _left_by(task, process_table(), read_released(task.released)))
 
 
 def end_stale_holders(lock: Path) -> int:
@@ -58,6 +61,7 @@ def leave_caretaker(task: Task) -> None:
     and ends that."""
     if not become_subreaper():
         return
+    share_released()
     runner = os.fork()
     if runner == 0:
         os.setsid()
@@ -82,18 +86,18 @@ def _was_killed(runner: int) -> bool:
 
 def _end_adopted(task: Task) -> None:
     me = os.getpid()
-    released = read_released(task.released)
+    released = shared_released()
 
     def left() -> Set[int]:
         table = process_table()
-        return living_below(table, me, released) | _left_by(task, table)
+        return living_below(table, me, released) | _left_by(task, table, released)
 
     processes.end_all(left)
 
 
-def _left_by(task: Task, table: Dict[int, Entry]) -> Set[int]:
+def _left_by(task: Task, table: Dict[int, Entry], released: Released) -> Set[int]:
     found = processes.marked(task.task_id) | _recorded(task) | holders(task.inherited)
-    kept_out = read_released(task.released).pids(table) | {os.getpid()}
+    kept_out = released.pids(table) | {os.getpid()}
     below = descendants(table, found - kept_out, kept_out)
     return {pid for pid in below if pid in table and not table[pid].is_zombie}
 

@@ -23,6 +23,8 @@ _KILLED_SOONER, _KILLED_FIRST = 500, 1000
 _OPEN_FILES = 1 << 16
 """Containers often have a million: a few processes could then use up what the machine has."""
 _LEAST_PROCESSES, _PROCESSES_A_CORE = 1000, 100
+_THREADS_A_PROCESS = 16
+"""On average: the kernel's numbers are for threads too."""
 _NAMES = 5
 _HELPERS = frozenset({"git", "ssh", "gpg-agent", "dirmngr", "keyboxd", "scdaemon", "sccache"})
 """Programs that stay for a while to make their next call faster: nobody who calls them knows. They are ended too."""
@@ -49,8 +51,9 @@ class LoadWatch:
         self._seen: Set[Tuple[int, int]] = set()
         self._groups: Set[int] = {child}
         self._next = 0.0
-        self._disks = {} if load.builds else _limits_of(room.disks(folders), load.disk)
         self._folders = list(folders)
+        self._disks = {} if load.builds else _limits_of(room.disks(self._folders), load.disk)
+        self._files = {} if load.builds else _limits_of_files(room.files(self._folders))
         self.on_group: Callable[[int], None] = lambda _group: None
         """Gets each process group that the run's processes make, as soon as that is seen."""
 
@@ -78,7 +81,7 @@ class LoadWatch:
         for group in {table[pid].group for pid in mine | self._family.members(table)} - self._groups:
             self._groups.add(group)
             self.on_group(group)
-        if self._has_too_many(len(mine), table):
+        if self._has_too_many([table[pid] for pid in mine], len(table)):
             return "processes"
         if not self._load.builds and self._has_too_much([table[pid] for pid in mine]):
             return "memory"
@@ -106,14 +109,16 @@ class LoadWatch:
         self._seen = {(pid, table[pid].started) for pid in found if not table[pid].is_zombie}
         return found
 
-    def _has_too_many(self, count: int, table: Mapping[int, Entry]) -> bool:
+    def _has_too_many(self, mine: List[Entry], all_processes: int) -> bool:
         most = self._load.processes
         if most is None:
             most = max(_LEAST_PROCESSES, _PROCESSES_A_CORE * (os.cpu_count() or 1))
             most = min(most, room.process_numbers() // 4)
+        threads = sum(entry.threads for entry in mine)
         tasks = room.tasks()
-        is_full = tasks is not None and tasks.left < max(16, tasks.total // 20) and count > len(table) // 2
-        return count > most or is_full
+        is_full = tasks is not None and tasks.left < max(16, tasks.total // 20) and len(mine) > all_processes // 2
+        most_threads = min(most * _THREADS_A_PROCESS, room.process_numbers() // 2)
+        return len(mine) > most or threads > most_threads or is_full
 
     def _has_too_much(self, mine: List[Entry]) -> bool:
         used = sum(entry.pages for entry in mine) * os.sysconf("SC_PAGE_SIZE")
@@ -126,16 +131,22 @@ class LoadWatch:
         return memory.left < least and used > least
 
     def _fills_a_disk(self) -> bool:
-        if not self._disks:
-            return False
-        now = room.disks(self._folders)
-        return any(number in now and now[number].left < least for number, least in self._disks.items())
+        for limits, ask in ((self._disks, room.disks), (self._files, room.files)):
+            now = ask(self._folders) if limits else {}
+            if any(number in now and now[number].left < least for number, least in limits.items()):
+                return True
+        return False
 
 
 def _limits_of(disks: Mapping[int, room.Room], asked: Optional[int]) -> Dict[int, int]:
     """How much must stay free, by file system. One that was nearly full before is nobody's doing."""
     found = {number: min(256 << 20, disk.total // 100) if asked is None else asked for number, disk in disks.items()}
     return {number: least for number, least in found.items() if disks[number].left > 2 * least}
+
+
+def _limits_of_files(disks: Mapping[int, room.Room]) -> Dict[int, int]:
+    """How many more files must find room, by file system."""
+    return {number: disk.total // 100 for number, disk in disks.items() if disk.left > disk.total // 50}
 
 
 def names_of(found: Iterable[int]) -> List[str]:

@@ -56,13 +56,22 @@ def process_numbers() -> int:
 
 def disks(folders: Iterable[str]) -> Dict[int, Room]:
     """Bytes of the file systems that these folders are on, by their number. What cannot be asked is left out."""
-    found: Dict[int, Room] = {}
+    known = _file_systems(folders)
+    return {n: Room(about.f_blocks * about.f_frsize, about.f_bavail * about.f_frsize) for n, about in known.items()}
+
+
+def files(folders: Iterable[str]) -> Dict[int, Room]:
+    """How many files (inodes) these file systems can have; without those that have no such limit."""
+    return {n: Room(about.f_files, about.f_favail) for n, about in _file_systems(folders).items() if about.f_files}
+
+
+def _file_systems(folders: Iterable[str]) -> Dict[int, os.statvfs_result]:
+    found: Dict[int, os.statvfs_result] = {}
     for folder in folders:
         try:
-            number, about = os.stat(folder).st_dev, os.statvfs(folder)
+            found[os.stat(folder).st_dev] = os.statvfs(folder)
         except OSError:
             continue
-        found[number] = Room(about.f_blocks * about.f_frsize, about.f_bavail * about.f_frsize)
     return found
 
 

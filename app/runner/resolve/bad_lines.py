@@ -19,7 +19,7 @@ from app.runner.resolve import blame
 from app.runner.resolve.plan import PackRequirements
 
 _CODES = """
-    known_bad build_refused
+    known_bad build_refused direct_url_refused
     requirement_not_found no_wheel python_version package_unreadable package_yanked hash_mismatch
     bad_requirement requirement_source_unavailable build_failed build_skipped build_stalled build_timed_out
     build_needs_torch compiler_missing cmake_missing rust_missing cuda_toolkit_missing cuda_version

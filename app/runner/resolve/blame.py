@@ -15,6 +15,7 @@ from app.runner.resolve.plan import PackRequirements
 
 _REQUIRED = re.compile(r"(?:you require|and your project depends on)\s+((?:[^.,]|[.,](?=\S))*)")
 _NAME = re.compile(r"(?<![A-Za-z0-9._/-])([A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*)")
+_BOUNDED = re.compile(r"(?<![A-Za-z0-9._-])[._-]*([A-Za-z0-9][A-Za-z0-9._-]*)(?=[<>=!~@])")
 _FAILED = re.compile(
     r"Failed to (?:build|download|fetch|read|extract|prepare|install|unpack)[^`\n]*"
     r"`([A-Za-z0-9][A-Za-z0-9._-]*?)(?:==|@| @|`)"
@@ -36,11 +37,7 @@ def required(output: str) -> FrozenSet[str]:
 def _bounded(output: str) -> FrozenSet[str]:
     """The packages that uv says were asked for directly with bounds."""
     text = " ".join(error_of(output).split())
-    return frozenset(
-        canonical(name)
-        for part in _REQUIRED.findall(text)
-        for name in re.findall(r"([A-Za-z0-9][A-Za-z0-9._-]*?)(?=[<>=!~@])", part)
-    )
+    return frozenset(canonical(name) for part in _REQUIRED.findall(text) for name in _BOUNDED.findall(part))
 
 
 def failed_package(output: str) -> Optional[str]:

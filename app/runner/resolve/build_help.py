@@ -13,6 +13,7 @@ from typing import Callable, Dict, FrozenSet, List, Mapping, Sequence, Set, Tupl
 from app.runner.context import Context
 from app.runner.process.children import Finished
 from app.runner.requirements.lines import name_of
+from app.runner.resolve.address_gate import AddressGate
 from app.runner.resolve.build_gate import BuildGate
 from app.runner.resolve.build_remedies import BuildRemedies
 from app.runner.resolve.system_packages import SystemPackages
@@ -24,8 +25,11 @@ _making = threading.Lock()
 class BuildHelp:
     """One run's, for every uv of it. From any thread."""
 
-    def __init__(self, remedies: BuildRemedies, system: SystemPackages, gate: BuildGate) -> None:
+    def __init__(
+        self, remedies: BuildRemedies, system: SystemPackages, gate: BuildGate, addresses: AddressGate
+    ) -> None:
         self._gate = gate
+        self._addresses = addresses
         self._remedies = remedies
         self._system = system
 
@@ -36,12 +40,15 @@ class BuildHelp:
             known = context.shared.get(cls.__name__)
             if not isinstance(known, cls):
                 known = context.shared[cls.__name__] = cls(
-                    BuildRemedies.of(context), SystemPackages.of(context), BuildGate.of(context)
+                    BuildRemedies.of(context), SystemPackages.of(context), BuildGate.of(context), AddressGate(context)
                 )
             return known
 
     def attempt(self, program: str, run: Callable[[], Finished]) -> Finished:
         """`run` of this uv, and again for as long as something new may help. Raises what it raises, and OSError."""
+        return self._addresses.judged(self._attempt(program, run))
+
+    def _attempt(self, program: str, run: Callable[[], Finished]) -> Finished:
         finished = run()
         if self._gate.is_in_the_way(finished):
             if not self._gate.asked(finished.output):
@@ -65,6 +72,7 @@ class BuildHelp:
 
     def settings(self, argv: Sequence[str], environ: Mapping[str, str]) -> Tuple[List[str], Dict[str, str]]:
         """More options and variables for a command of uv's. `environ`: those that it has."""
+        self._addresses.note(argv)
         names = sorted(_names_in(argv)) if "--no-deps" in argv else None
         return [*self._remedies.arguments(), *self._gate.options(argv)], self._remedies.environ(names, environ)
 

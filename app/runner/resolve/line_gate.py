@@ -148,7 +148,8 @@ def kinds_of(line: str) -> FrozenSet[str]:
     """The kinds of a line: an address is direct, as is a wheel that the pack brings, and what is no wheel is built."""
     address, file = address_in(line), file_in(line)
     if address:
-        is_wheel = unquote(urlsplit(address).path).lower().endswith(".whl")
+        is_repository = "+" in urlsplit(address).scheme
+        is_wheel = not is_repository and unquote(urlsplit(address).path).lower().endswith(".whl")
         return frozenset(["direct_urls"] if is_wheel else ["direct_urls", "builds"])
     if file is None:
         return frozenset()

@@ -10,7 +10,7 @@ from app.protocol.audit import AUDIT_LOG, RUNNER, SERVICE, read_commands
 from app.protocol.log_names import NODES_FOLDER, is_log_name, node_log
 from app.protocol.snapshot import Snapshot
 from app.storage.command_audit import CommandAudits
-from app.storage.log_files import FILE_BYTES, LogFiles
+from app.storage.log_files import ANEW, FILE_BYTES, LogFiles
 from app.sync.installs.service import Installs
 
 RUN = "run"
@@ -68,6 +68,7 @@ class TaskLogs:
         status = self._installs.status(task_id)
         complete = status.ended and not self._files.is_written(task_id)  # before the files are looked at
         raw, _ = self._files.read(task_id, AUDIT_LOG, 0, FILE_BYTES + 4096)
+        raw = raw.rpartition(ANEW)[2]  # what a script had written into it was sent, too
         runners, lost = read_commands(raw, task_id, RUNNER)
         own, more = read_commands(self._audits.read(task_id), task_id, SERVICE)
         found = sorted([*own, *runners], key=lambda command: str(command["at"]))
