@@ -56,9 +56,8 @@ APPEND = 'open(journal, "ab").writelines(forged); pause()'
 INTO_A_LINE = 'open(journal, "ab").write(forged[1][:-1]); pause()'
 REPLACE = 'open(journal + ".x", "wb").writelines(lines + forged); os.replace(journal + ".x", journal); pause()'
 TRUNCATE = "os.truncate(journal, len(lines[0])); pause()"
-EDIT = (  # the same length; once the follower has read what there is
-    "pause(); all = b''.join(lines); open(journal, 'r+b').write(all.replace(b'running', b'success')); pause()"
-)
+EDIT = "all = b''.join(lines); open(journal, 'r+b').write(all.replace(b'running', b'success')); pause()"
+"""Of the same length; the follower may have read it by then, or not."""
 UNLINK = "os.unlink(journal); pause()"
 LINK = 'os.unlink(journal); open(folder + "/x", "wb").writelines(forged); os.symlink(folder + "/x", journal); pause()'
 PIPE = "os.unlink(journal); os.mkfifo(journal); pause()"

@@ -17,7 +17,7 @@ from typing import Callable, Optional, Tuple, TypeVar
 
 from app.protocol import progress_json
 from app.protocol.event_body import Body
-from app.protocol.events import Event, Warned, encode
+from app.protocol.events import Event, RunEnded, Warned, encode
 from app.protocol.json_fields import ProtocolFault
 from app.protocol.reducer import reduce
 from app.protocol.seal import Seal
@@ -112,13 +112,13 @@ class Journal:
         return True
 
     def _number(self, body: Body, wall: float, mono: float) -> None:
-        if self._was_changed() and not self._told_of_change:
+        if self._was_changed(at_end=isinstance(body, RunEnded)) and not self._told_of_change:
             self._told_of_change = True
             self._append(_of_change(self._snapshot), wall, mono)
         self._append(body, wall, mono)
 
-    def _was_changed(self) -> bool:
-        return self._with_reserve(self._file.was_changed)
+    def _was_changed(self, *, at_end: bool) -> bool:
+        return self._with_reserve(lambda: self._file.was_changed(at_end=at_end))
 
     def _with_reserve(self, action: Callable[[], _T]) -> _T:
         """Does it; a second time with the reserve's room, where it fails. Raises OSError."""

@@ -38,17 +38,23 @@ class JournalFile:
         self._size = 0
         self._repairs = 0
         self._compared_at = float("-inf")
+        self._unsure = False
         self._seen = self._about()
 
-    def was_changed(self) -> bool:
+    def was_changed(self, *, at_end: bool = False) -> bool:
         """Whether anybody else has written into the file, cut it or put another in its place since the last line; what
-        the run wrote is put back then. Raises OSError."""
+        the run wrote is put back then. `at_end`: nobody will look again. Raises OSError."""
         now = self._about()
-        if now is not None and now == self._seen:
+        self._unsure = self._unsure or now is None or now != self._seen
+        if not self._unsure:
             return False
-        if self._is_ours(now) and self._is_intact():
-            self._seen = now
-            return False
+        if self._is_ours(now):
+            if not at_end and time.monotonic() - self._compared_at < _COMPARE_SECONDS:
+                return False  # its size is right, and the service looks at every line; a later line compares
+            if self._is_intact():
+                self._unsure, self._seen, self._compared_at = False, now, time.monotonic()
+                return False
+        self._unsure = False
         if self._repairs < _MOST_REPAIRS:
             self._put_back()
         return True
@@ -91,15 +97,11 @@ class JournalFile:
 
     def _is_intact(self) -> bool:
         """Whether its content is what we wrote."""
-        if time.monotonic() - self._compared_at < _COMPARE_SECONDS:
-            return True  # its size is right, and the service looks at every line
         found, at = hashlib.blake2b(), 0
         while piece := os.pread(self._fd, _PIECE_BYTES, at):
             found.update(piece)
             at += len(piece)
-        intact = found.digest() == self._hash.digest()
-        self._compared_at = time.monotonic() if intact else float("-inf")
-        return intact
+        return found.digest() == self._hash.digest()
 
     def _put_back(self) -> None:
         self._repairs += 1

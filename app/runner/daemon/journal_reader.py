@@ -40,6 +40,7 @@ class JournalReader:
                 opened = self._opened()
                 self._file.close()
                 self._file = opened
+                return whole_line(opened)
         return found
 
     def _opened(self) -> BinaryIO:

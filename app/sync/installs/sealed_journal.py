@@ -15,7 +15,7 @@ from app.remote.runner_client import RunnerClient
 from app.sync.installs.recorder import Recorder
 
 MOST_FOREIGN = 10_000
-"""Lines that are not the run's, in one connection."""
+"""Lines that are not the run's, or stand behind such ones, in one connection."""
 _CHANGED = "Something on the instance wrote into the record of this task. What it wrote was ignored."
 _HINT = (
     "Packs have no reason to do that: look at the install.py of those that ran, and do not trust this machine any more."
@@ -63,16 +63,15 @@ class SealedJournal:
         if seal is None:
             self._fold(decode(line.line), offset)
             return
-        if not seal.has_line(line.line):
+        event = decode(line.line) if seal.has_line(line.line) else None
+        expected = recorder.snapshot.journal_seq + 1
+        if event is None or event.seq > expected:  # of a part that was changed, which the run puts back
             self._foreign += 1
             if self._foreign > MOST_FOREIGN:
                 raise JournalChanged
             return
-        event = decode(line.line)
-        if event.seq <= recorder.snapshot.journal_seq:
+        if event.seq < expected:
             return  # the file was put back, and is sent anew
-        if event.seq != recorder.snapshot.journal_seq + 1:
-            raise JournalChanged("A part of the record of the install on the instance (its journal) is missing.")
         self._fold(event, recorder.offset + len(line.line) + 1)
 
     def warn(self) -> None:
