@@ -13,7 +13,7 @@ ALLOWED = re.compile(r"MIT|BSD|Apache|PSF|Python Software|MPL|Mozilla|LGPL|Zope"
 """Words of licences under which a package may be used here. LGPL and MPL: it is used as it is, and never changed."""
 _ELSEWHERE = {"colorama": "BSD-3-Clause", "axe-playwright-python": "MIT (axe-core: MPL-2.0)"}
 """Of a package that only another system needs, and of one whose metadata does not say it."""
-_PIN = re.compile(r"^([a-z0-9-]+)==([^ \n]+)", re.MULTILINE)
+_PIN = re.compile(r"^([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==([^ \n]+)", re.MULTILINE)
 
 
 def licences() -> str:
@@ -59,7 +59,7 @@ def _reasons() -> dict[str, str]:
 def _needed_by(name: str) -> str:
     """As the lock says it."""
     text = (ROOT / "requirements-dev.txt").read_text("utf-8")
-    found = re.search(rf"^{re.escape(name)}==.*\n(?: +--hash.*\n)+((?: +#.*\n)+)", text, re.MULTILINE)
+    found = re.search(rf"^{re.escape(name)}(?:\[.*\])?==.*\n(?: +--hash.*\n)+((?: +#.*\n)+)", text, re.MULTILINE)
     said = re.sub(r"-[cr] \S+|#|\bvia\b", " ", found.group(1)) if found else ""
     words = said.split()
     return "needed by " + ", ".join(words)

@@ -32,7 +32,9 @@ def main() -> None:
         uv = _uv(Path(name))
         for lock, more in LOCKS:
             argv = [uv, "pip", "compile", "-q", "--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes"]
-            argv += ["--no-header", "--no-emit-index-url", "--no-emit-find-links", *more, *sys.argv[1:]]
+            # With extras: pip before 23.3 does not find the hash of `coverage[toml]` at `coverage`.
+            argv += ["--no-header", "--no-strip-extras", "--no-emit-index-url", "--no-emit-find-links", *more]
+            argv += sys.argv[1:]
             _run([*argv, "--output-file", f"{lock}.txt", f"{lock}.in"])
             path = ROOT / f"{lock}.txt"
             path.write_text(_HEADER % f"{lock}.in" + _without_header(path.read_text("utf-8")), "utf-8")

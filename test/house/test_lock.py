@@ -15,7 +15,10 @@ from app.remote.packer import LIBRARIES
 from test.house.sources import ROOT
 from tools import licence_table
 
-_LOCKED = re.compile(r"([a-z0-9-]+)==([^ ;\\]+)(?: ; .*?)? \\\n((?: {4}--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)")
+_EXTRAS = r"(?:\[([a-z0-9,-]+)\])?"
+_LOCKED = re.compile(
+    r"([a-z0-9-]+)" + _EXTRAS + r"==([^ ;\\]+)(?: ; .*?)? \\\n((?: {4}--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)"
+)
 LOCKS = ("requirements", "requirements-dev")
 
 
@@ -23,7 +26,12 @@ def _lock(name: str) -> dict[str, str]:
     text = (ROOT / f"{name}.txt").read_text("utf-8")
     rest = re.sub(r"(?m)^ *#.*\n", "", _LOCKED.sub("", text))
     assert not rest, f"{name}.txt has lines without hashes, or others than `make lock` writes: {rest[:200]}"
-    return {package: version for package, version, _ in _LOCKED.findall(text)}
+    return {package: version for package, _, version, _ in _LOCKED.findall(text)}
+
+
+def _extras(name: str) -> dict[str, set[str]]:
+    text = (ROOT / f"{name}.txt").read_text("utf-8")
+    return {package: set(extras.split(",")) for package, extras, *_ in _LOCKED.findall(text) if extras}
 
 
 def _asked(path: Path) -> dict[str, tuple[str, str]]:
@@ -41,13 +49,15 @@ def _asked(path: Path) -> dict[str, tuple[str, str]]:
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_has_what_is_asked_for_and_what_that_needs(name: str) -> None:
-    """As far as this Python and system are concerned. `make lock` writes it."""
-    lock, asked = _lock(name), _asked(ROOT / f"{name}.in")
+    """As far as this Python and system are concerned, extras included: pip before 23.3 takes a hash for `package` as
+    none for `package[extra]`. `make lock` writes it."""
+    lock, asked, extras = _lock(name), _asked(ROOT / f"{name}.in"), _extras(name)
     assert {package: lock.get(package) for package in asked} == {key: version for key, (version, _) in asked.items()}
     missing, waiting, seen = set(), [Requirement(package) for package in asked], set()
     while waiting:
         wanted = waiting.pop()
         package = canonicalize_name(wanted.name)
+        assert extras.get(package, set()) >= wanted.extras, f"{name}.txt has {package} without {wanted.extras}"
         for extra in ("", *wanted.extras):
             if (package, extra) in seen:
                 continue
