@@ -212,7 +212,7 @@ def test_loops_end(tmp_path: Path) -> None:
         ("./odd.whl", "name of a wheel"),
         ("${NODEFERRY_UNSET}/x.whl", "NODEFERRY_UNSET"),
         ("https://${NODEFERRY_UNSET}@example.invalid/x.zip", "NODEFERRY_UNSET"),
-        ("x" * 6000, "too long"),
+        ("x" * 6000, "longer than any"),
     ],
 )
 def test_a_line_that_cannot_be_had_is_left_out_with_its_reason(tmp_path: Path, line: str, why: str) -> None:
@@ -223,7 +223,7 @@ def test_a_line_that_cannot_be_had_is_left_out_with_its_reason(tmp_path: Path, l
     (pack / "link").symlink_to(tmp_path)
     found = read(pack, f"good\n{line}\nbetter>=1\n")
     assert found.lines == ["good", "better>=1"]
-    assert [each.line for each in found.bad.found] == [line]
+    assert [each.line for each in found.bad.found] == [line[:200]]
     problem = found.bad.problem(has_others=True)
     assert problem is not None and why in problem.message and len(problem.message) < 500
 

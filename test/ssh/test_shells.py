@@ -34,7 +34,7 @@ def test_the_login_shell_does_not_matter(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     missing = [shell for shell in _TALK if shutil.which(shell) is None]
-    with service_in(tmp_path / "service") as api:
+    with service_in(tmp_path / "service", allowed_git_schemes=("http", "https")) as api:
         for shell, (name, text) in _TALK.items():
             if shell in missing:
                 continue

@@ -108,12 +108,13 @@ def test_fleets_and_workflows_go_with_what_they_were_for(retention: Retention, e
     fleets.add(Fleet("kept", old, None, [{}]), [kept], same_key_since=0.0)
     fleets.add(Fleet("gone", old, None, [{}]), [], same_key_since=0.0)
     fleets.add(Fleet("young", NOW, None, [{}]), [], same_key_since=0.0)
-    states = {"done": (old, "completed"), "blocked": (old, "blocked"), "fresh": (NOW, "completed")}
-    for name, (at, state) in states.items():
-        workflows.add(Workflow(name, at, WHOLE_REQUEST, (), state=WorkflowState(state)))
+    done, blocked, fresh = (str(uuid.uuid4()) for _ in range(3))
+    states = {done: (old, "completed"), blocked: (old, "blocked"), fresh: (NOW, "completed")}
+    for workflow_id, (at, state) in states.items():
+        workflows.add(Workflow(workflow_id, at, WHOLE_REQUEST, (), state=WorkflowState(state)))
     retention.prune(90)
     assert {fleet.fleet_id for fleet in fleets.newest(9)} == {"kept", "young"}
-    assert {workflow.workflow_id for workflow in workflows.newest(9)} == {"blocked", "fresh"}
+    assert {workflow.workflow_id for workflow in workflows.newest(9)} == {blocked, fresh}
 
 
 def _left(engine: Engine) -> set[str]:
