@@ -190,6 +190,7 @@ def test_an_answer_that_a_script_gives_is_told_and_not_followed(
     answers.mkdir(exist_ok=True)
     (answers / "q1").write_text("replace")
     (answers / "q1.forged").write_text("replace\n" + "0" * 32)
+    bench.until(task_id, lambda now: now["warnings"], "the false one is told")
     bench.installs.answer(task_id, "q1", "keep")
     end = bench.ended(task_id)
     assert [node["error"]["code"] for node in end["nodes"]] == ["registry_copy"]
