@@ -57,9 +57,6 @@ class Questions:
         question = AskedQuestion("q%d" % number, code, text, choices, default, seconds, hint, facts or {})
         self._journal.emit(QuestionAsked(question))
         answer = self._wait(question) if asks else None
-        if self._answers.forged and not self._told_of_forged:
-            self._told_of_forged = True
-            self._journal.emit(Warned("answer_forged", _FORGED, CHANGED_HINT))
         source = AnswerSource.USER if answer else AnswerSource.EXPIRED if asks else AnswerSource.NOT_ASKED
         self._journal.emit(QuestionAnswered(question.id, answer or default, source))
         if answer is None:
@@ -73,12 +70,19 @@ class Questions:
             if self._cancelled.is_set():
                 raise RunCancelled
             answer = self._answers.given(question.id)
+            self._tell_of_forged()
             if answer in words:
                 return answer
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
             self._cancelled.wait(min(left, _LOOK_SECONDS))
+
+    def _tell_of_forged(self) -> None:
+        with self._lock:
+            is_new, self._told_of_forged = self._answers.forged and not self._told_of_forged, self._answers.forged
+        if is_new:
+            self._journal.emit(Warned("answer_forged", _FORGED, CHANGED_HINT))
 
     def _warn(self, question: AskedQuestion, label: str, source: AnswerSource) -> None:
         expired = source is AnswerSource.EXPIRED
