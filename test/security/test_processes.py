@@ -17,6 +17,7 @@ from app.standin.git_server import GitServer
 from app.standin.packs import Pack, make_pack
 from test.runner.conftest import old_python, rig, rig_factory
 from test.runner.rig import QUICK, Rig, node
+from test.support.small_disk import small_disk_at
 from test.support.waiting import wait_until
 from test.verify.conftest import Verify, verify
 from test.verify.test_restart import Running, running
@@ -297,13 +298,9 @@ def test_a_script_that_uses_more_than_it_may_is_ended(rig: Rig, hidden: Hidden) 
 @pytest.fixture
 def small_disk(rig: Rig) -> Iterator[Path]:
     """custom_nodes on a file system of 64 MB."""
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "nodeferry-test", str(rig.custom_nodes)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
-    yield rig.custom_nodes
-    rig.end()
-    subprocess.run(["umount", "-l", str(rig.custom_nodes)], check=True)
+    with small_disk_at(rig.custom_nodes, "size=64m") as folder:
+        yield folder
+        rig.end()
 
 
 def test_a_script_that_fills_the_disk_is_ended_before_it_is_full(rig: Rig, small_disk: Path, hidden: Hidden) -> None:

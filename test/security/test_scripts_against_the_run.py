@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from test.runner.conftest import old_python, rig, rig_factory
 from test.runner.rig import QUICK, Rig, node
 from test.security.test_processes import Hidden, hidden
+from test.support.small_disk import small_disk_at
 from test.support.waiting import wait_until
 
 __all__ = ["hidden", "old_python", "rig", "rig_factory"]
@@ -95,13 +95,9 @@ def test_a_script_with_thousands_of_threads_is_ended(rig: Rig, hidden: Hidden) -
 @pytest.fixture
 def few_files(rig: Rig) -> Iterator[Path]:
     """custom_nodes on a file system that has room for 3,000 files."""
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=3000", "nodeferry-test", str(rig.custom_nodes)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
-    yield rig.custom_nodes
-    rig.end()
-    subprocess.run(["umount", "-l", str(rig.custom_nodes)], check=True)
+    with small_disk_at(rig.custom_nodes, "size=64m,nr_inodes=3000") as folder:
+        yield folder
+        rig.end()
 
 
 def test_a_script_that_makes_files_is_ended_before_there_is_no_room_for_any(
