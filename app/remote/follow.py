@@ -165,9 +165,11 @@ class Follow:
             if line is None or now >= end:
                 return None
 
-    def rested(self) -> None:
-        """Nobody has asked for frames for a moment: that was no silence of the instance. Raises ConnectionLost."""
-        self._heard = time.monotonic()
+    def rested(self, seconds: float) -> None:
+        """Nobody has asked for frames for so long: that was no silence of the instance. Raises ConnectionLost.
+
+        Only the rest is left out. Short rests come all the time: to count from each of them would end no silence."""
+        self._heard = min(time.monotonic(), self._heard + seconds)
         self._ping()
 
     def _ping(self) -> None:

@@ -19,9 +19,9 @@ FLEET = "/fleet/install-custom-nodes"
 CHECK = "/manifests/check"
 WORKFLOW = "/workflow/start"
 RETRY = "/tasks/550e8400-e29b-41d4-a716-446655440000/retry"
-MOST_SECONDS = 1.0
-"""Half of it on a quiet machine."""
-MOST_FLEET_SECONDS = 1.5
+MOST = 40.0
+"""How many times as long as a million empty turns an answer may take. A third of it on a quiet machine."""
+MOST_FLEET = 60.0
 """It makes a hundred tasks."""
 SHA = "a" * 40
 ONE = {"https://github.com/o/p": {"hash": SHA}}
@@ -160,40 +160,45 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         yield running
 
 
-def _seconds(api: Api, path: str, body: object) -> tuple[int, dict[str, Any], float]:
-    """Status and body of the answer, and the CPU seconds that it took."""
+def _cost(api: Api, path: str, body: object) -> tuple[int, dict[str, Any], float]:
+    """Status and body of the answer, and the CPU seconds that it took, in those of a million empty turns: a processor
+    that others use as well is slower at both."""
     text = body if isinstance(body, str) else json.dumps(body, separators=(",", ":"))
     assert len(text) <= 1024 * 1024
     begun = time.thread_time()
     answer = api.post_text(path, text)
-    return answer.status_code, content(answer), time.thread_time() - begun
+    taken = time.thread_time() - begun
+    begun = time.thread_time()
+    for _ in range(1_000_000):
+        pass
+    return answer.status_code, content(answer), taken / (time.thread_time() - begun)
 
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_too_many_entries_are_counted_and_not_looked_at(what: str, api: Api) -> None:
     path, body, field = REFUSED[what]
-    status, answer, seconds = _seconds(api, path, body())
+    status, answer, cost = _cost(api, path, body())
     assert status == 400, answer
     assert answer["message"]
     assert field is None or answer["field"] == field
-    assert seconds < MOST_SECONDS
+    assert cost < MOST
 
 
 @pytest.mark.parametrize("what", ACCEPTED)
 def test_the_largest_request_that_is_accepted_costs_little(what: str, api: Api) -> None:
     path, body = ACCEPTED[what]
-    status, answer, seconds = _seconds(api, path, body())
+    status, answer, cost = _cost(api, path, body())
     assert status in {200, 202}, answer
-    assert seconds < (MOST_FLEET_SECONDS if path == FLEET else MOST_SECONDS)
+    assert cost < (MOST_FLEET if path == FLEET else MOST)
 
 
 def test_a_fleet_whose_lists_are_too_large_together_is_refused(api: Api) -> None:
     """A request of 1 MiB for a hundred instances would be 100 MiB in the database."""
     body = {"ssh_connections": _machines(100), "manifest": {"nodes": [{**n, "ref": "a" * 150} for n in _nodes(1_000)]}}
-    status, answer, seconds = _seconds(api, FLEET, body)
+    status, answer, cost = _cost(api, FLEET, body)
     assert (status, answer["error"], answer["field"]) == (413, "fleet_too_large", "ssh_connections")
     assert answer["hint"]
-    assert seconds < MOST_SECONDS
+    assert cost < MOST
 
 
 def test_an_option_s_list_has_as_many_entries_as_are_possible(api: Api) -> None:

@@ -265,8 +265,9 @@ class Installation:
         """Whether this thread has taken more than its share of the processor; waits a moment then."""
         rest = self._share.rest_seconds()
         if rest > 0.0:
+            begun = time.monotonic()
             self._cancel_event().wait(min(rest, LISTEN_SECONDS))
-            frames.rested()
+            frames.rested(time.monotonic() - begun)
         return rest > 0.0
 
     def _apply(self, frame: Frame, client: RunnerClient, logs: LogReceiver) -> None:
