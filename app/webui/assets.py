@@ -1,46 +1,37 @@
 """Styles, scripts and pictures, from memory, at addresses with their version in them.
 
-What a browser has fetched once it never asks for again, and a page of one version never runs another's script: its
-imports lead below its own address. All styles are one sheet: each request costs more than the bytes that it saves.
+What a browser has fetched once it never asks for again, and a page of one version never runs another's script. All
+styles are one sheet and each page's modules one script: each request costs more than the bytes that it saves.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import posixpath
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from app.webui.bundle import joined
+from app.words import table
+
 FOLDER = Path(__file__).parent / "static"
 SHEET = "site.css"
 _SHEETS = ("tokens", "base", "components", "task", "start", "history", "fleet", "workflow")
 """The parts of the sheet, in the order in which they stand in it."""
+_WORD_TABLE = "js/core/word-table.js"
+"""Made here, out of the words that the command line reads too."""
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_IMPORT = re.compile(r'^import .*"(\.[^"]+)";$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """`version`: changes with any of the files. `files`: content by name; the scripts' names begin with `js/`."""
+    """`version`: changes with any of the files. `files`: content by name; a page's script is `NAME.js`."""
 
     version: str
     files: Mapping[str, bytes]
-
-    def modules_of(self, entry: str) -> tuple[str, ...]:
-        """The modules that a script imports, and those that they import: a browser may fetch all of them at once."""
-        found: dict[str, None] = {}
-        ahead = [entry]
-        while ahead:
-            name = ahead.pop(0)
-            for imported in _IMPORT.findall(self.files[name].decode("utf-8")):
-                module = posixpath.normpath(posixpath.join(posixpath.dirname(name), imported))
-                if module not in found:
-                    found[module] = None
-                    ahead.append(module)
-        return tuple(found)
 
 
 def type_of(name: str) -> str:
@@ -48,14 +39,23 @@ def type_of(name: str) -> str:
     return _TYPES[posixpath.splitext(name)[1]]
 
 
+def modules() -> dict[str, str]:
+    """The sources of all modules by name; those of pages begin with `js/pages/`."""
+    found = {
+        path.relative_to(FOLDER).as_posix(): path.read_text("utf-8") for path in sorted((FOLDER / "js").rglob("*.js"))
+    }
+    found[_WORD_TABLE] = f"export const WORDS = {json.dumps(table('en'), ensure_ascii=False)};\n"
+    return found
+
+
 @cache
 def assets() -> Assets:
     """The files, read once a process."""
-    files = {
-        path.relative_to(FOLDER).as_posix(): path.read_bytes()
-        for path in sorted(FOLDER.rglob("*"))
-        if path.suffix in _TYPES and path.suffix != ".css"
-    }
+    files = {path.name: path.read_bytes() for path in sorted(FOLDER.glob("*.svg"))}
+    sources = modules()
+    for name in sources:
+        if name.startswith("js/pages/"):
+            files[posixpath.basename(name)] = joined(name, sources).encode("utf-8")
     files[SHEET] = b"\n".join((FOLDER / "css" / f"{part}.css").read_bytes() for part in _SHEETS)
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):

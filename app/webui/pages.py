@@ -160,6 +160,5 @@ def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = 
         carried=text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
         login=login,
         version=VERSION,
-        modules=assets().modules_of(f"js/pages/{name}.js"),
         sheet=SHEET,
     )
