@@ -19,7 +19,7 @@ from app.domain.workflow import StepName
 from app.protocol.redaction import masked
 from app.version import VERSION
 from app.webui.assets import SHEET, assets, type_of
-from app.words import word
+from app.words import LANGUAGE, word
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
@@ -88,7 +88,7 @@ def runs_page() -> str:
 @pages.get(f"{PREFIX}/history")
 def history_page() -> AnyResponse:
     """Where the runs were before."""
-    return redirect(url_for("webui.runs_page", **request.args))
+    return redirect(url_for("webui.runs_page", **request.args.to_dict()))
 
 
 @pages.get(f"{PREFIX}/machines")
@@ -137,7 +137,13 @@ def address_of(name: str) -> str:
     return url_for("webui.asset", version=assets().version, name=name)
 
 
-pages.add_app_template_global(word, "word")
+pages.add_app_template_global(word)
+
+
+@pages.app_template_global("language")
+def language() -> str:
+    """The language of the words, as `<html lang>` has it."""
+    return LANGUAGE
 
 
 @pages.get("/favicon.ico")

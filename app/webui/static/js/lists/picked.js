@@ -9,8 +9,8 @@ export class Picked {
   constructor(tray, changed) {
     Object.assign(this, { tray, changed, runs: new Map() });
     this.said = h("span", { role: "status" });
-    this.go = h("button", { type: "button", class: "primary small", onclick: () => this.compare() }, word("lists.compare"));
-    tray.append(this.said, this.go, h("button", { type: "button", class: "small", onclick: () => this.clear() }, word("lists.clear")));
+    this.go = h("button", { type: "button", class: "btn primary small", onclick: () => this.compare() }, word("lists.compare"));
+    tray.append(this.said, this.go, h("button", { type: "button", class: "btn small", onclick: () => this.clear() }, word("lists.clear")));
   }
 
   get full() {

@@ -2,9 +2,10 @@
 
 import { api } from "../core/api.js";
 import { ask } from "../core/ask.js";
-import { clearTrouble, flash, showTrouble } from "../core/banner.js";
+import { clearTrouble, showTrouble } from "../core/banner.js";
 import { patchList, setHidden } from "../core/dom.js";
 import { Poller } from "../core/poller.js";
+import { toast } from "../core/toast.js";
 import { word } from "../core/words.js";
 import { makeMachine, runsOf, setWrong, updateMachine } from "../lists/machine-row.js";
 
@@ -27,6 +28,7 @@ function draw() {
   const wanted = machines.filter(({ name, ssh_connection: ssh, gpu, ui_home: home }) => [name, ssh, gpu, home].join(" ").toLowerCase().includes(asked));
   patchList(get("rows"), wanted, { key: (machine) => machine.instance_id, make: (machine) => makeMachine(machine, itemsOf), update: updateMachine });
   setHidden(get("loading"), true);
+  setHidden(get("rows"), !wanted.length);
   setHidden(get("search"), machines.length <= MANY);
   setHidden(get("empty"), machines.length > 0);
   setHidden(get("no-match"), !machines.length || wanted.length > 0);
@@ -35,7 +37,7 @@ function draw() {
 function itemsOf(machine) {
   return [
     { label: word("lists.its_runs"), href: runsOf(machine) },
-    { label: word("lists.forget"), run: () => forget(machine), danger: true },
+    { label: word("lists.forget"), onclick: () => forget(machine), danger: true },
   ];
 }
 
@@ -48,7 +50,7 @@ async function forget(machine) {
     machines = machines.filter((other) => other !== machine && other.instance_id !== machine.instance_id);
     draw();
     get("main").focus();
-    flash(word("lists.forgotten", { machine: machine.name }));
+    toast(word("lists.forgotten", { machine: machine.name }));
   } catch (error) {
     setWrong(row, `${error.message} ${error.hint}`.trim());
   }

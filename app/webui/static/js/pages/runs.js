@@ -3,11 +3,10 @@
 import { api } from "../core/api.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
 import { announce, h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
-import { at } from "../core/place.js";
 import { Poller } from "../core/poller.js";
 import { word } from "../core/words.js";
 import { installAgain } from "../lists/again.js";
-import { fromAddress, isFiltered, STATES, toAddress } from "../lists/filters.js";
+import { fromAddress, isFiltered, toAddress } from "../lists/filters.js";
 import { holdOf } from "../lists/hold.js";
 import { Picked } from "../lists/picked.js";
 import { RunList } from "../lists/run-list.js";
@@ -47,10 +46,10 @@ function itemsOf(run) {
   const fleet = run.kind === "fleet";
   const items = [
     { label: word("lists.open"), href: addressOf(run) },
-    !fleet && { label: word("lists.again"), run: () => installAgain(run).catch(showTrouble) },
-    !fleet && { label: word("lists.elsewhere"), run: () => installAgain(run, { elsewhere: true }).catch(showTrouble) },
-    !fleet && { label: word(picked.others(run) ? "lists.compare_to_chosen" : "lists.compare_with"), run: () => picked.compareWith(run) },
-    !fleet && { label: word("lists.only_machine"), run: () => choose({ instance: run.machine.instance_id ?? run.machine.name }) },
+    !fleet && { label: word("lists.again"), onclick: () => installAgain(run).catch(showTrouble) },
+    !fleet && { label: word("lists.elsewhere"), onclick: () => installAgain(run, { elsewhere: true }).catch(showTrouble) },
+    !fleet && { label: word(picked.others(run) ? "lists.compare_to_chosen" : "lists.compare_with"), onclick: () => picked.compareWith(run) },
+    !fleet && { label: word("lists.only_machine"), onclick: () => choose({ instance: run.machine.instance_id ?? run.machine.name }) },
   ];
   return items.filter(Boolean);
 }
@@ -94,9 +93,7 @@ function byArrows(event) {
   next.querySelector("a").focus();
 }
 
-for (const state of STATES) {
-  get("chips").append(h("button", { type: "button", "data-state": state, onclick: () => choose({ state }) }, word(`lists.${state || "all"}`)));
-}
+for (const chip of get("chips").children) chip.addEventListener("click", () => choose({ state: chip.dataset.state }));
 get("search").addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(() => choose({ q: get("search").value.trim() }, { step: false }), TYPING);
