@@ -17,7 +17,6 @@ const get = (id) => document.getElementById(id);
 const [BUSY, QUIET] = [2000, 10000];
 
 export function startFleetView(id) {
-  const seen = {};
   const icon = stateIcon();
   const bar = segments(null);
   const poller = new Poller(look, { interval: BUSY, failed, answered: clearTrouble });
@@ -25,8 +24,8 @@ export function startFleetView(id) {
 
   async function look(signal) {
     if (document.visibilityState === "hidden" && !shown?.in_progress) return true;
-    const found = await api(`/runs/${id}`, { signal, seen });
-    if (!found) return true;
+    const found = await api(`/runs/${id}`, { signal, tagged: true });
+    if (found === shown) return true;
     if (shown?.in_progress && !found.in_progress) notifyEnd(`nodeferry-${id}`, word("lists.fleet_ended"), found.summary.sentence);
     shown = found;
     poller.interval = found.in_progress ? BUSY : QUIET; // a retry may come from another page

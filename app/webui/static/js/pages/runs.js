@@ -35,6 +35,8 @@ function draw() {
   const none = list.answered && !runs.length;
   setHidden(get("loading"), list.answered);
   setHidden(get("table"), !runs.length);
+  setHidden(get("chips"), none && !filtered);
+  setHidden(get("find"), none && !filtered);
   setHidden(get("empty"), !none || filtered);
   setHidden(get("nothing"), !none || !filtered);
   setHidden(get("older"), !list.cursor);
