@@ -3,6 +3,7 @@
 import { api } from "../core/api.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
 import { announce, h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
+import { keys } from "../core/keys.js";
 import { Poller } from "../core/poller.js";
 import { word } from "../core/words.js";
 import { installAgain } from "../lists/again.js";
@@ -85,6 +86,40 @@ async function nameMachines() {
   chooseMachine(list.filters.instance);
 }
 
+/** To the next or the previous run: `step` is 1 or -1. */
+function go(step) {
+  const rows = [...get("rows").children];
+  const here = rows.findIndex((row) => row.contains(document.activeElement));
+  rows.at(here < 0 ? 0 : Math.min(Math.max(here + step, 0), rows.length - 1))?.querySelector("a").focus();
+}
+
+function byArrows(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step || !event.target.matches(".run-said")) return;
+  event.preventDefault();
+  go(step);
+}
+
+for (const chip of get("chips").children) setAttribute(chip, "aria-pressed", String(chip.dataset.state === filters.state));
+  if (get("search").value.trim() !== filters.q) get("search").value = filters.q;
+  chooseMachine(filters.instance);
+  draw();
+  poller.now();
+}
+
+/** A machine that was asked for is always in the choice, so that it can be taken back. */
+function chooseMachine(instance) {
+  const choice = get("machine");
+  if (![...choice.options].some(({ value }) => value === instance)) choice.append(h("option", { value: instance }, instance));
+  choice.value = instance;
+}
+
+async function nameMachines() {
+  const { instances } = await api("/instances");
+  get("machine").replaceChildren(h("option", { value: "" }, word("lists.all_machines")), ...instances.map((each) => h("option", { value: each.instance_id }, each.name)));
+  chooseMachine(list.filters.instance);
+}
+
 function byArrows(event) {
   const down = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   const row = event.target.closest(".run-row");
@@ -109,6 +144,9 @@ get("fresh").addEventListener("click", () => {
 });
 get("older").addEventListener("click", () => list.showOlder().catch(showTrouble));
 get("rows").addEventListener("keydown", byArrows);
+keys.register("j", "lists.key_next", () => go(1));
+keys.register("k", "lists.key_previous", () => go(-1));
+keys.register("x", "lists.key_pick", () => document.activeElement.closest?.(".run-row")?.querySelector("input")?.click());
 addEventListener("popstate", () => show(fromAddress()));
 setInterval(() => document.visibilityState === "visible" && [...get("rows").children].forEach(updateTimes), 1000);
 
