@@ -100,36 +100,6 @@ function byArrows(event) {
   go(step);
 }
 
-for (const chip of get("chips").children) setAttribute(chip, "aria-pressed", String(chip.dataset.state === filters.state));
-  if (get("search").value.trim() !== filters.q) get("search").value = filters.q;
-  chooseMachine(filters.instance);
-  draw();
-  poller.now();
-}
-
-/** A machine that was asked for is always in the choice, so that it can be taken back. */
-function chooseMachine(instance) {
-  const choice = get("machine");
-  if (![...choice.options].some(({ value }) => value === instance)) choice.append(h("option", { value: instance }, instance));
-  choice.value = instance;
-}
-
-async function nameMachines() {
-  const { instances } = await api("/instances");
-  get("machine").replaceChildren(h("option", { value: "" }, word("lists.all_machines")), ...instances.map((each) => h("option", { value: each.instance_id }, each.name)));
-  chooseMachine(list.filters.instance);
-}
-
-function byArrows(event) {
-  const down = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  const row = event.target.closest(".run-row");
-  if (!down || !row || event.target.closest("button")) return;
-  const next = down > 0 ? row.nextElementSibling : row.previousElementSibling;
-  if (!next) return;
-  event.preventDefault();
-  next.querySelector("a").focus();
-}
-
 for (const chip of get("chips").children) chip.addEventListener("click", () => choose({ state: chip.dataset.state }));
 get("search").addEventListener("input", () => {
   clearTimeout(typing);
