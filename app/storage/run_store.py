@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +39,18 @@ class RunRow:
 @dataclass(frozen=True, slots=True)
 class RunFilter:
     """Which runs a list has. `instance`: its name, whose runs in fleets are listed too; `text`: a part of what is
-    searched; `state`: how they ended."""
+    searched; `states` and `tones`: how they ended; all where there are none."""
 
     kind: str | None = None
     instance: str | None = None
     text: str | None = None
-    state: str | None = None
+    states: tuple[str, ...] = ()
+    tones: tuple[str, ...] = ()
+
+    def has(self, summary: Mapping[str, str]) -> bool:
+        """Whether a run that stands like this is one of them."""
+        is_kind = not self.states or summary["kind"] in self.states
+        return is_kind and (not self.tones or summary["tone"] in self.tones)
 
 
 class RunStore:
@@ -81,8 +88,10 @@ class RunStore:
         query = query.where(runs.c.fleet_id.is_(None)) if wanted.instance is None else query
         for column, value in ((runs.c.kind, wanted.kind), (runs.c.instance, wanted.instance)):
             query = query if value is None else query.where(column == value)
-        if wanted.state is not None:
-            query = query.where(runs.c.state == wanted.state)
+        if wanted.states:
+            query = query.where(runs.c.state.in_(wanted.states))
+        if wanted.tones:
+            query = query.where(runs.c.document["row"]["summary"]["tone"].as_string().in_(wanted.tones))
         if wanted.text is not None:
             query = query.where(runs.c.search.contains(wanted.text.lower(), autoescape=True))
         if before is not None:

@@ -178,7 +178,7 @@ def _fits(row: RunRow, shown: Mapping[str, Any], asked: Asked) -> bool:
         return False
     if wanted.kind not in (None, row.kind) or wanted.instance not in (None, shown["machine"]["instance"]):
         return False
-    if wanted.state not in (None, shown["summary"]["kind"]):
+    if not wanted.has(shown["summary"]):
         return False
     names = (shown["machine"]["name"], shown["machine"]["ssh_connection"], shown["list"]["label"], row.run_id)
     return wanted.text is None or any(wanted.text.lower() in str(name).lower() for name in names)

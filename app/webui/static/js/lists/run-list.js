@@ -3,7 +3,7 @@
  *  While somebody points at a row, or has scrolled, no row moves: runs that are new wait until they are asked for. */
 
 import { api } from "../core/api.js";
-import { queryOf } from "./filters.js";
+import { askedFor } from "./filters.js";
 
 const PAGE = 50;
 
@@ -54,7 +54,7 @@ export class RunList {
   /** Null when other filters were chosen meanwhile. */
   async #ask(more, options) {
     const mine = this.generation;
-    const found = await api(`/runs?${queryOf(this.filters, { limit: PAGE, ...more })}`, options);
+    const found = await api(`/runs?${askedFor(this.filters, { limit: PAGE, ...more })}`, options);
     return mine === this.generation ? found : null;
   }
 

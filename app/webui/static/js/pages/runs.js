@@ -52,7 +52,7 @@ function itemsOf(run) {
     !fleet && { label: word("lists.again"), onclick: () => installAgain(run).catch(showTrouble) },
     !fleet && { label: word("lists.elsewhere"), onclick: () => installAgain(run, { elsewhere: true }).catch(showTrouble) },
     !fleet && { label: word(picked.others(run) ? "lists.compare_to_chosen" : "lists.compare_with"), onclick: () => picked.compareWith(run) },
-    !fleet && { label: word("lists.only_machine"), onclick: () => choose({ instance: run.machine.instance_id ?? run.machine.name }) },
+    run.machine.instance && { label: word("lists.only_machine"), onclick: () => choose({ instance: run.machine.instance }) },
   ];
   return items.filter(Boolean);
 }
@@ -82,7 +82,7 @@ function chooseMachine(instance) {
 
 async function nameMachines() {
   const { instances } = await api("/instances");
-  get("machine").replaceChildren(h("option", { value: "" }, word("lists.all_machines")), ...instances.map((each) => h("option", { value: each.instance_id }, each.name)));
+  get("machine").replaceChildren(h("option", { value: "" }, word("lists.all_machines")), ...instances.map((each) => h("option", { value: each.instance, title: each.ssh_connection }, each.name)));
   chooseMachine(list.filters.instance);
 }
 
