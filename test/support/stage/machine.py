@@ -182,6 +182,7 @@ class _Follower:
         self._run = run
         self._offset = offset
         self._sent: dict[str, int] | None = None
+        self._kept: dict[str, int] = {}
         self._unread = b""
         self._beat = 0.0
 
@@ -198,7 +199,7 @@ class _Follower:
                         return
                     self._offset = end
                 self._send_rest(bool(lines))
-                if (run.ended or run.died) and self._sent is not None:
+                if (run.ended or run.died) and self._is_all_kept():
                     called.frame("e", {"status": "died" if run.died else "ended"})
                     return
             self._read()
@@ -218,6 +219,11 @@ class _Follower:
             if not sent:
                 self._called.frame("h", {})
 
+    def _is_all_kept(self) -> bool:
+        """Whether the service has all of the logs."""
+        sizes = {name: len(text) for name, text in self._run.logs.items()}
+        return self._sent is not None and all(self._kept.get(name, 0) in (size, -1) for name, size in sizes.items())
+
     def _read(self) -> None:
         """What the service says on the follower's input."""
         while self._called.channel.recv_ready():
@@ -228,8 +234,9 @@ class _Follower:
             if said.get("cancel"):
                 self._called.frame("c", {})
                 self._run.cancel()
-            if "logs" in said and self._sent is None:
-                self._sent = dict(said["logs"])
+            if "logs" in said:
+                self._kept.update(said["logs"])
+                self._sent = dict(self._kept) if self._sent is None else self._sent
 
 
 def _packs_of(request: dict[str, Any]) -> tuple[manifests.NodePack, ...]:
