@@ -105,11 +105,7 @@ def build_service(
     jobs.when_ended = retries.look_at
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
-    workflow_store = WorkflowStore(engine)
-    workflows = WorkflowExecutor(
-        store=workflow_store, installs=installs, steps=Steps(installs, checks, settings), background=keeper
-    )
-    runs = Runs(installs, workflows, workflow_store, RunStore(engine))
+    workflows, runs = _wire_runs(installs, Steps(installs, checks, settings), engine, keeper)
     capacity = Capacity()
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
@@ -139,6 +135,16 @@ def build_service(
     installs.resume_unfinished()
     workflows.resume_unfinished()
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
+
+
+def _wire_runs(
+    installs: Installs, steps: Steps, engine: Engine, background: BackgroundTaskManager
+) -> tuple[WorkflowExecutor, Runs]:
+    """The workflows, and what shows them and the installs as one."""
+    store = WorkflowStore(engine)
+    workflows = WorkflowExecutor(store=store, installs=installs, steps=steps, background=background)
+    instances = InstanceStore(engine)
+    return workflows, Runs(installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
 
 
 def _application(shared: Services) -> Flask:

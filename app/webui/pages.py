@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -76,7 +77,7 @@ def run_page(any_id: object) -> str | AnyResponse:
     if kind == "fleet":
         return redirect(url_for("webui.fleet_page", fleet_id=run_id))
     if run_id != str(any_id):
-        return redirect(url_for("webui.run_page", any_id=run_id, **_place() | {"chapter": str(any_id)}))
+        return _to_run(run_id, _place() | {"chapter": str(any_id)})
     return _page("run", "Install", run_id, _run_with_tasks)
 
 
@@ -84,7 +85,7 @@ def run_page(any_id: object) -> str | AnyResponse:
 @pages.get(f"{PREFIX}/workflow/<uuid:any_id>")
 def old_run_page(any_id: object) -> AnyResponse:
     """Where runs were shown before."""
-    return redirect(url_for("webui.run_page", any_id=any_id, **_place()))
+    return _to_run(str(any_id), _place())
 
 
 @pages.get(f"{PREFIX}/runs")
@@ -176,6 +177,11 @@ def favicon() -> AnyResponse:
 def _parts() -> PageParts:
     found: PageParts = current_app.extensions[_EXTENSION]
     return found
+
+
+def _to_run(run_id: str, place: Mapping[str, str]) -> AnyResponse:
+    asked = f"?{urlencode(place)}" if place else ""
+    return redirect(url_for("webui.run_page", any_id=run_id) + asked)
 
 
 def _place() -> dict[str, str]:
