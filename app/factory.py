@@ -29,6 +29,7 @@ from app.storage.workflow_store import WorkflowStore
 from app.sync.access import Access
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.capacity import Capacity
+from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
 from app.sync.http.services import Services
@@ -125,6 +126,7 @@ def build_service(
             OwnKeys(),
             access,
             capacity,
+            DefaultList(settings),
         )
     )
     retries.begin()
