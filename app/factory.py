@@ -101,11 +101,10 @@ def build_service(
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
     jobs.when_ended = retries.look_at
     fleets = Fleets(installs, retries, FleetStore(engine))
-    checks = InstanceChecks(pins, connector_with, settings.timeouts)
+    checks, capacity = InstanceChecks(pins, connector_with, settings.timeouts), Capacity()
     workflows = WorkflowExecutor(
         store=WorkflowStore(engine), installs=installs, steps=Steps(installs, checks, settings), background=keeper
     )
-    capacity = Capacity()
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)

@@ -23,6 +23,8 @@ The domain knows codes; only ``app.sync.http.errors`` knows HTTP statuses.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.domain.hostkeys import HostKey
 from app.protocol import reasons
 from app.protocol.probe_answer import ComfyUIHome
@@ -66,6 +68,8 @@ class InvalidManifest(InvalidRequest):
     """The list of node packs is not valid."""
 
     code = "invalid_manifest"
+    wrong_entries: tuple[Mapping[str, str], ...] = ()
+    """Where several entries of a list are wrong, each: its `field` and `message`."""
 
 
 class TaskError(AppError):

@@ -182,20 +182,6 @@ _ALL = (
         "Providers give addresses to new machines. If you have rented a new one, forget the old key (nodeferry "
         "hostkeys forget HOST:PORT) and start again. If you have not, somebody may be listening in: do not go on.",
     ),
-    Reason(
-        "host_key_unknown",
-        "New machine",
-        _RUN,
-        _HELPS,
-        "Compare the fingerprint with the one that your provider shows, if it does, and trust the key.",
-    ),
-    Reason(
-        "default_list_unavailable",
-        "Recommended list not readable",
-        _RUN,
-        _HELPS,
-        "An install reads the list on the machine. Or paste repositories, or choose a file.",
-    ),
     Reason("host_key_revoked", "Key marked as revoked", _RUN),
     Reason("too_many_jumps", "Too many jump hosts", _RUN, hint="Check ProxyJump in ~/.ssh/config."),
     Reason("ssh_config_invalid", "SSH settings invalid", _RUN, _HELPS),

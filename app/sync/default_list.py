@@ -58,24 +58,24 @@ class DefaultList:
     def look(self) -> dict[str, Any]:
         """The list as the API shows it, read anew by this service where it is old; and why not, where that failed."""
         if not self._reading.acquire(timeout=2 * READ_SECONDS):
-            return self._shown(DefaultListUnavailable("The list is being read."))
+            return self._as_json(DefaultListUnavailable("The list is being read."))
         try:
             self._load()
             if self._is_fresh():
-                return self._shown(None)
+                return self._as_json(None)
             if self._failed and 0 <= self._now() - self._failed[0] < PAUSE_SECONDS:
-                return self._shown(self._failed[1])
-            return self._shown(self._renew(lambda url: read_text(url, READ_SECONDS)))
+                return self._as_json(self._failed[1])
+            return self._as_json(self._renew(lambda url: read_text(url, READ_SECONDS)))
         finally:
             self._reading.release()
 
     def look_through(self, read: Read) -> dict[str, Any]:
         """The same, read by another way, for whoever has one."""
         if not self._reading.acquire(timeout=2 * READ_SECONDS):
-            return self._shown(DefaultListUnavailable("The list is being read."))
+            return self._as_json(DefaultListUnavailable("The list is being read."))
         try:
             self._load()
-            return self._shown(None if self._is_fresh() else self._renew(read))
+            return self._as_json(None if self._is_fresh() else self._renew(read))
         finally:
             self._reading.release()
 
@@ -122,7 +122,7 @@ class DefaultList:
     def _source(self) -> dict[str, str]:
         return {"repo": self._settings.auto_installer_repo, "path": self._settings.auto_installer_path}
 
-    def _shown(self, problem: AppError | None) -> dict[str, Any]:
+    def _as_json(self, problem: AppError | None) -> dict[str, Any]:
         kept = self._kept
         return {
             "success": True,

@@ -37,7 +37,12 @@ _ERROR: Mapping[str, Schema] = {
 SCHEMAS: Mapping[str, Schema] = {
     "Error": record(
         _ERROR,
-        {"field": {**TEXT, "description": "The part of the request that is at fault."}},
+        {
+            "field": {**TEXT, "description": "The part of the request that is at fault."},
+            "wrong_entries": array(
+                record({"field": TEXT, "message": TEXT}, about="One entry of a list that is wrong.")
+            ),
+        },
         about="The one shape that every error has.",
     ),
     "InstanceFailed": record(
