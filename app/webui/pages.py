@@ -19,6 +19,7 @@ from app.domain.workflow import StepName
 from app.protocol.redaction import masked
 from app.version import VERSION
 from app.webui.assets import SHEET, assets, type_of
+from app.words import LANGUAGE, word
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
@@ -122,6 +123,28 @@ def asset(version: str, name: str) -> Response:
 def address_of(name: str) -> str:
     """Where a page finds a style, script or picture."""
     return url_for("webui.asset", version=assets().version, name=name)
+
+
+pages.add_app_template_global(word)
+
+
+@pages.app_template_global("language")
+def language() -> str:
+    """The language of the words, as `<html lang>` has it."""
+    return LANGUAGE
+
+
+@pages.app_template_global("pages_version")
+def pages_version() -> str:
+    """What changes with any style, script or word: a page that has another one is of another Nodeferry."""
+    return assets().version
+
+
+@pages.after_app_request
+def _name_version(response: Response) -> Response:
+    """Every answer says it, so that a page that is open learns of an upgrade without asking."""
+    response.headers["Nodeferry-Pages"] = assets().version
+    return response
 
 
 @pages.get("/favicon.ico")
