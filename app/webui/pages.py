@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.domain.errors import TaskNotFound
 from app.domain.workflow import StepName
+from app.protocol.options import OPTIONS
 from app.protocol.redaction import masked
 from app.version import VERSION
 from app.webui.assets import SHEET, assets, type_of
@@ -126,6 +127,12 @@ def address_of(name: str) -> str:
 
 
 pages.add_app_template_global(word)
+
+
+@pages.app_template_global("option_choices")
+def option_choices(name: str) -> tuple[str, ...]:
+    """What an option of a run may be, in the order of its definition."""
+    return OPTIONS[name].choices
 
 
 @pages.app_template_global("language")
