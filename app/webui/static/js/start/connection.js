@@ -12,6 +12,7 @@ import { machineLine, shortName } from "./machine.js";
 import { MAY_COME, troubleOf } from "./trouble.js";
 
 const PASTE_MS = 150;
+const LEFT_MS = 250; // a click elsewhere has come to its end by then: the page may move
 const HOMES = "homes";
 const MOST_HOMES = 12;
 const NEEDS_KEY = new Set(["no_ssh_key", "authentication_failed"]);
@@ -26,7 +27,7 @@ export class Connection {
     this.field.addEventListener("input", (event) => this.#edited(event));
     this.field.addEventListener("keydown", (event) => this.#enter(event));
     this.field.addEventListener("blur", () => this.#left());
-    this.home.addEventListener("change", () => this.command && this.test());
+    this.home.addEventListener("change", () => this.#left());
     this.homes.addEventListener("change", (event) => this.#chose(event.target.value));
     this.#offerKnown(get("known"), get("known-list"));
   }
@@ -70,6 +71,7 @@ export class Connection {
   }
 
   async test(said = "") {
+    clearTimeout(this.timer);
     this.running?.abort();
     this.wrong("");
     if (!this.command) return this.#forget();
@@ -95,7 +97,12 @@ export class Connection {
     clearTimeout(this.timer);
     this.wrong("");
     this.#forget();
-    if (event.inputType === "insertFromPaste" || event.inputType === "insertFromDrop") this.timer = setTimeout(() => this.test(), PASTE_MS);
+    if (event.inputType === "insertFromPaste" || event.inputType === "insertFromDrop") this.#soon(PASTE_MS);
+  }
+
+  #soon(milliseconds) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.test(), milliseconds);
   }
 
   #enter(event) {
@@ -105,7 +112,10 @@ export class Connection {
   }
 
   #left() {
-    if (this.command && this.tested !== this.#asked()) this.test();
+    if (!this.command || this.tested === this.#asked()) return;
+    this.state = "untested";
+    this.#soon(LEFT_MS);
+    this.changed();
   }
 
   #forget() {
@@ -118,7 +128,9 @@ export class Connection {
   #show(state, nodes) {
     const hadFocus = this.place.contains(document.activeElement) && document.activeElement !== this.place;
     this.state = state;
+    this.place.style.minHeight = state === "testing" ? `${this.place.offsetHeight}px` : "";
     this.place.replaceChildren(...nodes);
+    setHidden(document.getElementById("ssh-hint"), !["empty", "untested"].includes(state));
     setHidden(this.button, !["ready", "waiting", "trouble"].includes(state));
     if (hadFocus) this.place.focus({ preventScroll: true });
     this.changed();
