@@ -53,7 +53,9 @@ def read_text(url: str, seconds: float, open_stream: Open = open_socket) -> byte
             status, headers, content = _get(_checked(url), deadline, open_stream)
         except ConnectFailed as exc:
             raise DefaultListUnavailable(exc.message) from exc
-        except (OSError, ValueError, h11.ProtocolError) as exc:  # TLS's errors are OSErrors
+        except h11.ProtocolError as exc:
+            raise _failed(url, "its answer is cut off, or no HTTP") from exc
+        except (OSError, ValueError) as exc:  # TLS's errors are OSErrors
             raise _failed(url, str(exc) or type(exc).__name__) from exc
         if status == 200:
             return content
@@ -120,7 +122,7 @@ def _exchange(stream: Stream, request: h11.Request, deadline: Deadline) -> tuple
         elif isinstance(event, h11.EndOfMessage):
             return status, headers, bytes(content)
         elif isinstance(event, h11.ConnectionClosed):
-            raise ValueError("the connection ended in the middle of the answer")
+            raise ValueError("it ended the connection")
 
 
 def _wait(stream: Stream, deadline: Deadline) -> None:
