@@ -55,7 +55,7 @@ async function start() {
     rememberInstance(connection.command);
     connection.remember();
     recipe.remember();
-    location.assign(at(`/ui/workflow/${id}`));
+    location.assign(at(`/ui/run/${id}`));
   } catch (error) {
     refused(error);
   } finally {
