@@ -9,9 +9,9 @@ import { word } from "./words.js";
 const known = new Map(); // by path: the last answer and its ETag
 
 export class ApiError extends Error {
-  constructor({ code, message, hint = "", field = null, status = 0 }) {
+  constructor({ code, message, hint = "", field = null, status = 0, wrong_entries: wrongEntries = [] }) {
     super(message);
-    Object.assign(this, { code, hint, field, status });
+    Object.assign(this, { code, hint, field, status, wrongEntries });
   }
 
   /** Neither Nodeferry nor a proxy in front of it has an answer of it. */
