@@ -173,8 +173,8 @@ class Runs:
     def _close(self, run: _Run) -> None:
         """Keeps how a run ended, and which node packs its machine has now. Lists are right without it, only slower."""
         made = run.row_json
-        places = (made["machine"]["name"], made["machine"]["instance"], made["machine"]["ssh_connection"])
-        search = " ".join(str(each) for each in (*places, made["list"]["label"], run.row.run_id) if each).lower()
+        texts = (made["machine"]["name"], made["machine"]["instance"], made["machine"]["ssh_connection"])
+        search = " ".join(str(each) for each in (*texts, made["list"]["label"], run.row.run_id) if each).lower()
         try:
             self._store.close(run.row, made["summary"], search, {"form": DOCUMENT, "row": made})
             if made["summary"]["kind"] != Kind.PLANNED and run.rows.names:
@@ -221,5 +221,5 @@ def _fits(run: _Run, asked: Asked, before: tuple[float, str] | None) -> bool:
 
 def _has(run: _Run, wanted: RunFilter) -> bool:
     machine = run.row_json["machine"]
-    places = (machine["name"], machine["instance"], machine["ssh_connection"], run.row_json["list"]["label"])
-    return wanted.text is None or any(wanted.text.lower() in str(each).lower() for each in (*places, run.row.run_id))
+    texts = (machine["name"], machine["instance"], machine["ssh_connection"], run.row_json["list"]["label"])
+    return wanted.text is None or any(wanted.text.lower() in str(each).lower() for each in (*texts, run.row.run_id))
