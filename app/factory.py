@@ -33,7 +33,7 @@ from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.capacity import Capacity
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
-from app.sync.http.services import Services
+from app.sync.http.services import PROBLEM_PAGE, Services
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.logs import TaskLogs
@@ -165,6 +165,7 @@ def _application(shared: Services) -> Flask:
             root_of=shared.runs.root_of,
         ),
     )
+    app.extensions[PROBLEM_PAGE] = webui.fill_problem_page
     app.wsgi_app = BehindProxy(app.wsgi_app, shared.settings)  # type: ignore[method-assign]
     return app
 

@@ -15,10 +15,12 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.domain.errors import TaskNotFound
+from app.domain.errors import AppError, TaskNotFound
 from app.protocol.redaction import masked
+from app.protocol.terminal_text import one_line
 from app.version import VERSION
 from app.webui.assets import SHEET, assets, type_of
+from app.words import LANGUAGE, word
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
@@ -145,10 +147,62 @@ def address_of(name: str) -> str:
     return url_for("webui.asset", version=assets().version, name=name)
 
 
+pages.add_app_template_global(word)
+
+
+@pages.app_template_global("language")
+def language() -> str:
+    """The language of the words, as `<html lang>` has it."""
+    return LANGUAGE
+
+
+@pages.app_template_global("pages_version")
+def pages_version() -> str:
+    """What changes with any style, script or word: a page that has another one is of another Nodeferry."""
+    return assets().version
+
+
+@pages.after_app_request
+def _name_version(response: Response) -> Response:
+    """Every answer says it, so that a page that is open learns of an upgrade without asking."""
+    response.headers["Nodeferry-Pages"] = assets().version
+    return response
+
+
 @pages.get("/favicon.ico")
 def favicon() -> AnyResponse:
     """Browsers ask for it by this name."""
     return redirect(address_of("icon.svg"))
+
+
+_KNOWN_PROBLEMS: Mapping[str, tuple[str, str]] = {
+    "not_found": ("shell.no_page", "shell.no_page_why"),
+    "run_not_found": ("shell.no_run", "shell.no_run_why"),
+    "task_not_found": ("shell.no_run", "shell.no_run_why"),
+    "workflow_not_found": ("shell.no_run", "shell.no_run_why"),
+    "fleet_not_found": ("shell.no_fleet", "shell.no_run_why"),
+}
+"""Title and text of what people meet by an address; every other error has its own words."""
+
+
+def fill_problem_page(response: Response, error: AppError) -> None:
+    """Makes an error's answer a page like the others. Where even that cannot be made it stays as it is."""
+    title, text = _KNOWN_PROBLEMS.get(error.code, ("", ""))
+    words = [word(text)] if text else []
+    try:
+        page = render_template(
+            "problem.html",
+            title=word(title) if title else one_line(masked(error.message)),
+            texts=[*words, *([one_line(masked(error.hint))] if error.hint else [])],
+            status=response.status_code,
+            code=error.code,
+            again="login" if response.status_code == 401 else "",
+            **_common("problem", login=_parts().needs_login()),
+        )
+    except AppError:
+        return
+    response.set_data(page)
+    response.headers["Content-Security-Policy"] = _POLICY
 
 
 def _parts() -> PageParts:
@@ -193,15 +247,23 @@ def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = 
     login = _parts().needs_login()
     initial = dict(known(shown_id)) if known and not login else None
     text = masked(json.dumps(initial, separators=(",", ":")))
+    # It stands in a script element, which nothing in it may end.
+    carried = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     return render_template(
-        f"{name}.html",
-        page=name,
-        title=title,
-        shown_id=shown_id,
-        initial=initial,
-        # It stands in a script element, which nothing in it may end.
-        carried=text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
-        login=login,
-        version=VERSION,
-        sheet=SHEET,
+        f"{name}.html", title=title, **_common(name, login=login, shown_id=shown_id, initial=initial, carried=carried)
     )
+
+
+def _common(
+    name: str, *, login: bool, shown_id: str = "", initial: Mapping[str, Any] | None = None, carried: str = "null"
+) -> dict[str, Any]:
+    """What base.html needs."""
+    return {
+        "page": name,
+        "shown_id": shown_id,
+        "initial": initial,
+        "carried": carried,
+        "login": login,
+        "version": VERSION,
+        "sheet": SHEET,
+    }
