@@ -103,10 +103,10 @@ def build_service(
         settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
     )
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
-    jobs.when_ended = retries.look_at
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks, capacity = InstanceChecks(pins, connector_with, settings.timeouts), Capacity()
     workflows, runs = _wire_runs(installs, Steps(installs, checks, settings), engine, keeper)
+    jobs.when_ended = partial(_look_at, retries, runs)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
@@ -136,6 +136,12 @@ def build_service(
     installs.resume_unfinished()
     workflows.resume_unfinished()
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
+
+
+def _look_at(retries: Retries, runs: Runs, task_id: str) -> None:
+    """What an install's end leads to."""
+    retries.look_at(task_id)
+    runs.look_at(task_id)
 
 
 def _wire_runs(

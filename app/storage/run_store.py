@@ -30,6 +30,7 @@ class RunRow:
     instance: str | None
     fleet_id: str | None
     state: str | None
+    tone: str | None
     search: str
     document: dict[str, Any] | None
     changes: int
@@ -72,6 +73,12 @@ class RunStore:
                 row = connection.execute(_ROWS.where(runs.c.run_id == of_task)).mappings().first()
         return None if row is None else RunRow(**row)
 
+    def some(self, run_ids: Collection[str]) -> list[RunRow]:
+        """Those of these runs that there are."""
+        wanted = list(run_ids)
+        parts = [wanted[first : first + _AT_ONCE] for first in range(0, len(wanted), _AT_ONCE)]
+        return [row for part in parts for row in self._rows(_ROWS.where(runs.c.run_id.in_(part)))]
+
     def records(self, run_ids: Collection[str]) -> dict[str, list[InstallRecord]]:
         """The installs of these runs, oldest first, without their snapshots."""
         found: dict[str, list[InstallRecord]] = {}
@@ -99,18 +106,19 @@ class RunStore:
         if wanted.states:
             query = query.where(runs.c.state.in_(wanted.states))
         if wanted.tones:
-            query = query.where(runs.c.document["row"]["summary"]["tone"].as_string().in_(wanted.tones))
+            query = query.where(runs.c.tone.in_(wanted.tones))
         if wanted.text is not None:
             query = query.where(runs.c.search.contains(wanted.text.lower(), autoescape=True))
         if before is not None:
             query = query.where(tuple_(runs.c.created_at, runs.c.run_id) < tuple_(*place_of(before)))
         return self._rows(query)
 
-    def close(self, row: RunRow, state: str, search: str, document: dict[str, Any]) -> None:
+    def close(self, row: RunRow, summary: Mapping[str, str], search: str, document: dict[str, Any]) -> None:
         """Keeps how a run ended, unless something joined it since `row` was read."""
         same = (runs.c.run_id == row.run_id, runs.c.changes == row.changes)
+        ended = {"state": summary["kind"], "tone": summary["tone"], "search": search, "document": document}
         with writing(self._engine) as connection:
-            connection.execute(update(runs).where(*same).values(state=state, search=search, document=document))
+            connection.execute(update(runs).where(*same).values(**ended))
 
     def _rows(self, query: Select[Any]) -> list[RunRow]:
         with reading(self._engine) as connection:
