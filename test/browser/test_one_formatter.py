@@ -30,10 +30,8 @@ def test_a_table_of_values_is_the_same_on_both(browser: Browser) -> None:
         for name, table in (("bytes", SIZES), ("clock", CLOCKS), ("span", SPANS)):
             found = page.evaluate(f"{json.dumps(list(table))}.map(window.format.{name})")
             assert found == list(table.values()), name
-        unknown = (
-            "[null, undefined, NaN].flatMap((value) => ['bytes', 'clock', 'span'].map((name) => format[name](value)))"
-        )
-        assert set(page.evaluate(unknown)) == {""}
+        for name in ("bytes", "clock", "span"):
+            assert page.evaluate(f"[null, undefined, NaN].map(format.{name})") == ["", "", ""]
 
 
 @pytest.mark.parametrize(

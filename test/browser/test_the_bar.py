@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -19,22 +19,22 @@ pytestmark = [pytest.mark.browser, pytest.mark.sshd, pytest.mark.slow]
 WIDTHS = (320, 390, 640, 720, 768, 1024, 1440)
 
 
+@pytest.fixture
+def standins(standin_factory: Callable[..., StandIn], git_server: GitServer) -> Iterator[StandIn]:
+    """As many machines as are asked for."""
+    return iter(lambda: standin_factory(git_base_url=git_server.url), None)
+
+
 def ask_now(page: Page) -> None:
     """As "Try now" does: the next poll at once."""
     page.evaluate("dispatchEvent(new CustomEvent('nodeferry:try'))")
 
 
 def test_what_runs_stands_in_the_bar_with_its_percent_and_goes_when_it_has_ended(
-    service: ServiceProcess,
-    standin: StandIn,
-    standin_factory: Callable[..., StandIn],
-    git_server: GitServer,
-    urls: list[str],
-    heavy: threading.Event,
-    tab: OpenTab,
+    service: ServiceProcess, standins: Iterator[StandIn], urls: list[str], heavy: threading.Event, tab: OpenTab
 ) -> None:
-    """Carried by the page; several have a menu with a line each; it fits at every width; nothing runs: nothing stands."""
-    first = service.install(standin, manifest={"urls": urls[:1]})
+    """Carried by the page; several have a menu with a line each; it fits at every width."""
+    first = service.install(next(standins), manifest={"urls": urls[:1]})
     service.until(first, "running")
     page = tab(f"{service.url}/docs")
     expect(page.locator("#found")).to_contain_text("routes")
@@ -45,8 +45,7 @@ def test_what_runs_stands_in_the_bar_with_its_percent_and_goes_when_it_has_ended
     before = page.locator("main").bounding_box()
     fits(page)
 
-    other = standin_factory(git_base_url=git_server.url)
-    second = service.install(other, manifest={"urls": urls[:1]})
+    second = service.install(next(standins), manifest={"urls": urls[:1]})
     service.until(second, "running")
     ask_now(page)
     button = now.get_by_role("button", name="2 running")
@@ -75,6 +74,6 @@ def fits(page: Page) -> None:
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-        inside = "[...document.querySelectorAll('.topbar > *')].every((part) => part.getBoundingClientRect().right <= innerWidth)"
-        assert page.evaluate(inside), width
+        right = "(parts) => parts.map((part) => part.getBoundingClientRect().right)"
+        assert max(page.eval_on_selector_all(".topbar > *", right)) <= width
     page.set_viewport_size({"width": 1280, "height": 900})
