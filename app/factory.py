@@ -102,10 +102,10 @@ def build_service(
         settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
     )
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
-    jobs.when_ended = retries.look_at
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
     workflows, runs = _wire_runs(installs, Steps(installs, checks, settings), engine, keeper)
+    jobs.when_ended = partial(_look_at, retries, runs)
     capacity = Capacity()
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
@@ -135,6 +135,12 @@ def build_service(
     installs.resume_unfinished()
     workflows.resume_unfinished()
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
+
+
+def _look_at(retries: Retries, runs: Runs, task_id: str) -> None:
+    """What an install's end leads to."""
+    retries.look_at(task_id)
+    runs.look_at(task_id)
 
 
 def _wire_runs(
