@@ -101,20 +101,15 @@ def patch_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] |
     """What makes `new` out of any answer of `old`'s revision, besides its `HEAD`; None where nothing short does."""
     if not old.keys() <= new.keys():
         return None
-    made: dict[str, Any] = {"set": {}}
-    for name, value in new.items():
-        if name in MOVING:
-            made["set"][name] = value
-        elif name in HEAD:
+    made: dict[str, Any] = {"set": {name: value for name, value in new.items() if name in MOVING}}
+    for name in new:
+        if name in HEAD or name in MOVING:
             continue
-        elif name in LISTS and name in old:
-            rows = _rows(old[name], value, LISTS[name])
-            if rows is None:
-                made["set"][name] = value
-            elif rows:
-                made[name] = rows
-        elif name not in old or not _same(old[name], value):
-            made["set"][name] = value
+        rows = _rows(old[name], new[name], LISTS[name]) if name in LISTS else None
+        if rows:
+            made[name] = rows
+        elif rows is None and (name not in old or not _same(old[name], new[name])):
+            made["set"][name] = new[name]
     return made
 
 
