@@ -1,15 +1,18 @@
 """Styles, scripts and pictures, from memory, at addresses with their version in them.
 
 What a browser has fetched once it never asks for again, and a page of one version never runs another's script. All
-styles are one sheet and each page's modules one script: each request costs more than the bytes that it saves.
+styles are one sheet and each page's modules one script: each request costs more than the bytes that it saves. They are
+compressed once, as small as that goes.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import importlib
 import json
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,10 +31,12 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """`version`: changes with any of the files. `files`: content by name; a page's script is `NAME.js`."""
+    """`version`: changes with any of the files. `files`: content by name; a page's script is `NAME.js`. `compressed`:
+    the same by name and encoding, where that is smaller."""
 
     version: str
     files: Mapping[str, bytes]
+    compressed: Mapping[tuple[str, str], bytes]
 
 
 def type_of(name: str) -> str:
@@ -60,4 +65,20 @@ def assets() -> Assets:
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         digest.update(f"{name} {len(content)}\n".encode() + content)
-    return Assets(digest.hexdigest()[:12], files)
+    packed = {(name, kind): pack(content) for name, content in files.items() for kind, pack in _packers().items()}
+    smaller = {key: content for key, content in packed.items() if len(content) < len(files[key[0]])}
+    return Assets(digest.hexdigest()[:12], files, smaller)
+
+
+def _packers() -> dict[str, Callable[[bytes], bytes]]:
+    """By encoding, the best first. Brotli where Python happens to have it."""
+    found: dict[str, Callable[[bytes], bytes]] = {"gzip": lambda content: gzip.compress(content, 9, mtime=0)}
+    try:
+        brotli = importlib.import_module("brotli")
+    except ImportError:
+        return found
+    return {"br": brotli.compress, **found}
+
+
+ENCODINGS = tuple(_packers())
+"""The encodings in which an asset may be had, the best first."""

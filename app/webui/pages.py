@@ -6,22 +6,25 @@ carries nothing, since the shell itself is open to everybody who reaches the ser
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, url_for
+from flask import Blueprint, Response, abort, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.domain.errors import TaskNotFound
 from app.domain.workflow import StepName
 from app.protocol.redaction import masked
+from app.sync.http.compression import chosen
 from app.version import VERSION
-from app.webui.assets import SHEET, assets, type_of
+from app.webui.assets import ENCODINGS, SHEET, assets, type_of
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
+_CARRIES = "nodeferry_page_carries"
 _FOR_EVER = "public, max-age=31536000, immutable"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -52,11 +55,17 @@ def register(app: Any, services: PageParts) -> None:
 
 @pages.after_request
 def _headers(response: Response) -> Response:
-    """Pages are asked for anew each time; what they load stays in the browser."""
+    """Pages are asked for anew each time, and come again only if they are others; one that carries what is known of a
+    run is never kept. What pages load stays in the browser."""
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers.setdefault("Cache-Control", "no-store")
+    if response.status_code != 200 or response.mimetype != "text/html" or g.get(_CARRIES, True):
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:16], weak=True)
+    response.make_conditional(request)
     return response
 
 
@@ -113,8 +122,14 @@ def asset(version: str, name: str) -> Response:
     """A style, script or picture of this version."""
     if version != assets().version or name not in assets().files:
         abort(404)
-    response = Response(assets().files[name], content_type=f"{type_of(name)}; charset=utf-8")
+    encoding = chosen(request.headers.get("Accept-Encoding", ""), ENCODINGS) or ""
+    smaller = assets().compressed.get((name, encoding))
+    response = Response(smaller or assets().files[name], content_type=f"{type_of(name)}; charset=utf-8")
+    if smaller is not None:
+        response.headers["Content-Encoding"] = encoding
     response.headers["Cache-Control"] = _FOR_EVER
+    response.set_etag(f"{version}{f'-{encoding}' if smaller is not None else ''}")
+    response.make_conditional(request)
     return response
 
 
@@ -149,6 +164,7 @@ def _workflow_with_task(workflow_id: str) -> Mapping[str, Any]:
 def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = None) -> str:
     login = _parts().needs_login()
     initial = dict(known(shown_id)) if known and not login else None
+    setattr(g, _CARRIES, initial is not None)
     text = masked(json.dumps(initial, separators=(",", ":")))
     return render_template(
         f"{name}.html",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,41 @@ def test_a_progress_over_a_socket_is_what_it_says(tmp_path: Path) -> None:
         ]
     assert [answer.headers.get("Content-Encoding") for answer in answers] == ["gzip", None]
     assert set(answers[0].json()) == set(answers[1].json())
+
+
+ASSET = re.compile(r'(?:href|src)="([^"]+/static/[^"]+)"')
+
+
+def test_what_a_page_loads_is_small_and_kept_for_ever(idle: Api) -> None:
+    """In each encoding a representation of its own; plain for who takes none."""
+    found = ASSET.findall(idle.get("/").text)
+    assert {name.rpartition(".")[2] for name in found} == {"svg", "css", "js"}
+    for name in found:
+        plain = idle.get(name)
+        packed = idle.get(name, Accept_Encoding="gzip")
+        assert "immutable" in packed.headers["Cache-Control"]
+        assert plain.headers["ETag"] != packed.headers["ETag"]
+        assert gzip.decompress(packed.data) == plain.data
+        again = idle.get(name, Accept_Encoding="gzip", If_None_Match=packed.headers["ETag"])
+        assert (again.status_code, again.data) == (304, b"")
+        assert again.headers["Vary"] == "Accept-Encoding"
+        head = idle.send("HEAD", name, headers={"Accept-Encoding": "gzip"})
+        assert head.headers["Content-Length"] == packed.headers["Content-Length"]
+
+
+def test_a_page_that_stayed_the_same_is_not_sent_again(idle: Api) -> None:
+    """It is asked for all the same: another version is another page."""
+    page = idle.get("/", Accept_Encoding="gzip")
+    assert page.headers["Cache-Control"] == "private, no-cache"
+    assert gzip.decompress(page.data) == idle.get("/").data
+    again = idle.get("/", Accept_Encoding="gzip", If_None_Match=page.headers["ETag"])
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_a_page_that_carries_a_run_is_kept_nowhere(api: Api) -> None:
+    """Neither on a disk nor by a proxy."""
+    task_id = api.start(closed_address(), options={"wait_seconds": 0})
+    api.ended(task_id)
+    page = api.send("GET", f"/ui/task/{task_id}", follow_redirects=True)
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "ETag" not in page.headers
