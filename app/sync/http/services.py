@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,11 +33,16 @@ from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
+from app.sync.runs.remembered import RememberedInstances
+from app.sync.runs.runs import Runs
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
 
 EXTENSION = "nodeferry"
+PROBLEM_PAGE = "nodeferry-problem-page"
+"""What makes an error's answer a page like the others, where there are pages."""
+ProblemPage = Callable[[Response, AppError], None]
 LOOK_AGAIN_SECONDS = 1.0
 """An answer that waited longer goes only to who is still let in: the token may have been revoked meanwhile."""
 
@@ -64,6 +69,8 @@ class Services:
     ssh_keys: OwnKeys
     access: Access
     capacity: Capacity
+    runs: Runs
+    remembered: RememberedInstances
 
 
 def services() -> Services:
@@ -123,7 +130,12 @@ def answer(payload: Mapping[str, Any], status: int = 200, *, has_secret: bool = 
 
 def error_answer(error: AppError) -> Response:
     """`error` in the one shape, with its status; as a page, where a browser goes to an address."""
-    return response_of(error, as_page=admission.wants_page(request.method, request.headers.get("Accept", "")))
+    as_page = admission.wants_page(request.method, request.headers.get("Accept", ""))
+    made = response_of(error, as_page=as_page)
+    fill: ProblemPage | None = current_app.extensions.get(PROBLEM_PAGE)
+    if as_page and fill is not None and made.status_code != 403:  # who may not come here gets none of our scripts
+        fill(made, error)
+    return made
 
 
 def response_of(error: AppError, *, as_page: bool = False) -> Response:
