@@ -19,6 +19,7 @@ from app.domain.workflow import StepName
 from app.protocol.redaction import masked
 from app.version import VERSION
 from app.webui.assets import SHEET, assets, type_of
+from app.words import word
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
@@ -78,6 +79,12 @@ def workflow_page(workflow_id: object) -> str:
     return _page("workflow", "Workflow", str(workflow_id), _workflow_with_task)
 
 
+@pages.get(f"{PREFIX}/run/<uuid:run_id>")
+def run_page(run_id: object) -> str:
+    """One run, with all that belongs to it."""
+    return _page("run", "Run", str(run_id))
+
+
 @pages.get(f"{PREFIX}/history")
 def history_page() -> str:
     """All runs."""
@@ -122,6 +129,9 @@ def asset(version: str, name: str) -> Response:
 def address_of(name: str) -> str:
     """Where a page finds a style, script or picture."""
     return url_for("webui.asset", version=assets().version, name=name)
+
+
+pages.add_app_template_global(word, "word")
 
 
 @pages.get("/favicon.ico")

@@ -1,0 +1,166 @@
+/** What can be done about the run: one button for this moment, the rest in a menu. The service says which there are; this
+ *  does them. What goes wrong stays beside the button until it is done, or something else is. */
+
+import { api } from "../core/api.js";
+import { ask } from "../core/ask.js";
+import { flash } from "../core/banner.js";
+import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
+import { copy, download } from "../core/files.js";
+import { at, isShared, origin, reach } from "../core/place.js";
+import { askToNotify, canAsk } from "../core/signals.js";
+import { word } from "../core/words.js";
+
+const LABELS = {
+  restart: word("run.do_restart"), open: word("run.do_open"), retry: word("run.do_retry"), rollback: word("run.do_put_back"),
+  stop: word("run.do_stop"), install_again: word("run.do_install_again"), lock: word("run.do_lock"), repair: word("run.do_repair"),
+  try_now: word("run.do_try_now"), now: word("run.do_now"), command: word("run.do_command"), notify: word("run.do_notify"),
+};
+const DANGER = ["stop", "rollback"];
+
+export class Actions {
+  /** `run()`: what GET /runs/ID said last; `began(taskId)`: something new has begun, which the page goes on to; `look()`
+   *  asks for what is true now. */
+  constructor(refs, { run, taskId, began, look, show }) {
+    Object.assign(this, { refs, run, taskId, began, look, show, busy: new Set(), wanted: [] });
+    refs.menu.addEventListener("click", (event) => event.target.closest("button") && this.#fold());
+    refs.more.addEventListener("keydown", (event) => event.key === "Escape" && this.#fold(true));
+    document.addEventListener("click", (event) => refs.more.open && !refs.more.contains(event.target) && this.#fold());
+  }
+
+  /** `wanted`: [{name, primary}]. */
+  update(wanted) {
+    const known = wanted.filter(({ name }) => name in LABELS);
+    const also = [...known, { name: "command" }, ...(this.run()?.in_progress && canAsk() ? [{ name: "notify" }] : [])];
+    const primary = also.find((each) => each.primary) ?? null;
+    this.wanted = also;
+    this.#patch(this.refs.primary, primary ? [primary] : [], "primary");
+    this.#patch(this.refs.menu, also.filter((each) => each !== primary), "");
+  }
+
+  has(name) {
+    return this.wanted.some((each) => each.name === name);
+  }
+
+  #patch(place, wanted, tone) {
+    patchList(place, wanted, {
+      key: ({ name }) => name,
+      make: ({ name }) => h("button", { type: "button", class: DANGER.includes(name) ? `${tone} danger` : tone, onclick: () => this.do(name) }, LABELS[name]),
+      update: (button, { name }) => setAttribute(button, "disabled", this.busy.has(name)),
+    });
+  }
+
+  async do(name) {
+    if (this.busy.has(name)) return;
+    this.busy.add(name);
+    this.update(this.wanted.filter((each) => each.name !== "command" && each.name !== "notify"));
+    this.failed(null);
+    try {
+      await this[name]();
+    } catch (error) {
+      this.failed(error);
+    } finally {
+      this.busy.delete(name);
+      this.update(this.wanted.filter((each) => each.name !== "command" && each.name !== "notify"));
+    }
+  }
+
+  /** Says beside the buttons what went wrong; null: nothing does any more. */
+  failed(error) {
+    setText(this.refs.failed, error ? [error.message, error.hint].filter(Boolean).join(" ") : "");
+    setHidden(this.refs.failed, !error);
+  }
+
+  #fold(focus = false) {
+    this.refs.more.open = false;
+    if (focus) this.refs.more.querySelector("summary").focus();
+  }
+
+  async stop() {
+    if (!(await ask(word("run.ask_stop"), word("run.ask_stop_text"), word("run.ask_stop_yes"), { danger: true }))) return;
+    const { workflow, current } = this.run();
+    if (workflow?.in_progress) await api("/workflow/stop", { body: { workflow_id: workflow.workflow_id } });
+    else await api(`/tasks/${current}/cancel`, { body: {} });
+    this.look();
+  }
+
+  async retry(body = {}) {
+    this.#goOn(await api(`/tasks/${this.taskId()}/retry`, { body }));
+  }
+
+  async repair() {
+    this.#goOn(await api(`/tasks/${this.taskId()}/repair`, { body: {} }));
+  }
+
+  async rollback() {
+    if (await ask(word("run.ask_put_back"), word("run.ask_put_back_text"), word("run.ask_put_back_yes"), { danger: true })) this.#goOn(await api(`/tasks/${this.taskId()}/rollback`, { body: {} }));
+  }
+
+  async restart() {
+    if (await ask(word("run.ask_restart"), word("run.ask_restart_text"), word("run.ask_restart_yes"))) this.#goOn(await api(`/tasks/${this.taskId()}/restart`, { body: {} }));
+  }
+
+  async try_now() {
+    await api(`/tasks/${this.run().current}/reconnect`, { body: {} });
+    this.look();
+  }
+
+  now() {
+    this.show(null);
+  }
+
+  install_again() {
+    const { machine, run_id: runId } = this.run();
+    location.assign(at(`/?again=${runId}&ssh=${encodeURIComponent(machine.ssh_connection)}`));
+  }
+
+  async open() {
+    if (isShared && !(await ask(word("run.ask_open"), word("run.ask_open_text"), word("run.ask_open_yes"), { danger: true }))) return;
+    const tab = window.open("about:blank", "_blank"); // now, while the click counts: later it would be a pop-up
+    const tunnel = await this.#tunnel().catch((error) => {
+      tab?.close();
+      throw error;
+    });
+    const address = tunnel.state === "open" ? reach(tunnel.url) : null;
+    if (address && tab) {
+      tab.opener = null;
+      tab.location.replace(address);
+      return;
+    }
+    tab?.close();
+    if (tunnel.state === "open") flash(word(address ? "run.open_at" : "run.open_elsewhere", { url: tunnel.url }));
+    else this.failed(tunnel.error ?? { message: tunnel.reason ?? word("run.open_failed") });
+  }
+
+  /** Until the port is there, or is known not to be. */
+  async #tunnel() {
+    const path = `/tasks/${this.taskId()}/open`;
+    let tunnel = await api(path, { body: {} });
+    for (let tries = 0; tunnel.state === "opening" && tries < 60; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      tunnel = await api(path);
+    }
+    return tunnel;
+  }
+
+  async lock() {
+    const taskId = this.taskId();
+    const { lock } = await api(`/tasks/${taskId}/lock`);
+    download(`nodeferry-${taskId.slice(0, 8)}.lock.json`, JSON.stringify(lock, null, 2));
+  }
+
+  async command() {
+    const { request } = await api(`/tasks/${this.taskId()}`);
+    const body = JSON.stringify(Object.fromEntries(Object.entries(request).filter(([, value]) => value !== null)));
+    const quoted = `'${body.replaceAll("'", "'\\''")}'`;
+    const line = `curl -s ${origin}/ssh/install-custom-nodes -H 'Content-Type: application/json' -d ${quoted}`;
+    flash(word((await copy(line)) ? "run.command_copied" : "run.not_copied"));
+  }
+
+  async notify() {
+    flash(word((await askToNotify()) ? "run.will_notify" : "run.no_notify"));
+  }
+
+  #goOn({ task_id: taskId }) {
+    this.began(taskId);
+  }
+}

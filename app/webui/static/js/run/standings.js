@@ -1,0 +1,23 @@
+/** Where a node pack stands, as the service says it, and the words for it. */
+
+import { word } from "../core/words.js";
+
+/** The parts of the bar in their order, each with the counts that it adds up. */
+export const SEGMENTS = [
+  ["ready", ["ready"]],
+  ["problem", ["problem"]],
+  ["failed", ["failed"]],
+  ["working", ["working"]],
+  ["waiting", ["waiting"]],
+  ["left", ["skipped", "cancelled"]],
+];
+
+const WORDS = {
+  ready: word("run.ready"), problem: word("run.problem"), failed: word("run.failed"), working: word("run.working"),
+  waiting: word("run.waiting"), skipped: word("run.skipped"), cancelled: word("run.cancelled"), left: word("run.left"),
+};
+
+export const standingOf = (node) => node.standing ?? node.counts_as;
+export const segmentOf = (node) => SEGMENTS.find(([, parts]) => parts.includes(standingOf(node)))[0];
+export const wordOf = (standing) => WORDS[standing] ?? standing;
+export const countIn = (counts, parts) => parts.reduce((sum, part) => sum + (counts?.[part] ?? 0), 0);
