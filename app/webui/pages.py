@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, url_for
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.domain.errors import TaskNotFound
@@ -19,7 +19,7 @@ from app.domain.workflow import StepName
 from app.protocol.redaction import masked
 from app.version import VERSION
 from app.webui.assets import SHEET, assets, type_of
-from app.words import word
+from app.words import LANGUAGE, word
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
@@ -85,10 +85,22 @@ def run_page(run_id: object) -> str:
     return _page("run", "Run", str(run_id))
 
 
+@pages.get(f"{PREFIX}/runs")
+def runs_page() -> str:
+    """All runs: installs, workflows and fleets."""
+    return _page("runs", "Runs")
+
+
 @pages.get(f"{PREFIX}/history")
-def history_page() -> str:
-    """All runs."""
-    return _page("history", "History")
+def history_page() -> AnyResponse:
+    """Where the runs were before."""
+    return redirect(url_for("webui.runs_page", **request.args.to_dict()))
+
+
+@pages.get(f"{PREFIX}/machines")
+def machines_page() -> str:
+    """The machines that are remembered."""
+    return _page("machines", "Machines")
 
 
 @pages.get(f"{PREFIX}/compare")
@@ -131,7 +143,13 @@ def address_of(name: str) -> str:
     return url_for("webui.asset", version=assets().version, name=name)
 
 
-pages.add_app_template_global(word, "word")
+pages.add_app_template_global(word)
+
+
+@pages.app_template_global("language")
+def language() -> str:
+    """The language of the words, as `<html lang>` has it."""
+    return LANGUAGE
 
 
 @pages.get("/favicon.ico")

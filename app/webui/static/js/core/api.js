@@ -15,13 +15,14 @@ export class ApiError extends Error {
   }
 }
 
-/** One request. `timeout` in milliseconds. Throws ApiError; rejects with AbortError when `signal` is aborted. */
-export async function api(path, { method, body, signal, timeout = 15000 } = {}) {
+/** One request. `timeout` in milliseconds. `seen`: an object of the caller's, which keeps what was answered last; null when
+ *  nothing changed since. Throws ApiError; rejects with AbortError when `signal` is aborted. */
+export async function api(path, { method, body, signal, seen, timeout = 15000 } = {}) {
   await ready;
   const limit = AbortSignal.timeout(timeout);
   const options = {
     method: method ?? (body === undefined ? "GET" : "POST"),
-    headers: body === undefined ? {} : { "Content-Type": "application/json" },
+    headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...(seen?.etag ? { "If-None-Match": seen.etag } : {}) },
     body: body === undefined ? undefined : JSON.stringify(body),
     signal: signal ? AbortSignal.any([signal, limit]) : limit,
     cache: "no-store",
@@ -33,7 +34,10 @@ export async function api(path, { method, body, signal, timeout = 15000 } = {}) 
     if (signal?.aborted) throw error;
     throw new ApiError({ code: "unreachable", message: "Nodeferry does not answer.", hint: "Is the service running?" });
   }
-  return read(response);
+  if (seen && response.status === 304) return null;
+  const found = await read(response);
+  if (seen) seen.etag = response.headers.get("ETag");
+  return found;
 }
 
 async function read(response) {
