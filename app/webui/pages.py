@@ -68,15 +68,15 @@ def start_page() -> str:
 
 
 @pages.get(f"{PREFIX}/task/<uuid:task_id>")
-def task_page(task_id: object) -> str:
+def task_page(task_id: object) -> AnyResponse:
     """One install, live."""
-    return _page("task", "Install", str(task_id), _parts().task)
+    return redirect(url_for("webui.run_page", run_id=task_id))
 
 
 @pages.get(f"{PREFIX}/workflow/<uuid:workflow_id>")
-def workflow_page(workflow_id: object) -> str:
+def workflow_page(workflow_id: object) -> AnyResponse:
     """One workflow: its steps, and the install that runs in it."""
-    return _page("workflow", "Workflow", str(workflow_id), _workflow_with_task)
+    return redirect(url_for("webui.run_page", run_id=workflow_id))
 
 
 @pages.get(f"{PREFIX}/run/<uuid:run_id>")

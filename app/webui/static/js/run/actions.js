@@ -3,17 +3,23 @@
 
 import { api } from "../core/api.js";
 import { ask } from "../core/ask.js";
-import { flash } from "../core/banner.js";
-import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
+import { h, patchList, setHidden, setText } from "../core/dom.js";
 import { copy, download } from "../core/files.js";
+import { icon } from "../core/icons.js";
+import { attachMenu } from "../core/menu.js";
 import { at, isShared, origin, reach } from "../core/place.js";
 import { askToNotify, canAsk } from "../core/signals.js";
+import { toast } from "../core/toast.js";
 import { word } from "../core/words.js";
 
 const LABELS = {
   restart: word("run.do_restart"), open: word("run.do_open"), retry: word("run.do_retry"), rollback: word("run.do_put_back"),
   stop: word("run.do_stop"), install_again: word("run.do_install_again"), lock: word("run.do_lock"), repair: word("run.do_repair"),
   try_now: word("run.do_try_now"), now: word("run.do_now"), command: word("run.do_command"), notify: word("run.do_notify"),
+};
+const ICONS = {
+  restart: "restart", open: "open", retry: "restart", rollback: "back", stop: "stopped", install_again: "play", lock: "lock",
+  repair: "check", try_now: "restart", now: "right", command: "copy", notify: "bell",
 };
 const DANGER = ["stop", "rollback"];
 
@@ -22,9 +28,7 @@ export class Actions {
    *  asks for what is true now. */
   constructor(refs, { run, taskId, began, look, show }) {
     Object.assign(this, { refs, run, taskId, began, look, show, busy: new Set(), wanted: [] });
-    refs.menu.addEventListener("click", (event) => event.target.closest("button") && this.#fold());
-    refs.more.addEventListener("keydown", (event) => event.key === "Escape" && this.#fold(true));
-    document.addEventListener("click", (event) => refs.more.open && !refs.more.contains(event.target) && this.#fold());
+    attachMenu(refs.more);
   }
 
   /** `wanted`: [{name, primary}]. */
@@ -33,19 +37,22 @@ export class Actions {
     const also = [...known, { name: "command" }, ...(this.run()?.in_progress && canAsk() ? [{ name: "notify" }] : [])];
     const primary = also.find((each) => each.primary) ?? null;
     this.wanted = also;
-    this.#patch(this.refs.primary, primary ? [primary] : [], "primary");
-    this.#patch(this.refs.menu, also.filter((each) => each !== primary), "");
+    this.#patch(this.refs.primary, primary ? [primary] : [], (button) => button, "btn primary");
+    this.#patch(this.refs.menu, also.filter((each) => each !== primary), (button) => h("li", {}, button), "");
   }
 
   has(name) {
     return this.wanted.some((each) => each.name === name);
   }
 
-  #patch(place, wanted, tone) {
+  #patch(place, wanted, wrapped, style) {
     patchList(place, wanted, {
       key: ({ name }) => name,
-      make: ({ name }) => h("button", { type: "button", class: DANGER.includes(name) ? `${tone} danger` : tone, onclick: () => this.do(name) }, LABELS[name]),
-      update: (button, { name }) => setAttribute(button, "disabled", this.busy.has(name)),
+      make: ({ name }) => wrapped(h("button", { type: "button", class: DANGER.includes(name) ? `${style} danger` : style, onclick: () => this.do(name) }, icon(ICONS[name]), LABELS[name])),
+      update: (node, { name }) => {
+        const button = node.querySelector("button") ?? node;
+        button.disabled = this.busy.has(name);
+      },
     });
   }
 
@@ -68,11 +75,6 @@ export class Actions {
   failed(error) {
     setText(this.refs.failed, error ? [error.message, error.hint].filter(Boolean).join(" ") : "");
     setHidden(this.refs.failed, !error);
-  }
-
-  #fold(focus = false) {
-    this.refs.more.open = false;
-    if (focus) this.refs.more.querySelector("summary").focus();
   }
 
   async stop() {
@@ -127,7 +129,7 @@ export class Actions {
       return;
     }
     tab?.close();
-    if (tunnel.state === "open") flash(word(address ? "run.open_at" : "run.open_elsewhere", { url: tunnel.url }));
+    if (tunnel.state === "open") toast(word(address ? "run.open_at" : "run.open_elsewhere", { url: tunnel.url }));
     else this.failed(tunnel.error ?? { message: tunnel.reason ?? word("run.open_failed") });
   }
 
@@ -153,11 +155,11 @@ export class Actions {
     const body = JSON.stringify(Object.fromEntries(Object.entries(request).filter(([, value]) => value !== null)));
     const quoted = `'${body.replaceAll("'", "'\\''")}'`;
     const line = `curl -s ${origin}/ssh/install-custom-nodes -H 'Content-Type: application/json' -d ${quoted}`;
-    flash(word((await copy(line)) ? "run.command_copied" : "run.not_copied"));
+    toast(word((await copy(line)) ? "run.command_copied" : "run.not_copied"));
   }
 
   async notify() {
-    flash(word((await askToNotify()) ? "run.will_notify" : "run.no_notify"));
+    toast(word((await askToNotify()) ? "run.will_notify" : "run.no_notify"));
   }
 
   #goOn({ task_id: taskId }) {

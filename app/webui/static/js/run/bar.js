@@ -2,8 +2,9 @@
  *  their places, so that nothing slips away under the pointer. */
 
 import { h, setAttribute, setPart, setText } from "../core/dom.js";
+import { icon, iconOf, toneOf } from "../core/icons.js";
 import { word } from "../core/words.js";
-import { SEGMENTS, countIn, wordOf } from "./standings.js";
+import { SEGMENTS, countIn, labelOf } from "./standings.js";
 
 export class Bar {
   /** `filter(segment)` is called with what is to be shown alone; null for all. */
@@ -43,7 +44,7 @@ export class Bar {
       this.choose(this.segment === name ? null : name);
       this.filter(this.segment);
     };
-    const button = h("button", { type: "button", "data-segment": name, "aria-pressed": "false", title: word("run.only_these", { what: wordOf(name) }), onclick }, h("span", { class: "mark", "aria-hidden": "true" }), figure, h("span", {}, wordOf(name)));
+    const button = h("button", { type: "button", "data-segment": name, "data-tone": toneOf(name), "aria-pressed": "false", title: word("run.only_these", { what: labelOf(name) }), onclick }, icon(name === "left" ? "skipped" : iconOf(name)), figure, h("span", {}, labelOf(name)));
     return { button, figure };
   }
 }

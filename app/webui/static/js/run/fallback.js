@@ -3,6 +3,11 @@ import { at } from "../core/place.js";
 
 const TONES = { queued: "live", running: "live", interrupted: "warn", cancelling: "warn", completed: "good", failed: "bad", cancelled: "warn" };
 export async function loadRun(id, signal) {
+  try {
+    return await api(`/runs/${id}`, { signal });
+  } catch (error) {
+    if (error.status !== 404) throw error;
+  }
   const task = await api(`/tasks/${id}`, { signal });
   const p = task.progress;
   const kind = p.questions.length ? "question" : p.message_code === "waiting_for_instance" ? "waiting_for_machine" : { queued: "queued", running: "working", interrupted: "cut", cancelling: "stopping", completed: p.outcome === "all" ? "ready" : "partial", failed: "failed", cancelled: "stopped" }[p.state];

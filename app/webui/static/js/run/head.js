@@ -3,11 +3,15 @@
 
 import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
 import { clock, span } from "../core/format.js";
+import { icon, setIcon } from "../core/icons.js";
 import { word } from "../core/words.js";
 
 /** After so many seconds without a word from the machine the page says so. */
 const SILENT_SECONDS = 10;
 const WAITS = ["cut", "waiting_for_machine"];
+const ICONS = { live: "working", good: "ready", warn: "problem", bad: "failed", idle: "info" };
+const OWN_ICONS = { queued: "waiting", waiting_for_machine: "waiting", question: "question", stopped: "stopped", put_back: "back" };
+const iconOf = (summary) => OWN_ICONS[summary?.kind] ?? ICONS[summary?.tone] ?? "waiting";
 
 export class Head {
   /** `refs`: the places of the head; `choose(taskId)` shows a chapter. */
@@ -24,6 +28,7 @@ export class Head {
   /** `summary`: of what is shown. `detail`: what else is to be said of it. */
   say(summary, detail) {
     const { refs } = this;
+    setIcon(refs.mark, iconOf(summary));
     setText(refs.sentence, summary.sentence);
     setAttribute(refs.sentence, "title", summary.sentence);
     setAttribute(refs.head, "data-tone", summary.tone);
@@ -83,11 +88,11 @@ export function nextTry({ next_attempt_at: due, attempt }) {
   return word(key, { time: span(seconds), number: attempt });
 }
 
-const step = (chapter) => [h("span", { class: "mark small-mark", "aria-hidden": "true" }), h("span", { class: "step-label" }, chapter.label), h("span", { class: "step-time" })];
+const step = (chapter) => [icon(iconOf(chapter.summary)), h("span", { class: "step-label" }, chapter.label), h("span", { class: "step-time" })];
 
 function patchStep(item, chapter, shown) {
   setAttribute(item, "data-tone", chapter.summary?.tone ?? "idle");
-  setAttribute(item, "data-live", chapter.in_progress ? "" : null);
+  setIcon(item.querySelector(".icon"), iconOf(chapter.summary));
   setAttribute(item.firstElementChild, "aria-current", chapter.task_id && chapter.task_id === shown ? "step" : null);
   setAttribute(item.firstElementChild, "title", chapter.summary?.sentence ?? null);
   setText(item.querySelector(".step-label"), chapter.label);

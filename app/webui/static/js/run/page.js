@@ -1,5 +1,6 @@
 /** The page of one run: puts what the service says into its parts, and what the person chooses into the address. */
 
+import { ownRun } from "../core/bar.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
 import { announce, setAttribute, setHidden } from "../core/dom.js";
 import { Poller } from "../core/poller.js";
@@ -74,6 +75,7 @@ export class RunPage {
   #take(run) {
     const before = this.run;
     this.run = run;
+    ownRun(run.in_progress ? run : null);
     this.head.machine(run.machine);
     this.#follow();
     this.#draw();

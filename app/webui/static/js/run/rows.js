@@ -2,9 +2,10 @@
  *  when something of its pack has changed. A click or Enter opens its log; arrows go from row to row. */
 
 import { h, setAttribute, setHidden, setPart, setText } from "../core/dom.js";
+import { icon, iconOf, setIcon, toneOf, wordOf } from "../core/icons.js";
 import { word } from "../core/words.js";
 import { importOf, partsOf, sentenceOf, sizeOf, timeOf } from "./row_words.js";
-import { segmentOf, standingOf, wordOf } from "./standings.js";
+import { segmentOf, standingOf } from "./standings.js";
 
 const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 };
 
@@ -100,6 +101,8 @@ export class Rows {
       row.standing = standing;
       row.segment = segmentOf(node);
       setAttribute(row.item, "data-standing", standing);
+      setAttribute(row.item, "data-tone", toneOf(standing));
+      setIcon(row.icon, iconOf(standing));
       setText(row.word, wordOf(standing));
     }
     partsOf(node).forEach(([state, part], index) => {
@@ -169,10 +172,10 @@ function make(node) {
   const [state, what, size, load, time] = ["word", "what", "size", "load", "time"].map(cell);
   const name = h("span", { class: "pack-name", title: node.repo_url }, node.name);
   const track = h("span", { class: "pack-track", "aria-hidden": "true" }, parts);
-  const mark = h("span", { class: "mark", "aria-hidden": "true" });
+  const mark = icon("waiting");
   const button = h("button", { type: "button", class: "pack", tabindex: "-1", "data-pack": node.name }, mark, state, name, track, what, size, load, time);
   const item = h("li", { "data-key": node.name }, button);
-  return { name: node.name, item, button, word: state, what, size, load, time, parts, node: null, standing: null, segment: null, said: null };
+  return { name: node.name, item, button, icon: mark, word: state, what, size, load, time, parts, node: null, standing: null, segment: null, said: null };
 }
 
 function buildsByPack(progress) {

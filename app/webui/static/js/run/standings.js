@@ -1,5 +1,6 @@
 /** Where a node pack stands, as the service says it, and the words for it. */
 
+import { wordOf } from "../core/icons.js";
 import { word } from "../core/words.js";
 
 /** The parts of the bar in their order, each with the counts that it adds up. */
@@ -12,12 +13,7 @@ export const SEGMENTS = [
   ["left", ["skipped", "cancelled"]],
 ];
 
-const WORDS = {
-  ready: word("run.ready"), problem: word("run.problem"), failed: word("run.failed"), working: word("run.working"),
-  waiting: word("run.waiting"), skipped: word("run.skipped"), cancelled: word("run.cancelled"), left: word("run.left"),
-};
-
 export const standingOf = (node) => node.standing ?? node.counts_as;
 export const segmentOf = (node) => SEGMENTS.find(([, parts]) => parts.includes(standingOf(node)))[0];
-export const wordOf = (standing) => WORDS[standing] ?? standing;
+export const labelOf = (segment) => (segment === "left" ? word("run.left") : wordOf(segment));
 export const countIn = (counts, parts) => parts.reduce((sum, part) => sum + (counts?.[part] ?? 0), 0);
