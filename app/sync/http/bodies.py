@@ -41,6 +41,11 @@ DEFAULT_STEPS = (StepName.TEST_SSH, StepName.INSTALL, StepName.VERIFY)
 MAX_PRUNE_DAYS = 36_500.0
 MAX_FIELD_CHARS = 200
 MAX_TOKEN_CHARS = 1000
+MAX_LINE_CHARS = 32
+
+
+Line = Annotated[str, Field(min_length=1, max_length=MAX_LINE_CHARS)]
+"""Which service has counted a revision."""
 
 
 class JsonBody(Told):
@@ -89,11 +94,15 @@ class InstallBody(JsonBody):
 
 
 class ProgressBody(JsonBody):
-    """POST /ssh/install-custom-nodes/progress. `ssh_connection` is what the original API sends; it is not looked at."""
+    """POST /ssh/install-custom-nodes/progress. `ssh_connection` is what the original API sends; it is not looked at.
+
+    `patch`: only what changed after the revision `since`; `line`: as the answer with that revision had it."""
 
     task_id: Annotated[Id, NEEDED] = None
     ssh_connection: Annotated[Any, Field(deprecated=True)] = None
     since: Annotated[int, Field(ge=0)] | None = None
+    patch: bool = False
+    line: Line | None = None
 
 
 class PruneBody(JsonBody):
@@ -246,6 +255,14 @@ class WheelQuery(_Query):
 
     name: Annotated[str, Field(max_length=MAX_FIELD_CHARS), NEEDED] = ""
     offset: Annotated[int, Field(ge=0, le=2**53)] = 0
+
+
+class EventsQuery(_Query):
+    """GET /tasks/ID/events. As the fields of the same names of a poll; `since` counts before `Last-Event-ID`."""
+
+    since: Annotated[int, Field(ge=0, lt=10**18)] | None = None
+    patch: bool = False
+    line: Line | None = None
 
 
 class NoQuery(_Query):

@@ -68,7 +68,7 @@ _TASKS: Mapping[str, Operation] = {
     ),
     "POST /ssh/install-custom-nodes/progress": _route(
         200,
-        Reply(("RunningProgress", "EndedProgress", "UnchangedProgress")),
+        Reply(("RunningProgress", "EndedProgress", "UnchangedProgress", "ProgressPatch")),
         codes="task_not_found",
         asked=bodies.ProgressBody,
         example={"task_id": _TASK},
@@ -114,7 +114,7 @@ _TASKS: Mapping[str, Operation] = {
             204: (Reply(content_type="", about="The task has ended, and that was seen: nothing more will come."),),
         },
         ("task_not_found", "too_many_streams"),
-        bodies.NoQuery,
+        bodies.EventsQuery,
     ),
     "POST /tasks/<task_id>/cancel": _route(
         202, "Cancelled", codes="task_not_found task_not_cancellable service_closing", asked=bodies.NoBody
