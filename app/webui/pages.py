@@ -152,6 +152,19 @@ def language() -> str:
     return LANGUAGE
 
 
+@pages.app_template_global("pages_version")
+def pages_version() -> str:
+    """What changes with any style, script or word: a page that has another one is of another Nodeferry."""
+    return assets().version
+
+
+@pages.after_app_request
+def _name_version(response: Response) -> Response:
+    """Every answer says it, so that a page that is open learns of an upgrade without asking."""
+    response.headers["Nodeferry-Pages"] = assets().version
+    return response
+
+
 @pages.get("/favicon.ico")
 def favicon() -> AnyResponse:
     """Browsers ask for it by this name."""

@@ -1,6 +1,7 @@
-/** What is seen when the page is not: the title, the icon in the tab, a notification at the end. */
+/** What is seen when the page is not: the title and the icon in the tab. */
 
 import { readable } from "./dom.js";
+import { notifyBrowser, notifyState, switchNotify } from "./notify.js";
 
 const icon = () => document.getElementById("favicon");
 const plain = document.title;
@@ -39,15 +40,6 @@ function ring(pen, part) {
   pen.stroke();
 }
 
-export const canAsk = () => "Notification" in window && Notification.permission === "default";
-
-export async function askToNotify() {
-  return (await Notification.requestPermission()) === "granted";
-}
-
-/** One notification for each tag, even with several tabs open. */
-export function notifyEnd(tag, title, body) {
-  if (!("Notification" in window) || Notification.permission !== "granted" || document.visibilityState === "visible") return;
-  const note = new Notification(readable(title), { body: readable(body), tag });
-  note.onclick = () => window.focus();
-}
+export const canAsk = () => notifyState() === "off";
+export const askToNotify = async () => (await switchNotify(true)) === "on";
+export const notifyEnd = (tag, title, body) => notifyBrowser(title, body, { tag });
