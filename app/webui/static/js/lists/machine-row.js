@@ -10,7 +10,7 @@ import { word } from "../core/words.js";
 import { openMenu } from "./menu.js";
 import { showState, stateIcon } from "./state.js";
 
-const NEVER = { kind: "planned", tone: "idle", sentence: word("lists.never") };
+const NEVER = { kind: "never", tone: "idle", sentence: word("lists.never") };
 const SHORT = 12;
 const parts = new WeakMap();
 
@@ -26,7 +26,7 @@ export function makeMachine(machine, itemsOf) {
     icon: stateIcon(),
     said: h("a", { class: "machine-said cut" }),
     when: h("time", { class: "machine-sub cut" }),
-    folder: h("span", { class: "mono cut" }),
+    folder: h("span", { class: "cut" }),
     packs: h("span", { class: "machine-sub cut" }),
     key: h("span", { class: "cut" }),
     since: h("span", { class: "machine-sub cut" }),
@@ -55,6 +55,7 @@ export function updateMachine(row, machine) {
   setText(part.gpu, machine.gpu || word("lists.no_gpu"));
   setText(part.folder, machine.ui_home || word("lists.no_folder"));
   setAttribute(part.folder, "title", machine.ui_home);
+  part.folder.classList.toggle("mono", Boolean(machine.ui_home));
   setText(part.packs, machine.packs_known ? word("common.packs", { n: machine.packs_known }) : "");
   setAttribute(part.install, "href", startAt(machine));
   setAttribute(part.install, "aria-label", word("lists.install_here_on", { machine: machine.name }));
