@@ -32,6 +32,8 @@ class TestLog:
             "size": 0,
             "complete": True,
             "text": "",
+            "line": 1,
+            "deciding_line": None,
             "logs": [],
         }
 

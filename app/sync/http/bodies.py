@@ -40,6 +40,7 @@ DEFAULT_STEP_SECONDS = 6 * 3600.0
 DEFAULT_STEPS = (StepName.TEST_SSH, StepName.INSTALL, StepName.VERIFY)
 MAX_PRUNE_DAYS = 36_500.0
 MAX_FIELD_CHARS = 200
+MAX_SEARCH_CHARS = 200
 MAX_TOKEN_CHARS = 1000
 MAX_LINE_CHARS = 32
 
@@ -234,13 +235,25 @@ class WorkflowsQuery(_Query):
 
 
 class LogQuery(_Query):
-    """GET /tasks/ID/log. `offset` and `limit` in bytes."""
+    """GET /tasks/ID/log. `offset` and `limit` in bytes; `line` and `before` are numbers of lines, and go before it."""
 
     log: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] = "run"
     node: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     offset: Annotated[int, Field(ge=0, le=2**53)] = 0
     limit: Annotated[int, Field(ge=16, le=1024 * 1024)] = 256 * 1024
+    line: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    before: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    deciding: bool = False
     format: Literal["json", "text"] = "json"
+
+
+class LogSearchQuery(_Query):
+    """GET /tasks/ID/log/search. `limit` in lines; without `log` and `node` all logs are searched."""
+
+    q: Annotated[str, Field(max_length=MAX_SEARCH_CHARS), NEEDED] = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 200
+    log: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+    node: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
 
 
 class AuditQuery(_Query):
