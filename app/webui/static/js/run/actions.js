@@ -22,6 +22,7 @@ const ICONS = {
   repair: "check", try_now: "restart", now: "right", command: "copy", notify: "bell",
 };
 const DANGER = ["stop", "rollback"];
+const READS = ["lock", "now", "command", "notify", "install_again"];
 
 export class Actions {
   /** `run()`: what GET /runs/ID said last; `began(taskId)`: something new has begun, which the page goes on to; `look()`
@@ -48,7 +49,7 @@ export class Actions {
   #patch(place, wanted, wrapped, style) {
     patchList(place, wanted, {
       key: ({ name }) => name,
-      make: ({ name }) => wrapped(h("button", { type: "button", class: DANGER.includes(name) ? `${style} danger` : style, onclick: () => this.do(name) }, icon(ICONS[name]), LABELS[name])),
+      make: ({ name }) => wrapped(h("button", { type: "button", class: DANGER.includes(name) ? `${style} danger` : style, "data-writes": !READS.includes(name), onclick: () => this.do(name) }, icon(ICONS[name]), LABELS[name])),
       update: (node, { name }) => {
         const button = node.querySelector("button") ?? node;
         button.disabled = this.busy.has(name);

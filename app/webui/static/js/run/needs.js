@@ -61,7 +61,7 @@ export class Needs {
     });
     patchList(node.querySelector(".need-acts"), this.#wanted(item), {
       key: (wanted) => wanted.label,
-      make: (wanted) => h("button", { type: "button", class: `btn small ${wanted.tone ?? ""}`, onclick: (event) => this.#do(event.currentTarget, wanted) }, wanted.label),
+      make: (wanted) => h("button", { type: "button", class: `btn small ${wanted.tone ?? ""}`, "data-writes": true, onclick: (event) => this.#do(event.currentTarget, wanted) }, wanted.label),
       update: (button, wanted) => setAttribute(button, "disabled", Boolean(wanted.off)),
     });
     setHidden(node.querySelector(".need-acts"), !this.#wanted(item).length);
@@ -92,8 +92,8 @@ export class Needs {
 const names = (packs) => (packs.length > MOST_NAMES ? [...packs.slice(0, MOST_NAMES), "…"] : packs);
 
 function command(text) {
-  const button = h("button", { type: "button", class: "btn small", "aria-label": word("run.copy_command", { text }) }, word("run.copy"));
-  button.addEventListener("click", async () => toast(word((await copy(text)) ? "run.copied" : "run.not_copied")));
+  const button = h("button", { type: "button", class: "btn small", "aria-label": word("run.copy_command", { text }) }, word("common.copy"));
+  button.addEventListener("click", async () => toast(word((await copy(text)) ? "common.copied" : "run.not_copied")));
   return h("p", { class: "need-command" }, h("code", {}, text), button);
 }
 

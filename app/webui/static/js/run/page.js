@@ -3,14 +3,15 @@
 import { ownRun } from "../core/bar.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
 import { announce, setAttribute, setHidden } from "../core/dom.js";
+import { notifyBrowser } from "../core/notify.js";
 import { Poller } from "../core/poller.js";
-import { notifyEnd, showInTab } from "../core/signals.js";
+import { showInTab } from "../core/signals.js";
 import { word } from "../core/words.js";
 import { Actions } from "./actions.js";
 import { Address } from "./address.js";
 import { Bar } from "./bar.js";
 import { loadRun } from "./fallback.js";
-import { LiveProgress } from "./feed.js";
+import { LiveProgress } from "../core/live.js";
 import { Head } from "./head.js";
 import { Needs } from "./needs.js";
 import { Panels } from "./panels.js";
@@ -85,7 +86,7 @@ export class RunPage {
   /** What a person who looks elsewhere wants to know: it is done, or waits for an answer. */
   #changed(run) {
     announce(run.summary.sentence);
-    if (!run.in_progress || run.question || run.summary.kind === "question") notifyEnd(this.id, "Nodeferry", run.summary.sentence);
+    if (!run.in_progress || run.question || run.summary.kind === "question") notifyBrowser(run.machine.name, run.summary.sentence, { tag: `${this.id} ${run.summary.kind} ${run.current}` });
   }
 
   /** A retry, restart or roll back has begun: the page goes on to it. */

@@ -36,7 +36,7 @@ export class QuestionView {
     this.said = h("p", { class: "field-error", role: "alert", hidden: true });
     this.until = h("p", { class: "soft number" });
     this.buttons = question.answers.map((answer) => this.#answer(question, answer));
-    const stop = h("button", { type: "button", class: "btn danger", onclick: () => this.stop() }, word("run.do_stop"));
+    const stop = h("button", { type: "button", class: "btn danger", "data-writes": true, onclick: () => this.stop() }, word("run.do_stop"));
     this.place.replaceChildren(h("p", { class: "soft small" }, which), title, h("p", {}, readable(question.hint)), ...this.#facts(question), h("ul", { class: "answers" }, this.buttons.map(({ item }) => item)), this.said, h("div", { class: "row between" }, this.until, stop));
     announce(text);
     title.focus();
@@ -44,7 +44,7 @@ export class QuestionView {
 
   #answer(question, { answer, label }) {
     const does = WORDS[`run.answer_${question.code}_${answer}`];
-    const button = h("button", { type: "button", class: "btn", "data-answer": answer, onclick: () => this.#reply(answer) }, label);
+    const button = h("button", { type: "button", class: "btn", "data-writes": true, "data-answer": answer, onclick: () => this.#reply(answer) }, label);
     return { answer, button, item: h("li", {}, button, does ? h("p", { class: "soft small" }, does) : null) };
   }
 

@@ -18,9 +18,9 @@ export class Wait {
     this.why = h("p", { class: "wait-why" });
     this.text = h("p");
     this.next = h("p", { class: "soft number" });
-    this.now = h("button", { type: "button", class: "btn primary", onclick: () => actions.do("try_now") }, word("run.do_try_now"));
+    this.now = h("button", { type: "button", class: "btn primary", "data-writes": true, onclick: () => actions.do("try_now") }, word("run.do_try_now"));
     this.change = h("a", { class: "btn" }, word("run.do_change"));
-    this.stop = h("button", { type: "button", class: "btn danger", onclick: () => actions.do("stop") }, word("run.do_stop"));
+    this.stop = h("button", { type: "button", class: "btn danger", "data-writes": true, onclick: () => actions.do("stop") }, word("run.do_stop"));
     place.replaceChildren(this.title, this.why, this.text, this.next, h("div", { class: "row" }, this.now, this.change, this.stop));
   }
 
