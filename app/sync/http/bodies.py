@@ -62,7 +62,7 @@ class JsonBody(Told):
         return {name: values[name] for name in values.keys() - unknown} if unknown else values
 
 
-def _option_field(option: Option) -> Any:
+def option_field(option: Option) -> Any:
     """An option's type as pydantic checks it, and its default."""
     if option.is_list:  # lists are what JSON has; records of options are hashable
         entries = Annotated[tuple[option.type, ...], Strict(False)]  # type: ignore[name-defined]
@@ -79,7 +79,7 @@ else:
         "OptionsBody",
         __base__=JsonBody,
         __doc__="`options` of an install, made from their definition in app/protocol/options.py.",
-        **{option.name: _option_field(option) for option in OPTIONS.values()},
+        **{option.name: option_field(option) for option in OPTIONS.values()},
     )
 
 
@@ -315,7 +315,7 @@ def _dotted(location: Sequence[int | str]) -> str:
 def install_request(values: Mapping[str, Any], settings: Settings) -> domain.InstallRequest:
     """The install that `values` ask for, every part of it checked. Raises InvalidRequest."""
     body = read(InstallBody, values)
-    options = Options() if body.options is None else _checked(Options(**body.options.model_dump()))
+    options = Options() if body.options is None else checked_options(Options(**body.options.model_dump()))
     fingerprint = fingerprint_of(options.host_key_sha256, "options.host_key_sha256")
     if options.exact and not {"lock", "manager_snapshot"} & set(body.manifest or {}):
         raise InvalidRequest("options.exact needs a manifest with a lock.", field="options.exact")
@@ -335,7 +335,7 @@ def install_request(values: Mapping[str, Any], settings: Settings) -> domain.Ins
     )
 
 
-def _checked(options: Options) -> Options:
+def checked_options(options: Options) -> Options:
     """What the model cannot say of an option's text. Raises InvalidRequest."""
     for name, option in OPTIONS.items():
         try:

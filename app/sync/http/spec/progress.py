@@ -63,6 +63,7 @@ _NODE: Mapping[str, Schema] = {
     "seconds": nullable(NUMBER),
     "wait_seconds": nullable(NUMBER),
     "timeline": mapping(NUMBER),
+    "heard_at": nullable(NUMBER),
     "error": nullable(ref("Problem")),
 }
 _BUILD: Mapping[str, Schema] = {
@@ -98,6 +99,7 @@ _COMMON: Mapping[str, Schema] = {
     "next_attempt_at": nullable(TIME),
     "percent": PERCENT,
     "elapsed_seconds": SECONDS,
+    "run_seconds": nullable(SECONDS),
     "eta_seconds": nullable(SECONDS),
     **NUMBERS,
     **dict.fromkeys(

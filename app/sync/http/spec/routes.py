@@ -122,6 +122,9 @@ _TASKS: Mapping[str, Operation] = {
     "POST /tasks/<task_id>/cancel": _route(
         202, "Cancelled", codes="task_not_found task_not_cancellable service_closing", asked=bodies.NoBody
     ),
+    "POST /tasks/<task_id>/reconnect": _route(
+        202, "Cancelled", codes="task_not_found task_not_waiting", asked=bodies.NoBody
+    ),
     "POST /tasks/<task_id>/skip": _route(
         202,
         "Skipped",
