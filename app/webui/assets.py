@@ -19,7 +19,7 @@ from app.words import table
 
 FOLDER = Path(__file__).parent / "static"
 SHEET = "site.css"
-_SHEETS = ("tokens", "base", "components", "task", "start", "history", "fleet", "workflow")
+_SHEETS = ("tokens", "base", "components", "task", "start", "history", "fleet", "workflow", "log", "tabs")
 """The parts of the sheet, in the order in which they stand in it."""
 _WORD_TABLE = "js/core/word-table.js"
 """Made here, out of the words that the command line reads too."""
