@@ -75,9 +75,12 @@ class TestByNumber:
         assert read(api, task_id, "before=3&limit=100") == (2, "y" * 99 + "\n")
 
     def test_an_offset_tells_its_line(self, api: Api, task_id: str, put: Any) -> None:
-        """What follows a log by bytes numbers its lines."""
+        """What follows a log by bytes numbers its lines; a line counts from its first letter on."""
         put("a\nbb\nccc\n")
         assert [read(api, task_id, f"offset={at}")[0] for at in (0, 1, 2, 4, 5, 9)] == [1, 1, 2, 2, 3, 4]
+        assert content(api.get(f"/tasks/{task_id}/log"))["lines"] == 3
+        put("d")
+        assert content(api.get(f"/tasks/{task_id}/log?offset=5"))["lines"] == 4
 
 
 class TestSearch:

@@ -33,6 +33,7 @@ class TestLog:
             "complete": True,
             "text": "",
             "line": 1,
+            "lines": 0,
             "deciding_line": None,
             "logs": [],
         }

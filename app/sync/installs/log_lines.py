@@ -33,15 +33,15 @@ class FoundLine:
     text: str
 
 
-def line_at(blocks: Iterable[bytes], offset: int) -> int:
-    """The number of the line that byte `offset` is in."""
-    number = 1
+def line_and_lines(blocks: Iterable[bytes], offset: int) -> tuple[int, int]:
+    """The number of the line that byte `offset` is in, and how many lines there are; the last may not have ended."""
+    line, ends, ended = 1, 0, True
     for block in blocks:
-        number += block.count(b"\n", 0, max(0, offset))
+        line += block.count(b"\n", 0, max(0, offset))
         offset -= len(block)
-        if offset <= 0:
-            break
-    return number
+        ends += block.count(b"\n")
+        ended = block.endswith(b"\n")
+    return line, ends + (not ended)
 
 
 def start_of(blocks: Iterable[bytes], line: int) -> int:
@@ -89,7 +89,7 @@ def last_drawn(line: str) -> str:
     return line.rstrip("\r").rpartition("\r")[2]
 
 
-def deciding_number(text: str, message: str) -> int | None:
+def deciding_number(text: str, message: str, *, only_quoted: bool = False) -> int | None:
     """The number of the line that decided a failure whose reason is `message`: the one that it quotes, else the one by
     the rule that reasons are found with. None where no line has words."""
     lines = [" ".join(last_drawn(line).split()) for line in without_sequences(text).split("\n")]
@@ -101,6 +101,8 @@ def deciding_number(text: str, message: str) -> int | None:
     ]
     if quoted:
         return max(quoted)[1]
+    if only_quoted:
+        return None
     found = " ".join(deciding_line("\n".join(lines[-_FALL_BACK_LINES:])).split())
     for number in range(len(lines), 0, -1):
         line = lines[number - 1]

@@ -12,7 +12,7 @@ from app.protocol.log_names import NODES_FOLDER, is_log_name, node_log
 from app.protocol.snapshot import Snapshot
 from app.storage.command_audit import CommandAudits
 from app.storage.log_files import ANEW, FILE_BYTES, LogFiles
-from app.sync.installs.log_lines import SEARCH_SECONDS, deciding_number, found_lines, line_at, start_of
+from app.sync.installs.log_lines import SEARCH_SECONDS, deciding_number, found_lines, line_and_lines, start_of
 from app.sync.installs.service import Installs
 
 RUN = "run"
@@ -35,7 +35,7 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class LogPart:
     """A part of one log. `complete`: nothing more will come behind `size`; `line`: the number of the line that `offset`
-    is in; `deciding_line`: of the line that decided the failure that the log is about."""
+    is in; `lines`: how many there are; `deciding_line`: the number of the line that decided the failure that the log is about."""
 
     log: str
     node: str | None
@@ -45,6 +45,7 @@ class LogPart:
     complete: bool
     text: str
     line: int
+    lines: int
     deciding_line: int | None
 
 
@@ -77,7 +78,7 @@ class TaskLogs:
             size,
             complete,
             raw.decode("utf-8", "replace"),
-            line_at(self._files.blocks(task_id, name), offset),
+            *line_and_lines(self._files.blocks(task_id, name), offset),
             self._deciding(status.snapshot, name, node) if wanted.deciding else None,
         )
 
@@ -148,7 +149,7 @@ class TaskLogs:
         if problem is None:
             return None
         raw = b"".join(self._files.blocks(snapshot.task_id, name))
-        return deciding_number(raw.decode("utf-8", "replace"), problem.message)
+        return deciding_number(raw.decode("utf-8", "replace"), problem.message, only_quoted=node is None)
 
     def _file_name(self, snapshot: Snapshot, log: str, node: str | None) -> str:
         if node is not None:
