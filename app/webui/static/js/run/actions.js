@@ -25,17 +25,17 @@ const DANGER = ["stop", "rollback"];
 const READS = ["lock", "now", "command", "notify", "install_again"];
 
 export class Actions {
-  /** `run()`: what GET /runs/ID said last; `began(taskId)`: something new has begun, which the page goes on to; `look()`
+  /** `run()`: what GET /runs/ID said last; `began()`: something new has begun, which the page goes on to; `look()`
    *  asks for what is true now. */
-  constructor(refs, { run, taskId, began, look, show }) {
-    Object.assign(this, { refs, run, taskId, began, look, show, busy: new Set(), wanted: [] });
+  constructor(refs, { run, began, look, show }) {
+    Object.assign(this, { refs, run, began, look, show, busy: new Set(), wanted: [] });
     attachMenu(refs.more);
   }
 
   /** `wanted`: [{name, primary}]. */
   update(wanted) {
     const known = wanted.filter(({ name }) => name in LABELS);
-    const also = [...known, { name: "command" }, ...(this.run()?.in_progress && canAsk() ? [{ name: "notify" }] : [])];
+    const also = [...known, ...(this.run().chapters.some((chapter) => chapter.task_id) ? [{ name: "command" }] : []), ...(this.run()?.in_progress && canAsk() ? [{ name: "notify" }] : [])];
     const primary = also.find((each) => each.primary) ?? null;
     this.wanted = also;
     this.#patch(this.refs.primary, primary ? [primary] : [], (button) => button, "btn primary");
@@ -63,7 +63,7 @@ export class Actions {
     this.update(this.wanted.filter((each) => each.name !== "command" && each.name !== "notify"));
     this.failed(null);
     try {
-      await this[name]();
+      await this[name](this.wanted.find((each) => each.name === name)?.task_id ?? this.run().current);
     } catch (error) {
       this.failed(error);
     } finally {
@@ -86,24 +86,30 @@ export class Actions {
     this.look();
   }
 
-  async retry(body = {}) {
-    this.#goOn(await api(`/tasks/${this.taskId()}/retry`, { body }));
+  async retry(taskId, body = {}) {
+    await api(`/tasks/${taskId}/retry`, { body });
+    this.began();
   }
 
-  async repair() {
-    this.#goOn(await api(`/tasks/${this.taskId()}/repair`, { body: {} }));
+  async repair(taskId) {
+    await api(`/tasks/${taskId}/repair`, { body: {} });
+    this.began();
   }
 
-  async rollback() {
-    if (await ask(word("run.ask_put_back"), word("run.ask_put_back_text"), word("run.ask_put_back_yes"), { danger: true })) this.#goOn(await api(`/tasks/${this.taskId()}/rollback`, { body: {} }));
+  async rollback(taskId) {
+    if (!(await ask(word("run.ask_put_back"), word("run.ask_put_back_text"), word("run.ask_put_back_yes"), { danger: true }))) return;
+    await api(`/tasks/${taskId}/rollback`, { body: {} });
+    this.began();
   }
 
-  async restart() {
-    if (await ask(word("run.ask_restart"), word("run.ask_restart_text"), word("run.ask_restart_yes"))) this.#goOn(await api(`/tasks/${this.taskId()}/restart`, { body: {} }));
+  async restart(taskId) {
+    if (!(await ask(word("run.ask_restart"), word("run.ask_restart_text"), word("run.ask_restart_yes")))) return;
+    await api(`/tasks/${taskId}/restart`, { body: {} });
+    this.began();
   }
 
-  async try_now() {
-    await api(`/tasks/${this.run().current}/reconnect`, { body: {} });
+  async try_now(taskId) {
+    await api(`/tasks/${taskId}/reconnect`, { body: {} });
     this.look();
   }
 
@@ -116,10 +122,10 @@ export class Actions {
     location.assign(at(`/?again=${runId}&ssh=${encodeURIComponent(machine.ssh_connection)}`));
   }
 
-  async open() {
+  async open(taskId) {
     if (isShared && !(await ask(word("run.ask_open"), word("run.ask_open_text"), word("run.ask_open_yes"), { danger: true }))) return;
     const tab = window.open("about:blank", "_blank"); // now, while the click counts: later it would be a pop-up
-    const tunnel = await this.#tunnel().catch((error) => {
+    const tunnel = await tunnelOf(taskId).catch((error) => {
       tab?.close();
       throw error;
     });
@@ -134,36 +140,31 @@ export class Actions {
     else this.failed(tunnel.error ?? { message: tunnel.reason ?? word("run.open_failed") });
   }
 
-  /** Until the port is there, or is known not to be. */
-  async #tunnel() {
-    const path = `/tasks/${this.taskId()}/open`;
-    let tunnel = await api(path, { body: {} });
-    for (let tries = 0; tunnel.state === "opening" && tries < 60; tries += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 700));
-      tunnel = await api(path);
-    }
-    return tunnel;
-  }
-
-  async lock() {
-    const taskId = this.taskId();
+  async lock(taskId) {
     const { lock } = await api(`/tasks/${taskId}/lock`);
     download(`nodeferry-${taskId.slice(0, 8)}.lock.json`, JSON.stringify(lock, null, 2));
   }
 
   async command() {
-    const { request } = await api(`/tasks/${this.taskId()}`);
+    const first = this.run().chapters.find((chapter) => chapter.task_id)?.task_id;
+    const { request } = await api(`/tasks/${first}`);
     const body = JSON.stringify(Object.fromEntries(Object.entries(request).filter(([, value]) => value !== null)));
     const quoted = `'${body.replaceAll("'", "'\\''")}'`;
     const line = `curl -s ${origin}/ssh/install-custom-nodes -H 'Content-Type: application/json' -d ${quoted}`;
-    toast(word((await copy(line)) ? "run.command_copied" : "run.not_copied"));
+    toast(word((await copy(line)) ? "run.command_copied" : "common.copy_by_hand"));
   }
 
   async notify() {
     toast(word((await askToNotify()) ? "run.will_notify" : "run.no_notify"));
   }
+}
 
-  #goOn({ task_id: taskId }) {
-    this.began(taskId);
+/** The tunnel once its port is there, or is known not to be. */
+async function tunnelOf(taskId) {
+  let tunnel = await api(`/tasks/${taskId}/open`, { body: {} });
+  for (let tries = 0; tunnel.state === "opening" && tries < 60; tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    tunnel = await api(`/tasks/${taskId}/open`);
   }
+  return tunnel;
 }

@@ -45,11 +45,12 @@ export class Head {
 
   /** `shown`: the task whose rows stand below. */
   chapters(chapters, shown, address) {
+    const now = shown ?? chapters.findLast((chapter) => chapter.in_progress)?.task_id ?? chapters.at(-1)?.task_id;
     setHidden(this.refs.chapters, chapters.length < 2);
     patchList(this.refs.chapters, chapters.map((chapter, index) => ({ ...chapter, index })), {
       key: (chapter) => `${chapter.index} ${chapter.name} ${chapter.task_id}`,
       make: (chapter) => h("li", {}, chapter.task_id ? h("a", { href: address.of(chapter.task_id), "data-task": chapter.task_id }, step(chapter)) : h("span", {}, step(chapter))),
-      update: (item, chapter) => patchStep(item, chapter, shown),
+      update: (item, chapter) => patchStep(item, chapter, now, shown),
     });
   }
 
@@ -90,10 +91,11 @@ export function nextTry({ next_attempt_at: due, attempt }) {
 
 const step = (chapter) => [icon(iconOf(chapter.summary)), h("span", { class: "step-label" }, chapter.label), h("span", { class: "step-time" })];
 
-function patchStep(item, chapter, shown) {
+function patchStep(item, chapter, now, shown) {
   setAttribute(item, "data-tone", chapter.summary?.tone ?? "idle");
   setIcon(item.querySelector(".icon"), iconOf(chapter.summary));
-  setAttribute(item.firstElementChild, "aria-current", chapter.task_id && chapter.task_id === shown ? "step" : null);
+  setAttribute(item.firstElementChild, "aria-current", chapter.task_id && chapter.task_id === now ? "step" : null);
+  setAttribute(item, "data-alone", chapter.task_id && chapter.task_id === shown ? "" : null);
   setAttribute(item.firstElementChild, "title", chapter.summary?.sentence ?? null);
   setText(item.querySelector(".step-label"), chapter.label);
   const seconds = chapter.in_progress || chapter.seconds === null || chapter.seconds === undefined ? "" : span(chapter.seconds);

@@ -3,11 +3,9 @@
 
 import { api } from "../core/api.js";
 import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
-import { copy } from "../core/files.js";
 import { span } from "../core/format.js";
-import { toast } from "../core/toast.js";
 import { word } from "../core/words.js";
-import { commandsIn } from "./commands.js";
+import { commandLine, commandsIn } from "./commands.js";
 import { remedyOf } from "./remedies.js";
 import { standingOf } from "./standings.js";
 
@@ -16,17 +14,17 @@ const MOST_NAMES = 12;
 
 export class Needs {
   /** `refs`: the list, its switch and the number on it; `pick(name)` opens a pack's log. */
-  constructor(refs, { actions, pick }) {
-    Object.assign(this, { refs, actions, pick, open: null, ended: false });
+  constructor(refs, { actions, pick, taskOf }) {
+    Object.assign(this, { refs, actions, pick, taskOf, items: [], open: null, ended: false });
     refs.toggle.addEventListener("click", () => {
       this.open = this.refs.box.hidden;
       this.#show();
     });
   }
 
-  update(taskId, progress, can) {
-    Object.assign(this, { taskId, can, ended: !progress.in_progress });
-    this.items = [...suggestion(progress), ...causes(progress), ...builds(progress)];
+  update(progress) {
+    this.ended = !progress.in_progress;
+    this.items = [...(this.actions.has("repair") ? suggestion(progress) : []), ...causes(progress, this.taskOf), ...builds(progress)];
     const number = progress.counts.failed + progress.counts.problem;
     setText(this.refs.number, number ? String(number) : "");
     setHidden(this.refs.toggle, !this.items.length);
@@ -46,7 +44,7 @@ export class Needs {
   #make(item) {
     const title = h("h3", {}, item.title);
     const remedy = item.hint ? h("p", { class: "need-hint" }, item.hint) : null;
-    const copies = commandsIn(item.hint).map((text) => command(text));
+    const copies = commandsIn(item.hint).map(commandLine);
     const buttons = h("div", { class: "row need-acts" });
     const said = h("p", { class: "field-error", role: "alert", hidden: true });
     return h("li", { class: "need", "data-tone": item.tone }, title, h("p", { class: "need-packs" }), item.body?.() ?? null, remedy, ...copies, buttons, said);
@@ -68,10 +66,10 @@ export class Needs {
   }
 
   #wanted(item) {
-    if (item.build) return [{ label: word(item.build.skip_requested ? "run.skipping" : "run.skip_build"), off: item.build.skip_requested, act: () => api(`/tasks/${this.taskId}/skip`, { body: { package: item.build.package } }) }];
-    if (item.repair) return this.can("repair") || this.ended ? [{ label: word("run.do_repair"), tone: "primary", act: () => this.actions.repair() }] : [];
+    if (item.build) return [{ label: word(item.build.skip_requested ? "run.skipping" : "run.skip_build"), off: item.build.skip_requested, act: () => api(`/tasks/${this.taskOf(item.packs[0])}/skip`, { body: { package: item.build.package } }) }];
+    if (item.repair) return this.ended ? [{ label: word("run.do_repair"), tone: "primary", act: () => this.actions.do("repair") }] : [];
     if (!this.ended || !item.retry) return [];
-    return [{ label: item.retry.label, act: () => this.actions.retry({ nodes: item.packs, ...item.retry.body }) }];
+    return [{ label: item.retry.label ?? word("run.retry_these", { n: item.packs.length }), act: () => this.actions.retry(item.taskId, { nodes: item.packs, ...item.retry.body }) }];
   }
 
   /** What went wrong stays here until it is tried again. */
@@ -91,24 +89,19 @@ export class Needs {
 
 const names = (packs) => (packs.length > MOST_NAMES ? [...packs.slice(0, MOST_NAMES), "…"] : packs);
 
-function command(text) {
-  const button = h("button", { type: "button", class: "btn small", "aria-label": word("run.copy_command", { text }) }, word("common.copy"));
-  button.addEventListener("click", async () => toast(word((await copy(text)) ? "common.copied" : "run.not_copied")));
-  return h("p", { class: "need-command" }, h("code", {}, text), button);
-}
-
 /** One item for each reason and what helps against it. */
-function causes(progress) {
+function causes(progress, taskOf) {
   const found = new Map();
   for (const node of progress.nodes) {
     if (!["failed", "problem"].includes(standingOf(node))) continue;
-    const { code = "not_checked", title = word("run.not_checked_title"), message = word("run.not_checked"), hint = "", retryable = true } = node.error ?? {};
-    const key = `${code} ${hint}`;
-    const item = found.get(key) ?? { key, code, tone: "warn", title: message, other: title, hint, packs: [], messages: new Set() };
+    const { code = "not_checked", title = word("run.not_checked_title"), message = word("run.not_checked"), hint = "", retryable = false } = node.error ?? {};
+    const taskId = taskOf(node.name);
+    const key = `${code} ${hint} ${taskId}`;
+    const item = found.get(key) ?? { key, code, taskId, tone: "warn", title: message, other: title, hint, packs: [], messages: new Set() };
     item.packs.push(node.name);
     item.messages.add(message);
     if (standingOf(node) === "failed") item.tone = "bad";
-    item.retry = remedyOf(hint) ?? (retryable ? { label: word("run.retry_these", { n: item.packs.length }), body: {} } : null);
+    item.retry = remedyOf(hint) ?? (retryable ? { body: {} } : null);
     found.set(key, item);
   }
   return [...found.values()].map((item) => (item.messages.size > 1 ? { ...item, title: item.other } : item));

@@ -11,15 +11,15 @@ const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 };
 
 export class Rows {
   /** `chosen(name)` is called with the pack whose log is wanted. */
-  constructor(list, none, chosen) {
-    Object.assign(this, { list, none, chosen, rows: new Map(), taskId: null, segment: null, search: "", active: null });
+  constructor(list, empty, chosen) {
+    Object.assign(this, { list, empty, chosen, isSaid: false, rows: new Map(), taskId: null, segment: null, search: "", active: null });
     list.addEventListener("click", (event) => this.#pressed(event.target.closest(".pack")));
     list.addEventListener("keydown", (event) => this.#key(event));
   }
 
   /** `changed`: the names whose rows may differ; null for all. `silence(name)`: seconds since it was heard of. */
-  update(taskId, progress, changed, silence) {
-    if (taskId !== this.taskId) this.#clear(taskId);
+  update(progress, changed, silence) {
+    if (progress.task_id !== this.taskId) this.#clear(progress.task_id);
     this.progress = progress;
     const builds = buildsByPack(progress);
     for (const node of progress.nodes) {
@@ -28,6 +28,12 @@ export class Rows {
       else this.#patch(row, node, builds, silence);
     }
     if (this.rows.size > progress.nodes.length) this.#drop(new Set(progress.nodes.map((node) => node.name)));
+    this.#none();
+  }
+
+  /** Says why there are no rows, unless that is said elsewhere already. */
+  none(isSaid) {
+    this.isSaid = isSaid;
     this.#none();
   }
 
@@ -137,8 +143,8 @@ export class Rows {
 
   #none() {
     const some = this.#fitting().length > 0;
-    setHidden(this.none, some);
-    if (!some) setText(this.none, word(this.rows.size ? "run.none_fits" : this.progress?.in_progress ? "run.no_list_yet" : "run.no_list"));
+    setHidden(this.empty, some || this.isSaid);
+    if (!some) setText(this.empty, word(this.rows.size ? "run.none_fits" : this.progress?.in_progress ? "run.no_list_yet" : "run.no_list"));
   }
 
   #activate(row) {

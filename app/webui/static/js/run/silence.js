@@ -8,9 +8,11 @@ export class Silence {
 
   /** From each answer. */
   heard(progress) {
-    this.seconds = progress.run_seconds ?? null;
-    this.at = performance.now();
-    if (this.seconds !== null) this.heardAt = new Map(progress.nodes.map((node) => [node.name, node.heard_at]));
+    if (progress === this.progress) return;
+    const isNew = progress.run_seconds !== this.seconds;
+    Object.assign(this, { progress, seconds: progress.run_seconds ?? null });
+    if (isNew) this.at = performance.now();
+    if (this.seconds !== null && isNew) this.heardAt = new Map(progress.nodes.map((node) => [node.name, node.heard_at]));
   }
 
   #of(name) {
