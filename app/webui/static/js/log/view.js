@@ -106,11 +106,12 @@ export class LogView {
   #sized({ target, contentRect: { width, height } }) {
     if (target === this.ruler) this.cell = width / RULER || this.cell;
     else Object.assign(this, { width, height });
-    if (this.model) this.#keeping(() => {});
+    this.#keeping(() => {});
   }
 
   /** What stands at the top stays there while rows become others. */
   #keeping(change) {
+    if (!this.model) return change();
     const index = this.#indexAt(Math.floor(this.top / this.row));
     change();
     this.stamp += 1;
