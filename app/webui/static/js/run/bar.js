@@ -9,8 +9,7 @@ import { SEGMENTS, countIn, labelOf } from "./standings.js";
 export class Bar {
   /** `filter(segment)` is called with what is to be shown alone; null for all. */
   constructor(place, filter) {
-    this.filter = filter;
-    this.segment = null;
+    Object.assign(this, { place, filter, segment: null });
     this.colours = new Map(SEGMENTS.map(([name]) => [name, h("i", { "data-segment": name })]));
     this.buttons = new Map(SEGMENTS.map(([name]) => [name, this.#button(name)]));
     const strip = h("div", { class: "seg-strip", "aria-hidden": "true" }, [...this.colours.values()]);
@@ -20,6 +19,7 @@ export class Bar {
   /** `counts`: the service's; nothing is counted here. */
   update(counts) {
     const total = counts?.total ?? 0;
+    setAttribute(this.place, "data-none", total ? null : "");
     let from = 0;
     for (const [name, parts] of SEGMENTS) {
       const number = countIn(counts, parts);
