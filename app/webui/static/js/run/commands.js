@@ -6,7 +6,7 @@ import { toast } from "../core/toast.js";
 import { word } from "../core/words.js";
 
 const PROGRAMS = "apt-get install|apt install|dnf install|apk add|pip install|uv pip install|git config|git lfs|ssh-keyscan|ssh-keygen|chown|chmod|export";
-const COMMAND = new RegExp(`(?:sudo )?(?:${PROGRAMS})\\b[^()\\n]*?(?=\\)|\\.(?:\\s|$)|,\\s(?:or|then|and)\\b|\\s\\(|,?\\sor\\s|$)`, "g");
+const COMMAND = new RegExp(`(?:sudo )?(?:\\S*python3?(?:\\.\\d+)? -m )?(?:${PROGRAMS})\\b[^()\\n]*?(?=\\)|\\.(?:\\s|$)|,\\s(?:or|then|and)\\b|\\s\\(|,?\\sor\\s|$)`, "g");
 const SHORTEST = 12;
 
 export const commandsIn = (hint) => [...new Set((hint ?? "").match(COMMAND) ?? [])].map((text) => text.trim()).filter((text) => text.length >= SHORTEST);

@@ -15,7 +15,7 @@ const MOST_NAMES = 12;
 export class Needs {
   /** `refs`: the list, its switch and the number on it; `pick(name)` opens a pack's log. */
   constructor(refs, { actions, pick, taskOf }) {
-    Object.assign(this, { refs, actions, pick, taskOf, items: [], open: null, ended: false });
+    Object.assign(this, { refs, actions, pick, taskOf, items: [], aside: false, open: null, ended: false });
     refs.toggle.addEventListener("click", () => {
       this.open = this.refs.box.hidden;
       this.#show();
@@ -33,9 +33,16 @@ export class Needs {
     patchList(this.refs.list, this.items, { key: (item) => item.key, make: (item) => this.#make(item), update: (node, item) => this.#patch(node, item) });
   }
 
+  /** Whether a log stands where this would. */
+  beside(log) {
+    this.aside = log;
+    this.open = null;
+    this.#show();
+  }
+
   /** While the run goes on it opens when somebody wants it; at the end it stands open. */
   #show() {
-    const open = this.items.length > 0 && (this.open ?? this.ended);
+    const open = this.items.length > 0 && (this.open ?? (this.ended && !this.aside));
     setHidden(this.refs.box, !open);
     setAttribute(this.refs.toggle, "aria-expanded", String(open));
     if (open && !this.refs.list.childElementCount) patchList(this.refs.list, this.items, { key: (item) => item.key, make: (item) => this.#make(item), update: (node, item) => this.#patch(node, item) });

@@ -44,7 +44,7 @@ export class RunPage {
     this.list = new Rows(refs.rows, refs.noRows, pick);
     this.needs = new Needs(refs, { actions: this.actions, pick, taskOf: (name) => this.tasks.of(name) });
     this.wait = new Wait(refs.wait, this.actions);
-    this.panels = new Panels(refs, { address: this.address, list: this.list, tasks: this.tasks });
+    this.panels = new Panels(refs, { address: this.address, list: this.list, tasks: this.tasks, needs: this.needs });
     this.question = new QuestionView(refs.question, { look: () => this.look(), stop: () => this.actions.do("stop"), plan: (place, plan) => this.panels.plan(place, plan) });
     refs.search.addEventListener("input", () => this.#filter());
     refs.search.addEventListener("keydown", (event) => this.#searchKey(event));

@@ -10,8 +10,8 @@ const NAMES = ["packs", "timeline", "changes", "machine", "lock"];
 const VIEWS = {};
 
 export class Panels {
-  constructor(refs, { address, list, tasks }) {
-    Object.assign(this, { refs, address, list, tasks, opened: null, views: {}, tab: "packs", progress: null });
+  constructor(refs, { address, list, tasks, needs }) {
+    Object.assign(this, { refs, address, list, tasks, needs, opened: null, views: {}, tab: "packs", progress: null });
     this.log = new LogPanel(refs.log);
     refs.log.addEventListener("log:close", () => this.#closed());
     refs.log.addEventListener("log:line", ({ detail }) => address.write({ line: detail.line }));
@@ -49,6 +49,7 @@ export class Panels {
     this.list.mark(pack);
     if (this.opened?.taskId === taskId && this.opened.pack === pack && !line) return;
     this.opened = { taskId, pack };
+    this.needs.beside(true);
     if (this.tab !== "packs") this.#show("packs");
     this.log.open({ taskId, pack, line, running: ["working", "waiting"].includes(standingOf(node)), decidingLine: null });
   }
@@ -72,6 +73,7 @@ export class Panels {
   #closed() {
     const pack = this.opened?.pack ?? null;
     this.opened = null;
+    this.needs.beside(false);
     this.list.mark(null);
     this.address.write({ pack: null, line: null });
     if (pack && this.refs.log.contains(document.activeElement)) this.list.focus(pack);
@@ -84,6 +86,7 @@ export class Panels {
 
   #show(name) {
     this.tab = name;
+    setAttribute(this.refs.run, "data-tab", name);
     for (const other of NAMES) {
       const tab = document.getElementById(`tab-${other}`);
       setAttribute(tab, "aria-selected", String(other === name));

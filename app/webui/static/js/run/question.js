@@ -31,13 +31,14 @@ export class QuestionView {
 
   #draw(question, number, machine) {
     const [text] = question.text.split("\n\n", 1); // what follows is in the items too
-    const title = h("h1", { id: "question-title", tabindex: "-1" }, text);
+    const title = h("h1", { id: "question-title", tabindex: "-1" }, question.title ?? text);
+    const more = question.code === "host_key_changed" ? word("run.key_changed", { machine: machine.name }) : question.title ? text : "";
     const which = [machine.name, number > 1 ? word("run.questions_left", { n: number }) : ""].filter(Boolean).join(" · ");
     this.said = h("p", { class: "field-error", role: "alert", hidden: true });
     this.until = h("p", { class: "soft number" });
     this.buttons = question.answers.map((answer) => this.#answer(question, answer));
     const stop = h("button", { type: "button", class: "btn danger", "data-writes": true, onclick: () => this.stop() }, word("run.do_stop"));
-    this.place.replaceChildren(h("p", { class: "soft small" }, which), title, h("p", {}, readable(question.hint)), ...this.#facts(question), h("ul", { class: "answers" }, this.buttons.map(({ item }) => item)), this.said, h("div", { class: "row between" }, this.until, stop));
+    this.place.replaceChildren(...[h("p", { class: "soft small" }, which), title, more ? h("p", {}, more) : null, h("p", {}, readable(question.hint)), ...this.#facts(question), h("ul", { class: "answers" }, this.buttons.map(({ item }) => item)), this.said, h("div", { class: "row between" }, this.until, stop)].filter(Boolean));
     announce(text);
     title.focus();
   }
