@@ -22,7 +22,7 @@ from app.words import table
 
 FOLDER = Path(__file__).parent / "static"
 SHEET = "site.css"
-_SHEETS = ("tokens", "base", "components", "shell", "task", "start", "history", "fleet", "workflow")
+_SHEETS = ("tokens", "base", "components", "shell", "start", "docs", "lists", "fleet", "run", "log", "tabs")
 """The parts of the sheet, in the order in which they stand in it."""
 _EVERY_PAGE = 'import { } from "../core/shell.js";\n'
 """What stands in front of each page's own module: the bar and the rest that all pages have."""

@@ -100,14 +100,14 @@ def old_run_page(any_id: object) -> AnyResponse:
 
 @pages.get(f"{PREFIX}/runs")
 def runs_page() -> str:
-    """All runs."""
+    """All runs: installs, workflows and fleets."""
     return _page("runs", "Runs")
 
 
 @pages.get(f"{PREFIX}/history")
-def old_runs_page() -> AnyResponse:
-    """Where the runs were listed before."""
-    return redirect(url_for("webui.runs_page"))
+def history_page() -> AnyResponse:
+    """Where the runs were before."""
+    return redirect(url_for("webui.runs_page", **request.args.to_dict()))
 
 
 @pages.get(f"{PREFIX}/machines")

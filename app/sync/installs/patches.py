@@ -21,7 +21,7 @@ Render = Callable[[InstallStatus], Progress]
 
 HEAD = ("success", "task_id", "state", "in_progress", "completed", "revision", "last_event_seconds_ago")
 """What every answer has, whether it is whole or not."""
-MOVING = ("queue", "retry", "elapsed_seconds", "elapsed_time", "eta_seconds")
+MOVING = ("queue", "retry", "elapsed_seconds", "run_seconds", "elapsed_time", "eta_seconds")
 """What changes without a revision: every patch has it."""
 LISTS = {"nodes": "name", "phases": "name", "steps": "name", "builds": "package"}
 """Lists whose rows are known by one of their fields: a patch has only what changed of a row."""

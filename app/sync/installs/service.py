@@ -262,6 +262,10 @@ class Installs:
         self._progress_cache.wait(task_id, shows_cancel, CANCEL_SEEN_SECONDS)
         return self.status(task_id).snapshot.state
 
+    def wake(self, task_id: str) -> bool:
+        """Ends an install's wait for its next try; False when it is not here."""
+        return self._scheduler.wake(task_id)
+
     def skip(self, task_id: str, package: str) -> dict[str, Any]:
         """Skips the build of a package, on the instance too; the build as progress shows it after that. Raises
         TaskNotFound, BuildNotSkippable, ServiceClosing."""

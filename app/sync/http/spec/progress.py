@@ -65,6 +65,7 @@ _NODE: Mapping[str, Schema] = {
     "seconds": nullable(NUMBER),
     "wait_seconds": nullable(NUMBER),
     "timeline": mapping(NUMBER),
+    "heard_at": nullable(NUMBER),
     "error": nullable(ref("Problem")),
 }
 _BUILD: Mapping[str, Schema] = {
@@ -101,6 +102,7 @@ _COMMON: Mapping[str, Schema] = {
     "summary": ref("Summary"),
     "percent": PERCENT,
     "elapsed_seconds": SECONDS,
+    "run_seconds": nullable(SECONDS),
     "eta_seconds": nullable(SECONDS),
     **NUMBERS,
     **dict.fromkeys(

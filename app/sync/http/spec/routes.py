@@ -97,6 +97,9 @@ _TASKS: Mapping[str, Operation] = {
         codes="task_not_found log_not_found",
         asked=bodies.LogQuery,
     ),
+    "GET /tasks/<task_id>/log/search": _route(
+        200, "FoundLines", codes="task_not_found log_not_found", asked=bodies.LogSearchQuery
+    ),
     "GET /tasks/<task_id>/audit": _route(200, "Audit", codes="task_not_found", asked=bodies.AuditQuery),
     "GET /tasks/<task_id>/wheels": _route(
         200, "Wheels", codes=f"task_not_found too_many_streams {_INSTANCE}", asked=bodies.NoQuery
@@ -124,6 +127,9 @@ _TASKS: Mapping[str, Operation] = {
     ),
     "POST /tasks/<task_id>/cancel": _route(
         202, "Cancelled", codes="task_not_found task_not_cancellable service_closing", asked=bodies.NoBody
+    ),
+    "POST /tasks/<task_id>/reconnect": _route(
+        202, "Cancelled", codes="task_not_found task_not_waiting", asked=bodies.NoBody
     ),
     "POST /tasks/<task_id>/skip": _route(
         202,
