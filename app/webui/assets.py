@@ -12,13 +12,15 @@ import hashlib
 import importlib
 import json
 import posixpath
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from app.webui.bundle import joined
-from app.words import table
+from app.webui.bundle import joined, parts
+from app.words import LANGUAGE, table
 
 FOLDER = Path(__file__).parent / "static"
 SHEET = "site.css"
@@ -28,6 +30,8 @@ _EVERY_PAGE = 'import { } from "../core/shell.js";\n'
 """What stands in front of each page's own module: the bar and the rest that all pages have."""
 _WORD_TABLE = "js/core/word-table.js"
 """Made here, out of the words that the command line reads too."""
+_KEY = re.compile(r"[\"'`]([a-z]+\.\w*)")
+"""A word's key, or how it begins (`run.tab_${name}`), as modules have it."""
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -53,8 +57,19 @@ def modules() -> dict[str, str]:
         name: (_EVERY_PAGE if name.startswith("js/pages/") else "") + path.read_text("utf-8")
         for name, path in paths.items()
     }
-    found[_WORD_TABLE] = f"export const WORDS = {json.dumps(table('en'), ensure_ascii=False)};\n"
+    found[_WORD_TABLE] = _word_table(table(LANGUAGE))
     return found
+
+
+def words_of(page: str, sources: Mapping[str, str]) -> dict[str, Any]:
+    """The words that the modules of a page may ask for: those whose key begins as one of their texts does."""
+    texts = "".join(sources[name] for name in parts(page, sources) if name != _WORD_TABLE)
+    begins = tuple(set(_KEY.findall(texts)))
+    return {key: text for key, text in table(LANGUAGE).items() if key.startswith(begins)}
+
+
+def _word_table(words: Mapping[str, Any]) -> str:
+    return f"export const WORDS = {json.dumps(words, ensure_ascii=False, separators=(',', ':'))};\n"
 
 
 @cache
@@ -64,7 +79,8 @@ def assets() -> Assets:
     sources = modules()
     for name in sources:
         if name.startswith("js/pages/"):
-            files[posixpath.basename(name)] = joined(name, sources).encode("utf-8")
+            own = sources | {_WORD_TABLE: _word_table(words_of(name, sources))}
+            files[posixpath.basename(name)] = joined(name, own).encode("utf-8")
     files[SHEET] = b"\n".join((FOLDER / "css" / f"{part}.css").read_bytes() for part in _SHEETS)
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
