@@ -6,24 +6,27 @@ carries nothing, since the shell itself is open to everybody who reaches the ser
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.domain.errors import AppError, TaskNotFound
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import one_line
+from app.sync.http.compression import chosen
 from app.version import VERSION
-from app.webui.assets import SHEET, assets, type_of
+from app.webui.assets import ENCODINGS, SHEET, assets, type_of
 from app.words import LANGUAGE, word
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
+_CARRIES = "nodeferry_page_carries"
 _PLACE = ("chapter", "tab", "pack", "line")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _POLICY = (
@@ -58,11 +61,17 @@ def register(app: Any, services: PageParts) -> None:
 
 @pages.after_request
 def _headers(response: Response) -> Response:
-    """Pages are asked for anew each time; what they load stays in the browser."""
+    """Pages are asked for anew each time, and come again only if they are others; one that carries what is known of a
+    run is never kept. What pages load stays in the browser."""
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers.setdefault("Cache-Control", "no-store")
+    if response.status_code != 200 or response.mimetype != "text/html" or g.get(_CARRIES, True):
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:16], weak=True)
+    response.make_conditional(request)
     return response
 
 
@@ -92,14 +101,14 @@ def old_run_page(any_id: object) -> AnyResponse:
 
 @pages.get(f"{PREFIX}/runs")
 def runs_page() -> str:
-    """All runs."""
+    """All runs: installs, workflows and fleets."""
     return _page("runs", "Runs")
 
 
 @pages.get(f"{PREFIX}/history")
 def old_runs_page() -> AnyResponse:
     """Where the runs were listed before."""
-    return redirect(url_for("webui.runs_page"))
+    return redirect(url_for("webui.runs_page", **request.args.to_dict()))
 
 
 @pages.get(f"{PREFIX}/machines")
@@ -137,8 +146,14 @@ def asset(version: str, name: str) -> Response:
     """A style, script or picture of this version."""
     if version != assets().version or name not in assets().files:
         abort(404)
-    response = Response(assets().files[name], content_type=f"{type_of(name)}; charset=utf-8")
+    encoding = chosen(request.headers.get("Accept-Encoding", ""), ENCODINGS) or ""
+    smaller = assets().compressed.get((name, encoding))
+    response = Response(smaller or assets().files[name], content_type=f"{type_of(name)}; charset=utf-8")
+    if smaller is not None:
+        response.headers["Content-Encoding"] = encoding
     response.headers["Cache-Control"] = _FOR_EVER
+    response.set_etag(f"{version}{f'-{encoding}' if smaller is not None else ''}")
+    response.make_conditional(request)
     return response
 
 
@@ -263,6 +278,7 @@ def _task(task_id: str | None) -> Mapping[str, Any] | None:
 def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = None) -> str:
     login = _parts().needs_login()
     initial = dict(known(shown_id)) if known and not login else None
+    setattr(g, _CARRIES, initial is not None)
     text = masked(json.dumps(initial, separators=(",", ":")))
     # It stands in a script element, which nothing in it may end.
     carried = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
