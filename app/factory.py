@@ -31,6 +31,7 @@ from app.storage.workflow_store import WorkflowStore
 from app.sync.access import Access
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.capacity import Capacity
+from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
 from app.sync.http.services import PROBLEM_PAGE, Services
@@ -103,10 +104,9 @@ def build_service(
     )
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
     fleets = Fleets(installs, retries, FleetStore(engine))
-    checks = InstanceChecks(pins, connector_with, settings.timeouts)
+    checks, capacity = InstanceChecks(pins, connector_with, settings.timeouts), Capacity()
     workflows, runs = _wire_runs(installs, Steps(installs, checks, settings), engine, keeper)
     jobs.when_ended = partial(_look_at, retries, runs)
-    capacity = Capacity()
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
@@ -127,6 +127,7 @@ def build_service(
             OwnKeys(),
             access,
             capacity,
+            DefaultList(settings),
             runs,
             RememberedInstances(InstanceStore(engine), pins, runs),
         )

@@ -17,6 +17,7 @@ from flask import Blueprint, Response, abort, current_app, g, redirect, render_t
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.domain.errors import AppError, TaskNotFound
+from app.protocol.options import OPTIONS
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import one_line
 from app.sync.http.compression import chosen
@@ -164,6 +165,12 @@ def address_of(name: str) -> str:
 
 
 pages.add_app_template_global(word)
+
+
+@pages.app_template_global("option_choices")
+def option_choices(name: str) -> tuple[str, ...]:
+    """What an option of a run may be, in the order of its definition."""
+    return OPTIONS[name].choices
 
 
 @pages.app_template_global("language")

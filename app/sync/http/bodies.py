@@ -179,12 +179,14 @@ class AnswerBody(JsonBody):
 
 
 class CheckBody(JsonBody):
-    """POST /ssh/test. `timeout_seconds` is the deadline of the whole check."""
+    """POST /ssh/test. `timeout_seconds` is the deadline of the whole check. `first_contact`: whether the key of a
+    machine that was never met is trusted by itself, or a person is asked (`host_key_unknown`)."""
 
     ssh_connection: Annotated[SshConnection, NEEDED] = None
     ui_home: RemotePath | None = None
     host_key_sha256: str | None = None
     timeout_seconds: Annotated[float, Field(ge=1, le=MAX_CHECK_SECONDS)] | None = None
+    first_contact: Literal["accept", "ask"] = "accept"
 
 
 class ScanBody(JsonBody):

@@ -10,9 +10,9 @@ const known = new Map(); // by path: the last answer and its ETag
 
 export class ApiError extends Error {
   /** `unreachable`: neither Nodeferry nor a proxy in front of it has an answer of it. */
-  constructor({ code, message, hint = "", field = null, status = 0, unreachable = status === 0 }) {
+  constructor({ code, message, hint = "", field = null, status = 0, unreachable = status === 0, wrong_entries: wrongEntries = [] }) {
     super(message);
-    Object.assign(this, { code, hint, field, status, unreachable });
+    Object.assign(this, { code, hint, field, status, unreachable, wrongEntries });
   }
 }
 
