@@ -95,6 +95,12 @@ class TaskConflict(TaskError):
     code = "task_conflict"
 
 
+class NotWaiting(TaskError):
+    """The task does not wait for its instance."""
+
+    code = "task_not_waiting"
+
+
 class TaskNotCancellable(TaskError):
     """The task has already ended."""
 
@@ -141,6 +147,24 @@ class FleetNotFound(TaskError):
     """There is no fleet with this fleet_id."""
 
     code = "fleet_not_found"
+
+
+class RunNotFound(TaskError):
+    """There is no run with this id."""
+
+    code = "run_not_found"
+
+
+class InstanceNotFound(TaskError):
+    """There is no remembered instance with this instance_id."""
+
+    code = "instance_not_found"
+
+
+class InstanceBusy(TaskError):
+    """A run works on this instance now."""
+
+    code = "instance_busy"
 
 
 class TooManyTasks(TaskError):

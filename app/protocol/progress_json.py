@@ -21,7 +21,8 @@ from app.protocol.states import (
     TaskState,
 )
 
-_TRIED_AGAIN = frozenset({"waiting_for_instance", "interrupted", "cancel_unreached"})
+TRIED_AGAIN = frozenset({"waiting_for_instance", "interrupted", "cancel_unreached"})
+"""Why a task waits whose instance is tried again and again."""
 
 
 def initial(task_id: str, now: float, *, auto_installer: bool) -> Snapshot:
@@ -62,6 +63,7 @@ def progress(
         **_next_attempt(snapshot),
         "percent": snapshot.percent,
         "elapsed_seconds": _elapsed(snapshot, now),
+        "run_seconds": _run_seconds(snapshot, now),
         "eta_seconds": remaining_seconds(snapshot, now),
         **numbers.to_json(),
         "packages_done": snapshot.packages_done,
@@ -102,13 +104,15 @@ def phase_of(snapshot: Snapshot) -> Phase:
 def node_row(snapshot: Snapshot, node: Node) -> Dict[str, Any]:
     """One node pack as progress shows it."""
     seconds, waited = _work_and_wait(snapshot, node)
+    standing = counts.standing(snapshot, node).value
     return {
         "name": node.name,
         "repo_url": node.repo_url,
         "folder": node.folder,
         "status": NODE_STATUS[node.state].value,
         "state": node.state.value,
-        "counts_as": counts.standing(snapshot, node).value,
+        "counts_as": standing,
+        "standing": standing,
         "kept": node.kept,
         "clone_progress": node.clone_percent,
         "bytes_received": node.bytes_received,
@@ -122,8 +126,24 @@ def node_row(snapshot: Snapshot, node: Node) -> Dict[str, Any]:
         "seconds": seconds,
         "wait_seconds": waited,
         "timeline": dict(node.entered),
+        "heard_at": _heard_at(snapshot, node),
         "error": for_people(node.error.to_json()) if node.error else None,
     }
+
+
+def _heard_at(snapshot: Snapshot, node: Node) -> Optional[float]:
+    """When the run last said something of a pack, in seconds after it began."""
+    if node.last_mono is None or snapshot.began_mono is None:
+        return None
+    return round(max(0.0, node.last_mono - snapshot.began_mono), 1)
+
+
+def _run_seconds(snapshot: Snapshot, now: float) -> Optional[float]:
+    """How long ago the run began, on the clock of `heard_at`; at its end, how long it took."""
+    if snapshot.began_mono is None or snapshot.last_mono is None or snapshot.last_at is None:
+        return None
+    since = 0.0 if snapshot.state in TERMINAL_TASK_STATES else max(0.0, now - snapshot.last_at)
+    return round(max(0.0, snapshot.last_mono - snapshot.began_mono) + since, 1)
 
 
 def _work_and_wait(snapshot: Snapshot, node: Node) -> Tuple[Optional[float], Optional[float]]:
@@ -232,7 +252,7 @@ def _elapsed(snapshot: Snapshot, now: float) -> float:
 
 def _next_attempt(snapshot: Snapshot) -> Dict[str, Any]:
     """Of an instance that is not reached: which try comes next, and when. A time that has passed: it is tried now."""
-    if snapshot.waiting is None or snapshot.waiting.code not in _TRIED_AGAIN:
+    if snapshot.waiting is None or snapshot.waiting.code not in TRIED_AGAIN:
         return {"attempt": None, "next_attempt_at": None}
     due = snapshot.next_attempt_at
     return {"attempt": snapshot.attempt, "next_attempt_at": None if due is None else iso(due)}

@@ -71,6 +71,7 @@ REQUESTS: Sequence[Reason] = (
         _REQUEST,
         hint="Send a new idempotency_key with a new request, or the old request unchanged.",
     ),
+    Reason("task_not_waiting", "Task not waiting", _REQUEST),
     Reason("task_not_cancellable", "Task already ended", _REQUEST),
     Reason(
         "build_not_skippable",
@@ -90,6 +91,9 @@ REQUESTS: Sequence[Reason] = (
         _REQUEST,
         hint="Start several fleets of fewer instances, or name the repository that has the list (manifest.repo).",
     ),
+    Reason("run_not_found", "Run not found", _REQUEST, hint="GET /runs lists the known runs."),
+    Reason("instance_not_found", "Instance not found", _REQUEST, hint="GET /instances lists the known instances."),
+    Reason("instance_busy", "Instance in use", _REQUEST, hint="Stop the run first, or wait for its end."),
     Reason("fleet_not_found", "Fleet not found", _REQUEST, hint="GET /fleet lists the known fleets."),
     Reason("workflow_error", "Workflow cannot do that", _REQUEST),
     Reason("workflow_not_found", "Workflow not found", _REQUEST, hint="GET /workflows lists the known workflows."),

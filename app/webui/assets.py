@@ -19,8 +19,10 @@ from app.words import table
 
 FOLDER = Path(__file__).parent / "static"
 SHEET = "site.css"
-_SHEETS = ("tokens", "base", "components", "task", "start", "history", "fleet", "workflow")
+_SHEETS = ("tokens", "base", "components", "shell", "start", "docs", "lists", "fleet", "run", "log", "tabs")
 """The parts of the sheet, in the order in which they stand in it."""
+_EVERY_PAGE = 'import { } from "../core/shell.js";\n'
+"""What stands in front of each page's own module: the bar and the rest that all pages have."""
 _WORD_TABLE = "js/core/word-table.js"
 """Made here, out of the words that the command line reads too."""
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -41,8 +43,10 @@ def type_of(name: str) -> str:
 
 def modules() -> dict[str, str]:
     """The sources of all modules by name; those of pages begin with `js/pages/`."""
+    paths = {path.relative_to(FOLDER).as_posix(): path for path in sorted((FOLDER / "js").rglob("*.js"))}
     found = {
-        path.relative_to(FOLDER).as_posix(): path.read_text("utf-8") for path in sorted((FOLDER / "js").rglob("*.js"))
+        name: (_EVERY_PAGE if name.startswith("js/pages/") else "") + path.read_text("utf-8")
+        for name, path in paths.items()
     }
     found[_WORD_TABLE] = f"export const WORDS = {json.dumps(table('en'), ensure_ascii=False)};\n"
     return found

@@ -32,6 +32,8 @@ from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
+from app.sync.runs.remembered import RememberedInstances
+from app.sync.runs.runs import Runs
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
@@ -63,6 +65,8 @@ class Services:
     ssh_keys: OwnKeys
     access: Access
     capacity: Capacity
+    runs: Runs
+    remembered: RememberedInstances
 
 
 def services() -> Services:

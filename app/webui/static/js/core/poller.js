@@ -17,6 +17,7 @@ export class Poller {
     document.addEventListener("visibilitychange", this.seen);
     addEventListener("online", this.wake);
     addEventListener("pageshow", this.wake);
+    addEventListener("nodeferry:try", this.wake);
     this.now();
     return this;
   }
@@ -28,6 +29,7 @@ export class Poller {
     document.removeEventListener("visibilitychange", this.seen);
     removeEventListener("online", this.wake);
     removeEventListener("pageshow", this.wake);
+    removeEventListener("nodeferry:try", this.wake);
   }
 
   /** Asks now; if it is being asked, once more after the answer. */

@@ -1,0 +1,100 @@
+/** What runs now, in the bar: the run with its percent, "3 running" with a line for each, or nothing. */
+
+import { api } from "./api.js";
+import { h, patchList, setAttribute, setText } from "./dom.js";
+import { percent } from "./format.js";
+import { icon, setIcon } from "./icons.js";
+import { attachMenu } from "./menu.js";
+import { at } from "./place.js";
+import { Poller } from "./poller.js";
+import { word } from "./words.js";
+
+const INTERVAL = 10000;
+const MOST = 50;
+
+let own = null; // the run that this page follows: it tells of it itself
+let others = [];
+
+/** A run as the bar has it, of a row of GET /runs. */
+const lineOf = (run) => ({
+  id: run.run_id,
+  name: run.machine?.name || run.machine?.ssh_connection || word("common.runs", { n: 1 }),
+  percent: run.percent,
+  question: run.question !== null && run.question !== undefined,
+  tone: run.question ? "warn" : run.summary?.tone === "bad" || run.summary?.tone === "warn" ? run.summary.tone : "live",
+  sentence: run.summary?.sentence ?? "",
+});
+
+const ofTask = (task) => ({ id: task.task_id, name: task.instance, percent: task.percent, question: false, tone: "live", sentence: "" });
+
+/** The page's own run as its last answer says: a row like those of GET /runs, null once it has ended. */
+export function ownRun(run) {
+  own = run ? lineOf(run) : null;
+  draw();
+}
+
+export function startBar() {
+  const node = document.getElementById("bar-now");
+  others = JSON.parse(node.dataset.runs || "[]").map(lineOf);
+  draw();
+  new Poller(ask, { interval: INTERVAL }).start();
+}
+
+async function ask(signal) {
+  if (document.visibilityState === "hidden") return true;
+  const { tasks } = await api(`/tasks?limit=${MOST}`, { signal });
+  others = tasks.filter((task) => task.in_progress).map(ofTask);
+  draw();
+  return true;
+}
+
+function draw() {
+  const runs = own ? [own, ...others.filter(({ id }) => id !== own.id)] : others;
+  const node = document.getElementById("bar-now");
+  const kind = runs.length > 1 ? "several" : runs.length ? "one" : "none";
+  if (node.dataset.kind !== kind) node.replaceChildren(...{ none: () => [], one: () => [single()], several: () => [several()] }[kind]());
+  node.dataset.kind = kind;
+  if (kind === "one") update(node.firstElementChild, runs[0]);
+  if (kind === "several") updateSeveral(node.firstElementChild, runs);
+}
+
+const single = () => h("a", { class: "now-run" }, icon("working"), h("span", { class: "name" }), h("span", { class: "figure" }));
+
+const figureOf = (run) => (run.question ? word("common.needs_you") : percent(run.percent));
+
+function update(link, run) {
+  const [picture, name, figure] = link.children;
+  setAttribute(link, "href", at(`/ui/run/${run.id}`));
+  setAttribute(link, "data-tone", run.tone);
+  setAttribute(link, "title", run.sentence);
+  setIcon(picture, run.question ? "question" : "working");
+  setText(name, run.name);
+  setText(figure, figureOf(run));
+}
+
+function several() {
+  const button = h("button", { type: "button", class: "now-run" }, icon("working"), h("span", { class: "figure" }), icon("down"));
+  const node = h("div", { class: "menu" }, button, h("ul", { class: "menu-list from-left now-list", hidden: true }));
+  attachMenu(node);
+  return node;
+}
+
+function updateSeveral(node, runs) {
+  const [button, list] = node.children;
+  const asks = runs.filter(({ question }) => question).length;
+  setIcon(button.firstElementChild, asks ? "question" : "working");
+  setAttribute(button, "data-tone", asks ? "warn" : "live");
+  setText(button.children[1], asks ? `${word("shell.now_several", { n: runs.length })}, ${word("shell.now_need", { n: asks })}` : word("shell.now_several", { n: runs.length }));
+  patchList(list, runs, { key: ({ id }) => id, make: () => h("li", {}, h("a", { class: "now-line" }, icon("working"), h("span", { class: "cut" }), h("span", { class: "num" }), h("small"))), update: updateLine });
+}
+
+function updateLine(item, run) {
+  const link = item.firstElementChild;
+  const [picture, name, figure, sentence] = link.children;
+  setAttribute(link, "href", at(`/ui/run/${run.id}`));
+  setIcon(picture, run.question ? "question" : "working");
+  setAttribute(link, "data-tone", run.tone);
+  setText(name, run.name);
+  setText(figure, figureOf(run));
+  setText(sentence, run.sentence);
+}
