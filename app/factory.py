@@ -48,7 +48,7 @@ from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
 from app.sync.runs.remembered import RememberedInstances
-from app.sync.runs.runs import Runs
+from app.sync.runs.runs import Asked, Runs
 from app.sync.sync_api import create_app
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
@@ -164,6 +164,7 @@ def _application(shared: Services) -> Flask:
             task=shared.installs.task,
             run=shared.runs.run,
             root_of=shared.runs.root_of,
+            running=lambda: shared.runs.page(Asked(in_progress=True))[0],
         ),
     )
     app.extensions[PROBLEM_PAGE] = webui.fill_problem_page
