@@ -234,9 +234,9 @@ ENDS: dict[str, tuple[tuple[Part, ...], str, str, str, str]] = {
             Part(put_back("Two"), of=("rollback_of", 1)),
         ),
         *(
-            "put_back",
+            "partial",
             "idle",
-            "Everything is put back: 1 node pack removed",
+            "1 of 2 node packs ready, 1 skipped",
             "restart open install_again rollback lock",
         ),
     ),
