@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +17,7 @@ from flask import Blueprint, Response, abort, current_app, g, redirect, render_t
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.domain.errors import AppError, TaskNotFound
+from app.protocol.options import OPTIONS
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import one_line
 from app.sync.http.compression import chosen
@@ -41,12 +42,13 @@ PageSource = Callable[[str], Mapping[str, Any]]
 @dataclass(frozen=True, slots=True)
 class PageParts:
     """What pages may carry. `needs_login`: whether requests need a token now; `root_of`: the run of any id of it,
-    and its kind."""
+    and its kind; `running`: the runs that go on, as lists have them."""
 
     needs_login: Callable[[], bool]
     task: PageSource
     run: PageSource
     root_of: Callable[[str], tuple[str, str]]
+    running: Callable[[], Sequence[Mapping[str, Any]]]
 
 
 pages = Blueprint("webui", __name__, template_folder="templates")
@@ -105,8 +107,8 @@ def runs_page() -> str:
 
 
 @pages.get(f"{PREFIX}/history")
-def history_page() -> AnyResponse:
-    """Where the runs were before."""
+def old_runs_page() -> AnyResponse:
+    """Where the runs were listed before."""
     return redirect(url_for("webui.runs_page", **request.args.to_dict()))
 
 
@@ -165,6 +167,12 @@ def address_of(name: str) -> str:
 pages.add_app_template_global(word)
 
 
+@pages.app_template_global("option_choices")
+def option_choices(name: str) -> tuple[str, ...]:
+    """What an option of a run may be, in the order of its definition."""
+    return OPTIONS[name].choices
+
+
 @pages.app_template_global("language")
 def language() -> str:
     """The language of the words, as `<html lang>` has it."""
@@ -191,6 +199,7 @@ def favicon() -> AnyResponse:
 
 
 _KNOWN_PROBLEMS: Mapping[str, tuple[str, str]] = {
+    "unauthorized": ("shell.login_first", "shell.token_why"),
     "not_found": ("shell.no_page", "shell.no_page_why"),
     "run_not_found": ("shell.no_run", "shell.no_run_why"),
     "task_not_found": ("shell.no_run", "shell.no_run_why"),
@@ -203,12 +212,13 @@ _KNOWN_PROBLEMS: Mapping[str, tuple[str, str]] = {
 def fill_problem_page(response: Response, error: AppError) -> None:
     """Makes an error's answer a page like the others. Where even that cannot be made it stays as it is."""
     title, text = _KNOWN_PROBLEMS.get(error.code, ("", ""))
-    words = [word(text)] if text else []
+    hint = "" if title and error.code != "not_found" else error.hint  # those of the ids speak of the API
+    texts = [*([word(text)] if text else []), *([one_line(masked(hint))] if hint else [])]
     try:
         page = render_template(
             "problem.html",
             title=word(title) if title else one_line(masked(error.message)),
-            texts=[*words, *([one_line(masked(error.hint))] if error.hint else [])],
+            texts=texts,
             status=response.status_code,
             code=error.code,
             again="login" if response.status_code == 401 else "",
@@ -218,6 +228,20 @@ def fill_problem_page(response: Response, error: AppError) -> None:
         return
     response.set_data(page)
     response.headers["Content-Security-Policy"] = _POLICY
+
+
+_IN_BAR = ("run_id", "machine", "list", "percent", "summary", "in_progress")
+
+
+def _running() -> list[dict[str, Any]]:
+    """What the bar says of the runs that go on. Nothing where that cannot be read: the page itself tells why."""
+    try:
+        found = _parts().running()
+    except AppError:
+        return []
+    text = masked(json.dumps([{name: run[name] for name in _IN_BAR} for run in found]))
+    known: list[dict[str, Any]] = json.loads(text)
+    return known
 
 
 def _parts() -> PageParts:
@@ -280,6 +304,7 @@ def _common(
         "initial": initial,
         "carried": carried,
         "login": login,
+        "running": [] if login else _running(),
         "version": VERSION,
         "sheet": SHEET,
     }

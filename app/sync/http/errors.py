@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.errors import AppError
+from app.domain.errors import AppError, InvalidManifest
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text, one_line
 from app.words import LANGUAGE, word
@@ -218,7 +218,14 @@ def _kinds(kind: type[AppError]) -> list[type[AppError]]:
 
 def error_body(error: AppError) -> dict[str, Any]:
     """The one shape that every error has."""
-    body = {"success": False, "error": error.code, "message": masked(error.message), "hint": masked(error.hint)}
+    body: dict[str, Any] = {
+        "success": False,
+        "error": error.code,
+        "message": masked(error.message),
+        "hint": masked(error.hint),
+    }
+    if isinstance(error, InvalidManifest) and error.wrong_entries:
+        body["wrong_entries"] = [{name: masked(text) for name, text in fault.items()} for fault in error.wrong_entries]
     return body if error.field is None else {**body, "field": masked(error.field)}
 
 

@@ -22,6 +22,7 @@ from app.remote.own_keys import OwnKeys
 from app.settings import Settings
 from app.sync.access import Access
 from app.sync.capacity import Capacity
+from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
 from app.sync.http import admission, bodies, errors, json_body
 from app.sync.http.behind_proxy import via_of
@@ -69,6 +70,7 @@ class Services:
     ssh_keys: OwnKeys
     access: Access
     capacity: Capacity
+    default_list: DefaultList
     runs: Runs
     remembered: RememberedInstances
 

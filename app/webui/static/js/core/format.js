@@ -74,9 +74,9 @@ export function ago(iso, now = new Date()) {
   const then = new Date(iso);
   const seconds = (now - then) / 1000;
   if (seconds < 45) return word("common.just_now");
-  if (seconds < 3570) return relative().format(-Math.max(1, Math.round(seconds / 60)), "minute");
+  if (seconds < 3600) return relative().format(-Math.max(1, Math.floor(seconds / 60)), "minute");
   const days = Math.round((startOfDay(now) - startOfDay(then)) / 86400000);
-  if (days === 0) return relative().format(-Math.round(seconds / 3600), "hour");
+  if (days === 0) return relative().format(-Math.floor(seconds / 3600), "hour");
   if (days === 1) return `${relative().format(-1, "day")}, ${timeOfDay().format(then)}`;
   return then.getFullYear() === now.getFullYear() ? `${dayOfYear().format(then)}, ${timeOfDay().format(then)}` : when(iso);
 }
