@@ -31,9 +31,10 @@ from app.storage.workflow_store import WorkflowStore
 from app.sync.access import Access
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.capacity import Capacity
+from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
-from app.sync.http.services import Services
+from app.sync.http.services import PROBLEM_PAGE, Services
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.logs import TaskLogs
@@ -47,7 +48,7 @@ from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
 from app.sync.runs.remembered import RememberedInstances
-from app.sync.runs.runs import Runs
+from app.sync.runs.runs import Asked, Runs
 from app.sync.sync_api import create_app
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
@@ -102,15 +103,10 @@ def build_service(
         settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
     )
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
-    jobs.when_ended = retries.look_at
     fleets = Fleets(installs, retries, FleetStore(engine))
-    checks = InstanceChecks(pins, connector_with, settings.timeouts)
-    workflow_store = WorkflowStore(engine)
-    workflows = WorkflowExecutor(
-        store=workflow_store, installs=installs, steps=Steps(installs, checks, settings), background=keeper
-    )
-    runs = Runs(installs, workflows, workflow_store, RunStore(engine))
-    capacity = Capacity()
+    checks, capacity = InstanceChecks(pins, connector_with, settings.timeouts), Capacity()
+    workflows, runs = _wire_runs(installs, Steps(installs, checks, settings), engine, keeper)
+    jobs.when_ended = partial(_look_at, retries, runs)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
@@ -131,6 +127,7 @@ def build_service(
             OwnKeys(),
             access,
             capacity,
+            DefaultList(settings),
             runs,
             RememberedInstances(InstanceStore(engine), pins, runs),
         )
@@ -139,6 +136,22 @@ def build_service(
     installs.resume_unfinished()
     workflows.resume_unfinished()
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
+
+
+def _look_at(retries: Retries, runs: Runs, task_id: str) -> None:
+    """What an install's end leads to."""
+    retries.look_at(task_id)
+    runs.look_at(task_id)
+
+
+def _wire_runs(
+    installs: Installs, steps: Steps, engine: Engine, background: BackgroundTaskManager
+) -> tuple[WorkflowExecutor, Runs]:
+    """The workflows, and what shows them and the installs as one."""
+    store = WorkflowStore(engine)
+    workflows = WorkflowExecutor(store=store, installs=installs, steps=steps, background=background)
+    instances = InstanceStore(engine)
+    return workflows, Runs(installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
 
 
 def _application(shared: Services) -> Flask:
@@ -151,8 +164,10 @@ def _application(shared: Services) -> Flask:
             task=shared.installs.task,
             run=shared.runs.run,
             root_of=shared.runs.root_of,
+            running=lambda: shared.runs.page(Asked(in_progress=True))[0],
         ),
     )
+    app.extensions[PROBLEM_PAGE] = webui.fill_problem_page
     app.wsgi_app = BehindProxy(app.wsgi_app, shared.settings)  # type: ignore[method-assign]
     return app
 

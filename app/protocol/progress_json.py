@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from app.protocol import builds, counts, questions, task_list
+from app.protocol.amounts import clock
 from app.protocol.eta import remaining_seconds
 from app.protocol.reasons import for_people
 from app.protocol.repairs import RepairState
@@ -269,8 +270,8 @@ def _current(snapshot: Snapshot, now: float) -> Dict[str, Any]:
         "has_requirements": bool(node and node.requirements is not StepStatus.NONE),
         "requirements_status": node.requirements.value if node else None,
         "clone_progress": node.clone_percent if node else None,
-        "data_received": size(node.bytes_received) if node else None,
-        "download_rate": size(node.rate, "/s") if node else None,
+        "data_received": _size(node.bytes_received) if node else None,
+        "download_rate": _size(node.rate, "/s") if node else None,
         "total_size": None,
     }
     return {**fields, "elapsed_time": elapsed, "eta": None if eta is None else clock(eta)}
@@ -323,8 +324,8 @@ def _row(name: str, status: StepStatus, detail: str, seconds: Optional[float]) -
     return {"name": name, "status": status.value, "detail": detail or None, "seconds": seconds}
 
 
-def size(count: Optional[float], suffix: str = "") -> Optional[str]:
-    """A count of bytes for people: `2.5 MiB`."""
+def _size(count: Optional[float], suffix: str = "") -> Optional[str]:
+    """A count of bytes as the API has always told it: `2.5 MiB`."""
     if count is None:
         return None
     for unit in ("B", "KiB", "MiB"):
@@ -337,10 +338,3 @@ def size(count: Optional[float], suffix: str = "") -> Optional[str]:
 def iso(wall: float) -> str:
     """Unix seconds as UTC ISO 8601."""
     return datetime.fromtimestamp(wall, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def clock(seconds: float) -> str:
-    """Seconds as `mm:ss`, or `h:mm:ss` from an hour on."""
-    whole = int(seconds)
-    hours, rest = divmod(whole, 3600)
-    return "%d:%02d:%02d" % (hours, rest // 60, rest % 60) if hours else "%02d:%02d" % (rest // 60, rest % 60)

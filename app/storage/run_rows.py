@@ -19,14 +19,14 @@ def note_group(connection: Connection, run_id: str, kind: str, created_at: float
 
 def note_install(connection: Connection, record: InstallRecord, run_id: str) -> None:
     """A new install of a run: the run and its fleet go on, and its instance is remembered."""
-    going_on = {"state": None, "document": None, "changes": runs.c.changes + 1}
+    going_on = {"state": None, "tone": None, "document": None, "changes": runs.c.changes + 1}
     if run_id == record.task_id:
         mine = {"run_id": run_id, "kind": "install", "created_at": record.created_at, "fleet_id": record.fleet_id}
         connection.execute(insert(runs), {**mine, "instance": record.instance})
     else:
         connection.execute(update(runs).where(runs.c.run_id == run_id).values(**going_on, instance=record.instance))
-    if record.fleet_id is not None:
-        connection.execute(update(runs).where(runs.c.run_id == record.fleet_id).values(**going_on))
+    of_run = select(runs.c.fleet_id).where(runs.c.run_id == run_id).scalar_subquery()
+    connection.execute(update(runs).where(runs.c.run_id == of_run).values(**going_on))
     ssh_connection = record.request.get("ssh_connection")
     _note_instance(
         connection,

@@ -25,14 +25,24 @@ from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address, undecorated
 from app.domain.errors import InvalidAddress, InvalidRequest
 from app.domain.host_port import split_host_port
-from app.domain.run_summary import Kind
 from app.domain.workflow import StepName
 from app.protocol import task_id
 from app.protocol.options import MOST_ENTRIES, OPTIONS, Option, Options
 from app.protocol.states import TaskState
 from app.remote.own_keys import DEFAULT_NAME
 from app.settings import Settings
-from app.sync.http.body_types import ID, NEEDED, Id, IdempotencyKey, Manifest, RemotePath, SshConnection, Told
+from app.sync.http.body_types import (
+    ID,
+    NEEDED,
+    Id,
+    IdempotencyKey,
+    Kinds,
+    Manifest,
+    RemotePath,
+    SshConnection,
+    Told,
+    Tones,
+)
 
 MAX_HELD_SECONDS = 60.0
 MAX_CHECK_SECONDS = 120.0
@@ -169,12 +179,14 @@ class AnswerBody(JsonBody):
 
 
 class CheckBody(JsonBody):
-    """POST /ssh/test. `timeout_seconds` is the deadline of the whole check."""
+    """POST /ssh/test. `timeout_seconds` is the deadline of the whole check. `first_contact`: whether the key of a
+    machine that was never met is trusted by itself, or a person is asked (`host_key_unknown`)."""
 
     ssh_connection: Annotated[SshConnection, NEEDED] = None
     ui_home: RemotePath | None = None
     host_key_sha256: str | None = None
     timeout_seconds: Annotated[float, Field(ge=1, le=MAX_CHECK_SECONDS)] | None = None
+    first_contact: Literal["accept", "ask"] = "accept"
 
 
 class ScanBody(JsonBody):
@@ -212,12 +224,13 @@ class TasksQuery(_Query):
 
 
 class RunsQuery(_Query):
-    """GET /runs. `instance`: its name or its instance_id; `state`: a kind of summary; `q`: a part of its machine, list
-    or id."""
+    """GET /runs. `instance`: its name or its instance_id; `state` and `tone`: kinds and tones of a summary, with commas
+    between; `q`: a part of its machine, list or id."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
-    state: Kind | None = None
+    state: Kinds | None = None
+    tone: Tones | None = None
     instance: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     q: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     kind: Literal["install", "workflow", "fleet"] | None = None

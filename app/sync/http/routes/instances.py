@@ -12,6 +12,7 @@ from app.domain.request import check_fingerprint
 from app.sync.capacity import Kind
 from app.sync.http import bodies, errors
 from app.sync.http.services import answer, body, query, services
+from app.sync.instance_checks import shown_by
 
 instances = Blueprint("instances", __name__)
 
@@ -25,9 +26,10 @@ def check_instance() -> Response:
     timeout = asked.timeout_seconds or services().settings.timeouts.connect
     try:
         with services().capacity.place(Kind.INSTANCES):
-            found = services().checks.test(address, ui_home, fingerprint, timeout)
+            asks_first = asked.first_contact == "ask"
+            found = services().checks.test(address, ui_home, fingerprint, timeout, asks_first=asks_first)
     except (RemoteError, RunnerError) as error:
-        return answer(errors.error_body(error))
+        return answer({**errors.error_body(error), **shown_by(error)})
     return answer(found)
 
 

@@ -156,6 +156,10 @@ _TASKS: Mapping[str, Operation] = {
     "POST /tasks/<task_id>/open": _route(202, "Tunnel", codes="task_not_found too_many_tunnels", asked=bodies.NoBody),
     "GET /tasks/<task_id>/open": _route(200, "Tunnel", codes="task_not_found", asked=bodies.NoQuery),
     "DELETE /tasks/<task_id>/open": _route(200, "Tunnel", codes="task_not_found", asked=bodies.NoBody),
+    "GET /manifests/default": _route(200, "DefaultList", asked=bodies.NoQuery),
+    "POST /manifests/default": _route(
+        200, "DefaultList", codes="invalid_address", asked=bodies.ScanBody, example=_SOME_SSH
+    ),
     "POST /manifests/check": _route(
         200,
         "CheckedManifest",
@@ -223,7 +227,7 @@ _RUNS: Mapping[str, Operation] = {
 _SERVICE: Mapping[str, Operation] = {
     "POST /ssh/test": _route(
         200,
-        Reply(("InstanceFound", "Error"), about="What was found, or why the instance failed the test."),
+        Reply(("InstanceFound", "InstanceFailed"), about="What was found, or why the instance failed the test."),
         codes="invalid_address",
         asked=bodies.CheckBody,
         example=_SOME_SSH,

@@ -66,7 +66,7 @@ export function startFleetForm() {
     setText(get("commands-count"), machines ? word("common.machines", { n: machines }) : word("lists.no_machine_typed"));
     get("go").disabled = !recipe.ready || !machines;
     setText(get("go-hint"), machines ? recipe.words : word("lists.machines_first"));
-    setText(get("go"), word("lists.install_on", { n: machines }));
+    setText(get("go"), machines ? word("lists.install_on", { n: machines }) : word("lists.install"));
   }
   function typing() {
     wrong("commands-error", "");

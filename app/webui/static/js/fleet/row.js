@@ -1,44 +1,38 @@
-/** One machine of a fleet: its name, how its install stands, how many packs stand where. */
+/** One machine of a fleet: its name, how its run stands, how many packs stand where. The row opens the run. */
 
-import { h, setAttribute, setHidden, setText } from "../core/dom.js";
+import { h, setAttribute, setText } from "../core/dom.js";
 import { percent } from "../core/format.js";
-import { at } from "../core/place.js";
 import { countsInWords, segments, update as updateSegments } from "../core/segments.js";
 import { word } from "../core/words.js";
+import { addressOf } from "../lists/run-row.js";
 import { showState, stateIcon } from "../lists/state.js";
 
-const GOES_ON = ["queued", "running", "interrupted", "cancelling"];
 const parts = new WeakMap();
 
-export const goesOn = ({ state }) => GOES_ON.includes(state);
-
-export function makeMachine(machine) {
+export function makeMachine(run) {
   const part = {
     icon: stateIcon(),
-    link: h("a", { class: "run-said cut", title: machine.ssh_connection }, machine.ssh_connection),
+    link: h("a", { class: "run-said cut", href: addressOf(run) }),
     said: h("span", { class: "fleet-sentence cut" }),
-    bar: segments(machine.counts),
+    bar: segments(run.counts),
     counts: h("span", { class: "run-counts cut" }),
     percent: h("span", { class: "fleet-percent num soft" }),
-    hint: h("p", { class: "fleet-hint", hidden: true }),
   };
-  const row = h("li", { class: "fleet-row" }, part.icon, part.link, part.said, h("span", { class: "run-packs" }, part.bar, part.counts), part.percent, part.hint);
+  const row = h("li", { class: "fleet-row" }, part.icon, part.link, part.said, h("span", { class: "run-packs" }, part.bar, part.counts), part.percent);
   parts.set(row, part);
   return row;
 }
 
-export function updateMachine(row, machine) {
+export function updateMachine(row, run) {
   const part = parts.get(row);
-  const { summary, counts, error } = machine;
-  showState(part.icon, summary);
-  setAttribute(row, "data-kind", summary.kind);
-  setAttribute(part.link, "href", at(`/ui/run/${machine.task_id}`));
-  setText(part.said, summary.sentence);
-  setAttribute(part.said, "title", summary.sentence);
-  updateSegments(part.bar, counts);
-  setText(part.counts, counts.total ? word("lists.n_ready", counts) : "");
-  setAttribute(part.counts, "title", countsInWords(counts));
-  setText(part.percent, goesOn(machine) ? percent(machine.percent) : "");
-  setText(part.hint, error ? error.hint : "");
-  setHidden(part.hint, !error?.hint);
+  setAttribute(row, "data-kind", run.summary.kind);
+  showState(part.icon, run.summary);
+  setText(part.link, run.machine.name);
+  setAttribute(part.link, "title", run.machine.ssh_connection);
+  setText(part.said, run.summary.sentence);
+  setAttribute(part.said, "title", run.summary.sentence);
+  updateSegments(part.bar, run.counts);
+  setText(part.counts, run.counts.total ? word("lists.n_ready", run.counts) : "");
+  setAttribute(part.counts, "title", countsInWords(run.counts));
+  setText(part.percent, run.in_progress ? percent(run.percent) : "");
 }

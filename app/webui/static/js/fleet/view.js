@@ -11,26 +11,22 @@ import { countsInWords, segments, update as updateSegments } from "../core/segme
 import { notifyEnd, showInTab } from "../core/signals.js";
 import { word } from "../core/words.js";
 import { showState, stateIcon } from "../lists/state.js";
-import { goesOn, makeMachine, updateMachine } from "./row.js";
+import { makeMachine, updateMachine } from "./row.js";
 
 const get = (id) => document.getElementById(id);
 const [BUSY, QUIET] = [2000, 10000];
 
-const isUnfinished = (machine) => !goesOn(machine) && !(machine.state === "completed" && machine.outcome === "all");
-
 export function startFleetView(id) {
-  let shown = null;
-  const poller = new Poller(look, { interval: BUSY, failed, answered: clearTrouble });
   const icon = stateIcon();
   const bar = segments(null);
-  get("state").prepend(icon);
-  get("counts").prepend(bar);
+  const poller = new Poller(look, { interval: BUSY, failed, answered: clearTrouble });
+  let shown = null;
 
   async function look(signal) {
     if (document.visibilityState === "hidden" && !shown?.in_progress) return true;
-    const found = await api(`/fleet/${id}${shown ? `?since=${shown.revision}` : ""}`, { signal });
-    if (found.unchanged) return true;
-    if (shown?.in_progress && found.completed) notifyEnd(`nodeferry-${id}`, word("lists.fleet_ended"), found.summary.sentence);
+    const found = await api(`/runs/${id}`, { signal, tagged: true });
+    if (found === shown) return true;
+    if (shown?.in_progress && !found.in_progress) notifyEnd(`nodeferry-${id}`, word("lists.fleet_ended"), found.summary.sentence);
     shown = found;
     poller.interval = found.in_progress ? BUSY : QUIET; // a retry may come from another page
     draw(found);
@@ -38,31 +34,32 @@ export function startFleetView(id) {
   }
 
   function draw(fleet) {
+    const can = new Set(fleet.actions.map(({ name }) => name));
     showState(icon, fleet.summary);
     setText(get("sentence"), fleet.summary.sentence);
     updateSegments(bar, fleet.counts);
     setText(get("in-words"), countsInWords(fleet.counts));
-    patchList(get("rows"), fleet.instances, { key: (row) => `${row.ssh_connection} ${row.ui_home ?? ""}`, make: makeMachine, update: updateMachine });
+    patchList(get("rows"), fleet.runs, { key: (run) => run.run_id, make: makeMachine, update: updateMachine });
     setHidden(get("loading"), true);
-    setHidden(get("stop"), !fleet.in_progress);
-    setHidden(get("retry"), !fleet.instances.some(isUnfinished));
+    setHidden(get("stop"), !can.has("stop"));
+    setHidden(get("retry"), !can.has("retry"));
     setAttribute(get("began"), "title", exactly(fleet.created_at));
-    showInTab(fleet.percent, fleet.summary.tone, fleet.summary.sentence);
+    showInTab(fleet.percent, fleet.summary.tone, fleet.machine.name);
     announce(fleet.summary.sentence);
     tick();
   }
 
   function tick() {
     if (!shown) return;
-    const seconds = (Date.now() - Date.parse(shown.created_at)) / 1000;
+    const end = shown.finished_at ? Date.parse(shown.finished_at) : Date.now();
     setText(get("began"), word("lists.started", { when: ago(shown.created_at) }));
-    setText(get("elapsed"), shown.in_progress ? clock(seconds) : "");
+    setText(get("elapsed"), clock((end - Date.parse(shown.created_at)) / 1000));
   }
 
   function failed(error) {
     if (error.status !== 404) return showTrouble(error);
     poller.stop();
-    get("fleet").replaceChildren(h("div", { class: "no-rows" }, h("h2", {}, error.message), h("p", { class: "soft" }, word("lists.fleet_gone")), h("a", { class: "btn", href: at("/ui/runs") }, word("lists.runs"))));
+    get("fleet").replaceChildren(h("div", { class: "no-rows" }, h("h2", {}, error.message), h("p", { class: "soft" }, word("lists.fleet_gone")), h("a", { class: "btn", href: at("/ui/runs") }, word("lists.to_runs"))));
   }
 
   async function order(button, what) {
@@ -79,10 +76,14 @@ export function startFleetView(id) {
     }
   }
 
-  get("stop").addEventListener("click", async () => {
+  async function stop() {
     const sure = await ask(word("lists.stop_all_title"), word("lists.stop_all_text"), word("lists.stop_all"), { danger: true });
     if (sure) await order(get("stop"), "cancel");
-  });
+  }
+
+  get("state").prepend(icon);
+  get("counts").prepend(bar);
+  get("stop").addEventListener("click", stop);
   get("retry").addEventListener("click", () => order(get("retry"), "retry"));
   setInterval(() => document.visibilityState === "visible" && tick(), 1000);
   poller.start();

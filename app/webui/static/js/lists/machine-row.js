@@ -14,7 +14,7 @@ const NEVER = { kind: "never", tone: "idle", sentence: word("lists.never") };
 const SHORT = 12;
 const parts = new WeakMap();
 
-export const runsOf = (machine) => at(`/ui/runs?instance=${encodeURIComponent(machine.instance_id)}`);
+export const runsOf = (machine) => at(`/ui/runs?instance=${encodeURIComponent(machine.instance)}`);
 const startAt = (machine) => at(`/?ssh=${encodeURIComponent(machine.ssh_connection)}`);
 
 /** `itemsOf(machine)` gives the menu. */

@@ -3,7 +3,7 @@
  *  While somebody points at a row, or has scrolled, no row moves: runs that are new wait until they are asked for. */
 
 import { api } from "../core/api.js";
-import { queryOf } from "./filters.js";
+import { askedFor } from "./filters.js";
 
 const PAGE = 50;
 
@@ -16,7 +16,7 @@ export class RunList {
 
   /** Other filters: what is there goes. */
   show(filters) {
-    Object.assign(this, { filters, cursor: null, older: false, answered: false, seen: {} });
+    Object.assign(this, { filters, cursor: null, older: false, answered: false, last: null });
     this.generation += 1;
     this.rows.clear();
     this.waiting.clear();
@@ -27,8 +27,9 @@ export class RunList {
   }
 
   async newest(signal) {
-    const found = await this.#ask({}, { signal, seen: this.seen });
-    if (!found) return;
+    const found = await this.#ask({}, { signal, tagged: true });
+    if (!found || found === this.last) return;
+    this.last = found;
     if (!this.older) this.cursor = found.next_cursor;
     this.#dropGone(found);
     this.#take(found.runs, this.answered && this.held());
@@ -50,10 +51,10 @@ export class RunList {
     this.changed();
   }
 
-  /** Null when nothing changed, or other filters were chosen meanwhile. */
+  /** Null when other filters were chosen meanwhile. */
   async #ask(more, options) {
     const mine = this.generation;
-    const found = await api(`/runs?${queryOf(this.filters, { limit: PAGE, ...more })}`, options);
+    const found = await api(`/runs?${askedFor(this.filters, { limit: PAGE, ...more })}`, options);
     return mine === this.generation ? found : null;
   }
 

@@ -18,7 +18,7 @@ export function makeRow(run, { picked, itemsOf }) {
   const said = { machine: run.machine.name, when: when(run.created_at) };
   const part = {
     run,
-    box: h("input", { type: "checkbox", "aria-label": word("lists.pick", said) }),
+    box: h("input", { type: "checkbox", "aria-label": word("lists.pick", said), hidden: run.kind === "fleet" }),
     icon: stateIcon(),
     link: h("a", { class: "run-said cut" }),
     what: h("span", { class: "run-what cut" }),
@@ -54,7 +54,7 @@ export function updateRow(row, run, { chosen, full }) {
   setText(part.machine, run.machine.name);
   setAttribute(part.machine, "title", run.machine.ssh_connection);
   part.box.checked = chosen;
-  part.box.disabled = run.kind === "fleet" || (full && !chosen);
+  part.box.disabled = full && !chosen;
   updateTimes(row);
 }
 

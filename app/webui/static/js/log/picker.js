@@ -3,7 +3,7 @@
 import { h, patchList } from "../core/dom.js";
 import { word } from "../core/words.js";
 
-const NAMED = ["run", "packages", "imports", "manifest", "lock"];
+const NAMED = ["run", "packages", "imports", "manifest", "lock", "audit"];
 
 /** What people call a log of the run's own. */
 export const logName = (log) => (NAMED.includes(log) ? word(`log.of_${log}`) : log);

@@ -40,7 +40,7 @@ const absent = (text) => h("span", { class: "soft" }, text);
 
 function packCell(node) {
   if (!node) return absent(word("lists.not_in"));
-  return [badge(node.standing), node.commit ? h("span", { class: "mono soft", title: node.commit }, node.commit.slice(0, 10)) : null, node.error ? h("span", { class: "side-why" }, node.error.message) : null].filter(Boolean);
+  return h("div", { class: "side-pack" }, badge(node.standing), node.commit ? h("span", { class: "mono soft", title: node.commit }, node.commit.slice(0, 10)) : null, node.error ? h("span", { class: "side-why" }, node.error.message) : null);
 }
 
 function packagesOf(sides) {

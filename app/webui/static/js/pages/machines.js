@@ -12,13 +12,11 @@ import { makeMachine, runsOf, setWrong, updateMachine } from "../lists/machine-r
 const get = (id) => document.getElementById(id);
 const EVERY = 4000;
 const MANY = 8;
-const seen = {};
 let machines = null;
 
 async function look(signal) {
   if (document.visibilityState !== "visible") return true;
-  const found = await api("/instances", { signal, seen });
-  if (found) machines = found.instances;
+  ({ instances: machines } = await api("/instances", { signal, tagged: true }));
   draw();
   return true;
 }

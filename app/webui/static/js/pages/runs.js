@@ -3,6 +3,7 @@
 import { api } from "../core/api.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
 import { announce, h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
+import { keys } from "../core/keys.js";
 import { Poller } from "../core/poller.js";
 import { word } from "../core/words.js";
 import { installAgain } from "../lists/again.js";
@@ -35,6 +36,8 @@ function draw() {
   const none = list.answered && !runs.length;
   setHidden(get("loading"), list.answered);
   setHidden(get("table"), !runs.length);
+  setHidden(get("chips"), none && !filtered);
+  setHidden(get("find"), none && !filtered);
   setHidden(get("empty"), !none || filtered);
   setHidden(get("nothing"), !none || !filtered);
   setHidden(get("older"), !list.cursor);
@@ -49,7 +52,7 @@ function itemsOf(run) {
     !fleet && { label: word("lists.again"), onclick: () => installAgain(run).catch(showTrouble) },
     !fleet && { label: word("lists.elsewhere"), onclick: () => installAgain(run, { elsewhere: true }).catch(showTrouble) },
     !fleet && { label: word(picked.others(run) ? "lists.compare_to_chosen" : "lists.compare_with"), onclick: () => picked.compareWith(run) },
-    !fleet && { label: word("lists.only_machine"), onclick: () => choose({ instance: run.machine.instance_id ?? run.machine.name }) },
+    run.machine.instance && { label: word("lists.only_machine"), onclick: () => choose({ instance: run.machine.instance }) },
   ];
   return items.filter(Boolean);
 }
@@ -79,18 +82,22 @@ function chooseMachine(instance) {
 
 async function nameMachines() {
   const { instances } = await api("/instances");
-  get("machine").replaceChildren(h("option", { value: "" }, word("lists.all_machines")), ...instances.map((each) => h("option", { value: each.instance_id }, each.name)));
+  get("machine").replaceChildren(h("option", { value: "" }, word("lists.all_machines")), ...instances.map((each) => h("option", { value: each.instance, title: each.ssh_connection }, each.name)));
   chooseMachine(list.filters.instance);
 }
 
+/** To the next or the previous run: `step` is 1 or -1. */
+function go(step) {
+  const rows = [...get("rows").children];
+  const here = rows.findIndex((row) => row.contains(document.activeElement));
+  rows.at(here < 0 ? 0 : Math.min(Math.max(here + step, 0), rows.length - 1))?.querySelector("a").focus();
+}
+
 function byArrows(event) {
-  const down = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  const row = event.target.closest(".run-row");
-  if (!down || !row || event.target.closest("button")) return;
-  const next = down > 0 ? row.nextElementSibling : row.previousElementSibling;
-  if (!next) return;
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step || !event.target.matches(".run-said")) return;
   event.preventDefault();
-  next.querySelector("a").focus();
+  go(step);
 }
 
 for (const chip of get("chips").children) chip.addEventListener("click", () => choose({ state: chip.dataset.state }));
@@ -107,6 +114,9 @@ get("fresh").addEventListener("click", () => {
 });
 get("older").addEventListener("click", () => list.showOlder().catch(showTrouble));
 get("rows").addEventListener("keydown", byArrows);
+keys.register("j", "lists.key_next", () => go(1));
+keys.register("k", "lists.key_previous", () => go(-1));
+keys.register("x", "lists.key_pick", () => document.activeElement.closest?.(".run-row")?.querySelector("input")?.click());
 addEventListener("popstate", () => show(fromAddress()));
 setInterval(() => document.visibilityState === "visible" && [...get("rows").children].forEach(updateTimes), 1000);
 
