@@ -33,7 +33,7 @@ from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.capacity import Capacity
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
-from app.sync.http.services import Services
+from app.sync.http.services import PROBLEM_PAGE, Services
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.logs import TaskLogs
@@ -105,11 +105,7 @@ def build_service(
     jobs.when_ended = retries.look_at
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
-    workflow_store = WorkflowStore(engine)
-    workflows = WorkflowExecutor(
-        store=workflow_store, installs=installs, steps=Steps(installs, checks, settings), background=keeper
-    )
-    runs = Runs(installs, workflows, workflow_store, RunStore(engine))
+    workflows, runs = _wire_runs(installs, Steps(installs, checks, settings), engine, keeper)
     capacity = Capacity()
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
@@ -141,6 +137,16 @@ def build_service(
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
 
 
+def _wire_runs(
+    installs: Installs, steps: Steps, engine: Engine, background: BackgroundTaskManager
+) -> tuple[WorkflowExecutor, Runs]:
+    """The workflows, and what shows them and the installs as one."""
+    store = WorkflowStore(engine)
+    workflows = WorkflowExecutor(store=store, installs=installs, steps=steps, background=background)
+    instances = InstanceStore(engine)
+    return workflows, Runs(installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
+
+
 def _application(shared: Services) -> Flask:
     """What answers HTTP: the routes and the pages."""
     app = create_app(shared)
@@ -153,6 +159,7 @@ def _application(shared: Services) -> Flask:
             root_of=shared.runs.root_of,
         ),
     )
+    app.extensions[PROBLEM_PAGE] = webui.fill_problem_page
     app.wsgi_app = BehindProxy(app.wsgi_app, shared.settings)  # type: ignore[method-assign]
     return app
 

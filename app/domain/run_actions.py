@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.domain.run_rows import Rows
 from app.domain.run_summary import LIVE_KINDS, Kind, Summary
@@ -24,8 +24,7 @@ class Facts:
     tried again first."""
 
     summary: Summary
-    rows: Rows = Rows()
-    run_id: str = ""
+    rows: Rows = field(default_factory=Rows)
     installed_by: str | None = None
     locked_by: str | None = None
     restarted: bool = False

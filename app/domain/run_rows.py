@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.protocol import reasons
 from app.protocol.counts import Counts, Standing, is_as_asked, standing
@@ -14,12 +14,14 @@ from app.protocol.states import GOOD_NODE_STATES
 @dataclass(frozen=True, slots=True)
 class Rows:
     """`counts`: of all packs. `whole`: those that are skipped are so because that was asked for. `retryable`: whether
-    to start one again that did not end well can help. `ready`: the names of those that are there."""
+    to start one again that did not end well can help. `ready`: the names of those that are installed; `names`: of all
+    of them."""
 
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     whole: bool = True
     retryable: bool = False
     ready: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, snapshots: Iterable[Snapshot]) -> Rows:
@@ -29,15 +31,16 @@ class Rows:
             found.update({node.name: (node, standing(snapshot, node)) for node in snapshot.nodes.values()})
         stand = [each for _, each in found.values()]
         good = sum(node.state in GOOD_NODE_STATES for node, _ in found.values())
-        there = [name for name, (_, each) in found.items() if each in (Standing.READY, Standing.PROBLEM)]
+        usable = [name for name, (_, each) in found.items() if each in (Standing.READY, Standing.PROBLEM)]
         numbers = Counts(
             total=len(found),
-            unchecked=good - len(there),
+            unchecked=good - len(usable),
             cloned=sum(node.commit is not None for node, _ in found.values()),
             **{each.value: stand.count(each) for each in Standing},
         )
         whole = all(is_as_asked(node) for node, each in found.values() if each is Standing.SKIPPED)
-        return cls(numbers, whole, any(_can_be_retried(node, each) for node, each in found.values()), frozenset(there))
+        retryable = any(_can_be_retried(node, each) for node, each in found.values())
+        return cls(numbers, whole, retryable, frozenset(usable), frozenset(found))
 
 
 def _can_be_retried(node: Node, stands: Standing) -> bool:

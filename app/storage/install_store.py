@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, insert, null, select, tuple_, update
@@ -115,6 +115,13 @@ class InstallStore:
         with reading(self._engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [_record(row) for row in rows]
+
+
+def listed_of_runs(engine: Engine, run_ids: Collection[str]) -> _Records:
+    """The installs of these runs, oldest first; their `snapshot` is None."""
+    query = _LISTED.where(installs.c.run_id.in_(run_ids)).order_by(installs.c.number, installs.c.created_at)
+    with reading(engine) as connection:
+        return [_record(row) for row in connection.execute(query).mappings()]
 
 
 def add_record(connection: Connection, record: InstallRecord) -> None:

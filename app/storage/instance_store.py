@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,9 @@ from sqlalchemy import Engine, delete, select, update
 
 from app.storage.schema import host_keys, instances
 from app.storage.transactions import reading, writing
+
+MOST_PACKS = 5000
+"""How many names of node packs are kept of one instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,12 @@ class InstanceStore:
             address = (host_keys.c.host == known.host, host_keys.c.port == known.port)
             return connection.execute(delete(host_keys).where(*address)).rowcount
 
-    def keep_packs(self, instance: str, packs: list[str]) -> None:
-        """The node packs that are known to be ready there."""
+    def change_packs(self, instance: str | None, ready: Collection[str], looked_at: Collection[str]) -> None:
+        """Of the node packs `looked_at` there, `ready` are installed now and the others are not."""
+        which = instances.c.instance == instance
         with writing(self._engine) as connection:
-            connection.execute(update(instances).where(instances.c.instance == instance).values(packs=packs))
+            row = connection.execute(select(instances.c.packs).where(which)).first()
+            if row is not None:
+                kept = [name for name in (row.packs or []) if name not in looked_at]
+                packs = sorted({*kept, *ready})[:MOST_PACKS]
+                connection.execute(update(instances).where(which).values(packs=packs))

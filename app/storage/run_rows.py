@@ -25,8 +25,8 @@ def note_install(connection: Connection, record: InstallRecord, run_id: str) -> 
         connection.execute(insert(runs), {**mine, "instance": record.instance})
     else:
         connection.execute(update(runs).where(runs.c.run_id == run_id).values(**going_on, instance=record.instance))
-    if record.fleet_id is not None:
-        connection.execute(update(runs).where(runs.c.run_id == record.fleet_id).values(**going_on))
+    of_run = select(runs.c.fleet_id).where(runs.c.run_id == run_id).scalar_subquery()
+    connection.execute(update(runs).where(runs.c.run_id == of_run).values(**going_on))
     ssh_connection = record.request.get("ssh_connection")
     _note_instance(
         connection,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,14 @@ from sqlalchemy import Engine, select, tuple_, update
 from sqlalchemy.sql import Select
 
 from app.domain.errors import InvalidRequest
+from app.domain.record import InstallRecord
+from app.storage.install_store import listed_of_runs
 from app.storage.schema import installs, runs
 from app.storage.transactions import reading, writing
 
 _ROWS = select(runs)
+_AT_ONCE = 500
+"""How many names a statement has at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +66,19 @@ class RunStore:
                 row = connection.execute(_ROWS.where(runs.c.run_id == of_task)).mappings().first()
         return None if row is None else RunRow(**row)
 
-    def task_ids(self, run_id: str) -> list[str]:
-        """The installs of a run, oldest first."""
-        query = select(installs.c.task_id).where(installs.c.run_id == run_id)
-        with reading(self._engine) as connection:
-            return list(connection.execute(query.order_by(installs.c.number, installs.c.created_at)).scalars())
+    def records(self, run_ids: Collection[str]) -> dict[str, list[InstallRecord]]:
+        """The installs of these runs, oldest first, without their snapshots."""
+        found: dict[str, list[InstallRecord]] = {}
+        wanted = list(run_ids)
+        for first in range(0, len(wanted), _AT_ONCE):
+            for record in listed_of_runs(self._engine, wanted[first : first + _AT_ONCE]):
+                found.setdefault(record.run_id or record.task_id, []).append(record)
+        return found
 
-    def of_fleet(self, fleet_id: str) -> list[RunRow]:
-        """The runs of a fleet, oldest first."""
-        return self._rows(_ROWS.where(runs.c.fleet_id == fleet_id).order_by(runs.c.created_at, runs.c.run_id))
+    def of_fleets(self, fleet_ids: Collection[str]) -> list[RunRow]:
+        """The runs of these fleets, in the order of their instances."""
+        place = select(installs.c.fleet_position).where(installs.c.task_id == runs.c.run_id).scalar_subquery()
+        return self._rows(_ROWS.where(runs.c.fleet_id.in_(fleet_ids)).order_by(place, runs.c.run_id))
 
     def open(self) -> list[RunRow]:
         """Those that go on, or whose end is yet to be looked at; newest first."""

@@ -123,8 +123,8 @@ runs = Table(
     Index(None, "fleet_id", "created_at"),
 )
 """One row for each run (installs with all that follows them, workflows, fleets). `state`: the kind of its summary once
-it has ended, None while it goes on or is to be looked at; `document`: its row in lists, made then; `changes`: grows with
-each task that joins it, so that nobody writes an end over a new beginning."""
+it has ended, None while it goes on or is to be looked at; `document`: its row in lists, made then; `changes`: grows
+with each task that joins it, so that nobody writes an end over a new beginning."""
 
 instances = Table(
     "instances",

@@ -6,22 +6,27 @@ carries nothing, since the shell itself is open to everybody who reaches the ser
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.domain.errors import TaskNotFound
+from app.domain.errors import AppError, TaskNotFound
 from app.protocol.redaction import masked
+from app.protocol.terminal_text import one_line
+from app.sync.http.compression import chosen
 from app.version import VERSION
-from app.webui.assets import SHEET, assets, type_of
+from app.webui.assets import ENCODINGS, SHEET, assets, type_of
 from app.words import LANGUAGE, word
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
+_CARRIES = "nodeferry_page_carries"
 _PLACE = ("chapter", "tab", "pack", "line")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _POLICY = (
@@ -55,11 +60,17 @@ def register(app: Any, services: PageParts) -> None:
 
 @pages.after_request
 def _headers(response: Response) -> Response:
-    """Pages are asked for anew each time; what they load stays in the browser."""
+    """Pages are asked for anew each time, and come again only if they are others; one that carries what is known of a
+    run is never kept. What pages load stays in the browser."""
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers.setdefault("Cache-Control", "no-store")
+    if response.status_code != 200 or response.mimetype != "text/html" or g.get(_CARRIES, True):
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:16], weak=True)
+    response.make_conditional(request)
     return response
 
 
@@ -76,7 +87,7 @@ def run_page(any_id: object) -> str | AnyResponse:
     if kind == "fleet":
         return redirect(url_for("webui.fleet_page", fleet_id=run_id))
     if run_id != str(any_id):
-        return redirect(url_for("webui.run_page", any_id=run_id, **_place() | {"chapter": str(any_id)}))
+        return _to_run(run_id, _place() | {"chapter": str(any_id)})
     return _page("run", "Install", run_id, _run_with_tasks)
 
 
@@ -84,7 +95,7 @@ def run_page(any_id: object) -> str | AnyResponse:
 @pages.get(f"{PREFIX}/workflow/<uuid:any_id>")
 def old_run_page(any_id: object) -> AnyResponse:
     """Where runs were shown before."""
-    return redirect(url_for("webui.run_page", any_id=any_id, **_place()))
+    return _to_run(str(any_id), _place())
 
 
 @pages.get(f"{PREFIX}/runs")
@@ -134,8 +145,14 @@ def asset(version: str, name: str) -> Response:
     """A style, script or picture of this version."""
     if version != assets().version or name not in assets().files:
         abort(404)
-    response = Response(assets().files[name], content_type=f"{type_of(name)}; charset=utf-8")
+    encoding = chosen(request.headers.get("Accept-Encoding", ""), ENCODINGS) or ""
+    smaller = assets().compressed.get((name, encoding))
+    response = Response(smaller or assets().files[name], content_type=f"{type_of(name)}; charset=utf-8")
+    if smaller is not None:
+        response.headers["Content-Encoding"] = encoding
     response.headers["Cache-Control"] = _FOR_EVER
+    response.set_etag(f"{version}{f'-{encoding}' if smaller is not None else ''}")
+    response.make_conditional(request)
     return response
 
 
@@ -173,9 +190,44 @@ def favicon() -> AnyResponse:
     return redirect(address_of("icon.svg"))
 
 
+_KNOWN_PROBLEMS: Mapping[str, tuple[str, str]] = {
+    "not_found": ("shell.no_page", "shell.no_page_why"),
+    "run_not_found": ("shell.no_run", "shell.no_run_why"),
+    "task_not_found": ("shell.no_run", "shell.no_run_why"),
+    "workflow_not_found": ("shell.no_run", "shell.no_run_why"),
+    "fleet_not_found": ("shell.no_fleet", "shell.no_run_why"),
+}
+"""Title and text of what people meet by an address; every other error has its own words."""
+
+
+def fill_problem_page(response: Response, error: AppError) -> None:
+    """Makes an error's answer a page like the others. Where even that cannot be made it stays as it is."""
+    title, text = _KNOWN_PROBLEMS.get(error.code, ("", ""))
+    words = [word(text)] if text else []
+    try:
+        page = render_template(
+            "problem.html",
+            title=word(title) if title else one_line(masked(error.message)),
+            texts=[*words, *([one_line(masked(error.hint))] if error.hint else [])],
+            status=response.status_code,
+            code=error.code,
+            again="login" if response.status_code == 401 else "",
+            **_common("problem", login=_parts().needs_login()),
+        )
+    except AppError:
+        return
+    response.set_data(page)
+    response.headers["Content-Security-Policy"] = _POLICY
+
+
 def _parts() -> PageParts:
     found: PageParts = current_app.extensions[_EXTENSION]
     return found
+
+
+def _to_run(run_id: str, place: Mapping[str, str]) -> AnyResponse:
+    asked = f"?{urlencode(place)}" if place else ""
+    return redirect(url_for("webui.run_page", any_id=run_id) + asked)
 
 
 def _place() -> dict[str, str]:
@@ -209,16 +261,25 @@ def _task(task_id: str | None) -> Mapping[str, Any] | None:
 def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = None) -> str:
     login = _parts().needs_login()
     initial = dict(known(shown_id)) if known and not login else None
+    setattr(g, _CARRIES, initial is not None)
     text = masked(json.dumps(initial, separators=(",", ":")))
+    # It stands in a script element, which nothing in it may end.
+    carried = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     return render_template(
-        f"{name}.html",
-        page=name,
-        title=title,
-        shown_id=shown_id,
-        initial=initial,
-        # It stands in a script element, which nothing in it may end.
-        carried=text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
-        login=login,
-        version=VERSION,
-        sheet=SHEET,
+        f"{name}.html", title=title, **_common(name, login=login, shown_id=shown_id, initial=initial, carried=carried)
     )
+
+
+def _common(
+    name: str, *, login: bool, shown_id: str = "", initial: Mapping[str, Any] | None = None, carried: str = "null"
+) -> dict[str, Any]:
+    """What base.html needs."""
+    return {
+        "page": name,
+        "shown_id": shown_id,
+        "initial": initial,
+        "carried": carried,
+        "login": login,
+        "version": VERSION,
+        "sheet": SHEET,
+    }

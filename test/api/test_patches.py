@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from app.sync.http.routes import events
 from test.api.client import PROGRESS, Api, closed_address, content, silent_address
+from test.api.test_docs import examples, section
 from test.api.test_events import events_of
 from test.support.patching import applied
+
+
+def test_the_documents_example_is_a_patch(api: Api) -> None:
+    """And the steps beside it make of it what a reader makes of it."""
+    [example] = examples(section("Only what has changed"))
+    schemas = content(api.get("/openapi.json"))["components"]["schemas"]
+    schema = {"$ref": "#/components/schemas/ProgressPatch", "components": {"schemas": schemas}}
+    assert jsonschema_rs.is_valid(schema, example)
+    [before, *_] = examples(section("POST /ssh/install-custom-nodes/progress"))
+    assert applied(before, example)["nodes"][0]["clone_progress"] == 71
 
 
 def poll(api: Api, task_id: str, **fields: Any) -> dict[str, Any]:

@@ -22,9 +22,11 @@ PLAY = """(text) => {
     const { progress: next, changed, order } = applyPatch(before, answer);
     progress = next;
     const rows = new Map(before?.nodes.map((row) => [row.name, row]));
-    const moved = next.nodes.filter((row) => JSON.stringify(rows.get(row.name)) !== JSON.stringify(row)).map((row) => row.name);
+    const differs = (row) => JSON.stringify(rows.get(row.name)) !== JSON.stringify(row);
+    const moved = next.nodes.filter(differs).map((row) => row.name).sort();
     const same = next.nodes.filter((row) => rows.get(row.name) === row).length;
-    return { progress: next, changed: [...changed].sort(), moved: moved.sort(), order, untouched: JSON.stringify(before) === frozen, same };
+    const untouched = JSON.stringify(before) === frozen;
+    return { progress: next, changed: [...changed].sort(), moved, order, untouched, same };
   });
   return JSON.stringify(found);
 }"""
@@ -53,8 +55,13 @@ def test_applied_in_a_browser_a_patch_is_the_whole_progress(page: Page) -> None:
 
 def test_a_patch_for_another_revision_is_refused(page: Page) -> None:
     """Rather than shown."""
-    misfits = """() => [null, { task_id: "a", revision: 3, nodes: [] }, { task_id: "b", revision: 2, nodes: [] }].map((progress) => {
-      try { applyPatch(progress, { task_id: "a", since: 2, revision: 4, patch: { set: {} } }); } catch (error) { return error instanceof Misfit; }
+    misfits = """() => [null, ["a", 3], ["b", 2]].map((known) => {
+      const progress = known && { task_id: known[0], revision: known[1], nodes: [] };
+      try {
+        applyPatch(progress, { task_id: "a", since: 2, revision: 4, patch: { set: {} } });
+      } catch (error) {
+        return error instanceof Misfit;
+      }
       return false;
     })"""
     assert page.evaluate(misfits) == [True, True, True]

@@ -45,6 +45,22 @@ class Reader:
         self.progress = applied(self.progress or {}, got)
 
 
+class _Moment:
+    """When somebody asks, and what stands beside the snapshot then."""
+
+    def __init__(self, random: Random, wall: float) -> None:
+        self._wall = wall
+        self._links = RetryLinks(retried_by=random.choice([None, "2"]), limit=random.choice([0, 1]))
+        self._place = random.choice([None, {"position": random.randint(1, 3), "behind": None}])
+
+    def render(self, known: InstallStatus) -> Json:
+        """The whole progress."""
+        retry = retry_json(self._links, known.snapshot, 30.0)
+        return progress_json.progress(
+            known.snapshot, self._wall, heard_at=known.heard_at, queue=self._place, retry=retry
+        )
+
+
 def play(random: Random, count: int, readers: int = 3) -> Iterator[tuple[Reader, Json]]:
     """A random run with readers that poll at random: after each poll the reader, and the whole progress then."""
     made, group = Patches(), [Reader() for _ in range(readers)]
@@ -53,22 +69,12 @@ def play(random: Random, count: int, readers: int = 3) -> Iterator[tuple[Reader,
         status = InstallStatus(snapshot, heard_at=random.choice([None, wall]))
         for reader in random.sample(group, random.randint(0, readers)):
             wall += random.choice([0.0, 0.3, 70.0])
-            retries = RetryLinks(retried_by=random.choice([None, "2"]), limit=random.choice([0, 1]))
-            place = random.choice([None, {"position": random.randint(1, 3), "behind": None}])
-
-            def render(
-                known: InstallStatus, now: float = wall, place: Any = place, links: RetryLinks = retries
-            ) -> Json:
-                links_now = retry_json(links, known.snapshot, 30.0)
-                return progress_json.progress(
-                    known.snapshot, now, heard_at=known.heard_at, queue=place, retry=links_now
-                )
-
-            whole = render(status)
+            moment = _Moment(random, wall)
+            whole = moment.render(status)
             since = None if reader.progress is None else reader.progress["revision"]
             if random.random() < 0.1:
                 made.note(status)
                 reader.take(whole)
             else:
-                reader.take(made.answer(whole, since, random.choice([None, reader.line]), render))
+                reader.take(made.answer(whole, since, random.choice([None, reader.line]), moment.render))
             yield reader, whole

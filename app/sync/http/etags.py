@@ -16,4 +16,5 @@ def answer_if_changed(payload: Mapping[str, Any]) -> Response:
     response = answer(payload)
     response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
     response.headers["Cache-Control"] = "private, no-cache"
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response

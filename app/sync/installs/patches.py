@@ -30,16 +30,16 @@ MAX_TASKS = 64
 MAX_ANSWERS = 64
 MAX_CHARS = 4 * 1024 * 1024
 """Of one task: the oldest answers go first. One that is larger alone is not kept."""
-_PLAIN_ANSWERS = 4
+_WITHOUT_PATCHES = 4
 
 
 @dataclass(slots=True)
-class _Known:
+class _OfTask:
     """What readers of one task have. `answers`: whole ones, by revision, with what each adds to the memory of the
-    others; `plain`: the newest that nobody wanted patches for, which are not made again unless somebody does."""
+    others; `others`: the newest that came without `patch`, which are made again if somebody comes back from them."""
 
     answers: OrderedDict[int, tuple[Progress, int]] = field(default_factory=OrderedDict)
-    plain: deque[InstallStatus] = field(default_factory=lambda: deque(maxlen=_PLAIN_ANSWERS))
+    others: deque[InstallStatus] = field(default_factory=lambda: deque(maxlen=_WITHOUT_PATCHES))
     chars: int = 0
 
 
@@ -50,14 +50,14 @@ class Patches:
         self.line = secrets.token_hex(4)
         """Says which service has given a revision: after a restart the same number may mean something else."""
         self._lock = threading.Lock()
-        self._tasks: OrderedDict[str, _Known] = OrderedDict()
+        self._tasks: OrderedDict[str, _OfTask] = OrderedDict()
 
     def note(self, status: InstallStatus) -> None:
         """Somebody was given the whole progress, and may come back for a patch."""
         with self._lock:
-            plain = self._of(status.snapshot.task_id).plain
-            if not plain or plain[-1].snapshot is not status.snapshot:
-                plain.append(status)
+            others = self._of(status.snapshot.task_id).others
+            if not others or others[-1].snapshot is not status.snapshot:
+                others.append(status)
 
     def answer(self, whole: Progress, since: int | None, line: str | None, render: Render) -> Progress:
         """What a reader is answered that has the revision `since` of `line` and may be given a patch. `whole`: the
@@ -70,8 +70,8 @@ class Patches:
         head = {name: whole[name] for name in HEAD}
         return {**head, "since": since, "line": self.line, "patch": made}
 
-    def _of(self, task_id: str) -> _Known:
-        known = self._tasks.setdefault(task_id, _Known())
+    def _of(self, task_id: str) -> _OfTask:
+        known = self._tasks.setdefault(task_id, _OfTask())
         self._tasks.move_to_end(task_id)
         if len(self._tasks) > MAX_TASKS:
             self._tasks.popitem(last=False)
@@ -83,8 +83,8 @@ class Patches:
             if since in known.answers:
                 known.answers.move_to_end(since)
                 return known.answers[since][0]
-            plain = next((status for status in known.plain if status.snapshot.revision == since), None)
-        return None if plain is None else render(plain)
+            found = next((status for status in known.others if status.snapshot.revision == since), None)
+        return None if found is None else render(found)
 
     def _keep(self, whole: Progress, known: Progress | None, made: Mapping[str, Any] | None) -> None:
         chars = len(json.dumps(whole if made is None else made))
@@ -101,20 +101,15 @@ def patch_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] |
     """What makes `new` out of any answer of `old`'s revision, besides its `HEAD`; None where nothing short does."""
     if not old.keys() <= new.keys():
         return None
-    made: dict[str, Any] = {"set": {}}
-    for name, value in new.items():
-        if name in MOVING:
-            made["set"][name] = value
-        elif name in HEAD:
+    made: dict[str, Any] = {"set": {name: value for name, value in new.items() if name in MOVING}}
+    for name in new:
+        if name in HEAD or name in MOVING:
             continue
-        elif name in LISTS and name in old:
-            rows = _rows(old[name], value, LISTS[name])
-            if rows is None:
-                made["set"][name] = value
-            elif rows:
-                made[name] = rows
-        elif name not in old or not _same(old[name], value):
-            made["set"][name] = value
+        rows = _rows(old[name], new[name], LISTS[name]) if name in LISTS else None
+        if rows:
+            made[name] = rows
+        elif rows is None and (name not in old or not _same(old[name], new[name])):
+            made["set"][name] = new[name]
     return made
 
 

@@ -126,7 +126,8 @@ class Installs:
 
     def accept(self, requests: Sequence[Request], keep: Keep, run_id: str | None = None) -> list[Accepted]:
         """Accepts installs, all or none. `keep` puts their records on disk, and says for each which one counts: itself,
-        or another that was accepted before; `run_id`: of the run that they join. Raises TooManyTasks, ServiceClosing, and what `keep` raises."""
+        or another that was accepted before; `run_id`: of the run that they join. Raises TooManyTasks, ServiceClosing,
+        and what `keep` raises."""
         self._progress_cache.drop_ended()
         if self._scheduler.closing.is_set():
             raise ServiceClosing

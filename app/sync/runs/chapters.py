@@ -65,10 +65,10 @@ def _of_workflow(workflow: Workflow) -> Iterator[dict[str, Any]]:
     for step in workflow.steps:
         if step.name in (StepName.TEST_SSH, StepName.VERIFY) and step.started_at is not None:
             yield _of_step(workflow, step, "connect" if step.name is StepName.TEST_SSH else "check")
-    asked, step = workflow.question, workflow.current
-    if asked is not None and workflow.state is WorkflowState.BLOCKED and step is not None:
+    asked, current = workflow.question, workflow.current
+    if asked is not None and workflow.state is WorkflowState.BLOCKED and current is not None:
         summary = question(find(asked.code).title)
-        yield _row("question", summary, True, _times(step.started_at or workflow.created_at, None))
+        yield _row("question", summary, True, _times(current.started_at or workflow.created_at, None))
 
 
 def _of_step(workflow: Workflow, step: Step, name: str) -> dict[str, Any]:

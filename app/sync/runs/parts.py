@@ -86,7 +86,7 @@ class Tasks:
             return task.summary
         return summary_of(task.status.snapshot, task.purpose, self.rows)
 
-    def facts(self, run_id: str) -> Facts:
+    def facts(self) -> Facts:
         """What the run's actions depend on."""
         installed = self.installed_by
         error = installed.status.snapshot.error if installed else None
@@ -96,7 +96,6 @@ class Tasks:
         return Facts(
             self.summary,
             self.rows,
-            run_id,
             installed_by=installed.task_id if installed else None,
             locked_by=next((task.task_id for task in reversed(after) if task.status.snapshot.lock), None),
             restarted=any(restarted(task.status.snapshot) for task in after),
@@ -105,9 +104,9 @@ class Tasks:
             first=self._failed_last(),
         )
 
-    def actions(self, run_id: str) -> list[dict[str, object]]:
+    def actions(self) -> list[dict[str, object]]:
         """What can be done with the run now, as the API shows it."""
-        facts = self.facts(run_id)
+        facts = self.facts()
         return actions_json(actions_of(facts), primary=has_primary(facts))
 
     def _failed_last(self) -> str:

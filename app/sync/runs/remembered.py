@@ -25,7 +25,8 @@ class RememberedInstances:
     def list(self) -> list[dict[str, Any]]:
         """Every instance, that with the newest run first."""
         keys: dict[tuple[str, int], HostKey] = {(key.host, key.port): key for key in self._pins.all()}
-        rows = [self._shown(known, keys) for known in self._store.all()]
+        self._runs.settle()
+        rows = [self._json(known, keys) for known in self._store.all()]
         return sorted(rows, key=lambda row: str((row["last_run"] or {}).get("at") or ""), reverse=True)
 
     def name_of(self, text: str) -> str:
@@ -43,7 +44,7 @@ class RememberedInstances:
             raise InstanceBusy
         return self._store.forget(known)
 
-    def _shown(self, known: RememberedInstance, keys: Mapping[tuple[str, int], HostKey]) -> dict[str, Any]:
+    def _json(self, known: RememberedInstance, keys: Mapping[tuple[str, int], HostKey]) -> dict[str, Any]:
         last = self._last_run(known)
         key = keys.get((known.host or "", known.port or 0))
         return {
@@ -59,7 +60,7 @@ class RememberedInstances:
             "packs_known": len(known.packs or []),
         }
 
-    def _last_run(self, known: RememberedInstance) -> dict[str, Any] | None:
+    def _last_run(self, known: RememberedInstance) -> Mapping[str, Any] | None:
         try:
             return self._runs.row(known.last_run_id) if known.last_run_id else None
         except RunNotFound:  # forgotten

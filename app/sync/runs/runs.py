@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.errors import RunNotFound, TaskNotFound
+from app.domain.record import InstallRecord
 from app.domain.run_rows import Rows
+from app.domain.run_summary import Kind
 from app.domain.workflow import Workflow
+from app.storage.errors import StorageError
+from app.storage.instance_store import InstanceStore
 from app.storage.run_store import RunFilter, RunRow, RunStore, place_of
 from app.storage.workflow_store import WorkflowStore
 from app.sync.installs.service import Installs
@@ -19,13 +24,16 @@ from app.sync.workflow_executor import WorkflowExecutor
 
 DOCUMENT = 1
 """Which form of a stored row this version writes; another is made again."""
+_FLEET, _WORKFLOW = "fleet", "workflow"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a list of runs is asked for."""
 
-    filter: RunFilter = RunFilter()
+    filter: RunFilter = field(default_factory=RunFilter)
     in_progress: bool | None = None
     limit: int = 50
     cursor: str | None = None
@@ -33,20 +41,32 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
+    """One run as it is now. `row_json`: as lists have it; `children`: the runs of a fleet."""
+
     row: RunRow
-    tasks: Tasks | None
-    workflow: Workflow | None
+    row_json: Mapping[str, Any]
+    rows: Rows
+    tasks: Tasks | None = None
+    workflow: Workflow | None = None
+    children: Sequence[_Run] = ()
 
 
 class Runs:
     """Every method may be called from any thread; StorageError when the database fails."""
 
     def __init__(
-        self, installs: Installs, workflows: WorkflowExecutor, workflow_store: WorkflowStore, store: RunStore
+        self,
+        installs: Installs,
+        workflows: WorkflowExecutor,
+        *,
+        workflow_store: WorkflowStore,
+        instances: InstanceStore,
+        store: RunStore,
     ) -> None:
         self._installs = installs
         self._workflows = workflows
         self._workflow_store = workflow_store
+        self._instances = instances
         self._store = store
 
     def root_of(self, any_id: str) -> tuple[str, str]:
@@ -56,48 +76,52 @@ class Runs:
 
     def run(self, any_id: str) -> dict[str, Any]:
         """One run with its chapters and what can be done now. Raises RunNotFound."""
-        row = self._found(any_id)
-        if row.kind == "fleet":
-            return self._fleet(row)
-        run = self._read(row)
-        state = self._workflows.state(row.run_id) if run.workflow else None
-        live = run.tasks.live if run.tasks else None
-        newest = run.tasks.last.task_id if run.tasks else None
+        [run] = self._read([self._found(any_id)])
+        tasks, workflow = run.tasks, run.workflow
+        state = self._workflows.state(run.row.run_id) if workflow else None
+        newest = (tasks.live or tasks.last) if tasks else None
         return {
-            **view.row_json(row, run.tasks, run.workflow),
-            "current": live.task_id if live else newest,
-            "rows_of": run.tasks.with_rows.task_id if run.tasks else None,
-            "question": view.question_json(run.tasks, state),
-            "chapters": chapters(run.tasks, run.workflow),
+            **run.row_json,
+            "current": newest.task_id if newest else None,
+            "rows_of": tasks.with_rows.task_id if tasks else None,
+            "question": view.question_json(tasks, state),
+            "chapters": chapters(tasks, workflow),
             "workflow": state,
-            "actions": view.actions_json_of(row, run.tasks, run.workflow),
-            "runs": None,
+            "actions": _actions(run),
+            "runs": [child.row_json for child in run.children] if run.row.kind == _FLEET else None,
         }
 
-    def list(self, asked: Asked) -> tuple[list[dict[str, Any]], str | None]:
+    def row(self, run_id: str) -> Mapping[str, Any]:
+        """One run as lists have it. Raises RunNotFound."""
+        row = self._found(run_id)
+        return self._documents([row])[row.run_id]
+
+    def page(self, asked: Asked) -> tuple[list[Mapping[str, Any]], str | None]:
         """A page of runs, newest first, and the cursor of the next page if there is one. Raises InvalidRequest."""
-        rows = [(row, self._row_json(row)) for row in self._open(asked)]
-        found = [(row, shown) for row, shown in rows if _fits(row, shown, asked)]
+        before = None if asked.cursor is None else place_of(asked.cursor)
+        going_on = [run for run in self.settle() if _fits(run, asked, before)]
+        ended: list[RunRow] = []
         if asked.in_progress is not True:
             ended = self._store.ended(asked.filter, asked.limit + 1, asked.cursor)
-            known = {row.run_id for row, _ in found}
-            found += [(row, self._document(row)) for row in ended if row.run_id not in known]
-        found.sort(key=lambda pair: (pair[0].created_at, pair[0].run_id), reverse=True)
+        rows = {run.row.run_id: run.row for run in going_on} | {row.run_id: row for row in ended}
+        found = sorted(rows.values(), key=lambda row: (row.created_at, row.run_id), reverse=True)
         page = found[: asked.limit]
-        more = page[-1][0].cursor if len(found) > asked.limit and page else None
-        return [shown for _, shown in page], more
+        more = page[-1].cursor if len(found) > asked.limit and page else None
+        live = {run.row.run_id: run.row_json for run in going_on}
+        documents = live | self._documents([row for row in page if row.run_id not in live])
+        return [documents[row.run_id] for row in page], more
 
-    def row(self, run_id: str) -> dict[str, Any]:
-        """One run as lists show it. Raises RunNotFound."""
-        row = self._found(run_id)
-        return self._row_json(row) if row.state is None else self._document(row)
+    def settle(self) -> list[_Run]:
+        """The runs that go on, newest first. How others have ended since somebody looked is kept."""
+        found = self._read(self._store.open())
+        for run in reversed(found):
+            if not run.row_json["in_progress"]:
+                self._close(run)
+        return [run for run in found if run.row_json["in_progress"]]
 
     def works_on(self, instance: str) -> bool:
         """Whether a run goes on there."""
-        rows = [row for row in self._store.open() if row.kind != "fleet"]
-        return any(
-            shown["in_progress"] and shown["machine"]["instance"] == instance for shown in map(self._row_json, rows)
-        )
+        return any(run.row_json["machine"]["instance"] == instance for run in self.settle())
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -107,78 +131,86 @@ class Runs:
             raise RunNotFound(field="run_id")
         return row
 
-    def _read(self, row: RunRow) -> _Run:
-        """The run's tasks and its workflow; those that are forgotten are left out."""
-        found = []
-        for task_id in self._store.task_ids(row.run_id):
-            try:
-                found.append(Task(*self._installs.look(task_id)))
-            except TaskNotFound:
-                continue
-        workflow = self._workflow_store.get(row.run_id) if row.kind == "workflow" else None
-        return _Run(row, Tasks(found) if found else None, workflow)
+    def _read(self, rows: Sequence[RunRow]) -> list[_Run]:
+        """These runs as they are now."""
+        fleets = [row.run_id for row in rows if row.kind == _FLEET]
+        children = self._store.of_fleets(fleets) if fleets else []
+        records = self._store.records({row.run_id for row in (*rows, *children)})
+        of_fleet: dict[str | None, list[_Run]] = {}
+        for child in children:
+            of_fleet.setdefault(child.fleet_id, []).append(self._one(child, records.get(child.run_id, ())))
+        return [
+            _fleet(row, of_fleet.get(row.run_id, []))
+            if row.kind == _FLEET
+            else self._one(row, records.get(row.run_id, ()))
+            for row in rows
+        ]
 
-    def _fleet(self, row: RunRow) -> dict[str, Any]:
-        children = [self._read(child) for child in self._store.of_fleet(row.run_id)]
-        rows = [_with_rows(run) for run in children]
-        actions = [view.actions_json_of(run.row, run.tasks, None) for run in children]
-        shown = view.fleet_json(row, rows)
-        return {
-            **shown,
-            "current": None,
-            "rows_of": None,
-            "question": None,
-            "chapters": [],
-            "workflow": None,
-            "actions": view.fleet_actions(bool(shown["in_progress"]), actions),
-            "runs": [child for child, _ in rows],
-        }
+    def _one(self, row: RunRow, records: Sequence[InstallRecord]) -> _Run:
+        found = [task for task in map(self._task, records) if task is not None]
+        tasks = Tasks(found) if found else None
+        workflow = self._workflow_store.get(row.run_id) if row.kind == _WORKFLOW else None
+        rows = tasks.rows if tasks else Rows()
+        return _Run(row, view.row_json(row, tasks, workflow), rows, tasks, workflow)
 
-    def _row_json(self, row: RunRow) -> dict[str, Any]:
-        if row.kind == "fleet":
-            return view.fleet_json(row, [_with_rows(self._read(child)) for child in self._store.of_fleet(row.run_id)])
-        run = self._read(row)
-        return view.row_json(row, run.tasks, run.workflow)
+    def _task(self, record: InstallRecord) -> Task | None:
+        try:
+            return Task(record, self._installs.status(record.task_id))
+        except TaskNotFound:  # forgotten since it was listed
+            return None
 
-    def _open(self, asked: Asked) -> list[RunRow]:
-        """Those that go on, as the list is asked for; how the others have ended is kept."""
-        found = []
-        for row in self._store.open():
-            shown = self._row_json(row)
-            if shown["in_progress"]:
-                found.append(row)
-            else:
-                self._close(row, shown)
-        before = place_of(asked.cursor) if asked.cursor is not None else None
-        return [row for row in found if before is None or (row.created_at, row.run_id) < before]
+    # -- what is kept -----------------------------------------------------------------------------------------------
 
-    def _close(self, row: RunRow, shown: dict[str, Any]) -> None:
-        words = (shown["machine"]["name"], shown["machine"]["instance"], shown["machine"]["ssh_connection"])
-        search = " ".join(str(each) for each in (*words, shown["list"]["label"], row.run_id) if each).lower()
-        self._store.close(row, str(shown["summary"]["kind"]), search, {"form": DOCUMENT, "row": shown})
+    def _close(self, run: _Run) -> None:
+        """Keeps how a run ended, and which node packs its machine has now. Lists are right without it, only slower."""
+        made = run.row_json
+        places = (made["machine"]["name"], made["machine"]["instance"], made["machine"]["ssh_connection"])
+        search = " ".join(str(each) for each in (*places, made["list"]["label"], run.row.run_id) if each).lower()
+        try:
+            self._store.close(run.row, str(made["summary"]["kind"]), search, {"form": DOCUMENT, "row": made})
+            if made["summary"]["kind"] != Kind.PLANNED and run.rows.names:
+                self._instances.change_packs(made["machine"]["instance"], run.rows.ready, run.rows.names)
+        except StorageError as exc:
+            _log.error("run %s: how it ended could not be kept: %s", run.row.run_id, exc)
 
-    def _document(self, row: RunRow) -> dict[str, Any]:
-        """The row of an ended run, as it was kept."""
-        kept = row.document if isinstance(row.document, Mapping) else {}
-        if kept.get("form") == DOCUMENT and isinstance(kept.get("row"), dict):
-            return dict(kept["row"])
-        shown = self._row_json(row)
-        self._close(row, shown)
-        return shown
+    def _documents(self, rows: Sequence[RunRow]) -> dict[str, Mapping[str, Any]]:
+        """These runs as lists have them: as it was kept; made now where nothing was."""
+        kept = {row.run_id: row.document["row"] for row in rows if _is_usable(row) and row.document}
+        made = self._read([row for row in rows if row.run_id not in kept])
+        for run in made:
+            if run.row.state is not None:
+                self._close(run)
+        return kept | {run.row.run_id: run.row_json for run in made}
 
 
-def _with_rows(run: _Run) -> tuple[dict[str, Any], Rows]:
-    return view.row_json(run.row, run.tasks, None), run.tasks.rows if run.tasks else Rows()
+def _is_usable(row: RunRow) -> bool:
+    kept = row.document
+    return row.state is not None and isinstance(kept, Mapping) and kept.get("form") == DOCUMENT and "row" in kept
 
 
-def _fits(row: RunRow, shown: Mapping[str, Any], asked: Asked) -> bool:
+def _fleet(row: RunRow, children: Sequence[_Run]) -> _Run:
+    made = view.fleet_json(row, [(child.row_json, child.rows) for child in children])
+    return _Run(row, made, Rows(), children=children)
+
+
+def _actions(run: _Run) -> list[dict[str, object]]:
+    if run.row.kind == _FLEET:
+        return view.fleet_actions(bool(run.row_json["in_progress"]), [_actions(child) for child in run.children])
+    return view.actions_of_run(run.tasks, run.workflow)
+
+
+def _fits(run: _Run, asked: Asked, before: tuple[float, str] | None) -> bool:
     """Whether a list has a run that goes on."""
-    wanted = asked.filter
-    if asked.in_progress is False or (row.fleet_id is not None and wanted.instance is None):
+    wanted, row, made = asked.filter, run.row, run.row_json
+    instance = made["machine"]["instance"]
+    if asked.in_progress is False or (before is not None and (row.created_at, row.run_id) >= before):
         return False
-    if wanted.kind not in (None, row.kind) or wanted.instance not in (None, shown["machine"]["instance"]):
+    if (row.fleet_id is not None and wanted.instance is None) or wanted.instance not in (None, instance):
         return False
-    if wanted.state not in (None, shown["summary"]["kind"]):
-        return False
-    names = (shown["machine"]["name"], shown["machine"]["ssh_connection"], shown["list"]["label"], row.run_id)
-    return wanted.text is None or any(wanted.text.lower() in str(name).lower() for name in names)
+    return wanted.kind in (None, row.kind) and wanted.state in (None, made["summary"]["kind"]) and _has(run, wanted)
+
+
+def _has(run: _Run, wanted: RunFilter) -> bool:
+    machine = run.row_json["machine"]
+    places = (machine["name"], machine["instance"], machine["ssh_connection"], run.row_json["list"]["label"])
+    return wanted.text is None or any(wanted.text.lower() in str(each).lower() for each in (*places, run.row.run_id))

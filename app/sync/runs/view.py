@@ -83,14 +83,14 @@ def question_json(tasks: Tasks | None, workflow_json: Mapping[str, Any] | None) 
     return {**row, "title": find(row["code"]).title, "task_id": live.task_id}
 
 
-def actions_json_of(row: RunRow, tasks: Tasks | None, workflow: Workflow | None) -> list[dict[str, object]]:
+def actions_of_run(tasks: Tasks | None, workflow: Workflow | None) -> list[dict[str, object]]:
     """What can be done with the run now."""
     if workflow is not None and not workflow.ended:
         stopping = workflow.state is WorkflowState.STOPPING
         return actions_json([] if stopping else [Action("stop")], primary=False)
     if tasks is None or _decided_by_workflow(tasks, workflow):
         return actions_json([Action("install_again")], primary=True)
-    return tasks.actions(row.run_id)
+    return tasks.actions()
 
 
 # -- parts ------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from app.domain.host_port import join_host_port, split_host_port
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -18,10 +20,13 @@ _LINKS = ("retry_of", "rollback_of", "restart_of")
 _installs = sa.table(
     "installs",
     *(sa.column(name) for name in ("task_id", "number", "created_at", "instance", "idempotency_key")),
-    *(sa.column(name) for name in ("fleet_id", "run_id")),
+    *(sa.column(name) for name in ("fleet_id", "run_id", "state", "outcome")),
     sa.column("request", sa.JSON),
 )
-_runs = sa.table("runs", *(sa.column(name) for name in ("run_id", "kind", "created_at", "instance", "fleet_id")))
+_runs = sa.table(
+    "runs",
+    *(sa.column(name) for name in ("run_id", "kind", "created_at", "instance", "fleet_id", "state", "search")),
+)
 _instances = sa.table(
     "instances",
     *(
@@ -80,29 +85,43 @@ def _make_instances() -> None:
 
 
 def _fill(connection: sa.Connection) -> None:
-    for table, key, kind in ((_fleets, "fleet_id", "fleet"), (_workflows, "workflow_id", "workflow")):
-        for row in connection.execute(sa.select(table.c[key], table.c.created_at)).all():
-            connection.execute(_runs.insert().values(run_id=row[0], kind=kind, created_at=row[1]))
-    made: dict[str, dict[str, Any]] = {}
+    runs = dict(_groups(connection))
+    instances: dict[str, dict[str, Any]] = {}
     for row, run_id in _with_runs(connection):
         connection.execute(_installs.update().where(_installs.c.task_id == row["task_id"]).values(run_id=run_id))
-        if run_id == row["task_id"]:
-            names = ("created_at", "instance", "fleet_id")
-            connection.execute(
-                _runs.insert().values(run_id=run_id, kind="install", **{name: row[name] for name in names})
-            )
-        known = made.setdefault(row["instance"], {"instance_id": str(uuid.uuid4()), "added_at": row["created_at"]})
+        run = runs.setdefault(run_id, {"kind": "install", "created_at": row["created_at"], "fleet_id": row["fleet_id"]})
+        run |= {"instance": row["instance"], "search": f"{row['instance']} {row['ssh_connection']}".lower()}
+        run["state"] = _state(row) if run["kind"] != "fleet" else None
         host, port = _host_and_port(row["instance"])
+        known = instances.setdefault(row["instance"], {"added_at": row["created_at"]})
         known |= {"instance": row["instance"], "host": host, "port": port}
         known |= {"ssh_connection": row["ssh_connection"], "last_run_id": run_id}
-    _add_of_keys(connection, made)
-    for values in made.values():
-        connection.execute(_instances.insert().values(**values))
+    _add_of_keys(connection, instances)
+    for run_id, values in runs.items():
+        connection.execute(_runs.insert().values(run_id=run_id, **values))
+    for values in instances.values():
+        connection.execute(_instances.insert().values(instance_id=str(uuid.uuid4()), **values))
+
+
+def _groups(connection: sa.Connection) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Fleets and workflows: how they ended is looked at when they are first listed, for there are few."""
+    for table, key, kind in ((_fleets, "fleet_id", "fleet"), (_workflows, "workflow_id", "workflow")):
+        for row in connection.execute(sa.select(table.c[key], table.c.created_at)).all():
+            yield row[0], {"kind": kind, "created_at": row[1]}
+
+
+def _state(row: dict[str, Any]) -> str | None:
+    """How an install ended, as far as its columns say it; its row in lists is made when it is first listed."""
+    if row["state"] == "completed":
+        by_outcome = {"all": "ready", "none": "nothing"}
+        own = "put_back" if row["rollback_of"] else "restarted" if row["restart_of"] else None
+        return own or by_outcome.get(row["outcome"] or "", "partial")
+    return {"failed": "failed", "cancelled": "stopped"}.get(row["state"])
 
 
 def _with_runs(connection: sa.Connection) -> Iterator[tuple[dict[str, Any], str]]:
     """Every install in its order, with the run that it is a part of."""
-    names = ("task_id", "created_at", "instance", "idempotency_key", "fleet_id")
+    names = ("task_id", "created_at", "instance", "idempotency_key", "fleet_id", "state", "outcome")
     texts = [_installs.c.request[name].as_string().label(name) for name in (*_LINKS, "ssh_connection")]
     workflows = set(connection.execute(sa.select(_workflows.c.workflow_id)).scalars())
     query = sa.select(*(_installs.c[name] for name in names), *texts).order_by(
@@ -123,14 +142,13 @@ def _add_of_keys(connection: sa.Connection, made: dict[str, dict[str, Any]]) -> 
     for row in connection.execute(sa.select(_host_keys.c.host, _host_keys.c.port, _host_keys.c.added_at)).all():
         if (row.host, row.port) not in known:
             known.add((row.host, row.port))
-            name = f"[{row.host}]:{row.port}" if ":" in row.host else f"{row.host}:{row.port}"
-            values = {"instance_id": str(uuid.uuid4()), "instance": name, "host": row.host, "port": row.port}
-            made[name] = values | {"added_at": row.added_at}
+            name = join_host_port(row.host, row.port)
+            made[name] = {"instance": name, "host": row.host, "port": row.port, "added_at": row.added_at}
 
 
 def _host_and_port(instance: str) -> tuple[str | None, int | None]:
     """Of `user@host:port`; nothing of an alias."""
-    host, colon, port = instance.rpartition("@")[2].rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit()):
+    try:
+        return split_host_port(instance.rpartition("@")[2])
+    except ValueError:
         return None, None
-    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -20,7 +20,7 @@ def list_runs() -> Response:
     instance = services().remembered.name_of(asked.instance) if asked.instance else None
     wanted = RunFilter(asked.kind, instance, asked.q, asked.state.value if asked.state else None)
     in_progress = None if asked.in_progress is None else asked.in_progress == "true"
-    rows, cursor = services().runs.list(Asked(wanted, in_progress, asked.limit, asked.cursor))
+    rows, cursor = services().runs.page(Asked(wanted, in_progress, asked.limit, asked.cursor))
     return answer_if_changed({"success": True, "runs": rows, "next_cursor": cursor})
 
 

@@ -222,8 +222,7 @@ SCHEMAS: Mapping[str, Schema] = {
                 },
             ),
         },
-        about="What has changed since a revision, with `patch`. The fields beside `patch`, `since` and `line` are those "
-        "of the progress.",
+        about="What has changed since a revision. The fields beside `patch`, `since` and `line` are the progress's.",
     ),
     "ProgressEvent": record(
         {

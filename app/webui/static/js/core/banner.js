@@ -3,6 +3,7 @@
 
 import { h, readable, setText } from "./dom.js";
 import { icon } from "./icons.js";
+import { isMissing, showMissing } from "./missing.js";
 import { word } from "./words.js";
 
 const banner = () => document.getElementById("banner");
@@ -14,6 +15,7 @@ let later = 0;
 /** What the service said that is no field's and no button's fault. */
 export function showTrouble(error) {
   if (error.unreachable || error.name === "AbortError") return; // it is said already
+  if (isMissing(error) && document.body.dataset.id) return showMissing(error);
   put("trouble", "problem", [error.message, error.hint].filter(Boolean).join(" "));
 }
 

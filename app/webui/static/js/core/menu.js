@@ -47,7 +47,8 @@ export function attachMenu(node, opened = () => {}) {
   };
   set(false);
   button.addEventListener("click", () => set(list.hidden));
-  list.addEventListener("click", (event) => event.target.closest("a, button") && close(!event.target.closest("a")));
+  // Before the item's own listener: a dialog that it opens then gives the focus back to the button.
+  list.addEventListener("click", (event) => event.target.closest("a, button") && close(!event.target.closest("a")), true);
   node.addEventListener("keydown", (event) => moved(event, list, { set, close }));
   node.addEventListener("focusout", (event) => event.relatedTarget && !node.contains(event.relatedTarget) && close(false));
   document.addEventListener("pointerdown", (event) => !node.contains(event.target) && close(false));

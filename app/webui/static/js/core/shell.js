@@ -1,6 +1,7 @@
 /** What every page does besides its own: the bar, its menu, the shortcuts. Joined into each page's script. */
 
 import { logOut } from "./access.js";
+import { } from "./banner.js";
 import { startBar } from "./bar.js";
 import { setHidden, setText } from "./dom.js";
 import { setIcon } from "./icons.js";
