@@ -241,7 +241,7 @@ def _of_fleet(children: Sequence[Mapping[str, Any]], rows: Rows, live: bool) -> 
 def fleet_actions(
     live: bool, children: Sequence[Sequence[Mapping[str, object]]], *, stopped: bool
 ) -> list[dict[str, object]]:
-    """What can be done with all runs of a fleet at once. `stopped`: some were stopped, so that a retry is a first try."""
+    """What can be done with all runs of a fleet at once. `stopped`: some were, and can go on with a retry."""
     if live:
         return actions_json([Action("stop")], primary=False)
     retried = stopped or any(action["name"] == "retry" for actions in children for action in actions)
