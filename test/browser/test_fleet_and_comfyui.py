@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import socket
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app.standin.instance import StandIn
-from test.browser.conftest import OpenTab
+from test.browser.conftest import Complaints, OpenTab
+from test.browser.test_accessibility import LOOKS, faults
+from test.browser.test_runs_page import WIDTHS
 from test.support.running_comfyui import pids, running_comfyui
 from test.support.service import ServiceProcess
+from test.support.stage import Stage, scenario
 
 pytestmark = [pytest.mark.browser, pytest.mark.sshd, pytest.mark.slow]
 END = 60_000
@@ -69,22 +73,46 @@ def assert_same_as_told(page: Page, service: ServiceProcess) -> None:
         expect(row.locator(".fleet-sentence")).to_have_text(run["summary"]["sentence"])
 
 
-def test_comfyui_is_opened_and_restarted_from_a_finished_run(
+def test_comfyui_is_restarted_and_opened_from_a_finished_run(
     service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab, context: BrowserContext
 ) -> None:
-    """Open leads to the ComfyUI of the instance in a tab of its own; a restart asks first and has a page."""
+    """A restart asks first and is told on the same page; then Open leads to the ComfyUI of the instance in a tab of its
+    own."""
     with running_comfyui(standin):
         task_id = service.install(standin, manifest={"urls": urls[1:2]})
-        page = tab(f"{service.url}/ui/task/{task_id}")
-        expect(page.locator("[data-ref=summary]")).to_contain_text("loads in ComfyUI", timeout=END)
+        page = tab(f"{service.url}/ui/run/{task_id}")
+        heading = page.get_by_role("heading", level=1)
+        expect(heading).to_have_text("The node pack is ready", timeout=END)
+        before = pids(standin)
+        page.get_by_role("button", name="Restart ComfyUI").click()
+        page.get_by_role("dialog").get_by_role("button", name="Restart", exact=True).click()
+        expect(heading).to_contain_text("ComfyUI was restarted", timeout=END)
+        assert pids(standin)
+        assert not set(pids(standin)) & set(before)
         with context.expect_page() as opened:
             page.get_by_role("button", name="Open ComfyUI").click()
         opened.value.wait_for_url(re.compile(r"http://localhost:\d+/$"))
         assert service.url.startswith("http://127.0.0.1:")
-        before = pids(standin)
-        page.get_by_role("button", name="Restart ComfyUI").click()
-        page.get_by_role("dialog").get_by_role("button", name="Restart", exact=True).click()
-        page.wait_for_url(lambda address: "/ui/task/" in address and task_id not in address)
-        expect(page.locator("[data-ref=state]")).to_have_attribute("data-tone", "good", timeout=END)
-        assert pids(standin)
-        assert not set(pids(standin)) & set(before)
+        assert f"/ui/run/{task_id}" in page.url
+
+
+def test_the_pages_of_a_fleet_fit_every_width_and_look(
+    browser: Browser, tmp_path: Path, complaints: Complaints
+) -> None:
+    """Nothing serious for axe, and no page is wider than the window: the form with all that it offers, and a fleet."""
+    wrong = []
+    with Stage(tmp_path) as stage:
+        fleet_id, _ = stage.ended_fleet(scenario(2), scenario(3, failed=1), ago=60.0)
+        for look, options in LOOKS.items():
+            with browser.new_context(**options) as context:
+                page = context.new_page()
+                complaints.watch(page)
+                for path, ready in (("/ui/fleet", "#offered-list button"), (f"/ui/fleet/{fleet_id}", ".fleet-row")):
+                    page.goto(stage.url + path)
+                    expect(page.locator(ready).first).to_be_visible()
+                    wrong += [f"{look} {path} {fault}" for fault in faults(page)]
+                    for width in WIDTHS if look == "light" else ():
+                        page.set_viewport_size({"width": width, "height": 844})
+                        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                            wrong.append(f"{path} is wider than {width}")
+    assert wrong == []
