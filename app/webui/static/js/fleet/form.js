@@ -60,7 +60,8 @@ async function offer(changed) {
 }
 
 export function startFleetForm() {
-  const recipe = new Recipe(() => refresh());
+  let recipe = null;
+  recipe = new Recipe(() => recipe && refresh()); // it tells already while it is made
   function refresh() {
     const machines = typed().length;
     setText(get("commands-count"), machines ? word("common.machines", { n: machines }) : word("lists.no_machine_typed"));
