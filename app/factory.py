@@ -19,19 +19,22 @@ from app.storage.database import open_database
 from app.storage.fleet_store import FleetStore
 from app.storage.history import History
 from app.storage.install_store import InstallStore
+from app.storage.instance_store import InstanceStore
 from app.storage.lease import Leases
 from app.storage.log_files import LogFiles
 from app.storage.pins import DatabasePins
 from app.storage.progress_files import ProgressFiles
 from app.storage.retry_store import RetryStore
+from app.storage.run_store import RunStore
 from app.storage.task_counts import TaskCounts
 from app.storage.workflow_store import WorkflowStore
 from app.sync.access import Access
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.capacity import Capacity
+from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
-from app.sync.http.services import Services
+from app.sync.http.services import PROBLEM_PAGE, Services
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.logs import TaskLogs
@@ -44,6 +47,8 @@ from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
+from app.sync.runs.remembered import RememberedInstances
+from app.sync.runs.runs import Asked, Runs
 from app.sync.sync_api import create_app
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
@@ -98,13 +103,10 @@ def build_service(
         settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
     )
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
-    jobs.when_ended = retries.look_at
     fleets = Fleets(installs, retries, FleetStore(engine))
-    checks = InstanceChecks(pins, connector_with, settings.timeouts)
-    workflows = WorkflowExecutor(
-        store=WorkflowStore(engine), installs=installs, steps=Steps(installs, checks, settings), background=keeper
-    )
-    capacity = Capacity()
+    checks, capacity = InstanceChecks(pins, connector_with, settings.timeouts), Capacity()
+    workflows, runs = _wire_runs(installs, Steps(installs, checks, settings), engine, keeper)
+    jobs.when_ended = partial(_look_at, retries, runs)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
@@ -125,6 +127,9 @@ def build_service(
             OwnKeys(),
             access,
             capacity,
+            DefaultList(settings),
+            runs,
+            RememberedInstances(InstanceStore(engine), pins, runs),
         )
     )
     retries.begin()
@@ -133,12 +138,36 @@ def build_service(
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
 
 
+def _look_at(retries: Retries, runs: Runs, task_id: str) -> None:
+    """What an install's end leads to."""
+    retries.look_at(task_id)
+    runs.look_at(task_id)
+
+
+def _wire_runs(
+    installs: Installs, steps: Steps, engine: Engine, background: BackgroundTaskManager
+) -> tuple[WorkflowExecutor, Runs]:
+    """The workflows, and what shows them and the installs as one."""
+    store = WorkflowStore(engine)
+    workflows = WorkflowExecutor(store=store, installs=installs, steps=steps, background=background)
+    instances = InstanceStore(engine)
+    return workflows, Runs(installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
+
+
 def _application(shared: Services) -> Flask:
     """What answers HTTP: the routes and the pages."""
     app = create_app(shared)
     webui.register(
-        app, webui.PageParts(shared.access.needs_login, task=shared.installs.task, workflow=shared.workflows.state)
+        app,
+        webui.PageParts(
+            shared.access.needs_login,
+            task=shared.installs.task,
+            run=shared.runs.run,
+            root_of=shared.runs.root_of,
+            running=lambda: shared.runs.page(Asked(in_progress=True))[0],
+        ),
     )
+    app.extensions[PROBLEM_PAGE] = webui.fill_problem_page
     app.wsgi_app = BehindProxy(app.wsgi_app, shared.settings)  # type: ignore[method-assign]
     return app
 

@@ -11,7 +11,8 @@ AppError(message, hint, field)
 ├ WorkflowError       WorkflowNotFound, WorkflowConflict, StepTimedOut, TooManyWorkflows
 ├ RemoteError         retried: ConnectFailed, ConnectionLost, CommandTimedOut, TransferFailed, NotStored
 │                     within wait_seconds only: AuthenticationFailed
-│                     never retried: HostKeyMismatch, ExecNotSupported, TooManyHostKeys
+│                     never retried: HostKeyMismatch, HostKeyUnknown, ExecNotSupported, TooManyHostKeys,
+│                     DefaultListUnavailable
 ├ KeyNotMade
 ├ Unauthorized, TooManyAttempts
 └ RunnerError         RunnerUnsupported, RunnerStartFailed, RunnerLost, RunStalled
@@ -22,7 +23,11 @@ The domain knows codes; only ``app.sync.http.errors`` knows HTTP statuses.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from app.domain.hostkeys import HostKey
 from app.protocol import reasons
+from app.protocol.probe_answer import ComfyUIHome
 from app.protocol.redaction import masked
 
 
@@ -63,6 +68,8 @@ class InvalidManifest(InvalidRequest):
     """The list of node packs is not valid."""
 
     code = "invalid_manifest"
+    wrong_entries: tuple[Mapping[str, str], ...] = ()
+    """Where several entries of a list are wrong, each: its `field` and `message`."""
 
 
 class TaskError(AppError):
@@ -93,6 +100,12 @@ class TaskConflict(TaskError):
     """The task's state does not allow this."""
 
     code = "task_conflict"
+
+
+class NotWaiting(TaskError):
+    """The task does not wait for its instance."""
+
+    code = "task_not_waiting"
 
 
 class TaskNotCancellable(TaskError):
@@ -141,6 +154,24 @@ class FleetNotFound(TaskError):
     """There is no fleet with this fleet_id."""
 
     code = "fleet_not_found"
+
+
+class RunNotFound(TaskError):
+    """There is no run with this id."""
+
+    code = "run_not_found"
+
+
+class InstanceNotFound(TaskError):
+    """There is no remembered instance with this instance_id."""
+
+    code = "instance_not_found"
+
+
+class InstanceBusy(TaskError):
+    """A run works on this instance now."""
+
+    code = "instance_busy"
 
 
 class TooManyTasks(TaskError):
@@ -254,6 +285,16 @@ class HostKeyMismatch(RemoteError):
     """The instance identifies itself with another host key than before."""
 
     code = "host_key_mismatch"
+    presented: HostKey | None = None
+    """The key that was shown, where the connection has come so far."""
+    known: tuple[HostKey, ...] = ()
+    """The keys that the address had before."""
+
+
+class HostKeyUnknown(HostKeyMismatch):
+    """The instance is met for the first time, and its host key is to be trusted by a person first."""
+
+    code = "host_key_unknown"
 
 
 class TooManyHostKeys(RemoteError):
@@ -272,6 +313,12 @@ class ExecNotSupported(RemoteError):
     """This SSH address gives a terminal only; Nodeferry cannot run commands through it."""
 
     code = "exec_not_supported"
+
+
+class DefaultListUnavailable(RemoteError):
+    """The recommended list could not be read."""
+
+    code = "default_list_unavailable"
 
 
 class KeyNotMade(AppError):
@@ -301,6 +348,8 @@ class RunnerError(AppError):
     """Nodeferry's runner could not do its work on the instance."""
 
     code = "runner_error"
+    ui_homes: tuple[ComfyUIHome, ...] = ()
+    """The ComfyUIs that there are, where one of them is to be named."""
 
 
 class RunnerUnsupported(RunnerError):

@@ -21,6 +21,7 @@ from app.protocol.refs import TREE
 MAX_PATH = 1000
 MAX_KEY = 200
 MAX_LEFT_OUT_CHARS = 20_000
+MAX_WRONG_ENTRIES = 20
 NO_TASK = "none"
 """In place of a task_id: a restart that follows no task."""
 _FINGERPRINT = re.compile(r"(?:SHA256:)?([A-Za-z0-9+/]{43})=?")
@@ -126,8 +127,24 @@ def check_manifest(
             return _checked_repo(value, schemes, default_path)
         _check_listed(form, value, schemes)
     except manifests.ManifestFault as fault:
-        raise InvalidManifest(fault.message, field=fault.field) from None
+        error = InvalidManifest(fault.message, field=fault.field)
+        error.wrong_entries = _wrong_entries(raw, schemes)
+        raise error from None
     return raw
+
+
+def _wrong_entries(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> tuple[Mapping[str, str], ...]:
+    """The entries of a list of addresses that are wrong by themselves, the first of them."""
+    urls = (raw or {}).get("urls")
+    found: list[Mapping[str, str]] = []
+    for index, text in enumerate(urls[: manifests.MAX_NODES] if isinstance(urls, list) else ()):
+        try:
+            manifests.parse_urls([text], schemes)
+        except manifests.ManifestFault as fault:
+            found.append({"field": f"manifest.urls[{index}]", "message": fault.message})
+        if len(found) >= MAX_WRONG_ENTRIES:
+            break
+    return tuple(found)
 
 
 def packs_of(manifest: Mapping[str, Any] | None, schemes: Collection[str]) -> list[manifests.NodePack] | None:

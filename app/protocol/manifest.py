@@ -72,21 +72,21 @@ Repeated = Callable[[NodePack], None]
 def parse_csv(
     text: str, schemes: Collection[str], field: str = "manifest.csv", on_repeated: Optional[Repeated] = None
 ) -> List[NodePack]:
-    """The packs of a CSV. Raises ManifestFault naming the row."""
+    """The packs of a CSV. Raises ManifestFault naming the line."""
     if len(text) > MAX_CSV_CHARS:
         raise ManifestFault(field, "The CSV is larger than %d characters." % MAX_CSV_CHARS)
     header, rows = _csv_table(text, field)
     check_count(len(rows), field)
     packs = []
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         if len(row) > len(header):
             raise ManifestFault(
-                field, "Row %d has %d columns, but the header has %d." % (number, len(row), len(header))
+                field, "Line %d has %d columns, but the header has %d." % (number, len(row), len(header))
             )
         cells = dict(zip(header, [cell.strip() for cell in row]))
         raw = {key: cells.get(column) or None for key, column in _COLUMN_OF.items()}
         raw.update(name=cells.get("Name", ""), repo_url=cells.get("RepoUrl", ""))
-        packs.append(_pack(raw, schemes, field, "Row %d: " % number))
+        packs.append(_pack(raw, schemes, field, "Line %d: " % number))
     return check_packs(packs, field, on_repeated)
 
 
@@ -183,16 +183,19 @@ def is_path(value: str) -> bool:
     return not any(part in ("", ".", "..") or part.startswith((".", "-")) or part != part.strip() for part in parts)
 
 
-def _csv_table(text: str, field: str) -> Tuple[List[str], List[List[str]]]:
-    """The header and the rows that are not empty or a comment."""
+def _csv_table(text: str, field: str) -> Tuple[List[str], List[Tuple[int, List[str]]]]:
+    """The header and the rows that are not empty or a comment, each with the number of its (last) line."""
     lines = text.lstrip("\ufeff").splitlines()
     _check_lines(lines, field)
+    if lines and lines[0].lower().startswith("sep="):
+        lines[0] = ""  # a line of Excel's own
+    reader = csv.reader(io.StringIO("\n".join(lines)), delimiter=_delimiter_of(lines), strict=True)
     try:
-        rows = list(csv.reader(io.StringIO("\n".join(lines)), strict=True))
+        found = [(reader.line_num, row) for row in reader]
     except csv.Error as exc:
-        raise ManifestFault(field, "The CSV cannot be read: %s." % exc) from None
-    rows = [row for row in rows if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#")]
-    header = [column.strip() for column in rows[0]] if rows else []
+        raise ManifestFault(field, "Line %d of the CSV cannot be read: %s." % (reader.line_num, exc)) from None
+    rows = [each for each in found if any(map(str.strip, each[1])) and not each[1][0].lstrip().startswith("#")]
+    header = [column.strip() for column in rows[0][1]] if rows else []
     known = CSV_COLUMNS + OPTIONAL_COLUMNS
     if header[:2] != list(CSV_COLUMNS[:2]) or len(set(header)) != len(header) or not set(header) <= set(known):
         text = "The CSV's header is %s; expected %s." % (quoted(",".join(header)), ",".join(CSV_COLUMNS))
@@ -200,6 +203,12 @@ def _csv_table(text: str, field: str) -> Tuple[List[str], List[List[str]]]:
             text += " A list of addresses alone is no CSV: paste them on the page, or give each with --url."
         raise ManifestFault(field, text)
     return header, rows[1:]
+
+
+def _delimiter_of(lines: Sequence[str]) -> str:
+    """What stands between the columns: Excel writes a semicolon or a tab, by the computer's language."""
+    header = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
+    return "," if "," in header else next((mark for mark in ";\t" if mark in header), ",")
 
 
 def _pack(raw: Mapping[str, Any], schemes: Collection[str], where: str, prefix: str) -> NodePack:

@@ -116,9 +116,9 @@ class Options:
 
     existing: str = _option(
         "keep",
-        "what to do with a node pack that is there already, in whichever folder",
+        "what to do with a node pack that is installed already, in whichever folder",
         "--existing",
-        "what to do with node packs that are there already",
+        "what to do with node packs that are installed already",
         RUNNER,
         choices=("keep", "update", "reinstall"),
     )

@@ -11,6 +11,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from app.protocol.json_fields import BadField, read_record
 
 MAX_CARDS = 64
+MAX_HOMES = 20
 MAX_TEXTS = 50
 MAX_PORT = 65535
 
@@ -30,6 +31,14 @@ class Torch:
     version: str
     cuda: Optional[str] = None
     cuda_available: bool = False
+
+
+@dataclass(frozen=True)
+class ComfyUIHome:
+    """One ComfyUI of the machine."""
+
+    path: str
+    running: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,9 @@ class ProbeAnswer:
     torch: Optional[Torch] = None
     torch_error: Optional[str] = None
     warnings: Tuple[str, ...] = ()
+    comfyui_version: Optional[str] = None
+    ui_homes: Tuple[ComfyUIHome, ...] = ()
+    """All that were found, where there are several."""
 
     def to_json(self) -> Dict[str, Any]:
         """As the API shows it."""
@@ -65,6 +77,21 @@ def read_probe(raw: Mapping[str, Any]) -> ProbeAnswer:
     found = read_record(ProbeAnswer, raw)
     if found.comfyui_port is not None and not 0 < found.comfyui_port <= MAX_PORT:
         raise BadField("comfyui_port: no port")
-    if len(found.gpu or ()) > MAX_CARDS or len(found.provisioning) > MAX_TEXTS or len(found.warnings) > MAX_TEXTS:
+    if len(found.gpu or ()) > MAX_CARDS or len(found.ui_homes) > MAX_HOMES:
+        raise BadField("too many entries")
+    if len(found.provisioning) > MAX_TEXTS or len(found.warnings) > MAX_TEXTS:
+        raise BadField("too many entries")
+    return found
+
+
+@dataclass(frozen=True)
+class _Homes:
+    ui_homes: Tuple[ComfyUIHome, ...] = ()
+
+
+def read_homes(raw: Mapping[str, Any]) -> Tuple[ComfyUIHome, ...]:
+    """The ComfyUIs that an answer without a probe names. Raises BadField."""
+    found = read_record(_Homes, raw).ui_homes
+    if len(found) > MAX_HOMES:
         raise BadField("too many entries")
     return found

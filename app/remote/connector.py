@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import threading
 import time
@@ -38,6 +39,8 @@ class _Route:
     endpoint: Endpoint
     via: RemoteHost | None
     meter: Meter
+    asks_first: bool = False
+    """Whether a key that is met for the first time is not trusted without a person."""
 
     def open(self, deadline: Deadline) -> SshSocket:
         if self.via is None:
@@ -68,6 +71,7 @@ class SshConnector:
         `local`: who asks; `system_config`: read after the user's (default: the machine's, without an `ssh_dir`);
         `audit`: what notes the commands of a task's connection."""
         self._audit = audit
+        self.asks_first = False
         self._timeouts = timeouts
         self._key_files = key_files
         self._ssh_dir = ssh_dir or Path.home() / ".ssh"
@@ -75,6 +79,13 @@ class SshConnector:
         self._system_config = system_config or (ssh_config.SYSTEM_CONFIG if ssh_dir is None else None)
         files = [self._ssh_dir / "known_hosts", self._ssh_dir / "known_hosts2"]
         self._trust = HostKeyTrust(pins, (*files, *([] if ssh_dir else [_SYSTEM_KNOWN_HOSTS])), now)
+
+    def asking_first(self) -> SshConnector:
+        """The same, but a person decides about the key of an instance that is met for the first time: `connect` raises
+        HostKeyUnknown. Jump hosts are trusted at first sight, as ever."""
+        asking = copy.copy(self)
+        asking.asks_first = True
+        return asking
 
     def resolve(self, address: SshAddress) -> Endpoint:
         """Where `address` leads after `~/.ssh/config`. Raises RemoteError when that file cannot be used."""
@@ -141,14 +152,15 @@ class SshConnector:
     def _route(self, endpoint: Endpoint, deadline: Deadline, depth: int, meter: Meter) -> _Route:
         """`meter`: of the connection. One that goes through a jump host is read at the jump host's pace as well."""
         if not endpoint.jump:
-            return _Route(endpoint, None, meter)
+            return _Route(endpoint, None, meter, self.asks_first and depth == 0)
         if depth >= MAX_JUMPS:
             raise ConnectFailed(
                 f"More than {MAX_JUMPS} jump hosts stand between here and {endpoint}.", code="too_many_jumps"
             )
         before, _, last = endpoint.jump.rpartition(",")
         hop = self.resolve(replace(parse_hop(last), jump=before or None))
-        return _Route(endpoint, self._connect(hop, None, deadline, depth + 1, Meter(meter.pace)), meter)
+        via = self._connect(hop, None, deadline, depth + 1, Meter(meter.pace))
+        return _Route(endpoint, via, meter, self.asks_first and depth == 0)
 
     def _verified(self, route: _Route, sha256: str | None, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:
         """Opens a connection and checks its host key. Nothing about the user has been sent yet."""
@@ -157,7 +169,7 @@ class SshConnector:
         transport = self._greet(route, deadline, self._trust.preferred_types(route.endpoint))
         try:
             presented = self._trust.shown_by(transport, route.endpoint)
-            self._trust.check(route.endpoint, presented)
+            self._trust.check(route.endpoint, presented, asks_first=route.asks_first)
         except BaseException:
             transport.close()
             raise

@@ -288,6 +288,7 @@ _PROBLEM = ("code", "message", "hint")
 _OF_SERVICE = frozenset(
     {
         *("connect_failed", "connection_lost", "command_timed_out", "transfer_failed", "authentication_failed"),
+        *("host_key_unknown", "default_list_unavailable"),
         *("no_ssh_key", "host_key_mismatch", "host_key_revoked", "too_many_jumps", "ssh_config_invalid"),
         *("proxy_command_unsupported", "exec_not_supported", "remote_error", "runner_lost", "runner_unsupported"),
         *("runner_protocol_error", "journal_changed", "too_much_output", "run_stalled", "cancelled"),

@@ -15,7 +15,7 @@ from app.domain.errors import CommandTimedOut, ConnectionLost, RunnerProtocolErr
 from app.protocol.answers import Started, Status, Swept, read_answer
 from app.protocol.clean_text import clean_line
 from app.protocol.json_fields import BadField, ProtocolFault
-from app.protocol.probe_answer import ProbeAnswer, read_probe
+from app.protocol.probe_answer import ProbeAnswer, read_homes, read_probe
 from app.remote.follow import CancelRequest, Follow, Marker, Noise, answer_of, decoded, problem_of, tail
 from app.remote.host import RemoteHost
 from app.remote.packer import Packed
@@ -127,7 +127,12 @@ class RunnerClient:
         """What the instance says that it has. `timeout`: seconds. Raises as `start`."""
         options = [*(["--ui-home", ui_home] if ui_home else []), *(["--venv-path", venv_path] if venv_path else [])]
         try:
-            return read_probe(self._ask("probe", "-", *options, timeout=timeout))
+            value = self._said("probe", "-", *options, timeout=timeout)
+            if value.get("error"):
+                error = problem_of(value).as_error()
+                error.ui_homes = read_homes(value)
+                raise error
+            return read_probe(value)
         except BadField as exc:
             message = f"The runner's answer about the machine cannot be understood: {exc}."
             raise RunnerProtocolError(message) from exc
@@ -193,6 +198,15 @@ class RunnerClient:
     def _ask(
         self, command: str, task_id: str, *options: str, stdin: bytes = b"", timeout: float | None = None
     ) -> dict[str, Any]:
+        value = self._said(command, task_id, *options, stdin=stdin, timeout=timeout)
+        if value.get("error"):
+            raise problem_of(value).as_error()
+        return value
+
+    def _said(
+        self, command: str, task_id: str, *options: str, stdin: bytes = b"", timeout: float | None = None
+    ) -> dict[str, Any]:
+        """What the runner answers, be it an error."""
         marker = Marker(secrets.token_hex(8))
         argv = [*self._argv(command, task_id, marker), *options]
         result = self._host.run(argv, stdin=stdin, timeout=timeout or self._timeouts.command, why=_WHY[command])
@@ -201,10 +215,7 @@ class RunnerClient:
             raise RunnerProtocolError(
                 f"The runner did not answer to {command} (exit status {result.exit_status}){tail(result.stderr)}."
             )
-        value = answer_of(answer)
-        if value.get("error"):
-            raise problem_of(value).as_error()
-        return value
+        return answer_of(answer)
 
 
 def _read(cls: type[_T], answer: object) -> _T:

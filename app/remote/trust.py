@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
 
-from app.domain.errors import HostKeyMismatch, RemoteError
+from app.domain.errors import HostKeyMismatch, HostKeyUnknown, RemoteError
 from app.domain.hostkeys import HostKey, HostKeyPins, fingerprint_of, same_fingerprint
 from app.remote import known_hosts
 from app.remote.ssh_config import Endpoint
@@ -39,9 +39,9 @@ class HostKeyTrust:
             name for key in known for name in (_RSA_ALGORITHMS if key.key_type == "ssh-rsa" else (key.key_type,))
         )
 
-    def check(self, endpoint: Endpoint, presented: HostKey) -> None:
-        """Accepts `presented`, and pins it when no key is known yet. Raises HostKeyMismatch with both fingerprints, and
-        RemoteError (`known_hosts_unusable`)."""
+    def check(self, endpoint: Endpoint, presented: HostKey, *, asks_first: bool = False) -> None:
+        """Accepts `presented`, and pins it when no key is known yet; `asks_first`: a person decides about that. Raises
+        HostKeyMismatch with both fingerprints, HostKeyUnknown, and RemoteError (`known_hosts_unusable`)."""
         known, revoked = self._known(endpoint)
         if presented.key_base64 in revoked:
             raise HostKeyMismatch(
@@ -49,6 +49,8 @@ class HostKeyTrust:
                 code="host_key_revoked",
                 hint="Do not use this machine. If the mark is wrong, remove the @revoked line from known_hosts.",
             )
+        if not known and asks_first and not endpoint.any_host_key:
+            raise _unknown(presented)
         if not known or (endpoint.any_host_key and not self.pins.find(endpoint.host, endpoint.port)):
             known = self.pins.add_first(presented)  # another connection may have met the address a moment ago
         if all(key.key_base64 != presented.key_base64 for key in known):
@@ -87,8 +89,20 @@ class HostKeyTrust:
         return self.pins.find(endpoint.host, endpoint.port) or written.keys, written.revoked
 
 
-def _mismatch(presented: HostKey, known: Iterable[HostKey]) -> HostKeyMismatch:
-    known = list(known)
+def _unknown(presented: HostKey) -> HostKeyUnknown:
+    message = f"{presented.address} is met for the first time. It identifies itself with {_text(presented)}."
+    error = HostKeyUnknown(message)
+    error.presented = presented
+    return error
+
+
+def _mismatch(presented: HostKey, known: Sequence[HostKey]) -> HostKeyMismatch:
+    error = _described(presented, known)
+    error.presented, error.known = presented, tuple(known)
+    return error
+
+
+def _described(presented: HostKey, known: Sequence[HostKey]) -> HostKeyMismatch:
     names = ", ".join(_text(key) for key in known)
     message = f"{presented.address} identifies itself with {_text(presented)}, but Nodeferry knows it by {names}."
     files = [key.source for key in known if "/" in key.source]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, Text, cast, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Text, cast, delete, func, select
 
 from app.domain.workflow import ENDED_WORKFLOW
 from app.protocol.states import TERMINAL_TASK_STATES
-from app.storage.schema import fleets, installs, workflows
+from app.storage.schema import fleets, host_keys, installs, instances, runs, workflows
 from app.storage.transactions import reading, writing
 
 _AT_ONCE = 100
@@ -73,6 +73,7 @@ class History:
             with writing(self._engine) as connection:
                 rows = connection.execute(select(installs.c.task_id, json_bytes).where(*these)).all()
                 connection.execute(delete(installs).where(*these))
+                connection.execute(delete(runs).where(runs.c.kind == "install", ~_has_installs()))
             removed += [row.task_id for row in rows]
             size += sum(row.bytes for row in rows)
         return removed, size
@@ -85,6 +86,7 @@ class History:
             empty = connection.execute(delete(fleets).where(fleets.c.created_at < before, ~left.exists()))
             over = workflows.c.state.in_(sorted(state.value for state in ENDED_WORKFLOW))
             ended = connection.execute(delete(workflows).where(workflows.c.created_at < before, over))
+            _forget_groups(connection)
         return empty.rowcount + ended.rowcount
 
     def remove_groups_over(self, most: int, before: float) -> None:
@@ -97,3 +99,20 @@ class History:
             for table, key, gone in (fleet, workflow):
                 newest = select(key).order_by(table.c.created_at.desc()).limit(most)
                 connection.execute(delete(table).where(table.c.created_at < before, gone, key.not_in(newest)))
+            _forget_groups(connection)
+
+
+def _has_installs() -> ColumnElement[bool]:
+    return select(installs.c.task_id).where(installs.c.run_id == runs.c.run_id).exists()
+
+
+def _forget_groups(connection: Connection) -> None:
+    """Removes the runs of groups that are gone, and the instances of which neither a run nor a host key is left. An
+    install of a workflow that is gone is a run without it."""
+    for kind, table, key in (("fleet", fleets, fleets.c.fleet_id), ("workflow", workflows, workflows.c.workflow_id)):
+        left = select(key).where(key == runs.c.run_id).select_from(table).exists()
+        connection.execute(delete(runs).where(runs.c.kind == kind, ~left, ~_has_installs()))
+    has_run = select(runs.c.run_id).where(runs.c.run_id == instances.c.last_run_id).exists()
+    address = (host_keys.c.host == instances.c.host, host_keys.c.port == instances.c.port)
+    has_key = select(host_keys.c.id).where(*address).exists()
+    connection.execute(delete(instances).where(~has_run, ~has_key))

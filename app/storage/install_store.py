@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, insert, null, select, tuple_, update
@@ -16,10 +16,11 @@ from app.domain.record import InstallRecord
 from app.protocol.budgets import numbers
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.errors import LeaseLost
+from app.storage.run_rows import note_install
 from app.storage.schema import installs
 from app.storage.transactions import reading, writing
 
-_FIXED = frozenset({"task_id", "created_at", "number", "lease_owner", "lease_token", "lease_expires_at"})
+_FIXED = frozenset({"task_id", "created_at", "number", "run_id", "lease_owner", "lease_token", "lease_expires_at"})
 _CHANGEABLE = frozenset(installs.c.keys()) - _FIXED
 _Records = list[InstallRecord]  # InstallStore has a method called list
 # Built once, with their values passed as parameters: building a statement costs more than SQLite's part of the work.
@@ -116,13 +117,22 @@ class InstallStore:
         return [_record(row) for row in rows]
 
 
+def listed_of_runs(engine: Engine, run_ids: Collection[str]) -> _Records:
+    """The installs of these runs, oldest first; their `snapshot` is None."""
+    query = _LISTED.where(installs.c.run_id.in_(run_ids)).order_by(installs.c.number, installs.c.created_at)
+    with reading(engine) as connection:
+        return [_record(row) for row in connection.execute(query).mappings()]
+
+
 def add_record(connection: Connection, record: InstallRecord) -> None:
     """Stores a new install in the caller's transaction. Raises TaskConflict when the task_id is taken."""
-    values = {name: getattr(record, name) for name in _NAMES if name != "number"}
+    run_id = record.run_id or record.task_id
+    values = {name: getattr(record, name) for name in _NAMES if name != "number"} | {"run_id": run_id}
     try:
         connection.execute(_INSERT, values)
     except IntegrityError as exc:
         raise TaskConflict(f"There is already a task {record.task_id}.", field="task_id") from exc
+    note_install(connection, record, run_id)
 
 
 def _check_keys(connection: Connection, since: float) -> None:

@@ -17,6 +17,7 @@ from app.sync.http.routes.instances import instances
 from app.sync.http.routes.logs import logs
 from app.sync.http.routes.manifests import manifests
 from app.sync.http.routes.metrics import metrics
+from app.sync.http.routes.runs import runs
 from app.sync.http.routes.session import session
 from app.sync.http.routes.ssh_keys import ssh_keys
 from app.sync.http.routes.tasks import tasks
@@ -38,6 +39,7 @@ installing = Blueprint("installing", __name__)
 _BLUEPRINTS = (
     installing,
     tasks,
+    runs,
     fleet,
     logs,
     wheels,
@@ -79,4 +81,5 @@ def start_install() -> Response:
 def show_progress() -> Response:
     """The progress of one install, from what is known here; opens no connection."""
     asked = body(bodies.ProgressBody)
-    return answer(services().installs.progress(checked_task_id(asked.task_id), asked.since))
+    known = checked_task_id(asked.task_id)
+    return answer(services().installs.progress(known, asked.since, patch=asked.patch, line=asked.line))

@@ -113,11 +113,23 @@ def standin(standin_factory: Callable[..., StandIn], git_server: GitServer) -> S
     return standin_factory(git_base_url=git_server.url)
 
 
+def trust(page: Page) -> None:
+    """Answers the question about a new machine's key, if it is asked; the machine is connected then."""
+    tested = page.locator("#tested")
+    expect(tested).to_contain_text(re.compile("for the first time|Connected"))
+    key = page.get_by_role("button", name="Trust this key")
+    if key.is_visible():
+        key.click()
+    expect(tested).to_contain_text("Connected")
+
+
 def fill_in(page: Page, standin: StandIn, urls: list[str]) -> None:
-    """The start page as a person fills it in: the command, the folder, the repositories."""
+    """The start page as a person fills it in: the command, the folder, the repositories, the machine's key."""
     page.get_by_label("SSH command").fill(standin.ssh_command)
-    page.get_by_text("Options", exact=True).click()
+    if not page.get_by_label("ComfyUI’s folder").is_visible():
+        page.get_by_text("Options", exact=True).click()
     page.get_by_label("ComfyUI’s folder").fill(str(standin.ui_home))
-    page.get_by_text("Paste repositories").click()
+    page.get_by_role("radio", name="Paste").check()
     page.get_by_label("Repositories", exact=True).fill("\n".join(urls))
-    expect(page.locator("#list-rows tr")).to_have_count(len(urls))
+    expect(page.locator("#list-rows label")).to_have_count(len(urls))
+    trust(page)

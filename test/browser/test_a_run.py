@@ -12,7 +12,7 @@ from app.standin.git_rules import SERVED, RepoRule
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
-from test.browser.conftest import Complaints, OpenTab, fill_in
+from test.browser.conftest import Complaints, OpenTab, fill_in, trust
 from test.support.service import ServiceProcess
 from test.support.waiting import wait_until
 
@@ -46,18 +46,14 @@ def seen(page: Page, name: str, *, above: int = 0) -> int:
 def test_it_works(service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab) -> None:
     """Paste, test, choose, install; rows move; the failed one says why and what to do; the end is one sentence."""
     page = tab(service.url)
-    expect(page.locator("[name=source]:checked")).to_have_count(0)
     heavy, light, gone_url = urls
     file = FilePayload(name="packs.txt", mimeType="text/plain", buffer=f"# mine\n{heavy}\n- {light}\n".encode())
-    page.get_by_text("A file", exact=True).click()
+    page.get_by_role("radio", name="File").check()
     page.locator("#file").set_input_files(file)
-    expect(page.locator("#list-rows tr")).to_have_count(2)
+    expect(page.locator("#list-rows label")).to_have_count(2)
     fill_in(
         page, standin, [f"git clone --depth 1 {heavy}", f"- [light]({light}/tree/main/docs?tab=readme)", f"{gone_url},"]
     )
-    page.get_by_role("button", name="Test connection").click()
-    expect(page.locator("#tested")).to_contain_text("Connected.")
-    expect(page.locator("#tested")).to_contain_text(standin.host_key_sha256)
     page.get_by_role("button", name="Install", exact=True).click()
     first = seen(page, "heavy")
     assert seen(page, "heavy", above=first) > first
@@ -73,7 +69,7 @@ def test_it_works(service: ServiceProcess, standin: StandIn, urls: list[str], ta
     expect(page.get_by_role("button", name="Open ComfyUI")).to_be_visible()
     page.goto(service.url)
     expect(page.locator("[name=source]").first).to_have_value("last")
-    expect(page.locator("#list-rows tr")).to_have_count(3)
+    expect(page.locator("#list-rows label")).to_have_count(3)
 
 
 def test_a_reload_in_the_middle_restores_the_state_at_once(
@@ -166,14 +162,14 @@ def test_the_question_about_a_changed_host_key_is_answered_on_the_page(
     service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab
 ) -> None:
     """It names the new fingerprint; a yes goes on with the workflow."""
-    asked = {"ssh_connection": standin.ssh_command, "ui_home": str(standin.ui_home)}
+    asked: dict[str, object] = {"ssh_connection": standin.ssh_command, "ui_home": str(standin.ui_home)}
     assert service.post("/ssh/test", asked).json()["success"]
     standin.stop_sshd()
     standin.change_host_key()
     standin.start_sshd()
-    page = tab(service.url)
-    fill_in(page, standin, urls[1:2])
-    page.get_by_role("button", name="Install", exact=True).click()
+    asked |= {"manifest": {"urls": urls[1:2]}}
+    workflow_id = service.post("/workflow/start", asked).json()["workflow_id"]
+    page = tab(f"{service.url}/ui/workflow/{workflow_id}")
     question = page.get_by_role("alertdialog")
     expect(question).to_contain_text(standin.host_key_sha256)
     expect(question.get_by_role("button").first).to_be_focused()
@@ -191,24 +187,27 @@ def test_the_keyboard_is_enough_from_the_start_to_the_run(
     def reach(selector: str) -> None:
         for _ in range(60):
             page.keyboard.press("Tab")
-            style = "getComputedStyle(document.activeElement.closest('.source') ?? document.activeElement).outlineStyle"
-            assert page.evaluate(style) != "none"
+            focused = "document.activeElement"
+            seen_in = f"{focused}.matches('[name=source]') ? {focused}.nextSibling : {focused}"
+            assert page.evaluate(f"getComputedStyle({seen_in}).outlineStyle") != "none"
             if page.evaluate("selector => document.activeElement.matches(selector)", selector):
                 return
         pytest.fail(f"Tab does not lead to {selector}")
 
-    reach("#ssh")
+    expect(page.locator("#ssh")).to_be_focused()
     page.keyboard.type(standin.ssh_command)
     reach("[name=source]")
-    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
     expect(page.locator("[name=source]:checked")).to_have_value("urls")
     reach("#urls")
     page.keyboard.type(urls[0])
-    expect(page.locator("#list-rows tr")).to_have_count(1)
+    expect(page.locator("#list-rows label")).to_have_count(1)
     reach("summary")
     page.keyboard.press("Enter")
     reach("#ui-home")
     page.keyboard.type(str(standin.ui_home))
+    reach("#existing")
+    trust(page)
     reach("#go")
     page.keyboard.press("Enter")
     seen(page, "heavy")

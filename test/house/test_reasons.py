@@ -8,6 +8,7 @@ import pytest
 
 from app.domain import errors
 from app.protocol.reasons import REASONS, find, for_people
+from app.words import table
 from test.house.sources import ROOT
 from tools.reason_codes import uses
 
@@ -72,7 +73,7 @@ def test_an_error_has_the_hint_of_its_finer_code() -> None:
 
 def test_the_pages_know_only_registered_codes() -> None:
     texts = {path.name: path.read_text("utf-8") for path in PAGES.rglob("*.js")}
-    advised = re.findall(r"^  (\w+): \[", texts["troubles.js"], re.MULTILINE)
+    advised = [key.removesuffix("_do")[len("start.trouble_") :] for key in table() if key.startswith("start.trouble_")]
     asked = [code for text in texts.values() for code in re.findall(r'(?:error|code)(?: ===|:) "(\w+)"', text)]
     assert len(advised) > 10
     assert set(advised + asked) - set(REASONS) - PAGES_OWN == set()

@@ -152,7 +152,7 @@ def test_a_list_that_cannot_be_begins_nothing(hand: Hand, tmp_path: Path) -> Non
         "--csv", "-", stdin=f"{_HEADER}ok,https://example.invalid/o/p,,\n../up,https://example.invalid/o/q,,\n"
     )
     assert bad.returncode == 2
-    assert "Row 3" in bad.stderr and "Traceback" not in bad.stderr
+    assert "Line 3" in bad.stderr and "Traceback" not in bad.stderr
     (tmp_path / "latin.csv").write_bytes(_HEADER.encode() + b"caf\xe9,https://example.invalid/o/p,,\n")
     latin = hand.types("--csv", str(tmp_path / "latin.csv"))
     assert (latin.returncode, "Save the list as UTF-8" in latin.stderr) == (2, True)

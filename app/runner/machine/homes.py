@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from app.runner.machine import profiles
 from app.runner.machine.comfyui_processes import OutOfReach, Process, Seen, is_comfyui, look
@@ -61,6 +61,14 @@ def find_home(given: Optional[str], choose: Optional[Choose] = None) -> Home:
     else:
         ui_home, base = _searched(seen, choose)
     return _home(seen, ui_home, layout_of(ui_home, base))
+
+
+def found_homes() -> List[Dict[str, Any]]:
+    """All ComfyUIs that a search sees, those that run first: their folder, and whether they run."""
+    seen = look()
+    running = [process.folder for process in seen.running]
+    found = _distinct([path for path in (*running, *_usual_places()) if (path / "main.py").is_file()])
+    return [{"path": str(path), "running": any(_is_of(each, path) for each in seen.running)} for path in found]
 
 
 def home_at(ui_home: Path, layout: Layout) -> Home:

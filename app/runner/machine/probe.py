@@ -4,13 +4,15 @@ and removes."""
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from app.protocol.probe_answer import MAX_HOMES
 from app.runner.machine.comfyui_processes import running_in
 from app.runner.machine.git import find_git
-from app.runner.machine.homes import find_home
+from app.runner.machine.homes import find_home, found_homes
 from app.runner.machine.interpreter import find_interpreter
 from app.runner.machine.listening import comfyui_port
 from app.runner.machine.provisioning import provisioning_marks
@@ -18,6 +20,8 @@ from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute, execute
 
 _GPU_SECONDS = 15.0
+_MOST_VERSION = 4096
+_VERSION = re.compile(r"""^__version__\s*=\s*["']([0-9][0-9A-Za-z.+-]{0,40})["']""", re.MULTILINE)
 
 
 def make_custom_nodes(folder: Path, task_id: str) -> Path:
@@ -87,6 +91,16 @@ def _comfyui_commit(ui_home: Path) -> Optional[str]:
         return None
 
 
+def comfyui_version(ui_home: Path) -> Optional[str]:
+    """ComfyUI's version, as its own file has it; None for one that is older than that file."""
+    try:
+        with open(str(ui_home / "comfyui_version.py"), encoding="utf-8", errors="replace") as file:
+            found = _VERSION.search(file.read(_MOST_VERSION))
+    except OSError:
+        return None
+    return found.group(1) if found else None
+
+
 def probe_now(ui_home: Optional[str], venv_path: Optional[str]) -> Dict[str, Any]:
     """The answer of the `probe` command. That there is no git or no interpreter is a warning: packs that need no
     packages can be installed all the same."""
@@ -95,7 +109,10 @@ def probe_now(ui_home: Optional[str], venv_path: Optional[str]) -> Dict[str, Any
         home, layout = chosen.ui_home, chosen.layout
         found = machine(home)
     except RunFault as fault:
-        return {"error": fault.problem.to_json()}
+        homes = found_homes()[:MAX_HOMES] if fault.problem.code == "ui_home_ambiguous" else []
+        return {"error": fault.problem.to_json(), "ui_homes": homes}
+    homes = found_homes()[:MAX_HOMES]
+    found.update(comfyui_version=comfyui_version(home), ui_homes=homes if len(homes) > 1 else [])
     found = {**found, "comfyui_port": comfyui_port(home, layout.base), "provisioning": provisioning_marks()}
     found.update(dict.fromkeys(("git", "interpreter", "python", "torch", "torch_error")))
     warnings: List[str] = [*filter(None, [layout.in_words()]), *chosen.hidden()]

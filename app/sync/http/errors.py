@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.errors import AppError
+from app.domain.errors import AppError, InvalidManifest
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text, one_line
+from app.words import LANGUAGE, word
 
 STATUS_OF_CODE: Mapping[str, int] = {
     "invalid_request": 400,
@@ -20,6 +23,9 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "log_not_found": 404,
     "wheel_not_found": 404,
     "fleet_not_found": 404,
+    "run_not_found": 404,
+    "instance_not_found": 404,
+    "instance_busy": 409,
     "question_not_found": 404,
     "method_not_allowed": 405,
     "task_error": 409,
@@ -83,6 +89,12 @@ HEADERS: Mapping[str, str] = {
     "X-Frame-Options": "DENY",
 }
 """What every answer has, unless a route says something else about being kept."""
+
+_STYLE = (
+    ":root{color-scheme:light dark}body{max-width:36rem;margin:12vh auto 0;padding:0 1rem;"
+    "font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}h1{font-size:20px}"
+)
+_STYLE_HASH = "sha256-" + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 CHALLENGE = 'Bearer realm="nodeferry"'
 
@@ -206,7 +218,14 @@ def _kinds(kind: type[AppError]) -> list[type[AppError]]:
 
 def error_body(error: AppError) -> dict[str, Any]:
     """The one shape that every error has."""
-    body = {"success": False, "error": error.code, "message": masked(error.message), "hint": masked(error.hint)}
+    body: dict[str, Any] = {
+        "success": False,
+        "error": error.code,
+        "message": masked(error.message),
+        "hint": masked(error.hint),
+    }
+    if isinstance(error, InvalidManifest) and error.wrong_entries:
+        body["wrong_entries"] = [{name: masked(text) for name, text in fault.items()} for fault in error.wrong_entries]
     return body if error.field is None else {**body, "field": masked(error.field)}
 
 
@@ -225,7 +244,7 @@ def answer_of(error: AppError, *, as_page: bool = False) -> Answer:
     headers = dict(HEADERS)
     if as_page:
         text, headers["Content-Type"] = error_page(error), "text/html; charset=utf-8"
-        headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+        headers["Content-Security-Policy"] = f"default-src 'none'; style-src '{_STYLE_HASH}'; frame-ancestors 'none'"
     else:
         text, headers["Content-Type"] = json_text(error_body(error), separators=(",", ":")), JSON_TYPE
     if status == 401:
@@ -236,11 +255,14 @@ def answer_of(error: AppError, *, as_page: bool = False) -> Answer:
 
 
 def error_page(error: AppError) -> str:
-    """An error for a browser that has gone to an address."""
+    """An error for a browser that has gone to an address, where none of the pages' own files may be had."""
     text = {name: html.escape(one_line(value)) for name, value in error_body(error).items() if isinstance(value, str)}
+    login = f"<p>{html.escape(word('shell.login_here'))}</p>\n" if error.code == "unauthorized" else ""
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Nodeferry</title></head><body>\n'
-        f"<h1>{text['message']}</h1>\n<p>{text['hint']}</p>\n"
+        f'<!doctype html>\n<html lang="{LANGUAGE}"><head><meta charset="utf-8"><title>Nodeferry</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style></head><body>\n"
+        f"<h1>{text['message']}</h1>\n<p>{text['hint']}</p>\n{login}"
         f"<p>Nodeferry said this (<code>{text['error']}</code>).</p>\n"
         "</body></html>\n"
     )

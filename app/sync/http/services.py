@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,9 +22,11 @@ from app.remote.own_keys import OwnKeys
 from app.settings import Settings
 from app.sync.access import Access
 from app.sync.capacity import Capacity
+from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
 from app.sync.http import admission, bodies, errors, json_body
 from app.sync.http.behind_proxy import via_of
+from app.sync.http.compression import compress
 from app.sync.installs.logs import TaskLogs
 from app.sync.installs.retention import Retention
 from app.sync.installs.retries import Retries
@@ -32,11 +34,16 @@ from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
+from app.sync.runs.remembered import RememberedInstances
+from app.sync.runs.runs import Runs
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
 
 EXTENSION = "nodeferry"
+PROBLEM_PAGE = "nodeferry-problem-page"
+"""What makes an error's answer a page like the others, where there are pages."""
+ProblemPage = Callable[[Response, AppError], None]
 LOOK_AGAIN_SECONDS = 1.0
 """An answer that waited longer goes only to who is still let in: the token may have been revoked meanwhile."""
 
@@ -63,6 +70,9 @@ class Services:
     ssh_keys: OwnKeys
     access: Access
     capacity: Capacity
+    default_list: DefaultList
+    runs: Runs
+    remembered: RememberedInstances
 
 
 def services() -> Services:
@@ -114,12 +124,20 @@ def note_task(known: str) -> str:
 def answer(payload: Mapping[str, Any], status: int = 200, *, has_secret: bool = False) -> Response:
     """`payload` as JSON, its secrets masked. `has_secret`: it brings one to whom it belongs."""
     text = json_text(payload, separators=(",", ":"))
-    return Response(text if has_secret else masked(text), status, content_type=errors.JSON_TYPE)
+    response = Response(text if has_secret else masked(text), status, content_type=errors.JSON_TYPE)
+    if has_secret:
+        response.headers["Cache-Control"] = "no-store, no-transform"  # nobody compresses it
+    return response
 
 
 def error_answer(error: AppError) -> Response:
     """`error` in the one shape, with its status; as a page, where a browser goes to an address."""
-    return response_of(error, as_page=admission.wants_page(request.method, request.headers.get("Accept", "")))
+    as_page = admission.wants_page(request.method, request.headers.get("Accept", ""))
+    made = response_of(error, as_page=as_page)
+    fill: ProblemPage | None = current_app.extensions.get(PROBLEM_PAGE)
+    if as_page and fill is not None and made.status_code != 403:  # who may not come here gets none of our scripts
+        fill(made, error)
+    return made
 
 
 def response_of(error: AppError, *, as_page: bool = False) -> Response:
@@ -179,6 +197,7 @@ def _after(response: Response) -> Response:
         response = error_answer(refused) if refused else response
     for name, value in errors.HEADERS.items():
         response.headers.setdefault(name, value)
+    compress(response, request.headers.get("Accept-Encoding", ""))
     if request.url_rule is not None:
         services().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
     _log.info(

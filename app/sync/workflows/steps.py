@@ -29,7 +29,7 @@ from app.sync.installs import runner_request
 from app.sync.installs.backoff import Backoff
 from app.sync.installs.follow_ups import restart_request
 from app.sync.installs.service import Installs
-from app.sync.instance_checks import InstanceChecks
+from app.sync.instance_checks import InstanceChecks, key_json
 
 HOST_KEY, PROVISIONING, PLAN = "host_key_changed", "still_provisioning", "plan_changes_packages"
 LOOK_SECONDS = 0.5
@@ -167,7 +167,7 @@ class Steps:
         """Raises the error itself where the key that is shown now cannot be had, or was named by the request."""
         if request.options.host_key_sha256:
             raise error
-        status = self._checks.scan(request.address)
+        status = key_json(error.presented) if error.presented else self._checks.scan(request.address)
         return Question(
             HOST_KEY,
             error.message,
@@ -178,6 +178,7 @@ class Steps:
                 "key_type": status["key_type"],
                 "host": status["host"],
                 "port": status["port"],
+                "known": [key_json(key) for key in error.known],
             },
         )
 
@@ -245,7 +246,8 @@ class Steps:
         known: str | None = getattr(step, column)
         if known is None:
             key = f"workflow {run.workflow.workflow_id} {purpose}"
-            known = self._installs.start(replace(request, idempotency_key=key), own_key=True).task_id
+            asked, run_id = replace(request, idempotency_key=key), run.workflow.workflow_id
+            known = self._installs.start(asked, own_key=True, run_id=run_id).task_id
             run.keep(**{column: known})
         return known
 

@@ -7,10 +7,28 @@ from dataclasses import asdict
 from flask import Blueprint, Response
 
 from app.domain.request import left_out_of, packs_of
+from app.sync.capacity import Kind
 from app.sync.http import bodies
-from app.sync.http.services import answer, body, services
+from app.sync.http.services import answer, body, query, services
 
 manifests = Blueprint("manifests", __name__)
+
+
+@manifests.get("/manifests/default")
+def default_manifest() -> Response:
+    """The recommended list by its names, as this service reads it; `problem` says why it is old or not there."""
+    query(bodies.NoQuery)
+    with services().capacity.place(Kind.INSTANCES):
+        return answer(services().default_list.look())
+
+
+@manifests.post("/manifests/default")
+def default_manifest_through_an_instance() -> Response:
+    """The same, read through an instance: for a service that does not reach the list itself."""
+    asked = body(bodies.ScanBody)
+    address = bodies.address_of(asked.ssh_connection)
+    with services().capacity.place(Kind.INSTANCES):
+        return answer(services().default_list.look_through(lambda url: services().checks.read_web(address, url)))
 
 
 @manifests.post("/manifests/check")

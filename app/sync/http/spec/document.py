@@ -13,12 +13,12 @@ from app.domain.access import COOKIE
 from app.storage.errors import StorageError
 from app.sync.http import errors
 from app.sync.http.guards import SAFE_METHODS, changes, is_open
-from app.sync.http.spec import progress, service, tasks
+from app.sync.http.spec import progress, runs, service, tasks
 from app.sync.http.spec.routes import JSON, OPERATIONS, Operation, Reply
 from app.sync.http.spec.schema import COUNT, TEXT, UUID, Schema, ref
 from app.version import VERSION
 
-SCHEMAS: Mapping[str, Schema] = {**service.SCHEMAS, **progress.SCHEMAS, **tasks.SCHEMAS}
+SCHEMAS: Mapping[str, Schema] = {**service.SCHEMAS, **progress.SCHEMAS, **tasks.SCHEMAS, **runs.SCHEMAS}
 _REFS = "#/components/schemas/{model}"
 _PLACE = re.compile(r"<(?:[a-z]+:)?([a-z_]+)>")
 _ADDRESS: Schema = {"type": "string", "pattern": "^.+:[0-9]+$", "example": "ssh6.vast.ai:12345"}
@@ -44,11 +44,15 @@ _LOGIN = ("unauthorized", "too_many_attempts", "access_unavailable")
 _STORED = tuple(errors.codes_of(StorageError))
 _NOT_FOUND = "not_found"
 
+_OF_COMPRESSION = ("Vary", "Content-Encoding")
+
 HEADERS: Mapping[str, Mapping[str, Any]] = {
     **{
         name: {"schema": TEXT if name == "Cache-Control" else {"const": value}, "example": value}
         for name, value in errors.HEADERS.items()
     },
+    "Vary": {"schema": TEXT, "example": "Accept-Encoding"},
+    "Content-Encoding": {"schema": {"const": "gzip"}, "description": "Where the request accepts that, and it pays."},
     "Retry-After": {"schema": COUNT, "example": 30, "description": "Seconds until it may be tried again."},
     "WWW-Authenticate": {"schema": TEXT, "example": errors.CHALLENGE},
     "Allow": {"schema": TEXT, "example": "GET, HEAD, OPTIONS", "description": "The methods of this address."},
@@ -57,6 +61,7 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Accel-Buffering": {"schema": {"const": "no"}, "description": "Asks nginx to pass events on as they come."},
     "X-Log-Offset": {"schema": COUNT, "description": "`next_offset`."},
     "X-Log-Size": {"schema": COUNT},
+    "ETag": {"schema": {"type": "string", "pattern": '^(W/)?"[0-9a-f]{32}"$'}, "description": "Of exactly this answer."},
     "X-Log-Complete": {"schema": {"enum": ["true", "false"]}},
     "X-Wheel-SHA256": {"schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "description": "Of the whole wheel."},
     "Content-Disposition": {"schema": TEXT, "example": 'attachment; filename="insightface-0.7.3-py3-none-any.whl"'},
@@ -201,7 +206,7 @@ def _answer(replies: tuple[Reply, ...]) -> dict[str, Any]:
     for reply in replies:
         if reply.content_type:
             content[reply.content_type] = {"schema": _any_of(reply.schemas)}
-    told = _headers(errors.HEADERS)
+    told = _headers(errors.HEADERS) | _headers(_OF_COMPRESSION, always=False)
     for reply in replies:
         told |= _headers(reply.headers, always=len(replies) == 1) | _headers(reply.sometimes, always=False)
     made: dict[str, Any] = {"description": " ".join(dict.fromkeys(reply.about for reply in replies)), "headers": told}
@@ -219,7 +224,7 @@ def _refusal(codes: list[str], method: str) -> dict[str, Any]:
     status = errors.status_of_code(codes[0])
     schema = {"allOf": [ref("Error"), {"properties": {"error": {"enum": sorted(codes)}}}]}
     content: dict[str, Any] = {JSON: {"schema": schema, "example": _ERROR | {"error": codes[0]}}}
-    headers = _headers(errors.HEADERS)
+    headers = _headers(errors.HEADERS) | _headers(_OF_COMPRESSION, always=False)
     if status == 401:
         headers |= _headers(["WWW-Authenticate"])
     elif status in errors.RETRY_AFTER_SECONDS:

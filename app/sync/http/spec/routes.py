@@ -50,6 +50,12 @@ def _route(status: int, *replies: Reply | str, codes: str = "", **more: Any) -> 
     return Operation({status: made}, tuple(codes.split()), **more)
 
 
+def _listed(schema: str, codes: str = "", **more: Any) -> Operation:
+    """What a client may have already: `If-None-Match` with its ETag is answered 304 then."""
+    unchanged = Reply(content_type="", headers=("ETag",), about="The client has exactly this (`If-None-Match`).")
+    return Operation({200: (Reply((schema,), headers=("ETag",)),), 304: (unchanged,)}, tuple(codes.split()), **more)
+
+
 _INSTANCE = " ".join(codes_of(RemoteError) + codes_of(RunnerError))
 _STARTS = "service_closing too_many_tasks"
 _FOLLOWS = f"task_not_found task_conflict {_STARTS} runner_protocol_error"
@@ -68,7 +74,7 @@ _TASKS: Mapping[str, Operation] = {
     ),
     "POST /ssh/install-custom-nodes/progress": _route(
         200,
-        Reply(("RunningProgress", "EndedProgress", "UnchangedProgress")),
+        Reply(("RunningProgress", "EndedProgress", "UnchangedProgress", "ProgressPatch")),
         codes="task_not_found",
         asked=bodies.ProgressBody,
         example={"task_id": _TASK},
@@ -117,10 +123,13 @@ _TASKS: Mapping[str, Operation] = {
             204: (Reply(content_type="", about="The task has ended, and that was seen: nothing more will come."),),
         },
         ("task_not_found", "too_many_streams"),
-        bodies.NoQuery,
+        bodies.EventsQuery,
     ),
     "POST /tasks/<task_id>/cancel": _route(
         202, "Cancelled", codes="task_not_found task_not_cancellable service_closing", asked=bodies.NoBody
+    ),
+    "POST /tasks/<task_id>/reconnect": _route(
+        202, "Cancelled", codes="task_not_found task_not_waiting", asked=bodies.NoBody
     ),
     "POST /tasks/<task_id>/skip": _route(
         202,
@@ -147,6 +156,10 @@ _TASKS: Mapping[str, Operation] = {
     "POST /tasks/<task_id>/open": _route(202, "Tunnel", codes="task_not_found too_many_tunnels", asked=bodies.NoBody),
     "GET /tasks/<task_id>/open": _route(200, "Tunnel", codes="task_not_found", asked=bodies.NoQuery),
     "DELETE /tasks/<task_id>/open": _route(200, "Tunnel", codes="task_not_found", asked=bodies.NoBody),
+    "GET /manifests/default": _route(200, "DefaultList", asked=bodies.NoQuery),
+    "POST /manifests/default": _route(
+        200, "DefaultList", codes="invalid_address", asked=bodies.ScanBody, example=_SOME_SSH
+    ),
     "POST /manifests/check": _route(
         200,
         "CheckedManifest",
@@ -202,10 +215,19 @@ _GROUPS: Mapping[str, Operation] = {
     ),
 }
 
+_RUNS: Mapping[str, Operation] = {
+    "GET /runs": _listed("Runs", asked=bodies.RunsQuery),
+    "GET /runs/<run_id>": _listed("Run", codes="run_not_found", asked=bodies.NoQuery),
+    "GET /instances": _route(200, "Instances", asked=bodies.NoQuery),
+    "DELETE /instances/<instance_id>": _route(
+        200, "InstanceForgotten", codes="instance_not_found instance_busy", asked=bodies.NoBody
+    ),
+}
+
 _SERVICE: Mapping[str, Operation] = {
     "POST /ssh/test": _route(
         200,
-        Reply(("InstanceFound", "Error"), about="What was found, or why the instance failed the test."),
+        Reply(("InstanceFound", "InstanceFailed"), about="What was found, or why the instance failed the test."),
         codes="invalid_address",
         asked=bodies.CheckBody,
         example=_SOME_SSH,
@@ -243,5 +265,5 @@ _SERVICE: Mapping[str, Operation] = {
     "GET /openapi.json": _route(200, "Specification", asked=bodies.NoQuery),
 }
 
-OPERATIONS: Mapping[str, Operation] = {**_TASKS, **_GROUPS, **_SERVICE}
+OPERATIONS: Mapping[str, Operation] = {**_TASKS, **_GROUPS, **_RUNS, **_SERVICE}
 """By method and rule."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from app.domain.access import Scope
 from app.domain.hostkeys import HostKey
-from app.protocol.probe_answer import ProbeAnswer
+from app.protocol.probe_answer import ComfyUIHome, ProbeAnswer
 from app.remote.own_keys import OwnKey
 from app.sync.http.spec.schema import (
     ANY_OBJECT,
@@ -27,16 +27,32 @@ from app.sync.http.spec.schema import (
 
 _PASTE = array(record({"provider": TEXT, "place": TEXT, "url": TEXT}))
 
+_ERROR: Mapping[str, Schema] = {
+    "success": NO,
+    "error": {**TEXT, "description": "A code. docs/messages.md lists them."},
+    "message": {**TEXT, "description": "What happened, to what."},
+    "hint": {**TEXT, "description": "What to do; may be empty."},
+}
+
 SCHEMAS: Mapping[str, Schema] = {
     "Error": record(
+        _ERROR,
         {
-            "success": NO,
-            "error": {**TEXT, "description": "A code. docs/messages.md lists them."},
-            "message": {**TEXT, "description": "What happened, to what."},
-            "hint": {**TEXT, "description": "What to do; may be empty."},
+            "field": {**TEXT, "description": "The part of the request that is at fault."},
+            "wrong_entries": array(
+                record({"field": TEXT, "message": TEXT}, about="One entry of a list that is wrong.")
+            ),
         },
-        {"field": {**TEXT, "description": "The part of the request that is at fault."}},
         about="The one shape that every error has.",
+    ),
+    "InstanceFailed": record(
+        _ERROR,
+        {
+            "host_key": ref("HostKey"),
+            "known_host_keys": array(ref("HostKey")),
+            "ui_homes": array(record(of_dataclass(ComfyUIHome))),
+        },
+        about="An instance that failed the test, with what a person needs to decide.",
     ),
     "InstanceFound": record(
         {"success": YES, "endpoint": TEXT, "host_key": ref("HostKey"), **of_dataclass(ProbeAnswer)},

@@ -184,6 +184,16 @@ _TASKS: Mapping[str, Schema] = {
     "Started": record(
         {"success": YES, "task_id": UUID, "state": words(TaskState), "message": TEXT}, {"left_out": _LEFT_OUT}
     ),
+    "DefaultList": record(
+        {
+            "success": YES,
+            "source": record({"repo": TEXT, "path": TEXT}),
+            "nodes": nullable(array(record(of_dataclass(NodePack)))),
+            "read_at": nullable(TIME),
+            "age_seconds": nullable(SECONDS),
+            "problem": nullable(record({"code": TEXT, "message": TEXT, "hint": TEXT})),
+        }
+    ),
     "CheckedManifest": record(
         {
             "success": YES,

@@ -1,51 +1,79 @@
 /** The HTTP API as the pages use it. Every failure is an ApiError with the service's own words; `unreachable` means that
- *  no answer came at all. */
+ *  no answer came at all. A request waits while a token is missing, and goes on by itself. What is true of the service
+ *  itself (away, back, updated) is told to the page by events. */
 
+import { admitted, tokenWanted } from "./access.js";
 import { at } from "./place.js";
-import { ready } from "./session.js";
+import { word } from "./words.js";
+
+const known = new Map(); // by path: the last answer and its ETag
 
 export class ApiError extends Error {
-  constructor({ code, message, hint = "", field = null, status = 0 }) {
+  /** `unreachable`: neither Nodeferry nor a proxy in front of it has an answer of it. */
+  constructor({ code, message, hint = "", field = null, status = 0, unreachable = status === 0, wrong_entries: wrongEntries = [] }) {
     super(message);
-    Object.assign(this, { code, hint, field, status });
-  }
-
-  get unreachable() {
-    return this.status === 0;
+    Object.assign(this, { code, hint, field, status, unreachable, wrongEntries });
   }
 }
 
-/** One request. `timeout` in milliseconds. Throws ApiError; rejects with AbortError when `signal` is aborted. */
-export async function api(path, { method, body, signal, timeout = 15000 } = {}) {
-  await ready;
+/** One request. `timeout` in milliseconds, of which waiting for a token is no part. `tagged`: for a GET that is asked again
+ *  and again: what has not changed is not sent again, and is the same object. Throws ApiError; rejects with AbortError when
+ *  `signal` is aborted. */
+export async function api(path, { method, body, signal, timeout = 15000, tagged = false } = {}) {
+  for (;;) {
+    const since = await admitted(signal);
+    const response = await once(path, { method, body, signal, timeout, tagged });
+    if (response.status === 401) {
+      tokenWanted({ since });
+      continue;
+    }
+    return read(response, tagged ? path : null);
+  }
+}
+
+async function once(path, { method, body, signal, timeout, tagged }) {
   const limit = AbortSignal.timeout(timeout);
+  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
+  if (tagged && known.has(path)) headers["If-None-Match"] = known.get(path).tag;
   const options = {
     method: method ?? (body === undefined ? "GET" : "POST"),
-    headers: body === undefined ? {} : { "Content-Type": "application/json" },
+    headers,
     body: body === undefined ? undefined : JSON.stringify(body),
     signal: signal ? AbortSignal.any([signal, limit]) : limit,
     cache: "no-store",
   };
-  let response;
   try {
-    response = await fetch(at(path), options);
+    return await fetch(at(path), options);
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ApiError({ code: "unreachable", message: "Nodeferry does not answer.", hint: "Is the service running?" });
+    throw away();
   }
-  return read(response);
 }
 
-async function read(response) {
+async function read(response, path) {
+  if (response.status === 304 && known.has(path)) return back(response, known.get(path).payload);
   let payload = null;
   try {
     payload = await response.json();
   } catch {
-    payload = { error: "not_json", message: `The service answered ${response.status} without JSON.` };
+    if (response.status >= 502 && response.status <= 504) throw away(response.status);
+    payload = { error: "not_json", message: word("shell.no_json", { status: response.status }) };
   }
-  if (response.ok) return payload;
-  if (response.status === 401) dispatchEvent(new CustomEvent("nodeferry:token-wanted"));
-  throw new ApiError({ ...payload, code: payload.error, status: response.status });
+  back(response, payload);
+  if (!response.ok) throw new ApiError({ ...payload, code: payload.error, status: response.status });
+  const tag = path && response.headers.get("ETag");
+  if (tag) known.set(path, { tag, payload });
+  return payload;
+}
+
+function away(status = 0) {
+  dispatchEvent(new CustomEvent("nodeferry:away"));
+  return new ApiError({ code: "unreachable", message: word("shell.away"), hint: word("shell.away_hint"), status, unreachable: true });
+}
+
+function back(response, payload) {
+  dispatchEvent(new CustomEvent("nodeferry:back", { detail: response.headers.get("Nodeferry-Pages") }));
+  return payload;
 }
 
 /** What the server put into the page, or null. */

@@ -9,6 +9,7 @@ export class Poller {
   constructor(ask, { interval = 2000, failed = () => {}, answered = () => {} } = {}) {
     Object.assign(this, { ask, interval, failed, answered, failures: 0, timer: null, busy: null, again: false, stopped: true });
     this.wake = () => this.now();
+    this.shownAgain = (event) => event.persisted && this.now();
     this.seen = () => document.visibilityState === "visible" && this.now();
   }
 
@@ -16,7 +17,8 @@ export class Poller {
     this.stopped = false;
     document.addEventListener("visibilitychange", this.seen);
     addEventListener("online", this.wake);
-    addEventListener("pageshow", this.wake);
+    addEventListener("pageshow", this.shownAgain);
+    addEventListener("nodeferry:try", this.wake);
     this.now();
     return this;
   }
@@ -27,7 +29,8 @@ export class Poller {
     this.busy?.abort();
     document.removeEventListener("visibilitychange", this.seen);
     removeEventListener("online", this.wake);
-    removeEventListener("pageshow", this.wake);
+    removeEventListener("pageshow", this.shownAgain);
+    removeEventListener("nodeferry:try", this.wake);
   }
 
   /** Asks now; if it is being asked, once more after the answer. */

@@ -1,65 +1,86 @@
+/** The start page: paste an SSH command, choose what to install. */
+
 import { api } from "../core/api.js";
 import { setHidden, setText } from "../core/dom.js";
-import { remember, rememberInstance } from "../core/memory.js";
+import { rememberInstance } from "../core/memory.js";
 import { at } from "../core/place.js";
+import { word } from "../core/words.js";
+import { requestOf } from "../start/again.js";
 import { Connection } from "../start/connection.js";
+import { Options } from "../start/options.js";
 import { Recipe } from "../start/recipe.js";
 
 const get = (id) => document.getElementById(id);
-const connection = new Connection();
-const recipe = new Recipe(refresh);
+const WAITS = { empty: "start.address_wanted", untested: "start.wait_test", testing: "start.wait_test", home: "start.wait_home", key: "start.wait_key" };
+let connection = null;
+let recipe = null;
+let starting = false;
+
+/** What stands in the way of an install, or "". */
+function obstacle() {
+  const { standing } = connection;
+  if (standing in WAITS) return word(WAITS[standing]);
+  if (standing === "trouble") return connection.why;
+  return recipe.ready ? "" : recipe.words;
+}
 
 function refresh() {
-  get("go").disabled = !recipe.ready;
-  setText(get("go-hint"), recipe.words);
+  if (!recipe || !connection) return;
+  const why = obstacle();
+  const key = connection.standing === "waiting" ? "start.foot_waiting" : "start.foot";
+  get("go").disabled = starting || Boolean(why);
+  setText(get("go-hint"), why || word(key, { what: recipe.what, machine: connection.name }));
+  setText(get("go"), word(starting ? "start.starting" : "start.install"));
+  recipe.offer(connection.standing === "ready" ? connection.command : null);
 }
 
-function steps() {
-  const wanted = ["test_ssh", "install_custom_nodes"];
-  if (get("verify").checked) wanted.push("verify_dependencies");
-  if (get("restart").checked) wanted.push("restart_comfyui");
-  return wanted;
+function failed(text) {
+  setText(get("go-error"), text);
+  setHidden(get("go-error"), !text);
 }
 
-function request() {
-  const options = { existing: get("existing").value, on_failure: get("on-failure").value, run_scripts: get("scripts").checked, ask: "ask" };
-  if (recipe.hasLock && get("exact").checked) options.exact = true;
-  return {
-    ssh_connection: connection.command,
-    ui_home: get("ui-home").value.trim() || null,
-    manifest: recipe.chosen ?? null,
-    options,
-    steps: steps(),
-    review_plan: get("review").value,
-  };
+function refused(error) {
+  const text = `${error.message} ${error.hint}`.trim();
+  if (error.field === "ui_home") connection.wrongHome(text);
+  failed(text);
 }
 
-const FIELDS = { ssh_connection: (text) => connection.wrong(text), ui_home: (text) => wrong("ui-home-error", text) };
-
-function wrong(id, text) {
-  setText(get(id), text);
-  setHidden(get(id), !text);
-}
-
-get("start").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  wrong("go-error", "");
-  wrong("ui-home-error", "");
-  if (!connection.command) return connection.wrong("Paste the SSH command of your machine.");
-  get("go").disabled = true;
+async function start() {
+  starting = true;
+  failed("");
+  refresh();
   try {
-    const started = await api("/workflow/start", { body: request() });
+    const body = { ssh_connection: connection.command, ui_home: connection.uiHome, manifest: recipe.chosen ?? null, ...options.request(recipe.hasLock) };
+    const { workflow_id: id } = await api("/workflow/start", { body });
     rememberInstance(connection.command);
-    remember("recipe", { manifest: recipe.manifest, left: [...recipe.left], label: recipe.label || "The Auto-installer’s list" });
-    location.assign(at(`/ui/workflow/${started.workflow_id}`));
+    connection.remember();
+    recipe.remember();
+    location.assign(at(`/ui/run/${id}`));
   } catch (error) {
-    const show = FIELDS[error.field] ?? ((text) => wrong("go-error", text));
-    show(`${error.message} ${error.hint}`.trim());
+    refused(error);
+  } finally {
+    starting = false;
     refresh();
   }
-});
+}
 
-const asked = new URLSearchParams(location.search).get("ssh");
-if (recipe.last) document.querySelector("[name=source][value=last]").click();
-if (asked) connection.field.value = asked;
+/** `?from=RUN_ID` brings what that run installed, `?ssh=` a machine. */
+async function asked() {
+  const query = new URLSearchParams(location.search);
+  if (query.get("ssh")) connection.use(query.get("ssh"));
+  if (!query.get("from")) return;
+  const request = await requestOf(query.get("from"));
+  if (!request) return recipe.wrong(word("start.from_missing"));
+  options.use(request.options);
+  return recipe.restore(request.manifest, [], word(request.manifest ? "start.from_label" : "start.default_label"));
+}
+
+const options = new Options();
+connection = new Connection(refresh);
+recipe = new Recipe(refresh);
+get("start").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!get("go").disabled) start();
+});
 refresh();
+await asked();

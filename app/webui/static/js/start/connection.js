@@ -1,99 +1,220 @@
-/** The SSH command, and what the machine behind it is. */
+/** The SSH command, and what the machine behind it is. It is tested when it is pasted, and after typing with Enter or when
+ *  the field is left; one test at a time, and what an older one says is dropped. */
 
 import { api } from "../core/api.js";
-import { h, setHidden, setText } from "../core/dom.js";
-import { bytes } from "../core/format.js";
-import { instances } from "../core/memory.js";
+import { h, setAttribute, setHidden, setText } from "../core/dom.js";
+import { icon } from "../core/icons.js";
+import { instances, recall, remember } from "../core/memory.js";
+import { word } from "../core/words.js";
+import { keyQuestion } from "./host-key.js";
 import { offerKeys } from "./keys.js";
-import { troubleOf } from "./troubles.js";
+import { machineLine, shortName } from "./machine.js";
+import { MAY_COME, troubleOf } from "./trouble.js";
 
+const PASTE_MS = 150;
+const LEFT_MS = 250; // a click elsewhere has come to its end by then: the page may move
+const HOMES = "homes";
+const MOST_HOMES = 12;
+const NEEDS_KEY = new Set(["no_ssh_key", "authentication_failed"]);
 
 export class Connection {
-  constructor() {
+  /** `changed()` is called whenever it is another address, or more is known of it. */
+  constructor(changed) {
     const get = (id) => document.getElementById(id);
-    Object.assign(this, { field: get("ssh"), error: get("ssh-error"), place: get("tested"), button: get("test"), home: get("ui-home") });
+    Object.assign(this, { changed, field: get("ssh"), error: get("ssh-error"), place: get("tested"), button: get("test"), home: get("ui-home"), homes: get("homes") });
+    Object.assign(this, { state: "empty", found: null, running: null, tested: "", why: "" });
     this.button.addEventListener("click", () => this.test());
-    this.field.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter") return;
-      event.preventDefault();
-      this.test();
-    });
-    this.field.addEventListener("input", () => this.wrong(""));
-    const known = instances();
-    setHidden(get("known"), !known.length);
-    get("known-list").append(...known.map((text) => h("button", { type: "button", class: "small", onclick: () => this.#choose(text) }, text)));
+    this.field.addEventListener("input", (event) => this.#edited(event));
+    this.field.addEventListener("keydown", (event) => this.#enter(event));
+    this.field.addEventListener("blur", () => this.#left());
+    this.home.addEventListener("change", () => this.#left());
+    this.homes.addEventListener("change", (event) => this.#chose(event.target.value));
+    this.#offerKnown(get("known"), get("known-list"));
   }
 
   get command() {
     return this.field.value.trim();
   }
 
-  #choose(text) {
-    this.field.value = text;
-    this.wrong("");
-    this.test();
+  get uiHome() {
+    return this.home.value.trim() || null;
+  }
+
+  /** What people call the machine. */
+  get name() {
+    return this.found?.endpoint ? shortName(this.found.endpoint) : nameIn(this.command);
+  }
+
+  /** `ready`, `waiting` (it may come up later), or what has to be done first: `empty`, `testing`, `key`, `home`, `trouble`. */
+  get standing() {
+    return this.command ? this.state : "empty";
+  }
+
+  /** Puts an address into the field, and tests it. */
+  use(command, home = recall(HOMES, {})[command] ?? "") {
+    this.field.value = command;
+    this.home.value = home;
+    return this.test();
   }
 
   wrong(text) {
     setText(this.error, text);
     setHidden(this.error, !text);
-    this.field.setAttribute("aria-invalid", String(Boolean(text)));
-    if (text) this.field.focus();
+    setAttribute(this.field, "aria-invalid", text ? "true" : null);
   }
 
-  async test() {
-    if (!this.command) return this.wrong("Paste the SSH command of your machine.");
-    this.button.disabled = true;
-    this.place.replaceChildren(h("p", { class: "note", "data-tone": "live" }, "Connecting…"));
+  /** Keeps which ComfyUI goes with this address. */
+  remember() {
+    const kept = Object.entries(recall(HOMES, {})).filter(([command]) => command !== this.command);
+    if (this.uiHome) kept.push([this.command, this.uiHome]);
+    remember(HOMES, Object.fromEntries(kept.slice(-MOST_HOMES)));
+  }
+
+  async test(said = "") {
+    clearTimeout(this.timer);
+    this.running?.abort();
+    this.wrong("");
+    if (!this.command) return this.#forget();
+    const mine = (this.running = new AbortController());
+    this.tested = this.#asked();
+    this.#show("testing", [h("p", { class: "badge", "data-tone": "live" }, icon("working"), h("span", {}, word("start.testing")))]);
     try {
-      const found = await api("/ssh/test", { body: { ssh_connection: this.command, ui_home: this.home.value.trim() || null }, timeout: 130000 });
-      this.place.replaceChildren(found.success ? machine(found) : this.#failure(found));
+      const body = { ssh_connection: this.command, ui_home: this.uiHome, first_contact: "ask" };
+      const found = await api("/ssh/test", { body, timeout: 130000, signal: mine.signal });
+      if (mine === this.running) this.#answered(found, said);
     } catch (error) {
-      this.place.replaceChildren();
-      this.wrong(`${error.message} ${error.hint}`.trim());
-    } finally {
-      this.button.disabled = false;
+      if (mine === this.running) this.#refused(error);
     }
   }
 
-  #failure(found) {
-    const { title, advice } = troubleOf(found.error);
-    const exactly = h("p", { class: "small soft" }, title ? `Exactly: ${found.message} ` : "", h("code", {}, found.error));
-    const box = h("div", { class: "note", "data-tone": "bad" }, h("strong", {}, title ?? found.message), h("p", {}, advice ?? found.hint), exactly);
-    if (found.error.startsWith("ui_home")) this.#askHome();
-    if (found.error === "no_ssh_key" || found.error === "authentication_failed") {
-      const keys = h("div", { class: "stack" });
-      box.append(keys);
-      offerKeys(keys);
+  #asked() {
+    return `${this.command}\n${this.uiHome ?? ""}`;
+  }
+
+  #edited(event) {
+    this.running?.abort();
+    this.running = null;
+    clearTimeout(this.timer);
+    this.wrong("");
+    this.#forget();
+    if (event.inputType === "insertFromPaste" || event.inputType === "insertFromDrop") this.#soon(PASTE_MS);
+  }
+
+  #soon(milliseconds) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.test(), milliseconds);
+  }
+
+  #enter(event) {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    this.test();
+  }
+
+  #left() {
+    if (!this.command || this.tested === this.#asked()) return;
+    this.state = "untested";
+    this.#soon(LEFT_MS);
+    this.changed();
+  }
+
+  #forget() {
+    Object.assign(this, { found: null, tested: "", why: "" });
+    setHidden(this.homes, true);
+    this.#show(this.command ? "untested" : "empty", []);
+  }
+
+  /** What stands below the field. Whoever had the focus in it keeps his place on the page. */
+  #show(state, nodes) {
+    const hadFocus = this.place.contains(document.activeElement) && document.activeElement !== this.place;
+    this.state = state;
+    this.place.style.minHeight = state === "testing" ? `${this.place.offsetHeight}px` : "";
+    this.place.replaceChildren(...nodes);
+    setHidden(document.getElementById("ssh-hint"), !["empty", "untested"].includes(state));
+    setHidden(this.button, !["ready", "waiting", "trouble"].includes(state));
+    if (hadFocus) this.place.focus({ preventScroll: true });
+    this.changed();
+  }
+
+  #answered(found, said) {
+    if (!found.success) return this.#failed(found, said);
+    this.found = found;
+    this.#offerHomes(found.ui_homes, found.ui_home);
+    this.#show("ready", machineLine(found));
+  }
+
+  #failed(found, said) {
+    this.found = null;
+    if (found.host_key) return this.#askAboutKey(found, said);
+    const trouble = troubleOf(found);
+    this.why = trouble.title;
+    this.#offerHomes(found.ui_homes ?? [], this.uiHome);
+    if (found.ui_homes?.length) return this.#show("home", []);
+    const box = h("div", { class: "note", "data-tone": MAY_COME.has(found.error) ? "warn" : "bad" }, h("strong", {}, trouble.title), trouble.advice ? h("p", {}, trouble.advice) : null);
+    if (NEEDS_KEY.has(found.error)) this.#withKeys(box);
+    if (trouble.exactly) box.append(h("details", { class: "small soft" }, h("summary", {}, word("start.details")), h("p", {}, trouble.exactly)));
+    this.#show(MAY_COME.has(found.error) ? "waiting" : "trouble", [box]);
+    if (found.error.startsWith("ui_home") && this.uiHome) document.getElementById("options").open = true;
+  }
+
+  #withKeys(box) {
+    const keys = h("div", { class: "stack" });
+    box.append(keys);
+    offerKeys(keys);
+  }
+
+  #askAboutKey(found, said) {
+    const answered = (refused, again = "") => (refused === null ? this.test(again) : this.#show("trouble", [h("p", { class: "badge", "data-tone": "warn" }, icon("problem"), h("span", {}, refused))]));
+    this.why = word("start.wait_key");
+    setHidden(this.homes, true);
+    this.#show("key", [said ? h("p", { class: "field-error", role: "alert" }, said) : null, keyQuestion(this.command, found, answered)].filter(Boolean));
+  }
+
+  /** The service did not even try. */
+  #refused(error) {
+    const text = `${error.message} ${error.hint}`.trim();
+    this.why = error.message;
+    this.#show("trouble", []);
+    if (error.field === "ui_home") this.wrongHome(text);
+    else this.wrong(text);
+  }
+
+  wrongHome(text) {
+    const place = document.getElementById("ui-home-error");
+    setText(place, text);
+    setHidden(place, !text);
+    setAttribute(this.home, "aria-invalid", text ? "true" : null);
+    if (text) document.getElementById("options").open = true;
+  }
+
+  #offerHomes(found, chosen) {
+    setHidden(this.homes, found.length < 2);
+    this.wrongHome("");
+    const key = JSON.stringify(found);
+    if (this.homes.dataset.key !== key) {
+      this.homes.dataset.key = key;
+      this.homes.replaceChildren(h("legend", {}, word("start.homes", { n: found.length })), ...found.map(homeChoice));
     }
-    if (found.error === "host_key_mismatch") box.append(this.#keyQuestion());
-    return box;
+    for (const radio of this.homes.querySelectorAll("input")) radio.checked = radio.value === chosen;
   }
 
-  #askHome() {
-    this.home.closest("details").open = true;
-    this.home.focus();
+  #chose(path) {
+    this.home.value = path;
+    this.test();
   }
 
-  #keyQuestion() {
-    const accept = async () => {
-      const shown = await api("/host-keys/scan", { body: { ssh_connection: this.command }, timeout: 60000 });
-      await api("/host-keys/accept", { body: { ssh_connection: this.command, sha256: shown.host_key.sha256 }, timeout: 60000 });
-      await this.test();
-    };
-    return h("p", { class: "row" }, h("button", { type: "button", class: "danger", onclick: () => accept().catch((error) => this.wrong(error.message)) }, "It is a new machine: trust its key"));
+  #offerKnown(box, list) {
+    const known = instances().slice(0, 3);
+    setHidden(box, !known.length);
+    list.append(...known.map((text) => h("button", { type: "button", class: "small mono cut", title: text, onclick: () => this.use(text) }, nameIn(text))));
   }
 }
 
-function machine(found) {
-  const gpu = (found.gpu ?? []).map((card) => `${card.name}, ${Math.round(card.memory_mib / 1024)} GB`).join("; ");
-  const torch = found.torch ? `${found.torch.version}${found.torch.cuda_available ? ", CUDA works" : ", without CUDA"}` : found.torch_error ?? "none";
-  const facts = {
-    "GPU": gpu || "none seen", "ComfyUI": `${found.ui_home}${found.comfyui_running ? " (running)" : ""}`, "Python": found.interpreter ?? "not found",
-    "torch": torch, "Free disk": bytes(found.disk_free_bytes), "Host key": found.host_key.sha256,
-  };
-  const list = h("dl", { class: "facts" }, Object.entries(facts).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
-  const warnings = [...(found.warnings ?? [])];
-  if (found.provisioning?.length) warnings.push(`The image is still setting the machine up (${found.provisioning.join(", ")}).`);
-  return h("div", { class: "stack" }, h("p", { class: "note", "data-tone": "good" }, h("strong", {}, "Connected."), `to ${found.endpoint}`), list, warnings.map((text) => h("p", { class: "note", "data-tone": "warn" }, text)));
+const homeChoice = ({ path, running }) => h("label", { class: "check" }, h("input", { type: "radio", name: "home", value: path }), h("span", {}, h("span", { class: "mono wrap-anywhere" }, path), h("span", { class: "soft" }, ` ${word(running ? "start.home_runs" : "start.home_stopped")}`)));
+
+/** The machine's name in a command that was not tested: as well as it can be seen. */
+function nameIn(command) {
+  const port = /(?:^|\s)-p\s*(\d+)/.exec(command)?.[1] ?? /:(\d+)(?:\s|$)/.exec(command)?.[1];
+  const host = /(?:^|\s|\/\/)(?:[\w.+-]+@)?((?:[\w-]+\.)+[\w-]+|localhost)(?=[\s:/]|$)/.exec(command)?.[1];
+  return host ? shortName(`${host}${port ? `:${port}` : ""}`) : command.slice(0, 40);
 }

@@ -3,6 +3,7 @@
 import { api } from "../core/api.js";
 import { h, setText } from "../core/dom.js";
 import { copy } from "../core/files.js";
+import { word } from "../core/words.js";
 
 /** Fills `place`: the public keys that there are, or a button that makes one. */
 export async function offerKeys(place) {
@@ -16,13 +17,14 @@ export async function offerKeys(place) {
 }
 
 function maker(place) {
-  const button = h("button", { type: "button", class: "primary" }, "Make an SSH key");
-  const said = h("p", { class: "small soft", role: "status" }, "A new file in ~/.ssh of the computer that Nodeferry runs on. Nothing is overwritten.");
+  const button = h("button", { type: "button", class: "primary", "data-writes": true }, word("start.keys_make"));
+  const said = h("p", { class: "small soft", role: "status" }, word("start.keys_where"));
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
       const { ssh_key: key, where_to_paste: where } = await api("/ssh-keys", { body: {} });
-      place.replaceChildren(h("p", { role: "status" }, `${key.path} was made.`), ...publicKeys([key], where));
+      place.replaceChildren(h("p", { role: "status" }, word("start.keys_made", { path: key.path })), ...publicKeys([key], where));
+      place.querySelector("button")?.focus();
     } catch (error) {
       setText(said, `${error.message} ${error.hint}`.trim());
       button.disabled = false;
@@ -32,13 +34,13 @@ function maker(place) {
 }
 
 function publicKeys(keys, where) {
-  const lines = keys.map((key) => {
-    const button = h("button", { type: "button", class: "small" }, "Copy");
-    button.addEventListener("click", async () => {
-      button.textContent = (await copy(key.public_key)) ? "Copied" : "Mark it and copy it by hand";
-    });
-    return h("div", { class: "stack" }, h("p", { class: "row" }, h("strong", {}, `Public key ${key.name}`), button), h("pre", { class: "log", tabindex: "0", "aria-label": `Public key ${key.name}` }, key.public_key));
-  });
   const places = where.map(({ provider, place, url }) => h("li", {}, h("a", { href: url, target: "_blank", rel: "noreferrer" }, provider), `: ${place}`));
-  return [...lines, h("p", {}, "Paste it at your provider, then test the connection again:"), h("ul", {}, places)];
+  return [...keys.map(publicKey), h("p", {}, word("start.keys_paste")), h("ul", { class: "places" }, places)];
+}
+
+function publicKey(key) {
+  const name = word("start.keys_public", { name: key.name });
+  const button = h("button", { type: "button", class: "small" }, word("start.keys_copy"));
+  button.addEventListener("click", async () => setText(button, word((await copy(key.public_key)) ? "start.keys_copied" : "start.keys_by_hand")));
+  return h("div", { class: "public-key" }, h("p", { class: "row between" }, h("strong", {}, name), button), h("pre", { tabindex: "0", "aria-label": name, role: "region" }, key.public_key));
 }

@@ -1,131 +1,107 @@
-/** What is to be installed: where the list comes from, and which of it. Nothing is chosen on a first visit. */
+/** What is to be installed: where the list comes from, and which of it. The start page and the page for several machines
+ *  use it, with the markup of templates/_recipe.html (once a page).
+ *
+ *  Contract: `new Recipe(changed)`; `changed()` is called whenever what would be installed is another. `ready`: there is
+ *  something to install. `what`: that in a few words ("34 node packs"), `words`: the same as a sentence, or what is
+ *  missing. `chosen`: the manifest as the API takes it, undefined for the whole recommended list. `hasLock`: it is a lock,
+ *  so that `exact` makes sense. `wrong(text)`: shows an error of the list. `remember()`: for "As last time". `offer(command)`:
+ *  a machine through which the recommended list can be read, or null. `restore(manifest, left, name)`: what another run
+ *  installed. Each source keeps its own choice while others are looked at. */
 
 import { api } from "../core/api.js";
-import { h, patchList, setHidden, setText } from "../core/dom.js";
-import { count } from "../core/format.js";
-import { recall } from "../core/memory.js";
+import { h, setHidden, setText } from "../core/dom.js";
+import { recall, remember } from "../core/memory.js";
+import { word } from "../core/words.js";
+import { DefaultList } from "./default-list.js";
+import { NoList, manifestIn, manifestOf } from "./file-kind.js";
+import { watchDrops } from "./drops.js";
+import { PackList } from "./pack-list.js";
+import { linesWrong } from "./pasted.js";
 
-const MOST_BYTES = 900000;
+const STOPPED_TYPING_MS = 400;
+const MOST_KEPT = 400000;
+const SECRET = /\/\/[^/\s]*@|(?:token|key|secret|passw)[^=\s]{0,20}=/i;
+const SOURCES = ["last", "default", "urls", "file"];
+const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", isDefault: false, isWhole: false, number: 0 });
 
 export class Recipe {
-  /** `changed()` is called whenever what would be installed is another. */
   constructor(changed) {
     this.changed = changed;
     this.get = (id) => document.getElementById(id);
-    Object.assign(this, { source: null, manifest: null, nodes: null, left: new Set(), label: "", busy: 0 });
+    this.kept = Object.fromEntries(SOURCES.map((name) => [name, EMPTY()]));
+    this.source = null;
+    this.list = new PackList(() => this.changed());
+    this.defaults = new DefaultList((nodes, isWhole) => this.#defaultCame(nodes, isWhole));
     for (const radio of document.querySelectorAll('[name="source"]')) radio.addEventListener("change", () => this.#from(radio.value));
-    this.get("urls").addEventListener("input", () => this.#later(() => this.#fromUrls()));
+    this.get("urls").addEventListener("input", () => this.#typed());
     this.get("file").addEventListener("change", (event) => this.#fromFile(event.target.files[0]));
-    this.get("list-search").addEventListener("input", () => this.#draw());
-    this.get("all").addEventListener("click", () => this.#choose(true));
-    this.get("none").addEventListener("click", () => this.#choose(false));
-    this.#dropping();
-    this.last = recall("recipe", null);
-    if (this.last) {
-      setHidden(this.get("source-last"), false);
-      setText(this.get("last-what"), this.last.label);
-    }
+    watchDrops((file) => this.#dropped(file));
+    this.#begin();
   }
 
-  /** Whether there is something to install. */
+  get #now() {
+    return this.kept[this.source] ?? EMPTY();
+  }
+
   get ready() {
-    if (this.source === "default" || (this.source && this.nodes === null && this.manifest)) return true;
-    return Boolean(this.nodes?.length) && this.left.size < this.nodes.length;
+    const { nodes, left, manifest, isDefault, error } = this.#now;
+    if (error) return false;
+    return nodes ? left.size < nodes.length : isDefault || Boolean(manifest);
   }
 
   get hasLock() {
-    return Boolean(this.manifest?.lock);
+    return Boolean(this.#now.manifest?.lock);
+  }
+
+  get manifest() {
+    return this.#now.manifest;
+  }
+
+  get left() {
+    return this.#now.left;
+  }
+
+  get label() {
+    return this.#now.label;
+  }
+
+  get #count() {
+    return this.#now.nodes.length - this.left.size;
+  }
+
+  get what() {
+    if (!this.ready) return "";
+    return this.#now.nodes ? word("common.packs", { n: this.#count }) : this.#now.isDefault ? word("start.default_what") : this.label;
   }
 
   get words() {
-    if (!this.ready) return "Choose what to install first.";
-    return this.nodes ? `${count(this.nodes.length - this.left.size, "node pack")} will be installed.` : this.label;
+    if (this.ready) return this.#now.nodes ? word("start.will_install", { n: this.#count }) : word("start.will_install_default");
+    return word(this.#now.nodes?.length ? "start.nothing_ticked" : "start.nothing_chosen");
   }
 
-  /** The manifest as the API takes it, without what was unchecked; undefined for the default list. */
   get chosen() {
-    if (this.source === "default" || !this.nodes || !this.left.size) return this.manifest ?? undefined;
-    const kept = this.nodes.filter((node) => !this.left.has(node.name));
+    const { manifest, nodes, left, isDefault, isWhole } = this.#now;
+    if (!nodes || (!left.size && (!isDefault || isWhole))) return manifest ?? undefined;
+    const kept = nodes.filter((node) => !left.has(node.name));
     if (!this.hasLock) return { nodes: kept };
     const names = new Set(kept.map((node) => node.name));
-    const lock = this.manifest.lock;
-    return { lock: { ...lock, node_packs: lock.node_packs.filter((node) => names.has(node.name)) } };
+    return { lock: { ...manifest.lock, node_packs: manifest.lock.node_packs.filter((node) => names.has(node.name)) } };
   }
 
-  async #from(source) {
-    this.source = source;
-    setHidden(this.get("urls-box"), source !== "urls");
-    setHidden(this.get("file-box"), source !== "file");
-    this.#take(null, null, "");
-    if (source === "default") this.#take(null, null, "The Auto-installer’s list will be read on the machine.");
-    if (source === "last") await this.#check(this.last.manifest ?? null, this.last.label, this.last.left);
-    if (source === "urls") await this.#fromUrls();
+  remember() {
+    const { manifest, left, label, isDefault } = this.#now;
+    const recipe = { manifest, left: [...left], label, isDefault };
+    if (JSON.stringify(recipe).length <= MOST_KEPT) remember("recipe", recipe);
+    this.#keepDraft();
   }
 
-  #later(what) {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(what, 300);
+  offer(command) {
+    this.defaults.offer(command);
   }
 
-  async #fromUrls() {
-    const urls = linesOf(this.get("urls").value);
-    if (!urls.length) return this.#take(null, null, "");
-    await this.#check({ urls }, count(urls.length, "pasted repository", "pasted repositories"));
-  }
-
-  async #fromFile(file) {
-    if (!file) return;
-    if (file.size > MOST_BYTES) return this.wrong(`${file.name} is larger than 900 KB; that is no list of node packs.`);
-    await this.#check(manifestOf(file.name, await textOf(file)), file.name);
-  }
-
-  #dropping() {
-    const box = this.get("file-box");
-    const over = (on) => (event) => {
-      event.preventDefault();
-      box.classList.toggle("over", on);
-    };
-    for (const target of [document]) {
-      target.addEventListener("dragover", over(true));
-      target.addEventListener("dragleave", over(false));
-      target.addEventListener("drop", (event) => {
-        over(false)(event);
-        const file = event.dataTransfer?.files[0];
-        if (!file) return;
-        document.querySelector('[name="source"][value="file"]').checked = true;
-        this.#from("file").then(() => this.#fromFile(file));
-      });
-    }
-  }
-
-  async #check(manifest, label, left = []) {
-    const mine = (this.busy += 1);
-    try {
-      const found = await api("/manifests/check", { body: { manifest } });
-      if (mine !== this.busy) return;
-      this.#take(found.manifest, found.nodes, label, left);
-      this.#leaveOut(found.left_out ?? []);
-    } catch (error) {
-      if (mine !== this.busy) return;
-      this.#take(null, null, "");
-      this.wrong(`${error.message} ${error.hint}`.trim());
-    }
-  }
-
-  #take(manifest, nodes, label, left = []) {
-    Object.assign(this, { manifest, nodes, label, left: new Set(left) });
-    this.wrong("");
-    this.#leaveOut([]);
-    setHidden(this.get("list"), !nodes?.length);
-    setHidden(this.get("exact-box"), !this.hasLock);
-    this.#draw();
-  }
-
-  /** What the file names and cannot be had, each with why and what to do. */
-  #leaveOut(entries) {
-    setHidden(this.get("left-out"), !entries.length);
-    setText(this.get("left-out-count"), entries.length === 1 ? "1 entry of the list cannot be installed" : `${entries.length} entries of the list cannot be installed`);
-    this.get("left-out-rows").replaceChildren(...entries.map((entry) => h("li", {}, h("b", { class: "wrap-anywhere" }, [entry.name, entry.version].filter(Boolean).join(" ")), ` ${entry.reason}`)));
+  restore(manifest, left, name) {
+    this.#offerLast({ manifest, left, label: name, isDefault: !manifest }, word("start.source_from"));
+    this.#choose("last");
   }
 
   wrong(text) {
@@ -133,66 +109,141 @@ export class Recipe {
     setHidden(this.get("list-error"), !text);
   }
 
-  #choose(all) {
-    const shown = this.#shown();
-    for (const node of shown) {
-      if (all) this.left.delete(node.name);
-      else this.left.add(node.name);
+  // -- where it comes from ------------------------------------------------------------------------------------------
+
+  #begin() {
+    const last = recall("recipe", null);
+    const draft = recall("draft", {});
+    this.get("urls").value = typeof draft.pasted === "string" ? draft.pasted : "";
+    if (last) this.#offerLast(last, word("start.source_last"));
+    const wanted = SOURCES.includes(draft.source) && draft.source !== "file" ? draft.source : "default";
+    this.#choose(last && (wanted === "last" || !draft.source) ? "last" : wanted === "last" ? "default" : wanted);
+  }
+
+  #keepDraft() {
+    const pasted = this.get("urls").value;
+    remember("draft", { source: this.source, pasted: pasted.length > MOST_KEPT || SECRET.test(pasted) ? "" : pasted });
+  }
+
+  #offerLast(last, name) {
+    this.last = { ...last, left: last.left ?? [], isDefault: last.isDefault ?? !last.manifest };
+    this.kept.last = EMPTY();
+    setHidden(this.get("source-last"), false);
+    setText(this.get("last-name"), name);
+    setText(this.get("last-what"), last.label ?? "");
+  }
+
+  #choose(source) {
+    document.querySelector(`[name="source"][value="${source}"]`).checked = true;
+    return this.#from(source);
+  }
+
+  #from(source) {
+    this.source = source;
+    for (const name of SOURCES) setHidden(this.get(`${name}-box`), name !== source);
+    this.#show();
+    this.#keepDraft();
+    const { nodes, error, manifest } = this.#now;
+    if (nodes || error || manifest) return undefined;
+    if (source === "last") return this.#fromLast();
+    if (source === "default") return this.#fromDefault();
+    return source === "urls" ? this.#fromUrls() : undefined;
+  }
+
+  async #fromDefault() {
+    this.#put("default", { isDefault: true, label: word("start.default_label") });
+    await this.defaults.loaded();
+  }
+
+  async #fromLast() {
+    const { manifest, left, label, isDefault } = this.last;
+    if (!isDefault) return this.#check("last", manifest, label, left);
+    this.#put("last", { isDefault, label, left: new Set(left) });
+    await this.defaults.loaded();
+    return undefined;
+  }
+
+  #defaultCame(nodes, isWhole) {
+    for (const name of ["default", "last"]) {
+      const kept = this.kept[name];
+      if (!kept.isDefault) continue;
+      const names = new Set((nodes ?? []).map((node) => node.name));
+      this.#put(name, { ...kept, nodes, isWhole, left: nodes ? new Set([...kept.left].filter((each) => names.has(each))) : kept.left });
     }
-    this.#draw();
   }
 
-  #shown() {
-    const words = this.get("list-search").value.trim().toLowerCase();
-    return (this.nodes ?? []).filter((node) => `${node.name} ${node.repo_url}`.toLowerCase().includes(words));
+  #typed() {
+    clearTimeout(this.timer);
+    this.kept.urls.number += 1;
+    this.timer = setTimeout(() => {
+      this.#keepDraft();
+      this.#fromUrls();
+    }, STOPPED_TYPING_MS);
   }
 
-  #draw() {
-    patchList(this.get("list-rows"), this.#shown(), { key: (node) => node.name, make: (node) => this.#row(node), update: (row, node) => {
-      row.querySelector("input").checked = !this.left.has(node.name);
-    } });
-    if (this.nodes) setText(this.get("list-count"), `${this.nodes.length - this.left.size} of ${this.nodes.length} chosen`);
+  async #fromUrls() {
+    const text = this.get("urls").value;
+    if (!text.trim()) return this.#put("urls", {});
+    try {
+      const manifest = manifestOf(text, (kind, n = 1) => new NoList(word(`start.pasted_${kind}`, { n })));
+      const label = manifest.urls ? word("start.pasted_label", { n: manifest.urls.length }) : word("start.pasted_list");
+      return await this.#check("urls", manifest, label, [], text);
+    } catch (error) {
+      if (!(error instanceof NoList)) throw error;
+      return this.#put("urls", { error: error.message });
+    }
+  }
+
+  async #dropped(file) {
+    if (this.source !== "file") this.#choose("file");
+    await this.#fromFile(file);
+  }
+
+  async #fromFile(file) {
+    if (!file) return;
+    setHidden(this.get("file-chosen"), true);
+    try {
+      await this.#check("file", await manifestIn(file), file.name);
+    } catch (error) {
+      if (!(error instanceof NoList)) throw error;
+      this.#put("file", { error: error.message });
+    }
+  }
+
+  /** Lets the service read a list. `text`: what was pasted, for the numbers of its lines. */
+  async #check(source, manifest, label, left = [], text = "") {
+    const number = (this.kept[source].number += 1);
+    let found;
+    try {
+      const { manifest: read, nodes, left_out: notInstallable } = await api("/manifests/check", { body: { manifest }, timeout: 30000 });
+      found = { manifest: read, nodes, label, left: new Set(left), notInstallable: notInstallable ?? [] };
+    } catch (error) {
+      const why = text && manifest.urls ? linesWrong(error, text) : `${error.message} ${error.hint}`.trim();
+      found = { error: source === "file" ? word("start.file_wrong", { name: label, why }) : why };
+    }
+    if (this.kept[source].number === number) this.#put(source, found);
+  }
+
+  // -- what is shown ------------------------------------------------------------------------------------------------
+
+  #put(source, parts) {
+    this.kept[source] = { ...EMPTY(), ...parts, number: this.kept[source].number };
+    if (source === this.source) this.#show();
+  }
+
+  #show() {
+    const { nodes, left, error, notInstallable, label } = this.#now;
+    this.wrong(error);
+    this.list.show(nodes, left);
+    const box = this.get("left-out");
+    setHidden(box, !notInstallable.length);
+    setText(this.get("left-out-count"), word("start.not_installable", { n: notInstallable.length }));
+    this.get("left-out-rows").replaceChildren(...notInstallable.map((entry) => h("li", {}, h("b", { class: "wrap-anywhere" }, [entry.name, entry.version].filter(Boolean).join(" ")), ` ${entry.reason}`)));
+    const chosen = this.get("file-chosen");
+    setHidden(chosen, this.source !== "file" || !nodes);
+    if (nodes) setText(chosen, word("start.file_chosen", { name: label, packs: word("common.packs", { n: nodes.length }) }));
+    const exact = this.get("exact-box");
+    if (exact) setHidden(exact, !this.hasLock);
     this.changed();
-  }
-
-  #row(node) {
-    const box = h("input", { type: "checkbox", "aria-label": `Install ${node.name}` });
-    box.addEventListener("change", () => {
-      if (box.checked) this.left.delete(node.name);
-      else this.left.add(node.name);
-      this.#draw();
-    });
-    return h("tr", {}, h("td", {}, box), h("td", {}, node.name), h("td", { class: "soft wrap-anywhere small" }, node.repo_url), h("td", { class: "mono small" }, (node.ref ?? "").replace(/^tree:/, "").slice(0, 24)));
-  }
-}
-
-/** A file's text: UTF-8, or UTF-16 as Windows' PowerShell writes it. */
-async function textOf(file) {
-  const bytes = new Uint8Array(await file.arrayBuffer());
-  const [first, second] = bytes;
-  const big = (first === 0xfe && second === 0xff) || first === 0;
-  const small = (first === 0xff && second === 0xfe) || second === 0;
-  return new TextDecoder(big ? "utf-16be" : small ? "utf-16le" : "utf-8").decode(bytes);
-}
-
-/** The lines of a list of addresses, as they were typed: the service reads them, and whole commands, in one place. */
-function linesOf(text) {
-  return text.replace(/\\\r?\n/g, " ").split(/\r?\n/).filter((line) => line.trim() && !/^\s*#(?!\s*git\s)/.test(line));
-}
-
-/** What a dropped file is, by its content: the names of files lie. A snapshot goes to the service as it is. */
-function manifestOf(name, text) {
-  if (/^[\s{,]*["']?(git_custom_nodes|cnr_custom_nodes)["']?\s*:/m.test(text) && !/"node_packs"\s*:/.test(text)) return { manager_snapshot: text };
-  try {
-    const found = JSON.parse(text);
-    if (found.lock) return { lock: found.lock };
-    if (found.node_packs) return { lock: found };
-    if (Array.isArray(found)) return typeof found[0] === "string" ? { urls: found } : { nodes: found };
-    return found;
-  } catch {
-    if (/["']?node_packs["']?\s*:/.test(text)) return { manager_snapshot: text }; // a lock that is not quite JSON
-    if (/^\s*(git_custom_nodes|cnr_custom_nodes|comfyui|pips)\s*:/m.test(text)) return { manager_snapshot: text };
-    if (!/RepoUrl/i.test(text) && /^\s*(?:[-*]\s+)?["'<]?(?:https?:\/\/|git@|git clone )/m.test(text)) return { urls: linesOf(text) };
-    return { csv: text };
   }
 }

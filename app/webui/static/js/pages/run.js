@@ -1,0 +1,5 @@
+import { carried } from "../core/api.js";
+import { RunPage } from "../run/page.js";
+
+const refs = Object.fromEntries([...document.querySelectorAll("[data-ref]")].map((node) => [node.dataset.ref, node]));
+new RunPage(document.body.dataset.id, refs, carried()).start();
