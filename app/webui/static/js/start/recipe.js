@@ -76,6 +76,7 @@ export class Recipe {
 
   get words() {
     if (this.ready) return this.#now.nodes ? word("start.will_install", { n: this.#count }) : word("start.will_install_default");
+    if (this.#now.error) return word("start.list_wrong");
     return word(this.#now.nodes?.length ? "start.nothing_ticked" : "start.nothing_chosen");
   }
 
@@ -91,8 +92,8 @@ export class Recipe {
   remember() {
     const { manifest, left, label, isDefault } = this.#now;
     const recipe = { manifest, left: [...left], label, isDefault };
-    if (JSON.stringify(recipe).length <= MOST_KEPT) remember("recipe", recipe);
-    this.#keepDraft();
+    remember("recipe", JSON.stringify(recipe).length <= MOST_KEPT && !SECRET.test(JSON.stringify(manifest)) ? recipe : null);
+    this.#keepDraft("last");
   }
 
   offer(command) {
@@ -120,9 +121,9 @@ export class Recipe {
     this.#choose(last && (wanted === "last" || !draft.source) ? "last" : wanted === "last" ? "default" : wanted);
   }
 
-  #keepDraft() {
+  #keepDraft(source = this.source) {
     const pasted = this.get("urls").value;
-    remember("draft", { source: this.source, pasted: pasted.length > MOST_KEPT || SECRET.test(pasted) ? "" : pasted });
+    remember("draft", { source, pasted: pasted.length > MOST_KEPT || SECRET.test(pasted) ? "" : pasted });
   }
 
   #offerLast(last, name) {
@@ -150,17 +151,16 @@ export class Recipe {
     return source === "urls" ? this.#fromUrls() : undefined;
   }
 
-  async #fromDefault() {
+  #fromDefault() {
     this.#put("default", { isDefault: true, label: word("start.default_label") });
-    await this.defaults.loaded();
+    this.defaults.loaded();
   }
 
-  async #fromLast() {
+  #fromLast() {
     const { manifest, left, label, isDefault } = this.last;
     if (!isDefault) return this.#check("last", manifest, label, left);
     this.#put("last", { isDefault, label, left: new Set(left) });
-    await this.defaults.loaded();
-    return undefined;
+    return this.defaults.loaded();
   }
 
   #defaultCame(nodes, isWhole) {
