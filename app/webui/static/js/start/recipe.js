@@ -1,7 +1,8 @@
 /** What is to be installed: where the list comes from, and which of it. The start page and the page for several machines
  *  use it, with the markup of templates/_recipe.html (once a page).
  *
- *  Contract: `new Recipe(changed)`; `changed()` is called whenever what would be installed is another. `ready`: there is
+ *  Contract: `new Recipe(changed)`; `changed()` is called whenever what would be installed is another, never before the
+ *  constructor has ended. `ready`: there is
  *  something to install. `what`: that in a few words ("34 node packs"), `words`: the same as a sentence, or what is
  *  missing. `chosen`: the manifest as the API takes it, undefined for the whole recommended list. `hasLock`: it is a lock,
  *  so that `exact` makes sense. `wrong(text)`: shows an error of the list. `remember()`: for "As last time". `offer(command)`:
@@ -36,7 +37,7 @@ export class Recipe {
     this.get("urls").addEventListener("input", () => this.#typed());
     this.get("file").addEventListener("change", (event) => this.#fromFile(event.target.files[0]));
     watchDrops((file) => this.#dropped(file));
-    this.#begin();
+    queueMicrotask(() => this.#begin());
   }
 
   get #now() {
