@@ -31,7 +31,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit
+.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -86,6 +86,9 @@ pyz: .venv/.runtime-ready ## the installer as one file (ARGS="--output FILE")
 
 bench-answers: system-deps .venv/.dev-ready ## measure: starts and polls, also with dead instances
 	@$(PY) -m bench.answers
+
+bench-page: system-deps .venv/.dev-ready ## measure: a run's page against its promises and against release 7f86b61's (8 minutes)
+	@$(PY) -m bench.page $(ARGS)
 
 bench-pages: system-deps .venv/.dev-ready ## measure: 50 open task pages on one service
 	@$(PY) -m bench.pages

@@ -48,7 +48,7 @@ from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.readiness import Readiness
 from app.sync.runs.remembered import RememberedInstances
-from app.sync.runs.runs import Runs
+from app.sync.runs.runs import Asked, Runs
 from app.sync.sync_api import create_app
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
@@ -103,10 +103,10 @@ def build_service(
         settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
     )
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
-    jobs.when_ended = retries.look_at
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks, capacity = InstanceChecks(pins, connector_with, settings.timeouts), Capacity()
     workflows, runs = _wire_runs(installs, Steps(installs, checks, settings), engine, keeper)
+    jobs.when_ended = partial(_look_at, retries, runs)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
@@ -138,6 +138,12 @@ def build_service(
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
 
 
+def _look_at(retries: Retries, runs: Runs, task_id: str) -> None:
+    """What an install's end leads to."""
+    retries.look_at(task_id)
+    runs.look_at(task_id)
+
+
 def _wire_runs(
     installs: Installs, steps: Steps, engine: Engine, background: BackgroundTaskManager
 ) -> tuple[WorkflowExecutor, Runs]:
@@ -158,6 +164,7 @@ def _application(shared: Services) -> Flask:
             task=shared.installs.task,
             run=shared.runs.run,
             root_of=shared.runs.root_of,
+            running=lambda: shared.runs.page(Asked(in_progress=True))[0],
         ),
     )
     app.extensions[PROBLEM_PAGE] = webui.fill_problem_page

@@ -102,6 +102,12 @@ class TaskConflict(TaskError):
     code = "task_conflict"
 
 
+class NotWaiting(TaskError):
+    """The task does not wait for its instance."""
+
+    code = "task_not_waiting"
+
+
 class TaskNotCancellable(TaskError):
     """The task has already ended."""
 

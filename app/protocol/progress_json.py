@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from app.protocol import builds, counts, questions, task_list
+from app.protocol.amounts import clock
 from app.protocol.eta import remaining_seconds
 from app.protocol.reasons import for_people
 from app.protocol.repairs import RepairState
@@ -21,7 +22,8 @@ from app.protocol.states import (
     TaskState,
 )
 
-_TRIED_AGAIN = frozenset({"waiting_for_instance", "interrupted", "cancel_unreached"})
+TRIED_AGAIN = frozenset({"waiting_for_instance", "interrupted", "cancel_unreached"})
+"""Why a task waits whose instance is tried again and again."""
 
 
 def initial(task_id: str, now: float, *, auto_installer: bool) -> Snapshot:
@@ -62,6 +64,7 @@ def progress(
         **_next_attempt(snapshot),
         "percent": snapshot.percent,
         "elapsed_seconds": _elapsed(snapshot, now),
+        "run_seconds": _run_seconds(snapshot, now),
         "eta_seconds": remaining_seconds(snapshot, now),
         **numbers.to_json(),
         "packages_done": snapshot.packages_done,
@@ -124,8 +127,24 @@ def node_row(snapshot: Snapshot, node: Node) -> Dict[str, Any]:
         "seconds": seconds,
         "wait_seconds": waited,
         "timeline": dict(node.entered),
+        "heard_at": _heard_at(snapshot, node),
         "error": for_people(node.error.to_json()) if node.error else None,
     }
+
+
+def _heard_at(snapshot: Snapshot, node: Node) -> Optional[float]:
+    """When the run last said something of a pack, in seconds after it began."""
+    if node.last_mono is None or snapshot.began_mono is None:
+        return None
+    return round(max(0.0, node.last_mono - snapshot.began_mono), 1)
+
+
+def _run_seconds(snapshot: Snapshot, now: float) -> Optional[float]:
+    """How long ago the run began, on the clock of `heard_at`; at its end, how long it took."""
+    if snapshot.began_mono is None or snapshot.last_mono is None or snapshot.last_at is None:
+        return None
+    since = 0.0 if snapshot.state in TERMINAL_TASK_STATES else max(0.0, now - snapshot.last_at)
+    return round(max(0.0, snapshot.last_mono - snapshot.began_mono) + since, 1)
 
 
 def _work_and_wait(snapshot: Snapshot, node: Node) -> Tuple[Optional[float], Optional[float]]:
@@ -234,7 +253,7 @@ def _elapsed(snapshot: Snapshot, now: float) -> float:
 
 def _next_attempt(snapshot: Snapshot) -> Dict[str, Any]:
     """Of an instance that is not reached: which try comes next, and when. A time that has passed: it is tried now."""
-    if snapshot.waiting is None or snapshot.waiting.code not in _TRIED_AGAIN:
+    if snapshot.waiting is None or snapshot.waiting.code not in TRIED_AGAIN:
         return {"attempt": None, "next_attempt_at": None}
     due = snapshot.next_attempt_at
     return {"attempt": snapshot.attempt, "next_attempt_at": None if due is None else iso(due)}
@@ -251,8 +270,8 @@ def _current(snapshot: Snapshot, now: float) -> Dict[str, Any]:
         "has_requirements": bool(node and node.requirements is not StepStatus.NONE),
         "requirements_status": node.requirements.value if node else None,
         "clone_progress": node.clone_percent if node else None,
-        "data_received": size(node.bytes_received) if node else None,
-        "download_rate": size(node.rate, "/s") if node else None,
+        "data_received": _size(node.bytes_received) if node else None,
+        "download_rate": _size(node.rate, "/s") if node else None,
         "total_size": None,
     }
     return {**fields, "elapsed_time": elapsed, "eta": None if eta is None else clock(eta)}
@@ -305,8 +324,8 @@ def _row(name: str, status: StepStatus, detail: str, seconds: Optional[float]) -
     return {"name": name, "status": status.value, "detail": detail or None, "seconds": seconds}
 
 
-def size(count: Optional[float], suffix: str = "") -> Optional[str]:
-    """A count of bytes for people: `2.5 MiB`."""
+def _size(count: Optional[float], suffix: str = "") -> Optional[str]:
+    """A count of bytes as the API has always told it: `2.5 MiB`."""
     if count is None:
         return None
     for unit in ("B", "KiB", "MiB"):
@@ -319,10 +338,3 @@ def size(count: Optional[float], suffix: str = "") -> Optional[str]:
 def iso(wall: float) -> str:
     """Unix seconds as UTC ISO 8601."""
     return datetime.fromtimestamp(wall, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def clock(seconds: float) -> str:
-    """Seconds as `mm:ss`, or `h:mm:ss` from an hour on."""
-    whole = int(seconds)
-    hours, rest = divmod(whole, 3600)
-    return "%d:%02d:%02d" % (hours, rest // 60, rest % 60) if hours else "%02d:%02d" % (rest // 60, rest % 60)

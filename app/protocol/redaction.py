@@ -24,6 +24,15 @@ def masked(text: str) -> str:
     return _replaced(text, _spans(text), same_length=False)
 
 
+def masked_by_line(text: str) -> str:
+    """As `masked`, each line where it was: of a secret that is broken over lines, their ends stay."""
+    parts, at = [], 0
+    for begin, end in _spans(text):
+        parts += [text[at:begin], MASK, "\n" * text.count("\n", begin, end)]
+        at = end
+    return "".join([*parts, text[at:]])
+
+
 def masked_bytes(raw: bytes) -> bytes:
     """As `masked`, with as many asterisks as a secret has bytes: offsets in a log stay valid."""
     text = raw.decode(_LATIN)

@@ -85,6 +85,7 @@ REQUESTS: Sequence[Reason] = (
         _REQUEST,
         hint="Send a new idempotency_key with a new request, or the old request unchanged.",
     ),
+    Reason("task_not_waiting", "Task not waiting", _REQUEST),
     Reason("task_not_cancellable", "Task already ended", _REQUEST),
     Reason(
         "build_not_skippable",

@@ -27,6 +27,11 @@ def many_lines(text: str) -> str:
     return "\n".join([line if line.isprintable() else _without_controls(line) for line in whole.split("\n")])
 
 
+def without_sequences(text: str) -> str:
+    """`text` without the sequences that steer a terminal, such as its colours."""
+    return _SEQUENCE.sub("", text) if "\x1b" in text else text
+
+
 def json_text(value: object, *, indent: Optional[int] = None, separators: Optional[Tuple[str, str]] = None) -> str:
     """JSON that is ASCII without controls: `cat` and curl write it to terminals. Raises ValueError for NaN."""
     text = json.dumps(value, indent=indent, separators=separators, allow_nan=False)

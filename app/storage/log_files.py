@@ -25,6 +25,7 @@ FILE_BYTES = 4 * 1024 * 1024
 TASK_BYTES = 64 * 1024 * 1024
 MAX_FILES = 2000
 """What is kept of one log, of all logs of a task, and how many logs."""
+BLOCK_BYTES = 256 * 1024
 NO_MORE = -1
 _CUT = b"\n[the log is cut off here; the rest is on the instance]\n"
 ANEW = b"\n[the log begins anew here]\n"
@@ -163,6 +164,18 @@ class LogFiles:
             return b"", 0
         except OSError as exc:
             raise _unavailable(path, exc) from exc
+
+    def blocks(self, task_id: str, name: str) -> Iterator[bytes]:
+        """A log from its beginning, in blocks that end where a line ends, if it ends within a block's size."""
+        offset, size = 0, 1
+        while offset < size:
+            raw, size = self.read(task_id, name, offset, BLOCK_BYTES)
+            if offset + len(raw) < size:
+                raw = raw[: raw.rfind(b"\n") + 1] or raw
+            if not raw:
+                return
+            yield raw
+            offset += len(raw)
 
     def close(self, task_id: str) -> None:
         """Nothing more comes of a task that has ended. Where not all came, its run's log says so."""

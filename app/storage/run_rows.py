@@ -19,7 +19,7 @@ def note_group(connection: Connection, run_id: str, kind: str, created_at: float
 
 def note_install(connection: Connection, record: InstallRecord, run_id: str) -> None:
     """A new install of a run: the run and its fleet go on, and its instance is remembered."""
-    going_on = {"state": None, "document": None, "changes": runs.c.changes + 1}
+    going_on = {"state": None, "tone": None, "document": None, "changes": runs.c.changes + 1}
     if run_id == record.task_id:
         mine = {"run_id": run_id, "kind": "install", "created_at": record.created_at, "fleet_id": record.fleet_id}
         connection.execute(insert(runs), {**mine, "instance": record.instance})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ class RunRow:
     instance: str | None
     fleet_id: str | None
     state: str | None
+    tone: str | None
     search: str
     document: dict[str, Any] | None
     changes: int
@@ -43,12 +44,18 @@ class RunRow:
 @dataclass(frozen=True, slots=True)
 class RunFilter:
     """Which runs a list has. `instance`: its name, whose runs in fleets are listed too; `text`: a part of what is
-    searched; `state`: how they ended."""
+    searched; `states` and `tones`: how they ended; all where there are none."""
 
     kind: str | None = None
     instance: str | None = None
     text: str | None = None
-    state: str | None = None
+    states: tuple[str, ...] = ()
+    tones: tuple[str, ...] = ()
+
+    def has(self, summary: Mapping[str, str]) -> bool:
+        """Whether a run that stands like this is one of them."""
+        is_kind = not self.states or summary["kind"] in self.states
+        return is_kind and (not self.tones or summary["tone"] in self.tones)
 
 
 class RunStore:
@@ -65,6 +72,12 @@ class RunStore:
                 of_task = select(installs.c.run_id).where(installs.c.task_id == any_id).scalar_subquery()
                 row = connection.execute(_ROWS.where(runs.c.run_id == of_task)).mappings().first()
         return None if row is None else RunRow(**row)
+
+    def some(self, run_ids: Collection[str]) -> list[RunRow]:
+        """Those of these runs that there are."""
+        wanted = list(run_ids)
+        parts = [wanted[first : first + _AT_ONCE] for first in range(0, len(wanted), _AT_ONCE)]
+        return [row for part in parts for row in self._rows(_ROWS.where(runs.c.run_id.in_(part)))]
 
     def records(self, run_ids: Collection[str]) -> dict[str, list[InstallRecord]]:
         """The installs of these runs, oldest first, without their snapshots."""
@@ -90,19 +103,22 @@ class RunStore:
         query = query.where(runs.c.fleet_id.is_(None)) if wanted.instance is None else query
         for column, value in ((runs.c.kind, wanted.kind), (runs.c.instance, wanted.instance)):
             query = query if value is None else query.where(column == value)
-        if wanted.state is not None:
-            query = query.where(runs.c.state == wanted.state)
+        if wanted.states:
+            query = query.where(runs.c.state.in_(wanted.states))
+        if wanted.tones:
+            query = query.where(runs.c.tone.in_(wanted.tones))
         if wanted.text is not None:
             query = query.where(runs.c.search.contains(wanted.text.lower(), autoescape=True))
         if before is not None:
             query = query.where(tuple_(runs.c.created_at, runs.c.run_id) < tuple_(*place_of(before)))
         return self._rows(query)
 
-    def close(self, row: RunRow, state: str, search: str, document: dict[str, Any]) -> None:
+    def close(self, row: RunRow, summary: Mapping[str, str], search: str, document: dict[str, Any]) -> None:
         """Keeps how a run ended, unless something joined it since `row` was read."""
         same = (runs.c.run_id == row.run_id, runs.c.changes == row.changes)
+        ended = {"state": summary["kind"], "tone": summary["tone"], "search": search, "document": document}
         with writing(self._engine) as connection:
-            connection.execute(update(runs).where(*same).values(state=state, search=search, document=document))
+            connection.execute(update(runs).where(*same).values(**ended))
 
     def _rows(self, query: Select[Any]) -> list[RunRow]:
         with reading(self._engine) as connection:

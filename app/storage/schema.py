@@ -114,6 +114,7 @@ runs = Table(
     Column("instance", Text),
     Column("fleet_id", String(36)),
     Column("state", String(24)),
+    Column("tone", String(8)),
     Column("search", Text, nullable=False, server_default=""),
     Column("document", _json()),
     Column("changes", Integer, nullable=False, server_default="0"),
@@ -122,7 +123,7 @@ runs = Table(
     Index(None, "instance", "created_at"),
     Index(None, "fleet_id", "created_at"),
 )
-"""One row for each run (installs with all that follows them, workflows, fleets). `state`: the kind of its summary once
+"""One row for each run (installs with all that follows them, workflows, fleets). `state`, `tone`: of its summary once
 it has ended, None while it goes on or is to be looked at; `document`: its row in lists, made then; `changes`: grows
 with each task that joins it, so that nobody writes an end over a new beginning."""
 

@@ -34,9 +34,11 @@ class Kind(StrEnum):
     """An instance: tests, scans of host keys, tunnels that are being opened."""
     WHEELS = "wheels"
     """An instance that sends a wheel, which may last."""
+    SEARCHES = "searches"
+    """Nothing, but they read all logs of a task."""
 
 
-MOST: Mapping[Kind, int] = {Kind.CHANGES: 32, Kind.INSTANCES: 32, Kind.WHEELS: 4}
+MOST: Mapping[Kind, int] = {Kind.CHANGES: 32, Kind.INSTANCES: 32, Kind.WHEELS: 4, Kind.SEARCHES: 2}
 
 
 class Place:

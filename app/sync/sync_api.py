@@ -81,4 +81,5 @@ def start_install() -> Response:
 def show_progress() -> Response:
     """The progress of one install, from what is known here; opens no connection."""
     asked = body(bodies.ProgressBody)
-    return answer(services().installs.progress(checked_task_id(asked.task_id), asked.since))
+    known = checked_task_id(asked.task_id)
+    return answer(services().installs.progress(known, asked.since, patch=asked.patch, line=asked.line))

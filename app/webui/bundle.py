@@ -20,14 +20,20 @@ _RENAMED = re.compile(r"(\w+) as (\w+)")
 
 def joined(entry: str, sources: Mapping[str, str]) -> str:
     """The script of the page whose own module is `entry`, out of the modules' sources by name."""
-    order = _numbered(entry, sources, {})
+    order = parts(entry, sources)
     return "".join(_as_function(name, sources[name], order) for name in order if name != entry) + _body(
         entry, sources[entry], order
     )
 
 
+def parts(entry: str, sources: Mapping[str, str]) -> dict[str, int]:
+    """The modules that are in the script of the page whose own module is `entry`: each one's number, after those of its
+    imports."""
+    return _numbered(entry, sources, {})
+
+
 def _numbered(name: str, sources: Mapping[str, str], found: dict[str, int]) -> dict[str, int]:
-    """Each module's number, after those of its imports."""
+    """As `parts`; the entry may be any module."""
     for _, imported in IMPORT.findall(sources[name]):
         module = _absolute(name, imported)
         if module not in found:

@@ -6,25 +6,28 @@ carries nothing, since the shell itself is open to everybody who reaches the ser
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.domain.errors import AppError, TaskNotFound
 from app.protocol.options import OPTIONS
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import one_line
+from app.sync.http.compression import chosen
 from app.version import VERSION
-from app.webui.assets import SHEET, assets, type_of
+from app.webui.assets import ENCODINGS, SHEET, assets, type_of
 from app.words import LANGUAGE, word
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
+_CARRIES = "nodeferry_page_carries"
 _PLACE = ("chapter", "tab", "pack", "line")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _POLICY = (
@@ -39,12 +42,13 @@ PageSource = Callable[[str], Mapping[str, Any]]
 @dataclass(frozen=True, slots=True)
 class PageParts:
     """What pages may carry. `needs_login`: whether requests need a token now; `root_of`: the run of any id of it,
-    and its kind."""
+    and its kind; `running`: the runs that go on, as lists have them."""
 
     needs_login: Callable[[], bool]
     task: PageSource
     run: PageSource
     root_of: Callable[[str], tuple[str, str]]
+    running: Callable[[], Sequence[Mapping[str, Any]]]
 
 
 pages = Blueprint("webui", __name__, template_folder="templates")
@@ -58,11 +62,17 @@ def register(app: Any, services: PageParts) -> None:
 
 @pages.after_request
 def _headers(response: Response) -> Response:
-    """Pages are asked for anew each time; what they load stays in the browser."""
+    """Pages are asked for anew each time, and come again only if they are others; one that carries what is known of a
+    run is never kept. What pages load stays in the browser."""
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers.setdefault("Cache-Control", "no-store")
+    if response.status_code != 200 or response.mimetype != "text/html" or g.get(_CARRIES, True):
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:16], weak=True)
+    response.make_conditional(request)
     return response
 
 
@@ -92,14 +102,14 @@ def old_run_page(any_id: object) -> AnyResponse:
 
 @pages.get(f"{PREFIX}/runs")
 def runs_page() -> str:
-    """All runs."""
+    """All runs: installs, workflows and fleets."""
     return _page("runs", "Runs")
 
 
 @pages.get(f"{PREFIX}/history")
 def old_runs_page() -> AnyResponse:
     """Where the runs were listed before."""
-    return redirect(url_for("webui.runs_page"))
+    return redirect(url_for("webui.runs_page", **request.args.to_dict()))
 
 
 @pages.get(f"{PREFIX}/machines")
@@ -137,8 +147,14 @@ def asset(version: str, name: str) -> Response:
     """A style, script or picture of this version."""
     if version != assets().version or name not in assets().files:
         abort(404)
-    response = Response(assets().files[name], content_type=f"{type_of(name)}; charset=utf-8")
+    encoding = chosen(request.headers.get("Accept-Encoding", ""), ENCODINGS) or ""
+    smaller = assets().compressed.get((name, encoding))
+    response = Response(smaller or assets().files[name], content_type=f"{type_of(name)}; charset=utf-8")
+    if smaller is not None:
+        response.headers["Content-Encoding"] = encoding
     response.headers["Cache-Control"] = _FOR_EVER
+    response.set_etag(f"{version}{f'-{encoding}' if smaller is not None else ''}")
+    response.make_conditional(request)
     return response
 
 
@@ -183,6 +199,7 @@ def favicon() -> AnyResponse:
 
 
 _KNOWN_PROBLEMS: Mapping[str, tuple[str, str]] = {
+    "unauthorized": ("shell.login_first", "shell.token_why"),
     "not_found": ("shell.no_page", "shell.no_page_why"),
     "run_not_found": ("shell.no_run", "shell.no_run_why"),
     "task_not_found": ("shell.no_run", "shell.no_run_why"),
@@ -195,12 +212,13 @@ _KNOWN_PROBLEMS: Mapping[str, tuple[str, str]] = {
 def fill_problem_page(response: Response, error: AppError) -> None:
     """Makes an error's answer a page like the others. Where even that cannot be made it stays as it is."""
     title, text = _KNOWN_PROBLEMS.get(error.code, ("", ""))
-    words = [word(text)] if text else []
+    hint = "" if title and error.code != "not_found" else error.hint  # those of the ids speak of the API
+    texts = [*([word(text)] if text else []), *([one_line(masked(hint))] if hint else [])]
     try:
         page = render_template(
             "problem.html",
             title=word(title) if title else one_line(masked(error.message)),
-            texts=[*words, *([one_line(masked(error.hint))] if error.hint else [])],
+            texts=texts,
             status=response.status_code,
             code=error.code,
             again="login" if response.status_code == 401 else "",
@@ -210,6 +228,20 @@ def fill_problem_page(response: Response, error: AppError) -> None:
         return
     response.set_data(page)
     response.headers["Content-Security-Policy"] = _POLICY
+
+
+_IN_BAR = ("run_id", "machine", "list", "percent", "summary", "in_progress")
+
+
+def _running() -> list[dict[str, Any]]:
+    """What the bar says of the runs that go on. Nothing where that cannot be read: the page itself tells why."""
+    try:
+        found = _parts().running()
+    except AppError:
+        return []
+    text = masked(json.dumps([{name: run[name] for name in _IN_BAR} for run in found]))
+    known: list[dict[str, Any]] = json.loads(text)
+    return known
 
 
 def _parts() -> PageParts:
@@ -253,6 +285,7 @@ def _task(task_id: str | None) -> Mapping[str, Any] | None:
 def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = None) -> str:
     login = _parts().needs_login()
     initial = dict(known(shown_id)) if known and not login else None
+    setattr(g, _CARRIES, initial is not None)
     text = masked(json.dumps(initial, separators=(",", ":")))
     # It stands in a script element, which nothing in it may end.
     carried = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
@@ -271,6 +304,7 @@ def _common(
         "initial": initial,
         "carried": carried,
         "login": login,
+        "running": [] if login else _running(),
         "version": VERSION,
         "sheet": SHEET,
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain import errors
+from app.domain.run_summary import summary_of
 from app.protocol import progress_json
 from app.protocol.snapshot import Node
 from app.protocol.states import NodeState, TaskState
@@ -55,7 +56,7 @@ def test_every_example_is_json() -> None:
 
 def test_the_example_of_a_progress_has_the_fields_that_a_progress_has() -> None:
     running, finished, unchanged = examples(section("POST /ssh/install-custom-nodes/progress"))
-    real = progress_json.progress(RUNNING, 0)
+    real = {**progress_json.progress(RUNNING, 0), "summary": summary_of(RUNNING).to_json()}
     assert set(running) == set(real)
     assert set(running["nodes"][0]) == set(real["nodes"][0])
     assert set(running["steps"][0]) == set(real["steps"][0])

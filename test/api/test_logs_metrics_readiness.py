@@ -32,6 +32,9 @@ class TestLog:
             "size": 0,
             "complete": True,
             "text": "",
+            "line": 1,
+            "lines": 0,
+            "deciding_line": None,
             "logs": [],
         }
 

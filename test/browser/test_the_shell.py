@@ -170,7 +170,7 @@ def test_the_bar_and_what_opens_from_it_have_no_fault_and_fit(service: ServicePr
     """At every width, in both looks; by axe with the menu, then the sheet of shortcuts open."""
     page = tab(f"{service.url}/ui/fleet")
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 800})
             page.get_by_role("button", name="More").click()

@@ -172,7 +172,7 @@ def test_old_tasks_can_be_removed_after_a_question() -> None:
     """What was removed is told, and what stays though it is old; without a yes nothing is asked for."""
     script = Script([ended("partial").progress])
     done = run(script, "tasks", "prune", "--older-than", "30", "--yes")
-    assert done.stdout.startswith("Removed 2 records and 2 progress files, the logs of 1, 2.0 KiB. 1 as old ones stay")
+    assert done.stdout.startswith("Removed 2 records and 2 progress files, the logs of 1, 2.0 kB. 1 as old ones stay")
     assert script.seen[-1][2] == {"older_than_days": 30.0}
     asked = run(script, "tasks", "prune", "--older-than", "30")
     assert asked.exit_code == 1

@@ -37,7 +37,7 @@ def test_it_works() -> None:
     story.emit(NodeProgress(name="Beta", percent=45, bytes_received=2_621_440, rate=1_258_291.0))
     text = drawn(LiveView(story.progress))
     row = next(line for line in text.splitlines() if line.startswith("Beta"))
-    assert "45 %" in row and "2.5 MiB" in row and "1.2 MiB/s" in row and "cloning" in row
+    assert "45 %" in row and "2.6 MB" in row and "1.3 MB/s" in row and "cloning" in row
     assert "Cloning node packs: 0 of 3 done" in text
 
 

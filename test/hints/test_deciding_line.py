@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.protocol.deciding_line import deciding_line
 from app.runner.hints import addresses, reasons
-from app.runner.hints.deciding_line import deciding_line
 from app.runner.process.children import Finished
 
 OUTPUTS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.protocol.deciding_line import deciding_line
 from app.runner.hints import reasons
-from app.runner.hints.deciding_line import deciding_line
 from app.runner.hints.system_packages import packages_for
 from app.runner.process.children import Finished
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.protocol.events import Connecting, GivenUp, NodeProgress, Source, WaitingForInstance
-from app.protocol.progress_json import clock, initial, progress, size
+from app.protocol.progress_json import initial, progress
 from app.protocol.reasons import for_people
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
@@ -79,9 +79,3 @@ def test_waiting_is_said() -> None:
     shown = progress(fold(service.told), 1100.0)
     assert shown["message_code"] == "waiting_for_instance"
     assert shown["message"] == "Refused."
-
-
-def test_sizes_and_times_for_people() -> None:
-    """The human-readable strings of the original API."""
-    assert [size(512), size(2621440), size(5 * 1024**3), size(None)] == ["512 B", "2.5 MiB", "5.0 GiB", None]
-    assert [clock(12.4), clock(3723)] == ["00:12", "1:02:03"]

@@ -64,7 +64,7 @@ def test_a_repository_that_unpacks_without_end_is_ended(rig: Rig, git_server: Gi
         assert run.state(name) == "failed repository_too_large", message(run, name)
         assert words in message(run, name)
         assert not (rig.custom_nodes / name).exists()
-    assert "10.0 MiB are allowed" in message(run, "words"), message(run, "words")
+    assert "10 MB are allowed" in message(run, "words"), message(run, "words")
     assert "NODEFERRY_MAX_REPOSITORY_BYTES" in message(run, "words")
     assert run.state("good") == "installed"
     assert not run.staging.exists()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -163,4 +164,6 @@ def hold(app: Flask, response: Response, **_: object) -> None:
         return
     path = None if rule is None else rule.rule.replace("<", "{").replace(">", "}")
     body = None if response.is_streamed else response.get_data()
+    if body and response.headers.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
     BROKEN.extend(contract_of(app).faults(request.method, path, response.status_code, dict(response.headers), body))

@@ -82,15 +82,31 @@ class Hostile:
         self.stop = threading.Event()
         self.commands: list[str] = []
         self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(0.1)
         self._threads: list[threading.Thread] = []
-
-    @property
-    def port(self) -> int:
+        self._transports: list[paramiko.Transport] = []
+        self._listener = self._listening(0)
+        self.port: int = self._listener.getsockname()[1]
         """Where it listens."""
-        port: int = self._listener.getsockname()[1]
-        return port
+
+    def refuse(self) -> None:
+        """No connection is accepted any more; those that there are stay."""
+        self._listener.close()
+
+    def listen(self) -> None:
+        """Connections are accepted again, at the same port."""
+        self._listener = self._listening(self.port)
+
+    def cut(self) -> None:
+        """Closes every connection that there is."""
+        for transport in self._transports:
+            transport.close()
+        self._transports.clear()
+
+    @staticmethod
+    def _listening(port: int) -> socket.socket:
+        listener = socket.create_server(("127.0.0.1", port))
+        listener.settimeout(0.1)
+        return listener
 
     def was_asked(self, command: str) -> bool:
         """Whether the service has run this command."""
@@ -121,10 +137,15 @@ class Hostile:
 
     def _accept(self) -> None:
         while not self.stop.is_set():
-            with contextlib.suppress(OSError):
+            try:
                 sock, _ = self._listener.accept()
-                self.connections += 1
-                self.start(self._serve, sock)
+            except TimeoutError:
+                continue
+            except OSError:  # nobody is let in now
+                self.stop.wait(0.05)
+                continue
+            self.connections += 1
+            self.start(self._serve, sock)
 
     def _serve(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException), contextlib.closing(sock):
@@ -132,6 +153,7 @@ class Hostile:
                 self.greeting(sock, self.stop)
                 return
             transport = paramiko.Transport(sock)
+            self._transports.append(transport)
             try:
                 transport.add_server_key(self.key)
                 transport.start_server(server=_Server(self))

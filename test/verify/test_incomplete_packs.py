@@ -54,7 +54,7 @@ def test_pointers_of_git_lfs_are_told(verify: Verify, pack: MakePack) -> None:
     )
     assert run.state("model") == "verified lfs_pointers"
     assert standing(run, "model") == Standing.PROBLEM.value
-    assert "weights/model.safetensors (1.2 GiB)" in message(run, "model")
+    assert "weights/model.safetensors (1.3 GB)" in message(run, "model")
     assert run.state("code") == "failed lfs_pointers"
     assert "__init__.py (900 B)" in message(run, "code")
     assert run.state("loads-it") == "failed lfs_pointers"

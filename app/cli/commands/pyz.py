@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from app.cli.view.say import say
+from app.protocol.amounts import size
 from app.remote.packer import pack_runner
 
 
@@ -21,4 +22,4 @@ def pyz(output: Path | None) -> None:
     path = output or Path(packed.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(packed.content)
-    say(f"{path} ({len(packed.content) // 1024} KiB, sha256 {packed.sha256})")
+    say(f"{path} ({size(len(packed.content))}, sha256 {packed.sha256})")

@@ -20,7 +20,7 @@ from app.cli.view.live_view import LiveView
 from app.cli.view.result import exit_status, show_result
 from app.cli.view.say import say, say_log
 from app.cli.view.table import table
-from app.protocol.progress_json import size
+from app.protocol.amounts import size
 from app.protocol.terminal_text import one_line
 
 COLUMNS = ("task_id", "created_at", "state", "outcome", "packs", "instance")

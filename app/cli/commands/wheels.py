@@ -14,7 +14,7 @@ from app.cli.api.wheel_folder import PAGE, WheelFolder, entries
 from app.cli.errors import CliError
 from app.cli.view.say import say
 from app.cli.view.table import table
-from app.protocol.progress_json import size
+from app.protocol.amounts import size
 
 
 @click.group()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.cli.view.live_view import build_line, build_name
-from app.protocol.progress_json import clock
+from app.protocol.amounts import clock
 from app.protocol.states import GOOD_NODE_STATES
 from app.protocol.terminal_text import one_line
 

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from app.protocol.progress_json import clock, size
+from app.protocol.amounts import clock, rate, size
 from app.protocol.task_list import CUSTOM_NODES
 from app.protocol.terminal_text import one_line
 
@@ -155,7 +155,8 @@ def pack_rows(nodes: Sequence[Progress], width: int) -> Table:
         bar = ProgressBar(total=100, completed=percent, width=16 if wide else 10)
         numbers = [f"{percent} %"]
         if wide:
-            numbers += [size(node.get("bytes_received")) or "", size(node.get("bytes_per_second"), "/s") or ""]
+            received = node.get("bytes_received")
+            numbers += ["" if received is None else size(received), rate(node.get("bytes_per_second"))]
         grid.add_row(Text(one_line(node.get("name"))), bar, *map(Text, numbers), state_of(node), doing(node))
     return grid
 

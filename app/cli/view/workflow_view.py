@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.view.live_view import STATUS_STYLES, cut
-from app.protocol.progress_json import clock
+from app.protocol.amounts import clock
 from app.protocol.terminal_text import one_line
 
 State = Mapping[str, Any]

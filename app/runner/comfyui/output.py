@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence
 
+from app.protocol.deciding_line import only_tells_of_another
 from app.runner.comfyui.crash_stacks import packs_in_stack
-from app.runner.hints.deciding_line import only_tells_of_another
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _PREFIX = re.compile(

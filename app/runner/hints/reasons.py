@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Mapping, Optional, Tuple
 
+from app.protocol.deciding_line import deciding_line, only_tells_of_another, says_why
 from app.protocol.redaction import masked
 from app.protocol.snapshot import Problem
 from app.runner.hints import addresses, signatures
-from app.runner.hints.deciding_line import deciding_line, only_tells_of_another, says_why
 from app.runner.hints.load_reasons import of_load
 from app.runner.hints.signature import BUSY, DISK, MEMORY, NETWORK, PERMISSION, PROCESSES, READ_ONLY
 from app.runner.hints.uv_words import explain, shortened

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import List, Optional
 
-from app.runner.hints.deciding_line import deciding_line
+from app.protocol.deciding_line import deciding_line
 
 LONGEST = 300
 _HEAD = re.compile(r"^\s*(?:error:|×|ERROR:)\s*(.*)")

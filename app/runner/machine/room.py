@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Tuple
 
-from app.protocol.progress_json import size
+from app.protocol.amounts import size
 from app.protocol.snapshot import Problem
 
 TOO_LARGE = frozenset({"repository_too_large", "no_room_for_repository"})

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import List, Optional
 
+from app.protocol.deciding_line import deciding_line
 from app.protocol.snapshot import Problem
 from app.runner.context import Context
-from app.runner.hints.deciding_line import deciding_line
 from app.runner.hints.uv_words import shortened
 from app.runner.machine.git import Git
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, Sequence
 
-from app.protocol.progress_json import size
+from app.protocol.amounts import size
 from app.protocol.snapshot import Problem
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons

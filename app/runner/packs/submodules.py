@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 from typing import List, Optional, Set
 
+from app.protocol.deciding_line import deciding_line
 from app.protocol.snapshot import Problem
 from app.runner.hints import reasons, signatures
-from app.runner.hints.deciding_line import deciding_line
 from app.runner.hints.uv_words import shortened
 from app.runner.machine.git import Git
 from app.runner.machine.room import TOO_LARGE

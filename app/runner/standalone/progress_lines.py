@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Optional
 
 from app.protocol import counts, repairs, task_list
+from app.protocol.amounts import clock
 from app.protocol.event_body import Body
 from app.protocol.events import (
     BuildChanged,
@@ -23,7 +24,6 @@ from app.protocol.events import (
     Waiting,
     Warned,
 )
-from app.protocol.progress_json import clock
 from app.protocol.snapshot import AskedQuestion, Problem, Snapshot
 from app.protocol.states import GOOD_NODE_STATES, BuildState, StepStatus, TaskState
 from app.protocol.terminal_text import one_line

@@ -25,14 +25,24 @@ from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address, undecorated
 from app.domain.errors import InvalidAddress, InvalidRequest
 from app.domain.host_port import split_host_port
-from app.domain.run_summary import Kind
 from app.domain.workflow import StepName
 from app.protocol import task_id
 from app.protocol.options import MOST_ENTRIES, OPTIONS, Option, Options
 from app.protocol.states import TaskState
 from app.remote.own_keys import DEFAULT_NAME
 from app.settings import Settings
-from app.sync.http.body_types import ID, NEEDED, Id, IdempotencyKey, Manifest, RemotePath, SshConnection, Told
+from app.sync.http.body_types import (
+    ID,
+    NEEDED,
+    Id,
+    IdempotencyKey,
+    Kinds,
+    Manifest,
+    RemotePath,
+    SshConnection,
+    Told,
+    Tones,
+)
 
 MAX_HELD_SECONDS = 60.0
 MAX_CHECK_SECONDS = 120.0
@@ -41,7 +51,13 @@ DEFAULT_STEP_SECONDS = 6 * 3600.0
 DEFAULT_STEPS = (StepName.TEST_SSH, StepName.INSTALL, StepName.VERIFY)
 MAX_PRUNE_DAYS = 36_500.0
 MAX_FIELD_CHARS = 200
+MAX_SEARCH_CHARS = 200
 MAX_TOKEN_CHARS = 1000
+MAX_LINE_CHARS = 32
+
+
+Line = Annotated[str, Field(min_length=1, max_length=MAX_LINE_CHARS)]
+"""Which service has counted a revision."""
 
 
 class JsonBody(Told):
@@ -57,7 +73,7 @@ class JsonBody(Told):
         return {name: values[name] for name in values.keys() - unknown} if unknown else values
 
 
-def _option_field(option: Option) -> Any:
+def option_field(option: Option) -> Any:
     """An option's type as pydantic checks it, and its default."""
     if option.is_list:  # lists are what JSON has; records of options are hashable
         entries = Annotated[tuple[option.type, ...], Strict(False)]  # type: ignore[name-defined]
@@ -74,7 +90,7 @@ else:
         "OptionsBody",
         __base__=JsonBody,
         __doc__="`options` of an install, made from their definition in app/protocol/options.py.",
-        **{option.name: _option_field(option) for option in OPTIONS.values()},
+        **{option.name: option_field(option) for option in OPTIONS.values()},
     )
 
 
@@ -90,11 +106,15 @@ class InstallBody(JsonBody):
 
 
 class ProgressBody(JsonBody):
-    """POST /ssh/install-custom-nodes/progress. `ssh_connection` is what the original API sends; it is not looked at."""
+    """POST /ssh/install-custom-nodes/progress. `ssh_connection` is what the original API sends; it is not looked at.
+
+    `patch`: only what changed after the revision `since`; `line`: as the answer with that revision had it."""
 
     task_id: Annotated[Id, NEEDED] = None
     ssh_connection: Annotated[Any, Field(deprecated=True)] = None
     since: Annotated[int, Field(ge=0)] | None = None
+    patch: bool = False
+    line: Line | None = None
 
 
 class PruneBody(JsonBody):
@@ -204,12 +224,13 @@ class TasksQuery(_Query):
 
 
 class RunsQuery(_Query):
-    """GET /runs. `instance`: its name or its instance_id; `state`: a kind of summary; `q`: a part of its machine, list
-    or id."""
+    """GET /runs. `instance`: its name or its instance_id; `state` and `tone`: kinds and tones of a summary, with commas
+    between; `q`: a part of its machine, list or id."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
-    state: Kind | None = None
+    state: Kinds | None = None
+    tone: Tones | None = None
     instance: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     q: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     kind: Literal["install", "workflow", "fleet"] | None = None
@@ -241,13 +262,25 @@ class WorkflowsQuery(_Query):
 
 
 class LogQuery(_Query):
-    """GET /tasks/ID/log. `offset` and `limit` in bytes."""
+    """GET /tasks/ID/log. `offset` and `limit` in bytes; `line` and `before` are numbers of lines, and go before it."""
 
     log: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] = "run"
     node: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     offset: Annotated[int, Field(ge=0, le=2**53)] = 0
     limit: Annotated[int, Field(ge=16, le=1024 * 1024)] = 256 * 1024
+    line: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    before: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    deciding: bool = False
     format: Literal["json", "text"] = "json"
+
+
+class LogSearchQuery(_Query):
+    """GET /tasks/ID/log/search. `limit` in lines; without `log` and `node` all logs are searched."""
+
+    q: Annotated[str, Field(max_length=MAX_SEARCH_CHARS), NEEDED] = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 200
+    log: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+    node: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
 
 
 class AuditQuery(_Query):
@@ -262,6 +295,14 @@ class WheelQuery(_Query):
 
     name: Annotated[str, Field(max_length=MAX_FIELD_CHARS), NEEDED] = ""
     offset: Annotated[int, Field(ge=0, le=2**53)] = 0
+
+
+class EventsQuery(_Query):
+    """GET /tasks/ID/events. As the fields of the same names of a poll; `since` counts before `Last-Event-ID`."""
+
+    since: Annotated[int, Field(ge=0, lt=10**18)] | None = None
+    patch: bool = False
+    line: Line | None = None
 
 
 class NoQuery(_Query):
@@ -301,7 +342,7 @@ def _dotted(location: Sequence[int | str]) -> str:
 def install_request(values: Mapping[str, Any], settings: Settings) -> domain.InstallRequest:
     """The install that `values` ask for, every part of it checked. Raises InvalidRequest."""
     body = read(InstallBody, values)
-    options = Options() if body.options is None else _checked(Options(**body.options.model_dump()))
+    options = Options() if body.options is None else checked_options(Options(**body.options.model_dump()))
     fingerprint = fingerprint_of(options.host_key_sha256, "options.host_key_sha256")
     if options.exact and not {"lock", "manager_snapshot"} & set(body.manifest or {}):
         raise InvalidRequest("options.exact needs a manifest with a lock.", field="options.exact")
@@ -321,7 +362,7 @@ def install_request(values: Mapping[str, Any], settings: Settings) -> domain.Ins
     )
 
 
-def _checked(options: Options) -> Options:
+def checked_options(options: Options) -> Options:
     """What the model cannot say of an option's text. Raises InvalidRequest."""
     for name, option in OPTIONS.items():
         try:

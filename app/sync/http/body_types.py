@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, GetJsonSchemaHandler, WithJsonSchema
 
 from app.domain.request import MAX_PATH
+from app.domain.run_summary import Kind, Tone
+from app.protocol.states import Word
 
 NEEDED = "needed"
 """Marks a field that must be there, although the model lets it be missing: the domain says that in words of its own."""
@@ -62,3 +64,13 @@ Manifest = Annotated[
         }
     ),
 ]
+
+
+def _with_commas(words: type[Word]) -> WithJsonSchema:
+    one = "|".join(each.value for each in words)
+    return WithJsonSchema({"type": "string", "pattern": f"^({one})(,({one}))*$"})
+
+
+_SPLIT = BeforeValidator(lambda text: tuple(str(text).split(",")))
+Kinds = Annotated[tuple[Kind, ...], _SPLIT, _with_commas(Kind)]
+Tones = Annotated[tuple[Tone, ...], _SPLIT, _with_commas(Tone)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
 from app.domain.errors import InvalidRequest
 from app.domain.request import InstallRequest
 from app.protocol.manifest import MAX_NODES
+from app.protocol.options import OPTIONS, Options
 from app.settings import Settings
 from app.sync.fleets import FleetRequest
 from app.sync.http import bodies
@@ -23,13 +24,35 @@ MAX_FLEET_BYTES = 16 * 1024 * 1024
 _SHARED = ("ui_home", "venv_path", "manifest", "options", "idempotency_key")
 
 
+if TYPE_CHECKING:
+    RetryOptions = bodies.JsonBody
+else:
+    RetryOptions = create_model(
+        "RetryOptions",
+        __base__=bodies.JsonBody,
+        __doc__="What a retry may ask for otherwise than the task that it repeats: what hints name.",
+        **{
+            name: (bodies.option_field(OPTIONS[name])[0] | None, None)
+            for name in ("existing", "allow_yanked", "system_packages")
+        },
+    )
+
+
 class RetryBody(bodies.JsonBody):
-    """POST /tasks/ID/retry. `nodes`: names of node packs; all that did not end well where it is not given."""
+    """POST /tasks/ID/retry. `nodes`: names of node packs; all that did not end well where it is not given. `options`:
+    these are asked for otherwise than before."""
 
     nodes: (
         Annotated[list[Annotated[str, Field(min_length=1, max_length=300)]], Field(min_length=1, max_length=MAX_NODES)]
         | None
     ) = None
+    options: RetryOptions | None = None
+
+    def other_options(self) -> dict[str, Any]:
+        """Those that are given, by their names. Raises InvalidRequest."""
+        given = {} if self.options is None else self.options.model_dump(exclude_none=True)
+        bodies.checked_options(Options(**given))
+        return given
 
 
 class FleetInstance(bodies.JsonBody):

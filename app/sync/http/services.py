@@ -26,6 +26,7 @@ from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
 from app.sync.http import admission, bodies, errors, json_body
 from app.sync.http.behind_proxy import via_of
+from app.sync.http.compression import compress
 from app.sync.installs.logs import TaskLogs
 from app.sync.installs.retention import Retention
 from app.sync.installs.retries import Retries
@@ -123,7 +124,10 @@ def note_task(known: str) -> str:
 def answer(payload: Mapping[str, Any], status: int = 200, *, has_secret: bool = False) -> Response:
     """`payload` as JSON, its secrets masked. `has_secret`: it brings one to whom it belongs."""
     text = json_text(payload, separators=(",", ":"))
-    return Response(text if has_secret else masked(text), status, content_type=errors.JSON_TYPE)
+    response = Response(text if has_secret else masked(text), status, content_type=errors.JSON_TYPE)
+    if has_secret:
+        response.headers["Cache-Control"] = "no-store, no-transform"  # nobody compresses it
+    return response
 
 
 def error_answer(error: AppError) -> Response:
@@ -193,6 +197,7 @@ def _after(response: Response) -> Response:
         response = error_answer(refused) if refused else response
     for name, value in errors.HEADERS.items():
         response.headers.setdefault(name, value)
+    compress(response, request.headers.get("Accept-Encoding", ""))
     if request.url_rule is not None:
         services().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
     _log.info(

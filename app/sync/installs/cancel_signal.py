@@ -12,13 +12,25 @@ class CancelSignal(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
+        self._woken = threading.Event()
         self._aborts: list[Callable[[], None]] = []
 
     def set(self) -> None:
         """Sets the event, and aborts the wait."""
         super().set()
+        self._woken.set()
         for abort in tuple(self._aborts):
             abort()
+
+    def wake(self) -> None:
+        """Ends the `pause` that goes on; without one it changes nothing."""
+        self._woken.set()
+
+    def pause(self, seconds: float, unless: threading.Event) -> None:
+        """Waits until `set` or `wake` is called, `seconds` at most; not at all where `unless` is set."""
+        self._woken.clear()
+        if not unless.is_set():
+            self._woken.wait(seconds)
 
     @contextmanager
     def aborting(self, abort: Callable[[], None]) -> Iterator[None]:

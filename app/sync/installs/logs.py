@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +12,30 @@ from app.protocol.log_names import NODES_FOLDER, is_log_name, node_log
 from app.protocol.snapshot import Snapshot
 from app.storage.command_audit import CommandAudits
 from app.storage.log_files import ANEW, FILE_BYTES, LogFiles
+from app.sync.installs.log_lines import SEARCH_SECONDS, deciding_number, found_lines, line_and_lines, start_of
 from app.sync.installs.service import Installs
 
 RUN = "run"
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted of which log: `limit` bytes from byte `offset` or line `line` on, or the last ones before line
+    `before`; a line behind the end is the end. `deciding`: also which line decided a failure."""
+
+    limit: int
+    log: str = RUN
+    node: str | None = None
+    offset: int = 0
+    line: int | None = None
+    before: int | None = None
+    deciding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LogPart:
-    """A part of one log. `complete`: nothing more will come behind `size`."""
+    """A part of one log. `complete`: nothing more will come behind `size`; `line`: the number of the line that `offset`
+    is in; `lines`: how many there are; `deciding_line`: the number of the line that decided the failure that the log is about."""
 
     log: str
     node: str | None
@@ -27,6 +44,9 @@ class LogPart:
     size: int
     complete: bool
     text: str
+    line: int
+    lines: int
+    deciding_line: int | None
 
 
 class TaskLogs:
@@ -37,19 +57,48 @@ class TaskLogs:
         self._files = files
         self._audits = audits
 
-    def read(self, task_id: str, *, log: str = RUN, node: str | None = None, offset: int = 0, limit: int) -> LogPart:
-        """At most `limit` bytes from byte `offset` on, whole characters. What was read before its instance wrote more
-        is read on at `next_offset`. Raises TaskNotFound, LogNotFound, InvalidRequest."""
+    def read(self, task_id: str, wanted: Wanted) -> LogPart:
+        """At most `limit` bytes, whole characters. What was read before its instance wrote more is read on at
+        `next_offset`. Raises TaskNotFound, LogNotFound, InvalidRequest."""
         status = self._installs.status(task_id)
+        log, node = wanted.log, wanted.node
         name = self._file_name(status.snapshot, log, node)
         complete = status.ended and not self._files.is_written(task_id)  # before the size is looked at
+        offset, limit = self._place(task_id, name, wanted)
         raw, size = self._files.read(task_id, name, offset, limit)
         if offset > size:
             raise InvalidRequest(f"offset is {offset}, but the log has only {size} bytes.", field="offset")
         if not (complete and offset + len(raw) == size):
             raw = whole_characters(raw)
-        text = raw.decode("utf-8", "replace")
-        return LogPart(log if node is None else "node", node, offset, offset + len(raw), size, complete, text)
+        return LogPart(
+            log if node is None else "node",
+            node,
+            offset,
+            offset + len(raw),
+            size,
+            complete,
+            raw.decode("utf-8", "replace"),
+            *line_and_lines(self._files.blocks(task_id, name), offset),
+            self._deciding(status.snapshot, name, node) if wanted.deciding else None,
+        )
+
+    def search(self, task_id: str, text: str, *, log: str | None, node: str | None, limit: int) -> dict[str, Any]:
+        """The first `limit` lines that have `text`, in any case, of one log or of all. `complete`: there are no more.
+        Raises TaskNotFound, LogNotFound."""
+        deadline = time.monotonic() + SEARCH_SECONDS
+        snapshot = self._installs.status(task_id).snapshot
+        if log is None and node is None:
+            logs = [(row["log"], row["node"]) for row in self.listed(task_id)]
+        else:
+            logs = [(log or RUN, None) if node is None else ("node", node)]
+        matches: list[dict[str, Any]] = []
+        for log_name, node_name in logs:
+            name = self._file_name(snapshot, log_name, node_name)
+            for found in found_lines(self._files.blocks(task_id, name), text, deadline):
+                if found is None or len(matches) == limit:
+                    return {"matches": matches, "complete": False}
+                matches.append({"log": log_name, "node": node_name, "line": found.line, "text": found.text})
+        return {"matches": matches, "complete": True}
 
     def listed(self, task_id: str) -> list[dict[str, Any]]:
         """The logs that are here: the run's own, then those of node packs in the manifest's order."""
@@ -81,6 +130,26 @@ class TaskLogs:
             "left_out": lost + more,
             "complete": complete,
         }
+
+    def _place(self, task_id: str, name: str, wanted: Wanted) -> tuple[int, int]:
+        """Where to read, and how many bytes at most: what ends before a line begins where its own first line does."""
+        if wanted.before is not None:
+            end = start_of(self._files.blocks(task_id, name), wanted.before)
+            begin = max(0, end - wanted.limit)
+            raw, _ = self._files.read(task_id, name, begin, end - begin)
+            begin += raw.find(b"\n", 0, -1) + 1 if begin else 0
+            return begin, end - begin
+        if wanted.line is not None:
+            return start_of(self._files.blocks(task_id, name), wanted.line), wanted.limit
+        return wanted.offset, wanted.limit
+
+    def _deciding(self, snapshot: Snapshot, name: str, node: str | None) -> int | None:
+        """The number of the line that the reason of the log's node pack, or of the whole run, comes from."""
+        problem = snapshot.error if node is None else snapshot.nodes[node].error
+        if problem is None:
+            return None
+        raw = b"".join(self._files.blocks(snapshot.task_id, name))
+        return deciding_number(raw.decode("utf-8", "replace"), problem.message, only_quoted=node is None)
 
     def _file_name(self, snapshot: Snapshot, log: str, node: str | None) -> str:
         if node is not None:

@@ -10,8 +10,9 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from app.domain.errors import (
     InvalidRequest,
@@ -78,9 +79,12 @@ class Retries:
             self._changed.notify_all()
         self._background.wait(self._thread, timeout)
 
-    def retry(self, task_id: str, only: Collection[str] = ()) -> Accepted:
-        """Starts a task with the packs that did not end well, or with `only` these of them. Raises TaskNotFound,
-        TaskConflict while the task or its last retry goes on, NothingToRetry, InvalidRequest, TooManyTasks."""
+    def retry(
+        self, task_id: str, only: Collection[str] = (), other_options: Mapping[str, Any] | None = None
+    ) -> Accepted:
+        """Starts a task with the packs that did not end well, or with `only` these of them. `other_options`: by their
+        names, instead of those that the task had. Raises TaskNotFound, TaskConflict while the task or its last retry
+        goes on, NothingToRetry, InvalidRequest, TooManyTasks."""
         record, status = self._installs.look(task_id)
         if not status.ended:
             raise TaskConflict("The task has not ended.", hint="Cancel it first, or wait for its end.")
@@ -93,7 +97,7 @@ class Retries:
                 raise TaskConflict("The task has just been retried.", hint="GET /tasks/ID says as which (retried_by).")
             return [kept]
 
-        return self._accept(record, keep, only, automatic=False)
+        return self._accept(record, keep, only, automatic=False, other_options=other_options or {})
 
     def call_off(self, task_id: str) -> bool:
         """An ended task is not retried by itself any more; whether it would have been. Raises TaskNotFound."""
@@ -130,6 +134,7 @@ class Retries:
         only: Collection[str],
         *,
         automatic: bool,
+        other_options: Mapping[str, Any],
     ) -> Accepted:
         try:
             request = read_request(record.request)
@@ -137,6 +142,7 @@ class Retries:
             raise NothingToRetry(
                 "The task's record was written by another version of Nodeferry and cannot be read."
             ) from exc
+        request = replace(request, options=replace(request.options, **other_options))
         ended = self._installs.status(record.task_id).snapshot
         schemes = self._installs.allowed_git_schemes
         repeated = runner_request.retry_of(record.task_id, request, ended, only, automatic=automatic, schemes=schemes)
@@ -188,7 +194,7 @@ class Retries:
                     raise _Overtaken
                 return [kept]
 
-            self._accept(record, keep, (), automatic=True)
+            self._accept(record, keep, (), automatic=True, other_options={})
         except (TooManyTasks, StorageError) as exc:
             _log.warning("task %s: its retry must wait: %s", task_id, exc)
             self._plan(task_id, self._now() + AGAIN_SECONDS)

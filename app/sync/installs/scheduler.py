@@ -109,6 +109,15 @@ class Scheduler:
         self._dispatch()
         return True
 
+    def wake(self, task_id: str) -> bool:
+        """Ends the wait of an install that tries to reach its instance; False when it is not here."""
+        with self._lock:
+            job = self._jobs.get(task_id)
+        if job is None:
+            return False
+        job.cancel.wake()
+        return True
+
     def skip(self, task_id: str, package: str) -> bool:
         """Asks an install to skip a build; False when it is not here."""
         with self._lock:

@@ -41,6 +41,7 @@ from app.sync.installs.answer_requests import check_answer
 from app.sync.installs.exclusive_queue import ExclusiveKey
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
+from app.sync.installs.patches import Patches
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of, status_of
@@ -91,6 +92,7 @@ class Installs:
         self._connector = connector
         self._settings = settings
         self._now = now
+        self._patches = Patches()
 
     @property
     def closing(self) -> threading.Event:
@@ -157,8 +159,11 @@ class Installs:
             task_id, replace(retry_links, retried_by=retried_by or retry_links.retried_by, is_open=False)
         )
 
-    def progress(self, task_id: str, since: int | None = None) -> dict[str, Any]:
-        """The progress JSON; with `since` equal to the revision only that nothing is new. Raises TaskNotFound."""
+    def progress(
+        self, task_id: str, since: int | None = None, *, patch: bool = False, line: str | None = None
+    ) -> dict[str, Any]:
+        """The progress JSON; with `since` equal to the revision only that nothing is new, with `patch` what has changed
+        since then, where that is known. Raises TaskNotFound."""
         status = self.status(task_id)
         snapshot = status.snapshot
         queued = snapshot.state is TaskState.QUEUED  # its place moves without anything happening to it
@@ -172,8 +177,17 @@ class Installs:
                 "in_progress": not status.ended,
                 "completed": status.ended,
                 "last_event_seconds_ago": progress_json.seconds_ago(status.heard_at, self._now()),
+                **({"line": self._patches.line} if patch else {}),
             }
-        place = self._scheduler.place_of(task_id) if queued else None
+        if patch:
+            return self._patches.answer(self._whole(status), since, line, self._whole)
+        self._patches.note(status)
+        return self._whole(status)
+
+    def _whole(self, status: InstallStatus) -> dict[str, Any]:
+        snapshot = status.snapshot
+        queued = snapshot.state is TaskState.QUEUED
+        place = self._scheduler.place_of(snapshot.task_id) if queued else None
         fields = progress_json.progress(
             snapshot,
             self._now(),
@@ -247,6 +261,10 @@ class Installs:
 
         self._progress_cache.wait(task_id, shows_cancel, CANCEL_SEEN_SECONDS)
         return self.status(task_id).snapshot.state
+
+    def wake(self, task_id: str) -> bool:
+        """Ends an install's wait for its next try; False when it is not here."""
+        return self._scheduler.wake(task_id)
 
     def skip(self, task_id: str, package: str) -> dict[str, Any]:
         """Skips the build of a package, on the instance too; the build as progress shows it after that. Raises

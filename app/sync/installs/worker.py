@@ -205,7 +205,7 @@ class Installation:
         self._recorder.emit(kind(_problem_of(exc), self._attempt + 1, round(pause, 1)))
         if self._may_run:
             self._metrics.interrupted()
-        self._cancel_event().wait(pause)
+        self._cancel.pause(pause, unless=self._cancel_event())
 
     def _fail(self, exc: RemoteError) -> None:
         if not self._cancelling:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.domain.errors import InstanceBusy, InstanceNotFound, RunNotFound
+from app.domain.errors import InstanceBusy, InstanceNotFound
 from app.domain.hostkeys import HostKey, HostKeyPins
 from app.protocol import progress_json
 from app.protocol.task_id import canonical
@@ -26,7 +26,9 @@ class RememberedInstances:
         """Every instance, that with the newest run first."""
         keys: dict[tuple[str, int], HostKey] = {(key.host, key.port): key for key in self._pins.all()}
         self._runs.settle()
-        rows = [self._json(known, keys) for known in self._store.all()]
+        known = self._store.all()
+        last = self._runs.rows({each.last_run_id for each in known if each.last_run_id})
+        rows = [_json(each, keys, last.get(each.last_run_id or "")) for each in known]
         return sorted(rows, key=lambda row: str((row["last_run"] or {}).get("at") or ""), reverse=True)
 
     def name_of(self, text: str) -> str:
@@ -44,27 +46,23 @@ class RememberedInstances:
             raise InstanceBusy
         return self._store.forget(known)
 
-    def _json(self, known: RememberedInstance, keys: Mapping[tuple[str, int], HostKey]) -> dict[str, Any]:
-        last = self._last_run(known)
-        key = keys.get((known.host or "", known.port or 0))
-        return {
-            "instance_id": known.instance_id,
-            "name": name_of(known.instance),
-            "instance": known.instance,
-            "ssh_connection": known.ssh_connection or known.instance,
-            "source": "remembered",
-            "ui_home": last["machine"]["ui_home"] if last else None,
-            "gpu": last["machine"]["gpu"] if last else None,
-            "host_key": None if key is None else _key_json(key),
-            "last_run": None if last is None else _run_json(last),
-            "packs_known": len(known.packs or []),
-        }
 
-    def _last_run(self, known: RememberedInstance) -> Mapping[str, Any] | None:
-        try:
-            return self._runs.row(known.last_run_id) if known.last_run_id else None
-        except RunNotFound:  # forgotten
-            return None
+def _json(
+    known: RememberedInstance, keys: Mapping[tuple[str, int], HostKey], last: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    key = keys.get((known.host or "", known.port or 0))
+    return {
+        "instance_id": known.instance_id,
+        "name": name_of(known.instance),
+        "instance": known.instance,
+        "ssh_connection": known.ssh_connection or known.instance,
+        "source": "remembered",
+        "ui_home": last["machine"]["ui_home"] if last else None,
+        "gpu": last["machine"]["gpu"] if last else None,
+        "host_key": None if key is None else _key_json(key),
+        "last_run": None if last is None else _run_json(last),
+        "packs_known": len(known.packs or []),
+    }
 
 
 def _key_json(key: HostKey) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,10 +91,9 @@ class Runs:
             "runs": [child.row_json for child in run.children] if run.row.kind == _FLEET else None,
         }
 
-    def row(self, run_id: str) -> Mapping[str, Any]:
-        """One run as lists have it. Raises RunNotFound."""
-        row = self._found(run_id)
-        return self._documents([row])[row.run_id]
+    def rows(self, run_ids: Collection[str]) -> dict[str, Mapping[str, Any]]:
+        """Those of these runs that there are, as lists have them."""
+        return self._documents(self._store.some(run_ids))
 
     def page(self, asked: Asked) -> tuple[list[Mapping[str, Any]], str | None]:
         """A page of runs, newest first, and the cursor of the next page if there is one. Raises InvalidRequest."""
@@ -118,6 +117,16 @@ class Runs:
             if not run.row_json["in_progress"]:
                 self._close(run)
         return [run for run in found if run.row_json["in_progress"]]
+
+    def look_at(self, task_id: str) -> None:
+        """A task has ended: how its run ended is kept, if it has; else whoever lists the runs does that."""
+        try:
+            row = self._store.find(task_id)
+            for run in self._read([row]) if row else ():
+                if row and row.state is None and not run.row_json["in_progress"]:
+                    self._close(run)
+        except StorageError as exc:
+            _log.error("task %s: how its run ended could not be kept: %s", task_id, exc)
 
     def works_on(self, instance: str) -> bool:
         """Whether a run goes on there."""
@@ -164,10 +173,10 @@ class Runs:
     def _close(self, run: _Run) -> None:
         """Keeps how a run ended, and which node packs its machine has now. Lists are right without it, only slower."""
         made = run.row_json
-        places = (made["machine"]["name"], made["machine"]["instance"], made["machine"]["ssh_connection"])
-        search = " ".join(str(each) for each in (*places, made["list"]["label"], run.row.run_id) if each).lower()
+        texts = (made["machine"]["name"], made["machine"]["instance"], made["machine"]["ssh_connection"])
+        search = " ".join(str(each) for each in (*texts, made["list"]["label"], run.row.run_id) if each).lower()
         try:
-            self._store.close(run.row, str(made["summary"]["kind"]), search, {"form": DOCUMENT, "row": made})
+            self._store.close(run.row, made["summary"], search, {"form": DOCUMENT, "row": made})
             if made["summary"]["kind"] != Kind.PLANNED and run.rows.names:
                 self._instances.change_packs(made["machine"]["instance"], run.rows.ready, run.rows.names)
         except StorageError as exc:
@@ -207,10 +216,10 @@ def _fits(run: _Run, asked: Asked, before: tuple[float, str] | None) -> bool:
         return False
     if (row.fleet_id is not None and wanted.instance is None) or wanted.instance not in (None, instance):
         return False
-    return wanted.kind in (None, row.kind) and wanted.state in (None, made["summary"]["kind"]) and _has(run, wanted)
+    return wanted.kind in (None, row.kind) and wanted.has(made["summary"]) and _has(run, wanted)
 
 
 def _has(run: _Run, wanted: RunFilter) -> bool:
     machine = run.row_json["machine"]
-    places = (machine["name"], machine["instance"], machine["ssh_connection"], run.row_json["list"]["label"])
-    return wanted.text is None or any(wanted.text.lower() in str(each).lower() for each in (*places, run.row.run_id))
+    texts = (machine["name"], machine["instance"], machine["ssh_connection"], run.row_json["list"]["label"])
+    return wanted.text is None or any(wanted.text.lower() in str(each).lower() for each in (*texts, run.row.run_id))

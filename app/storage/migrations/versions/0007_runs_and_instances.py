@@ -16,6 +16,15 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+_TONES = {
+    "ready": "good",
+    "partial": "warn",
+    "nothing": "bad",
+    "put_back": "idle",
+    "restarted": "good",
+    "failed": "bad",
+    "stopped": "warn",
+}
 _LINKS = ("retry_of", "rollback_of", "restart_of")
 _installs = sa.table(
     "installs",
@@ -25,7 +34,7 @@ _installs = sa.table(
 )
 _runs = sa.table(
     "runs",
-    *(sa.column(name) for name in ("run_id", "kind", "created_at", "instance", "fleet_id", "state", "search")),
+    *(sa.column(name) for name in ("run_id", "kind", "created_at", "instance", "fleet_id", "state", "tone", "search")),
 )
 _instances = sa.table(
     "instances",
@@ -56,6 +65,7 @@ def _make_runs() -> None:
         sa.Column("instance", sa.Text()),
         sa.Column("fleet_id", sa.String(36)),
         sa.Column("state", sa.String(24)),
+        sa.Column("tone", sa.String(8)),
         sa.Column("search", sa.Text(), nullable=False, server_default=""),
         sa.Column("document", sa.JSON(none_as_null=True)),
         sa.Column("changes", sa.Integer(), nullable=False, server_default="0"),
@@ -91,7 +101,8 @@ def _fill(connection: sa.Connection) -> None:
         connection.execute(_installs.update().where(_installs.c.task_id == row["task_id"]).values(run_id=run_id))
         run = runs.setdefault(run_id, {"kind": "install", "created_at": row["created_at"], "fleet_id": row["fleet_id"]})
         run |= {"instance": row["instance"], "search": f"{row['instance']} {row['ssh_connection']}".lower()}
-        run["state"] = _state(row) if run["kind"] != "fleet" else None
+        run["state"] = _state(row) if run["kind"] == "install" else None
+        run["tone"] = _TONES.get(run["state"] or "")
         host, port = _host_and_port(row["instance"])
         known = instances.setdefault(row["instance"], {"added_at": row["created_at"]})
         known |= {"instance": row["instance"], "host": host, "port": port}

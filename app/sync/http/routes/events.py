@@ -6,9 +6,11 @@ back by itself with the revision that it has seen last. Who gets no place polls.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from flask import Blueprint, Response, request
 
@@ -23,8 +25,12 @@ from app.sync.installs.service import Installs
 
 STREAM_SECONDS = 60.0
 HEARTBEAT_SECONDS = 10.0
+NEWS_SECONDS = 4.0
+"""A reader of patches is told so often when the runner was last heard."""
 EVERY_SECONDS = 0.2
 """At most five events a second."""
+PATCH_SECONDS = 0.1
+"""At most ten patches a second."""
 MAX_STREAM_BYTES = 8 * 1024 * 1024
 """What a reader that does not read may make the server buffer."""
 _LOOK_SECONDS = 1.0
@@ -36,31 +42,66 @@ events = Blueprint("events", __name__)
 def stream_events(task_id: str) -> Response:
     """An event `progress` for each revision, the newest at once; the stream ends with the task."""
     known = checked_task_id(task_id)
-    query(bodies.NoQuery)
+    asked = query(bodies.EventsQuery)
     last = request.headers.get("Last-Event-ID", "")
     seen = int(last) if last.isascii() and last.isdigit() and len(last) <= 18 else None
-    first = services().installs.progress(known, seen)
+    source = _Source(services().installs, known, asked.since if asked.since is not None else seen, asked)
+    first = source.news()
     if first["completed"] and first.get("unchanged"):
         return Response(status=204)  # tells a browser that it need not come back
     still_welcome = partial(services().access.is_valid, sender())
     place = services().capacity.acquire(Kind.CHANGES)
     if place is None:
         raise TooManyStreams
-    stream = _Stream(services().installs, known, seen, place, still_welcome)
-    response = Response(stream, content_type="text/event-stream")
+    response = Response(_Stream(source, place, still_welcome), content_type="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # asks nginx to pass events on as they come
     response.headers["Cache-Control"] = "no-store, no-transform"  # a proxy that compressed them would hold them back
     return response
 
 
+class _Source:
+    """The news of one task for one reader. `seen`: the revision that the reader has."""
+
+    def __init__(self, installs: Installs, task_id: str, seen: int | None, asked: bodies.EventsQuery) -> None:
+        self.installs = installs
+        self.seen = seen
+        self.patch = asked.patch
+        self._task_id = task_id
+        self._line = asked.line
+        self._sent: object = None
+
+    def news(self) -> dict[str, Any]:
+        """As a poll is answered. Raises AppError when the task was forgotten, or the database fails."""
+        return self.installs.progress(self._task_id, self.seen, patch=self.patch, line=self._line)
+
+    def is_new(self, progress: Mapping[str, Any]) -> bool:
+        """Whether this makes an event: by the revision, and what changes without it."""
+        if progress.get("unchanged"):
+            return False
+        fields = progress["patch"]["set"] if "patch" in progress else progress
+        return (progress["revision"], fields.get("queue"), fields.get("retry")) != self._sent
+
+    def event(self, progress: Mapping[str, Any]) -> bytes:
+        """The event, after which the reader has this."""
+        if not progress.get("unchanged"):
+            fields = progress["patch"]["set"] if "patch" in progress else progress
+            self._sent = progress["revision"], fields.get("queue"), fields.get("retry")
+        self.seen, self._line = int(progress["revision"]), progress.get("line")
+        text = masked(json_text(progress, separators=(",", ":")))
+        return f"event: progress\nid: {self.seen}\ndata: {text}\n\n".encode()
+
+    def wait(self) -> None:
+        """Until there is something new, or for a moment: it may happen in another service on the database."""
+        with contextlib.suppress(AppError):
+            self.installs.wait_for_change(self._task_id, -1 if self.seen is None else self.seen, _LOOK_SECONDS)
+
+
 class _Stream:
     """The body of one answer. The server calls `close` however the stream ends, also before it began."""
 
-    def __init__(
-        self, installs: Installs, task_id: str, seen: int | None, place: Place, still_welcome: Callable[[], bool]
-    ) -> None:
+    def __init__(self, source: _Source, place: Place, still_welcome: Callable[[], bool]) -> None:
         self._place = place
-        self._lines = _lines(installs, task_id, seen, still_welcome)
+        self._lines = _lines(source, still_welcome)
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -73,40 +114,27 @@ class _Stream:
         self._place.release()
 
 
-def _lines(installs: Installs, task_id: str, seen: int | None, still_welcome: Callable[[], bool]) -> Iterator[bytes]:
+def _lines(source: _Source, still_welcome: Callable[[], bool]) -> Iterator[bytes]:
     began = written = time.monotonic()
-    sent, last_sent = 0, None
+    closing, sent = source.installs.closing, 0
+    quiet = min(NEWS_SECONDS, HEARTBEAT_SECONDS) if source.patch else HEARTBEAT_SECONDS
     yield b": the progress of a task\n\n"
-    while not installs.closing.is_set() and sent < MAX_STREAM_BYTES:
+    while not closing.is_set() and sent < MAX_STREAM_BYTES:
         now = time.monotonic()
         if now - began > STREAM_SECONDS:
             return
         try:
             if not still_welcome():  # its token was revoked
                 return
-            progress = installs.progress(task_id, seen)
-        except AppError:  # the task was forgotten, or the database fails: the next request is told
+            progress = source.news()
+        except AppError:  # the next request is told
             return
-        # what makes an event: the revision, and what changes without it
-        state = progress["revision"], progress.get("queue"), progress.get("retry")
-        new = None if progress.get("unchanged") else state
-        if new is not None and new != last_sent:
-            seen, written, last_sent = int(progress["revision"]), now, new
-            text = masked(json_text(progress, separators=(",", ":")))
-            event = f"event: progress\nid: {seen}\ndata: {text}\n\n".encode()
-            sent += len(event)
-            yield event
-        elif now - written >= HEARTBEAT_SECONDS:
+        is_new, is_due = source.is_new(progress), now - written >= quiet
+        if is_new or is_due:
             written = now
-            yield b": still here\n\n"
-        if progress["completed"] or installs.closing.wait(EVERY_SECONDS):
+            line = source.event(progress) if is_new or source.patch else b": still here\n\n"
+            sent += len(line)
+            yield line
+        if progress["completed"] or closing.wait(PATCH_SECONDS if source.patch else EVERY_SECONDS):
             return
-        _wait(installs, task_id, -1 if seen is None else seen)
-
-
-def _wait(installs: Installs, task_id: str, seen: int) -> None:
-    """Until there is something new, or for a moment: it may happen in another service on the database."""
-    try:
-        installs.wait_for_change(task_id, seen, _LOOK_SECONDS)
-    except AppError:
-        return
+        source.wait()

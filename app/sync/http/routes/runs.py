@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from app.protocol.states import Word
 from app.storage.run_store import RunFilter
 from app.sync.http import bodies
 from app.sync.http.etags import answer_if_changed
@@ -18,7 +19,7 @@ def list_runs() -> Response:
     """The runs, newest first: installs with all that follows them, workflows and fleets."""
     asked = query(bodies.RunsQuery)
     instance = services().remembered.name_of(asked.instance) if asked.instance else None
-    wanted = RunFilter(asked.kind, instance, asked.q, asked.state.value if asked.state else None)
+    wanted = RunFilter(asked.kind, instance, asked.q, _values(asked.state), _values(asked.tone))
     in_progress = None if asked.in_progress is None else asked.in_progress == "true"
     rows, cursor = services().runs.page(Asked(wanted, in_progress, asked.limit, asked.cursor))
     return answer_if_changed({"success": True, "runs": rows, "next_cursor": cursor})
@@ -30,3 +31,7 @@ def show_run(run_id: str) -> Response:
     query(bodies.NoQuery)
     known = note_task(bodies.uuid_of(run_id, "run_id"))
     return answer_if_changed({"success": True, **services().runs.run(known)})
+
+
+def _values(words: tuple[Word, ...] | None) -> tuple[str, ...]:
+    return tuple(each.value for each in words or ())

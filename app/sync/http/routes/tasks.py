@@ -11,7 +11,7 @@ from app.protocol.manager_snapshot import write_snapshot
 from app.sync.capacity import Kind
 from app.sync.http import bodies, errors, fleet_bodies
 from app.sync.http.services import answer, body, checked_task_id, query, services
-from app.sync.installs import follow_ups
+from app.sync.installs import follow_ups, reconnect
 
 tasks = Blueprint("tasks", __name__)
 
@@ -77,6 +77,16 @@ def cancel_task(task_id: str) -> Response:
     return answer({"success": True, "task_id": known, "state": state.value, "message": message}, 202)
 
 
+@tasks.post("/tasks/<task_id>/reconnect")
+def try_now(task_id: str) -> Response:
+    """Try an instance that is not reached again at once."""
+    known = checked_task_id(task_id)
+    body(bodies.NoBody)
+    state = reconnect.try_now(services().installs, known)
+    payload = {"success": True, "task_id": known, "state": state.value, "message": "The instance is tried again now"}
+    return answer(payload, 202)
+
+
 @tasks.post("/tasks/<task_id>/skip")
 def skip_build(task_id: str) -> Response:
     """Skip the build of a package: the packs that need it fail, the others go on."""
@@ -99,7 +109,7 @@ def retry_task(task_id: str) -> Response:
     """Start a task with the packs that did not end well, or with some of them."""
     known = checked_task_id(task_id)
     asked = body(fleet_bodies.RetryBody)
-    accepted = services().retries.retry(known, asked.nodes or ())
+    accepted = services().retries.retry(known, asked.nodes or (), asked.other_options())
     payload = {
         "success": True,
         "task_id": accepted.task_id,

@@ -44,11 +44,15 @@ _LOGIN = ("unauthorized", "too_many_attempts", "access_unavailable")
 _STORED = tuple(errors.codes_of(StorageError))
 _NOT_FOUND = "not_found"
 
+_OF_COMPRESSION = ("Vary", "Content-Encoding")
+
 HEADERS: Mapping[str, Mapping[str, Any]] = {
     **{
         name: {"schema": TEXT if name == "Cache-Control" else {"const": value}, "example": value}
         for name, value in errors.HEADERS.items()
     },
+    "Vary": {"schema": TEXT, "example": "Accept-Encoding"},
+    "Content-Encoding": {"schema": {"const": "gzip"}, "description": "Where the request accepts that, and it pays."},
     "Retry-After": {"schema": COUNT, "example": 30, "description": "Seconds until it may be tried again."},
     "WWW-Authenticate": {"schema": TEXT, "example": errors.CHALLENGE},
     "Allow": {"schema": TEXT, "example": "GET, HEAD, OPTIONS", "description": "The methods of this address."},
@@ -202,7 +206,7 @@ def _answer(replies: tuple[Reply, ...]) -> dict[str, Any]:
     for reply in replies:
         if reply.content_type:
             content[reply.content_type] = {"schema": _any_of(reply.schemas)}
-    told = _headers(errors.HEADERS)
+    told = _headers(errors.HEADERS) | _headers(_OF_COMPRESSION, always=False)
     for reply in replies:
         told |= _headers(reply.headers, always=len(replies) == 1) | _headers(reply.sometimes, always=False)
     made: dict[str, Any] = {"description": " ".join(dict.fromkeys(reply.about for reply in replies)), "headers": told}
@@ -220,7 +224,7 @@ def _refusal(codes: list[str], method: str) -> dict[str, Any]:
     status = errors.status_of_code(codes[0])
     schema = {"allOf": [ref("Error"), {"properties": {"error": {"enum": sorted(codes)}}}]}
     content: dict[str, Any] = {JSON: {"schema": schema, "example": _ERROR | {"error": codes[0]}}}
-    headers = _headers(errors.HEADERS)
+    headers = _headers(errors.HEADERS) | _headers(_OF_COMPRESSION, always=False)
     if status == 401:
         headers |= _headers(["WWW-Authenticate"])
     elif status in errors.RETRY_AFTER_SECONDS:

@@ -44,6 +44,45 @@ _STEP = {"status": words(StepStatus), "detail": nullable(TEXT), "seconds": nulla
 _ENDED = sorted(TERMINAL_TASK_STATES)
 _GOES_ON = [state for state in TaskState if state not in TERMINAL_TASK_STATES]
 
+_NODE: Mapping[str, Schema] = {
+    "name": TEXT,
+    "repo_url": TEXT,
+    "folder": TEXT,
+    "status": words(StepStatus),
+    "state": words(NodeState),
+    "counts_as": words(Standing),
+    "standing": words(Standing),
+    "kept": FLAG,
+    "clone_progress": PERCENT,
+    "bytes_received": nullable(COUNT),
+    "bytes_per_second": nullable(NUMBER),
+    "eta_seconds": nullable(NUMBER),
+    "requirements_status": words(StepStatus),
+    "script_status": words(StepStatus),
+    "commit": nullable(TEXT),
+    "verified": nullable(FLAG),
+    "import_seconds": nullable(NUMBER),
+    "seconds": nullable(NUMBER),
+    "wait_seconds": nullable(NUMBER),
+    "timeline": mapping(NUMBER),
+    "heard_at": nullable(NUMBER),
+    "error": nullable(ref("Problem")),
+}
+_BUILD: Mapping[str, Schema] = {
+    "package": TEXT,
+    "version": nullable(TEXT),
+    "state": words(BuildState),
+    "packs": array(TEXT),
+    "detail": nullable(TEXT),
+    "seconds": nullable(NUMBER),
+    "since": nullable(NUMBER),
+    "skip_requested": FLAG,
+}
+_PHASE: Mapping[str, Schema] = {"name": words(Phase), **_STEP, "began": nullable(NUMBER)}
+_LINE: Mapping[str, Schema] = {
+    "line": {**TEXT, "description": "Who counted the revision; only where a patch was asked for."}
+}
+
 NUMBERS: Mapping[str, Schema] = {
     "counts": ref("Counts"),
     **dict.fromkeys(("total_nodes", "processed", "successful", "failed", "skipped", "cancelled"), COUNT),
@@ -63,6 +102,7 @@ _COMMON: Mapping[str, Schema] = {
     "summary": ref("Summary"),
     "percent": PERCENT,
     "elapsed_seconds": SECONDS,
+    "run_seconds": nullable(SECONDS),
     "eta_seconds": nullable(SECONDS),
     **NUMBERS,
     **dict.fromkeys(
@@ -78,7 +118,7 @@ _COMMON: Mapping[str, Schema] = {
     "total_size": {"type": "null", "deprecated": True},
     "elapsed_time": TEXT,
     "eta": nullable(TEXT),
-    "phases": array(record({"name": words(Phase), **_STEP, "began": nullable(NUMBER)})),
+    "phases": array(record(_PHASE)),
     "steps": array(record({"name": TEXT, **_STEP})),
     "nodes": array(ref("NodeProgress")),
     "builds": array(ref("Build")),
@@ -88,6 +128,14 @@ _COMMON: Mapping[str, Schema] = {
     "last_event_seconds_ago": nullable(SECONDS),
     "error": nullable(ref("Problem")),
 }
+
+_AT_END: Mapping[str, Schema] = {
+    "outcome": nullable(words(Outcome)),
+    **dict.fromkeys(("successful_clones", "failed_clones", "successful_requirements", "failed_requirements"), COUNT),
+    "return_code": WHOLE,
+    "finished_at": nullable(TIME),
+}
+"""What only a run has that has ended."""
 
 _STATE = {"in_progress": YES, "completed": NO, "state": words(_GOES_ON)}
 _END = {"in_progress": NO, "completed": YES, "state": words(_ENDED)}
@@ -111,43 +159,8 @@ SCHEMAS: Mapping[str, Schema] = {
             "next_attempt_at": nullable(TIME),
         }
     ),
-    "NodeProgress": record(
-        {
-            "name": TEXT,
-            "repo_url": TEXT,
-            "folder": TEXT,
-            "status": words(StepStatus),
-            "state": words(NodeState),
-            "counts_as": words(Standing),
-            "standing": words(Standing),
-            "kept": FLAG,
-            "clone_progress": PERCENT,
-            "bytes_received": nullable(COUNT),
-            "bytes_per_second": nullable(NUMBER),
-            "eta_seconds": nullable(NUMBER),
-            "requirements_status": words(StepStatus),
-            "script_status": words(StepStatus),
-            "commit": nullable(TEXT),
-            "verified": nullable(FLAG),
-            "import_seconds": nullable(NUMBER),
-            "seconds": nullable(NUMBER),
-            "wait_seconds": nullable(NUMBER),
-            "timeline": mapping(NUMBER),
-            "error": nullable(ref("Problem")),
-        }
-    ),
-    "Build": record(
-        {
-            "package": TEXT,
-            "version": nullable(TEXT),
-            "state": words(BuildState),
-            "packs": array(TEXT),
-            "detail": nullable(TEXT),
-            "seconds": nullable(NUMBER),
-            "since": nullable(NUMBER),
-            "skip_requested": FLAG,
-        }
-    ),
+    "NodeProgress": record(_NODE),
+    "Build": record(_BUILD),
     "RunQuestion": record(
         {
             "id": TEXT,
@@ -172,20 +185,8 @@ SCHEMAS: Mapping[str, Schema] = {
         )
     ),
     "PlannedChange": record(of_dataclass(PlannedChange, stage=None, lane={**TEXT, "deprecated": True})),
-    "RunningProgress": record({"success": YES, **_STATE, **_COMMON}),
-    "EndedProgress": record(
-        {
-            "success": FLAG,
-            **_END,
-            **_COMMON,
-            "outcome": nullable(words(Outcome)),
-            **dict.fromkeys(
-                ("successful_clones", "failed_clones", "successful_requirements", "failed_requirements"), COUNT
-            ),
-            "return_code": WHOLE,
-            "finished_at": nullable(TIME),
-        }
-    ),
+    "RunningProgress": record({"success": YES, **_STATE, **_COMMON}, _LINE),
+    "EndedProgress": record({"success": FLAG, **_END, **_COMMON, **_AT_END}, _LINE),
     "UnchangedProgress": record(
         {
             "success": YES,
@@ -197,7 +198,31 @@ SCHEMAS: Mapping[str, Schema] = {
             "completed": FLAG,
             "last_event_seconds_ago": nullable(SECONDS),
         },
+        _LINE,
         about="What a poll with `since` is answered when nothing is new.",
+    ),
+    "ProgressPatch": record(
+        {
+            "success": FLAG,
+            "task_id": UUID,
+            "revision": COUNT,
+            "since": COUNT,
+            "state": words(TaskState),
+            "in_progress": FLAG,
+            "completed": FLAG,
+            "last_event_seconds_ago": nullable(SECONDS),
+            **_LINE,
+            "patch": record(
+                {"set": record({}, {**_COMMON, **_AT_END})},
+                {
+                    "nodes": mapping(record({}, _NODE)),
+                    "phases": mapping(record({}, _PHASE)),
+                    "steps": mapping(record({}, {"name": TEXT, **_STEP})),
+                    "builds": mapping(record({}, _BUILD)),
+                },
+            ),
+        },
+        about="What has changed since a revision. The fields beside `patch`, `since` and `line` are the progress's.",
     ),
     "ProgressEvent": record(
         {

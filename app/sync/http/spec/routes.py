@@ -74,7 +74,7 @@ _TASKS: Mapping[str, Operation] = {
     ),
     "POST /ssh/install-custom-nodes/progress": _route(
         200,
-        Reply(("RunningProgress", "EndedProgress", "UnchangedProgress")),
+        Reply(("RunningProgress", "EndedProgress", "UnchangedProgress", "ProgressPatch")),
         codes="task_not_found",
         asked=bodies.ProgressBody,
         example={"task_id": _TASK},
@@ -96,6 +96,9 @@ _TASKS: Mapping[str, Operation] = {
         Reply(content_type=TEXT, headers=_LOG_HEADERS, about="With `format=text`: the text alone."),
         codes="task_not_found log_not_found",
         asked=bodies.LogQuery,
+    ),
+    "GET /tasks/<task_id>/log/search": _route(
+        200, "FoundLines", codes="task_not_found log_not_found", asked=bodies.LogSearchQuery
     ),
     "GET /tasks/<task_id>/audit": _route(200, "Audit", codes="task_not_found", asked=bodies.AuditQuery),
     "GET /tasks/<task_id>/wheels": _route(
@@ -120,10 +123,13 @@ _TASKS: Mapping[str, Operation] = {
             204: (Reply(content_type="", about="The task has ended, and that was seen: nothing more will come."),),
         },
         ("task_not_found", "too_many_streams"),
-        bodies.NoQuery,
+        bodies.EventsQuery,
     ),
     "POST /tasks/<task_id>/cancel": _route(
         202, "Cancelled", codes="task_not_found task_not_cancellable service_closing", asked=bodies.NoBody
+    ),
+    "POST /tasks/<task_id>/reconnect": _route(
+        202, "Cancelled", codes="task_not_found task_not_waiting", asked=bodies.NoBody
     ),
     "POST /tasks/<task_id>/skip": _route(
         202,

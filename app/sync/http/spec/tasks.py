@@ -130,6 +130,14 @@ _TASKS: Mapping[str, Schema] = {
             "logs": array(record({"log": TEXT, "node": nullable(TEXT), "size": COUNT})),
         }
     ),
+    "FoundLines": record(
+        {
+            "success": YES,
+            "task_id": UUID,
+            "matches": array(record({"log": TEXT, "node": nullable(TEXT), "line": COUNT, "text": TEXT})),
+            "complete": {**FLAG, "description": "Whether these are all."},
+        }
+    ),
     "AuditedCommand": record(
         {
             "number": COUNT,

@@ -12,7 +12,8 @@ export function askForToken(logIn, { ended, said }) {
   const why = h("p", { class: "field-error", id: "access-why", role: "alert" });
   const field = h("input", { type: "password", id: "access-token", autocomplete: "current-password", spellcheck: "false", required: true, "aria-describedby": "access-why" });
   const go = h("button", { type: "submit", class: "btn primary" }, word("shell.log_in"));
-  const form = h("form", {},
+  const user = h("input", { type: "text", autocomplete: "username", value: "nodeferry", hidden: true }); // password managers want one
+  const form = h("form", {}, user,
     h("h2", { id: "access-title" }, word(ended ? "shell.session_ended" : "shell.token_title")),
     h("p", {}, word(ended ? "shell.session_ended_why" : "shell.token_why")),
     h("div", { class: "field" }, h("label", { for: "access-token" }, word("shell.token")), field, why),

@@ -9,14 +9,10 @@ import { word } from "./words.js";
 const known = new Map(); // by path: the last answer and its ETag
 
 export class ApiError extends Error {
-  constructor({ code, message, hint = "", field = null, status = 0, wrong_entries: wrongEntries = [] }) {
+  /** `unreachable`: neither Nodeferry nor a proxy in front of it has an answer of it. */
+  constructor({ code, message, hint = "", field = null, status = 0, unreachable = status === 0, wrong_entries: wrongEntries = [] }) {
     super(message);
-    Object.assign(this, { code, hint, field, status, wrongEntries });
-  }
-
-  /** Neither Nodeferry nor a proxy in front of it has an answer of it. */
-  get unreachable() {
-    return this.status === 0 || this.code === "away";
+    Object.assign(this, { code, hint, field, status, unreachable, wrongEntries });
   }
 }
 
@@ -72,7 +68,7 @@ async function read(response, path) {
 
 function away(status = 0) {
   dispatchEvent(new CustomEvent("nodeferry:away"));
-  return new ApiError({ code: status ? "away" : "unreachable", message: word("shell.away"), hint: word("shell.away_hint"), status });
+  return new ApiError({ code: "unreachable", message: word("shell.away"), hint: word("shell.away_hint"), status, unreachable: true });
 }
 
 function back(response, payload) {

@@ -10,46 +10,45 @@ import { Poller } from "./poller.js";
 import { word } from "./words.js";
 
 const INTERVAL = 10000;
-const MOST = 50;
+const BESIDE_OWN = 30000;
+const PATH = "/runs?in_progress=true&limit=50";
 
-let own = null; // the run that this page follows: it tells of it itself
+let own = null; // the run that this page follows, as it knows it
 let others = [];
+let asked = null;
 
 /** A run as the bar has it, of a row of GET /runs. */
-const lineOf = (run) => ({
-  id: run.run_id,
-  name: run.machine?.name || run.machine?.ssh_connection || word("common.runs", { n: 1 }),
-  percent: run.percent,
-  question: run.question !== null && run.question !== undefined,
-  tone: run.question ? "warn" : run.summary?.tone === "bad" || run.summary?.tone === "warn" ? run.summary.tone : "live",
-  sentence: run.summary?.sentence ?? "",
-});
+const lineOf = (run) => {
+  const { kind, tone, sentence } = run.summary;
+  return { id: run.run_id, name: run.machine?.name || run.list?.label || "", percent: run.percent, question: kind === "question", tone: tone === "good" || tone === "idle" ? "live" : tone, sentence };
+};
 
-const ofTask = (task) => ({ id: task.task_id, name: task.instance, percent: task.percent, question: false, tone: "live", sentence: "" });
-
-/** The page's own run as its last answer says: a row like those of GET /runs, null once it has ended. */
+/** The run that the page itself follows, as its last answer has it: it is not asked for once more. Null: it has ended. */
 export function ownRun(run) {
-  own = run ? lineOf(run) : null;
+  const line = run?.in_progress ? lineOf(run) : { id: run?.run_id ?? own?.id, ended: true };
+  if (JSON.stringify(line) === JSON.stringify(own)) return;
+  own = line;
   draw();
 }
 
 export function startBar() {
   const node = document.getElementById("bar-now");
-  others = JSON.parse(node.dataset.runs || "[]").map(lineOf);
+  others = JSON.parse(node.dataset.runs).map(lineOf);
   draw();
   new Poller(ask, { interval: INTERVAL }).start();
 }
 
 async function ask(signal) {
-  if (document.visibilityState === "hidden") return true;
-  const { tasks } = await api(`/tasks?limit=${MOST}`, { signal });
-  others = tasks.filter((task) => task.in_progress).map(ofTask);
+  if (document.visibilityState === "hidden" || (own && !own.ended && performance.now() - asked < BESIDE_OWN)) return true;
+  const { runs } = await api(PATH, { signal, tagged: true });
+  asked = performance.now();
+  others = runs.map(lineOf);
   draw();
   return true;
 }
 
 function draw() {
-  const runs = own ? [own, ...others.filter(({ id }) => id !== own.id)] : others;
+  const runs = [...(own && !own.ended ? [own] : []), ...others.filter(({ id }) => id !== own?.id)];
   const node = document.getElementById("bar-now");
   const kind = runs.length > 1 ? "several" : runs.length ? "one" : "none";
   if (node.dataset.kind !== kind) node.replaceChildren(...{ none: () => [], one: () => [single()], several: () => [several()] }[kind]());

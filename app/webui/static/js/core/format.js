@@ -46,23 +46,27 @@ export function span(seconds) {
 }
 
 const LANGUAGE = document.documentElement.lang || "en";
-const ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
-const dateFormat = (options) => new Intl.DateTimeFormat(languageOf(), options);
-
 /** The browser's own kind of the page's language, so that en-GB readers have their order of day and month. */
 const languageOf = () => navigator.languages?.find((name) => name.split("-")[0] === LANGUAGE.split("-")[0]) ?? LANGUAGE;
 
-const WHEN = dateFormat({ dateStyle: "medium", timeStyle: "short" });
-const EXACT = dateFormat({ dateStyle: "medium", timeStyle: "medium" });
-const TIME = dateFormat({ timeStyle: "short" });
-const DAY = dateFormat({ month: "short", day: "numeric" });
-const RELATIVE = new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
+/** Made when it is first needed: the first of them takes as long as the rest of a page's script. */
+const once = (make) => {
+  let made = null;
+  return () => (made ??= make());
+};
+const dateFormat = (options) => once(() => new Intl.DateTimeFormat(languageOf(), options));
+const zone = once(() => new Intl.DateTimeFormat().resolvedOptions().timeZone);
+const longDate = dateFormat({ dateStyle: "medium", timeStyle: "short" });
+const exactDate = dateFormat({ dateStyle: "medium", timeStyle: "medium" });
+const timeOfDay = dateFormat({ timeStyle: "short" });
+const dayOfYear = dateFormat({ month: "short", day: "numeric" });
+const relative = once(() => new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" }));
 
 /** Date and time in the reader's zone. */
-export const when = (iso) => (iso ? WHEN.format(new Date(iso)) : "");
+export const when = (iso) => (iso ? longDate().format(new Date(iso)) : "");
 
 /** With seconds and the zone's name, for what stands when a time is pointed at. */
-export const exactly = (iso) => (iso ? `${EXACT.format(new Date(iso))} (${ZONE})` : "");
+export const exactly = (iso) => (iso ? `${exactDate().format(new Date(iso))} (${zone()})` : "");
 
 /** For lists: "just now", "5 minutes ago", "yesterday, 14:03", "12 Nov, 14:03", with the year where it is another. */
 export function ago(iso, now = new Date()) {
@@ -70,11 +74,11 @@ export function ago(iso, now = new Date()) {
   const then = new Date(iso);
   const seconds = (now - then) / 1000;
   if (seconds < 45) return word("common.just_now");
-  if (seconds < 3570) return RELATIVE.format(-Math.max(1, Math.round(seconds / 60)), "minute");
+  if (seconds < 3600) return relative().format(-Math.max(1, Math.floor(seconds / 60)), "minute");
   const days = Math.round((startOfDay(now) - startOfDay(then)) / 86400000);
-  if (days === 0) return RELATIVE.format(-Math.round(seconds / 3600), "hour");
-  if (days === 1) return `${RELATIVE.format(-1, "day")}, ${TIME.format(then)}`;
-  return then.getFullYear() === now.getFullYear() ? `${DAY.format(then)}, ${TIME.format(then)}` : when(iso);
+  if (days === 0) return relative().format(-Math.floor(seconds / 3600), "hour");
+  if (days === 1) return `${relative().format(-1, "day")}, ${timeOfDay().format(then)}`;
+  return then.getFullYear() === now.getFullYear() ? `${dayOfYear().format(then)}, ${timeOfDay().format(then)}` : when(iso);
 }
 
 const startOfDay = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());

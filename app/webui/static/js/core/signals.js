@@ -7,9 +7,9 @@ const icon = () => document.getElementById("favicon");
 const plain = document.title;
 let drawn = "";
 
-/** Percent (0–100) and a tone ("live", "good", "bad", "warn") into title and icon. */
+/** Percent (0–100) and a tone ("live", "good", "bad", "warn", "ask") into title and icon. */
 export function showInTab(percent, tone, name) {
-  const label = tone === "live" ? `${Math.floor(percent)} %` : { good: "✓", warn: "!", bad: "✗" }[tone] ?? "";
+  const label = tone === "live" ? `${Math.floor(percent)} %` : { good: "✓", warn: "!", bad: "✗", ask: "?" }[tone] ?? "";
   document.title = readable([label, name, plain.split(" · ").at(-1)].filter(Boolean).join(" · "));
   const now = `${tone} ${Math.floor(percent / 2)}`;
   if (now !== drawn) draw(percent, tone);
@@ -20,7 +20,7 @@ function draw(percent, tone) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 64;
   const pen = canvas.getContext("2d");
-  const colour = { live: "#1f6feb", good: "#1a8f4a", bad: "#d13438", warn: "#c77700" }[tone] ?? "#7a8595";
+  const colour = { live: "#1f6feb", good: "#1a8f4a", bad: "#d13438", warn: "#c77700", ask: "#c77700" }[tone] ?? "#7a8595";
   pen.lineWidth = 11;
   pen.strokeStyle = "#9aa5b440";
   ring(pen, 1);

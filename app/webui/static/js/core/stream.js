@@ -6,7 +6,8 @@ import { at } from "./place.js";
 /** Calls `event(data)` for each event until the stream ends. Throws ApiError when there is no place for it, and what fetch
  *  throws when it is cut. `lastId`: the event that was seen last. */
 export async function stream(path, { lastId, signal, event }) {
-  const response = await fetch(at(path), { headers: { "Last-Event-ID": String(lastId) }, signal, cache: "no-store" });
+  const headers = lastId === undefined ? {} : { "Last-Event-ID": String(lastId) };
+  const response = await fetch(at(path), { headers, signal, cache: "no-store" });
   if (!response.ok) throw new ApiError({ code: "no_stream", message: "There is no place for a stream.", status: response.status });
   if (response.status === 204) return;
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -1,16 +1,16 @@
 /** Many SSH commands, one recipe. */
 
 import { api } from "../core/api.js";
-import { showTrouble } from "../core/banner.js";
-import { setAttribute, setHidden, setText } from "../core/dom.js";
-import { count } from "../core/format.js";
+import { h, setAttribute, setHidden, setText } from "../core/dom.js";
 import { recall, remember } from "../core/memory.js";
 import { at } from "../core/place.js";
+import { word } from "../core/words.js";
 import { Recipe } from "../start/recipe.js";
-import { showEarlier } from "./earlier.js";
 
 const get = (id) => document.getElementById(id);
 const KEPT = "fleet-commands";
+const MOST_OFFERED = 6;
+const MOST_KEPT = 20000;
 
 /** What was typed: the commands, and the line that each stands in. Empty lines and those that begin with # are left out. */
 function typed() {
@@ -34,44 +34,77 @@ function request(recipe) {
 function refused(error) {
   const text = `${error.message} ${error.hint}`.trim();
   const place = /^ssh_connections\[(\d+)\]/.exec(error.field ?? "");
-  if (place) {
-    const said = text.replace(/ssh_connections\[(\d+)\]/g, (_, index) => `line ${typed()[index]?.line}`);
-    wrong("commands-error", said === text ? `Line ${typed()[place[1]]?.line}: ${text}` : said.replace(/^l/, "L"));
-    setAttribute(get("commands"), "aria-invalid", "true");
-    get("commands").focus();
-  } else wrong(error.field === "ui_home" ? "ui-home-error" : "go-error", text);
+  if (!place) return wrong(error.field === "ui_home" ? "ui-home-error" : "go-error", text);
+  const lineOf = (index) => typed()[index]?.line;
+  const said = text.replace(/ssh_connections\[(\d+)\]/g, (_, index) => word("lists.line", { n: lineOf(index) }));
+  wrong("commands-error", said === text ? `${word("lists.line", { n: lineOf(place[1]) })}: ${text}` : said);
+  setAttribute(get("commands"), "aria-invalid", "true");
+  get("commands").focus();
+}
+
+/** Machines that are remembered and not typed yet: a click adds one. */
+async function offer(changed) {
+  const { instances } = await api("/instances");
+  const add = (machine, chip) => {
+    get("commands").value = `${get("commands").value.trimEnd()}\n${machine.ssh_connection}\n`.trimStart();
+    chip.remove();
+    setHidden(get("offered"), !get("offered-list").children.length);
+    changed();
+  };
+  const there = new Set(typed().map(({ text }) => text));
+  const wanted = instances.filter(({ ssh_connection: text }) => text && !there.has(text)).slice(0, MOST_OFFERED);
+  get("offered-list").replaceChildren(...wanted.map((machine) => {
+    const chip = h("button", { type: "button", class: "chip", title: machine.ssh_connection, onclick: () => add(machine, chip) }, machine.name);
+    return chip;
+  }));
+  setHidden(get("offered"), !wanted.length);
 }
 
 export function startFleetForm() {
-  const recipe = new Recipe(() => refresh());
+  let recipe = null;
+  let starting = false;
+
   function refresh() {
+    if (!recipe) return;
     const machines = typed().length;
-    setText(get("commands-count"), machines ? count(machines, "machine") : "No machine yet.");
-    get("go").disabled = !recipe.ready || !machines;
-    setText(get("go-hint"), !machines ? "Paste the machines’ SSH commands first." : recipe.words);
-    setText(get("go"), machines > 1 ? `Install on all ${machines}` : "Install on all");
+    const why = !machines ? word("lists.machines_first") : recipe.ready ? "" : recipe.words;
+    setText(get("commands-count"), machines ? word("common.machines", { n: machines }) : "");
+    setHidden(get("exact-box"), !recipe.hasLock);
+    setText(get("go-hint"), why || word("lists.foot", { what: recipe.what, machines: word("common.machines", { n: machines }) }));
+    setText(get("go"), word(starting ? "start.starting" : "start.install"));
+    get("go").disabled = starting || Boolean(why);
   }
-  get("commands").value = recall(KEPT, "");
-  get("commands").addEventListener("input", () => {
+
+  function typing() {
     wrong("commands-error", "");
     setAttribute(get("commands"), "aria-invalid", null);
     refresh();
-  });
-  get("fleet-form").addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (get("go").disabled) return;
+  }
+
+  async function start() {
     for (const id of ["commands-error", "ui-home-error", "go-error"]) wrong(id, "");
-    get("go").disabled = true;
+    starting = true;
+    refresh();
     try {
       const { fleet_id: id } = await api("/fleet/install-custom-nodes", { body: request(recipe) });
-      remember(KEPT, get("commands").value.slice(0, 20000));
-      remember("recipe", { manifest: recipe.manifest, left: [...recipe.left], label: recipe.label || "The Auto-installer’s list" });
+      remember(KEPT, get("commands").value.slice(0, MOST_KEPT));
+      recipe.remember();
       location.assign(at(`/ui/fleet/${id}`));
     } catch (error) {
       refused(error);
+    } finally {
+      starting = false;
       refresh();
     }
+  }
+
+  recipe = new Recipe(refresh);
+  get("commands").value = recall(KEPT, "");
+  get("commands").addEventListener("input", typing);
+  get("fleet-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!get("go").disabled) start();
   });
   refresh();
-  showEarlier().catch(showTrouble);
+  offer(typing).catch(() => {}); // they can be typed
 }

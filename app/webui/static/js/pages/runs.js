@@ -1,181 +1,125 @@
-/** All runs, newest first. The newest page is asked for again and again; older ones come when they are wanted. */
+/** All runs, newest first, live. */
 
 import { api } from "../core/api.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
-import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
-import { clock, count, when } from "../core/format.js";
-import { remember } from "../core/memory.js";
-import { at } from "../core/place.js";
+import { announce, h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
+import { keys } from "../core/keys.js";
 import { Poller } from "../core/poller.js";
-import { stateWord, toneOf } from "../task/words.js";
+import { word } from "../core/words.js";
+import { againAt } from "../lists/again.js";
+import { fromAddress, isFiltered, toAddress } from "../lists/filters.js";
+import { holdOf } from "../lists/hold.js";
+import { Picked } from "../lists/picked.js";
+import { RunList } from "../lists/run-list.js";
+import { addressOf, makeRow, updateRow, updateTimes } from "../lists/run-row.js";
 
 const get = (id) => document.getElementById(id);
-const STATES = [["", "All"], ["running", "Running"], ["queued", "Queued"], ["completed", "Done"], ["failed", "Failed"], ["cancelled", "Stopped"]];
-const PAGE = 50;
-const asked = new URLSearchParams(location.search);
-const picked = new Map();
-const instances = new Set();
-let rows = new Map();
-let state = STATES.some(([name]) => name === asked.get("state")) ? asked.get("state") : "";
-let instance = asked.get("instance") ?? "";
-let cursor = null;
-let older = false;
-let answered = false;
-let generation = 0;
+const EVERY = 4000;
+const TYPING = 250;
 
-function address(more = {}) {
-  const words = Object.entries({ limit: PAGE, state, instance, ...more }).filter(([, value]) => value);
-  return `/tasks?${new URLSearchParams(words)}`;
-}
+const picked = new Picked(get("tray"), draw);
+const hold = holdOf(get("rows"), get("top"), () => list.letIn());
+const list = new RunList({ changed: draw, held: hold });
+const poller = new Poller(look, { interval: EVERY, failed: showTrouble, answered: clearTrouble });
+let typing = null;
 
-async function newest(signal) {
-  const mine = generation;
-  const { tasks, next_cursor: next } = await api(address(), { signal });
-  if (mine !== generation) return true; // another filter was chosen meanwhile
-  if (!older) cursor = next;
-  const oldest = next ? tasks.at(-1).created_at : "";
-  const here = new Set(tasks.map((task) => task.task_id));
-  for (const [id, task] of rows) if (task.created_at >= oldest && !here.has(id)) rows.delete(id); // pruned, or in another state now
-  take(tasks);
+async function look(signal) {
+  if (document.visibilityState === "visible") await list.newest(signal);
   return true;
 }
 
-async function showOlder() {
-  const mine = generation;
-  const found = await api(address({ cursor }));
-  if (mine !== generation) return;
-  older = true;
-  cursor = found.next_cursor;
-  take(found.tasks);
-}
-
-function take(tasks) {
-  answered = true;
-  for (const task of tasks) {
-    rows.set(task.task_id, task);
-    if (picked.has(task.task_id)) picked.set(task.task_id, task);
-    instances.add(task.instance);
-  }
-  draw();
-}
-
 function draw() {
-  const words = get("search").value.trim().toLowerCase();
-  const wanted = [...rows.values()]
-    .filter((task) => `${task.instance} ${task.ssh_connection} ${task.ui_home ?? ""}`.toLowerCase().includes(words))
-    .toSorted((one, other) => other.created_at.localeCompare(one.created_at));
-  patchList(get("rows"), wanted, { key: (task) => task.task_id, make, update });
-  patchList(get("instances"), [...instances].toSorted(), { key: (name) => name, make: (name) => h("option", { value: name }), update: () => {} });
-  setHidden(get("loading"), answered);
-  setHidden(get("table"), !wanted.length);
-  const filtered = Boolean(state || words);
-  setHidden(get("empty"), !answered || wanted.length > 0 || filtered);
-  setHidden(get("nothing"), !answered || wanted.length > 0 || !filtered);
-  setHidden(get("more"), !cursor);
-  get("compare").disabled = picked.size !== 2;
-  setText(get("picked"), picked.size && picked.size !== 2 ? `${count(picked.size, "run")} chosen; compare takes two` : "");
-  for (const chip of get("chips").children) setAttribute(chip, "aria-pressed", String(chip.dataset.state === state));
+  const runs = list.newestFirst;
+  picked.refresh(list.rows);
+  patchList(get("rows"), runs, { key: (run) => run.run_id, make: (run) => makeRow(run, { picked: (...one) => picked.set(...one), itemsOf }), update: (row, run) => updateRow(row, run, { chosen: picked.has(run), full: picked.full }) });
+  const filtered = isFiltered(list.filters);
+  const none = list.answered && !runs.length;
+  setHidden(get("loading"), list.answered);
+  setHidden(get("table"), !runs.length);
+  setHidden(get("chips"), none && !filtered);
+  setHidden(get("find"), none && !filtered);
+  setHidden(get("empty"), !none || filtered);
+  setHidden(get("nothing"), !none || !filtered);
+  setHidden(get("older"), !list.cursor);
+  setHidden(get("fresh"), !list.waiting.size);
+  setText(get("fresh"), word("lists.new_runs", { n: list.waiting.size }));
 }
 
-const kindOf = (task) => (task.rollback_of ? "Rollback" : task.restart_of ? "Restart" : task.retry_of ? "Retry" : "Install");
-
-function make(task) {
-  const box = h("input", { type: "checkbox", "aria-label": `Compare the run on ${task.instance} of ${when(task.created_at)}` });
-  box.checked = picked.has(task.task_id);
-  box.addEventListener("change", () => {
-    if (box.checked) picked.set(task.task_id, task);
-    else picked.delete(task.task_id);
-    draw();
-  });
-  const only = h("button", { type: "button", class: "instance-name", title: `Only ${task.instance}`, onclick: () => choose({ instance: task.instance }) }, task.instance);
-  const again = h("button", { type: "button", class: "small", onclick: () => installAgain(task.task_id) }, "Install elsewhere");
-  return h("tr", {},
-    h("td", {}, box),
-    h("td", {}, h("span", { class: "run-kind" }, `${kindOf(task)} `), h("a", { href: at(`/ui/task/${task.task_id}`) }, when(task.created_at)), h("span", { class: "ties" })),
-    h("td", {}, only, h("span", { class: "ties wrap-anywhere" }, task.ui_home ?? "")),
-    h("td", {}, h("span", { class: "pill" }), h("span", { class: "why" })),
-    h("td", { class: "number", "data-label": "Node packs" }), h("td", { class: "number", "data-label": "Took" }),
-    h("td", {}, task.rollback_of || task.restart_of ? null : again));
+function itemsOf(run) {
+  const fleet = run.kind === "fleet";
+  const items = [
+    { label: word("lists.open"), href: addressOf(run) },
+    !fleet && { label: word("lists.again"), href: againAt(run) },
+    !fleet && { label: word("lists.elsewhere"), href: againAt(run, { elsewhere: true }) },
+    !fleet && { label: word(picked.others(run) ? "lists.compare_to_chosen" : "lists.compare_with"), onclick: () => picked.compareWith(run) },
+    run.machine.instance && { label: word("lists.only_machine"), onclick: () => choose({ instance: run.machine.instance }) },
+  ];
+  return items.filter(Boolean);
 }
 
-function update(row, task) {
-  const [, run, , how, packs, took] = row.children;
-  patchList(run.querySelector(".ties"), tiesOf(task), { key: ([name, href]) => name + href, make: ([name, href]) => h("a", { href }, name), update: () => {} });
-  const pill = how.querySelector(".pill");
-  setText(pill, kindOf(task) === "Restart" && task.state === "completed" ? "done" : stateWord(task));
-  setAttribute(pill, "data-tone", toneOf(task));
-  setText(how.querySelector(".why"), task.error?.message ?? "");
-  setText(packs, countsOf(task));
-  setText(took, tookOf(task));
+/** Other filters. */
+function choose(wanted, { step = true } = {}) {
+  const filters = { ...list.filters, ...wanted };
+  toAddress(filters, { step });
+  show(filters);
 }
 
-function tiesOf(task) {
-  const to = (id) => (rows.has(id) ? ` of ${when(rows.get(id).created_at)}` : "");
-  const ties = [];
-  if (task.retry_of) ties.push([`repeats the run${to(task.retry_of)}`, at(`/ui/task/${task.retry_of}`)]);
-  if (task.rollback_of) ties.push([`undoes the run${to(task.rollback_of)}`, at(`/ui/task/${task.rollback_of}`)]);
-  if (task.restart_of && task.restart_of !== "none") ties.push([`after the run${to(task.restart_of)}`, at(`/ui/task/${task.restart_of}`)]);
-  if (task.retried_by) ties.push([`repeated by the run${to(task.retried_by)}`, at(`/ui/task/${task.retried_by}`)]);
-  if (task.fleet_id) ties.push(["in a fleet", at(`/ui/fleet/${task.fleet_id}`)]);
-  return ties;
-}
-
-function countsOf(task) {
-  if (!task.total_nodes) return "";
-  const parts = [`${task.successful} of ${task.total_nodes}`];
-  if (task.failed) parts.push(`${task.failed} failed`);
-  if (task.skipped) parts.push(`${task.skipped} left out`);
-  return parts.join(", ");
-}
-
-function tookOf(task) {
-  if (!task.started_at || (!task.finished_at && !task.in_progress)) return "";
-  const end = task.finished_at ? new Date(task.finished_at) : new Date();
-  return clock((end - new Date(task.started_at)) / 1000);
-}
-
-/** The same list becomes the recipe of the start page, which asks for another machine. */
-async function installAgain(taskId) {
-  try {
-    const { request } = await api(`/tasks/${taskId}`);
-    remember("recipe", { manifest: request.manifest, left: [], label: request.manifest ? "the list of an earlier run" : "The Auto-installer’s list" });
-    location.assign(at("/?recipe=last"));
-  } catch (error) {
-    showTrouble(error);
-  }
-}
-
-/** Another filter: what is there goes, and the newest is asked for at once. The address says it, for a reload. */
-function choose(wanted) {
-  ({ state, instance } = { state, instance, ...wanted });
-  if ("instance" in wanted) get("search").value = instance;
-  rows = new Map();
-  [cursor, older, answered] = [null, false, false];
-  generation += 1;
-  const words = Object.entries({ state, instance }).filter(([, value]) => value);
-  history.replaceState(null, "", words.length ? `?${new URLSearchParams(words)}` : location.pathname);
+function show(filters) {
+  list.show(filters);
+  for (const chip of get("chips").children) setAttribute(chip, "aria-pressed", String(chip.dataset.state === filters.state));
+  if (get("search").value.trim() !== filters.q) get("search").value = filters.q;
+  chooseMachine(filters.instance);
   draw();
   poller.now();
 }
 
-for (const [name, label] of STATES) {
-  get("chips").append(h("button", { type: "button", "data-state": name, "aria-pressed": String(name === state), onclick: () => choose({ state: name }) }, label));
+/** A machine that was asked for is always in the choice, so that it can be taken back. */
+function chooseMachine(instance) {
+  const choice = get("machine");
+  if (![...choice.options].some(({ value }) => value === instance)) choice.append(h("option", { value: instance }, instance));
+  choice.value = instance;
 }
-get("search").value = instance;
+
+async function nameMachines() {
+  const { instances } = await api("/instances");
+  get("machine").replaceChildren(h("option", { value: "" }, word("lists.all_machines")), ...instances.map((each) => h("option", { value: each.instance, title: each.ssh_connection }, each.name)));
+  chooseMachine(list.filters.instance);
+}
+
+/** To the next or the previous run: `step` is 1 or -1. */
+function go(step) {
+  const rows = [...get("rows").children];
+  const here = rows.findIndex((row) => row.contains(document.activeElement));
+  rows.at(here < 0 ? 0 : Math.min(Math.max(here + step, 0), rows.length - 1))?.querySelector("a").focus();
+}
+
+function byArrows(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step || !event.target.matches(".run-said")) return;
+  event.preventDefault();
+  go(step);
+}
+
+for (const chip of get("chips").children) chip.addEventListener("click", () => choose({ state: chip.dataset.state }));
 get("search").addEventListener("input", () => {
-  const text = get("search").value.trim();
-  const whole = instances.has(text) ? text : "";
-  if (whole !== instance) {
-    instance = whole;
-    const kept = get("search").value;
-    choose({});
-    get("search").value = kept;
-  } else draw();
+  clearTimeout(typing);
+  typing = setTimeout(() => choose({ q: get("search").value.trim() }, { step: false }), TYPING);
 });
-get("everything").addEventListener("click", () => choose({ state: "", instance: "" }));
-get("more").addEventListener("click", () => showOlder().catch(showTrouble));
-get("compare").addEventListener("click", () => {
-  const [one, other] = [...picked.values()].toSorted((a, b) => a.created_at.localeCompare(b.created_at));
-  location.assign(at(`/ui/compare?a=${one.task_id}&b=${other.task_id}`));
+get("machine").addEventListener("change", () => choose({ instance: get("machine").value }));
+get("everything").addEventListener("click", () => choose({ state: "", instance: "", q: "" }));
+get("fresh").addEventListener("click", () => {
+  announce(get("fresh").textContent);
+  scrollTo({ top: 0 });
+  list.letIn();
 });
-const poller = new Poller(newest, { interval: 4000, failed: showTrouble, answered: clearTrouble }).start();
+get("older").addEventListener("click", () => list.showOlder().catch(showTrouble));
+get("rows").addEventListener("keydown", byArrows);
+keys.register("j", "lists.key_next", () => go(1));
+keys.register("k", "lists.key_previous", () => go(-1));
+keys.register("x", "lists.key_pick", () => document.activeElement.closest?.(".run-row")?.querySelector("input")?.click());
+addEventListener("popstate", () => show(fromAddress()));
+setInterval(() => document.visibilityState === "visible" && [...get("rows").children].forEach(updateTimes), 1000);
+
+poller.start();
+show(fromAddress());
+nameMachines().catch(showTrouble);

@@ -1,0 +1,118 @@
+"""Lines of logs as people read them: found by number, searched for a text, and which of them decided a failure.
+
+A line ends with a line feed. A program that draws its line again, by a carriage return, has said what it drew last.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from app.protocol.deciding_line import deciding_line
+from app.protocol.redaction import masked_by_line
+from app.protocol.terminal_text import without_sequences
+
+SEARCH_SECONDS = 2.0
+"""How long one search may take."""
+MAX_LINE_CHARS = 300
+"""What is told of a line that was found."""
+_BEFORE_CHARS = 80
+"""And of it, so much before the text that was looked for."""
+_FEWEST_CHARS = 12
+"""Shorter lines are quoted by chance."""
+_QUOTED_CHARS = 100
+_FALL_BACK_LINES = 600
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLine:
+    """A line that has the text, by its number; 1 is the first."""
+
+    line: int
+    text: str
+
+
+def line_and_lines(blocks: Iterable[bytes], offset: int) -> tuple[int, int]:
+    """The number of the line that byte `offset` is in, and how many lines there are; the last may not have ended."""
+    line, ends, ended = 1, 0, True
+    for block in blocks:
+        line += block.count(b"\n", 0, max(0, offset))
+        offset -= len(block)
+        ends += block.count(b"\n")
+        ended = block.endswith(b"\n")
+    return line, ends + (not ended)
+
+
+def start_of(blocks: Iterable[bytes], line: int) -> int:
+    """Where a line begins; the log's size where it has not so many."""
+    at, missing = 0, line - 1
+    for block in blocks:
+        if missing == 0:
+            return at
+        ends = block.count(b"\n")
+        if ends >= missing:
+            return at + _after(block, missing)
+        missing -= ends
+        at += len(block)
+    return at
+
+
+def _after(block: bytes, lines: int) -> int:
+    end = -1
+    for _ in range(lines):
+        end = block.index(b"\n", end + 1)
+    return end + 1
+
+
+def found_lines(blocks: Iterable[bytes], text: str, deadline: float) -> Iterator[FoundLine | None]:
+    """The lines that have `text`, in any case. None: the time is over (`deadline`, of `time.monotonic`).
+
+    Secrets are masked before they are searched: nobody finds out one by guessing."""
+    wanted = text.lower()
+    number, last = 1, 0
+    for block in blocks:
+        if time.monotonic() > deadline:
+            yield None
+            return
+        said = without_sequences(block.decode("utf-8", "replace"))
+        if wanted in said.lower():
+            for index, line in enumerate(map(last_drawn, masked_by_line(said).split("\n")), number):
+                if index > last and wanted in line.lower():
+                    last = index
+                    yield FoundLine(index, _around(line, wanted))
+        number += block.count(b"\n")
+
+
+def last_drawn(line: str) -> str:
+    """What a line says in the end, without colours."""
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
+def deciding_number(text: str, message: str, *, only_quoted: bool = False) -> int | None:
+    """The number of the line that decided a failure whose reason is `message`: the one that it quotes, else the one by
+    the rule that reasons are found with. None where no line has words."""
+    lines = [" ".join(last_drawn(line).split()) for line in without_sequences(text).split("\n")]
+    said = " ".join(message.split())
+    quoted = [
+        (min(len(line), _QUOTED_CHARS), number)
+        for number, line in enumerate(lines, 1)
+        if len(line) >= _FEWEST_CHARS and line[:_QUOTED_CHARS] in said
+    ]
+    if quoted:
+        return max(quoted)[1]
+    if only_quoted:
+        return None
+    found = " ".join(deciding_line("\n".join(lines[-_FALL_BACK_LINES:])).split())
+    for number in range(len(lines), 0, -1):
+        line = lines[number - 1]
+        if found and (found in line or (len(line) >= _FEWEST_CHARS and found.startswith(line))):
+            return number
+    return None
+
+
+def _around(line: str, wanted: str) -> str:
+    if len(line) <= MAX_LINE_CHARS:
+        return line
+    begin = max(0, min(line.lower().find(wanted) - _BEFORE_CHARS, len(line) - MAX_LINE_CHARS))
+    return ("…" if begin else "") + line[begin : begin + MAX_LINE_CHARS]

@@ -1,0 +1,99 @@
+/** The views beside the rows, of which one is shown, and the log. */
+
+import { setAttribute, setHidden } from "../core/dom.js";
+import { tabs } from "../core/tabs.js";
+import { LogPanel } from "../log/panel.js";
+import { LogSearch } from "../log/search.js";
+import { standingOf } from "./standings.js";
+
+const NAMES = ["packs", "timeline", "changes", "machine", "lock"];
+const VIEWS = {};
+
+export class Panels {
+  constructor(refs, { address, list, tasks, needs }) {
+    Object.assign(this, { refs, address, list, tasks, needs, opened: null, views: {}, tab: "packs", progress: null });
+    this.log = new LogPanel(refs.log);
+    refs.log.addEventListener("log:close", () => this.#closed());
+    refs.log.addEventListener("log:line", ({ detail }) => address.write({ line: detail.line }));
+    this.found = new LogSearch(null, ({ pack, line }) => this.#goTo(pack, line));
+    refs.rows.before(this.found.element);
+    tabs(refs.tabs, (name) => this.#chosen(name));
+    for (const name of NAMES.slice(1)) setHidden(document.getElementById(`tab-${name}`), !(name in VIEWS));
+  }
+
+  /** `rows`: what is listed; `progress`: of the one task that the other views are about. */
+  update(rows, progress) {
+    const first = !this.progress;
+    Object.assign(this, { progress, rows });
+    this.found.of(progress.task_id);
+    this.log.update(this.tasks.progress(this.opened?.taskId) ?? progress);
+    this.views[this.tab]?.update(progress);
+    if (first) this.moved(rows);
+  }
+
+  /** What the address names is opened. */
+  moved(rows) {
+    const { tab, pack } = this.address.read();
+    const wanted = NAMES.includes(tab) && (tab === "packs" || tab in VIEWS) ? tab : "packs";
+    if (wanted !== this.tab) this.#show(wanted);
+    if (pack) this.open(rows);
+    else this.log.close();
+  }
+
+  /** Opens the log of the pack that the address names. */
+  open(rows) {
+    const { pack, line } = this.address.read();
+    const node = rows?.nodes.find(({ name }) => name === pack);
+    if (!node) return;
+    const taskId = this.tasks.of(pack);
+    this.list.mark(pack);
+    if (this.opened?.taskId === taskId && this.opened.pack === pack && !line) return;
+    this.opened = { taskId, pack };
+    this.needs.beside(true);
+    if (this.tab !== "packs") this.#show("packs");
+    this.log.open({ taskId, pack, line, running: ["working", "waiting"].includes(standingOf(node)), decidingLine: null });
+  }
+
+  close() {
+    this.log.close();
+  }
+
+  search(text) {
+    this.found.search(text);
+  }
+
+  /** Package changes of a plan, for the question about them. */
+  plan() {}
+
+  #goTo(pack, line) {
+    this.address.write({ pack, line });
+    this.open(this.rows);
+  }
+
+  #closed() {
+    const pack = this.opened?.pack ?? null;
+    this.opened = null;
+    this.needs.beside(false);
+    this.list.mark(null);
+    this.address.write({ pack: null, line: null });
+    if (pack && this.refs.log.contains(document.activeElement)) this.list.focus(pack);
+  }
+
+  #chosen(name) {
+    this.address.write({ tab: name === "packs" ? null : name }, { push: true });
+    this.#show(name);
+  }
+
+  #show(name) {
+    this.tab = name;
+    setAttribute(this.refs.run, "data-tab", name);
+    for (const other of NAMES) {
+      const tab = document.getElementById(`tab-${other}`);
+      setAttribute(tab, "aria-selected", String(other === name));
+      tab.tabIndex = other === name ? 0 : -1;
+      setHidden(document.getElementById(`panel-${other}`), other !== name);
+    }
+    if (name in VIEWS) this.views[name] ??= new VIEWS[name](document.getElementById(`panel-${name}`));
+    if (this.progress) this.views[name]?.update(this.progress);
+  }
+}

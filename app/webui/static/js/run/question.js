@@ -1,0 +1,103 @@
+/** A question that the run waits with: nothing else is on the page then. What it is about, each answer as a button with what it
+ *  does, and what happens without one. */
+
+import { api } from "../core/api.js";
+import { announce, h, readable, setHidden, setText } from "../core/dom.js";
+import { span, when } from "../core/format.js";
+import { WORDS } from "../core/word-table.js";
+import { word } from "../core/words.js";
+
+export class QuestionView {
+  /** `look()` is called after an answer; `stop()` asks to end the run; `plan(place, rows)` draws package changes. */
+  constructor(place, { look, stop, plan }) {
+    Object.assign(this, { place, look, stop, plan, key: "", question: null });
+  }
+
+  /** `question`: the oldest that stands, with `workflow_id` or `task_id`; null for none. */
+  update(question, number, machine) {
+    this.question = question;
+    setHidden(this.place, !question);
+    const key = question ? `${question.id ?? ""} ${question.code} ${question.text}` : "";
+    if (key !== this.key) {
+      this.key = key;
+      if (question) this.#draw(question, number, machine);
+    }
+    if (question) this.#patch(question);
+  }
+
+  tick() {
+    if (this.question) this.#patch(this.question);
+  }
+
+  #draw(question, number, machine) {
+    const [text] = question.text.split("\n\n", 1); // what follows is in the items too
+    const title = h("h1", { id: "question-title", tabindex: "-1" }, question.title ?? text);
+    const more = question.code === "host_key_changed" ? word("run.key_changed", { machine: machine.name }) : question.title ? text : "";
+    const which = [machine.name, number > 1 ? word("run.questions_left", { n: number }) : ""].filter(Boolean).join(" · ");
+    this.said = h("p", { class: "field-error", role: "alert", hidden: true });
+    this.until = h("p", { class: "soft number" });
+    this.buttons = question.answers.map((answer) => this.#answer(question, answer));
+    const stop = h("button", { type: "button", class: "btn danger", "data-writes": true, onclick: () => this.stop() }, word("run.do_stop"));
+    this.place.replaceChildren(...[h("p", { class: "soft small" }, which), title, more ? h("p", {}, more) : null, h("p", {}, readable(question.hint)), ...this.#facts(question), h("ul", { class: "answers" }, this.buttons.map(({ item }) => item)), this.said, h("div", { class: "row between" }, this.until, stop)].filter(Boolean));
+    announce(text);
+    title.focus();
+  }
+
+  #answer(question, { answer, label }) {
+    const does = WORDS[`run.answer_${question.code}_${answer}`];
+    const button = h("button", { type: "button", class: "btn", "data-writes": true, "data-answer": answer, onclick: () => this.#reply(answer) }, label);
+    return { answer, button, item: h("li", {}, button, does ? h("p", { class: "soft small" }, does) : null) };
+  }
+
+  /** What it is about: what would run, packs, package changes, the keys of the machine. */
+  #facts({ code, facts }) {
+    const found = [];
+    if (code === "host_key_changed") found.push(hostKeys(facts));
+    if (facts.plan) {
+      const place = h("div", { class: "question-plan" });
+      this.plan(place, facts.plan);
+      found.push(place);
+    }
+    const items = Array.isArray(facts.items) ? facts.items.filter((each) => each?.text) : [];
+    found.push(...items.map(({ pack, what, text, is_cut: cut }) => h("details", {}, h("summary", {}, `${pack}: ${what}`), h("pre", {}, `${text}${cut ? " …" : ""}`))));
+    const names = [facts.packs, facts.packages, facts.paths].find(Array.isArray);
+    if (names && !items.length) found.push(h("p", { class: "mono wrap-anywhere" }, names.join(", ")));
+    return found;
+  }
+
+  #patch(question) {
+    const answered = question.answer ?? null;
+    for (const { button } of this.buttons) button.disabled = answered !== null;
+    const labelOf = (wanted) => question.answers.find(({ answer }) => answer === wanted)?.label ?? wanted;
+    if (answered !== null) return setText(this.until, word("run.answered", { answer: labelOf(answered) }));
+    const seconds = question.expires_at ? (new Date(question.expires_at) - Date.now()) / 1000 : null;
+    setText(this.until, seconds === null ? word("run.waits_for_you") : word("run.answers_itself", { time: span(Math.max(0, seconds)), answer: labelOf(question.default) }));
+  }
+
+  async #reply(answer) {
+    const { question } = this;
+    setHidden(this.said, true);
+    try {
+      if (question.id) await api(`/tasks/${question.task_id}/answer`, { body: { id: question.id, answer } });
+      else await api("/workflow/resume", { body: { workflow_id: question.workflow_id, answer }, timeout: 60000 });
+    } catch (error) {
+      setText(this.said, [error.message, error.hint].filter(Boolean).join(" "));
+      setHidden(this.said, false);
+    }
+    this.look();
+  }
+}
+
+/** Both keys, the older one with its date: what a person compares with the provider's page. */
+function hostKeys(facts) {
+  const old = h("dd", { class: "mono wrap-anywhere" }, facts.known_sha256 ?? "…");
+  const dated = h("dt", {}, word("run.key_before"));
+  if (!facts.known_sha256) {
+    api("/host-keys").then(({ host_keys: keys }) => {
+      const known = keys.find((key) => key.host === facts.host && key.port === facts.port && key.key_type === facts.key_type) ?? keys.find((key) => key.host === facts.host && key.port === facts.port);
+      setText(old, known?.sha256 ?? word("run.key_unknown"));
+      if (known) setText(dated, word("run.key_before_dated", { date: when(known.added_at) }));
+    }).catch(() => setText(old, word("run.key_unknown")));
+  }
+  return h("dl", { class: "keys" }, dated, old, h("dt", {}, word("run.key_now")), h("dd", { class: "mono wrap-anywhere" }, facts.shown_sha256));
+}

@@ -1,0 +1,23 @@
+/** For how long nothing was heard of each node pack, on the clock of the machine's run. */
+
+export class Silence {
+  constructor() {
+    this.of = (name) => this.#of(name);
+    Object.assign(this, { heardAt: new Map(), seconds: 0, at: 0 });
+  }
+
+  /** From each answer. */
+  heard(progress) {
+    if (progress === this.progress) return;
+    const isNew = progress.run_seconds !== this.seconds;
+    Object.assign(this, { progress, seconds: progress.run_seconds ?? null });
+    if (isNew) this.at = performance.now();
+    if (this.seconds !== null && isNew) this.heardAt = new Map(progress.nodes.map((node) => [node.name, node.heard_at]));
+  }
+
+  #of(name) {
+    const heard = this.heardAt.get(name);
+    if (this.seconds === null || heard === null || heard === undefined) return 0;
+    return Math.max(0, this.seconds - heard + (performance.now() - this.at) / 1000);
+  }
+}

@@ -1,0 +1,73 @@
+/** The lock: the exact list of what is installed now, to look at, to keep, and to install again elsewhere. */
+
+import { h, setHidden, setText } from "../core/dom.js";
+import { copy, download } from "../core/files.js";
+import { at } from "../core/place.js";
+import { word } from "../core/words.js";
+import { about, isHidden, versionOf } from "./about.js";
+import { short } from "./facts.js";
+
+export class LockTab {
+  constructor(element) {
+    Object.assign(this, { element, asked: "", lock: null });
+    this.says = h("span", { class: "small soft", role: "status" });
+    this.summary = h("p", {});
+    this.differences = h("div", { class: "note", "data-tone": "warn", hidden: true });
+    this.list = h("ol", { class: "lock-packs" });
+    this.packages = h("pre", { class: "lock-packages", tabindex: "0", "aria-label": word("log.lock_packages") });
+    const button = (name, action, tone = "") => h("button", { type: "button", class: tone, onclick: () => action.call(this) }, word(`log.${name}`));
+    this.elsewhere = h("a", { class: "button", href: at("/") }, word("log.lock_elsewhere"));
+    const tools = h("div", { class: "row" }, button("lock_download", this.#download, "primary"), button("lock_copy", this.#copy), this.elsewhere, this.says);
+    const details = h("details", {}, h("summary", {}, word("log.lock_packages")), this.packages);
+    this.all = h("div", { class: "tab-all", hidden: true }, h("p", { class: "lock-what" }, word("log.lock_what")), tools, this.summary, this.differences, this.list, details);
+    this.empty = h("p", { class: "tab-empty soft" }, word("log.lock_not_yet"));
+    element.append(this.all, this.empty);
+  }
+
+  async update(progress) {
+    const version = versionOf(progress);
+    if (isHidden(this.element) || this.asked === version) return;
+    this.asked = version;
+    if (progress.in_progress) return this.#nothing(word("log.lock_not_yet"));
+    try {
+      const { lock } = await about(`/tasks/${progress.task_id}/lock`, version);
+      if (this.asked === version) this.#draw(progress.task_id, lock);
+    } catch (error) {
+      if (error.status !== 404) this.asked = "";
+      this.#nothing(error.status === 404 ? word("log.lock_never") : error.message);
+    }
+  }
+
+  #nothing(text) {
+    setText(this.empty, text);
+    setHidden(this.empty, false);
+    setHidden(this.all, true);
+  }
+
+  #draw(taskId, lock) {
+    Object.assign(this, { lock, taskId });
+    setHidden(this.empty, true);
+    setHidden(this.all, false);
+    this.elsewhere.href = at(`/?lock=${taskId}`);
+    const packages = Object.entries(lock.packages ?? {});
+    const parts = [word("common.packs", { n: lock.node_packs.length }), word("log.packages", { n: packages.length }), lock.python && word("log.lock_python", { version: lock.python }), lock.torch?.version && word("log.lock_torch", { version: lock.torch.version }), lock.comfyui_commit && word("log.lock_comfyui", { commit: short(lock.comfyui_commit) })];
+    setText(this.summary, parts.filter(Boolean).join(" · "));
+    const differs = lock.compared?.differences ?? [];
+    this.differences.replaceChildren(h("strong", {}, word("log.lock_differs")), h("ul", {}, differs.map((text) => h("li", {}, text))));
+    setHidden(this.differences, !differs.length);
+    this.list.replaceChildren(...lock.node_packs.map((pack) => h("li", {}, h("span", { class: "lock-name" }, pack.name), h("span", { class: "mono soft", title: pack.commit ?? pack.version ?? "" }, short(pack.commit ?? pack.version ?? "–")))));
+    setText(this.packages, packages.map(([name, version]) => `${name}==${version}`).join("\n"));
+  }
+
+  #text() {
+    return `${JSON.stringify(this.lock, null, 2)}\n`;
+  }
+
+  #download() {
+    download(`nodeferry-${short(this.taskId, 8)}.lock.json`, this.#text());
+  }
+
+  async #copy() {
+    setText(this.says, word((await copy(this.#text())) ? "log.lock_copied" : "log.no_clipboard"));
+  }
+}
