@@ -45,7 +45,7 @@ export class RunPage {
     this.needs = new Needs(refs, { actions: this.actions, pick, taskOf: (name) => this.tasks.of(name) });
     this.wait = new Wait(refs.wait, this.actions);
     this.panels = new Panels(refs, { address: this.address, list: this.list, tasks: this.tasks, needs: this.needs });
-    this.question = new QuestionView(refs.question, { look: () => this.look(), stop: () => this.actions.do("stop"), plan: (place, plan) => this.panels.plan(place, plan) });
+    this.question = new QuestionView(refs.question, { look: () => this.look(), stop: () => this.actions.do("stop"), plan: (place, taskId) => this.panels.plan(place, taskId) });
     refs.search.addEventListener("input", () => this.#filter());
     refs.search.addEventListener("keydown", (event) => this.#searchKey(event));
     keys.register("j", "run.key_next", () => this.#step(1));
@@ -188,7 +188,8 @@ export class RunPage {
     if (this.shown !== current) return null;
     const asked = own?.questions.find((each) => each.answer === null) ?? own?.questions[0];
     if (asked) return { ...asked, task_id: current };
-    return question && !question.id ? { workflow_id: workflow?.workflow_id ?? this.id, ...question } : null;
+    if (!question || question.id) return null;
+    return { workflow_id: this.id, plan_task_id: workflow?.steps.findLast((step) => step.plan_task_id)?.plan_task_id, ...question };
   }
 
   #actions(summary, own, waits) {
