@@ -188,7 +188,8 @@ def pages_version() -> str:
 @pages.after_app_request
 def _name_version(response: Response) -> Response:
     """Every answer says it, so that a page that is open learns of an upgrade without asking."""
-    response.headers["Nodeferry-Pages"] = assets().version
+    if request.method != "OPTIONS":
+        response.headers["Nodeferry-Pages"] = assets().version
     return response
 
 
