@@ -35,7 +35,8 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class LogPart:
     """A part of one log. `complete`: nothing more will come behind `size`; `line`: the number of the line that `offset`
-    is in; `lines`: how many there are; `deciding_line`: the number of the line that decided the failure that the log is about."""
+    is in; `lines`: how many there are; `deciding_line`: the number of the one that decided the failure that the log
+    is about."""
 
     log: str
     node: str | None
