@@ -60,7 +60,7 @@ def show_text(console: Console, text: str, *, style: str = "", indent: int = 0) 
 
 
 def sentence(progress: Mapping[str, Any]) -> str:
-    """How it ended, in one sentence, and what to do where that is known: the service's own, which the pages show too."""
+    """How it ended, in one sentence that the pages show too, and what to do where that is known."""
     error = progress.get("error") or {}
     said = one_line((progress.get("summary") or {}).get("sentence")).rstrip(".")
     if said:
