@@ -109,7 +109,7 @@ def runs_page() -> str:
 @pages.get(f"{PREFIX}/history")
 def old_runs_page() -> AnyResponse:
     """Where the runs were listed before."""
-    return redirect(url_for("webui.runs_page", **request.args.to_dict()))
+    return redirect(url_for("webui.runs_page") + (f"?{urlencode(request.args)}" if request.args else ""))
 
 
 @pages.get(f"{PREFIX}/machines")
@@ -188,7 +188,8 @@ def pages_version() -> str:
 @pages.after_app_request
 def _name_version(response: Response) -> Response:
     """Every answer says it, so that a page that is open learns of an upgrade without asking."""
-    response.headers["Nodeferry-Pages"] = assets().version
+    if request.method != "OPTIONS":
+        response.headers["Nodeferry-Pages"] = assets().version
     return response
 
 

@@ -64,7 +64,10 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Log-Offset": {"schema": COUNT, "description": "`next_offset`."},
     "X-Log-Size": {"schema": COUNT},
     PAGES: {"schema": {"type": "string"}, "description": "The version of the pages that this service has now."},
-    "ETag": {"schema": {"type": "string", "pattern": '^(W/)?"[0-9a-f]{32}"$'}, "description": "Of exactly this answer."},
+    "ETag": {
+        "schema": {"type": "string", "pattern": '^(W/)?"[0-9a-f]{32}"$'},
+        "description": "Of exactly this answer.",
+    },
     "X-Log-Complete": {"schema": {"enum": ["true", "false"]}},
     "X-Wheel-SHA256": {"schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "description": "Of the whole wheel."},
     "Content-Disposition": {"schema": TEXT, "example": 'attachment; filename="insightface-0.7.3-py3-none-any.whl"'},

@@ -75,7 +75,7 @@ export class LogPanel {
     this.picker.logs(model.logs);
     this.view.show(model);
     const wanted = this.pinned?.[0] ?? model.deciding;
-    await this.#go(wanted ?? model.last);
+    if (model.lines.length) await this.#go(wanted ?? model.last);
     if (!wanted) this.view.setFollow(true);
     this.seen = model.newest;
     this.#tell();

@@ -150,7 +150,7 @@ export class Connection {
     this.why = trouble.title;
     this.#offerHomes(found.ui_homes ?? [], this.uiHome);
     if (found.ui_homes?.length) return this.#show("home", []);
-    const box = h("div", { class: "note", "data-tone": MAY_COME.has(found.error) ? "warn" : "bad" }, h("strong", {}, trouble.title), trouble.advice ? h("p", {}, trouble.advice) : null);
+    const box = h("div", { class: "note", "data-tone": NEEDS_KEY.has(found.error) ? "live" : MAY_COME.has(found.error) ? "warn" : "bad" }, h("strong", {}, trouble.title), trouble.advice ? h("p", {}, trouble.advice) : null);
     if (NEEDS_KEY.has(found.error)) this.#withKeys(box);
     if (trouble.exactly) box.append(h("details", { class: "small soft" }, h("summary", {}, word("start.details")), h("p", {}, trouble.exactly)));
     this.#show(MAY_COME.has(found.error) ? "waiting" : "trouble", [box]);
