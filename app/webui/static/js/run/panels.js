@@ -82,7 +82,7 @@ export class Panels {
     this.needs.beside(false);
     this.list.mark(null);
     this.address.write({ pack: null, line: null });
-    if (pack && this.refs.log.contains(document.activeElement)) this.list.focus(pack);
+    if (pack && document.activeElement === document.body) this.list.focus(pack);
   }
 
   #chosen(name) {
