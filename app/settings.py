@@ -26,7 +26,7 @@ from app.small_files import CONFIG_BYTES, KNOWN_BAD_BYTES, UnusableFile, read_sm
 
 ENV_PREFIX = "NODEFERRY_"
 DEFAULT_PORT = 5000
-SECRETS = frozenset({"token"})
+SECRETS = frozenset({"token", "notify_urls"})
 _DURATIONS = frozenset(
     {
         "connect_timeout_seconds",
@@ -155,6 +155,9 @@ class Settings:
     """The same for packages that are built on the instance, which runs their code."""
     known_bad_file: str = ""
     """A JSON file with packs and packages that are refused besides those that Nodeferry knows to be malicious."""
+    notify_urls: tuple[str, ...] = ()
+    """Addresses of people to tell when a run ends or needs somebody, as the library Apprise writes them
+    (`discord://…`, `tgram://…`, `mailto://…`); they are secret."""
 
     @property
     def policies(self) -> Policies:
