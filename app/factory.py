@@ -43,6 +43,7 @@ from app.sync.installs.scheduler import Scheduler
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
+from app.sync.notifications import Notifications
 from app.sync.readiness import Readiness
 from app.sync.sync_api import create_app
 from app.sync.tunnels import Tunnels
@@ -93,7 +94,7 @@ def build_service(
     pins = DatabasePins(engine)
     log_files, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
-    connector, metrics = connector_with(settings.timeouts), Metrics()
+    connector, metrics, capacity = connector_with(settings.timeouts), Metrics(), Capacity()
     installs, jobs, retention = _wire_installs(
         settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
     )
@@ -104,10 +105,9 @@ def build_service(
     workflows = WorkflowExecutor(
         store=WorkflowStore(engine), installs=installs, steps=Steps(installs, checks, settings), background=keeper
     )
-    capacity = Capacity()
+    notifications = Notifications(settings.notify_urls, settings.data_dir, keeper)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
-    readiness = Readiness(installs, TaskCounts(engine))
-    metrics.look_at(readiness.gauges)
+    readiness = _readiness(installs, engine, metrics)
     app = _application(
         Services(
             installs,
@@ -125,12 +125,19 @@ def build_service(
             OwnKeys(),
             access,
             capacity,
+            notifications,
         )
     )
     retries.begin()
     installs.resume_unfinished()
     workflows.resume_unfinished()
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
+
+
+def _readiness(installs: Installs, engine: Engine, metrics: Metrics) -> Readiness:
+    readiness = Readiness(installs, TaskCounts(engine))
+    metrics.look_at(readiness.gauges)
+    return readiness
 
 
 def _application(shared: Services) -> Flask:

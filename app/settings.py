@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -276,6 +277,8 @@ def _convert(name: str, value: Any) -> Any:
     """`value` (text from the environment, or TOML's own type) as the field's type."""
     default = getattr(_DEFAULTS, name)
     try:
+        if name == "notify_urls" and isinstance(value, str):  # an address may have commas in it
+            return tuple(part for part in re.split(r"[,\s]+(?=[a-z0-9+]+://)", value.strip(" ,\n")) if part)
         if isinstance(default, tuple):
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(str(part).strip() for part in parts if str(part).strip())

@@ -36,6 +36,7 @@ _OURS = (
     "ssh-keys",
     "manifests",
     "metrics",
+    "notifications",
     "openapi.json",
     "session",
     "ssh",

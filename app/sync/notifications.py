@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from app.protocol import redaction
+from app.protocol import progress_json, redaction
 from app.storage.errors import StorageError
 from app.storage.private_file import read_private, write_private
 from app.sync.background_tasks import BackgroundTaskManager
@@ -75,7 +75,7 @@ class Notifications:
             self._set_up(urls)
 
     def state(self) -> dict[str, Any]:
-        """`state`: off (no receiver is set), unusable, paused or on; `receivers`: service and masked address of each."""
+        """`state`: off (nobody is set), unusable, paused or on; `receivers`: service and masked address of each."""
         word_of = "paused" if not self._on else "on"
         if self._problem:
             word_of = "unusable"
@@ -86,7 +86,7 @@ class Notifications:
             "state": word_of,
             "receivers": self._receivers,
             "problem": self._problem,
-            "last": {"at": sent.at, "ok": sent.ok} if sent else None,
+            "last": {"at": progress_json.iso(sent.at), "ok": sent.ok} if sent else None,
         }
 
     def switch(self, on: bool) -> None:
@@ -173,8 +173,10 @@ def register_secrets(url: str) -> None:
     before, _, query = rest.partition("?")
     account, at, place = before.rpartition("@")
     host, *path = place.split("/")
-    # Many services have a token where others have a host: discord://ID/TOKEN.
-    parts = [*account.split(":"), *path, *([] if "." in host or ":" in host or at else [host])]
+    name, _, port = host.partition(":")
+    # Many services have a token where others have a host: discord://ID/TOKEN, tgram://ID:TOKEN/CHAT.
+    is_host = bool(at) or "." in name or port.isdigit()
+    parts = [*account.split(":"), *path, *([] if is_host else [host, name, port])]
     parts += [value for _, _, value in (pair.partition("=") for pair in query.split("&"))]
     for part in parts:
         if len(unquote(part)) >= _LEAST_SECRET:

@@ -31,6 +31,7 @@ from app.sync.installs.retries import Retries
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
+from app.sync.notifications import Notifications
 from app.sync.readiness import Readiness
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
@@ -63,6 +64,7 @@ class Services:
     ssh_keys: OwnKeys
     access: Access
     capacity: Capacity
+    notifications: Notifications
 
 
 def services() -> Services:
