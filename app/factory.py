@@ -19,11 +19,13 @@ from app.storage.database import open_database
 from app.storage.fleet_store import FleetStore
 from app.storage.history import History
 from app.storage.install_store import InstallStore
+from app.storage.instance_store import InstanceStore
 from app.storage.lease import Leases
 from app.storage.log_files import LogFiles
 from app.storage.pins import DatabasePins
 from app.storage.progress_files import ProgressFiles
 from app.storage.retry_store import RetryStore
+from app.storage.run_store import RunStore
 from app.storage.task_counts import TaskCounts
 from app.storage.workflow_store import WorkflowStore
 from app.sync.access import Access
@@ -45,6 +47,8 @@ from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.notifications import Notifications
 from app.sync.readiness import Readiness
+from app.sync.runs.remembered import RememberedInstances
+from app.sync.runs.runs import Runs
 from app.sync.sync_api import create_app
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
@@ -102,10 +106,12 @@ def build_service(
     jobs.when_ended = retries.look_at
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
+    workflow_store = WorkflowStore(engine)
     workflows = WorkflowExecutor(
-        store=WorkflowStore(engine), installs=installs, steps=Steps(installs, checks, settings), background=keeper
+        store=workflow_store, installs=installs, steps=Steps(installs, checks, settings), background=keeper
     )
     notifications = Notifications(settings.notify_urls, settings.data_dir, keeper)
+    runs = Runs(installs, workflows, workflow_store, RunStore(engine))
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = _readiness(installs, engine, metrics)
     app = _application(
@@ -126,6 +132,8 @@ def build_service(
             access,
             capacity,
             notifications,
+            runs,
+            RememberedInstances(InstanceStore(engine), pins, runs),
         )
     )
     retries.begin()
@@ -144,7 +152,13 @@ def _application(shared: Services) -> Flask:
     """What answers HTTP: the routes and the pages."""
     app = create_app(shared)
     webui.register(
-        app, webui.PageParts(shared.access.needs_login, task=shared.installs.task, workflow=shared.workflows.state)
+        app,
+        webui.PageParts(
+            shared.access.needs_login,
+            task=shared.installs.task,
+            run=shared.runs.run,
+            root_of=shared.runs.root_of,
+        ),
     )
     app.wsgi_app = BehindProxy(app.wsgi_app, shared.settings)  # type: ignore[method-assign]
     return app

@@ -149,6 +149,24 @@ class FleetNotFound(TaskError):
     code = "fleet_not_found"
 
 
+class RunNotFound(TaskError):
+    """There is no run with this id."""
+
+    code = "run_not_found"
+
+
+class InstanceNotFound(TaskError):
+    """There is no remembered instance with this instance_id."""
+
+    code = "instance_not_found"
+
+
+class InstanceBusy(TaskError):
+    """A run works on this instance now."""
+
+    code = "instance_busy"
+
+
 class TooManyTasks(TaskError):
     """The queue is full: too many installs are waiting."""
 

@@ -51,6 +51,8 @@ class InstallRecord:
     seal: str | None = field(default=None, repr=False)
     """The secret of the run's seal (`app/protocol/seal.py`), until the task has ended. None for a run of an earlier
     version, or whose runner seals nothing."""
+    run_id: str | None = field(default=None, compare=False)
+    """The run that it is a part of: the first task's id or the workflow's; storage fills it in for a first task."""
     number: int = field(default=0, compare=False)
     """In which place it was accepted, from 1 on; storage gives it."""
 

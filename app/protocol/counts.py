@@ -191,14 +191,14 @@ def outcome(snapshot: Snapshot) -> Optional[Outcome]:
     if snapshot.state is not TaskState.COMPLETED:
         return None
     nodes = list(snapshot.nodes.values())
-    good = [node for node in nodes if node.state in GOOD_NODE_STATES or _as_asked(node)]
+    good = [node for node in nodes if node.state in GOOD_NODE_STATES or is_as_asked(node)]
     if nodes and not good:
         return Outcome.NONE
-    whole = all(node in good and (not has_problem(node) or _as_asked(node)) for node in nodes)
+    whole = all(node in good and (not has_problem(node) or is_as_asked(node)) for node in nodes)
     return Outcome.ALL if whole else Outcome.PARTIAL
 
 
-def _as_asked(node: Node) -> bool:
+def is_as_asked(node: Node) -> bool:
     """A pack that is not there because that was asked for."""
     return node.state is NodeState.SKIPPED and node.error is not None and node.error.code in AS_ASKED
 

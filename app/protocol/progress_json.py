@@ -102,13 +102,15 @@ def phase_of(snapshot: Snapshot) -> Phase:
 def node_row(snapshot: Snapshot, node: Node) -> Dict[str, Any]:
     """One node pack as progress shows it."""
     seconds, waited = _work_and_wait(snapshot, node)
+    standing = counts.standing(snapshot, node).value
     return {
         "name": node.name,
         "repo_url": node.repo_url,
         "folder": node.folder,
         "status": NODE_STATUS[node.state].value,
         "state": node.state.value,
-        "counts_as": counts.standing(snapshot, node).value,
+        "counts_as": standing,
+        "standing": standing,
         "kept": node.kept,
         "clone_progress": node.clone_percent,
         "bytes_received": node.bytes_received,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import Optional
+from typing import Optional, Tuple
 
 from app.protocol import builds
 from app.protocol.repairs import RepairState
 from app.protocol.snapshot import Node, Problem, Snapshot
 from app.protocol.states import PROCESSED_NODE_STATES, NodeState, StepStatus, TaskState, advance
 
+PUT_BACK = "Everything was put back."
+"""How the reason of a run ends that has put back all that it had done."""
+_LOADED = re.compile(r"(\d+) of (\d+) packs are loaded")
 _LEFT_BEHIND = Problem(
     "cancelled",
     "The pack was cloned, and the run was cancelled before its packages and its install.py were done.",
@@ -38,6 +42,17 @@ def ended(snapshot: Snapshot, state: TaskState, error: Optional[Problem]) -> Sna
         phases={phase: replace(run, status=_ended_status(run.status, status)) for phase, run in over.phases.items()},
         steps={name: replace(step, status=_ended_status(step.status, status)) for name, step in over.steps.items()},
     )
+
+
+def loaded_in_words(loaded: int, expected: int) -> str:
+    """How the check after a restart ended, as its phase says it."""
+    return "%d of %d packs are loaded" % (loaded, expected)
+
+
+def loaded_of(detail: str) -> Optional[Tuple[int, int]]:
+    """What `loaded_in_words` said: how many packs are loaded, and how many were expected; None for anything else."""
+    found = _LOADED.fullmatch(detail)
+    return (int(found.group(1)), int(found.group(2))) if found else None
 
 
 def _ended_node(node: Node, state: TaskState, error: Optional[Problem]) -> Node:

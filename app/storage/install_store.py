@@ -16,10 +16,11 @@ from app.domain.record import InstallRecord
 from app.protocol.budgets import numbers
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.errors import LeaseLost
+from app.storage.run_rows import note_install
 from app.storage.schema import installs
 from app.storage.transactions import reading, writing
 
-_FIXED = frozenset({"task_id", "created_at", "number", "lease_owner", "lease_token", "lease_expires_at"})
+_FIXED = frozenset({"task_id", "created_at", "number", "run_id", "lease_owner", "lease_token", "lease_expires_at"})
 _CHANGEABLE = frozenset(installs.c.keys()) - _FIXED
 _Records = list[InstallRecord]  # InstallStore has a method called list
 # Built once, with their values passed as parameters: building a statement costs more than SQLite's part of the work.
@@ -118,11 +119,13 @@ class InstallStore:
 
 def add_record(connection: Connection, record: InstallRecord) -> None:
     """Stores a new install in the caller's transaction. Raises TaskConflict when the task_id is taken."""
-    values = {name: getattr(record, name) for name in _NAMES if name != "number"}
+    run_id = record.run_id or record.task_id
+    values = {name: getattr(record, name) for name in _NAMES if name != "number"} | {"run_id": run_id}
     try:
         connection.execute(_INSERT, values)
     except IntegrityError as exc:
         raise TaskConflict(f"There is already a task {record.task_id}.", field="task_id") from exc
+    note_install(connection, record, run_id)
 
 
 def _check_keys(connection: Connection, since: float) -> None:

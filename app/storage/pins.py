@@ -11,6 +11,7 @@ from sqlalchemy.sql import Select
 from app.domain.errors import TooManyHostKeys
 from app.domain.hostkeys import HostKey
 from app.domain.limits import MAX_HOST_KEYS
+from app.storage.run_rows import note_host_key
 from app.storage.schema import host_keys
 from app.storage.transactions import reading, writing
 
@@ -71,6 +72,7 @@ def _add(connection: Connection, key: HostKey) -> None:
     if connection.execute(select(func.count()).select_from(host_keys)).scalar_one() >= MAX_HOST_KEYS:
         raise TooManyHostKeys
     connection.execute(insert(host_keys), {name: getattr(key, name) for name in _NAMES})
+    note_host_key(connection, key.host, key.port, key.added_at)
 
 
 def _of(host: str, port: int) -> Select[Any]:

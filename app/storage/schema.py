@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from app.protocol.states import Outcome, TaskState
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every schema revision that this version knows, oldest first. Kept here so that opening need not import Alembic."""
 
 # Named constraints, so that a later migration can change them on every database.
@@ -95,13 +95,52 @@ installs = Table(
     Column("fleet_id", String(36)),
     Column("fleet_position", Integer),
     Column("seal", Text),
+    Column("run_id", String(36)),
     Index(None, "number"),
     Index(None, "instance", "number"),
     Index(None, "state", "number"),
     Index(None, "fleet_id", "number"),
     Index(None, "auto_retry_open"),
     Index(None, "idempotency_key", "created_at"),
+    Index(None, "run_id", "number"),
 )
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", String(36), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("instance", Text),
+    Column("fleet_id", String(36)),
+    Column("state", String(24)),
+    Column("search", Text, nullable=False, server_default=""),
+    Column("document", _json()),
+    Column("changes", Integer, nullable=False, server_default="0"),
+    Index(None, "created_at", "run_id"),
+    Index(None, "state", "created_at"),
+    Index(None, "instance", "created_at"),
+    Index(None, "fleet_id", "created_at"),
+)
+"""One row for each run (installs with all that follows them, workflows, fleets). `state`: the kind of its summary once
+it has ended, None while it goes on or is to be looked at; `document`: its row in lists, made then; `changes`: grows with
+each task that joins it, so that nobody writes an end over a new beginning."""
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("instance_id", String(36), primary_key=True),
+    Column("instance", Text, nullable=False),
+    Column("host", Text),
+    Column("port", Integer),
+    Column("ssh_connection", Text),
+    Column("added_at", Double, nullable=False),
+    Column("last_run_id", String(36)),
+    Column("packs", _json()),
+    UniqueConstraint("instance"),
+    Index(None, "host", "port"),
+)
+"""The instances that are remembered. `packs`: names of the node packs that runs have left ready there."""
 
 fleets = Table(
     "fleets",

@@ -12,6 +12,7 @@ from sqlalchemy.sql import Select
 from app.domain.errors import TooManyWorkflows, WorkflowConflict
 from app.domain.limits import MAX_FLEETS
 from app.domain.workflow import ENDED_WORKFLOW, Workflow
+from app.storage.run_rows import note_group
 from app.storage.schema import workflows
 from app.storage.transactions import reading, writing
 
@@ -48,6 +49,7 @@ class WorkflowStore:
             if _count(connection, workflows.c.created_at > same_key_since) >= MAX_FLEETS:
                 raise TooManyWorkflows("Too many workflows were started in the last 24 hours.")
             connection.execute(insert(workflows), {**_values(workflow), "created_at": workflow.created_at})
+            note_group(connection, workflow.workflow_id, "workflow", workflow.created_at)
 
     def replace(self, workflow: Workflow) -> None:
         """Stores the next revision. Raises WorkflowConflict when somebody else has stored one meanwhile."""

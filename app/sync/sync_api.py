@@ -18,6 +18,7 @@ from app.sync.http.routes.logs import logs
 from app.sync.http.routes.manifests import manifests
 from app.sync.http.routes.metrics import metrics
 from app.sync.http.routes.notifications import notifications
+from app.sync.http.routes.runs import runs
 from app.sync.http.routes.session import session
 from app.sync.http.routes.ssh_keys import ssh_keys
 from app.sync.http.routes.tasks import tasks
@@ -39,6 +40,7 @@ installing = Blueprint("installing", __name__)
 _BLUEPRINTS = (
     installing,
     tasks,
+    runs,
     fleet,
     logs,
     wheels,

@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, url_for
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.domain.errors import TaskNotFound
-from app.domain.workflow import StepName
 from app.protocol.redaction import masked
 from app.version import VERSION
 from app.webui.assets import SHEET, assets, type_of
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
+_PLACE = ("chapter", "tab", "pack", "line")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -34,11 +34,13 @@ PageSource = Callable[[str], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """What pages may carry. `needs_login`: whether requests need a token now."""
+    """What pages may carry. `needs_login`: whether requests need a token now; `root_of`: the run of any id of it,
+    and its kind."""
 
     needs_login: Callable[[], bool]
     task: PageSource
-    workflow: PageSource
+    run: PageSource
+    root_of: Callable[[str], tuple[str, str]]
 
 
 pages = Blueprint("webui", __name__, template_folder="templates")
@@ -66,22 +68,40 @@ def start_page() -> str:
     return _page("start", "Install")
 
 
-@pages.get(f"{PREFIX}/task/<uuid:task_id>")
-def task_page(task_id: object) -> str:
-    """One install, live."""
-    return _page("task", "Install", str(task_id), _parts().task)
+@pages.get(f"{PREFIX}/run/<uuid:any_id>")
+def run_page(any_id: object) -> str | AnyResponse:
+    """One run, live: connecting, the install and all that follows it. By the id of one of its tasks: its chapter."""
+    run_id, kind = _root_of(str(any_id))
+    if kind == "fleet":
+        return redirect(url_for("webui.fleet_page", fleet_id=run_id))
+    if run_id != str(any_id):
+        return redirect(url_for("webui.run_page", any_id=run_id, **_place() | {"chapter": str(any_id)}))
+    return _page("run", "Install", run_id, _run_with_tasks)
 
 
-@pages.get(f"{PREFIX}/workflow/<uuid:workflow_id>")
-def workflow_page(workflow_id: object) -> str:
-    """One workflow: its steps, and the install that runs in it."""
-    return _page("workflow", "Workflow", str(workflow_id), _workflow_with_task)
+@pages.get(f"{PREFIX}/task/<uuid:any_id>")
+@pages.get(f"{PREFIX}/workflow/<uuid:any_id>")
+def old_run_page(any_id: object) -> AnyResponse:
+    """Where runs were shown before."""
+    return redirect(url_for("webui.run_page", any_id=any_id, **_place()))
+
+
+@pages.get(f"{PREFIX}/runs")
+def runs_page() -> str:
+    """All runs."""
+    return _page("runs", "Runs")
 
 
 @pages.get(f"{PREFIX}/history")
-def history_page() -> str:
-    """All runs."""
-    return _page("history", "History")
+def old_runs_page() -> AnyResponse:
+    """Where the runs were listed before."""
+    return redirect(url_for("webui.runs_page"))
+
+
+@pages.get(f"{PREFIX}/machines")
+def machines_page() -> str:
+    """The machines that are remembered."""
+    return _page("machines", "Machines")
 
 
 @pages.get(f"{PREFIX}/compare")
@@ -135,15 +155,32 @@ def _parts() -> PageParts:
     return found
 
 
-def _workflow_with_task(workflow_id: str) -> Mapping[str, Any]:
-    """A workflow with the install that its page shows (`task`, None where there is none or it was forgotten)."""
-    found = _parts().workflow(workflow_id)
-    ids = [step["task_id"] or step["plan_task_id"] for step in found["steps"] if step["name"] == StepName.INSTALL.value]
+def _place() -> dict[str, str]:
+    """Which part of a run an address means."""
+    return {name: request.args[name] for name in _PLACE if name in request.args}
+
+
+def _root_of(any_id: str) -> tuple[str, str]:
+    """The run of an id, and its kind. Behind a login nobody learns here which ids there are."""
+    return (any_id, "") if _parts().needs_login() else _parts().root_of(any_id)
+
+
+def _run_with_tasks(run_id: str) -> Mapping[str, Any]:
+    """A run with the tasks that its page shows first: `task`, the one that the address names or the current one, and
+    `rows`, the one that has its node packs, where that is another. None for what was forgotten."""
+    found = _parts().run(run_id)
+    asked = request.args.get("chapter")
+    known = {chapter["task_id"] for chapter in found["chapters"]}
+    chosen = asked if asked in known else found["current"]
+    rows = found["rows_of"] if found["rows_of"] != chosen else None
+    return {**found, "task": _task(chosen), "rows": _task(rows)}
+
+
+def _task(task_id: str | None) -> Mapping[str, Any] | None:
     try:
-        task = _parts().task(ids[0]) if ids and ids[0] else None
+        return _parts().task(task_id) if task_id else None
     except TaskNotFound:
-        task = None
-    return {**found, "task": task}
+        return None
 
 
 def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any, List, Mapping
 
+from app.protocol.run_end import loaded_in_words
 from app.protocol.states import Phase, StepStatus
 from app.runner.comfyui.running import Loaded
 from app.runner.context import Context
@@ -52,4 +53,4 @@ def _in_words(expected: int, missing: int, loaded: object) -> str:
         return ""
     if loaded is None or loaded == Loaded():
         return "it does not say which packs it has loaded"
-    return "%d of %d packs are loaded" % (expected - missing, expected)
+    return loaded_in_words(expected - missing, expected)

@@ -13,6 +13,7 @@ from app.protocol.counts import has_problem
 from app.protocol.events import ManifestRead, NodeChanged
 from app.protocol.json_fields import read_record
 from app.protocol.manifest import NodePack
+from app.protocol.run_end import PUT_BACK
 from app.protocol.snapshot import Problem
 from app.protocol.states import GOOD_NODE_STATES, NodeState, Phase, StepStatus
 from app.runner.context import Context, PackResult
@@ -164,7 +165,7 @@ def _put_back_after(uncancellable: Context, exc: BaseException, uv: Callable[[],
     """Puts back, and tells what is left: in the run's reason, or, where it has none (a cancel), as a warning."""
     code = "lock_not_exact" if _all_or_nothing(uncancellable) else REMOVED
     left = _put_back(uncancellable, uv, code, cancelled=isinstance(exc, RunCancelled))
-    said = "Everything was put back." if not left else "Not everything could be put back: %s." % "; ".join(left[:8])
+    said = PUT_BACK if not left else "Not everything could be put back: %s." % "; ".join(left[:8])
     if isinstance(exc, RunFault):
         problem = exc.problem
         raise RunFault(problem.code, "%s. %s" % (problem.message.rstrip("."), said), problem.hint) from None

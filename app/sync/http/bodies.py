@@ -25,6 +25,7 @@ from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address, undecorated
 from app.domain.errors import InvalidAddress, InvalidRequest
 from app.domain.host_port import split_host_port
+from app.domain.run_summary import Kind
 from app.domain.workflow import StepName
 from app.protocol import task_id
 from app.protocol.options import MOST_ENTRIES, OPTIONS, Option, Options
@@ -204,6 +205,19 @@ class TasksQuery(_Query):
     cursor: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     state: TaskState | None = None
     instance: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+
+
+class RunsQuery(_Query):
+    """GET /runs. `instance`: its name or its instance_id; `state`: a kind of summary; `q`: a part of its machine, list
+    or id."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+    state: Kind | None = None
+    instance: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+    q: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+    kind: Literal["install", "workflow", "fleet"] | None = None
+    in_progress: Literal["true", "false"] | None = None
 
 
 class TaskQuery(_Query):

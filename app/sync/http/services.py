@@ -33,6 +33,8 @@ from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.notifications import Notifications
 from app.sync.readiness import Readiness
+from app.sync.runs.remembered import RememberedInstances
+from app.sync.runs.runs import Runs
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
@@ -65,6 +67,8 @@ class Services:
     access: Access
     capacity: Capacity
     notifications: Notifications
+    runs: Runs
+    remembered: RememberedInstances
 
 
 def services() -> Services:

@@ -22,17 +22,17 @@ from app.sync.installs.service import Accepted, Installs
 def roll_back(installs: Installs, task_id: str) -> Accepted:
     """Starts a task that brings packages and packs back to what they were before an install. Raises TaskNotFound,
     TaskConflict while that install is not over or when it changed nothing, TooManyTasks."""
-    request = _request_of_ended(installs, task_id)
+    request, run_id = _request_of_ended(installs, task_id)
     nodes = installs.status(task_id).snapshot.nodes
     if not isinstance(request, InstallRequest) or request.options.plan_only or not nodes:
         raise NothingToRollBack
-    return installs.start(runner_request.rollback_of(task_id, request))
+    return installs.start(runner_request.rollback_of(task_id, request), run_id=run_id)
 
 
 def repair(installs: Installs, task_id: str) -> Accepted:
     """Starts an install of exactly what the second round of an install has found. Raises TaskNotFound, TaskConflict
     while that install is not over or when it found nothing, TooManyTasks."""
-    request = _request_of_ended(installs, task_id)
+    request, run_id = _request_of_ended(installs, task_id)
     snapshot = installs.status(task_id).snapshot
     found = snapshot.repair
     is_found = found is not None and found.state is RepairState.FOUND
@@ -43,7 +43,8 @@ def repair(installs: Installs, task_id: str) -> Accepted:
     home, schemes = asked_for.home(snapshot.probe.get("ui_home"), request.ui_home), installs.allowed_git_schemes
     try:
         again = replace(request, ui_home=home)
-        return installs.start(runner_request.repair_of(again, found, snapshot.nodes, schemes))
+        repaired = runner_request.repair_of(again, found, snapshot.nodes, schemes)
+        return installs.start(repaired, run_id=run_id)
     except ManifestFault as fault:  # what an instance says is checked like what a user says
         raise NothingToRepair(f"What the second round found cannot be applied: {fault.message}") from fault
 
@@ -51,7 +52,8 @@ def repair(installs: Installs, task_id: str) -> Accepted:
 def restart(installs: Installs, task_id: str) -> Accepted:
     """Starts a task that restarts the ComfyUI of an install that has ended. Raises TaskNotFound, TaskConflict,
     TooManyTasks."""
-    return installs.start(restart_request(installs, task_id, _request_of_ended(installs, task_id)))
+    request, run_id = _request_of_ended(installs, task_id)
+    return installs.start(restart_request(installs, task_id, request), run_id=run_id)
 
 
 def restart_request(installs: Installs, task_id: str, request: Request) -> RestartRequest:
@@ -64,12 +66,13 @@ def restart_request(installs: Installs, task_id: str, request: Request) -> Resta
     return runner_request.restart_of(task_id, replace(request, ui_home=home), good)
 
 
-def _request_of_ended(installs: Installs, task_id: str) -> Request:
+def _request_of_ended(installs: Installs, task_id: str) -> tuple[Request, str | None]:
+    """What was asked for, and the run that it is a part of."""
     record, status = installs.look(task_id)
     if not status.ended:
         raise TaskConflict("The install is still running.", hint="Cancel it first, or wait until it has ended.")
     try:
-        return read_request(record.request)
+        return read_request(record.request), record.run_id
     except (KeyError, TypeError, ValueError) as exc:
         raise NothingToRollBack(
             "The task's record was written by another version of Nodeferry and cannot be read."

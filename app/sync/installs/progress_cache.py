@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from app.domain.limits import MAX_ENDED_CHARS, MAX_ENDED_IN_MEMORY
 from app.domain.retry import RetryLinks
+from app.domain.run_summary import Purpose, Summary, summary_of
 from app.protocol.snapshot import Snapshot, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES
 
@@ -22,17 +23,23 @@ RETENTION_SECONDS = 2 * 60 * 60
 @dataclass(frozen=True, slots=True)
 class InstallStatus:
     """What is known of one install. `heard_at`: when its runner was last heard (Unix s); `require`: as the option;
-    `retry_links`: to its retries."""
+    `retry_links`: to its retries; `purpose`: what it is for."""
 
     snapshot: Snapshot
     require: str = "any"
     heard_at: float | None = None
     retry_links: RetryLinks = field(default_factory=RetryLinks)
+    purpose: Purpose = Purpose.INSTALL
 
     @property
     def ended(self) -> bool:
         """Whether the install is in a terminal state."""
         return self.snapshot.state in TERMINAL_TASK_STATES
+
+    @property
+    def summary(self) -> Summary:
+        """How it stands, in one sentence."""
+        return summary_of(self.snapshot, self.purpose)
 
 
 class ProgressCache:

@@ -16,6 +16,7 @@ from typing import Any
 
 from app.domain.record import InstallRecord
 from app.domain.retry import RetryLinks
+from app.domain.run_summary import purpose_of
 from app.domain.stored_request import read_options
 from app.protocol import budgets, counts, progress_json
 from app.protocol.event_body import Body
@@ -69,8 +70,7 @@ class Recorder:
         self._dirty = False
         self._refused = False
         """The disk refuses to save. Polls then see what happens at once, since there is nothing to wait for."""
-        require = read_options(record.request).require
-        self._newest = InstallStatus(_read_snapshot(record), require, retry_links=RetryLinks.of(record))
+        self._newest = status_of(record, _read_snapshot(record))
         """After the events so far. The progress cache has what was saved of it."""
         progress_cache.put(self._newest)
 
@@ -237,6 +237,16 @@ class Recorder:
             "snapshot": to_stored(snapshot),
             "seal": None if self.ended else self._secret,
         }
+
+
+def status_of(record: InstallRecord, snapshot: Snapshot) -> InstallStatus:
+    """What is known of the install of a record, with this snapshot."""
+    return InstallStatus(
+        snapshot,
+        read_options(record.request).require,
+        retry_links=RetryLinks.of(record),
+        purpose=purpose_of(record.request),
+    )
 
 
 def snapshot_of(record: InstallRecord) -> Snapshot:

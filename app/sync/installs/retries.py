@@ -140,7 +140,7 @@ class Retries:
         ended = self._installs.status(record.task_id).snapshot
         schemes = self._installs.allowed_git_schemes
         repeated = runner_request.retry_of(record.task_id, request, ended, only, automatic=automatic, schemes=schemes)
-        [accepted] = self._installs.accept([repeated], keep)
+        [accepted] = self._installs.accept([repeated], keep, record.run_id)
         self._installs.link_retry(record.task_id, accepted.task_id)
         _log.info("task %s: retried as %s", record.task_id, accepted.task_id)
         return accepted

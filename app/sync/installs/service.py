@@ -28,9 +28,8 @@ from app.domain.host_port import join_host_port
 from app.domain.limits import IDEMPOTENCY_SECONDS
 from app.domain.record import InstallRecord, row_of
 from app.domain.request import Request
-from app.domain.retry import RetryLinks
 from app.domain.same_request import is_same
-from app.domain.stored_request import read_options, read_request, store_request
+from app.domain.stored_request import read_request, store_request
 from app.protocol import builds, progress_json
 from app.protocol.seal import new_secret
 from app.protocol.snapshot import Problem, to_stored
@@ -44,7 +43,7 @@ from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
-from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of
+from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of, status_of
 from app.sync.installs.runner_request import check_policies, spec_of
 from app.sync.installs.scheduler import Job, Scheduler
 
@@ -108,10 +107,10 @@ class Installs:
         """How many installs run here, and how many wait."""
         return self._scheduler.numbers
 
-    def start(self, request: Request, *, own_key: bool = False) -> Accepted:
+    def start(self, request: Request, *, own_key: bool = False, run_id: str | None = None) -> Accepted:
         """Accepts an install; it is on disk when this returns. Opens no connection. `own_key`: the idempotency key is
-        the service's, and finds its task whatever was asked for. Raises TooManyTasks, ServiceClosing,
-        IdempotencyConflict."""
+        the service's, and finds its task whatever was asked for; `run_id`: of the run that it joins. Raises
+        TooManyTasks, ServiceClosing, IdempotencyConflict."""
         since = self._now() - IDEMPOTENCY_SECONDS
 
         def keep(records: Sequence[InstallRecord]) -> Sequence[InstallRecord]:
@@ -120,12 +119,12 @@ class Installs:
                 raise IdempotencyConflict(field="idempotency_key")
             return [kept]
 
-        [accepted] = self.accept([request], keep)
+        [accepted] = self.accept([request], keep, run_id)
         return accepted
 
-    def accept(self, requests: Sequence[Request], keep: Keep) -> list[Accepted]:
+    def accept(self, requests: Sequence[Request], keep: Keep, run_id: str | None = None) -> list[Accepted]:
         """Accepts installs, all or none. `keep` puts their records on disk, and says for each which one counts: itself,
-        or another that was accepted before. Raises TooManyTasks, ServiceClosing, and what `keep` raises."""
+        or another that was accepted before; `run_id`: of the run that they join. Raises TooManyTasks, ServiceClosing, and what `keep` raises."""
         self._progress_cache.drop_ended()
         if self._scheduler.closing.is_set():
             raise ServiceClosing
@@ -133,7 +132,7 @@ class Installs:
             raise TooManyTasks
         for request in requests:
             check_policies(request, self._settings)
-        made = [self._new_record(request) for request in requests]
+        made = [self._new_record(request, run_id) for request in requests]
         counting = keep([record for record, _ in made])
         accepted, jobs = [], []
         for request, (record, key), kept in zip(requests, made, counting, strict=True):
@@ -174,7 +173,7 @@ class Installs:
                 "last_event_seconds_ago": progress_json.seconds_ago(status.heard_at, self._now()),
             }
         place = self._scheduler.place_of(task_id) if queued else None
-        return progress_json.progress(
+        fields = progress_json.progress(
             snapshot,
             self._now(),
             heard_at=status.heard_at,
@@ -182,6 +181,7 @@ class Installs:
             queue=None if place is None else {"position": place.position, "behind": place.behind},
             retry=retry.retry_json(status.retry_links, snapshot, self._settings.retry_seconds),
         )
+        return {**fields, "summary": status.summary.to_json()}
 
     def task(self, task_id: str) -> dict[str, Any]:
         """One task: what was asked for, what is planned, its progress. Raises TaskNotFound."""
@@ -304,7 +304,7 @@ class Installs:
 
     # -- records ----------------------------------------------------------------------------------------------------
 
-    def _new_record(self, request: Request) -> tuple[InstallRecord, ExclusiveKey]:
+    def _new_record(self, request: Request, run_id: str | None) -> tuple[InstallRecord, ExclusiveKey]:
         instance, key = self._exclusive_key(request)
         task_id, created_at = str(uuid.uuid4()), self._now()
         stored = store_request(request)
@@ -318,6 +318,7 @@ class Installs:
             snapshot=to_stored(first_snapshot(task_id, created_at, stored["manifest"])),
             auto_retry_open=request.options.auto_retry > request.retry_number,
             seal=new_secret(),
+            run_id=run_id,
         )
         return record, key
 
@@ -363,9 +364,7 @@ class Installs:
         status = self._progress_cache.get(task_id)
         if status is None:
             record = self._record(task_id)
-            status = InstallStatus(
-                snapshot_of(record), read_options(record.request).require, retry_links=RetryLinks.of(record)
-            )
+            status = status_of(record, snapshot_of(record))
             if status.ended:
                 self._progress_cache.put(status)
         return status

@@ -245,7 +245,8 @@ class Steps:
         known: str | None = getattr(step, column)
         if known is None:
             key = f"workflow {run.workflow.workflow_id} {purpose}"
-            known = self._installs.start(replace(request, idempotency_key=key), own_key=True).task_id
+            asked, run_id = replace(request, idempotency_key=key), run.workflow.workflow_id
+            known = self._installs.start(asked, own_key=True, run_id=run_id).task_id
             run.keep(**{column: known})
         return known
 

@@ -1,6 +1,6 @@
-"""Instances: look at one now, and the host keys that are trusted.
+"""Instances: those that are remembered, one looked at now, and the host keys that are trusted.
 
-The only routes that open SSH connections, each with a deadline.
+Testing and scanning are the only routes that open SSH connections, each with a deadline.
 """
 
 from __future__ import annotations
@@ -67,3 +67,19 @@ def forget_host_key(address: str) -> Response:
     if not gone:
         raise errors.NotFound("No host key is known for this address.", hint="GET /host-keys lists the known ones.")
     return answer({"success": True, "host": host, "port": port, "forgotten": gone})
+
+
+@instances.get("/instances")
+def list_instances() -> Response:
+    """The instances that are remembered, that with the newest run first; opens no connection."""
+    query(bodies.NoQuery)
+    return answer({"success": True, "instances": services().remembered.list()})
+
+
+@instances.delete("/instances/<instance_id>")
+def forget_instance(instance_id: str) -> Response:
+    """Forget an instance and the host keys of its address; its runs stay."""
+    known = bodies.uuid_of(instance_id, "instance_id")
+    body(bodies.NoBody)
+    gone = services().remembered.forget(known)
+    return answer({"success": True, "instance_id": known, "host_keys_forgotten": gone})

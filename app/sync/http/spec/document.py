@@ -13,12 +13,12 @@ from app.domain.access import COOKIE
 from app.storage.errors import StorageError
 from app.sync.http import errors
 from app.sync.http.guards import SAFE_METHODS, changes, is_open
-from app.sync.http.spec import progress, service, tasks
+from app.sync.http.spec import progress, runs, service, tasks
 from app.sync.http.spec.routes import JSON, OPERATIONS, Operation, Reply
 from app.sync.http.spec.schema import COUNT, TEXT, UUID, Schema, ref
 from app.version import VERSION
 
-SCHEMAS: Mapping[str, Schema] = {**service.SCHEMAS, **progress.SCHEMAS, **tasks.SCHEMAS}
+SCHEMAS: Mapping[str, Schema] = {**service.SCHEMAS, **progress.SCHEMAS, **tasks.SCHEMAS, **runs.SCHEMAS}
 _REFS = "#/components/schemas/{model}"
 _PLACE = re.compile(r"<(?:[a-z]+:)?([a-z_]+)>")
 _ADDRESS: Schema = {"type": "string", "pattern": "^.+:[0-9]+$", "example": "ssh6.vast.ai:12345"}
@@ -57,6 +57,7 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Accel-Buffering": {"schema": {"const": "no"}, "description": "Asks nginx to pass events on as they come."},
     "X-Log-Offset": {"schema": COUNT, "description": "`next_offset`."},
     "X-Log-Size": {"schema": COUNT},
+    "ETag": {"schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}, "description": "Of exactly this answer."},
     "X-Log-Complete": {"schema": {"enum": ["true", "false"]}},
     "X-Wheel-SHA256": {"schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "description": "Of the whole wheel."},
     "Content-Disposition": {"schema": TEXT, "example": 'attachment; filename="insightface-0.7.3-py3-none-any.whl"'},

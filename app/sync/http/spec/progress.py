@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.domain.run_summary import Kind, Tone
 from app.protocol.counts import Standing
 from app.protocol.repairs import PackageMove, PackMove, PackTried, Repair, RepairState
 from app.protocol.snapshot import PlannedChange
@@ -59,6 +60,7 @@ _COMMON: Mapping[str, Schema] = {
     "retry": nullable(ref("RetryLinks")),
     "attempt": nullable(COUNT),
     "next_attempt_at": nullable(TIME),
+    "summary": ref("Summary"),
     "percent": PERCENT,
     "elapsed_seconds": SECONDS,
     "eta_seconds": nullable(SECONDS),
@@ -95,6 +97,10 @@ SCHEMAS: Mapping[str, Schema] = {
         {"code": TEXT, "title": TEXT, "message": TEXT, "hint": TEXT, "retryable": FLAG},
         about="Why a run or a node pack failed. docs/messages.md lists every code.",
     ),
+    "Summary": record(
+        {"kind": words(Kind), "tone": words(Tone), "sentence": TEXT},
+        about="How a run stands, in one sentence: what pages, lists and the command line say.",
+    ),
     "Counts": record({"total": COUNT, **{each.value: COUNT for each in Standing}}),
     "RetryLinks": record(
         {
@@ -113,6 +119,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "status": words(StepStatus),
             "state": words(NodeState),
             "counts_as": words(Standing),
+            "standing": words(Standing),
             "kept": FLAG,
             "clone_progress": PERCENT,
             "bytes_received": nullable(COUNT),

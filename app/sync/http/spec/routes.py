@@ -50,6 +50,12 @@ def _route(status: int, *replies: Reply | str, codes: str = "", **more: Any) -> 
     return Operation({status: made}, tuple(codes.split()), **more)
 
 
+def _listed(schema: str, codes: str = "", **more: Any) -> Operation:
+    """What a client may have already: `If-None-Match` with its ETag is answered 304 then."""
+    unchanged = Reply(content_type="", headers=("ETag",), about="The client has exactly this (`If-None-Match`).")
+    return Operation({200: (Reply((schema,), headers=("ETag",)),), 304: (unchanged,)}, tuple(codes.split()), **more)
+
+
 _INSTANCE = " ".join(codes_of(RemoteError) + codes_of(RunnerError))
 _STARTS = "service_closing too_many_tasks"
 _FOLLOWS = f"task_not_found task_conflict {_STARTS} runner_protocol_error"
@@ -199,6 +205,15 @@ _GROUPS: Mapping[str, Operation] = {
     ),
 }
 
+_RUNS: Mapping[str, Operation] = {
+    "GET /runs": _listed("Runs", asked=bodies.RunsQuery),
+    "GET /runs/<run_id>": _listed("Run", codes="run_not_found", asked=bodies.NoQuery),
+    "GET /instances": _route(200, "Instances", asked=bodies.NoQuery),
+    "DELETE /instances/<instance_id>": _route(
+        200, "InstanceForgotten", codes="instance_not_found instance_busy", asked=bodies.NoBody
+    ),
+}
+
 _SERVICE: Mapping[str, Operation] = {
     "POST /ssh/test": _route(
         200,
@@ -243,5 +258,5 @@ _SERVICE: Mapping[str, Operation] = {
     "GET /openapi.json": _route(200, "Specification", asked=bodies.NoQuery),
 }
 
-OPERATIONS: Mapping[str, Operation] = {**_TASKS, **_GROUPS, **_SERVICE}
+OPERATIONS: Mapping[str, Operation] = {**_TASKS, **_GROUPS, **_RUNS, **_SERVICE}
 """By method and rule."""

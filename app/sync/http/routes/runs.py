@@ -1,0 +1,32 @@
+"""Runs: one by any of its ids, and all of them, newest first."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from app.storage.run_store import RunFilter
+from app.sync.http import bodies
+from app.sync.http.etags import answer_if_changed
+from app.sync.http.services import note_task, query, services
+from app.sync.runs.runs import Asked
+
+runs = Blueprint("runs", __name__)
+
+
+@runs.get("/runs")
+def list_runs() -> Response:
+    """The runs, newest first: installs with all that follows them, workflows and fleets."""
+    asked = query(bodies.RunsQuery)
+    instance = services().remembered.name_of(asked.instance) if asked.instance else None
+    wanted = RunFilter(asked.kind, instance, asked.q, asked.state.value if asked.state else None)
+    in_progress = None if asked.in_progress is None else asked.in_progress == "true"
+    rows, cursor = services().runs.list(Asked(wanted, in_progress, asked.limit, asked.cursor))
+    return answer_if_changed({"success": True, "runs": rows, "next_cursor": cursor})
+
+
+@runs.get("/runs/<run_id>")
+def show_run(run_id: str) -> Response:
+    """One run with its chapters and what can be done now; by the id of any task of it."""
+    query(bodies.NoQuery)
+    known = note_task(bodies.uuid_of(run_id, "run_id"))
+    return answer_if_changed({"success": True, **services().runs.run(known)})
