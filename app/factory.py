@@ -47,6 +47,7 @@ from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.notifications import Notifications
 from app.sync.readiness import Readiness
+from app.sync.run_news import RunNews
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Runs
 from app.sync.sync_api import create_app
@@ -86,6 +87,16 @@ class Service:
             part.close(max(0.0, deadline - time.monotonic()))
 
 
+@dataclass(frozen=True, slots=True)
+class _InstallParts:
+    """The installs, and the parts that only they share."""
+
+    installs: Installs
+    jobs: JobRunner
+    retention: Retention
+    progress_cache: ProgressCache
+
+
 def build_service(
     settings: Settings, *, background: BackgroundTaskManager | None = None, access: Access | None = None
 ) -> Service:
@@ -99,11 +110,11 @@ def build_service(
     log_files, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
     connector, metrics, capacity = connector_with(settings.timeouts), Metrics(), Capacity()
-    installs, jobs, retention = _wire_installs(
+    parts = _wire_installs(
         settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
     )
+    installs, retention = parts.installs, parts.retention
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
-    jobs.when_ended = retries.look_at
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
     workflow_store = WorkflowStore(engine)
@@ -112,6 +123,7 @@ def build_service(
     )
     notifications = Notifications(settings.notify_urls, settings.data_dir, keeper)
     runs = Runs(installs, workflows, workflow_store, RunStore(engine))
+    _wire_news(RunNews(installs, runs, notifications), parts, retries, workflows)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = _readiness(installs, engine, metrics)
     app = _application(
@@ -172,8 +184,7 @@ def _wire_installs(
     connector: SshConnector,
     logs: LogFiles,
     metrics: Metrics,
-) -> tuple[Installs, JobRunner, Retention]:
-    """The installs and the parts that only they share."""
+) -> _InstallParts:
     closing = threading.Event()
     files = ProgressFiles(settings.data_dir / "progress")
     progress_cache = ProgressCache(settings.memory_hours * 3600)
@@ -198,4 +209,16 @@ def _wire_installs(
         connector=connector,
         settings=settings,
     )
-    return installs, jobs, retention
+    return _InstallParts(installs, jobs, retention, progress_cache)
+
+
+def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor) -> None:
+    """Who hears of ends and questions. Whether there will be a retry is found out before anybody is told."""
+
+    def ended(task_id: str) -> None:
+        retries.look_at(task_id)
+        news.of_task(task_id)
+
+    parts.jobs.when_ended = ended
+    parts.progress_cache.when_asked = news.of_task
+    workflows.when_news = news.of_workflow

@@ -89,6 +89,11 @@ class Notifications:
             "last": {"at": progress_json.iso(sent.at), "ok": sent.ok} if sent else None,
         }
 
+    @property
+    def is_on(self) -> bool:
+        """Whether somebody would be told now."""
+        return self._apprise is not None and self._on
+
     def switch(self, on: bool) -> None:
         """Sends from now on, or no more. A restart keeps it. Raises StorageError."""
         write_private(self._path, json.dumps({"on": on}).encode())
@@ -100,7 +105,7 @@ class Notifications:
     def send(self, message: Message) -> bool:
         """Sends it soon, unless this is switched off. Whether it will be sent. Returns at once."""
         with self._changed:
-            if not (self._apprise and self._on) or self._closing:
+            if not self.is_on or self._closing:
                 return False
             self._waiting.append(message)
             self._changed.notify_all()

@@ -16,6 +16,7 @@ from app.settings import Settings, settings_from
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.notifications import MOST_WAITING, Message, Notifications
 from test.api.client import content, service_in
+from test.support.ports import closed_port
 from test.support.waiting import wait_until
 
 NEWS = Message("ssh6:12345", "31 of 34 node packs are ready, 3 failed.")
@@ -168,3 +169,24 @@ def test_the_api_switches_and_tests(tmp_path: Path, receiver: Receiver) -> None:
 
 def test_settings_without_addresses_are_the_default() -> None:
     assert Settings().notify_urls == ()
+
+
+def test_the_end_of_a_run_is_told_once_with_its_sentence(tmp_path: Path, receiver: Receiver) -> None:
+    with service_in(tmp_path, notify_urls=(receiver.url,)) as api:
+        task_id = api.start(f"root@127.0.0.1 -p {closed_port()}", options={"wait_seconds": 0})
+        api.ended(task_id)
+        wait_until(lambda: receiver.received, 10)
+        told = receiver.received[0]
+        run = content(api.get(f"/runs/{task_id}"))
+        assert (told["title"], told["message"]) == (run["machine"]["name"], f"{run['summary']['sentence']}.")
+    assert len(receiver.received) == 1
+
+
+def test_a_run_that_will_be_retried_is_no_news_yet(tmp_path: Path, receiver: Receiver) -> None:
+    options = {"wait_seconds": 0, "auto_retry": 1}
+    with service_in(tmp_path, notify_urls=(receiver.url,), retry_seconds=0.05) as api:
+        first = api.start(f"root@127.0.0.1 -p {closed_port()}", options=options)
+        wait_until(lambda: content(api.get(f"/tasks/{first}"))["retried_by"], 20)
+        api.ended(content(api.get(f"/tasks/{first}"))["retried_by"])
+        wait_until(lambda: receiver.received, 10)
+    assert len(receiver.received) == 1
