@@ -188,7 +188,8 @@ def pages_version() -> str:
 @pages.after_app_request
 def _name_version(response: Response) -> Response:
     """Every answer says it, so that a page that is open learns of an upgrade without asking."""
-    response.headers["Nodeferry-Pages"] = assets().version
+    if request.method != "OPTIONS":
+        response.headers["Nodeferry-Pages"] = assets().version
     return response
 
 
@@ -285,13 +286,12 @@ def _task(task_id: str | None) -> Mapping[str, Any] | None:
 def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = None) -> str:
     login = _parts().needs_login()
     initial = dict(known(shown_id)) if known and not login else None
-    setattr(g, _CARRIES, initial is not None)
     text = masked(json.dumps(initial, separators=(",", ":")))
     # It stands in a script element, which nothing in it may end.
     carried = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    return render_template(
-        f"{name}.html", title=title, **_common(name, login=login, shown_id=shown_id, initial=initial, carried=carried)
-    )
+    common = _common(name, login=login, shown_id=shown_id, initial=initial, carried=carried)
+    setattr(g, _CARRIES, initial is not None or bool(common["running"]))
+    return render_template(f"{name}.html", title=title, **common)
 
 
 def _common(
