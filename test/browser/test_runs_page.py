@@ -114,7 +114,11 @@ def test_filters_stand_in_the_address(past: Past, tab: OpenTab) -> None:
     found = past.runs
     page = tab(f"{past.url}/ui/runs")
     chip = page.get_by_role("group", name="Show").get_by_role("button")
-    for name, wanted in (("Ready", ["ready", "fleet"]), ("With problems", ["partial", "nothing"]), ("Stopped", ["stopped"])):
+    for name, wanted in (
+        ("Ready", ["ready", "fleet"]),
+        ("With problems", ["partial", "nothing"]),
+        ("Stopped", ["stopped"]),
+    ):
         chip.filter(has_text=name).click()
         expect(page.locator("#rows > li")).to_have_count(len(wanted))
         assert rows(page) == [found[each] for each in wanted]
