@@ -116,7 +116,7 @@ def standin(standin_factory: Callable[..., StandIn], git_server: GitServer) -> S
 def trust(page: Page) -> None:
     """Answers the question about a new machine's key, if it is asked; the machine is connected then."""
     tested = page.locator("#tested")
-    expect(tested).to_contain_text(re.compile("for the first time|Connected"))
+    expect(tested).to_contain_text(re.compile("First time on|Connected"))
     key = page.get_by_role("button", name="Trust this key")
     if key.is_visible():
         key.click()

@@ -1,4 +1,4 @@
-"""A page with one part of the pages in it: its modules joined as a page's are, the styles, the policy, the real service."""
+"""A page with one part of the pages in it: modules joined as a page's are, the styles, the policy, the real service."""
 
 from __future__ import annotations
 
@@ -12,10 +12,22 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _NAME = "js/pages/part.js"
-_HTML = """<!doctype html><html lang="en" data-base=""><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><title>Part</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="/part/site.css"><script type="module" src="/part/part.js"></script></head>
-<body><main id="main"><h1 class="visually-hidden">Part</h1>%s</main><div id="announcer" class="visually-hidden" role="status"></div></body></html>"""
+_HTML = """<!doctype html>
+<html lang="en" data-base="">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <title>Part</title>
+  <link rel="icon" href="data:,">
+  <link rel="stylesheet" href="/part/site.css">
+  <script type="module" src="/part/part.js"></script>
+</head>
+<body>
+  <main id="main"><h1 class="visually-hidden">Part</h1>%s</main>
+  <div id="announcer" class="visually-hidden" role="status"></div>
+</body>
+</html>"""
 
 
 def serve(page: Page, url: str, body: str, script: str, style: str = "") -> str:

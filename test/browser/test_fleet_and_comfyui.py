@@ -10,6 +10,7 @@ from playwright.sync_api import BrowserContext, expect
 
 from app.standin.instance import StandIn
 from test.browser.conftest import OpenTab
+from test.browser.run_page import choose, row, sentence
 from test.support.running_comfyui import pids, running_comfyui
 from test.support.service import ServiceProcess
 
@@ -47,25 +48,26 @@ def test_a_fleet_is_started_watched_and_stopped(
     page.get_by_role("dialog").get_by_role("button", name="Stop all").click()
     expect(page.locator("#state")).to_have_text("ended", timeout=END)
     rows.nth(0).get_by_role("link").click()
-    expect(page.locator("[data-ref=summary]")).to_contain_text("The node pack loads in ComfyUI.")
+    expect(sentence(page)).to_have_text("The node pack is ready")
 
 
 def test_comfyui_is_opened_and_restarted_from_a_finished_run(
     service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab, context: BrowserContext
 ) -> None:
-    """Open leads to the ComfyUI of the instance in a tab of its own; a restart asks first and has a page."""
+    """Open leads to the ComfyUI of the instance in a tab of its own; a restart asks first, as a chapter here."""
     with running_comfyui(standin):
         task_id = service.install(standin, manifest={"urls": urls[1:2]})
-        page = tab(f"{service.url}/ui/task/{task_id}")
-        expect(page.locator("[data-ref=summary]")).to_contain_text("loads in ComfyUI", timeout=END)
+        page = tab(f"{service.url}/ui/run/{task_id}")
+        expect(sentence(page)).to_have_text("The node pack is ready", timeout=END)
         with context.expect_page() as opened:
-            page.get_by_role("button", name="Open ComfyUI").click()
+            choose(page, "Open ComfyUI")
         opened.value.wait_for_url(re.compile(r"http://localhost:\d+/$"))
         assert service.url.startswith("http://127.0.0.1:")
         before = pids(standin)
-        page.get_by_role("button", name="Restart ComfyUI").click()
+        choose(page, "Restart ComfyUI")
         page.get_by_role("dialog").get_by_role("button", name="Restart", exact=True).click()
-        page.wait_for_url(lambda address: "/ui/task/" in address and task_id not in address)
-        expect(page.locator("[data-ref=state]")).to_have_attribute("data-tone", "good", timeout=END)
+        expect(sentence(page)).to_have_text("ComfyUI was restarted and loads the node pack", timeout=END)
+        expect(page.locator(".steps")).to_contain_text("Restart ComfyUI")
+        expect(row(page, "light")).to_be_visible()
         assert pids(standin)
         assert not set(pids(standin)) & set(before)

@@ -65,7 +65,7 @@ def test_the_key_that_was_shown_is_trusted_and_no_other(
     asked anew, with the key of then. The button that trusts never has the focus by itself."""
     complaints.expected.append("409")
     page = at_the_start(service, standin, tab, standin.ssh_command)
-    question = page.get_by_role("group", name="You are at this machine for the first time")
+    question = page.get_by_role("group", name="First time on this machine")
     expect(question).to_contain_text(standin.host_key_sha256)
     expect(page.get_by_label("SSH command")).to_be_focused()
     expect(page.locator("#go-hint")).to_have_text("Decide about the machine’s key first.")

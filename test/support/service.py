@@ -117,6 +117,10 @@ class ServiceProcess:
         found: Json = self._session.get(self.url + path, params=query, timeout=90).json()
         return found
 
+    def text(self, path: str) -> str:
+        """GET of a text."""
+        return self._session.get(self.url + path, timeout=90).text
+
     def install(self, standin: StandIn | str, **request: Any) -> str:
         """Starts an install; its task_id."""
         connection = standin if isinstance(standin, str) else standin.ssh_command

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -199,13 +200,14 @@ class Stage:
         ago: float = 600.0,
         machine: Machine | str = "",
         lost: bool = False,
+        run_id: str | None = None,
         **of: str,
     ) -> str:
         """A task that has ended; its task_id. It began `ago` seconds ago. `machine`: a played one, or the name of one
         that is gone; `lost`: its runner died in the middle; `of`: the task that it follows, as `retry_of`,
-        `rollback_of` or `restart_of`."""
-        played = played or scenario()
-        record = self.history.record(played, *_address(machine), at=time.time() - ago, of=of)
+        `rollback_of` or `restart_of`, whose run it joins; `run_id`: of the workflow that it belongs to."""
+        played, known = played or scenario(), {"run_id": run_id} if run_id else {}
+        record = self.history.record(played, *_address(machine), at=time.time() - ago, of=of, **known)
         self.history.add(record)
         if lost:
             error = Problem("runner_lost", "The program that installs has ended without a word.")
@@ -236,13 +238,13 @@ class Stage:
 
     def ended_workflow(self, played: Scenario | None = None, *, restarted: bool = True, ago: float = 600.0) -> str:
         """A workflow that has ended; its id."""
-        played = played or scenario()
-        install = self.ended(played, ago=ago)
-        again = self.ended(restart(), ago=ago - played.seconds - 5, restart_of=install) if restarted else None
-        partial = self.service.progress(install)["outcome"] != "all"
-        return self.history.add_workflow(
-            install, again, at=time.time() - ago - 3, partial=partial, seconds=played.seconds + 5
-        )
+        played, workflow_id = played or scenario(), str(uuid.uuid4())
+        install = self.ended(played, ago=ago, run_id=workflow_id)
+        begun = ago - played.seconds - 5
+        again = self.ended(restart(expected=len(played.packs)), ago=begun, restart_of=install) if restarted else None
+        seconds = played.seconds + 5
+        self.history.add_workflow(workflow_id, install, again, at=time.time() - ago - 3, seconds=seconds)
+        return workflow_id
 
     # -- workflows ---------------------------------------------------------------------------------------------------
 

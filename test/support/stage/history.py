@@ -27,7 +27,7 @@ from app.protocol.events import (
 )
 from app.protocol.options import Options
 from app.protocol.snapshot import to_stored
-from app.protocol.states import NodeState
+from app.protocol.states import NodeState, Outcome
 from app.storage import ProgressFiles, open_database
 from app.storage.fleet_store import Fleet, FleetStore
 from app.storage.install_store import InstallStore
@@ -64,6 +64,8 @@ class History:
     ) -> InstallRecord:
         """A task that was accepted at `at` (Unix seconds) and has done nothing yet; not stored. `of`: the task that it
         follows, as `retry_of`, `rollback_of` or `restart_of`; `fields`: of the record."""
+        for followed in map(self._store.get, of.values()):
+            fields = {"run_id": followed.run_id, **fields} if followed else fields
         request = store_request(_request(scenario, command, of))
         task_id = fields.pop("task_id", None) or str(uuid.uuid4())
         first = to_stored(first_snapshot(task_id, at, request["manifest"]))
@@ -135,11 +137,11 @@ class History:
         FleetStore(self._engine).add(Fleet(fleet_id, at, None, rows), kept, same_key_since=0.0)
         return fleet_id
 
-    def add_workflow(self, install: str, restart: str | None, *, at: float, partial: bool, seconds: float) -> str:
-        """A workflow that has ended, whose install and restart were these tasks."""
+    def add_workflow(self, workflow_id: str, install: str, restart: str | None, *, at: float, seconds: float) -> None:
+        """A workflow that has ended, whose install and restart were these tasks of its run."""
         record = self._store.get(install)
         assert record is not None
-        good = StepState.PARTIAL if partial else StepState.SUCCESS
+        good = StepState.SUCCESS if record.outcome is Outcome.ALL else StepState.PARTIAL
         steps = [
             Step(StepName.TEST_SSH, StepState.SUCCESS, "Connected", at, at + 2),
             Step(StepName.INSTALL, good, "", at + 2, at + seconds, install),
@@ -147,7 +149,7 @@ class History:
             Step(StepName.RESTART, StepState.SUCCESS, "", at + seconds, at + seconds + 22, restart),
         ]
         workflow = Workflow(
-            str(uuid.uuid4()),
+            workflow_id,
             at,
             record.request,
             tuple(steps if restart else steps[:3]),
@@ -155,7 +157,6 @@ class History:
             finished_at=at + seconds + (22 if restart else 0),
         )
         WorkflowStore(self._engine).add(workflow)
-        return workflow.workflow_id
 
 
 class _Clock:

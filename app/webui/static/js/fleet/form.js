@@ -9,7 +9,8 @@ import { Recipe } from "../start/recipe.js";
 
 const get = (id) => document.getElementById(id);
 const KEPT = "fleet-commands";
-const MOST_OFFERED = 8;
+const MOST_OFFERED = 6;
+const MOST_KEPT = 20000;
 
 /** What was typed: the commands, and the line that each stands in. Empty lines and those that begin with # are left out. */
 function typed() {
@@ -53,42 +54,56 @@ async function offer(changed) {
   const there = new Set(typed().map(({ text }) => text));
   const wanted = instances.filter(({ ssh_connection: text }) => text && !there.has(text)).slice(0, MOST_OFFERED);
   get("offered-list").replaceChildren(...wanted.map((machine) => {
-    const chip = h("button", { type: "button", class: "chip", title: machine.ssh_connection, onclick: () => add(machine, chip) }, `+ ${machine.name}`);
+    const chip = h("button", { type: "button", class: "chip", title: machine.ssh_connection, onclick: () => add(machine, chip) }, machine.name);
     return chip;
   }));
   setHidden(get("offered"), !wanted.length);
 }
 
 export function startFleetForm() {
-  const recipe = new Recipe(() => refresh());
+  let recipe = null;
+  let starting = false;
+
   function refresh() {
+    if (!recipe) return;
     const machines = typed().length;
-    setText(get("commands-count"), machines ? word("common.machines", { n: machines }) : word("lists.no_machine_typed"));
-    get("go").disabled = !recipe.ready || !machines;
-    setText(get("go-hint"), machines ? recipe.words : word("lists.machines_first"));
-    setText(get("go"), machines ? word("lists.install_on", { n: machines }) : word("lists.install"));
+    const why = !machines ? word("lists.machines_first") : recipe.ready ? "" : recipe.words;
+    setText(get("commands-count"), machines ? word("common.machines", { n: machines }) : "");
+    setHidden(get("exact-box"), !recipe.hasLock);
+    setText(get("go-hint"), why || word("lists.foot", { what: recipe.what, machines: word("common.machines", { n: machines }) }));
+    setText(get("go"), word(starting ? "start.starting" : "start.install"));
+    get("go").disabled = starting || Boolean(why);
   }
+
   function typing() {
     wrong("commands-error", "");
     setAttribute(get("commands"), "aria-invalid", null);
     refresh();
   }
-  get("commands").value = recall(KEPT, "");
-  get("commands").addEventListener("input", typing);
-  get("fleet-form").addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (get("go").disabled) return;
+
+  async function start() {
     for (const id of ["commands-error", "ui-home-error", "go-error"]) wrong(id, "");
-    get("go").disabled = true;
+    starting = true;
+    refresh();
     try {
       const { fleet_id: id } = await api("/fleet/install-custom-nodes", { body: request(recipe) });
-      remember(KEPT, get("commands").value.slice(0, 20000));
-      remember("recipe", { manifest: recipe.manifest, left: [...recipe.left], label: recipe.label || word("lists.label_default") });
+      remember(KEPT, get("commands").value.slice(0, MOST_KEPT));
+      recipe.remember();
       location.assign(at(`/ui/fleet/${id}`));
     } catch (error) {
       refused(error);
+    } finally {
+      starting = false;
       refresh();
     }
+  }
+
+  recipe = new Recipe(refresh);
+  get("commands").value = recall(KEPT, "");
+  get("commands").addEventListener("input", typing);
+  get("fleet-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!get("go").disabled) start();
   });
   refresh();
   offer(typing).catch(() => {}); // they can be typed

@@ -6,7 +6,7 @@ import { announce, h, patchList, setAttribute, setHidden, setText } from "../cor
 import { keys } from "../core/keys.js";
 import { Poller } from "../core/poller.js";
 import { word } from "../core/words.js";
-import { installAgain } from "../lists/again.js";
+import { againAt } from "../lists/again.js";
 import { fromAddress, isFiltered, toAddress } from "../lists/filters.js";
 import { holdOf } from "../lists/hold.js";
 import { Picked } from "../lists/picked.js";
@@ -49,8 +49,8 @@ function itemsOf(run) {
   const fleet = run.kind === "fleet";
   const items = [
     { label: word("lists.open"), href: addressOf(run) },
-    !fleet && { label: word("lists.again"), onclick: () => installAgain(run).catch(showTrouble) },
-    !fleet && { label: word("lists.elsewhere"), onclick: () => installAgain(run, { elsewhere: true }).catch(showTrouble) },
+    !fleet && { label: word("lists.again"), href: againAt(run) },
+    !fleet && { label: word("lists.elsewhere"), href: againAt(run, { elsewhere: true }) },
     !fleet && { label: word(picked.others(run) ? "lists.compare_to_chosen" : "lists.compare_with"), onclick: () => picked.compareWith(run) },
     run.machine.instance && { label: word("lists.only_machine"), onclick: () => choose({ instance: run.machine.instance }) },
   ];

@@ -11,11 +11,12 @@ import { standingOf } from "./standings.js";
 
 const LONG_BUILD_SECONDS = 60;
 const MOST_NAMES = 12;
+const WIDE = matchMedia("(min-width: 1200px) and (min-height: 600px)"); // it stands beside the rows then
 
 export class Needs {
   /** `refs`: the list, its switch and the number on it; `pick(name)` opens a pack's log. */
   constructor(refs, { actions, pick, taskOf }) {
-    Object.assign(this, { refs, actions, pick, taskOf, items: [], aside: false, open: null, ended: false });
+    Object.assign(this, { refs, actions, pick, taskOf, items: [], aside: false, watched: false, open: null, ended: false });
     refs.toggle.addEventListener("click", () => {
       this.open = this.refs.box.hidden;
       this.#show();
@@ -24,6 +25,7 @@ export class Needs {
 
   update(progress) {
     this.ended = !progress.in_progress;
+    this.watched ||= progress.in_progress;
     this.items = [...(this.actions.has("repair") ? suggestion(progress) : []), ...causes(progress, this.taskOf), ...builds(progress)];
     const number = progress.counts.failed + progress.counts.problem;
     setText(this.refs.number, number ? String(number) : "");
@@ -40,9 +42,10 @@ export class Needs {
     this.#show();
   }
 
-  /** While the run goes on it opens when somebody wants it; at the end it stands open. */
+  /** While the run goes on it opens when somebody wants it. At the end it stands open, unless that would push away the rows
+   *  that somebody looks at. */
   #show() {
-    const open = this.items.length > 0 && (this.open ?? (this.ended && !this.aside));
+    const open = this.items.length > 0 && (this.open ?? (this.ended && !this.aside && (WIDE.matches || !this.watched)));
     setHidden(this.refs.box, !open);
     setAttribute(this.refs.toggle, "aria-expanded", String(open));
     if (open && !this.refs.list.childElementCount) patchList(this.refs.list, this.items, { key: (item) => item.key, make: (item) => this.#make(item), update: (node, item) => this.#patch(node, item) });

@@ -32,7 +32,7 @@ export class RunPage {
     this.address = new Address(() => this.#moved());
     this.tasks = new Tasks({ news: (taskId, changed) => this.#news(taskId, changed), lost: showTrouble, back: clearTrouble });
     this.#parts(refs);
-    this.poller = new Poller((signal) => this.#ask(signal), { interval: RUN_EVERY, failed: showTrouble, answered: clearTrouble });
+    this.poller = new Poller((signal) => this.#ask(signal), { interval: RUN_EVERY, failed: (error) => this.#failed(error), answered: clearTrouble });
     if (initial) this.#take(initial);
   }
 
@@ -45,7 +45,7 @@ export class RunPage {
     this.needs = new Needs(refs, { actions: this.actions, pick, taskOf: (name) => this.tasks.of(name) });
     this.wait = new Wait(refs.wait, this.actions);
     this.panels = new Panels(refs, { address: this.address, list: this.list, tasks: this.tasks, needs: this.needs });
-    this.question = new QuestionView(refs.question, { look: () => this.look(), stop: () => this.actions.do("stop"), plan: (place, plan) => this.panels.plan(place, plan) });
+    this.question = new QuestionView(refs.question, { look: () => this.look(), stop: () => this.actions.do("stop"), plan: (place, taskId) => this.panels.plan(place, taskId) });
     refs.search.addEventListener("input", () => this.#filter());
     refs.search.addEventListener("keydown", (event) => this.#searchKey(event));
     keys.register("j", "run.key_next", () => this.#step(1));
@@ -82,6 +82,12 @@ export class RunPage {
     return this.run.in_progress;
   }
 
+  #failed(error) {
+    if (error.status !== 404) return showTrouble(error);
+    this.poller.stop();
+    this.head.say({ kind: "failed", tone: "bad", sentence: error.message }, error.hint);
+  }
+
   #take(run) {
     const before = this.run;
     this.run = run;
@@ -108,6 +114,7 @@ export class RunPage {
   }
 
   #moved() {
+    if (!this.run) return;
     this.#follow();
     this.#draw(null);
     this.panels.moved(this.rows);
@@ -188,7 +195,8 @@ export class RunPage {
     if (this.shown !== current) return null;
     const asked = own?.questions.find((each) => each.answer === null) ?? own?.questions[0];
     if (asked) return { ...asked, task_id: current };
-    return question && !question.id ? { workflow_id: workflow?.workflow_id ?? this.id, ...question } : null;
+    if (!question || question.id) return null;
+    return { workflow_id: this.id, plan_task_id: workflow?.steps.findLast((step) => step.plan_task_id)?.plan_task_id, ...question };
   }
 
   #actions(summary, own, waits) {

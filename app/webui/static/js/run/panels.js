@@ -4,10 +4,14 @@ import { setAttribute, setHidden } from "../core/dom.js";
 import { tabs } from "../core/tabs.js";
 import { LogPanel } from "../log/panel.js";
 import { LogSearch } from "../log/search.js";
+import { ChangesTab } from "../tabs/changes.js";
+import { LockTab } from "../tabs/lock.js";
+import { MachineTab } from "../tabs/machine.js";
+import { TimelineTab } from "../tabs/timeline.js";
 import { standingOf } from "./standings.js";
 
 const NAMES = ["packs", "timeline", "changes", "machine", "lock"];
-const VIEWS = {};
+const VIEWS = { timeline: TimelineTab, changes: ChangesTab, machine: MachineTab, lock: LockTab };
 
 export class Panels {
   constructor(refs, { address, list, tasks, needs }) {
@@ -15,10 +19,11 @@ export class Panels {
     this.log = new LogPanel(refs.log);
     refs.log.addEventListener("log:close", () => this.#closed());
     refs.log.addEventListener("log:line", ({ detail }) => address.write({ line: detail.line }));
-    this.found = new LogSearch(null, ({ pack, line }) => this.#goTo(pack, line));
+    refs.log.addEventListener("log:chosen", ({ detail }) => this.#followed(detail));
+    this.found = new LogSearch(null, ({ pack, log, line }) => (pack === null ? this.#ofTheRun(log, line) : this.#goTo(pack, line)));
     refs.rows.before(this.found.element);
     tabs(refs.tabs, (name) => this.#chosen(name));
-    for (const name of NAMES.slice(1)) setHidden(document.getElementById(`tab-${name}`), !(name in VIEWS));
+    document.getElementById("panel-timeline").addEventListener("timeline:pack", ({ detail }) => this.#goTo(detail.pack, null));
   }
 
   /** `rows`: what is listed; `progress`: of the one task that the other views are about. */
@@ -34,7 +39,7 @@ export class Panels {
   /** What the address names is opened. */
   moved(rows) {
     const { tab, pack } = this.address.read();
-    const wanted = NAMES.includes(tab) && (tab === "packs" || tab in VIEWS) ? tab : "packs";
+    const wanted = NAMES.includes(tab) ? tab : "packs";
     if (wanted !== this.tab) this.#show(wanted);
     if (pack) this.open(rows);
     else this.log.close();
@@ -62,12 +67,30 @@ export class Panels {
     this.found.search(text);
   }
 
-  /** Package changes of a plan, for the question about them. */
-  plan() {}
+  /** Package changes of a task that only planned, for the question about them. */
+  plan(place, taskId) {
+    new ChangesTab(place).update({ task_id: taskId, state: "completed", phase: "finish", packages_total: 0, revision: 0 });
+  }
 
   #goTo(pack, line) {
-    this.address.write({ pack, line });
+    this.address.write({ pack, line, tab: null });
     this.open(this.rows);
+  }
+
+  /** A log of the run's own: no row is marked, and the address names none. */
+  #ofTheRun(log, line) {
+    const taskId = this.progress.task_id;
+    this.#followed({ pack: null });
+    this.opened = { taskId, pack: null };
+    this.log.open({ taskId, pack: null, log, line, running: this.progress.in_progress });
+  }
+
+  /** Another log was chosen in the panel itself. */
+  #followed({ pack }) {
+    this.opened = { taskId: this.opened?.taskId ?? this.progress.task_id, pack };
+    this.needs.beside(true);
+    this.list.mark(pack);
+    this.address.write({ pack, line: null });
   }
 
   #closed() {
@@ -76,7 +99,7 @@ export class Panels {
     this.needs.beside(false);
     this.list.mark(null);
     this.address.write({ pack: null, line: null });
-    if (pack && this.refs.log.contains(document.activeElement)) this.list.focus(pack);
+    if (pack && document.activeElement === document.body) this.list.focus(pack);
   }
 
   #chosen(name) {

@@ -8,7 +8,7 @@ import { WORDS } from "../core/word-table.js";
 import { word } from "../core/words.js";
 
 export class QuestionView {
-  /** `look()` is called after an answer; `stop()` asks to end the run; `plan(place, rows)` draws package changes. */
+  /** `look()` is called after an answer; `stop()` asks to end the run; `plan(place, taskId)` draws package changes. */
   constructor(place, { look, stop, plan }) {
     Object.assign(this, { place, look, stop, plan, key: "", question: null });
   }
@@ -50,12 +50,13 @@ export class QuestionView {
   }
 
   /** What it is about: what would run, packs, package changes, the keys of the machine. */
-  #facts({ code, facts }) {
+  #facts(question) {
+    const { code, facts } = question;
     const found = [];
     if (code === "host_key_changed") found.push(hostKeys(facts));
-    if (facts.plan) {
-      const place = h("div", { class: "question-plan" });
-      this.plan(place, facts.plan);
+    if (facts.plan && question.plan_task_id) {
+      const place = h("div", { class: "question-plan", tabindex: "0", role: "region", "aria-label": word("run.tab_changes") });
+      this.plan(place, question.plan_task_id);
       found.push(place);
     }
     const items = Array.isArray(facts.items) ? facts.items.filter((each) => each?.text) : [];

@@ -12,7 +12,7 @@ export class DefaultList {
   /** `came(nodes, isWhole)`: the packs (null where nobody could read them), and whether an install would read the same. */
   constructor(came) {
     const get = (id) => document.getElementById(id);
-    Object.assign(this, { came, said: get("default-said"), ways: get("default-ways"), through: get("default-through"), asked: null, missing: false, connection: null });
+    Object.assign(this, { came, said: get("default-said"), ways: get("default-ways"), through: get("default-through"), asked: null, now: null, connection: null });
     get("default-again").addEventListener("click", () => this.load());
     this.through.addEventListener("click", () => this.load(this.connection));
   }
@@ -29,9 +29,10 @@ export class DefaultList {
     return this.asked;
   }
 
-  /** The list, asked for if nobody has. */
+  /** Tells of the list, which is asked for if nobody has. */
   loaded() {
-    return this.asked ?? this.load();
+    if (this.now) this.came(...this.now);
+    else if (!this.asked) this.load();
   }
 
   async #ask(connection) {
@@ -44,8 +45,8 @@ export class DefaultList {
       found = { nodes: null, problem: error, age_seconds: null };
     }
     this.#tell(found);
-    this.came(found.nodes, !found.problem && found.age_seconds < FRESH_SECONDS);
-    return found;
+    this.now = [found.nodes, !found.problem && found.age_seconds < FRESH_SECONDS];
+    this.came(...this.now);
   }
 
   #tell({ nodes, problem, read_at: at }) {

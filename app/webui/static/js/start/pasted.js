@@ -31,5 +31,5 @@ export function linesWrong(error, text) {
   if (wrong.length === 1) return word("start.urls_wrong", { n: 1, lines: wrong[0].number, why: wrong[0].message });
   const named = wrong.slice(0, MOST_NAMED).map(({ number, message }) => word("start.urls_wrong_line", { line: number, why: message }));
   if (wrong.length > MOST_NAMED) named.push(word("start.urls_more", { lines: wrong.slice(MOST_NAMED).map(({ number }) => number).join(", ") }));
-  return word("start.urls_wrong", { n: wrong.length, why: named.join(" ") });
+  return word("start.urls_wrong", { n: wrong.length, why: named.join("\n") });
 }

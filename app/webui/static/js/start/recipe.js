@@ -1,7 +1,8 @@
 /** What is to be installed: where the list comes from, and which of it. The start page and the page for several machines
  *  use it, with the markup of templates/_recipe.html (once a page).
  *
- *  Contract: `new Recipe(changed)`; `changed()` is called whenever what would be installed is another. `ready`: there is
+ *  Contract: `new Recipe(changed)`; `changed()` is called whenever what would be installed is another, never before the
+ *  constructor has ended. `ready`: there is
  *  something to install. `what`: that in a few words ("34 node packs"), `words`: the same as a sentence, or what is
  *  missing. `chosen`: the manifest as the API takes it, undefined for the whole recommended list. `hasLock`: it is a lock,
  *  so that `exact` makes sense. `wrong(text)`: shows an error of the list. `remember()`: for "As last time". `offer(command)`:
@@ -36,7 +37,7 @@ export class Recipe {
     this.get("urls").addEventListener("input", () => this.#typed());
     this.get("file").addEventListener("change", (event) => this.#fromFile(event.target.files[0]));
     watchDrops((file) => this.#dropped(file));
-    this.#begin();
+    queueMicrotask(() => this.#begin());
   }
 
   get #now() {
@@ -76,6 +77,7 @@ export class Recipe {
 
   get words() {
     if (this.ready) return this.#now.nodes ? word("start.will_install", { n: this.#count }) : word("start.will_install_default");
+    if (this.#now.error) return word("start.list_wrong");
     return word(this.#now.nodes?.length ? "start.nothing_ticked" : "start.nothing_chosen");
   }
 
@@ -91,8 +93,8 @@ export class Recipe {
   remember() {
     const { manifest, left, label, isDefault } = this.#now;
     const recipe = { manifest, left: [...left], label, isDefault };
-    if (JSON.stringify(recipe).length <= MOST_KEPT) remember("recipe", recipe);
-    this.#keepDraft();
+    remember("recipe", JSON.stringify(recipe).length <= MOST_KEPT && !SECRET.test(JSON.stringify(manifest)) ? recipe : null);
+    this.#keepDraft("last");
   }
 
   offer(command) {
@@ -120,9 +122,9 @@ export class Recipe {
     this.#choose(last && (wanted === "last" || !draft.source) ? "last" : wanted === "last" ? "default" : wanted);
   }
 
-  #keepDraft() {
+  #keepDraft(source = this.source) {
     const pasted = this.get("urls").value;
-    remember("draft", { source: this.source, pasted: pasted.length > MOST_KEPT || SECRET.test(pasted) ? "" : pasted });
+    remember("draft", { source, pasted: pasted.length > MOST_KEPT || SECRET.test(pasted) ? "" : pasted });
   }
 
   #offerLast(last, name) {
@@ -150,17 +152,16 @@ export class Recipe {
     return source === "urls" ? this.#fromUrls() : undefined;
   }
 
-  async #fromDefault() {
+  #fromDefault() {
     this.#put("default", { isDefault: true, label: word("start.default_label") });
-    await this.defaults.loaded();
+    this.defaults.loaded();
   }
 
-  async #fromLast() {
+  #fromLast() {
     const { manifest, left, label, isDefault } = this.last;
     if (!isDefault) return this.#check("last", manifest, label, left);
     this.#put("last", { isDefault, label, left: new Set(left) });
-    await this.defaults.loaded();
-    return undefined;
+    return this.defaults.loaded();
   }
 
   #defaultCame(nodes, isWhole) {

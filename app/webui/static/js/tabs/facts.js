@@ -6,7 +6,7 @@ import { word } from "../core/words.js";
 
 export function fact(name, value, { mono = false, whole = null } = {}) {
   if (value === null || value === undefined || value === "") return null;
-  const shown = h("dd", { class: mono ? "mono" : "", title: whole }, String(value), mono ? copyButton(whole ?? value, name) : null);
+  const shown = h("dd", { class: mono ? "mono" : "", title: whole }, h("span", {}, String(value)), mono ? copyButton(whole ?? value, name) : null);
   return h("div", { class: "fact" }, h("dt", {}, name), shown);
 }
 

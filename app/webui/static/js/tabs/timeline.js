@@ -15,11 +15,12 @@ export class TimelineTab {
     this.sort = h("button", { type: "button", class: "small", "aria-pressed": "false", onclick: () => this.#sort() }, word("log.slowest_first"));
     this.says = h("p", { class: "timeline-says", "aria-hidden": "true" }, word("log.timeline_hint"));
     this.slowest = h("ul", { class: "timeline-slowest", "aria-label": word("log.slowest") });
+    this.longest = h("div", { class: "timeline-longest" }, h("span", { class: "timeline-slowest-name" }, word("log.slowest")), this.slowest);
     this.axis = h("div", { class: "timeline-ticks", "aria-hidden": "true" });
     this.rows = h("ol", { class: "timeline-rows", "aria-label": word("log.timeline_rows") });
     this.empty = h("p", { class: "tab-empty soft" }, word("log.timeline_empty"));
     const legend = h("p", { class: "timeline-legend" }, LEGEND.map((part) => h("span", { class: "timeline-key", "data-part": part }, word(`log.part_${part}`))));
-    this.all = h("div", { class: "timeline-all", hidden: true }, h("div", { class: "timeline-head" }, legend, this.sort), this.slowest, this.says, this.axis, this.rows);
+    this.all = h("div", { class: "timeline-all", hidden: true }, h("div", { class: "timeline-head" }, legend, this.sort), this.longest, this.says, this.axis, this.rows);
     element.append(this.all, this.empty);
     this.#listen();
   }
@@ -29,13 +30,13 @@ export class TimelineTab {
     if (isHidden(this.element)) return;
     const end = lastHeard(progress);
     const rows = progress.nodes.map((node) => ({ node, parts: partsOf(node, progress, end) })).filter((row) => row.parts.length);
-    if (this.sorted) rows.sort((one, other) => totalOf(other.parts) - totalOf(one.parts));
+    if (this.sorted) rows.sort((one, other) => workOf(other) - workOf(one));
     setHidden(this.empty, rows.length > 0);
     setHidden(this.all, rows.length === 0);
     patchList(this.axis, ticksOf(end), { key: (tick) => tick, make: (tick) => h("span", {}, timeOf(tick, end)), update: (node, tick) => setPart(node, tick / end, "--at") });
     patchList(this.rows, rows, { key: (row) => row.node.name, make: (row) => this.#row(row), update: (line, row) => draw(line, row, end) });
     patchList(this.slowest, longest(progress, rows), { key: (each) => each.text, make: (each) => h("li", {}, h("span", {}, each.text), h("b", {}, span(each.seconds))), update: (line, each) => setText(line.lastChild, span(each.seconds)) });
-    setHidden(this.slowest, !this.slowest.childElementCount);
+    setHidden(this.longest, !this.slowest.childElementCount);
     if (!this.current?.isConnected) this.#stand(this.rows.querySelector("button"));
   }
 
@@ -78,13 +79,16 @@ export class TimelineTab {
   }
 }
 
+/** How long something was done for a pack alone; its waits do not count. */
+const workOf = ({ node, parts }) => node.seconds ?? totalOf(parts);
+
 function draw(line, { node, parts }, end) {
   const [name, bar, sum] = line.children;
   const failed = parts.some((part) => part.part === "failed");
   setAttribute(line, "data-failed", failed ? "" : null);
   line.says = [node.name, ...parts.map((part) => word("log.part_at", { part: word(`log.part_${part.part}`), from: timeOf(part.from, end), to: timeOf(part.to, end), seconds: span(part.to - part.from) }))].join(" · ");
   setAttribute(name, "aria-label", line.says);
-  setText(sum, timeOf(totalOf(parts), end));
+  setText(sum, span(workOf({ node, parts })));
   patchList(bar, parts, {
     key: (part) => part.key,
     make: (part) => h("i", { "data-part": part.part }),
