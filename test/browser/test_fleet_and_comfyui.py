@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app.standin.instance import StandIn
 from test.browser.conftest import Complaints, OpenTab
+from test.browser.run_page import sentence
 from test.browser.test_accessibility import LOOKS, faults
 from test.browser.test_runs_page import WIDTHS
 from test.support.running_comfyui import pids, running_comfyui
@@ -53,7 +54,7 @@ def test_a_fleet_is_started_watched_and_stopped(
     expect(rows.nth(1)).to_contain_text("Stopped", timeout=END)
     assert_same_as_told(page, service)
     rows.nth(0).get_by_role("link").click()
-    page.wait_for_url("**/ui/run/*")
+    expect(sentence(page)).to_have_text("The node pack is ready")
 
 
 def stop_all(page: Page) -> None:
