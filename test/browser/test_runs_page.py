@@ -88,7 +88,7 @@ def test_every_run_is_a_row_in_the_service_s_own_words(past: Past, tab: OpenTab)
         expect(row.locator(".segments")).to_have_attribute("aria-label", re.compile(f"^{counts['ready']} of"))
         shares = row.locator(".segments").evaluate(_SHARES)
         assert shares == {name: n for name, n in counts.items() if n and name != "total"}
-        expect(row.locator(".run-machine")).to_have_text(run["machine"]["name"])
+        expect(row.locator(".run-where")).to_have_text(run["machine"]["name"])
         expect(row.locator("time")).to_have_text(re.compile("ago|yesterday"))
         expect(row.locator(".run-took")).to_have_text(re.compile(r"^\d\d:\d\d$"))
     row_of(page, told[0]["run_id"]).click(position={"x": 700, "y": 18})
