@@ -286,13 +286,12 @@ def _task(task_id: str | None) -> Mapping[str, Any] | None:
 def _page(name: str, title: str, shown_id: str = "", known: PageSource | None = None) -> str:
     login = _parts().needs_login()
     initial = dict(known(shown_id)) if known and not login else None
-    setattr(g, _CARRIES, initial is not None)
     text = masked(json.dumps(initial, separators=(",", ":")))
     # It stands in a script element, which nothing in it may end.
     carried = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    return render_template(
-        f"{name}.html", title=title, **_common(name, login=login, shown_id=shown_id, initial=initial, carried=carried)
-    )
+    common = _common(name, login=login, shown_id=shown_id, initial=initial, carried=carried)
+    setattr(g, _CARRIES, initial is not None or bool(common["running"]))
+    return render_template(f"{name}.html", title=title, **common)
 
 
 def _common(
