@@ -45,11 +45,16 @@ def _ended(*phases: Phase) -> tuple[Body, ...]:
 
 LIVE: dict[str, tuple[tuple[Body, ...], tuple[Body, ...], str, str, str]] = {
     # name: what the service said before the run, in it or after it; what the run said; kind, tone, sentence
-    "accepted": ((), (), "queued", "live", "Waiting for another install to finish"),
+    "accepted": ((), (), "queued", "live", "Starting"),
+    "without a place": (
+        (Queued(Problem("waiting_for_place", "All places are taken.")),),
+        (),
+        *("queued", "live", "Waiting for its turn"),
+    ),
     "behind another": (
         (Queued(Problem("waiting_for_install", "Another install goes first.")),),
         (),
-        *("queued", "live", "Waiting for another install to finish"),
+        *("queued", "live", "Waiting for another install on this machine to finish"),
     ),
     "connecting": ((Connecting(1),), (), "connecting", "live", "Connecting to the machine"),
     "not up yet": (
