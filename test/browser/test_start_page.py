@@ -277,5 +277,5 @@ def test_it_fits_every_window_and_has_no_serious_fault(
             page.get_by_role("radio", name=source).check()
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, source)
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         assert faults(page) == []

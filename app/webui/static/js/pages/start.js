@@ -2,7 +2,6 @@
 
 import { api } from "../core/api.js";
 import { setHidden, setText } from "../core/dom.js";
-import { rememberInstance } from "../core/memory.js";
 import { at } from "../core/place.js";
 import { word } from "../core/words.js";
 import { lockOf, requestOf } from "../start/again.js";
@@ -52,7 +51,6 @@ async function start() {
   try {
     const body = { ssh_connection: connection.command, ui_home: connection.uiHome, manifest: recipe.chosen ?? null, ...options.request(recipe.hasLock) };
     const { workflow_id: id } = await api("/workflow/start", { body });
-    rememberInstance(connection.command);
     connection.remember();
     recipe.remember();
     location.assign(at(`/ui/run/${id}`));

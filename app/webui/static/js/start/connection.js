@@ -4,7 +4,7 @@
 import { api } from "../core/api.js";
 import { h, setAttribute, setHidden, setText } from "../core/dom.js";
 import { icon } from "../core/icons.js";
-import { instances, recall, remember } from "../core/memory.js";
+import { recall, remember } from "../core/memory.js";
 import { word } from "../core/words.js";
 import { keyQuestion } from "./host-key.js";
 import { offerKeys } from "./keys.js";
@@ -15,6 +15,7 @@ const PASTE_MS = 150;
 const LEFT_MS = 250; // a click elsewhere has come to its end by then: the page may move
 const HOMES = "homes";
 const MOST_HOMES = 12;
+const MOST_OFFERED = 4;
 const NEEDS_KEY = new Set(["no_ssh_key", "authentication_failed"]);
 
 export class Connection {
@@ -203,10 +204,12 @@ export class Connection {
     this.test();
   }
 
-  #offerKnown(box, list) {
-    const known = instances().slice(0, 3);
+  /** The machines that the service remembers; without an answer there is nothing to offer. */
+  async #offerKnown(box, list) {
+    const { instances } = await api("/instances").catch(() => ({ instances: [] }));
+    const known = instances.filter(({ ssh_connection: text }) => text).slice(0, MOST_OFFERED);
     setHidden(box, !known.length);
-    list.append(...known.map((text) => h("button", { type: "button", class: "small mono cut", title: text, onclick: () => this.use(text) }, nameIn(text))));
+    list.append(...known.map(({ name, ssh_connection: text }) => h("button", { type: "button", class: "chip mono", title: text, onclick: () => this.use(text) }, name)));
   }
 }
 
