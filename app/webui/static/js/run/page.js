@@ -32,7 +32,7 @@ export class RunPage {
     this.address = new Address(() => this.#moved());
     this.tasks = new Tasks({ news: (taskId, changed) => this.#news(taskId, changed), lost: showTrouble, back: clearTrouble });
     this.#parts(refs);
-    this.poller = new Poller((signal) => this.#ask(signal), { interval: RUN_EVERY, failed: showTrouble, answered: clearTrouble });
+    this.poller = new Poller((signal) => this.#ask(signal), { interval: RUN_EVERY, failed: (error) => this.#failed(error), answered: clearTrouble });
     if (initial) this.#take(initial);
   }
 
@@ -82,6 +82,12 @@ export class RunPage {
     return this.run.in_progress;
   }
 
+  #failed(error) {
+    if (error.status !== 404) return showTrouble(error);
+    this.poller.stop();
+    this.head.say({ kind: "failed", tone: "bad", sentence: error.message }, error.hint);
+  }
+
   #take(run) {
     const before = this.run;
     this.run = run;
@@ -108,6 +114,7 @@ export class RunPage {
   }
 
   #moved() {
+    if (!this.run) return;
     this.#follow();
     this.#draw(null);
     this.panels.moved(this.rows);
