@@ -180,7 +180,8 @@ export class RunPage {
   }
 
   #summary(own) {
-    if (this.alone && this.shown !== this.run.current) return own?.summary ?? this.run.chapters.find((chapter) => chapter.task_id === this.shown)?.summary ?? this.run.summary;
+    const { current, rows_of: withRows } = this.run;
+    if (this.alone && (this.shown !== current || this.shown === withRows)) return own?.summary ?? this.run.chapters.find((chapter) => chapter.task_id === this.shown)?.summary ?? this.run.summary;
     return (own?.in_progress && this.run.summary.kind !== "question" && own.summary) || this.run.summary;
   }
 
