@@ -28,10 +28,10 @@ ENDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One service for all tests of this file."""
-    with Stage(tmp_path_factory.mktemp("stage")) as opened:
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A service that knows nothing yet."""
+    with Stage(tmp_path) as opened:
         yield opened
 
 
@@ -49,7 +49,7 @@ def test_each_end_says_what_is_true_and_has_its_own_button(stage: Stage, tab: Op
     page = run_page(stage, tab, show(stage, state, 34))
     expect(sentence(page)).to_contain_text(said)
     expect(page.locator("#head .primary")).to_have_text([primary])
-    if state not in {"no_comfyui"}:
+    if state != "no_comfyui":
         assert top_of(page) <= 200
         assert rows_in_view(page) >= 16
     assert page.locator("[data-state=runs]").count() == 0
@@ -163,7 +163,8 @@ def test_only_rows_whose_pack_has_news_are_touched(stage: Stage, tab: OpenTab) -
         new MutationObserver((changes) => changes.forEach(({ target }) => {
             const row = (target.nodeType === 1 ? target : target.parentElement).closest("#rows li");
             if (row) touched.add(row.dataset.key);
-        })).observe(document.querySelector("#rows"), { subtree: true, childList: true, characterData: true, attributes: true });"""
+        })).observe(document.querySelector("#rows"), {
+            subtree: true, childList: true, characterData: true, attributes: true });"""
     )
     before = stage.service.progress(run_id)
     stage.play(run_id, played.until("half") + 1.0)
@@ -191,7 +192,7 @@ def test_no_state_has_a_serious_fault(stage: Stage, browser: Browser, complaints
     assert wrong == []
 
 
-def test_a_run_that_is_not_known_is_said_in_words(tmp_path: Path, stage: Stage, browser: Browser) -> None:
+def test_a_run_that_is_not_known_is_said_in_words(stage: Stage, browser: Browser) -> None:
     """Where the page cannot know before a login either."""
     with browser.new_context() as context:
         page = context.new_page()

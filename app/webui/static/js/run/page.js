@@ -5,6 +5,7 @@ import { clearTrouble, showTrouble } from "../core/banner.js";
 import { ownRun } from "../core/bar.js";
 import { announce, setAttribute } from "../core/dom.js";
 import { keys } from "../core/keys.js";
+import { showMissing } from "../core/missing.js";
 import { notifyBrowser } from "../core/notify.js";
 import { Poller } from "../core/poller.js";
 import { showInTab } from "../core/signals.js";
@@ -85,7 +86,7 @@ export class RunPage {
   #failed(error) {
     if (error.status !== 404) return showTrouble(error);
     this.poller.stop();
-    this.head.say({ kind: "failed", tone: "bad", sentence: error.message }, error.hint);
+    showMissing(error);
   }
 
   #take(run) {
