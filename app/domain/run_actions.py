@@ -43,6 +43,8 @@ def actions_of(facts: Facts) -> list[Action]:
     again = Action("install_again")
     if kind in (Kind.PUT_BACK, Kind.PLANNED) and facts.installed_by is None:
         return [again]
+    if facts.first == "rollback":  # what is there is neither as before nor as after
+        return [Action("rollback", facts.installed_by), again]
     found = [*_repeating(facts), *_of_comfyui(facts), again]
     if facts.installed_by is not None and facts.rows.counts.total:
         found.append(Action("rollback", facts.installed_by))

@@ -106,7 +106,7 @@ def summary_of(snapshot: Snapshot, purpose: Purpose = Purpose.INSTALL, rows: Row
     if snapshot.state is TaskState.FAILED:
         return _failed(snapshot, purpose)
     if snapshot.state is TaskState.CANCELLED:
-        return _stopped(rows)
+        return _stopped(snapshot, rows)
     if purpose is Purpose.PLAN:
         return Summary(Kind.PLANNED, Tone.IDLE, word("summary.planned"))
     if restarted(snapshot):
@@ -237,7 +237,9 @@ _LOST: Mapping[str, str] = {
 }
 
 
-def _stopped(rows: Rows) -> Summary:
+def _stopped(snapshot: Snapshot, rows: Rows) -> Summary:
+    if snapshot.error is not None and snapshot.error.code == "cancel_unconfirmed":
+        return Summary(Kind.STOPPED, Tone.WARN, word("summary.stopped_unconfirmed"))
     if not rows.counts.total:
         return Summary(Kind.STOPPED, Tone.IDLE, word("summary.stopped_before"))
     return Summary(Kind.STOPPED, Tone.WARN, word("summary.stopped", result=in_words(rows.counts)))

@@ -9,13 +9,12 @@ from sqlalchemy import ColumnElement, Connection, Engine, Text, cast, delete, fu
 
 from app.domain.workflow import ENDED_WORKFLOW
 from app.protocol.states import TERMINAL_TASK_STATES
+from app.storage.run_rows import LINKS
 from app.storage.schema import fleets, host_keys, installs, instances, runs, workflows
 from app.storage.transactions import reading, writing
 
 _AT_ONCE = 100
 """How many are removed in one transaction: whoever has an install to write waits no longer than that takes."""
-_LINKS = ("rollback_of", "retry_of", "restart_of")
-"""The fields of a request that name another install."""
 _ENDED = sorted(TERMINAL_TASK_STATES)
 
 
@@ -38,7 +37,7 @@ class History:
 
     def all(self) -> list[Past]:
         """Every install there is."""
-        links = [installs.c.request[name].as_string().label(name) for name in _LINKS]
+        links = [installs.c.request[name].as_string().label(name) for name in LINKS]
         names = ("task_id", "state", "created_at", "finished_at", "idempotency_key")
         query = select(*(installs.c[name] for name in names), *links)
         with reading(self._engine) as connection:
@@ -47,7 +46,7 @@ class History:
             Past(
                 row["task_id"],
                 (row["finished_at"] or row["created_at"]) if row["state"] in TERMINAL_TASK_STATES else None,
-                tuple(row[name] for name in _LINKS if row[name]),
+                tuple(row[name] for name in LINKS if row[name]),
                 0.0 if row["idempotency_key"] is None else row["created_at"],
             )
             for row in rows

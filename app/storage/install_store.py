@@ -16,7 +16,7 @@ from app.domain.record import InstallRecord
 from app.protocol.budgets import numbers
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.errors import LeaseLost
-from app.storage.run_rows import note_install
+from app.storage.run_rows import note_install, run_of
 from app.storage.schema import installs
 from app.storage.transactions import reading, writing
 
@@ -126,7 +126,7 @@ def listed_of_runs(engine: Engine, run_ids: Collection[str]) -> _Records:
 
 def add_record(connection: Connection, record: InstallRecord) -> None:
     """Stores a new install in the caller's transaction. Raises TaskConflict when the task_id is taken."""
-    run_id = record.run_id or record.task_id
+    run_id = record.run_id or run_of(connection, record.request) or record.task_id
     values = {name: getattr(record, name) for name in _NAMES if name != "number"} | {"run_id": run_id}
     try:
         connection.execute(_INSERT, values)

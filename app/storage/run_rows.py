@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from app.domain.host_port import join_host_port, split_host_port
 from app.domain.record import InstallRecord
-from app.storage.schema import instances, runs
+from app.storage.schema import installs, instances, runs
+
+LINKS = ("retry_of", "rollback_of", "restart_of")
+"""The fields of a request that name another install."""
 
 
 def note_group(connection: Connection, run_id: str, kind: str, created_at: float) -> None:
     """A new fleet or workflow."""
     connection.execute(insert(runs), {"run_id": run_id, "kind": kind, "created_at": created_at})
+
+
+def run_of(connection: Connection, request: Mapping[str, Any]) -> str | None:
+    """The run that a request belongs to, since it repeats, undoes or follows one of its tasks."""
+    linked = [request[name] for name in LINKS if isinstance(request.get(name), str)]
+    query = select(installs.c.run_id).where(installs.c.task_id.in_(linked))
+    return connection.execute(query).scalar() if linked else None
 
 
 def note_install(connection: Connection, record: InstallRecord, run_id: str) -> None:

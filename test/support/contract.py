@@ -15,7 +15,7 @@ import jsonschema_rs
 from flask import Flask, Response, request
 
 from app.sync.http.openapi import api_routes
-from app.sync.http.spec.document import document
+from app.sync.http.spec.document import PAGES, document
 
 _OF_THE_SERVER = frozenset(
     {"content-type", "content-length", "date", "server", "connection", "transfer-encoding", "via"}
@@ -74,7 +74,8 @@ class Contract:
                 "X-Frame-Options",
                 "Allow",
             )
-            return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
+            headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+            return {"headers": headers | {PAGES: self._components["headers"][PAGES] | {"required": False}}}
         if path is None and status == 404:
             return self._page_too(
                 self._resolved(self._specification["paths"]["/tasks/{task_id}/lock"]["get"]["responses"]["404"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response, request
@@ -17,4 +18,6 @@ def answer_if_changed(payload: Mapping[str, Any]) -> Response:
     response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
     response.headers["Cache-Control"] = "private, no-cache"
     response.make_conditional(request)
+    if response.status_code == HTTPStatus.NOT_MODIFIED:
+        response.set_data(b"")
     return response

@@ -19,7 +19,7 @@ RUN = "run"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LogRange:
     """What is wanted of which log: `limit` bytes from byte `offset` or line `line` on, or the last ones before line
     `before`; a line behind the end is the end. `deciding`: also which line decided a failure."""
 
@@ -58,7 +58,7 @@ class TaskLogs:
         self._files = files
         self._audits = audits
 
-    def read(self, task_id: str, wanted: Wanted) -> LogPart:
+    def read(self, task_id: str, wanted: LogRange) -> LogPart:
         """At most `limit` bytes, whole characters. What was read before its instance wrote more is read on at
         `next_offset`. Raises TaskNotFound, LogNotFound, InvalidRequest."""
         status = self._installs.status(task_id)
@@ -132,7 +132,7 @@ class TaskLogs:
             "complete": complete,
         }
 
-    def _place(self, task_id: str, name: str, wanted: Wanted) -> tuple[int, int]:
+    def _place(self, task_id: str, name: str, wanted: LogRange) -> tuple[int, int]:
         """Where to read, and how many bytes at most: what ends before a line begins where its own first line does."""
         if wanted.before is not None:
             end = start_of(self._files.blocks(task_id, name), wanted.before)

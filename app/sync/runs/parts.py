@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from app.domain.record import InstallRecord
 from app.domain.run_actions import Action, Facts, actions_of, has_primary
 from app.domain.run_rows import Rows
-from app.domain.run_summary import Kind, Purpose, Summary, restarted, summary_of
+from app.domain.run_summary import Kind, Purpose, Summary, Tone, in_words, restarted, summary_of
 from app.protocol import reasons
 from app.protocol.repairs import RepairState
 from app.protocol.states import TaskState
@@ -84,7 +84,10 @@ class Tasks:
         task = self.live or self.last
         if not task.status.ended:
             return task.summary
-        return summary_of(task.status.snapshot, task.purpose, self.rows)
+        summary = summary_of(task.status.snapshot, task.purpose, self.rows)
+        if summary.kind is Kind.PUT_BACK and self.installed_by is not None:  # only what a retry had added
+            return Summary(Kind.PARTIAL, Tone.IDLE, in_words(self.rows.counts))
+        return summary
 
     def facts(self) -> Facts:
         """What the run's actions depend on."""

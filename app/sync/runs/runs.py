@@ -111,12 +111,17 @@ class Runs:
         return [documents[row.run_id] for row in page], more
 
     def settle(self) -> list[_Run]:
-        """The runs that go on, newest first. How others have ended since somebody looked is kept."""
+        """The runs that go on, newest first, and those whose end could not be kept. How others have ended since
+        somebody looked is kept now."""
         found = self._read(self._store.open())
-        for run in reversed(found):
-            if not run.row_json["in_progress"]:
-                self._close(run)
-        return [run for run in found if run.row_json["in_progress"]]
+        left, refused = [], False
+        for run in reversed(found):  # packs are known as the newest run has left them
+            if run.row_json["in_progress"] or refused:
+                left.append(run)
+            elif not self._close(run):
+                left.append(run)
+                refused = True  # each try may wait for the database
+        return left[::-1]
 
     def look_at(self, task_id: str) -> None:
         """A task has ended: how its run ended is kept, if it has; else whoever lists the runs does that."""
@@ -130,7 +135,8 @@ class Runs:
 
     def works_on(self, instance: str) -> bool:
         """Whether a run goes on there."""
-        return any(run.row_json["machine"]["instance"] == instance for run in self.settle())
+        live = [run.row_json for run in self.settle() if run.row_json["in_progress"]]
+        return any(each["machine"]["instance"] == instance for each in live)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -170,8 +176,9 @@ class Runs:
 
     # -- what is kept -----------------------------------------------------------------------------------------------
 
-    def _close(self, run: _Run) -> None:
-        """Keeps how a run ended, and which node packs its machine has now. Lists are right without it, only slower."""
+    def _close(self, run: _Run) -> bool:
+        """Keeps how a run ended, and which node packs its machine has now; whether it could. Lists are right without
+        it, only slower."""
         made = run.row_json
         texts = (made["machine"]["name"], made["machine"]["instance"], made["machine"]["ssh_connection"])
         search = " ".join(str(each) for each in (*texts, made["list"]["label"], run.row.run_id) if each).lower()
@@ -181,6 +188,8 @@ class Runs:
                 self._instances.change_packs(made["machine"]["instance"], run.rows.ready, run.rows.names)
         except StorageError as exc:
             _log.error("run %s: how it ended could not be kept: %s", run.row.run_id, exc)
+            return False
+        return True
 
     def _documents(self, rows: Sequence[RunRow]) -> dict[str, Mapping[str, Any]]:
         """These runs as lists have them: as it was kept; made now where nothing was."""
@@ -209,10 +218,12 @@ def _actions(run: _Run) -> list[dict[str, object]]:
 
 
 def _fits(run: _Run, asked: Asked, before: tuple[float, str] | None) -> bool:
-    """Whether a list has a run that goes on."""
+    """Whether a list has a run that is not in its table yet."""
     wanted, row, made = asked.filter, run.row, run.row_json
     instance = made["machine"]["instance"]
-    if asked.in_progress is False or (before is not None and (row.created_at, row.run_id) >= before):
+    if asked.in_progress not in (None, made["in_progress"]) or (
+        before is not None and (row.created_at, row.run_id) >= before
+    ):
         return False
     if (row.fleet_id is not None and wanted.instance is None) or wanted.instance not in (None, instance):
         return False

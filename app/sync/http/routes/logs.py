@@ -12,7 +12,7 @@ from app.protocol.terminal_text import many_lines
 from app.sync.capacity import Kind
 from app.sync.http import bodies
 from app.sync.http.services import answer, checked_task_id, query, services
-from app.sync.installs.logs import Wanted
+from app.sync.installs.logs import LogRange
 
 logs = Blueprint("logs", __name__)
 
@@ -21,7 +21,7 @@ logs = Blueprint("logs", __name__)
 def show_log(task_id: str) -> Response:
     """A part of the run's log, or of one node pack's, from a byte offset on."""
     known, asked = checked_task_id(task_id), query(bodies.LogQuery)
-    part = services().logs.read(known, Wanted(**asked.model_dump(exclude={"format"})))
+    part = services().logs.read(known, LogRange(**asked.model_dump(exclude={"format"})))
     if asked.format == "text":
         headers = {
             "X-Log-Offset": str(part.next_offset),

@@ -43,6 +43,8 @@ _BODY = ("malformed_json", "not_json")
 _LOGIN = ("unauthorized", "too_many_attempts", "access_unavailable")
 _STORED = tuple(errors.codes_of(StorageError))
 _NOT_FOUND = "not_found"
+PAGES = "Nodeferry-Pages"
+"""A header that an answer may have, whatever it is."""
 
 _SOMETIMES = ("Vary", "Content-Encoding", "Nodeferry-Pages")
 

@@ -27,16 +27,21 @@ export function partsOf(node, progress, end) {
   add("wait", at.cloned, at.installing ?? at.installed);
   add("install", at.installing, at.installed);
   if (at.verified !== undefined) add("verify", Math.max(began(progress, "verify") ?? at.installed ?? at.verified, at.installed ?? 0), at.verified);
-  if (node.state === "failed") fail(found, node, ended);
+  if (node.state === "failed") fail(found, ended, began(progress, "verify"));
   return found;
 }
 
 const began = (progress, name) => progress.phases.find((phase) => phase.name === name)?.began ?? undefined;
 
-function fail(found, node, ended) {
+/** The part in which it failed; after a wait that is the check, where it had begun. */
+function fail(found, ended, checked) {
   const last = found.at(-1);
-  if (!last) found.push({ key: "failed", part: "failed", from: ended, to: ended });
-  else Object.assign(last, { part: "failed", key: `failed ${last.part}`, to: Math.max(last.to, ended) });
+  if (last && last.part !== "wait") Object.assign(last, { part: "failed", key: `failed ${last.part}`, to: Math.max(last.to, ended) });
+  else {
+    const from = last && checked > last.from && checked < ended ? checked : ended;
+    if (last) last.to = from;
+    found.push({ key: "failed", part: "failed", from, to: ended });
+  }
 }
 
 export const totalOf = (parts) => (parts.length ? parts.at(-1).to - parts[0].from : 0);
