@@ -109,7 +109,7 @@ def runs_page() -> str:
 @pages.get(f"{PREFIX}/history")
 def old_runs_page() -> AnyResponse:
     """Where the runs were listed before."""
-    return redirect(url_for("webui.runs_page", **request.args.to_dict()))
+    return redirect(url_for("webui.runs_page") + (f"?{urlencode(request.args)}" if request.args else ""))
 
 
 @pages.get(f"{PREFIX}/machines")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,9 @@ from test.browser.test_accessibility import faults
 from test.support.service import ServiceProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.sshd, pytest.mark.slow]
+EDGES = """(parts) => parts.map((part) => part.getBoundingClientRect()).filter(({ width }) => width)
+    .flatMap(({ left, right }) => [left, right])"""
+"""Left and right of each part that is seen, in the order in which they stand."""
 WIDTHS = (320, 390, 640, 720, 768, 1024, 1440)
 
 
@@ -74,6 +78,7 @@ def fits(page: Page) -> None:
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-        right = "(parts) => parts.map((part) => part.getBoundingClientRect().right)"
-        assert max(page.eval_on_selector_all(".topbar > *", right)) <= width
+        edges = page.eval_on_selector_all(".topbar > :not(#bar-now), .now-run", EDGES)
+        assert max(edges) <= width
+        assert all(one <= next_one + 1 for one, next_one in itertools.pairwise(edges)), (width, edges)
     page.set_viewport_size({"width": 1280, "height": 900})

@@ -89,12 +89,19 @@ def test_the_last_table_tells_every_pack_and_why_it_failed() -> None:
     text = ending(ended("partial").progress)
     good = next(line for line in text.splitlines() if line.startswith("Alpha"))
     bad = next(line for line in text.splitlines() if line.startswith("Gamma "))
-    assert "installed" in good and COMMIT[:10] in good and "success" in good and "2.0" in good
-    assert "failed" in bad
+    assert "Ready" in good and COMMIT[:10] in good and "success" in good and "2.0" in good
+    assert "Failed" in bad
     assert "Gamma: repository_not_found\n    The repository does not exist.\n    Check the URL.\n" in text
     assert text.rstrip().splitlines()[-1].strip() == (
         "Partly installed: 2 of 3 node packs are installed; restart ComfyUI to load them."
     )
+
+
+def test_the_last_sentence_is_the_one_that_the_pages_show() -> None:
+    """With what to do, where that is known."""
+    told = {"summary": {"kind": "partial", "tone": "warn", "sentence": "2 of 3 node packs ready, 1 failed"}}
+    assert sentence(told) == "2 of 3 node packs ready, 1 failed."
+    assert sentence({**told, "error": {"hint": "Make room."}}) == "2 of 3 node packs ready, 1 failed. Make room."
 
 
 def test_a_run_that_failed_says_why() -> None:

@@ -15,8 +15,18 @@ from app.cli.view.live_view import STATUS_STYLES, state_of
 from app.protocol import repairs
 from app.protocol.counts import AS_ASKED
 from app.protocol.terminal_text import one_line
+from app.words import word
 
 COMMIT_CHARS = 10
+STANDING_STYLES = {
+    "ready": "green",
+    "problem": "yellow",
+    "failed": "bold red",
+    "working": "cyan",
+    "waiting": "dim",
+    "skipped": "yellow",
+    "cancelled": "yellow",
+}
 EXIT_NONE_OR_FAILED = 1
 
 
@@ -50,8 +60,12 @@ def show_text(console: Console, text: str, *, style: str = "", indent: int = 0) 
 
 
 def sentence(progress: Mapping[str, Any]) -> str:
-    """How it ended, in one sentence, and what to do where that is known."""
+    """How it ended, in one sentence that the pages show too, and what to do where that is known."""
     error = progress.get("error") or {}
+    said = one_line((progress.get("summary") or {}).get("sentence")).rstrip(".")
+    if said:
+        return f"{said}. {one_line(error.get('hint'))}".rstrip()
+    # the runner by itself, and older services, have none
     text = one_line(progress.get("message")).rstrip(".")
     outcome = {"partial": "Partly installed: ", "none": "Nothing installed: ", "all": "Installed: "}
     head = outcome.get(str(progress.get("outcome")), {"failed": "Failed: "}.get(str(progress.get("state")), ""))
@@ -67,6 +81,14 @@ def exit_status(progress: Mapping[str, Any]) -> int:
     return code if isinstance(code, int) else EXIT_NONE_OR_FAILED
 
 
+def standing_of(node: Mapping[str, Any]) -> Text:
+    """How a pack stands, in the words of the pages."""
+    standing = node.get("standing")
+    if standing not in STANDING_STYLES:
+        return state_of(node)
+    return Text(word(f"common.standing_{standing}"), style=STANDING_STYLES[standing])
+
+
 def pack_table(nodes: list[Mapping[str, Any]]) -> Table:
     """A row a pack: where it ended, at which commit, after how long."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -79,7 +101,7 @@ def pack_table(nodes: list[Mapping[str, Any]]) -> Table:
         seconds = node.get("seconds")
         table.add_row(
             Text(one_line(node.get("name"))),
-            state_of(node),
+            standing_of(node),
             Text(str(node.get("commit") or "-")[:COMMIT_CHARS]),
             Text(requirements, style=STATUS_STYLES.get(requirements, "dim")),
             Text("-" if seconds is None else f"{seconds:.1f}"),

@@ -213,7 +213,9 @@ def _fleet(row: RunRow, children: Sequence[_Run]) -> _Run:
 
 def _actions(run: _Run) -> list[dict[str, object]]:
     if run.row.kind == _FLEET:
-        return view.fleet_actions(bool(run.row_json["in_progress"]), [_actions(child) for child in run.children])
+        stopped = any(child.row_json["summary"]["kind"] == Kind.STOPPED for child in run.children)
+        found = [_actions(child) for child in run.children]
+        return view.fleet_actions(bool(run.row_json["in_progress"]), found, stopped=stopped)
     return view.actions_of_run(run.tasks, run.workflow)
 
 

@@ -238,9 +238,11 @@ def _of_fleet(children: Sequence[Mapping[str, Any]], rows: Rows, live: bool) -> 
     return Summary(result.kind, result.tone, word("summary.fleet", machines=machines, result=result.sentence))
 
 
-def fleet_actions(live: bool, children: Sequence[Sequence[Mapping[str, object]]]) -> list[dict[str, object]]:
-    """What can be done with all runs of a fleet at once."""
+def fleet_actions(
+    live: bool, children: Sequence[Sequence[Mapping[str, object]]], *, stopped: bool
+) -> list[dict[str, object]]:
+    """What can be done with all runs of a fleet at once. `stopped`: some were, and can go on with a retry."""
     if live:
         return actions_json([Action("stop")], primary=False)
-    retried = any(action["name"] == "retry" for actions in children for action in actions)
+    retried = stopped or any(action["name"] == "retry" for actions in children for action in actions)
     return actions_json([*([Action("retry")] if retried else []), Action("install_again")], primary=True)

@@ -59,20 +59,23 @@ function draw() {
 
 const single = () => h("a", { class: "now-run" }, icon("working"), h("span", { class: "name" }), h("span", { class: "figure" }));
 
+const pictureOf = ({ question, tone }) => (question ? "question" : tone === "live" ? "working" : "problem");
 const figureOf = (run) => (run.question ? word("common.needs_you") : percent(run.percent));
 
 function update(link, run) {
   const [picture, name, figure] = link.children;
   setAttribute(link, "href", at(`/ui/run/${run.id}`));
   setAttribute(link, "data-tone", run.tone);
+  setAttribute(link, "data-asks", run.question ? "" : null);
   setAttribute(link, "title", run.sentence);
-  setIcon(picture, run.question ? "question" : "working");
+  setAttribute(link, "aria-label", `${run.name} ${figureOf(run)}`);
+  setIcon(picture, pictureOf(run));
   setText(name, run.name);
   setText(figure, figureOf(run));
 }
 
 function several() {
-  const button = h("button", { type: "button", class: "now-run" }, icon("working"), h("span", { class: "figure" }), icon("down"));
+  const button = h("button", { type: "button", class: "now-run" }, icon("working"), h("span", { class: "figure" }), h("span", { class: "short" }), icon("down"));
   const node = h("div", { class: "menu" }, button, h("ul", { class: "menu-list from-left now-list", hidden: true }));
   attachMenu(node);
   return node;
@@ -81,9 +84,13 @@ function several() {
 function updateSeveral(node, runs) {
   const [button, list] = node.children;
   const asks = runs.filter(({ question }) => question).length;
-  setIcon(button.firstElementChild, asks ? "question" : "working");
+  const [picture, figure, short] = button.children;
+  const text = [word("shell.now_several", { n: runs.length }), asks ? word("shell.now_need", { n: asks }) : null].filter(Boolean).join(", ");
+  setIcon(picture, asks ? "question" : "working");
   setAttribute(button, "data-tone", asks ? "warn" : "live");
-  setText(button.children[1], asks ? `${word("shell.now_several", { n: runs.length })}, ${word("shell.now_need", { n: asks })}` : word("shell.now_several", { n: runs.length }));
+  setAttribute(button, "aria-label", text);
+  setText(figure, text);
+  setText(short, runs.length);
   patchList(list, runs, { key: ({ id }) => id, make: () => h("li", {}, h("a", { class: "now-line" }, icon("working"), h("span", { class: "cut" }), h("span", { class: "num" }), h("small"))), update: updateLine });
 }
 
@@ -91,7 +98,7 @@ function updateLine(item, run) {
   const link = item.firstElementChild;
   const [picture, name, figure, sentence] = link.children;
   setAttribute(link, "href", at(`/ui/run/${run.id}`));
-  setIcon(picture, run.question ? "question" : "working");
+  setIcon(picture, pictureOf(run));
   setAttribute(link, "data-tone", run.tone);
   setText(name, run.name);
   setText(figure, figureOf(run));

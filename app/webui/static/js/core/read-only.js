@@ -16,7 +16,7 @@ function mark(root) {
 
 function refuse(event) {
   const target = event.type === "submit" ? event.submitter ?? event.target : event.target;
-  if (!isReadOnly() || !(target.closest?.("[data-writes]") || event.target.matches?.("form[data-writes]"))) return;
+  if (!isReadOnly() || !(target.closest?.("[data-writes]:not(form)") || (event.type === "submit" && event.target.matches("[data-writes]")))) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   toast(word("shell.read_only_why"));

@@ -1,15 +1,16 @@
-/** The API's routes from the service's own specification, with a line of curl for each. */
+/** The API's routes from the service's own specification, a line each; open, with its fields and a command line for it. */
 
 import { api } from "../core/api.js";
-import { showTrouble } from "../core/banner.js";
 import { h, readable, setHidden, setText } from "../core/dom.js";
 import { copy } from "../core/files.js";
-import { count } from "../core/format.js";
 import { origin } from "../core/place.js";
+import { toast } from "../core/toast.js";
+import { word } from "../core/words.js";
 
 const get = (id) => document.getElementById(id);
+const MOST_OPEN = 3;
 
-function curl(method, path, operation) {
+function commandOf(method, path, operation) {
   const example = operation.requestBody?.content["application/json"].example;
   const how = { get: "", post: example ? "" : "-X POST ", delete: "-X DELETE " }[method] ?? "";
   const token = operation.security?.length ? ' -H "Authorization: Bearer $NODEFERRY_TOKEN"' : "";
@@ -22,7 +23,7 @@ function typeOf(schema) {
   if (schema.enum) return schema.enum.join(" | ");
   if (schema.$ref) return schema.$ref.split("/").at(-1);
   if (schema.anyOf) return schema.anyOf.map(typeOf).filter((name) => name !== "null").join(" | ");
-  if (schema.type === "array") return `list of ${typeOf(schema.items ?? {}) || "anything"}`;
+  if (schema.type === "array") return word("shell.docs_list", { of: typeOf(schema.items ?? {}) || word("shell.docs_anything") });
   return schema.type ?? "";
 }
 
@@ -32,38 +33,41 @@ function fields(operation, schemas) {
   const body = name ? schemas[name] : {};
   for (const [field, schema] of Object.entries(body.properties ?? {})) asked.push([field, schema, body.required?.includes(field)]);
   if (!asked.length) return null;
-  return h("dl", { class: "fields" }, asked.map(([field, schema, needed]) => h("div", {}, h("dt", { class: "mono" }, field), h("dd", { class: "soft small" }, [typeOf(schema), needed ? "required" : ""].filter(Boolean).join(", ")))));
+  return h("dl", { class: "facts" }, asked.map(([field, schema, needed]) =>
+    h("div", {}, h("dt", { class: "mono" }, field), h("dd", { class: "soft small" }, [typeOf(schema), needed ? word("shell.docs_needed") : ""].filter(Boolean).join(", ")))));
+}
+
+function more(method, path, operation, schemas) {
+  const text = commandOf(method, path, operation);
+  const button = h("button", { type: "button", class: "btn small", "aria-label": word("shell.docs_copy", { route: `${method.toUpperCase()} ${path}` }) }, word("common.copy"));
+  button.addEventListener("click", async () => toast(word((await copy(text)) ? "common.copied" : "common.copy_by_hand")));
+  return h("div", { class: "stack route-more" }, h("div", { class: "with-copy" }, h("pre", { class: "log short", tabindex: "0" }, text), button), fields(operation, schemas));
 }
 
 function route(method, path, operation, schemas) {
-  const text = curl(method, path, operation);
-  const button = h("button", { type: "button", class: "small", "aria-label": `Copy the curl line of ${method.toUpperCase()} ${path}` }, "Copy");
-  button.addEventListener("click", async () => setText(button, (await copy(text)) ? "Copied" : "Not allowed"));
-  return h("section", { class: "card stack route" },
-    h("h2", {}, h("span", { class: "method", "data-method": method }, method.toUpperCase()), h("code", { class: "wrap-anywhere" }, path)),
-    h("p", {}, operation.summary),
-    h("div", { class: "with-copy" }, h("pre", { class: "log short", tabindex: "0" }, text), button),
-    fields(operation, schemas));
+  const line = h("summary", { class: "line" }, h("span", { class: "method", "data-method": method }, method.toUpperCase()), h("code", { class: "wrap-anywhere" }, path), h("span", { class: "soft cut grow" }, operation.summary));
+  const node = h("details", { class: "route" }, line);
+  node.addEventListener("toggle", () => node.open && node.children.length === 1 && node.append(more(method, path, operation, schemas)));
+  return node;
 }
 
 function search() {
   const words = get("search").value.trim().toLowerCase();
-  let shown = 0;
-  for (const section of get("routes").children) {
-    const here = section.textContent.toLowerCase().includes(words);
-    setHidden(section, !here);
-    shown += here;
-  }
-  setText(get("found"), count(shown, "route"));
+  const shown = [...get("routes").children].filter((node) => {
+    const fits = node.firstElementChild.textContent.toLowerCase().includes(words);
+    setHidden(node, !fits);
+    return fits;
+  });
+  for (const node of get("routes").children) node.open = Boolean(words) && shown.length <= MOST_OPEN && shown.includes(node);
+  setText(get("found"), word("shell.docs_routes", { n: shown.length }));
 }
 
 try {
   const { paths, components } = await api("/openapi.json");
-  const all = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => route(method, path, operation, components.schemas)));
+  const all = Object.entries(paths).toSorted().flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => route(method, path, operation, components.schemas)));
   get("routes").replaceChildren(...all);
   get("search").addEventListener("input", search);
   search();
 } catch (error) {
   get("routes").replaceChildren(h("p", { class: "note", "data-tone": "bad" }, h("strong", {}, error.message), readable(error.hint ?? "")));
-  showTrouble(error);
 }
