@@ -6,6 +6,7 @@ import { word } from "../core/words.js";
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200];
 const MOST_TICKS = 6;
 const SLOWEST = 4;
+const SHARED = ["resolve", "install", "scripts", "verify"]; // phases that no pack has alone
 const LEAST_SECONDS = 1; // shorter things are not slow
 
 /** When the run was last heard of, in seconds after it began. */
@@ -46,11 +47,12 @@ function fail(found, ended, checked) {
 
 export const totalOf = (parts) => (parts.length ? parts.at(-1).to - parts[0].from : 0);
 
-/** What took longest: one part of a pack, or a package that was built. */
+/** What took longest: a pack's download, a package that was built, or what is done for all packs at once. */
 export function longest(progress, rows) {
-  const parts = rows.flatMap(({ node, parts: all }) => all.filter((part) => part.part === "clone" || part.part === "install" || part.part === "failed").map((part) => ({ text: word(`log.slow_${part.part}`, { name: node.name }), seconds: part.to - part.from })));
-  const builds = progress.builds.filter((build) => build.seconds).map((build) => ({ text: word("log.slow_build", { name: build.package }), seconds: build.seconds }));
-  return [...parts, ...builds].filter((each) => each.seconds >= LEAST_SECONDS).sort((one, other) => other.seconds - one.seconds).slice(0, SLOWEST);
+  const downloads = rows.flatMap(({ node, parts }) => parts.filter((part) => /clone$/.test(part.key)).map((part) => ({ text: word(part.part === "failed" ? "log.slow_failed" : "log.slow_clone", { name: node.name }), seconds: part.to - part.from })));
+  const builds = progress.builds.map((build) => ({ text: word("log.slow_build", { name: build.package }), seconds: build.seconds ?? 0 }));
+  const phases = progress.phases.filter((phase) => SHARED.includes(phase.name)).map((phase) => ({ text: word(`log.slow_${phase.name}`), seconds: phase.seconds ?? 0 }));
+  return [...downloads, ...builds, ...phases].filter((each) => each.seconds >= LEAST_SECONDS).sort((one, other) => other.seconds - one.seconds).slice(0, SLOWEST);
 }
 
 /** Round times on the axis, six at most. */
