@@ -108,10 +108,15 @@ def machine(tasks: Tasks | None, workflow: Workflow | None) -> dict[str, Any]:
     return {
         "name": name_of(record.instance),
         "instance": record.instance,
-        "ssh_connection": record.request.get("ssh_connection"),
-        "ui_home": home if isinstance(home, str) else None,
+        "ssh_connection": _text(record.request.get("ssh_connection")),
+        "ui_home": _text(home),
         "gpu": _gpu(probe),
     }
+
+
+def _text(value: object) -> str | None:
+    """A text; None too for what a damaged record has in its place."""
+    return value if isinstance(value, str) else None
 
 
 def _gpu(probe: Mapping[str, Any]) -> str | None:
