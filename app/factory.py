@@ -146,10 +146,15 @@ def build_service(
             RememberedInstances(InstanceStore(engine), pins, runs),
         )
     )
+    _resume(retries, installs, workflows)
+    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
+
+
+def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -> None:
+    """What a service before this one has not come to."""
     retries.begin()
     installs.resume_unfinished()
     workflows.resume_unfinished()
-    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
 
 
 def _wire_runs(
