@@ -46,7 +46,9 @@ from app.sync.installs.scheduler import Scheduler
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
+from app.sync.notifications import Notifications
 from app.sync.readiness import Readiness
+from app.sync.run_news import RunNews
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Asked, Runs
 from app.sync.sync_api import create_app
@@ -86,6 +88,16 @@ class Service:
             part.close(max(0.0, deadline - time.monotonic()))
 
 
+@dataclass(frozen=True, slots=True)
+class _InstallParts:
+    """The installs, and the parts that only they share."""
+
+    installs: Installs
+    jobs: JobRunner
+    retention: Retention
+    progress_cache: ProgressCache
+
+
 def build_service(
     settings: Settings, *, background: BackgroundTaskManager | None = None, access: Access | None = None
 ) -> Service:
@@ -98,18 +110,19 @@ def build_service(
     pins = DatabasePins(engine)
     log_files, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
-    connector, metrics = connector_with(settings.timeouts), Metrics()
-    installs, jobs, retention = _wire_installs(
+    connector, metrics, capacity = connector_with(settings.timeouts), Metrics(), Capacity()
+    parts = _wire_installs(
         settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
     )
+    installs, retention = parts.installs, parts.retention
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
     fleets = Fleets(installs, retries, FleetStore(engine))
-    checks, capacity = InstanceChecks(pins, connector_with, settings.timeouts), Capacity()
+    checks = InstanceChecks(pins, connector_with, settings.timeouts)
     workflows, runs = _wire_runs(installs, Steps(installs, checks, settings), engine, keeper)
-    jobs.when_ended = partial(_look_at, retries, runs)
+    notifications = Notifications(settings.notify_urls, settings.data_dir, keeper)
+    _wire_news(RunNews(installs, runs, notifications), parts, retries, workflows, runs)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
-    readiness = Readiness(installs, TaskCounts(engine))
-    metrics.look_at(readiness.gauges)
+    readiness = _readiness(installs, engine, metrics)
     app = _application(
         Services(
             installs,
@@ -128,20 +141,20 @@ def build_service(
             access,
             capacity,
             DefaultList(settings),
+            notifications,
             runs,
             RememberedInstances(InstanceStore(engine), pins, runs),
         )
     )
-    retries.begin()
-    installs.resume_unfinished()
-    workflows.resume_unfinished()
+    _resume(retries, installs, workflows)
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
 
 
-def _look_at(retries: Retries, runs: Runs, task_id: str) -> None:
-    """What an install's end leads to."""
-    retries.look_at(task_id)
-    runs.look_at(task_id)
+def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -> None:
+    """What a service before this one has not come to."""
+    retries.begin()
+    installs.resume_unfinished()
+    workflows.resume_unfinished()
 
 
 def _wire_runs(
@@ -152,6 +165,12 @@ def _wire_runs(
     workflows = WorkflowExecutor(store=store, installs=installs, steps=steps, background=background)
     instances = InstanceStore(engine)
     return workflows, Runs(installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
+
+
+def _readiness(installs: Installs, engine: Engine, metrics: Metrics) -> Readiness:
+    readiness = Readiness(installs, TaskCounts(engine))
+    metrics.look_at(readiness.gauges)
+    return readiness
 
 
 def _application(shared: Services) -> Flask:
@@ -180,8 +199,7 @@ def _wire_installs(
     connector: SshConnector,
     logs: LogFiles,
     metrics: Metrics,
-) -> tuple[Installs, JobRunner, Retention]:
-    """The installs and the parts that only they share."""
+) -> _InstallParts:
     closing = threading.Event()
     files = ProgressFiles(settings.data_dir / "progress")
     progress_cache = ProgressCache(settings.memory_hours * 3600)
@@ -206,4 +224,19 @@ def _wire_installs(
         connector=connector,
         settings=settings,
     )
-    return installs, jobs, retention
+    return _InstallParts(installs, jobs, retention, progress_cache)
+
+
+def _wire_news(
+    news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor, runs: Runs
+) -> None:
+    """Who hears of ends and questions. Whether there will be a retry is found out before anybody is told."""
+
+    def ended(task_id: str) -> None:
+        retries.look_at(task_id)
+        runs.look_at(task_id)
+        news.of_task(task_id)
+
+    parts.jobs.when_ended = ended
+    parts.progress_cache.when_asked = news.of_task
+    workflows.when_news = news.of_workflow

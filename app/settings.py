@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -26,7 +27,7 @@ from app.small_files import CONFIG_BYTES, KNOWN_BAD_BYTES, UnusableFile, read_sm
 
 ENV_PREFIX = "NODEFERRY_"
 DEFAULT_PORT = 5000
-SECRETS = frozenset({"token"})
+SECRETS = frozenset({"token", "notify_urls"})
 _DURATIONS = frozenset(
     {
         "connect_timeout_seconds",
@@ -155,6 +156,9 @@ class Settings:
     """The same for packages that are built on the instance, which runs their code."""
     known_bad_file: str = ""
     """A JSON file with packs and packages that are refused besides those that Nodeferry knows to be malicious."""
+    notify_urls: tuple[str, ...] = ()
+    """Addresses of people to tell when a run ends or needs somebody, as the library Apprise writes them
+    (`discord://…`, `tgram://…`, `mailto://…`); they are secret."""
 
     @property
     def policies(self) -> Policies:
@@ -273,6 +277,8 @@ def _convert(name: str, value: Any) -> Any:
     """`value` (text from the environment, or TOML's own type) as the field's type."""
     default = getattr(_DEFAULTS, name)
     try:
+        if name == "notify_urls" and isinstance(value, str):  # an address may have commas in it
+            return tuple(part for part in re.split(r"[,\s]+(?=[a-z0-9+]+://)", value.strip(" ,\n")) if part)
         if isinstance(default, tuple):
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(str(part).strip() for part in parts if str(part).strip())

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements.txt", "requirements-dev.txt")
+LOCKS = ("requirements.txt", "requirements-notify.txt", "requirements-dev.txt")
 DATABASE = "https://api.osv.dev/v1/vulns/PYSEC-2023-135"
 _REACH_SECONDS = 4.0
 _SECONDS = 240

@@ -11,8 +11,9 @@ from tools import markdown
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = re.compile(r"MIT|BSD|Apache|PSF|Python Software|MPL|Mozilla|LGPL|Zope")
 """Words of licences under which a package may be used here. LGPL and MPL: it is used as it is, and never changed."""
-_ELSEWHERE = {"colorama": "BSD-3-Clause", "axe-playwright-python": "MIT (axe-core: MPL-2.0)"}
-"""Of a package that only another system needs, and of one whose metadata does not say it."""
+_ELSEWHERE = {"colorama": "BSD-3-Clause", "tzdata": "Apache-2.0", "axe-playwright-python": "MIT (axe-core: MPL-2.0)"}
+"""Of packages that only another system needs, and of one whose metadata does not say it."""
+_ASKED = ("requirements.in", "requirements-notify.in", "requirements-dev.in")
 _PIN = re.compile(r"^([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==([^ \n]+)", re.MULTILINE)
 
 
@@ -52,7 +53,10 @@ def _pins(file: str) -> dict[str, str]:
 
 
 def _reasons() -> dict[str, str]:
-    text = "".join((ROOT / name).read_text("utf-8") for name in ("requirements.in", "requirements-dev.in"))
+    text = "".join(
+        (ROOT / name).read_text("utf-8")
+        for name in ("requirements.in", "requirements-notify.in", "requirements-dev.in")
+    )
     return dict(re.findall(r"^([a-z0-9-]+)==\S+  # (.+)$", text, re.MULTILINE))
 
 

@@ -1,4 +1,4 @@
-"""Writes requirements.txt and requirements-dev.txt anew from their .in files: `make lock`.
+"""Writes the requirements*.txt anew from their .in files: `make lock`.
 
 Each package gets the hashes of all its files, so that a lock made on one system serves every other one. The uv that
 resolves is fetched by its hash into a folder that is removed again.
@@ -22,12 +22,13 @@ _HEADER = "# Written by `make lock` from %s: what it names and what that needs, 
 _SECONDS = 600
 LOCKS: Sequence[tuple[str, Sequence[str]]] = (
     ("requirements", ()),
-    ("requirements-dev", ("-c", "requirements.txt")),
+    ("requirements-notify", ("-c", "requirements.txt")),
+    ("requirements-dev", ("-c", "requirements.txt", "-c", "requirements-notify.txt")),
 )
 
 
 def main() -> None:
-    """Write both. `--upgrade` takes newer versions of what the .in files do not pin."""
+    """Write all. `--upgrade` takes newer versions of what the .in files do not pin."""
     with tempfile.TemporaryDirectory(prefix="lock-") as name:
         uv = _uv(Path(name))
         for lock, more in LOCKS:

@@ -138,6 +138,12 @@ class NothingToRollBack(TaskError):
     code = "nothing_to_roll_back"
 
 
+class NotificationsUnusable(TaskError):
+    """Nobody would be told: notifications are off, or cannot be used."""
+
+    code = "notifications_unusable"
+
+
 class NothingToRepair(TaskError):
     """The second round of that task found nothing that could be applied now."""
 

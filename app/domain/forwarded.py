@@ -37,6 +37,7 @@ _OURS = (
     "ssh-keys",
     "manifests",
     "metrics",
+    "notifications",
     "openapi.json",
     "runs",
     "session",

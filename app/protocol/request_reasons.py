@@ -159,6 +159,13 @@ REQUESTS: Sequence[Reason] = (
     Reason("service_worker_refused", "No service workers here", _REQUEST),
     Reason("comfyui_unreachable", "ComfyUI does not answer", _REQUEST, _HELPS, "It may be restarting: try again."),
     Reason("no_port", "No local port", _REQUEST, _HELPS, "Close some programs on this machine, then try again."),
+    Reason(
+        "notifications_unusable",
+        "Nobody would be told",
+        _REQUEST,
+        hint="Set NODEFERRY_NOTIFY_URLS and start the service again, or switch notifications on. GET /notifications "
+        "says what is missing.",
+    ),
     # -- the service's own disk --------------------------------------------------------------------------------------
     Reason("storage_error", "Service storage failed", _REQUEST, _HELPS, _SERVICE_LOG),
     Reason("database_corrupt", "Database damaged", _REQUEST, hint=_SERVICE_LOG),

@@ -17,6 +17,7 @@ from app.sync.http.routes.instances import instances
 from app.sync.http.routes.logs import logs
 from app.sync.http.routes.manifests import manifests
 from app.sync.http.routes.metrics import metrics
+from app.sync.http.routes.notifications import notifications
 from app.sync.http.routes.runs import runs
 from app.sync.http.routes.session import session
 from app.sync.http.routes.ssh_keys import ssh_keys
@@ -47,6 +48,7 @@ _BLUEPRINTS = (
     instances,
     ssh_keys,
     session,
+    notifications,
     workflow_routes,
     manifests,
     tunnels,

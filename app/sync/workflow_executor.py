@@ -92,6 +92,8 @@ class WorkflowExecutor:
         self._numbers = itertools.count(1)
         self._changed_meanwhile: set[str] = set()
         """Of these, the ones whose thread has to look once more before it ends: they were changed meanwhile."""
+        self.when_news: Callable[[str], None] = lambda _workflow_id: None
+        """Called with the workflow_id after a workflow has ended, or asks something."""
 
     def start(self, workflow: Workflow, *, most: int = 0) -> Started:
         """Keeps a new workflow and starts it; nothing is connected yet when this returns. Raises IdempotencyConflict,
@@ -306,6 +308,8 @@ class WorkflowExecutor:
                 self._store.replace(after)
             except WorkflowConflict:
                 continue
+            if after.ended or (after.state is WorkflowState.BLOCKED and before.question != after.question):
+                self.when_news(workflow_id)
             return after
         raise WorkflowConflict("Too many requests change this workflow at the same time.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import requests
 from flask import Response
 
 from app.sync.http.compression import chosen, compress
-from test.api.client import PROGRESS, Api, closed_address
+from test.api.client import PROGRESS, Api, closed_address, silent_address
 from test.support.service import ServiceProcess
 
 
@@ -93,6 +94,26 @@ def test_streams_and_tunnels_are_never_compressed(api: Api) -> None:
     for answer in (stream, tunnel):
         assert "Content-Encoding" not in answer.headers
         assert "no-transform" in answer.headers["Cache-Control"]
+
+
+def test_a_stream_of_patches_is_compressed_and_each_event_whole_at_once(api: Api) -> None:
+    """What has come can be read without what will come."""
+    with silent_address() as address:
+        task_id = api.start(address)
+        path = f"/tasks/{task_id}/events?patch=true"
+        answer = api.send("GET", path, headers={"Accept-Encoding": "gzip"}, buffered=False)
+        assert (answer.headers["Content-Encoding"], answer.headers["Vary"]) == ("gzip", "Accept-Encoding")
+        reader, read = zlib.decompressobj(31), b""
+        for piece in answer.response:
+            assert isinstance(piece, bytes)
+            read += reader.decompress(piece)
+            assert read.endswith(b"\n\n")
+            if b"event: progress" in read:
+                break
+        answer.close()
+        assert "Content-Encoding" not in api.send("HEAD", path).headers
+        api.post(f"/tasks/{task_id}/cancel")
+        api.ended(task_id)
 
 
 @pytest.mark.slow

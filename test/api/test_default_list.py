@@ -36,13 +36,13 @@ class Web:
         return {"auto_installer_repo": f"{self.url}/o/list", "allowed_git_schemes": ("https", "http")}
 
 
-def text(body: str | bytes, status: int = 200, **headers: str) -> Answer:
-    """An answer with this body."""
+def text(body: str | bytes, status: int = 200, *, length: str = "", **headers: str) -> Answer:
+    """An answer with this body. `length`: that it has by its own word."""
     content = body.encode() if isinstance(body, str) else body
 
     def send(handler: http.server.BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+        for name, value in {"Content-Length": length or str(len(content)), **headers}.items():
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(content)
@@ -121,7 +121,7 @@ def test_without_the_web_the_last_one_is_shown_with_its_age(
         (text("x" * (MAX_BYTES + 1)), "more than 512 KiB"),
         (text("", 302, Location="/again"), "from one address to the next"),
         (text("", 302, Location="file:///etc/passwd"), "no usable web address"),
-        (text(CSV, **{"Content-Length": "100000"}), "cut off"),
+        (text(CSV, length="100000"), "cut off"),
         (lambda handler: handler.wfile.write(b"SSH-2.0-hello\r\n\r\n") and None, "gave no list"),
     ],
     ids=["page", "scheme", "path", "bytes", "large", "loop", "file", "cut", "no-http"],

@@ -30,3 +30,15 @@ def test_a_start_names_it_and_exact_refuses(api: Api) -> None:
         assert (refused.status_code, told["field"]) == (400, "options.exact")
         assert "2 entries cannot be had" in told["message"]
         assert "/root/mine: It is a folder" in told["message"] and "kjnodes: It comes from" in told["message"]
+
+
+def test_wrong_entries_of_a_list_of_addresses_are_named_together(api: Api) -> None:
+    """Each with its place; at most twenty, and none where the fault is between entries."""
+    urls = ["https://github.com/o/one", "https://github.com/o", "file:///etc", "https://github.com/o/two"]
+    refused = content(api.post("/manifests/check", {"manifest": {"urls": urls}}))
+    assert refused["field"] == "manifest.urls[1]"
+    assert [each["field"] for each in refused["wrong_entries"]] == ["manifest.urls[1]", "manifest.urls[2]"]
+    many = content(api.post("/manifests/check", {"manifest": {"urls": ["nonsense here"] * 500}}))
+    assert len(many["wrong_entries"]) == 20
+    twice = content(api.post("/manifests/check", {"manifest": {"urls": [urls[0], "https://github.com/p/one"]}}))
+    assert "wrong_entries" not in twice

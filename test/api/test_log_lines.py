@@ -54,7 +54,8 @@ class TestByNumber:
         """Each part begins where a line begins and ends where the next part began: nothing is lost or repeated."""
         whole = "".join(f"line {number} {'x' * (number % 90)}\n" for number in range(1, 400))
         put(whole)
-        parts, before = [], MANY
+        parts: list[str] = []
+        before = MANY
         while before > 1:
             line, text = read(api, task_id, f"before={before}&limit=700")
             assert text.startswith(f"line {line} ")

@@ -38,12 +38,24 @@ def test_it_answers_as_a_start_does(api: Api, failed: str) -> None:
         ({"nodes": [5]}, "nodes[0]"),
         ({"nodes": ["One"]}, "nodes"),
         ({"node": "One"}, "node"),
+        ({"options": {"existing": "burn"}}, "options.existing"),
+        ({"options": {"verify": False}}, "options.verify"),
     ],
 )
 def test_a_request_that_cannot_be_is_refused(api: Api, failed: str, body: dict[str, object], field: str) -> None:
     """A run that never knew its packs has none to name."""
     refused = api.post(f"/tasks/{failed}/retry", body)
     assert (refused.status_code, content(refused)["field"]) == (400, field)
+
+
+def test_it_may_ask_for_what_a_hint_names(api: Api, failed: str) -> None:
+    """The other options stay as they were."""
+    body = {"options": {"allow_yanked": ["pip==1.0"], "system_packages": "install"}}
+    answer = api.post(f"/tasks/{failed}/retry", body)
+    assert answer.status_code == 202
+    options = api.ended(content(answer)["task_id"])["request"]["options"]
+    assert (options["allow_yanked"], options["system_packages"]) == (["pip==1.0"], "install")
+    assert (options["existing"], options["wait_seconds"]) == ("keep", 0)
 
 
 @pytest.mark.parametrize("count", [-1, 6, 1.5, "2", True])

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 from app.standin.instance import StandIn
 from app.standin.reverse_proxy import Manner, ReverseProxy
 from test.browser.conftest import OpenTab, fill_in
-from test.browser.test_a_run import END, pack, seen
+from test.browser.run_page import END, choose, downloaded, row, sentence
 from test.support.real_proxy import NAME, nginx
 from test.support.service import ServiceProcess
 
@@ -61,21 +61,20 @@ def test_an_install_through_a_proxy(
         page.on("request", lambda request: asked.append(request.url))
         fill_in(page, standin, urls[:2])
         page.get_by_role("button", name="Install", exact=True).click()
-        first = seen(page, "heavy")
-        assert first > 0
+        downloaded(page, "heavy")
         heavy.set()
-        expect(pack(page, "heavy")).to_contain_text("loads in ComfyUI", timeout=END)
-        expect(page.get_by_text("All 2 node packs load in ComfyUI.").first).to_be_visible(timeout=END)
-        assert any(url.endswith("/events") for url in asked)
+        expect(row(page, "heavy")).to_contain_text("loads in ComfyUI", timeout=END)
+        expect(sentence(page)).to_have_text("All 2 node packs are ready", timeout=END)
+        assert any("/events?" in url for url in asked)
         assert all(url.startswith(f"{address}/") for url in asked if not url.startswith("data:"))
-        page.get_by_role("link", name="History").click()
-        expect(page).to_have_url(f"{address}/ui/history")
-        page.locator("tbody a").first.click()
-        expect(pack(page, "light")).to_be_visible(timeout=END)
-        assert page.url.startswith(f"{address}/ui/task/")
+        page.get_by_role("link", name="Runs", exact=True).click()
+        expect(page).to_have_url(f"{address}/ui/runs")
+        page.locator("main a[href*='/ui/run/']").first.click()
+        expect(row(page, "light")).to_be_visible(timeout=END)
+        assert page.url.startswith(f"{address}/ui/run/")
         if kind == "code-server":  # there ComfyUI's page would have this one's origin
-            page.get_by_role("button", name="Open ComfyUI").click()
-            expect(page.get_by_role("dialog")).to_contain_text("Open it only if you trust the instance.")
+            choose(page, "Open ComfyUI")
+            expect(page.get_by_role("dialog")).to_contain_text("Open it only if you trust the machine.")
             page.get_by_role("button", name="No, go back").click()
 
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app.standin.instance import StandIn
 from test.browser.conftest import Complaints, OpenTab
+from test.browser.run_page import choose, row, sentence
 from test.browser.test_accessibility import LOOKS, faults
 from test.browser.test_runs_page import WIDTHS
 from test.support.running_comfyui import pids, running_comfyui
@@ -53,7 +54,7 @@ def test_a_fleet_is_started_watched_and_stopped(
     expect(rows.nth(1)).to_contain_text("Stopped", timeout=END)
     assert_same_as_told(page, service)
     rows.nth(0).get_by_role("link").click()
-    page.wait_for_url("**/ui/run/*")
+    expect(sentence(page)).to_have_text("The node pack is ready")
 
 
 def stop_all(page: Page) -> None:
@@ -68,32 +69,31 @@ def assert_same_as_told(page: Page, service: ServiceProcess) -> None:
     assert next(run for run in service.get("/runs", kind="fleet")["runs"])["summary"] == told["summary"]
     expect(page.get_by_role("heading", level=1)).to_have_text(told["summary"]["sentence"])
     expect(page.locator("#in-words")).to_contain_text(f"{told['counts']['ready']} of {told['counts']['total']} ready")
-    for row, run in zip(page.locator(".fleet-row").all(), told["runs"], strict=True):
-        expect(row.locator(".run-said")).to_have_text(run["machine"]["name"])
-        expect(row.locator(".fleet-sentence")).to_have_text(run["summary"]["sentence"])
+    for one, run in zip(page.locator(".fleet-row").all(), told["runs"], strict=True):
+        expect(one.locator(".run-said")).to_have_text(run["machine"]["name"])
+        expect(one.locator(".fleet-sentence")).to_have_text(run["summary"]["sentence"])
 
 
-def test_comfyui_is_restarted_and_opened_from_a_finished_run(
+def test_comfyui_is_opened_and_restarted_from_a_finished_run(
     service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab, context: BrowserContext
 ) -> None:
-    """A restart asks first and is told on the same page; then Open leads to the ComfyUI of the instance in a tab of its
-    own."""
+    """Open leads to the ComfyUI of the instance in a tab of its own; a restart asks first, as a chapter here."""
     with running_comfyui(standin):
         task_id = service.install(standin, manifest={"urls": urls[1:2]})
         page = tab(f"{service.url}/ui/run/{task_id}")
-        heading = page.get_by_role("heading", level=1)
-        expect(heading).to_have_text("The node pack is ready", timeout=END)
-        before = pids(standin)
-        page.get_by_role("button", name="Restart ComfyUI").click()
-        page.get_by_role("dialog").get_by_role("button", name="Restart", exact=True).click()
-        expect(heading).to_contain_text("ComfyUI was restarted", timeout=END)
-        assert pids(standin)
-        assert not set(pids(standin)) & set(before)
+        expect(sentence(page)).to_have_text("The node pack is ready", timeout=END)
         with context.expect_page() as opened:
-            page.get_by_role("button", name="Open ComfyUI").click()
+            choose(page, "Open ComfyUI")
         opened.value.wait_for_url(re.compile(r"http://localhost:\d+/$"))
         assert service.url.startswith("http://127.0.0.1:")
-        assert f"/ui/run/{task_id}" in page.url
+        before = pids(standin)
+        choose(page, "Restart ComfyUI")
+        page.get_by_role("dialog").get_by_role("button", name="Restart", exact=True).click()
+        expect(sentence(page)).to_have_text("ComfyUI was restarted and loads the node pack", timeout=END)
+        expect(page.locator(".steps")).to_contain_text("Restart ComfyUI")
+        expect(row(page, "light")).to_be_visible()
+        assert pids(standin)
+        assert not set(pids(standin)) & set(before)
 
 
 def test_the_pages_of_a_fleet_fit_every_width_and_look(

@@ -17,6 +17,7 @@ from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
 from test.browser.conftest import Complaints, OpenTab
+from test.browser.run_page import choose
 from test.support.running_comfyui import running_comfyui
 from test.support.service import ServiceProcess
 
@@ -78,9 +79,9 @@ def hostile(ended: tuple[ServiceProcess, str], loud_tab: OpenTab, context: Brows
     service, task_id = ended
     cookie = f"nodeferry-session-{service.url.rpartition(':')[2]}"
     context.add_cookies([{"name": cookie, "value": LOGIN, "url": service.url, "httpOnly": True, "sameSite": "Strict"}])
-    page = loud_tab(f"{service.url}/ui/task/{task_id}")
+    page = loud_tab(f"{service.url}/ui/run/{task_id}")
     with context.expect_page() as opened:
-        page.get_by_role("button", name="Open ComfyUI").click()
+        choose(page, "Open ComfyUI")
     opened.value.get_by_text("Hostile ComfyUI").wait_for(timeout=END)
     return Opened(service, task_id, page, opened.value, cookie)
 
@@ -158,7 +159,7 @@ def test_the_page_reads_nothing_of_the_service(hostile: Opened) -> None:
             socket.onopen = resolve; socket.onerror = reject;
           })));
           found.push(await tried(() => new Promise((resolve, reject) => {
-            const frame = document.createElement("iframe"); frame.src = `${at}/ui/task/${task}`;
+            const frame = document.createElement("iframe"); frame.src = `${at}/ui/run/${task}`;
             frame.onload = () => { try { resolve(frame.contentWindow.document.body.innerHTML || "refused"); }
                                    catch { reject(); } };
             document.body.append(frame);

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from test.browser.conftest import Complaints
 from test.browser.part_page import serve
-from test.browser.test_accessibility import faults
+from test.browser.test_accessibility import LOOKS, faults
 from test.support.service import ServiceProcess
 
 pytestmark = pytest.mark.browser
@@ -304,17 +304,12 @@ def test_an_empty_log_says_so(logs: Logs, live: Logs, opened: Opened) -> None:
     expect(opened(live, "&running").locator(".log-empty")).to_have_text("Nothing has been written to this log yet.")
 
 
-@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+@pytest.mark.parametrize("look", LOOKS)
 def test_it_has_no_serious_fault(browser: Browser, logs: Logs, complaints: Complaints, look: str) -> None:
     """axe, with a search in it, chosen lines and colours."""
-    looks = {
-        "light": {"viewport": {"width": 1440, "height": 900}},
-        "dark": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
-        "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
-    }
     colours = "".join(f"\x1b[{code}mcolour {code}\x1b[0m\n" for code in [*range(30, 38), *range(90, 98)])
     logs.put(numbered(100) + colours)
-    with browser.new_context(**looks[look]) as context:
+    with browser.new_context(**LOOKS[look]) as context:
         page = context.new_page()
         complaints.watch(page)
         page.goto(f"{serve(page, logs.url, BODY, SCRIPT, STYLE)}?task={logs.task_id}&line=95")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -9,6 +11,7 @@ from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
 from test.browser.conftest import OpenTab, fill_in
+from test.browser.run_page import row
 from test.browser.test_accessibility import faults
 from test.support.manager_copies import put_disabled, put_registry_copy
 from test.support.service import ServiceProcess
@@ -27,19 +30,22 @@ def test_a_question_is_answered_by_a_button(
     page = tab(service.url)
     fill_in(page, standin, urls)
     page.get_by_role("button", name="Install", exact=True).click()
-    first = page.get_by_role("region", name="1 node pack was installed by ComfyUI-Manager")
-    expect(first).to_contain_text("Without an answer by", timeout=60_000)
-    expect(page.locator("#steps")).to_contain_text("?")
+    question = page.locator("#question")
+    first = "1 node pack was installed by ComfyUI-Manager"
+    expect(question.get_by_role("heading", name=first)).to_be_focused(timeout=60_000)
+    expect(question).to_contain_text("Without an answer in")
+    expect(question).to_contain_text("Put back brings it back")
+    expect(page).to_have_title(re.compile(r"^\? · "))
+    expect(page.locator("#head, .run-tabs, .run-body").filter(visible=True)).to_have_count(0)
     assert faults(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     assert faults(page) == []
     page.reload()
-    first.get_by_role("button", name="Replace by the repository").click()
-    second = page.get_by_role("region", name="1 node pack was installed and disabled")
-    expect(first).to_have_count(0)
-    second.get_by_role("button", name="Leave it disabled").press("Enter")
-    expect(second).to_have_count(0)
-    expect(page.locator('.pack[data-key="copied"]')).to_contain_text("loads in ComfyUI", timeout=60_000)
-    expect(page.locator('.pack[data-key="disabled"]')).to_contain_text("disabled")
+    question.get_by_role("button", name="Replace by the repository").click()
+    expect(question.get_by_role("heading", name="1 node pack was installed and disabled")).to_be_visible()
+    question.get_by_role("button", name="Leave it disabled").press("Enter")
+    expect(question).to_be_hidden()
+    expect(row(page, "copied")).to_contain_text("loads in ComfyUI", timeout=60_000)
+    expect(row(page, "disabled")).to_contain_text("disabled")
     [task] = service.get("/tasks")["tasks"]
     assert service.get(f"/tasks/{task['task_id']}")["request"]["options"]["ask"] == "ask"

@@ -73,6 +73,11 @@ def paste(page: Page, text: str) -> None:
     )
 
 
+def kept_machines(service: ServiceProcess) -> list[str]:
+    """The commands of the machines that the service remembers."""
+    return [each["ssh_connection"] for each in service.get("/instances")["instances"]]
+
+
 def known_home(page: Page, standin: StandIn) -> None:
     """The stand-in's folder is none of the usual ones: the page gets it as a person gives it."""
     page.get_by_text("Options", exact=True).click()
@@ -132,6 +137,7 @@ def test_the_mouse_is_enough_and_choices_are_there_again(
     workflow_id = page.url.rsplit("/", 1)[1].split("?")[0]
     manifest = service.get("/workflow/state", workflow_id=workflow_id)
     assert manifest["ssh_connection"] == standin.ssh_command
+    wait_until(lambda: kept_machines(service) == [standin.ssh_command], 30, "the machine is remembered")
     again = tab(service.url)
     expect(again.get_by_role("radio", name="As last time")).to_be_checked()
     expect(again.get_by_label("Install second")).not_to_be_checked()
@@ -277,5 +283,5 @@ def test_it_fits_every_window_and_has_no_serious_fault(
             page.get_by_role("radio", name=source).check()
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, source)
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         assert faults(page) == []

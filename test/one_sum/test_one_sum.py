@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from app.cli.entry import cli
-from test.one_sum.drawn import STANDINGS, Drawn, Sums, draw
+from test.one_sum.drawn import STANDINGS, Drawn, Sums
 from test.one_sum.said import differences, numbers_in
 from test.support.stage import Stage
 
 pytestmark = pytest.mark.sshd
 
-RUNS = 30
 Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, list[Drawn]]]:
-    """The runs, and a service that has them."""
-    with Stage(tmp_path_factory.mktemp("one-sum")) as stage:
-        drawn = [draw(stage, seed) for seed in range(RUNS)]
-        yield stage, drawn
 
 
 def test_thirty_ends_of_every_kind_have_one_sum_in_the_api(told: tuple[Stage, list[Drawn]]) -> None:

@@ -33,6 +33,25 @@ def test_blank_lines_comments_quotes_and_a_byte_order_mark_do_no_harm() -> None:
     assert parse_csv(text, SCHEMES) == [NodePack("A pack", URL)]
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("first", ["", "sep=;\n", "\ufeff", "# mine\n\n"])
+def test_excel_s_ways_to_write_a_csv_are_read(mark: str, first: str) -> None:
+    """Its own first line, a byte order mark, and semicolons or tabs between the columns."""
+    rows = [("Name", "RepoUrl", "Subfolder"), ("One", "https://github.com/o/one", "sub"), ("Two", URL, "")]
+    text = first + "".join(mark.join(row) + "\r\n" for row in rows)
+    assert [(pack.name, pack.subfolder) for pack in parse_csv(text, SCHEMES)] == [("One", "sub"), ("Two", None)]
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [("Bad,nonsense", 5), ('"Bad,https://github.com/o/x', 5), ("a,b,c,d,e,f,g", 5), ("../x,https://github.com/o/x", 5)],
+)
+def test_a_fault_names_its_line_as_an_editor_counts(row: str, line: int) -> None:
+    """Comments and empty lines are lines too."""
+    with pytest.raises(ManifestFault, match=f"Line {line}"):
+        parse_csv(f"# mine\n\nName,RepoUrl\nOne,https://github.com/o/one\n{row}\n", SCHEMES)
+
+
 def test_urls_are_named_as_their_repositories() -> None:
     """`owner/pack.git` installs as `pack`."""
     packs = parse_urls([URL, "git@github.com:owner/other.git"], SCHEMES)

@@ -13,7 +13,6 @@ from playwright.sync_api import Page, expect
 from app.protocol.events import Event, ManifestRead, NodeChanged, PhaseChanged, RunEnded, RunStarted, encode
 from app.protocol.manifest import NodePack
 from app.protocol.states import NodeState, Phase, StepStatus, TaskState
-from bench.hostile.evil import STEERING
 from bench.hostile.machines import Machines
 from bench.hostile.script import Script
 from test.browser.conftest import OpenTab, complaints, context, tab
@@ -72,32 +71,17 @@ def assert_is_text(page: Page) -> None:
 
 
 def test_pages_show_what_an_instance_says_as_text(task: tuple[ServiceProcess, str], tab: OpenTab) -> None:
-    """The task's page with its log, plan and facts, the history; the tab's title and a notification."""
+    """The task's page with its log, plan and facts, the list of runs; the tab's title."""
     service, task_id = task
-    page = tab(f"{service.url}/ui/task/{task_id}")
-    expect(page.locator("[data-ref=state]")).not_to_be_empty()
+    page = tab(f"{service.url}/ui/run/{task_id}")
+    expect(page.locator("#rows li")).not_to_have_count(0)
     expect(page.locator("main")).to_contain_text("<img src=x onerror=")
     assert_is_text(page)
+    assert steering(page.title()) == []
     for name in page.get_by_role("tab").all_inner_texts():
         page.get_by_role("tab", name=name).click()
         assert_is_text(page)
-    assert_is_text(tab(f"{service.url}/ui/history"))
-    assert [steering(said) for said in page.evaluate(_SIGNALS, STEERING)] == [[], [], []]
-
-
-_SIGNALS = """async (text) => {
-  const said = [];
-  window.Notification = class {
-    static permission = "granted";
-    constructor(title, { body }) { said.push(title, body); }
-  };
-  Object.defineProperty(document, "visibilityState", { value: "hidden" });
-  const links = [...document.querySelectorAll("link[rel=modulepreload]")].map((link) => link.href);
-  const { notifyEnd, showInTab } = await import(links.find((href) => href.endsWith("core/signals.js")));
-  notifyEnd("tag", text, text);
-  showInTab(50, "live", text);
-  return [...said, document.title];
-}"""
+    assert_is_text(tab(f"{service.url}/ui/runs"))
 
 
 def test_curl_prometheus_and_cat_show_it_as_text_too(task: tuple[ServiceProcess, str]) -> None:

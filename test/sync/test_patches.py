@@ -6,7 +6,7 @@ import json
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.protocol import progress_json
@@ -27,6 +27,7 @@ def statuses() -> list[InstallStatus]:
     return [InstallStatus(fold(told[:count])) for count in range(len(told) + 1)]
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(0, 60))
 def test_an_applied_patch_is_the_whole_progress(random: Random, count: int) -> None:
     """For several readers, each at revisions of its own, also after a plain answer; through JSON."""

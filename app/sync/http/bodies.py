@@ -123,6 +123,12 @@ class PruneBody(JsonBody):
     older_than_days: Annotated[float, Field(ge=0, le=MAX_PRUNE_DAYS)] | None = None
 
 
+class NotificationsBody(JsonBody):
+    """POST /notifications. `on`: whether people are told from now on."""
+
+    on: bool
+
+
 class ManifestBody(JsonBody):
     """POST /manifests/check."""
 

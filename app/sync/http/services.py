@@ -33,6 +33,7 @@ from app.sync.installs.retries import Retries
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
+from app.sync.notifications import Notifications
 from app.sync.readiness import Readiness
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Runs
@@ -71,6 +72,7 @@ class Services:
     access: Access
     capacity: Capacity
     default_list: DefaultList
+    notifications: Notifications
     runs: Runs
     remembered: RememberedInstances
 

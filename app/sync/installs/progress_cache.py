@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from app.domain.limits import MAX_ENDED_CHARS, MAX_ENDED_IN_MEMORY
 from app.domain.retry import RetryLinks
 from app.domain.run_summary import Purpose, Summary, summary_of
+from app.protocol import questions
 from app.protocol.snapshot import Snapshot, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES
 
@@ -64,18 +65,24 @@ class ProgressCache:
         self._statuses: dict[str, InstallStatus] = {}
         self._since: dict[str, float] = {}
         """When an ended install came here, in seconds of the monotonic clock."""
+        self.when_asked: Callable[[str], None] = lambda _task_id: None
+        """Called with the task_id when an install asks something new."""
 
     def put(self, status: InstallStatus) -> None:
         """The newest of one install."""
         task_id = status.snapshot.task_id
         chars = len(json.dumps(to_stored(status.snapshot))) if status.ended else 0
         with self._changed:
+            before = self._statuses.get(task_id)
             self._statuses[task_id] = status
             if status.ended:
                 self._since.setdefault(task_id, time.monotonic())
                 self._chars[task_id] = chars
                 self._drop_oldest()
             self._changed.notify_all()
+        known = before.snapshot.questions if before else {}
+        if any(each.asked.id not in known for each in questions.unanswered(status.snapshot)):
+            self.when_asked(task_id)
 
     def _drop_oldest(self) -> None:
         while len(self._since) > self._most_ended or (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text
 from app.sync.capacity import Kind, Place
 from app.sync.http import bodies
+from app.sync.http.compression import chosen
 from app.sync.http.errors import TooManyStreams
 from app.sync.http.services import checked_task_id, query, sender, services
 from app.sync.installs.service import Installs
@@ -34,6 +36,8 @@ PATCH_SECONDS = 0.1
 MAX_STREAM_BYTES = 8 * 1024 * 1024
 """What a reader that does not read may make the server buffer."""
 _LOOK_SECONDS = 1.0
+_GZIP = 31
+"""zlib's word for gzip with the largest window."""
 
 events = Blueprint("events", __name__)
 
@@ -53,7 +57,12 @@ def stream_events(task_id: str) -> Response:
     place = services().capacity.acquire(Kind.CHANGES)
     if place is None:
         raise TooManyStreams
-    response = Response(_Stream(source, place, still_welcome), content_type="text/event-stream")
+    packed = asked.patch and chosen(request.headers.get("Accept-Encoding", ""), ("gzip",)) is not None
+    response = Response(_Stream(source, place, still_welcome, packed=packed), content_type="text/event-stream")
+    if asked.patch:
+        response.vary.add("Accept-Encoding")
+    if packed:
+        response.headers["Content-Encoding"] = "gzip"
     response.headers["X-Accel-Buffering"] = "no"  # asks nginx to pass events on as they come
     response.headers["Cache-Control"] = "no-store, no-transform"  # a proxy that compressed them would hold them back
     return response
@@ -99,9 +108,10 @@ class _Source:
 class _Stream:
     """The body of one answer. The server calls `close` however the stream ends, also before it began."""
 
-    def __init__(self, source: _Source, place: Place, still_welcome: Callable[[], bool]) -> None:
+    def __init__(self, source: _Source, place: Place, still_welcome: Callable[[], bool], *, packed: bool) -> None:
         self._place = place
-        self._lines = _lines(source, still_welcome)
+        lines = _lines(source, still_welcome)
+        self._lines = _packed(lines) if packed else lines
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -112,6 +122,14 @@ class _Stream:
     def close(self) -> None:
         """Gives the place back."""
         self._place.release()
+
+
+def _packed(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Compressed, each event whole as soon as it is there: what one patch names the next one names again."""
+    packer = zlib.compressobj(wbits=_GZIP)
+    for line in lines:
+        yield packer.compress(line) + packer.flush(zlib.Z_SYNC_FLUSH)
+    yield packer.flush()
 
 
 def _lines(source: _Source, still_welcome: Callable[[], bool]) -> Iterator[bytes]:

@@ -253,6 +253,9 @@ _SERVICE: Mapping[str, Operation] = {
         example={"token": "ndf_…"},
     ),
     "DELETE /session": _route(200, Reply(("LoggedOut",), headers=("Set-Cookie",)), asked=bodies.NoBody),
+    "GET /notifications": _route(200, "Notifications", asked=bodies.NoQuery),
+    "POST /notifications": _route(200, "Notifications", asked=bodies.NotificationsBody, example={"on": False}),
+    "POST /notifications/test": _route(202, "Notifications", codes="notifications_unusable", asked=bodies.NoBody),
     "GET /ssh-keys": _route(200, "SshKeys", asked=bodies.NoQuery),
     "POST /ssh-keys": _route(
         201, "SshKeyMade", codes="key_exists key_not_made too_many_ssh_keys", asked=bodies.SshKeyBody

@@ -71,6 +71,15 @@ SCHEMAS: Mapping[str, Schema] = {
         }
     ),
     "LoggedOut": record({"success": YES}),
+    "Notifications": record(
+        {
+            "success": YES,
+            "state": words("off", "unusable", "paused", "on"),
+            "receivers": array(record({"service": TEXT, "address": TEXT})),
+            "problem": nullable(TEXT),
+            "last": nullable(record({"at": TIME, "ok": FLAG})),
+        }
+    ),
     "SshKey": record(of_dataclass(OwnKey, source=words("file", "agent", "public"))),
     "SshKeys": record({"success": YES, "ssh_keys": array(ref("SshKey")), "where_to_paste": _PASTE}),
     "SshKeyMade": record({"success": YES, "ssh_key": ref("SshKey"), "where_to_paste": _PASTE}),

@@ -1,7 +1,6 @@
-/** What this browser remembers between visits: instances and the last recipe. No secrets; nothing leaves the browser. */
+/** What this browser remembers between visits: the last choices on the start page. No secrets; nothing leaves the browser. */
 
 const PREFIX = "nodeferry:";
-const MOST_INSTANCES = 6;
 
 export function recall(name, otherwise) {
   try {
@@ -17,10 +16,4 @@ export function remember(name, value) {
   } catch {
     // storage is off or full: then it is not remembered
   }
-}
-
-export const instances = () => recall("instances", []).filter((text) => typeof text === "string");
-
-export function rememberInstance(text) {
-  remember("instances", [text, ...instances().filter((other) => other !== text)].slice(0, MOST_INSTANCES));
 }

@@ -17,6 +17,7 @@ const LOOK = 1000;
 const COPIED_BYTES = 8 * 1024 * 1024;
 
 export class LogPanel {
+  /** `element` gets the events "log:line" { line, to }, "log:chosen" { pack, log } and "log:close". */
   constructor(element) {
     Object.assign(this, { element, model: null, poller: null, running: false, busy: false, then: null, pinned: null, seen: 0 });
     this.view = new LogView({
@@ -26,7 +27,7 @@ export class LogPanel {
       address: (line) => this.#address(line),
     });
     this.find = new Find({ go: (line) => this.#go(line), mark: (query, line) => this.view.setQuery(query, line) });
-    this.picker = new Picker(({ pack, log }) => this.open({ taskId: this.taskId, pack, log, running: this.running }));
+    this.picker = new Picker((chosen) => this.#choose(chosen));
     this.#build();
     this.sheet = new Sheet(element, this.root, { close: () => this.close(), moved: () => this.view.restore() });
     this.view.setWrap(recall("log-wrap", true) === true);
@@ -156,6 +157,11 @@ export class LogPanel {
     this.view.setFollow(false);
     this.element.dispatchEvent(new CustomEvent("log:line", { detail: { line: from, to } }));
     this.#tell();
+  }
+
+  #choose({ pack, log }) {
+    this.open({ taskId: this.taskId, pack, log, running: this.running });
+    this.element.dispatchEvent(new CustomEvent("log:chosen", { detail: { pack, log } }));
   }
 
   #pinTo(text) {

@@ -27,7 +27,6 @@ export class Sheet {
     this.place.setAttribute("aria-label", word("log.of", { name: label }));
     if (this.open) return;
     this.open = true;
-    this.place.hidden = false;
     this.#lay();
   }
 
@@ -40,6 +39,7 @@ export class Sheet {
   }
 
   #lay() {
+    this.place.hidden = !this.wide.matches;
     if (this.wide.matches) {
       if (this.dialog.open) this.dialog.close();
       this.dialog.remove();

@@ -2,10 +2,9 @@
 
 import { api } from "../core/api.js";
 import { setHidden, setText } from "../core/dom.js";
-import { rememberInstance } from "../core/memory.js";
 import { at } from "../core/place.js";
 import { word } from "../core/words.js";
-import { requestOf } from "../start/again.js";
+import { lockOf, requestOf } from "../start/again.js";
 import { Connection } from "../start/connection.js";
 import { Options } from "../start/options.js";
 import { Recipe } from "../start/recipe.js";
@@ -52,7 +51,6 @@ async function start() {
   try {
     const body = { ssh_connection: connection.command, ui_home: connection.uiHome, manifest: recipe.chosen ?? null, ...options.request(recipe.hasLock) };
     const { workflow_id: id } = await api("/workflow/start", { body });
-    rememberInstance(connection.command);
     connection.remember();
     recipe.remember();
     location.assign(at(`/ui/run/${id}`));
@@ -64,10 +62,14 @@ async function start() {
   }
 }
 
-/** `?from=RUN_ID` brings what that run installed, `?ssh=` a machine. */
+/** `?from=RUN_ID` brings what that run installed, `?lock=TASK_ID` exactly what it left, `?ssh=` a machine. */
 async function asked() {
   const query = new URLSearchParams(location.search);
   if (query.get("ssh")) connection.use(query.get("ssh"));
+  if (query.get("lock")) {
+    const lock = await lockOf(query.get("lock"));
+    return lock ? recipe.restore({ lock }, [], word("start.lock_label")) : recipe.wrong(word("start.from_missing"));
+  }
   if (!query.get("from")) return;
   const request = await requestOf(query.get("from"));
   if (!request) return recipe.wrong(word("start.from_missing"));

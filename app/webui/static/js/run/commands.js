@@ -15,5 +15,5 @@ export const commandsIn = (hint) => [...new Set((hint ?? "").match(COMMAND) ?? [
 export function commandLine(text) {
   const button = h("button", { type: "button", class: "btn small", "aria-label": word("run.copy_command", { text }) }, word("common.copy"));
   button.addEventListener("click", async () => toast(word((await copy(text)) ? "common.copied" : "common.copy_by_hand")));
-  return h("p", { class: "need-command" }, h("code", {}, text), button);
+  return h("p", { class: "need-command" }, h("code", { tabindex: "0", "aria-label": text }, text), button);
 }

@@ -5,6 +5,7 @@ import { clearTrouble, showTrouble } from "../core/banner.js";
 import { ownRun } from "../core/bar.js";
 import { announce, setAttribute } from "../core/dom.js";
 import { keys } from "../core/keys.js";
+import { showMissing } from "../core/missing.js";
 import { notifyBrowser } from "../core/notify.js";
 import { Poller } from "../core/poller.js";
 import { showInTab } from "../core/signals.js";
@@ -32,7 +33,7 @@ export class RunPage {
     this.address = new Address(() => this.#moved());
     this.tasks = new Tasks({ news: (taskId, changed) => this.#news(taskId, changed), lost: showTrouble, back: clearTrouble });
     this.#parts(refs);
-    this.poller = new Poller((signal) => this.#ask(signal), { interval: RUN_EVERY, failed: showTrouble, answered: clearTrouble });
+    this.poller = new Poller((signal) => this.#ask(signal), { interval: RUN_EVERY, failed: (error) => this.#failed(error), answered: clearTrouble });
     if (initial) this.#take(initial);
   }
 
@@ -82,6 +83,12 @@ export class RunPage {
     return this.run.in_progress;
   }
 
+  #failed(error) {
+    if (error.status !== 404) return showTrouble(error);
+    this.poller.stop();
+    showMissing(error);
+  }
+
   #take(run) {
     const before = this.run;
     this.run = run;
@@ -108,6 +115,7 @@ export class RunPage {
   }
 
   #moved() {
+    if (!this.run) return;
     this.#follow();
     this.#draw(null);
     this.panels.moved(this.rows);
@@ -173,7 +181,8 @@ export class RunPage {
   }
 
   #summary(own) {
-    if (this.alone && this.shown !== this.run.current) return own?.summary ?? this.run.chapters.find((chapter) => chapter.task_id === this.shown)?.summary ?? this.run.summary;
+    const { current, rows_of: withRows } = this.run;
+    if (this.alone && (this.shown !== current || this.shown === withRows)) return own?.summary ?? this.run.chapters.find((chapter) => chapter.task_id === this.shown)?.summary ?? this.run.summary;
     return (own?.in_progress && this.run.summary.kind !== "question" && own.summary) || this.run.summary;
   }
 

@@ -19,7 +19,8 @@ export class Panels {
     this.log = new LogPanel(refs.log);
     refs.log.addEventListener("log:close", () => this.#closed());
     refs.log.addEventListener("log:line", ({ detail }) => address.write({ line: detail.line }));
-    this.found = new LogSearch(null, ({ pack, line }) => this.#goTo(pack, line));
+    refs.log.addEventListener("log:chosen", ({ detail }) => this.#followed(detail));
+    this.found = new LogSearch(null, ({ pack, log, line }) => (pack === null ? this.#ofTheRun(log, line) : this.#goTo(pack, line)));
     refs.rows.before(this.found.element);
     tabs(refs.tabs, (name) => this.#chosen(name));
     document.getElementById("panel-timeline").addEventListener("timeline:pack", ({ detail }) => this.#goTo(detail.pack, null));
@@ -74,6 +75,22 @@ export class Panels {
   #goTo(pack, line) {
     this.address.write({ pack, line, tab: null });
     this.open(this.rows);
+  }
+
+  /** A log of the run's own: no row is marked, and the address names none. */
+  #ofTheRun(log, line) {
+    const taskId = this.progress.task_id;
+    this.#followed({ pack: null });
+    this.opened = { taskId, pack: null };
+    this.log.open({ taskId, pack: null, log, line, running: this.progress.in_progress });
+  }
+
+  /** Another log was chosen in the panel itself. */
+  #followed({ pack }) {
+    this.opened = { taskId: this.opened?.taskId ?? this.progress.task_id, pack };
+    this.needs.beside(true);
+    this.list.mark(pack);
+    this.address.write({ pack, line: null });
   }
 
   #closed() {

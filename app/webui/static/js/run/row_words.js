@@ -29,6 +29,7 @@ function working(node, silence, build) {
 
 function downloading(node, silence) {
   const percent = word("run.downloading", { percent: node.clone_progress });
+  if (silence === null) return percent; // the line is cut: nothing else is known
   if (silence > SILENT_SECONDS) return word("run.silent", { what: percent, time: span(silence) });
   const left = node.eta_seconds >= 1 ? word("run.time_left", { time: span(node.eta_seconds) }) : "";
   return [percent, rate(node.bytes_per_second), left].filter(Boolean).join(" · ");

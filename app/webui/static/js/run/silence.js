@@ -1,4 +1,4 @@
-/** For how long nothing was heard of each node pack, on the clock of the machine's run. */
+/** For how long nothing was heard of each node pack, on the clock of the machine's run; null while its line is cut. */
 
 export class Silence {
   constructor() {
@@ -9,6 +9,7 @@ export class Silence {
   /** From each answer. */
   heard(progress) {
     if (progress === this.progress) return;
+    this.isCut = progress.state === "interrupted";
     const isNew = progress.run_seconds !== this.seconds;
     Object.assign(this, { progress, seconds: progress.run_seconds ?? null });
     if (isNew) this.at = performance.now();
@@ -16,6 +17,7 @@ export class Silence {
   }
 
   #of(name) {
+    if (this.isCut) return null;
     const heard = this.heardAt.get(name);
     if (this.seconds === null || heard === null || heard === undefined) return 0;
     return Math.max(0, this.seconds - heard + (performance.now() - this.at) / 1000);

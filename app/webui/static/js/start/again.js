@@ -12,3 +12,8 @@ export async function requestOf(id) {
   }
   return null;
 }
+
+/** The lock that a run has left; null where there is none. */
+export async function lockOf(taskId) {
+  return (await api(`/tasks/${taskId}/lock`).catch(() => null))?.lock ?? null;
+}

@@ -21,7 +21,7 @@ export function machineLine(found) {
 export function shortName(endpoint) {
   const address = endpoint.slice(endpoint.lastIndexOf("@") + 1);
   const [, host, port] = /^(.*?)(:\d+)?$/.exec(address);
-  const name = /^[\d.]+$|[:[]/.test(host) ? host : host.split(".")[0];
+  const name = /^[\d.]+$|[:[]|^ssh\./.test(host) ? host : host.split(".")[0];
   return `${name}${port === ":22" ? "" : port ?? ""}`;
 }
 

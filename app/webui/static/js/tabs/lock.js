@@ -29,6 +29,7 @@ export class LockTab {
     if (isHidden(this.element) || this.asked === version) return;
     this.asked = version;
     if (progress.in_progress) return this.#nothing(word("log.lock_not_yet"));
+    if (progress.state !== "completed") return this.#nothing(word("log.lock_never"));
     try {
       const { lock } = await about(`/tasks/${progress.task_id}/lock`, version);
       if (this.asked === version) this.#draw(progress.task_id, lock);

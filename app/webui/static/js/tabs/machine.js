@@ -62,8 +62,13 @@ function comfyui(probe) {
   ]);
 }
 
+function cardWords({ name, memory_mib: memory }) {
+  const size = Math.round(Number.parseFloat(memory) / MIB_PER_GIB);
+  return size > 0 ? word("log.card", { name, memory: size }) : name;
+}
+
 function hardware(probe) {
-  const cards = (probe.gpu ?? []).map((card) => word("log.card", { name: card.name, memory: Math.round(card.memory_mib / MIB_PER_GIB) }));
+  const cards = (probe.gpu ?? []).map(cardWords);
   const disk = probe.disk_free_bytes === undefined ? null : word("log.disk_free", { free: bytes(probe.disk_free_bytes), total: bytes(probe.disk_total_bytes) });
   return group(word("log.hardware"), [
     fact(word("log.gpu"), cards.length ? cards.join(", ") : probe.gpu === null ? word("log.no_gpu") : null),

@@ -6,6 +6,7 @@ import { word } from "../core/words.js";
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200];
 const MOST_TICKS = 6;
 const SLOWEST = 4;
+const SHARED = ["resolve", "install", "scripts", "verify"]; // phases that no pack has alone
 const LEAST_SECONDS = 1; // shorter things are not slow
 
 /** When the run was last heard of, in seconds after it began. */
@@ -27,25 +28,31 @@ export function partsOf(node, progress, end) {
   add("wait", at.cloned, at.installing ?? at.installed);
   add("install", at.installing, at.installed);
   if (at.verified !== undefined) add("verify", Math.max(began(progress, "verify") ?? at.installed ?? at.verified, at.installed ?? 0), at.verified);
-  if (node.state === "failed") fail(found, node, ended);
+  if (node.state === "failed") fail(found, ended, began(progress, "verify"));
   return found;
 }
 
 const began = (progress, name) => progress.phases.find((phase) => phase.name === name)?.began ?? undefined;
 
-function fail(found, node, ended) {
+/** The part in which it failed; after a wait that is the check, where it had begun. */
+function fail(found, ended, checked) {
   const last = found.at(-1);
-  if (!last) found.push({ key: "failed", part: "failed", from: ended, to: ended });
-  else Object.assign(last, { part: "failed", key: `failed ${last.part}`, to: Math.max(last.to, ended) });
+  if (last && last.part !== "wait") Object.assign(last, { part: "failed", key: `failed ${last.part}`, to: Math.max(last.to, ended) });
+  else {
+    const from = last && checked > last.from && checked < ended ? checked : ended;
+    if (last) last.to = from;
+    found.push({ key: "failed", part: "failed", from, to: ended });
+  }
 }
 
 export const totalOf = (parts) => (parts.length ? parts.at(-1).to - parts[0].from : 0);
 
-/** What took longest: one part of a pack, or a package that was built. */
+/** What took longest: a pack's download, a package that was built, or what is done for all packs at once. */
 export function longest(progress, rows) {
-  const parts = rows.flatMap(({ node, parts: all }) => all.filter((part) => part.part === "clone" || part.part === "install" || part.part === "failed").map((part) => ({ text: word(`log.slow_${part.part}`, { name: node.name }), seconds: part.to - part.from })));
-  const builds = progress.builds.filter((build) => build.seconds).map((build) => ({ text: word("log.slow_build", { name: build.package }), seconds: build.seconds }));
-  return [...parts, ...builds].filter((each) => each.seconds >= LEAST_SECONDS).sort((one, other) => other.seconds - one.seconds).slice(0, SLOWEST);
+  const downloads = rows.flatMap(({ node, parts }) => parts.filter((part) => /clone$/.test(part.key)).map((part) => ({ text: word(part.part === "failed" ? "log.slow_failed" : "log.slow_clone", { name: node.name }), seconds: part.to - part.from })));
+  const builds = progress.builds.map((build) => ({ text: word("log.slow_build", { name: build.package }), seconds: build.seconds ?? 0 }));
+  const phases = progress.phases.filter((phase) => SHARED.includes(phase.name)).map((phase) => ({ text: word(`log.slow_${phase.name}`), seconds: phase.seconds ?? 0 }));
+  return [...downloads, ...builds, ...phases].filter((each) => each.seconds >= LEAST_SECONDS).sort((one, other) => other.seconds - one.seconds).slice(0, SLOWEST);
 }
 
 /** Round times on the axis, six at most. */

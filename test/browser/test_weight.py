@@ -1,0 +1,42 @@
+"""What a page costs before anything happens on it: requests and bytes, by a browser that was never here."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, Response
+
+from test.api.client import closed_address
+from test.browser.conftest import OpenTab
+from test.support.service import ServiceProcess
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+MOST_REQUESTS = 8
+LARGE = 1000
+MOST_BYTES = 100_000
+"""Of scripts, styles and the page itself, as they come over the wire."""
+
+
+def answers_of(page: Page, address: str) -> list[Response]:
+    """All answers until the page rests."""
+    found: list[Response] = []
+    page.on("response", found.append)
+    page.goto(address)
+    page.wait_for_timeout(1500)
+    return found
+
+
+@pytest.mark.parametrize("path", ["/", "/ui/runs", "/ui/machines", "/ui/fleet", "/docs", "/ui/run/{}"])
+def test_a_page_asks_for_little_and_gets_it_small(service: ServiceProcess, tab: OpenTab, path: str) -> None:
+    """From a checkout, without a build step: one sheet, one script, a picture, and what the page wants to know."""
+    task_id = service.install(closed_address(), options={"wait_seconds": 0})
+    service.get(f"/tasks/{task_id}", wait=30)
+    page = tab("about:blank")
+    answers = answers_of(page, service.url + path.format(task_id))
+    assert len(answers) <= MOST_REQUESTS, [answer.url for answer in answers]
+    kinds = [answer.request.resource_type for answer in answers]
+    assert (kinds.count("stylesheet"), kinds.count("script"), kinds.count("font")) == (1, 1, 0)
+    for answer in answers:
+        if len(answer.body()) >= LARGE:
+            assert answer.headers.get("content-encoding") == "gzip", answer.url
+    loaded = [answer for answer in answers if answer.request.resource_type in {"document", "stylesheet", "script"}]
+    assert sum(answer.request.sizes()["responseBodySize"] for answer in loaded) < MOST_BYTES
