@@ -14,6 +14,7 @@ from app.storage import open_database
 from app.storage.run_store import RunFilter, RunStore
 from app.storage.schema import runs
 from app.storage.transactions import writing
+from app.sync.runs.runs import DOCUMENT
 from test.api.client import Api, content, service_in
 from test.support.database import put_database
 
@@ -37,6 +38,8 @@ def _values(number: int) -> dict[str, object]:
         "summary": summary,
         "counts": COUNTS,
         "percent": 100.0,
+        "seconds": 78.0,
+        "working_since": None,
     }
     return {
         "run_id": run_id,
@@ -46,7 +49,7 @@ def _values(number: int) -> dict[str, object]:
         "state": "ready",
         "tone": "good",
         "search": f"{instance} {run_id}",
-        "document": {"form": 1, "row": row},
+        "document": {"form": DOCUMENT, "row": row},
     }
 
 
