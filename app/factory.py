@@ -146,10 +146,15 @@ def build_service(
             RememberedInstances(InstanceStore(engine), pins, runs),
         )
     )
+    _resume(retries, installs, workflows)
+    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
+
+
+def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -> None:
+    """What a service before this one has not come to."""
     retries.begin()
     installs.resume_unfinished()
     workflows.resume_unfinished()
-    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
 
 
 def _wire_runs(
@@ -222,9 +227,7 @@ def _wire_installs(
     return _InstallParts(installs, jobs, retention, progress_cache)
 
 
-def _wire_news(
-    news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor, runs: Runs
-) -> None:
+def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor, runs: Runs) -> None:
     """Who hears of ends and questions. Whether there will be a retry is found out before anybody is told."""
 
     def ended(task_id: str) -> None:

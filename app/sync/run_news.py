@@ -44,7 +44,6 @@ class RunNews:
             _log.warning("workflow %s: nobody was told: %s", workflow_id, exc.message)
 
     def _send_of(self, any_id: str) -> None:
-        run_id, _ = self._runs.root_of(any_id)
-        row = self._runs.row(run_id)
+        row = self._runs.run(any_id)
         if not row["in_progress"] or row["summary"]["kind"] == Kind.QUESTION.value:
             self._notifications.send(Message(str(row["machine"]["name"]), f"{row['summary']['sentence']}."))

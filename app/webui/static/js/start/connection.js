@@ -23,14 +23,14 @@ export class Connection {
   constructor(changed) {
     const get = (id) => document.getElementById(id);
     Object.assign(this, { changed, field: get("ssh"), error: get("ssh-error"), place: get("tested"), button: get("test"), home: get("ui-home"), homes: get("homes") });
-    Object.assign(this, { state: "empty", found: null, running: null, tested: "", why: "" });
+    Object.assign(this, { state: "empty", found: null, running: null, tested: "", why: "", offered: false });
     this.button.addEventListener("click", () => this.test());
     this.field.addEventListener("input", (event) => this.#edited(event));
     this.field.addEventListener("keydown", (event) => this.#enter(event));
     this.field.addEventListener("blur", () => this.#left());
     this.home.addEventListener("change", () => this.#left());
     this.homes.addEventListener("change", (event) => this.#chose(event.target.value));
-    this.#offerKnown(get("known"), get("known-list"));
+    this.#offerKnown(get("known-list"));
   }
 
   get command() {
@@ -131,6 +131,7 @@ export class Connection {
     this.state = state;
     this.place.style.minHeight = state === "testing" ? `${this.place.offsetHeight}px` : "";
     this.place.replaceChildren(...nodes);
+    setHidden(document.getElementById("known"), !this.offered || state !== "empty");
     setHidden(document.getElementById("ssh-hint"), !["empty", "untested"].includes(state));
     setHidden(this.button, !["ready", "waiting", "trouble"].includes(state));
     if (hadFocus) this.place.focus({ preventScroll: true });
@@ -199,17 +200,24 @@ export class Connection {
     for (const radio of this.homes.querySelectorAll("input")) radio.checked = radio.value === chosen;
   }
 
+  /** The button goes away with the field's emptiness, so the field has the focus from then on. */
+  #useKnown(command) {
+    this.field.focus();
+    this.use(command);
+  }
+
   #chose(path) {
     this.home.value = path;
     this.test();
   }
 
   /** The machines that the service remembers; without an answer there is nothing to offer. */
-  async #offerKnown(box, list) {
+  async #offerKnown(list) {
     const { instances } = await api("/instances").catch(() => ({ instances: [] }));
     const known = instances.filter(({ ssh_connection: text }) => text).slice(0, MOST_OFFERED);
-    setHidden(box, !known.length);
-    list.append(...known.map(({ name, ssh_connection: text }) => h("button", { type: "button", class: "chip mono", title: text, onclick: () => this.use(text) }, name)));
+    this.offered = known.length > 0;
+    setHidden(document.getElementById("known"), !this.offered || this.state !== "empty");
+    list.append(...known.map(({ name, ssh_connection: text }) => h("button", { type: "button", class: "chip mono", title: text, onclick: () => this.#useKnown(text) }, name)));
   }
 }
 
