@@ -164,7 +164,7 @@ def _live(snapshot: Snapshot, purpose: Purpose, numbers: Counts) -> Summary:
         kind, key = _WAITS[waiting]
         return Summary(kind, Tone.WARN if kind is Kind.WAITING_FOR_MACHINE else Tone.LIVE, word(key))
     if snapshot.state is TaskState.QUEUED:
-        return Summary(Kind.QUEUED, Tone.LIVE, word("summary.queued"))
+        return Summary(Kind.QUEUED, Tone.LIVE, word("summary.starting"))
     return _working(snapshot, purpose, numbers)
 
 
@@ -173,7 +173,7 @@ _WAITS: Mapping[str, tuple[Kind, str]] = {
     "provisioning": (Kind.WAITING_FOR_MACHINE, "summary.setting_up"),
     "interrupted": (Kind.CUT, "summary.cut"),
     "waiting_for_install": (Kind.QUEUED, "summary.queued"),
-    "waiting_for_place": (Kind.QUEUED, "summary.queued"),
+    "waiting_for_place": (Kind.QUEUED, "summary.queued_place"),
     "waiting_for_ui_home": (Kind.QUEUED, "summary.queued"),
 }
 

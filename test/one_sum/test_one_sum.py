@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli.entry import cli
-from test.one_sum.drawn import STANDINGS, Drawn, Sums, draw
+from test.one_sum.drawn import STANDINGS, Drawn, Sums
 from test.one_sum.said import differences, numbers_in
 from test.support.stage import Stage
 

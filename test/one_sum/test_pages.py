@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from test.one_sum.drawn import Drawn, Sums
+from test.one_sum.drawn import STANDINGS, Drawn, Sums
 from test.one_sum.said import differences, numbers_in
 from test.support.stage import Stage
 
@@ -20,19 +20,21 @@ _RUN_PAGE = """() => {
   return {
     sentence: text("#head h1"),
     title: document.title,
-    bar: Object.fromEntries(keys.map((figure) => [figure.closest("[data-segment]").dataset.segment, Number(figure.textContent)])),
+    bar: Object.fromEntries(keys.map((b) => [b.closest("[data-segment]").dataset.segment, Number(b.textContent)])),
     rows,
     needs: text(".needs-toggle b"),
-    counts: [...document.querySelectorAll("[data-count]")].map((each) => [each.dataset.count, Number(each.textContent)]),
   };
 }"""
-_LIST = """() => [...document.querySelectorAll("li.run-row, li.fleet-row")].map((row) => ({
+_LIST = """() => {
+  const shareOf = (part) => [part.dataset.standing, Number(part.style.getPropertyValue("--share"))];
+  return [...document.querySelectorAll("li.run-row, li.fleet-row")].map((row) => ({
   id: row.querySelector("a")?.getAttribute("href")?.split("/").pop().split("?")[0] ?? "",
   sentence: (row.querySelector(".fleet-sentence") ?? row.querySelector("a.run-said")).textContent,
   bar: row.querySelector(".segments").getAttribute("aria-label"),
-  shares: Object.fromEntries([...row.querySelectorAll(".segments [data-standing]")].map((part) => [part.dataset.standing, Number(part.style.getPropertyValue("--share"))])),
+  shares: Object.fromEntries([...row.querySelectorAll(".segments [data-standing]")].map(shareOf)),
   counts: row.querySelector(".run-counts").textContent,
-}))"""
+}));
+}"""
 _MACHINES = """() => [...document.querySelectorAll("li.machine-row")].map((row) => ({
   id: row.querySelector("a.machine-said")?.getAttribute("href")?.split("/").pop().split("?")[0] ?? "",
   sentence: row.querySelector(".machine-said").textContent,
@@ -58,7 +60,20 @@ def test_the_page_of_a_run_has_one_sum(told: tuple[Stage, list[Drawn]], page: Pa
         page.wait_for_selector("#head [data-segment] b", state="attached")
         if run.sums["total"]:
             page.wait_for_selector("#rows > li", state="attached")
-        found += _of_page(run, page.evaluate(_RUN_PAGE))
+        found += _of_page(run.name, run.sums, page.evaluate(_RUN_PAGE))
+    assert not found, "\n".join(found)
+
+
+def test_a_chapter_by_itself_has_one_sum(told: tuple[Stage, list[Drawn]], page: Page) -> None:
+    """Its own: of what a retry was for, or of everything that was put back."""
+    stage, drawn = told
+    found: list[str] = []
+    for run in drawn:
+        for number, (task_id, sums) in enumerate(run.tasks.items()):
+            if number and sums["total"]:
+                page.goto(f"{stage.url}/ui/run/{run.run_id}?chapter={task_id}")
+                page.wait_for_selector("#rows > li", state="attached")
+                found += _of_page(f"{run.name}, chapter {number}", sums, page.evaluate(_RUN_PAGE))
     assert not found, "\n".join(found)
 
 
@@ -108,19 +123,15 @@ def test_the_page_of_machines_says_what_the_last_runs_say(told: tuple[Stage, lis
     assert not found, "\n".join(found)
 
 
-def _of_page(run: Drawn, shown: Json) -> list[str]:
-    sums = run.sums | {"left": run.sums["skipped"] + run.sums["cancelled"]}
-    rows: Sums = {"total": len(shown["rows"])}
-    for word in run.sums:
-        rows |= {} if word == "total" else {word: shown["rows"].count(word)}
-    found = differences(f"{run.name}: page {shown['sentence']!r}", numbers_in(shown["sentence"]), sums)
-    found += differences(f"{run.name}: title {shown['title']!r}", numbers_in(shown["title"]), sums)
-    found += differences(f"{run.name}: bar", shown["bar"], sums)
-    found += differences(f"{run.name}: rows", rows, sums)
-    for word, number in shown["counts"]:
-        found += differences(f"{run.name}: data-count", {word: number}, sums)
+def _of_page(name: str, sums: Sums, shown: Json) -> list[str]:
+    rows: Sums = {"total": len(shown["rows"]), **{word: shown["rows"].count(word) for word in STANDINGS}}
+    sums = sums | {"left": sums["skipped"] + sums["cancelled"]}
+    found = differences(f"{name}: page {shown['sentence']!r}", numbers_in(shown["sentence"]), sums)
+    found += differences(f"{name}: title {shown['title']!r}", numbers_in(shown["title"]), sums)
+    found += differences(f"{name}: bar", shown["bar"], sums)
+    found += differences(f"{name}: rows", rows, sums)
     needs = sums["failed"] + sums["problem"]
-    return found + differences(f"{run.name}: Needs you", {"n": int(shown["needs"] or 0)}, {"n": needs})
+    return found + differences(f"{name}: Needs you", {"n": int(shown["needs"] or 0)}, {"n": needs})
 
 
 def _of_row(run: Drawn, shown: Json) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,10 +13,12 @@ from flask import Response, request
 from app.sync.http.services import answer
 
 
-def answer_if_changed(payload: Mapping[str, Any]) -> Response:
-    """`payload` with an ETag; 304 without a body where the client has exactly that (`If-None-Match`)."""
+def answer_if_changed(payload: Mapping[str, Any], counted: Mapping[str, Any] | None = None) -> Response:
+    """`payload` with an ETag; 304 without a body where the client has exactly that (`If-None-Match`). `counted`: what
+    counts as a change, instead of all of it."""
     response = answer(payload)
-    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
+    text = response.get_data() if counted is None else json.dumps(counted, sort_keys=True).encode("utf-8")
+    response.set_etag(hashlib.sha256(text).hexdigest()[:32])
     response.headers["Cache-Control"] = "private, no-cache"
     response.make_conditional(request)
     if response.status_code == HTTPStatus.NOT_MODIFIED:

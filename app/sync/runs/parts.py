@@ -70,7 +70,7 @@ class Tasks:
     def installed_by(self) -> Task | None:
         """The newest task that has installed, and was not put back."""
         undone = {
-            task.record.request.get("rollback_of")
+            str(task.record.request.get("rollback_of"))
             for task in self.all
             if task.purpose is Purpose.ROLLBACK and task.status.snapshot.state is TaskState.COMPLETED
         }

@@ -35,6 +35,7 @@ def row_json(row: RunRow, tasks: Tasks | None, workflow: Workflow | None) -> dic
         "created_at": progress_json.iso(row.created_at),
         "finished_at": None if live else _finished_at(tasks, workflow),
         "in_progress": live,
+        **_worked(tasks, workflow),
         "summary": summary_of_run(tasks, workflow).to_json(),
         "counts": rows.counts.to_json()["counts"],
         "percent": _percent(tasks, live),
@@ -108,10 +109,15 @@ def machine(tasks: Tasks | None, workflow: Workflow | None) -> dict[str, Any]:
     return {
         "name": name_of(record.instance),
         "instance": record.instance,
-        "ssh_connection": record.request.get("ssh_connection"),
-        "ui_home": home if isinstance(home, str) else None,
+        "ssh_connection": _text(record.request.get("ssh_connection")),
+        "ui_home": _text(home),
         "gpu": _gpu(probe),
     }
+
+
+def _text(value: object) -> str | None:
+    """A text; None too for what a damaged record has in its place."""
+    return value if isinstance(value, str) else None
 
 
 def _gpu(probe: Mapping[str, Any]) -> str | None:
@@ -184,6 +190,22 @@ def _finished_at(tasks: Tasks | None, workflow: Workflow | None) -> str | None:
     return progress_json.iso(max(known)) if known else None
 
 
+def _worked(tasks: Tasks | None, workflow: Workflow | None) -> dict[str, Any]:
+    """How long the run has worked: what has ended of it, and since when something goes on."""
+    if tasks is None:
+        began, ended = (workflow.created_at, workflow.finished_at) if workflow else (None, None)
+        spans = [] if began is None or ended is None else [ended - began]
+        since = None if workflow is None or workflow.ended else began
+    else:
+        ends = [(task.record.created_at, task.status.snapshot.finished_at) for task in tasks.all]
+        spans = [end - began for began, end in ends if end is not None]
+        since = tasks.live.record.created_at if tasks.live else None
+    return {
+        "seconds": round(sum(max(0.0, each) for each in spans), 1),
+        "working_since": None if since is None else progress_json.iso(since),
+    }
+
+
 def _percent(tasks: Tasks | None, live: bool) -> float:
     if tasks is None:
         return 0.0
@@ -210,6 +232,8 @@ def fleet_json(row: RunRow, children: Sequence[tuple[Mapping[str, Any], Rows]]) 
         "created_at": progress_json.iso(row.created_at),
         "finished_at": max(ends) if ends and not live else None,
         "in_progress": live,
+        "seconds": max((child["seconds"] for child, _ in children), default=0.0),
+        "working_since": min(filter(None, (child["working_since"] for child, _ in children)), default=None),
         "summary": _of_fleet([child for child, _ in children], whole, live).to_json(),
         "counts": counts.to_json()["counts"],
         "percent": round(sum(child["percent"] for child, _ in children) / max(1, len(children)), 1),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flask import Blueprint, Response
 
 from app.protocol.states import Word
@@ -30,7 +33,15 @@ def show_run(run_id: str) -> Response:
     """One run with its chapters and what can be done now; by the id of any task of it."""
     query(bodies.NoQuery)
     known = note_task(bodies.uuid_of(run_id, "run_id"))
-    return answer_if_changed({"success": True, **services().runs.run(known)})
+    found = services().runs.run(known)
+    return answer_if_changed({"success": True, **found}, found | {"workflow": _without_clock(found["workflow"])})
+
+
+def _without_clock(workflow: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """A workflow without the seconds of the step that goes on."""
+    if workflow is None or not workflow["in_progress"]:
+        return workflow
+    return {**workflow, "steps": [{**step, "seconds": None} for step in workflow["steps"]]}
 
 
 def _values(words: tuple[Word, ...] | None) -> tuple[str, ...]:

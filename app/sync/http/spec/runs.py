@@ -30,6 +30,8 @@ _ROW: Mapping[str, Schema] = {
     "created_at": TIME,
     "finished_at": nullable(TIME),
     "in_progress": FLAG,
+    "seconds": SECONDS,
+    "working_since": nullable(TIME),
     "summary": ref("Summary"),
     "counts": ref("Counts"),
     "percent": PERCENT,

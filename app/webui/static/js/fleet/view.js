@@ -4,12 +4,13 @@ import { api } from "../core/api.js";
 import { ask } from "../core/ask.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
 import { announce, h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
-import { ago, clock, exactly } from "../core/format.js";
+import { ago, exactly } from "../core/format.js";
 import { at } from "../core/place.js";
 import { Poller } from "../core/poller.js";
 import { countsInWords, segments, update as updateSegments } from "../core/segments.js";
 import { notifyEnd, showInTab } from "../core/signals.js";
 import { word } from "../core/words.js";
+import { tookOf } from "../lists/run-row.js";
 import { showState, stateIcon } from "../lists/state.js";
 import { makeMachine, updateMachine } from "./row.js";
 
@@ -51,9 +52,8 @@ export function startFleetView(id) {
 
   function tick() {
     if (!shown) return;
-    const end = shown.finished_at ? Date.parse(shown.finished_at) : Date.now();
     setText(get("began"), word("lists.started", { when: ago(shown.created_at) }));
-    setText(get("elapsed"), clock((end - Date.parse(shown.created_at)) / 1000));
+    setText(get("elapsed"), tookOf(shown));
   }
 
   function failed(error) {

@@ -6,6 +6,7 @@ import { api } from "../core/api.js";
 import { askedFor } from "./filters.js";
 
 const PAGE = 50;
+const MOST_FOLLOWED = 10;
 
 export class RunList {
   /** `changed()` is called after each change; `held()` says whether rows must stay where they are. */
@@ -28,11 +29,23 @@ export class RunList {
 
   async newest(signal) {
     const found = await this.#ask({}, { signal, tagged: true });
-    if (!found || found === this.last) return;
-    this.last = found;
-    if (!this.older) this.cursor = found.next_cursor;
-    this.#dropGone(found);
-    this.#take(found.runs, this.answered && this.held());
+    if (!found) return;
+    if (found !== this.last) {
+      this.last = found;
+      if (!this.older) this.cursor = found.next_cursor;
+      this.#dropGone(found);
+      this.#take(found.runs, this.answered && this.held());
+    }
+    await this.#followOlder(found.runs, signal);
+  }
+
+  /** Runs below the newest page that still go on: each is asked for by itself. */
+  async #followOlder(newest, signal) {
+    const here = new Set(newest.map((run) => run.run_id));
+    const going = [...this.rows.values()].filter((run) => run.in_progress && !here.has(run.run_id)).slice(0, MOST_FOLLOWED);
+    const mine = this.generation;
+    const found = await Promise.all(going.map((run) => api(`/runs/${run.run_id}`, { signal, tagged: true }).catch(() => run)));
+    if (mine === this.generation && found.some((run, index) => run !== going[index])) this.#take(found, false);
   }
 
   async showOlder() {

@@ -24,7 +24,7 @@ export function makeRow(run, { picked, itemsOf }) {
     what: h("span", { class: "run-what cut" }),
     bar: segments(run.counts),
     counts: h("span", { class: "run-counts cut" }),
-    machine: h("span", { class: "run-machine cut" }),
+    machine: h("span", { class: "run-where cut" }),
     when: h("time", { class: "run-when num", datetime: run.created_at, title: exactly(run.created_at) }),
     took: h("span", { class: "run-took num" }),
     more: h("button", { type: "button", class: "btn ghost icon-only row-more", "aria-label": word("lists.more", said), "aria-haspopup": "true", "aria-expanded": "false" }, icon("more")),
@@ -42,6 +42,7 @@ export function updateRow(row, run, { chosen, full }) {
   const part = parts.get(row);
   part.run = run;
   setAttribute(row, "data-kind", run.summary.kind);
+  setAttribute(row, "data-live", run.in_progress);
   showState(part.icon, run.summary);
   setText(part.link, run.summary.sentence);
   setAttribute(part.link, "title", run.summary.sentence);
@@ -65,7 +66,8 @@ export function updateTimes(row) {
   setText(took, tookOf(run));
 }
 
-function tookOf(run) {
-  const end = run.finished_at ? Date.parse(run.finished_at) : run.in_progress ? Date.now() : null;
-  return end === null ? "" : clock((end - Date.parse(run.created_at)) / 1000);
+/** How long it has worked, without the pauses between an install and what was done later; empty for what never began. */
+export function tookOf({ seconds, working_since: since }) {
+  const all = seconds + (since ? (Date.now() - Date.parse(since)) / 1000 : 0);
+  return all || since ? clock(all) : "";
 }

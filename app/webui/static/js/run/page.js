@@ -5,6 +5,7 @@ import { clearTrouble, showTrouble } from "../core/banner.js";
 import { ownRun } from "../core/bar.js";
 import { announce, setAttribute } from "../core/dom.js";
 import { keys } from "../core/keys.js";
+import { showMissing } from "../core/missing.js";
 import { notifyBrowser } from "../core/notify.js";
 import { Poller } from "../core/poller.js";
 import { showInTab } from "../core/signals.js";
@@ -85,7 +86,7 @@ export class RunPage {
   #failed(error) {
     if (error.status !== 404) return showTrouble(error);
     this.poller.stop();
-    this.head.say({ kind: "failed", tone: "bad", sentence: error.message }, error.hint);
+    showMissing(error);
   }
 
   #take(run) {
@@ -180,7 +181,8 @@ export class RunPage {
   }
 
   #summary(own) {
-    if (this.alone && this.shown !== this.run.current) return own?.summary ?? this.run.chapters.find((chapter) => chapter.task_id === this.shown)?.summary ?? this.run.summary;
+    const { current, rows_of: withRows } = this.run;
+    if (this.alone && (this.shown !== current || this.shown === withRows)) return own?.summary ?? this.run.chapters.find((chapter) => chapter.task_id === this.shown)?.summary ?? this.run.summary;
     return (own?.in_progress && this.run.summary.kind !== "question" && own.summary) || this.run.summary;
   }
 
