@@ -14,7 +14,7 @@ from app.domain.run_summary import summary_of
 from app.protocol import progress_json
 from app.protocol.snapshot import Node
 from app.protocol.states import NodeState, TaskState
-from app.sync.http import bodies, fleet_bodies
+from app.sync.http import bodies, fleet_bodies, log_bodies
 from test.api.client import Api, closed_address, content
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
@@ -93,7 +93,7 @@ def test_every_field_of_a_request_is_named() -> None:
         *fleet_bodies.RetryBody.model_fields,
         *fleet_bodies.FleetBody.model_fields,
         *fleet_bodies.FleetQuery.model_fields,
-        *bodies.LogQuery.model_fields,
+        *log_bodies.LogQuery.model_fields,
     }
     missing = [name for name in fields if not re.search(rf'[`"?]{name}[`"=]', TEXT)]
     assert not missing

@@ -51,7 +51,6 @@ DEFAULT_STEP_SECONDS = 6 * 3600.0
 DEFAULT_STEPS = (StepName.TEST_SSH, StepName.INSTALL, StepName.VERIFY)
 MAX_PRUNE_DAYS = 36_500.0
 MAX_FIELD_CHARS = 200
-MAX_SEARCH_CHARS = 200
 MAX_TOKEN_CHARS = 1000
 MAX_LINE_CHARS = 32
 
@@ -214,13 +213,13 @@ class AcceptBody(JsonBody):
     sha256: str
 
 
-class _Query(Told):
+class Query(Told):
     """The part of an address behind `?`: text, converted."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
 
-class TasksQuery(_Query):
+class TasksQuery(Query):
     """GET /tasks."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
@@ -229,7 +228,7 @@ class TasksQuery(_Query):
     instance: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
 
 
-class RunsQuery(_Query):
+class RunsQuery(Query):
     """GET /runs. `instance`: its name or its instance_id; `state` and `tone`: kinds and tones of a summary, with commas
     between; `q`: a part of its machine, list or id."""
 
@@ -243,67 +242,38 @@ class RunsQuery(_Query):
     in_progress: Literal["true", "false"] | None = None
 
 
-class TaskQuery(_Query):
+class TaskQuery(Query):
     """GET /tasks/ID."""
 
     wait: Annotated[float, Field(ge=0, le=MAX_HELD_SECONDS)] = 0.0
 
 
-class LockQuery(_Query):
+class LockQuery(Query):
     """GET /tasks/ID/lock."""
 
     format: Literal["lock", "manager-snapshot"] = "lock"
 
 
-class WorkflowQuery(_Query):
+class WorkflowQuery(Query):
     """GET /workflow/state."""
 
     workflow_id: Annotated[str | None, WithJsonSchema(ID), NEEDED] = None
 
 
-class WorkflowsQuery(_Query):
+class WorkflowsQuery(Query):
     """GET /workflows."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
-class LogQuery(_Query):
-    """GET /tasks/ID/log. `offset` and `limit` in bytes; `line` and `before` are numbers of lines, and go before it."""
-
-    log: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] = "run"
-    node: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
-    offset: Annotated[int, Field(ge=0, le=2**53)] = 0
-    limit: Annotated[int, Field(ge=16, le=1024 * 1024)] = 256 * 1024
-    line: Annotated[int, Field(ge=1, le=2**53)] | None = None
-    before: Annotated[int, Field(ge=1, le=2**53)] | None = None
-    deciding: bool = False
-    format: Literal["json", "text"] = "json"
-
-
-class LogSearchQuery(_Query):
-    """GET /tasks/ID/log/search. `limit` in lines; without `log` and `node` all logs are searched."""
-
-    q: Annotated[str, Field(max_length=MAX_SEARCH_CHARS), NEEDED] = ""
-    limit: Annotated[int, Field(ge=1, le=1000)] = 200
-    log: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
-    node: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
-
-
-class AuditQuery(_Query):
-    """GET /tasks/ID/audit. `offset` and `limit` in commands."""
-
-    offset: Annotated[int, Field(ge=0, le=2**53)] = 0
-    limit: Annotated[int, Field(ge=1, le=5000)] = 1000
-
-
-class WheelQuery(_Query):
+class WheelQuery(Query):
     """GET /tasks/ID/wheels/content. `offset` in bytes. There is no wheel without a name."""
 
     name: Annotated[str, Field(max_length=MAX_FIELD_CHARS), NEEDED] = ""
     offset: Annotated[int, Field(ge=0, le=2**53)] = 0
 
 
-class EventsQuery(_Query):
+class EventsQuery(Query):
     """GET /tasks/ID/events. As the fields of the same names of a poll; `since` counts before `Last-Event-ID`."""
 
     since: Annotated[int, Field(ge=0, lt=10**18)] | None = None
@@ -311,7 +281,7 @@ class EventsQuery(_Query):
     line: Line | None = None
 
 
-class NoQuery(_Query):
+class NoQuery(Query):
     """A request without parameters."""
 
 

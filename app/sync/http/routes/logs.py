@@ -10,7 +10,7 @@ from app.domain.errors import InvalidRequest
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import many_lines
 from app.sync.capacity import Kind
-from app.sync.http import bodies
+from app.sync.http import log_bodies
 from app.sync.http.services import answer, checked_task_id, query, services
 from app.sync.installs.logs import LogRange
 
@@ -20,7 +20,7 @@ logs = Blueprint("logs", __name__)
 @logs.get("/tasks/<task_id>/log")
 def show_log(task_id: str) -> Response:
     """A part of the run's log, or of one node pack's, from a byte offset on."""
-    known, asked = checked_task_id(task_id), query(bodies.LogQuery)
+    known, asked = checked_task_id(task_id), query(log_bodies.LogQuery)
     part = services().logs.read(known, LogRange(**asked.model_dump(exclude={"format"})))
     if asked.format == "text":
         headers = {
@@ -36,7 +36,7 @@ def show_log(task_id: str) -> Response:
 @logs.get("/tasks/<task_id>/log/search")
 def search_logs(task_id: str) -> Response:
     """The lines of a run's logs that have a text."""
-    known, asked = checked_task_id(task_id), query(bodies.LogSearchQuery)
+    known, asked = checked_task_id(task_id), query(log_bodies.LogSearchQuery)
     if not asked.q.strip():
         raise InvalidRequest("q is the text to look for, and it is empty.", field="q")
     with services().capacity.place(Kind.SEARCHES):
@@ -47,6 +47,6 @@ def search_logs(task_id: str) -> Response:
 @logs.get("/tasks/<task_id>/audit")
 def show_audit(task_id: str) -> Response:
     """Every command that ran on the instance for a task: when, what, where, as whom, why, and how it ended."""
-    known, asked = checked_task_id(task_id), query(bodies.AuditQuery)
+    known, asked = checked_task_id(task_id), query(log_bodies.AuditQuery)
     found = services().logs.audit(known, offset=asked.offset, limit=asked.limit)
     return answer({"success": True, "task_id": known, **found})

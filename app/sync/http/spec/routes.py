@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.domain.errors import RemoteError, RunnerError
-from app.sync.http import bodies, fleet_bodies
+from app.sync.http import bodies, fleet_bodies, log_bodies
 from app.sync.http.errors import codes_of
 
 _SSH = "ssh -p 12345 root@ssh6.vast.ai"
@@ -95,12 +95,12 @@ _TASKS: Mapping[str, Operation] = {
         "Log",
         Reply(content_type=TEXT, headers=_LOG_HEADERS, about="With `format=text`: the text alone."),
         codes="task_not_found log_not_found",
-        asked=bodies.LogQuery,
+        asked=log_bodies.LogQuery,
     ),
     "GET /tasks/<task_id>/log/search": _route(
-        200, "FoundLines", codes="task_not_found log_not_found", asked=bodies.LogSearchQuery
+        200, "FoundLines", codes="task_not_found log_not_found", asked=log_bodies.LogSearchQuery
     ),
-    "GET /tasks/<task_id>/audit": _route(200, "Audit", codes="task_not_found", asked=bodies.AuditQuery),
+    "GET /tasks/<task_id>/audit": _route(200, "Audit", codes="task_not_found", asked=log_bodies.AuditQuery),
     "GET /tasks/<task_id>/wheels": _route(
         200, "Wheels", codes=f"task_not_found too_many_streams {_INSTANCE}", asked=bodies.NoQuery
     ),
