@@ -227,9 +227,7 @@ def _wire_installs(
     return _InstallParts(installs, jobs, retention, progress_cache)
 
 
-def _wire_news(
-    news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor, runs: Runs
-) -> None:
+def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor, runs: Runs) -> None:
     """Who hears of ends and questions. Whether there will be a retry is found out before anybody is told."""
 
     def ended(task_id: str) -> None:
