@@ -63,9 +63,7 @@ def progress(
         "retry": retry,
         **_next_attempt(snapshot),
         "percent": snapshot.percent,
-        "elapsed_seconds": _elapsed(snapshot, now),
-        "run_seconds": _run_seconds(snapshot, now),
-        "eta_seconds": remaining_seconds(snapshot, now),
+        **_times(snapshot, now),
         **numbers.to_json(),
         "packages_done": snapshot.packages_done,
         "packages_total": snapshot.packages_total,
@@ -137,6 +135,14 @@ def _heard_at(snapshot: Snapshot, node: Node) -> Optional[float]:
     if node.last_mono is None or snapshot.began_mono is None:
         return None
     return round(max(0.0, node.last_mono - snapshot.began_mono), 1)
+
+
+def _times(snapshot: Snapshot, now: float) -> Dict[str, Any]:
+    return {
+        "elapsed_seconds": _elapsed(snapshot, now),
+        "run_seconds": _run_seconds(snapshot, now),
+        "eta_seconds": remaining_seconds(snapshot, now),
+    }
 
 
 def _run_seconds(snapshot: Snapshot, now: float) -> Optional[float]:

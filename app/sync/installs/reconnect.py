@@ -12,7 +12,7 @@ def try_now(installs: Installs, task_id: str) -> TaskState:
     """Ends the wait for the next try; one that goes on already is left to it. The task's state. Raises TaskNotFound,
     NotWaiting."""
     snapshot = installs.status(task_id).snapshot
-    waits = snapshot.waiting is not None and snapshot.waiting.code in TRIED_AGAIN
-    if not waits or not installs.wake(task_id):
+    is_due = snapshot.waiting is not None and snapshot.waiting.code in TRIED_AGAIN
+    if not is_due or not installs.wake(task_id):
         raise NotWaiting
     return snapshot.state

@@ -1,6 +1,7 @@
 /** What a row says of its node pack, beside the state: what is being done now, or what is wrong with it. */
 
 import { bytes, rate, span } from "../core/format.js";
+import { isInstalled } from "../core/states.js";
 import { word } from "../core/words.js";
 import { standingOf } from "./standings.js";
 
@@ -45,7 +46,7 @@ function ready(node) {
 export function partsOf(node) {
   const standing = standingOf(node);
   const cloned = !["pending", "cloning"].includes(node.state) && Boolean(node.commit || node.kept);
-  const installed = node.state === "installed" || node.state === "verified" || node.verified !== null;
+  const installed = isInstalled(node) || node.verified !== null;
   const needsFailed = node.requirements_status === "failed" || node.script_status === "failed";
   return [
     cloned ? ["done", 1] : standing === "failed" ? ["failed", 1] : node.state === "cloning" ? ["runs", node.clone_progress / 100] : ["none", 0],
