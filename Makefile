@@ -87,7 +87,7 @@ pyz: .venv/.runtime-ready ## the installer as one file (ARGS="--output FILE")
 bench-answers: system-deps .venv/.dev-ready ## measure: starts and polls, also with dead instances
 	@$(PY) -m bench.answers
 
-bench-page: system-deps .venv/.dev-ready ## measure: a run's page against its promises and against release 7f86b61's (8 minutes)
+bench-page: system-deps .venv/.dev-ready ## measure: a run's page against its promises and against release 7f86b61's (15 minutes)
 	@$(PY) -m bench.page $(ARGS)
 
 bench-pages: system-deps .venv/.dev-ready ## measure: 50 open task pages on one service

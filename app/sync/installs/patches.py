@@ -23,6 +23,17 @@ HEAD = ("success", "task_id", "state", "in_progress", "completed", "revision", "
 """What every answer has, whether it is whole or not."""
 MOVING = ("queue", "retry", "elapsed_seconds", "run_seconds", "elapsed_time", "eta_seconds")
 """What changes without a revision: every patch has it."""
+FIGURES = frozenset(
+    {
+        *("percent", "message", "eta", "clone_progress", "data_received", "download_rate", "current_node"),
+        *("current_status", "has_requirements", "requirements_status", "packages_done", "packages_bytes_done", *MOVING),
+    }
+)
+FIGURES_OF_A_PACK = frozenset({"clone_progress", "bytes_received", "bytes_per_second", "eta_seconds", "seconds"}) | {
+    "wait_seconds",
+    "heard_at",
+}
+"""What moves all the time while packs are downloaded. Nobody has to have it at once."""
 LISTS = {"nodes": "name", "phases": "name", "steps": "name", "builds": "package"}
 """Lists whose rows are known by one of their fields: a patch has only what changed of a row."""
 
@@ -95,6 +106,16 @@ class Patches:
             task.answers[whole["revision"]] = kept, chars
             while task.answers and (len(task.answers) > MAX_ANSWERS or task.chars > MAX_CHARS):
                 task.chars -= task.answers.popitem(last=False)[1][1]
+
+
+def has_only_figures(patch: Mapping[str, Any]) -> bool:
+    """Whether nothing has happened but that downloads went on."""
+    rows = patch.get("nodes", {}).values()
+    return (
+        patch.keys() <= {"set", "nodes"}
+        and patch["set"].keys() <= FIGURES
+        and all(row.keys() <= FIGURES_OF_A_PACK for row in rows)
+    )
 
 
 def patch_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:

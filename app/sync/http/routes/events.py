@@ -23,10 +23,13 @@ from app.sync.http import bodies
 from app.sync.http.compression import chosen
 from app.sync.http.errors import TooManyStreams
 from app.sync.http.services import checked_task_id, query, sender, services
+from app.sync.installs.patches import has_only_figures
 from app.sync.installs.service import Installs
 
 STREAM_SECONDS = 60.0
 HEARTBEAT_SECONDS = 10.0
+FIGURES_SECONDS = 1.0
+"""How often patches come while only figures move: rates and bytes of downloads."""
 NEWS_SECONDS = 4.0
 """A reader of patches is told so often when the runner was last heard."""
 EVERY_SECONDS = 0.2
@@ -83,9 +86,12 @@ class _Source:
         """As a poll is answered. Raises AppError when the task was forgotten, or the database fails."""
         return self.installs.progress(self._task_id, self.seen, patch=self.patch, line=self._line)
 
-    def is_new(self, progress: Mapping[str, Any]) -> bool:
-        """Whether this makes an event: by the revision, and what changes without it."""
+    def is_new(self, progress: Mapping[str, Any], since: float) -> bool:
+        """Whether this makes an event: by the revision, and what changes without it. A patch with nothing but figures
+        makes one when the last was `FIGURES_SECONDS` ago; `since`: how long ago it was."""
         if progress.get("unchanged"):
+            return False
+        if "patch" in progress and since < FIGURES_SECONDS and has_only_figures(progress["patch"]):
             return False
         fields = progress["patch"]["set"] if "patch" in progress else progress
         return (progress["revision"], fields.get("queue"), fields.get("retry")) != self._sent
@@ -147,7 +153,8 @@ def _lines(source: _Source, still_welcome: Callable[[], bool]) -> Iterator[bytes
             progress = source.news()
         except AppError:  # the next request is told
             return
-        is_new, is_due = source.is_new(progress), now - written >= quiet
+        since = now - written
+        is_new, is_due = source.is_new(progress, since), since >= quiet
         if is_new or is_due:
             written = now
             line = source.event(progress) if is_new or source.patch else b": still here\n\n"
