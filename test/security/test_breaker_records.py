@@ -92,7 +92,8 @@ def test_a_poisoned_workflow_hides_no_other(service: Service) -> None:
     for number, path in enumerate(paths(document)):
         for value in (POISON[number % 5], POISON[5 + number % 5], STEERS):
             put(service, poisoned(document, path, value))
-            for address in (f"/workflow/state?workflow_id={POISONED}", f"/ui/workflow/{POISONED}", "/workflows"):
+            addresses = (f"/workflow/state?workflow_id={POISONED}", "/workflows", "/runs", "/instances")
+            for address in (*addresses, f"/ui/run/{POISONED}", f"/runs/{POISONED}"):
                 answer = api.get(address)
                 said = answer.get_data(as_text=True)
                 from_an_instance = path[0] in ("steps", "question", "error", "answers")
@@ -100,7 +101,7 @@ def test_a_poisoned_workflow_hides_no_other(service: Service) -> None:
                     wrong.append((path, value[:9], address))
                 elif from_an_instance and ("u001b" in said or "x" * 3000 in said):
                     wrong.append((path, value[:9], "not cleaned"))
-                elif address == "/workflows" and OTHER not in said:
+                elif address in ("/workflows", "/runs") and OTHER not in said:
                     wrong.append((path, value[:9], "the other is hidden"))
     assert wrong == []
 
@@ -129,7 +130,8 @@ def test_a_poisoned_task_hides_no_other(service: Service, column: str) -> None:
         with service.engine.begin() as connection:
             values = f"UPDATE installs SET {column} = {value}, state = 'failed' WHERE task_id = '{ids[0]}'"
             connection.exec_driver_sql(values)
-        for address in ("/tasks", f"/tasks/{ids[0]}", f"/ui/task/{ids[0]}", f"/tasks/{ids[0]}/lock"):
+        paths = (f"/tasks/{ids[0]}", f"/ui/run/{ids[0]}", f"/tasks/{ids[0]}/lock", f"/runs/{ids[0]}", "/instances")
+        for address in ("/tasks", "/runs", *paths):
             answer = api.get(address)
             assert answer.status_code in (200, 404), (value, address, answer.text)
-            assert address != "/tasks" or ids[1] in answer.text
+            assert address not in ("/tasks", "/runs") or ids[1] in answer.text

@@ -126,7 +126,7 @@ def test_pages_of_others_load_nothing(cookie: tuple[Api, str], headers: dict[str
     service, has = cookie
     assert send(service, "GET", path, Cookie=has, **headers).status_code == 403
     followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-    assert send(service, "GET", "/ui/history", **followed).status_code == 200
+    assert send(service, "GET", "/ui/runs", **followed).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example:5000", "localhost.evil.example", "0.0.0.0:5000", "7f000001.rbndr.us"])

@@ -47,7 +47,7 @@ def every_form(secret: str) -> set[str]:
 
 def outputs(service: ServiceProcess, task_id: str, workflow_id: str, fleet_id: str) -> Iterator[tuple[str, str]]:
     """Answers with their headers, pages, a stream's events, the command line, both logs of the service."""
-    ids = {"<task_id>": task_id, "<fleet_id>": fleet_id}
+    ids = {"<task_id>": task_id, "<run_id>": task_id, "<fleet_id>": fleet_id}
     for key in OPERATIONS:
         path = key.removeprefix("GET ")
         for place, value in ids.items():
@@ -57,7 +57,7 @@ def outputs(service: ServiceProcess, task_id: str, workflow_id: str, fleet_id: s
             with requests.get(service.url + path, params=query, timeout=30, stream=True) as answer:
                 body = next(answer.iter_content(65536)) if path.endswith("/events") else answer.content
                 yield key, f"{answer.headers}{body.decode('utf-8', 'replace')}"
-    for page in ("/", "/ui/history", f"/ui/task/{task_id}", f"/ui/workflow/{workflow_id}", f"/ui/fleet/{fleet_id}"):
+    for page in ("/", "/ui/runs", f"/ui/task/{task_id}", f"/ui/workflow/{workflow_id}", f"/ui/fleet/{fleet_id}"):
         yield page, requests.get(service.url + page, timeout=30).text
     environ = {**os.environ, "HOME": str(service.home)}
     for words in (["tasks", "show", task_id, "--json"], ["tasks", "audit", task_id, "--json"], ["tasks", "list"]):

@@ -64,8 +64,8 @@ def test_off_loopback_no_route_answers_without_a_token(reachable: Api) -> None:
     for method, path in routes(reachable):
         if not is_open(method, path):
             assert ask(reachable, "", path, method).status_code == 401, (method, path)
-    assert "data-login" in reachable.get(f"/ui/task/{TASK}").text
-    assert '<script type="application/json" id="carried">null</script>' in reachable.get(f"/ui/task/{TASK}").text
+    assert "data-login" in reachable.get(f"/ui/run/{TASK}").text
+    assert '<script type="application/json" id="carried">null</script>' in reachable.get(f"/ui/run/{TASK}").text
 
 
 def test_a_token_works_at_once_and_is_gone_at_once(reachable: Api, folder: Path, made: Callable[..., str]) -> None:

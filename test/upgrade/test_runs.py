@@ -7,11 +7,12 @@ from test.upgrade.recorded import TASKS, Json, Restored
 
 
 def _all(restored: Restored, path: str, name: str) -> list[Json]:
-    found, cursor = [], ""
-    while cursor is not None:
-        page = content(restored.api.get(f"{path}?limit=200{cursor and '&cursor=' + cursor}"))
+    found: list[Json] = []
+    page: Json = {"next_cursor": ""}
+    while page["next_cursor"] is not None:
+        more = f"&cursor={page['next_cursor']}" if page["next_cursor"] else ""
+        page = content(restored.api.get(f"{path}?limit=200{more}"))
         found += page[name]
-        cursor = page["next_cursor"]
     return found
 
 

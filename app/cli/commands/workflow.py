@@ -65,7 +65,7 @@ def workflow(
         try:
             state = _follow(api, workflow_id, console, known, lines=as_json)
         except KeyboardInterrupt:
-            text = f"The workflow goes on: {api.base_url}/ui/workflow/{workflow_id}"
+            text = f"The workflow goes on: {api.base_url}/ui/run/{workflow_id}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
             ctx.exit(EXIT_INTERRUPTED)
     if as_json:

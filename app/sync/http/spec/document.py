@@ -46,7 +46,7 @@ _NOT_FOUND = "not_found"
 PAGES = "Nodeferry-Pages"
 """A header that an answer may have, whatever it is."""
 
-_OF_COMPRESSION = ("Vary", "Content-Encoding")
+_SOMETIMES = ("Vary", "Content-Encoding", "Nodeferry-Pages")
 
 HEADERS: Mapping[str, Mapping[str, Any]] = {
     **{
@@ -55,6 +55,10 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     },
     "Vary": {"schema": TEXT, "example": "Accept-Encoding"},
     "Content-Encoding": {"schema": {"const": "gzip"}, "description": "Where the request accepts that, and it pays."},
+    "Nodeferry-Pages": {
+        "schema": TEXT,
+        "description": "The version of the pages: one that has another is of an upgrade.",
+    },
     "Retry-After": {"schema": COUNT, "example": 30, "description": "Seconds until it may be tried again."},
     "WWW-Authenticate": {"schema": TEXT, "example": errors.CHALLENGE},
     "Allow": {"schema": TEXT, "example": "GET, HEAD, OPTIONS", "description": "The methods of this address."},
@@ -63,7 +67,6 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Accel-Buffering": {"schema": {"const": "no"}, "description": "Asks nginx to pass events on as they come."},
     "X-Log-Offset": {"schema": COUNT, "description": "`next_offset`."},
     "X-Log-Size": {"schema": COUNT},
-    PAGES: {"schema": {"type": "string"}, "description": "The version of the pages that this service has now."},
     "ETag": {
         "schema": {"type": "string", "pattern": '^(W/)?"[0-9a-f]{32}"$'},
         "description": "Of exactly this answer.",
@@ -212,7 +215,7 @@ def _answer(replies: tuple[Reply, ...]) -> dict[str, Any]:
     for reply in replies:
         if reply.content_type:
             content[reply.content_type] = {"schema": _any_of(reply.schemas)}
-    told = _headers(errors.HEADERS) | _headers((*_OF_COMPRESSION, PAGES), always=False)
+    told = _headers(errors.HEADERS) | _headers(_SOMETIMES, always=False)
     for reply in replies:
         told |= _headers(reply.headers, always=len(replies) == 1) | _headers(reply.sometimes, always=False)
     made: dict[str, Any] = {"description": " ".join(dict.fromkeys(reply.about for reply in replies)), "headers": told}
@@ -230,7 +233,7 @@ def _refusal(codes: list[str], method: str) -> dict[str, Any]:
     status = errors.status_of_code(codes[0])
     schema = {"allOf": [ref("Error"), {"properties": {"error": {"enum": sorted(codes)}}}]}
     content: dict[str, Any] = {JSON: {"schema": schema, "example": _ERROR | {"error": codes[0]}}}
-    headers = _headers(errors.HEADERS) | _headers((*_OF_COMPRESSION, PAGES), always=False)
+    headers = _headers(errors.HEADERS) | _headers(_SOMETIMES, always=False)
     if status == 401:
         headers |= _headers(["WWW-Authenticate"])
     elif status in errors.RETRY_AFTER_SECONDS:
