@@ -51,6 +51,7 @@ from app.sync.readiness import Readiness
 from app.sync.run_news import RunNews
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Asked, Runs
+from app.sync.status_links import StatusLinks
 from app.sync.sync_api import create_app
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
@@ -142,6 +143,7 @@ def build_service(
             capacity,
             DefaultList(settings),
             notifications,
+            StatusLinks(settings.data_dir),
             runs,
             RememberedInstances(InstanceStore(engine), pins, runs),
         )

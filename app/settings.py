@@ -156,6 +156,8 @@ class Settings:
     """The same for packages that are built on the instance, which runs their code."""
     known_bad_file: str = ""
     """A JSON file with packs and packages that are refused besides those that Nodeferry knows to be malicious."""
+    status_links: bool = False
+    """Whether links may be made that show one run, read-only, to whoever has them."""
     notify_urls: tuple[str, ...] = ()
     """Addresses of people to tell when a run ends or needs somebody, as the library Apprise writes them
     (`discord://…`, `tgram://…`, `mailto://…`); they are secret."""
@@ -282,10 +284,12 @@ def _convert(name: str, value: Any) -> Any:
         if isinstance(default, tuple):
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(str(part).strip() for part in parts if str(part).strip())
+        if isinstance(default, bool):
+            return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
         if isinstance(default, Path):
             return Path(value).expanduser().absolute()
         return type(default)(value)
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, KeyError) as exc:
         raise InvalidSetting(f"{name} is {value!r}; expected {type(default).__name__}.", field=name) from exc
 
 

@@ -162,6 +162,18 @@ class FleetNotFound(TaskError):
     code = "fleet_not_found"
 
 
+class StatusLinkNotFound(TaskError):
+    """This link shows nothing, or nothing any more."""
+
+    code = "status_link_not_found"
+
+
+class StatusLinksOff(TaskError):
+    """This service makes no status links."""
+
+    code = "status_links_off"
+
+
 class RunNotFound(TaskError):
     """There is no run with this id."""
 

@@ -42,6 +42,7 @@ _OURS = (
     "runs",
     "session",
     "ssh",
+    "status",
     "tasks",
     "ui",
     "workflow",

@@ -105,6 +105,13 @@ REQUESTS: Sequence[Reason] = (
         _REQUEST,
         hint="Start several fleets of fewer instances, or name the repository that has the list (manifest.repo).",
     ),
+    Reason("status_link_not_found", "Link not known", _REQUEST, hint="Ask for a new link."),
+    Reason(
+        "status_links_off",
+        "No status links here",
+        _REQUEST,
+        hint="Start the service with NODEFERRY_STATUS_LINKS=true.",
+    ),
     Reason("run_not_found", "Run not found", _REQUEST, hint="GET /runs lists the known runs."),
     Reason("instance_not_found", "Instance not found", _REQUEST, hint="GET /instances lists the known instances."),
     Reason("instance_busy", "Instance in use", _REQUEST, hint="Stop the run first, or wait for its end."),

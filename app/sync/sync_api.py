@@ -21,6 +21,7 @@ from app.sync.http.routes.notifications import notifications
 from app.sync.http.routes.runs import runs
 from app.sync.http.routes.session import session
 from app.sync.http.routes.ssh_keys import ssh_keys
+from app.sync.http.routes.status_links import status_links
 from app.sync.http.routes.tasks import tasks
 from app.sync.http.routes.tunnels import tunnels
 from app.sync.http.routes.wheels import wheels
@@ -49,6 +50,7 @@ _BLUEPRINTS = (
     ssh_keys,
     session,
     notifications,
+    status_links,
     workflow_routes,
     manifests,
     tunnels,

@@ -24,10 +24,11 @@ from app.words import LANGUAGE, table
 
 FOLDER = Path(__file__).parent / "static"
 SHEET = "site.css"
-_SHEETS = ("tokens", "base", "components", "shell", "start", "docs", "lists", "fleet", "run", "log", "tabs")
+_SHEETS = ("tokens", "base", "components", "shell", "start", "docs", "lists", "fleet", "run", "log", "tabs", "status")
 """The parts of the sheet, in the order in which they stand in it."""
 _EVERY_PAGE = 'import { } from "../core/shell.js";\n'
 """What stands in front of each page's own module: the bar and the rest that all pages have."""
+_WITHOUT_BAR = frozenset({"js/pages/status.js"})
 _WORD_TABLE = "js/core/word-table.js"
 """Made here, out of the words that the command line reads too."""
 _KEY = re.compile(r"[\"'`]([a-z]+\.\w*)")
@@ -53,10 +54,8 @@ def type_of(name: str) -> str:
 def modules() -> dict[str, str]:
     """The sources of all modules by name; those of pages begin with `js/pages/`."""
     paths = {path.relative_to(FOLDER).as_posix(): path for path in sorted((FOLDER / "js").rglob("*.js"))}
-    found = {
-        name: (_EVERY_PAGE if name.startswith("js/pages/") else "") + path.read_text("utf-8")
-        for name, path in paths.items()
-    }
+    with_bar = {name for name in paths if name.startswith("js/pages/")} - _WITHOUT_BAR
+    found = {name: (_EVERY_PAGE if name in with_bar else "") + path.read_text("utf-8") for name, path in paths.items()}
     found[_WORD_TABLE] = _word_table(table(LANGUAGE))
     return found
 

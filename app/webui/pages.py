@@ -118,6 +118,12 @@ def machines_page() -> str:
     return _page("machines", "Machines")
 
 
+@pages.get(f"{PREFIX}/status")
+def status_page() -> str:
+    """One run, read-only, for whoever has its status link: the secret behind # only the page's script sees."""
+    return render_template("status.html", page="status", sheet=SHEET)
+
+
 @pages.get(f"{PREFIX}/compare")
 def compare_page() -> str:
     """Two runs side by side."""

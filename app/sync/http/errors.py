@@ -24,6 +24,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "wheel_not_found": 404,
     "fleet_not_found": 404,
     "run_not_found": 404,
+    "status_link_not_found": 404,
     "instance_not_found": 404,
     "instance_busy": 409,
     "question_not_found": 404,

@@ -24,6 +24,8 @@ OPEN_PATHS = frozenset({"/health", "/health/ready"})
 """What answers without a token."""
 SESSION_PATH = "/session"
 PAGE_PATHS = frozenset({"/", "/docs", "/favicon.ico"})
+STATUS_PATH = "/status"
+"""A header with the secret of a link lets somebody in."""
 PAGE_FOLDER = "/ui/"
 """Pages are shells that carry nothing where a login is needed: their scripts ask the API, with the session."""
 _READING_POSTS = frozenset({"/ssh/install-custom-nodes/progress"})
@@ -99,7 +101,8 @@ def is_open(method: str, path: str) -> bool:
     """Whether this answers without a token."""
     page = path in PAGE_PATHS or path.startswith(PAGE_FOLDER)
     login = path == SESSION_PATH and method in {"POST", "DELETE"}
-    return path in OPEN_PATHS or login or (page and method in SAFE_METHODS)
+    reading = page or path == STATUS_PATH
+    return path in OPEN_PATHS or login or (reading and method in SAFE_METHODS)
 
 
 def check_bind(settings: Settings) -> None:

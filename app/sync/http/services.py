@@ -37,6 +37,7 @@ from app.sync.notifications import Notifications
 from app.sync.readiness import Readiness
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Runs
+from app.sync.status_links import StatusLinks
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
@@ -73,6 +74,7 @@ class Services:
     capacity: Capacity
     default_list: DefaultList
     notifications: Notifications
+    status_links: StatusLinks
     runs: Runs
     remembered: RememberedInstances
 

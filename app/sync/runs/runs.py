@@ -20,6 +20,7 @@ from app.sync.installs.service import Installs
 from app.sync.runs import view
 from app.sync.runs.chapters import chapters
 from app.sync.runs.parts import Task, Tasks
+from app.sync.runs.shared import shared_view
 from app.sync.workflow_executor import WorkflowExecutor
 
 DOCUMENT = 1
@@ -90,6 +91,11 @@ class Runs:
             "actions": _actions(run),
             "runs": [child.row_json for child in run.children] if run.row.kind == _FLEET else None,
         }
+
+    def shared(self, any_id: str) -> dict[str, Any]:
+        """A run as whoever has its status link sees it. Raises RunNotFound."""
+        [run] = self._read([self._found(any_id)])
+        return shared_view(run.row_json, [run.tasks, *(child.tasks for child in run.children)])
 
     def rows(self, run_ids: Collection[str]) -> dict[str, Mapping[str, Any]]:
         """Those of these runs that there are, as lists have them."""

@@ -253,6 +253,12 @@ _SERVICE: Mapping[str, Operation] = {
         example={"token": "ndf_…"},
     ),
     "DELETE /session": _route(200, Reply(("LoggedOut",), headers=("Set-Cookie",)), asked=bodies.NoBody),
+    "GET /runs/<run_id>/link": _route(200, "StatusLink", codes="run_not_found", asked=bodies.NoQuery),
+    "POST /runs/<run_id>/link": _route(
+        201, "StatusLinkMade", codes="run_not_found status_links_off", asked=bodies.NoBody
+    ),
+    "DELETE /runs/<run_id>/link": _route(200, "StatusLink", codes="run_not_found", asked=bodies.NoBody),
+    "GET /status": _listed("SharedRun", codes="status_link_not_found", asked=bodies.NoQuery),
     "GET /notifications": _route(200, "Notifications", asked=bodies.NoQuery),
     "POST /notifications": _route(200, "Notifications", asked=bodies.NotificationsBody, example={"on": False}),
     "POST /notifications/test": _route(202, "Notifications", codes="notifications_unusable", asked=bodies.NoBody),

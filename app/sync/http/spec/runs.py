@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.protocol.counts import Standing
 from app.sync.http.spec.schema import (
     COUNT,
     FLAG,
@@ -37,6 +38,9 @@ _ROW: Mapping[str, Schema] = {
     "percent": PERCENT,
 }
 _ACTIONS = ("install_again", "lock", "open", "repair", "restart", "retry", "rollback", "stop")
+
+_LINK: Mapping[str, Schema] = {"success": YES, "run_id": UUID, "allowed": FLAG, "made_at": nullable(TIME)}
+_SHARED = tuple(name for name in _ROW if name not in ("run_id", "kind", "fleet_id", "machine"))
 
 SCHEMAS: Mapping[str, Schema] = {
     "RunMachine": record(
@@ -80,6 +84,15 @@ SCHEMAS: Mapping[str, Schema] = {
             "actions": array(ref("RunAction")),
             "runs": nullable(array(ref("RunRow"))),
         },
+    ),
+    "StatusLink": record(_LINK),
+    "StatusLinkMade": record({**_LINK, "path": TEXT}),
+    "SharedRun": record(
+        {
+            "success": YES,
+            **{name: _ROW[name] for name in _SHARED},
+            "nodes": array(record({"name": TEXT, "standing": words(Standing), "problem": nullable(TEXT)})),
+        }
     ),
     "Instance": record(
         {

@@ -11,18 +11,19 @@ import { at, isShared, origin, reach } from "../core/place.js";
 import { askToNotify, canAsk } from "../core/signals.js";
 import { toast } from "../core/toast.js";
 import { word } from "../core/words.js";
+import { share } from "./share.js";
 
 const LABELS = {
   restart: word("run.do_restart"), open: word("run.do_open"), retry: word("run.do_retry"), rollback: word("run.do_put_back"),
   stop: word("run.do_stop"), install_again: word("run.do_install_again"), lock: word("run.do_lock"), repair: word("run.do_repair"),
-  try_now: word("run.do_try_now"), now: word("run.do_now"), command: word("run.do_command"), notify: word("run.do_notify"),
+  try_now: word("run.do_try_now"), now: word("run.do_now"), command: word("run.do_command"), notify: word("run.do_notify"), share: word("status.share"),
 };
 const ICONS = {
   restart: "restart", open: "open", retry: "restart", rollback: "back", stop: "stopped", install_again: "play", lock: "lock",
-  repair: "check", try_now: "restart", now: "right", command: "copy", notify: "bell",
+  repair: "check", try_now: "restart", now: "right", command: "copy", notify: "bell", share: "open",
 };
 const DANGER = ["stop", "rollback"];
-const READS = ["lock", "now", "command", "notify", "install_again"];
+const READS = ["share", "lock", "now", "command", "notify", "install_again"];
 
 export class Actions {
   /** `run()`: what GET /runs/ID said last; `began()`: something new has begun, which the page goes on to; `look()`
@@ -35,11 +36,16 @@ export class Actions {
   /** `wanted`: [{name, primary}]. */
   update(wanted) {
     const known = wanted.filter(({ name }) => name in LABELS);
-    const also = [...known, ...(this.run().chapters.some((chapter) => chapter.task_id) ? [{ name: "command" }] : []), ...(this.run()?.in_progress && canAsk() ? [{ name: "notify" }] : [])];
+    const also = [...known, ...(this.run().chapters.some((chapter) => chapter.task_id) ? [{ name: "command" }, { name: "share" }] : []), ...(this.run()?.in_progress && canAsk() ? [{ name: "notify" }] : [])];
     const primary = also.find((each) => each.primary) ?? null;
     this.wanted = also;
     this.#patch(this.refs.primary, primary ? [primary] : [], (button) => button, "btn primary");
     this.#patch(this.refs.menu, also.filter((each) => each !== primary), (button) => h("li", {}, button), "");
+  }
+
+  /** What the service offers, without what the page adds by itself. */
+  #offered() {
+    return this.wanted.filter(({ name }) => !["command", "share", "notify"].includes(name));
   }
 
   has(name) {
@@ -60,7 +66,7 @@ export class Actions {
   async do(name) {
     if (this.busy.has(name)) return;
     this.busy.add(name);
-    this.update(this.wanted.filter((each) => each.name !== "command" && each.name !== "notify"));
+    this.update(this.#offered());
     this.failed(null);
     try {
       await this[name](this.wanted.find((each) => each.name === name)?.task_id ?? this.run().current);
@@ -68,7 +74,7 @@ export class Actions {
       this.failed(error);
     } finally {
       this.busy.delete(name);
-      this.update(this.wanted.filter((each) => each.name !== "command" && each.name !== "notify"));
+      this.update(this.#offered());
     }
   }
 
@@ -152,6 +158,10 @@ export class Actions {
     const quoted = `'${body.replaceAll("'", "'\\''")}'`;
     const line = `curl -s ${origin}/ssh/install-custom-nodes -H 'Content-Type: application/json' -d ${quoted}`;
     toast(word((await copy(line)) ? "run.command_copied" : "common.copy_by_hand"));
+  }
+
+  share() {
+    return share(this.run().run_id);
   }
 
   async notify() {
