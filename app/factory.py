@@ -72,6 +72,7 @@ class Service:
     retention: Retention
     workflows: WorkflowExecutor
     tunnels: Tunnels
+    notifications: Notifications
     settings: Settings
     engine: Engine
 
@@ -85,7 +86,7 @@ class Service:
         are still answered."""
         deadline = time.monotonic() + timeout
         self.tunnels.close_all()
-        for part in (self.workflows, self.retries, self.installs):
+        for part in (self.workflows, self.retries, self.installs, self.notifications):
             part.close(max(0.0, deadline - time.monotonic()))
 
 
@@ -149,7 +150,9 @@ def build_service(
         )
     )
     _resume(retries, installs, workflows)
-    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, settings, engine)
+    return Service(
+        app, installs, checks, retries, fleets, retention, workflows, tunnels, notifications, settings, engine
+    )
 
 
 def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -> None:

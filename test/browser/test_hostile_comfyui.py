@@ -173,8 +173,8 @@ def test_the_page_reads_nothing_of_the_service(hostile: Opened) -> None:
 def test_a_window_of_the_service_is_cut_off_from_the_page(hostile: Opened, context: BrowserContext) -> None:
     """The page can open it, as any page can, and has no hold of it."""
     with context.expect_page() as opened:
-        hostile.run("window.victim = window.open(service + '/ui/history'); return null")
-    opened.value.get_by_role("heading", name="History").first.wait_for()
+        hostile.run("window.victim = window.open(service + '/ui/runs'); return null")
+    opened.value.get_by_role("heading", name="Runs").first.wait_for()
     assert hostile.run("return window.victim.closed") is True
     assert opened.value.evaluate("window.opener") is None
 

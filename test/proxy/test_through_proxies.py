@@ -112,7 +112,7 @@ def look(browser: requests.Session, place: str, *, lies: bool) -> None:
     page = browser.get(f"{place}/", headers=said, timeout=20)
     assert page.status_code == 200 and f'data-base="{below}"' in page.text, page.text[:500]
     addresses = re.findall(r' (?:src|href)="(/[^"]+)"', page.text)
-    assert len(addresses) > 8 and all(part.startswith(f"{below}/") for part in addresses)
+    assert len(addresses) > 6 and all(part.startswith(f"{below}/") for part in addresses)
     for part in addresses:
         assert browser.get(root + part, timeout=20).status_code == 200, part
     icon = browser.get(f"{place}/favicon.ico", timeout=20)

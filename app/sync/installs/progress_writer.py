@@ -79,7 +79,7 @@ class ProgressWriter:
                 payload = progress_json.progress(
                     status.snapshot, self._now(), heard_at=status.heard_at, require=status.require
                 )
-                self._files.write(status.snapshot.task_id, payload)
+                self._files.write(status.snapshot.task_id, payload | {"summary": status.summary.to_json()})
             except StorageError as exc:
                 _log.error("task %s: its progress file could not be written: %s", status.snapshot.task_id, exc)
                 with self._changed:

@@ -31,6 +31,7 @@ from app.protocol.states import NodeState, Outcome
 from app.storage import ProgressFiles, open_database
 from app.storage.fleet_store import Fleet, FleetStore
 from app.storage.install_store import InstallStore
+from app.storage.lease import Leases
 from app.storage.log_files import LogFiles
 from app.storage.workflow_store import WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager
@@ -51,6 +52,7 @@ class History:
         put_database(data_dir)
         self._engine = open_database(f"sqlite:///{data_dir / 'nodeferry.db'}")
         self._store = InstallStore(self._engine)
+        self._leases = Leases(self._engine, "stage")
         self._logs = LogFiles(data_dir / "logs")
         self._writer = ProgressWriter(ProgressFiles(data_dir / "progress"), BackgroundTaskManager())
 
@@ -96,7 +98,10 @@ class History:
         """Everything that happens to a stored task, or what happens in the first `until` seconds of its run; the lines
         of its journal. `given_up`: how the service ends it then."""
         clock = _Clock(record.created_at)
-        recorder = Recorder(record, ProgressCache(), self._store, self._writer, clock.now)
+        lease = self._leases.claim(record.task_id, record.lease_token)  # the service is not to take it up half-way
+        assert lease is not None
+        held = replace(record, lease_token=lease.token)
+        recorder = Recorder(held, ProgressCache(), self._store, self._writer, clock.now)
         recorder.without_seal()
         for body in (Connecting(1), Connected(record.instance), Uploaded(), Attached(0)):
             clock.at = record.created_at + _CONNECT_SECONDS
@@ -113,6 +118,7 @@ class History:
             recorder.emit(given_up)
         recorder.save()
         self._keep_logs(record.task_id, shown)
+        self._leases.release(lease)
         return lines
 
     def _keep_logs(self, task_id: str, shown: list[Moment]) -> None:
