@@ -98,6 +98,7 @@ class _InstallParts:
     jobs: JobRunner
     retention: Retention
     progress_cache: ProgressCache
+    background: BackgroundTaskManager
 
 
 def build_service(
@@ -120,9 +121,8 @@ def build_service(
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
-    workflows, runs = _wire_runs(installs, Steps(installs, checks, settings), engine, keeper)
-    notifications = Notifications(settings.notify_urls, settings.data_dir, keeper)
-    _wire_news(RunNews(installs, runs, notifications), parts, retries, workflows, runs)
+    notices = Notifications(settings.notify_urls, settings.data_dir, keeper)
+    workflows, runs = _wire_runs(parts, retries, Steps(installs, checks, settings), engine, notices)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     readiness = _readiness(installs, engine, metrics)
     app = _application(
@@ -143,16 +143,14 @@ def build_service(
             access,
             capacity,
             DefaultList(settings),
-            notifications,
+            notices,
             StatusLinks(settings.data_dir),
             runs,
             RememberedInstances(InstanceStore(engine), pins, runs),
         )
     )
     _resume(retries, installs, workflows)
-    return Service(
-        app, installs, checks, retries, fleets, retention, workflows, tunnels, notifications, settings, engine
-    )
+    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine)
 
 
 def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -> None:
@@ -163,13 +161,14 @@ def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -
 
 
 def _wire_runs(
-    installs: Installs, steps: Steps, engine: Engine, background: BackgroundTaskManager
+    parts: _InstallParts, retries: Retries, steps: Steps, engine: Engine, notices: Notifications
 ) -> tuple[WorkflowExecutor, Runs]:
-    """The workflows, and what shows them and the installs as one."""
-    store = WorkflowStore(engine)
-    workflows = WorkflowExecutor(store=store, installs=installs, steps=steps, background=background)
-    instances = InstanceStore(engine)
-    return workflows, Runs(installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
+    """The workflows, and what shows them and the installs as one and tells of their ends."""
+    store, instances = WorkflowStore(engine), InstanceStore(engine)
+    workflows = WorkflowExecutor(store=store, installs=parts.installs, steps=steps, background=parts.background)
+    runs = Runs(parts.installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
+    _wire_news(RunNews(parts.installs, runs, notices), parts, retries, workflows, runs)
+    return workflows, runs
 
 
 def _readiness(installs: Installs, engine: Engine, metrics: Metrics) -> Readiness:
@@ -229,7 +228,7 @@ def _wire_installs(
         connector=connector,
         settings=settings,
     )
-    return _InstallParts(installs, jobs, retention, progress_cache)
+    return _InstallParts(installs, jobs, retention, progress_cache, background)
 
 
 def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor, runs: Runs) -> None:

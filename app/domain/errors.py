@@ -138,12 +138,6 @@ class NothingToRollBack(TaskError):
     code = "nothing_to_roll_back"
 
 
-class NotificationsUnusable(TaskError):
-    """Nobody would be told: notifications are off, or cannot be used."""
-
-    code = "notifications_unusable"
-
-
 class NothingToRepair(TaskError):
     """The second round of that task found nothing that could be applied now."""
 
@@ -160,18 +154,6 @@ class FleetNotFound(TaskError):
     """There is no fleet with this fleet_id."""
 
     code = "fleet_not_found"
-
-
-class StatusLinkNotFound(TaskError):
-    """This link shows nothing, or nothing any more."""
-
-    code = "status_link_not_found"
-
-
-class StatusLinksOff(TaskError):
-    """This service makes no status links."""
-
-    code = "status_links_off"
 
 
 class RunNotFound(TaskError):

@@ -84,8 +84,9 @@ class Hostile:
         self.connections = 0
         self._threads: list[threading.Thread] = []
         self._transports: list[paramiko.Transport] = []
-        self._listener = self._listening(0)
-        self.port: int = self._listener.getsockname()[1]
+        self._held = _bound(0)  # the port stays ours while nobody listens at it
+        self.port: int = self._held.getsockname()[1]
+        self._listener = self._listening(self.port)
         """Where it listens."""
 
     def refuse(self) -> None:
@@ -104,7 +105,8 @@ class Hostile:
 
     @staticmethod
     def _listening(port: int) -> socket.socket:
-        listener = socket.create_server(("127.0.0.1", port))
+        listener = _bound(port)
+        listener.listen()
         listener.settimeout(0.1)
         return listener
 
@@ -121,6 +123,7 @@ class Hostile:
     ) -> None:
         self.stop.set()
         self._listener.close()
+        self._held.close()
         for thread in self._threads:
             thread.join(20)
 
@@ -195,6 +198,14 @@ class _Server(paramiko.ServerInterface):
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self._hostile.start(self._hostile.play, command.decode("utf-8", "replace"), channel)
         return True
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket at this port (0: a free one), which others of ours may share."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind(("127.0.0.1", port))
+    return made
 
 
 def _exec_of(command: str, channel: paramiko.Channel, stop: threading.Event) -> Exec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ def main() -> int:
     parser.add_argument("--packs", type=int, default=34)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     given = parser.parse_args()
+    told = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told.set())
     with tempfile.TemporaryDirectory(prefix="nf-stage-") as folder, Stage(Path(folder), port=given.port) as stage:
         print(_address(stage, given.state, given.packs), flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        told.wait()
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from app.domain.errors import NotificationsUnusable
+from app.domain.status_errors import NotificationsUnusable
 from app.sync.http import bodies
 from app.sync.http.services import answer, body, query, services
 from app.sync.notifications import Message

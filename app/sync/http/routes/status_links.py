@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from app.domain.errors import StatusLinkNotFound, StatusLinksOff
+from app.domain.status_errors import StatusLinkNotFound, StatusLinksOff
 from app.protocol import progress_json
 from app.sync.http import bodies
 from app.sync.http.etags import answer_if_changed
