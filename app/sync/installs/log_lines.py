@@ -23,6 +23,8 @@ _FEWEST_CHARS = 12
 """Shorter lines are quoted by chance."""
 _QUOTED_CHARS = 100
 _FALL_BACK_LINES = 600
+_MOST_LINES = 50_000
+"""Of a log that has more, the last ones are looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,16 @@ def _after(block: bytes, lines: int) -> int:
 def found_lines(blocks: Iterable[bytes], text: str, deadline: float) -> Iterator[FoundLine | None]:
     """The lines that have `text`, in any case. None: the time is over (`deadline`, of `time.monotonic`).
 
-    Secrets are masked before they are searched: nobody finds out one by guessing."""
+    Secrets are masked before anything is searched: nobody finds out one by guessing, nor by how long that takes."""
     wanted = text.lower()
     number, last = 1, 0
     for block in blocks:
         if time.monotonic() > deadline:
             yield None
             return
-        said = without_sequences(block.decode("utf-8", "replace"))
+        said = masked_by_line(without_sequences(block.decode("utf-8", "replace")))
         if wanted in said.lower():
-            for index, line in enumerate(map(last_drawn, masked_by_line(said).split("\n")), number):
+            for index, line in enumerate(map(last_drawn, said.split("\n")), number):
                 if index > last and wanted in line.lower():
                     last = index
                     yield FoundLine(index, _around(line, wanted))
@@ -92,7 +94,8 @@ def last_drawn(line: str) -> str:
 def deciding_number(text: str, message: str, *, only_quoted: bool = False) -> int | None:
     """The number of the line that decided a failure whose reason is `message`: the one that it quotes, else the one by
     the rule that reasons are found with. None where no line has words."""
-    lines = [" ".join(last_drawn(line).split()) for line in without_sequences(text).split("\n")]
+    before, last = _last_lines(without_sequences(text))
+    lines = [" ".join(last_drawn(line).split()) for line in last]
     said = " ".join(message.split())
     quoted = [
         (min(len(line), _QUOTED_CHARS), number)
@@ -100,15 +103,22 @@ def deciding_number(text: str, message: str, *, only_quoted: bool = False) -> in
         if len(line) >= _FEWEST_CHARS and line[:_QUOTED_CHARS] in said
     ]
     if quoted:
-        return max(quoted)[1]
+        return before + max(quoted)[1]
     if only_quoted:
         return None
     found = " ".join(deciding_line("\n".join(lines[-_FALL_BACK_LINES:])).split())
     for number in range(len(lines), 0, -1):
         line = lines[number - 1]
         if found and (found in line or (len(line) >= _FEWEST_CHARS and found.startswith(line))):
-            return number
+            return before + number
     return None
+
+
+def _last_lines(text: str) -> tuple[int, list[str]]:
+    """How many lines stand before the last ones, and those."""
+    rest, *last = text.rsplit("\n", _MOST_LINES)
+    before = rest.count("\n")
+    return (before + 1, last) if before else (0, [rest, *last])
 
 
 def _around(line: str, wanted: str) -> str:
