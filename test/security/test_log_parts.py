@@ -54,7 +54,7 @@ def test_no_secret_is_put_together_out_of_parts_of_a_log(api: Api, task_id: str,
         for text in texts:
             pieces = [text[at : at + 5] for at in range(len(text) - 4)]
             assert not [piece for piece in pieces if piece in SECRET or piece in NAMED], text
-    assert "".join(texts).endswith("the end\n")
+        assert "".join(texts).endswith("the end\n")
 
 
 def test_parts_of_a_log_without_secrets_are_the_log(api: Api, task_id: str, tmp_path: Path) -> None:
