@@ -32,7 +32,8 @@ export class QuestionView {
   #draw(question, number, machine) {
     const [text] = question.text.split("\n\n", 1); // what follows is in the items too
     const title = h("h1", { id: "question-title", tabindex: "-1" }, question.title ?? text);
-    const more = question.code === "host_key_changed" ? word("run.key_changed", { machine: machine.name }) : question.title ? text : "";
+    const about = { host_key_changed: "run.key_changed", host_key_new: "run.key_new" }[question.code];
+    const more = about ? word(about, { machine: machine.name, host: `${question.facts.host}:${question.facts.port}` }) : question.title ? text : "";
     const which = [machine.name, number > 1 ? word("run.questions_left", { n: number }) : ""].filter(Boolean).join(" · ");
     this.said = h("p", { class: "field-error", role: "alert", hidden: true });
     this.until = h("p", { class: "soft number" });
@@ -54,6 +55,7 @@ export class QuestionView {
     const { code, facts } = question;
     const found = [];
     if (code === "host_key_changed") found.push(hostKeys(facts));
+    if (code === "host_key_new") found.push(h("dl", { class: "keys" }, ...keyNow(facts)));
     if (facts.plan && question.plan_task_id) {
       const place = h("div", { class: "question-plan", tabindex: "0", role: "region", "aria-label": word("run.tab_changes") });
       this.plan(place, question.plan_task_id);
@@ -100,5 +102,7 @@ function hostKeys(facts) {
       if (known) setText(dated, word("run.key_before_dated", { date: when(known.added_at) }));
     }).catch(() => setText(old, word("run.key_unknown")));
   }
-  return h("dl", { class: "keys" }, dated, old, h("dt", {}, word("run.key_now")), h("dd", { class: "mono wrap-anywhere" }, facts.shown_sha256));
+  return h("dl", { class: "keys" }, dated, old, ...keyNow(facts));
 }
+
+const keyNow = (facts) => [h("dt", {}, word("run.key_now")), h("dd", { class: "mono wrap-anywhere" }, facts.shown_sha256)];
