@@ -23,7 +23,7 @@ ENDS = {
     "stopped": ("Stopped; ", "Retry"),
     "put_back": ("Everything is put back: 34 node packs removed", "Install again"),
     "no_comfyui": ("There is no ComfyUI in the usual places.", "Retry"),
-    "planned": ("Plan only: nothing was changed", "Install again"),
+    "planned": ("Plan only: nothing was changed", "Install"),
     "repairable": ("31 of 34 node packs ready, 3 failed", "Use these versions"),
 }
 
@@ -113,7 +113,9 @@ def test_a_machine_that_does_not_answer_is_waited_for(stage: Stage, tab: OpenTab
     wait = page.locator(".wait")
     for name in ("Try now", "Stop"):
         expect(wait.get_by_role("button", name=name)).to_be_visible()
-    expect(wait.get_by_role("link", name="Change the address")).to_have_attribute("href", re.compile(r"/\?ssh=ssh"))
+    expect(wait.get_by_role("link", name="Change the address")).to_have_attribute(
+        "href", re.compile(r"/\?from=.*&ssh=ssh")
+    )
     expect(wait).to_contain_text("A machine that you have just rented needs a few minutes")
 
 

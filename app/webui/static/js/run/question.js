@@ -31,8 +31,8 @@ export class QuestionView {
 
   #draw(question, number, machine) {
     const [text] = question.text.split("\n\n", 1); // what follows is in the items too
-    const title = h("h1", { id: "question-title", tabindex: "-1" }, question.title ?? text);
-    const more = question.code === "host_key_changed" ? word("run.key_changed", { machine: machine.name }) : question.title ? text : "";
+    const title = h("h1", { id: "question-title", tabindex: "-1" }, question.title);
+    const more = question.code === "host_key_changed" ? word("run.key_changed", { machine: machine.name }) : text;
     const which = [machine.name, number > 1 ? word("run.questions_left", { n: number }) : ""].filter(Boolean).join(" · ");
     this.said = h("p", { class: "field-error", role: "alert", hidden: true });
     this.until = h("p", { class: "soft number" });
