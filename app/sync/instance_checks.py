@@ -79,10 +79,16 @@ class InstanceChecks:
         return key_json(self._connector_with(self._timeouts).scan_host_key(address))
 
     def accept(self, address: SshAddress, sha256: str) -> dict[str, Any]:
-        """Pins the key that the instance shows now in place of the ones before, if it has this fingerprint.
+        """Pins the key that the instance shows now in place of the ones before, if it has this fingerprint; that of a
+        jump host, where its key is the one that has changed.
 
         Raises HostKeyMismatch, RemoteError."""
-        key = self._connector_with(self._timeouts).scan_host_key(address)
+        try:
+            key = self._connector_with(self._timeouts).scan_host_key(address)
+        except HostKeyMismatch as error:
+            if not (error.is_jump_host and error.presented and same_fingerprint(error.presented.sha256, sha256)):
+                raise
+            key = error.presented
         if not same_fingerprint(key.sha256, sha256):
             message = f"{key.address} has the {key.key_type} key {key.sha256}, not {sha256}."
             hint = "Nothing was trusted. Test the connection again, and look at the key that is there now."
@@ -100,7 +106,12 @@ def shown_by(error: AppError) -> dict[str, Any]:
     """What a person needs for the decision that a failed test asks for: the key that was shown and those before it, or
     the ComfyUIs that there are."""
     if isinstance(error, HostKeyMismatch) and error.presented:
-        return {"host_key": key_json(error.presented), "known_host_keys": [key_json(key) for key in error.known]}
+        known = [key_json(key) for key in error.known]
+        return {
+            "host_key": key_json(error.presented),
+            "known_host_keys": known,
+            "is_jump_host": error.is_jump_host,
+        }
     homes = error.ui_homes if isinstance(error, RunnerError) else ()
     return {"ui_homes": [asdict(home) for home in homes]} if homes else {}
 

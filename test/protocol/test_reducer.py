@@ -179,9 +179,9 @@ def test_a_pack_that_a_cancel_left_without_its_packages_says_so() -> None:
     assert error is not None
     assert "was stopped before its Python packages" in error.message
     assert snapshot.nodes["kept"].error is None
-    assert "1 were cloned" not in progress(snapshot, 1010.0)["message"]
+    assert "1 were downloaded" not in progress(snapshot, 1010.0)["message"]
     assert progress(snapshot, 1010.0)["message"].endswith(
-        "1 was cloned without its packages: a retry goes on, a rollback removes it"
+        "1 was downloaded without its packages: a retry goes on, putting back removes it"
     )
 
 

@@ -200,7 +200,7 @@ ENDS: dict[str, tuple[tuple[Part, ...], str, str, str, str]] = {
                 )
             ),
         ),
-        *("stopped", "warn", "Stopped; 0 of 2 node packs ready, 2 cancelled", "retry install_again rollback"),
+        *("stopped", "warn", "Stopped; 0 of 2 node packs ready, 2 stopped", "retry install_again rollback"),
     ),
     "stopped, not confirmed": (
         (

@@ -182,6 +182,7 @@ class Steps:
                 "host": status["host"],
                 "port": status["port"],
                 "known": [key_json(key) for key in error.known],
+                "is_jump_host": error.is_jump_host,
             },
         )
 

@@ -164,6 +164,7 @@ STATES: dict[str, Callable[[Stage, int], str]] = {
     "lost": _ended(lost=True),
     "stopped": _ended(end="cancelled"),
     "planned": _ended(plan_only=True),
+    "planned_failed": _ended(plan_only=True, failed=2),
     "put_back": _put_back(0),
     "put_back_incomplete": _put_back(2),
     "restarted": _restarted(),

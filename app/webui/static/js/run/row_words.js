@@ -23,7 +23,7 @@ export function sentenceOf(node, { silence = 0, build = null } = {}) {
     case "working": return working(node, silence, build);
     case "ready": return ready(node);
     case "problem": return said ?? word("run.not_checked");
-    default: return said ?? "";
+    default: return node.error?.code === "plan_only" ? "" : said ?? "";
   }
 }
 
