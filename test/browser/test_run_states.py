@@ -76,7 +76,7 @@ def test_an_end_without_packs_keeps_no_empty_places(stage: Stage, tab: OpenTab, 
     more = page.locator(".wait").get_by_role("link", name="Change address or options")
     expect(more).to_have_attribute("href", re.compile(r"/\?from=.*#options$"))
     page.locator(".wait").get_by_role("button", name="Log").click()
-    expect(page.locator("#log")).to_be_visible()
+    expect(page.get_by_role("button", name="Close the log")).to_be_visible()
 
 
 def test_what_a_run_waits_for_is_said_once(stage: Stage, tab: OpenTab) -> None:

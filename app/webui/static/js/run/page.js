@@ -243,5 +243,5 @@ export class RunPage {
 function ended({ error, warnings }, sentence) {
   const missing = warnings.find(({ code }) => code === "not_loaded");
   const { message = "", hint = "" } = error ?? missing ?? {};
-  return [message === sentence ? "" : message, hint].filter(Boolean).join(" ");
+  return [message.startsWith(sentence) ? message.slice(sentence.length).replace(/^[.:]\s*/, "") : message, hint].filter(Boolean).join(" ");
 }
