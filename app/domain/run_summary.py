@@ -241,6 +241,7 @@ _LOST: Mapping[str, str] = {
     "connection_lost": "summary.lost",
     "command_timed_out": "summary.lost",
     "host_key_mismatch": "summary.lost",
+    "host_key_unknown": "summary.lost",
     "runner_lost": "summary.killed",
 }
 

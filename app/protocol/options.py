@@ -301,6 +301,18 @@ class Options:
         not_standalone="it runs on the instance",
         not_on_pages="the pages show a new key, and ask about another one",
     )
+    first_contact: str = _option(
+        "accept",
+        "whether the host key of a machine that was never met is trusted by itself, or a person is asked first: a "
+        "workflow asks, an install fails with host_key_unknown; of jump hosts too",
+        "--first-contact",
+        "whether to trust the host key of a machine that was never met",
+        SERVICE,
+        choices=("accept", "ask"),
+        kept_by=_EVERY_FOLLOW_UP,
+        not_standalone="it runs on the instance",
+        not_on_pages="the start page always asks",
+    )
     auto_retry: int = _option(
         0,
         "how often the service itself retries what failed for a reason that may pass",

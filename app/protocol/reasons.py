@@ -391,6 +391,7 @@ _ALL = (
     Reason("install_archive", "Install from ComfyUI's registry?", _QUESTION),
     Reason("install_disabled_packs", "Install disabled packs?", _QUESTION),
     Reason("host_key_changed", "Another machine than before?", _QUESTION),
+    Reason("host_key_new", "First time on this machine", _QUESTION),
     Reason("still_provisioning", "Machine still sets itself up", _QUESTION, _HELPS),
     Reason("plan_changes_packages", "Change these Python packages?", _QUESTION),
     *SAFETY,

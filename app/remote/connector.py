@@ -80,11 +80,11 @@ class SshConnector:
         files = [self._ssh_dir / "known_hosts", self._ssh_dir / "known_hosts2"]
         self._trust = HostKeyTrust(pins, (*files, *([] if ssh_dir else [_SYSTEM_KNOWN_HOSTS])), now)
 
-    def asking_first(self) -> SshConnector:
-        """The same, but a person decides about the key of an instance that is met for the first time: `connect` raises
-        HostKeyUnknown. Jump hosts are trusted at first sight, as ever."""
+    def asking_first(self, asks: bool = True) -> SshConnector:
+        """The same, but a person decides about the key of an instance or jump host that is met for the first time:
+        `connect` raises HostKeyUnknown. Not `asks`: the same."""
         asking = copy.copy(self)
-        asking.asks_first = True
+        asking.asks_first = asks
         return asking
 
     def resolve(self, address: SshAddress) -> Endpoint:
@@ -152,7 +152,7 @@ class SshConnector:
     def _route(self, endpoint: Endpoint, deadline: Deadline, depth: int, meter: Meter) -> _Route:
         """`meter`: of the connection. One that goes through a jump host is read at the jump host's pace as well."""
         if not endpoint.jump:
-            return _Route(endpoint, None, meter, self.asks_first and depth == 0)
+            return _Route(endpoint, None, meter, self.asks_first)
         if depth >= MAX_JUMPS:
             raise ConnectFailed(
                 f"More than {MAX_JUMPS} jump hosts stand between here and {endpoint}.", code="too_many_jumps"
@@ -164,7 +164,7 @@ class SshConnector:
         except HostKeyMismatch as error:
             error.is_jump_host = True
             raise
-        return _Route(endpoint, via, meter, self.asks_first and depth == 0)
+        return _Route(endpoint, via, meter, self.asks_first)
 
     def _verified(self, route: _Route, sha256: str | None, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:
         """Opens a connection and checks its host key. Nothing about the user has been sent yet."""

@@ -75,20 +75,16 @@ class InstanceChecks:
         return [key_json(key) for key in self._pins.all()]
 
     def scan(self, address: SshAddress) -> dict[str, Any]:
-        """The key that the instance shows now; nothing is trusted or logged in to. Raises RemoteError."""
+        """The key that the instance shows now, which is neither trusted nor logged in to. A jump host on the way is:
+        trusted at first sight. Raises RemoteError."""
         return key_json(self._connector_with(self._timeouts).scan_host_key(address))
 
     def accept(self, address: SshAddress, sha256: str) -> dict[str, Any]:
-        """Pins the key that the instance shows now in place of the ones before, if it has this fingerprint; that of a
-        jump host, where its key is the one that has changed.
+        """Pins the key that the instance shows now in place of the ones before, if it has this fingerprint; or the key
+        of a jump host on the way, which stands before the instance's.
 
         Raises HostKeyMismatch, RemoteError."""
-        try:
-            key = self._connector_with(self._timeouts).scan_host_key(address)
-        except HostKeyMismatch as error:
-            if not (error.is_jump_host and error.presented and same_fingerprint(error.presented.sha256, sha256)):
-                raise
-            key = error.presented
+        key = self._shown_with(address, sha256)
         if not same_fingerprint(key.sha256, sha256):
             message = f"{key.address} has the {key.key_type} key {key.sha256}, not {sha256}."
             hint = "Nothing was trusted. Test the connection again, and look at the key that is there now."
@@ -96,6 +92,14 @@ class InstanceChecks:
         accepted = replace(key, added_at=time.time(), source="accepted")
         self._pins.replace(accepted)
         return key_json(accepted)
+
+    def _shown_with(self, address: SshAddress, sha256: str) -> HostKey:
+        try:
+            return self._connector_with(self._timeouts).asking_first().scan_host_key(address)
+        except HostKeyMismatch as met:  # a jump host that is new, or has another key than before
+            if met.presented is None or not same_fingerprint(met.presented.sha256, sha256):
+                raise
+            return met.presented
 
     def forget(self, host: str, port: int) -> int:
         """Unpins every key of this address; how many there were."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from app.protocol.options import OPTIONS
 from app.standin.apt import StandInApt
@@ -312,6 +313,16 @@ def test_host_key_sha256_is_the_only_key_that_is_accepted(world: World) -> None:
     assert (refused["state"], code(refused), world.there(pack.name)) == ("failed", "host_key_mismatch", False)
     done = world.install(pack, verify=False, host_key_sha256=world.standin.host_key_sha256)
     assert (done["outcome"], world.there(pack.name)) == ("all", True)
+
+
+def test_first_contact_says_whether_a_new_machine_is_trusted_unasked(world: World) -> None:
+    pack, address = world.pack("first-met"), f"127.0.0.1:{world.standin.port}"
+    forgotten = requests.delete(f"{world.service.url}/host-keys/{address}", json={}, timeout=10)
+    assert forgotten.status_code in {200, 404}
+    refused = world.install(pack, verify=False, first_contact="ask")
+    assert (refused["state"], code(refused), world.there(pack.name)) == ("failed", "host_key_unknown", False)
+    assert world.service.get("/host-keys")["host_keys"] == []
+    assert world.install(pack, verify=False)["outcome"] == "all"
 
 
 @pytest.mark.alone  # every other run on this machine would wait for the mark

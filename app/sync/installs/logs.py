@@ -10,6 +10,7 @@ from app.domain.errors import InvalidRequest, LogNotFound
 from app.protocol.audit import AUDIT_LOG, RUNNER, SERVICE, read_commands
 from app.protocol.counts import has_problem
 from app.protocol.log_names import NODES_FOLDER, is_log_name, node_log
+from app.protocol.redaction import masked_part
 from app.protocol.snapshot import Problem, Snapshot
 from app.protocol.states import NodeState
 from app.storage.command_audit import CommandAudits
@@ -27,6 +28,8 @@ from app.sync.installs.service import Installs
 RUN = "run"
 _MOST_REASONS = 10
 """So many packs' reasons are looked for in a log of the whole run."""
+_AROUND_BYTES = 8 * 1024
+"""So much beside a part of a log is looked at: a secret that begins or ends there is masked in the part too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class TaskLogs:
             offset + len(raw),
             size,
             complete,
-            raw.decode("utf-8", "replace"),
+            self._text(task_id, name, offset, len(raw)),
             *line_and_lines(self._files.blocks(task_id, name), offset),
             self._deciding(status.snapshot, name, node) if wanted.deciding else None,
         )
@@ -154,6 +157,12 @@ class TaskLogs:
         if wanted.line is not None:
             return start_of(self._files.blocks(task_id, name), wanted.line), wanted.limit
         return wanted.offset, wanted.limit
+
+    def _text(self, task_id: str, name: str, offset: int, length: int) -> str:
+        """A part of a log. Nobody puts a secret together out of parts that each have a piece of it."""
+        begin = max(0, offset - _AROUND_BYTES)
+        raw, _ = self._files.read(task_id, name, begin, offset - begin + length + _AROUND_BYTES)
+        return masked_part(raw, offset - begin, offset - begin + length).decode("utf-8", "replace")
 
     def _deciding(self, snapshot: Snapshot, name: str, node: str | None) -> int | None:
         """The number of the line that the reason of the log's node pack comes from; in a log of the whole run that of

@@ -13,6 +13,7 @@ from app.domain.errors import (
     AppError,
     AuthenticationFailed,
     HostKeyMismatch,
+    HostKeyUnknown,
     RemoteError,
     StepTimedOut,
     TaskNotCancellable,
@@ -32,7 +33,12 @@ from app.sync.installs.follow_ups import restart_request
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks, key_json
 
-HOST_KEY, PROVISIONING, PLAN = "host_key_changed", "still_provisioning", "plan_changes_packages"
+HOST_KEY, NEW_HOST_KEY = "host_key_changed", "host_key_new"
+PROVISIONING, PLAN = "still_provisioning", "plan_changes_packages"
+_HINT_OF_CHANGED = (
+    "Providers give addresses to new machines. If you have just rented a new one, trust its key. If not, stop."
+)
+_HINT_OF_NEW = "If it is the machine that you have rented, trust its key. If you do not know it, stop."
 LOOK_SECONDS = 0.5
 """How late a stop is noticed while an install reports nothing."""
 _CHECKING = (Phase.VERIFY, Phase.FINISH)
@@ -126,7 +132,7 @@ class Steps:
 
     def check_answer(self, workflow: Workflow, question: Question, answer: str) -> None:
         """Carries out what an answer allows, before the workflow goes on. Raises RemoteError, HostKeyMismatch."""
-        if question.code == HOST_KEY and answer == "accept":
+        if question.code in (HOST_KEY, NEW_HOST_KEY) and answer == "accept":
             self._checks.accept(_request(workflow).address, str(question.facts["shown_sha256"]))
 
     # -- test_ssh ---------------------------------------------------------------------------------------------------
@@ -154,6 +160,7 @@ class Steps:
                     request.options.host_key_sha256,
                     run.left(self._settings.timeouts.connect),
                     cancel=run.stop,
+                    asks_first=request.options.first_contact == "ask",
                 )
             except HostKeyMismatch as error:
                 raise Blocked(self._host_key_question(request, error)) from error
@@ -171,11 +178,12 @@ class Steps:
         if request.options.host_key_sha256:
             raise error
         status = key_json(error.presented) if error.presented else self._checks.scan(request.address)
+        is_new = isinstance(error, HostKeyUnknown)
         return Question(
-            HOST_KEY,
+            NEW_HOST_KEY if is_new else HOST_KEY,
             error.message,
-            "Providers give addresses to new machines. If you have just rented a new one, trust its key. If not, stop.",
-            {"accept": "It is a new machine: trust its key"},
+            _HINT_OF_NEW if is_new else _HINT_OF_CHANGED,
+            {"accept": "Trust this key" if is_new else "It is a new machine: trust its key"},
             {
                 "shown_sha256": status["sha256"],
                 "key_type": status["key_type"],

@@ -32,7 +32,7 @@ export class QuestionView {
   #draw(question, number, machine) {
     const [text] = question.text.split("\n\n", 1); // what follows is in the items too
     const title = h("h1", { id: "question-title", tabindex: "-1" }, question.title);
-    const more = question.code === "host_key_changed" ? keyText(question.facts, machine) : text;
+    const more = question.code.startsWith("host_key_") ? keyText(question, machine) : text;
     const which = [machine.name, number > 1 ? word("run.questions_left", { n: number }) : ""].filter(Boolean).join(" · ");
     this.said = h("p", { class: "field-error", role: "alert", hidden: true });
     this.until = h("p", { class: "soft number" });
@@ -53,7 +53,7 @@ export class QuestionView {
   #facts(question) {
     const { code, facts } = question;
     const found = [];
-    if (code === "host_key_changed") found.push(hostKeys(facts));
+    if (code.startsWith("host_key_")) found.push(hostKeys(question));
     if (facts.plan && question.plan_task_id) {
       const place = h("div", { class: "question-plan", tabindex: "0", role: "region", "aria-label": word("run.tab_changes") });
       this.plan(place, question.plan_task_id);
@@ -90,13 +90,15 @@ export class QuestionView {
 }
 
 /** Whose key it is that has changed: the machine's, or that of a jump host on the way to it. */
-function keyText({ is_jump_host: isJump, host, port }, machine) {
-  return isJump ? word("run.key_changed_jump", { host: `${host}:${port}`, machine: machine.name }) : word("run.key_changed", { machine: machine.name });
+function keyText({ code, facts: { is_jump_host: isJump, host, port } }, machine) {
+  const names = { host: `${host}:${port}`, machine: machine.name };
+  if (code === "host_key_new") return word("run.key_new", names);
+  return isJump ? word("run.key_changed_jump", names) : word("run.key_changed", names);
 }
 
 /** The keys, each older one with its date: what a person compares with the provider's page. */
-function hostKeys({ known = [], shown_sha256: shown }) {
+function hostKeys({ code, facts: { known = [], shown_sha256: shown } }) {
   const row = (name, sha256) => [h("dt", {}, name), h("dd", { class: "mono wrap-anywhere" }, sha256)];
   const before = known.flatMap((key) => row(key.added_at ? word("run.key_before_dated", { date: when(key.added_at) }) : word("run.key_before"), key.sha256));
-  return h("dl", { class: "keys" }, before.length ? before : row(word("run.key_before"), word("run.key_unknown")), row(word("run.key_now"), shown));
+  return h("dl", { class: "keys" }, before.length || code === "host_key_new" ? before : row(word("run.key_before"), word("run.key_unknown")), row(word("run.key_now"), shown));
 }

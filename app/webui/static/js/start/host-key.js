@@ -30,11 +30,13 @@ export function keyQuestion(command, found, answered) {
     }
   });
   const title = h("h3", { id: "key-question" }, TITLES[kind]());
-  const keys = h("dl", { class: "keys" }, ...found.known_host_keys.map(known), row(word("start.key_now"), found.host_key));
+  const keys = h("dl", { class: "keys" }, ...machine(found.host_key), ...found.known_host_keys.map(known), row(word("start.key_now"), found.host_key));
   const order = isNew ? [trust, refuse] : [refuse, trust];
   return h("div", { class: "note stack", "data-tone": isNew ? "live" : "warn", role: "group", "aria-labelledby": "key-question" }, title, h("p", {}, TEXTS[kind](found.host_key)), keys, h("div", { class: "row" }, order), error);
 }
 
+/** Whose key it is: a jump host on the way is asked about too. */
+const machine = ({ host, port }) => [h("div", {}, h("dt", {}, word("start.key_host")), h("dd", { class: "mono wrap-anywhere" }, `${host}:${port}`))];
 const row = (name, key) => h("div", {}, h("dt", {}, name), h("dd", { class: "mono wrap-anywhere" }, `${key.key_type} ${key.sha256}`));
 
 function known(key) {
