@@ -289,6 +289,8 @@ class HostKeyMismatch(RemoteError):
     """The key that was shown, where the connection has come so far."""
     known: tuple[HostKey, ...] = ()
     """The keys that the address had before."""
+    is_jump_host: bool = False
+    """Whether it is not the instance's own key, but that of a jump host on the way to it."""
 
 
 class HostKeyUnknown(HostKeyMismatch):

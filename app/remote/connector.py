@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.domain.address import MAX_JUMPS, SshAddress, parse_hop
-from app.domain.errors import ConnectFailed
+from app.domain.errors import ConnectFailed, HostKeyMismatch
 from app.domain.hostkeys import HostKey, HostKeyPins, same_fingerprint
 from app.remote import ssh_config
 from app.remote.config_file import Local
@@ -159,7 +159,11 @@ class SshConnector:
             )
         before, _, last = endpoint.jump.rpartition(",")
         hop = self.resolve(replace(parse_hop(last), jump=before or None))
-        via = self._connect(hop, None, deadline, depth + 1, Meter(meter.pace))
+        try:
+            via = self._connect(hop, None, deadline, depth + 1, Meter(meter.pace))
+        except HostKeyMismatch as error:
+            error.is_jump_host = True
+            raise
         return _Route(endpoint, via, meter, self.asks_first)
 
     def _verified(self, route: _Route, sha256: str | None, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:

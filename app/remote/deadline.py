@@ -33,7 +33,7 @@ class Deadline:
     def check(self, doing: str) -> None:
         """Raises ConnectFailed when cancelled (code `cancelled`) or out of time."""
         if self._cancel.is_set():
-            raise ConnectFailed("Connecting was cancelled.", code="cancelled")
+            raise ConnectFailed("Connecting was stopped.", code="cancelled")
         if self.remaining <= 0:
             raise ConnectFailed(f"{self._what} did not answer within {self._seconds:g} s ({doing}).")
 

@@ -14,6 +14,7 @@ import h11
 
 from app.domain.errors import ConnectFailed, DefaultListUnavailable
 from app.domain.host_port import join_host_port
+from app.protocol import amounts
 from app.remote.deadline import Deadline
 from app.remote.tcp import open_socket
 
@@ -118,7 +119,7 @@ def _exchange(stream: Stream, request: h11.Request, deadline: Deadline) -> tuple
         elif isinstance(event, h11.Data):
             content += event.data
             if len(content) > MAX_BYTES:
-                raise ValueError(f"it sends more than {MAX_BYTES // 1024} KiB")
+                raise ValueError(f"it sends more than {amounts.size(MAX_BYTES)}")
         elif isinstance(event, h11.EndOfMessage):
             return status, headers, bytes(content)
         elif isinstance(event, h11.ConnectionClosed):

@@ -36,7 +36,7 @@ def _choose(context: Context, text: str, labels: Mapping[str, str]) -> Optional[
     if context.options.ask != "ask":
         return None
     answer = context.questions.ask(
-        text, code="choose_comfyui", answers={**labels, _NONE: "None of them: end this run"}, default=_NONE
+        text, code="choose_comfyui", answers={**labels, _NONE: "None of these: end the run"}, default=_NONE
     )
     return None if answer == _NONE else answer
 

@@ -110,7 +110,12 @@ def shown_by(error: AppError) -> dict[str, Any]:
     """What a person needs for the decision that a failed test asks for: the key that was shown and those before it, or
     the ComfyUIs that there are."""
     if isinstance(error, HostKeyMismatch) and error.presented:
-        return {"host_key": key_json(error.presented), "known_host_keys": [key_json(key) for key in error.known]}
+        known = [key_json(key) for key in error.known]
+        return {
+            "host_key": key_json(error.presented),
+            "known_host_keys": known,
+            "is_jump_host": error.is_jump_host,
+        }
     homes = error.ui_homes if isinstance(error, RunnerError) else ()
     return {"ui_homes": [asdict(home) for home in homes]} if homes else {}
 

@@ -23,7 +23,7 @@ ENDS = {
     "stopped": ("Stopped; ", "Retry"),
     "put_back": ("Everything is put back: 34 node packs removed", "Install again"),
     "no_comfyui": ("There is no ComfyUI in the usual places.", "Retry"),
-    "planned": ("Plan only: nothing was changed", "Install again"),
+    "planned": ("Plan only: nothing was changed", "Install"),
     "repairable": ("31 of 34 node packs ready, 3 failed", "Use these versions"),
 }
 
@@ -53,6 +53,47 @@ def test_each_end_says_what_is_true_and_has_its_own_button(stage: Stage, tab: Op
         assert top_of(page) <= 200
         assert rows_in_view(page) >= 16
     assert page.locator("[data-state=runs]").count() == 0
+
+
+def test_a_plan_shows_the_packs_that_would_fail(stage: Stage, tab: OpenTab) -> None:
+    """In its sentence, in their rows and by their causes; nothing of it is tried again, since nothing was installed."""
+    page = run_page(stage, tab, show(stage, "planned_failed", 34))
+    expect(sentence(page)).to_have_text("Plan only: nothing was changed. 2 of 34 node packs would not work")
+    expect(page.locator('.packs [data-standing="failed"]')).to_have_count(2)
+    expect(page.locator('.packs [data-standing="skipped"] .pack-word').first).to_have_text("Planned")
+    expect(page.locator("#needs .need")).not_to_have_count(0)
+    expect(page.locator("#needs").get_by_role("button", name=re.compile("Retry"))).to_have_count(0)
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["wide", "phone"])
+def test_an_end_without_packs_keeps_no_empty_places(stage: Stage, tab: OpenTab, size: tuple[int, int]) -> None:
+    """Neither for the bar nor for a search; why it ended is said once, and its log is a button away."""
+    page = run_page(stage, tab, show(stage, "no_comfyui", 34))
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    expect(page.locator(".seg")).to_be_hidden()
+    expect(page.locator(".run-search")).to_be_hidden()
+    expect(page.get_by_text("Name its folder", exact=False).and_(page.locator(":visible"))).to_have_count(1)
+    more = page.locator(".wait").get_by_role("link", name="Change address or options")
+    expect(more).to_have_attribute("href", re.compile(r"/\?from=.*#options$"))
+    page.locator(".wait").get_by_role("button", name="Log").click()
+    expect(page.get_by_role("button", name="Close the log")).to_be_visible()
+
+
+def test_what_a_run_waits_for_is_said_once(stage: Stage, tab: OpenTab) -> None:
+    """Below the head, beside what can be done about it; whose turn it is leads to the other install."""
+    page = run_page(stage, tab, show(stage, "queued", 34))
+    expect(page.locator("#head [data-ref=detail]")).to_be_empty()
+    page.get_by_role("link", name="See the other install").click()
+    expect(page.locator("#rows > *").first).to_be_visible()
+
+
+def test_install_again_brings_the_list_and_the_machine(stage: Stage, tab: OpenTab) -> None:
+    """To the start page, as that run had them."""
+    page = run_page(stage, tab, show(stage, "put_back", 5))
+    page.get_by_role("button", name="Install again").click()
+    expect(page.get_by_role("radio", name="As in that run")).to_be_checked()
+    expect(page.locator("#list-count")).to_have_text("5 of 5 chosen")
+    expect(page.locator("#ssh")).to_have_value(re.compile("^ssh -p "))
 
 
 def test_while_it_runs_sixteen_rows_are_seen(stage: Stage, browser: Browser, complaints: Complaints) -> None:
@@ -113,7 +154,9 @@ def test_a_machine_that_does_not_answer_is_waited_for(stage: Stage, tab: OpenTab
     wait = page.locator(".wait")
     for name in ("Try now", "Stop"):
         expect(wait.get_by_role("button", name=name)).to_be_visible()
-    expect(wait.get_by_role("link", name="Change the address")).to_have_attribute("href", re.compile(r"/\?ssh=ssh"))
+    expect(wait.get_by_role("link", name="Change the address")).to_have_attribute(
+        "href", re.compile(r"/\?from=.*&ssh=ssh")
+    )
     expect(wait).to_contain_text("A machine that you have just rented needs a few minutes")
 
 

@@ -38,7 +38,7 @@ def test_it_works() -> None:
     text = drawn(LiveView(story.progress))
     row = next(line for line in text.splitlines() if line.startswith("Beta"))
     assert "45 %" in row and "2.6 MB" in row and "1.3 MB/s" in row and "cloning" in row
-    assert "Cloning node packs: 0 of 3 done" in text
+    assert "Downloading node packs: 0 of 3 done" in text
 
 
 def test_packs_at_work_come_first_and_the_rest_is_counted() -> None:

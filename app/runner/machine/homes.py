@@ -145,7 +145,7 @@ def _chosen(found: Sequence[Path], seen: Seen, choose: Optional[Choose]) -> Path
     text = "The instance has several ComfyUI folders: %s." % listed
     if choose is not None and len(found) <= _MOST_ASKED:
         answers = {str(number): _label(path, seen) for number, path in enumerate(found, 1)}
-        answer = choose("Into which ComfyUI? " + text, answers)
+        answer = choose("The machine has several ComfyUIs. Which one do you use?", answers)
         if answer is not None:
             return found[int(answer) - 1]
     raise RunFault("ui_home_ambiguous", text, _GIVE_ONE)

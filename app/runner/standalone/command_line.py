@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Any, BinaryIO, Dict, List, Mapping, NoReturn, Tuple
 
+from app.protocol import amounts
 from app.protocol.known_bad import read_known_bad
 from app.protocol.lockfile import read_lock
 from app.protocol.manager_snapshot import named, read_snapshot
@@ -150,7 +151,7 @@ def _read(path: str) -> str:
 def _text(file: BinaryIO, path: str) -> str:
     raw = file.read(_MOST_BYTES + 1)
     if len(raw) > _MOST_BYTES:
-        raise OSError(errno.EFBIG, "larger than %d KiB" % (_MOST_BYTES // 1024), path)
+        raise OSError(errno.EFBIG, "larger than %s" % amounts.size(_MOST_BYTES), path)
     return decoded(raw)
 
 

@@ -16,6 +16,7 @@ from werkzeug.datastructures import EnvironHeaders
 
 from app.domain.access import MADE
 from app.domain.errors import AppError
+from app.protocol import amounts
 from app.protocol.redaction import masked
 from app.remote.gateway.access import OPENING
 from app.sync.access import Access
@@ -81,9 +82,7 @@ def body_limit(path: str) -> int:
 
 def too_large(path: str) -> AppError:
     """What is said of a body that is larger than that."""
-    limit = body_limit(path)
-    size = f"{limit // 1024} KiB" if limit < 1024 * 1024 else f"{limit // 1024 // 1024} MiB"
-    return errors.BodyTooLarge(f"The request's body is larger than {size}.")
+    return errors.BodyTooLarge(f"The request's body is larger than {amounts.size(body_limit(path))}.")
 
 
 def logged_path(path: str) -> str:

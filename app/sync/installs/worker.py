@@ -71,7 +71,7 @@ _COMMAND_AFTER_SECONDS = 1.0
 _LAST_CANCEL_SECONDS = 15.0
 """For a cancel that is tried once more after the task has ended without a sign that it had arrived."""
 _UNCONFIRMED = "Cancelled here, but the instance did not confirm it. The install may still run there."
-_GOES_ON = "Cancelled. The instance has the cancel, but may still be putting things back, or go on with the install."
+_GOES_ON = "Stopped. The machine knows of the stop, but may still be putting things back, or go on with the install."
 KEEP_SECONDS = 3600.0
 """How long to go on trying to save an end that the service's own disk refuses."""
 
@@ -362,7 +362,7 @@ class Installation:
             self._cancel_request = client.request_cancel(self._task_id)
         if not self._slow_cancel_reported and now - self._cancel_asked_at > CANCEL_SECONDS:
             self._slow_cancel_reported = True
-            text = f"The install has not stopped within {CANCEL_SECONDS:g} s of the cancel; Nodeferry waits on."
+            text = f"The install has not ended within {CANCEL_SECONDS:g} s of the stop; Nodeferry waits on."
             self._recorder.emit(Warned("cancel_slow", text))
 
     def _give_up_unconfirmed(self) -> None:

@@ -28,6 +28,7 @@ from app.protocol.states import TERMINAL_TASK_STATES, Outcome, Phase, StepStatus
 from app.settings import Settings
 from app.sync.installs import runner_request
 from app.sync.installs.backoff import Backoff
+from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.follow_ups import restart_request
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks, key_json
@@ -73,12 +74,12 @@ class Done:
 
 @dataclass(slots=True)
 class StepRun:
-    """One step being done, for its thread. `note` saves fields of the step; `stop` wakes its waits."""
+    """One step being done, for its thread. `note` saves fields of the step; `stop` ends its waits, or wakes them."""
 
     workflow: Workflow
     name: StepName
     note: Callable[..., Workflow]
-    stop: threading.Event
+    stop: CancelSignal
     closing: threading.Event
     deadline: float = field(init=False)
 
@@ -91,7 +92,8 @@ class StepRun:
 
     def look_around(self, seconds: float = 0.0) -> None:
         """Waits up to `seconds`. Raises Leaving, Stopped, and StepTimedOut when the step has taken too long."""
-        self.stop.wait(seconds)
+        if seconds:
+            self.stop.pause(seconds, unless=self.stop)
         if self.closing.is_set():
             raise Leaving
         if self.stop.is_set():
@@ -167,7 +169,8 @@ class Steps:
                 pause = backoff.next_pause() if error.retried or isinstance(error, AuthenticationFailed) else None
                 if pause is None:
                     raise
-                run.keep(message=f"Waiting for the instance: {error.message}")
+                due = time.time() + pause
+                run.keep(message=f"Waiting for the instance: {error.message}", next_attempt_at=due)
                 run.look_around(pause)
 
     def _host_key_question(self, request: InstallRequest, error: HostKeyMismatch) -> Question:
@@ -187,6 +190,7 @@ class Steps:
                 "host": status["host"],
                 "port": status["port"],
                 "known": [key_json(key) for key in error.known],
+                "is_jump_host": error.is_jump_host,
             },
         )
 
@@ -304,7 +308,7 @@ def _of_install(ended: Snapshot) -> Done:
     """How an install that has ended lets its step end."""
     error = ended.error.to_json() if ended.error else None
     if ended.state is TaskState.CANCELLED:
-        text = "The install was cancelled."
+        text = "The install was stopped."
         return Done(StepState.FAILED, text, error or Problem("cancelled", text).to_json())
     if ended.state is TaskState.FAILED:
         return Done(StepState.FAILED, progress_json.message(ended), error)
@@ -323,8 +327,8 @@ def _installed(install: Snapshot) -> str:
 def _provisioning_question(busy: list[str]) -> Question:
     return Question(
         PROVISIONING,
-        f"The instance's image has not finished setting itself up ({', '.join(busy)} exists).",
-        "The image's own install and yours could disturb each other. Wait a few minutes, then look again.",
+        f"The machine has not finished setting itself up ({', '.join(busy)} exists).",
+        "Its own install and yours could disturb each other. Wait a few minutes, then look again.",
         {"look_again": "Look again", "continue": "Install now anyway"},
         {"paths": busy},
     )
@@ -345,7 +349,7 @@ def _plan_question(plan: Sequence[PlannedChange], changes: Sequence[PlannedChang
     return Question(
         PLAN,
         text,
-        "Nothing has been changed yet. The plan lists every package, and the packs that need it.",
+        "Nothing has been changed yet. The list shows every package, and the packs that need it.",
         {"install": "Install"},
         {"plan": [change.to_json() for change in plan]},
     )

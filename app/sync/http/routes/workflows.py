@@ -52,6 +52,15 @@ def stop_workflow() -> Response:
     )
 
 
+@workflows.post("/workflow/reconnect")
+def try_workflow_now() -> Response:
+    """Try a machine that a workflow does not reach again at once."""
+    known = _checked_id(body(bodies.WorkflowIdBody).workflow_id)
+    state = services().workflows.try_now(known)
+    message = "The machine is tried again now"
+    return answer({"success": True, "workflow_id": known, "state": state.value, "message": message}, 202)
+
+
 @workflows.post("/workflow/resume")
 def resume_workflow() -> Response:
     """Answer the question of a blocked workflow."""

@@ -191,6 +191,13 @@ _GROUPS: Mapping[str, Operation] = {
         asked=bodies.ResumeBody,
         example={"workflow_id": _WORKFLOW, "answer": "accept"},
     ),
+    "POST /workflow/reconnect": _route(
+        202,
+        "WorkflowStarted",
+        codes="workflow_not_found workflow_conflict task_not_found task_not_waiting",
+        asked=bodies.WorkflowIdBody,
+        example={"workflow_id": _WORKFLOW},
+    ),
     "GET /workflow/state": _route(200, "Workflow", codes="workflow_not_found", asked=bodies.WorkflowQuery),
     "GET /workflows": _route(200, "Workflows", asked=bodies.WorkflowsQuery),
     "POST /fleet/install-custom-nodes": _route(

@@ -50,6 +50,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "host_key": ref("HostKey"),
             "known_host_keys": array(ref("HostKey")),
+            "is_jump_host": FLAG,
             "ui_homes": array(record(of_dataclass(ComfyUIHome))),
         },
         about="An instance that failed the test, with what a person needs to decide.",

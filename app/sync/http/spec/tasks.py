@@ -235,6 +235,7 @@ _WORKFLOWS: Mapping[str, Schema] = {
             "task_id": nullable(UUID),
             "plan_task_id": nullable(UUID),
             "found": ANY_OBJECT,
+            "next_attempt_at": nullable(TIME),
             "tasks": array(ref("WorkflowLine")),
             "error": nullable(ref("Problem")),
         }

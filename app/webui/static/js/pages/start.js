@@ -85,4 +85,5 @@ get("start").addEventListener("submit", (event) => {
   if (!get("go").disabled) start();
 });
 refresh();
+if (location.hash === "#options") get("options").open = true;
 await asked();

@@ -22,6 +22,7 @@ import { Tasks } from "./tasks.js";
 import { Wait } from "./wait.js";
 
 const RUN_EVERY = 2000;
+const WITHOUT_RETRY = ["planned", "put_back"];
 const WITHOUT_PACKS = ["restart", "check", "connect", "question"];
 
 export class RunPage {
@@ -41,7 +42,7 @@ export class RunPage {
     const pick = (name) => this.pick(name);
     this.head = new Head(refs, (taskId) => this.show(taskId));
     this.bar = new Bar(refs.bar, () => this.#filter());
-    this.actions = new Actions(refs, { run: () => this.run, began: () => this.#began(), look: () => this.look(), show: (taskId) => this.show(taskId) });
+    this.actions = new Actions(refs, { run: () => this.run, began: () => this.#began(), look: () => this.look(), show: (taskId) => this.show(taskId), openLog: () => this.panels.openRun() });
     this.list = new Rows(refs.rows, refs.noRows, pick);
     this.needs = new Needs(refs, { actions: this.actions, pick, taskOf: (name) => this.tasks.of(name) });
     this.wait = new Wait(refs.wait, this.actions);
@@ -160,15 +161,15 @@ export class RunPage {
     const question = this.#asks(own);
     setAttribute(this.refs.run, "data-asks", question ? "" : null);
     this.question.update(question, own?.questions.length ?? 0, run.machine);
-    this.head.say(summary, this.#detail(summary, own));
+    const waits = this.wait.update(run, summary, own);
+    this.head.say(summary, waits ? null : this.#detail(summary, own));
     this.head.chapters(run.chapters, this.alone ? shown : null, this.address);
     this.head.progressed(own ?? rows);
-    this.bar.update(rows?.counts ?? run.counts);
-    const waits = this.wait.update(run, summary, own);
+    this.bar.update(rows?.counts ?? run.counts, run.in_progress);
     this.actions.update(this.#actions(summary, own, waits));
     this.list.none(waits);
     if (rows) {
-      this.needs.update(rows);
+      this.needs.update(rows, !WITHOUT_RETRY.includes(summary.kind));
       this.panels.update(rows, this.tasks.progress(this.alone ? this.tasks.ids.at(-1) : run.rows_of) ?? rows);
     }
     this.#inTab(question, summary);
@@ -187,7 +188,7 @@ export class RunPage {
   }
 
   #detail(summary, own) {
-    if (own && !own.in_progress) return own.error?.message === summary.sentence ? own.error.hint : "";
+    if (own && !own.in_progress) return ended(own, summary.sentence);
     return !own || own.questions.length || own.message === summary.sentence ? "" : own.message;
   }
 
@@ -236,4 +237,11 @@ export class RunPage {
     this.wait.tick();
     if (this.rows?.in_progress) this.list.tick(this.silence.of);
   }
+}
+
+/** What an end has to say besides its sentence: why, what helps, and which packs a restarted ComfyUI lacks. */
+function ended({ error, warnings }, sentence) {
+  const missing = warnings.find(({ code }) => code === "not_loaded");
+  const { message = "", hint = "" } = error ?? missing ?? {};
+  return [message.startsWith(sentence) ? message.slice(sentence.length).replace(/^[.:]\s*/, "") : message, hint].filter(Boolean).join(" ");
 }
