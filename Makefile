@@ -23,8 +23,9 @@ ifneq ($(shell "$(WANTED)" $(WHICH) 2>/dev/null),$(shell $(PY) $(WHICH) 2>/dev/n
 endif
 endif
 
-# Somebody else's Python must not leak into ours, and an empty HOME would put caches into /.
-unexport PYTHONPATH PYTHONHOME
+# Somebody else's Python must not leak into ours, and an empty HOME would put caches into /. Without what Python
+# compiled once, each of the hundreds of processes that the tests start compiles all modules again.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 ifeq ($(strip $(HOME)),)
 unexport HOME
 endif
