@@ -43,12 +43,18 @@ def main() -> int:
         for packs in given.packs:
             speed = given.speed or SPEED.get(packs, 4.0)
             rows += _of_runs(browser, before, packs, speed, details)
+            _keep(given.out, rows, details)
         rows += _of_pages(browser, details)
     print(limits.table(rows))
-    if given.out:
-        figures = {"rows": [row.to_json() for row in rows], "details": details}
-        given.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    _keep(given.out, rows, details)
     return 0 if all(row.holds for row in rows) else 1
+
+
+def _keep(file: Path | None, rows: list[Row], details: dict[str, Any]) -> None:
+    """What was found so far: a run that ends early has told it."""
+    if file:
+        figures = {"rows": [row.to_json() for row in rows], "details": details}
+        file.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 
 def _of_runs(browser: Browser, before: Release | None, packs: int, speed: float, details: dict[str, Any]) -> list[Row]:
