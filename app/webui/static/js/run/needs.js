@@ -3,6 +3,7 @@
 
 import { api } from "../core/api.js";
 import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
+import { isOff, setOff } from "../core/focus.js";
 import { span } from "../core/format.js";
 import { word } from "../core/words.js";
 import { commandLine, commandsIn } from "./commands.js";
@@ -68,15 +69,18 @@ export class Needs {
       update: () => {},
     });
     patchList(node.querySelector(".need-acts"), this.#wanted(item), {
-      key: (wanted) => wanted.label,
+      key: (wanted) => wanted.key ?? wanted.label,
       make: (wanted) => h("button", { type: "button", class: `btn small ${wanted.tone ?? ""}`, "data-writes": true, onclick: (event) => this.#do(event.currentTarget, wanted) }, wanted.label),
-      update: (button, wanted) => setAttribute(button, "disabled", Boolean(wanted.off)),
+      update: (button, wanted) => {
+        setText(button, wanted.label);
+        setOff(button, Boolean(wanted.off));
+      },
     });
     setHidden(node.querySelector(".need-acts"), !this.#wanted(item).length);
   }
 
   #wanted(item) {
-    if (item.build) return [{ label: word(item.build.skip_requested ? "run.skipping" : "run.skip_build"), off: item.build.skip_requested, act: () => api(`/tasks/${this.taskOf(item.packs[0])}/skip`, { body: { package: item.build.package } }) }];
+    if (item.build) return [{ key: "skip", label: word(item.build.skip_requested ? "run.skipping" : "run.skip_build"), off: item.build.skip_requested, act: () => api(`/tasks/${this.taskOf(item.packs[0])}/skip`, { body: { package: item.build.package } }) }];
     if (item.repair) return this.ended ? [{ label: word("run.do_repair"), tone: "primary", act: () => this.actions.do("repair") }] : [];
     if (!this.ended || !item.retry) return [];
     return [{ label: item.retry.label ?? word("run.retry_these", { n: item.packs.length }), act: () => this.actions.retry(item.taskId, { nodes: item.packs, ...item.retry.body }) }];
@@ -84,15 +88,16 @@ export class Needs {
 
   /** What went wrong stays here until it is tried again. */
   async #do(button, wanted) {
+    if (isOff(button)) return;
     const said = button.closest(".need").querySelector('[role="alert"]');
     setHidden(said, true);
-    button.disabled = true;
+    setOff(button, true);
     try {
       await wanted.act();
     } catch (error) {
       setText(said, [error.message, error.hint].filter(Boolean).join(" "));
       setHidden(said, false);
-      button.disabled = false;
+      setOff(button, false);
     }
   }
 }

@@ -3,6 +3,7 @@
 
 import { api } from "../core/api.js";
 import { h, setAttribute, setHidden, setText } from "../core/dom.js";
+import { keepFocus } from "../core/focus.js";
 import { icon } from "../core/icons.js";
 import { recall, remember } from "../core/memory.js";
 import { word } from "../core/words.js";
@@ -127,15 +128,17 @@ export class Connection {
 
   /** What stands below the field. Whoever had the focus in it keeps his place on the page. */
   #show(state, nodes) {
-    const hadFocus = this.place.contains(document.activeElement) && document.activeElement !== this.place;
     this.state = state;
+    keepFocus(() => this.#put(state, nodes), () => this.place);
+    this.changed();
+  }
+
+  #put(state, nodes) {
     this.place.style.minHeight = state === "testing" ? `${this.place.offsetHeight}px` : "";
     this.place.replaceChildren(...nodes);
     setHidden(document.getElementById("known"), !this.offered || state !== "empty");
     setHidden(document.getElementById("ssh-hint"), !["empty", "untested"].includes(state));
     setHidden(this.button, !["ready", "waiting", "trouble"].includes(state));
-    if (hadFocus) this.place.focus({ preventScroll: true });
-    this.changed();
   }
 
   #answered(found, said) {

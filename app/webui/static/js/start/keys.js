@@ -3,6 +3,7 @@
 import { api } from "../core/api.js";
 import { h, setText } from "../core/dom.js";
 import { copy } from "../core/files.js";
+import { isOff, setOff } from "../core/focus.js";
 import { word } from "../core/words.js";
 
 /** Fills `place`: the public keys that there are, or a button that makes one. */
@@ -20,14 +21,15 @@ function maker(place) {
   const button = h("button", { type: "button", class: "primary", "data-writes": true }, word("start.keys_make"));
   const said = h("p", { class: "small soft", role: "status" }, word("start.keys_where"));
   button.addEventListener("click", async () => {
-    button.disabled = true;
+    if (isOff(button)) return;
+    setOff(button, true);
     try {
       const { ssh_key: key, where_to_paste: where } = await api("/ssh-keys", { body: {} });
       place.replaceChildren(h("p", { role: "status" }, word("start.keys_made", { path: key.path })), ...publicKeys([key], where));
       place.querySelector("button")?.focus();
     } catch (error) {
       setText(said, `${error.message} ${error.hint}`.trim());
-      button.disabled = false;
+      setOff(button, false);
     }
   });
   return h("div", { class: "stack" }, h("p", { class: "row" }, button), said);
