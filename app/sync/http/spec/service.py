@@ -51,6 +51,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "host_key": ref("HostKey"),
             "known_host_keys": array(ref("HostKey")),
             "ui_homes": array(record(of_dataclass(ComfyUIHome))),
+            "unusable_keys": array(TEXT),
         },
         about="An instance that failed the test, with what a person needs to decide.",
     ),
