@@ -5,6 +5,7 @@ import { api } from "../core/api.js";
 import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
 import { isOff, setOff } from "../core/focus.js";
 import { span } from "../core/format.js";
+import { at } from "../core/place.js";
 import { word } from "../core/words.js";
 import { commandLine, commandsIn } from "./commands.js";
 import { remedyOf } from "./remedies.js";
@@ -12,6 +13,7 @@ import { standingOf } from "./standings.js";
 
 const LONG_BUILD_SECONDS = 60;
 const MOST_NAMES = 12;
+const ADDRESS = new Set(["repository_not_found", "repository_not_found_or_private"]);
 const WIDE = matchMedia("(min-width: 1200px) and (min-height: 600px)"); // it stands beside the rows then
 
 export class Needs {
@@ -58,10 +60,25 @@ export class Needs {
     const copies = commandsIn(item.hint).map(commandLine);
     const buttons = h("div", { class: "row need-acts" });
     const said = h("p", { class: "field-error", role: "alert", hidden: true });
-    return h("li", { class: "need", "data-tone": item.tone }, title, h("p", { class: "need-packs" }), item.body?.() ?? null, remedy, ...copies, buttons, said);
+    return h("li", { class: "need", "data-tone": item.tone }, title, h("p", { class: "need-packs" }), item.body?.() ?? null, remedy, item.addresses?.length ? h("div", { class: "need-addresses" }, h("ul"), h("a", { class: "btn small" })) : null, ...copies, buttons, said);
+  }
+
+  /** What a person looks at, and where it is put right: on the start page, with the machine. */
+  #addresses(place, addresses) {
+    const { ssh_connection: machine } = this.actions.run().machine;
+    const [list, correct] = place.children;
+    patchList(list, addresses.slice(0, MOST_NAMES), {
+      key: (url) => url,
+      make: (url) => h("li", {}, h("a", { class: "mono wrap-anywhere", href: url, target: "_blank", rel: "noreferrer" }, url)),
+      update: () => {},
+    });
+    setAttribute(correct, "href", at(`/?ssh=${encodeURIComponent(machine)}&paste=${encodeURIComponent(addresses.join("\n"))}`));
+    setText(correct, word("run.correct_address", { n: addresses.length }));
   }
 
   #patch(node, item) {
+    const where = node.querySelector(".need-addresses");
+    if (where) this.#addresses(where, item.addresses);
     setText(node.querySelector("h3"), item.title);
     patchList(node.querySelector(".need-packs"), names(item.packs), {
       key: (name) => name,
@@ -112,9 +129,10 @@ function causes(progress, taskOf) {
     const { code = "not_checked", title = word("run.not_checked_title"), message = word("run.not_checked"), hint = "", retryable = false } = node.error ?? {};
     const taskId = taskOf(node.name);
     const key = `${code} ${hint} ${taskId}`;
-    const item = found.get(key) ?? { key, code, taskId, tone: "warn", title: message, other: title, hint, packs: [], messages: new Set() };
+    const item = found.get(key) ?? { key, code, taskId, tone: "warn", title: message, other: title, hint, packs: [], addresses: [], messages: new Set() };
     item.packs.push(node.name);
     item.messages.add(message);
+    if (ADDRESS.has(code) && /^https?:/.test(node.repo_url)) item.addresses.push(node.repo_url);
     if (standingOf(node) === "failed") item.tone = "bad";
     item.retry = remedyOf(hint) ?? (retryable ? { body: {} } : null);
     found.set(key, item);

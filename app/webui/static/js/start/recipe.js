@@ -109,6 +109,14 @@ export class Recipe {
     this.#choose("last");
   }
 
+  /** As if it were pasted. */
+  paste(text) {
+    this.get("urls").value = text;
+    this.kept.urls = EMPTY();
+    this.#choose("urls");
+    this.get("urls").focus();
+  }
+
   wrong(text) {
     setText(this.get("list-error"), text);
     setHidden(this.get("list-error"), !text);
