@@ -48,6 +48,7 @@ export class RunPage {
     this.wait = new Wait(refs.wait, this.actions);
     this.panels = new Panels(refs, { address: this.address, list: this.list, tasks: this.tasks, needs: this.needs });
     this.question = new QuestionView(refs.question, { look: () => this.look(), stop: () => this.actions.do("stop"), plan: (place, taskId) => this.panels.plan(place, taskId) });
+    refs.rows.addEventListener("keydown", (event) => event.key === "Escape" && this.panels.close());
     refs.skip.addEventListener("click", (event) => this.#toRows(event));
     refs.search.addEventListener("input", () => this.#filter());
     refs.search.addEventListener("keydown", (event) => this.#searchKey(event));
