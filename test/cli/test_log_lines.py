@@ -109,7 +109,7 @@ def test_libraries_are_heard_from_warnings_on(said: Said) -> None:
     for level in ("INFO", "DEBUG"):
         logs.configure(level)
         logging.getLogger("alembic.runtime").info("a migration")
-        logging.getLogger("paramiko").warning("a warning")
+        logging.getLogger("a_library").warning("a warning")
         logging.getLogger("app.x").info("ours")
         lines = said()
         assert ("a migration" in lines) == (level == "DEBUG")
