@@ -29,6 +29,8 @@ PLACE_SECONDS = 2.0
 """How long until a folder that was not known yet is asked for again."""
 DRAWN_A_SECOND = 2.0
 """How often the picture is drawn anew without news: its clock goes on, and figures grow old."""
+_OF_ANY_TASK = ("summary", "message_code", "phase")
+"""What stays told when a workflow goes on with another task."""
 
 Progress = Mapping[str, Any]
 
@@ -151,7 +153,7 @@ class LineDisplay:
         if progress is self._before:
             return
         if self._before and self._before.get("task_id") != progress.get("task_id"):
-            self._before = None
+            self._before = {name: self._before[name] for name in _OF_ANY_TASK if name in self._before}
         place = self._place.look() if self._place else None
         if place is not None and place.folder:
             self.write(line_output.at(progress, line_output.place_line(place)))

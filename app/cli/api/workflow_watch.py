@@ -113,20 +113,19 @@ class WorkflowWatch:
     def _show(self, display: LineDisplay | LiveDisplay, state: State) -> None:
         begun = [step for step in state["steps"] if step["status"] != "pending"]
         tasks = [step["task_id"] or step["plan_task_id"] for step in begun]
-        progress = self._progress(next((task_id for task_id in reversed(tasks) if task_id), None))
+        known = self._progress(next((task_id for task_id in reversed(tasks) if task_id), None))
+        progress = {**(known or {}), **as_progress(state, known)}
         if isinstance(display, LiveDisplay):
             display.above = steps_line(state["steps"])
-            display.show(self._whole(state, progress), 0.0)
+            display.show(self._with_packs(state, progress), 0.0)
             return
-        display.show(progress or as_progress(state), 0.0)
+        display.show(progress, 0.0)
         for text in changes(self._before, state):
-            display.write(line_output.at(progress or as_progress(state), text))
+            display.write(line_output.at(progress, text))
         self._before = state
 
-    def _whole(self, state: State, progress: Progress | None) -> Progress:
+    def _with_packs(self, state: State, progress: Progress) -> Progress:
         """What is drawn: the task that works now, with the packs of the install."""
-        if progress is None:
-            return as_progress(state)
         install = None if progress.get("nodes") else self.install_of(state)
         return {**progress, "nodes": install["nodes"], "counts": install["counts"]} if install else progress
 
@@ -163,8 +162,8 @@ class WorkflowWatch:
         """A question of an install is answered by itself when its time is over; one of the workflow waits for ever, and
         ends the command."""
         words = [str(each["answer"]) for each in self._with_stop(question)["answers"]]
-        name = question.get("id") or question["code"]
-        command = f"{self.resume} --answer {name}={words[0]}"
+        name, usual = question.get("id") or question["code"], question.get("default") or words[0]
+        command = f"{self.resume} --answer {name}={usual}"
         if not question.get("id"):
             show_question(self.console, question)
             self._show_facts(question)

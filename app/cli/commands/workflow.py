@@ -147,21 +147,24 @@ def _to_its_end(watch: WorkflowWatch) -> int:
 
 def _show_end(watch: WorkflowWatch, state: State) -> None:
     """The table of the node packs where it came to that, and the run's sentence."""
-    last = _outcome(watch.api, watch.workflow_id, state)
     install = watch.install_of(state)
+    said = _sentence(watch.api, watch.workflow_id, state)
     if install is not None and install.get("nodes"):
-        show_result(watch.console, install, last=last)
+        show_result(watch.console, install, last=_sentences(said))
     else:
-        show_text(watch.console, last, style="bold")
+        error = state["error"] or {}
+        show_text(watch.console, _sentences(said, error.get("message"), error.get("hint")), style="bold")
 
 
-def _outcome(api: Api, workflow_id: str, state: State) -> str:
-    """How the run ended, in the sentence of the pages, with what to do where that is known."""
-    error = state["error"] or {}
+def _sentence(api: Api, workflow_id: str, state: State) -> str:
+    """How the run ended, in the words of the pages."""
     try:
-        said = one_line(api.run(workflow_id)["summary"]["sentence"])
+        return str(api.run(workflow_id)["summary"]["sentence"])
     except (CliError, KeyError, TypeError):  # an older service
-        said = one_line(error.get("message")) or one_line(state["state"])
-    more = [one_line(error.get("message")), one_line(error.get("hint"))]
-    texts = [said, *(text for text in more if text and text != said)]
+        return str((state["error"] or {}).get("message") or state["state"])
+
+
+def _sentences(*said: object) -> str:
+    """Each once, with a full stop."""
+    texts = dict.fromkeys(filter(None, map(one_line, said)))
     return " ".join(text if text.endswith((".", "!", "?")) else f"{text}." for text in texts)

@@ -12,13 +12,14 @@ from app.cli.view.head import Place
 from app.cli.view.live_view import build_forms, build_name
 from app.cli.view.row_words import forms, standing_of, standing_word
 from app.protocol.amounts import clock
-from app.protocol.task_list import CUSTOM_NODES, VERIFY
+from app.protocol.task_list import CONFIGURE_VENV, CONNECT, CUSTOM_NODES, VERIFY
 from app.protocol.terminal_text import one_line
 from app.words import word
 
 _COMMIT_CHARS = 10
 _TOLD_OTHERWISE = (CUSTOM_NODES, VERIFY)
 """Steps that are the sum of the packs: the packs' own lines and the run's sentence say it."""
+_FOUND = {CONNECT: "start.connected", CONFIGURE_VENV: "start.fact_python"}
 _WAITS = ("queued", "waiting_for_machine", "cut", "stopping")
 _ENDED = ("ready", "problem", "failed", "skipped", "cancelled")
 
@@ -26,12 +27,7 @@ _ENDED = ("ready", "problem", "failed", "skipped", "cancelled")
 def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
     """What is new in `after`, a line each, with the time since the start and the overall percent in front."""
     before = before or {}
-    texts = stage_changes(before, after)
-    stood = {step["name"]: step.get("status") for step in before.get("steps") or []}
-    for step in after.get("steps") or []:
-        name, status = step["name"], step.get("status")
-        if name not in _TOLD_OTHERWISE and status in ("success", "failed") and status != stood.get(name):
-            texts.append(_joined(name, status, step.get("detail")))
+    texts = step_changes(before.get("steps") or [], after.get("steps") or []) + stage_changes(before, after)
     texts += build_changes(before.get("builds") or [], after.get("builds") or [])
     seen = {node["name"]: node for node in before.get("nodes") or []}
     for node in after.get("nodes") or []:
@@ -68,6 +64,18 @@ def _stage(progress: Mapping[str, Any]) -> tuple[object, ...]:
     return kind, code, going_on, known, *asked[:1]
 
 
+def step_changes(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The steps that have ended since, with what they found."""
+    stood = {step["name"]: step.get("status") for step in before}
+    told = []
+    for step in after:
+        name, status = step["name"], step.get("status")
+        if name not in _TOLD_OTHERWISE and status in ("success", "failed") and status != stood.get(name):
+            well = status == "success" and name in _FOUND
+            told.append(_joined(word(_FOUND[name]) if well else f"{name}: {status}", step.get("detail")))
+    return told
+
+
 def build_changes(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is new about the builds of packages: a line when one begins, and one when it has ended."""
     stood = {build["package"]: (build.get("version"), build.get("state")) for build in before}
@@ -88,7 +96,7 @@ def pack_changes(before: Mapping[str, Any], node: Mapping[str, Any]) -> list[str
     stood, standing = standing_of(before) if before else "waiting", standing_of(node)
     error, known = node.get("error") or {}, before.get("error") or {}
     if node.get("state") == "cloning" and before.get("state") != "cloning":
-        texts.append(_joined(name, word("cli.downloading_line"), ""))
+        texts.append(_joined(name, word("cli.downloading_line")))
     if node.get("commit") and not before.get("commit") and not node.get("kept"):
         texts.append(_joined(name, word("cli.downloaded_line"), str(node["commit"])[:_COMMIT_CHARS]))
     if error.get("code") == "plan_only":  # what is asked for is no news of each pack
@@ -102,6 +110,5 @@ def pack_changes(before: Mapping[str, Any], node: Mapping[str, Any]) -> list[str
     return texts
 
 
-def _joined(name: Any, said: Any, detail: Any) -> str:
-    text = f"{one_line(name)}: {one_line(said)}"
-    return f"{text}: {one_line(detail)}" if detail else text
+def _joined(*parts: Any) -> str:
+    return ": ".join(filter(None, map(one_line, parts)))

@@ -39,14 +39,19 @@ def steps_line(steps: Sequence[State]) -> Text:
     return line
 
 
-def as_progress(state: State) -> dict[str, Any]:
-    """What a workflow without an install so far has to show: as an install's progress, for the same picture."""
-    going_on = [step for step in state.get("steps") or [] if step.get("status") in ("running", "blocked")]
+def as_progress(state: State, progress: State | None) -> dict[str, Any]:
+    """What differs from the progress of the task that works for it: its clock is the workflow's; before there is a
+    task (None), the machine is being connected."""
+    steps = state.get("steps") or []
+    elapsed = {"elapsed_seconds": sum(step.get("seconds") or 0.0 for step in steps)}
+    if progress is not None:
+        return elapsed
+    going_on = [one_line(step.get("message")) for step in steps if step.get("status") in ("running", "blocked")]
     return {
+        **elapsed,
         "in_progress": bool(state.get("in_progress")),
-        "message": one_line(going_on[0].get("message")) if going_on else "",
+        "message": going_on[0] if going_on else "",
         "summary": {"kind": "connecting", "tone": "live", "sentence": word("summary.connecting")},
-        "elapsed_seconds": sum(each.get("seconds") or 0.0 for each in state.get("steps") or []),
         "percent": 0.0,
     }
 
