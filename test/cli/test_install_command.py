@@ -123,7 +123,7 @@ def test_a_plan_is_shown() -> None:
     ]
     result = run(Script([ended("all").progress], plan=plan), "install", SSH, "--plan-only")
     assert result.exit_code == 0, result.output
-    assert "numpy 2.1 -> 1.26 for old\n  b (new) -> 1\n" in result.stdout
+    assert "  numpy 2.1 -> 1.26 for old\n1 Python package would be added:\n  b (new) -> 1\n" in result.stdout
     assert result.stdout.rstrip().endswith("nothing was changed. Leave out --plan-only to install.")
 
 

@@ -93,6 +93,7 @@ def test_a_program_gets_the_plan_with_the_progress() -> None:
     [
         ({"package": "b", "new": "1", "wanted_by": ["x", "y"]}, "b (new) -> 1 for x, y"),
         ({"package": "b", "old": "1"}, "b 1 -> (removed)"),
+        ({"package": "b", "old": "2", "new": "1", "downgrade": True}, "b 2 -> 1 (older)"),
         (
             {"package": "b", "needs_build": True, "build": "sdist"},
             "b (new) -> (a build says it), built from a source archive",

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -25,8 +25,12 @@ class Terminal:
 
     def read_until(self, wanted: str, seconds: float = 15.0) -> None:
         """Read on until `wanted` has been written."""
+        self.read_while(lambda text: wanted not in text, seconds, wanted)
+
+    def read_while(self, condition: Callable[[str], bool], seconds: float, wanted: str) -> None:
+        """Read on as long as what was written is so; `wanted`: what is waited for."""
         deadline = time.monotonic() + seconds
-        while wanted not in self.text:
+        while condition(self.text):
             ready, _, _ = select.select([self.fd], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, f"{wanted!r} not within {seconds} s in {self.text!r}"
             self.text += os.read(self.fd, 65536).decode("utf-8", "replace")

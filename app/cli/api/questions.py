@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from app.cli.errors import CliError
+from app.cli.view.plan import show_changes
 from app.cli.view.result import show_text
 from app.protocol.options import OPTIONS
 from app.protocol.terminal_text import one_line
@@ -71,8 +72,13 @@ def unanswered(progress: Mapping[str, Any]) -> list[Question]:
 
 
 def show_question(console: Console, question: Question) -> list[str]:
-    """Print a question with its answers; their words, in that order."""
-    show_text(console, one_line(question.get("text")), style="bold yellow")
+    """Print a question with what it is about and its answers; their words, in that order."""
+    facts = question.get("facts") or {}
+    show_changes(console, facts.get("plan") or [])
+    if facts.get("shown_sha256"):
+        _show_keys(console, facts)
+    else:
+        show_text(console, one_line(question.get("text")), style="bold yellow")
     if question.get("hint"):
         show_text(console, one_line(question.get("hint")))
     words = []
@@ -83,15 +89,18 @@ def show_question(console: Console, question: Question) -> list[str]:
     return words
 
 
-def ask_person(
-    question: Question,
-    console: Console,
-    stands: Callable[[], bool],
-    show_facts: Callable[[Question], None] = lambda _question: None,
-) -> str | None:
+def _show_keys(console: Console, facts: Mapping[str, Any]) -> None:
+    """That a machine shows another key, as the pages say it."""
+    machine = one_line(f"{facts.get('host')}:{facts.get('port')}")
+    show_text(console, word("run.key_changed", machine=machine), style="bold yellow")
+    known = [("run.key_before", key.get("sha256")) for key in facts.get("known") or []]
+    for key, sha256 in [*known, ("run.key_now", facts["shown_sha256"])]:
+        show_text(console, f"{word(key)}: {one_line(sha256)}", indent=2)
+
+
+def ask_person(question: Question, console: Console, stands: Callable[[], bool]) -> str | None:
     """What the person answers: an answer's word or number, or Enter for the default. None once the question does not
     stand any more, which `stands` says; that is asked about once a second."""
-    show_facts(question)
     words = show_question(console, question)
     while True:
         default = question.get("default")

@@ -24,7 +24,6 @@ from app.cli.api.watching import (
 )
 from app.cli.errors import CliError, ServiceUnreachable
 from app.cli.view import line_output
-from app.cli.view.plan import show_changes
 from app.cli.view.result import show_text
 from app.cli.view.workflow_view import State, as_progress, changes, steps_line
 from app.domain.workflow import STOP, StepName
@@ -136,7 +135,7 @@ class WorkflowWatch:
         of_task = question.get("id")
         answer = given_answer(self.answers, question)
         if answer is None and is_interactive(self.console):
-            answer = ask_person(self._with_stop(question), self.console, self._stands(question), self._show_facts)
+            answer = ask_person(self._with_stop(question), self.console, self._stands(question))
             if answer is None:
                 return
         if answer is None:
@@ -166,7 +165,6 @@ class WorkflowWatch:
         command = f"{self.resume} --answer {name}={usual}"
         if not question.get("id"):
             show_question(self.console, question)
-            self._show_facts(question)
             said = word("cli.workflow_waits", words=", ".join(map(one_line, words)))
             raise CliError(said, hint=word("cli.answer_with", command=command))
         show_question(self.console, question)
@@ -177,12 +175,3 @@ class WorkflowWatch:
         """To stop is an answer to every question; the default where the question has none."""
         answers = [*question["answers"], {"answer": STOP, "label": word("cli.workflow_stop")}]
         return {**question, "answers": answers, "default": question.get("default") or STOP}
-
-    def _show_facts(self, question: State) -> None:
-        """What the question is about."""
-        facts = question.get("facts") or {}
-        show_changes(self.console, facts.get("plan") or [])
-        keys = [("run.key_before", key.get("sha256")) for key in facts.get("known") or []]
-        for key, sha256 in [*keys, ("run.key_now", facts.get("shown_sha256"))]:
-            if sha256:
-                show_text(self.console, f"{word(key)}: {one_line(sha256)}", indent=2)

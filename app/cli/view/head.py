@@ -4,6 +4,7 @@ Every line is whole: what does not fit is left out, or goes on in the next line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ _SEGMENTS = ("ready", "problem", "failed", "working", "waiting", "left")
 """As the pages' bar has them; `left` is what is skipped or was stopped."""
 _PAPER = Console(color_system=None)
 """What texts are wrapped for; nothing is printed on it."""
+_FIGURES = re.compile(r"\d|;")
 _NOT_REACHED = ("cut", "waiting_for_machine")
 _WAIT_TEXTS = {
     "queued": "run.wait_queued_text",
@@ -81,12 +83,19 @@ def detail_lines(progress: Progress, notice: str, width: int) -> list[Text]:
     asked = [each for each in progress.get("questions") or [] if each.get("answer") is None]
     for question in asked[:1]:
         found += wrapped(question.get("text"), width, "yellow") + wrapped(word("run.waits_for_you"), width, "dim")
-    if message and not asked and message != sentence(progress) and kind_of(progress) != "connecting":
+    if message and not asked and _adds(message, progress):
         found += wrapped(message, width, "dim")
     key = _WAIT_TEXTS.get(kind_of(progress))
     if key and progress.get("in_progress") and not progress.get("nodes"):
         found += wrapped(word(key), width, "dim")
     return found
+
+
+def _adds(message: str, progress: Progress) -> bool:
+    """Whether the message says more than the sentence: why it waits, how many of how many, what is built."""
+    if message == sentence(progress):
+        return False
+    return kind_of(progress) not in ("working", "connecting", "stopping") or bool(_FIGURES.search(message))
 
 
 def bar_line(progress: Progress, ahead: float, width: int) -> Text:

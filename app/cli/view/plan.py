@@ -59,7 +59,8 @@ def change_line(change: Row) -> str:
     built = f", built from {BUILDS.get(str(change.get('build')), 'its source')}" if change.get("needs_build") else ""
     place = one_line(change.get("build_from") or "")
     built += f" {place}" if place else ""
-    more = f"{' for ' + wanted if wanted else ''}{ORIGINS.get(str(change.get('wheel')), '')}{built}"
+    older = f" {word('cli.plan_older')}" if change.get("downgrade") else ""
+    more = f"{older}{' for ' + wanted if wanted else ''}{ORIGINS.get(str(change.get('wheel')), '')}{built}"
     return f"{one_line(change.get('package'))} {old} -> {new}{more}"
 
 
@@ -86,11 +87,14 @@ def _what(node: Row) -> str:
 
 
 def _show_packages(console: Console, progress: Row, plan: Sequence[Row] | None) -> None:
-    if plan:
-        show_text(console, word("cli.plan_packages", n=len(plan)), style="bold")
-        for change in plan:
+    new = [change for change in plan or () if not change.get("old")]
+    others = [change for change in plan or () if change.get("old")]
+    for key, changes in (("cli.plan_packages", others), ("cli.plan_new_packages", new)):
+        if changes:
+            show_text(console, word(key, n=len(changes)), style="bold")
+        for change in changes:
             show_text(console, change_line(change), indent=2)
-    else:
+    if not plan:
         unknown = any(warning.get("code") == _NO_PLANNER for warning in progress.get("warnings") or [])
         show_text(console, word("cli.plan_packages_unknown" if unknown else "cli.plan_no_packages"))
 
