@@ -15,7 +15,9 @@ from rich.console import Console
 from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
+from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
+from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.program import program
 from app.cli.view.console import console_on
@@ -55,7 +57,7 @@ def _flag(option: Option) -> Decorator:
     return click.option(option.flag, option.name, type=kind, metavar=option.metavar or None, help=text)
 
 
-@click.command()
+@click.command(cls=SshCommand)
 @click.argument("ssh_command")
 @source_options
 @install_options
@@ -80,7 +82,7 @@ def install(
     given = {name: asked.pop(name) for name in SOURCES}
     console, known = console_on(stderr=as_json), answers_of(answers)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
-    body = request_body(ssh_command, manifest_of(given), **asked)
+    body = request_body(with_own_key_files(ssh_command, server), manifest_of(given), **asked)
     with connection(server, data_dir) as api:
         started = api.started(body)
         task_id = str(started["task_id"])

@@ -16,9 +16,11 @@ from rich.live import Live
 from app.cli.api.client import Api
 from app.cli.api.connection import connection, service_options
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
+from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, ask_person, is_interactive, with_terminal_defaults
 from app.cli.api.watching import OUTAGE_SECONDS, POLL_SECONDS
 from app.cli.commands.install import install_options, request_body, show_plan
+from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED, CliError, ServiceUnreachable
 from app.cli.view.console import Cleaned, console_on
 from app.cli.view.result import EXIT_NONE_OR_FAILED, show_text
@@ -31,7 +33,7 @@ EXIT_PARTIAL = 3
 _STOP = "stop"
 
 
-@click.command()
+@click.command(cls=SshCommand)
 @click.argument("ssh_command")
 @source_options
 @install_options
@@ -56,6 +58,7 @@ def workflow(
     Exit status: 0 all well, 3 some packs failed, 1 failed, 130 stopped or interrupted.
     """
     ctx = click.get_current_context()
+    ssh_command = with_own_key_files(ssh_command, server)
     manifest = manifest_of({name: asked.pop(name) for name in SOURCES})
     console, known = console_on(stderr=as_json), answers_of(answers)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
