@@ -35,7 +35,8 @@ def test_with_json_the_last_state_is_on_stdout(service: ServiceProcess, standin:
     standin.stop_sshd()
     ended = _run(service, standin.ssh_command, "--wait-seconds", "0", "--json")
     assert ended.returncode == 1
-    assert json.loads(ended.stdout)["error"]["code"] == "connect_failed"
+    document = json.loads(ended.stdout)
+    assert document["data"]["error"]["code"] == document["error"]["code"] == "connect_failed"
 
 
 def test_an_option_that_is_not_for_workflows_is_refused(service: ServiceProcess) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +18,10 @@ from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED
+from app.cli.output import put
 from app.cli.program import program
 from app.cli.view.console import console_on
-from app.cli.view.result import exit_status, show_result, show_text
-from app.cli.view.say import say
+from app.cli.view.result import exit_status, sentence, show_result, show_text
 from app.protocol.options import OPTIONS, Option
 from app.protocol.snapshot import BUILDS, ORIGINS
 from app.protocol.terminal_text import one_line
@@ -62,7 +61,12 @@ def _flag(option: Option) -> Decorator:
 @source_options
 @install_options
 @answer_option
-@click.option("--json", "as_json", is_flag=True, help="The last progress as JSON on stdout, lines on stderr.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON document on stdout, with the last progress as its data; lines on stderr.",
+)
 @service_options
 def install(
     ssh_command: str,
@@ -76,7 +80,7 @@ def install(
     """Install node packs on the instance that SSH_COMMAND reaches, for example "ssh -p 12345 root@ssh6.vast.ai".
 
     Without a list (--csv, --url, --nodes, --lock, --snapshot, --repo): the Auto-installer's.
-    Exit status: 0 all installed, 3 some, 1 none or failed, 130 interrupted.
+    Exit status: 0 all installed, 3 some, 1 none or failed, 2 not a command line, 130 interrupted.
     """
     ctx = click.get_current_context()
     given = {name: asked.pop(name) for name in SOURCES}
@@ -95,13 +99,12 @@ def install(
             console.print(f"The install goes on. To look again: {again}", markup=False, highlight=False, soft_wrap=True)
             ctx.exit(EXIT_INTERRUPTED)
         plan = api.task(task_id).get("plan") if asked["plan_only"] else None
-    if as_json:
-        say(json.dumps(progress, indent=2))
-    else:
+    put(progress, said=sentence(progress))
+    if not as_json:
         show_plan(console, plan or [])
         planned = asked["plan_only"] and progress.get("state") == "completed"
         show_result(console, progress, last=_PLANNED if planned else "")
-    ctx.exit(exit_status(progress))
+    ctx.exit(exit_status(progress, require=asked["require"]))
 
 
 def show_left_out(console: Console, left_out: Sequence[Mapping[str, Any]]) -> None:

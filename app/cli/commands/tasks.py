@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.log_reading import parts
 from app.cli.api.questions import show_question, unanswered
 from app.cli.errors import EXIT_INTERRUPTED, CliError
+from app.cli.output import put
 from app.cli.view.audit_line import audit_line
 from app.cli.view.console import console_on
 from app.cli.view.live_view import LiveView
-from app.cli.view.result import exit_status, show_result
-from app.cli.view.say import say, say_log
+from app.cli.view.result import exit_status, sentence, show_result
+from app.cli.view.say import reply, say, say_log
 from app.cli.view.table import table
 from app.protocol.amounts import size
 from app.protocol.terminal_text import one_line
@@ -39,12 +39,12 @@ def list_tasks(state: str | None, limit: int, server: str | None, data_dir: Path
     """The newest installs."""
     with connection(server, data_dir) as api:
         found = api.tasks(state=state, limit=limit)["tasks"]
-    say(table(COLUMNS, [_row(task) for task in found]) if found else "No installs yet.")
+    reply({"tasks": found}, table(COLUMNS, [_row(task) for task in found]) if found else "No installs yet.")
 
 
 @tasks.command("show")
 @click.argument("task_id")
-@click.option("--json", "as_json", is_flag=True, help="The whole task as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; its data: the whole task.")
 @click.option("--follow", "keep_on", is_flag=True, help="Draw it until it has ended; exit status as install's.")
 @service_options
 def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_dir: Path | None) -> None:
@@ -59,9 +59,8 @@ def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_di
             except WatchingEnded:
                 ctx.exit(EXIT_INTERRUPTED)
         task = api.task(task_id)
-    if as_json:
-        say(json.dumps(task, indent=2))
-    else:
+    put(task, said=sentence(progress) if keep_on else "")
+    if not as_json:
         now = task["progress"]
         if now.get("in_progress"):
             console.print(LiveView(now))
@@ -88,19 +87,20 @@ def log(
 
 @tasks.command("audit")
 @click.argument("task_id")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; its data: the commands.")
 @service_options
 def audit(task_id: str, as_json: bool, server: str | None, data_dir: Path | None) -> None:
     """Every command that ran on an install's instance, and how it ended."""
-    offset = 0
+    commands: list[Mapping[str, Any]] = []
     with connection(server, data_dir) as api:
         while True:
-            found = api.audit(task_id, offset=offset)
-            for command in found["commands"]:
-                say(json.dumps(command) if as_json else audit_line(command))
-            offset += len(found["commands"])
-            if not found["commands"] or offset >= found["total"]:
+            found = api.audit(task_id, offset=len(commands))
+            for command in () if as_json else found["commands"]:
+                say(audit_line(command))
+            commands += found["commands"]
+            if not found["commands"] or len(commands) >= found["total"]:
                 break
+    put({"commands": commands, "total": found["total"], "left_out": found["left_out"]})
     if found["left_out"] and not as_json:
         say(f"{found['left_out']} more commands ran: there were too many to keep a line of each.")
 
@@ -111,7 +111,8 @@ def audit(task_id: str, as_json: bool, server: str | None, data_dir: Path | None
 def cancel(task_id: str, server: str | None, data_dir: Path | None) -> None:
     """Stop an install, on its instance too."""
     with connection(server, data_dir) as api:
-        say(f"{task_id} is {api.cancel(task_id)['state']}")
+        state = api.cancel(task_id)["state"]
+    reply({"task_id": task_id, "state": state}, f"{task_id} is {state}")
 
 
 @tasks.command("skip")
@@ -179,7 +180,8 @@ def prune(older_than: float | None, yes: bool, server: str | None, data_dir: Pat
 def retry(task_id: str, nodes: tuple[str, ...], server: str | None, data_dir: Path | None) -> None:
     """Start a new task with the packs that did not end well."""
     with connection(server, data_dir) as api:
-        say(f"Task {api.retry(task_id, nodes)} retries {task_id}")
+        new = api.retry(task_id, nodes)
+    reply({"task_id": new}, f"Task {new} retries {task_id}")
 
 
 @tasks.command("repair")
@@ -188,7 +190,8 @@ def retry(task_id: str, nodes: tuple[str, ...], server: str | None, data_dir: Pa
 def repair(task_id: str, server: str | None, data_dir: Path | None) -> None:
     """Start a new task that applies what an install's second round found, so that more packs load."""
     with connection(server, data_dir) as api:
-        say(f"Task {api.repair(task_id)} applies what {task_id} found")
+        new = api.repair(task_id)
+    reply({"task_id": new}, f"Task {new} applies what {task_id} found")
 
 
 def _row(task: Mapping[str, Any]) -> tuple[object, ...]:

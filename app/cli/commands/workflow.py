@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Mapping
@@ -22,9 +21,9 @@ from app.cli.api.watching import OUTAGE_SECONDS, POLL_SECONDS
 from app.cli.commands.install import install_options, request_body, show_plan
 from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED, CliError, ServiceUnreachable
+from app.cli.output import put
 from app.cli.view.console import Cleaned, console_on
 from app.cli.view.result import EXIT_NONE_OR_FAILED, show_text
-from app.cli.view.say import say
 from app.cli.view.workflow_view import State, WorkflowView, changes
 from app.protocol.options import OPTIONS
 from app.protocol.terminal_text import one_line
@@ -41,7 +40,12 @@ _STOP = "stop"
     "--review-plan", type=click.Choice(["never", "changes", "always"]), help="Show the plan before installing."
 )
 @answer_option
-@click.option("--json", "as_json", is_flag=True, help="The last state as JSON on stdout, lines on stderr.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON document on stdout, with the last state as its data; lines on stderr.",
+)
 @service_options
 def workflow(
     ssh_command: str,
@@ -55,7 +59,7 @@ def workflow(
 ) -> None:
     """Test the connection, install, verify, and with --restart restart ComfyUI, on the instance of SSH_COMMAND.
 
-    Exit status: 0 all well, 3 some packs failed, 1 failed, 130 stopped or interrupted.
+    Exit status: 0 all well, 3 some packs failed, 1 failed, 2 not a command line, 130 stopped or interrupted.
     """
     ctx = click.get_current_context()
     ssh_command = with_own_key_files(ssh_command, server)
@@ -71,9 +75,8 @@ def workflow(
             text = f"The workflow goes on: {api.base_url}/ui/run/{workflow_id}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
             ctx.exit(EXIT_INTERRUPTED)
-    if as_json:
-        say(json.dumps(state, indent=2))
-    else:
+    put(state, said=one_line((state["error"] or {}).get("message")))
+    if not as_json:
         _show_end(console, state)
     ctx.exit(exit_status(state))
 

@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.errors import EXIT_INTERRUPTED
+from app.cli.output import EXIT_PARTIAL
+from app.cli.program import program
 from app.cli.view.live_view import STATUS_STYLES, state_of
 from app.protocol import repairs
 from app.protocol.counts import AS_ASKED
@@ -47,7 +49,7 @@ def show_result(console: Console, progress: Mapping[str, Any], *, last: str = ""
     for text in repairs.in_words(repair):
         show_text(console, one_line(text), style="cyan")
     if repair.get("state") == repairs.RepairState.FOUND.value:
-        show_text(console, f"To apply it: run.py tasks repair {one_line(progress.get('task_id'))}", style="cyan")
+        show_text(console, f"To apply it: {program()} tasks repair {one_line(progress.get('task_id'))}", style="cyan")
     show_text(console, last or sentence(progress), style="bold")
 
 
@@ -73,11 +75,14 @@ def sentence(progress: Mapping[str, Any]) -> str:
     return f"{head}{text}. {hint}".rstrip()
 
 
-def exit_status(progress: Mapping[str, Any]) -> int:
-    """0 all, 3 partial, 1 none or failed, 130 cancelled; 130 also for one that is still going on (only watched)."""
+def exit_status(progress: Mapping[str, Any], *, require: str | None = None) -> int:
+    """0 all, 3 partial, 1 none or failed, 130 cancelled; 130 also for one that is still going on (only watched). Where
+    somebody said what is required (`all`, `any`), partial is a failure or a success."""
     if progress.get("in_progress"):
         return EXIT_INTERRUPTED
     code = progress.get("return_code")
+    if code == EXIT_PARTIAL and require:
+        return 0 if require == "any" else EXIT_NONE_OR_FAILED
     return code if isinstance(code, int) else EXIT_NONE_OR_FAILED
 
 
