@@ -37,6 +37,8 @@ class Api:
         self, base_url: str, token: str = "", *, timeout: float = ANSWER_SECONDS, data_dir: Path | None = None
     ) -> None:
         """`data_dir`: the service's, where it is one of this machine that was found by it."""
+        self.is_temporary = False
+        """Whether the service was started for this command alone, and ends with it."""
         self._login_hint = _login_hint(data_dir)
         self.base_url = base_url.rstrip("/")
         self._timeout = (CONNECT_SECONDS, timeout)

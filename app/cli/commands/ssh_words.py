@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import click
 
@@ -14,11 +14,11 @@ class SshCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As ever, with the SSH command's words as one."""
-        ours, words = self._sorted_out(args, self.get_help_option_names(ctx))
+        ours, words = self._sorted_out(args, {"-q", *self.get_help_option_names(ctx)})
         return super().parse_args(ctx, [*ours, "--", joined(words)] if words else ours)
 
-    def _sorted_out(self, args: Sequence[str], help_words: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Our own words, and the SSH command's, each in their order."""
+    def _sorted_out(self, args: Sequence[str], short: Collection[str]) -> tuple[list[str], list[str]]:
+        """Our own words, and the SSH command's, each in their order. `short`: ours that have one hyphen."""
         options = [option for option in self.params if isinstance(option, click.Option)]
         valued = {word for option in options if not option.is_flag and not option.count for word in option.opts}
         ours: list[str] = []
@@ -27,7 +27,7 @@ class SshCommand(click.Command):
         for word in waiting:
             if word == "--":
                 words += waiting
-            elif word.startswith("--") or word in help_words:
+            elif word.startswith("--") or word in short:
                 ours += [word, *([value] if word in valued and (value := next(waiting, None)) is not None else [])]
             else:
                 words.append(word)
