@@ -111,6 +111,7 @@ def test_every_option_reaches_the_service() -> None:
         "on_failure": "rollback",
         "require": "all",
         "exact": True,
+        "which_comfyui": "sure",
         "host_key_sha256": "SHA256:x",
     }
 

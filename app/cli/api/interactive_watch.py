@@ -11,6 +11,7 @@ from rich.console import Console
 from app.cli.api.client import Api
 from app.cli.api.questions import Question, ask_person, is_interactive, show_question, unanswered
 from app.cli.api.watching import LineDisplay, display_on, lines_on, watch
+from app.cli.api.which_home import WithPlace
 from app.cli.errors import CliError
 from app.cli.program import program
 from app.cli.view.result import show_text
@@ -29,10 +30,11 @@ def follow(
     by the person. Ctrl-C asks what to stop. Raises WatchingEnded."""
     line_display = lines_on(console, lines=lines)
     asked: set[str] = set()
+    place: set[str] = set()
     while True:
         try:
             return _watch_and_answer(
-                api, task_id, console, line_display=line_display, answers=answers or {}, asked=asked
+                api, task_id, console, line_display=line_display, answers=answers or {}, asked=asked, place=place
             )
         except KeyboardInterrupt:
             if not wants_stop(console):
@@ -53,11 +55,14 @@ def _watch_and_answer(
     line_display: LineDisplay | None,
     answers: Mapping[str, str],
     asked: set[str],
+    place: set[str],
 ) -> Mapping[str, Any]:
-    """The last progress, after the end. `asked`: the questions that need nothing more, by id."""
+    """The last progress, after the end. `asked`: the questions that need nothing more, by id; `place`: whether it was
+    said which ComfyUI it is."""
     while True:
         with display_on(console, line_display) as display:
-            progress = watch(api, task_id, display, enough=lambda now: bool(_new(now, asked)))
+            with_place = WithPlace(display, console, place)
+            progress = watch(api, task_id, with_place, enough=lambda now: bool(_new(now, asked)))
         if not progress.get("in_progress"):
             return progress
         for question in _new(progress, asked):

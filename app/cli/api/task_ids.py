@@ -43,7 +43,7 @@ def whole_id(api: Api, given: str) -> str:
         raise CliError(
             f"No task has an id that begins with {beginning}.",
             hint=f"{program()} tasks list shows them.",
-            code="not_found",
+            code="task_not_found",
         )
     if len(found) > 1:
         lines = [_in_a_line(task) for task in found[:_MOST_NAMED]]

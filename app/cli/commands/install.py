@@ -16,6 +16,7 @@ from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
+from app.cli.api.which_home import careful, show_machine
 from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.output import put
@@ -34,6 +35,9 @@ def install_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The flags that say how to install: where ComfyUI is, and one for each of the API's `options`."""
     homes: list[Decorator] = [
         click.option("--ui-home", metavar="DIR", help="ComfyUI's folder there; found by itself where it can be."),
+        click.option(
+            "--yes", is_flag=True, help="Ask nothing. Where ComfyUI's folder is in doubt, --ui-home has to name it."
+        ),
         click.option("--venv-path", metavar="DIR", help="ComfyUI's Python environment there; found by itself too."),
     ]
     for decorate in reversed([*homes, *map(_flag, OPTIONS.values())]):
@@ -85,9 +89,12 @@ def install(
     ctx = click.get_current_context()
     given = {name: asked.pop(name) for name in SOURCES}
     console, known = console_on(stderr=as_json), answers_of(answers)
+    ssh_command = with_own_key_files(ssh_command, server)
+    asked = careful(asked, ssh_command)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
-    body = request_body(with_own_key_files(ssh_command, server), manifest_of(given), **asked)
+    body = request_body(ssh_command, manifest_of(given), **asked)
     with connection(server, data_dir) as api:
+        show_machine(console, ssh_command, asked["ui_home"])
         started = api.started(body)
         task_id = str(started["task_id"])
         console.print(f"Task {task_id}", highlight=False)

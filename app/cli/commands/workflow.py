@@ -18,6 +18,7 @@ from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, ask_person, is_interactive, with_terminal_defaults
 from app.cli.api.watching import OUTAGE_SECONDS, POLL_SECONDS
+from app.cli.api.which_home import careful, show_machine
 from app.cli.commands.install import install_options, request_body, show_plan
 from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED, CliError, ServiceUnreachable
@@ -65,8 +66,10 @@ def workflow(
     ssh_command = with_own_key_files(ssh_command, server)
     manifest = manifest_of({name: asked.pop(name) for name in SOURCES})
     console, known = console_on(stderr=as_json), answers_of(answers)
+    asked = careful(asked, ssh_command)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
     with connection(server, data_dir) as api:
+        show_machine(console, ssh_command, asked["ui_home"])
         workflow_id = api.start_workflow(_body(ssh_command, manifest, review_plan, asked))
         console.print(f"Workflow {workflow_id}", highlight=False)
         try:
