@@ -111,6 +111,7 @@ def test_every_option_reaches_the_service() -> None:
         "on_failure": "rollback",
         "require": "all",
         "exact": True,
+        "which_comfyui": "sure",
         "host_key_sha256": "SHA256:x",
     }
 
@@ -131,8 +132,9 @@ def test_json_on_stdout_is_nothing_but_the_last_progress() -> None:
     """A program can read it."""
     last = ended("partial").progress
     result = run(Script([last]), "install", SSH, "--json")
-    assert json.loads(result.stdout) == last
-    assert result.exit_code == 3
+    document = json.loads(result.stdout)
+    assert document["data"] == last
+    assert (document["ok"], document["exit_status"], result.exit_code) == (False, 3, 3)
 
 
 def test_a_refusal_is_a_sentence_with_field_and_hint() -> None:
@@ -184,7 +186,7 @@ def test_tasks_can_be_listed_shown_and_cancelled() -> None:
     script = Script([ended("partial").progress])
     assert TASK_ID in run(script, "tasks", "list").stdout
     assert "Partly installed" in run(script, "tasks", "show", TASK_ID).stdout
-    assert json.loads(run(script, "tasks", "show", TASK_ID, "--json").stdout)["task_id"] == TASK_ID
+    assert json.loads(run(script, "tasks", "show", TASK_ID, "--json").stdout)["data"]["task_id"] == TASK_ID
     assert run(script, "tasks", "show", TASK_ID, "--follow").exit_code == 3
     assert run(script, "tasks", "cancel", TASK_ID).stdout == f"{TASK_ID} is cancelling\n"
 

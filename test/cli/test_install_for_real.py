@@ -71,7 +71,7 @@ def test_it_works_without_a_service(folder: Path, server: GitServer, instance: S
         check=False,
     )
     assert result.returncode == 3, result.stderr
-    nodes = {node["name"]: node for node in json.loads(result.stdout)["nodes"]}
+    nodes = {node["name"]: node for node in json.loads(result.stdout)["data"]["nodes"]}
     assert nodes["Good"]["commit"] == good.commit
     assert nodes["Gone"]["error"]["code"] == "repository_not_found"
     assert (instance.custom_nodes / "Good" / "__init__.py").is_file()

@@ -46,7 +46,8 @@ def test_with_json_the_last_state_is_on_stdout(service: ServiceProcess, standin:
     standin.stop_sshd()
     ended = _run(service, standin.ssh_command, "--wait-seconds", "0", "--json")
     assert ended.returncode == 1
-    assert json.loads(ended.stdout)["error"]["code"] == "connect_failed"
+    document = json.loads(ended.stdout)
+    assert document["data"]["error"]["code"] == document["error"]["code"] == "connect_failed"
 
 
 def test_a_question_is_answered_by_the_command_that_it_names(

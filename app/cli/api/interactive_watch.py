@@ -12,6 +12,7 @@ from rich.console import Console
 from app.cli.api.client import Api
 from app.cli.api.questions import Question, ask_person, given_answer, is_interactive, show_question, unanswered
 from app.cli.api.watching import LineDisplay, LiveDisplay, PlaceOfRun, display_on, lines_on, watch
+from app.cli.api.which_home import WithPlace
 from app.cli.errors import CliError
 from app.cli.program import program
 from app.cli.view.result import show_text
@@ -37,12 +38,14 @@ def follow(
 ) -> Mapping[str, Any]:
     """The last progress of a task, drawn until it has ended. Its questions are answered by `answers`, by their code or
     id, or by the person. Ctrl-C asks what to stop. Raises WatchingEnded."""
-    place = PlaceOfRun(api, task_id)
-    displays = Displays(lines_on(console, lines=lines, place=place), LiveDisplay(place))
+    displays = Displays(lines_on(console, lines=lines), LiveDisplay(PlaceOfRun(api, task_id)))
     asked: set[str] = set()
+    said_where: set[str] = set()
     while True:
         try:
-            return _watch_and_answer(api, task_id, console, displays=displays, answers=answers or {}, asked=asked)
+            return _watch_and_answer(
+                api, task_id, console, displays=displays, answers=answers or {}, asked=asked, place=said_where
+            )
         except KeyboardInterrupt:
             if not wants_stop(console):
                 raise WatchingEnded from None
@@ -62,11 +65,14 @@ def _watch_and_answer(
     displays: Displays,
     answers: Mapping[str, str],
     asked: set[str],
+    place: set[str],
 ) -> Mapping[str, Any]:
-    """The last progress, after the end. `asked`: the questions that need nothing more, by id."""
+    """The last progress, after the end. `asked`: the questions that need nothing more, by id; `place`: whether it was
+    said which ComfyUI it is."""
     while True:
         with display_on(console, displays.lines, displays.drawn) as display:
-            progress = watch(api, task_id, display, enough=lambda now: bool(_new(now, asked)))
+            with_place = WithPlace(display, console, place)
+            progress = watch(api, task_id, with_place, enough=lambda now: bool(_new(now, asked)))
         if not progress.get("in_progress"):
             return progress
         for question in _new(progress, asked):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,14 +15,17 @@ from app.cli.api.client import Api
 from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
+from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.api.watching import PlaceOfRun
+from app.cli.api.which_home import careful, show_machine
+from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED
+from app.cli.output import put
 from app.cli.program import program
 from app.cli.view.console import console_on
 from app.cli.view.plan import plan_status, show_plan
-from app.cli.view.result import exit_status, show_result, show_text
-from app.cli.view.say import say
+from app.cli.view.result import exit_status, sentence, show_result, show_text
 from app.protocol.options import OPTIONS, Option
 from app.protocol.terminal_text import one_line
 
@@ -35,6 +37,9 @@ def install_options(command: Callable[..., Any], *, hidden: Collection[str] = ()
     options that the help does not offer, since the command says what to do instead."""
     homes: list[Decorator] = [
         click.option("--ui-home", metavar="DIR", help="ComfyUI's folder there; found by itself where it can be."),
+        click.option(
+            "--yes", is_flag=True, help="Ask nothing. Where ComfyUI's folder is in doubt, --ui-home has to name it."
+        ),
         click.option("--venv-path", metavar="DIR", help="ComfyUI's Python environment there; found by itself too."),
     ]
     flags = [_flag(option, hidden=option.name in hidden) for option in OPTIONS.values()]
@@ -59,12 +64,17 @@ def _flag(option: Option, *, hidden: bool = False) -> Decorator:
     return click.option(option.flag, option.name, type=kind, metavar=option.metavar or None, **about)
 
 
-@click.command()
+@click.command(cls=SshCommand)
 @click.argument("ssh_command")
 @source_options
 @install_options
 @answer_option
-@click.option("--json", "as_json", is_flag=True, help="The last progress as JSON on stdout, lines on stderr.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON document on stdout, with the last progress as its data; lines on stderr.",
+)
 @service_options
 def install(
     ssh_command: str,
@@ -78,14 +88,18 @@ def install(
     """Install node packs on the instance that SSH_COMMAND reaches, for example "ssh -p 12345 root@ssh6.vast.ai".
 
     Without a list (--csv, --url, --nodes, --lock, --snapshot, --repo): the Auto-installer's.
-    Exit status: 0 all installed, 3 some, 1 none or failed, 130 interrupted; with --plan-only the same of the plan.
+    Exit status: 0 all installed, 3 some, 1 none or failed, 2 not a command line, 130 interrupted; with --plan-only the
+    same of the plan.
     """
     ctx = click.get_current_context()
     given = {name: asked.pop(name) for name in SOURCES}
     console, known = console_on(stderr=as_json), answers_of(answers)
+    ssh_command = with_own_key_files(ssh_command, server)
+    asked = careful(asked, ssh_command)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
     body = request_body(ssh_command, manifest_of(given), **asked)
     with connection(server, data_dir) as api:
+        show_machine(console, ssh_command, asked["ui_home"])
         started = api.started(body)
         task_id = str(started["task_id"])
         console.print(f"Task {task_id}", highlight=False)
@@ -98,20 +112,18 @@ def install(
             ctx.exit(EXIT_INTERRUPTED)
         if asked["plan_only"]:
             ctx.exit(_end_of_plan(api, progress, console, as_json=as_json))
-    if as_json:
-        say(json.dumps(progress, indent=2))
-    else:
+    put(progress, said=sentence(progress))
+    if not as_json:
         show_result(console, progress)
-    ctx.exit(exit_status(progress))
+    ctx.exit(exit_status(progress, require=asked["require"]))
 
 
 def _end_of_plan(api: Api, progress: Mapping[str, Any], console: Console, *, as_json: bool) -> int:
     """Print what an install would do; the exit status."""
     task_id = str(progress["task_id"])
     plan = api.task(task_id).get("plan")
-    if as_json:
-        say(json.dumps({**progress, "plan": plan}, indent=2))
-    else:
+    put({**progress, "plan": plan}, said=sentence(progress))
+    if not as_json:
         show_plan(console, progress, plan, place=PlaceOfRun(api, task_id).look())
     return plan_status(progress)
 

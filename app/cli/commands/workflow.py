@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from functools import partial
 from pathlib import Path
@@ -14,14 +13,17 @@ from app.cli.api.client import Api
 from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
+from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
+from app.cli.api.which_home import careful, show_machine
 from app.cli.api.workflow_watch import WorkflowWatch
 from app.cli.commands.install import install_options, request_body
+from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED, CliError
+from app.cli.output import EXIT_PARTIAL, put, with_output_options
 from app.cli.program import program
 from app.cli.view.console import console_on
-from app.cli.view.result import EXIT_NONE_OR_FAILED, EXIT_PARTIAL, show_result, show_text
-from app.cli.view.say import say
+from app.cli.view.result import EXIT_NONE_OR_FAILED, show_result, show_text
 from app.cli.view.workflow_view import State
 from app.protocol.options import OPTIONS
 from app.protocol.terminal_text import one_line
@@ -30,7 +32,7 @@ from app.words import word
 _NOT_HERE = frozenset(option.name for option in OPTIONS.values() if option.not_for_workflow)
 
 
-class _WithResume(click.Command):
+class _WithResume(SshCommand):
     """`workflow SSH_COMMAND` starts one; `workflow resume ID` goes on with it."""
 
     def make_context(
@@ -38,12 +40,16 @@ class _WithResume(click.Command):
     ) -> click.Context:
         """Of the command that is meant."""
         if args[:1] == [resume.name]:
-            return resume.make_context(f"{info_name} {resume.name}", args[1:], parent=parent, **extra)
+            command = with_output_options(resume)
+            return command.make_context(f"{info_name} {resume.name}", args[1:], parent=parent, **extra)
         return super().make_context(info_name, args, parent=parent, **extra)
 
 
 _json_option = click.option(
-    "--json", "as_json", is_flag=True, help="The last state as JSON on stdout, lines on stderr."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON document on stdout, with the last state as its data; lines on stderr.",
 )
 
 
@@ -71,13 +77,16 @@ def workflow(
 
     `workflow resume ID` goes on watching one, and answers what it asks.
 
-    Exit status: 0 all well, 3 some packs failed, 1 failed, 130 stopped or interrupted.
+    Exit status: 0 all well, 3 some packs failed, 1 failed, 2 not a command line, 130 stopped or interrupted.
     """
+    ssh_command = with_own_key_files(ssh_command, server)
     manifest = manifest_of({name: asked.pop(name) for name in SOURCES})
     console, known = console_on(stderr=as_json), answers_of(answers)
+    asked = careful(asked, ssh_command)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
     body = _body(ssh_command, manifest, review_plan, asked)
     with connection(server, data_dir) as api:
+        show_machine(console, ssh_command, asked["ui_home"])
         workflow_id = api.start_workflow(body)
         console.print(f"Workflow {workflow_id}", highlight=False)
         again = _resume(workflow_id, server, data_dir)
@@ -138,9 +147,8 @@ def _to_its_end(watch: WorkflowWatch) -> int:
     except WatchingEnded:
         show_text(watch.console, word("cli.workflow_goes_on", command=watch.resume))
         return EXIT_INTERRUPTED
-    if watch.lines:
-        say(json.dumps(state, indent=2))
-    else:
+    put(state, said=one_line((state["error"] or {}).get("message")))
+    if not watch.lines:
         _show_end(watch, state)
     return exit_status(state)
 

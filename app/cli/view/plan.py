@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
+from app.cli.output import EXIT_PARTIAL
 from app.cli.view.head import Place
-from app.cli.view.result import COMMIT_CHARS, EXIT_NONE_OR_FAILED, EXIT_PARTIAL, exit_status, sentence, show_text
+from app.cli.view.result import COMMIT_CHARS, EXIT_NONE_OR_FAILED, exit_status, sentence, show_text
 from app.protocol.snapshot import BUILDS, ORIGINS
 from app.protocol.terminal_text import one_line
 from app.words import word

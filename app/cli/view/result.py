@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from app.cli.errors import EXIT_INTERRUPTED
+from app.cli.output import EXIT_PARTIAL
 from app.cli.program import program
 from app.cli.view.head import STANDING_STYLES
 from app.cli.view.live_view import STATUS_STYLES, state_of
@@ -20,7 +21,6 @@ from app.words import word
 
 COMMIT_CHARS = 10
 EXIT_NONE_OR_FAILED = 1
-EXIT_PARTIAL = 3
 
 
 def show_result(console: Console, progress: Mapping[str, Any], *, last: str = "") -> None:
@@ -70,11 +70,14 @@ def sentence(progress: Mapping[str, Any]) -> str:
     return f"{head}{text}. {hint}".rstrip()
 
 
-def exit_status(progress: Mapping[str, Any]) -> int:
-    """0 all, 3 partial, 1 none or failed, 130 cancelled; 130 also for one that is still going on (only watched)."""
+def exit_status(progress: Mapping[str, Any], *, require: str | None = None) -> int:
+    """0 all, 3 partial, 1 none or failed, 130 cancelled; 130 also for one that is still going on (only watched). Where
+    somebody said what is required (`all`, `any`), partial is a failure or a success."""
     if progress.get("in_progress"):
         return EXIT_INTERRUPTED
     code = progress.get("return_code")
+    if code == EXIT_PARTIAL and require:
+        return 0 if require == "any" else EXIT_NONE_OR_FAILED
     return code if isinstance(code, int) else EXIT_NONE_OR_FAILED
 
 
