@@ -61,6 +61,7 @@ def connection(server: str | None, data_dir: Path | None) -> Iterator[Api]:
             yield api
         return
     with temporary_service(settings) as url, Api(url, local_secret(settings.data_dir)) as api:
+        api.is_temporary = True
         yield api
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from app.domain.errors import (
     AppError,
-    AuthenticationFailed,
     HostKeyMismatch,
     RemoteError,
     StepTimedOut,
@@ -152,12 +151,13 @@ class Steps:
                     request.options.host_key_sha256,
                     run.left(self._settings.timeouts.connect),
                     cancel=run.stop,
+                    patience=backoff.patience,
                 )
             except HostKeyMismatch as error:
                 raise Blocked(self._host_key_question(request, error)) from error
             except RemoteError as error:
                 run.look_around()
-                pause = backoff.next_pause() if error.retried or isinstance(error, AuthenticationFailed) else None
+                pause = backoff.next_pause() if error.worth_waiting else None
                 if pause is None:
                     raise
                 run.keep(message=f"Waiting for the instance: {error.message}")
