@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.called_as import as_called
 from app.domain.hostkeys import HostKey
 from app.protocol import reasons
 from app.protocol.probe_answer import ComfyUIHome
@@ -44,7 +45,7 @@ class AppError(Exception):
         self.field = field
         if code:
             self.code = code
-        self.hint = masked(hint) or reasons.find(self.code).hint
+        self.hint = as_called(masked(hint) or reasons.find(self.code).hint)
         super().__init__(self.message)
 
     def to_json(self) -> dict[str, str]:
@@ -250,6 +251,11 @@ class RemoteError(AppError):
         """Whether connecting again may help, without anybody doing anything."""
         return reasons.find(self.code).transient
 
+    @property
+    def worth_waiting(self) -> bool:
+        """Whether a first try may be repeated while the instance comes up."""
+        return self.retried
+
 
 class ConnectFailed(RemoteError):
     """The instance could not be reached."""
@@ -280,6 +286,7 @@ class AuthenticationFailed(RemoteError):
 
     code = "authentication_failed"
     unusable: tuple[str, ...] = ()
+    worth_waiting = True  # a new instance may not have the key yet; not for a key file that is not there
 
 
 class HostKeyMismatch(RemoteError):

@@ -11,7 +11,6 @@ from typing import Any
 
 from app.domain.errors import (
     AppError,
-    AuthenticationFailed,
     HostKeyMismatch,
     HostKeyUnknown,
     RemoteError,
@@ -161,12 +160,13 @@ class Steps:
                     run.left(self._settings.timeouts.connect),
                     cancel=run.stop,
                     asks_first=request.options.first_contact == "ask",
+                    patience=backoff.patience,
                 )
             except HostKeyMismatch as error:
                 raise Blocked(self._host_key_question(request, error)) from error
             except RemoteError as error:
                 run.look_around()
-                pause = backoff.next_pause() if error.retried or isinstance(error, AuthenticationFailed) else None
+                pause = backoff.next_pause() if error.worth_waiting else None
                 if pause is None:
                     raise
                 due = time.time() + pause
