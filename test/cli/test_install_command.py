@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from app.cli.commands.install import show_plan
 from app.cli.entry import cli
+from app.cli.view.plan import show_changes
 from test.cli.scripted_service import Script, serving
 from test.cli.stories import TASK_ID, ended
 
@@ -29,7 +29,7 @@ def test_it_works() -> None:
     result = run(Script(ended("all").shown[-4:]), "install", SSH)
     assert result.exit_code == 0, result.output
     assert f"Task {TASK_ID}" in result.stdout
-    assert "Gamma: installed" in result.stdout
+    assert "Gamma: Ready" in result.stdout
     assert result.stdout.rstrip().endswith("Installed: 3 of 3 node packs are installed; restart ComfyUI to load them.")
 
 
@@ -124,7 +124,7 @@ def test_a_plan_is_shown() -> None:
     ]
     result = run(Script([ended("all").progress], plan=plan), "install", SSH, "--plan-only")
     assert result.exit_code == 0, result.output
-    assert "numpy 2.1 -> 1.26 for old\nb - -> 1\n" in result.stdout
+    assert "  numpy 2.1 -> 1.26 for old\n1 Python package would be added:\n  b (new) -> 1\n" in result.stdout
     assert result.stdout.rstrip().endswith("nothing was changed. Leave out --plan-only to install.")
 
 
@@ -208,5 +208,5 @@ def test_a_plan_says_which_wheels_are_the_users_own(capsys: pytest.CaptureFixtur
     changes = [
         {"package": name, "new": "1.0", "wheel": wheel} for name, wheel in (("a", "wheelhouse"), ("b", "\x1b[2J"))
     ]
-    show_plan(Console(), changes)
-    assert capsys.readouterr().out.splitlines() == ["a - -> 1.0, from your wheelhouse", "b - -> 1.0"]
+    show_changes(Console(), changes)
+    assert capsys.readouterr().out.splitlines() == ["a (new) -> 1.0, from your wheelhouse", "b (new) -> 1.0"]

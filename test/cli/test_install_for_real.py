@@ -92,7 +92,7 @@ def test_an_interrupted_watcher_can_look_again(folder: Path, server: GitServer, 
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("Task ")
-        while "Slow: cloning" not in process.stdout.readline():
+        while "Slow: downloading" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()

@@ -146,6 +146,10 @@ class Api:
         except requests.RequestException as exc:
             raise ServiceUnreachable(f"The service at {self.base_url} stopped sending {name}.") from exc
 
+    def run(self, run_id: str) -> dict[str, Any]:
+        """A run with all that belongs to it: where it works, how it stands in one sentence, its chapters."""
+        return self._call("GET", f"/runs/{quote(run_id, safe='')}")
+
     def start_workflow(self, body: Mapping[str, Any]) -> str:
         """Start a workflow; its id."""
         return str(self._call("POST", "/workflow/start", body)["workflow_id"])
@@ -157,6 +161,10 @@ class Api:
     def answer_workflow(self, workflow_id: str, answer: str, question: str | None = None) -> dict[str, Any]:
         """Answer the question of a blocked workflow; `question`: its id, where it has one."""
         return self._call("POST", "/workflow/resume", {"workflow_id": workflow_id, "answer": answer, "id": question})
+
+    def stop_workflow(self, workflow_id: str) -> dict[str, Any]:
+        """Ask for the workflow to be stopped, and what it does on the instance."""
+        return self._call("POST", "/workflow/stop", {"workflow_id": workflow_id})
 
     def ssh_keys(self) -> dict[str, Any]:
         """The keys that the service logs in with."""
