@@ -71,7 +71,7 @@ def _refused(endpoint: Endpoint, ring: KeyRing) -> AuthenticationFailed:
             "the provider, or to the instance. A key that is somewhere else can be named with -i.",
         )
     error.unusable = tuple(without_home(problem, str(Path.home())) for problem in ring.problems)
-    error.worth_waiting = not ring.named_missing
+    error.is_final = ring.named_missing
     return error
 
 
