@@ -22,6 +22,11 @@ _LONGEST = 200
 _CORE_KEYS = frozenset({"github.com/comfyanonymous/comfyui", "github.com/comfy-org/comfyui"})
 _OTHERS_OF_A_COLLECTION = 3
 """From how many other packs a collection's classes come at least."""
+_COPIED_CLASSES = 3
+"""So many classes in common are no coincidence."""
+_KNOWN_STARS = 50
+_TIMES_AS_KNOWN = 10
+"""An original has at least so many stars, and so many times those of its copies."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +57,23 @@ class ManagerMap:
         return [key for pattern, key in self.owners if pattern.search(class_name)]
 
     def listed(self, class_name: str) -> list[str]:
-        """Packs that list a class, collections of copies only where nobody else does."""
+        """Packs that list a class, without those that have copied it from another one of them."""
         keys = self.packs_of.get(class_name, [])
-        return [key for key in keys if key not in self.collections] or keys
+        originals = [key for key in keys if not any(self._copied(key, other) for other in keys)]
+        kept = [key for key in originals if key not in self.collections] or originals
+        return kept or keys
+
+    def stars(self, key: str) -> int:
+        """The stars of a pack; 0 where nobody knows."""
+        return self.facts.get(key, Facts()).stars or 0
+
+    def _copied(self, key: str, other: str) -> bool:
+        """Whether a pack's classes are copies of another one's: it shares several, and hardly anybody knows it. Two
+        packs that share one name, as `ShowText`, have come to it by themselves."""
+        if key == other or self.stars(other) < max(_KNOWN_STARS, _TIMES_AS_KNOWN * self.stars(key)):
+            return False
+        shared = len(self.classes_of[key] & self.classes_of[other])
+        return shared >= _COPIED_CLASSES or 2 * shared > len(self.classes_of[key])
 
 
 def repo_key(url: object) -> str | None:
@@ -80,9 +99,9 @@ def read_manager_map(node_map: Any, pack_list: Any = None, stats: Any = None) ->
             found.core = frozenset(names)
             continue
         _add(found, key, url, names, about)
-    found.collections = _collections(found)
     _read_list(found, pack_list)
     _read_stats(found, stats)
+    found.collections = _collections(found)
     return found
 
 
@@ -116,20 +135,19 @@ def _names(raw: Any) -> list[str]:
 
 
 def _collections(found: ManagerMap) -> frozenset[str]:
-    """Packs that hold copies of at least three others: classes of each, which those have besides many of their own."""
+    """Packs that hold copies of at least three smaller ones which more people know: half of the classes of each."""
     collections = set()
     for key, names in found.classes_of.items():
-        shared: Counter[str] = Counter()
-        for name in names:
-            for other in found.packs_of[name]:
-                if other != key:
-                    shared[other] += 1
-        whole = [
+        shared = Counter(other for name in names for other in found.packs_of[name] if other != key)
+        copied = [
             other
             for other, count in shared.items()
-            if 2 * count >= len(found.classes_of[other]) and 2 * len(found.classes_of[other]) <= len(names)
+            if count >= 2
+            and len(found.classes_of[other]) <= 2 * count
+            and len(found.classes_of[other]) <= len(names) // 2
+            and found.stars(other) >= found.stars(key)
         ]
-        if len(whole) >= _OTHERS_OF_A_COLLECTION:
+        if len(copied) >= _OTHERS_OF_A_COLLECTION:
             collections.add(key)
     return frozenset(collections)
 

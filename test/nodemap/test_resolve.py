@@ -153,6 +153,19 @@ def test_a_collection_of_copies_loses_against_an_original_and_wins_where_it_is_a
     assert _needed(_resolve("A1", "Own", known=known)) == {_HUB + "o/1": ("A1",), _HUB + "copies/all": ("Own",)}
 
 
+def test_a_fork_that_hardly_anybody_knows_loses_against_its_original() -> None:
+    classes = ["A", "B", "C", "D"]
+    known = _map({"me/original": classes, "you/fork": [*classes, "New"]}, stars={"me/original": 900, "you/fork": 3})
+    assert _needed(_resolve("A", known=known)) == {_HUB + "me/original": ("A",)}
+    assert _needed(_resolve("New", known=known)) == {_HUB + "you/fork": ("New",)}
+
+
+def test_a_name_that_two_packs_came_to_by_themselves_stays_a_question() -> None:
+    """However well known one of them is: they have nothing else in common."""
+    known = _map({"a/text": ["ShowText", "X", "Y"], "b/text": ["ShowText", "P", "Q"]}, stars={"a/text": 9000})
+    assert [each.class_name for each in _resolve("ShowText", known=known).questions] == ["ShowText"]
+
+
 def test_classes_of_a_packs_pages_need_the_pack_and_are_no_question() -> None:
     answer = _resolve("SetNode", "GetNode", "Bookmark (rgthree)")
     assert _needed(answer) == {
