@@ -9,6 +9,7 @@ from app.nodemap.answer import Answer, Candidate, Evidence, Needed, Pack, Questi
 from app.nodemap.hints import newest_core, pack_by_hints, says_core
 from app.nodemap.manager_map import Facts, ManagerMap, repo_key
 from app.nodemap.virtual import CORE, OF_PACKS, is_virtual
+from app.protocol.repo_url import repo_name
 from app.workflowfile.graph import Node, Workflow
 
 _MOST_CANDIDATES = 12
@@ -63,13 +64,20 @@ def _core(by_class: Mapping[str, Sequence[Node]], sources: Sources) -> tuple[set
 
 
 def _decide(name: str, nodes: Sequence[Node], sources: Sources) -> _Decided:
-    known = sources.manager_map
     chosen = sources.answers.get(question_id(name))
     if chosen:
         return _Decided([_answered(chosen)], Evidence.ANSWER)
-    hinted = pack_by_hints(nodes, known)
-    if hinted is not None:
-        return _Decided([hinted], Evidence.HINT)
+    hinted = pack_by_hints(nodes, sources.manager_map)
+    if hinted is None:
+        return _listed(name, sources)
+    if hinted.repo_url is None:
+        hinted = _with_repository(hinted, _listed(name, sources).packs)
+    return _Decided([hinted], Evidence.HINT)
+
+
+def _listed(name: str, sources: Sources) -> _Decided:
+    """What is known of a class of which the workflow says nothing."""
+    known = sources.manager_map
     if name in OF_PACKS:
         return _Decided([Pack(OF_PACKS[name])], Evidence.NAME_PATTERN)
     owners = known.owners_of(name)
@@ -84,6 +92,19 @@ def _decide(name: str, nodes: Sequence[Node], sources: Sources) -> _Decided:
         return _Decided(list(sources.registry[name]), Evidence.REGISTRY)
     keys = known.listed(name)
     return _Decided(_packs(keys, known), Evidence.MAP if keys else None)
+
+
+def _with_repository(hinted: Pack, packs: Sequence[Pack]) -> Pack:
+    """A pack of which the workflow has only the registry's id, with the repository of the pack that has the class: the
+    one of that name, or the only one."""
+    named = [pack for pack in packs if _plain(repo_name(pack.repo_url or "")) == _plain(hinted.registry_id or "")]
+    left = named or packs
+    return replace(hinted, repo_url=left[0].repo_url) if len(left) == 1 else hinted
+
+
+def _plain(name: str) -> str:
+    """A name as ids and repositories have in common."""
+    return name.lower().replace("_", "-").removeprefix("comfyui-").replace("-", "")
 
 
 def _answered(text: str) -> Pack:

@@ -40,6 +40,21 @@ REQUESTS: Sequence[Reason] = (
     ),
     Reason("workflow_file_too_large", "Workflow file too large", _REQUEST),
     Reason(
+        "not_a_file", "Not the file itself", _REQUEST, hint="Send its bytes as the body: curl --data-binary @FILE …"
+    ),
+    Reason(
+        "workflow_file_not_found",
+        "Workflow file not found",
+        _REQUEST,
+        hint="Send the file again: it is kept for a week.",
+    ),
+    Reason(
+        "manifest_has_questions",
+        "The list has open questions",
+        _REQUEST,
+        hint="Answer each under manifest.answers: a repository's address, or skip.",
+    ),
+    Reason(
         "host_key_unknown",
         "New machine",
         _REQUEST,

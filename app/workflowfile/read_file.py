@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from app.workflowfile.containers.id3 import read_id3
 from app.workflowfile.containers.jpeg import read_jpeg
@@ -58,7 +58,7 @@ class WorkflowFile:
     graphs: Graphs
 
 
-def read_file(file: BinaryIO) -> WorkflowFile:
+def read_file(file: IO[bytes]) -> WorkflowFile:
     """The graphs in a seekable binary file, known by its first bytes and never by its name. Raises WorkflowFileError
     with words for its owner."""
     source = Source(file)

@@ -100,6 +100,15 @@ def test_a_hint_decides_before_the_map_and_pins_what_it_names() -> None:
     assert fork.needed[0].evidence == (Evidence.HINT,)
 
 
+def test_an_id_of_the_registry_gets_the_repository_that_has_the_class() -> None:
+    """The one of that name; none where two others have it."""
+    hint = ("Foo", {"cnr_id": "ComfyUI_foo-pack"})
+    named = _map({"a/foo-pack": ["Foo"], "b/text": ["Foo"]})
+    assert [each.pack for each in _resolve(hint, known=named).needed] == [Pack(_HUB + "a/foo-pack", "comfyui_foo-pack")]
+    others = _map({"a/one": ["Foo"], "b/two": ["Foo"]})
+    assert [each.pack for each in _resolve(hint, known=others).needed] == [Pack(None, "comfyui_foo-pack")]
+
+
 def test_a_hint_on_one_node_of_a_class_counts_for_all_of_them() -> None:
     answer = _resolve("Foo", ("Foo", {"aux_id": "a/foo"}), known=_map({"b/foo": ["Foo"]}))
     assert _needed(answer) == {_HUB + "a/foo": ("Foo",)}

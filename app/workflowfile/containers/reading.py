@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 from app.workflowfile.errors import TooMuch
 from app.workflowfile.limits import MAX_PARTS, MAX_TEXT_BYTES
@@ -20,7 +20,7 @@ class Cut(Exception):
 class Source:
     """A file with a size, of which so many parts are read. Every seek goes forward or to a place inside the file."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.size = file.seek(0, os.SEEK_END)
         self._parts = 0
