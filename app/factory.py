@@ -46,6 +46,7 @@ from app.sync.installs.scheduler import Scheduler
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
+from app.sync.node_sources import NodeSources
 from app.sync.notifications import Notifications
 from app.sync.readiness import Readiness
 from app.sync.run_news import RunNews
@@ -56,6 +57,8 @@ from app.sync.sync_api import create_app
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
+from app.sync.workflow_files import WorkflowFiles
+from app.sync.workflow_lists import WorkflowLists
 from app.sync.workflows.steps import Steps
 from app.webui import pages as webui
 
@@ -147,6 +150,7 @@ def build_service(
             StatusLinks(settings.data_dir),
             runs,
             RememberedInstances(InstanceStore(engine), pins, runs),
+            WorkflowLists(WorkflowFiles(settings.data_dir / "workflow-files"), NodeSources(settings)),
         )
     )
     _resume(retries, installs, workflows)

@@ -145,6 +145,11 @@ class Settings(BaseSettings):
     allowed_origins: Words = ()
     """Origins (`https://gpu.example`, exactly, with their port) whose pages may change something, besides the
     service's own."""
+    node_map_url: str = "https://raw.githubusercontent.com/ltdrdata/ComfyUI-Manager/main/"
+    """The folder with ComfyUI-Manager's files extension-node-map.json and custom-node-list.json, which say which node
+    pack has a workflow's classes; empty: workflows are read by their own hints alone."""
+    stats_url: str = "https://raw.githubusercontent.com/ltdrdata/ComfyUI-Manager/main/github-stats.json"
+    """The stars and last changes of node packs, for whoever has to choose between them; empty: none."""
     session_hours: Seconds = 168.0
     """How long a browser stays logged in; 0: a year."""
     request_seconds: Seconds = 20.0

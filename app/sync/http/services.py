@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from flask import Flask, Response, current_app, g, request
 from pydantic import BaseModel
@@ -41,6 +44,7 @@ from app.sync.status_links import StatusLinks
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
+from app.sync.workflow_lists import WorkflowLists
 
 EXTENSION = "nodeferry"
 PROBLEM_PAGE = "nodeferry-problem-page"
@@ -51,6 +55,7 @@ LOOK_AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=BaseModel)
+_IN_MEMORY = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class Services:
     status_links: StatusLinks
     runs: Runs
     remembered: RememberedInstances
+    workflow_lists: WorkflowLists
 
 
 def services() -> Services:
@@ -90,6 +96,31 @@ def body_values() -> dict[str, Any]:
     raw = request.get_data(cache=False)
     json_body.check_content_type(request.headers.get("Content-Type", ""), empty=not raw)
     return json_body.parse_object(raw) if raw else {}
+
+
+def body_file() -> IO[bytes]:
+    """The request's body as a file that can be gone to and fro in. Raises NotAFile for a form."""
+    if request.mimetype == "multipart/form-data":
+        raise errors.NotAFile
+    given: IO[bytes] = request.environ["wsgi.input"]
+    if given.seekable():
+        return given
+    request.max_content_length = admission.MAX_FILE_BYTES
+    with ExitStack() as undone:
+        spool = undone.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+        shutil.copyfileobj(request.stream, spool)
+        undone.pop_all()  # it lives as long as the request
+    return spool
+
+
+def install_values() -> dict[str, Any]:
+    """The request's JSON object, with a workflow in its manifest as the list that it needs. Raises as `body_values`,
+    and ManifestHasQuestions."""
+    values = body_values()
+    manifest = values.get("manifest")
+    if isinstance(manifest, dict):
+        values["manifest"] = services().workflow_lists.as_list(manifest)
+    return values
 
 
 def body(model: type[_M]) -> _M:
