@@ -127,7 +127,6 @@ def build_service(
     notices = Notifications(settings.notify_urls, settings.data_dir, keeper)
     workflows, runs = _wire_runs(parts, retries, Steps(installs, checks, settings), engine, notices)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
-    readiness = _readiness(installs, engine, metrics)
     app = _application(
         Services(
             installs,
@@ -139,7 +138,7 @@ def build_service(
             retention,
             settings,
             TaskLogs(installs, log_files, audits),
-            readiness,
+            _readiness(installs, engine, metrics),
             metrics,
             Wheels(installs, connector, settings.timeouts),
             OwnKeys(),

@@ -97,12 +97,12 @@ def _listed(name: str, sources: Sources) -> _Decided:
 def _with_repository(hinted: Pack, packs: Sequence[Pack]) -> Pack:
     """A pack of which the workflow has only the registry's id, with the repository of the pack that has the class: the
     one of that name, or the only one."""
-    named = [pack for pack in packs if _plain(repo_name(pack.repo_url or "")) == _plain(hinted.registry_id or "")]
+    named = [pack for pack in packs if _stem(repo_name(pack.repo_url or "")) == _stem(hinted.registry_id or "")]
     left = named or packs
     return replace(hinted, repo_url=left[0].repo_url) if len(left) == 1 else hinted
 
 
-def _plain(name: str) -> str:
+def _stem(name: str) -> str:
     """A name as ids and repositories have in common."""
     return name.lower().replace("_", "-").removeprefix("comfyui-").replace("-", "")
 

@@ -97,7 +97,7 @@ def wrong_rows(text: str, schemes: Collection[str], field: str = "manifest.csv")
             yield ManifestFault("%s[%d]" % (field, number), fault.message)
 
 
-def _csv_pack(header: Sequence[str], number: int, row: Sequence[str], schemes: Collection[str], field: str) -> NodePack:
+def _csv_pack(header: Sequence[str], number: int, row: List[str], schemes: Collection[str], field: str) -> NodePack:
     row = _without_empty_ends(row, len(header))
     if len(row) > len(header):
         raise ManifestFault(field, "Line %d has %d columns, but the header has %d." % (number, len(row), len(header)))

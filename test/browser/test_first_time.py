@@ -131,9 +131,7 @@ def test_a_key_that_the_command_does_not_name(
     expect(page.get_by_label("SSH command")).to_have_value(re.compile(r" -i \S+/vast$"))
 
 
-def test_several_comfyuis_and_none(
-    service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab
-) -> None:
+def test_several_comfyuis_and_none(service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab) -> None:
     """The one that is used is chosen, and gets the node pack. Where none is found, its folder's field is a button away."""
     other = standin.home / "comfy" / "ComfyUI"
     (other / "custom_nodes").mkdir(parents=True)

@@ -157,7 +157,10 @@ def _chosen(found: Sequence[Path], seen: Seen, choose: Optional[Choose]) -> Path
     answers = {str(number): _label(path, seen) for number, path in enumerate(found, 1)}
     if len(found) > 1:
         text = "The instance has several ComfyUI folders: %s." % ", ".join(map(str, found))
-        asked, hint = "The machine has several ComfyUIs. Which one do you use?", "Name one of them as ui_home (--ui-home)."
+        asked, hint = (
+            "The machine has several ComfyUIs. Which one do you use?",
+            "Name one of them as ui_home (--ui-home).",
+        )
     else:
         text = "ComfyUI's folder was not named, and %s may be another one than is meant." % answers["1"]
         asked, hint = "Into this ComfyUI? " + text, "If it is, name it as ui_home (--ui-home %s)." % found[0]
