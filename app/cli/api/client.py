@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -186,6 +186,14 @@ class Api:
         """Unpin every key of an address."""
         return self._call("DELETE", f"/host-keys/{quote(join_host_port(host, port), safe='')}")
 
+    def send_workflow_file(self, file: IO[bytes]) -> dict[str, Any]:
+        """Have the service keep the workflow in a file: its `file_id` and `kind`."""
+        return self._call("POST", "/workflow-files", data=file)
+
+    def check(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """A manifest as an install would read it."""
+        return self._call("POST", "/manifests/check", {"manifest": dict(manifest)})
+
     def _call(
         self,
         method: str,
@@ -193,10 +201,17 @@ class Api:
         body: Mapping[str, Any] | None = None,
         *,
         query: Mapping[str, str | int] | None = None,
+        data: IO[bytes] | None = None,
     ) -> dict[str, Any]:
         try:
             answer = self._session.request(
-                method, self.base_url + path, json=body, params=query, timeout=self._timeout, allow_redirects=False
+                method,
+                self.base_url + path,
+                json=body,
+                params=query,
+                data=data,
+                timeout=self._timeout,
+                allow_redirects=False,
             )
         except requests.RequestException as exc:
             raise ServiceUnreachable(

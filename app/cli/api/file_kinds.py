@@ -11,10 +11,7 @@ from typing import Any
 from app.protocol.pasted_text import is_address
 
 _MOST_NAMED = 5
-_WORKFLOW_HINT = (
-    "A workflow names nodes, not where their packs come from. ComfyUI-Manager can install what is missing; or save a "
-    "snapshot there and give it with --snapshot."
-)
+_WORKFLOW_HINT = "Give it with --workflow: Nodeferry finds the node packs that it needs."
 _SIGNATURES = (
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),

@@ -39,11 +39,12 @@ def source_options(command: _F) -> _F:
     return command
 
 
-def manifest_of(given: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The manifest of what was given by `SOURCES`; None for nothing: the service's own list. Raises CliError."""
+def manifest_of(given: Mapping[str, Any], *, also: str | None = None) -> dict[str, Any] | None:
+    """The manifest of what was given by `SOURCES`; None for nothing: the service's own list. `also`: an option that was
+    given besides and says it too. Raises CliError."""
     named = [name for name in SOURCES if given.get(name)]
-    if len(named) > 1:
-        options = " and ".join(_OPTION_OF.get(name, f"--{name}") for name in named)
+    if len(named) > 1 or (named and also):
+        options = " and ".join([*(_OPTION_OF.get(name, f"--{name}") for name in named), *([also] if also else [])])
         raise CliError(f"{options} cannot be used together.", hint="Put all packs into one list.")
     return _manifest(named[0], given[named[0]]) if named else None
 

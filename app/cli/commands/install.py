@@ -6,7 +6,7 @@ import shlex
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich.console import Console
@@ -19,6 +19,7 @@ from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.api.watching import PlaceOfRun
 from app.cli.api.which_home import careful, show_machine
+from app.cli.api.workflow_lists import manifest_of_workflows, workflow_option
 from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.output import put
@@ -28,6 +29,7 @@ from app.cli.view.plan import plan_status, show_plan
 from app.cli.view.result import exit_status, sentence, show_result, show_text
 from app.protocol.options import OPTIONS, Option
 from app.protocol.terminal_text import one_line
+from app.words import word
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -67,6 +69,7 @@ def _flag(option: Option, *, hidden: bool = False) -> Decorator:
 @click.command(cls=SshCommand)
 @click.argument("ssh_command")
 @source_options
+@workflow_option
 @install_options
 @answer_option
 @click.option(
@@ -79,6 +82,7 @@ def _flag(option: Option, *, hidden: bool = False) -> Decorator:
 def install(
     ssh_command: str,
     *,
+    workflows: tuple[IO[bytes], ...],
     answers: tuple[str, ...],
     as_json: bool,
     server: str | None,
@@ -87,7 +91,7 @@ def install(
 ) -> None:
     """Install node packs on the instance that SSH_COMMAND reaches, for example "ssh -p 12345 root@ssh6.vast.ai".
 
-    Without a list (--csv, --url, --nodes, --lock, --snapshot, --repo): the Auto-installer's.
+    Without a list (--workflow, --csv, --url, --nodes, --lock, --snapshot, --repo): the Auto-installer's.
     Exit status: 0 all installed, 3 some, 1 none or failed, 2 not a command line, 130 interrupted; with --plan-only the
     same of the plan.
     """
@@ -97,8 +101,14 @@ def install(
     ssh_command = with_own_key_files(ssh_command, server)
     asked = careful(asked, ssh_command)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
-    body = request_body(ssh_command, manifest_of(given), **asked)
+    manifest = manifest_of(given, also="--workflow" if workflows else None)
     with connection(server, data_dir) as api:
+        if workflows:
+            manifest = manifest_of_workflows(api, workflows, console, known, interactive=is_interactive(console))
+            if manifest is None:
+                show_text(console, word("workflow.needs_nothing"))
+                ctx.exit(0)
+        body = request_body(ssh_command, manifest, **asked)
         show_machine(console, ssh_command, asked["ui_home"])
         started = api.started(body)
         task_id = str(started["task_id"])

@@ -1,0 +1,86 @@
+"""`install --workflow FILE`: what a workflow needs is said with its reason, asked where it is not certain, and installed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from app.cli.entry import cli
+from test.api.client import closed_address
+from test.support.service import ServiceProcess
+
+SAMPLES = Path(__file__).parents[1] / "workflowfile/samples"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """One without a map of packs: workflows are read by their own hints."""
+    folder = tmp_path_factory.mktemp("workflows")
+    with ServiceProcess(folder, node_map_url="", stats_url="") as running:
+        yield running
+
+
+def _install(service: ServiceProcess, *arguments: str) -> Result:
+    where = ["--server", service.url, "--wait-seconds", "0"]
+    return CliRunner().invoke(cli, ["install", f"ssh {closed_address()}", *arguments, *where])
+
+
+def _file(tmp_path: Path, *nodes: tuple[str, dict[str, str]]) -> str:
+    graph: dict[str, Any] = {"nodes": [{"id": 1, "type": name, "properties": hints} for name, hints in nodes]}
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps(graph), "utf-8")
+    return str(path)
+
+
+def _lists(service: ServiceProcess) -> list[dict[str, Any]]:
+    """The lists of the installs that were started, the newest first."""
+    tasks = [service.get(f"/tasks/{task['task_id']}") for task in service.get("/tasks")["tasks"]]
+    return [task["request"]["manifest"] for task in tasks]
+
+
+def test_its_packs_are_said_with_their_reason_and_installed(service: ServiceProcess, tmp_path: Path) -> None:
+    one = _file(tmp_path, ("ImageResize+", {"aux_id": "cubiq/ComfyUI_essentials"}), ("KSampler", {}))
+    result = _install(service, "--workflow", one)
+    assert "(workflow JSON) needs 1 node pack:" in result.stdout, result.output
+    assert "ComfyUI_essentials: ImageResize+ (the workflow says so)" in result.stdout
+    assert [node["name"] for node in _lists(service)[0]["nodes"]] == ["ComfyUI_essentials"]
+
+
+def test_what_is_not_certain_starts_nothing_in_a_script_until_it_is_answered(
+    service: ServiceProcess, tmp_path: Path
+) -> None:
+    before = len(_lists(service))
+    refused = _install(service, "--workflow", _file(tmp_path, ("Nowhere", {})))
+    assert refused.exit_code == 1
+    assert '--answer "pack:Nowhere=https://github.com/owner/name"' in refused.output
+    assert len(_lists(service)) == before
+    _install(service, "--workflow", _file(tmp_path, ("Nowhere", {})), "--answer", "pack:Nowhere=https://github.com/a/b")
+    assert [node["repo_url"] for node in _lists(service)[0]["nodes"]] == ["https://github.com/a/b"]
+
+
+def test_several_files_are_one_list(service: ServiceProcess, tmp_path: Path) -> None:
+    one = _file(tmp_path, ("Foo", {"aux_id": "a/foo"}))
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"nodes": [{"id": 1, "type": "Bar", "properties": {"aux_id": "a/bar"}}]}), "utf-8")
+    _install(service, "--workflow", one, "--workflow", str(other))
+    assert [node["name"] for node in _lists(service)[0]["nodes"]] == ["foo", "bar"]
+
+
+def test_a_workflow_that_needs_nothing_ends_well(service: ServiceProcess, tmp_path: Path) -> None:
+    result = _install(service, "--workflow", _file(tmp_path, ("KSampler", {})))
+    assert result.exit_code == 0
+    assert "ComfyUI itself has everything" in result.stdout
+
+
+def test_a_file_without_a_workflow_and_two_lists_are_refused(service: ServiceProcess, tmp_path: Path) -> None:
+    empty = tmp_path / "x.png"
+    empty.write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert "No workflow was saved with this PNG picture" in _install(service, "--workflow", str(empty)).output
+    both = _install(service, "--workflow", str(empty), "--url", "https://github.com/a/b")
+    assert "--url and --workflow cannot be used together" in both.output
