@@ -50,7 +50,7 @@ def recorded(tmp_path: Path) -> Path:
 @pytest.fixture
 def task(tmp_path: Path, recorded: Path) -> Iterator[tuple[ServiceProcess, str]]:
     """A real service, and the task that a lying instance has played to its end."""
-    with ServiceProcess(tmp_path) as service, Machines(recorded) as machines:
+    with ServiceProcess(tmp_path, status_links="true") as service, Machines(recorded) as machines:
         port = machines.opened(STEERS)
         nodes = [{"name": "a", "repo_url": URL}]
         task_id = service.install(f"ssh -p {port} root@127.0.0.1", ui_home="/c", manifest={"nodes": nodes})
@@ -81,7 +81,17 @@ def test_pages_show_what_an_instance_says_as_text(task: tuple[ServiceProcess, st
     for name in page.get_by_role("tab").all_inner_texts():
         page.get_by_role("tab", name=name).click()
         assert_is_text(page)
-    assert_is_text(tab(f"{service.url}/ui/runs"))
+    for path in ("/ui/runs", "/ui/machines", f"/ui/compare?a={task_id}&b={task_id}"):
+        assert_is_text(tab(f"{service.url}{path}"))
+
+
+def test_the_page_of_a_status_link_shows_it_as_text(task: tuple[ServiceProcess, str], tab: OpenTab) -> None:
+    """Whoever has the link has no session that a script could use; still there is none."""
+    service, task_id = task
+    page = tab(f"{service.url}{service.post(f'/runs/{task_id}/link', {}).json()['path']}")
+    expect(page.get_by_role("listitem")).not_to_have_count(0)
+    assert_is_text(page)
+    assert steering(page.title()) == []
 
 
 def test_curl_prometheus_and_cat_show_it_as_text_too(task: tuple[ServiceProcess, str]) -> None:
