@@ -70,23 +70,33 @@ class DefaultList:
             self._reading.release()
 
     def look_through(self, read: Read) -> dict[str, Any]:
-        """The same, read by another way, for whoever has one."""
+        """The same, read by another way, for whoever has one. What that way could have changed is not kept."""
         if not self._reading.acquire(timeout=2 * READ_SECONDS):
             return self._as_json(DefaultListUnavailable("The list is being read."))
         try:
             self._load()
-            return self._as_json(None if self._is_fresh() else self._renew(read))
+            if self._is_fresh():
+                return self._as_json(None)
+            before = self._kept
+            answer = self._as_json(self._renew(read, kept=self._has_tls()))
+            self._kept = self._kept if self._has_tls() else before
+            return answer
         finally:
             self._reading.release()
 
     def _is_fresh(self) -> bool:
         return self._kept is not None and 0 <= self._now() - self._kept.read_at < FRESH_SECONDS
 
-    def _renew(self, read: Read) -> AppError | None:
-        """Reads it, and keeps it. Why it could not."""
+    def _has_tls(self) -> bool:
+        return not self._settings.auto_installer_repo.lower().startswith("http://")
+
+    def _renew(self, read: Read, *, kept: bool = True) -> AppError | None:
+        """Reads it; `kept`: also for later services. Why it could not."""
         try:
             text = _decoded(read(raw_address(self._settings.auto_installer_repo, self._settings.auto_installer_path)))
-            self._keep(_Kept(text, self._now(), self._packs(text)))
+            self._kept = _Kept(text, self._now(), self._packs(text))
+            if kept:
+                self._write(self._kept)
         except AppError as error:
             self._failed = (self._now(), error)
             return error
@@ -99,8 +109,7 @@ class DefaultList:
         except ManifestFault as fault:
             raise DefaultListUnavailable(f"What was read is no list of node packs: {fault.message}") from fault
 
-    def _keep(self, kept: _Kept) -> None:
-        self._kept = kept
+    def _write(self, kept: _Kept) -> None:
         value = {**self._source(), "read_at": kept.read_at, "text": kept.text}
         try:
             write_private(self._path, json.dumps(value).encode("ascii"))

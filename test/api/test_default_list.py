@@ -180,3 +180,18 @@ def test_it_is_read_through_an_instance_that_is_trusted(
         api.post("/host-keys/accept", asked | {"sha256": standin.host_key_sha256})
         assert names(content(api.post("/manifests/default", asked))) == ["One", "Two"]
     assert len(web.paths) == 1
+
+
+@pytest.mark.sshd
+def test_what_an_instance_can_change_is_not_kept_for_others(
+    web: Web, standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without TLS. Whoever asks next has the list from its own server."""
+    asked = {"ssh_connection": standin.ssh_command}
+    with service(web, tmp_path, monkeypatch) as api:
+        api.post("/host-keys/accept", asked | {"sha256": standin.host_key_sha256})
+        assert names(content(api.post("/manifests/default", asked))) == ["One", "Two"]
+        assert not (tmp_path / "service" / "default-list.json").exists()
+        web.answer = text("Name,RepoUrl\nThree,https://github.com/o/three\n")
+        assert names(content(api.get("/manifests/default"))) == ["Three"]
+    assert (tmp_path / "service" / "default-list.json").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,31 @@ def test_a_link_lets_nobody_in_anywhere_else(api: Api) -> None:
     for path in (f"/runs/{run_id}", f"/tasks/{run_id}", f"/tasks/{run_id}/log", "/runs", f"/runs/{run_id}/link"):
         headers = {"Status-Link": secret, "Authorization": f"Bearer {secret}"}
         assert api.send("GET", path, headers=headers).status_code == 401
+
+
+OPEN = {("GET", "/health"), ("GET", "/health/ready"), ("GET", "/status"), ("POST", "/session"), ("DELETE", "/session")}
+
+
+def test_a_link_s_secret_is_good_for_no_other_route(api: Api) -> None:
+    """In none of the places where a browser or a client puts what lets it in."""
+    run_id, tried = start(api), 0
+    secret = made(api, run_id)
+    for rule in api.app.url_map.iter_rules():
+        if rule.endpoint.startswith("webui.") or rule.endpoint == "static":
+            continue
+        path = re.sub(r"<[^>]+>", run_id, rule.rule)
+        for method in rule.methods - {"HEAD", "OPTIONS"} if rule.methods else ():
+            if (method, rule.rule) in OPEN:
+                continue
+            tried += 1
+            for name, value in (
+                ("Status-Link", secret),
+                ("Authorization", f"Bearer {secret}"),
+                ("Cookie", f"nodeferry-session-80={secret}"),
+            ):
+                answer = api.send(method, path, json={} if method != "GET" else None, headers={name: value})
+                assert answer.status_code in {401, 403, 429}, (method, path, name, answer.status_code)
+    assert tried > 50
 
 
 def test_a_new_link_ends_the_older_one_and_an_ended_one_shows_nothing(api: Api) -> None:

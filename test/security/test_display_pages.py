@@ -15,7 +15,7 @@ from app.protocol.manifest import NodePack
 from app.protocol.states import NodeState, Phase, StepStatus, TaskState
 from bench.hostile.machines import Machines
 from bench.hostile.script import Script
-from test.browser.conftest import OpenTab, complaints, context, tab
+from test.browser.conftest import Complaints, OpenTab, complaints, context, tab
 from test.cli.stories import TASK_ID
 from test.support.service import ServiceProcess
 
@@ -50,7 +50,7 @@ def recorded(tmp_path: Path) -> Path:
 @pytest.fixture
 def task(tmp_path: Path, recorded: Path) -> Iterator[tuple[ServiceProcess, str]]:
     """A real service, and the task that a lying instance has played to its end."""
-    with ServiceProcess(tmp_path) as service, Machines(recorded) as machines:
+    with ServiceProcess(tmp_path, status_links="true") as service, Machines(recorded) as machines:
         port = machines.opened(STEERS)
         nodes = [{"name": "a", "repo_url": URL}]
         task_id = service.install(f"ssh -p {port} root@127.0.0.1", ui_home="/c", manifest={"nodes": nodes})
@@ -70,9 +70,12 @@ def assert_is_text(page: Page) -> None:
     assert page.title() != "1"
 
 
-def test_pages_show_what_an_instance_says_as_text(task: tuple[ServiceProcess, str], tab: OpenTab) -> None:
+def test_pages_show_what_an_instance_says_as_text(
+    task: tuple[ServiceProcess, str], tab: OpenTab, complaints: Complaints
+) -> None:
     """The task's page with its log, plan and facts, the list of runs; the tab's title."""
     service, task_id = task
+    complaints.expected.append("404")  # it has no lock to compare
     page = tab(f"{service.url}/ui/run/{task_id}")
     expect(page.locator("#rows li")).not_to_have_count(0)
     expect(page.locator("main")).to_contain_text("<img src=x onerror=")
@@ -81,7 +84,17 @@ def test_pages_show_what_an_instance_says_as_text(task: tuple[ServiceProcess, st
     for name in page.get_by_role("tab").all_inner_texts():
         page.get_by_role("tab", name=name).click()
         assert_is_text(page)
-    assert_is_text(tab(f"{service.url}/ui/runs"))
+    for path in ("/ui/runs", "/ui/machines", f"/ui/compare?a={task_id}&b={task_id}"):
+        assert_is_text(tab(f"{service.url}{path}"))
+
+
+def test_the_page_of_a_status_link_shows_it_as_text(task: tuple[ServiceProcess, str], tab: OpenTab) -> None:
+    """Whoever has the link has no session that a script could use; still there is none."""
+    service, task_id = task
+    page = tab(f"{service.url}{service.post(f'/runs/{task_id}/link', {}).json()['path']}")
+    expect(page.get_by_role("listitem")).not_to_have_count(0)
+    assert_is_text(page)
+    assert steering(page.title()) == []
 
 
 def test_curl_prometheus_and_cat_show_it_as_text_too(task: tuple[ServiceProcess, str]) -> None:

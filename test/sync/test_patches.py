@@ -95,3 +95,13 @@ def test_tasks_are_forgotten_too(monkeypatch: pytest.MonkeyPatch) -> None:
     made.answer(render(known), None, None, render)
     made.answer({**render(known), "task_id": "another"}, None, None, render)
     assert "patch" not in made.answer(render(newer), known.snapshot.revision, None, render)
+
+
+def test_all_tasks_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty large ones at once would be hundreds of megabytes."""
+    made, known, newer = Patches(), statuses()[5], statuses()[6]
+    monkeypatch.setattr(patches, "MAX_ALL_CHARS", int(1.5 * len(json.dumps(render(known)))))
+    made.answer(render(known), None, None, render)
+    assert "patch" in made.answer(render(newer), known.snapshot.revision, None, render)
+    made.answer({**render(known), "task_id": "another"}, None, None, render)
+    assert "patch" not in made.answer(render(newer), newer.snapshot.revision, None, render)

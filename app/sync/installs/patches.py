@@ -41,6 +41,8 @@ MAX_TASKS = 64
 MAX_ANSWERS = 64
 MAX_CHARS = 4 * 1024 * 1024
 """Of one task: the oldest answers go first. One that is larger alone is not kept."""
+MAX_ALL_CHARS = 24 * 1024 * 1024
+"""Of all tasks: those that nobody has asked about for the longest time go first."""
 _WITHOUT_PATCHES = 4
 
 
@@ -106,6 +108,8 @@ class Patches:
             task.answers[whole["revision"]] = kept, chars
             while task.answers and (len(task.answers) > MAX_ANSWERS or task.chars > MAX_CHARS):
                 task.chars -= task.answers.popitem(last=False)[1][1]
+            while len(self._tasks) > 1 and sum(each.chars for each in self._tasks.values()) > MAX_ALL_CHARS:
+                self._tasks.popitem(last=False)
 
 
 def has_only_figures(patch: Mapping[str, Any]) -> bool:
