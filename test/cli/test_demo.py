@@ -43,9 +43,10 @@ def test_what_must_fail_and_what_must_not_is_checked() -> None:
 
 def test_the_lines_to_copy_name_both_routes() -> None:
     """Start and poll."""
-    text = "\n".join(kept_lines("http://127.0.0.1:1", "/tmp/a b/install.json", "ssh -p 1 u@h"))
+    text = "\n".join(kept_lines("http://127.0.0.1:1", "/tmp/a b/install.json", "ssh -p 1 u@h", "/tmp/a b/ComfyUI"))
     assert "http://127.0.0.1:1/ssh/install-custom-nodes -d @'/tmp/a b/install.json'" in text
     assert '/progress -d \'{"task_id": "TASK_ID"}\'' in text
+    assert "install ssh -p 1 u@h --ui-home '/tmp/a b/ComfyUI' --server http://127.0.0.1:1 --url " in text
 
 
 @contextmanager
