@@ -115,7 +115,7 @@ def test_the_main_job_is_done_shown_kept_up_and_cleared_away(folder: Path) -> No
 def test_nothing_is_left_when_it_is_ended_at_work(folder: Path, number: int, status: int) -> None:
     """The runner on the stand-in, its children, sshd, the git server, the service, the folder: all gone."""
     with demo(folder) as process:
-        read_until(process, "cloning")
+        read_until(process, "downloading")
         process.send_signal(number)
         assert process.wait(60) == status
 
