@@ -73,6 +73,14 @@ def test_the_machine_and_the_folder_are_said_first() -> None:
     assert sent("root@h")[0].splitlines()[0] == "Machine: root@h"
 
 
+def test_a_home_of_this_computer_is_no_folder_there(tmp_path: Path) -> None:
+    """The shell has put it in place of ~ before the command line saw it."""
+    own = ["--ui-home", str(tmp_path / "ComfyUI")]
+    assert f"Note: {tmp_path} is your home here" in sent("root@h", *own, home=tmp_path)[0]
+    for words in (["root@h", "--ui-home", "/workspace/ComfyUI"], ["root@127.0.0.1", *own]):
+        assert "Note" not in sent(*words, home=tmp_path)[0]
+
+
 def test_the_folder_that_was_found_is_said_once() -> None:
     story = begun()
     now = dict(story.progress)

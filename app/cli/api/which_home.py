@@ -17,6 +17,9 @@ from app.protocol.terminal_text import one_line
 from app.remote.ssh_config import resolve
 
 _PROBE = "probe"
+_USUAL_HOME = "/root"
+"""Of the logins of most machines."""
+_OWN_HOME = "Note: {} is your home here; your shell writes it for ~. Name ComfyUI's folder as the machine has it."
 
 
 def careful(asked: Mapping[str, Any], ssh_command: str) -> dict[str, Any]:
@@ -38,6 +41,9 @@ def show_machine(console: Console, ssh_command: str, ui_home: str | None) -> Non
         here = " (this computer)" if _is_this_machine(address) else ""
         text = f"Machine: {_in_words(address)}{here}" + (f"; ComfyUI: {ui_home}" if ui_home else "")
         show_text(console, one_line(text))
+        own = str(Path.home())
+        if ui_home and not here and own != _USUAL_HOME and f"{ui_home}/".startswith(f"{own}/"):
+            show_text(console, one_line(_OWN_HOME.format(own)), style="yellow")
 
 
 class WithPlace:
