@@ -9,8 +9,8 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 
 def start() -> None:
     """Run the command line, or say how to start it where its packages are not."""
-    if sys.version_info < (3, 11):
-        sys.exit(how_to_start("it needs Python 3.11 or newer, and this is %d.%d" % sys.version_info[:2]))
+    if sys.version_info < (3, 11):  # noqa: UP036 - whichever Python somebody starts it with
+        sys.exit(how_to_start(f"it needs Python 3.11 or newer, and this is {sys.version.split()[0]}"))
     try:
         from app.cli import main
 
@@ -18,7 +18,7 @@ def start() -> None:
     except ModuleNotFoundError as exc:  # also of a command, which is loaded when it is called
         if not exc.name or exc.name.partition(".")[0] == "app":
             raise
-        sys.exit(how_to_start("the package %s is not installed for %s" % (exc.name, sys.executable)))
+        sys.exit(how_to_start(f"the package {exc.name} is not installed for {sys.executable}"))
 
 
 def how_to_start(why: str) -> str:
@@ -27,9 +27,9 @@ def how_to_start(why: str) -> str:
     words = [".venv/bin/python", "run.py"] if os.getcwd() == ROOT else [python, os.path.join(ROOT, "run.py")]
     command = " ".join(map(shlex.quote, words + sys.argv[1:]))
     if os.path.exists(python):
-        return "Nodeferry does not start: %s.\n  Start it with: %s" % (why, command)
-    first = "make venv" if os.getcwd() == ROOT else "make -C %s venv" % ROOT
-    return "Nodeferry does not start: %s.\n  First, once:   %s\n  Then start it: %s" % (why, first, command)
+        return f"Nodeferry does not start: {why}.\n  Start it with: {command}"
+    first = "make venv" if os.getcwd() == ROOT else f"make -C {shlex.quote(ROOT)} venv"
+    return f"Nodeferry does not start: {why}.\n  First, once:   {first}\n  Then start it: {command}"
 
 
 if __name__ == "__main__":

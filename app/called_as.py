@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 
 RUN_FILE = Path(__file__).resolve().parents[1] / "run.py"
+IS_CHECKOUT = RUN_FILE.is_file()
+"""Else it is installed, and there is neither run.py nor make."""
 _HINTED = re.compile(
     r"(?<![\w./-])(?<!python )(?:run\.py|nodeferry) "
     r"(?=(?:config|demo|hostkeys|install|key|pyz|serve|tasks|token|wheels|workflow)\b)"
@@ -29,6 +31,11 @@ def set_command(text: str) -> None:
 def program() -> str:
     """The words before a command: `.venv/bin/python run.py`, `nodeferry`, or what the setting says."""
     return _chosen[0] if _chosen else _found(sys.argv[0], sys.executable)
+
+
+def own_command() -> list[str]:
+    """What starts this program again, in a process of its own, wherever that is started."""
+    return [sys.executable, str(RUN_FILE)] if IS_CHECKOUT else [sys.executable, "-P", "-m", "app.cli"]
 
 
 def as_called(text: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.called_as import RUN_FILE, as_called, program
+from app.called_as import IS_CHECKOUT, RUN_FILE, as_called, own_command, program
 
 ROOT = RUN_FILE.parent
 
-__all__ = ["ROOT", "RUN_FILE", "as_called", "program"]
+__all__ = ["IS_CHECKOUT", "ROOT", "RUN_FILE", "as_called", "own_command", "program"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,7 +94,7 @@ def temporary_service(settings: Settings) -> Iterator[str]:
     from app.sync.http.admission import Admission
 
     logs.configure("WARNING", secrets=(settings.token,))
-    settings = replace(settings, host="127.0.0.1", port=0)
+    settings = settings.model_copy(update={"host": "127.0.0.1", "port": 0})
     close_to_others(settings.data_dir)
     with (
         ServiceLock(settings.data_dir) as lock,

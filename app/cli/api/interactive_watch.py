@@ -48,6 +48,9 @@ def follow(
             )
         except KeyboardInterrupt:
             if not wants_stop(console):
+                last = _last_if_over(api, task_id)
+                if last:
+                    return last
                 raise WatchingEnded from None
         try:
             api.cancel(task_id)
@@ -55,6 +58,15 @@ def follow(
             if exc.code != "task_not_cancellable":  # it has ended meanwhile: the watching goes on to its end
                 raise
         console.print("Cancelling the install on the instance.")
+
+
+def _last_if_over(api: Api, task_id: str) -> Mapping[str, Any] | None:
+    """The last progress of a run that is over meanwhile: nobody is to be told that it goes on."""
+    try:
+        progress = api.progress(task_id)
+    except CliError:
+        return None
+    return None if progress.get("in_progress") else progress
 
 
 def _watch_and_answer(

@@ -24,7 +24,7 @@ from app.sync.access import Access
 from app.sync.capacity import Capacity
 from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
-from app.sync.http import admission, bodies, errors, json_body
+from app.sync.http import admission, bodies, errors, guards, json_body
 from app.sync.http.behind_proxy import via_of
 from app.sync.http.compression import compress
 from app.sync.installs.logs import TaskLogs
@@ -204,7 +204,9 @@ def _after(response: Response) -> Response:
     compress(response, request.headers.get("Accept-Encoding", ""))
     if request.url_rule is not None:
         services().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
-    _log.info(
+    is_news = guards.changes(request.method, request.path) or response.status_code >= 400
+    _log.log(
+        logging.INFO if is_news else logging.DEBUG,  # a page polls, and a run is polled for hours
         "request method=%s path=%s status=%d ms=%.1f task_id=%s client=%s",
         request.method,
         admission.logged_path(request.path),
