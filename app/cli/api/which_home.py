@@ -17,6 +17,9 @@ from app.protocol.terminal_text import one_line
 from app.remote.ssh_config import resolve
 
 _PROBE = "probe"
+_USUAL_HOME = "/root"
+"""Of the logins of most machines."""
+_OWN_HOME = "Note: {} is your home here; your shell writes it for ~. Name ComfyUI's folder as the machine has it."
 
 
 def careful(asked: Mapping[str, Any], ssh_command: str) -> dict[str, Any]:
@@ -35,8 +38,12 @@ def show_machine(console: Console, ssh_command: str, ui_home: str | None) -> Non
     """Print where the work will be done, as far as it is known before."""
     address = _address(ssh_command)
     if address is not None:
-        text = f"Machine: {_in_words(address)}" + (f"; ComfyUI: {ui_home}" if ui_home else "")
+        here = " (this computer)" if _is_this_machine(address) else ""
+        text = f"Machine: {_in_words(address)}{here}" + (f"; ComfyUI: {ui_home}" if ui_home else "")
         show_text(console, one_line(text))
+        own = str(Path.home())
+        if ui_home and not here and own != _USUAL_HOME and f"{ui_home}/".startswith(f"{own}/"):
+            show_text(console, one_line(_OWN_HOME.format(own)), style="yellow")
 
 
 class WithPlace:
