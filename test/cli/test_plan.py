@@ -85,7 +85,7 @@ def test_packages_that_could_not_be_planned_are_not_said_to_stay() -> None:
 
 def test_a_program_gets_the_plan_with_the_progress() -> None:
     plan = [{"package": "b", "new": "1"}]
-    assert json.loads(run(planned(Alpha="new"), "--json", plan=plan).stdout)["plan"] == plan
+    assert json.loads(run(planned(Alpha="new"), "--json", plan=plan).stdout)["data"]["plan"] == plan
 
 
 @pytest.mark.parametrize(
