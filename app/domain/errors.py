@@ -251,11 +251,6 @@ class RemoteError(AppError):
         """Whether connecting again may help, without anybody doing anything."""
         return reasons.find(self.code).transient
 
-    @property
-    def worth_waiting(self) -> bool:
-        """Whether a first try may be repeated while the instance comes up."""
-        return self.retried
-
 
 class ConnectFailed(RemoteError):
     """The instance could not be reached."""
@@ -285,7 +280,7 @@ class AuthenticationFailed(RemoteError):
     """The instance accepts none of your SSH keys."""
 
     code = "authentication_failed"
-    worth_waiting = True  # a new instance may not have the key yet; not for a key file that is not there
+    is_final = False  # a new instance may not have the key yet; a key file that is not there never comes
 
 
 class HostKeyMismatch(RemoteError):

@@ -206,6 +206,7 @@ class Options:
         "was confirmed; a doubt is a question, and with `ask` never the run's end",
         "--which-comfyui",
         "without --ui-home: take the likeliest ComfyUI, only one without doubt, or only one that you confirm",
+        SERVICE,
         RUNNER,
         choices=("guess", "sure", "confirmed"),
         not_standalone="it runs on the machine itself",

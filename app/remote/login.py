@@ -70,7 +70,7 @@ def _refused(endpoint: Endpoint, ring: KeyRing) -> AuthenticationFailed:
             hint="Make one with `run.py key new` (or on the start page), and add its public part to your account at "
             "the provider, or to the instance. A key that is somewhere else can be named with -i.",
         )
-    error.worth_waiting = not ring.named_missing
+    error.is_final = ring.named_missing
     return error
 
 

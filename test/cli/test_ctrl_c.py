@@ -48,7 +48,7 @@ def test_s_stops_the_install_on_the_instance_and_waits_for_its_end() -> None:
     """The exit status is that of an interrupted install."""
     script = running()
     with serving(script) as url, on_a_terminal(url) as screen:
-        screen.read_until("cloning")
+        screen.read_until("downloading")
         screen.process.send_signal(signal.SIGINT)
         screen.read_until("Stop the install on the instance (s), or only stop watching it (w)?")
         screen.type("s\n")
@@ -62,7 +62,7 @@ def test_w_stops_only_the_watching_and_says_how_to_look_again() -> None:
     """The instance's install is not touched."""
     script = running()
     with serving(script) as url, on_a_terminal(url) as screen:
-        screen.read_until("cloning")
+        screen.read_until("downloading")
         screen.process.send_signal(signal.SIGINT)
         screen.read_until("(w)?")
         screen.type("w\n")
@@ -76,7 +76,7 @@ def test_ctrl_c_at_the_question_stops_only_the_watching() -> None:
     """Of two ends the one that can be undone."""
     script = running()
     with serving(script) as url, on_a_terminal(url) as screen:
-        screen.read_until("cloning")
+        screen.read_until("downloading")
         screen.process.send_signal(signal.SIGINT)
         screen.read_until("(w)? [w]: ")
         wait_until(lambda: is_asleep(screen.process.pid), what="waiting for the answer")

@@ -43,9 +43,10 @@ def test_what_must_fail_and_what_must_not_is_checked() -> None:
 
 def test_the_lines_to_copy_name_both_routes() -> None:
     """Start and poll."""
-    text = "\n".join(kept_lines("http://127.0.0.1:1", "/tmp/a b/install.json", "ssh -p 1 u@h"))
+    text = "\n".join(kept_lines("http://127.0.0.1:1", "/tmp/a b/install.json", "ssh -p 1 u@h", "/tmp/a b/ComfyUI"))
     assert "http://127.0.0.1:1/ssh/install-custom-nodes -d @'/tmp/a b/install.json'" in text
     assert '/progress -d \'{"task_id": "TASK_ID"}\'' in text
+    assert "install ssh -p 1 u@h --ui-home '/tmp/a b/ComfyUI' --server http://127.0.0.1:1 --url " in text
 
 
 @contextmanager
@@ -114,7 +115,7 @@ def test_the_main_job_is_done_shown_kept_up_and_cleared_away(folder: Path) -> No
 def test_nothing_is_left_when_it_is_ended_at_work(folder: Path, number: int, status: int) -> None:
     """The runner on the stand-in, its children, sshd, the git server, the service, the folder: all gone."""
     with demo(folder) as process:
-        read_until(process, "cloning")
+        read_until(process, "downloading")
         process.send_signal(number)
         assert process.wait(60) == status
 

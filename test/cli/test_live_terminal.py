@@ -85,7 +85,8 @@ def test_a_narrow_terminal_ends_with_a_whole_table() -> None:
             assert terminal.process.wait(30) == 3
     screen = Screen(60, 24).feed(terminal.text)
     assert screen.wrapped == 0 and SENTENCE not in screen.text
-    assert [line.split()[:2] for line in screen.text[2:5]] == [
+    head = next(number for number, line in enumerate(screen.text) if line.startswith("pack "))
+    assert [line.split()[:2] for line in screen.text[head + 1 : head + 4]] == [
         ["Alpha", "Ready"],
         ["Beta", "Ready"],
         ["Gamma", "Failed"],

@@ -68,7 +68,7 @@ def test_a_retry_is_worked_on(folder: Path, server: GitServer, instance: StandIn
     again = run(folder, "tasks", "retry", task_id[:8])
     assert again.returncode == 0, again.stdout + again.stderr
     assert again.stdout.splitlines()[0].endswith(f"retries {task_id}")
-    assert "No service is running" in again.stderr and "Late: installed" in again.stdout
+    assert "No service is running" in again.stderr and "Late: Ready" in again.stdout
     assert (instance.custom_nodes / "Late" / "__init__.py").is_file()
     assert running_service(folder / "service") is None
 
@@ -84,7 +84,7 @@ def test_a_cancel_reaches_the_instance(folder: Path, server: GitServer, instance
     ) as process:
         assert process.stdout is not None
         line = next(line for line in process.stdout if line.startswith("Task "))
-        assert any("Slow: cloning" in line for line in process.stdout)
+        assert any("Slow: downloading" in line for line in process.stdout)
         process.send_signal(signal.SIGINT)
         process.stdout.read()
         assert process.wait(30) == 130

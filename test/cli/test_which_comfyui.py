@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,17 @@ from click.testing import CliRunner
 
 from app.cli.entry import cli
 from app.cli.program import RUN_FILE
+from app.domain.address import parse_address
+from app.domain.request import InstallRequest
+from app.protocol import progress_json
+from app.protocol.options import Options
+from app.protocol.states import TaskState
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import Pack, PackSource, make_pack
+from app.sync.installs import runner_request
 from test.cli.scripted_service import Script, serving
-from test.cli.stories import begun, ended
+from test.cli.stories import TASK_ID, begun, ended
 from test.cli.test_install_for_real import environment
 from test.support.running_comfyui import running_comfyui
 from test.support.terminal import on_a_terminal
@@ -80,6 +87,17 @@ def test_the_folder_that_was_found_is_said_once() -> None:
 def test_a_script_is_not_asked() -> None:
     """--yes is for the packs' questions; a doubt about the folder then ends the run, on its machine."""
     assert sent("root@127.0.0.1", "--yes")[1] == {"ask": "never", "which_comfyui": "confirmed", "ui_home": None}
+
+
+@pytest.mark.parametrize(("care", "home"), [("guess", None), ("sure", "/w/ComfyUI"), ("confirmed", "/w/ComfyUI")])
+def test_a_retry_goes_where_the_first_run_went(care: str, home: str | None) -> None:
+    """What was decided for the first one is neither guessed nor asked again."""
+    options = Options(which_comfyui=care)
+    request = InstallRequest("root@h", parse_address("root@h"), options=options, manifest={"urls": [LIST[1]]})
+    first = progress_json.initial(TASK_ID, 0.0, auto_installer=False)
+    ended_there = replace(first, state=TaskState.FAILED, probe={"ui_home": "/w/ComfyUI"})
+    again = runner_request.retry_of(TASK_ID, request, ended_there, (), automatic=False, schemes=("https",))
+    assert again.ui_home == home
 
 
 @pytest.fixture

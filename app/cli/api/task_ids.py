@@ -49,7 +49,7 @@ def whole_id(api: Api, given: str) -> str:
         lines = [_in_a_line(task) for task in found[:_MOST_NAMED]]
         lines += [f"and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
         text = f"{len(found)} tasks have an id that begins with {beginning}."
-        raise CliError(text, hint="\n".join(["Give more of it:", *lines]), code="ambiguous_id")
+        raise CliError(text, hint="\n".join(["Give more of it:", *lines]))
     return str(found[0]["task_id"])
 
 

@@ -119,9 +119,11 @@ class LiveDisplay:
         """Draw it."""
         now = time.monotonic()
         self._known = self._place.look() if self._place else None
+        is_news = progress is not self._progress
         self._remaining.heard(progress, now - ahead)
         self._progress, self._answered = progress, now - ahead
-        self.refresh()
+        if is_news:
+            self.refresh()
 
     def notice(self, text: str) -> None:
         """Draw it in the place of the message."""

@@ -35,7 +35,8 @@ def show_machine(console: Console, ssh_command: str, ui_home: str | None) -> Non
     """Print where the work will be done, as far as it is known before."""
     address = _address(ssh_command)
     if address is not None:
-        text = f"Machine: {_in_words(address)}" + (f"; ComfyUI: {ui_home}" if ui_home else "")
+        here = " (this computer)" if _is_this_machine(address) else ""
+        text = f"Machine: {_in_words(address)}{here}" + (f"; ComfyUI: {ui_home}" if ui_home else "")
         show_text(console, one_line(text))
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from app.cli.api.client import Api
 from app.cli.api.watching import display_on, lines_on, watch
 from app.cli.commands.demo_world import World, demo_world
+from app.cli.program import program
 from app.cli.signals import ended_by_signals
 from app.cli.view.console import console_on
 from app.cli.view.result import show_result, show_text
@@ -84,13 +85,14 @@ def _keep(world: World, console: Console) -> None:
     """Say how to use what is up, and wait for Ctrl-C."""
     body = world.folder / "install.json"
     body.write_text(json.dumps(world.request), "utf-8")
-    for line in kept_lines(world.url, str(body), world.instance.ssh_command):
+    for line in kept_lines(world.url, str(body), world.instance.ssh_command, str(world.instance.ui_home)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     threading.Event().wait()
 
 
-def kept_lines(url: str, body: str, ssh_command: str) -> list[str]:
-    """The lines to copy."""
+def kept_lines(url: str, body: str, ssh_command: str, ui_home: str) -> list[str]:
+    """The lines to copy. The instance is this computer, where other ComfyUIs may run: its folder is always named."""
+    where = shlex.join(["--ui-home", ui_home, "--server", url])
     post = "curl -s -H 'Content-Type: application/json' -X POST"
     return [
         "",
@@ -99,6 +101,8 @@ def kept_lines(url: str, body: str, ssh_command: str) -> list[str]:
         f"  {post} {url}/ssh/install-custom-nodes -d @{shlex.quote(body)}",
         "Poll, with the task_id of that answer:",
         f'  {post} {url}/ssh/install-custom-nodes/progress -d \'{{"task_id": "TASK_ID"}}\'',
+        "Install on it from the command line:",
+        f"  {program()} install {ssh_command} {where} --url OWNER/REPOSITORY",
         "Log in to the instance:",
         f"  {ssh_command}",
     ]

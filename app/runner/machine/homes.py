@@ -157,10 +157,10 @@ def _chosen(found: Sequence[Path], seen: Seen, choose: Optional[Choose]) -> Path
     answers = {str(number): _label(path, seen) for number, path in enumerate(found, 1)}
     if len(found) > 1:
         text = "The instance has several ComfyUI folders: %s." % ", ".join(map(str, found))
-        asked, hint = "Into which ComfyUI? " + text, "Name one of them as ui_home (--ui-home)."
+        asked, hint = "Into which ComfyUI? " + text, "Name one of them as ui_home (--ui-home DIR)."
     else:
         text = "ComfyUI's folder was not named, and %s may be another one than is meant." % answers["1"]
-        asked, hint = "Into this ComfyUI? " + text, "If it is, name it as ui_home (--ui-home %s)." % found[0]
+        asked, hint = "Into this ComfyUI? " + text, "Name the one that is meant as ui_home (--ui-home DIR)."
     if choose is not None and len(found) <= _MOST_ASKED:
         answer = choose(asked, answers)
         if answer is not None:

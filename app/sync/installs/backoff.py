@@ -6,7 +6,14 @@ import random
 import time
 from collections.abc import Callable
 
+from app.domain.errors import AuthenticationFailed, RemoteError
+
 _SHORTEST_TRY = 2.0
+
+
+def is_worth_waiting(error: RemoteError) -> bool:
+    """Whether a first try that failed so may be repeated while the instance comes up."""
+    return error.retried or (isinstance(error, AuthenticationFailed) and not error.is_final)
 
 
 class Backoff:

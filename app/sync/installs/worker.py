@@ -49,7 +49,7 @@ from app.settings import Timeouts
 from app.storage.errors import LeaseLost, StorageError
 from app.storage.log_files import LogFiles
 from app.sync.installs.answer_requests import AnswerRequests, send_answers
-from app.sync.installs.backoff import Backoff
+from app.sync.installs.backoff import Backoff, is_worth_waiting
 from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.cancel_watch import CancelWatch
 from app.sync.installs.cpu_share import CpuShare
@@ -196,7 +196,7 @@ class Installation:
         _log.info("task %s: %s: %s", self._task_id, exc.code, exc.message)
         if self._backoff is None:
             self._backoff = Backoff(0.5, 15.0, self._timeouts.reconnect)
-        pause = self._backoff.next_pause() if exc.worth_waiting else None
+        pause = self._backoff.next_pause() if is_worth_waiting(exc) else None
         if pause is None:
             self._fail(exc)
             return

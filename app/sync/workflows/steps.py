@@ -25,7 +25,7 @@ from app.protocol.snapshot import PlannedChange, Problem, Snapshot
 from app.protocol.states import TERMINAL_TASK_STATES, Outcome, Phase, StepStatus, TaskState
 from app.settings import Settings
 from app.sync.installs import runner_request
-from app.sync.installs.backoff import Backoff
+from app.sync.installs.backoff import Backoff, is_worth_waiting
 from app.sync.installs.follow_ups import restart_request
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks, key_json
@@ -157,7 +157,7 @@ class Steps:
                 raise Blocked(self._host_key_question(request, error)) from error
             except RemoteError as error:
                 run.look_around()
-                pause = backoff.next_pause() if error.worth_waiting else None
+                pause = backoff.next_pause() if is_worth_waiting(error) else None
                 if pause is None:
                     raise
                 run.keep(message=f"Waiting for the instance: {error.message}")
