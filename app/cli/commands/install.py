@@ -17,7 +17,6 @@ from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
-from app.cli.api.watching import PlaceOfRun
 from app.cli.api.which_home import careful, show_machine
 from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED
@@ -120,11 +119,10 @@ def install(
 
 def _end_of_plan(api: Api, progress: Mapping[str, Any], console: Console, *, as_json: bool) -> int:
     """Print what an install would do; the exit status."""
-    task_id = str(progress["task_id"])
-    plan = api.task(task_id).get("plan")
+    plan = api.task(str(progress["task_id"])).get("plan")
     put({**progress, "plan": plan}, said=sentence(progress))
     if not as_json:
-        show_plan(console, progress, plan, place=PlaceOfRun(api, task_id).look())
+        show_plan(console, progress, plan)
     return plan_status(progress)
 
 

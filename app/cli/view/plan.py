@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 
 from app.cli.output import EXIT_PARTIAL
-from app.cli.view.head import Place
 from app.cli.view.result import COMMIT_CHARS, EXIT_NONE_OR_FAILED, exit_status, sentence, show_text
 from app.protocol.snapshot import BUILDS, ORIGINS
 from app.protocol.terminal_text import one_line
@@ -20,11 +19,9 @@ _NO_PLANNER = "uv_unavailable"
 Row = Mapping[str, Any]
 
 
-def show_plan(console: Console, progress: Row, plan: Sequence[Row] | None, *, place: Place | None = None) -> None:
+def show_plan(console: Console, progress: Row, plan: Sequence[Row] | None) -> None:
     """Print the whole end of an install that was only to plan."""
     nodes = progress.get("nodes") or []
-    if place is not None:
-        show_text(console, str(place))
     if nodes and not _is_nothing(progress, plan):
         show_text(console, word("cli.plan_packs", n=len(nodes)), style="bold")
         longest = max(len(one_line(node.get("name"))) for node in nodes)
