@@ -146,8 +146,8 @@ def pack_rows(progress: Progress, nodes: Sequence[Progress], width: int, ahead: 
         row = Text(_name(node, name_width) + _GAP, no_wrap=True)
         row.append(set_cell_size(words[standing], standing_width), style=STANDING_STYLES[standing])
         row.append(_GAP + (set_cell_size(said, room) if figures else said), style=_SAID_STYLES.get(standing, ""))
-        for column, places in figures.items():
-            row.append(_GAP + _FIGURES[column](node).rjust(places), style="dim")
+        for column, digits in figures.items():
+            row.append(_GAP + _FIGURES[column](node).rjust(digits), style="dim")
         row.rstrip()
         rows.append(row)
     return rows
