@@ -55,14 +55,15 @@ def test_another_machine_is_refused_before_anything_changes(box: Box, made: Made
     """Nothing is cloned, nothing is installed, nothing is to be undone."""
     lock, run = made
     roll_back(box, run)
-    before = box.freeze()
+    before, refusals = box.freeze(), []
     for said, change in OTHER_MACHINES.items():
         refused = bring(box, {**lock, "machine": os.uname().machine, **change}, exact=True)
         error = refused.snapshot().error
         assert error is not None and (error.code, said in error.message) == ("lock_mismatch", True), (said, error)
         assert (names_in(box.custom_nodes), box.freeze()) == ([], before), said
         assert not refused.told(NodeChanged), said
-    assert ended_with(roll_back(box, refused)) == "nothing_to_roll_back"
+        refusals.append(refused)
+    assert ended_with(roll_back(box, refusals[-1])) == "nothing_to_roll_back"
 
 
 def test_another_gpu_is_told_and_no_reason_to_refuse(box: Box, made: Made) -> None:
