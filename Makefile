@@ -32,7 +32,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format demo-deps system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit
+.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-all test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format demo-deps system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { line = sprintf("  make %-15s", $$1); count = split($$2, words, " "); \
@@ -50,6 +50,9 @@ test: test-deps .venv/.dev-ready ## the tests; the long proofs are in test-long
 
 test-long: test-deps .venv/.dev-ready ## faults, chaos, 34 packs, truth by chance
 	@$(PARALLEL) -m long $(ARGS)
+
+test-all: test-deps .venv/.dev-ready ## both, in one run: the long ones while the others go on
+	@$(PARALLEL) $(ARGS)
 
 test-again: test-deps .venv/.dev-ready ## what failed in the last run, one test at a time
 	@$(PY) -m pytest --last-failed --last-failed-no-failures none $(ARGS)

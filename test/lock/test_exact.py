@@ -40,31 +40,30 @@ def gpu(box: Box, name: str) -> None:
     box.environ["PATH"] = f"{program.parent}:{box.environ['PATH']}"
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"python": "3.7.1"}, "Python is"),
-        ({"torch": {"version": "2.7.0+cu118", "cuda": "12.8"}}, "torch is"),
-        ({"torch": {"version": "2.9.1+cu128", "cuda": "11.8"}}, "CUDA is"),
-        ({"gpu": [{"name": "NVIDIA GeForce RTX 4090", "memory_mib": "24564"}]}, "The instance has no GPU"),
-        ({"machine": "sparc64"}, "The processor is"),
-        ({"packages": {"tool": "1.0", "torchvision": "0.1"}}, "torchvision is never replaced"),
-        ({"left_out": [{"name": "x", "version": "1", "reason": "no repository"}]}, "x cannot be installed"),
-    ],
-)
-def test_another_machine_is_refused_before_anything_changes(
-    box: Box, made: Made, change: dict[str, Any], said: str
-) -> None:
+OTHER_MACHINES: dict[str, dict[str, Any]] = {
+    "Python is": {"python": "3.7.1"},
+    "torch is": {"torch": {"version": "2.7.0+cu118", "cuda": "12.8"}},
+    "CUDA is": {"torch": {"version": "2.9.1+cu128", "cuda": "11.8"}},
+    "The instance has no GPU": {"gpu": [{"name": "NVIDIA GeForce RTX 4090", "memory_mib": "24564"}]},
+    "The processor is": {"machine": "sparc64"},
+    "torchvision is never replaced": {"packages": {"tool": "1.0", "torchvision": "0.1"}},
+    "x cannot be installed": {"left_out": [{"name": "x", "version": "1", "reason": "no repository"}]},
+}
+
+
+def test_another_machine_is_refused_before_anything_changes(box: Box, made: Made) -> None:
     """Nothing is cloned, nothing is installed, nothing is to be undone."""
     lock, run = made
     roll_back(box, run)
-    before = box.freeze()
-    refused = bring(box, {**lock, "machine": os.uname().machine, **change}, exact=True)
-    error = refused.snapshot().error
-    assert error is not None and (error.code, said in error.message) == ("lock_mismatch", True), error
-    assert (names_in(box.custom_nodes), box.freeze()) == ([], before)
-    assert not refused.told(NodeChanged)
-    assert ended_with(roll_back(box, refused)) == "nothing_to_roll_back"
+    before, refusals = box.freeze(), []
+    for said, change in OTHER_MACHINES.items():
+        refused = bring(box, {**lock, "machine": os.uname().machine, **change}, exact=True)
+        error = refused.snapshot().error
+        assert error is not None and (error.code, said in error.message) == ("lock_mismatch", True), (said, error)
+        assert (names_in(box.custom_nodes), box.freeze()) == ([], before), said
+        assert not refused.told(NodeChanged), said
+        refusals.append(refused)
+    assert ended_with(roll_back(box, refusals[-1])) == "nothing_to_roll_back"
 
 
 def test_another_gpu_is_told_and_no_reason_to_refuse(box: Box, made: Made) -> None:

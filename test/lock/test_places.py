@@ -54,27 +54,33 @@ def source_folder(folder: Path, name: str) -> Path:
     return folder
 
 
-DEAD = [
-    {"url": "file:///croot/tool_1686130465/work", "dir_info": {}},
-    {"url": "file:///home/conda/feedstock_root/build_artifacts/tool_16/work", "dir_info": {}},
-    {"url": "file:///tmp/wheels/tool-1.0-py3-none-any.whl", "archive_info": {"hash": "sha256=" + "0" * 64}},
-    {"url": "file://localhost//private/var/pip-req-build-u/tool-1.0.whl", "archive_info": {}},
-]
+DEAD: dict[str, dict[str, Any]] = {
+    "conda": {"url": "file:///croot/tool_1686130465/work", "dir_info": {}},
+    "condaforge": {"url": "file:///home/conda/feedstock_root/build_artifacts/tool_16/work", "dir_info": {}},
+    "wheelfile": {
+        "url": "file:///tmp/wheels/tool-1.0-py3-none-any.whl",
+        "archive_info": {"hash": "sha256=" + "0" * 64},
+    },
+    "buildfolder": {"url": "file://localhost//private/var/pip-req-build-u/tool-1.0.whl", "archive_info": {}},
+}
 
 
-@pytest.mark.parametrize("origin", DEAD, ids=["conda", "conda-forge", "wheel", "build"])
-def test_a_file_that_is_gone_is_no_place(box_factory: BoxFactory, origin: dict[str, Any]) -> None:
+def test_a_file_that_is_gone_is_no_place(box_factory: BoxFactory) -> None:
     """conda's packages name the folder that they were built in: they are had from the index, by their version."""
     first, second = box_factory(), box_factory()
-    first.index.wheel("tool", "1.0")
-    first.have("tool")
-    claim(first, "tool", origin)
-    lock, _ = run(first, make_pack(first.git, "owner", "one", requirements="tool\n"))
-    assert (lock["packages"]["tool"], lock["sources"], lock["only_there"]) == ("1.0", {}, [])
+    for name in DEAD:
+        first.index.wheel(name, "1.0")
+    first.have(*DEAD)
+    for name, origin in DEAD.items():
+        claim(first, name, origin)
+    lock, _ = run(first, make_pack(first.git, "owner", "one", requirements="".join(f"{name}\n" for name in DEAD)))
+    assert {name: lock["packages"].get(name) for name in DEAD} == dict.fromkeys(DEAD, "1.0")
+    assert (lock["sources"], lock["only_there"]) == ({}, [])
     restored = bring(second, lock, exact=True)
     assert ended_with(restored) is None, restored.said()
-    assert origins(second)["tool"] == ["1.0", None]
-    claim(second, "tool", origin)
+    assert {name: origins(second)[name] for name in DEAD} == {name: ["1.0", None] for name in DEAD}
+    for name, origin in DEAD.items():
+        claim(second, name, origin)
     assert ended_with(bring(second, lock, exact=True)) is None
 
 

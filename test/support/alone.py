@@ -18,8 +18,10 @@ def is_alone(item: pytest.Item) -> bool:
 def running_order(item: pytest.Item) -> int:
     """Long tests first, so that no process is left with one at the end; those that run alone last."""
     if is_alone(item):
-        return 2
-    return 0 if any(item.get_closest_marker(name) for name in ("slow", "sshd", "registry", "browser")) else 1
+        return 3
+    if item.get_closest_marker("long"):
+        return 0
+    return 1 if any(item.get_closest_marker(name) for name in ("slow", "sshd", "registry", "browser")) else 2
 
 
 @contextmanager
