@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from app.cli import output
-from app.cli.errors import EXIT_INTERRUPTED, CliError
+from app.cli.errors import EXIT_INTERRUPTED, CliError, ServiceUnreachable
 from app.cli.view.say import say, say_document
 from app.domain.errors import AppError
 from app.protocol.terminal_text import one_line
@@ -79,7 +79,8 @@ class _Commands(click.Group):
         try:
             status = super().main(words, *more, **extra)
         except CliError as exc:
-            output.put_error(exc.code or "refused", one_line(exc.message), exc.hint, exc.field)
+            own = "service_unreachable" if isinstance(exc, ServiceUnreachable) else "refused"
+            output.put_error(exc.code or own, one_line(exc.message), exc.hint, exc.field)
             return exc.exit_code
         except click.ClickException as exc:
             code = "usage" if isinstance(exc, click.UsageError) else "refused"

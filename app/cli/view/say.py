@@ -18,8 +18,8 @@ from app.protocol.terminal_text import many_lines
 def say(text: str, *, err: bool = False, file: IO[Any] | None = None, has_secret: bool = False) -> None:
     """Print a text, which may have several lines; with --json to stderr. `has_secret`: one that is to be shown, this
     once."""
-    shown = many_lines(text) if has_secret else masked(many_lines(text))
-    click.echo(shown, err=err or output().as_json, file=file)
+    clean = many_lines(text) if has_secret else masked(many_lines(text))
+    click.echo(clean, err=err or output().as_json, file=file)
 
 
 def note(text: str, *, has_secret: bool = False) -> None:
