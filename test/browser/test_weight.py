@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, Response, Route, expect
+from playwright.sync_api import Page, Response
 
 from test.api.client import closed_address
 from test.browser.conftest import OpenTab
 from test.support.service import ServiceProcess
 
-PATHS = ("/", "/ui/runs", "/ui/machines", "/ui/fleet", "/docs", "/ui/run/{}")
-PAINTED = "() => performance.getEntriesByName('first-contentful-paint').length > 0"
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 MOST_REQUESTS = 8
 LARGE = 1000
@@ -48,7 +46,7 @@ def task_id(service: ServiceProcess) -> str:
     return started
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", ["/", "/ui/runs", "/ui/machines", "/ui/fleet", "/docs", "/ui/run/{}"])
 def test_a_page_asks_for_little_and_gets_it_small(
     service: ServiceProcess, tab: OpenTab, task_id: str, path: str
 ) -> None:
@@ -63,22 +61,3 @@ def test_a_page_asks_for_little_and_gets_it_small(
             assert answer.headers.get("content-encoding") == "gzip", answer.url
     loaded = [answer for answer in answers if answer.request.resource_type in {"document", "stylesheet", "script"}]
     assert sum(answer.request.sizes()["responseBodySize"] for answer in loaded) < MOST_BYTES
-
-
-def test_a_page_is_painted_while_its_sheet_and_script_are_on_their_way(
-    service: ServiceProcess, tab: OpenTab, task_id: str
-) -> None:
-    """What the first screen needs stands in the page, and its policy allows just that."""
-    page = tab("about:blank")
-    for path in PATHS:
-        held: list[Route] = []
-        page.route("**/ui/static/**", held.append)
-        page.goto(service.url + path.format(task_id), wait_until="commit")
-        page.wait_for_function(PAINTED)
-        expect(page.locator(".topbar")).to_have_css("height", "48px")
-        expect(page.locator("p.bare")).to_be_hidden()
-        assert any(".css" in route.request.url for route in held), path
-        page.unroute("**/ui/static/**")
-        for route in held:
-            route.continue_()
-        page.wait_for_load_state("networkidle")
