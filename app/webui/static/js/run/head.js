@@ -55,9 +55,9 @@ export class Head {
     });
   }
 
-  progressed(progress) {
-    this.progress = progress;
-    this.receivedAt = performance.now();
+  /** `receivedAt`: when it came. */
+  progressed(progress, receivedAt) {
+    Object.assign(this, { progress, receivedAt });
     this.tick();
   }
 

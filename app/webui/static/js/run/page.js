@@ -14,6 +14,7 @@ import { Address } from "./address.js";
 import { Bar } from "./bar.js";
 import { Head } from "./head.js";
 import { Needs } from "./needs.js";
+import { Pace } from "./pace.js";
 import { Panels } from "./panels.js";
 import { QuestionView } from "./question.js";
 import { Rows } from "./rows.js";
@@ -23,15 +24,17 @@ import { Wait } from "./wait.js";
 
 const RUN_EVERY = 2000;
 const WITHOUT_RETRY = ["planned", "put_back"];
+const BESIDE_TASK = 6000; // a task that goes on says itself what is new, and asks for the run where that matters
 const WITHOUT_PACKS = ["restart", "check", "connect", "question"];
 
 export class RunPage {
   /** `initial`: GET /runs/ID as the page carried it, with tasks of it as `task` and `rows`; or null. */
   constructor(id, refs, initial) {
-    Object.assign(this, { id, refs, run: null, shown: null, rows: null, kinds: new Map() });
+    Object.assign(this, { id, refs, run: null, shown: null, rows: null, kinds: new Map(), pending: undefined });
     this.carried = [initial?.task, initial?.rows];
     this.silence = new Silence();
     this.address = new Address(() => this.#moved());
+    this.pace = new Pace(() => this.#second());
     this.tasks = new Tasks({ news: (taskId, changed) => this.#news(taskId, changed), lost: showTrouble, back: clearTrouble });
     this.#parts(refs);
     this.poller = new Poller((signal) => this.#ask(signal), { interval: RUN_EVERY, failed: (error) => this.#failed(error), answered: clearTrouble });
@@ -56,7 +59,7 @@ export class RunPage {
 
   start() {
     this.poller.start();
-    setInterval(() => this.#tick(), 1000);
+    this.pace.start();
     return this;
   }
 
@@ -81,6 +84,7 @@ export class RunPage {
 
   async #ask(signal) {
     this.#take(await api(`/runs/${this.id}`, { signal, tagged: true }));
+    this.poller.interval = this.tasks.progress(this.run.current)?.in_progress ? BESIDE_TASK : RUN_EVERY;
     return this.run.in_progress;
   }
 
@@ -92,11 +96,13 @@ export class RunPage {
 
   #take(run) {
     const before = this.run;
+    if (run === before) return;
     this.run = run;
+    this.pending ??= new Set();
     ownRun(run.in_progress ? run : null);
     this.head.machine(run.machine);
     this.#follow();
-    this.#draw();
+    if (!before || keyOf(before) !== keyOf(run)) this.#draw();
     if (before && (before.summary.kind !== run.summary.kind || before.current !== run.current)) this.#changed(run);
   }
 
@@ -146,12 +152,14 @@ export class RunPage {
     const before = this.kinds.get(taskId);
     this.kinds.set(taskId, kind);
     if (before && before !== kind) this.poller.stopped ? this.poller.start() : this.poller.now();
-    if (this.run) this.#draw(changed);
+    this.pending = new Set([...(this.pending ?? []), ...changed]);
+    if (this.run && (before !== kind || this.list.differ(progress, changed))) this.pace.soon();
   }
 
-  /** `changed`: the names of the packs whose rows may differ; null for all; undefined for none. */
-  #draw(changed) {
+  /** `changed`: the names of the packs whose rows may differ; null for all. */
+  #draw(changed = this.pending) {
     const { run, shown } = this;
+    this.pending = undefined;
     const own = this.tasks.progress(shown);
     const rows = this.tasks.together(run.counts);
     const isOther = rows?.task_id !== this.rows?.task_id;
@@ -164,7 +172,7 @@ export class RunPage {
     const waits = this.wait.update(run, summary, own);
     this.head.say(summary, waits ? null : this.#detail(summary, own));
     this.head.chapters(run.chapters, this.alone ? shown : null, this.address);
-    this.head.progressed(own ?? rows);
+    this.head.progressed(own ?? rows, this.tasks.arrivedAt(own ?? rows));
     this.bar.update(rows?.counts ?? run.counts, run.in_progress);
     this.actions.update(this.#actions(summary, own, waits));
     this.list.none(waits);
@@ -231,8 +239,10 @@ export class RunPage {
     this.list.focus(name);
   }
 
-  #tick() {
-    this.head.tick();
+  /** Each second, and when there is news that people wait for. */
+  #second() {
+    if (this.pending) this.#draw();
+    else this.head.tick();
     this.question.tick();
     this.wait.tick();
     if (this.rows?.in_progress) this.list.tick(this.silence.of);
@@ -245,3 +255,7 @@ function ended({ error, warnings }, sentence) {
   const { message = "", hint = "" } = error ?? missing ?? {};
   return [message.startsWith(sentence) ? message.slice(sentence.length).replace(/^[.:]\s*/, "") : message, hint].filter(Boolean).join(" ");
 }
+
+/** What of a run is shown at once when it is another. */
+const keyOf = ({ summary, current, rows_of: rows, in_progress: live, question, actions, chapters, workflow }) =>
+  JSON.stringify([summary.kind, current, rows, live, question, actions, chapters.map((chapter) => [chapter.task_id, chapter.in_progress]), workflow?.steps.map((step) => step.next_attempt_at)]);

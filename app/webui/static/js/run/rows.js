@@ -31,6 +31,11 @@ export class Rows {
     this.#none();
   }
 
+  /** Whether one of these packs stands elsewhere than its row says: what people wait for, unlike figures. */
+  differ(progress, names) {
+    return progress.nodes.some((node) => names.has(node.name) && phaseOf(node) !== phaseOf(this.rows.get(node.name)?.node));
+  }
+
   /** Says why there are no rows, unless that is said elsewhere already. */
   none(isSaid) {
     this.isSaid = isSaid;
@@ -171,6 +176,8 @@ export class Rows {
     fitting[to].button.focus();
   }
 }
+
+const phaseOf = (node) => node && `${standingOf(node)} ${node.state} ${node.verified} ${node.script_status} ${node.error?.code}`;
 
 function make(node) {
   const cell = (name) => h("span", { class: `pack-${name}` });
