@@ -1,5 +1,5 @@
-"""A laptop that sleeps for an hour while a run goes on: its page stands still, the clock of the day does not, and the clock of
-the browser (performance.now) stops as it does on Linux and macOS."""
+"""A laptop that sleeps for an hour while a run goes on: its page stands still, the clock of the day does not, and the
+clock of the browser (performance.now) stops, as it does on Linux and macOS."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def test_no_older_figure_is_shown_as_live_after_waking(
     with asleep(page):
         os.kill(stage.service.pid, signal.SIGSTOP)
     try:
-        expect(page.locator("[data-ref=left]")).to_have_text(re.compile(r"^no data for (1 h|60 min|6\d min)"), timeout=3_000)
+        expect(page.locator("[data-ref=left]")).to_have_text(
+            re.compile(r"^no data for (1 h|60 min|6\d min)"), timeout=3_000
+        )
         expect(page.get_by_text(re.compile(r"[kM]B/s"))).to_have_count(0, timeout=1_500)
     finally:
         os.kill(stage.service.pid, signal.SIGCONT)
