@@ -276,9 +276,10 @@ class TransferFailed(RemoteError):
 
 
 class AuthenticationFailed(RemoteError):
-    """The instance accepts none of your SSH keys."""
+    """The instance accepts none of your SSH keys. `unusable`: keys that are there and could not be tried, and why."""
 
     code = "authentication_failed"
+    unusable: tuple[str, ...] = ()
 
 
 class HostKeyMismatch(RemoteError):

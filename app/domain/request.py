@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,17 +135,27 @@ def check_manifest(
 
 
 def _wrong_entries(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> tuple[Mapping[str, str], ...]:
-    """The entries of a list of addresses that are wrong by themselves, the first of them."""
-    urls = (raw or {}).get("urls")
-    found: list[Mapping[str, str]] = []
-    for index, text in enumerate(urls[: manifests.MAX_NODES] if isinstance(urls, list) else ()):
+    """The entries of a list that are wrong by themselves, the first of them."""
+    raw = raw or {}
+    if isinstance(raw.get("csv"), str):
+        wrong = manifests.wrong_rows(raw["csv"], schemes)
+    elif "nodes" in raw:
+        wrong = _wrong_of(raw["nodes"], lambda entry: manifests.parse_nodes([entry], schemes), "manifest.nodes")
+    else:
+        wrong = _wrong_of(raw.get("urls"), lambda entry: manifests.parse_urls([entry], schemes), "manifest.urls")
+    try:
+        first = list(itertools.islice(wrong, MAX_WRONG_ENTRIES))
+    except manifests.ManifestFault:  # the text as a whole is no CSV
+        return ()
+    return tuple({"field": fault.field, "message": fault.message} for fault in first)
+
+
+def _wrong_of(entries: Any, parse: Callable[[Any], object], field: str) -> Iterator[manifests.ManifestFault]:
+    for index, entry in enumerate(entries[: manifests.MAX_NODES] if isinstance(entries, list) else ()):
         try:
-            manifests.parse_urls([text], schemes)
+            parse(entry)
         except manifests.ManifestFault as fault:
-            found.append({"field": f"manifest.urls[{index}]", "message": fault.message})
-        if len(found) >= MAX_WRONG_ENTRIES:
-            break
-    return tuple(found)
+            yield manifests.ManifestFault(f"{field}[{index}]", fault.message)
 
 
 def packs_of(manifest: Mapping[str, Any] | None, schemes: Collection[str]) -> list[manifests.NodePack] | None:

@@ -9,7 +9,7 @@ import csv
 import io
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Collection, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol import refs
 from app.protocol.pasted_address import RepoAddress, read_address
@@ -77,17 +77,27 @@ def parse_csv(
         raise ManifestFault(field, "The CSV is larger than %d characters." % MAX_CSV_CHARS)
     header, rows = _csv_table(text, field)
     check_count(len(rows), field)
-    packs = []
-    for number, row in rows:
-        if len(row) > len(header):
-            raise ManifestFault(
-                field, "Line %d has %d columns, but the header has %d." % (number, len(row), len(header))
-            )
-        cells = dict(zip(header, [cell.strip() for cell in row]))
-        raw = {key: cells.get(column) or None for key, column in _COLUMN_OF.items()}
-        raw.update(name=cells.get("Name", ""), repo_url=cells.get("RepoUrl", ""))
-        packs.append(_pack(raw, schemes, field, "Line %d: " % number))
+    packs = [_csv_pack(header, number, row, schemes, field) for number, row in rows]
     return check_packs(packs, field, on_repeated)
+
+
+def wrong_rows(text: str, schemes: Collection[str], field: str = "manifest.csv") -> Iterator[ManifestFault]:
+    """What is wrong with each row of a CSV by itself; their fields have the number of the line."""
+    header, rows = _csv_table(text, field)
+    for number, row in rows:
+        try:
+            _csv_pack(header, number, row, schemes, field)
+        except ManifestFault as fault:
+            yield ManifestFault("%s[%d]" % (field, number), fault.message)
+
+
+def _csv_pack(header: Sequence[str], number: int, row: Sequence[str], schemes: Collection[str], field: str) -> NodePack:
+    if len(row) > len(header):
+        raise ManifestFault(field, "Line %d has %d columns, but the header has %d." % (number, len(row), len(header)))
+    cells = dict(zip(header, [cell.strip() for cell in row]))
+    raw = {key: cells.get(column) or None for key, column in _COLUMN_OF.items()}
+    raw.update(name=cells.get("Name", ""), repo_url=cells.get("RepoUrl", ""))
+    return _pack(raw, schemes, field, "Line %d: " % number)
 
 
 def parse_nodes(

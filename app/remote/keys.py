@@ -22,7 +22,7 @@ from app.remote.key_files import (
 )
 from app.remote.ssh_config import Endpoint
 
-DEFAULT_KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
+DEFAULT_KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk", "id_nodeferry")
 MAX_KEYS = 40
 _CERTIFICATE_ENDING = "-cert.pub"
 

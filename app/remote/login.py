@@ -61,14 +61,16 @@ def log_in(
 
 def _refused(endpoint: Endpoint, ring: KeyRing) -> AuthenticationFailed:
     """Why nothing that was tried logs in."""
-    if ring.candidates:
-        return AuthenticationFailed(f"{endpoint} accepts none of your SSH keys. {_tried(ring)}")
-    return AuthenticationFailed(
-        f"There is no SSH key to log in to {endpoint} with. {_tried(ring)}".rstrip(),
-        code="no_ssh_key",
-        hint="Make one with `run.py key new` (or on the start page), and add its public part to your account at "
-        "the provider, or to the instance. A key that is somewhere else can be named with -i.",
-    )
+    error = AuthenticationFailed(f"{endpoint} accepts none of your SSH keys. {_tried(ring)}")
+    if not ring.candidates:
+        error = AuthenticationFailed(
+            f"There is no SSH key to log in to {endpoint} with. {_tried(ring)}".rstrip(),
+            code="no_ssh_key",
+            hint="Make one with `run.py key new` (or on the start page), and add its public part to your account at "
+            "the provider, or to the instance. A key that is somewhere else can be named with -i.",
+        )
+    error.unusable = tuple(without_home(problem, str(Path.home())) for problem in ring.problems)
+    return error
 
 
 def _try_key(

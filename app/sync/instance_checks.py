@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from app.domain.address import SshAddress
-from app.domain.errors import AppError, CommandTimedOut, HostKeyMismatch, RunnerError
+from app.domain.errors import AppError, AuthenticationFailed, CommandTimedOut, HostKeyMismatch, RunnerError
 from app.domain.hostkeys import HostKey, HostKeyPins, same_fingerprint
 from app.protocol import progress_json
 from app.remote.connector import SshConnector
@@ -107,8 +107,8 @@ class InstanceChecks:
 
 
 def shown_by(error: AppError) -> dict[str, Any]:
-    """What a person needs for the decision that a failed test asks for: the key that was shown and those before it, or
-    the ComfyUIs that there are."""
+    """What a person needs for the decision that a failed test asks for: the key that was shown and those before it,
+    the SSH keys that could not be tried, or the ComfyUIs that there are."""
     if isinstance(error, HostKeyMismatch) and error.presented:
         known = [key_json(key) for key in error.known]
         return {
@@ -116,6 +116,8 @@ def shown_by(error: AppError) -> dict[str, Any]:
             "known_host_keys": known,
             "is_jump_host": error.is_jump_host,
         }
+    if isinstance(error, AuthenticationFailed):
+        return {"unusable_keys": list(error.unusable)}
     homes = error.ui_homes if isinstance(error, RunnerError) else ()
     return {"ui_homes": [asdict(home) for home in homes]} if homes else {}
 

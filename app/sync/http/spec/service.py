@@ -52,6 +52,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "known_host_keys": array(ref("HostKey")),
             "is_jump_host": FLAG,
             "ui_homes": array(record(of_dataclass(ComfyUIHome))),
+            "unusable_keys": array(TEXT),
         },
         about="An instance that failed the test, with what a person needs to decide.",
     ),

@@ -23,7 +23,10 @@ export function openDialog({ title, body, sheet = false }) {
   const id = `dialog-${made}`;
   const form = h("form", { method: "dialog" }, h("h2", { id }, title), body);
   const dialog = h("dialog", { "aria-labelledby": id, class: sheet ? "sheet" : null }, form);
-  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    if (document.activeElement === document.body) document.getElementById("main").focus({ preventScroll: true }); // what opened it is gone
+  });
   dialog.addEventListener("pointerdown", (event) => event.target === dialog && sheet && dialog.close());
   document.body.append(dialog);
   dialog.showModal();

@@ -1,5 +1,7 @@
 /** Asking again and again: every `interval` milliseconds while the tab is seen, slower while it is hidden, at once when it is
- *  seen again, when the machine woke up, or when the network is back. While nothing answers it goes on, with growing waits. */
+ *  seen again, when the computer woke up, or when the network is back. While nothing answers it goes on, with growing waits. */
+
+import { } from "./wake.js";
 
 const HIDDEN_FACTOR = 8;
 const MOST_WAIT = 15000;
@@ -9,6 +11,7 @@ export class Poller {
   constructor(ask, { interval = 2000, failed = () => {}, answered = () => {} } = {}) {
     Object.assign(this, { ask, interval, failed, answered, failures: 0, timer: null, busy: null, again: false, stopped: true });
     this.wake = () => this.now();
+    this.woke = () => this.#anew();
     this.shownAgain = (event) => event.persisted && this.now();
     this.seen = () => document.visibilityState === "visible" && this.now();
   }
@@ -20,6 +23,7 @@ export class Poller {
     addEventListener("online", this.wake);
     addEventListener("pageshow", this.shownAgain);
     addEventListener("nodeferry:try", this.wake);
+    addEventListener("nodeferry:woke", this.woke);
     if (known) this.timer = setTimeout(() => this.now(), this.#wait());
     else this.now();
     return this;
@@ -33,6 +37,7 @@ export class Poller {
     removeEventListener("online", this.wake);
     removeEventListener("pageshow", this.shownAgain);
     removeEventListener("nodeferry:try", this.wake);
+    removeEventListener("nodeferry:woke", this.woke);
   }
 
   /** Asks now; if it is being asked, once more after the answer. */
@@ -46,17 +51,25 @@ export class Poller {
     this.#round();
   }
 
+  /** What was asked before the computer slept is never answered. */
+  #anew() {
+    this.busy?.abort();
+    this.now();
+  }
+
   async #round() {
-    this.busy = new AbortController();
+    const { signal } = (this.busy = new AbortController());
     let goOn = true;
     try {
-      goOn = (await this.ask(this.busy.signal)) !== false;
+      goOn = (await this.ask(signal)) !== false;
       this.failures = 0;
       this.answered();
     } catch (error) {
       if (this.stopped) return;
-      this.failures += 1;
-      this.failed(error);
+      if (!signal.aborted) {
+        this.failures += 1;
+        this.failed(error);
+      }
     } finally {
       this.busy = null;
     }

@@ -62,10 +62,12 @@ async function start() {
   }
 }
 
-/** `?from=RUN_ID` brings what that run installed, `?lock=TASK_ID` exactly what it left, `?ssh=` a machine. */
+/** `?from=RUN_ID` brings what that run installed, `?lock=TASK_ID` exactly what it left, `?ssh=` a machine,
+ *  `?paste=` addresses to correct. */
 async function asked() {
   const query = new URLSearchParams(location.search);
   if (query.get("ssh")) connection.use(query.get("ssh"));
+  if (query.get("paste")) return recipe.paste(query.get("paste"));
   if (query.get("lock")) {
     const lock = await lockOf(query.get("lock"));
     return lock ? recipe.restore({ lock }, [], word("start.lock_label")) : recipe.wrong(word("start.from_missing"));

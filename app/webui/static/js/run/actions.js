@@ -5,6 +5,7 @@ import { api } from "../core/api.js";
 import { ask } from "../core/ask.js";
 import { h, patchList, setHidden, setText } from "../core/dom.js";
 import { copy, download } from "../core/files.js";
+import { setOff } from "../core/focus.js";
 import { icon } from "../core/icons.js";
 import { attachMenu } from "../core/menu.js";
 import { isShared, origin, reach } from "../core/place.js";
@@ -64,7 +65,7 @@ export class Actions {
       make: ({ name }) => wrapped(h("button", { type: "button", class: DANGER.includes(name) && !style.includes("primary") ? `${style} danger` : style, "data-writes": !READS.includes(name), onclick: () => this.do(name) }, icon(ICONS[name]), this.#label(name))),
       update: (node, { name }) => {
         const button = node.querySelector("button") ?? node;
-        button.disabled = this.busy.has(name);
+        setOff(button, this.busy.has(name));
       },
     });
   }

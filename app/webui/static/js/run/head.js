@@ -4,6 +4,7 @@
 import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
 import { clock, span } from "../core/format.js";
 import { icon, setIcon } from "../core/icons.js";
+import { secondsSince } from "../core/since.js";
 import { word } from "../core/words.js";
 
 /** After so many seconds without a word from the machine the page says so. */
@@ -16,7 +17,7 @@ const iconOf = (summary) => OWN_ICONS[summary?.kind] ?? ICONS[summary?.tone] ?? 
 export class Head {
   /** `refs`: the places of the head; `choose(taskId)` shows a chapter. */
   constructor(refs, choose) {
-    Object.assign(this, { refs, progress: null, receivedAt: 0 });
+    Object.assign(this, { refs, progress: null, receivedAt: now() });
     refs.chapters.addEventListener("click", (event) => {
       const link = event.target.closest("a");
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
@@ -65,7 +66,7 @@ export class Head {
   tick() {
     const { progress, refs } = this;
     if (!progress) return;
-    const since = (performance.now() - this.receivedAt) / 1000;
+    const since = secondsSince(this.receivedAt);
     setText(refs.elapsed, clock(progress.elapsed_seconds + (progress.in_progress ? since : 0)));
     const said = progress.in_progress && !this.isSaid ? this.#now(progress, since) : [null, ""];
     setAttribute(refs.left, "data-tone", said[0]);

@@ -3,7 +3,9 @@
 
 import { api } from "../core/api.js";
 import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
+import { isOff, setOff } from "../core/focus.js";
 import { span } from "../core/format.js";
+import { at } from "../core/place.js";
 import { word } from "../core/words.js";
 import { commandLine, commandsIn } from "./commands.js";
 import { remedyOf } from "./remedies.js";
@@ -11,6 +13,7 @@ import { standingOf } from "./standings.js";
 
 const LONG_BUILD_SECONDS = 60;
 const MOST_NAMES = 12;
+const ADDRESS = new Set(["repository_not_found", "repository_not_found_or_private"]);
 const WIDE = matchMedia("(min-width: 1200px) and (min-height: 600px)"); // it stands beside the rows then
 
 export class Needs {
@@ -59,10 +62,25 @@ export class Needs {
     const copies = commandsIn(item.hint).map(commandLine);
     const buttons = h("div", { class: "row need-acts" });
     const said = h("p", { class: "field-error", role: "alert", hidden: true });
-    return h("li", { class: "need", "data-tone": item.tone }, title, h("p", { class: "need-packs" }), item.body?.() ?? null, remedy, ...copies, buttons, said);
+    return h("li", { class: "need", "data-tone": item.tone }, title, h("p", { class: "need-packs" }), item.body?.() ?? null, remedy, item.addresses?.length ? h("div", { class: "need-addresses" }, h("ul"), h("a", { class: "btn small" })) : null, ...copies, buttons, said);
+  }
+
+  /** What a person looks at, and where it is put right: on the start page, with the machine. */
+  #addresses(place, addresses) {
+    const { ssh_connection: machine } = this.actions.run().machine;
+    const [list, correct] = place.children;
+    patchList(list, addresses.slice(0, MOST_NAMES), {
+      key: (url) => url,
+      make: (url) => h("li", {}, h("a", { class: "mono wrap-anywhere", href: url, target: "_blank", rel: "noreferrer" }, url)),
+      update: () => {},
+    });
+    setAttribute(correct, "href", at(`/?ssh=${encodeURIComponent(machine)}&paste=${encodeURIComponent(addresses.join("\n"))}`));
+    setText(correct, word("run.correct_address", { n: addresses.length }));
   }
 
   #patch(node, item) {
+    const where = node.querySelector(".need-addresses");
+    if (where) this.#addresses(where, item.addresses);
     setText(node.querySelector("h3"), item.title);
     patchList(node.querySelector(".need-packs"), names(item.packs), {
       key: (name) => name,
@@ -70,15 +88,18 @@ export class Needs {
       update: () => {},
     });
     patchList(node.querySelector(".need-acts"), this.#wanted(item), {
-      key: (wanted) => wanted.label,
+      key: (wanted) => wanted.key ?? wanted.label,
       make: (wanted) => h("button", { type: "button", class: `btn small ${wanted.tone ?? ""}`, "data-writes": true, onclick: (event) => this.#do(event.currentTarget, wanted) }, wanted.label),
-      update: (button, wanted) => setAttribute(button, "disabled", Boolean(wanted.off)),
+      update: (button, wanted) => {
+        setText(button, wanted.label);
+        setOff(button, Boolean(wanted.off));
+      },
     });
     setHidden(node.querySelector(".need-acts"), !this.#wanted(item).length);
   }
 
   #wanted(item) {
-    if (item.build) return [{ label: word(item.build.skip_requested ? "run.skipping" : "run.skip_build"), off: item.build.skip_requested, act: () => api(`/tasks/${this.taskOf(item.packs[0])}/skip`, { body: { package: item.build.package } }) }];
+    if (item.build) return [{ key: "skip", label: word(item.build.skip_requested ? "run.skipping" : "run.skip_build"), off: item.build.skip_requested, act: () => api(`/tasks/${this.taskOf(item.packs[0])}/skip`, { body: { package: item.build.package } }) }];
     if (item.repair) return this.ended ? [{ label: word("run.do_repair"), act: () => this.actions.do("repair") }] : [];
     if (!this.ended || !item.retry || !this.retries) return [];
     return [{ label: item.retry.label ?? word("run.retry_these", { n: item.packs.length }), act: () => this.actions.retry(item.taskId, { nodes: item.packs, ...item.retry.body }) }];
@@ -86,15 +107,16 @@ export class Needs {
 
   /** What went wrong stays here until it is tried again. */
   async #do(button, wanted) {
+    if (isOff(button)) return;
     const said = button.closest(".need").querySelector('[role="alert"]');
     setHidden(said, true);
-    button.disabled = true;
+    setOff(button, true);
     try {
       await wanted.act();
     } catch (error) {
       setText(said, [error.message, error.hint].filter(Boolean).join(" "));
       setHidden(said, false);
-      button.disabled = false;
+      setOff(button, false);
     }
   }
 }
@@ -109,9 +131,10 @@ function causes(progress, taskOf) {
     const { code = "not_checked", title = word("run.not_checked_title"), message = title, hint = "", retryable = false } = node.error ?? {};
     const taskId = taskOf(node.name);
     const key = `${code} ${hint} ${taskId}`;
-    const item = found.get(key) ?? { key, code, taskId, tone: "warn", title: message, other: title, hint, packs: [], messages: new Set() };
+    const item = found.get(key) ?? { key, code, taskId, tone: "warn", title: message, other: title, hint, packs: [], addresses: [], messages: new Set() };
     item.packs.push(node.name);
     item.messages.add(message);
+    if (ADDRESS.has(code) && /^https?:/.test(node.repo_url)) item.addresses.push(node.repo_url);
     if (standingOf(node) === "failed") item.tone = "bad";
     item.retry = remedyOf(hint) ?? (retryable ? { body: {} } : null);
     found.set(key, item);

@@ -4,6 +4,7 @@ import { api } from "../core/api.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
 import { ownRun } from "../core/bar.js";
 import { announce, setAttribute } from "../core/dom.js";
+import { keepFocus } from "../core/focus.js";
 import { keys } from "../core/keys.js";
 import { showMissing } from "../core/missing.js";
 import { notifyBrowser } from "../core/notify.js";
@@ -51,6 +52,8 @@ export class RunPage {
     this.wait = new Wait(refs.wait, this.actions);
     this.panels = new Panels(refs, { address: this.address, list: this.list, tasks: this.tasks, needs: this.needs });
     this.question = new QuestionView(refs.question, { look: () => this.look(), stop: () => this.actions.do("stop"), plan: (place, taskId) => this.panels.plan(place, taskId) });
+    refs.rows.addEventListener("keydown", (event) => event.key === "Escape" && this.panels.close());
+    refs.skip.addEventListener("click", (event) => this.#toRows(event));
     refs.search.addEventListener("input", () => this.#filter());
     refs.search.addEventListener("keydown", (event) => this.#searchKey(event));
     keys.register("j", "run.key_next", () => this.#step(1));
@@ -158,6 +161,10 @@ export class RunPage {
 
   /** `changed`: the names of the packs whose rows may differ; null for all. */
   #draw(changed = this.pending) {
+    keepFocus(() => this.#patch(changed), () => this.refs.sentence);
+  }
+
+  #patch(changed) {
     const { run, shown } = this;
     this.pending = undefined;
     const own = this.tasks.progress(shown);
@@ -230,6 +237,11 @@ export class RunPage {
     } else if (event.key !== "ArrowDown" && event.key !== "Enter") return;
     event.preventDefault();
     this.list.focus();
+  }
+
+  #toRows(event) {
+    event.preventDefault();
+    if (!this.list.focus()) this.refs.rows.focus();
   }
 
   #step(by) {

@@ -65,7 +65,7 @@ export class Panels {
   }
 
   close() {
-    this.log.close();
+    if (this.opened) this.log.close();
   }
 
   search(text) {

@@ -3,6 +3,7 @@
 
 import { api } from "../core/api.js";
 import { announce, h, readable, setHidden, setText } from "../core/dom.js";
+import { setOff } from "../core/focus.js";
 import { span, when } from "../core/format.js";
 import { WORDS } from "../core/word-table.js";
 import { word } from "../core/words.js";
@@ -68,7 +69,7 @@ export class QuestionView {
 
   #patch(question) {
     const answered = question.answer ?? null;
-    for (const { button } of this.buttons) button.disabled = answered !== null;
+    for (const { button } of this.buttons) setOff(button, answered !== null);
     const labelOf = (wanted) => question.answers.find(({ answer }) => answer === wanted)?.label ?? wanted;
     if (answered !== null) return setText(this.until, word("run.answered", { answer: labelOf(answered) }));
     const seconds = question.expires_at ? (new Date(question.expires_at) - Date.now()) / 1000 : null;
@@ -77,6 +78,7 @@ export class QuestionView {
 
   async #reply(answer) {
     const { question } = this;
+    if ((question.answer ?? null) !== null) return;
     setHidden(this.said, true);
     try {
       if (question.id) await api(`/tasks/${question.task_id}/answer`, { body: { id: question.id, answer } });

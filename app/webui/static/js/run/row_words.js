@@ -28,6 +28,11 @@ export function sentenceOf(node, { silence = 0, build = null } = {}) {
 }
 
 function working(node, silence, build) {
+  const said = doing(node, silence, build);
+  return silence === null ? word("run.last_heard", { what: said }) : said; // the line is cut: nothing else is known
+}
+
+function doing(node, silence, build) {
   if (node.state === "cloning") return downloading(node, silence);
   if (build) return word("run.building", { name: build.package, detail: build.detail ?? span(build.seconds) });
   if (node.state === "cloned") return word("run.downloaded");
@@ -37,7 +42,7 @@ function working(node, silence, build) {
 
 function downloading(node, silence) {
   const percent = word("run.downloading", { percent: node.clone_progress });
-  if (silence === null) return percent; // the line is cut: nothing else is known
+  if (silence === null) return percent;
   if (silence > SILENT_SECONDS) return word("run.silent", { what: percent, time: span(silence) });
   const left = node.eta_seconds >= 1 ? word("run.time_left", { time: span(node.eta_seconds) }) : "";
   return [percent, rate(node.bytes_per_second), left].filter(Boolean).join(" · ");

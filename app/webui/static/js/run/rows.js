@@ -66,9 +66,11 @@ export class Rows {
     if (this.rows.has(name)) this.#activate(this.rows.get(name));
   }
 
+  /** Answers whether there is a row to focus. */
   focus(name = null) {
     const row = this.rows.get(name ?? this.active) ?? this.#fitting()[0];
     row?.button.focus();
+    return Boolean(row);
   }
 
   /** The pack `step` rows from `name` on, among those that fit. */

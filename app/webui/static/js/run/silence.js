@@ -1,9 +1,11 @@
 /** For how long nothing was heard of each node pack, on the clock of the machine's run; null while its line is cut. */
 
+import { now, secondsSince } from "../core/since.js";
+
 export class Silence {
   constructor() {
     this.of = (name) => this.#of(name);
-    Object.assign(this, { heardAt: new Map(), seconds: 0, at: 0 });
+    Object.assign(this, { heardAt: new Map(), seconds: 0, at: now() });
   }
 
   /** From each answer. */
@@ -12,7 +14,7 @@ export class Silence {
     this.isCut = progress.state === "interrupted";
     const isNew = progress.run_seconds !== this.seconds;
     Object.assign(this, { progress, seconds: progress.run_seconds ?? null });
-    if (isNew) this.at = performance.now();
+    if (isNew) this.at = now();
     if (this.seconds !== null && isNew) this.heardAt = new Map(progress.nodes.map((node) => [node.name, node.heard_at]));
   }
 
@@ -20,6 +22,6 @@ export class Silence {
     if (this.isCut) return null;
     const heard = this.heardAt.get(name);
     if (this.seconds === null || heard === null || heard === undefined) return 0;
-    return Math.max(0, this.seconds - heard + (performance.now() - this.at) / 1000);
+    return Math.max(0, this.seconds - heard + secondsSince(this.at));
   }
 }

@@ -3,6 +3,7 @@
 
 import { api } from "../core/api.js";
 import { h, setAttribute, setHidden, setText } from "../core/dom.js";
+import { keepFocus } from "../core/focus.js";
 import { icon } from "../core/icons.js";
 import { recall, remember } from "../core/memory.js";
 import { word } from "../core/words.js";
@@ -127,15 +128,17 @@ export class Connection {
 
   /** What stands below the field. Whoever had the focus in it keeps his place on the page. */
   #show(state, nodes) {
-    const hadFocus = this.place.contains(document.activeElement) && document.activeElement !== this.place;
     this.state = state;
+    keepFocus(() => this.#put(state, nodes), () => this.place);
+    this.changed();
+  }
+
+  #put(state, nodes) {
     this.place.style.minHeight = state === "testing" ? `${this.place.offsetHeight}px` : "";
     this.place.replaceChildren(...nodes);
     setHidden(document.getElementById("known"), !this.offered || state !== "empty");
     setHidden(document.getElementById("ssh-hint"), !["empty", "untested"].includes(state));
     setHidden(this.button, !["ready", "waiting", "trouble"].includes(state));
-    if (hadFocus) this.place.focus({ preventScroll: true });
-    this.changed();
   }
 
   #answered(found, said) {
@@ -153,16 +156,31 @@ export class Connection {
     this.#offerHomes(found.ui_homes ?? [], this.uiHome);
     if (found.ui_homes?.length) return this.#show("home", []);
     const box = h("div", { class: "note", "data-tone": NEEDS_KEY.has(found.error) ? "live" : MAY_COME.has(found.error) ? "warn" : "bad" }, h("strong", {}, trouble.title), trouble.advice ? h("p", {}, trouble.advice) : null);
-    if (NEEDS_KEY.has(found.error)) this.#withKeys(box);
+    if (NEEDS_KEY.has(found.error)) this.#withKeys(box, found, trouble.title);
+    if (found.error === "ui_home_not_found") box.append(this.#toFolder());
     if (trouble.exactly) box.append(h("details", { class: "small soft" }, h("summary", {}, word("start.details")), h("p", {}, trouble.exactly)));
     this.#show(MAY_COME.has(found.error) ? "waiting" : "trouble", [box]);
     if (found.error.startsWith("ui_home") && this.uiHome) document.getElementById("options").open = true;
   }
 
-  #withKeys(box) {
+  async #withKeys(box, found, title) {
     const keys = h("div", { class: "stack" });
     box.append(keys);
-    offerKeys(keys);
+    const others = await offerKeys(keys, found, { command: this.command, use: (command) => this.use(command) });
+    if (!others || title !== word("start.trouble_no_ssh_key") || !box.isConnected) return;
+    this.why = word("start.keys_unnamed");
+    setText(box.querySelector("strong"), this.why);
+    setText(box.querySelector("p"), word("start.keys_unnamed_do"));
+    this.changed();
+  }
+
+  /** The field is below a long list, and folded. */
+  #toFolder() {
+    const show = () => {
+      document.getElementById("options").open = true;
+      this.home.focus();
+    };
+    return h("p", { class: "row" }, h("button", { type: "button", class: "small", onclick: show }, word("start.home_give")));
   }
 
   #askAboutKey(found, said) {

@@ -18,7 +18,7 @@ const SIGNATURES = [
 /** A file that is no list. `message` says what it is. */
 export class NoList extends Error {}
 
-/** The manifest in a file, as the API takes it. Throws NoList. */
+/** The manifest in a file, as the API takes it, and its text. Throws NoList. */
 export async function manifestIn(file) {
   const name = file.name;
   const no = (kind, n = 0) => new NoList(word(`start.file_${kind}`, { name, n: n || 1 }));
@@ -35,7 +35,7 @@ export async function manifestIn(file) {
   if (bytes.length > MOST_BYTES) throw no("large");
   const text = textOf(bytes);
   if (text.includes("\0")) throw no("binary");
-  return manifestOf(text, no);
+  return [manifestOf(text, no), text];
 }
 
 /** UTF-8, or UTF-16 as Windows' PowerShell writes it, or else what older Windows programs write. */

@@ -3,6 +3,7 @@
 
 import { api } from "../core/api.js";
 import { h, setText } from "../core/dom.js";
+import { isOff, setOff } from "../core/focus.js";
 import { when } from "../core/format.js";
 import { word } from "../core/words.js";
 
@@ -19,14 +20,15 @@ export function keyQuestion(command, found, answered) {
   const trust = h("button", { type: "button", "data-writes": true }, TRUSTS[kind]());
   const refuse = h("button", { type: "button", onclick: () => answered(word("start.key_refused")) }, word("start.key_refuse"));
   trust.addEventListener("click", async () => {
-    trust.disabled = true;
+    if (isOff(trust)) return;
+    setOff(trust, true);
     try {
       await api("/host-keys/accept", { body: { ssh_connection: command, sha256: found.host_key.sha256 }, timeout: 60000 });
       answered(null);
     } catch (problem) {
       if (problem.code === "host_key_mismatch") return answered(null, word("start.key_changed_again"));
       setText(error, `${problem.message} ${problem.hint}`.trim());
-      trust.disabled = false;
+      setOff(trust, false);
     }
   });
   const title = h("h3", { id: "key-question" }, TITLES[kind]());

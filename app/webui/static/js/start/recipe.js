@@ -12,6 +12,7 @@
 
 import { api } from "../core/api.js";
 import { h, setHidden, setText } from "../core/dom.js";
+import { keepFocus } from "../core/focus.js";
 import { recall, remember } from "../core/memory.js";
 import { word } from "../core/words.js";
 import { DefaultList } from "./default-list.js";
@@ -19,12 +20,13 @@ import { NoList, manifestIn, manifestOf } from "./file-kind.js";
 import { watchDrops } from "./drops.js";
 import { PackList } from "./pack-list.js";
 import { linesWrong } from "./pasted.js";
+import { canLeaveOut, withoutWrong } from "./without.js";
 
 const STOPPED_TYPING_MS = 400;
 const MOST_KEPT = 400000;
 const SECRET = /\/\/[^/\s]*@|(?:token|key|secret|passw)[^=\s]{0,20}=/i;
 const SOURCES = ["last", "default", "urls", "file"];
-const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", isDefault: false, number: 0 });
+const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, isDefault: false, isWhole: false, number: 0 });
 
 export class Recipe {
   constructor(changed) {
@@ -37,6 +39,7 @@ export class Recipe {
     for (const radio of document.querySelectorAll('[name="source"]')) radio.addEventListener("change", () => this.#from(radio.value));
     this.get("urls").addEventListener("input", () => this.#typed());
     this.get("file").addEventListener("change", (event) => this.#fromFile(event.target.files[0]));
+    this.get("list-leave").addEventListener("click", () => this.#leaveOut());
     watchDrops((file) => this.#dropped(file));
     queueMicrotask(() => this.#begin());
   }
@@ -105,6 +108,14 @@ export class Recipe {
   restore(manifest, left, name) {
     this.#offerLast({ manifest, left, label: name, isDefault: !manifest }, word("start.source_from"));
     this.#choose("last");
+  }
+
+  /** As if it were pasted. */
+  paste(text) {
+    this.get("urls").value = text;
+    this.kept.urls = EMPTY();
+    this.#choose("urls");
+    this.get("urls").focus();
   }
 
   wrong(text) {
@@ -205,7 +216,8 @@ export class Recipe {
     if (!file) return;
     setHidden(this.get("file-chosen"), true);
     try {
-      await this.#check("file", await manifestIn(file), file.name);
+      const [manifest, text] = await manifestIn(file);
+      await this.#check("file", manifest, file.name, [], text);
     } catch (error) {
       if (!(error instanceof NoList)) throw error;
       this.#put("file", { error: error.message });
@@ -220,10 +232,26 @@ export class Recipe {
       const { manifest: read, nodes, left_out: notInstallable } = await api("/manifests/check", { body: { manifest }, timeout: 30000 });
       found = { manifest: read, nodes, label, left: new Set(left), notInstallable: notInstallable ?? [] };
     } catch (error) {
-      const why = text && manifest.urls ? linesWrong(error, text) : `${error.message} ${error.hint}`.trim();
-      found = { error: source === "file" ? word("start.file_wrong", { name: label, why }) : why };
+      const why = linesWrong(error, text, manifest);
+      found = { error: source === "file" ? word("start.file_wrong", { name: label, why }) : why, refused: canLeaveOut(error, manifest) ? { error, manifest, label } : null };
     }
     if (this.kept[source].number === number) this.#put(source, found);
+  }
+
+  /** Goes on without what is wrong in a list; that is told like whatever else of it cannot be had. */
+  async #leaveOut() {
+    const { source } = this;
+    let { refused } = this.#now;
+    const told = [];
+    while (refused) {
+      const [manifest, entries] = withoutWrong(refused.manifest, refused.error);
+      told.push(...entries);
+      await this.#check(source, manifest, refused.label);
+      const next = this.kept[source].refused;
+      refused = next === refused ? null : next; // the same: something else is being read by now
+    }
+    const { nodes, notInstallable } = this.kept[source];
+    if (nodes) this.#put(source, { ...this.kept[source], notInstallable: [...told, ...notInstallable] });
   }
 
   // -- what is shown ------------------------------------------------------------------------------------------------
@@ -234,8 +262,15 @@ export class Recipe {
   }
 
   #show() {
-    const { nodes, left, error, notInstallable, label } = this.#now;
+    keepFocus(() => this.#fill(), () => (this.#now.nodes ? this.get("list-search") : this.#now.refused ? this.get("list-leave") : document.querySelector(`[name="source"]:checked`)));
+    this.changed();
+  }
+
+  #fill() {
+    const { nodes, left, error, notInstallable, label, refused } = this.#now;
     this.wrong(error);
+    setHidden(this.get("list-leave"), !refused);
+    if (refused) setText(this.get("list-leave"), word("start.leave_out", { n: refused.error.wrongEntries.length }));
     this.list.show(nodes, left);
     const box = this.get("left-out");
     setHidden(box, !notInstallable.length);
@@ -246,6 +281,5 @@ export class Recipe {
     if (nodes) setText(chosen, word("start.file_chosen", { name: label, packs: word("common.packs", { n: nodes.length }) }));
     const exact = this.get("exact-box");
     if (exact) setHidden(exact, !this.hasLock);
-    this.changed();
   }
 }

@@ -9,6 +9,7 @@ export const MAY_COME = new Set(["connect_failed", "connection_lost", "command_t
 /** Title and advice of a failed test; the service's own words where the table has none. `exactly`: those words, where
  *  they are not shown yet. */
 export function troubleOf(found) {
+  if (found.error === "no_ssh_key" && found.unusable_keys?.length) return { title: word("start.keys_useless"), advice: word("start.keys_useless_do"), exactly: found.message };
   const key = `start.trouble_${found.error}`;
   if (!(key in WORDS)) return { title: found.message, advice: found.hint, exactly: "" };
   return { title: word(key), advice: word(`${key}_do`), exactly: found.message };
