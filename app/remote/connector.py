@@ -97,17 +97,19 @@ class SshConnector:
         *,
         host_key_sha256: str | None = None,
         cancel: threading.Event | None = None,
+        patience: float | None = None,
         meter: Meter | None = None,
         task_id: str | None = None,
     ) -> RemoteHost:
         """A logged-in connection, within `timeouts.connect` as a whole, dropped greetings being retried.
 
-        `host_key_sha256`: the only fingerprint to accept; `meter`: how fast and how much is read (default: as much as
+        `host_key_sha256`: the only fingerprint to accept; `patience`: within how many of these seconds the instance has
+        to greet (default: all of them); `meter`: how fast and how much is read (default: as much as
         a few questions need); `task_id`: what the commands are for. Raises ConnectFailed (code `cancelled` soon after
         `cancel` is set), AuthenticationFailed, HostKeyMismatch, RemoteError.
         """
         endpoint = self.resolve(address)
-        deadline = Deadline(self._timeouts.connect, str(endpoint), cancel)
+        deadline = Deadline(self._timeouts.connect, str(endpoint), cancel, patience)
         host = self._connect(endpoint, host_key_sha256, deadline, 0, meter or Meter(LOOK))
         host.audit = self._audit(task_id) if self._audit else None
         return host
@@ -134,7 +136,7 @@ class SshConnector:
     ) -> RemoteHost:
         route = self._route(endpoint, deadline, depth, meter)
         try:
-            transport, host_key = self._verified(route, sha256, deadline)
+            transport, host_key = self._verified(route, sha256, deadline.greeting)
             try:
                 ring = collect_keys(route.endpoint, self._key_files, self._ssh_dir, deadline)
             except BaseException:

@@ -42,17 +42,19 @@ class InstanceChecks:
         timeout: float = 30.0,
         *,
         cancel: threading.Event | None = None,
+        patience: float | None = None,
         asks_first: bool = False,
     ) -> dict[str, Any]:
         """Connects, has the runner there, and probes, in `timeout` seconds in all. Nothing is installed. `cancel` ends
-        the connecting; `asks_first`: the key of a new machine is not trusted by itself (HostKeyUnknown).
+        the connecting, and so do `patience` seconds without a greeting; `asks_first`: the key of a
+        new machine is not trusted by itself (HostKeyUnknown).
 
         Raises RemoteError and RunnerError with the reason."""
         deadline = time.monotonic() + timeout
         timeouts = replace(self._timeouts, connect=min(timeout, self._timeouts.connect))
         connector = self._connector_with(timeouts)
         connector = connector.asking_first() if asks_first else connector
-        with connector.connect(address, host_key_sha256=host_key_sha256, cancel=cancel) as host:
+        with connector.connect(address, host_key_sha256=host_key_sha256, cancel=cancel, patience=patience) as host:
             client = RunnerClient(host, pack_runner(), replace(timeouts, command=_left(deadline)))
             client.ensure_uploaded()
             probe = client.probe(ui_home, timeout=_left(deadline))

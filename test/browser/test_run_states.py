@@ -11,7 +11,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from test.browser.conftest import Complaints, OpenTab
 from test.browser.run_page import choose, sentence
-from test.browser.test_accessibility import LOOKS, faults
 from test.support.stage import Stage, scenario
 from test.support.stage.states import show
 
@@ -26,6 +25,13 @@ ENDS = {
     "planned": ("Plan only: nothing was changed", "Install"),
     "repairable": ("31 of 34 node packs ready, 3 failed", "Use these versions"),
 }
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One service for all runs that have ended."""
+    with Stage(tmp_path_factory.mktemp("past")) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -43,10 +49,10 @@ def run_page(stage: Stage, tab: OpenTab, run_id: str) -> Page:
 
 
 @pytest.mark.parametrize("state", ENDS)
-def test_each_end_says_what_is_true_and_has_its_own_button(stage: Stage, tab: OpenTab, state: str) -> None:
+def test_each_end_says_what_is_true_and_has_its_own_button(past: Stage, tab: OpenTab, state: str) -> None:
     """Where there are rows they begin at the same height as while it ran, and nothing of the run is live."""
     said, primary = ENDS[state]
-    page = run_page(stage, tab, show(stage, state, 34))
+    page = run_page(past, tab, show(past, state, 34))
     expect(sentence(page)).to_contain_text(said)
     expect(page.locator("#head .primary")).to_have_text([primary])
     if state != "no_comfyui":
@@ -171,9 +177,9 @@ def test_a_long_build_can_be_skipped(stage: Stage, tab: OpenTab) -> None:
     assert [build["skip_requested"] for build in stage.service.progress(run_id)["builds"]] == [True]
 
 
-def test_causes_stand_together_with_what_helps(stage: Stage, tab: OpenTab) -> None:
+def test_causes_stand_together_with_what_helps(past: Stage, tab: OpenTab) -> None:
     """As many as the service counts; a click on a pack opens its log at the line that decided it."""
-    page = run_page(stage, tab, show(stage, "partial", 34))
+    page = run_page(past, tab, show(past, "partial", 34))
     expect(page.get_by_role("button", name=re.compile("^Needs you"))).to_have_text("Needs you 4")
     needs = page.locator("#needs .need")
     expect(needs).to_have_count(4)
@@ -182,9 +188,9 @@ def test_causes_stand_together_with_what_helps(stage: Stage, tab: OpenTab) -> No
     expect(page.locator("#log .log-line[data-deciding], #log [data-deciding]").first).to_be_visible()
 
 
-def test_the_bar_filters_the_rows_in_place(stage: Stage, tab: OpenTab) -> None:
+def test_the_bar_filters_the_rows_in_place(past: Stage, tab: OpenTab) -> None:
     """By the standing that the service says; the rows keep their order, and a second press shows all."""
-    page = run_page(stage, tab, show(stage, "partial", 34))
+    page = run_page(past, tab, show(past, "partial", 34))
     names = page.locator("#rows .pack-name").all_inner_texts()
     failed = page.locator(".seg-keys [data-segment=failed]")
     failed.click()
@@ -219,25 +225,9 @@ def test_only_rows_whose_pack_has_news_are_touched(stage: Stage, tab: OpenTab) -
     assert len(moved | silent) < 55
 
 
-@pytest.mark.timeout(300)
-def test_no_state_has_a_serious_fault(stage: Stage, browser: Browser, complaints: Complaints) -> None:
-    """By axe, in light, dark and on a phone."""
-    ids = [show(stage, state, 12) for state in ("cloning", "partial", "waiting", "question", "no_comfyui", "put_back")]
-    wrong = []
-    for look, options in LOOKS.items():
-        with browser.new_context(**options) as context:
-            page = context.new_page()
-            complaints.watch(page)
-            for run_id in ids:
-                page.goto(f"{stage.url}/ui/run/{run_id}")
-                expect(page.get_by_role("heading", level=1).first).to_be_visible()
-                wrong += [f"{look} {run_id} {fault}" for fault in faults(page)]
-    assert wrong == []
-
-
-def test_a_run_that_is_not_known_is_said_in_words(stage: Stage, browser: Browser) -> None:
+def test_a_run_that_is_not_known_is_said_in_words(past: Stage, browser: Browser) -> None:
     """Where the page cannot know before a login either."""
     with browser.new_context() as context:
         page = context.new_page()
-        page.goto(f"{stage.url}/ui/run/00000000-0000-4000-8000-000000000000")
+        page.goto(f"{past.url}/ui/run/00000000-0000-4000-8000-000000000000")
         expect(page.get_by_role("heading", level=1)).to_contain_text("not known")

@@ -96,7 +96,7 @@ def test_without_a_terminal_nobody_is_asked() -> None:
         subprocess.Popen([*command, url], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process,
     ):
         assert process.stdout is not None
-        while b"cloning" not in process.stdout.readline():
+        while b"downloading" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
         assert b"The install goes on." in process.stdout.read()

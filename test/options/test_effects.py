@@ -237,6 +237,18 @@ def test_ask_says_whether_a_run_waits_for_an_answer(world: World) -> None:
     assert world.there(pack.name)
 
 
+def test_which_comfyui_says_how_sure_the_run_is_to_be(world: World) -> None:
+    """Where a folder has to be confirmed and nobody is asked, nothing is begun; one that was named is confirmed."""
+    pack = world.pack("in-the-right-one")
+    with running_comfyui(world.standin):
+        asked = {"manifest": {"urls": [pack.url]}, "options": {"wait_seconds": 0, "which_comfyui": "confirmed"}}
+        unnamed = world.service.ended(world.service.install(world.standin.ssh_command, **asked))
+        assert code(unnamed) == "ui_home_ambiguous"
+        assert str(world.standin.ui_home) in unnamed["error"]["message"]
+    assert not world.there(pack.name)
+    assert world.install(pack, verify=False, which_comfyui="confirmed")["outcome"] == "all"
+
+
 def test_allow_yanked_names_withdrawn_versions_that_may_be_installed(world: World) -> None:
     """For a package that needs exactly that one."""
     world.index.wheel("withdrawn-tool", "1.0")

@@ -26,9 +26,12 @@ from app.sync.http.behind_proxy import Proxies, Via, via_of
 
 MAX_BODY_BYTES = json_body.MAX_BYTES
 MAX_SMALL_BODY_BYTES = 64 * 1024
+MAX_FILE_BYTES = 512 * 1024 * 1024
+"""Of a workflow file, which may be a video."""
 _LISTS = frozenset({"/ssh/install-custom-nodes", "/fleet/install-custom-nodes", "/workflow/start", "/manifests/check"})
 """The routes that are sent lists of node packs; so are those that end in `_RETRY`. Every other body is small."""
 _RETRY = "/retry"
+_FILES = "/workflow-files"
 
 _SECRET = re.compile(rf"(?<={OPENING})[^/]+|{MADE}[\w-]+")
 
@@ -77,6 +80,8 @@ def head_of(environ: Mapping[str, Any]) -> Head:
 
 def body_limit(path: str) -> int:
     """How many bytes a request's body may have."""
+    if path == _FILES:
+        return MAX_FILE_BYTES
     return MAX_BODY_BYTES if path in _LISTS or path.endswith(_RETRY) else MAX_SMALL_BODY_BYTES
 
 

@@ -11,10 +11,10 @@ import logging
 import threading
 import time
 import uuid
+from functools import partial
 
 from app.domain.errors import (
     AppError,
-    AuthenticationFailed,
     JournalChanged,
     NotStored,
     RemoteError,
@@ -49,7 +49,7 @@ from app.settings import Timeouts
 from app.storage.errors import LeaseLost, StorageError
 from app.storage.log_files import LogFiles
 from app.sync.installs.answer_requests import AnswerRequests, send_answers
-from app.sync.installs.backoff import Backoff
+from app.sync.installs.backoff import Backoff, is_worth_waiting
 from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.cancel_watch import CancelWatch
 from app.sync.installs.cpu_share import CpuShare
@@ -103,7 +103,8 @@ class Installation:
     ) -> None:
         self._spec = spec
         self._recorder = recorder
-        self._connector = connector
+        to, key = spec.address, spec.host_key_sha256
+        self._dial = partial(connector.connect, to, host_key_sha256=key, task_id=recorder.task_id)
         self._timeouts = timeouts
         self._logs = logs
         self._metrics = metrics
@@ -161,6 +162,7 @@ class Installation:
         """One connection: to the end of the run, or to the end of the line."""
         self._attempt += 1
         if not self._may_run:
+            self._backoff = self._backoff or Backoff(1.0, 10.0, self._spec.wait_seconds)  # the first try is in it
             self._recorder.emit(Connecting(self._attempt))
         with self._connect(self._cancel_event()) as host, self._watch.over(host):
             self._recorder.emit(Connected(str(host.endpoint)))
@@ -176,10 +178,8 @@ class Installation:
                 raise
 
     def _connect(self, cancel: threading.Event) -> RemoteHost:
-        spec = self._spec
-        return self._connector.connect(
-            spec.address, host_key_sha256=spec.host_key_sha256, cancel=cancel, meter=self._meter, task_id=self._task_id
-        )
+        first = None if self._may_run else self._backoff
+        return self._dial(cancel=cancel, patience=first.patience if first else None, meter=self._meter)
 
     def _wait_after(self, exc: RemoteError) -> None:
         """Waits for the next try. Raises `exc` when there is none."""
@@ -195,9 +195,8 @@ class Installation:
             return
         _log.info("task %s: %s: %s", self._task_id, exc.code, exc.message)
         if self._backoff is None:
-            reconnect, first = (0.5, 15.0, self._timeouts.reconnect), (1.0, 10.0, self._spec.wait_seconds)
-            self._backoff = Backoff(*(reconnect if self._may_run else first))
-        pause = self._backoff.next_pause() if exc.retried or isinstance(exc, AuthenticationFailed) else None
+            self._backoff = Backoff(0.5, 15.0, self._timeouts.reconnect)
+        pause = self._backoff.next_pause() if is_worth_waiting(exc) else None
         if pause is None:
             self._fail(exc)
             return

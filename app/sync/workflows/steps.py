@@ -11,7 +11,6 @@ from typing import Any
 
 from app.domain.errors import (
     AppError,
-    AuthenticationFailed,
     HostKeyMismatch,
     HostKeyUnknown,
     RemoteError,
@@ -27,7 +26,7 @@ from app.protocol.snapshot import PlannedChange, Problem, Snapshot
 from app.protocol.states import TERMINAL_TASK_STATES, Outcome, Phase, StepStatus, TaskState
 from app.settings import Settings
 from app.sync.installs import runner_request
-from app.sync.installs.backoff import Backoff
+from app.sync.installs.backoff import Backoff, is_worth_waiting
 from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.follow_ups import restart_request
 from app.sync.installs.service import Installs
@@ -161,12 +160,13 @@ class Steps:
                     run.left(self._settings.timeouts.connect),
                     cancel=run.stop,
                     asks_first=request.options.first_contact == "ask",
+                    patience=backoff.patience,
                 )
             except HostKeyMismatch as error:
                 raise Blocked(self._host_key_question(request, error)) from error
             except RemoteError as error:
                 run.look_around()
-                pause = backoff.next_pause() if error.retried or isinstance(error, AuthenticationFailed) else None
+                pause = backoff.next_pause() if is_worth_waiting(error) else None
                 if pause is None:
                     raise
                 due = time.time() + pause

@@ -24,6 +24,7 @@ from app.sync.http.spec.schema import (
     ref,
     words,
 )
+from app.sync.http.spec.workflow_files import QUESTION
 
 _PASTE = array(record({"provider": TEXT, "place": TEXT, "url": TEXT}))
 
@@ -39,6 +40,7 @@ SCHEMAS: Mapping[str, Schema] = {
         _ERROR,
         {
             "field": {**TEXT, "description": "The part of the request that is at fault."},
+            "questions": array(QUESTION),
             "wrong_entries": array(
                 record({"field": TEXT, "message": TEXT}, about="One entry of a list that is wrong.")
             ),

@@ -2,6 +2,7 @@
  *  it has left it. */
 
 import { LiveProgress } from "../core/live.js";
+import { now } from "../core/since.js";
 
 export class Tasks {
   /** `news(taskId, changed)`: the names of the packs whose rows may differ. */
@@ -40,9 +41,9 @@ export class Tasks {
     return together;
   }
 
-  /** When a progress has come, on the clock of `performance`. */
+  /** When a progress has come, as `secondsSince` wants it. */
   arrivedAt(progress) {
-    return this.arrived.get(progress) ?? performance.now();
+    return this.arrived.get(progress) ?? now();
   }
 
   /** Which task has a pack last. */
@@ -58,7 +59,7 @@ export class Tasks {
   }
 
   #heard(taskId, progress, changed) {
-    this.arrived.set(progress, performance.now());
+    this.arrived.set(progress, now());
     this.news(taskId, changed);
   }
 }
