@@ -1,5 +1,5 @@
-"""The first try of somebody who has read nothing: what goes wrong is solved from the page alone. docs/first-time.md tells
-the same in words."""
+"""The first try of somebody who has read nothing: what goes wrong is solved from the page alone. docs/first-time.md
+tells the same in words."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_key_that_the_command_does_not_name(
 
 
 def test_several_comfyuis_and_none(service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab) -> None:
-    """The one that is used is chosen, and gets the node pack. Where none is found, its folder's field is a button away."""
+    """The chosen one gets the node pack. Where none is found, its folder's field is a button away."""
     other = standin.home / "comfy" / "ComfyUI"
     (other / "custom_nodes").mkdir(parents=True)
     (other / "main.py").touch()
@@ -233,8 +233,8 @@ def test_a_node_pack_that_fails(
 def test_a_line_that_is_cut(
     service: ServiceProcess, standin: StandIn, urls: list[str], tab: OpenTab, heavy: threading.Event
 ) -> None:
-    """It says that the install goes on, shows nothing as live, is tried again by a button that keeps the focus, and ends
-    as if nothing had been."""
+    """It says that the install goes on, shows nothing as live, is tried again by a button that keeps the focus, and
+    ends as if nothing had been."""
     page = tab(service.url)
     paste(page, standin.ssh_command)
     trust(page)

@@ -31,8 +31,9 @@ def test_a_question_is_answered_by_a_button(
     fill_in(page, standin, urls)
     page.get_by_role("button", name="Install", exact=True).click()
     question = page.locator("#question")
-    first = "1 node pack was installed by ComfyUI-Manager"
+    first = "Replace ComfyUI-Manager's copies?"
     expect(question.get_by_role("heading", name=first)).to_be_focused(timeout=60_000)
+    expect(question).to_contain_text("1 node pack was installed by ComfyUI-Manager")
     expect(question).to_contain_text("Without an answer in")
     expect(question).to_contain_text("Put back brings it back")
     expect(page).to_have_title(re.compile(r"^\? · "))
@@ -42,7 +43,7 @@ def test_a_question_is_answered_by_a_button(
     assert faults(page) == []
     page.reload()
     question.get_by_role("button", name="Replace by the repository").click()
-    expect(question.get_by_role("heading", name="1 node pack was installed and disabled")).to_be_visible()
+    expect(question.get_by_role("heading", name="Install disabled packs?")).to_be_visible()
     question.get_by_role("button", name="Leave it disabled").press("Enter")
     expect(question).to_be_hidden()
     expect(row(page, "copied")).to_contain_text("loads in ComfyUI", timeout=60_000)

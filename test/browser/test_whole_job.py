@@ -1,5 +1,5 @@
-"""The whole job, from the start page to the ComfyUI that has the node packs: by the mouse alone, and by the keyboard alone,
-where the focus is never lost."""
+"""The whole job, from the start page to the ComfyUI that has the node packs: by the mouse alone, and by the keyboard
+alone, where the focus is never lost."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
 import { clock, span } from "../core/format.js";
 import { icon, setIcon } from "../core/icons.js";
-import { secondsSince } from "../core/since.js";
+import { now, secondsSince } from "../core/since.js";
 import { word } from "../core/words.js";
 
 /** After so many seconds without a word from the machine the page says so. */

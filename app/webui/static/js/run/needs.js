@@ -100,7 +100,7 @@ export class Needs {
 
   #wanted(item) {
     if (item.build) return [{ key: "skip", label: word(item.build.skip_requested ? "run.skipping" : "run.skip_build"), off: item.build.skip_requested, act: () => api(`/tasks/${this.taskOf(item.packs[0])}/skip`, { body: { package: item.build.package } }) }];
-    if (item.repair) return this.ended ? [{ label: word("run.do_repair"), tone: "primary", act: () => this.actions.do("repair") }] : [];
+    if (item.repair) return this.ended ? [{ label: word("run.do_repair"), act: () => this.actions.do("repair") }] : [];
     if (!this.ended || !item.retry || !this.retries) return [];
     return [{ label: item.retry.label ?? word("run.retry_these", { n: item.packs.length }), act: () => this.actions.retry(item.taskId, { nodes: item.packs, ...item.retry.body }) }];
   }

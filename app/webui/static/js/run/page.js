@@ -269,5 +269,5 @@ function ended({ error, warnings }, sentence) {
 }
 
 /** What of a run is shown at once when it is another. */
-const keyOf = ({ summary, current, rows_of: rows, in_progress: live, question, actions, chapters }) =>
-  JSON.stringify([summary.kind, current, rows, live, question, actions, chapters.map((chapter) => [chapter.task_id, chapter.in_progress])]);
+const keyOf = ({ summary, current, rows_of: rows, in_progress: live, question, actions, chapters, workflow }) =>
+  JSON.stringify([summary.kind, current, rows, live, question, actions, chapters.map((chapter) => [chapter.task_id, chapter.in_progress]), workflow?.steps.map((step) => step.next_attempt_at)]);

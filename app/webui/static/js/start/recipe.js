@@ -26,7 +26,7 @@ const STOPPED_TYPING_MS = 400;
 const MOST_KEPT = 400000;
 const SECRET = /\/\/[^/\s]*@|(?:token|key|secret|passw)[^=\s]{0,20}=/i;
 const SOURCES = ["last", "default", "urls", "file"];
-const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, isDefault: false, isWhole: false, number: 0 });
+const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, isDefault: false, number: 0 });
 
 export class Recipe {
   constructor(changed) {
