@@ -28,6 +28,18 @@ ENDS = {
 }
 
 
+MORE_ENDS = {
+    "problems": ("31 of 34 node packs ready, 3 with a problem", "Retry"),
+    "unchecked": ("All 34 node packs are ready", "Restart ComfyUI"),
+    "failed": ("The disk of /workspace is full", "Retry"),
+    "lost": ("The install was killed on the machine; what was done there stays", "Retry"),
+    "put_back_incomplete": ("Not everything could be put back", "Put back as before"),
+    "restarted": ("ComfyUI was restarted and loads all 34 node packs", "Open ComfyUI"),
+    "restarted_without": ("ComfyUI was restarted, but it does not load all of the node packs", "Open ComfyUI"),
+    "restart_failed": ("ComfyUI was not restarted", "Restart ComfyUI"),
+}
+
+
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     """A service that knows nothing yet."""
@@ -53,6 +65,15 @@ def test_each_end_says_what_is_true_and_has_its_own_button(stage: Stage, tab: Op
         assert top_of(page) <= 200
         assert rows_in_view(page) >= 16
     assert page.locator("[data-state=runs]").count() == 0
+
+
+def test_the_other_ends_do_too(stage: Stage, tab: OpenTab) -> None:
+    """What was not proven, what went wrong late, and what a restart has shown."""
+    page = run_page(stage, tab, show(stage, "unchecked", 34))
+    for state, (said, primary) in MORE_ENDS.items():
+        page.goto(f"{stage.url}/ui/run/{show(stage, state, 34)}")
+        expect(sentence(page)).to_contain_text(said)
+        expect(page.locator("#head .primary")).to_have_text([primary])
 
 
 def test_while_it_runs_sixteen_rows_are_seen(stage: Stage, browser: Browser, complaints: Complaints) -> None:

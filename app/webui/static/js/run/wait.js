@@ -43,6 +43,7 @@ export class Wait {
     setHidden(this.now, !(waits && progress?.next_attempt_at));
     setHidden(this.change, run.in_progress && !waits);
     setHidden(this.stop, !run.in_progress);
+    setText(this.change, word(waits ? "run.do_change" : "run.do_change_and_install"));
     this.change.href = at(`/?ssh=${encodeURIComponent(run.machine.ssh_connection)}&again=${run.run_id}`);
     patchList(this.commands, commandsIn(error?.hint), { key: (text) => text, make: commandLine, update: () => {} });
     this.tick();
