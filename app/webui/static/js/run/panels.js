@@ -63,6 +63,11 @@ export class Panels {
     if (this.opened) this.log.close();
   }
 
+  /** Opens a log of the run's own. */
+  ofRun(log) {
+    this.#ofTheRun(log, null);
+  }
+
   search(text) {
     this.found.search(text);
   }
@@ -99,7 +104,7 @@ export class Panels {
     this.needs.beside(false);
     this.list.mark(null);
     this.address.write({ pack: null, line: null });
-    if (pack && document.activeElement === document.body) this.list.focus(pack);
+    if (document.activeElement === document.body && !this.list.focus(pack)) this.refs.sentence.focus();
   }
 
   #chosen(name) {
