@@ -76,16 +76,6 @@ def test_the_other_ends_do_too(stage: Stage, tab: OpenTab) -> None:
         expect(page.locator("#head .primary")).to_have_text([primary])
 
 
-def test_a_run_that_came_to_no_node_pack_has_its_log(stage: Stage, tab: OpenTab) -> None:
-    """There is no row to click; the focus is given back to the page."""
-    page = run_page(stage, tab, show(stage, "no_comfyui", 34))
-    page.locator(".wait").get_by_role("button", name="Log").click()
-    expect(page.locator("#log")).to_be_visible()
-    page.get_by_role("button", name="Close the log").press("Enter")
-    expect(page.locator("#log")).to_be_hidden()
-    expect(sentence(page)).to_be_focused()
-
-
 def test_while_it_runs_sixteen_rows_are_seen(stage: Stage, browser: Browser, complaints: Complaints) -> None:
     """On a laptop; on a phone the first one is on the first screen; nothing is wider than any window."""
     run_id = show(stage, "cloning", 34)

@@ -45,7 +45,7 @@ export class RunPage {
     this.actions = new Actions(refs, { run: () => this.run, began: () => this.#began(), look: () => this.look(), show: (taskId) => this.show(taskId) });
     this.list = new Rows(refs.rows, refs.noRows, pick);
     this.needs = new Needs(refs, { actions: this.actions, pick, taskOf: (name) => this.tasks.of(name) });
-    this.wait = new Wait(refs.wait, this.actions, (log) => this.panels.ofRun(log));
+    this.wait = new Wait(refs.wait, this.actions);
     this.panels = new Panels(refs, { address: this.address, list: this.list, tasks: this.tasks, needs: this.needs });
     this.question = new QuestionView(refs.question, { look: () => this.look(), stop: () => this.actions.do("stop"), plan: (place, taskId) => this.panels.plan(place, taskId) });
     refs.rows.addEventListener("keydown", (event) => event.key === "Escape" && this.panels.close());

@@ -63,11 +63,6 @@ export class Panels {
     if (this.opened) this.log.close();
   }
 
-  /** Opens a log of the run's own. */
-  ofRun(log) {
-    this.#ofTheRun(log, null);
-  }
-
   search(text) {
     this.found.search(text);
   }

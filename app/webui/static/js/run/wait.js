@@ -14,11 +14,8 @@ const TEXTS = {
   waiting_for_machine: ["run.wait_machine", "run.wait_machine_text"],
 };
 
-const NO_LIST = "manifest_unavailable";
-
 export class Wait {
-  /** `openLog(name)` opens a log of the run. */
-  constructor(place, actions, openLog) {
+  constructor(place, actions) {
     Object.assign(this, { place, progress: null });
     this.title = h("h2");
     this.why = h("p", { class: "wait-why" });
@@ -26,10 +23,9 @@ export class Wait {
     this.commands = h("div");
     this.next = h("p", { class: "soft number" });
     this.now = h("button", { type: "button", class: "btn primary", "data-writes": true, onclick: () => actions.do("try_now") }, word("run.do_try_now"));
-    this.log = h("button", { type: "button", class: "btn", onclick: () => openLog(this.progress?.error?.code === NO_LIST ? "manifest" : "run") }, word("run.log"));
     this.change = h("a", { class: "btn" }, word("run.do_change"));
     this.stop = h("button", { type: "button", class: "btn danger", "data-writes": true, onclick: () => actions.do("stop") }, word("run.do_stop"));
-    place.replaceChildren(this.title, this.why, this.text, this.commands, this.next, h("div", { class: "row" }, this.now, this.change, this.log, this.stop));
+    place.replaceChildren(this.title, this.why, this.text, this.commands, this.next, h("div", { class: "row" }, this.now, this.change, this.stop));
   }
 
   /** `summary`: how the run stands; `progress`: of its task, or null. Answers whether there is something to say. */
@@ -47,8 +43,6 @@ export class Wait {
     setHidden(this.now, !(waits && progress?.next_attempt_at));
     setHidden(this.change, run.in_progress && !waits);
     setHidden(this.stop, !run.in_progress);
-    setHidden(this.log, run.in_progress || !progress);
-    setText(this.change, word(waits ? "run.do_change" : "run.do_change_and_install"));
     this.change.href = at(`/?ssh=${encodeURIComponent(run.machine.ssh_connection)}&again=${run.run_id}`);
     patchList(this.commands, commandsIn(error?.hint), { key: (text) => text, make: commandLine, update: () => {} });
     this.tick();
