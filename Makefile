@@ -23,20 +23,23 @@ ifneq ($(shell "$(WANTED)" $(WHICH) 2>/dev/null),$(shell $(PY) $(WHICH) 2>/dev/n
 endif
 endif
 
-# Somebody else's Python must not leak into ours, and an empty HOME would put caches into /.
-unexport PYTHONPATH PYTHONHOME
+# Somebody else's Python must not leak into ours, and an empty HOME would put caches into /. Without what Python
+# compiled once, each of the hundreds of processes that the tests start compiles all modules again.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 ifeq ($(strip $(HOME)),)
 unexport HOME
 endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit
+.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format demo-deps system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { line = sprintf("  make %-15s", $$1); count = split($$2, words, " "); \
+	  for (i = 1; i <= count; i++) { if (length(line " " words[i]) > 80) { print line; line = sprintf("%22s", "") } \
+	  line = line " " words[i] }; print line }' Makefile
 
-demo: system-deps .venv/.runtime-ready ## install ten packs on a throw-away instance, and watch
+demo: demo-deps .venv/.runtime-ready ## install a dozen packs on a throw-away instance, and watch
 	@$(PY) run.py demo $(ARGS)
 
 run: .venv/.runtime-ready ## serve for real use on http://127.0.0.1:5000
@@ -133,7 +136,10 @@ format: .venv/.dev-ready ## format the sources, and fix what ruff can fix
 	@$(PY) -m ruff check --fix-only --quiet .
 	@$(PY) -m ruff format .
 
-system-deps: ## install sshd, git… (Debian/Ubuntu as root)
+demo-deps: ## what the demo needs: sshd, git… (Debian/Ubuntu as root)
+	@tools/system-deps.sh --demo
+
+system-deps: ## and what tests need: Chromium (Debian/Ubuntu as root)
 	@tools/system-deps.sh
 
 test-deps: ## and what some tests play with, where it can be had: shells, nginx…

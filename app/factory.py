@@ -46,6 +46,7 @@ from app.sync.installs.scheduler import Scheduler
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
+from app.sync.node_sources import NodeSources
 from app.sync.notifications import Notifications
 from app.sync.readiness import Readiness
 from app.sync.run_news import RunNews
@@ -56,6 +57,8 @@ from app.sync.sync_api import create_app
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
+from app.sync.workflow_files import WorkflowFiles
+from app.sync.workflow_lists import WorkflowLists
 from app.sync.workflows.steps import Steps
 from app.webui import pages as webui
 
@@ -124,7 +127,6 @@ def build_service(
     notices = Notifications(settings.notify_urls, settings.data_dir, keeper)
     workflows, runs = _wire_runs(parts, retries, Steps(installs, checks, settings), engine, notices)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
-    readiness = _readiness(installs, engine, metrics)
     app = _application(
         Services(
             installs,
@@ -136,7 +138,7 @@ def build_service(
             retention,
             settings,
             TaskLogs(installs, log_files, audits),
-            readiness,
+            _readiness(installs, engine, metrics),
             metrics,
             Wheels(installs, connector, settings.timeouts),
             OwnKeys(),
@@ -147,6 +149,7 @@ def build_service(
             StatusLinks(settings.data_dir),
             runs,
             RememberedInstances(InstanceStore(engine), pins, runs),
+            WorkflowLists(WorkflowFiles(settings.data_dir / "workflow-files"), NodeSources(settings)),
         )
     )
     _resume(retries, installs, workflows)

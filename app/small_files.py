@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from app.protocol import amounts
+
 KEY_BYTES = 64 * 1024
 """Of a private key, a public key, a certificate."""
 CONFIG_BYTES = 1024 * 1024
@@ -74,4 +76,4 @@ def _check(found: os.stat_result, path: Path, most: int) -> None:
 
 
 def _too_large(name: object, most: int) -> UnusableFile:
-    return UnusableFile(f"larger than {most // 1024} KiB", name)
+    return UnusableFile(f"larger than {amounts.size(most)}", name)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import event_table, licence_table, markdown, message_table, option_tables
+from tools import event_table, licence_table, markdown, message_table, option_tables, settings_table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,6 +36,7 @@ TABLES: tuple[Table, ...] = (
     Table("docs/options.md", "why-not", option_tables.why_not),
     Table("docs/journal.md", "events", event_table.events),
     Table("docs/licences.md", "licences", licence_table.licences),
+    Table("docs/settings.md", "settings", settings_table.settings),
     Table("docs/messages.md", "messages", lambda: message_table.messages(markdown.table)),
 )
 

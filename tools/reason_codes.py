@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,8 +31,9 @@ class Use:
     hint: str = ""
 
 
-def uses() -> list[Use]:
-    """Every code that `app` names, in the order of files and lines."""
+@cache
+def uses() -> Sequence[Use]:
+    """Every code that `app` names, in the order of files and lines. Read once: the sources stay as they are."""
     modules = [_Module(path) for path in sorted((ROOT / "app").rglob("*.py"))]
     constants = {name: value for module in modules for name, value in module.constants.items()}
     return [
@@ -51,16 +54,12 @@ class _Module:
         self._scopes = [node for node in ast.walk(self._tree) if isinstance(node, ast.FunctionDef)]
         self._functions = {node.name: node for node in self._scopes}
 
-    def uses(self, constants: Mapping[str, ast.expr]) -> Iterator[Use]:
+    def uses(self, constants: dict[str, ast.expr]) -> Iterator[Use]:
         """What this module names. `constants`: of all modules, for names that are imported."""
         for scope in [self._tree, *self._scopes]:
-            known = {**constants, **self.constants}
-            parameters: set[str] = set()
-            if isinstance(scope, ast.FunctionDef):
-                parameters = {each.arg for each in [*scope.args.args, *scope.args.kwonlyargs]}
-                known = {name: value for name, value in known.items() if name not in parameters}
-            texts = _Texts(scope, known)
-            for node in _own(scope):
+            nodes = list(_own(scope))
+            texts = _Texts(scope, nodes, ChainMap(self.constants, constants))
+            for node in nodes:
                 line = getattr(node, "lineno", 0)
                 for code, message, hint in self._named(node):
                     for value in texts.values(code):
@@ -106,16 +105,23 @@ def _places(function: ast.FunctionDef) -> dict[str, int]:
 class _Texts:
     """The values that expressions of one function, or of a module's top, can have."""
 
-    def __init__(self, scope: ast.AST, constants: Mapping[str, ast.expr]) -> None:
-        self._known: dict[str, list[ast.expr]] = {name: [value] for name, value in constants.items()}
+    def __init__(self, scope: ast.AST, nodes: Sequence[ast.AST], constants: Mapping[str, ast.expr]) -> None:
+        self._constants = constants
         local: dict[str, list[ast.expr]] = {}
-        for node in _own(scope):
+        for node in nodes:
             if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
                 for name, value in _assigned(node):
                     local.setdefault(name, []).append(value)
         self._local = {value.lineno for values in local.values() for value in values}
+        self._own: dict[str, list[ast.expr]] = {}
         if isinstance(scope, ast.FunctionDef):
-            self._known.update(local)
+            self._own = {each.arg: [] for each in [*scope.args.args, *scope.args.kwonlyargs]} | local
+
+    def _known(self, name: str) -> Sequence[ast.expr]:
+        """What a name stands for: here, else in the module, else wherever it is imported from."""
+        if name in self._own:
+            return self._own[name]
+        return [self._constants[name]] if name in self._constants else ()
 
     def values(self, node: ast.expr, depth: int = 0) -> Sequence[str]:
         """The codes that an expression can be; none for what is passed on."""
@@ -124,7 +130,7 @@ class _Texts:
         if isinstance(node, ast.IfExp):
             return [*self.values(node.body, depth), *self.values(node.orelse, depth)]
         if isinstance(node, ast.Name) and depth < 3:
-            return [found for value in self._known.get(node.id, ()) for found in self.values(value, depth + 1)]
+            return [found for value in self._known(node.id) for found in self.values(value, depth + 1)]
         return []
 
     def text(self, node: ast.expr | None, line: int, depth: int = 0) -> str:
@@ -140,7 +146,7 @@ class _Texts:
         if isinstance(node, ast.IfExp):
             return _joined(self.text(node.body, line, depth), self.text(node.orelse, line, depth))
         if isinstance(node, ast.Name) and depth < 3:
-            known = self._known.get(node.id, ())
+            known = self._known(node.id)
             before = [value for value in known if value.lineno <= line and value.lineno in self._local] or known
             return self.text(before[-1], line, depth + 1) if before else PLACE
         return "" if node is None else PLACE

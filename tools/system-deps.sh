@@ -4,6 +4,7 @@
 #
 #   tools/system-deps.sh            installs what is missing (Debian/Ubuntu as root); for anyone else it changes nothing,
 #                                   says what is missing and exits 1. Exit 0: everything is here.
+#   tools/system-deps.sh --demo     the same without Chromium, which only tests need
 #   tools/system-deps.sh --tests    also what some tests play with, where it can be had: login shells, Dropbear, nginx
 #   tools/system-deps.sh --check    changes nothing, whoever asks
 #   tools/system-deps.sh --python   prints the Python to make the virtual environment with
@@ -53,7 +54,7 @@ missing_packages() {
     has git || echo git
     has curl || echo curl
     has_certificates || echo ca-certificates
-    has_chromium || echo chromium
+    [ "$mode" = --demo ] || has_chromium || echo chromium
     has_python || echo python3-venv
 }
 
@@ -155,7 +156,8 @@ say() { printf '%s\n' "$*" >&2; }
 explain() {
     say "Nodeferry's demo and tests need from the system:" $1
     case " $1 " in *python3-venv*) say "  (python3-venv stands for: $PYTHON_WANTED; PYTHON=/path/to/python names one)" ;; esac
-    if has apt-get; then say "Install them with:  sudo make system-deps"
+    if [ "$mode" = --demo ]; then how="make demo-deps"; else how="make system-deps"; fi
+    if has apt-get; then say "Install them with:  sudo $how"
     else say "Install them with this system's package manager (the names above are Debian's)."; fi
 }
 
@@ -172,6 +174,8 @@ install_optional() {
         apt install --no-install-recommends $wanted >/dev/null 2>&1 || say "Not installed (some tests are skipped):$wanted"
     fi
 }
+
+mode=${1:-}
 
 main() {
     if [ "${1:-}" = --python ]; then

@@ -43,3 +43,6 @@ class CliError(click.ClickException):
 
 class ServiceUnreachable(CliError):
     """No answer from the service: it is not there, or not for the moment."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint, code="service_unreachable")

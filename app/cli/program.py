@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from app.called_as import IS_CHECKOUT, RUN_FILE, as_called, own_command, program
 
-ROOT = Path(__file__).resolve().parents[2]
-RUN_FILE = ROOT / "run.py"
+ROOT = RUN_FILE.parent
 
-
-def program() -> str:
-    """`python run.py` or `nodeferry`."""
-    return "python run.py" if sys.argv[0].endswith(".py") else "nodeferry"
+__all__ = ["IS_CHECKOUT", "ROOT", "RUN_FILE", "as_called", "own_command", "program"]

@@ -242,10 +242,13 @@ def _read_options(cluster: str, next_word: Callable[[str], str], found: _Parsed)
 
 
 def _refused(option: str) -> InvalidAddress:
-    return _invalid(
-        f"The option {option} of the SSH command is not accepted.",
-        "Options that could run or load something on this machine are refused; put what you need into ~/.ssh/config.",
-    )
+    hint = "Leave it out: options that could run or load something on this machine are refused."
+    if option.lower().endswith(("proxycommand", "proxyusefdpass")):
+        hint = (
+            "Nodeferry runs no program on this machine. Name the machine in between instead: -J USER@HOST:PORT in the "
+            "command, or ProxyJump in ~/.ssh/config."
+        )
+    return _invalid(f"The option {option} of the SSH command is not accepted.", hint)
 
 
 def _read_destination(word: str, found: _Parsed) -> str:

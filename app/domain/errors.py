@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.called_as import as_called
 from app.domain.hostkeys import HostKey
 from app.protocol import reasons
 from app.protocol.probe_answer import ComfyUIHome
@@ -44,7 +45,7 @@ class AppError(Exception):
         self.field = field
         if code:
             self.code = code
-        self.hint = masked(hint) or reasons.find(self.code).hint
+        self.hint = as_called(masked(hint) or reasons.find(self.code).hint)
         super().__init__(self.message)
 
     def to_json(self) -> dict[str, str]:
@@ -280,6 +281,7 @@ class AuthenticationFailed(RemoteError):
 
     code = "authentication_failed"
     unusable: tuple[str, ...] = ()
+    is_final = False  # a new instance may not have the key yet; a key file that is not there never comes
 
 
 class HostKeyMismatch(RemoteError):
@@ -290,6 +292,8 @@ class HostKeyMismatch(RemoteError):
     """The key that was shown, where the connection has come so far."""
     known: tuple[HostKey, ...] = ()
     """The keys that the address had before."""
+    is_jump_host: bool = False
+    """Whether it is not the instance's own key, but that of a jump host on the way to it."""
 
 
 class HostKeyUnknown(HostKeyMismatch):

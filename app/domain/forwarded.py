@@ -46,6 +46,7 @@ _OURS = (
     "tasks",
     "ui",
     "workflow",
+    "workflow-files",
     "workflows",
 )
 """Where our own routes begin: a path of a proxy that begins so could not be told from them."""

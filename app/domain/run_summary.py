@@ -108,10 +108,18 @@ def summary_of(snapshot: Snapshot, purpose: Purpose = Purpose.INSTALL, rows: Row
     if snapshot.state is TaskState.CANCELLED:
         return _stopped(snapshot, rows)
     if purpose is Purpose.PLAN:
-        return Summary(Kind.PLANNED, Tone.IDLE, word("summary.planned"))
+        return planned(rows)
     if restarted(snapshot):
         return _restarted(snapshot, purpose, rows)
     return result_of(rows)
+
+
+def planned(rows: Rows) -> Summary:
+    """How a plan ended that nothing came of: with the packs that an install would not get ready."""
+    numbers = rows.counts
+    failed = numbers.failed + numbers.problem
+    sentence = word("summary.planned_failed", n=failed, total=numbers.total) if failed else word("summary.planned")
+    return Summary(Kind.PLANNED, Tone.WARN if failed else Tone.IDLE, sentence)
 
 
 def restarted(snapshot: Snapshot) -> bool:
@@ -233,6 +241,7 @@ _LOST: Mapping[str, str] = {
     "connection_lost": "summary.lost",
     "command_timed_out": "summary.lost",
     "host_key_mismatch": "summary.lost",
+    "host_key_unknown": "summary.lost",
     "runner_lost": "summary.killed",
 }
 

@@ -78,6 +78,8 @@ class Step:
     error: Mapping[str, str] | None = None
     found: Mapping[str, Any] = field(default_factory=dict)
     """What the step has found out about the instance."""
+    next_attempt_at: float | None = None
+    """When the instance is tried again, where the step waits for it."""
 
 
 @dataclass(frozen=True, slots=True)

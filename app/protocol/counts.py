@@ -98,7 +98,7 @@ class Counts:
             (self.failed, "failed"),
             (self.problem, "with a problem"),
             (self.skipped, "skipped"),
-            (self.cancelled, "cancelled"),
+            (self.cancelled, "stopped"),
             (self.unchecked, "to be checked"),
         ]
         ready = "%d of %d ready" % (self.ready, self.total)

@@ -31,6 +31,12 @@ _COLUMN_OF = {
     "requirements_file": "RequirementsFile",
     "ref": "Ref",
 }
+_COLUMNS_AS_WRITTEN = {
+    **{column.lower(): column for column in CSV_COLUMNS + OPTIONAL_COLUMNS},
+    **dict.fromkeys(("url", "repo", "repository", "repositoryurl"), "RepoUrl"),
+    "requirements": "RequirementsFile",
+}
+"""A header's words in any case, without spaces, hyphens and underscores."""
 _NODE_KEYS = set(_COLUMN_OF)
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>:"|?*\\]')
 
@@ -93,7 +99,8 @@ def wrong_rows(text: str, schemes: Collection[str], field: str = "manifest.csv")
             yield ManifestFault("%s[%d]" % (field, number), fault.message)
 
 
-def _csv_pack(header: Sequence[str], number: int, row: Sequence[str], schemes: Collection[str], field: str) -> NodePack:
+def _csv_pack(header: Sequence[str], number: int, row: List[str], schemes: Collection[str], field: str) -> NodePack:
+    row = _without_empty_ends(row, len(header))
     if len(row) > len(header):
         raise ManifestFault(field, "Line %d has %d columns, but the header has %d." % (number, len(row), len(header)))
     cells = dict(zip(header, [cell.strip() for cell in row]))
@@ -207,14 +214,27 @@ def _csv_table(text: str, field: str) -> Tuple[List[str], List[Tuple[int, List[s
     except csv.Error as exc:
         raise ManifestFault(field, "Line %d of the CSV cannot be read: %s." % (reader.line_num, exc)) from None
     rows = [each for each in found if any(map(str.strip, each[1])) and not each[1][0].lstrip().startswith("#")]
-    header = [column.strip() for column in rows[0][1]] if rows else []
+    header = [_column(cell) for cell in _without_empty_ends(rows[0][1])] if rows else []
     known = CSV_COLUMNS + OPTIONAL_COLUMNS
-    if header[:2] != list(CSV_COLUMNS[:2]) or len(set(header)) != len(header) or not set(header) <= set(known):
+    if not set(CSV_COLUMNS[:2]) <= set(header) <= set(known) or len(set(header)) != len(header):
         text = "The CSV's header is %s; expected %s." % (quoted(",".join(header)), ",".join(CSV_COLUMNS))
         if header and is_address(header[0].split(" ")[-1]):
             text += " A list of addresses alone is no CSV: paste them on the page, or give each with --url."
         raise ManifestFault(field, text)
     return header, rows[1:]
+
+
+def _column(cell: str) -> str:
+    """The column that a header's cell means; another one as it is."""
+    return _COLUMNS_AS_WRITTEN.get(re.sub(r"[\s_-]+", "", cell).lower(), cell.strip())
+
+
+def _without_empty_ends(row: List[str], least: int = 0) -> List[str]:
+    """A row without the empty cells that spreadsheets write behind the last column, but `least` cells."""
+    end = len(row)
+    while end > least and not row[end - 1].strip():
+        end -= 1
+    return row[:end]
 
 
 def _delimiter_of(lines: Sequence[str]) -> str:

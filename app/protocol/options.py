@@ -200,6 +200,18 @@ class Options:
         on_terminal="ask",
         kept_by=_EVERY_FOLLOW_UP,
     )
+    which_comfyui: str = _option(
+        "guess",
+        "without ui_home: work in the likeliest ComfyUI (guess), only in one without doubt (sure), or only in one that "
+        "was confirmed; a doubt is a question, and with `ask` never the run's end",
+        "--which-comfyui",
+        "without --ui-home: take the likeliest ComfyUI, only one without doubt, or only one that you confirm",
+        SERVICE,
+        RUNNER,
+        choices=("guess", "sure", "confirmed"),
+        not_standalone="it runs on the machine itself",
+        not_on_pages="the start page shows the folder, and asks where there are several",
+    )
     repair: str = _option(
         "suggest",
         "what to do about packs that fail by a package's or their own version: nothing, suggest a set of versions with "
@@ -300,6 +312,18 @@ class Options:
         kept_by=_EVERY_FOLLOW_UP,
         not_standalone="it runs on the instance",
         not_on_pages="the pages show a new key, and ask about another one",
+    )
+    first_contact: str = _option(
+        "accept",
+        "whether the host key of a machine that was never met is trusted by itself, or a person is asked first: a "
+        "workflow asks, an install fails with host_key_unknown; of jump hosts too",
+        "--first-contact",
+        "whether to trust the host key of a machine that was never met",
+        SERVICE,
+        choices=("accept", "ask"),
+        kept_by=_EVERY_FOLLOW_UP,
+        not_standalone="it runs on the instance",
+        not_on_pages="the start page always asks",
     )
     auto_retry: int = _option(
         0,

@@ -110,8 +110,8 @@ def node_row(snapshot: Snapshot, node: Node) -> Dict[str, Any]:
         "folder": node.folder,
         "status": NODE_STATUS[node.state].value,
         "state": node.state.value,
-        "counts_as": standing,
         "standing": standing,
+        "counts_as": standing,  # its name before there were runs
         "kept": node.kept,
         "clone_progress": node.clone_percent,
         "bytes_received": node.bytes_received,
@@ -206,7 +206,7 @@ def message(snapshot: Snapshot) -> str:
     if waiting:
         return waiting.message
     if snapshot.state is TaskState.CANCELLING:
-        return "Cancelling the install on the instance"
+        return "Stopping the install on the machine"
     phase = phase_of(snapshot)
     said = [_phase_message(snapshot, phase, numbers), builds.in_words(snapshot)]
     return "; ".join(filter(None, said))
@@ -214,7 +214,7 @@ def message(snapshot: Snapshot) -> str:
 
 def _phase_message(snapshot: Snapshot, phase: Phase, numbers: counts.Counts) -> str:
     if phase is Phase.CLONE and numbers.total:
-        return "Cloning node packs: %d of %d done" % (numbers.cloned, numbers.total)
+        return "Downloading node packs: %d of %d done" % (numbers.cloned, numbers.total)
     if phase is Phase.VERIFY and snapshot.repair and snapshot.repair.state is RepairState.SEARCHING:
         return "Looking for versions with which more packs load"
     if phase is Phase.INSTALL and snapshot.packages_total:
@@ -226,7 +226,7 @@ _PHASE_MESSAGES = {
     Phase.CONNECT: "Connecting to the instance",
     Phase.UPLOAD: "Starting the runner on the instance",
     Phase.PROBE: "Looking for ComfyUI and its Python on the instance",
-    Phase.CLONE: "Cloning node packs",
+    Phase.CLONE: "Downloading node packs",
     Phase.RESOLVE: "Working out which Python packages are needed",
     Phase.INSTALL: "Installing Python packages",
     Phase.SCRIPTS: "Running the packs' install scripts",
@@ -245,9 +245,11 @@ def _last_message(snapshot: Snapshot, numbers: counts.Counts) -> str:
         return installed + ("; restart ComfyUI to load them" if numbers.successful and not restarted else "")
     if snapshot.state is TaskState.CANCELLED:
         left = sum(counts.is_left_behind(node) for node in snapshot.nodes.values())
-        words = "%d were cloned without their packages: a retry goes on, a rollback removes them" % left
-        words = "1 was cloned without its packages: a retry goes on, a rollback removes it" if left == 1 else words
-        return "Cancelled; %s" % "; ".join([installed, *([words] if left else [])])
+        words = "%d were downloaded without their packages: a retry goes on, putting back removes them" % left
+        words = (
+            "1 was downloaded without its packages: a retry goes on, putting back removes it" if left == 1 else words
+        )
+        return "Stopped; %s" % "; ".join([installed, *([words] if left else [])])
     return snapshot.error.message if snapshot.error else "The install could not finish"
 
 
@@ -331,7 +333,8 @@ def _row(name: str, status: StepStatus, detail: str, seconds: Optional[float]) -
 
 
 def _size(count: Optional[float], suffix: str = "") -> Optional[str]:
-    """A count of bytes as the API has always told it: `2.5 MiB`."""
+    """A count of bytes as the first API told it, `2.5 MiB`: for programs that read that text. For people:
+    `amounts.size`."""
     if count is None:
         return None
     for unit in ("B", "KiB", "MiB"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from app.protocol.reasons import find
 from app.protocol.snapshot import AskedQuestion, Problem, Question, Snapshot
 from app.protocol.states import AnswerSource, TaskState
 
@@ -85,6 +86,7 @@ def row(snapshot: Snapshot, question: Question) -> Dict[str, Any]:
     return {
         "id": asked.id,
         "code": asked.code,
+        "title": find(asked.code).title,
         "text": asked.text,
         "hint": asked.hint,
         "answers": [each.to_json() for each in asked.answers],

@@ -39,6 +39,17 @@ def masked_bytes(raw: bytes) -> bytes:
     return _replaced(text, _spans(text), same_length=True).encode(_LATIN)
 
 
+def masked_part(raw: bytes, begin: int, end: int) -> bytes:
+    """`raw[begin:end]` without the secrets of all of `raw`: also those that it has only a piece of, or not the name."""
+    text = raw.decode(_LATIN)
+    parts, at = [], begin
+    for first, last in _spans(text):
+        if first < end and last > at:
+            parts += [text[at : max(at, first)], MASK]
+            at = min(last, end)
+    return "".join([*parts, text[at:end]]).encode(_LATIN)
+
+
 def register(secret: str, user: str = "") -> None:
     """From now on `secret` is masked wherever this process says it, also encoded, in capitals, or broken over lines.
     `user`: whose password it is. One that could be a word of the language is masked only beside its user."""

@@ -175,7 +175,7 @@ def _answer_requested(snapshot: Snapshot, body: AnswerRequested, _event: Event) 
 
 def _cancel_unreached(reason: Optional[Problem]) -> Problem:
     """The service knows of a cancel and the instance does not."""
-    text = "The instance cannot be reached. The install is cancelled there as soon as it answers"
+    text = "The machine cannot be reached. The install is stopped there as soon as it answers"
     return Problem("cancel_unreached", "%s (%s)" % (text, reason.message) if reason else text)
 
 

@@ -25,6 +25,35 @@ REQUESTS: Sequence[Reason] = (
     ),
     Reason("key_exists", "SSH key exists", _REQUEST),
     Reason("invalid_manifest", "Invalid list of packs", _REQUEST),
+    Reason("workflow_file_unreadable", "Workflow file broken", _REQUEST, hint="Save or export the workflow again."),
+    Reason(
+        "workflow_file_unknown",
+        "Not a workflow file",
+        _REQUEST,
+        hint="Take the workflow's JSON, or the picture, video or sound that ComfyUI saved.",
+    ),
+    Reason(
+        "workflow_file_empty",
+        "No workflow in this file",
+        _REQUEST,
+        hint="Many sites remove the workflow from pictures. Take the original file, or the workflow's JSON.",
+    ),
+    Reason("workflow_file_too_large", "Workflow file too large", _REQUEST),
+    Reason(
+        "not_a_file", "Not the file itself", _REQUEST, hint="Send its bytes as the body: curl --data-binary @FILE …"
+    ),
+    Reason(
+        "workflow_file_not_found",
+        "Workflow file not found",
+        _REQUEST,
+        hint="Send the file again: it is kept for a week.",
+    ),
+    Reason(
+        "manifest_has_questions",
+        "The list has open questions",
+        _REQUEST,
+        hint="Answer each under manifest.answers: a repository's address, or skip.",
+    ),
     Reason(
         "host_key_unknown",
         "New machine",

@@ -16,8 +16,8 @@ PUT_BACK = "Everything was put back."
 _LOADED = re.compile(r"(\d+) of (\d+) packs are loaded")
 _LEFT_BEHIND = Problem(
     "cancelled",
-    "The pack was cloned, and the run was cancelled before its packages and its install.py were done.",
-    "Retry the task to go on, or roll it back to remove the pack.",
+    "The run was stopped before its Python packages and its install.py were done.",
+    "A retry goes on with it; putting the run back removes it.",
 )
 
 

@@ -31,10 +31,10 @@ SAFETY: Sequence[Reason] = (
     Reason("known_bad", "Known to be malicious", About.NODE),
     Reason("known_bad_present", "Malicious, and there already", About.WARNING),
     Reason("run_install_scripts", "Run install scripts?", About.QUESTION),
-    Reason("run_prestartup_scripts", "Allow prestartup scripts?", About.QUESTION),
-    Reason("install_direct_urls", "Install from addresses?", About.QUESTION),
-    Reason("use_extra_indexes", "Use packs' own indexes?", About.QUESTION),
-    Reason("run_builds", "Build packages here?", About.QUESTION),
+    Reason("run_prestartup_scripts", "Allow code at every start?", About.QUESTION),
+    Reason("install_direct_urls", "Download packages from elsewhere?", About.QUESTION),
+    Reason("use_extra_indexes", "Use other package indexes?", About.QUESTION),
+    Reason("run_builds", "Compile packages on the machine?", About.QUESTION),
     # -- what scripts write --------------------------------------------------------------------------------------------
     Reason(
         "journal_changed",

@@ -8,8 +8,9 @@ stays: `git@host:path`, `ssh://git@host`, `name @ file:///path`, versions behind
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from functools import lru_cache
-from typing import Callable, Iterator, Match, NamedTuple, Pattern, Tuple
+from typing import Callable, Iterator, List, Match, NamedTuple, Optional, Pattern, Tuple
 
 Span = Tuple[int, int]
 
@@ -26,6 +27,8 @@ _QUOTE = r"(?:[\"'\\]|&quot;|&#34;|&#39;|&#x27;|%22|%27)"
 _SIGN = r"(?:[\"'\\]{1,9}\s{0,3}[:=]\s{0,3}[\"'\\]{1,9}|\s{0,3}[:=]\s{0,3}[\"'\\]{0,9})"
 _LONGEST_NAME = 100
 _DIGIT = re.compile(r"\d")
+_OTHER_CASES = re.compile("[\u0130\u0131\u017f\u212a]")
+"""What is an i, s or k where case does not count, and in lower case another letter."""
 _CODE = re.compile(r"[(\[{<]|\s{0,3}[=:]")
 _NOTHING = ("True", "False", "None", "true", "false", "null")
 _WORDS = re.compile(r"[a-z_.-]+")
@@ -48,11 +51,13 @@ _BEGINNINGS = (
 
 class _Shape(NamedTuple):
     """`words`: of which a text has one, in lower case; `pattern`: its group that matched is the secret, where
-    `is_secret` says so."""
+    `is_secret` says so; `reach`: how many characters before one of its words a match begins at most, where that is
+    few: long texts are looked at only there."""
 
     words: Tuple[str, ...]
     pattern: str
     is_secret: Callable[[Match[str]], bool] = lambda _found: True
+    reach: Optional[int] = None
 
 
 def _of(found: Match[str]) -> str:
@@ -114,18 +119,18 @@ _SAID = (
 )
 _NETRC = r"\blogin\s+[^\s\"'<>\\]{1,200}\s+password\s+(?P<netrc>[^\s\"'<>\\]{4,300})"
 _SHAPES = (
-    _Shape(("//", "\\/"), _LOGIN, _is_login),
+    _Shape(("//", "\\/"), _LOGIN, _is_login, 10),
     _Shape(("%40", "%2540"), _CODED_LOGIN),
-    _Shape(("@",), _BARE_LOGIN, _is_mixed),
+    _Shape(("@",), _BARE_LOGIN, _is_mixed, 270),
     _Shape(tuple(_BEGINNINGS.split()), _BY_BEGINNING, _is_mixed),
     _Shape(("authorization", "bearer"), _HEADER),
     _Shape(("cookie",), r"cookie" + _SIGN + r"(?P<cookie>[^\s=;,\"'\\]{1,200}=[^\"'\\\r\n]{4,4000})"),
     _Shape(("nodeferry",), r"(?:/nodeferry-open/|nodeferry-session-\d{1,5}=|_tunnel_\d{1,5}=)(?P<own>[\w-]{16,200})"),
     _Shape(("=",), r"[?&#;](?P<name>" + _FIELD + r")=(?P<field>[^\s&#;\"'<>\\,)\]}]{4,4000})"),
-    _Shape(("token", "secret", "pass", "pwd", "key", "credential"), _ASSIGNED, _is_value),
-    _Shape(("token", "secret", "pass", "key"), _SAID),
+    _Shape(("token", "secret", "pass", "pwd", "key", "credential"), _ASSIGNED, _is_value, 14),
+    _Shape(("token", "secret", "pass", "key"), _SAID, reach=6),
     _Shape(("password",), _NETRC),
-    _Shape(("--", "sshpass", "-u"), _FLAG, lambda found: "sshpass" in found[0].lower() or _is_mixed(found)),
+    _Shape(("--", "sshpass", "-u"), _FLAG, lambda found: "sshpass" in found[0].lower() or _is_mixed(found), 2),
     _Shape(
         ("private key-----",),
         r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:\s|\\[nr]){1,4}(?P<pem>[\w+/=:,-](?:[\w+/=\s:,]|\\[nr]){15,20000})",
@@ -136,20 +141,62 @@ _SHAPES = (
 def spans(text: str) -> Iterator[Span]:
     """Where the secrets of `text` are."""
     lowered = text.lower()
+    is_plain = len(lowered) == len(text) and _OTHER_CASES.search(text) is None
     for number, shape in enumerate(_SHAPES):
         if any(word in lowered for word in shape.words):
-            yield from _spans(_compiled(number), shape, text)
+            places = _places(shape, lowered) if is_plain else None
+            yield from _spans(_finder(_compiled(number), text, places), shape)
 
 
-def _spans(pattern: Pattern[str], shape: _Shape, text: str) -> Iterator[Span]:
-    found = pattern.search(text)
+def _places(shape: _Shape, lowered: str) -> Optional[List[Span]]:
+    """Where a match may begin, in order; None where looking at the whole text costs no more."""
+    if shape.reach is None:
+        return None
+    places: List[Span] = []
+    left = len(lowered) // 4
+    for at in sorted({found for word in shape.words for found in _all(lowered, word)}):
+        begin = max(at - shape.reach, places[-1][1] if places else 0)
+        left -= at + 1 - begin
+        if left < 0:
+            return None
+        places.append((begin, at + 1))
+    return places
+
+
+def _all(text: str, word: str) -> Iterator[int]:
+    at = text.find(word)
+    while at >= 0:
+        yield at
+        at = text.find(word, at + 1)
+
+
+def _finder(pattern: Pattern[str], text: str, places: Optional[List[Span]]) -> Callable[[int], Optional[Match[str]]]:
+    """Finds the first match that begins at a place or behind it."""
+    if places is None:
+        return lambda since: pattern.search(text, since)
+    ends = [end for _, end in places]
+
+    def find(since: int) -> Optional[Match[str]]:
+        for number in range(bisect_right(ends, since), len(places)):
+            begin, end = places[number]
+            for at in range(max(begin, since), end):
+                found = pattern.match(text, at)
+                if found:
+                    return found
+        return None
+
+    return find
+
+
+def _spans(find: Callable[[int], Optional[Match[str]]], shape: _Shape) -> Iterator[Span]:
+    found = find(0)
     while found:
         begin, end = found.span(str(found.lastgroup))
         is_secret = bool(_of(found).strip("*")) and shape.is_secret(found)
         if is_secret:
             yield begin, end
         is_over = is_secret or end - begin > _LONGEST_NAME
-        found = pattern.search(text, end if is_over else begin)  # what is none may be another one's name
+        found = find(end if is_over else begin)  # what is none may be another one's name
 
 
 def is_secret_name(name: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.domain.address import MAX_JUMPS, SshAddress, parse_hop
-from app.domain.errors import ConnectFailed
+from app.domain.errors import ConnectFailed, HostKeyMismatch
 from app.domain.hostkeys import HostKey, HostKeyPins, same_fingerprint
 from app.remote import ssh_config
 from app.remote.config_file import Local
@@ -80,11 +80,11 @@ class SshConnector:
         files = [self._ssh_dir / "known_hosts", self._ssh_dir / "known_hosts2"]
         self._trust = HostKeyTrust(pins, (*files, *([] if ssh_dir else [_SYSTEM_KNOWN_HOSTS])), now)
 
-    def asking_first(self) -> SshConnector:
-        """The same, but a person decides about the key of an instance that is met for the first time: `connect` raises
-        HostKeyUnknown. Jump hosts are trusted at first sight, as ever."""
+    def asking_first(self, asks: bool = True) -> SshConnector:
+        """The same, but a person decides about the key of an instance or jump host that is met for the first time:
+        `connect` raises HostKeyUnknown. Not `asks`: the same."""
         asking = copy.copy(self)
-        asking.asks_first = True
+        asking.asks_first = asks
         return asking
 
     def resolve(self, address: SshAddress) -> Endpoint:
@@ -97,17 +97,19 @@ class SshConnector:
         *,
         host_key_sha256: str | None = None,
         cancel: threading.Event | None = None,
+        patience: float | None = None,
         meter: Meter | None = None,
         task_id: str | None = None,
     ) -> RemoteHost:
         """A logged-in connection, within `timeouts.connect` as a whole, dropped greetings being retried.
 
-        `host_key_sha256`: the only fingerprint to accept; `meter`: how fast and how much is read (default: as much as
+        `host_key_sha256`: the only fingerprint to accept; `patience`: within how many of these seconds the instance has
+        to greet (default: all of them); `meter`: how fast and how much is read (default: as much as
         a few questions need); `task_id`: what the commands are for. Raises ConnectFailed (code `cancelled` soon after
         `cancel` is set), AuthenticationFailed, HostKeyMismatch, RemoteError.
         """
         endpoint = self.resolve(address)
-        deadline = Deadline(self._timeouts.connect, str(endpoint), cancel)
+        deadline = Deadline(self._timeouts.connect, str(endpoint), cancel, patience)
         host = self._connect(endpoint, host_key_sha256, deadline, 0, meter or Meter(LOOK))
         host.audit = self._audit(task_id) if self._audit else None
         return host
@@ -134,7 +136,7 @@ class SshConnector:
     ) -> RemoteHost:
         route = self._route(endpoint, deadline, depth, meter)
         try:
-            transport, host_key = self._verified(route, sha256, deadline)
+            transport, host_key = self._verified(route, sha256, deadline.greeting)
             try:
                 ring = collect_keys(route.endpoint, self._key_files, self._ssh_dir, deadline)
             except BaseException:
@@ -152,15 +154,19 @@ class SshConnector:
     def _route(self, endpoint: Endpoint, deadline: Deadline, depth: int, meter: Meter) -> _Route:
         """`meter`: of the connection. One that goes through a jump host is read at the jump host's pace as well."""
         if not endpoint.jump:
-            return _Route(endpoint, None, meter, self.asks_first and depth == 0)
+            return _Route(endpoint, None, meter, self.asks_first)
         if depth >= MAX_JUMPS:
             raise ConnectFailed(
                 f"More than {MAX_JUMPS} jump hosts stand between here and {endpoint}.", code="too_many_jumps"
             )
         before, _, last = endpoint.jump.rpartition(",")
         hop = self.resolve(replace(parse_hop(last), jump=before or None))
-        via = self._connect(hop, None, deadline, depth + 1, Meter(meter.pace))
-        return _Route(endpoint, via, meter, self.asks_first and depth == 0)
+        try:
+            via = self._connect(hop, None, deadline, depth + 1, Meter(meter.pace))
+        except HostKeyMismatch as error:
+            error.is_jump_host = True
+            raise
+        return _Route(endpoint, via, meter, self.asks_first)
 
     def _verified(self, route: _Route, sha256: str | None, deadline: Deadline) -> tuple[ServiceTransport, HostKey]:
         """Opens a connection and checks its host key. Nothing about the user has been sent yet."""

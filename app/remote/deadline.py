@@ -18,22 +18,31 @@ _T = TypeVar("_T")
 class Deadline:
     """The time limit of one connection attempt. For the thread that makes it; any thread may set `cancel`."""
 
-    def __init__(self, seconds: float, what: str, cancel: threading.Event | None = None) -> None:
-        """`what`: the other side's name in messages, for example `root@host:22`."""
+    def __init__(
+        self, seconds: float, what: str, cancel: threading.Event | None = None, patience: float | None = None
+    ) -> None:
+        """`what`: the other side's name in messages, for example `root@host:22`; `patience`: how many of the seconds
+        the other side may be silent at first."""
         self._seconds = seconds
         self._end = time.monotonic() + seconds
         self._cancel = cancel or threading.Event()
         self._what = what
+        self._patience = seconds if patience is None else min(seconds, patience)
 
     @property
     def remaining(self) -> float:
         """Seconds left, never below 0."""
         return max(0.0, self._end - time.monotonic())
 
+    @property
+    def greeting(self) -> Deadline:
+        """The limit until the other side has said who it is: of the same attempt, and never later than its own."""
+        return Deadline(min(self._patience, self.remaining), self._what, self._cancel)
+
     def check(self, doing: str) -> None:
         """Raises ConnectFailed when cancelled (code `cancelled`) or out of time."""
         if self._cancel.is_set():
-            raise ConnectFailed("Connecting was cancelled.", code="cancelled")
+            raise ConnectFailed("Connecting was stopped.", code="cancelled")
         if self.remaining <= 0:
             raise ConnectFailed(f"{self._what} did not answer within {self._seconds:g} s ({doing}).")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ class KeyRing:
 
     candidates: list[KeyCandidate] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    named_missing: bool = False
+    """Whether the address names key files, and none of them is there."""
     agent: Agent | None = None
 
     def add(self, key: paramiko.PKey, place: str) -> None:
@@ -91,6 +94,8 @@ class _Collector:
         ]
         for name in named:
             self._add_file(Path(name), wanted=True)
+        files = [Path(name) for name in self._endpoint.identity_files]
+        self._ring.named_missing = bool(files) and not any(_is_there(path) for path in files)
         only_named = self._endpoint.identities_only and bool(self._ring.candidates)
         if not only_named:
             for key in self._agent_keys:
@@ -180,6 +185,11 @@ class _Collector:
         for certificate in self._certificates:
             if certificate.blob not in offered:
                 self._ring.problems.append(f"{certificate.path}: a certificate whose private key is not there")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a key file, or the public half of one that an agent has, can be looked at."""
+    return any(map(os.path.exists, (path, path.with_name(path.name + ".pub"))))
 
 
 def _public_of_missing(path: Path) -> bytes | None:

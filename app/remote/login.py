@@ -61,8 +61,9 @@ def log_in(
 
 def _refused(endpoint: Endpoint, ring: KeyRing) -> AuthenticationFailed:
     """Why nothing that was tried logs in."""
-    error = AuthenticationFailed(f"{endpoint} accepts none of your SSH keys. {_tried(ring)}")
-    if not ring.candidates:
+    if ring.candidates:
+        error = AuthenticationFailed(f"{endpoint} accepts none of your SSH keys. {_tried(ring)}")
+    else:
         error = AuthenticationFailed(
             f"There is no SSH key to log in to {endpoint} with. {_tried(ring)}".rstrip(),
             code="no_ssh_key",
@@ -70,6 +71,7 @@ def _refused(endpoint: Endpoint, ring: KeyRing) -> AuthenticationFailed:
             "the provider, or to the instance. A key that is somewhere else can be named with -i.",
         )
     error.unusable = tuple(without_home(problem, str(Path.home())) for problem in ring.problems)
+    error.is_final = ring.named_missing
     return error
 
 

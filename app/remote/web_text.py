@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -14,11 +15,13 @@ import h11
 
 from app.domain.errors import ConnectFailed, DefaultListUnavailable
 from app.domain.host_port import join_host_port
+from app.protocol import amounts
 from app.remote.deadline import Deadline
 from app.remote.tcp import open_socket
 
 MAX_BYTES = 512 * 1024
 MAX_REDIRECTS = 3
+_LONGEST_ETAG = 200
 _PIECE = 64 * 1024
 _T = TypeVar("_T")
 _PORTS = {"https": 443, "http": 80}
@@ -44,29 +47,55 @@ class Stream(Protocol):
 Open = Callable[[str, int, Deadline], Stream]
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a web server gave. `content` is None where it is what `etag` stood for already."""
+
+    content: bytes | None
+    etag: str | None
+
+
+class WebError(Exception):
+    """A web address gave nothing that can be used; the message says why, without the address."""
+
+
 def read_text(url: str, seconds: float, open_stream: Open = open_socket) -> bytes:
     """What stands at an http(s) address: at most `MAX_BYTES`, within `seconds` in all. Raises
     DefaultListUnavailable."""
+    try:
+        return fetch(url, seconds, open_stream=open_stream).content or b""
+    except WebError as exc:
+        raise DefaultListUnavailable(f"{urlsplit(url).hostname or 'The server'} gave no list: {exc}.") from exc
+
+
+def fetch(
+    url: str, seconds: float, *, most: int = MAX_BYTES, etag: str | None = None, open_stream: Open = open_socket
+) -> Fetched:
+    """What stands at an http(s) address: at most `most` bytes, within `seconds` in all. `etag`: of what the caller has.
+    Raises WebError."""
     deadline = Deadline(seconds, urlsplit(url).hostname or "The server")
     for _ in range(MAX_REDIRECTS + 1):
         try:
-            status, headers, content = _get(_checked(url), deadline, open_stream)
+            status, headers, content = _get(_checked(url), deadline, open_stream, most, etag)
         except ConnectFailed as exc:
-            raise DefaultListUnavailable(exc.message) from exc
+            raise WebError(exc.message) from exc
         except h11.ProtocolError as exc:
-            raise _failed(url, "its answer is cut off, or no HTTP") from exc
+            raise WebError("its answer is cut off, or no HTTP") from exc
         except (OSError, ValueError) as exc:  # TLS's errors are OSErrors
-            raise _failed(url, str(exc) or type(exc).__name__) from exc
+            raise WebError(f"{str(exc) or type(exc).__name__}"[:200]) from exc
         if status == 200:
-            return content
+            return Fetched(content, _etag_in(headers))
+        if status == 304 and etag:
+            return Fetched(None, etag)
         if status not in _REDIRECTS or not headers.get(b"location"):
-            raise _failed(url, f"the server answers {status}")
+            raise WebError(f"the server answers {status}")
         url = _next(url, headers[b"location"].decode("latin-1"))
-    raise _failed(url, "the server leads from one address to the next")
+    raise WebError("the server leads from one address to the next")
 
 
-def _failed(url: str, why: str) -> DefaultListUnavailable:
-    return DefaultListUnavailable(f"{urlsplit(url).hostname or 'The server'} gave no list: {why[:200]}.")
+def _etag_in(headers: dict[bytes, bytes]) -> str | None:
+    found = headers.get(b"etag", b"").decode("latin-1")
+    return found if found.isprintable() and 0 < len(found) <= _LONGEST_ETAG else None
 
 
 def _checked(url: str) -> SplitResult:
@@ -80,11 +109,13 @@ def _next(url: str, location: str) -> str:
     """Where a redirect leads: never from https to http."""
     target = urljoin(url, location)
     if url.startswith("https:") and not target.startswith("https:"):
-        raise _failed(url, "the server leads to an address without TLS")
+        raise WebError("the server leads to an address without TLS")
     return target
 
 
-def _get(parts: SplitResult, deadline: Deadline, open_stream: Open) -> tuple[int, dict[bytes, bytes], bytes]:
+def _get(
+    parts: SplitResult, deadline: Deadline, open_stream: Open, most: int, etag: str | None
+) -> tuple[int, dict[bytes, bytes], bytes]:
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     stream = open_stream(host, port, deadline)
     try:
@@ -97,13 +128,18 @@ def _get(parts: SplitResult, deadline: Deadline, open_stream: Open) -> tuple[int
             "User-Agent": "nodeferry",
             "Accept": "*/*",
             "Connection": "close",
+            **({"If-None-Match": etag} if etag else {}),
         }
-        return _exchange(stream, h11.Request(method="GET", target=target, headers=list(headers.items())), deadline)
+        return _exchange(
+            stream, h11.Request(method="GET", target=target, headers=list(headers.items())), deadline, most
+        )
     finally:
         stream.close()
 
 
-def _exchange(stream: Stream, request: h11.Request, deadline: Deadline) -> tuple[int, dict[bytes, bytes], bytes]:
+def _exchange(
+    stream: Stream, request: h11.Request, deadline: Deadline, most: int
+) -> tuple[int, dict[bytes, bytes], bytes]:
     connection = h11.Connection(h11.CLIENT)
     _wait(stream, deadline)
     stream.sendall((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
@@ -117,8 +153,8 @@ def _exchange(stream: Stream, request: h11.Request, deadline: Deadline) -> tuple
             status, headers = event.status_code, dict(event.headers)
         elif isinstance(event, h11.Data):
             content += event.data
-            if len(content) > MAX_BYTES:
-                raise ValueError(f"it sends more than {MAX_BYTES // 1024} KiB")
+            if len(content) > most:
+                raise ValueError(f"it sends more than {amounts.size(most)}")
         elif isinstance(event, h11.EndOfMessage):
             return status, headers, bytes(content)
         elif isinstance(event, h11.ConnectionClosed):

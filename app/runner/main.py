@@ -16,16 +16,36 @@ from app.runner.daemon.follow import follow
 from app.runner.daemon.frames import Frames
 from app.runner.process.paths import BadTaskId, Task
 
+_HELP = """\
+usage: python3 {file} install (--csv FILE | --url URL | --nodes FILE | --lock FILE | --snapshot FILE) [more]
+
+Installs ComfyUI node packs on this machine, here and now; nothing else has to be here but Python 3.9 and git.
+
+  python3 {file} install --url https://github.com/OWNER/REPOSITORY
+  python3 {file} install --csv list.csv --ui-home /workspace/ComfyUI --restart
+  python3 {file} install --help          all flags, named as those of `nodeferry install`
+
+The other commands are for a service that has sent this file here: start, follow, status, cancel, skip, answer, sweep,
+probe, wheels, wheel (COMMAND --help).
+"""
+
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs one command; the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     redaction.register_variables(os.environ)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_HELP.replace("{file}", os.path.basename(sys.argv[0] or "FILE")))
+        return 0 if argv else 2
     if argv[:1] == ["install"]:
         from app.runner.standalone import standalone
 
         return standalone.main(argv[1:])
-    args = _parser().parse_args(argv)
+    return _serve(_parser().parse_args(argv))
+
+
+def _serve(args: argparse.Namespace) -> int:
+    """One command of a service."""
     out = Frames(args.nonce)
     try:
         if args.command == "probe":
@@ -106,9 +126,7 @@ def _failed(exc: Exception) -> Dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nodeferry-runner", description="Installs node packs on this machine. By hand: install --help"
-    )
+    parser = argparse.ArgumentParser(prog="nodeferry-runner", description="For the service. By hand: install --help")
     commands = ["start", "follow", "status", "cancel", "skip", "answer", "sweep", "probe", "wheels", "wheel"]
     parser.add_argument("command", choices=commands)
     parser.add_argument("task_id")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Mapping, Optional
 
+from app.protocol.states import Phase, StepStatus
 from app.runner.context import Context
 from app.runner.machine import homes
 from app.runner.machine.layout import layout_at
@@ -24,7 +25,9 @@ def find_comfyui(context: Context, record: Optional[Record]) -> homes.Home:
         ui_home = Path(str(record.ui_home))
         found = homes.home_at(ui_home, layout_at(ui_home, Path(record.base or ui_home), record.custom_nodes))
     else:
-        found = homes.find_home(given, lambda text, answers: _choose(context, text, answers))
+        care = context.options.which_comfyui
+        found = homes.find_home(given, lambda text, answers: _choose(context, text, answers), care)
+    context.phase(Phase.PROBE, StepStatus.RUNNING, found.in_words())  # before anything is changed
     context.ui_home, context.layout = found.ui_home, found.layout
     if not record:
         _warn(context, found, was_given=bool(given))
@@ -36,7 +39,7 @@ def _choose(context: Context, text: str, labels: Mapping[str, str]) -> Optional[
     if context.options.ask != "ask":
         return None
     answer = context.questions.ask(
-        text, code="choose_comfyui", answers={**labels, _NONE: "None of them: end this run"}, default=_NONE
+        text, code="choose_comfyui", answers={**labels, _NONE: "None of these: end the run"}, default=_NONE
     )
     return None if answer == _NONE else answer
 

@@ -36,9 +36,11 @@ class Kind(StrEnum):
     """An instance that sends a wheel, which may last."""
     SEARCHES = "searches"
     """Nothing, but they read all logs of a task."""
+    FILES = "files"
+    """Nothing, but they read a file of up to half a gigabyte."""
 
 
-MOST: Mapping[Kind, int] = {Kind.CHANGES: 32, Kind.INSTANCES: 32, Kind.WHEELS: 4, Kind.SEARCHES: 2}
+MOST: Mapping[Kind, int] = {Kind.CHANGES: 32, Kind.INSTANCES: 32, Kind.WHEELS: 4, Kind.SEARCHES: 2, Kind.FILES: 2}
 
 
 class Place:

@@ -42,17 +42,19 @@ class InstanceChecks:
         timeout: float = 30.0,
         *,
         cancel: threading.Event | None = None,
+        patience: float | None = None,
         asks_first: bool = False,
     ) -> dict[str, Any]:
         """Connects, has the runner there, and probes, in `timeout` seconds in all. Nothing is installed. `cancel` ends
-        the connecting; `asks_first`: the key of a new machine is not trusted by itself (HostKeyUnknown).
+        the connecting, and so do `patience` seconds without a greeting; `asks_first`: the key of a
+        new machine is not trusted by itself (HostKeyUnknown).
 
         Raises RemoteError and RunnerError with the reason."""
         deadline = time.monotonic() + timeout
         timeouts = replace(self._timeouts, connect=min(timeout, self._timeouts.connect))
         connector = self._connector_with(timeouts)
         connector = connector.asking_first() if asks_first else connector
-        with connector.connect(address, host_key_sha256=host_key_sha256, cancel=cancel) as host:
+        with connector.connect(address, host_key_sha256=host_key_sha256, cancel=cancel, patience=patience) as host:
             client = RunnerClient(host, pack_runner(), replace(timeouts, command=_left(deadline)))
             client.ensure_uploaded()
             probe = client.probe(ui_home, timeout=_left(deadline))
@@ -75,14 +77,16 @@ class InstanceChecks:
         return [key_json(key) for key in self._pins.all()]
 
     def scan(self, address: SshAddress) -> dict[str, Any]:
-        """The key that the instance shows now; nothing is trusted or logged in to. Raises RemoteError."""
+        """The key that the instance shows now, which is neither trusted nor logged in to. A jump host on the way is:
+        trusted at first sight. Raises RemoteError."""
         return key_json(self._connector_with(self._timeouts).scan_host_key(address))
 
     def accept(self, address: SshAddress, sha256: str) -> dict[str, Any]:
-        """Pins the key that the instance shows now in place of the ones before, if it has this fingerprint.
+        """Pins the key that the instance shows now in place of the ones before, if it has this fingerprint; or the key
+        of a jump host on the way, which stands before the instance's.
 
         Raises HostKeyMismatch, RemoteError."""
-        key = self._connector_with(self._timeouts).scan_host_key(address)
+        key = self._shown_with(address, sha256)
         if not same_fingerprint(key.sha256, sha256):
             message = f"{key.address} has the {key.key_type} key {key.sha256}, not {sha256}."
             hint = "Nothing was trusted. Test the connection again, and look at the key that is there now."
@@ -90,6 +94,14 @@ class InstanceChecks:
         accepted = replace(key, added_at=time.time(), source="accepted")
         self._pins.replace(accepted)
         return key_json(accepted)
+
+    def _shown_with(self, address: SshAddress, sha256: str) -> HostKey:
+        try:
+            return self._connector_with(self._timeouts).asking_first().scan_host_key(address)
+        except HostKeyMismatch as met:  # a jump host that is new, or has another key than before
+            if met.presented is None or not same_fingerprint(met.presented.sha256, sha256):
+                raise
+            return met.presented
 
     def forget(self, host: str, port: int) -> int:
         """Unpins every key of this address; how many there were."""
@@ -100,7 +112,12 @@ def shown_by(error: AppError) -> dict[str, Any]:
     """What a person needs for the decision that a failed test asks for: the key that was shown and those before it,
     the SSH keys that could not be tried, or the ComfyUIs that there are."""
     if isinstance(error, HostKeyMismatch) and error.presented:
-        return {"host_key": key_json(error.presented), "known_host_keys": [key_json(key) for key in error.known]}
+        known = [key_json(key) for key in error.known]
+        return {
+            "host_key": key_json(error.presented),
+            "known_host_keys": known,
+            "is_jump_host": error.is_jump_host,
+        }
     if isinstance(error, AuthenticationFailed):
         return {"unusable_keys": list(error.unusable)}
     homes = error.ui_homes if isinstance(error, RunnerError) else ()

@@ -1,13 +1,15 @@
 """Tells people elsewhere (Discord, Telegram, mail, ntfy and others) that a run has ended or needs them.
 
 Apprise, an optional library, knows these services; the setting `notify_urls` has their addresses, which hold secrets.
-Messages are sent by a thread of its own, at most once each: a receiver that does not answer holds up no install.
+Messages are sent by threads of their own, at most once each: a receiver that does not answer holds up no install, and
+no other receiver. What an instance has said of itself mentions nobody there, and is no link.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 import uuid
@@ -19,6 +21,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from app.protocol import progress_json, redaction
+from app.protocol.terminal_text import one_line
 from app.storage.errors import StorageError
 from app.storage.private_file import read_private, write_private
 from app.sync.background_tasks import BackgroundTaskManager
@@ -30,6 +33,14 @@ MOST_WAITING = 100
 MOST_SINGLE = 3
 """More that wait are sent as one message: a fleet of a hundred machines is no reason for a hundred messages."""
 MOST_LINES = 20
+MOST_CHARS = 300
+"""Of a title or a sentence."""
+AT_ONCE, PAUSE_SECONDS = 5, 60.0
+"""After so many messages one a minute is sent, with all that wait in it."""
+DELIVER_SECONDS = 30.0
+"""A receiver that has not answered by then gets nothing more until it has."""
+_MENTION = re.compile(r"(?<![\w*])@(?=\w)|<(?=[@!#])")
+_SCHEME = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://", re.IGNORECASE)
 _LEAST_SECRET = 6
 _log = logging.getLogger(__name__)
 
@@ -67,7 +78,11 @@ class Notifications:
         self._sent: Sent | None = None
         self._on = _read(self._path)
         self._problem: str | None = None
-        self._apprise: Any = None
+        self._apprises: list[Any] = []
+        self._busy: set[int] = set()
+        """The receivers, by their places, that have not answered yet."""
+        self._left, self._left_at = float(AT_ONCE), time.monotonic()
+        """How many messages may be sent at once, as of when."""
         self._receivers: list[dict[str, str]] = []
         for url in urls:
             register_secrets(url)
@@ -92,7 +107,7 @@ class Notifications:
     @property
     def is_on(self) -> bool:
         """Whether somebody would be told now."""
-        return self._apprise is not None and self._on
+        return bool(self._apprises) and self._on
 
     def switch(self, on: bool) -> None:
         """Sends from now on, or no more. A restart keeps it. Raises StorageError."""
@@ -107,7 +122,7 @@ class Notifications:
         with self._changed:
             if not self.is_on or self._closing:
                 return False
-            self._waiting.append(message)
+            self._waiting.append(Message(harmless(message.title), harmless(message.text)))
             self._changed.notify_all()
             if not self._background.is_task_running(self._thread):
                 self._background.start_task(self._thread, self._work)
@@ -129,15 +144,16 @@ class Notifications:
         # Its log names receivers in full where it cannot reach them.
         logging.getLogger("apprise").setLevel(logging.CRITICAL)
         asset = apprise.AppriseAsset(app_id="Nodeferry", app_desc="Nodeferry", app_url="", async_mode=False)
-        found = apprise.Apprise(asset=asset)
-        wrong = [number for number, url in enumerate(urls, 1) if not found.add(url)]
+        found = [apprise.Apprise(asset=asset) for _ in urls]
+        wrong = [number for number, (each, url) in enumerate(zip(found, urls, strict=True), 1) if not each.add(url)]
         if wrong:
             self._problem = word("notify.wrong_address", number=", ".join(map(str, wrong)))
             return
-        self._apprise = found
+        self._apprises = found
         self._receivers = [
             {"service": str(each.service_name or each.secure_protocol), "address": _masked_address(each)}
-            for each in found
+            for one in found
+            for each in one
         ]
 
     def _work(self) -> None:
@@ -149,25 +165,56 @@ class Notifications:
 
     def _next(self) -> Message | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._waiting)
+            while not self._closing and not (self._waiting and self._pause() <= 0):
+                self._changed.wait(self._pause() if self._waiting else None)
             if self._closing:
                 return None
+            self._left -= 1.0
             if len(self._waiting) <= MOST_SINGLE:
                 return self._waiting.popleft()
             together = list(self._waiting)
             self._waiting.clear()
         return _joined(together)
 
+    def _pause(self) -> float:
+        """Seconds until one more message may be sent."""
+        now = time.monotonic()
+        self._left = min(float(AT_ONCE), self._left + (now - self._left_at) / PAUSE_SECONDS)
+        self._left_at = now
+        return (1.0 - self._left) * PAUSE_SECONDS
+
     def _deliver(self, message: Message) -> bool:
+        """Sends it to every receiver that has answered before; whether all took it in time."""
+        took: dict[int, bool] = {}
+        with self._changed:
+            free = [place for place in range(len(self._apprises)) if place not in self._busy]
+            self._busy.update(free)
+        for place in free:
+            self._background.start_task(f"{self._thread}-{uuid.uuid4()}", self._send_to, place, message, took)
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing or len(took) == len(free), DELIVER_SECONDS)
+            return len(took) == len(self._apprises) and all(took.values())
+
+    def _send_to(self, place: int, message: Message, took: dict[int, bool]) -> None:
         import apprise
 
+        ok = False
         try:
-            return bool(
-                self._apprise.notify(title=message.title, body=message.text, body_format=apprise.NotifyFormat.TEXT)
-            )
+            text = apprise.NotifyFormat.TEXT
+            ok = bool(self._apprises[place].notify(title=message.title, body=message.text, body_format=text))
         except (OSError, ValueError, TypeError) as exc:
             _log.warning("a notification was not sent: %s", redaction.masked(str(exc)))
-            return False
+        finally:
+            with self._changed:
+                took[place] = ok
+                self._busy.discard(place)
+                self._changed.notify_all()
+
+
+def harmless(text: str) -> str:
+    """A text for people elsewhere: one line without secrets, which mentions nobody (`@everyone`) and links nowhere."""
+    cut = one_line(redaction.masked(text))[:MOST_CHARS]
+    return _MENTION.sub("\\g<0>\u200b", _SCHEME.sub("", cut))
 
 
 def register_secrets(url: str) -> None:

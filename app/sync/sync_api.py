@@ -30,8 +30,8 @@ from app.sync.http.services import (
     Services,
     answer,
     body,
-    body_values,
     checked_task_id,
+    install_values,
     note_task,
     register_http,
     services,
@@ -72,7 +72,7 @@ def create_app(shared: Services) -> Flask:
 @installing.post("/ssh/install-custom-nodes")
 def start_install() -> Response:
     """Start an install in the background; opens no connection."""
-    asked = bodies.install_request(body_values(), services().settings)
+    asked = bodies.install_request(install_values(), services().settings)
     accepted = services().installs.start(asked)
     message = "This install was started before" if accepted.deduplicated else "Installation started in background"
     known = note_task(accepted.task_id)

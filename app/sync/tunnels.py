@@ -167,7 +167,7 @@ class Tunnels:
 
     def _serve(self, task_id: str, kept: _Kept) -> Tunnel:
         request, expected = kept.request, kept.request.options.host_key_sha256
-        with self._connector.connect(
+        with self._connector.asking_first(request.options.first_contact == "ask").connect(
             request.address, host_key_sha256=expected, cancel=kept.stop, meter=Meter(), task_id=task_id
         ) as host:
             client = RunnerClient(host, pack_runner(), replace(self._timeouts))

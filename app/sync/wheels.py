@@ -83,7 +83,8 @@ class Wheels:
         record, status = self._installs.look(task_id)
         request = read_request(record.request)
         expected = request.options.host_key_sha256
-        line = self._connector.connect(request.address, host_key_sha256=expected, meter=Meter(), task_id=task_id)
+        connector = self._connector.asking_first(request.options.first_contact == "ask")
+        line = connector.connect(request.address, host_key_sha256=expected, meter=Meter(), task_id=task_id)
         host = opened.enter_context(line)
         client = RunnerClient(host, pack_runner(), self._timeouts)
         client.ensure_uploaded()

@@ -40,6 +40,8 @@ from app.protocol.snapshot import Snapshot
 from app.storage.errors import StorageError
 from app.storage.workflow_store import WorkflowExists, WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.installs import reconnect
+from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.service import Installs
 from app.sync.workflows import view
 from app.sync.workflows.steps import Blocked, Done, Leaving, StepRun, Steps, Stopped
@@ -64,7 +66,7 @@ class _RunningWorkflow:
     """A workflow's thread, by its name; `stop` wakes and ends it."""
 
     thread: str
-    stop: threading.Event
+    stop: CancelSignal
 
 
 class WorkflowExecutor:
@@ -139,6 +141,21 @@ class WorkflowExecutor:
             self._run_thread(workflow_id)  # whoever has its thread may be on the way out
         return workflow.state
 
+    def try_now(self, workflow_id: str) -> WorkflowState:
+        """Ends the wait of a step for the next try to reach the instance. Raises WorkflowNotFound, WorkflowConflict
+        where no step waits for one; for a task of it what `reconnect.try_now` raises."""
+        workflow = self._get(workflow_id)
+        step = workflow.current
+        for task_id in view.task_ids(workflow, step) if step else ():
+            reconnect.try_now(self._installs, task_id)
+            return workflow.state
+        with self._lock:
+            running = self._threads.get(workflow_id)
+        if running is None or step is None or step.state is not StepState.RUNNING or step.next_attempt_at is None:
+            raise WorkflowConflict("The workflow does not wait for its machine.")
+        running.stop.wake()
+        return workflow.state
+
     def resume(self, workflow_id: str, answer: str, question_id: str | None = None) -> WorkflowState:
         """Answers the question of a blocked workflow; it goes on. `question_id`: of a question of its task, so that the
         answer does not meet the next one. Raises WorkflowNotFound, WorkflowConflict when it
@@ -198,7 +215,7 @@ class WorkflowExecutor:
                 self._changed_meanwhile.add(workflow_id)
                 return
             # A number for each: the thread before may have let go of the workflow and not have ended.
-            mine = _RunningWorkflow(f"workflow-{workflow_id}-{next(self._numbers)}", threading.Event())
+            mine = _RunningWorkflow(f"workflow-{workflow_id}-{next(self._numbers)}", CancelSignal())
             self._threads[workflow_id] = mine
         try:
             self._background.start_task(mine.thread, self._run, workflow_id, mine.stop)
@@ -207,7 +224,7 @@ class WorkflowExecutor:
                 del self._threads[workflow_id]
             raise
 
-    def _run(self, workflow_id: str, stop: threading.Event) -> None:
+    def _run(self, workflow_id: str, stop: CancelSignal) -> None:
         released = False
         try:
             while True:
@@ -219,7 +236,7 @@ class WorkflowExecutor:
             if not released:  # a bug: the log has it
                 self._broke(workflow_id)
 
-    def _supervise(self, workflow_id: str, stop: threading.Event) -> None:
+    def _supervise(self, workflow_id: str, stop: CancelSignal) -> None:
         try:
             self._work(workflow_id, stop)
         except (Leaving, ServiceClosing, WorkflowConflict, WorkflowNotFound):
@@ -255,7 +272,7 @@ class WorkflowExecutor:
                 workflow_id, lambda now: _step_ended(now, now.current, done, self._now()) if now.current else now
             )
 
-    def _work(self, workflow_id: str, stop: threading.Event) -> None:
+    def _work(self, workflow_id: str, stop: CancelSignal) -> None:
         workflow = self._get(workflow_id)
         while not workflow.ended:
             step = workflow.current
@@ -269,7 +286,7 @@ class WorkflowExecutor:
             else:
                 workflow = self._do(workflow_id, step, stop)
 
-    def _do(self, workflow_id: str, step: Step, stop: threading.Event) -> Workflow:
+    def _do(self, workflow_id: str, step: Step, stop: CancelSignal) -> Workflow:
         """One step, to its end, its question or its stop."""
         begun = step.started_at or self._now()
         workflow = self._change(

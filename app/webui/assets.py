@@ -1,8 +1,8 @@
 """Styles, scripts and pictures, from memory, at addresses with their version in them.
 
-What a browser has fetched once it never asks for again, and a page of one version never runs another's script. All
-styles are one sheet and each page's modules one script: each request costs more than the bytes that it saves. They are
-compressed once, as small as that goes.
+What a browser has fetched once it never asks for again, and a page of one version never runs another's script. Each
+page has one sheet and one script: each request costs more than the bytes that it saves. They are compressed once, as
+small as that goes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from app.webui.bundle import joined, parts
+from app.webui.styles import Styles, styles
 from app.words import LANGUAGE, table
 
 FOLDER = Path(__file__).parent / "static"
-SHEET = "site.css"
-_SHEETS = ("tokens", "base", "components", "shell", "start", "docs", "lists", "fleet", "run", "log", "tabs", "status")
-"""The parts of the sheet, in the order in which they stand in it."""
 _EVERY_PAGE = 'import { } from "../core/shell.js";\n'
 """What stands in front of each page's own module: the bar and the rest that all pages have."""
 _WITHOUT_BAR = frozenset({"js/pages/status.js"})
@@ -38,12 +36,13 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """`version`: changes with any of the files. `files`: content by name; a page's script is `NAME.js`. `compressed`:
-    the same by name and encoding, where that is smaller."""
+    """`version`: changes with any of the files. `files`: content by name; a page has `NAME.js` and `NAME.css`.
+    `compressed`: the same by name and encoding, where that is smaller. `styles`: by page."""
 
     version: str
     files: Mapping[str, bytes]
     compressed: Mapping[tuple[str, str], bytes]
+    styles: Mapping[str, Styles]
 
 
 def type_of(name: str) -> str:
@@ -80,13 +79,15 @@ def assets() -> Assets:
         if name.startswith("js/pages/"):
             own = sources | {_WORD_TABLE: _word_table(words_of(name, sources))}
             files[posixpath.basename(name)] = joined(name, own).encode("utf-8")
-    files[SHEET] = b"\n".join((FOLDER / "css" / f"{part}.css").read_bytes() for part in _SHEETS)
+    own_styles = styles()
+    files |= {f"{page}.css": each.rest.encode("utf-8") for page, each in own_styles.items()}
     digest = hashlib.sha256()
-    for name, content in sorted(files.items()):
+    first = {page: each.first.encode("utf-8") for page, each in own_styles.items()}
+    for name, content in sorted({**files, **first}.items()):
         digest.update(f"{name} {len(content)}\n".encode() + content)
     packed = {(name, kind): pack(content) for name, content in files.items() for kind, pack in _packers().items()}
     smaller = {key: content for key, content in packed.items() if len(content) < len(files[key[0]])}
-    return Assets(digest.hexdigest()[:12], files, smaller)
+    return Assets(digest.hexdigest()[:12], files, smaller, own_styles)
 
 
 def _packers() -> dict[str, Callable[[bytes], bytes]]:

@@ -22,16 +22,17 @@ from app.protocol.redaction import masked
 from app.protocol.terminal_text import one_line
 from app.sync.http.compression import chosen
 from app.version import VERSION
-from app.webui.assets import ENCODINGS, SHEET, assets, type_of
+from app.webui.assets import ENCODINGS, assets, type_of
 from app.words import LANGUAGE, word
 
 PREFIX = "/ui"
 _EXTENSION = "nodeferry-pages"
 _CARRIES = "nodeferry_page_carries"
+_STYLE = "nodeferry_page_style"
 _PLACE = ("chapter", "tab", "pack", "line")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'{style}; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
@@ -64,7 +65,7 @@ def register(app: Any, services: PageParts) -> None:
 def _headers(response: Response) -> Response:
     """Pages are asked for anew each time, and come again only if they are others; one that carries what is known of a
     run is never kept. What pages load stays in the browser."""
-    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["Content-Security-Policy"] = _policy()
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     if response.status_code != 200 or response.mimetype != "text/html" or g.get(_CARRIES, True):
@@ -121,7 +122,7 @@ def machines_page() -> str:
 @pages.get(f"{PREFIX}/status")
 def status_page() -> str:
     """One run, read-only, for whoever has its status link: the secret behind # only the page's script sees."""
-    return render_template("status.html", page="status", sheet=SHEET)
+    return render_template("status.html", page="status")
 
 
 @pages.get(f"{PREFIX}/compare")
@@ -168,6 +169,19 @@ def asset(version: str, name: str) -> Response:
 def address_of(name: str) -> str:
     """Where a page finds a style, script or picture."""
     return url_for("webui.asset", version=assets().version, name=name)
+
+
+@pages.app_template_global("first_styles")
+def first_styles(page: str) -> str:
+    """What the first screen of a page needs; the answer's policy allows it."""
+    found = assets().styles[page]
+    setattr(g, _STYLE, found.digest)
+    return found.first
+
+
+def _policy() -> str:
+    digest = g.get(_STYLE)
+    return _POLICY.format(style=f" '{digest}'" if digest else "")
 
 
 pages.add_app_template_global(word)
@@ -234,7 +248,7 @@ def fill_problem_page(response: Response, error: AppError) -> None:
     except AppError:
         return
     response.set_data(page)
-    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["Content-Security-Policy"] = _policy()
 
 
 _IN_BAR = ("run_id", "machine", "list", "percent", "summary", "in_progress")
@@ -312,5 +326,4 @@ def _common(
         "login": login,
         "running": [] if login else _running(),
         "version": VERSION,
-        "sheet": SHEET,
     }

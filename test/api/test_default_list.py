@@ -118,7 +118,7 @@ def test_without_the_web_the_last_one_is_shown_with_its_age(
         (text("Name,RepoUrl\nOne,https://github.com/o/one\nTwo,file:///etc\n"), "Line 3"),
         (text("Name,RepoUrl\n../up,https://github.com/o/one\n"), "Line 2"),
         (text(b"\xff\xfe\0\0" * 100), "no list"),
-        (text("x" * (MAX_BYTES + 1)), "more than 512 KiB"),
+        (text("x" * (MAX_BYTES + 1)), "more than 524 kB"),
         (text("", 302, Location="/again"), "from one address to the next"),
         (text("", 302, Location="file:///etc/passwd"), "no usable web address"),
         (text(CSV, length="100000"), "cut off"),

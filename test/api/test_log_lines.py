@@ -11,7 +11,7 @@ from app.protocol.redaction import register
 from app.storage.log_files import BLOCK_BYTES, LogFiles
 from app.sync import capacity
 from app.sync.installs import log_lines, logs
-from app.sync.installs.log_lines import deciding_number
+from app.sync.installs.log_lines import deciding_number, deciding_of_run
 from test.api.client import Api, closed_address, content
 
 MANY = 2**53
@@ -178,6 +178,15 @@ class TestDecidingLine:
         put(f"start\nfailed: {message}\n{message}\nend\n")
         assert content(api.get(f"/tasks/{task_id}/log?deciding=true"))["deciding_line"] == 3
         assert content(api.get(f"/tasks/{task_id}/log"))["deciding_line"] is None
+
+    def test_the_whole_run_is_decided_by_what_its_log_has(self) -> None:
+        """The first reason that it quotes; a guess only of a run that failed itself, and never of idle words."""
+        log = "start\nERROR: No matching distribution found for taichi\nfatal: repository not found\nthe end\n"
+        quoted = ["Nobody said this.", "The clone failed. (fatal: repository not found)"]
+        assert deciding_of_run(log, quoted, has_failed=False) == 3
+        assert deciding_of_run(log, ["Nobody said this."], has_failed=False) is None
+        assert deciding_of_run(log, ["Nobody said this."], has_failed=True) in (2, 3)
+        assert deciding_of_run("start\nworking\n", ["Nobody said this."], has_failed=True) is None
 
     @pytest.mark.parametrize(
         ("message", "line"),

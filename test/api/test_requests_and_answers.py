@@ -144,10 +144,13 @@ class TestBugs:
 
 class TestRequestLog:
     def test_a_request_is_one_line_with_its_task(self, api: Api, caplog: pytest.LogCaptureFixture) -> None:
-        with silent_address() as address, caplog.at_level(logging.INFO, "app.sync.http"):
+        """A poll is one for those who look for a fault: a page sends thousands."""
+        with silent_address() as address, caplog.at_level(logging.DEBUG, "app.sync.http"):
             task_id = api.start(address)
             api.progress(task_id)
-        lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("request ")]
+        said = [record for record in caplog.records if record.getMessage().startswith("request ")]
+        assert [record.levelname for record in said] == ["INFO", "DEBUG"]
+        lines = [record.getMessage() for record in said]
         assert [line.split()[1:4] for line in lines] == [
             ["method=POST", f"path={START}", "status=202"],
             ["method=POST", f"path={PROGRESS}", "status=200"],

@@ -104,7 +104,7 @@ def test_keys_of_files_and_agent_are_listed_without_their_private_part(
 def test_the_command_line_lists_and_makes(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "SSH_AUTH_SOCK": None}
     data = ["--data-dir", str(tmp_path / "data")]
-    assert "run.py key new" in CliRunner().invoke(cli, ["key", "list", *data], env=environ).output
+    assert "key new" in CliRunner().invoke(cli, ["key", "list", *data], env=environ).output
     made = CliRunner().invoke(cli, ["key", "new", *data], env=environ)
     assert made.exit_code == 0, made.output
     assert (tmp_path / ".ssh" / "id_ed25519").is_file()
@@ -131,7 +131,7 @@ def test_without_a_key_the_error_names_it_and_the_new_key_logs_in(
         assert failed["unusable_keys"] == []
         named = content(api.post("/ssh/test", {**asked, "ssh_connection": f"{standin.address} -i ~/.ssh/none"}))
         assert named["unusable_keys"] == ["~/.ssh/none: no such file"]
-        assert "run.py key new" in failed["hint"]
+        assert "key new" in failed["hint"]
         line = content(api.post("/ssh-keys"))["ssh_key"]["public_key"]
         assert content(api.post("/ssh/test", asked))["error"] == "authentication_failed"
         with (standin.sshd_log.parent / "authorized_keys").open("a") as authorized:

@@ -84,3 +84,15 @@ def test_none_are_made_unless_the_service_allows_it(tmp_path: Path) -> None:
         refused = api.post(f"/runs/{run_id}/link", {})
         assert (refused.status_code, content(refused)["error"]) == (409, "status_links_off")
         assert not content(api.get(f"/runs/{run_id}/link"))["allowed"]
+
+
+def test_a_link_goes_with_its_run(api: Api, tmp_path: Path) -> None:
+    """Whoever has it does not learn that the run was forgotten, and nothing stays."""
+    run_id = start(api)
+    api.send("GET", f"/tasks/{run_id}?wait=30", headers=LOGIN)
+    secret = made(api, run_id)
+    pruned = api.send("POST", "/tasks/prune", json={"older_than_days": 0}, headers=LOGIN)
+    assert content(pruned)["records"] == 1
+    answer = api.send("GET", "/status", headers={"Status-Link": secret})
+    assert (answer.status_code, content(answer)["error"]) == (404, "status_link_not_found")
+    assert run_id not in (tmp_path / "status-links.json").read_text()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, Route
 
-from app.webui.assets import SHEET, assets, modules
+from app.webui.assets import modules
 from app.webui.bundle import joined
+from app.webui.styles import styles
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_STYLES = styles()["problem"]
 _NAME = "js/pages/part.js"
 _HTML = """<!doctype html>
 <html lang="en" data-base="">
@@ -34,7 +36,7 @@ def serve(page: Page, url: str, body: str, script: str, style: str = "") -> str:
     """The address of a page below the service's own origin, with `body` in it and `script` as its own module."""
     files = {
         "": ("text/html; charset=utf-8", _HTML % body),
-        "/site.css": ("text/css", assets().files[SHEET].decode() + style),
+        "/site.css": ("text/css", _STYLES.first + _STYLES.rest + style),
         "/part.js": ("text/javascript", joined(_NAME, {**modules(), _NAME: script})),
     }
 

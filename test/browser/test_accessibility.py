@@ -21,8 +21,9 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark", "viewport": {"width": 1440, "height": 900}},
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
 }
+VIEW_WITH_SOMETHING = "[role=tabpanel]:not([hidden]) :is(.pack-what, .timeline-line, tbody tr, .fact, .lock-packs li)"
 WIDTHS = (320, 390, 640, 720, 768, 1024, 1440)
-STATES = ("question", "cloning", "cut", "partial", "nothing", "restarted")
+STATES = (*("question", "cloning", "cut", "partial", "nothing", "restarted", "waiting", "no_comfyui", "put_back"),)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,7 @@ def test_no_page_has_a_serious_fault(
 def _faults_of_views(page: Page) -> Iterator[str]:
     for view in page.locator("main").get_by_role("tab").all():
         view.click()
+        expect(page.locator(VIEW_WITH_SOMETHING).first).to_be_visible()
         yield from (f"{view.inner_text()}: {fault}" for fault in faults(page))
 
 

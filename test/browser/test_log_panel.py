@@ -263,7 +263,7 @@ def test_below_1200_pixels_it_is_a_dialog_that_keeps_the_focus_and_gives_it_back
     """Escape closes it, and a wider window makes it a column again."""
     logs.put(numbered(500))
     page = opened(logs, width=390)
-    sheet = page.get_by_role("dialog", name="Log of The whole run")
+    sheet = page.get_by_role("dialog", name="Log of the whole run")
     expect(sheet).to_be_visible()
     for _ in range(12):
         page.keyboard.press("Tab")

@@ -11,7 +11,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from test.browser.conftest import Complaints, OpenTab
 from test.browser.run_page import choose, sentence
-from test.browser.test_accessibility import LOOKS, faults
 from test.support.stage import Stage, scenario
 from test.support.stage.states import show
 
@@ -23,7 +22,7 @@ ENDS = {
     "stopped": ("Stopped; ", "Retry"),
     "put_back": ("Everything is put back: 34 node packs removed", "Install again"),
     "no_comfyui": ("There is no ComfyUI in the usual places.", "Retry"),
-    "planned": ("Plan only: nothing was changed", "Install again"),
+    "planned": ("Plan only: nothing was changed", "Install"),
     "repairable": ("31 of 34 node packs ready, 3 failed", "Use these versions"),
 }
 
@@ -38,6 +37,13 @@ MORE_ENDS = {
     "restarted_without": ("ComfyUI was restarted, but it does not load all of the node packs", "Open ComfyUI"),
     "restart_failed": ("ComfyUI was not restarted", "Restart ComfyUI"),
 }
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One service for all runs that have ended."""
+    with Stage(tmp_path_factory.mktemp("past")) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -55,10 +61,10 @@ def run_page(stage: Stage, tab: OpenTab, run_id: str) -> Page:
 
 
 @pytest.mark.parametrize("state", ENDS)
-def test_each_end_says_what_is_true_and_has_its_own_button(stage: Stage, tab: OpenTab, state: str) -> None:
+def test_each_end_says_what_is_true_and_has_its_own_button(past: Stage, tab: OpenTab, state: str) -> None:
     """Where there are rows they begin at the same height as while it ran, and nothing of the run is live."""
     said, primary = ENDS[state]
-    page = run_page(stage, tab, show(stage, state, 34))
+    page = run_page(past, tab, show(past, state, 34))
     expect(sentence(page)).to_contain_text(said)
     expect(page.locator("#head .primary")).to_have_text([primary])
     if state != "no_comfyui":
@@ -67,13 +73,54 @@ def test_each_end_says_what_is_true_and_has_its_own_button(stage: Stage, tab: Op
     assert page.locator("[data-state=runs]").count() == 0
 
 
-def test_the_other_ends_do_too(stage: Stage, tab: OpenTab) -> None:
+def test_the_other_ends_do_too(past: Stage, tab: OpenTab) -> None:
     """What was not proven, what went wrong late, and what a restart has shown."""
-    page = run_page(stage, tab, show(stage, "unchecked", 34))
+    page = run_page(past, tab, show(past, "unchecked", 34))
     for state, (said, primary) in MORE_ENDS.items():
-        page.goto(f"{stage.url}/ui/run/{show(stage, state, 34)}")
+        page.goto(f"{past.url}/ui/run/{show(past, state, 34)}")
         expect(sentence(page)).to_contain_text(said)
         expect(page.locator("#head .primary")).to_have_text([primary])
+
+
+def test_a_plan_shows_the_packs_that_would_fail(stage: Stage, tab: OpenTab) -> None:
+    """In its sentence, in their rows and by their causes; nothing of it is tried again, since nothing was installed."""
+    page = run_page(stage, tab, show(stage, "planned_failed", 34))
+    expect(sentence(page)).to_have_text("Plan only: nothing was changed. 2 of 34 node packs would not work")
+    expect(page.locator('.packs [data-standing="failed"]')).to_have_count(2)
+    expect(page.locator('.packs [data-standing="skipped"] .pack-word').first).to_have_text("Planned")
+    expect(page.locator("#needs .need")).not_to_have_count(0)
+    expect(page.locator("#needs").get_by_role("button", name=re.compile("Retry"))).to_have_count(0)
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["wide", "phone"])
+def test_an_end_without_packs_keeps_no_empty_places(stage: Stage, tab: OpenTab, size: tuple[int, int]) -> None:
+    """Neither for the bar nor for a search; why it ended is said once, and its log is a button away."""
+    page = run_page(stage, tab, show(stage, "no_comfyui", 34))
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    expect(page.locator(".seg")).to_be_hidden()
+    expect(page.locator(".run-search")).to_be_hidden()
+    expect(page.get_by_text("Name its folder", exact=False).and_(page.locator(":visible"))).to_have_count(1)
+    more = page.locator(".wait").get_by_role("link", name="Change address or options")
+    expect(more).to_have_attribute("href", re.compile(r"/\?from=.*#options$"))
+    page.locator(".wait").get_by_role("button", name="Log").click()
+    expect(page.get_by_role("button", name="Close the log")).to_be_visible()
+
+
+def test_what_a_run_waits_for_is_said_once(stage: Stage, tab: OpenTab) -> None:
+    """Below the head, beside what can be done about it; whose turn it is leads to the other install."""
+    page = run_page(stage, tab, show(stage, "queued", 34))
+    expect(page.locator("#head [data-ref=detail]")).to_be_empty()
+    page.get_by_role("link", name="See the other install").click()
+    expect(page.locator("#rows > *").first).to_be_visible()
+
+
+def test_install_again_brings_the_list_and_the_machine(stage: Stage, tab: OpenTab) -> None:
+    """To the start page, as that run had them."""
+    page = run_page(stage, tab, show(stage, "put_back", 5))
+    page.get_by_role("button", name="Install again").click()
+    expect(page.get_by_role("radio", name="As in that run")).to_be_checked()
+    expect(page.locator("#list-count")).to_have_text("5 of 5 chosen")
+    expect(page.locator("#ssh")).to_have_value(re.compile("^ssh -p "))
 
 
 def test_while_it_runs_sixteen_rows_are_seen(stage: Stage, browser: Browser, complaints: Complaints) -> None:
@@ -134,7 +181,9 @@ def test_a_machine_that_does_not_answer_is_waited_for(stage: Stage, tab: OpenTab
     wait = page.locator(".wait")
     for name in ("Try now", "Stop"):
         expect(wait.get_by_role("button", name=name)).to_be_visible()
-    expect(wait.get_by_role("link", name="Change the address")).to_have_attribute("href", re.compile(r"/\?ssh=ssh"))
+    expect(wait.get_by_role("link", name="Change the address")).to_have_attribute(
+        "href", re.compile(r"/\?from=.*&ssh=ssh")
+    )
     expect(wait).to_contain_text("A machine that you have just rented needs a few minutes")
 
 
@@ -149,9 +198,9 @@ def test_a_long_build_can_be_skipped(stage: Stage, tab: OpenTab) -> None:
     assert [build["skip_requested"] for build in stage.service.progress(run_id)["builds"]] == [True]
 
 
-def test_causes_stand_together_with_what_helps(stage: Stage, tab: OpenTab) -> None:
+def test_causes_stand_together_with_what_helps(past: Stage, tab: OpenTab) -> None:
     """As many as the service counts; a click on a pack opens its log at the line that decided it."""
-    page = run_page(stage, tab, show(stage, "partial", 34))
+    page = run_page(past, tab, show(past, "partial", 34))
     expect(page.get_by_role("button", name=re.compile("^Needs you"))).to_have_text("Needs you 4")
     needs = page.locator("#needs .need")
     expect(needs).to_have_count(4)
@@ -160,9 +209,9 @@ def test_causes_stand_together_with_what_helps(stage: Stage, tab: OpenTab) -> No
     expect(page.locator("#log .log-line[data-deciding], #log [data-deciding]").first).to_be_visible()
 
 
-def test_the_bar_filters_the_rows_in_place(stage: Stage, tab: OpenTab) -> None:
+def test_the_bar_filters_the_rows_in_place(past: Stage, tab: OpenTab) -> None:
     """By the standing that the service says; the rows keep their order, and a second press shows all."""
-    page = run_page(stage, tab, show(stage, "partial", 34))
+    page = run_page(past, tab, show(past, "partial", 34))
     names = page.locator("#rows .pack-name").all_inner_texts()
     failed = page.locator(".seg-keys [data-segment=failed]")
     failed.click()
@@ -197,25 +246,9 @@ def test_only_rows_whose_pack_has_news_are_touched(stage: Stage, tab: OpenTab) -
     assert len(moved | silent) < 55
 
 
-@pytest.mark.timeout(300)
-def test_no_state_has_a_serious_fault(stage: Stage, browser: Browser, complaints: Complaints) -> None:
-    """By axe, in light, dark and on a phone."""
-    ids = [show(stage, state, 12) for state in ("cloning", "partial", "waiting", "question", "no_comfyui", "put_back")]
-    wrong = []
-    for look, options in LOOKS.items():
-        with browser.new_context(**options) as context:
-            page = context.new_page()
-            complaints.watch(page)
-            for run_id in ids:
-                page.goto(f"{stage.url}/ui/run/{run_id}")
-                expect(page.get_by_role("heading", level=1).first).to_be_visible()
-                wrong += [f"{look} {run_id} {fault}" for fault in faults(page)]
-    assert wrong == []
-
-
-def test_a_run_that_is_not_known_is_said_in_words(stage: Stage, browser: Browser) -> None:
+def test_a_run_that_is_not_known_is_said_in_words(past: Stage, browser: Browser) -> None:
     """Where the page cannot know before a login either."""
     with browser.new_context() as context:
         page = context.new_page()
-        page.goto(f"{stage.url}/ui/run/00000000-0000-4000-8000-000000000000")
+        page.goto(f"{past.url}/ui/run/00000000-0000-4000-8000-000000000000")
         expect(page.get_by_role("heading", level=1)).to_contain_text("not known")

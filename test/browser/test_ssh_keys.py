@@ -80,6 +80,26 @@ def test_the_key_that_was_shown_is_trusted_and_no_other(
     assert [key["sha256"] for key in service.get("/host-keys")["host_keys"]] == [standin.host_key_sha256]
 
 
+def test_a_machine_that_comes_later_is_asked_about_then(
+    service: ServiceProcess, standin: StandIn, tab: OpenTab
+) -> None:
+    """The install was started while the machine still booted: its key is a question alone on the run's page."""
+    standin.stop_sshd()
+    page = at_the_start(service, standin, tab, standin.ssh_command)
+    expect(page.get_by_role("button", name="Install", exact=True)).to_be_enabled(timeout=30_000)
+    page.get_by_role("button", name="Install", exact=True).click()
+    page.wait_for_url("**/ui/run/*")
+    standin.start_sshd()
+    question = page.locator("#question")
+    expect(question.get_by_role("heading", name="First time on this machine")).to_be_focused(timeout=40_000)
+    expect(question).to_contain_text(standin.host_key_sha256)
+    assert faults(page) == []
+    assert service.get("/host-keys")["host_keys"] == []
+    question.get_by_role("button", name="Trust this key").click()
+    expect(question).to_be_hidden()
+    assert [key["sha256"] for key in service.get("/host-keys")["host_keys"]] == [standin.host_key_sha256]
+
+
 def test_a_changed_key_is_a_question_with_the_older_one_s_date(
     service: ServiceProcess, standin: StandIn, tab: OpenTab
 ) -> None:

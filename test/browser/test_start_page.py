@@ -186,6 +186,30 @@ def test_the_recommended_list_is_honest_about_the_web(
     expect(said).to_contain_text("Read just now")
 
 
+def test_what_is_shown_of_the_recommended_list_is_what_is_installed(
+    service: ServiceProcess, tab: OpenTab, web: Web, standin: StandIn
+) -> None:
+    """A list that has changed since is offered, and never put in the place of the one that somebody has looked at."""
+    page = tab("about:blank")
+    page.clock.install()
+    page.goto(service.url)
+    expect(page.locator("#list-rows label")).to_have_count(2)
+    page.get_by_label("Install second").uncheck()
+    newer = service.get("/manifests/default")
+    third = {**newer["nodes"][0], "name": "third"}
+    newer = {**newer, "nodes": [*newer["nodes"], third], "read_at": "2126-01-31T12:34:12.000Z"}
+    page.route("**/manifests/default", lambda route: route.fulfill(json=newer))
+    page.clock.fast_forward("01:05:00")
+    page.clock.run_for(61_000)
+    button = page.get_by_role("button", name="Show the newer list")
+    expect(button).to_be_visible()
+    expect(page.locator("#list-rows label")).to_have_count(2)
+    button.click()
+    expect(page.locator("#list-rows label")).to_have_count(3)
+    expect(page.get_by_label("Install second")).not_to_be_checked()
+    expect(button).to_be_hidden()
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

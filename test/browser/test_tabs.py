@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, expect
 
 from test.browser.conftest import Complaints
-from test.browser.test_accessibility import LOOKS, faults
 from test.support.stage import Stage, scenario
 
 pytestmark = pytest.mark.browser
-VIEWS = ("timeline", "changes", "machine", "lock")
 HOUR = 3600.0
 
 
@@ -173,19 +171,3 @@ class TestMachineAndLock:
 def test_a_view_without_anything_says_why(at: Any, view: str, says: str) -> None:
     """In words, not as an empty box."""
     expect(at("nothing", view)).to_contain_text(says)
-
-
-@pytest.mark.parametrize("look", LOOKS)
-def test_no_view_has_a_serious_fault(browser: Browser, past: Past, complaints: Complaints, look: str) -> None:
-    """axe in each, and none is wider than the window."""
-    wrong = []
-    with browser.new_context(**LOOKS[look]) as context:
-        page: Page = context.new_page()
-        complaints.watch(page)
-        for view in VIEWS:
-            page.goto(f"{past.stage.url}/ui/run/{past.ids['partial']}?tab={view}")
-            expect(
-                page.locator(f"#panel-{view} :is(.timeline-line, tbody tr, .fact, .lock-packs li)").first
-            ).to_be_visible()
-            wrong += [f"{view} {fault}" for fault in faults(page)]
-    assert wrong == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 WIDTHS = (320, 390, 640, 720, 768, 1024, 1440)
 
 
+@pytest.fixture(scope="module")
+def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """One service for the tests that leave nothing in it."""
+    with ServiceProcess(tmp_path_factory.mktemp("idle")) as running:
+        yield running
+
+
 MISSING = {
     "/ui/nothing": "There is no page here",
     "/ui/task/not-an-id": "There is no page here",
@@ -27,19 +35,19 @@ MISSING = {
 
 
 def test_an_address_without_anything_is_a_page_in_words(
-    service: ServiceProcess, tab: OpenTab, complaints: Complaints
+    idle: ServiceProcess, tab: OpenTab, complaints: Complaints
 ) -> None:
     """With the bar, and ways to go on. Who asks for JSON gets JSON."""
     complaints.expected += ["404"]
-    page = tab(f"{service.url}/docs")
+    page = tab(f"{idle.url}/docs")
     for path, title in MISSING.items():
-        page.goto(service.url + path)
+        page.goto(idle.url + path)
         expect(page.get_by_role("heading", name=title)).to_be_visible()
         expect(page.locator("main").get_by_role("link", name="Start an install")).to_be_visible()
         expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Runs")).to_be_visible()
     assert faults(page) == []
-    assert service.get("/ui/nothing")["error"] == "not_found"
-    assert service.get(f"/tasks/{NOBODY}")["error"] == "task_not_found"
+    assert idle.get("/ui/nothing")["error"] == "not_found"
+    assert idle.get(f"/tasks/{NOBODY}")["error"] == "task_not_found"
 
 
 def test_an_unknown_id_is_told_in_words_where_the_page_learns_of_it_late(
@@ -101,9 +109,9 @@ def _newer(folder: Path) -> Path:
     return folder
 
 
-def test_shortcuts_are_listed_and_can_be_switched_off(service: ServiceProcess, tab: OpenTab) -> None:
+def test_shortcuts_are_listed_and_can_be_switched_off(idle: ServiceProcess, tab: OpenTab) -> None:
     """Not in fields, not with a modifier; the dialog gives the focus back."""
-    page = tab(f"{service.url}/docs")
+    page = tab(f"{idle.url}/docs")
     expect(page.locator("#found")).to_contain_text("routes")
     page.keyboard.press("/")
     expect(page.get_by_role("searchbox")).to_be_focused()
@@ -134,12 +142,12 @@ def test_shortcuts_are_listed_and_can_be_switched_off(service: ServiceProcess, t
     page.keyboard.press("Escape")
     page.keyboard.press("g")
     page.keyboard.press("s")
-    page.wait_for_url(f"{service.url}/")
+    page.wait_for_url(f"{idle.url}/")
 
 
-def test_the_menu_works_by_keyboard_alone(service: ServiceProcess, tab: OpenTab) -> None:
+def test_the_menu_works_by_keyboard_alone(idle: ServiceProcess, tab: OpenTab) -> None:
     """Arrows and Escape; the focus stays in it, then on its button."""
-    page = tab(f"{service.url}/docs")
+    page = tab(f"{idle.url}/docs")
     button = page.get_by_role("button", name="More")
     button.focus()
     page.keyboard.press("ArrowDown")
@@ -156,8 +164,8 @@ def test_the_menu_works_by_keyboard_alone(service: ServiceProcess, tab: OpenTab)
     expect(button).to_have_attribute("aria-expanded", "false")
 
 
-def test_the_skip_link_is_the_first_stop(service: ServiceProcess, tab: OpenTab) -> None:
-    page = tab(f"{service.url}/docs")
+def test_the_skip_link_is_the_first_stop(idle: ServiceProcess, tab: OpenTab) -> None:
+    page = tab(f"{idle.url}/docs")
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()
@@ -166,9 +174,9 @@ def test_the_skip_link_is_the_first_stop(service: ServiceProcess, tab: OpenTab) 
     expect(page.locator("main")).to_be_focused()
 
 
-def test_the_bar_and_what_opens_from_it_have_no_fault_and_fit(service: ServiceProcess, tab: OpenTab) -> None:
+def test_the_bar_and_what_opens_from_it_have_no_fault_and_fit(idle: ServiceProcess, tab: OpenTab) -> None:
     """At every width, in both looks; by axe with the menu, then the sheet of shortcuts open."""
-    page = tab(f"{service.url}/ui/fleet")
+    page = tab(f"{idle.url}/ui/fleet")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         for width in WIDTHS:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from app.cli.entry import cli
 from app.cli.view import line_output
-from app.cli.view.live_view import BUILD_LINES, LiveView, build_line
+from app.cli.view.live_view import BUILD_LINES, LiveView, build_forms
 from app.protocol.events import BuildChanged, Event, SkipRequested, Source
 from app.protocol.reducer import reduce
 from app.protocol.states import BuildState
@@ -28,9 +28,9 @@ def build(package: str, state: str, **fields: Any) -> BuildChanged:
 
 def test_a_line_says_what_is_built_for_whom_how_long_and_how_far() -> None:
     """The time goes on between polls."""
-    assert build_line({**BUILD, "seconds": 240.0}, 5.0) == "building foo 1.2 for 3 packs, 04:05, [12/80] x.cu"
-    assert build_line({**BUILD, "packs": ["A"], "detail": None, "seconds": None}) == "building foo 1.2 for 1 pack"
-    assert build_line({**BUILD, "skip_requested": True}).endswith("x.cu, is being skipped")
+    assert build_forms({**BUILD, "seconds": 240.0}, 5.0)[0] == "building foo 1.2 for 3 packs, 04:05, [12/80] x.cu"
+    assert build_forms({**BUILD, "packs": ["A"], "detail": None, "seconds": None})[0] == "building foo 1.2 for 1 pack"
+    assert build_forms({**BUILD, "skip_requested": True})[0].endswith("x.cu, is being skipped")
 
 
 def test_the_picture_has_a_line_for_each_running_build() -> None:

@@ -52,7 +52,7 @@ def test_s_stops_the_install_on_the_instance_and_waits_for_its_end() -> None:
         screen.process.send_signal(signal.SIGINT)
         screen.read_until("Stop the install on the instance (s), or only stop watching it (w)?")
         screen.type("s\n")
-        screen.read_until("Cancelled; 0 of 3 node packs are installed.")
+        screen.read_until("Stopped; 0 of 3 node packs are installed.")
         assert screen.process.wait(30) == 130
     assert f"/tasks/{TASK_ID}/cancel" in paths(script)
 
@@ -96,7 +96,7 @@ def test_without_a_terminal_nobody_is_asked() -> None:
         subprocess.Popen([*command, url], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process,
     ):
         assert process.stdout is not None
-        while b"cloning" not in process.stdout.readline():
+        while b"downloading" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
         assert b"The install goes on." in process.stdout.read()

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from app.cli.commands.install import show_plan
 from app.cli.entry import cli
+from app.cli.view.plan import show_changes
 from test.cli.scripted_service import Script, serving
 from test.cli.stories import TASK_ID, ended
 
@@ -29,7 +29,7 @@ def test_it_works() -> None:
     result = run(Script(ended("all").shown[-4:]), "install", SSH)
     assert result.exit_code == 0, result.output
     assert f"Task {TASK_ID}" in result.stdout
-    assert "Gamma: installed" in result.stdout
+    assert "Gamma: Ready" in result.stdout
     assert result.stdout.rstrip().endswith("Installed: 3 of 3 node packs are installed; restart ComfyUI to load them.")
 
 
@@ -111,6 +111,7 @@ def test_every_option_reaches_the_service() -> None:
         "on_failure": "rollback",
         "require": "all",
         "exact": True,
+        "which_comfyui": "sure",
         "host_key_sha256": "SHA256:x",
     }
 
@@ -123,7 +124,7 @@ def test_a_plan_is_shown() -> None:
     ]
     result = run(Script([ended("all").progress], plan=plan), "install", SSH, "--plan-only")
     assert result.exit_code == 0, result.output
-    assert "numpy 2.1 -> 1.26 for old\nb - -> 1\n" in result.stdout
+    assert "  numpy 2.1 -> 1.26 for old\n1 Python package would be added:\n  b (new) -> 1\n" in result.stdout
     assert result.stdout.rstrip().endswith("nothing was changed. Leave out --plan-only to install.")
 
 
@@ -131,8 +132,9 @@ def test_json_on_stdout_is_nothing_but_the_last_progress() -> None:
     """A program can read it."""
     last = ended("partial").progress
     result = run(Script([last]), "install", SSH, "--json")
-    assert json.loads(result.stdout) == last
-    assert result.exit_code == 3
+    document = json.loads(result.stdout)
+    assert document["data"] == last
+    assert (document["ok"], document["exit_status"], result.exit_code) == (False, 3, 3)
 
 
 def test_a_refusal_is_a_sentence_with_field_and_hint() -> None:
@@ -184,7 +186,7 @@ def test_tasks_can_be_listed_shown_and_cancelled() -> None:
     script = Script([ended("partial").progress])
     assert TASK_ID in run(script, "tasks", "list").stdout
     assert "Partly installed" in run(script, "tasks", "show", TASK_ID).stdout
-    assert json.loads(run(script, "tasks", "show", TASK_ID, "--json").stdout)["task_id"] == TASK_ID
+    assert json.loads(run(script, "tasks", "show", TASK_ID, "--json").stdout)["data"]["task_id"] == TASK_ID
     assert run(script, "tasks", "show", TASK_ID, "--follow").exit_code == 3
     assert run(script, "tasks", "cancel", TASK_ID).stdout == f"{TASK_ID} is cancelling\n"
 
@@ -206,5 +208,5 @@ def test_a_plan_says_which_wheels_are_the_users_own(capsys: pytest.CaptureFixtur
     changes = [
         {"package": name, "new": "1.0", "wheel": wheel} for name, wheel in (("a", "wheelhouse"), ("b", "\x1b[2J"))
     ]
-    show_plan(Console(), changes)
-    assert capsys.readouterr().out.splitlines() == ["a - -> 1.0, from your wheelhouse", "b - -> 1.0"]
+    show_changes(Console(), changes)
+    assert capsys.readouterr().out.splitlines() == ["a (new) -> 1.0, from your wheelhouse", "b (new) -> 1.0"]

@@ -71,7 +71,7 @@ def test_it_works_without_a_service(folder: Path, server: GitServer, instance: S
         check=False,
     )
     assert result.returncode == 3, result.stderr
-    nodes = {node["name"]: node for node in json.loads(result.stdout)["nodes"]}
+    nodes = {node["name"]: node for node in json.loads(result.stdout)["data"]["nodes"]}
     assert nodes["Good"]["commit"] == good.commit
     assert nodes["Gone"]["error"]["code"] == "repository_not_found"
     assert (instance.custom_nodes / "Good" / "__init__.py").is_file()
@@ -92,7 +92,7 @@ def test_an_interrupted_watcher_can_look_again(folder: Path, server: GitServer, 
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("Task ")
-        while "Slow: cloning" not in process.stdout.readline():
+        while "Slow: downloading" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()

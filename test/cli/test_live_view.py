@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from rich.console import Console, RenderableType
 
 from app.cli.view import line_output
 from app.cli.view.live_view import LiveView, bounded
-from app.cli.view.result import exit_status, sentence, show_result
+from app.cli.view.remaining import Remaining
+from app.cli.view.result import exit_status, pack_table, sentence, show_result
 from app.protocol.events import NodeProgress, RunEnded
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
-from test.cli.stories import COMMIT, begun, ended
+from test.cli.stories import COMMIT, NOT_FOUND, begun, ended
 
 
 def drawn(view: RenderableType, *, width: int = 120, height: int = 30) -> str:
@@ -32,22 +34,23 @@ def ending(progress: dict[str, Any], width: int = 80) -> str:
 
 
 def test_it_works() -> None:
-    """A pack that is being cloned shows its percent, size, rate and state."""
+    """A pack that is being cloned shows its percent, rate, size and how it stands."""
     story = begun().node("Beta", "cloning")
     story.emit(NodeProgress(name="Beta", percent=45, bytes_received=2_621_440, rate=1_258_291.0))
     text = drawn(LiveView(story.progress))
     row = next(line for line in text.splitlines() if line.startswith("Beta"))
-    assert "45 %" in row and "2.6 MB" in row and "1.3 MB/s" in row and "cloning" in row
-    assert "Cloning node packs: 0 of 3 done" in text
+    assert "Working  downloading 45 % · 1.3 MB/s" in row and "2.6 MB" in row
+    assert "Downloading node packs: 0 of 3 done" in text
 
 
-def test_packs_at_work_come_first_and_the_rest_is_counted() -> None:
-    """With more packs than lines the ones at work are seen."""
+def test_packs_at_work_and_failed_ones_are_seen_in_the_order_of_the_list() -> None:
+    """With more packs than lines; how many have none is said, and how they stand."""
     names = [f"Pack-{number:02}" for number in range(34)]
-    story = begun(names).node("Pack-33", "cloning")
-    shown, hidden = bounded(story.progress["nodes"], 10)
-    assert shown[0]["name"] == "Pack-33"
-    assert (len(shown), hidden) == (10, 24)
+    story = begun(names).node("Pack-33", "cloning").node("Pack-20", "cloning", "failed", error=NOT_FOUND)
+    shown, hidden = bounded(story.progress["nodes"], 6)
+    assert [node["name"] for node in shown] == ["Pack-00", "Pack-01", "Pack-02", "Pack-20", "Pack-33"]
+    assert len(hidden) == 29
+    assert "and 27 more: 27 Waiting" in drawn(LiveView(story.progress), width=60, height=12)
 
 
 @pytest.mark.parametrize("height", [8, 12, 24, 60])
@@ -65,14 +68,56 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     story.node("Beta", "cloning", "failed", error=Problem("x" * 300, "m" * 300))
     text = drawn(LiveView(story.progress), width=width)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
-    assert len(text.rstrip("\n").splitlines()) <= 6
+    assert len(text.rstrip("\n").splitlines()) <= 10
 
 
 def test_the_clock_goes_on_between_polls() -> None:
     """Elapsed time is the answer's and what has passed since."""
     progress = begun().progress | {"elapsed_seconds": 61.0, "eta_seconds": 30.0}
     text = drawn(LiveView(progress, ahead=5.0))
-    assert "01:06" in text and "ETA 00:25" in text
+    assert "01:06" in text and "about 25 s left" in text
+
+
+def test_what_is_left_does_not_jump_while_the_bar_stands() -> None:
+    """It counts down from what was said, whatever is said besides; when the bar has moved, the new word holds."""
+    remaining = Remaining()
+
+    def left(percent: float, eta: float, now: float) -> float | None:
+        progress = {"percent": percent, "eta_seconds": eta}
+        remaining.heard(progress, now)
+        told = remaining.told(progress, now, 0.0)["eta_seconds"]
+        return None if told is None else float(told)
+
+    assert [left(40.1, 30.0, 0.0), left(40.4, 90.0, 3.0), left(40.9, 5.0, 6.0)] == [30.0, 27.0, 24.0]
+    assert left(40.9, 80.0, 31.0) is None
+    assert left(41.0, 80.0, 32.0) == 80.0
+
+
+def test_figures_that_are_older_than_ten_seconds_are_not_shown_as_of_now() -> None:
+    """Neither a rate nor what is left; for how long there is no data is said. A service that hangs is the same."""
+    story = begun().node("Beta", "cloning")
+    story.emit(NodeProgress(name="Beta", percent=45, bytes_received=2_621_440, rate=1_258_291.0, eta=9.0))
+    fresh, old = (drawn(LiveView(story.progress, ahead=ahead)) for ahead in (1.0, 12.0))
+    assert "downloading 45 % · 1.3 MB/s · 9 s left" in fresh and "no data" not in fresh
+    assert "downloading 45 %, no data for 12 s" in old and "MB/s" not in old
+    assert old.count("no data for") == 2 and "about" not in old
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence", "message"),
+    [
+        ("cut", "The line to the machine is cut; the install goes on there", "The connection was lost."),
+        ("waiting_for_machine", "The machine does not answer yet; it is tried again", "h:22 could not be reached."),
+    ],
+)
+def test_a_wait_says_why_and_when_it_is_tried_again(kind: str, sentence: str, message: str) -> None:
+    """In the words of the pages, whole at 60 columns."""
+    due = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
+    summary = {"kind": kind, "tone": "warn", "sentence": sentence}
+    progress = begun().progress | {"summary": summary, "message": message, "attempt": 3, "next_attempt_at": due}
+    lines = drawn(LiveView(progress), width=60).splitlines()
+    assert sentence in lines and message in lines
+    assert any(line.rstrip().endswith(("Try 3 in 29 s", "Try 3 in 30 s")) for line in lines)
 
 
 def test_text_from_elsewhere_cannot_command_the_terminal() -> None:
@@ -95,6 +140,17 @@ def test_the_last_table_tells_every_pack_and_why_it_failed() -> None:
     assert text.rstrip().splitlines()[-1].strip() == (
         "Partly installed: 2 of 3 node packs are installed; restart ComfyUI to load them."
     )
+
+
+def test_the_last_table_has_fewer_cells_rather_than_folded_names() -> None:
+    """A narrow terminal leaves out what is least needed; what is piped has everything."""
+    nodes = (
+        begun(["ComfyUI-HunyuanVideoMultiLora", "B"]).node("B", "cloning", "cloned", commit=COMMIT).progress["nodes"]
+    )
+    heads = [pack_table(nodes, width)[0].plain.split() for width in (None, 80, 60, 45, 20)]
+    whole = ["pack", "state", "commit", "requirements", "seconds"]
+    assert heads == [whole, whole, ["pack", "state", "commit", "seconds"], ["pack", "state"], ["pack", "state"]]
+    assert all(len(pack_table(nodes, width)) == 3 for width in (None, 60, 20))
 
 
 def test_the_last_sentence_is_the_one_that_the_pages_show() -> None:
@@ -126,6 +182,10 @@ def test_lines_tell_each_change_once() -> None:
         before = progress
     assert before is not None and line_output.changes(before, before) == []
     texts = [line.split("%  ", 1)[1] for line in lines]
-    assert len([text for text in texts if text.startswith("Alpha: installed")]) == 1
-    assert f"Alpha: installed: {COMMIT[:10]}" in texts
-    assert "Gamma: repository_not_found: The repository does not exist. Check the URL." in texts
+    assert [text for text in texts if text.startswith("Alpha: ")] == [
+        "Alpha: downloading",
+        f"Alpha: downloaded: {COMMIT[:10]}",
+        "Alpha: Ready",
+    ]
+    assert "Gamma: Failed: repository_not_found: The repository does not exist. Check the URL." in texts
+    assert len(texts) == len(set(texts))

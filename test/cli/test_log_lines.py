@@ -102,3 +102,15 @@ def test_without_following_it_ends_at_what_there_is() -> None:
     """A task that runs does not hold the command."""
     part = {"text": "one", "next_offset": 3, "size": 3, "complete": False}
     assert list(log_reading.parts(lambda _offset: part, follow=False)) == ["one"]
+
+
+def test_libraries_are_heard_from_warnings_on(said: Said) -> None:
+    """At DEBUG whatever they say."""
+    for level in ("INFO", "DEBUG"):
+        logs.configure(level)
+        logging.getLogger("alembic.runtime").info("a migration")
+        logging.getLogger("a_library").warning("a warning")
+        logging.getLogger("app.x").info("ours")
+        lines = said()
+        assert ("a migration" in lines) == (level == "DEBUG")
+        assert "a warning" in lines and "ours" in lines

@@ -88,7 +88,7 @@ def test_a_script_answers_beforehand_and_is_told_what_it_left_open(
         assert said(command(service, "tasks", "answer", task_id, "keep", "--question", "q2")).returncode == 0
         rest = process.stdout.read()
         assert process.wait(60) == 3, rest
-    assert "copied: installed" in rest
+    assert "copied: Ready" in rest
     assert "pack_disabled" in rest
     refused = said(install(service, standin, packs, "--answer", "nonsense"))
     assert (refused.returncode, "expected CODE=ANSWER" in refused.stderr) == (1, True)

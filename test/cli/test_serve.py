@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ import pytest
 
 from app.cli.program import RUN_FILE
 from app.cli.server.listener import bind
+from app.cli.server.own_addresses import own_addresses
 from app.cli.server.service_lock import running_service
 
 pytestmark = pytest.mark.slow
@@ -134,3 +137,38 @@ def test_install_finds_the_service_that_runs_on_the_folder(tmp_path: Path) -> No
             command, env=environment(tmp_path), capture_output=True, text=True, timeout=30, check=False
         )
     assert result.stdout == "No installs yet.\n" and result.returncode == 0
+
+
+@pytest.mark.slow
+def test_on_every_address_it_says_which_ones_answer(tmp_path: Path) -> None:
+    """This machine's, a link for the first login, and those of other machines; by the machine's name too."""
+    with served(tmp_path, "--port", "0", "--host", "0.0.0.0") as (process, line):
+        assert process.stdout is not None
+        assert line.startswith("Nodeferry on http://127.0.0.1:")
+        assert health(line.split()[-1])["status"] == "ok"
+        link = process.stdout.readline()
+        assert "/#token=" in link
+        outer = own_addresses()
+        if outer:
+            said = process.stdout.readline()
+            assert said.startswith(f"From other machines: http://{outer[0]}:") and f"http://{outer[0]}:" in link
+            for url in said.removeprefix("From other machines: ").strip().split(", "):
+                assert health(url)["status"] == "ok"
+        port = int(line.rsplit(":", 1)[1])
+        for name, status in ((socket.gethostname(), 200), ("evil.example", 403)):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("GET", "/", headers={"Host": f"{name}:{port}"})
+            assert connection.getresponse().status == status
+            connection.close()
+
+
+@pytest.mark.slow
+def test_its_log_has_what_it_does_and_not_what_its_libraries_do(tmp_path: Path) -> None:
+    """At the first start too, which makes the database; polls and pages are no line."""
+    with served(tmp_path, "--port", "0") as (process, line):
+        for _ in range(3):
+            health(line.split()[-1])
+        process.send_signal(signal.SIGTERM)
+        _out, err = process.communicate(timeout=60)
+    assert [text for text in err.splitlines() if "logger=app." not in text] == []
+    assert "alembic" not in err and "request" not in err.replace("slow_requests", "")

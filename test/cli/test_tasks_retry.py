@@ -36,7 +36,9 @@ def _run(script: Script, *arguments: str) -> tuple[int, str]:
 def test_the_new_task_is_named() -> None:
     """All that did not end well, unless packs are named."""
     script = Retrying([ended("partial").progress])
-    assert _run(script, TASK_ID) == (0, f"Task {NEW} retries {TASK_ID}\n")
+    code, output = _run(script, TASK_ID)
+    assert (code, output.splitlines()[0]) == (0, f"Task {NEW} retries {TASK_ID}")
+    assert f"tasks show {NEW} --follow --server http://" in output.splitlines()[1]
     _run(script, TASK_ID, "--node", "One", "--node", "Two")
     assert [body for _, _, body, _ in script.seen] == [{}, {"nodes": ["One", "Two"]}]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import cache
 
 from test.house.sources import ROOT, STANDS_ALONE, sources
 
@@ -26,6 +27,7 @@ def test_a_layer_that_is_built_stands_without_parentheses() -> None:
     assert not [layer for layer in _layers(optional=True) if layer in modules]
 
 
+@cache
 def _layers(*, optional: bool = False) -> list[str]:
     """The layers of pyproject.toml, and `app.runner`, which has contracts of its own; or only those in parentheses."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]

@@ -86,6 +86,16 @@ def test_an_ordinary_user_is_told_the_one_line_and_nothing_changes(machine: Mach
     assert not machine.apt_log.exists()
 
 
+def test_the_demo_wants_no_browser(machine: Machine) -> None:
+    """And names the line that brings no more than it wants."""
+    (machine.commands / "chromium").unlink()
+    assert machine.system_deps("--demo").returncode == 0
+    assert "from the system: chromium\n" in machine.system_deps().stderr
+    (machine.commands / "git").unlink()
+    done = machine.system_deps("--demo")
+    assert (done.returncode, "sudo make demo-deps" in done.stderr) == (1, True)
+
+
 def test_check_changes_nothing_for_root_either(machine: Machine) -> None:
     """`--check` only looks."""
     machine.has("id", "echo 0")

@@ -103,7 +103,7 @@ def _of_tasks(stage: Stage, run: Drawn, listed: dict[str, Json]) -> list[str]:
     found: list[str] = []
     for task_id, sums in run.tasks.items():
         progress, task = stage.service.progress(task_id), stage.service.get(f"/tasks/{task_id}")
-        rows = Counter(row.get("standing", row["counts_as"]) for row in progress["nodes"])
+        rows = Counter(row["standing"] for row in progress["nodes"])
         by_rows = {"total": len(progress["nodes"]), **{word: rows[word] for word in STANDINGS}}
         for where, shown in (
             ("progress", progress["counts"]),

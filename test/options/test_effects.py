@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from app.protocol.options import OPTIONS
 from app.standin.apt import StandInApt
@@ -236,6 +237,18 @@ def test_ask_says_whether_a_run_waits_for_an_answer(world: World) -> None:
     assert world.there(pack.name)
 
 
+def test_which_comfyui_says_how_sure_the_run_is_to_be(world: World) -> None:
+    """Where a folder has to be confirmed and nobody is asked, nothing is begun; one that was named is confirmed."""
+    pack = world.pack("in-the-right-one")
+    with running_comfyui(world.standin):
+        asked = {"manifest": {"urls": [pack.url]}, "options": {"wait_seconds": 0, "which_comfyui": "confirmed"}}
+        unnamed = world.service.ended(world.service.install(world.standin.ssh_command, **asked))
+        assert code(unnamed) == "ui_home_ambiguous"
+        assert str(world.standin.ui_home) in unnamed["error"]["message"]
+    assert not world.there(pack.name)
+    assert world.install(pack, verify=False, which_comfyui="confirmed")["outcome"] == "all"
+
+
 def test_allow_yanked_names_withdrawn_versions_that_may_be_installed(world: World) -> None:
     """For a package that needs exactly that one."""
     world.index.wheel("withdrawn-tool", "1.0")
@@ -312,6 +325,16 @@ def test_host_key_sha256_is_the_only_key_that_is_accepted(world: World) -> None:
     assert (refused["state"], code(refused), world.there(pack.name)) == ("failed", "host_key_mismatch", False)
     done = world.install(pack, verify=False, host_key_sha256=world.standin.host_key_sha256)
     assert (done["outcome"], world.there(pack.name)) == ("all", True)
+
+
+def test_first_contact_says_whether_a_new_machine_is_trusted_unasked(world: World) -> None:
+    pack, address = world.pack("first-met"), f"127.0.0.1:{world.standin.port}"
+    forgotten = requests.delete(f"{world.service.url}/host-keys/{address}", json={}, timeout=10)
+    assert forgotten.status_code in {200, 404}
+    refused = world.install(pack, verify=False, first_contact="ask")
+    assert (refused["state"], code(refused), world.there(pack.name)) == ("failed", "host_key_unknown", False)
+    assert world.service.get("/host-keys")["host_keys"] == []
+    assert world.install(pack, verify=False)["outcome"] == "all"
 
 
 @pytest.mark.alone  # every other run on this machine would wait for the mark

@@ -31,6 +31,7 @@ from test.options.samples import SAMPLES, flags
 from tools.option_tables import CELLS, YES
 
 SSH = "ssh -p 12345 root@ssh6.vast.ai"
+PLACE = ["--ui-home", "/workspace/ComfyUI"]
 TASK_ID = "550e8400-e29b-41d4-a716-446655440000"
 DOCUMENT = (ROOT / "docs" / "options.md").read_text("utf-8")
 SETTINGS = Settings(data_dir=Path("/nowhere"))
@@ -83,13 +84,13 @@ def in_json(option: Option) -> Any:
 
 
 def install(option: Option) -> bool:
-    body = sent("install", SSH, *flags(option))
+    body = sent("install", SSH, *PLACE, *flags(option))
     return body is not None and body["options"] == {option.name: in_json(option)}
 
 
 def workflow(option: Option) -> bool:
     """A step says what the option would say."""
-    usual, body = sent("workflow", SSH), sent("workflow", SSH, *flags(option))
+    usual, body = sent("workflow", SSH, *PLACE), sent("workflow", SSH, *PLACE, *flags(option))
     assert usual is not None and "options" not in usual
     if body is None:
         return False

@@ -54,8 +54,9 @@ def test_the_parts_add_up_and_the_old_fields_are_sums_of_them(snapshot: Snapshot
     assert sum(parts[name] for name in PARTS) == parts["total"] == shown["total_nodes"] == len(states)
     assert all(number >= 0 for number in parts.values())
     assert {name: parts[name] for name in PARTS} == {
-        name: [row["counts_as"] for row in shown["nodes"]].count(name) for name in PARTS
+        name: [row["standing"] for row in shown["nodes"]].count(name) for name in PARTS
     }
+    assert all(row["counts_as"] == row["standing"] for row in shown["nodes"])
     assert shown["successful"] == sum(state in GOOD_NODE_STATES for state in states)
     assert (shown["failed"], shown["skipped"], shown["cancelled"]) == tuple(parts[name] for name in PARTS[2:5])
     assert shown["processed"] == shown["successful"] + shown["failed"] + shown["skipped"] + shown["cancelled"]

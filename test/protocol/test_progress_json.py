@@ -32,7 +32,7 @@ def test_a_running_clone_shows_its_figures() -> None:
     assert (shown["clone_progress"], shown["data_received"], shown["download_rate"]) == (45, "2.5 MiB", "1.2 MiB/s")
     assert shown["last_event_seconds_ago"] == 0.2
     assert shown["phase"] == "clone"
-    assert shown["message"] == "Cloning node packs: 0 of 3 done"
+    assert shown["message"] == "Downloading node packs: 0 of 3 done"
     assert "outcome" not in shown
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from app.protocol import redaction, secret_values
+from app.protocol import redaction, secret_shapes, secret_values
 from app.protocol.redaction import MASK, MaskedLines, masked, masked_bytes
 from test.support.service import ROOT
 
@@ -206,6 +206,28 @@ def test_masked_json_stays_json(value: object) -> None:
     """Its texts are masked as JSON."""
     assert SECRET not in json.dumps(json.loads(masked(json.dumps(value))))
     assert SECRET not in json.dumps(json.loads(masked(json.dumps({"token": value, "password": [value]}))))
+
+
+_bits = st.sampled_from(
+    ["token", "api-KEY", "Encryption_key", "pass=", "--", " -u a:", "//", ":\\\\/", "@", ":8080", '":"', "=", " "]
+)
+_pieces = st.sampled_from([each.format(SECRET) for each in SECRETS] + HONEST) | _bits | _words
+
+
+@settings(deadline=None, max_examples=300)
+@given(pieces=st.lists(_pieces, max_size=12), filler=st.sampled_from(["", " and so on" * 40, "x" * 900, "a/b:" * 200]))
+def test_a_long_text_is_looked_at_where_a_secret_may_begin_and_nothing_is_missed(
+    pieces: list[str], filler: str
+) -> None:
+    """What is found is what looking at all of it finds, also where the case of a letter is a rare one."""
+    for text in (filler.join(pieces), filler + "".join(pieces), filler + "".join(pieces).replace("k", "\u212a")):
+        whole = [
+            span
+            for number, shape in enumerate(secret_shapes._SHAPES)
+            if any(word in text.lower() for word in shape.words)
+            for span in secret_shapes._spans(secret_shapes._finder(secret_shapes._compiled(number), text, None), shape)
+        ]
+        assert list(secret_shapes.spans(text)) == whole
 
 
 @settings(deadline=None)

@@ -177,11 +177,11 @@ def test_a_pack_that_a_cancel_left_without_its_packages_says_so() -> None:
     snapshot = fold(run.told)
     error = snapshot.nodes["left"].error
     assert error is not None
-    assert "was cloned, and the run was cancelled before its packages" in error.message
+    assert "was stopped before its Python packages" in error.message
     assert snapshot.nodes["kept"].error is None
-    assert "1 were cloned" not in progress(snapshot, 1010.0)["message"]
+    assert "1 were downloaded" not in progress(snapshot, 1010.0)["message"]
     assert progress(snapshot, 1010.0)["message"].endswith(
-        "1 was cloned without its packages: a retry goes on, a rollback removes it"
+        "1 was downloaded without its packages: a retry goes on, putting back removes it"
     )
 
 

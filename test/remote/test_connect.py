@@ -9,14 +9,16 @@ import socket
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.domain.address import parse_address
-from app.domain.errors import AuthenticationFailed, ConnectFailed, RemoteError
+from app.domain.errors import AuthenticationFailed, ConnectFailed, HostKeyMismatch, RemoteError
 from app.remote.connector import SshConnector
-from test.remote.conftest import MakeConnector, MakeSshd, Sshd, make_key
+from app.sync.instance_checks import InstanceChecks
+from test.remote.conftest import TIMEOUTS, MakeConnector, MakeSshd, Sshd, make_key
 from test.support.memory_pins import MemoryPins
 from test.support.waiting import wait_until
 
@@ -201,6 +203,29 @@ def test_a_jump_host_is_gone_through(make_sshd: MakeSshd, make_connector: MakeCo
     )
     with connector.connect(parse_address("gpu")) as host:
         assert host.run(["true"], timeout=10).exit_status == 0
+
+
+def test_a_jump_host_whose_key_has_changed_is_the_one_that_is_asked_about(
+    make_sshd: MakeSshd, make_connector: MakeConnector, pins: MemoryPins
+) -> None:
+    """And the one whose key is trusted then: the very key that was shown, no other."""
+    jump, target = make_sshd(), make_sshd()
+    connector = make_connector(key_files=(str(jump.client_key),))
+    address = parse_address(f"ssh -J root@127.0.0.1:{jump.port} -i {target.client_key} root@127.0.0.1:{target.port}")
+    connector.connect(address).close()
+    [before] = pins.find("127.0.0.1", jump.port)
+    other = pins.find("127.0.0.1", target.port)[0]
+    pins.replace(replace(before, key_base64=other.key_base64, sha256=other.sha256))
+    with pytest.raises(HostKeyMismatch) as caught:
+        connector.connect(address)
+    assert caught.value.is_jump_host
+    assert caught.value.presented is not None and caught.value.presented.port == jump.port
+    checks = InstanceChecks(pins, lambda _: connector, TIMEOUTS)
+    with pytest.raises(HostKeyMismatch):
+        checks.accept(address, "SHA256:another")
+    accepted = checks.accept(address, caught.value.presented.sha256)
+    assert (accepted["port"], accepted["sha256"]) == (jump.port, before.sha256)
+    connector.connect(address).close()
 
 
 _SHA256_OF_X = "d69e68988157833272305aaf21f453c800346e8a3640db6578e260215542e5d4"

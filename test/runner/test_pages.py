@@ -48,7 +48,7 @@ def test_a_page_that_never_ends_is_given_up() -> None:
 
 def test_a_page_that_is_too_large_is_given_up() -> None:
     """Not more of it is kept than is allowed."""
-    with _server(b" " * 3_000_000) as url, pytest.raises(PageUnavailable, match="larger than 2 MiB"):
+    with _server(b" " * 3_000_000) as url, pytest.raises(PageUnavailable, match="larger than 2.1 MB"):
         read_page(url, most=2 << 20)
 
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import pytest
 
+from app.cli.commands.install import install
 from app.runner.process import processes
 from app.standin.git_rules import MISSING, RepoRule
 from app.standin.git_server import GitServer
@@ -146,6 +147,25 @@ def test_help_explains_itself(hand: Hand) -> None:
         assert words in done.stdout
 
 
+def test_the_file_by_itself_says_how_to_install(hand: Hand) -> None:
+    """Before any word of the service's own commands; the flags are those of the command line."""
+    for words, status in ((["--help"], 0), ([], 2)):
+        done = subprocess.run(
+            [hand.rig.python, str(hand.rig.pyz), *words],
+            capture_output=True,
+            text=True,
+            env=hand.rig.environ,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status
+        assert done.stdout.startswith(f"usage: python3 {hand.rig.pyz.name} install (--csv FILE | --url URL")
+        assert done.stdout.index("install --help") < done.stdout.index("follow, status")
+    flags = set(re.findall(r"^  (--[a-z-]+)", hand.types("--help").stdout, re.MULTILINE))
+    own = {name for param in install.params for name in (*param.opts, *param.secondary_opts) if name.startswith("--")}
+    assert flags - own == {"--scheme", "--known-bad"}
+
+
 def test_a_list_that_cannot_be_begins_nothing(hand: Hand, tmp_path: Path) -> None:
     """Status 2, with the row that is wrong; no task is there."""
     bad = hand.types(
@@ -166,7 +186,7 @@ def test_a_plan_changes_nothing(hand: Hand, git_server: GitServer, tmp_path: Pat
     """It says so, and how to go on."""
     pack = make_pack(git_server, "o", "planned")
     (tmp_path / "m.json").write_text(json.dumps([{"name": "planned", "repo_url": pack.url}]))
-    done = hand.types("--manifest", str(tmp_path / "m.json"), "--plan-only")
+    done = hand.types("--nodes", str(tmp_path / "m.json"), "--plan-only")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith("nothing was changed; leave out --plan-only to install.")
     assert names_in(hand.rig.custom_nodes) == []

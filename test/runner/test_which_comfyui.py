@@ -133,9 +133,38 @@ def test_where_several_are_there_the_run_asks(rig: Rig, git_server: GitServer) -
 
 
 @pytest.mark.alone
+def test_one_that_has_to_be_confirmed_is_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only one that runs is without doubt, beside one that does not run too; to be confirmed both are named, and a
+    folder that was given is confirmed."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    lies = make_home(tmp_path / "ComfyUI")
+    asked: list[Mapping[str, str]] = []
+
+    def choose(_text: str, answers: Mapping[str, str]) -> str:
+        asked.append(answers)
+        return next(key for key, label in answers.items() if str(lies) in label)
+
+    assert find_home(None, choose, "sure").ui_home == lies
+    assert not asked
+    assert find_home(None, choose, "confirmed").ui_home == lies
+    with pytest.raises(RunFault, match="may be another one than is meant") as refused:
+        find_home(None, care="confirmed")
+    assert f"--ui-home {lies}" in refused.value.problem.hint
+    runs = make_home(tmp_path / "elsewhere")
+    with started([python_for_all(), "main.py"], runs):
+        assert find_home(None, choose, "sure").ui_home == runs
+        assert len(asked) == 1
+        assert find_home(None, choose, "confirmed").ui_home == lies
+        assert [str(home) in " ".join(asked[1].values()) for home in (runs, lies)] == [True, True]
+        assert find_home(str(runs), choose, "confirmed").ui_home == runs
+        assert len(asked) == 2
+
+
+@pytest.mark.alone
 @needs_root
 def test_of_several_that_run_the_logins_own_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another user's runs too; it is named, and not taken. Where both are this login's, one has to be chosen."""
+    """Another user's runs too; it is named, and not taken, and whoever wants no guess is asked. Where both are this
+    login's, one has to be chosen."""
     monkeypatch.setenv("HOME", str(tmp_path))
     python = python_for_all()
     top = Path("/tmp") / f"nodeferry-which-{os.getpid()}"
@@ -149,6 +178,9 @@ def test_of_several_that_run_the_logins_own_is_taken(tmp_path: Path, monkeypatch
             found = find_home(None)
             assert found.ui_home == mine
             assert [str(foreign) in each for each in found.others] == [True]
+            for care, wanted in (("sure", "several"), ("confirmed", "several")):
+                with pytest.raises(RunFault, match=wanted):
+                    find_home(None, care=care)
             with started([python, "main.py"], other):
                 with pytest.raises(RunFault):
                     find_home(None)

@@ -80,7 +80,7 @@ def put_back(*removed: str, stuck: tuple[str, ...] = ()) -> Scenario:
     left = Problem("cannot_roll_back", "The pack was changed after the run. It was left untouched.")
     changes = [NodeChanged(name, NodeState.SKIPPED, gone) for name in removed]
     changes += [NodeChanged(name, NodeState.FAILED, left) for name in stuck]
-    error = Problem("rollback_incomplete", "Not everything could be rolled back.") if stuck else None
+    error = Problem("rollback_incomplete", "Not everything could be put back.") if stuck else None
     end = RunEnded(TaskState.FAILED if stuck else TaskState.COMPLETED, error)
     return replace(played((*removed, *stuck), *changes, end, verify=False), kind="rollback")
 
@@ -200,7 +200,7 @@ ENDS: dict[str, tuple[tuple[Part, ...], str, str, str, str]] = {
                 )
             ),
         ),
-        *("stopped", "warn", "Stopped; 0 of 2 node packs ready, 2 cancelled", "retry install_again rollback"),
+        *("stopped", "warn", "Stopped; 0 of 2 node packs ready, 2 stopped", "retry install_again rollback"),
     ),
     "stopped, not confirmed": (
         (

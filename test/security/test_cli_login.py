@@ -88,7 +88,8 @@ def test_elsewhere_a_token_is_needed_and_the_words_say_so(service: ServiceProces
     for wrong in ("", "a wrong token, which is long enough"):
         refused = run("tasks", "list", "--server", service.url, token=wrong)
         assert refused.exit_code == 1
-        assert "Set NODEFERRY_TOKEN" in refused.stderr and "token new" in refused.stderr
+        assert "--token TOKEN" in refused.stderr and "NODEFERRY_TOKEN" in refused.stderr
+        assert "token new" in refused.stderr and "Authorization" not in refused.stderr
         assert not wrong or wrong not in refused.output
     assert run("tasks", "list", "--server", service.url, token=CHOSEN).exit_code == 0
     made = run("token", "new", "--data-dir", str(service.data_dir)).stdout.strip()

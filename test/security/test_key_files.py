@@ -134,7 +134,7 @@ def test_an_install_s_list_is_read_from_a_pipe_but_not_without_end(tmp_path: Pat
     closed = {**os.environ, "HOME": str(tmp_path), "NODEFERRY_DATA_DIR": str(tmp_path / "data")}
     done = subprocess.run([*run, "/dev/zero"], env=closed, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "/dev/zero: larger than 4096 KiB" in done.stderr
+    assert "/dev/zero: larger than 4.2 MB" in done.stderr
     done = subprocess.run(
         [*run, "-", "--server", "http://127.0.0.1:9"],
         env=closed,

@@ -132,7 +132,7 @@ def test_a_request_that_is_laxer_than_the_service_is_refused(service: ServicePro
 def test_a_word_that_is_no_policy_is_refused_at_the_start(name: str, word: str) -> None:
     with pytest.raises(InvalidSetting) as refused:
         settings_from({f"NODEFERRY_{name.upper()}": word}, file=Path("/nowhere"))
-    assert (refused.value.field, "allow, ask, refuse" in refused.value.message) == (name, True)
+    assert (refused.value.field, "allow, ask or refuse" in refused.value.message) == (name, True)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '[{"name": "x"}]', "[" * 100_000, "\x00"])

@@ -145,7 +145,7 @@ def _hardware(account: Account, world: World) -> str:
     return f"ssh -i ~/.ssh/id_ed25519_sk {world.to()}"
 
 
-@row("no key at all", "neither", "no SSH key .*run.py key new")
+@row("no key at all", "neither", "no SSH key .*key new")
 def _none(account: Account, world: World) -> str:
     return f"ssh {world.to()}"
 

@@ -7,6 +7,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -139,7 +140,7 @@ class ServiceProcess:
 
     def polls(self, task_id: str, timeout: float = 120.0) -> Iterator[Json]:
         """Each new revision, to the end."""
-        deadline, revision = time.monotonic() + timeout, -1
+        pause, deadline, revision = threading.Event(), time.monotonic() + timeout, -1
         while True:
             shown = self.progress(task_id)
             if shown["revision"] != revision:
@@ -148,6 +149,11 @@ class ServiceProcess:
             if shown["state"] in TERMINAL:
                 return
             assert time.monotonic() < deadline, f"not ended within {timeout:g} s: {shown}"
+            pause.wait(0.02)
+
+    def _has_ended(self, task_id: str) -> bool:
+        """Within two seconds; the service itself waits so long."""
+        return self.get(f"/tasks/{task_id}", wait=2)["progress"]["state"] in TERMINAL
 
     def until(self, task_id: str, state: str, timeout: float = 60.0) -> Json:
         """Waits for a state; the progress then."""
@@ -156,7 +162,7 @@ class ServiceProcess:
 
     def ended(self, task_id: str, timeout: float = 120.0) -> Json:
         """Waits for the end; the last progress."""
-        wait_until(lambda: self.progress(task_id)["state"] in TERMINAL, timeout, f"the end of {task_id}")
+        wait_until(lambda: self._has_ended(task_id), timeout, f"the end of {task_id}")
         return self.progress(task_id)
 
 

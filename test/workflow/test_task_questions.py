@@ -27,7 +27,7 @@ def test_it_is_passed_on_and_answered_there(
     asked = workflows.until(workflow_id, "blocked")
     question = asked["question"]
     assert (question["id"], question["code"], question["default"]) == ("q1", "replace_registry_copies", "keep")
-    assert question["title"] == "Replace Manager's copies?"
+    assert question["title"] == "Replace ComfyUI-Manager's copies?"
     assert [step["status"] for step in asked["steps"]] == ["success", "blocked"]
     [task] = service.get("/tasks")["tasks"]
     assert question["task_id"] == asked["steps"][1]["task_id"] == task["task_id"]

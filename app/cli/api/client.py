@@ -16,7 +16,6 @@ from app.domain.host_port import join_host_port
 
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 30.0
-START_HINT = "Start one with: nodeferry serve"
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -38,6 +37,8 @@ class Api:
         self, base_url: str, token: str = "", *, timeout: float = ANSWER_SECONDS, data_dir: Path | None = None
     ) -> None:
         """`data_dir`: the service's, where it is one of this machine that was found by it."""
+        self.is_temporary = False
+        """Whether the service was started for this command alone, and ends with it."""
         self._login_hint = _login_hint(data_dir)
         self.base_url = base_url.rstrip("/")
         self._timeout = (CONNECT_SECONDS, timeout)
@@ -145,6 +146,10 @@ class Api:
         except requests.RequestException as exc:
             raise ServiceUnreachable(f"The service at {self.base_url} stopped sending {name}.") from exc
 
+    def run(self, run_id: str) -> dict[str, Any]:
+        """A run with all that belongs to it: where it works, how it stands in one sentence, its chapters."""
+        return self._call("GET", f"/runs/{quote(run_id, safe='')}")
+
     def start_workflow(self, body: Mapping[str, Any]) -> str:
         """Start a workflow; its id."""
         return str(self._call("POST", "/workflow/start", body)["workflow_id"])
@@ -156,6 +161,10 @@ class Api:
     def answer_workflow(self, workflow_id: str, answer: str, question: str | None = None) -> dict[str, Any]:
         """Answer the question of a blocked workflow; `question`: its id, where it has one."""
         return self._call("POST", "/workflow/resume", {"workflow_id": workflow_id, "answer": answer, "id": question})
+
+    def stop_workflow(self, workflow_id: str) -> dict[str, Any]:
+        """Ask for the workflow to be stopped, and what it does on the instance."""
+        return self._call("POST", "/workflow/stop", {"workflow_id": workflow_id})
 
     def ssh_keys(self) -> dict[str, Any]:
         """The keys that the service logs in with."""
@@ -190,7 +199,9 @@ class Api:
                 method, self.base_url + path, json=body, params=query, timeout=self._timeout, allow_redirects=False
             )
         except requests.RequestException as exc:
-            raise ServiceUnreachable(f"The service at {self.base_url} does not answer.", hint=START_HINT) from exc
+            raise ServiceUnreachable(
+                f"The service at {self.base_url} does not answer.", hint=f"Start one with: {program()} serve"
+            ) from exc
         try:
             content = answer.json()
         except requests.JSONDecodeError:
@@ -201,22 +212,38 @@ class Api:
             )
         if answer.status_code < 400:
             return content
+        code = str(content.get("error") or "")
         raise CliError(
             str(content.get("message") or f"The service answered {answer.status_code}."),
-            hint=self._login_hint if answer.status_code == 401 else str(content.get("hint") or ""),
+            hint=self._login_hint if answer.status_code == 401 else _hint(code, str(content.get("hint") or "")),
             field=content.get("field"),
-            code=str(content.get("error") or ""),
+            code=code,
         )
 
 
 def _login_hint(data_dir: Path | None) -> str:
     """What to do where the service does not let the command line in."""
     if data_dir is None:
-        return f"Set NODEFERRY_TOKEN to a token of that service; there, `{program()} token new` makes one."
+        return (
+            "Give a token of that service: --token TOKEN, or the setting token (NODEFERRY_TOKEN). Where the service "
+            f"runs, `{program()} token new` makes one."
+        )
     return (
-        f"The service on {data_dir} is another user's, or an older one. Run this as that user, or set NODEFERRY_TOKEN "
-        "to a token of it and name its address with --server."
+        f"The service on {data_dir} is another user's, or an older one. Run this as that user, or name its address and "
+        "a token of it: --server URL --token TOKEN (or the setting token: NODEFERRY_TOKEN)."
     )
+
+
+def _hint(code: str, said: str) -> str:
+    """The service's own hint, or in place of what it says to browsers what is to be done here."""
+    hints = {
+        "read_only_token": "Use a token of scope all: --token TOKEN, or the setting token (NODEFERRY_TOKEN).",
+        "host_not_allowed": "Name the service by its address (--server http://127.0.0.1:PORT), or let it answer to "
+        "that name: the setting allowed_hosts (NODEFERRY_ALLOWED_HOSTS), where it runs.",
+        "too_many_attempts": "Wait a minute, and give the right token: --token TOKEN, or the setting token "
+        f"(NODEFERRY_TOKEN). Where the service runs, `{program()} token new` makes one.",
+    }
+    return hints.get(code, said)
 
 
 def is_loopback(host: str) -> bool:

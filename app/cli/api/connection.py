@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,11 +12,13 @@ import click
 
 from app.cli.api.client import Api
 from app.cli.errors import CliError
+from app.cli.output import output
 from app.cli.server import listener as listening
 from app.cli.server import logs
 from app.cli.server.local_login import local_login, local_secret
 from app.cli.server.service_lock import RunningService, ServiceLock, close_to_others, running_service
 from app.cli.view.say import say
+from app.protocol import redaction
 from app.settings import Settings, settings_from
 
 START_SECONDS = 15.0
@@ -27,10 +28,22 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def service_options(command: _F) -> _F:
-    """The options of every command that talks to a service: --server and --data-dir."""
+    """The options of every command that talks to a service: --server, --token and --data-dir."""
+    command = token_option(command)
     command = click.option("--server", metavar="URL", help="Talk to the service at this address.")(command)
     folder = click.Path(path_type=Path, file_okay=False)
     return click.option("--data-dir", type=folder, help="Talk to the service that runs on this data folder.")(command)
+
+
+def token_option(command: _F) -> _F:
+    """--token, which `connection` uses."""
+
+    def keep(_ctx: click.Context, _param: click.Parameter, given: str | None) -> None:
+        output().token = given or ""
+        redaction.register(given or "")
+
+    text = "A token of that service. Other users can see it here: the setting token (NODEFERRY_TOKEN) hides it."
+    return click.option("--token", metavar="TOKEN", expose_value=False, callback=keep, help=text)(command)
 
 
 @contextmanager
@@ -48,14 +61,15 @@ def connection(server: str | None, data_dir: Path | None) -> Iterator[Api]:
             yield api
         return
     with temporary_service(settings) as url, Api(url, local_secret(settings.data_dir)) as api:
+        api.is_temporary = True
         yield api
 
 
 def _token(settings: Settings, running: RunningService | None) -> str:
     """What the command line shows the service. A folder of another user may name any address: nothing is sent there
     but by --server."""
-    if running is None:
-        return settings.token
+    if running is None or output().token:
+        return output().token or settings.token
     return local_secret(settings.data_dir) or (settings.token if running.is_own else "")
 
 
@@ -80,7 +94,7 @@ def temporary_service(settings: Settings) -> Iterator[str]:
     from app.sync.http.admission import Admission
 
     logs.configure("WARNING", secrets=(settings.token,))
-    settings = replace(settings, host="127.0.0.1", port=0)
+    settings = settings.model_copy(update={"host": "127.0.0.1", "port": 0})
     close_to_others(settings.data_dir)
     with (
         ServiceLock(settings.data_dir) as lock,

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
+from app.cli.api.file_kinds import Kind, are_addresses, json_of, kind_of_bytes, kind_of_json, kind_of_text
 from app.cli.errors import CliError
 from app.protocol.snapshot_text import decoded
 from app.small_files import LIST_BYTES, UnusableFile, read_at_most
@@ -49,40 +50,95 @@ def manifest_of(given: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _manifest(source: str, value: Any) -> dict[str, Any]:
     """The manifest of one source: a file for most, an address or several for the others."""
-    if source in ("csv", "snapshot"):
-        return {"csv" if source == "csv" else "manager_snapshot": _text(value)}
     if source in ("urls", "repo"):
         return {source: list(value) if source == "urls" else value}
     text = _text(value)
-    if source == "lock" and "custom_nodes" in text and "node_packs" not in text:
+    readers: dict[str, Callable[[Any, str], dict[str, Any]]] = {
+        "csv": _of_csv,
+        "snapshot": _of_snapshot,
+        "lock": _of_lock,
+        "nodes": _of_nodes,
+    }
+    return readers[source](value, text)
+
+
+def _of_csv(file: BinaryIO, text: str) -> dict[str, Any]:
+    if are_addresses(text):
+        return {"urls": [text]}  # a list without columns is a list too
+    found = json_of(text)
+    wrong = kind_of_json(found) or kind_of_text(text)
+    if wrong and wrong.hint != "Give it with --csv.":
+        raise _not_a("CSV", file, wrong)
+    if isinstance(found, (list, dict)):
+        raise CliError(f"{_name(file)} is JSON, not a CSV.", hint="Give it with --nodes.")
+    return {"csv": text}
+
+
+def _of_snapshot(file: BinaryIO, text: str) -> dict[str, Any]:
+    if "custom_nodes" not in text:
+        wrong = kind_of_json(json_of(text)) or kind_of_text(text)
+        if wrong:
+            raise _not_a("snapshot of ComfyUI-Manager", file, wrong)
+    return {"manager_snapshot": text}
+
+
+def _of_lock(file: BinaryIO, text: str) -> dict[str, Any]:
+    if "custom_nodes" in text and "node_packs" not in text:
         return {"manager_snapshot": text}  # the option is another one, and what is meant is clear
-    found = _json(value, text, lenient=source == "lock")
+    found = _json(file, text, "lock of an earlier install")
     if found is None:
         return {"manager_snapshot": text}
-    if source == "lock":  # the lock alone, or as GET /tasks/ID/lock answers it
-        inner = found.get("lock") if isinstance(found, dict) else None
-        return {"lock": inner if isinstance(inner, dict) else found}
+    wrong = None if "node_packs" in text else kind_of_json(found)
+    if wrong and "--lock" not in wrong.hint:
+        raise _not_a("lock of an earlier install", file, wrong)
+    inner = found.get("lock") if isinstance(found, dict) else None  # the lock alone, or as GET /tasks/ID/lock answers
+    return {"lock": inner if isinstance(inner, dict) else found}
+
+
+def _of_nodes(file: BinaryIO, text: str) -> dict[str, Any]:
+    found = _json(file, text, "list of node packs")
+    wrong = kind_of_json(found)
+    if wrong:
+        raise _not_a("list of node packs", file, wrong)
     if isinstance(found, list):
-        return {"nodes": found}
+        return {"urls" if found and all(isinstance(each, str) for each in found) else "nodes": found}
     if not isinstance(found, dict):
         raise CliError(
-            f"{value.name} is neither a list of node packs nor a manifest.", hint="docs/api.md describes both."
+            f"{_name(file)} is neither a list of node packs nor a manifest.", hint="docs/api.md describes both."
         )
     return found
 
 
+def _not_a(wanted: str, file: BinaryIO, kind: Kind) -> CliError:
+    """The error for a file that is something else than it was given as."""
+    return CliError(f"{_name(file)} is {kind.name}, not a {wanted}.", hint=kind.hint)
+
+
+def _name(file: BinaryIO) -> str:
+    return str(getattr(file, "name", "stdin"))
+
+
 def _text(file: BinaryIO) -> str:
     try:
-        return decoded(read_at_most(file, LIST_BYTES, getattr(file, "name", "stdin")))
+        raw = read_at_most(file, LIST_BYTES, _name(file))
     except UnusableFile as exc:
         raise CliError(f"{exc}.", hint="A list of node packs is smaller. Is it the right file?") from None
+    wrong = kind_of_bytes(raw)
+    if wrong:
+        raise _not_a("list of node packs", file, wrong)
+    if not raw.strip():
+        raise CliError(f"{_name(file)} is empty.", hint="A list of node packs has a line for each.")
+    return decoded(raw)
 
 
-def _json(file: BinaryIO, text: str, *, lenient: bool) -> Any:
-    """The JSON of a file; None for a lock that is not quite JSON, where `lenient`: the service reads it."""
+def _json(file: BinaryIO, text: str, wanted: str) -> Any:
+    """The JSON of a file; None for a lock that is not quite JSON: the service reads it."""
     try:
         return json.loads(text)
-    except ValueError as exc:
-        if lenient and "node_packs" in text:
+    except (ValueError, RecursionError) as exc:
+        if "node_packs" in text and wanted.startswith("lock"):
             return None
-        raise CliError(f"{file.name} is not JSON: {exc}.") from exc
+        wrong = kind_of_text(text)
+        if wrong:
+            raise _not_a(wanted, file, wrong) from exc
+        raise CliError(f"{_name(file)} is not JSON: {exc}.") from exc

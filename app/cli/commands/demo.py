@@ -35,13 +35,19 @@ def demo(keep: bool, lines: bool) -> None:
     Two of the packs cannot be installed, to show what that looks like. Exit status 0 when exactly those two failed.
     """
     console = console_on()
+    ends: list[bool] = []
     with ended_by_signals():
         console.print("Setting up, in a temporary folder and on loopback only:")
         with demo_world(console) as world, Api(world.url) as api:
-            good = _install(world, api, console, lines=lines)
-            if keep:
-                _keep(world, console)
-    click.get_current_context().exit(0 if good else 1)
+            try:
+                ends.append(_install(world, api, console, lines=lines))
+                if keep:
+                    _keep(world, console)
+            except KeyboardInterrupt:
+                if not (keep and ends):  # what stays up until Ctrl-C ends by it as it should
+                    raise
+                console.print("Cleaning up.")
+    click.get_current_context().exit(0 if ends == [True] else 1)
 
 
 def _install(world: World, api: Api, console: Console, *, lines: bool) -> bool:
@@ -80,10 +86,7 @@ def _keep(world: World, console: Console) -> None:
     body.write_text(json.dumps(world.request), "utf-8")
     for line in kept_lines(world.url, str(body), world.instance.ssh_command):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        console.print("Cleaning up.")
+    threading.Event().wait()
 
 
 def kept_lines(url: str, body: str, ssh_command: str) -> list[str]:

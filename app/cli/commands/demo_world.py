@@ -21,7 +21,7 @@ from app.standin.demo_packs import make_demo_packs
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 
-SYSTEM_HINT = "One line installs what is missing: sudo make system-deps"
+_PACKAGES = {"git": "git", "sshd": "openssh-server"}
 SETTINGS = {"ALLOWED_GIT_SCHEMES": "https,ssh,http"}
 
 
@@ -41,7 +41,11 @@ def demo_world(console: Console) -> Iterator[World]:
     folders = "/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/usr/local/bin:/bin"
     missing = [name for name in ("git", "sshd") if not (shutil.which(name) or shutil.which(name, path=folders))]
     if missing:  # better said now than after seconds of setting up
-        raise CliError(f"The demo needs {' and '.join(missing)}.", hint=SYSTEM_HINT)
+        packages = " ".join(_PACKAGES[name] for name in missing)
+        raise CliError(
+            f"The demo needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not here.",
+            hint=f"On Debian and Ubuntu: sudo apt-get install {packages} (no SSH server has to run for it).",
+        )
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="nodeferry-demo-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)

@@ -8,7 +8,7 @@ import click
 
 from app.cli.api.connection import connection, service_options
 from app.cli.errors import CliError
-from app.cli.view.say import say
+from app.cli.view.say import reply, say
 from app.cli.view.table import table
 from app.domain.host_port import join_host_port, split_host_port
 
@@ -25,7 +25,7 @@ def list_keys(server: str | None, data_dir: Path | None) -> None:
     with connection(server, data_dir) as api:
         keys = api.host_keys()["host_keys"]
     rows = [(join_host_port(key["host"], key["port"]), key["key_type"], key["sha256"]) for key in keys]
-    say(table(("address", "type", "fingerprint"), rows) if rows else "No host keys yet.")
+    reply({"host_keys": keys}, table(("address", "type", "fingerprint"), rows) if rows else "No host keys yet.")
 
 
 @hostkeys.command("accept")

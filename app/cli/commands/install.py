@@ -2,65 +2,79 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from app.cli.api.client import Api
 from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
+from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
+from app.cli.api.watching import PlaceOfRun
+from app.cli.api.which_home import careful, show_machine
+from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED
+from app.cli.output import put
 from app.cli.program import program
 from app.cli.view.console import console_on
-from app.cli.view.result import exit_status, show_result, show_text
-from app.cli.view.say import say
+from app.cli.view.plan import plan_status, show_plan
+from app.cli.view.result import exit_status, sentence, show_result, show_text
 from app.protocol.options import OPTIONS, Option
-from app.protocol.snapshot import BUILDS, ORIGINS
 from app.protocol.terminal_text import one_line
 
-_PLANNED = "This is only the plan; nothing was changed. Leave out --plan-only to install."
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def install_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags that say how to install: where ComfyUI is, and one for each of the API's `options`."""
+def install_options(command: Callable[..., Any], *, hidden: Collection[str] = ()) -> Callable[..., Any]:
+    """The flags that say how to install: where ComfyUI is, and one for each of the API's `options`. `hidden`: the
+    options that the help does not offer, since the command says what to do instead."""
     homes: list[Decorator] = [
         click.option("--ui-home", metavar="DIR", help="ComfyUI's folder there; found by itself where it can be."),
+        click.option(
+            "--yes", is_flag=True, help="Ask nothing. Where ComfyUI's folder is in doubt, --ui-home has to name it."
+        ),
         click.option("--venv-path", metavar="DIR", help="ComfyUI's Python environment there; found by itself too."),
     ]
-    for decorate in reversed([*homes, *map(_flag, OPTIONS.values())]):
+    flags = [_flag(option, hidden=option.name in hidden) for option in OPTIONS.values()]
+    for decorate in reversed([*homes, *flags]):
         command = decorate(command)
     return command
 
 
-def _flag(option: Option) -> Decorator:
+def _flag(option: Option, *, hidden: bool = False) -> Decorator:
     """The flag of one option. Its value is None where it was not given: then the service's default holds."""
-    text = f"{option.flag_help[:1].upper()}{option.flag_help[1:]}."
+    about: dict[str, Any] = {"help": f"{option.flag_help[:1].upper()}{option.flag_help[1:]}.", "hidden": hidden}
     if option.type is bool:
-        value = not option.default
-        return click.option(option.flag, option.name, is_flag=True, flag_value=value, default=None, help=text)
+        return click.option(
+            option.flag, option.name, is_flag=True, flag_value=not option.default, default=None, **about
+        )
     if option.is_list:
-        about: dict[str, Any] = {"multiple": True, "callback": lambda _context, _flag, given: list(given) or None}
-        return click.option(option.flag, option.name, metavar=option.metavar, help=text, **about)
+        about |= {"multiple": True, "callback": lambda _context, _flag, given: list(given) or None}
+        return click.option(option.flag, option.name, metavar=option.metavar, **about)
     kind: Any = click.Choice(option.choices) if option.choices else click.STRING
     if option.type in {int, float}:
         kind = (click.IntRange if option.type is int else click.FloatRange)(option.minimum, option.maximum)
-    return click.option(option.flag, option.name, type=kind, metavar=option.metavar or None, help=text)
+    return click.option(option.flag, option.name, type=kind, metavar=option.metavar or None, **about)
 
 
-@click.command()
+@click.command(cls=SshCommand)
 @click.argument("ssh_command")
 @source_options
 @install_options
 @answer_option
-@click.option("--json", "as_json", is_flag=True, help="The last progress as JSON on stdout, lines on stderr.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON document on stdout, with the last progress as its data; lines on stderr.",
+)
 @service_options
 def install(
     ssh_command: str,
@@ -74,14 +88,18 @@ def install(
     """Install node packs on the instance that SSH_COMMAND reaches, for example "ssh -p 12345 root@ssh6.vast.ai".
 
     Without a list (--csv, --url, --nodes, --lock, --snapshot, --repo): the Auto-installer's.
-    Exit status: 0 all installed, 3 some, 1 none or failed, 130 interrupted.
+    Exit status: 0 all installed, 3 some, 1 none or failed, 2 not a command line, 130 interrupted; with --plan-only the
+    same of the plan.
     """
     ctx = click.get_current_context()
     given = {name: asked.pop(name) for name in SOURCES}
     console, known = console_on(stderr=as_json), answers_of(answers)
+    ssh_command = with_own_key_files(ssh_command, server)
+    asked = careful(asked, ssh_command)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
     body = request_body(ssh_command, manifest_of(given), **asked)
     with connection(server, data_dir) as api:
+        show_machine(console, ssh_command, asked["ui_home"])
         started = api.started(body)
         task_id = str(started["task_id"])
         console.print(f"Task {task_id}", highlight=False)
@@ -92,14 +110,22 @@ def install(
             again = check_again(task_id, server=server, data_dir=data_dir)
             console.print(f"The install goes on. To look again: {again}", markup=False, highlight=False, soft_wrap=True)
             ctx.exit(EXIT_INTERRUPTED)
-        plan = api.task(task_id).get("plan") if asked["plan_only"] else None
-    if as_json:
-        say(json.dumps(progress, indent=2))
-    else:
-        show_plan(console, plan or [])
-        planned = asked["plan_only"] and progress.get("state") == "completed"
-        show_result(console, progress, last=_PLANNED if planned else "")
-    ctx.exit(exit_status(progress))
+        if asked["plan_only"]:
+            ctx.exit(_end_of_plan(api, progress, console, as_json=as_json))
+    put(progress, said=sentence(progress))
+    if not as_json:
+        show_result(console, progress)
+    ctx.exit(exit_status(progress, require=asked["require"]))
+
+
+def _end_of_plan(api: Api, progress: Mapping[str, Any], console: Console, *, as_json: bool) -> int:
+    """Print what an install would do; the exit status."""
+    task_id = str(progress["task_id"])
+    plan = api.task(task_id).get("plan")
+    put({**progress, "plan": plan}, said=sentence(progress))
+    if not as_json:
+        show_plan(console, progress, plan, place=PlaceOfRun(api, task_id).look())
+    return plan_status(progress)
 
 
 def show_left_out(console: Console, left_out: Sequence[Mapping[str, Any]]) -> None:
@@ -107,20 +133,6 @@ def show_left_out(console: Console, left_out: Sequence[Mapping[str, Any]]) -> No
     for each in left_out:
         name = one_line(" ".join(filter(None, (str(each.get("name", "")), str(each.get("version", ""))))))
         show_text(console, f"Not installed: {name}: {one_line(each.get('reason'))}")
-
-
-def show_plan(console: Console, plan: Sequence[Mapping[str, Any]]) -> None:
-    """Print what an install would change in ComfyUI's environment, a line a package."""
-    for change in plan:
-        versions = f"{one_line(change.get('old') or '-')} -> {one_line(change.get('new') or '-')}"
-        wanted = ", ".join(one_line(name) for name in change.get("wanted_by") or ())
-        built = (
-            f", built from {BUILDS.get(str(change.get('build')), 'its source')}" if change.get("needs_build") else ""
-        )
-        place = one_line(change.get("build_from") or "")
-        built += f" {place}" if place else ""
-        more = f"{' for ' + wanted if wanted else ''}{ORIGINS.get(str(change.get('wheel')), '')}{built}"
-        show_text(console, f"{one_line(change.get('package'))} {versions}{more}")
 
 
 def check_again(task_id: str, *, server: str | None, data_dir: Path | None) -> str:

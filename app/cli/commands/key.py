@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from app.cli.api.connection import connection, service_options
-from app.cli.view.say import say
+from app.cli.program import program
+from app.cli.view.say import reply
 from app.cli.view.table import table
 
 
@@ -22,13 +23,10 @@ def list_keys(server: str | None, data_dir: Path | None) -> None:
     """Every key, and its public part."""
     with connection(server, data_dir) as api:
         keys = api.ssh_keys()["ssh_keys"]
-    if not keys:
-        say("No SSH key yet. Make one with: run.py key new")
-        return
     rows = [(found["name"], found["key_type"], found["sha256"], found["path"] or found["source"]) for found in keys]
-    say(table(("name", "type", "fingerprint", "from"), rows))
-    for found in keys:
-        say(f"\n{found['public_key']}")
+    lines = [table(("name", "type", "fingerprint", "from"), rows), *(f"\n{found['public_key']}" for found in keys)]
+    none = f"No SSH key yet. Make one with: {program()} key new"
+    reply({"ssh_keys": keys}, "\n".join(lines) if keys else none)
 
 
 @key.command("new")
@@ -39,8 +37,8 @@ def new(name: str | None, server: str | None, data_dir: Path | None) -> None:
     with connection(server, data_dir) as api:
         answer = api.make_ssh_key(name)
     made = answer["ssh_key"]
-    say(f"{made['path']} was made. Its public part:\n\n{made['public_key']}\n\nWhere to paste it:")
-    for place in answer["where_to_paste"]:
-        say(f"  {place['provider']}  {place['url']}  {place['place']}")
+    lines = [f"{made['path']} was made. Its public part:", "", made["public_key"], "", "Where to paste it:"]
+    lines += [f"  {place['provider']}  {place['url']}  {place['place']}" for place in answer["where_to_paste"]]
     if not made["used"]:
-        say(f"\nA login uses it when it is named: -i {made['path']}")
+        lines += ["", f"A login uses it when it is named: -i {made['path']}"]
+    reply({"ssh_key": made, "where_to_paste": answer["where_to_paste"]}, "\n".join(lines))

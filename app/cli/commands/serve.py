@@ -70,12 +70,13 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
         service = build_service(settings, access=access)
         server = HttpServer(service.app, listener, Admission(access), limits=_limits(settings))
         lock.write_address(listening.local_url_of(listener))
-        lines = [f"Nodeferry on {listening.url_of(listener)}"]
+        local, outer = listening.local_url_of(listener), listening.outer_urls_of(listener)
+        lines = [f"Nodeferry on {local}"]
         if is_first:
             first = access.make_first()
-            lines.append(
-                f"Log in, with a link that is shown only now: {listening.outer_url_of(listener)}/#token={first}"
-            )
+            lines.append(f"Log in, with a link that is shown only now: {(outer or [local])[0]}/#token={first}")
+        if outer and outer != [local]:
+            lines.append(f"From other machines: {', '.join(outer)}")
         _serve(service, server, lines)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,15 @@ from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.log_reading import parts
 from app.cli.api.questions import show_question, unanswered
+from app.cli.api.task_ids import newest_tasks, shortened, whole_id
+from app.cli.commands.staying import note_that_nobody_follows, stay
 from app.cli.errors import EXIT_INTERRUPTED, CliError
+from app.cli.output import put
 from app.cli.view.audit_line import audit_line
 from app.cli.view.console import console_on
 from app.cli.view.live_view import LiveView
-from app.cli.view.result import exit_status, show_result
-from app.cli.view.say import say, say_log
+from app.cli.view.result import exit_status, sentence, show_result
+from app.cli.view.say import note, reply, say, say_log
 from app.cli.view.table import table
 from app.protocol.amounts import size
 from app.protocol.terminal_text import one_line
@@ -38,13 +41,14 @@ def tasks() -> None:
 def list_tasks(state: str | None, limit: int, server: str | None, data_dir: Path | None) -> None:
     """The newest installs."""
     with connection(server, data_dir) as api:
-        found = api.tasks(state=state, limit=limit)["tasks"]
-    say(table(COLUMNS, [_row(task) for task in found]) if found else "No installs yet.")
+        found = list(newest_tasks(api, limit, state=state))
+        reply({"tasks": found}, _table(found) if found else f"No installs {'in this state' if state else 'yet'}.")
+        note_that_nobody_follows(api, found, data_dir=data_dir)
 
 
 @tasks.command("show")
 @click.argument("task_id")
-@click.option("--json", "as_json", is_flag=True, help="The whole task as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; its data: the whole task.")
 @click.option("--follow", "keep_on", is_flag=True, help="Draw it until it has ended; exit status as install's.")
 @service_options
 def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_dir: Path | None) -> None:
@@ -52,6 +56,7 @@ def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_di
     ctx = click.get_current_context()
     console = console_on()
     with connection(server, data_dir) as api:
+        task_id = whole_id(api, task_id)
         progress: Mapping[str, Any] = {}
         if keep_on:
             try:
@@ -59,9 +64,10 @@ def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_di
             except WatchingEnded:
                 ctx.exit(EXIT_INTERRUPTED)
         task = api.task(task_id)
-    if as_json:
-        say(json.dumps(task, indent=2))
-    else:
+        if not keep_on:
+            note_that_nobody_follows(api, [task["progress"]], data_dir=data_dir)
+    put(task, said=sentence(progress) if keep_on else "")
+    if not as_json:
         now = task["progress"]
         if now.get("in_progress"):
             console.print(LiveView(now))
@@ -81,26 +87,33 @@ def log(
     *, task_id: str, node: str | None, log: str | None, keep_on: bool, server: str | None, data_dir: Path | None
 ) -> None:
     """What was printed while an install ran; readable when its instance is gone too."""
+    is_empty = True
     with connection(server, data_dir) as api:
-        for text in parts(lambda offset: api.log(task_id, node=node, log=log, offset=offset), follow=keep_on):
+        known = whole_id(api, task_id)
+        for text in parts(lambda offset: api.log(known, node=node, log=log, offset=offset), follow=keep_on):
+            is_empty = False
             say_log(text)
+    if is_empty:
+        note("Nothing was printed there." if keep_on else "Nothing was printed there so far.")
 
 
 @tasks.command("audit")
 @click.argument("task_id")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; its data: the commands.")
 @service_options
 def audit(task_id: str, as_json: bool, server: str | None, data_dir: Path | None) -> None:
     """Every command that ran on an install's instance, and how it ended."""
-    offset = 0
+    commands: list[Mapping[str, Any]] = []
     with connection(server, data_dir) as api:
+        task_id = whole_id(api, task_id)
         while True:
-            found = api.audit(task_id, offset=offset)
-            for command in found["commands"]:
-                say(json.dumps(command) if as_json else audit_line(command))
-            offset += len(found["commands"])
-            if not found["commands"] or offset >= found["total"]:
+            found = api.audit(task_id, offset=len(commands))
+            for command in () if as_json else found["commands"]:
+                say(audit_line(command))
+            commands += found["commands"]
+            if not found["commands"] or len(commands) >= found["total"]:
                 break
+    put({"commands": commands, "total": found["total"], "left_out": found["left_out"]})
     if found["left_out"] and not as_json:
         say(f"{found['left_out']} more commands ran: there were too many to keep a line of each.")
 
@@ -111,7 +124,11 @@ def audit(task_id: str, as_json: bool, server: str | None, data_dir: Path | None
 def cancel(task_id: str, server: str | None, data_dir: Path | None) -> None:
     """Stop an install, on its instance too."""
     with connection(server, data_dir) as api:
-        say(f"{task_id} is {api.cancel(task_id)['state']}")
+        task_id = whole_id(api, task_id)
+        state = api.cancel(task_id)["state"]
+        reply({"task_id": task_id, "state": state}, f"{task_id} is {state}")
+        if api.is_temporary:
+            stay(api, task_id, console_on(), server=server, data_dir=data_dir)
 
 
 @tasks.command("skip")
@@ -121,10 +138,13 @@ def cancel(task_id: str, server: str | None, data_dir: Path | None) -> None:
 def skip(task_id: str, package: str, server: str | None, data_dir: Path | None) -> None:
     """Skip the build of a package: the packs that need it fail, the others go on."""
     with connection(server, data_dir) as api:
+        task_id = whole_id(api, task_id)
         build = api.skip(task_id, package)
-    packs = build.get("packs") or []
-    without = f"; without it: {', '.join(map(one_line, packs))}" if packs else ""
-    say(f"The build of {one_line(build.get('package'))} is being skipped{without}")
+        packs = build.get("packs") or []
+        without = f"; without it: {', '.join(map(one_line, packs))}" if packs else ""
+        say(f"The build of {one_line(build.get('package'))} is being skipped{without}")
+        if api.is_temporary:
+            stay(api, task_id, console_on(), server=server, data_dir=data_dir)
 
 
 @tasks.command("answer")
@@ -136,6 +156,7 @@ def answer(task_id: str, answer: str | None, question: str | None, server: str |
     """Answer a question of an install; without ANSWER, show what it asks."""
     console = console_on()
     with connection(server, data_dir) as api:
+        task_id = whole_id(api, task_id)
         if answer is None:
             standing = unanswered(api.progress(task_id))
             for each in standing:
@@ -151,7 +172,9 @@ def answer(task_id: str, answer: str | None, question: str | None, server: str |
                 raise CliError(f"The install asks {len(ids) or 'no'} questions.", hint=hint)
             question = str(ids[0])
         api.answer(task_id, question, answer)
-    say(f"Question {question} is answered: {answer}")
+        say(f"Question {question} is answered: {answer}")
+        if api.is_temporary:
+            stay(api, task_id, console, server=server, data_dir=data_dir)
 
 
 @tasks.command("prune")
@@ -172,23 +195,48 @@ def prune(older_than: float | None, yes: bool, server: str | None, data_dir: Pat
     say(text)
 
 
+_follow_option = click.option(
+    "--follow", "keep_on", is_flag=True, help="Draw it until it has ended; exit status as install's."
+)
+
+
 @tasks.command("retry")
 @click.argument("task_id")
 @click.option("--node", "nodes", multiple=True, metavar="NAME", help="Only this pack; may be given many times.")
+@_follow_option
 @service_options
-def retry(task_id: str, nodes: tuple[str, ...], server: str | None, data_dir: Path | None) -> None:
-    """Start a new task with the packs that did not end well."""
+def retry(*, task_id: str, nodes: tuple[str, ...], keep_on: bool, server: str | None, data_dir: Path | None) -> None:
+    """Start a new task with the packs that did not end well. Without a running service it stays until its end."""
     with connection(server, data_dir) as api:
-        say(f"Task {api.retry(task_id, nodes)} retries {task_id}")
+        task_id = whole_id(api, task_id)
+        new = api.retry(task_id, nodes)
+        reply({"task_id": new}, f"Task {new} retries {task_id}")
+        status = stay(api, new, console_on(), server=server, data_dir=data_dir, wanted=keep_on)
+    click.get_current_context().exit(status or 0)
 
 
 @tasks.command("repair")
 @click.argument("task_id")
+@_follow_option
 @service_options
-def repair(task_id: str, server: str | None, data_dir: Path | None) -> None:
+def repair(task_id: str, keep_on: bool, server: str | None, data_dir: Path | None) -> None:
     """Start a new task that applies what an install's second round found, so that more packs load."""
     with connection(server, data_dir) as api:
-        say(f"Task {api.repair(task_id)} applies what {task_id} found")
+        task_id = whole_id(api, task_id)
+        new = api.repair(task_id)
+        reply({"task_id": new}, f"Task {new} applies what {task_id} found")
+        status = stay(api, new, console_on(), server=server, data_dir=data_dir, wanted=keep_on)
+    click.get_current_context().exit(status or 0)
+
+
+def _table(found: Sequence[Mapping[str, Any]]) -> str:
+    """The tasks as a table: whole where a script may cut it, and on a terminal as short as is clear, for 80 columns."""
+    rows = [_row(task) for task in found]
+    if not sys.stdout.isatty():
+        return table(COLUMNS, rows)
+    length = shortened([str(task["task_id"]) for task in found])
+    short = [(str(row[0])[:length], str(row[1])[:16].replace("T", " "), *row[2:]) for row in rows]
+    return table(("task", "started (UTC)", *COLUMNS[2:5], "machine"), short)
 
 
 def _row(task: Mapping[str, Any]) -> tuple[object, ...]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from app.cli.errors import CliError
+from app.cli.program import program
 from app.cli.server.service_lock import running_service
-from app.cli.view.say import say
+from app.cli.view.say import note, reply, say
 from app.cli.view.table import table
 from app.domain.access import CHOSEN, Scope
 from app.settings import settings_from
@@ -31,11 +32,13 @@ def new(name: str, scope: str, data_dir: Path | None) -> None:
     """Make a token, and show it this once."""
     settings = settings_from(overrides={"data_dir": data_dir})
     secret = TokenFile(settings.data_dir).new(name, Scope(scope))
-    say(secret, has_secret=True)
     running = running_service(settings.data_dir)
-    if running and running.url:
-        say(f"Log in with a browser: {running.url}/#token={secret}", err=True, has_secret=True)
-    say("It is shown only now. Programs send it as: Authorization: Bearer TOKEN", err=True)
+    url = running.url if running else ""
+    reply({"token": secret, "scope": scope, "url": url or None}, secret, has_secret=True)
+    if url:
+        note(f"Log in with a browser: {url}/#token={secret}", has_secret=True)
+    note("It is shown only now. The command line takes it as --token or from NODEFERRY_TOKEN;")
+    note("other programs send it as: Authorization: Bearer TOKEN")
 
 
 @token.command("list")
@@ -45,7 +48,9 @@ def list_tokens(data_dir: Path | None) -> None:
     settings = settings_from(overrides={"data_dir": data_dir})
     rows = [(each.name, each.scope.value, each.created_at) for each in TokenFile(settings.data_dir).all()]
     rows += [(CHOSEN, Scope.ALL.value, "set by you")] if settings.token else []
-    say(table(("name", "scope", "made"), rows) if rows else "No tokens yet. Make one with: token new")
+    head = ("name", "scope", "made")
+    none = f"No tokens yet. Make one with: {program()} token new"
+    reply({"tokens": [dict(zip(head, row, strict=True)) for row in rows]}, table(head, rows) if rows else none)
 
 
 @token.command("revoke")
@@ -57,5 +62,6 @@ def revoke(name: str, data_dir: Path | None) -> None:
     if name == CHOSEN:
         raise CliError(f"{CHOSEN} is a setting.", hint="Unset it, and start the service again.", field="NAME")
     if not TokenFile(settings.data_dir).revoke(name):
-        raise CliError(f"There is no token {name[:80]!r}.", hint="token list shows their names.", field="NAME")
+        hint = f"`{program()} token list` shows their names."
+        raise CliError(f"There is no token {name[:80]!r}.", hint=hint, field="NAME")
     say(f"{name}: revoked.")

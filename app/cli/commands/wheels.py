@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from app.cli.api.client import Api
 from app.cli.api.connection import connection, service_options
 from app.cli.api.wheel_folder import PAGE, WheelFolder, entries
 from app.cli.errors import CliError
-from app.cli.view.say import say
+from app.cli.view.say import note, reply, say
 from app.cli.view.table import table
 from app.protocol.amounts import size
 
@@ -30,7 +31,8 @@ def list_wheels(task_id: str, server: str | None, data_dir: Path | None) -> None
     with connection(server, data_dir) as api:
         found = entries(api.wheels(task_id), everything=True)
     rows = [(wheel.name, size(wheel.bytes), "this run" if wheel.own else "") for wheel in found]
-    say(table(("wheel", "size", "built in"), rows) if rows else "The instance keeps no wheels.")
+    text = table(("wheel", "size", "built in"), rows) if rows else "The instance keeps no wheels."
+    reply({"wheels": [asdict(wheel) for wheel in found]}, text)
 
 
 @wheels.command("export")
@@ -57,7 +59,7 @@ def export(*, task_id: str, folder: Path, everything: bool, server: str | None, 
             else:
                 say(f"{wheel.name}  {size(wheel.bytes)}{'' if fetched else '  (is there)'}")
     if found and not kept.write_page():
-        say(f"{folder / PAGE} is somebody else's page and was not replaced.", err=True)
+        note(f"{folder / PAGE} is somebody else's page and was not replaced.")
     more = "" if everything else " in this run; --all fetches those of earlier runs too"
     say(f"{len(found) - failed} of {len(found)} wheels built{more}.")
     click.get_current_context().exit(1 if failed else 0)

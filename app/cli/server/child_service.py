@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from app.cli.errors import CliError
-from app.cli.program import RUN_FILE
+from app.cli.program import own_command
 from app.settings import caller_environment
 
 START_SECONDS = 30.0
@@ -29,7 +28,7 @@ def child_service(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
     environment = caller_environment(_OURS) | {"HOME": str(folder)}
     environment |= {f"NODEFERRY_{name}": value for name, value in settings.items()}
     log = folder / "service.log"
-    command = [sys.executable, str(RUN_FILE), "serve", "--port", "0", "--data-dir", str(folder / "service")]
+    command = [*own_command(), "serve", "--port", "0", "--data-dir", str(folder / "service")]
     with (
         log.open("wb") as errors,
         # a session of its own: Ctrl-C in the terminal is for the demo, which ends its parts in order

@@ -7,10 +7,14 @@ import socket
 from collections.abc import Callable
 
 from app.cli.errors import CliError
+from app.cli.server.own_addresses import own_addresses
+from app.domain.access import is_loopback
 from app.domain.host_port import join_host_port
 from app.settings import DEFAULT_PORT
 
 PORTS_TO_TRY = 20
+ANSWER_SECONDS = 0.5
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
 def bind(host: str, port: int, *, explicit: bool, say: Callable[[str], None]) -> socket.socket:
@@ -41,20 +45,16 @@ def url_of(listener: socket.socket) -> str:
 def local_url_of(listener: socket.socket) -> str:
     """Where this machine reaches the socket: a wildcard is no address to go to."""
     host, port = listener.getsockname()[:2]
-    return f"http://{join_host_port({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host), port)}"  # noqa: S104
+    return f"http://{join_host_port(_WILDCARDS.get(host, host), port)}"
 
 
-def outer_url_of(listener: socket.socket) -> str:
-    """Where other machines most likely reach the socket."""
+def outer_urls_of(listener: socket.socket) -> list[str]:
+    """Where other machines reach the socket, the likeliest first; none for a socket of loopback. The socket listens:
+    each address is asked whether it answers."""
     host, port = listener.getsockname()[:2]
-    if host not in {"0.0.0.0", "::"}:  # noqa: S104 - compared with, not bound to
-        return url_of(listener)
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-            asking.connect(("192.0.2.1", 9))  # sends nothing: only asks which address a packet would have
-            return f"http://{join_host_port(asking.getsockname()[0], port)}"
-    except OSError:
-        return local_url_of(listener)
+    if host not in _WILDCARDS:
+        return [] if is_loopback(host) else [url_of(listener)]
+    return [f"http://{join_host_port(address, port)}" for address in own_addresses() if _answers(address, port)]
 
 
 def is_default(port: int) -> bool:
@@ -72,3 +72,11 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError:
         found.close()
         raise
+
+
+def _answers(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), ANSWER_SECONDS):
+            return True
+    except OSError:
+        return False

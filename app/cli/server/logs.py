@@ -72,14 +72,21 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generi
 
 def configure(level: str, *, form: str = TEXT, secrets: tuple[str, ...] = ()) -> None:
     """Send the process's log to stderr from `level` on (a word of the logging module; an unknown one is INFO), as
-    `text` or `json`."""
+    `text` or `json`. What libraries say is for DEBUG, but for their warnings."""
     handler = _StderrHandler()
     handler.setFormatter(JsonFormatter(secrets) if form == JSON else LogfmtFormatter(secrets))
     root = logging.getLogger()
     for old in [handler for handler in root.handlers if isinstance(handler, _StderrHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(logging.getLevelNamesMapping().get(level.upper(), logging.INFO))
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    if number > logging.DEBUG:
+        handler.addFilter(_is_for_people)
+    root.setLevel(number)
+
+
+def _is_for_people(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or record.name.partition(".")[0] == "app"
 
 
 def _quoted(value: str) -> str:

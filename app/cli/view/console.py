@@ -5,9 +5,12 @@ Cells and lines are cleaned where they are laid out too: a letter that is replac
 
 from __future__ import annotations
 
+import io
+
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
+from app.cli.output import output
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import many_lines
 
@@ -30,7 +33,11 @@ class _Hook(RenderHook):
 
 
 def console_on(*, stderr: bool = False) -> Console:
-    """A console on stdout or stderr that cleans what is printed. What is drawn live is to be given as `Cleaned`."""
-    console = Console(stderr=stderr, markup=False, emoji=False)  # markup could make links
+    """A console on stdout or stderr that cleans what is printed; on stderr with --json, silent with --quiet. What is
+    drawn live is to be given as `Cleaned`."""
+    now = output()
+    nowhere = io.StringIO() if now.quiet else None
+    to_stderr = stderr or now.as_json
+    console = Console(file=nowhere, stderr=to_stderr, markup=False, emoji=False)  # markup could make links
     console.push_render_hook(_Hook())
     return console

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from app.cli.errors import EXIT_INTERRUPTED
+from app.cli.output import EXIT_PARTIAL
+from app.cli.program import program
+from app.cli.view.head import STANDING_STYLES
 from app.cli.view.live_view import STATUS_STYLES, state_of
 from app.protocol import repairs
 from app.protocol.counts import AS_ASKED
@@ -18,37 +20,32 @@ from app.protocol.terminal_text import one_line
 from app.words import word
 
 COMMIT_CHARS = 10
-STANDING_STYLES = {
-    "ready": "green",
-    "problem": "yellow",
-    "failed": "bold red",
-    "working": "cyan",
-    "waiting": "dim",
-    "skipped": "yellow",
-    "cancelled": "yellow",
-}
 EXIT_NONE_OR_FAILED = 1
 
 
 def show_result(console: Console, progress: Mapping[str, Any], *, last: str = "") -> None:
-    """Print the whole end of an install, from its last progress; `last` in place of its sentence."""
-    nodes = progress.get("nodes") or []
-    if nodes:
-        console.print(pack_table(nodes))
-    for node in nodes:
-        error = node.get("error") or {}
-        if error and error.get("code") not in AS_ASKED:
-            show_text(console, f"{one_line(node.get('name'))}: {one_line(error.get('code'))}", style="red")
-            for text in filter(None, (one_line(error.get("message")), one_line(error.get("hint")))):
-                show_text(console, text, indent=4)
+    """Print the whole end of an install, from its last progress. `last`: how the run ended that it is a part of, in
+    place of its own sentence."""
+    _show_packs(console, progress.get("nodes") or [])
     for warning in progress.get("warnings") or []:
         show_text(console, f"Note: {one_line(warning.get('message'))}", style="yellow")
     repair = progress.get("repair") or {}
     for text in repairs.in_words(repair):
         show_text(console, one_line(text), style="cyan")
     if repair.get("state") == repairs.RepairState.FOUND.value:
-        show_text(console, f"To apply it: run.py tasks repair {one_line(progress.get('task_id'))}", style="cyan")
+        show_text(console, f"To apply it: {program()} tasks repair {one_line(progress.get('task_id'))}", style="cyan")
     show_text(console, last or sentence(progress), style="bold")
+
+
+def _show_packs(console: Console, nodes: Sequence[Mapping[str, Any]]) -> None:
+    for line in pack_table(nodes, console.width if console.is_terminal else None) if nodes else ():
+        console.print(line, soft_wrap=True)
+    for node in nodes:
+        error = node.get("error") or {}
+        if error and error.get("code") not in AS_ASKED:
+            show_text(console, f"{one_line(node.get('name'))}: {one_line(error.get('code'))}", style="red")
+            for text in filter(None, (one_line(error.get("message")), one_line(error.get("hint")))):
+                show_text(console, text, indent=4)
 
 
 def show_text(console: Console, text: str, *, style: str = "", indent: int = 0) -> None:
@@ -73,11 +70,14 @@ def sentence(progress: Mapping[str, Any]) -> str:
     return f"{head}{text}. {hint}".rstrip()
 
 
-def exit_status(progress: Mapping[str, Any]) -> int:
-    """0 all, 3 partial, 1 none or failed, 130 cancelled; 130 also for one that is still going on (only watched)."""
+def exit_status(progress: Mapping[str, Any], *, require: str | None = None) -> int:
+    """0 all, 3 partial, 1 none or failed, 130 cancelled; 130 also for one that is still going on (only watched). Where
+    somebody said what is required (`all`, `any`), partial is a failure or a success."""
     if progress.get("in_progress"):
         return EXIT_INTERRUPTED
     code = progress.get("return_code")
+    if code == EXIT_PARTIAL and require:
+        return 0 if require == "any" else EXIT_NONE_OR_FAILED
     return code if isinstance(code, int) else EXIT_NONE_OR_FAILED
 
 
@@ -89,21 +89,43 @@ def standing_of(node: Mapping[str, Any]) -> Text:
     return Text(word(f"common.standing_{standing}"), style=STANDING_STYLES[standing])
 
 
-def pack_table(nodes: list[Mapping[str, Any]]) -> Table:
-    """A row a pack: where it ended, at which commit, after how long."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("pack", overflow="fold")
-    for name in ("state", "commit", "requirements"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("seconds", no_wrap=True, justify="right")
-    for node in nodes:
-        requirements = str(node.get("requirements_status") or "none")
-        seconds = node.get("seconds")
-        table.add_row(
-            Text(one_line(node.get("name"))),
-            standing_of(node),
-            Text(str(node.get("commit") or "-")[:COMMIT_CHARS]),
-            Text(requirements, style=STATUS_STYLES.get(requirements, "dim")),
-            Text("-" if seconds is None else f"{seconds:.1f}"),
-        )
-    return table
+def pack_table(nodes: Sequence[Mapping[str, Any]], width: int | None = None) -> list[Text]:
+    """A line a pack: where it ended, at which commit, after how long. Of `width` columns (None: as many as it needs),
+    with as many of the cells as fit whole; the names and how they ended are always there."""
+    rows = [_HEAD, *({name: cell(node) for name, cell in _CELLS.items()} for node in nodes)]
+    widths = {name: max(row[name].cell_len for row in rows) for name in _CELLS}
+    chosen = list(_CELLS)
+    for name in _DROPPED_FIRST:
+        if width is not None and sum(widths[each] + 2 for each in chosen) - 2 > width:
+            chosen.remove(name)
+    lines = []
+    for row in rows:
+        line = Text()
+        for name in chosen:
+            free = " " * (widths[name] - row[name].cell_len)
+            line.append("  " if line else "")
+            line.append_text(Text(free) + row[name] if name == "seconds" else row[name] + Text(free))
+        line.rstrip()
+        lines.append(line)
+    return lines
+
+
+def _requirements(node: Mapping[str, Any]) -> Text:
+    status = str(node.get("requirements_status") or "none")
+    return Text(status, style=STATUS_STYLES.get(status, "dim"))
+
+
+def _seconds(node: Mapping[str, Any]) -> Text:
+    seconds = node.get("seconds")
+    return Text("-" if seconds is None else f"{seconds:.1f}")
+
+
+_CELLS: Mapping[str, Callable[[Mapping[str, Any]], Text]] = {
+    "pack": lambda node: Text(one_line(node.get("name"))),
+    "state": standing_of,
+    "commit": lambda node: Text(str(node.get("commit") or "-")[:COMMIT_CHARS]),
+    "requirements": _requirements,
+    "seconds": _seconds,
+}
+_HEAD = {name: Text(name, style="dim") for name in _CELLS}
+_DROPPED_FIRST = ("requirements", "commit", "seconds")

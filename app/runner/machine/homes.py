@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from app.protocol.options import OPTIONS
 from app.runner.machine import profiles
 from app.runner.machine.comfyui_processes import OutOfReach, Process, Seen, is_comfyui, look
 from app.runner.machine.layout import Layout, base_of, layout_of
@@ -19,7 +20,7 @@ from app.runner.process.user import user_of_process
 
 Choose = Callable[[str, Mapping[str, str]], Optional[str]]
 """Asks a person: the question, and a label for each answer. None where nobody decides. Raises RunCancelled."""
-_GIVE_ONE = "Give one of them as ui_home."
+GUESS, SURE, CONFIRMED = OPTIONS["which_comfyui"].choices
 _MOST_ASKED = 9
 
 
@@ -52,14 +53,14 @@ def find_ui_home(given: Optional[str]) -> Path:
     return find_home(given).ui_home
 
 
-def find_home(given: Optional[str], choose: Optional[Choose] = None) -> Home:
-    """The ComfyUI that is meant. `choose`: asks where several are equally good. Raises RunFault `ui_home_not_found` or
-    `ui_home_ambiguous`, RunCancelled."""
+def find_home(given: Optional[str], choose: Optional[Choose] = None, care: str = GUESS) -> Home:
+    """The ComfyUI that is meant. `choose`: asks where several are equally good, or as `care` (the option which_comfyui)
+    says. Raises RunFault `ui_home_not_found` or `ui_home_ambiguous`, RunCancelled."""
     seen = look()
     if given:
         ui_home, base = _given(Path(given), seen)
     else:
-        ui_home, base = _searched(seen, choose)
+        ui_home, base = _searched(seen, choose, care)
     return _home(seen, ui_home, layout_of(ui_home, base))
 
 
@@ -108,22 +109,34 @@ def _starts_with(home: Path, base: Path) -> bool:
     return given is not None and os.path.realpath(str(given)) == str(base)
 
 
-def _searched(seen: Seen, choose: Optional[Choose]) -> Tuple[Path, Optional[Path]]:
+def _searched(seen: Seen, choose: Optional[Choose], care: str) -> Tuple[Path, Optional[Path]]:
     running = _distinct([process.folder for process in seen.running])
-    first, *others = _usual_places()
-    for group in (running, [first], others):
-        found = _distinct([path for path in group if (path / "main.py").is_file()])
-        if len(found) > 1 and group is running:
-            found = _likeliest(found, seen) or found
-        if len(found) == 1:
-            return found[0], None
-        if found:
-            return _chosen(found, seen, choose), None
+    usual = _usual_places()
+    found = _first_group((running, usual[:1], usual[1:]) if care == GUESS else (running, usual))
+    if len(found) > 1 and care == GUESS and found[0] in running:
+        found = _likeliest(found, seen) or found
+    if len(found) == 1 and not _is_in_doubt(found[0], seen, care):
+        return found[0], None
+    if found:
+        others = found if care != CONFIRMED else _distinct([*found, *_first_group((usual,))])
+        return _chosen(others, seen, choose), None
     why = " Out of this login's reach: %s." % "; ".join(map(str, seen.out_of_reach)) if seen.out_of_reach else ""
     hint = (
         "Give its folder as ui_home." if not why else "Log in as that user, or into that container; or give a folder."
     )
     raise RunFault("ui_home_not_found", "No ComfyUI was found on the instance.%s" % why, hint)
+
+
+def _first_group(groups: Sequence[Sequence[Path]]) -> List[Path]:
+    """The ComfyUIs of the first group that has any."""
+    found = (_distinct([path for path in group if (path / "main.py").is_file()]) for group in groups)
+    return next(filter(None, found), [])
+
+
+def _is_in_doubt(path: Path, seen: Seen, care: str) -> bool:
+    """Whether the only one that was found may be another than is meant."""
+    runs = any(_is_of(each, path) for each in seen.running)
+    return care == CONFIRMED or (care == SURE and not runs and bool(seen.out_of_reach))
 
 
 def _likeliest(found: Sequence[Path], seen: Seen) -> List[Path]:
@@ -141,14 +154,21 @@ def _uid(process: Process) -> Optional[int]:
 
 
 def _chosen(found: Sequence[Path], seen: Seen, choose: Optional[Choose]) -> Path:
-    listed = ", ".join(str(path) for path in found)
-    text = "The instance has several ComfyUI folders: %s." % listed
+    answers = {str(number): _label(path, seen) for number, path in enumerate(found, 1)}
+    if len(found) > 1:
+        text = "The instance has several ComfyUI folders: %s." % ", ".join(map(str, found))
+        asked, hint = (
+            "The machine has several ComfyUIs. Which one do you use?",
+            "Name one of them as ui_home (--ui-home).",
+        )
+    else:
+        text = "ComfyUI's folder was not named, and %s may be another one than is meant." % answers["1"]
+        asked, hint = "Into this ComfyUI? " + text, "If it is, name it as ui_home (--ui-home %s)." % found[0]
     if choose is not None and len(found) <= _MOST_ASKED:
-        answers = {str(number): _label(path, seen) for number, path in enumerate(found, 1)}
-        answer = choose("Into which ComfyUI? " + text, answers)
+        answer = choose(asked, answers)
         if answer is not None:
             return found[int(answer) - 1]
-    raise RunFault("ui_home_ambiguous", text, _GIVE_ONE)
+    raise RunFault("ui_home_ambiguous", text, hint)
 
 
 def _label(path: Path, seen: Seen) -> str:

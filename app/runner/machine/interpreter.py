@@ -138,7 +138,7 @@ def _one_of(
     taken = named[0] if len(named) == 1 else found[0]
     why = "%s, and is on the image's PATH" % taken[0].why if named == [taken] else taken[0].why
     if named != [taken] and choose is not None:
-        text = "Which Python does ComfyUI use? Several have torch and its other requirements."
+        text = "Several Pythons on the machine have what ComfyUI needs. Which one does it run with?"
         labels = {str(number): "%s: it %s" % (one.python, one.why) for number, (one, _) in enumerate(found, 1)}
         answer = choose(text, labels)
         taken, why = (found[int(answer) - 1], "was chosen") if answer else (taken, why)

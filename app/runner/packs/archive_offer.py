@@ -46,7 +46,7 @@ def offer(context: Context, result: PackResult, target: Path) -> None:
         "The repository of %s is gone or private, but ComfyUI's registry has an archive of the pack: %s. Install that?"
         % (result.pack.name, what),
         code="install_archive",
-        hint="It is the author's last release there, which may be older than the repository was. It gets no updates.",
+        hint="It is the author's last release there. It may be older than the repository was, and gets no updates.",
         answers={"leave": "Leave it out", "install": "Install the archive"},
         default="leave",
         facts={"pack": result.pack.name, "node_id": archive.node_id, "version": archive.version},

@@ -47,8 +47,8 @@ def _ask_about_registry_copies(context: Context, names: List[str]) -> None:
         "%s installed by ComfyUI-Manager from ComfyUI's registry: %s. Replace by a clone of the repository?"
         % (_packs_were(names), _listed(names)),
         code="replace_registry_copies",
-        hint="They work as they are. What is replaced is kept in custom_nodes/.disabled, with your own files carried "
-        "over, and a rollback puts it back.",
+        hint="They work as they are. What is replaced is kept in custom_nodes/.disabled, your own files in it are "
+        "carried over, and putting the run back restores it.",
         answers={"keep": "Leave as it is", "replace": "Replace by the repository"},
         default="keep",
         facts={"packs": names},
@@ -62,8 +62,8 @@ def _ask_about_unpacked_copies(context: Context, names: List[str]) -> None:
         "%s installed from an archive, without the git repository: %s. Replace by a clone of the repository?"
         % (_packs_were(names), _listed(names)),
         code="replace_unpacked_copies",
-        hint="They work as they are, and cannot be updated. What is replaced is kept in custom_nodes/.disabled, with "
-        "your own files carried over, and a rollback puts it back.",
+        hint="They work as they are, but cannot be updated. What is replaced is kept in custom_nodes/.disabled, your "
+        "own files in it are carried over, and putting the run back restores it.",
         answers={"keep": "Leave as it is", "replace": "Replace by the repository"},
         default="keep",
         facts={"packs": names},

@@ -33,7 +33,7 @@ class _Kind(NamedTuple):
     hint: str
 
 
-_IMPORT_DECIDES = "A pack that is refused is installed without; whether it loads, its import shows."
+_IMPORT_DECIDES = "If you refuse, the pack is installed without that; the check shows whether it loads."
 _KINDS: Mapping[str, _Kind] = {
     "scripts": _Kind(
         code="run_install_scripts",
@@ -45,25 +45,25 @@ _KINDS: Mapping[str, _Kind] = {
         code="run_prestartup_scripts",
         what="a prestartup_script.py, which ComfyUI runs at each start before all else",
         do="Let ComfyUI run",
-        hint="ComfyUI runs it as long as the pack is there. So a pack that is refused is not put in place.",
+        hint="It runs each time that ComfyUI starts. If you refuse, the pack is not installed.",
     ),
     "direct_urls": _Kind(
         code="install_direct_urls",
-        what="packages by their addresses, past the package index",
+        what="packages that come from web addresses instead of the package index",
         do="Install",
         hint=_IMPORT_DECIDES,
     ),
     "indexes": _Kind(
         code="use_extra_indexes",
-        what="package indexes of its own",
+        what="package indexes besides the usual one",
         do="Use",
         hint=_IMPORT_DECIDES,
     ),
     "builds": _Kind(
         code="run_builds",
-        what="packages that are built here, which runs their code",
-        do="Build",
-        hint="A build runs the package's own code, as this login. Without it, only ready-made wheels are installed.",
+        what="packages that have to be compiled, which runs their code",
+        do="Compile",
+        hint="If you refuse, only ready-made packages are installed. Packs that need the others fail.",
     ),
 }
 

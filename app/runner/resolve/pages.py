@@ -19,6 +19,7 @@ from http.client import HTTPException
 from typing import Dict, List, Mapping, Optional, Tuple
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
+from app.protocol import amounts
 from app.runner.process.within import within
 
 _SECONDS = 15.0
@@ -102,7 +103,7 @@ def read_page(
     except (OSError, HTTPException, ValueError) as exc:
         raise PageUnavailable(str(getattr(exc, "reason", exc))[:200]) from None
     if len(body) > max(most, 1):
-        raise PageUnavailable("its page is larger than %d MiB" % (most >> 20))
+        raise PageUnavailable("its page is larger than %s" % amounts.size(most))
     return place, body.decode("utf-8", "replace")
 
 

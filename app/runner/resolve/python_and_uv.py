@@ -63,7 +63,7 @@ def _chosen(context: Context) -> Interpreter:
     def choose(text: str, answers: Mapping[str, str]) -> Optional[str]:
         if context.options.ask != "ask":
             return None
-        hint = "The first one is used when nobody answers."
+        hint = "If you do not know, take the first; it is also taken when nobody answers."
         return context.questions.ask(text, code="choose_environment", answers=answers, default="1", hint=hint)
 
     given = context.request.get("venv_path")

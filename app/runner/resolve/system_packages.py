@@ -80,7 +80,7 @@ class SystemPackages:
             "A pack needs system packages that are missing: %s. Install them, and others that packs of this run need?"
             % ", ".join(names[:_MOST_NAMED]),
             code="install_system_packages",
-            hint="apt-get installs them as root and removes nothing. A rollback leaves them there.",
+            hint="apt-get installs them as root and removes nothing. Putting the run back leaves them there.",
             answers={"leave": "Leave the system as it is", "install": "Install"},
             default="leave",
             facts={"packages": names},

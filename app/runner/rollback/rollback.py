@@ -75,7 +75,7 @@ def roll_back(context: Context, record: notes.Record, python: Future[None], uv: 
     if present or left:
         raise RunFault(
             "rollback_incomplete",
-            "Not everything could be rolled back: %s." % "; ".join([*present, *left][:8]),
+            "Not everything could be put back: %s." % "; ".join([*present, *left][:8]),
             "Each pack says what stopped it; the log named packages says it for Python packages.",
         )
 

@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Any, BinaryIO, Dict, List, Mapping, NoReturn, Tuple
 
+from app.protocol import amounts
 from app.protocol.known_bad import read_known_bad
 from app.protocol.lockfile import read_lock
 from app.protocol.manager_snapshot import named, read_snapshot
@@ -20,9 +21,9 @@ from app.protocol.terminal_text import one_line
 _FORMAT = argparse.RawDescriptionHelpFormatter
 _MORE = """\
 examples:
-  python3 FILE install --url https://github.com/OWNER/REPOSITORY
-  python3 FILE install --csv list.csv --ui-home /workspace/ComfyUI --restart
-  cat list.csv | python3 FILE install --csv - --plan-only
+  python3 {file} install --url https://github.com/OWNER/REPOSITORY
+  python3 {file} install --csv list.csv --ui-home /workspace/ComfyUI --restart
+  cat list.csv | python3 {file} install --csv - --plan-only
 
 A list begins with the line Name,RepoUrl,Subfolder,RequirementsFile (Ref may follow); empty cells are fine.
 Ctrl-C cancels in order. Everything is logged below ~/.local/state/nodeferry.
@@ -102,8 +103,8 @@ def _manifest(args: argparse.Namespace) -> Mapping[str, Any]:
         return {"urls": args.url}
     if args.csv:
         return {"csv": _read(args.csv)}
-    if args.manifest:
-        given = json.loads(_read(args.manifest))
+    if args.nodes:
+        given = json.loads(_read(args.nodes))
         if isinstance(given, list):
             return {"nodes": given}
         if not isinstance(given, dict):
@@ -150,7 +151,7 @@ def _read(path: str) -> str:
 def _text(file: BinaryIO, path: str) -> str:
     raw = file.read(_MOST_BYTES + 1)
     if len(raw) > _MOST_BYTES:
-        raise OSError(errno.EFBIG, "larger than %d KiB" % (_MOST_BYTES // 1024), path)
+        raise OSError(errno.EFBIG, "larger than %s" % amounts.size(_MOST_BYTES), path)
     return decoded(raw)
 
 
@@ -160,8 +161,10 @@ _MOST_BYTES = 4 * 1024 * 1024
 _SOURCES: Tuple[Tuple[str, Dict[str, Any]], ...] = (
     ("--csv", {"metavar": "FILE", "help": "the list: Name,RepoUrl,Subfolder,RequirementsFile; - reads stdin"}),
     ("--url", {"metavar": "URL", "action": "append", "help": "a pack's repository; may be given many times"}),
-    ("--lock", {"metavar": "FILE", "help": "the lock of an earlier install, or a snapshot of ComfyUI-Manager"}),
-    ("--manifest", {"metavar": "FILE", "help": "a manifest as JSON: a list of node packs, or as the API takes it"}),
+    ("--nodes", {"metavar": "FILE", "help": "the list as JSON: node packs, or a manifest as the API takes it"}),
+    ("--lock", {"metavar": "FILE", "help": "the lock of an earlier install: exactly its commits and packages"}),
+    ("--snapshot", {"metavar": "FILE", "dest": "lock", "help": "a snapshot of ComfyUI-Manager, JSON or YAML"}),
+    ("--manifest", {"metavar": "FILE", "dest": "nodes", "help": argparse.SUPPRESS}),  # as --nodes was called before
 )
 _OTHERS: Tuple[Tuple[str, Dict[str, Any]], ...] = (
     ("--ui-home", {"metavar": "DIR", "help": "ComfyUI's folder; found by itself where it can be"}),
@@ -182,8 +185,13 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     text = "Installs ComfyUI node packs on this machine, here and now."
+    file = os.path.basename(sys.argv[0] or "FILE")
     parser = _Parser(
-        prog="nodeferry install", description=text, epilog=_MORE, formatter_class=_FORMAT, allow_abbrev=False
+        prog="python3 %s install" % file,
+        description=text,
+        epilog=_MORE.replace("{file}", file),
+        formatter_class=_FORMAT,
+        allow_abbrev=False,
     )
     source = parser.add_mutually_exclusive_group(required=True)
     for name, about in _SOURCES:

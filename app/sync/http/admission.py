@@ -16,6 +16,7 @@ from werkzeug.datastructures import EnvironHeaders
 
 from app.domain.access import MADE
 from app.domain.errors import AppError
+from app.protocol import amounts
 from app.protocol.redaction import masked
 from app.remote.gateway.access import OPENING
 from app.sync.access import Access
@@ -25,9 +26,12 @@ from app.sync.http.behind_proxy import Proxies, Via, via_of
 
 MAX_BODY_BYTES = json_body.MAX_BYTES
 MAX_SMALL_BODY_BYTES = 64 * 1024
+MAX_FILE_BYTES = 512 * 1024 * 1024
+"""Of a workflow file, which may be a video."""
 _LISTS = frozenset({"/ssh/install-custom-nodes", "/fleet/install-custom-nodes", "/workflow/start", "/manifests/check"})
 """The routes that are sent lists of node packs; so are those that end in `_RETRY`. Every other body is small."""
 _RETRY = "/retry"
+_FILES = "/workflow-files"
 
 _SECRET = re.compile(rf"(?<={OPENING})[^/]+|{MADE}[\w-]+")
 
@@ -76,14 +80,14 @@ def head_of(environ: Mapping[str, Any]) -> Head:
 
 def body_limit(path: str) -> int:
     """How many bytes a request's body may have."""
+    if path == _FILES:
+        return MAX_FILE_BYTES
     return MAX_BODY_BYTES if path in _LISTS or path.endswith(_RETRY) else MAX_SMALL_BODY_BYTES
 
 
 def too_large(path: str) -> AppError:
     """What is said of a body that is larger than that."""
-    limit = body_limit(path)
-    size = f"{limit // 1024} KiB" if limit < 1024 * 1024 else f"{limit // 1024 // 1024} MiB"
-    return errors.BodyTooLarge(f"The request's body is larger than {size}.")
+    return errors.BodyTooLarge(f"The request's body is larger than {amounts.size(body_limit(path))}.")
 
 
 def logged_path(path: str) -> str:

@@ -153,7 +153,7 @@ class LoginBody(JsonBody):
 
 
 class WorkflowIdBody(JsonBody):
-    """POST /workflow/stop."""
+    """POST /workflow/stop and POST /workflow/reconnect."""
 
     workflow_id: Annotated[Id, NEEDED] = None
 

@@ -40,6 +40,7 @@ ID = {"type": "string", "format": "uuid"}
 Id = Annotated[Any, WithJsonSchema(ID)]
 RemotePath = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^/", "maxLength": MAX_PATH})]
 IdempotencyKey = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200})]
+_ANSWERS = {"type": ["object", "null"], "additionalProperties": {"type": "string"}}
 _FORMS: Mapping[str, Any] = {
     "csv": {"csv": {"type": "string"}},
     "nodes": {"nodes": {"type": "array", "items": {"type": "object"}, "minItems": 1}},
@@ -51,6 +52,8 @@ _FORMS: Mapping[str, Any] = {
     },
     "lock": {"lock": {"type": "object"}},
     "manager_snapshot": {"manager_snapshot": {"type": ["object", "string"]}},
+    "workflow": {"workflow": {"type": "object"}, "answers": _ANSWERS},
+    "workflow_file": {"workflow_file": ID, "answers": _ANSWERS},
 }
 """The forms of a manifest, by the field that tells them apart."""
 Manifest = Annotated[

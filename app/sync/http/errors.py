@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.errors import AppError, InvalidManifest
+from app.domain.workflow_file_errors import ManifestHasQuestions
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text, one_line
 from app.words import LANGUAGE, word
@@ -24,6 +25,8 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "wheel_not_found": 404,
     "fleet_not_found": 404,
     "run_not_found": 404,
+    "workflow_file_not_found": 404,
+    "manifest_has_questions": 409,
     "status_link_not_found": 404,
     "instance_not_found": 404,
     "instance_busy": 409,
@@ -59,6 +62,9 @@ STATUS_OF_CODE: Mapping[str, int] = {
 """An error has the status of its code, else of the nearest class above it that has one, else 500."""
 
 GENERAL_CODES: Mapping[str, str] = {
+    "workflow_file_unknown": "workflow_file_unreadable",
+    "workflow_file_empty": "workflow_file_unreadable",
+    "workflow_file_too_large": "workflow_file_unreadable",
     "malformed_json": "invalid_request",
     "host_not_allowed": "forbidden",
     "cross_site_request": "forbidden",
@@ -175,6 +181,12 @@ class NotJson(AppError):
     code = "not_json"
 
 
+class NotAFile(NotJson):
+    """The request's body is a form; it has to be the file itself."""
+
+    code = "not_a_file"
+
+
 class NotReady(AppError):
     """The service does not accept work."""
 
@@ -227,6 +239,8 @@ def error_body(error: AppError) -> dict[str, Any]:
     }
     if isinstance(error, InvalidManifest) and error.wrong_entries:
         body["wrong_entries"] = [{name: masked(text) for name, text in fault.items()} for fault in error.wrong_entries]
+    if isinstance(error, ManifestHasQuestions):
+        body["questions"] = list(error.questions)
     return body if error.field is None else {**body, "field": masked(error.field)}
 
 

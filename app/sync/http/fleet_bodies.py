@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
 from app.domain.errors import InvalidRequest
 from app.domain.request import InstallRequest
+from app.protocol import amounts
 from app.protocol.manifest import MAX_NODES
 from app.protocol.options import OPTIONS, Options
 from app.settings import Settings
@@ -106,9 +107,9 @@ def fleet_request(values: Mapping[str, Any], settings: Settings) -> FleetRequest
 def _check_size(body: FleetBody) -> None:
     size = len(json.dumps(body.manifest)) * len(body.ssh_connections)
     if size > MAX_FLEET_BYTES:
-        most = MAX_FLEET_BYTES // 2**20
         raise InvalidRequest(
-            f"The lists of all instances have {size // 2**20} MiB together; at most {most} MiB are possible.",
+            f"The lists of all instances have {amounts.size(size)} together; at most {amounts.size(MAX_FLEET_BYTES)} "
+            "are possible.",
             code="fleet_too_large",
             field="ssh_connections",
         )

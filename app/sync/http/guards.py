@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Mapping
+from functools import cache
 
 from app.domain.access import CHOSEN_CHARS, Scope, is_loopback, origin_of
 from app.domain.errors import AppError, Unauthorized
@@ -126,11 +128,18 @@ def _host_allowed(host: str, settings: Settings) -> bool:
 
 
 def _is_direct(name: str, settings: Settings) -> bool:
-    """Whether a host is the service itself, without a proxy. On every address of the machine any address is: the page
-    of a rebound name has that name as its host."""
+    """Whether a host is the service itself, without a proxy. On every address of the machine any address is, and so is
+    its own name: the page of a rebound name has that name as its host."""
     if settings.host in _WILDCARDS:
-        return name in LOOPBACK_NAMES or _is_address(name)
+        return name in LOOPBACK_NAMES or _is_address(name) or name in _own_names()
     return name in LOOPBACK_NAMES or name == bracketed(settings.host.lower())
+
+
+@cache
+def _own_names() -> frozenset[str]:
+    """What other machines of a network call this one."""
+    name = socket.gethostname().lower()
+    return frozenset({name, f"{name.partition('.')[0]}.local"}) if name else frozenset()
 
 
 def _is_address(name: str) -> bool:

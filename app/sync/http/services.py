@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from flask import Flask, Response, current_app, g, request
 from pydantic import BaseModel
@@ -24,7 +27,7 @@ from app.sync.access import Access
 from app.sync.capacity import Capacity
 from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
-from app.sync.http import admission, bodies, errors, json_body
+from app.sync.http import admission, bodies, errors, guards, json_body
 from app.sync.http.behind_proxy import via_of
 from app.sync.http.compression import compress
 from app.sync.installs.logs import TaskLogs
@@ -41,6 +44,7 @@ from app.sync.status_links import StatusLinks
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
+from app.sync.workflow_lists import WorkflowLists
 
 EXTENSION = "nodeferry"
 PROBLEM_PAGE = "nodeferry-problem-page"
@@ -51,6 +55,7 @@ LOOK_AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=BaseModel)
+_IN_MEMORY = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class Services:
     status_links: StatusLinks
     runs: Runs
     remembered: RememberedInstances
+    workflow_lists: WorkflowLists
 
 
 def services() -> Services:
@@ -90,6 +96,31 @@ def body_values() -> dict[str, Any]:
     raw = request.get_data(cache=False)
     json_body.check_content_type(request.headers.get("Content-Type", ""), empty=not raw)
     return json_body.parse_object(raw) if raw else {}
+
+
+def body_file() -> IO[bytes]:
+    """The request's body as a file that can be gone to and fro in. Raises NotAFile for a form."""
+    if request.mimetype == "multipart/form-data":
+        raise errors.NotAFile
+    given: IO[bytes] = request.environ["wsgi.input"]
+    if given.seekable():
+        return given
+    request.max_content_length = admission.MAX_FILE_BYTES
+    with ExitStack() as undone:
+        spool = undone.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+        shutil.copyfileobj(request.stream, spool)
+        undone.pop_all()  # it lives as long as the request
+    return spool
+
+
+def install_values() -> dict[str, Any]:
+    """The request's JSON object, with a workflow in its manifest as the list that it needs. Raises as `body_values`,
+    and ManifestHasQuestions."""
+    values = body_values()
+    manifest = values.get("manifest")
+    if isinstance(manifest, dict):
+        values["manifest"] = services().workflow_lists.as_list(manifest)
+    return values
 
 
 def body(model: type[_M]) -> _M:
@@ -204,7 +235,9 @@ def _after(response: Response) -> Response:
     compress(response, request.headers.get("Accept-Encoding", ""))
     if request.url_rule is not None:
         services().metrics.answered(f"{request.method} {request.url_rule.rule}", seconds)
-    _log.info(
+    is_news = guards.changes(request.method, request.path) or response.status_code >= 400
+    _log.log(
+        logging.INFO if is_news else logging.DEBUG,  # a page polls, and a run is polled for hours
         "request method=%s path=%s status=%d ms=%.1f task_id=%s client=%s",
         request.method,
         admission.logged_path(request.path),

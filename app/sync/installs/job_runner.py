@@ -51,7 +51,7 @@ class JobRunner:
             Installation(
                 runner_request.spec_of(job.task_id, job.request, self._settings),
                 job.recorder,
-                self._connector,
+                self._connector.asking_first(job.request.options.first_contact == "ask"),
                 self._settings.timeouts,
                 logs=self._logs,
                 metrics=self._metrics,

@@ -8,14 +8,28 @@ from typing import Any
 
 from app.domain.errors import InvalidRequest, LogNotFound
 from app.protocol.audit import AUDIT_LOG, RUNNER, SERVICE, read_commands
+from app.protocol.counts import has_problem
 from app.protocol.log_names import NODES_FOLDER, is_log_name, node_log
-from app.protocol.snapshot import Snapshot
+from app.protocol.redaction import masked_part
+from app.protocol.snapshot import Problem, Snapshot
+from app.protocol.states import NodeState
 from app.storage.command_audit import CommandAudits
 from app.storage.log_files import ANEW, FILE_BYTES, LogFiles
-from app.sync.installs.log_lines import SEARCH_SECONDS, deciding_number, found_lines, line_and_lines, start_of
+from app.sync.installs.log_lines import (
+    SEARCH_SECONDS,
+    deciding_number,
+    deciding_of_run,
+    found_lines,
+    line_and_lines,
+    start_of,
+)
 from app.sync.installs.service import Installs
 
 RUN = "run"
+_MOST_REASONS = 10
+"""So many packs' reasons are looked for in a log of the whole run."""
+_AROUND_BYTES = 8 * 1024
+"""So much beside a part of a log is looked at: a secret that begins or ends there is masked in the part too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,7 @@ class TaskLogs:
             offset + len(raw),
             size,
             complete,
-            raw.decode("utf-8", "replace"),
+            self._text(task_id, name, offset, len(raw)),
             *line_and_lines(self._files.blocks(task_id, name), offset),
             self._deciding(status.snapshot, name, node) if wanted.deciding else None,
         )
@@ -144,13 +158,25 @@ class TaskLogs:
             return start_of(self._files.blocks(task_id, name), wanted.line), wanted.limit
         return wanted.offset, wanted.limit
 
+    def _text(self, task_id: str, name: str, offset: int, length: int) -> str:
+        """A part of a log. Nobody puts a secret together out of parts that each have a piece of it."""
+        begin = max(0, offset - _AROUND_BYTES)
+        raw, _ = self._files.read(task_id, name, begin, offset - begin + length + _AROUND_BYTES)
+        return masked_part(raw, offset - begin, offset - begin + length).decode("utf-8", "replace")
+
     def _deciding(self, snapshot: Snapshot, name: str, node: str | None) -> int | None:
-        """The number of the line that the reason of the log's node pack, or of the whole run, comes from."""
-        problem = snapshot.error if node is None else snapshot.nodes[node].error
-        if problem is None:
+        """The number of the line that the reason of the log's node pack comes from; in a log of the whole run that of
+        its own reason, else of the first pack that failed."""
+        problem = None if node is None else snapshot.nodes[node].error
+        reasons = [each.message for each in _reasons_of(snapshot)] if node is None else []
+        if problem is None and not reasons:
             return None
-        raw = b"".join(self._files.blocks(snapshot.task_id, name))
-        return deciding_number(raw.decode("utf-8", "replace"), problem.message, only_quoted=node is None)
+        text = b"".join(self._files.blocks(snapshot.task_id, name)).decode("utf-8", "replace")
+        return (
+            deciding_number(text, problem.message)
+            if problem
+            else deciding_of_run(text, reasons, has_failed=bool(snapshot.error))
+        )
 
     def _file_name(self, snapshot: Snapshot, log: str, node: str | None) -> str:
         if node is not None:
@@ -161,6 +187,12 @@ class TaskLogs:
         if log != RUN and (not is_log_name(name) or "/" in log or name not in self._files.sizes(snapshot.task_id)):
             raise LogNotFound(f"The task has no log {log[:200]!r} (yet).", field="log")
         return name
+
+
+def _reasons_of(snapshot: Snapshot) -> list[Problem]:
+    """Why the run failed, then why its packs did."""
+    failed = [node.error for node in snapshot.nodes.values() if node.state is NodeState.FAILED or has_problem(node)]
+    return [problem for problem in (snapshot.error, *failed[:_MOST_REASONS]) if problem is not None]
 
 
 def whole_characters(raw: bytes) -> bytes:

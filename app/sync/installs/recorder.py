@@ -202,6 +202,11 @@ class Recorder:
 
     def _fold(self, event: Event, heard_at: float | None = None) -> None:
         snapshot = reduce(self.snapshot, event, self._now())
+        if snapshot.state in TERMINAL_TASK_STATES and not self.ended:
+            seconds = (snapshot.finished_at or self._now()) - snapshot.created_at
+            why = f" ({snapshot.error.code})" if snapshot.error else ""
+            words = counts.count(snapshot).in_words()
+            _log.info("task %s: %s%s after %.0f s: %s", self.task_id, snapshot.state.value, why, seconds, words)
         if self._started_at is None and snapshot.state is not TaskState.QUEUED:
             self._started_at = self._now()
         self._newest = replace(self._newest, snapshot=snapshot, heard_at=heard_at or self._newest.heard_at)

@@ -10,7 +10,7 @@ from app.domain import asked_for, retry
 from app.domain.errors import InvalidRequest, NothingToRetry
 from app.domain.request import InstallRequest, Request, RestartRequest, RollbackRequest
 from app.protocol.lockfile import read_lock
-from app.protocol.options import RESTART, RETRY, ROLLBACK
+from app.protocol.options import RESTART, RETRY, ROLLBACK, Options
 from app.protocol.policies import laxer
 from app.protocol.repairs import Repair, lock_of
 from app.protocol.snapshot import Node, Snapshot
@@ -115,7 +115,11 @@ def retry_of(
         raise NothingToRetry
     chosen = _chosen(request, ended, names, only)
     if isinstance(request, InstallRequest):
-        request = replace(request, manifest=retry.manifest_of(request.manifest, ended, chosen, schemes))
+        manifest = retry.manifest_of(request.manifest, ended, chosen, schemes)
+        home = request.ui_home
+        if request.options.which_comfyui != Options().which_comfyui:  # what was decided for the first is not guessed
+            home = asked_for.home(ended.probe.get("ui_home"), home)
+        request = replace(request, manifest=manifest, ui_home=home)
     return replace(
         request,
         options=request.options.kept_by(RETRY),

@@ -11,10 +11,10 @@ import logging
 import threading
 import time
 import uuid
+from functools import partial
 
 from app.domain.errors import (
     AppError,
-    AuthenticationFailed,
     JournalChanged,
     NotStored,
     RemoteError,
@@ -49,7 +49,7 @@ from app.settings import Timeouts
 from app.storage.errors import LeaseLost, StorageError
 from app.storage.log_files import LogFiles
 from app.sync.installs.answer_requests import AnswerRequests, send_answers
-from app.sync.installs.backoff import Backoff
+from app.sync.installs.backoff import Backoff, is_worth_waiting
 from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.cancel_watch import CancelWatch
 from app.sync.installs.cpu_share import CpuShare
@@ -71,7 +71,7 @@ _COMMAND_AFTER_SECONDS = 1.0
 _LAST_CANCEL_SECONDS = 15.0
 """For a cancel that is tried once more after the task has ended without a sign that it had arrived."""
 _UNCONFIRMED = "Cancelled here, but the instance did not confirm it. The install may still run there."
-_GOES_ON = "Cancelled. The instance has the cancel, but may still be putting things back, or go on with the install."
+_GOES_ON = "Stopped. The machine knows of the stop, but may still be putting things back, or go on with the install."
 KEEP_SECONDS = 3600.0
 """How long to go on trying to save an end that the service's own disk refuses."""
 
@@ -103,7 +103,8 @@ class Installation:
     ) -> None:
         self._spec = spec
         self._recorder = recorder
-        self._connector = connector
+        to, key = spec.address, spec.host_key_sha256
+        self._dial = partial(connector.connect, to, host_key_sha256=key, task_id=recorder.task_id)
         self._timeouts = timeouts
         self._logs = logs
         self._metrics = metrics
@@ -161,6 +162,7 @@ class Installation:
         """One connection: to the end of the run, or to the end of the line."""
         self._attempt += 1
         if not self._may_run:
+            self._backoff = self._backoff or Backoff(1.0, 10.0, self._spec.wait_seconds)  # the first try is in it
             self._recorder.emit(Connecting(self._attempt))
         with self._connect(self._cancel_event()) as host, self._watch.over(host):
             self._recorder.emit(Connected(str(host.endpoint)))
@@ -176,10 +178,8 @@ class Installation:
                 raise
 
     def _connect(self, cancel: threading.Event) -> RemoteHost:
-        spec = self._spec
-        return self._connector.connect(
-            spec.address, host_key_sha256=spec.host_key_sha256, cancel=cancel, meter=self._meter, task_id=self._task_id
-        )
+        first = None if self._may_run else self._backoff
+        return self._dial(cancel=cancel, patience=first.patience if first else None, meter=self._meter)
 
     def _wait_after(self, exc: RemoteError) -> None:
         """Waits for the next try. Raises `exc` when there is none."""
@@ -195,9 +195,8 @@ class Installation:
             return
         _log.info("task %s: %s: %s", self._task_id, exc.code, exc.message)
         if self._backoff is None:
-            reconnect, first = (0.5, 15.0, self._timeouts.reconnect), (1.0, 10.0, self._spec.wait_seconds)
-            self._backoff = Backoff(*(reconnect if self._may_run else first))
-        pause = self._backoff.next_pause() if exc.retried or isinstance(exc, AuthenticationFailed) else None
+            self._backoff = Backoff(0.5, 15.0, self._timeouts.reconnect)
+        pause = self._backoff.next_pause() if is_worth_waiting(exc) else None
         if pause is None:
             self._fail(exc)
             return
@@ -362,7 +361,7 @@ class Installation:
             self._cancel_request = client.request_cancel(self._task_id)
         if not self._slow_cancel_reported and now - self._cancel_asked_at > CANCEL_SECONDS:
             self._slow_cancel_reported = True
-            text = f"The install has not stopped within {CANCEL_SECONDS:g} s of the cancel; Nodeferry waits on."
+            text = f"The install has not ended within {CANCEL_SECONDS:g} s of the stop; Nodeferry waits on."
             self._recorder.emit(Warned("cancel_slow", text))
 
     def _give_up_unconfirmed(self) -> None:

@@ -140,9 +140,10 @@ class Runs:
             _log.error("task %s: how its run ended could not be kept: %s", task_id, exc)
 
     def works_on(self, instance: str) -> bool:
-        """Whether a run goes on there."""
-        live = [run.row_json for run in self.settle() if run.row_json["in_progress"]]
-        return any(each["machine"]["instance"] == instance for each in live)
+        """Whether a run goes on at its address: by whichever user, and also one that only connects yet."""
+        name = view.name_of(instance)
+        live = [run.row_json["machine"] for run in self.settle() if run.row_json["in_progress"]]
+        return any(each["instance"] == instance or each["name"] in (name, name.removesuffix(":22")) for each in live)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 

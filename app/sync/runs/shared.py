@@ -17,7 +17,7 @@ _OWN_WORDS: Mapping[str, str] = {Kind.FAILED.value: "summary.failed", Kind.LOST.
 
 
 def shared_view(row: Mapping[str, Any], parts: Sequence[Tasks | None]) -> dict[str, Any]:
-    """`row`: the run as lists show it; `parts`: its own tasks, or those of each machine of a fleet."""
+    """`row`: the run as lists show it; `parts`: its own tasks, then those of each machine of a fleet."""
     summary = dict(row["summary"])
     if summary["kind"] in _OWN_WORDS:
         summary["sentence"] = word(_OWN_WORDS[summary["kind"]])
@@ -25,18 +25,20 @@ def shared_view(row: Mapping[str, Any], parts: Sequence[Tasks | None]) -> dict[s
         **{name: row[name] for name in _FIELDS},
         "summary": summary,
         "list": row["list"],
-        "nodes": [node for tasks in parts if tasks for node in _nodes(tasks)],
+        "nodes": [node for number, tasks in enumerate(parts) if tasks for node in _nodes(tasks, number or None)],
     }
 
 
-def _nodes(tasks: Tasks) -> list[dict[str, Any]]:
-    """Each pack as the newest task that had it has left it; a plan's count as long as nothing else has any."""
+def _nodes(tasks: Tasks, machine: int | None) -> list[dict[str, Any]]:
+    """Each pack as the newest task that had it has left it; a plan's count as long as nothing else has any. `machine`:
+    which of a fleet's."""
     done = [task for task in tasks.all if task.purpose is not Purpose.PLAN]
     found: dict[str, dict[str, Any]] = {}
     for snapshot in (task.status.snapshot for task in done or tasks.all):
         for node in snapshot.nodes.values():
             found[node.name] = {
                 "name": node.name,
+                "machine": machine,
                 "standing": standing(snapshot, node).value,
                 "problem": reasons.find(node.error.code).title if node.error else None,
             }

@@ -10,7 +10,7 @@ from app.domain.errors import InvalidRequest
 from app.domain.host_port import join_host_port
 from app.domain.run_actions import Action
 from app.domain.run_rows import Rows
-from app.domain.run_summary import Kind, Purpose, Summary, Tone, in_words, question, result_of
+from app.domain.run_summary import Kind, Purpose, Summary, Tone, in_words, planned, question, result_of
 from app.domain.workflow import Workflow, WorkflowState
 from app.protocol import progress_json, questions
 from app.protocol.counts import Counts
@@ -52,7 +52,7 @@ def summary_of_run(tasks: Tasks | None, workflow: Workflow | None) -> Summary:
         return Summary(Kind.STOPPED, Tone.IDLE, word("summary.stopped_before"))
     if workflow.error is not None:
         return Summary(Kind.FAILED, Tone.BAD, workflow.error["message"])
-    return Summary(Kind.PLANNED, Tone.IDLE, word("summary.planned"))
+    return planned(tasks.rows if tasks else Rows())
 
 
 def _decided_by_workflow(tasks: Tasks, workflow: Workflow | None) -> bool:
@@ -68,6 +68,9 @@ def _of_live_workflow(tasks: Tasks | None, workflow: Workflow) -> Summary:
     if tasks is not None and tasks.live is not None:
         return tasks.summary
     if tasks is None:
+        step = workflow.current
+        if step is not None and step.next_attempt_at is not None:
+            return Summary(Kind.WAITING_FOR_MACHINE, Tone.WARN, word("summary.waiting_for_machine"))
         return Summary(Kind.CONNECTING, Tone.LIVE, word("summary.connecting"))
     return Summary(Kind.WORKING, Tone.LIVE, word("summary.finish"))
 
@@ -81,7 +84,7 @@ def question_json(tasks: Tasks | None, workflow_json: Mapping[str, Any] | None) 
     if live is None or not asked:
         return None
     row = progress_json.question_row(live.status.snapshot, asked[0])
-    return {**row, "title": find(row["code"]).title, "task_id": live.task_id}
+    return {**row, "task_id": live.task_id}
 
 
 def actions_of_run(tasks: Tasks | None, workflow: Workflow | None) -> list[dict[str, object]]:

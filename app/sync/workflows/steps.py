@@ -11,8 +11,8 @@ from typing import Any
 
 from app.domain.errors import (
     AppError,
-    AuthenticationFailed,
     HostKeyMismatch,
+    HostKeyUnknown,
     RemoteError,
     StepTimedOut,
     TaskNotCancellable,
@@ -26,12 +26,18 @@ from app.protocol.snapshot import PlannedChange, Problem, Snapshot
 from app.protocol.states import TERMINAL_TASK_STATES, Outcome, Phase, StepStatus, TaskState
 from app.settings import Settings
 from app.sync.installs import runner_request
-from app.sync.installs.backoff import Backoff
+from app.sync.installs.backoff import Backoff, is_worth_waiting
+from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.follow_ups import restart_request
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks, key_json
 
-HOST_KEY, PROVISIONING, PLAN = "host_key_changed", "still_provisioning", "plan_changes_packages"
+HOST_KEY, NEW_HOST_KEY = "host_key_changed", "host_key_new"
+PROVISIONING, PLAN = "still_provisioning", "plan_changes_packages"
+_HINT_OF_CHANGED = (
+    "Providers give addresses to new machines. If you have just rented a new one, trust its key. If not, stop."
+)
+_HINT_OF_NEW = "If it is the machine that you have rented, trust its key. If you do not know it, stop."
 LOOK_SECONDS = 0.5
 """How late a stop is noticed while an install reports nothing."""
 _CHECKING = (Phase.VERIFY, Phase.FINISH)
@@ -67,12 +73,12 @@ class Done:
 
 @dataclass(slots=True)
 class StepRun:
-    """One step being done, for its thread. `note` saves fields of the step; `stop` wakes its waits."""
+    """One step being done, for its thread. `note` saves fields of the step; `stop` ends its waits, or wakes them."""
 
     workflow: Workflow
     name: StepName
     note: Callable[..., Workflow]
-    stop: threading.Event
+    stop: CancelSignal
     closing: threading.Event
     deadline: float = field(init=False)
 
@@ -85,7 +91,8 @@ class StepRun:
 
     def look_around(self, seconds: float = 0.0) -> None:
         """Waits up to `seconds`. Raises Leaving, Stopped, and StepTimedOut when the step has taken too long."""
-        self.stop.wait(seconds)
+        if seconds:
+            self.stop.pause(seconds, unless=self.stop)
         if self.closing.is_set():
             raise Leaving
         if self.stop.is_set():
@@ -124,7 +131,7 @@ class Steps:
 
     def check_answer(self, workflow: Workflow, question: Question, answer: str) -> None:
         """Carries out what an answer allows, before the workflow goes on. Raises RemoteError, HostKeyMismatch."""
-        if question.code == HOST_KEY and answer == "accept":
+        if question.code in (HOST_KEY, NEW_HOST_KEY) and answer == "accept":
             self._checks.accept(_request(workflow).address, str(question.facts["shown_sha256"]))
 
     # -- test_ssh ---------------------------------------------------------------------------------------------------
@@ -152,15 +159,18 @@ class Steps:
                     request.options.host_key_sha256,
                     run.left(self._settings.timeouts.connect),
                     cancel=run.stop,
+                    asks_first=request.options.first_contact == "ask",
+                    patience=backoff.patience,
                 )
             except HostKeyMismatch as error:
                 raise Blocked(self._host_key_question(request, error)) from error
             except RemoteError as error:
                 run.look_around()
-                pause = backoff.next_pause() if error.retried or isinstance(error, AuthenticationFailed) else None
+                pause = backoff.next_pause() if is_worth_waiting(error) else None
                 if pause is None:
                     raise
-                run.keep(message=f"Waiting for the instance: {error.message}")
+                due = time.time() + pause
+                run.keep(message=f"Waiting for the instance: {error.message}", next_attempt_at=due)
                 run.look_around(pause)
 
     def _host_key_question(self, request: InstallRequest, error: HostKeyMismatch) -> Question:
@@ -168,17 +178,19 @@ class Steps:
         if request.options.host_key_sha256:
             raise error
         status = key_json(error.presented) if error.presented else self._checks.scan(request.address)
+        is_new = isinstance(error, HostKeyUnknown)
         return Question(
-            HOST_KEY,
+            NEW_HOST_KEY if is_new else HOST_KEY,
             error.message,
-            "Providers give addresses to new machines. If you have just rented a new one, trust its key. If not, stop.",
-            {"accept": "It is a new machine: trust its key"},
+            _HINT_OF_NEW if is_new else _HINT_OF_CHANGED,
+            {"accept": "Trust this key" if is_new else "It is a new machine: trust its key"},
             {
                 "shown_sha256": status["sha256"],
                 "key_type": status["key_type"],
                 "host": status["host"],
                 "port": status["port"],
                 "known": [key_json(key) for key in error.known],
+                "is_jump_host": error.is_jump_host,
             },
         )
 
@@ -296,7 +308,7 @@ def _of_install(ended: Snapshot) -> Done:
     """How an install that has ended lets its step end."""
     error = ended.error.to_json() if ended.error else None
     if ended.state is TaskState.CANCELLED:
-        text = "The install was cancelled."
+        text = "The install was stopped."
         return Done(StepState.FAILED, text, error or Problem("cancelled", text).to_json())
     if ended.state is TaskState.FAILED:
         return Done(StepState.FAILED, progress_json.message(ended), error)
@@ -315,8 +327,8 @@ def _installed(install: Snapshot) -> str:
 def _provisioning_question(busy: list[str]) -> Question:
     return Question(
         PROVISIONING,
-        f"The instance's image has not finished setting itself up ({', '.join(busy)} exists).",
-        "The image's own install and yours could disturb each other. Wait a few minutes, then look again.",
+        f"The machine has not finished setting itself up ({', '.join(busy)} exists).",
+        "Its own install and yours could disturb each other. Wait a few minutes, then look again.",
         {"look_again": "Look again", "continue": "Install now anyway"},
         {"paths": busy},
     )
@@ -337,7 +349,7 @@ def _plan_question(plan: Sequence[PlannedChange], changes: Sequence[PlannedChang
     return Question(
         PLAN,
         text,
-        "Nothing has been changed yet. The plan lists every package, and the packs that need it.",
+        "Nothing has been changed yet. The list shows every package, and the packs that need it.",
         {"install": "Install"},
         {"plan": [change.to_json() for change in plan]},
     )

@@ -30,14 +30,14 @@ def task_question(workflow: Workflow, snapshot_of: SnapshotOf) -> TaskQuestion |
     step = workflow.current
     if workflow.state is not WorkflowState.RUNNING or step is None:
         return None
-    for task_id in _task_ids(workflow, step):
+    for task_id in task_ids(workflow, step):
         snapshot = snapshot_of(task_id)
         for question in questions.unanswered(snapshot) if snapshot else ():
             return TaskQuestion(task_id, question)
     return None
 
 
-def _task_ids(workflow: Workflow, step: Step) -> list[str]:
+def task_ids(workflow: Workflow, step: Step) -> list[str]:
     """Of the tasks that do a step's work. Verifying is the last part of the install's own run."""
     verified = workflow.step(StepName.INSTALL) if step.name is StepName.VERIFY else None
     return [task_id for task_id in (verified.task_id if verified else None, step.task_id, step.plan_task_id) if task_id]
@@ -60,8 +60,8 @@ def workflow_json(workflow: Workflow, snapshot_of: SnapshotOf, now: float) -> di
     steps = [_step(workflow, step, snapshot_of, now) for step in workflow.steps]
     if asked and workflow.current:
         steps[workflow.steps.index(workflow.current)]["status"] = StepState.BLOCKED.value
-    task_ids = [task_id for step in workflow.steps for task_id in (step.task_id, step.plan_task_id) if task_id]
-    known = [snapshot for snapshot in map(snapshot_of, task_ids) if snapshot]
+    of_steps = [task_id for step in workflow.steps for task_id in (step.task_id, step.plan_task_id) if task_id]
+    known = [snapshot for snapshot in map(snapshot_of, of_steps) if snapshot]
     return {
         "success": True,
         "workflow_id": workflow.workflow_id,
@@ -84,7 +84,7 @@ def _question_of_task(asked: TaskQuestion, snapshot_of: SnapshotOf) -> dict[str,
     if snapshot is None:
         return None
     row = progress_json.question_row(snapshot, asked.question)
-    return {**row, "title": find(row["code"]).title, "task_id": asked.task_id}
+    return {**row, "task_id": asked.task_id}
 
 
 def _question(workflow: Workflow) -> dict[str, Any] | None:
@@ -112,6 +112,7 @@ def _step(workflow: Workflow, step: Step, snapshot_of: SnapshotOf, now: float) -
         "task_id": step.task_id,
         "plan_task_id": step.plan_task_id,
         "found": dict(step.found),
+        "next_attempt_at": progress_json.iso(step.next_attempt_at) if running and step.next_attempt_at else None,
         "tasks": _TASKS[step.name](step, install),
         "error": for_people(step.error) if step.error else None,
     }

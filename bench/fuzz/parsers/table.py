@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.fuzz.judge import Parser
-from bench.fuzz.parsers import files, instance, lists, runner_files, runner_output
+from bench.fuzz.parsers import files, instance, lists, runner_files, runner_output, workflow_files
 
 _ALL = (
     *files.PARSERS,
@@ -13,5 +13,6 @@ _ALL = (
     *lists.PARSERS,
     *runner_files.PARSERS,
     *runner_output.PARSERS,
+    *workflow_files.PARSERS,
 )
 PARSERS: Mapping[str, Parser] = {parser.name: parser for parser in _ALL}

@@ -64,9 +64,11 @@ def _made(count: int) -> list[NodePack]:
     dice, made = random.Random("packs"), dict[str, NodePack]()
     while len(made) < count:
         name = f"{dice.choice(('ComfyUI-', 'ComfyUI_', 'comfyui-'))}{dice.choice(_SUBJECTS)}{dice.choice(_KINDS)}"
-        name = f"{name}-{dice.randrange(2, 9)}" if name in made else name
+        name = (
+            f"{name}-{dice.randrange(2, 9)}" if name.lower() in made else name
+        )  # folders may not differ in case alone
         file = "requirements.txt" if dice.random() < 0.6 else None
-        made.setdefault(name, NodePack(name, f"https://github.com/{dice.choice(_OWNERS)}/{name}", None, file))
+        made.setdefault(name.lower(), NodePack(name, f"https://github.com/{dice.choice(_OWNERS)}/{name}", None, file))
     return list(made.values())
 
 

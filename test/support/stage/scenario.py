@@ -97,7 +97,7 @@ def rollback(packs: int = 34, *, kept: int = 0, stuck: int = 0, of: tuple[Played
     story.say(PhaseChanged(Phase.CLONE, StepStatus.FAILED if stuck else StepStatus.SUCCESS))
     for phase in (Phase.RESOLVE, Phase.INSTALL, Phase.SCRIPTS, Phase.VERIFY):
         story.say(PhaseChanged(phase, StepStatus.SKIPPED), after=0.2)
-    error = Problem("rollback_incomplete", f"Not everything could be rolled back: {stuck} packs.") if stuck else None
+    error = Problem("rollback_incomplete", f"Not everything could be put back: {stuck} packs.") if stuck else None
     if not stuck:
         story.say(PhaseChanged(Phase.FINISH, StepStatus.SUCCESS))
     story.say(RunEnded(TaskState.FAILED if stuck else TaskState.COMPLETED, error), after=0.2)

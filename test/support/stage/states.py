@@ -7,6 +7,7 @@ from typing import Any
 
 from app.protocol.repairs import PackageMove, Repair, RepairState
 from test.support.stage import Stage, restart, rollback, scenario
+from test.support.stage.casting import cast
 from test.support.stage.machine import Machine
 from test.support.waiting import wait_until
 
@@ -99,8 +100,18 @@ def _ended(*, lost: bool = False, **fates: Any) -> Callable[[Stage, int], str]:
 
 
 def _repairable(stage: Stage, packs: int) -> str:
-    found = Repair(RepairState.FOUND, (PackageMove("diffusers", "0.35.1", "0.34.0"),), starts=4, seconds=41.0)
+    found = Repair(
+        RepairState.FOUND,
+        (PackageMove("diffusers", "0.35.1", "0.34.0"),),
+        loads=_failing(packs),
+        starts=4,
+        seconds=41.0,
+    )
     return stage.ended(scenario(packs, failed=3, repair=found), ago=900, machine=_played(stage))
+
+
+def _failing(packs: int) -> tuple[str, ...]:
+    return tuple(cast(packs, failed=3).failures)[:1]
 
 
 def _none(stage: Stage, packs: int) -> str:
@@ -164,6 +175,7 @@ STATES: dict[str, Callable[[Stage, int], str]] = {
     "lost": _ended(lost=True),
     "stopped": _ended(end="cancelled"),
     "planned": _ended(plan_only=True),
+    "planned_failed": _ended(plan_only=True, failed=2),
     "put_back": _put_back(0),
     "put_back_incomplete": _put_back(2),
     "restarted": _restarted(),

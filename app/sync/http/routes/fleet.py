@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from app.sync.http import bodies, fleet_bodies
-from app.sync.http.services import answer, body, body_values, query, services
+from app.sync.http.services import answer, body, install_values, query, services
 
 fleet = Blueprint("fleet", __name__)
 
@@ -13,7 +13,7 @@ fleet = Blueprint("fleet", __name__)
 @fleet.post("/fleet/install-custom-nodes")
 def start_fleet() -> Response:
     """Start an install on each instance in the background; opens no connection."""
-    asked = fleet_bodies.fleet_request(body_values(), services().settings)
+    asked = fleet_bodies.fleet_request(install_values(), services().settings)
     accepted = services().fleets.start(asked)
     message = "This fleet was started before" if accepted.deduplicated else "Installations started in background"
     return answer({"success": True, "fleet_id": accepted.fleet_id, "tasks": accepted.tasks, "message": message}, 202)

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from app.domain.errors import RunNotFound
 from app.domain.status_errors import StatusLinkNotFound, StatusLinksOff
 from app.protocol import progress_json
 from app.sync.http import bodies
@@ -53,7 +54,11 @@ def show_status() -> Response:
     run_id = services().status_links.run_of(secret) if secret and services().settings.status_links else None
     if run_id is None:
         raise StatusLinkNotFound
-    return answer_if_changed({"success": True, **services().runs.shared(run_id)})
+    try:
+        return answer_if_changed({"success": True, **services().runs.shared(run_id)})
+    except RunNotFound:  # the run was forgotten, and with it goes what led to it
+        services().status_links.end(run_id)
+        raise StatusLinkNotFound from None
 
 
 def _known(run_id: str) -> str:

@@ -44,7 +44,7 @@ def show_lock(task_id: str) -> Response:
     known, asked = checked_task_id(task_id), query(bodies.LockQuery)
     lock = services().installs.lock(known)
     if lock is None:
-        hint = "A lock is told at the end of a run; runs that are cancelled or failed have none."
+        hint = "A lock is told at the end of a run; runs that were stopped or failed have none."
         raise errors.NotFound("This task has no lock (yet).", hint=hint)
     if asked.format == "manager-snapshot":
         return answer(write_snapshot(lock))

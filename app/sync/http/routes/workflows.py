@@ -12,7 +12,7 @@ from app.domain.stored_request import store_request
 from app.domain.workflow import Step, StepName, Workflow
 from app.protocol.options import OPTIONS
 from app.sync.http import bodies
-from app.sync.http.services import answer, body, query, services
+from app.sync.http.services import answer, body, install_values, query, services
 
 workflows = Blueprint("workflows", __name__)
 
@@ -20,7 +20,7 @@ workflows = Blueprint("workflows", __name__)
 @workflows.post("/workflow/start")
 def start_workflow() -> Response:
     """Start a workflow in the background; opens no connection."""
-    asked = body(bodies.WorkflowBody)
+    asked = bodies.read(bodies.WorkflowBody, install_values())
     steps = _steps(asked.steps)
     started = services().workflows.start(_workflow(asked, steps), most=services().settings.max_workflows)
     payload = {"success": True, "workflow_id": started.workflow.workflow_id, "state": started.workflow.state.value}
@@ -50,6 +50,15 @@ def stop_workflow() -> Response:
     return answer(
         {"success": True, "workflow_id": known, "state": state.value, "message": "The workflow is being stopped"}, 202
     )
+
+
+@workflows.post("/workflow/reconnect")
+def try_workflow_now() -> Response:
+    """Try a machine that a workflow does not reach again at once."""
+    known = _checked_id(body(bodies.WorkflowIdBody).workflow_id)
+    state = services().workflows.try_now(known)
+    message = "The machine is tried again now"
+    return answer({"success": True, "workflow_id": known, "state": state.value, "message": message}, 202)
 
 
 @workflows.post("/workflow/resume")

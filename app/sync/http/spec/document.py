@@ -13,12 +13,13 @@ from app.domain.access import COOKIE
 from app.storage.errors import StorageError
 from app.sync.http import errors
 from app.sync.http.guards import SAFE_METHODS, changes, is_open
-from app.sync.http.spec import progress, runs, service, tasks
+from app.sync.http.spec import progress, runs, service, tasks, workflow_files
 from app.sync.http.spec.routes import JSON, OPERATIONS, Operation, Reply
 from app.sync.http.spec.schema import COUNT, TEXT, UUID, Schema, ref
 from app.version import VERSION
 
-SCHEMAS: Mapping[str, Schema] = {**service.SCHEMAS, **progress.SCHEMAS, **tasks.SCHEMAS, **runs.SCHEMAS}
+_PARTS = (service, progress, tasks, runs, workflow_files)
+SCHEMAS: Mapping[str, Schema] = {name: each for part in _PARTS for name, each in part.SCHEMAS.items()}
 _REFS = "#/components/schemas/{model}"
 _PLACE = re.compile(r"<(?:[a-z]+:)?([a-z_]+)>")
 _ADDRESS: Schema = {"type": "string", "pattern": "^.+:[0-9]+$", "example": "ssh6.vast.ai:12345"}
@@ -149,6 +150,10 @@ def _place(name: str) -> Schema:
 
 def _ask(operation: dict[str, Any], route: Route, known: Operation, models: dict[str, Any]) -> None:
     """What the request carries: parameters, or a body."""
+    if known.takes_file:
+        binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        operation["requestBody"] = {"required": True, "content": binary}
+        return
     assert known.asked is not None, route.key
     schema = known.asked.model_json_schema(ref_template=_REFS)
     models.update(schema.pop("$defs", {}))

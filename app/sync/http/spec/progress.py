@@ -50,8 +50,8 @@ _NODE: Mapping[str, Schema] = {
     "folder": TEXT,
     "status": words(StepStatus),
     "state": words(NodeState),
-    "counts_as": words(Standing),
     "standing": words(Standing),
+    "counts_as": {**words(Standing), "description": "An older alias of `standing`."},
     "kept": FLAG,
     "clone_progress": PERCENT,
     "bytes_received": nullable(COUNT),
@@ -165,6 +165,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "id": TEXT,
             "code": TEXT,
+            "title": TEXT,
             "text": TEXT,
             "hint": TEXT,
             "answers": array(ref("PossibleAnswer")),

@@ -36,13 +36,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A route. `asked`: the model that checks its body, or its parameters (GET); `example`: of a body; `replies`: by
-    status, one or (by content type) several; `codes`: of its own errors, besides those that every route has."""
+    """A route. `asked`: the model that checks its body, or its parameters (GET); `example`: of a body; `takes_file`:
+    its body is a file. `replies`: by status, one or (by content type) several; `codes`: of its own errors, besides
+    those that every route has."""
 
     replies: Mapping[int, tuple[Reply, ...]]
     codes: tuple[str, ...] = ()
     asked: type[BaseModel] | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
+    takes_file: bool = False
 
 
 def _route(status: int, *replies: Reply | str, codes: str = "", **more: Any) -> Operation:
@@ -58,6 +60,9 @@ def _listed(schema: str, codes: str = "", **more: Any) -> Operation:
 
 _INSTANCE = " ".join(codes_of(RemoteError) + codes_of(RunnerError))
 _STARTS = "service_closing too_many_tasks"
+_BROKEN = "workflow_file_unreadable workflow_file_unknown workflow_file_empty workflow_file_too_large"
+_FILES = f"workflow_file_not_found {_BROKEN}"
+_LIST = f"invalid_manifest manifest_has_questions {_FILES}"
 _FOLLOWS = f"task_not_found task_conflict {_STARTS} runner_protocol_error"
 _KEYS = "idempotency_conflict too_many_keys"
 _SOME_SSH = {"ssh_connection": _SSH}
@@ -68,7 +73,7 @@ _TASKS: Mapping[str, Operation] = {
     "POST /ssh/install-custom-nodes": _route(
         202,
         "Started",
-        codes=f"invalid_address invalid_manifest {_STARTS} {_KEYS}",
+        codes=f"invalid_address {_LIST} {_STARTS} {_KEYS}",
         asked=bodies.InstallBody,
         example=_SOME_SSH,
     ),
@@ -163,9 +168,15 @@ _TASKS: Mapping[str, Operation] = {
     "POST /manifests/check": _route(
         200,
         "CheckedManifest",
-        codes="invalid_manifest",
+        codes=f"invalid_manifest {_FILES}",
         asked=bodies.ManifestBody,
         example={"manifest": {"urls": ["https://github.com/owner/name"]}},
+    ),
+    "POST /workflow-files": _route(
+        201,
+        "WorkflowFile",
+        codes=f"not_a_file {_BROKEN}",
+        takes_file=True,
     ),
 }
 
@@ -173,7 +184,7 @@ _GROUPS: Mapping[str, Operation] = {
     "POST /workflow/start": _route(
         202,
         "WorkflowStarted",
-        codes=f"invalid_address invalid_manifest service_closing too_many_workflows {_KEYS}",
+        codes=f"invalid_address {_LIST} service_closing too_many_workflows {_KEYS}",
         asked=bodies.WorkflowBody,
         example=_SOME_SSH,
     ),
@@ -191,12 +202,19 @@ _GROUPS: Mapping[str, Operation] = {
         asked=bodies.ResumeBody,
         example={"workflow_id": _WORKFLOW, "answer": "accept"},
     ),
+    "POST /workflow/reconnect": _route(
+        202,
+        "WorkflowStarted",
+        codes="workflow_not_found workflow_conflict task_not_found task_not_waiting",
+        asked=bodies.WorkflowIdBody,
+        example={"workflow_id": _WORKFLOW},
+    ),
     "GET /workflow/state": _route(200, "Workflow", codes="workflow_not_found", asked=bodies.WorkflowQuery),
     "GET /workflows": _route(200, "Workflows", asked=bodies.WorkflowsQuery),
     "POST /fleet/install-custom-nodes": _route(
         202,
         "FleetTasks",
-        codes=f"invalid_address invalid_manifest fleet_too_large too_many_fleets {_STARTS} {_KEYS}",
+        codes=f"invalid_address {_LIST} fleet_too_large too_many_fleets {_STARTS} {_KEYS}",
         asked=fleet_bodies.FleetBody,
         example={"ssh_connections": [_SSH, "ssh -p 2222 root@10.0.0.7"]},
     ),

@@ -91,7 +91,11 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "success": YES,
             **{name: _ROW[name] for name in _SHARED},
-            "nodes": array(record({"name": TEXT, "standing": words(Standing), "problem": nullable(TEXT)})),
+            "nodes": array(
+                record(
+                    {"name": TEXT, "machine": nullable(COUNT), "standing": words(Standing), "problem": nullable(TEXT)}
+                )
+            ),
         }
     ),
     "Instance": record(

@@ -24,6 +24,7 @@ from app.sync.http.spec.schema import (
     ref,
     words,
 )
+from app.sync.http.spec.workflow_files import QUESTION
 
 _PASTE = array(record({"provider": TEXT, "place": TEXT, "url": TEXT}))
 
@@ -39,6 +40,7 @@ SCHEMAS: Mapping[str, Schema] = {
         _ERROR,
         {
             "field": {**TEXT, "description": "The part of the request that is at fault."},
+            "questions": array(QUESTION),
             "wrong_entries": array(
                 record({"field": TEXT, "message": TEXT}, about="One entry of a list that is wrong.")
             ),
@@ -50,6 +52,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "host_key": ref("HostKey"),
             "known_host_keys": array(ref("HostKey")),
+            "is_jump_host": FLAG,
             "ui_homes": array(record(of_dataclass(ComfyUIHome))),
             "unusable_keys": array(TEXT),
         },

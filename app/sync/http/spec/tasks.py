@@ -31,6 +31,7 @@ from app.sync.http.spec.schema import (
     ref,
     words,
 )
+from app.sync.http.spec.workflow_files import WORKFLOW_NEEDS
 from app.sync.installs.logs import LogPart
 from app.sync.installs.retention import Pruned
 from app.sync.wheels import Wheel
@@ -200,7 +201,8 @@ _TASKS: Mapping[str, Schema] = {
             "manifest": nullable(ANY_OBJECT),
             "nodes": nullable(array(record(of_dataclass(NodePack)))),
             "left_out": _LEFT_OUT,
-        }
+        },
+        {"workflow": WORKFLOW_NEEDS},
     ),
 }
 
@@ -235,6 +237,7 @@ _WORKFLOWS: Mapping[str, Schema] = {
             "task_id": nullable(UUID),
             "plan_task_id": nullable(UUID),
             "found": ANY_OBJECT,
+            "next_attempt_at": nullable(TIME),
             "tasks": array(ref("WorkflowLine")),
             "error": nullable(ref("Problem")),
         }

@@ -35,7 +35,7 @@ export function startBar() {
   const node = document.getElementById("bar-now");
   others = JSON.parse(node.dataset.runs).map(lineOf);
   draw();
-  new Poller(ask, { interval: INTERVAL }).start();
+  new Poller(ask, { interval: INTERVAL }).start({ known: !("login" in document.documentElement.dataset) });
 }
 
 async function ask(signal) {

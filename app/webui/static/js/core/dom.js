@@ -24,7 +24,10 @@ export function h(tag, properties = {}, ...children) {
 
 export function setText(node, text) {
   const wanted = readable(text ?? "");
-  if (node.textContent !== wanted) node.textContent = wanted;
+  if (node.textContent === wanted) return;
+  const only = node.childNodes.length === 1 ? node.firstChild : null;
+  if (only?.nodeType === Node.TEXT_NODE && wanted) only.data = wanted; // what is drawn of it stays, with another text
+  else node.textContent = wanted;
 }
 
 export function setAttribute(node, name, value) {
@@ -52,7 +55,7 @@ export function patchList(parent, items, { key, make, update }) {
   const wanted = items.map((item) => {
     const name = String(key(item));
     const child = known.get(name) ?? make(item);
-    child.dataset.key = name;
+    if (child.dataset.key !== name) child.dataset.key = name;
     known.delete(name);
     update(child, item);
     return child;

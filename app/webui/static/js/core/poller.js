@@ -16,14 +16,16 @@ export class Poller {
     this.seen = () => document.visibilityState === "visible" && this.now();
   }
 
-  start() {
+  /** `known`: what would be asked for is there already; the first time is after the interval. */
+  start({ known = false } = {}) {
     this.stopped = false;
     document.addEventListener("visibilitychange", this.seen);
     addEventListener("online", this.wake);
     addEventListener("pageshow", this.shownAgain);
     addEventListener("nodeferry:try", this.wake);
     addEventListener("nodeferry:woke", this.woke);
-    this.now();
+    if (known) this.timer = setTimeout(() => this.now(), this.#wait());
+    else this.now();
     return this;
   }
 

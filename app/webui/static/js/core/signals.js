@@ -10,8 +10,9 @@ let drawn = "";
 /** Percent (0–100) and a tone ("live", "good", "bad", "warn", "ask") into title and icon. */
 export function showInTab(percent, tone, name) {
   const label = tone === "live" ? `${Math.floor(percent)} %` : { good: "✓", warn: "!", bad: "✗", ask: "?" }[tone] ?? "";
-  document.title = readable([label, name, plain.split(" · ").at(-1)].filter(Boolean).join(" · "));
-  const now = `${tone} ${Math.floor(percent / 2)}`;
+  const title = readable([label, name, plain.split(" · ").at(-1)].filter(Boolean).join(" · "));
+  if (document.title !== title) document.title = title;
+  const now = `${tone} ${Math.floor(percent / 5)}`;
   if (now !== drawn) draw(percent, tone);
   drawn = now;
 }

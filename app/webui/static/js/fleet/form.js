@@ -70,7 +70,6 @@ export function startFleetForm() {
     const machines = typed().length;
     const why = !machines ? word("lists.machines_first") : recipe.ready ? "" : recipe.words;
     setText(get("commands-count"), machines ? word("common.machines", { n: machines }) : "");
-    setHidden(get("exact-box"), !recipe.hasLock);
     setText(get("go-hint"), why || word("lists.foot", { what: recipe.what, machines: word("common.machines", { n: machines }) }));
     setText(get("go"), word(starting ? "start.starting" : "start.install"));
     get("go").disabled = Boolean(why);

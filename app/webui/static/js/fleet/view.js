@@ -40,7 +40,7 @@ export function startFleetView(id) {
     showState(icon, fleet.summary);
     setText(get("sentence"), fleet.summary.sentence);
     updateSegments(bar, fleet.counts);
-    setText(get("in-words"), countsInWords(fleet.counts));
+    setText(get("in-words"), fleet.in_progress ? countsInWords(fleet.counts) : ""); // at the end the sentence has them
     patchList(get("rows"), fleet.runs, { key: (run) => run.run_id, make: makeMachine, update: updateMachine });
     setHidden(get("loading"), true);
     keepFocus(() => offer(can), () => get("main"));

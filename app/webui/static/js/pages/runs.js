@@ -120,6 +120,6 @@ keys.register("x", "lists.key_pick", () => document.activeElement.closest?.(".ru
 addEventListener("popstate", () => show(fromAddress()));
 setInterval(() => document.visibilityState === "visible" && [...get("rows").children].forEach(updateTimes), 1000);
 
-poller.start();
 show(fromAddress());
+poller.start();
 nameMachines().catch(showTrouble);

@@ -89,4 +89,5 @@ get("start").addEventListener("submit", (event) => {
   if (!get("go").disabled && !starting) start();
 });
 refresh();
+if (location.hash === "#options") get("options").open = true;
 await asked();

@@ -1,6 +1,6 @@
 /** One run for whoever has its link. The secret stands behind # of the address, where no server and no log sees it. */
 
-import { h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
+import { h, patchList, readable, setAttribute, setHidden, setText } from "../core/dom.js";
 import { ago, span } from "../core/format.js";
 import { badge } from "../core/icons.js";
 import { at } from "../core/place.js";
@@ -18,27 +18,35 @@ async function look() {
   const answer = await fetch(at("/status"), { headers, cache: "no-store", signal: AbortSignal.timeout(15000) });
   if (answer.status === 304) return true;
   const found = await answer.json();
-  if (!answer.ok) {
-    setText(get("sentence"), word("status.gone"));
-    setText(get("facts"), word("status.gone_why"));
-    return false;
-  }
+  if (answer.status === 404) return gone();
+  if (!answer.ok) throw new Error(found.message);
   tag = answer.headers.get("ETag") ?? "";
   draw(found);
   return found.in_progress;
 }
 
+/** Nothing stays of what the link has shown. */
+function gone() {
+  setText(get("sentence"), word("status.gone"));
+  setText(get("facts"), word("status.gone_why"));
+  document.title = `${word("status.gone")} · Nodeferry`;
+  get("bar").replaceChildren();
+  get("rows").replaceChildren();
+  return false;
+}
+
 function draw(run) {
   setText(get("sentence"), run.summary.sentence);
-  document.title = `${run.in_progress ? `${Math.floor(run.percent)} % · ` : ""}${run.summary.sentence} · Nodeferry`;
+  document.title = readable(`${run.in_progress ? `${Math.floor(run.percent)} % · ` : ""}${run.summary.sentence} · Nodeferry`);
   const parts = [run.list.label, word("status.began", { when: ago(run.created_at) }), run.seconds ? word("status.took", { span: span(run.seconds) }) : ""];
   setText(get("facts"), parts.filter(Boolean).join(" · "));
   if (!bar) get("bar").append((bar = segments(run.counts)));
   update(bar, run.counts);
-  patchList(get("rows"), run.nodes, { key: ({ name }) => name, make, update: patch });
+  patchList(get("rows"), run.nodes, { key: ({ machine, name }) => `${machine ?? ""}/${name}`, make, update: patch });
 }
 
-const make = ({ name }) => h("li", {}, h("span", { class: "status-mark" }), h("b", {}, name), h("span", { class: "soft" }));
+const where = ({ machine }) => (machine === null ? null : h("small", { class: "soft" }, ` ${word("status.machine", { n: machine })}`));
+const make = (node) => h("li", {}, h("span", { class: "status-mark" }), h("b", {}, node.name, where(node)), h("span", { class: "soft" }));
 
 function patch(row, node) {
   const [mark, , why] = row.children;

@@ -8,36 +8,37 @@ import { copy, download } from "../core/files.js";
 import { setOff } from "../core/focus.js";
 import { icon } from "../core/icons.js";
 import { attachMenu } from "../core/menu.js";
-import { at, isShared, origin, reach } from "../core/place.js";
+import { isShared, origin, reach } from "../core/place.js";
 import { askToNotify, canAsk } from "../core/signals.js";
 import { toast } from "../core/toast.js";
 import { word } from "../core/words.js";
+import { againAt } from "../lists/again.js";
 import { share } from "./share.js";
 
 const LABELS = {
   restart: word("run.do_restart"), open: word("run.do_open"), retry: word("run.do_retry"), rollback: word("run.do_put_back"),
   stop: word("run.do_stop"), install_again: word("run.do_install_again"), lock: word("run.do_lock"), repair: word("run.do_repair"),
-  try_now: word("run.do_try_now"), now: word("run.do_now"), command: word("run.do_command"), notify: word("run.do_notify"), share: word("status.share"),
+  try_now: word("run.do_try_now"), now: word("run.do_now"), command: word("run.do_command"), log: word("run.do_log"), notify: word("run.do_notify"), share: word("status.share"),
 };
 const ICONS = {
   restart: "restart", open: "open", retry: "restart", rollback: "back", stop: "stopped", install_again: "play", lock: "lock",
-  repair: "check", try_now: "restart", now: "right", command: "copy", notify: "bell", share: "open",
+  repair: "check", try_now: "restart", now: "right", command: "copy", log: "file", notify: "bell", share: "open",
 };
 const DANGER = ["stop", "rollback"];
-const READS = ["share", "lock", "now", "command", "notify", "install_again"];
+const READS = ["share", "log", "lock", "now", "command", "notify", "install_again"];
 
 export class Actions {
   /** `run()`: what GET /runs/ID said last; `began()`: something new has begun, which the page goes on to; `look()`
-   *  asks for what is true now. */
-  constructor(refs, { run, began, look, show }) {
-    Object.assign(this, { refs, run, began, look, show, busy: new Set(), wanted: [] });
+   *  asks for what is true now; `openLog()` opens the log of the whole run. */
+  constructor(refs, { run, began, look, show, openLog }) {
+    Object.assign(this, { refs, run, began, look, show, openLog, busy: new Set(), wanted: [] });
     attachMenu(refs.more);
   }
 
   /** `wanted`: [{name, primary}]. */
   update(wanted) {
     const known = wanted.filter(({ name }) => name in LABELS);
-    const also = [...known, ...(this.run().chapters.some((chapter) => chapter.task_id) ? [{ name: "command" }, { name: "share" }] : []), ...(this.run()?.in_progress && canAsk() ? [{ name: "notify" }] : [])];
+    const also = [...known, ...(this.run().chapters.some((chapter) => chapter.task_id) ? [{ name: "log" }, { name: "command" }, { name: "share" }] : []), ...(this.run()?.in_progress && canAsk() ? [{ name: "notify" }] : [])];
     const primary = also.find((each) => each.primary) ?? null;
     this.wanted = also;
     this.#patch(this.refs.primary, primary ? [primary] : [], (button) => button, "btn primary");
@@ -46,7 +47,12 @@ export class Actions {
 
   /** What the service offers, without what the page adds by itself. */
   #offered() {
-    return this.wanted.filter(({ name }) => !["command", "share", "notify"].includes(name));
+    return this.wanted.filter(({ name }) => !["log", "command", "share", "notify"].includes(name));
+  }
+
+  /** After a plan nothing is installed again: it is installed. */
+  #label(name) {
+    return name === "install_again" && this.run().summary.kind === "planned" ? word("run.do_install") : LABELS[name];
   }
 
   has(name) {
@@ -55,8 +61,8 @@ export class Actions {
 
   #patch(place, wanted, wrapped, style) {
     patchList(place, wanted, {
-      key: ({ name }) => name,
-      make: ({ name }) => wrapped(h("button", { type: "button", class: DANGER.includes(name) ? `${style} danger` : style, "data-writes": !READS.includes(name), onclick: () => this.do(name) }, icon(ICONS[name]), LABELS[name])),
+      key: ({ name }) => this.#label(name),
+      make: ({ name }) => wrapped(h("button", { type: "button", class: DANGER.includes(name) && !style.includes("primary") ? `${style} danger` : style, "data-writes": !READS.includes(name), onclick: () => this.do(name) }, icon(ICONS[name]), this.#label(name))),
       update: (node, { name }) => {
         const button = node.querySelector("button") ?? node;
         setOff(button, this.busy.has(name));
@@ -116,7 +122,9 @@ export class Actions {
   }
 
   async try_now(taskId) {
-    await api(`/tasks/${taskId}/reconnect`, { body: {} });
+    const { workflow } = this.run();
+    if (taskId) await api(`/tasks/${taskId}/reconnect`, { body: {} });
+    else await api("/workflow/reconnect", { body: { workflow_id: workflow.workflow_id } });
     this.look();
   }
 
@@ -125,8 +133,7 @@ export class Actions {
   }
 
   install_again() {
-    const { machine, run_id: runId } = this.run();
-    location.assign(at(`/?again=${runId}&ssh=${encodeURIComponent(machine.ssh_connection)}`));
+    location.assign(againAt(this.run()));
   }
 
   async open(taskId) {
@@ -159,6 +166,10 @@ export class Actions {
     const quoted = `'${body.replaceAll("'", "'\\''")}'`;
     const line = `curl -s ${origin}/ssh/install-custom-nodes -H 'Content-Type: application/json' -d ${quoted}`;
     toast(word((await copy(line)) ? "run.command_copied" : "common.copy_by_hand"));
+  }
+
+  log() {
+    this.openLog();
   }
 
   share() {

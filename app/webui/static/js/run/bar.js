@@ -16,10 +16,10 @@ export class Bar {
     place.replaceChildren(strip, h("div", { class: "seg-keys" }, [...this.buttons.values()].map(({ button }) => button)));
   }
 
-  /** `counts`: the service's; nothing is counted here. */
-  update(counts) {
+  /** `counts`: the service's; nothing is counted here. `more`: whether there may still be some, so that its place is kept. */
+  update(counts, more) {
     const total = counts?.total ?? 0;
-    setAttribute(this.place, "data-none", total ? null : "");
+    setAttribute(this.place, "data-none", total ? null : more ? "yet" : "");
     let from = 0;
     for (const [name, parts] of SEGMENTS) {
       const number = countIn(counts, parts);

@@ -26,15 +26,16 @@ export class Head {
     });
   }
 
-  /** `summary`: of what is shown. `detail`: what else is to be said of it. */
+  /** `summary`: of what is shown. `detail`: what else is to be said of it; null: what the run waits for stands below. */
   say(summary, detail) {
     const { refs } = this;
+    this.isSaid = detail === null;
     setIcon(refs.mark, iconOf(summary));
     setText(refs.sentence, summary.sentence);
     setAttribute(refs.sentence, "title", summary.sentence);
     setAttribute(refs.head, "data-tone", summary.tone);
     setAttribute(refs.head, "data-kind", summary.kind);
-    setText(refs.detail, detail);
+    setText(refs.detail, detail ?? "");
     setAttribute(refs.detail, "title", detail || null);
     this.kind = summary.kind;
   }
@@ -55,9 +56,9 @@ export class Head {
     });
   }
 
-  progressed(progress) {
-    if (progress !== this.progress) this.receivedAt = now();
-    this.progress = progress;
+  /** `receivedAt`: when it came. */
+  progressed(progress, receivedAt) {
+    Object.assign(this, { progress, receivedAt });
     this.tick();
   }
 
@@ -67,7 +68,7 @@ export class Head {
     if (!progress) return;
     const since = secondsSince(this.receivedAt);
     setText(refs.elapsed, clock(progress.elapsed_seconds + (progress.in_progress ? since : 0)));
-    const said = progress.in_progress ? this.#now(progress, since) : [null, ""];
+    const said = progress.in_progress && !this.isSaid ? this.#now(progress, since) : [null, ""];
     setAttribute(refs.left, "data-tone", said[0]);
     setText(refs.left, said[1]);
   }

@@ -26,12 +26,14 @@ export class Needs {
     });
   }
 
-  update(progress) {
+  /** `retries`: whether anything can be tried again: not after a plan, nor after a put back. */
+  update(progress, retries) {
+    this.retries = retries;
     this.ended = !progress.in_progress;
     this.watched ||= progress.in_progress;
     this.items = [...(this.actions.has("repair") ? suggestion(progress) : []), ...causes(progress, this.taskOf), ...builds(progress)];
     const number = progress.counts.failed + progress.counts.problem;
-    setText(this.refs.number, number ? String(number) : "");
+    setText(this.refs.number, String(number || this.items.length));
     setHidden(this.refs.toggle, !this.items.length);
     this.#show();
     if (this.refs.box.hidden) return;
@@ -98,8 +100,8 @@ export class Needs {
 
   #wanted(item) {
     if (item.build) return [{ key: "skip", label: word(item.build.skip_requested ? "run.skipping" : "run.skip_build"), off: item.build.skip_requested, act: () => api(`/tasks/${this.taskOf(item.packs[0])}/skip`, { body: { package: item.build.package } }) }];
-    if (item.repair) return this.ended ? [{ label: word("run.do_repair"), tone: "primary", act: () => this.actions.do("repair") }] : [];
-    if (!this.ended || !item.retry) return [];
+    if (item.repair) return this.ended ? [{ label: word("run.do_repair"), act: () => this.actions.do("repair") }] : [];
+    if (!this.ended || !item.retry || !this.retries) return [];
     return [{ label: item.retry.label ?? word("run.retry_these", { n: item.packs.length }), act: () => this.actions.retry(item.taskId, { nodes: item.packs, ...item.retry.body }) }];
   }
 
@@ -126,7 +128,7 @@ function causes(progress, taskOf) {
   const found = new Map();
   for (const node of progress.nodes) {
     if (!["failed", "problem"].includes(standingOf(node))) continue;
-    const { code = "not_checked", title = word("run.not_checked_title"), message = word("run.not_checked"), hint = "", retryable = false } = node.error ?? {};
+    const { code = "not_checked", title = word("run.not_checked_title"), message = title, hint = "", retryable = false } = node.error ?? {};
     const taskId = taskOf(node.name);
     const key = `${code} ${hint} ${taskId}`;
     const item = found.get(key) ?? { key, code, taskId, tone: "warn", title: message, other: title, hint, packs: [], addresses: [], messages: new Set() };
@@ -137,7 +139,8 @@ function causes(progress, taskOf) {
     item.retry = remedyOf(hint) ?? (retryable ? { body: {} } : null);
     found.set(key, item);
   }
-  return [...found.values()].map((item) => (item.messages.size > 1 ? { ...item, title: item.other } : item));
+  const worstFirst = [...found.values()].sort((one, other) => (one.tone === "bad" ? 0 : 1) - (other.tone === "bad" ? 0 : 1));
+  return worstFirst.map((item) => (item.messages.size > 1 ? { ...item, title: item.other } : item));
 }
 
 function suggestion({ repair }) {

@@ -15,6 +15,7 @@ import { Address } from "./address.js";
 import { Bar } from "./bar.js";
 import { Head } from "./head.js";
 import { Needs } from "./needs.js";
+import { Pace } from "./pace.js";
 import { Panels } from "./panels.js";
 import { QuestionView } from "./question.js";
 import { Rows } from "./rows.js";
@@ -23,15 +24,18 @@ import { Tasks } from "./tasks.js";
 import { Wait } from "./wait.js";
 
 const RUN_EVERY = 2000;
+const WITHOUT_RETRY = ["planned", "put_back"];
+const BESIDE_TASK = 6000; // a task that goes on says itself what is new, and asks for the run where that matters
 const WITHOUT_PACKS = ["restart", "check", "connect", "question"];
 
 export class RunPage {
   /** `initial`: GET /runs/ID as the page carried it, with tasks of it as `task` and `rows`; or null. */
   constructor(id, refs, initial) {
-    Object.assign(this, { id, refs, run: null, shown: null, rows: null, kinds: new Map() });
+    Object.assign(this, { id, refs, run: null, shown: null, rows: null, kinds: new Map(), pending: undefined });
     this.carried = [initial?.task, initial?.rows];
     this.silence = new Silence();
     this.address = new Address(() => this.#moved());
+    this.pace = new Pace(() => this.#second());
     this.tasks = new Tasks({ news: (taskId, changed) => this.#news(taskId, changed), lost: showTrouble, back: clearTrouble });
     this.#parts(refs);
     this.poller = new Poller((signal) => this.#ask(signal), { interval: RUN_EVERY, failed: (error) => this.#failed(error), answered: clearTrouble });
@@ -42,7 +46,7 @@ export class RunPage {
     const pick = (name) => this.pick(name);
     this.head = new Head(refs, (taskId) => this.show(taskId));
     this.bar = new Bar(refs.bar, () => this.#filter());
-    this.actions = new Actions(refs, { run: () => this.run, began: () => this.#began(), look: () => this.look(), show: (taskId) => this.show(taskId) });
+    this.actions = new Actions(refs, { run: () => this.run, began: () => this.#began(), look: () => this.look(), show: (taskId) => this.show(taskId), openLog: () => this.panels.openRun() });
     this.list = new Rows(refs.rows, refs.noRows, pick);
     this.needs = new Needs(refs, { actions: this.actions, pick, taskOf: (name) => this.tasks.of(name) });
     this.wait = new Wait(refs.wait, this.actions);
@@ -58,7 +62,7 @@ export class RunPage {
 
   start() {
     this.poller.start();
-    setInterval(() => this.#tick(), 1000);
+    this.pace.start();
     return this;
   }
 
@@ -83,6 +87,7 @@ export class RunPage {
 
   async #ask(signal) {
     this.#take(await api(`/runs/${this.id}`, { signal, tagged: true }));
+    this.poller.interval = this.tasks.progress(this.run.current)?.in_progress ? BESIDE_TASK : RUN_EVERY;
     return this.run.in_progress;
   }
 
@@ -94,11 +99,13 @@ export class RunPage {
 
   #take(run) {
     const before = this.run;
+    if (run === before) return;
     this.run = run;
+    this.pending ??= new Set();
     ownRun(run.in_progress ? run : null);
     this.head.machine(run.machine);
     this.#follow();
-    this.#draw();
+    if (!before || keyOf(before) !== keyOf(run)) this.#draw();
     if (before && (before.summary.kind !== run.summary.kind || before.current !== run.current)) this.#changed(run);
   }
 
@@ -148,16 +155,18 @@ export class RunPage {
     const before = this.kinds.get(taskId);
     this.kinds.set(taskId, kind);
     if (before && before !== kind) this.poller.stopped ? this.poller.start() : this.poller.now();
-    if (this.run) this.#draw(changed);
+    this.pending = new Set([...(this.pending ?? []), ...changed]);
+    if (this.run && (before !== kind || this.list.differ(progress, changed))) this.pace.soon();
   }
 
-  /** `changed`: the names of the packs whose rows may differ; null for all; undefined for none. */
-  #draw(changed) {
+  /** `changed`: the names of the packs whose rows may differ; null for all. */
+  #draw(changed = this.pending) {
     keepFocus(() => this.#patch(changed), () => this.refs.sentence);
   }
 
   #patch(changed) {
     const { run, shown } = this;
+    this.pending = undefined;
     const own = this.tasks.progress(shown);
     const rows = this.tasks.together(run.counts);
     const isOther = rows?.task_id !== this.rows?.task_id;
@@ -167,15 +176,15 @@ export class RunPage {
     const question = this.#asks(own);
     setAttribute(this.refs.run, "data-asks", question ? "" : null);
     this.question.update(question, own?.questions.length ?? 0, run.machine);
-    this.head.say(summary, this.#detail(summary, own));
-    this.head.chapters(run.chapters, this.alone ? shown : null, this.address);
-    this.head.progressed(own ?? rows);
-    this.bar.update(rows?.counts ?? run.counts);
     const waits = this.wait.update(run, summary, own);
+    this.head.say(summary, waits ? null : this.#detail(summary, own));
+    this.head.chapters(run.chapters, this.alone ? shown : null, this.address);
+    this.head.progressed(own ?? rows, this.tasks.arrivedAt(own ?? rows));
+    this.bar.update(rows?.counts ?? run.counts, run.in_progress);
     this.actions.update(this.#actions(summary, own, waits));
     this.list.none(waits);
     if (rows) {
-      this.needs.update(rows);
+      this.needs.update(rows, !WITHOUT_RETRY.includes(summary.kind));
       this.panels.update(rows, this.tasks.progress(this.alone ? this.tasks.ids.at(-1) : run.rows_of) ?? rows);
     }
     this.#inTab(question, summary);
@@ -194,7 +203,7 @@ export class RunPage {
   }
 
   #detail(summary, own) {
-    if (own && !own.in_progress) return own.error?.message === summary.sentence ? own.error.hint : "";
+    if (own && !own.in_progress) return ended(own, summary.sentence);
     return !own || own.questions.length || own.message === summary.sentence ? "" : own.message;
   }
 
@@ -242,10 +251,23 @@ export class RunPage {
     this.list.focus(name);
   }
 
-  #tick() {
-    this.head.tick();
+  /** Each second, and when there is news that people wait for. */
+  #second() {
+    if (this.pending) this.#draw();
+    else this.head.tick();
     this.question.tick();
     this.wait.tick();
     if (this.rows?.in_progress) this.list.tick(this.silence.of);
   }
 }
+
+/** What an end has to say besides its sentence: why, what helps, and which packs a restarted ComfyUI lacks. */
+function ended({ error, warnings }, sentence) {
+  const missing = warnings.find(({ code }) => code === "not_loaded");
+  const { message = "", hint = "" } = error ?? missing ?? {};
+  return [message.startsWith(sentence) ? message.slice(sentence.length).replace(/^[.:]\s*/, "") : message, hint].filter(Boolean).join(" ");
+}
+
+/** What of a run is shown at once when it is another. */
+const keyOf = ({ summary, current, rows_of: rows, in_progress: live, question, actions, chapters, workflow }) =>
+  JSON.stringify([summary.kind, current, rows, live, question, actions, chapters.map((chapter) => [chapter.task_id, chapter.in_progress]), workflow?.steps.map((step) => step.next_attempt_at)]);

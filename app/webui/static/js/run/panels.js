@@ -59,6 +59,11 @@ export class Panels {
     this.log.open({ taskId, pack, line, running: ["working", "waiting"].includes(standingOf(node)), decidingLine: null });
   }
 
+  /** Opens the log of the whole run, at the line that decided it. */
+  openRun() {
+    if (this.progress) this.#ofTheRun("run", null);
+  }
+
   close() {
     if (this.opened) this.log.close();
   }
@@ -82,6 +87,7 @@ export class Panels {
     const taskId = this.progress.task_id;
     this.#followed({ pack: null });
     this.opened = { taskId, pack: null };
+    if (this.tab !== "packs") this.#show("packs");
     this.log.open({ taskId, pack: null, log, line, running: this.progress.in_progress });
   }
 

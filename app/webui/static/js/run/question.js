@@ -32,8 +32,8 @@ export class QuestionView {
 
   #draw(question, number, machine) {
     const [text] = question.text.split("\n\n", 1); // what follows is in the items too
-    const title = h("h1", { id: "question-title", tabindex: "-1" }, question.title ?? text);
-    const more = question.code === "host_key_changed" ? word("run.key_changed", { machine: machine.name }) : question.title ? text : "";
+    const title = h("h1", { id: "question-title", tabindex: "-1" }, question.title);
+    const more = question.code.startsWith("host_key_") ? keyText(question, machine) : text;
     const which = [machine.name, number > 1 ? word("run.questions_left", { n: number }) : ""].filter(Boolean).join(" · ");
     this.said = h("p", { class: "field-error", role: "alert", hidden: true });
     this.until = h("p", { class: "soft number" });
@@ -54,7 +54,7 @@ export class QuestionView {
   #facts(question) {
     const { code, facts } = question;
     const found = [];
-    if (code === "host_key_changed") found.push(hostKeys(facts));
+    if (code.startsWith("host_key_")) found.push(hostKeys(question));
     if (facts.plan && question.plan_task_id) {
       const place = h("div", { class: "question-plan", tabindex: "0", role: "region", "aria-label": word("run.tab_changes") });
       this.plan(place, question.plan_task_id);
@@ -91,16 +91,16 @@ export class QuestionView {
   }
 }
 
-/** Both keys, the older one with its date: what a person compares with the provider's page. */
-function hostKeys(facts) {
-  const old = h("dd", { class: "mono wrap-anywhere" }, facts.known_sha256 ?? "…");
-  const dated = h("dt", {}, word("run.key_before"));
-  if (!facts.known_sha256) {
-    api("/host-keys").then(({ host_keys: keys }) => {
-      const known = keys.find((key) => key.host === facts.host && key.port === facts.port && key.key_type === facts.key_type) ?? keys.find((key) => key.host === facts.host && key.port === facts.port);
-      setText(old, known?.sha256 ?? word("run.key_unknown"));
-      if (known) setText(dated, word("run.key_before_dated", { date: when(known.added_at) }));
-    }).catch(() => setText(old, word("run.key_unknown")));
-  }
-  return h("dl", { class: "keys" }, dated, old, h("dt", {}, word("run.key_now")), h("dd", { class: "mono wrap-anywhere" }, facts.shown_sha256));
+/** Whose key it is that has changed: the machine's, or that of a jump host on the way to it. */
+function keyText({ code, facts: { is_jump_host: isJump, host, port } }, machine) {
+  const names = { host: `${host}:${port}`, machine: machine.name };
+  if (code === "host_key_new") return word("run.key_new", names);
+  return isJump ? word("run.key_changed_jump", names) : word("run.key_changed", names);
+}
+
+/** The keys, each older one with its date: what a person compares with the provider's page. */
+function hostKeys({ code, facts: { known = [], shown_sha256: shown } }) {
+  const row = (name, sha256) => [h("dt", {}, name), h("dd", { class: "mono wrap-anywhere" }, sha256)];
+  const before = known.flatMap((key) => row(key.added_at ? word("run.key_before_dated", { date: when(key.added_at) }) : word("run.key_before"), key.sha256));
+  return h("dl", { class: "keys" }, before.length || code === "host_key_new" ? before : row(word("run.key_before"), word("run.key_unknown")), row(word("run.key_now"), shown));
 }

@@ -1,12 +1,19 @@
 /** What a row says of its node pack, beside the state: what is being done now, or what is wrong with it. */
 
 import { bytes, rate, span } from "../core/format.js";
+import { wordOf } from "../core/icons.js";
 import { isInstalled } from "../core/states.js";
 import { word } from "../core/words.js";
 import { standingOf } from "./standings.js";
 
 /** After so many seconds without a word of a pack, its speed and remaining time are not shown any more. */
 export const SILENT_SECONDS = 10;
+
+/** Why a pack is skipped that was not meant to be installed, in a word. */
+const SKIPPED = { plan_only: word("run.state_planned"), rolled_back: word("run.state_removed") };
+
+/** The state of a pack in a word or two. */
+export const stateOf = (node) => (standingOf(node) === "skipped" && SKIPPED[node.error?.code]) || wordOf(standingOf(node));
 
 /** `silence`: seconds since something was heard of this pack; `build`: the one that runs for it. */
 export function sentenceOf(node, { silence = 0, build = null } = {}) {
@@ -16,7 +23,7 @@ export function sentenceOf(node, { silence = 0, build = null } = {}) {
     case "working": return working(node, silence, build);
     case "ready": return ready(node);
     case "problem": return said ?? word("run.not_checked");
-    default: return said ?? "";
+    default: return node.error?.code === "plan_only" ? "" : said ?? "";
   }
 }
 

@@ -2,9 +2,9 @@
  *  when something of its pack has changed. A click or Enter opens its log; arrows go from row to row. */
 
 import { h, setAttribute, setHidden, setPart, setText } from "../core/dom.js";
-import { icon, iconOf, setIcon, toneOf, wordOf } from "../core/icons.js";
+import { icon, iconOf, setIcon, toneOf } from "../core/icons.js";
 import { word } from "../core/words.js";
-import { importOf, partsOf, sentenceOf, sizeOf, timeOf } from "./row_words.js";
+import { importOf, partsOf, sentenceOf, sizeOf, stateOf, timeOf } from "./row_words.js";
 import { segmentOf, standingOf } from "./standings.js";
 
 const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 };
@@ -29,6 +29,11 @@ export class Rows {
     }
     if (this.rows.size > progress.nodes.length) this.#drop(new Set(progress.nodes.map((node) => node.name)));
     this.#none();
+  }
+
+  /** Whether one of these packs stands elsewhere than its row says: what people wait for, unlike figures. */
+  differ(progress, names) {
+    return progress.nodes.some((node) => names.has(node.name) && phaseOf(node) !== phaseOf(this.rows.get(node.name)?.node));
   }
 
   /** Says why there are no rows, unless that is said elsewhere already. */
@@ -111,8 +116,8 @@ export class Rows {
       setAttribute(row.item, "data-standing", standing);
       setAttribute(row.item, "data-tone", toneOf(standing));
       setIcon(row.icon, iconOf(standing));
-      setText(row.word, wordOf(standing));
     }
+    setText(row.word, stateOf(node));
     partsOf(node).forEach(([state, part], index) => {
       setAttribute(row.parts[index], "data-state", state);
       setPart(row.parts[index], part);
@@ -173,6 +178,8 @@ export class Rows {
     fitting[to].button.focus();
   }
 }
+
+const phaseOf = (node) => node && `${standingOf(node)} ${node.state} ${node.verified} ${node.script_status} ${node.error?.code}`;
 
 function make(node) {
   const cell = (name) => h("span", { class: `pack-${name}` });

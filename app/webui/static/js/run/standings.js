@@ -13,7 +13,7 @@ export const SEGMENTS = [
   ["left", ["skipped", "cancelled"]],
 ];
 
-export const standingOf = (node) => node.standing ?? node.counts_as;
+export const standingOf = (node) => node.standing;
 export const segmentOf = (node) => SEGMENTS.find(([, parts]) => parts.includes(standingOf(node)))[0];
 export const labelOf = (segment) => (segment === "left" ? word("run.left") : wordOf(segment));
 export const countIn = (counts, parts) => parts.reduce((sum, part) => sum + (counts?.[part] ?? 0), 0);

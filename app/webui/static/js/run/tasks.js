@@ -2,11 +2,12 @@
  *  it has left it. */
 
 import { LiveProgress } from "../core/live.js";
+import { now } from "../core/since.js";
 
 export class Tasks {
   /** `news(taskId, changed)`: the names of the packs whose rows may differ. */
   constructor({ news, lost, back }) {
-    Object.assign(this, { news, lost, back, lives: new Map(), ids: [], sources: new Map() });
+    Object.assign(this, { news, lost, back, lives: new Map(), ids: [], arrived: new WeakMap() });
   }
 
   /** Listens to these. `rows`: those whose packs are shown, oldest first; `carried`: what the page has brought of some. */
@@ -35,7 +36,14 @@ export class Tasks {
     if (all.length === 1) return all[0];
     const rows = new Map();
     for (const progress of all) for (const node of progress.nodes) rows.set(node.name, node);
-    return { ...all.at(-1), task_id: this.ids.join(" "), nodes: [...rows.values()], counts, in_progress: all.some((progress) => progress.in_progress) };
+    const together = { ...all.at(-1), task_id: this.ids.join(" "), nodes: [...rows.values()], counts, in_progress: all.some((progress) => progress.in_progress) };
+    this.arrived.set(together, this.arrivedAt(all.at(-1)));
+    return together;
+  }
+
+  /** When a progress has come, as `secondsSince` wants it. */
+  arrivedAt(progress) {
+    return this.arrived.get(progress) ?? now();
   }
 
   /** Which task has a pack last. */
@@ -45,8 +53,13 @@ export class Tasks {
 
   #listen(taskId, carried) {
     const initial = carried.find((task) => task?.task_id === taskId)?.progress ?? null;
-    const live = new LiveProgress(taskId, { initial, news: (progress, changed) => this.news(taskId, changed), lost: this.lost, back: this.back });
+    const live = new LiveProgress(taskId, { initial, news: (progress, changed) => this.#heard(taskId, progress, changed), lost: this.lost, back: this.back });
     this.lives.set(taskId, live);
     live.start();
+  }
+
+  #heard(taskId, progress, changed) {
+    this.arrived.set(progress, now());
+    this.news(taskId, changed);
   }
 }

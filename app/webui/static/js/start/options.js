@@ -22,7 +22,7 @@ export class Options {
 
   /** The part of a workflow's request. */
   request(hasLock) {
-    const options = { existing: get("existing").value, on_failure: get("on-failure").value, run_scripts: get("scripts").checked, ask: "ask" };
+    const options = { existing: get("existing").value, on_failure: get("on-failure").value, run_scripts: get("scripts").checked, ask: "ask", first_contact: "ask" };
     if (hasLock && get("exact").checked) options.exact = true;
     const steps = ["test_ssh", "install_custom_nodes"];
     if (get("verify").checked) steps.push("verify_dependencies");

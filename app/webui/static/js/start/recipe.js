@@ -4,7 +4,8 @@
  *  Contract: `new Recipe(changed)`; `changed()` is called whenever what would be installed is another, never before the
  *  constructor has ended. `ready`: there is
  *  something to install. `what`: that in a few words ("34 node packs"), `words`: the same as a sentence, or what is
- *  missing. `chosen`: the manifest as the API takes it, undefined for the whole recommended list. `hasLock`: it is a lock,
+ *  missing. `chosen`: the manifest as the API takes it: what is shown; undefined for
+ *  a recommended list that nobody could read. `hasLock`: it is a lock,
  *  so that `exact` makes sense. `wrong(text)`: shows an error of the list. `remember()`: for "As last time". `offer(command)`:
  *  a machine through which the recommended list can be read, or null. `restore(manifest, left, name)`: what another run
  *  installed. Each source keeps its own choice while others are looked at. */
@@ -25,7 +26,7 @@ const STOPPED_TYPING_MS = 400;
 const MOST_KEPT = 400000;
 const SECRET = /\/\/[^/\s]*@|(?:token|key|secret|passw)[^=\s]{0,20}=/i;
 const SOURCES = ["last", "default", "urls", "file"];
-const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, isDefault: false, isWhole: false, number: 0 });
+const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, isDefault: false, number: 0 });
 
 export class Recipe {
   constructor(changed) {
@@ -34,7 +35,7 @@ export class Recipe {
     this.kept = Object.fromEntries(SOURCES.map((name) => [name, EMPTY()]));
     this.source = null;
     this.list = new PackList(() => this.changed());
-    this.defaults = new DefaultList((nodes, isWhole) => this.#defaultCame(nodes, isWhole));
+    this.defaults = new DefaultList((nodes) => this.#defaultCame(nodes));
     for (const radio of document.querySelectorAll('[name="source"]')) radio.addEventListener("change", () => this.#from(radio.value));
     this.get("urls").addEventListener("input", () => this.#typed());
     this.get("file").addEventListener("change", (event) => this.#fromFile(event.target.files[0]));
@@ -85,8 +86,8 @@ export class Recipe {
   }
 
   get chosen() {
-    const { manifest, nodes, left, isDefault, isWhole } = this.#now;
-    if (!nodes || (!left.size && (!isDefault || isWhole))) return manifest ?? undefined;
+    const { manifest, nodes, left, isDefault } = this.#now;
+    if (!nodes || (!left.size && !isDefault)) return manifest ?? undefined; // the recommended list may be another one by then
     const kept = nodes.filter((node) => !left.has(node.name));
     if (!this.hasLock) return { nodes: kept };
     const names = new Set(kept.map((node) => node.name));
@@ -175,12 +176,12 @@ export class Recipe {
     return this.defaults.loaded();
   }
 
-  #defaultCame(nodes, isWhole) {
+  #defaultCame(nodes) {
     for (const name of ["default", "last"]) {
       const kept = this.kept[name];
       if (!kept.isDefault) continue;
       const names = new Set((nodes ?? []).map((node) => node.name));
-      this.#put(name, { ...kept, nodes, isWhole, left: nodes ? new Set([...kept.left].filter((each) => names.has(each))) : kept.left });
+      this.#put(name, { ...kept, nodes, left: nodes ? new Set([...kept.left].filter((each) => names.has(each))) : kept.left });
     }
   }
 

@@ -1,0 +1,44 @@
+"""Commands whose argument is an SSH command: pasted in quotes, or as it stands, its options among our own."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Sequence
+
+import click
+
+
+class SshCommand(click.Command):
+    """A command with one argument, an SSH command. All that is none of our own options belongs to it: ours have two
+    hyphens, ssh's have one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As ever, with the SSH command's words as one."""
+        ours, words = self._sorted_out(args, {"-q", *self.get_help_option_names(ctx)})
+        return super().parse_args(ctx, [*ours, "--", joined(words)] if words else ours)
+
+    def _sorted_out(self, args: Sequence[str], short: Collection[str]) -> tuple[list[str], list[str]]:
+        """Our own words, and the SSH command's, each in their order. `short`: ours that have one hyphen."""
+        options = [option for option in self.params if isinstance(option, click.Option)]
+        valued = {word for option in options if not option.is_flag and not option.count for word in option.opts}
+        ours: list[str] = []
+        words: list[str] = []
+        waiting = iter(args)
+        for word in waiting:
+            if word == "--":
+                words += waiting
+            elif word.startswith("--") or word in short:
+                ours += [word, *([value] if word in valued and (value := next(waiting, None)) is not None else [])]
+            else:
+                words.append(word)
+        return ours, words
+
+
+def joined(words: Sequence[str]) -> str:
+    """The words as one SSH command. The first may be a whole one itself, in quotes, with options behind it."""
+    first, *rest = words
+    if not rest:
+        return first
+    if first.startswith("-"):
+        return shlex.join(["ssh", *words])
+    return " ".join([first if " " in first.strip() else shlex.quote(first), *map(shlex.quote, rest)])

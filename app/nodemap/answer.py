@@ -1,0 +1,77 @@
+"""What the question "which packs does this workflow need?" is answered with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.nodemap.manager_map import Facts
+
+
+class Evidence(StrEnum):
+    """Why a pack is the one, the strongest first."""
+
+    INSTANCE = "instance"
+    HINT = "hint"
+    NAME_PATTERN = "name_pattern"
+    PREEMPTION = "preemption"
+    REGISTRY = "registry"
+    MAP = "map"
+    SAME_WORKFLOW = "same_workflow"
+    ANSWER = "answer"
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A node pack. At least one of `repo_url` and `registry_id` is known; `ref` is a commit, `version` one of the
+    registry's."""
+
+    repo_url: str | None
+    registry_id: str | None = None
+    ref: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A pack that a workflow needs, for which of its classes, and why. `runs`: whether the run needs it; otherwise only
+    the page, so that no box is red."""
+
+    pack: Pack
+    classes: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    runs: bool
+    facts: Facts = field(default_factory=Facts)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pack that may be meant. `also` are other classes of this workflow that it has."""
+
+    pack: Pack
+    facts: Facts
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Question:
+    """A class of which the evidence leaves several packs, or none. `node_ids` are the nodes that are of it."""
+
+    question_id: str
+    class_name: str
+    candidates: tuple[Candidate, ...]
+    runs: bool
+    node_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`needed` in the order in which the workflow comes to them. `too_new` are classes of ComfyUI itself that the known
+    ComfyUI lacks; `comfyui_version` is the oldest that has all, as far as the workflow says."""
+
+    needed: tuple[Needed, ...]
+    questions: tuple[Question, ...]
+    core: tuple[str, ...]
+    virtual: tuple[str, ...]
+    too_new: tuple[str, ...] = ()
+    comfyui_version: str | None = None

@@ -1,0 +1,56 @@
+"""The schemas of workflow files and of what a workflow needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.nodemap.answer import Evidence
+from app.sync.http.spec.schema import COUNT, FLAG, TEXT, TIME, UUID, YES, Schema, array, nullable, record, words
+
+_PACK = {"repo_url": nullable(TEXT), "registry_id": nullable(TEXT)}
+_FACTS = {"stars": nullable(COUNT), "last_update": nullable(TEXT)}
+_NEEDED = record(
+    {
+        "name": TEXT,
+        **_PACK,
+        "ref": nullable(TEXT),
+        "version": nullable(TEXT),
+        "classes": array(TEXT),
+        "evidence": array(words(Evidence)),
+        "runs": FLAG,
+        **_FACTS,
+        "problem": nullable(TEXT),
+    },
+    about="A pack that the workflow needs. `runs`: the run needs it; otherwise only the page.",
+)
+_MODEL = record(
+    {
+        "name": TEXT,
+        "folder": nullable(TEXT),
+        "url": nullable(TEXT),
+        "sha256": nullable(TEXT),
+        "runs": FLAG,
+        "node_ids": array(TEXT),
+    }
+)
+QUESTION = record(
+    {
+        "question_id": TEXT,
+        "class": TEXT,
+        "node_ids": array(TEXT),
+        "runs": FLAG,
+        "candidates": array(record({**_PACK, "title": nullable(TEXT), **_FACTS, "also": array(TEXT)})),
+    },
+    about="A class of which several packs may be meant, or none is known.",
+)
+WORKFLOW_NEEDS = record(
+    {
+        "evidence": array(_NEEDED),
+        "models": array(_MODEL),
+        "questions": array(QUESTION),
+        "core": record({"frontend": TEXT, "too_new": array(TEXT), "made_with": nullable(TEXT)}),
+        "node_map": record({"read_at": nullable(TIME), "problem": nullable(TEXT)}),
+    },
+    about="What a workflow in the manifest needs.",
+)
+SCHEMAS: Mapping[str, Schema] = {"WorkflowFile": record({"success": YES, "file_id": UUID, "kind": TEXT})}
