@@ -144,23 +144,23 @@ def spans(text: str) -> Iterator[Span]:
     is_plain = len(lowered) == len(text) and _OTHER_CASES.search(text) is None
     for number, shape in enumerate(_SHAPES):
         if any(word in lowered for word in shape.words):
-            places = _places(shape, lowered) if is_plain else None
-            yield from _spans(_finder(_compiled(number), text, places), shape)
+            starts = _starts(shape, lowered) if is_plain else None
+            yield from _spans(_finder(_compiled(number), text, starts), shape)
 
 
-def _places(shape: _Shape, lowered: str) -> Optional[List[Span]]:
+def _starts(shape: _Shape, lowered: str) -> Optional[List[Span]]:
     """Where a match may begin, in order; None where looking at the whole text costs no more."""
     if shape.reach is None:
         return None
-    places: List[Span] = []
+    starts: List[Span] = []
     left = len(lowered) // 4
     for at in sorted({found for word in shape.words for found in _all(lowered, word)}):
-        begin = max(at - shape.reach, places[-1][1] if places else 0)
+        begin = max(at - shape.reach, starts[-1][1] if starts else 0)
         left -= at + 1 - begin
         if left < 0:
             return None
-        places.append((begin, at + 1))
-    return places
+        starts.append((begin, at + 1))
+    return starts
 
 
 def _all(text: str, word: str) -> Iterator[int]:
@@ -170,15 +170,15 @@ def _all(text: str, word: str) -> Iterator[int]:
         at = text.find(word, at + 1)
 
 
-def _finder(pattern: Pattern[str], text: str, places: Optional[List[Span]]) -> Callable[[int], Optional[Match[str]]]:
+def _finder(pattern: Pattern[str], text: str, starts: Optional[List[Span]]) -> Callable[[int], Optional[Match[str]]]:
     """Finds the first match that begins at a place or behind it."""
-    if places is None:
+    if starts is None:
         return lambda since: pattern.search(text, since)
-    ends = [end for _, end in places]
+    ends = [end for _, end in starts]
 
     def find(since: int) -> Optional[Match[str]]:
-        for number in range(bisect_right(ends, since), len(places)):
-            begin, end = places[number]
+        for number in range(bisect_right(ends, since), len(starts)):
+            begin, end = starts[number]
             for at in range(max(begin, since), end):
                 found = pattern.match(text, at)
                 if found:

@@ -70,15 +70,19 @@ def test_a_page_is_painted_while_its_sheet_and_script_are_on_their_way(
 ) -> None:
     """What the first screen needs stands in the page, and its policy allows just that."""
     page = tab("about:blank")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
     for path in PATHS:
-        held: list[Route] = []
-        page.route("**/ui/static/**", held.append)
+        page.route("**/ui/static/**", hold)
         page.goto(service.url + path.format(task_id), wait_until="commit")
         page.wait_for_function(PAINTED)
         expect(page.locator(".topbar")).to_have_css("height", "48px")
         expect(page.locator("p.bare")).to_be_hidden()
         assert any(".css" in route.request.url for route in held), path
+        while held:
+            held.pop().continue_()
         page.unroute("**/ui/static/**")
-        for route in held:
-            route.continue_()
         page.wait_for_load_state("networkidle")

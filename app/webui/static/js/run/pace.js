@@ -2,7 +2,7 @@
  *  figures that only grow. Each time is a frame, and frames are most of what a page costs while a run goes on. */
 
 const SECOND = 1000;
-const BETWEEN = 250;
+const BETWEEN = 350;
 
 export class Pace {
   /** `draw()`: puts on the screen what is known. */
