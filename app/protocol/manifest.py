@@ -88,7 +88,9 @@ def parse_csv(
 
 
 def wrong_rows(text: str, schemes: Collection[str], field: str = "manifest.csv") -> Iterator[ManifestFault]:
-    """What is wrong with each row of a CSV by itself; their fields have the number of the line."""
+    """What is wrong with each row of a CSV by itself, with the line in their fields. Raises ManifestFault."""
+    if len(text) > MAX_CSV_CHARS:
+        return
     header, rows = _csv_table(text, field)
     for number, row in rows:
         try:

@@ -42,3 +42,16 @@ def test_wrong_entries_of_a_list_of_addresses_are_named_together(api: Api) -> No
     assert len(many["wrong_entries"]) == 20
     twice = content(api.post("/manifests/check", {"manifest": {"urls": [urls[0], "https://github.com/p/one"]}}))
     assert "wrong_entries" not in twice
+
+
+def test_wrong_lines_and_nodes_are_named_together_too(api: Api) -> None:
+    """Lines are counted as an editor does; a text that is no CSV has none by itself."""
+    text = "# mine\nName,RepoUrl\nOne,https://github.com/o/one\n\nTwo,nonsense\nThree,https://x/y,,,,,\n"
+    refused = content(api.post("/manifests/check", {"manifest": {"csv": text}}))
+    assert [each["field"] for each in refused["wrong_entries"]] == ["manifest.csv[5]", "manifest.csv[6]"]
+    assert refused["wrong_entries"][0]["message"].startswith("Line 5: ")
+    nodes = [{"name": "one", "repo_url": "https://github.com/o/one"}, {"name": "two"}, "three"]
+    refused = content(api.post("/manifests/check", {"manifest": {"nodes": nodes}}))
+    assert [each["field"] for each in refused["wrong_entries"]] == ["manifest.nodes[1]", "manifest.nodes[2]"]
+    for broken in ("no header\n", 'Name,RepoUrl\n"One,https://github.com/o/one\n'):
+        assert "wrong_entries" not in content(api.post("/manifests/check", {"manifest": {"csv": broken}}))

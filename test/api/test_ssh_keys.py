@@ -128,6 +128,9 @@ def test_without_a_key_the_error_names_it_and_the_new_key_logs_in(
     with service_in(tmp_path / "service") as api:
         failed = content(api.post("/ssh/test", asked))
         assert failed["error"] == "no_ssh_key"
+        assert failed["unusable_keys"] == []
+        named = content(api.post("/ssh/test", {**asked, "ssh_connection": f"{standin.address} -i ~/.ssh/none"}))
+        assert named["unusable_keys"] == ["~/.ssh/none: no such file"]
         assert "key new" in failed["hint"]
         line = content(api.post("/ssh-keys"))["ssh_key"]["public_key"]
         assert content(api.post("/ssh/test", asked))["error"] == "authentication_failed"

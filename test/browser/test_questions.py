@@ -39,6 +39,10 @@ def test_a_question_is_answered_by_a_button(
     expect(page).to_have_title(re.compile(r"^\? · "))
     expect(page.locator("#head, .run-tabs, .run-body").filter(visible=True)).to_have_count(0)
     assert faults(page) == []
+    runs = tab(f"{service.url}/ui/runs")
+    waits = runs.locator(".run-row[data-kind=question]")
+    expect(waits).to_contain_text("Needs your answer")
+    expect(waits.locator("[data-icon=question]")).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 844})
     assert faults(page) == []
     page.reload()
@@ -46,6 +50,7 @@ def test_a_question_is_answered_by_a_button(
     expect(question.get_by_role("heading", name="Install disabled packs?")).to_be_visible()
     question.get_by_role("button", name="Leave it disabled").press("Enter")
     expect(question).to_be_hidden()
+    assert page.evaluate("document.activeElement !== document.body")
     expect(row(page, "copied")).to_contain_text("loads in ComfyUI", timeout=60_000)
     expect(row(page, "disabled")).to_contain_text("disabled")
     [task] = service.get("/tasks")["tasks"]

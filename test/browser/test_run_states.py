@@ -27,6 +27,18 @@ ENDS = {
 }
 
 
+MORE_ENDS = {
+    "problems": ("31 of 34 node packs ready, 3 with a problem", "Retry"),
+    "unchecked": ("All 34 node packs are ready", "Restart ComfyUI"),
+    "failed": ("The disk of /workspace is full", "Retry"),
+    "lost": ("The install was killed on the machine; what was done there stays", "Retry"),
+    "put_back_incomplete": ("Not everything could be put back", "Put back as before"),
+    "restarted": ("ComfyUI was restarted and loads all 34 node packs", "Open ComfyUI"),
+    "restarted_without": ("ComfyUI was restarted, but it does not load all of the node packs", "Open ComfyUI"),
+    "restart_failed": ("ComfyUI was not restarted", "Restart ComfyUI"),
+}
+
+
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """One service for all runs that have ended."""
@@ -59,6 +71,15 @@ def test_each_end_says_what_is_true_and_has_its_own_button(past: Stage, tab: Ope
         assert top_of(page) <= 200
         assert rows_in_view(page) >= 16
     assert page.locator("[data-state=runs]").count() == 0
+
+
+def test_the_other_ends_do_too(past: Stage, tab: OpenTab) -> None:
+    """What was not proven, what went wrong late, and what a restart has shown."""
+    page = run_page(past, tab, show(past, "unchecked", 34))
+    for state, (said, primary) in MORE_ENDS.items():
+        page.goto(f"{past.url}/ui/run/{show(past, state, 34)}")
+        expect(sentence(page)).to_contain_text(said)
+        expect(page.locator("#head .primary")).to_have_text([primary])
 
 
 def test_a_plan_shows_the_packs_that_would_fail(stage: Stage, tab: OpenTab) -> None:

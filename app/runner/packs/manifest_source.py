@@ -19,6 +19,8 @@ from app.runner.packs.pasted_ref import RefNotSettled, folder_in, meant
 from app.runner.process.errors import RunFault
 from app.runner.process.git_environ import schemes_of
 
+_LIST = "The log of the list says why. Its addresses can also be pasted, or given as a file."
+
 
 def read_manifest(context: Context) -> List[NodePack]:
     """The packs to install; tells them. Raises RunFault when there is no list to be had."""
@@ -78,7 +80,7 @@ def _fetch(context: Context, source: Mapping[str, Any]) -> str:
     problem = problem or with_retries(context, log, lambda git: clone_into(git, source["repo"], ref, target))
     if problem is not None:
         message = "The list of node packs could not be fetched from %s: %s" % (source["repo"], problem.message)
-        raise RunFault("manifest_unavailable", message, problem.hint)
+        raise RunFault("manifest_unavailable", message, _LIST if problem.code == "git_failed" else problem.hint)
     try:
         return _read(source, target, folder_in(source["path"], ref) or source["path"])
     finally:

@@ -2,6 +2,7 @@
 
 import { api } from "../core/api.js";
 import { h, setAttribute, setHidden, setText } from "../core/dom.js";
+import { setOff } from "../core/focus.js";
 import { recall, remember } from "../core/memory.js";
 import { at } from "../core/place.js";
 import { word } from "../core/words.js";
@@ -71,7 +72,8 @@ export function startFleetForm() {
     setText(get("commands-count"), machines ? word("common.machines", { n: machines }) : "");
     setText(get("go-hint"), why || word("lists.foot", { what: recipe.what, machines: word("common.machines", { n: machines }) }));
     setText(get("go"), word(starting ? "start.starting" : "start.install"));
-    get("go").disabled = starting || Boolean(why);
+    get("go").disabled = Boolean(why);
+    setOff(get("go"), starting);
   }
 
   function typing() {
@@ -102,7 +104,7 @@ export function startFleetForm() {
   get("commands").addEventListener("input", typing);
   get("fleet-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!get("go").disabled) start();
+    if (!get("go").disabled && !starting) start();
   });
   refresh();
   offer(typing).catch(() => {}); // they can be typed

@@ -4,6 +4,7 @@ import { api } from "../core/api.js";
 import { ask } from "../core/ask.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
 import { announce, h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
+import { isOff, keepFocus, setOff } from "../core/focus.js";
 import { ago, exactly } from "../core/format.js";
 import { at } from "../core/place.js";
 import { Poller } from "../core/poller.js";
@@ -42,12 +43,16 @@ export function startFleetView(id) {
     setText(get("in-words"), fleet.in_progress ? countsInWords(fleet.counts) : ""); // at the end the sentence has them
     patchList(get("rows"), fleet.runs, { key: (run) => run.run_id, make: makeMachine, update: updateMachine });
     setHidden(get("loading"), true);
-    setHidden(get("stop"), !can.has("stop"));
-    setHidden(get("retry"), !can.has("retry"));
+    keepFocus(() => offer(can), () => get("main"));
     setAttribute(get("began"), "title", exactly(fleet.created_at));
     showInTab(fleet.percent, fleet.summary.tone, fleet.machine.name);
     announce(fleet.summary.sentence);
     tick();
+  }
+
+  function offer(can) {
+    setHidden(get("stop"), !can.has("stop"));
+    setHidden(get("retry"), !can.has("retry"));
   }
 
   function tick() {
@@ -63,7 +68,8 @@ export function startFleetView(id) {
   }
 
   async function order(button, what) {
-    button.disabled = true;
+    if (isOff(button)) return;
+    setOff(button, true);
     setHidden(get("failure"), true);
     try {
       await api(`/fleet/${id}/${what}`, { body: {} });
@@ -72,7 +78,7 @@ export function startFleetView(id) {
       setText(get("failure"), `${error.message} ${error.hint}`.trim());
       setHidden(get("failure"), false);
     } finally {
-      button.disabled = false;
+      setOff(button, false);
     }
   }
 

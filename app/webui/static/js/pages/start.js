@@ -2,6 +2,7 @@
 
 import { api } from "../core/api.js";
 import { setHidden, setText } from "../core/dom.js";
+import { setOff } from "../core/focus.js";
 import { at } from "../core/place.js";
 import { word } from "../core/words.js";
 import { lockOf, requestOf } from "../start/again.js";
@@ -27,7 +28,8 @@ function refresh() {
   if (!recipe || !connection) return;
   const why = obstacle();
   const key = connection.standing === "waiting" ? "start.foot_waiting" : "start.foot";
-  get("go").disabled = starting || Boolean(why);
+  get("go").disabled = Boolean(why);
+  setOff(get("go"), starting);
   setText(get("go-hint"), why || word(key, { what: recipe.what, machine: connection.name }));
   setText(get("go"), word(starting ? "start.starting" : "start.install"));
   recipe.offer(connection.standing === "ready" ? connection.command : null);
@@ -84,7 +86,7 @@ connection = new Connection(refresh);
 recipe = new Recipe(refresh);
 get("start").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!get("go").disabled) start();
+  if (!get("go").disabled && !starting) start();
 });
 refresh();
 if (location.hash === "#options") get("options").open = true;

@@ -105,7 +105,7 @@ export class Panels {
     this.needs.beside(false);
     this.list.mark(null);
     this.address.write({ pack: null, line: null });
-    if (pack && document.activeElement === document.body) this.list.focus(pack);
+    if (document.activeElement === document.body && !this.list.focus(pack)) this.refs.sentence.focus();
   }
 
   #chosen(name) {
