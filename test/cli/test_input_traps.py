@@ -110,10 +110,10 @@ def workbook() -> bytes:
 @pytest.mark.parametrize(
     ("option", "content", "said", "hint"),
     [
-        ("nodes", {"nodes": [NODE], "links": []}, "a workflow of ComfyUI", "https://github.com/kijai/ComfyUI-KJNodes"),
-        ("nodes", {"nodes": [], "last_node_id": 0}, "a workflow of ComfyUI", "--snapshot"),
-        ("nodes", {"3": {"class_type": "KSampler", "inputs": {}}}, "a workflow of ComfyUI in the format", "--snapshot"),
-        ("nodes", {"prompt": {"3": {"class_type": "K"}}}, "a workflow of ComfyUI in the format", "--snapshot"),
+        ("nodes", {"nodes": [NODE], "links": []}, "a workflow of ComfyUI", "--workflow"),
+        ("nodes", {"nodes": [], "last_node_id": 0}, "a workflow of ComfyUI", "--workflow"),
+        ("nodes", {"3": {"class_type": "KSampler", "inputs": {}}}, "a workflow of ComfyUI in the format", "--workflow"),
+        ("nodes", {"prompt": {"3": {"class_type": "K"}}}, "a workflow of ComfyUI in the format", "--workflow"),
         ("nodes", {"custom_nodes": {URL: {}}, "unknown_nodes": []}, "dependencies of comfy-cli", URL),
         ("nodes", {"custom_nodes": [{"title": "x"}]}, "ComfyUI-Manager's catalogue", "--url"),
         ("nodes", {"git_custom_nodes": {}}, "a snapshot of ComfyUI-Manager", "--snapshot"),
@@ -128,12 +128,12 @@ def workbook() -> bytes:
         ("nodes", b"\x89PNG\r\n\x1a\n", "a picture", "text"),
         ("csv", workbook(), "an Excel workbook", "text"),
         ("csv", b"<!doctype html>", "a web page", "Raw"),
-        ("csv", {"nodes": [NODE], "links": []}, "a workflow of ComfyUI", "KJNodes"),
+        ("csv", {"nodes": [NODE], "links": []}, "a workflow of ComfyUI", "--workflow"),
         ("csv", [{"name": "a"}], "is JSON, not a CSV", "--nodes"),
         ("csv", b"  \n", "is empty", "line"),
-        ("lock", {"nodes": [NODE], "links": []}, "a workflow of ComfyUI", "KJNodes"),
+        ("lock", {"nodes": [NODE], "links": []}, "a workflow of ComfyUI", "--workflow"),
         ("lock", b"Name,RepoUrl\n", "a CSV", "--csv"),
-        ("snapshot", {"nodes": [NODE], "links": []}, "a workflow of ComfyUI", "KJNodes"),
+        ("snapshot", {"nodes": [NODE], "links": []}, "a workflow of ComfyUI", "--workflow"),
     ],
 )
 def test_a_file_of_another_kind_is_named(tmp_path: Path, option: str, content: Any, said: str, hint: str) -> None:

@@ -1,4 +1,4 @@
-"""`install --workflow FILE`: what a workflow needs is said with its reason, asked where it is not certain, and installed."""
+"""`install --workflow FILE`: what it needs is said with its reason, asked where it is not certain, and installed."""
 
 from __future__ import annotations
 

@@ -99,20 +99,12 @@ def kind_of_json(found: Any) -> Kind | None:
 def _workflow(found: Mapping[str, Any]) -> Kind | None:
     nodes, prompt, packs = found.get("nodes"), found.get("prompt", found), found.get("custom_nodes")
     if isinstance(nodes, list) and ("links" in found or "last_node_id" in found):
-        return Kind("a workflow of ComfyUI", _workflow_hint(nodes))
+        return Kind("a workflow of ComfyUI", _WORKFLOW_HINT)
     if isinstance(prompt, dict) and any("class_type" in each for each in prompt.values() if isinstance(each, dict)):
         return Kind("a workflow of ComfyUI in the format of its API", _WORKFLOW_HINT)
     if isinstance(packs, dict) and "unknown_nodes" in found:
         return Kind("a list of dependencies of comfy-cli", _by_url([key for key in packs if is_address(str(key))]))
     return None
-
-
-def _workflow_hint(nodes: list[Any]) -> str:
-    """What to do with a workflow. Newer ones note the repository of a node's pack."""
-    properties = [node.get("properties") for node in nodes if isinstance(node, dict)]
-    noted = [each.get("aux_id") for each in properties if isinstance(each, Mapping)]
-    owners = [text for text in noted if isinstance(text, str) and re.fullmatch(r"[\w.-]{1,100}/[\w.-]{1,100}", text)]
-    return _by_url([f"https://github.com/{text}" for text in dict.fromkeys(owners)]) if owners else _WORKFLOW_HINT
 
 
 def _by_url(addresses: list[str]) -> str:
