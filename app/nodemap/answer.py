@@ -24,7 +24,7 @@ class Evidence(StrEnum):
 @dataclass(frozen=True)
 class Pack:
     """A node pack. At least one of `repo_url` and `registry_id` is known; `ref` is a commit, `version` one of the
-    registry's."""
+    registry's. A pack that is needed has a `repo_url`."""
 
     repo_url: str | None
     registry_id: str | None = None
@@ -55,13 +55,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Question:
-    """A class of which the evidence leaves several packs, or none. `node_ids` are the nodes that are of it."""
+    """A class of which the evidence leaves several packs, none, or one whose repository nobody knows (`registry_id`).
+    `node_ids` are the nodes that are of it."""
 
     question_id: str
     class_name: str
     candidates: tuple[Candidate, ...]
     runs: bool
     node_ids: tuple[str, ...]
+    registry_id: str | None = None
 
 
 @dataclass(frozen=True)

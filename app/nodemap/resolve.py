@@ -18,7 +18,7 @@ _MOST_CANDIDATES = 12
 @dataclass(frozen=True)
 class Sources:
     """What is known besides the workflow. `core`: classes of ComfyUI itself, None where that is not known; `registry`:
-    packs by class, as the registry answered; `answers`: repositories or registry ids by the question's id."""
+    packs by class, as the registry answered; `answers`: repositories by the question's id."""
 
     core: Container[str] | None = None
     manager_map: ManagerMap = field(default_factory=ManagerMap)
@@ -33,6 +33,11 @@ class _Decided:
     packs: list[Pack]
     evidence: Evidence | None
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether one pack is left, and can be fetched."""
+        return len(self.packs) == 1 and self.packs[0].repo_url is not None
+
 
 def resolve(workflow: Workflow, sources: Sources) -> Answer:
     """The packs, questions and verdicts of a workflow. Each class is decided by the strongest evidence that says
@@ -43,7 +48,7 @@ def resolve(workflow: Workflow, sources: Sources) -> Answer:
     open_classes = {name: nodes for name, nodes in by_class.items() if name not in own}
     decided = {name: _decide(name, nodes, sources) for name, nodes in open_classes.items()}
     _by_the_others(decided)
-    asked = {name: each for name, each in decided.items() if len(each.packs) != 1 and not is_virtual(name)}
+    asked = {name: each for name, each in decided.items() if not each.is_decided and not is_virtual(name)}
     return Answer(
         tuple(_needed(decided, open_classes, sources)),
         tuple(_question(name, each, open_classes, sources) for name, each in asked.items()),
@@ -66,7 +71,7 @@ def _core(by_class: Mapping[str, Sequence[Node]], sources: Sources) -> tuple[set
 def _decide(name: str, nodes: Sequence[Node], sources: Sources) -> _Decided:
     chosen = sources.answers.get(question_id(name))
     if chosen:
-        return _Decided([_answered(chosen)], Evidence.ANSWER)
+        return _Decided([Pack(chosen)], Evidence.ANSWER)
     hinted = pack_by_hints(nodes, sources.manager_map)
     if hinted is None:
         return _listed(name, sources)
@@ -107,10 +112,6 @@ def _stem(name: str) -> str:
     return name.lower().replace("_", "-").removeprefix("comfyui-").replace("-", "")
 
 
-def _answered(text: str) -> Pack:
-    return Pack(text) if "/" in text else Pack(None, text.lower())
-
-
 def _packs(keys: Iterable[str], known: ManagerMap) -> list[Pack]:
     ids = {key: pack_id for pack_id, key in known.by_id.items()}
     return [Pack(known.urls[key], ids.get(key)) for key in keys if key in known.urls]
@@ -118,7 +119,7 @@ def _packs(keys: Iterable[str], known: ManagerMap) -> list[Pack]:
 
 def _by_the_others(decided: Mapping[str, _Decided]) -> None:
     """What several packs list is of the one that the workflow needs anyway, where that is one."""
-    needed = {_key(each.packs[0]) for each in decided.values() if len(each.packs) == 1}
+    needed = {_key(each.packs[0]) for each in decided.values() if each.is_decided}
     for each in decided.values():
         if len(each.packs) > 1:
             left = [pack for pack in each.packs if _key(pack) in needed]
@@ -134,7 +135,7 @@ def _needed(decided: Mapping[str, _Decided], nodes: Mapping[str, Sequence[Node]]
     """Each pack once, with all of its classes."""
     found: dict[str, Needed] = {}
     for name, each in decided.items():
-        if len(each.packs) != 1:
+        if not each.is_decided:
             continue
         pack, key = each.packs[0], _key(each.packs[0])
         runs = any(node.runs for node in nodes[name])
@@ -174,7 +175,11 @@ def question_id(class_name: str) -> str:
 
 
 def _question(name: str, decided: _Decided, nodes: Mapping[str, Sequence[Node]], sources: Sources) -> Question:
-    candidates = [Candidate(pack, _facts(pack, sources), _also(pack, name, nodes, sources)) for pack in decided.packs]
+    candidates = [
+        Candidate(pack, _facts(pack, sources), _also(pack, name, nodes, sources))
+        for pack in decided.packs
+        if pack.repo_url
+    ]
     candidates.sort(key=lambda each: (-len(each.also), -(each.facts.stars or 0)))
     return Question(
         question_id(name),
@@ -182,6 +187,7 @@ def _question(name: str, decided: _Decided, nodes: Mapping[str, Sequence[Node]],
         tuple(candidates[:_MOST_CANDIDATES]),
         any(node.runs for node in nodes[name]),
         tuple(node.node_id for node in nodes[name]),
+        next((pack.registry_id for pack in decided.packs if pack.repo_url is None), None),
     )
 
 

@@ -27,7 +27,6 @@ _LONGEST_ANSWER = 500
 _MOST_NODE_IDS = 50
 SKIP = "skip"
 """The answer of who wants none of a question's packs."""
-_NO_REPOSITORY = "Its id in ComfyUI's registry is known, but no repository. Add its address to the list."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,8 @@ class Checked:
     known: KnownPacks
 
     def nodes(self) -> list[dict[str, Any]]:
-        """The packs as a manifest has them; those without a repository are not among them."""
-        return [_node(each.pack) for each in self.answer.needed if each.pack.repo_url]
+        """The packs as a manifest has them."""
+        return [_node(each.pack) for each in self.answer.needed]
 
     def to_json(self) -> dict[str, Any]:
         """What `/manifests/check` says of it besides the packs."""
@@ -121,15 +120,20 @@ def _uuid(value: Any) -> str:
 
 
 def answers_in(manifest: Mapping[str, Any]) -> Mapping[str, str]:
-    """What a person has answered: repositories, ids of the registry, or `skip`, by the questions' ids. Raises
+    """What a person has answered: repositories or `skip`, by the questions' ids. Raises
     InvalidManifest."""
     answers = manifest.get("answers") or {}
     if not isinstance(answers, dict) or len(answers) > MAX_ANSWERS:
         raise InvalidManifest("answers is not an object of texts.", field="manifest.answers")
     for question, answer in answers.items():
-        if not isinstance(answer, str) or not 0 < len(answer) <= _LONGEST_ANSWER or not answer.isprintable():
+        if (
+            not isinstance(answer, str)
+            or not 0 < len(answer) <= _LONGEST_ANSWER
+            or not answer.isprintable()
+            or (answer != SKIP and "/" not in answer)
+        ):
             raise InvalidManifest(
-                "An answer is a repository's address, an id of ComfyUI's registry, or skip.",
+                "An answer is a repository's address, or skip.",
                 field=f"manifest.answers.{question}"[:200],
             )
     return answers
@@ -147,7 +151,7 @@ def _node(pack: Pack) -> dict[str, Any]:
 def _needed_json(needed: Needed) -> dict[str, Any]:
     pack = needed.pack
     return {
-        "name": repo_name(pack.repo_url) if pack.repo_url else pack.registry_id,
+        "name": repo_name(str(pack.repo_url)),
         "repo_url": pack.repo_url,
         "registry_id": pack.registry_id,
         "ref": pack.ref,
@@ -157,7 +161,6 @@ def _needed_json(needed: Needed) -> dict[str, Any]:
         "runs": needed.runs,
         "stars": needed.facts.stars,
         "last_update": needed.facts.last_update,
-        "problem": None if pack.repo_url else _NO_REPOSITORY,
     }
 
 
@@ -167,6 +170,7 @@ def _question_json(question: Question) -> dict[str, Any]:
         "class": question.class_name,
         "node_ids": list(question.node_ids[:_MOST_NODE_IDS]),
         "runs": question.runs,
+        "registry_id": question.registry_id,
         "candidates": [
             {
                 "repo_url": each.pack.repo_url,

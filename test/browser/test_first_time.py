@@ -193,7 +193,7 @@ def test_half_broken_files(
         expect(page.locator("#go-hint")).to_contain_text("1 node pack on ")
     for name, content, said in (
         ("list.json", f'{{"urls": [\n"{light}"\n"{light}"]}}'.encode(), "broken JSON: its mistake is in line 3"),
-        ("list.csv", b"\x89PNG\r\n\x1a\n" + bytes(600), "list.csv is a picture, not a list of node packs."),
+        ("list.csv", b"\x89PNG\r\n\x1a\n" + bytes(600), "list.csv: No workflow was saved with this PNG picture."),
     ):
         choose_file(page, name, content)
         expect(page.locator("#list-error")).to_contain_text(said)

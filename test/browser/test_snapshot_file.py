@@ -21,14 +21,11 @@ SNAPSHOT = json.dumps(
     indent=4,
 )
 EXCEL = "\ufeffName;RepoUrl;Subfolder;RequirementsFile\r\nOne;https://github.com/o/one;;\r\nTwo;https://github.com/o/two;;\r\n"
-WORKFLOW = {"nodes": [{"id": 1, "type": "KSampler", "pos": [0, 0]}], "links": []}
 NO_LISTS: Mapping[str, tuple[bytes, str]] = {
-    "fox.png": (b"\x89PNG\r\n\x1a\n" + bytes(600), "fox.png is a picture"),
-    "cat.csv": (b"\xff\xd8\xff\xe0" + bytes(600), "cat.csv is a picture"),
+    "fox.png": (b"\x89PNG\r\n\x1a\n" + bytes(600), "fox.png: No workflow was saved with this PNG picture"),
+    "cat.csv": (b"\xff\xd8\xff\xe0" + bytes(600), "cat.csv: No workflow was saved with this JPEG picture"),
     "pack.zip": (b"PK\x03\x04" + bytes(600), "packed archive"),
     "model.safetensors": (b"\x40\x01\0\0\0\0\0\0" + b'{"__metadata__":{}}', "is a model"),
-    "flow.json": (json.dumps(WORKFLOW).encode(), "is a ComfyUI workflow"),
-    "api.json": (json.dumps({"3": {"class_type": "KSampler", "inputs": {}}}).encode(), "is a ComfyUI workflow"),
     "page.csv": (b"<!DOCTYPE html>\n<html><body>custom_nodes.csv</body></html>", "is a saved web page"),
     "broken.json": (b'{\n "urls": [\n  "https://github.com/o/one"\n  "https://github.com/o/two"\n ]\n}', "in line 4"),
     "other.json": (b'{"version": 3}', "has no node packs in it"),

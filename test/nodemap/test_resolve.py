@@ -80,8 +80,7 @@ def test_a_class_that_nobody_lists_is_a_question_without_candidates() -> None:
 def test_an_answer_decides_its_question() -> None:
     known = _map({"a/foo": ["Foo"], "b/foo": ["Foo"]})
     by_url = _resolve("Foo", known=known, answers={question_id("Foo"): _HUB + "b/foo"})
-    by_id = _resolve("Foo", known=known, answers={question_id("Foo"): "Some-Pack"})
-    assert [each.pack for each in (*by_url.needed, *by_id.needed)] == [Pack(_HUB + "b/foo"), Pack(None, "some-pack")]
+    assert [each.pack for each in by_url.needed] == [Pack(_HUB + "b/foo")]
 
 
 def test_the_pack_that_is_needed_anyway_has_what_several_list() -> None:
@@ -101,12 +100,14 @@ def test_a_hint_decides_before_the_map_and_pins_what_it_names() -> None:
 
 
 def test_an_id_of_the_registry_gets_the_repository_that_has_the_class() -> None:
-    """The one of that name; none where two others have it."""
+    """The one of that name; where two others have it, or nobody, that is a question."""
     hint = ("Foo", {"cnr_id": "ComfyUI_foo-pack"})
     named = _map({"a/foo-pack": ["Foo"], "b/text": ["Foo"]})
     assert [each.pack for each in _resolve(hint, known=named).needed] == [Pack(_HUB + "a/foo-pack", "comfyui_foo-pack")]
-    others = _map({"a/one": ["Foo"], "b/two": ["Foo"]})
-    assert [each.pack for each in _resolve(hint, known=others).needed] == [Pack(None, "comfyui_foo-pack")]
+    for known in (_map({"a/one": ["Foo"], "b/two": ["Foo"]}), ManagerMap()):
+        answer = _resolve(hint, known=known)
+        assert answer.needed == ()
+        assert [(each.registry_id, each.candidates) for each in answer.questions] == [("comfyui_foo-pack", ())]
 
 
 def test_a_hint_on_one_node_of_a_class_counts_for_all_of_them() -> None:
@@ -120,8 +121,9 @@ def test_hints_that_cannot_be_right_are_passed_over() -> None:
 
 
 def test_two_versions_of_one_pack_pin_none() -> None:
-    answer = _resolve(("Foo", {"cnr_id": "p", "ver": "1.0.0"}), ("Bar", {"cnr_id": "p", "ver": "2.0.0"}))
-    assert [each.pack for each in answer.needed] == [Pack(None, "p")]
+    hints = [{"cnr_id": "p", "ver": version} for version in ("1.0.0", "2.0.0")]
+    answer = _resolve(("Foo", hints[0]), ("Bar", hints[1]), known=_map({"a/p": ["Foo", "Bar"]}))
+    assert [each.pack for each in answer.needed] == [Pack(_HUB + "a/p", "p")]
 
 
 def test_the_owner_of_a_name_wins_over_whoever_lists_it() -> None:

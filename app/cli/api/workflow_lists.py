@@ -57,8 +57,6 @@ def _show(console: Console, name: str, kind: str, found: Mapping[str, Any]) -> N
         why = ", ".join(word(f"workflow.evidence_{evidence}") for evidence in each["evidence"])
         classes = ", ".join(map(one_line, each["classes"][:4])) + (" …" if len(each["classes"]) > 4 else "")
         show_text(console, f"{one_line(each['name'])}: {classes} ({why})", indent=2)
-        if each["problem"]:
-            show_text(console, one_line(each["problem"]), indent=4, style="yellow")
     if found["core"]["too_new"]:
         names = ", ".join(map(one_line, found["core"]["too_new"][:5]))
         show_text(console, word("workflow.too_old", names=names), style="yellow")
@@ -75,7 +73,7 @@ def _ask(console: Console, question: Mapping[str, Any]) -> str:
         facts += [word("workflow.also_has", names=", ".join(each["also"][:3]))] if each["also"] else []
         show_text(console, f"{number}  {one_line(each['repo_url'])} {' · '.join(facts)}".rstrip(), indent=2)
     if not candidates:
-        show_text(console, word("workflow.nobody_known"), indent=2)
+        show_text(console, _unknown(question), indent=2)
     while True:
         console.print(f"{word('workflow.your_pack')}: ", end="", markup=False, highlight=False)
         line = sys.stdin.readline()
@@ -88,14 +86,20 @@ def _ask(console: Console, question: Mapping[str, Any]) -> str:
             return said
 
 
+def _unknown(question: Mapping[str, Any]) -> str:
+    """What is known of a class that no known repository has."""
+    registry_id = question["registry_id"]
+    return word("workflow.only_an_id", id=one_line(registry_id)) if registry_id else word("workflow.nobody_known")
+
+
 def _unanswered(name: str, questions: Sequence[Mapping[str, Any]]) -> CliError:
     lines = []
     for each in questions[:10]:
-        candidates = " or ".join(str(found["repo_url"]) for found in each["candidates"][:3]) or "no pack is known"
-        lines.append(f"{one_line(each['class'])}: {one_line(candidates)}")
+        candidates = " or ".join(str(found["repo_url"]) for found in each["candidates"][:3])
+        lines.append(f"{one_line(each['class'])}: {one_line(candidates) if candidates else _unknown(each)}")
     first = one_line(questions[0]["question_id"])
     return CliError(
-        f"It is not certain which node packs {name} needs. " + "; ".join(lines) + ".",
+        f"It is not certain which node packs {name} needs. " + "; ".join(line.rstrip(".") for line in lines) + ".",
         hint=f'Answer each, for example: --answer "{first}=https://github.com/owner/name", or {_SKIP} in its place.',
         code="manifest_has_questions",
     )

@@ -19,7 +19,6 @@ _NEEDED = record(
         "evidence": array(words(Evidence)),
         "runs": FLAG,
         **_FACTS,
-        "problem": nullable(TEXT),
     },
     about="A pack that the workflow needs. `runs`: the run needs it; otherwise only the page.",
 )
@@ -39,6 +38,7 @@ QUESTION = record(
         "class": TEXT,
         "node_ids": array(TEXT),
         "runs": FLAG,
+        "registry_id": nullable(TEXT),
         "candidates": array(record({**_PACK, "title": nullable(TEXT), **_FACTS, "also": array(TEXT)})),
     },
     about="A class of which several packs may be meant, or none is known.",

@@ -16,13 +16,13 @@ export class ApiError extends Error {
   }
 }
 
-/** One request. `timeout` in milliseconds, of which waiting for a token is no part. `tagged`: for a GET that is asked again
+/** One request. `file`: sent as it is, in place of a JSON body. `timeout` in milliseconds, of which waiting for a token is no part. `tagged`: for a GET that is asked again
  *  and again: what has not changed is not sent again, and is the same object. Throws ApiError; rejects with AbortError when
  *  `signal` is aborted. */
-export async function api(path, { method, body, signal, timeout = 15000, tagged = false } = {}) {
+export async function api(path, { method, body, file, signal, timeout = 15000, tagged = false } = {}) {
   for (;;) {
     const since = await admitted(signal);
-    const response = await once(path, { method, body, signal, timeout, tagged });
+    const response = await once(path, { method, body, file, signal, timeout, tagged });
     if (response.status === 401) {
       tokenWanted({ since });
       continue;
@@ -31,14 +31,15 @@ export async function api(path, { method, body, signal, timeout = 15000, tagged 
   }
 }
 
-async function once(path, { method, body, signal, timeout, tagged }) {
+async function once(path, { method, body, file, signal, timeout, tagged }) {
   const limit = AbortSignal.timeout(timeout);
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
+  const hasBody = body !== undefined || file !== undefined;
+  const headers = hasBody ? { "Content-Type": file ? "application/octet-stream" : "application/json" } : {};
   if (tagged && known.has(path)) headers["If-None-Match"] = known.get(path).tag;
   const options = {
-    method: method ?? (body === undefined ? "GET" : "POST"),
+    method: method ?? (hasBody ? "POST" : "GET"),
     headers,
-    body: body === undefined ? undefined : JSON.stringify(body),
+    body: file ?? (body === undefined ? undefined : JSON.stringify(body)),
     signal: signal ? AbortSignal.any([signal, limit]) : limit,
     cache: "no-store",
   };

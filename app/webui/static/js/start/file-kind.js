@@ -7,8 +7,9 @@ export const MOST_BYTES = 900000;
 
 /** First bytes of files that are no text, as latin-1. */
 const SIGNATURES = [
-  ["picture", /^(?:\x89PNG|\xff\xd8\xff|GIF8|BM.{4}\0\0|RIFF.{4}WEBP|.{4}ftyp(?:avif|heic|mif1))/s],
-  ["video", /^(?:.{4}ftyp|RIFF.{4}AVI |\x1aE\xdf\xa3)/s],
+  ["picture", /^(?:GIF8|BM.{4}\0\0|.{4}ftyp(?:avif|heic|mif1))/s],
+  ["workflow", /^(?:\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP|.{4}ftyp|\x1aE\xdf\xa3|fLaC|OggS|ID3|glTF)/s],
+  ["video", /^RIFF.{4}AVI /s],
   ["archive", /^(?:PK\x03\x04|PK\x05\x06|\x1f\x8b|7z\xbc\xaf|Rar!|BZh|\xfd7zXZ|.{257}ustar)/s],
   ["pdf", /^%PDF/],
   ["model", /^(?:.{8}\{"|GGUF)/s],
@@ -18,7 +19,10 @@ const SIGNATURES = [
 /** A file that is no list. `message` says what it is. */
 export class NoList extends Error {}
 
-/** The manifest in a file, as the API takes it, and its text. Throws NoList. */
+/** A file that may hold a workflow: the service reads it. */
+export class MayBeWorkflow extends Error {}
+
+/** The manifest in a file, as the API takes it, and its text. Throws NoList, MayBeWorkflow. */
 export async function manifestIn(file) {
   const name = file.name;
   const no = (kind, n = 0) => new NoList(word(`start.file_${kind}`, { name, n: n || 1 }));
@@ -30,10 +34,11 @@ export async function manifestIn(file) {
   }
   const start = String.fromCharCode(...bytes.subarray(0, 600));
   const kind = SIGNATURES.find(([, pattern]) => pattern.test(start))?.[0];
+  if (kind === "workflow") throw new MayBeWorkflow();
   if (kind && !(kind === "model" && /^[\s\w{["]/.test(start.slice(0, 8)))) throw no(kind);
   if (!bytes.length) throw no("empty");
-  if (bytes.length > MOST_BYTES) throw no("large");
   const text = textOf(bytes);
+  if (bytes.length > MOST_BYTES) throw /^\s*[{]/.test(text) ? new MayBeWorkflow() : no("large");
   if (text.includes("\0")) throw no("binary");
   return [manifestOf(text, no), text];
 }
@@ -75,7 +80,7 @@ function ofJson(text, no) {
     if (/["']?node_packs["']?\s*:/.test(text)) return { manager_snapshot: text }; // a lock that is not quite JSON
     throw no("json_broken", lineOf(error, text));
   }
-  if (isWorkflow(found)) throw no("workflow");
+  if (isWorkflow(found)) throw new MayBeWorkflow();
   if (Array.isArray(found) && found.length) return typeof found[0] === "string" ? { urls: found } : { nodes: found };
   if (found.lock) return { lock: found.lock };
   if (Array.isArray(found.node_packs)) return { lock: found };

@@ -10,23 +10,26 @@
  *  a machine through which the recommended list can be read, or null. `restore(manifest, left, name)`: what another run
  *  installed. Each source keeps its own choice while others are looked at. */
 
-import { api } from "../core/api.js";
+import { ApiError, api } from "../core/api.js";
 import { h, setHidden, setText } from "../core/dom.js";
 import { keepFocus } from "../core/focus.js";
 import { recall, remember } from "../core/memory.js";
 import { word } from "../core/words.js";
 import { DefaultList } from "./default-list.js";
-import { NoList, manifestIn, manifestOf } from "./file-kind.js";
+import { MayBeWorkflow, NoList, manifestIn, manifestOf } from "./file-kind.js";
 import { watchDrops } from "./drops.js";
 import { PackList } from "./pack-list.js";
 import { linesWrong } from "./pasted.js";
 import { canLeaveOut, withoutWrong } from "./without.js";
+import { WorkflowView } from "./workflow.js";
 
 const STOPPED_TYPING_MS = 400;
 const MOST_KEPT = 400000;
+const CHECK_MS = 90000; // for a workflow the map of all node packs is fetched first, once
+const UPLOAD_MS = 900000;
 const SECRET = /\/\/[^/\s]*@|(?:token|key|secret|passw)[^=\s]{0,20}=/i;
 const SOURCES = ["last", "default", "urls", "file"];
-const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, isDefault: false, number: 0 });
+const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, workflow: null, asked: null, isDefault: false, number: 0 });
 
 export class Recipe {
   constructor(changed) {
@@ -35,6 +38,7 @@ export class Recipe {
     this.kept = Object.fromEntries(SOURCES.map((name) => [name, EMPTY()]));
     this.source = null;
     this.list = new PackList(() => this.changed());
+    this.workflow = new WorkflowView((answers) => this.#answered(answers));
     this.defaults = new DefaultList((nodes) => this.#defaultCame(nodes));
     for (const radio of document.querySelectorAll('[name="source"]')) radio.addEventListener("change", () => this.#from(radio.value));
     this.get("urls").addEventListener("input", () => this.#typed());
@@ -49,8 +53,8 @@ export class Recipe {
   }
 
   get ready() {
-    const { nodes, left, manifest, isDefault, error } = this.#now;
-    if (error) return false;
+    const { nodes, left, manifest, isDefault, error, workflow } = this.#now;
+    if (error || workflow?.questions.length) return false;
     return nodes ? left.size < nodes.length : isDefault || Boolean(manifest);
   }
 
@@ -82,6 +86,8 @@ export class Recipe {
   get words() {
     if (this.ready) return this.#now.nodes ? word("start.will_install", { n: this.#count }) : word("start.will_install_default");
     if (this.#now.error) return word("start.list_wrong");
+    const { workflow } = this.#now;
+    if (workflow) return workflow.questions.length ? word("workflow.open", { n: workflow.questions.length }) : word("workflow.needs_nothing");
     return word(this.#now.nodes?.length ? "start.nothing_ticked" : "start.nothing_chosen");
   }
 
@@ -219,9 +225,29 @@ export class Recipe {
       const [manifest, text] = await manifestIn(file);
       await this.#check("file", manifest, file.name, [], text);
     } catch (error) {
+      if (error instanceof MayBeWorkflow) return this.#fromWorkflow(file);
       if (!(error instanceof NoList)) throw error;
       this.#put("file", { error: error.message });
     }
+    return undefined;
+  }
+
+  /** Has the service read a file that may hold a workflow. */
+  async #fromWorkflow(file) {
+    setHidden(this.get("file-chosen"), false);
+    setText(this.get("file-chosen"), word("workflow.reading", { name: file.name }));
+    try {
+      const { file_id: id } = await api("/workflow-files", { file, timeout: UPLOAD_MS });
+      await this.#check("file", { workflow_file: id, answers: {} }, file.name);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.#put("file", { error: word("start.file_wrong", { name: file.name, why: [error.message, error.hint].filter(Boolean).join(" ") }) });
+    }
+  }
+
+  #answered(answers) {
+    const { asked, label } = this.#now;
+    this.#check(this.source, { ...asked, answers }, label);
   }
 
   /** Lets the service read a list. `text`: what was pasted, for the numbers of its lines. */
@@ -229,8 +255,8 @@ export class Recipe {
     const number = (this.kept[source].number += 1);
     let found;
     try {
-      const { manifest: read, nodes, left_out: notInstallable } = await api("/manifests/check", { body: { manifest }, timeout: 30000 });
-      found = { manifest: read, nodes, label, left: new Set(left), notInstallable: notInstallable ?? [] };
+      const { manifest: read, nodes, left_out: notInstallable, workflow = null } = await api("/manifests/check", { body: { manifest }, timeout: CHECK_MS });
+      found = { manifest: read, nodes: workflow && !nodes.length ? null : nodes, label, left: new Set(left), notInstallable: notInstallable ?? [], workflow, asked: workflow && manifest };
     } catch (error) {
       const why = linesWrong(error, text, manifest);
       found = { error: source === "file" ? word("start.file_wrong", { name: label, why }) : why, refused: canLeaveOut(error, manifest) ? { error, manifest, label } : null };
@@ -267,7 +293,8 @@ export class Recipe {
   }
 
   #fill() {
-    const { nodes, left, error, notInstallable, label, refused } = this.#now;
+    const { nodes, left, error, notInstallable, label, refused, workflow, asked } = this.#now;
+    this.workflow.show(workflow, asked?.answers);
     this.wrong(error);
     setHidden(this.get("list-leave"), !refused);
     if (refused) setText(this.get("list-leave"), word("start.leave_out", { n: refused.error.wrongEntries.length }));
@@ -277,7 +304,9 @@ export class Recipe {
     setText(this.get("left-out-count"), word("start.not_installable", { n: notInstallable.length }));
     this.get("left-out-rows").replaceChildren(...notInstallable.map((entry) => h("li", {}, h("b", { class: "wrap-anywhere" }, [entry.name, entry.version].filter(Boolean).join(" ")), ` ${entry.reason}`)));
     const chosen = this.get("file-chosen");
-    setHidden(chosen, this.source !== "file" || !nodes);
+    const isEnough = workflow && !nodes && !workflow.questions.length;
+    setHidden(chosen, this.source !== "file" || !(nodes || isEnough));
+    if (isEnough) setText(chosen, word("workflow.needs_nothing"));
     if (nodes) setText(chosen, word("start.file_chosen", { name: label, packs: word("common.packs", { n: nodes.length }) }));
     const exact = this.get("exact-box");
     if (exact) setHidden(exact, !this.hasLock);
