@@ -44,7 +44,7 @@ class Deadline:
         if self._cancel.is_set():
             raise ConnectFailed("Connecting was stopped.", code="cancelled")
         if self.remaining <= 0:
-            raise ConnectFailed(f"{self._what} did not answer within {self._seconds:g} s ({doing}).")
+            raise ConnectFailed(f"{self._what} did not answer within {self._seconds:.3g} s ({doing}).")
 
     def wait(self, event: threading.Event, doing: str) -> None:
         """Waits until `event` is set. Raises ConnectFailed as `check` does."""

@@ -46,7 +46,7 @@ def test_wrong_entries_of_a_list_of_addresses_are_named_together(api: Api) -> No
 
 def test_wrong_lines_and_nodes_are_named_together_too(api: Api) -> None:
     """Lines are counted as an editor does; a text that is no CSV has none by itself."""
-    text = "# mine\nName,RepoUrl\nOne,https://github.com/o/one\n\nTwo,nonsense\nThree,https://x/y,,,,,\n"
+    text = "# mine\nName,RepoUrl\nOne,https://github.com/o/one\n\nTwo,nonsense\nThree,https://x/y,,,,,z\n"
     refused = content(api.post("/manifests/check", {"manifest": {"csv": text}}))
     assert [each["field"] for each in refused["wrong_entries"]] == ["manifest.csv[5]", "manifest.csv[6]"]
     assert refused["wrong_entries"][0]["message"].startswith("Line 5: ")

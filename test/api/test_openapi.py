@@ -14,7 +14,7 @@ from app.domain.errors import AppError
 from app.sync.http import bodies
 from app.sync.http.errors import HEADERS, codes_of
 from app.sync.http.openapi import api_routes
-from app.sync.http.spec import progress, runs, service, tasks
+from app.sync.http.spec import progress, runs, service, tasks, workflow_files
 from app.sync.http.spec.document import SCHEMAS, document
 from app.sync.http.spec.routes import OPERATIONS
 from test.api.client import Api, content
@@ -299,4 +299,4 @@ def _refs(found: Any) -> list[str]:
 
 def test_every_component_is_made_from_the_table() -> None:
     """No name twice: a later one would take the place of an earlier one."""
-    assert len(SCHEMAS) == sum(len(each.SCHEMAS) for each in (progress, runs, service, tasks))
+    assert len(SCHEMAS) == sum(len(each.SCHEMAS) for each in (progress, runs, service, tasks, workflow_files))

@@ -64,7 +64,7 @@ def _fleet(history: History) -> str:
 def past(tmp_path: Path) -> Iterator[Past]:
     folder = tmp_path / "data"
     played = Played(folder)
-    with service_in(folder, token=None) as api:
+    with service_in(folder, token="") as api:
         yield Past(api, folder, played)
     played.history.close()
 

@@ -94,6 +94,6 @@ def test_a_cancel_reaches_the_instance(folder: Path, server: GitServer, instance
     cancelled = run(folder, "tasks", "cancel", task_id[:6])
     assert cancelled.returncode == 0, cancelled.stderr
     assert cancelled.stdout.splitlines()[0] == f"{task_id} is cancelling"
-    assert "cancelled" in cancelled.stdout.splitlines()[-1].lower()
+    assert "stopped" in cancelled.stdout.splitlines()[-1].lower()
     assert "cancelled" in run(folder, "tasks", "list").stdout
     assert not (instance.custom_nodes / "Slow").exists()

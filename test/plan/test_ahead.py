@@ -256,7 +256,7 @@ def test_what_is_there_does_not_wait_for_a_clone_that_takes_long(box: Box) -> No
     assert box.freeze()["alpha"] == "2.0"
     moves = [(told.name, told.state.value) for told in run.told(NodeChanged)]
     assert moves.index(("early", "installed")) < moves.index(("late", "cloned"))
-    phases = [(told.phase, told.status) for told in run.told(PhaseChanged)]
+    phases = [(told.phase, told.status, told.detail) for told in run.told(PhaseChanged)]
     assert len(phases) == len(set(phases)), "a phase began or ended twice"
 
 

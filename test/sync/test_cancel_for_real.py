@@ -152,7 +152,7 @@ def test_an_instance_that_is_not_reached_is_told_and_cancelled_when_it_is_back(
     assert first.installs.cancel(task_id).value == "cancelling"
     first.until(task_id, lambda progress: progress["message_code"] == "cancel_unreached", "it is told")
     first.until(task_id, lambda progress: progress["next_attempt_at"], "so is the next try")
-    assert "is cancelled there as soon as it answers" in first.installs.progress(task_id)["message"]
+    assert "is stopped there as soon as it answers" in first.installs.progress(task_id)["message"]
     first.service.close()
     second = bench_factory()
     second.until(task_id, lambda progress: progress["message_code"] == "cancel_unreached", "it is told again")

@@ -111,7 +111,7 @@ class WorkflowWatch:
 
     def _show(self, display: LineDisplay | LiveDisplay, state: State) -> None:
         begun = [step for step in state["steps"] if step["status"] != "pending"]
-        tasks = [step["task_id"] or step["plan_task_id"] for step in begun]
+        tasks = [step.get("task_id") or step.get("plan_task_id") for step in begun]
         known = self._progress(next((task_id for task_id in reversed(tasks) if task_id), None))
         progress = {**(known or {}), **as_progress(state, known)}
         if isinstance(display, LiveDisplay):

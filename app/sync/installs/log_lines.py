@@ -13,7 +13,7 @@ from app.protocol.deciding_line import deciding_line, says_why
 from app.protocol.redaction import masked_by_line
 from app.protocol.terminal_text import without_sequences
 
-SEARCH_SECONDS = 2.0
+SEARCH_SECONDS = 10.0
 """How long one search may take."""
 MAX_LINE_CHARS = 300
 """What is told of a line that was found."""

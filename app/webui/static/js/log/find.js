@@ -83,7 +83,7 @@ export class Find {
     const { lines, more, at } = this;
     const n = lines.length;
     const total = more ? word("log.find_more", { n }) : String(n);
-    setText(this.count, !this.query ? "" : n ? (at < 0 ? word("log.find_count", { n }) : word("log.find_at", { at: at + 1, total })) : word("log.find_none"));
+    setText(this.count, !this.query ? "" : n ? (at < 0 ? word("log.find_count", { n }) : word("log.find_at", { at: at + 1, total })) : word(more ? "log.find_unfinished" : "log.find_none"));
     this.previous.disabled = this.next.disabled = !n;
     setHidden(this.previous, !this.query);
     setHidden(this.next, !this.query);

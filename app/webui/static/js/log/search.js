@@ -54,7 +54,7 @@ export class LogSearch {
   #show(matches, complete, trouble = "") {
     const logs = Map.groupBy(matches, (match) => match.node ?? `\u0000${match.log}`);
     const lines = word(complete ? "log.lines_found" : "log.lines_found_more", { n: matches.length });
-    const said = trouble || (matches.length ? word("log.in_logs", { lines, logs: word(matches.every((match) => match.node) ? "common.packs" : "log.logs_found", { n: logs.size }) }) : "");
+    const said = trouble || (matches.length ? word("log.in_logs", { lines, logs: word(matches.every((match) => match.node) ? "common.packs" : "log.logs_found", { n: logs.size }) }) : complete ? "" : word("log.find_unfinished"));
     setText(this.summary, said);
     setText(this.status, said);
     setHidden(this.details, !said);
