@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "static" / "css"
-SHEETS = ("tokens", "base", "components", "shell", "start", "docs", "lists", "fleet", "run", "log", "tabs", "status", "late")
-"""The parts of the sheet, in the order in which they stand in it."""
 _EVERY_PAGE = ("tokens", "base", "components", "shell")
+SHEETS = (*_EVERY_PAGE, "start", "docs", "lists", "fleet", "run", "log", "tabs", "status", "late")
+"""The parts of the sheet, in the order in which they stand in it."""
 _OWN: Mapping[str, tuple[str, ...]] = {
     "start": ("start",),
     "run": ("run",),

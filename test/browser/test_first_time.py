@@ -210,6 +210,8 @@ def test_a_node_pack_that_fails(
 ) -> None:
     """The others are ready; what helps stands beside them: the address as a link, and a button to correct it."""
     page = tab(service.url)
+    page.get_by_text("Options", exact=True).click()
+    page.locator("#ui-home").fill(str(standin.ui_home))  # other tests have ComfyUIs that run on this machine
     paste(page, standin.ssh_command)
     trust(page)
     install(page, urls[1:])

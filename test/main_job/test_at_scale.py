@@ -147,14 +147,14 @@ def _threads(pid: int) -> int:
 
 
 def _descriptors(pid: int) -> Counter[str]:
-    """How many of each kind the process has open."""
+    """How many of each kind the process has open, but for the database's: their pool opens as many as it may have."""
     kinds: Counter[str] = Counter()
     for name in os.listdir(f"/proc/{pid}/fd"):
         try:
             kinds[os.readlink(f"/proc/{pid}/fd/{name}").partition(":")[0]] += 1
         except FileNotFoundError:
             continue
-    return kinds
+    return Counter({kind: count for kind, count in kinds.items() if ".db" not in kind})
 
 
 def _all_rows(service: ServiceProcess) -> list[Json]:

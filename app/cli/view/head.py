@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.text import Text
 
+from app.cli.view.console import console_on
 from app.cli.view.row_words import SILENT_SECONDS, fitting, standing_word
 from app.protocol.amounts import clock, span
 from app.protocol.terminal_text import one_line
@@ -35,8 +35,6 @@ STANDING_STYLES = {
 }
 _SEGMENTS = ("ready", "problem", "failed", "working", "waiting", "left")
 """As the pages' bar has them; `left` is what is skipped or was stopped."""
-_PAPER = Console(color_system=None)
-"""What texts are wrapped for; nothing is printed on it."""
 _FIGURES = re.compile(r"\d|;")
 _NOT_REACHED = ("cut", "waiting_for_machine")
 _WAIT_TEXTS = {
@@ -181,4 +179,4 @@ def _joined(begin: str, parts: Sequence[Text], width: int) -> list[Text]:
 def wrapped(text: object, width: int, style: str = "") -> list[Text]:
     """A text on as many lines as it needs, broken at spaces."""
     whole = Text(one_line("" if text is None else str(text)), style=style)
-    return list(whole.wrap(_PAPER, max(1, width))) if whole else []
+    return list(whole.wrap(console_on(), max(1, width))) if whole else []
