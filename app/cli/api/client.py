@@ -15,6 +15,8 @@ from app.cli.program import program
 from app.domain.host_port import join_host_port
 
 CONNECT_SECONDS = 3.05
+CHECK_SECONDS = 120.0
+"""For a workflow, whose service may fetch the map of all node packs first, once."""
 ANSWER_SECONDS = 30.0
 
 
@@ -188,11 +190,11 @@ class Api:
 
     def send_workflow_file(self, file: IO[bytes]) -> dict[str, Any]:
         """Have the service keep the workflow in a file: its `file_id` and `kind`."""
-        return self._call("POST", "/workflow-files", data=file)
+        return self._call("POST", "/workflow-files", data=file, seconds=CHECK_SECONDS)
 
     def check(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """A manifest as an install would read it."""
-        return self._call("POST", "/manifests/check", {"manifest": dict(manifest)})
+        return self._call("POST", "/manifests/check", {"manifest": dict(manifest)}, seconds=CHECK_SECONDS)
 
     def _call(
         self,
@@ -202,6 +204,7 @@ class Api:
         *,
         query: Mapping[str, str | int] | None = None,
         data: IO[bytes] | None = None,
+        seconds: float | None = None,
     ) -> dict[str, Any]:
         try:
             answer = self._session.request(
@@ -210,7 +213,7 @@ class Api:
                 json=body,
                 params=query,
                 data=data,
-                timeout=self._timeout,
+                timeout=self._timeout if seconds is None else (CONNECT_SECONDS, seconds),
                 allow_redirects=False,
             )
         except requests.RequestException as exc:
