@@ -89,6 +89,12 @@ def raw(answer: bytes, *, close: bool = False) -> Play:
     return play
 
 
+def never(peer: socket.socket, _head: bytes, _rest: bytes) -> None:
+    """Hears a body to the connection's end, and answers nothing."""
+    while peer.recv(65536):
+        pass
+
+
 @dataclass
 class OpenTunnel:
     """A tunnel to a port of the instance."""
