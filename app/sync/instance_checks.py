@@ -76,10 +76,17 @@ class InstanceChecks:
         """Every pinned key, oldest first."""
         return [key_json(key) for key in self._pins.all()]
 
-    def scan(self, address: SshAddress) -> dict[str, Any]:
-        """The key that the instance shows now, which is neither trusted nor logged in to. A jump host on the way is:
-        trusted at first sight. Raises RemoteError."""
-        return key_json(self._connector_with(self._timeouts).scan_host_key(address))
+    def scan(self, address: SshAddress) -> tuple[dict[str, Any], bool]:
+        """The key that the instance shows now, which is neither trusted nor logged in to; and whether it is that of a
+        jump host on the way instead, whose key has to be trusted before anything behind it shows one.
+
+        Raises RemoteError."""
+        try:
+            return key_json(self._connector_with(self._timeouts).asking_first().scan_host_key(address)), False
+        except HostKeyMismatch as met:  # a jump host that is new, or has another key than before
+            if met.presented is None:
+                raise
+            return key_json(met.presented), True
 
     def accept(self, address: SshAddress, sha256: str) -> dict[str, Any]:
         """Pins the key that the instance shows now in place of the ones before, if it has this fingerprint; or the key

@@ -228,6 +228,21 @@ def test_a_jump_host_whose_key_has_changed_is_the_one_that_is_asked_about(
     connector.connect(address).close()
 
 
+def test_a_scan_trusts_no_jump_host(make_sshd: MakeSshd, make_connector: MakeConnector, pins: MemoryPins) -> None:
+    """It shows the key of one that is new, and the instance's once a person has accepted that."""
+    jump, target = make_sshd(), make_sshd()
+    connector = make_connector(key_files=(str(jump.client_key),))
+    address = parse_address(f"ssh -J root@127.0.0.1:{jump.port} -i {target.client_key} root@127.0.0.1:{target.port}")
+    checks = InstanceChecks(pins, lambda _: connector, TIMEOUTS)
+    key, is_jump_host = checks.scan(address)
+    assert (key["port"], is_jump_host) == (jump.port, True)
+    assert pins.all() == []
+    checks.accept(address, key["sha256"])
+    key, is_jump_host = checks.scan(address)
+    assert (key["port"], is_jump_host) == (target.port, False)
+    assert [known.port for known in pins.all()] == [jump.port]
+
+
 _SHA256_OF_X = "d69e68988157833272305aaf21f453c800346e8a3640db6578e260215542e5d4"
 
 

@@ -177,7 +177,7 @@ class Steps:
         """Raises the error itself where the key that is shown now cannot be had, or was named by the request."""
         if request.options.host_key_sha256:
             raise error
-        status = key_json(error.presented) if error.presented else self._checks.scan(request.address)
+        status = key_json(error.presented) if error.presented else self._checks.scan(request.address)[0]
         is_new = isinstance(error, HostKeyUnknown)
         return Question(
             NEW_HOST_KEY if is_new else HOST_KEY,

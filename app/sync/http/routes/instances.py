@@ -42,12 +42,12 @@ def list_host_keys() -> Response:
 
 @instances.post("/host-keys/scan")
 def scan_host_key() -> Response:
-    """The key that an instance shows now; nothing is trusted."""
+    """The key that an instance shows now, or a jump host before it; nothing is trusted."""
     asked = body(bodies.ScanBody)
     address = bodies.address_of(asked.ssh_connection)
     with services().capacity.place(Kind.INSTANCES):
-        found = services().checks.scan(address)
-    return answer({"success": True, "host_key": found})
+        found, is_jump_host = services().checks.scan(address)
+    return answer({"success": True, "host_key": found, "is_jump_host": is_jump_host})
 
 
 @instances.post("/host-keys/accept")

@@ -63,7 +63,7 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "HostKey": record(of_dataclass(HostKey, added_at=nullable(TIME))),
     "HostKeys": record({"success": YES, "host_keys": array(ref("HostKey"))}),
-    "HostKeyShown": record({"success": YES, "host_key": ref("HostKey")}),
+    "HostKeyShown": record({"success": YES, "host_key": ref("HostKey")}, {"is_jump_host": FLAG}),
     "HostKeysForgotten": record({"success": YES, "host": TEXT, "port": COUNT, "forgotten": COUNT}),
     "Session": record(
         {
