@@ -123,6 +123,7 @@ def test_a_failure_is_the_same_document(words: list[str], status: int, code: str
     assert document["error"]["code"] == code and document["error"]["message"]
 
 
+@pytest.mark.parametrize("command", ["install", "tasks show --follow"])
 @pytest.mark.parametrize(
     ("outcome", "require", "status"),
     [
@@ -136,11 +137,12 @@ def test_a_failure_is_the_same_document(words: list[str], status: int, code: str
     ],
 )
 def test_what_is_required_decides_the_exit_status(
-    outcome: str, require: str | None, status: int, tmp_path: Path
+    command: str, outcome: str, require: str | None, status: int, tmp_path: Path
 ) -> None:
-    """For scripts that know only good and bad."""
-    more = ["--require", require] if require else []
-    done = run_example("install", tmp_path, "--json", *more, polls=[ended(outcome).progress])
+    """For scripts that know only good and bad; the same for who started an install and who watches it."""
+    name, *follow = command.split(" --")
+    more = [f"--{word}" for word in follow] + (["--require", require] if require else [])
+    done = run_example(name, tmp_path, "--json", *more, polls=[ended(outcome).progress])
     document = json.loads(done.stdout)
     assert (done.exit_code, document["exit_status"], document["ok"]) == (status, status, status == 0)
     assert (document["error"] is None) == (status == 0)

@@ -24,6 +24,7 @@ from app.cli.view.result import exit_status, sentence, show_result
 from app.cli.view.say import note, reply, say, say_log
 from app.cli.view.table import table
 from app.protocol.amounts import size
+from app.protocol.options import OPTIONS
 from app.protocol.terminal_text import one_line
 
 COLUMNS = ("task_id", "created_at", "state", "outcome", "packs", "instance")
@@ -50,8 +51,15 @@ def list_tasks(state: str | None, limit: int, server: str | None, data_dir: Path
 @click.argument("task_id")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; its data: the whole task.")
 @click.option("--follow", "keep_on", is_flag=True, help="Draw it until it has ended; exit status as install's.")
+@click.option(
+    "--require",
+    type=click.Choice(OPTIONS["require"].choices),
+    help="With --follow: how many packs must be good for exit status 0.",
+)
 @service_options
-def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_dir: Path | None) -> None:
+def show(
+    task_id: str, *, as_json: bool, keep_on: bool, require: str | None, server: str | None, data_dir: Path | None
+) -> None:
     """One install: how it stands, or how it ended."""
     ctx = click.get_current_context()
     console = console_on()
@@ -74,7 +82,7 @@ def show(task_id: str, as_json: bool, keep_on: bool, server: str | None, data_di
         else:
             show_result(console, now)
     if keep_on:
-        ctx.exit(exit_status(progress))
+        ctx.exit(exit_status(progress, require=require))
 
 
 @tasks.command("log")
