@@ -89,8 +89,7 @@ def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") 
     if not isinstance(torch, Mapping):
         raise ManifestFault("%s.torch" % where, "The lock's torch is not an object.")
     gpus = _objects(raw.get("gpu"), _MAX_GPUS, "%s.gpu" % where, "The lock's GPUs are not a list of objects.")
-    text = "The lock's left_out is not a list of objects."
-    left_out = _objects(raw.get("left_out"), MAX_PACKAGES, "%s.left_out" % where, text)
+    left_out, remarks = read_told(raw, where)
     return Lock(
         packs=tuple(_packs(raw.get("node_packs"), schemes, "%s.node_packs" % where)),
         packages=_packages(raw.get("packages"), "%s.packages" % where),
@@ -100,19 +99,25 @@ def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") 
         comfyui_commit=_text(raw.get("comfyui_commit"), "%s.comfyui_commit" % where),
         gpu=tuple(_text(gpu.get("name"), "%s.gpu" % where) or "a GPU" for gpu in gpus),
         machine=_text(raw.get("machine"), "%s.machine" % where),
-        left_out=tuple(
-            {key: str(entry.get(key, ""))[:300] for key in ("name", "version", "reason")} for entry in left_out
-        ),
+        left_out=left_out,
         sources=_sources(raw.get("sources"), "%s.sources" % where),
         only_there=tuple(_only_there(raw.get("only_there"), "%s.only_there" % where)),
         overlaps=tuple(_overlaps(raw.get("overlaps"), "%s.overlaps" % where)),
         indexes=_addresses(raw.get("indexes"), "%s.indexes" % where),
         ui_home=_text(raw.get("ui_home"), "%s.ui_home" % where),
         repairs=raw.get("repairs") is True,
-        remarks=_remarks(raw.get("remarks"), "%s.remarks" % where),
+        remarks=remarks,
         find_links=_addresses(raw.get("find_links"), "%s.find_links" % where),
         from_places=_names(raw.get("from_places"), "%s.from_places" % where),
     )
+
+
+def read_told(raw: Mapping[str, Any], where: str) -> Tuple[Tuple[Mapping[str, str], ...], Tuple[str, ...]]:
+    """The `left_out` and `remarks` of a lock, or of a list that another tool's file became. Raises ManifestFault."""
+    text = "left_out is not a list of objects."
+    left_out = _objects(raw.get("left_out"), MAX_PACKAGES, "%s.left_out" % where, text)
+    entries = tuple({key: str(entry.get(key, ""))[:300] for key in ("name", "version", "reason")} for entry in left_out)
+    return entries, _remarks(raw.get("remarks"), "%s.remarks" % where)
 
 
 def mismatches(

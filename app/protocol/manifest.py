@@ -71,6 +71,9 @@ class NodePack:
         return {**asdict(self), "folder": self.folder}
 
 
+_BESIDE: Mapping[str, Tuple[str, ...]] = {"repo": ("path", "ref"), "nodes": ("left_out", "remarks")}
+"""What a form may have beside it. `left_out` and `remarks`: as a lock has them, of a list that another tool's file
+became."""
 Repeated = Callable[[NodePack], None]
 """Gets an entry that says the same as an earlier one, and is left out."""
 
@@ -308,7 +311,7 @@ def split_source(manifest: Optional[Mapping[str, Any]]) -> Tuple[str, Any]:
     if manifest is None:
         return "default", None
     forms = [form for form in ("csv", "nodes", "urls", "repo", "lock") if form in manifest]
-    allowed = {*forms, "path", "ref"} if forms == ["repo"] else set(forms)
+    allowed = {*forms, *_BESIDE.get("".join(forms), ())}
     if len(forms) != 1 or not set(manifest) <= allowed:
         raise ManifestFault("manifest", "A manifest has exactly one of csv, nodes, urls, repo and lock.")
     return forms[0], manifest if forms[0] == "repo" else manifest[forms[0]]

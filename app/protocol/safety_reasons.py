@@ -48,6 +48,7 @@ SAFETY: Sequence[Reason] = (
     Reason("own_files_changed", "Run's files were changed", About.WARNING),
     Reason("wrote_outside", "Wrote outside its folder", About.WARNING),
     Reason("look_incomplete", "Not all files looked at", About.WARNING),
+    Reason("entry_left_out", "Left out of the list", About.WARNING),
     # What a run fetches for itself.
     Reason("uv_refused", "Index serves another uv", About.WARNING, Retry.HELPS),
     Reason("pip_refused", "Index serves another pip", About.WARNING, Retry.HELPS),

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from app.domain.errors import InvalidManifest
 from app.domain.request import check_manifest
 from app.protocol.lockfile import mismatches, read_lock
-from app.protocol.manager_snapshot import MAX_CHARS, read_snapshot, write_snapshot
+from app.protocol.manager_snapshot import MAX_CHARS, write_snapshot
 from app.protocol.manifest import ManifestFault
+from app.protocol.other_files.read import read_snapshot
 from app.protocol.yaml_text import BadYaml, parse_yaml
 
 HASH = "0123456789012345678901234567890123456789"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.protocol.manager_snapshot import read_snapshot
+from app.protocol.other_files.read import read_snapshot
 from app.standin.packs import make_pack
 from test.lock.test_lock_for_real import bring, ended_with, warned
 from test.plan.box import Box

@@ -320,9 +320,9 @@ def install_request(values: Mapping[str, Any], settings: Settings) -> domain.Ins
     body = read(InstallBody, values)
     options = Options() if body.options is None else checked_options(Options(**body.options.model_dump()))
     fingerprint = fingerprint_of(options.host_key_sha256, "options.host_key_sha256")
-    if options.exact and not {"lock", "manager_snapshot"} & set(body.manifest or {}):
-        raise InvalidRequest("options.exact needs a manifest with a lock.", field="options.exact")
     manifest = manifest_of(body.manifest, settings)
+    if options.exact and "lock" not in (manifest or {}):
+        raise InvalidRequest("options.exact needs a manifest with a lock.", field="options.exact")
     if options.exact:
         domain.check_nothing_left_out(manifest)
     key = body.idempotency_key

@@ -43,7 +43,11 @@ IdempotencyKey = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1
 _ANSWERS = {"type": ["object", "null"], "additionalProperties": {"type": "string"}}
 _FORMS: Mapping[str, Any] = {
     "csv": {"csv": {"type": "string"}},
-    "nodes": {"nodes": {"type": "array", "items": {"type": "object"}, "minItems": 1}},
+    "nodes": {
+        "nodes": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+        "left_out": {"type": ["array", "null"], "items": {"type": "object"}},
+        "remarks": {"type": ["array", "null"], "items": {"type": "string"}},
+    },
     "urls": {"urls": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
     "repo": {
         "repo": {"type": "string"},
@@ -52,6 +56,7 @@ _FORMS: Mapping[str, Any] = {
     },
     "lock": {"lock": {"type": "object"}},
     "manager_snapshot": {"manager_snapshot": {"type": ["object", "string"]}},
+    "file": {"file": {"type": ["object", "string"]}},
     "workflow": {"workflow": {"type": "object"}, "answers": _ANSWERS},
     "workflow_file": {"workflow_file": ID, "answers": _ANSWERS},
 }

@@ -11,7 +11,8 @@ from app.domain.errors import InvalidManifest, InvalidRequest
 from app.domain.request import check_manifest, left_out_of, packs_of
 from app.protocol import manifest as manifests
 from app.protocol.lockfile import read_lock
-from app.protocol.manager_snapshot import read_snapshot, write_snapshot
+from app.protocol.manager_snapshot import write_snapshot
+from app.protocol.other_files.read import read_snapshot
 from app.protocol.snapshot_text import decoded
 from app.sync.http.json_body import parse_object
 from bench.addresses import machines, repositories

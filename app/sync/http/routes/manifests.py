@@ -7,7 +7,8 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from app.domain.request import left_out_of, packs_of
+from app.domain.request import left_out_of, other_file_in, packs_of
+from app.protocol.other_files.read import OtherFile
 from app.sync.capacity import Kind
 from app.sync.http import bodies
 from app.sync.http.services import answer, body, body_file, query, services
@@ -43,10 +44,16 @@ def check_manifest() -> Response:
     checked = services().workflow_lists.check(asked.manifest or {}, answers_in(asked.manifest or {}))
     if checked is not None:
         return answer(_of_workflow(checked))
-    manifest = bodies.manifest_of(asked.manifest, services().settings)
-    packs = packs_of(manifest, services().settings.allowed_git_schemes)
+    schemes = services().settings.allowed_git_schemes
+    file = other_file_in(asked.manifest, schemes)
+    if file is not None and file.manifest is None:  # models alone: told, and nothing to install
+        told = {"success": True, "manifest": None, "nodes": [], "left_out": file.left_out}
+        return answer({**told, "file": _of_file(file)})
+    manifest = bodies.manifest_of(file.manifest if file else asked.manifest, services().settings)
+    packs = packs_of(manifest, schemes)
     nodes = None if packs is None else [asdict(pack) for pack in packs]
-    return answer({"success": True, "manifest": manifest, "nodes": nodes, "left_out": left_out_of(manifest)})
+    found = {"success": True, "manifest": manifest, "nodes": nodes, "left_out": left_out_of(manifest)}
+    return answer({**found, "file": _of_file(file)} if file else found)
 
 
 @manifests.post("/workflow-files")
@@ -56,6 +63,12 @@ def add_workflow_file() -> Response:
     with services().capacity.place(Kind.FILES):
         file_id, found = services().workflow_lists.files.add(body_file())
     return answer({"success": True, "file_id": file_id, "kind": found.kind}, 201)
+
+
+def _of_file(file: OtherFile) -> dict[str, Any]:
+    """What a file of another tool says besides its packs; a model as that of a workflow."""
+    models = [{**each, "runs": True, "node_ids": []} for each in file.models]
+    return {"kind": file.kind, "models": models, "remarks": list(file.remarks), "problem": file.problem}
 
 
 def _of_workflow(checked: Checked) -> dict[str, Any]:

@@ -53,4 +53,8 @@ WORKFLOW_NEEDS = record(
     },
     about="What a workflow in the manifest needs.",
 )
+OTHER_FILE = record(
+    {"kind": TEXT, "models": array(_MODEL), "remarks": array(TEXT), "problem": TEXT},
+    about="A file of another tool, and what it says besides its packs. `problem`: why there is nothing to install.",
+)
 SCHEMAS: Mapping[str, Schema] = {"WorkflowFile": record({"success": YES, "file_id": UUID, "kind": TEXT})}
