@@ -188,6 +188,10 @@ class Api:
         """Unpin every key of an address."""
         return self._call("DELETE", f"/host-keys/{quote(join_host_port(host, port), safe='')}")
 
+    def lock(self, task_id: str, form: str = "lock") -> dict[str, Any]:
+        """What an install left, in one of the forms of GET /tasks/ID/lock."""
+        return self._call("GET", f"/tasks/{task_id}/lock", query={"format": form})
+
     def send_workflow_file(self, file: IO[bytes]) -> dict[str, Any]:
         """Have the service keep the workflow in a file: its `file_id` and `kind`."""
         return self._call("POST", "/workflow-files", data=file, seconds=CHECK_SECONDS)

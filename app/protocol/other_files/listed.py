@@ -18,18 +18,28 @@ _TOO_MANY = "A list has at most %d node packs. Install the others with a second 
 def nodes_of(found: Sections, schemes: Collection[str]) -> List[Dict[str, Any]]:
     """The packs as a manifest's `nodes`; what cannot be had is left out and told."""
     nodes: Dict[str, Dict[str, Any]] = {}
-    for entry in found.packs:
-        if is_disabled(entry):
-            found.out.add(entry["url"], DISABLED, entry["hash"])
-            continue
-        try:
-            node = _node(found, entry, schemes)
-            _add(nodes, node)
-        except (ManifestFault, NotHad) as exc:
-            if str(exc):
-                found.out.add(entry["url"], str(exc), entry["hash"])
+    makers = ((_node, found.packs, "url", "hash"), (_registry_node, found.registry, "id", "version"))
+    for make, entries, name, version in makers:
+        for entry in entries:
+            if is_disabled(entry):
+                found.out.add(entry[name], DISABLED, entry[version])
+                continue
+            try:
+                _add(nodes, make(found, entry, schemes))
+            except (ManifestFault, NotHad) as exc:
+                if str(exc):
+                    found.out.add(entry[name], str(exc), entry[version])
     read_files(found.files, found.out)
     return list(nodes.values())
+
+
+def _registry_node(found: Sections, entry: Mapping[str, Any], schemes: Collection[str]) -> Dict[str, Any]:
+    """One pack of ComfyUI's registry. Raises ManifestFault, NotHad."""
+    node = {"name": entry["id"], "registry_id": entry["id"], "version": entry["version"]}
+    if entry["url"]:
+        node["repo_url"] = fetchable(entry["url"], schemes, found.out)
+    parse_nodes([node], schemes)
+    return {key: value for key, value in node.items() if value}
 
 
 def _node(found: Sections, entry: Mapping[str, Any], schemes: Collection[str]) -> Dict[str, Any]:
@@ -56,9 +66,13 @@ def _add(nodes: Dict[str, Dict[str, Any]], node: Dict[str, Any]) -> None:
             raise NotHad(_TOO_MANY)
         nodes[node["name"].lower()] = node
         return
-    if not same_repo(other["repo_url"], node["repo_url"]):
+    is_same = same_repo(other.get("repo_url", ""), node.get("repo_url", ""))
+    if not is_same and other.get("registry_id") != node.get("registry_id", ""):
         text = "Its folder would be that of %s. To have both, install this one by itself under another name."
-        raise NotHad(text % readable(other["repo_url"]))
-    if other["ref"] != node["ref"]:
-        raise NotHad("It is in the file twice; %s was taken." % (other["ref"] or "its newest version"))
-    raise NotHad("")
+        raise NotHad(text % readable(other.get("repo_url") or other["name"]))
+    versions = [each.get("ref") or each.get("version") for each in (other, node)]
+    raise NotHad(
+        ""
+        if versions[0] == versions[1]
+        else "It is in the file twice; %s was taken." % (versions[0] or "its newest version")
+    )

@@ -18,6 +18,7 @@ from app.protocol.other_files.comfy_build import is_build, read_build
 from app.protocol.other_files.desktop import is_desktop, read_desktop
 from app.protocol.other_files.legacy_script import is_script, read_legacy
 from app.protocol.other_files.listed import nodes_of
+from app.protocol.other_files.own_script import lock_in
 from app.protocol.other_files.provisioning import is_provisioning, read_provisioning
 from app.protocol.other_files.sections import Sections, text_of
 from app.protocol.other_files.small_tools import (
@@ -83,6 +84,7 @@ def read_file(raw: Any, schemes: Collection[str], where: str = "manifest.file") 
     """The manifest of a file: an object, or the text of one in JSON, YAML or bash. `schemes`: what git may fetch by.
     Raises ManifestFault naming the field, and the line where it is known."""
     text = raw if isinstance(raw, str) else ""
+    raw = lock_in(text) or raw
     try:
         return _read(raw, schemes, where)
     except ManifestFault as fault:
@@ -160,12 +162,11 @@ def _converted(kind: str, found: Sections, schemes: Collection[str], where: str)
 
 
 def _is_exact(found: Sections) -> bool:
-    """Whether each pack that is to be installed has its commit or version."""
+    """Whether each pack that is to be installed has its commit. A lock has no pack of ComfyUI's registry by its version
+    alone."""
     packs = [each for each in found.packs if not is_disabled(each)]
     registry = [each for each in found.registry if not is_disabled(each)]
-    if not packs and not registry:
-        return False
-    return all(_COMMIT.fullmatch(each["hash"]) for each in packs) and all(each["version"] for each in registry)
+    return bool(packs) and not registry and all(_COMMIT.fullmatch(each["hash"]) for each in packs)
 
 
 def _as_snapshot(found: Sections) -> Dict[str, Any]:

@@ -251,7 +251,7 @@ class TaskQuery(Query):
 class LockQuery(Query):
     """GET /tasks/ID/lock."""
 
-    format: Literal["lock", "manager-snapshot"] = "lock"
+    format: Literal["lock", "manager-snapshot", "comfy-build", "provisioning", "on-start"] = "lock"
 
 
 class WorkflowQuery(Query):

@@ -91,7 +91,7 @@ _TASKS: Mapping[str, Operation] = {
     ),
     "GET /tasks/<task_id>/lock": _route(
         200,
-        Reply(("TaskLock", "ManagerSnapshot")),
+        Reply(("TaskLock", "ManagerSnapshot", "LockFile")),
         codes="task_not_found not_found runner_protocol_error",
         asked=bodies.LockQuery,
     ),

@@ -113,6 +113,10 @@ _TASKS: Mapping[str, Schema] = {
         about="A manifest, as the run's runner has written it: docs/runner.md names its fields.",
     ),
     "TaskLock": record({"success": YES, "task_id": UUID, "lock": ref("Lock")}),
+    "LockFile": record(
+        {"success": YES, "task_id": UUID, "file_name": TEXT, "text": TEXT, "line": TEXT, "told": array(TEXT)},
+        about="A lock as another tool's file. `line`: what starts it, with ADDRESS for where the file lies.",
+    ),
     "ManagerSnapshot": record(
         {
             "comfyui": nullable(TEXT),
