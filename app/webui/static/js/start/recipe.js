@@ -29,7 +29,7 @@ const CHECK_MS = 90000; // for a workflow the map of all node packs is fetched f
 const UPLOAD_MS = 900000;
 const SECRET = /\/\/[^/\s]*@|(?:token|key|secret|passw)[^=\s]{0,20}=/i;
 const SOURCES = ["last", "default", "urls", "file"];
-const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, workflow: null, asked: null, isDefault: false, number: 0 });
+const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, workflow: null, models: [], asked: null, isDefault: false, number: 0 });
 
 export class Recipe {
   constructor(changed) {
@@ -255,8 +255,9 @@ export class Recipe {
     const number = (this.kept[source].number += 1);
     let found;
     try {
-      const { manifest: read, nodes, left_out: notInstallable, workflow = null } = await api("/manifests/check", { body: { manifest }, timeout: CHECK_MS });
-      found = { manifest: read, nodes: workflow && !nodes.length ? null : nodes, label, left: new Set(left), notInstallable: notInstallable ?? [], workflow, asked: workflow && manifest };
+      const { manifest: read, nodes, left_out: notInstallable, workflow = null, file = null } = await api("/manifests/check", { body: { manifest }, timeout: CHECK_MS });
+      const problem = file?.problem && word("start.file_wrong", { name: label, why: file.problem });
+      found = { manifest: read, nodes: (workflow || file) && !nodes.length ? null : nodes, label, left: new Set(left), notInstallable: notInstallable ?? [], workflow, models: file?.models ?? [], error: problem || "", asked: workflow && manifest };
     } catch (error) {
       const why = linesWrong(error, text, manifest);
       found = { error: source === "file" ? word("start.file_wrong", { name: label, why }) : why, refused: canLeaveOut(error, manifest) ? { error, manifest, label } : null };
@@ -293,8 +294,8 @@ export class Recipe {
   }
 
   #fill() {
-    const { nodes, left, error, notInstallable, label, refused, workflow, asked } = this.#now;
-    this.workflow.show(workflow, asked?.answers);
+    const { nodes, left, error, notInstallable, label, refused, workflow, models, asked } = this.#now;
+    this.workflow.show(workflow ?? ofModels(models), asked?.answers);
     this.wrong(error);
     setHidden(this.get("list-leave"), !refused);
     if (refused) setText(this.get("list-leave"), word("start.leave_out", { n: refused.error.wrongEntries.length }));
@@ -312,3 +313,6 @@ export class Recipe {
     if (exact) setHidden(exact, !this.hasLock);
   }
 }
+
+/** The models of another tool's file, as a workflow has them; null for none. */
+const ofModels = (models) => (models.length ? { questions: [], evidence: [], core: { too_new: [] }, models } : null);
