@@ -68,7 +68,7 @@ class OtherFile:
     def to_install(self, where: str) -> Dict[str, Any]:
         """The manifest of an install. Raises ManifestFault where there is nothing to install."""
         if self.manifest is None:
-            raise ManifestFault(where, self.problem)
+            raise ManifestFault(where, ("%s %s" % (self.problem, named(self.left_out))).strip())
         return self.manifest
 
 
@@ -187,8 +187,7 @@ def _listed(kind: str, found: Sections, schemes: Collection[str], where: str) ->
     if nodes:
         manifest = {"nodes": nodes, "left_out": left_out, "remarks": remarks}
         return OtherFile(kind, manifest, found.models, left_out, remarks)
-    models = " It names %d model files, which are not fetched." % len(found.models) if found.models else ""
-    text = "The file names no node pack that can be installed.%s %s" % (models, named(left_out))
     if not found.models:
-        raise ManifestFault(where, text.strip())
-    return OtherFile(kind, None, found.models, left_out, remarks, text.strip())
+        raise ManifestFault(where, ("The file names no node pack that can be installed. %s" % named(left_out)).strip())
+    text = "The file names no node pack that can be installed. It names %d model files, which are not fetched."
+    return OtherFile(kind, None, found.models, left_out, remarks, text % len(found.models))

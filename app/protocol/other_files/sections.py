@@ -62,7 +62,9 @@ class Sections:
         """Several entries of a kind as one: people read a sentence, and no list of packages."""
         if names:
             more = ", …" if len(names) > _MOST_NAMED else ""
-            self.out.add("%s: %s%s" % (what, ", ".join(readable(each)[:60] for each in names[:_MOST_NAMED]), more), why)
+            self.out.add(
+                "%s: %s%s" % (what, ", ".join(readable(each)[:120] for each in names[:_MOST_NAMED]), more), why
+            )
 
 
 def text_of(value: Any) -> str:
