@@ -137,11 +137,11 @@ def test_an_answer_is_remembered_where_that_is_asked_for(api: Api) -> None:
     assert packs(found) == [(None, None, None, _HUB + "me/mine", ["remembered"])]
     kept = content(api.get("/workflow-answers"))["answers"]
     assert [(each["question_id"], each["answer"]) for each in kept] == [
-        ("pack:Shared", _HUB + "me/mine"),
         ("pack:Nowhere", "skip"),
+        ("pack:Shared", _HUB + "me/mine"),
     ]
-    assert found["evidence"][0]["answered_at"] == kept[0]["answered_at"]
-    assert found["skipped"] == [{"question_id": "pack:Nowhere", "answered_at": kept[1]["answered_at"]}]
+    assert found["evidence"][0]["answered_at"] == kept[1]["answered_at"]
+    assert found["skipped"] == [{"question_id": "pack:Nowhere", "answered_at": kept[0]["answered_at"]}]
     assert found["questions"] == []
 
 
