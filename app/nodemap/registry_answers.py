@@ -15,6 +15,7 @@ from app.protocol.repo_url import BadRepoUrl
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_ROWS = 200
 """Of one answer with a list; more are not looked at."""
 _LONGEST = 200
@@ -48,6 +49,7 @@ class RegistryVersion:
     reason: str
     deprecated: bool
     archive_url: str | None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,14 @@ def read_version(raw: Any, registry_url: str) -> RegistryVersion:
     version = raw.get("version")
     if not isinstance(version, str) or not VERSION.fullmatch(version):
         raise ValueError("its answer has no version")
-    url = raw.get("downloadUrl")
+    url, sha256 = raw.get("downloadUrl"), raw.get("sha256")
     return RegistryVersion(
         version,
         _status(raw.get("status")),
         _text(raw.get("status_reason"), _LONGEST_REASON),
         raw.get("deprecated") is True,
         url if isinstance(url, str) and may_be_fetched(url, registry_url) else None,
+        sha256 if isinstance(sha256, str) and _SHA256.fullmatch(sha256) else None,
     )
 
 

@@ -41,10 +41,10 @@ class RegistryRef:
 def read_registry_ref(text: object) -> Optional[RegistryRef]:
     """What a text names in the registry; None for everything else."""
     name, at, version = _line(text).partition("@")
-    if not _ID.match(name) or _HOST_OR_FILE.match(name) or _COMMIT.match(name):
+    if not _ID.match(name) or _COMMIT.match(name):
         return None
     if not at:
-        return RegistryRef(name)
+        return None if _HOST_OR_FILE.match(name) else RegistryRef(name)
     if version.lower() in _NEWEST:
         return RegistryRef(name)
     if version.lower() == NIGHTLY:

@@ -27,7 +27,7 @@ def registry() -> Iterator[RegistryApi]:
 
 @pytest.fixture
 def api(tmp_path: Path, registry: RegistryApi) -> Iterator[Api]:
-    with service_in(tmp_path, registry_url=registry.url, allowed_git_schemes=("https", "http")) as found:
+    with service_in(tmp_path, registry_url=registry.url, allowed_git_schemes=("https", "ssh", "http")) as found:
         yield found
 
 
@@ -99,7 +99,7 @@ def test_a_version_is_understood_as_people_write_it(api: Api, written: str) -> N
     [
         ("comfyui-impact-pack@latest", "8.1.0"),
         ("https://registry.comfy.org/publishers/somebody/nodes/comfyui-impact-pack", "8.1.0"),
-        ("odd_case.pack", "1.0.0-beta+5"),
+        ("odd_case.pack@latest", "1.0.0-beta+5"),
         ("odd_case.pack@1.0.0-beta+5", "1.0.0-beta+5"),
     ],
 )
@@ -160,7 +160,7 @@ def test_what_the_registry_does_not_give_away_is_refused_with_its_reason(
     assert error["error"] == "registry_version_refused"
     assert status.lower() in error["message"]
     assert "It mines coins." in error["message"]
-    found = check(api, {"urls": [f"{IMPACT}@8.0.0", "odd_case.pack", "a/plain"]})
+    found = check(api, {"urls": [f"{IMPACT}@8.0.0", "odd_case.pack@0.1", "a/plain"]})
     told = found["registry"]["packs"][0]
     assert (told["status"], told["refused"]["code"]) == (status.lower(), "registry_version_refused")
     assert found["manifest"]["nodes"][0] == {"registry_id": IMPACT, "version": "8.0.0"}, "its row fails in the run"

@@ -188,8 +188,7 @@ def _ref_of(entry: Any) -> RegistryRef | None:
     """The pack of the registry that an entry names, as far as it is right and nobody has resolved it."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("registry_id"), str) or entry.get("archive_url"):
         return None
-    version = entry.get("version") or ""
-    return read_registry_ref(f"{entry['registry_id']}@{version}" if version else entry["registry_id"])
+    return read_registry_ref(f"{entry['registry_id']}@{entry.get('version') or 'latest'}")
 
 
 def _filled(entry: Mapping[str, Any], told: Told | None) -> Mapping[str, Any]:
@@ -202,5 +201,6 @@ def _filled(entry: Mapping[str, Any], told: Told | None) -> Mapping[str, Any]:
         return {"name": repo_name(str(repo_url)), **rest, "repo_url": repo_url}
     known = {"registry_id": told.node.node_id, "repo_url": repo_url}
     if told.version is not None:
-        known |= {"version": told.version.version, "archive_url": told.version.archive_url}
+        found = told.version
+        known |= {"version": found.version, "archive_url": found.archive_url, "archive_sha256": found.sha256}
     return {**entry, **{key: value for key, value in known.items() if value}}
