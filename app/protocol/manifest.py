@@ -293,7 +293,7 @@ def _pack(raw: Mapping[str, Any], schemes: Collection[str], where: str, prefix: 
 def _registry_pack(raw: Mapping[str, Any], schemes: Collection[str], where: str) -> NodePack:
     """A pack of ComfyUI's registry: its folder is its id, as ComfyUI-Manager has it. `nightly` is its repository."""
     node_id, version = raw.get("registry_id"), raw.get("version") or ""
-    named = read_registry_ref("%s@%s" % (node_id, version) if version else node_id)
+    named = read_registry_ref("%s@%s" % (node_id, version or "latest"))
     if named is None or named.registry_id != node_id:
         text = "%.80r with the version %.80r is not a pack of ComfyUI's registry."
         raise ManifestFault(_at(where, "registry_id"), text % (node_id, version))
