@@ -201,6 +201,14 @@ def other_file_in(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> Ot
         raise InvalidManifest(fault.message, field=fault.field) from None
 
 
+def without_other_file(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> Mapping[str, Any] | None:
+    """A manifest with another tool's file as the lock or list that it is. Raises InvalidManifest naming the field."""
+    try:
+        return _without_file(raw, schemes)
+    except manifests.ManifestFault as fault:
+        raise InvalidManifest(fault.message, field=fault.field) from None
+
+
 def _other_file(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> OtherFile | None:
     form = next((name for name in OTHER_FILES if name in (raw or {})), None)
     if raw is None or form is None:

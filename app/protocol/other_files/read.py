@@ -173,7 +173,7 @@ def _as_snapshot(found: Sections) -> Dict[str, Any]:
     return {
         "comfyui": found.comfyui,
         "git_custom_nodes": found.packs,
-        "cnr_custom_nodes": found.registry,
+        "cnr_custom_nodes": [{**each, "url": ""} for each in found.registry],
         "file_custom_nodes": found.files,
         "pips": found.pips,
     }

@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 from app.domain.access import Identity
 from app.domain.errors import AppError, InvalidRequest, Unauthorized
 from app.domain.forwarded import is_prefix
+from app.domain.request import without_other_file
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text
 from app.remote.own_keys import OwnKeys
@@ -116,12 +117,13 @@ def body_file() -> IO[bytes]:
 
 
 def install_values() -> dict[str, Any]:
-    """The request's JSON object, with a workflow in its manifest as the list that it needs, and packs of the registry
-    with what it says of them. Raises as `body_values`, and InvalidManifest, ManifestHasQuestions."""
+    """The request's JSON object, with a workflow or another tool's file in its manifest as the list that it is, and
+    packs of the registry with what it says of them. Raises as `body_values`, and InvalidManifest, ManifestHasQuestions."""
     values = body_values()
     manifest = values.get("manifest")
     if isinstance(manifest, dict):
         found = services().workflow_lists.as_list(manifest)
+        found = without_other_file(found, services().settings.allowed_git_schemes)
         values["manifest"] = services().registry_packs.resolved(found).manifest
     return values
 

@@ -17,6 +17,8 @@ from app.protocol.repo_url import repo_name
 from app.remote.web_text import Open
 from app.sync.registry.client import Asking, Registry, RegistryUnreachable
 
+_BESIDE = ("left_out", "remarks")
+"""What a list that another tool's file became has besides."""
 _WORDS = {
     Status.BANNED: "banned",
     Status.DELETED: "deleted",
@@ -99,7 +101,8 @@ class RegistryPacks:
             assert refused is not None
             raise refused
         nodes = [_filled(entry, told.get(ref)) if (ref := _ref_of(entry)) else entry for entry in entries]
-        return Resolved({"nodes": nodes}, tuple(told.values()), asking)
+        beside = {name: manifest[name] for name in _BESIDE if manifest and name in manifest}
+        return Resolved({"nodes": nodes, **beside}, tuple(told.values()), asking)
 
     def _told(self, asked: RegistryRef, asking: Asking) -> Told:
         try:
@@ -160,12 +163,12 @@ def _no_repository(asked: RegistryRef) -> RegistryVersionNotFound:
 def _entries(manifest: Mapping[str, Any] | None, schemes: Collection[str]) -> Sequence[Any]:
     """The entries of a list as `nodes` has them, where it names packs of the registry; none for other lists, and for
     one that will be refused anyway."""
-    if not isinstance(manifest, Mapping) or len(manifest) != 1:
+    if not isinstance(manifest, Mapping):
         return ()
     nodes, urls = manifest.get("nodes"), manifest.get("urls")
-    if isinstance(nodes, list):
+    if isinstance(nodes, list) and set(manifest) <= {"nodes", *_BESIDE}:
         return nodes
-    if not isinstance(urls, list) or not all(isinstance(text, str) for text in urls):
+    if len(manifest) != 1 or not isinstance(urls, list) or not all(isinstance(text, str) for text in urls):
         return ()
     pieces = [piece for text in urls for piece in split_pasted(text)]
     refs = [read_registry_ref(piece) for piece in pieces]
