@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from app.protocol.manifest import ManifestFault
+from app.protocol.other_files.comfy_build import write_build
 from app.protocol.other_files.read import OtherFile, read_file
 from test.lock.test_forms import HASH
 
@@ -226,3 +227,25 @@ def test_a_login_in_an_address_is_left_out() -> None:
     found = read({"git_repos": [repository], "downloads": [download]})
     assert token not in json.dumps([found.manifest, found.models, found.left_out, found.remarks])
     assert packs(found) == [("p", None)]
+
+
+IMPACT = {"name": "comfyui-impact-pack", "folder": "comfyui-impact-pack", "registry_id": "comfyui-impact-pack"}
+
+
+def test_packs_of_the_registry_stand_in_the_lock_by_their_version() -> None:
+    """Desktop's and comfy-build's; without a version they are in a list, and are the newest."""
+    cnr = {"id": "comfyui-impact-pack", "type": "cnr", "dirName": "x", "enabled": True, "version": "8.1.0"}
+    desktop = {**DESKTOP_INNER, "customNodes": [*DESKTOP_INNER["customNodes"][:1], cnr]}
+    node = {"name": "Impact", "id": "comfyui-impact-pack", "registryVersion": "8.1.0"}
+    build = {"schema": "comfy-build/1", "definition": {"customNodes": [node]}}
+    for value in (desktop, build):
+        assert (read(value).manifest or {})["lock"]["node_packs"][-1] == {**IMPACT, "version": "8.1.0"}
+    newest = read({**DESKTOP_INNER, "customNodes": [{**cnr, "version": ""}]}).manifest or {}
+    assert newest["nodes"] == [{"name": "comfyui-impact-pack", "registry_id": "comfyui-impact-pack"}]
+
+
+def test_a_registry_pack_of_a_lock_is_written_by_its_version() -> None:
+    lock = {"node_packs": [{**IMPACT, "version": "8.1.0"}], "packages": {}}
+    text, told = write_build(lock, "mine")
+    again = (read(text).manifest or {})["lock"]
+    assert (again["node_packs"], told) == (lock["node_packs"], [])

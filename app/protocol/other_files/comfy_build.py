@@ -108,7 +108,7 @@ def write_build(lock: Mapping[str, Any], name: str) -> Tuple[str, List[str]]:
 
 def _written_pack(pack: Mapping[str, Any]) -> Dict[str, Any]:
     folder = pack.get("folder") or pack["name"]
-    if pack.get("registry_id"):
+    if pack.get("registry_id") and not pack.get("commit"):
         return {"name": folder, "id": pack["registry_id"], "registryVersion": pack.get("version")}
     return {"name": folder, "repository": pack["repo_url"], "gitRef": pack["commit"]}
 

@@ -29,6 +29,7 @@ from app.protocol.other_files.small_tools import (
     read_deps,
     read_machine,
 )
+from app.protocol.registry_ref import NIGHTLY, read_registry_ref
 from app.protocol.snapshot_packs import is_disabled
 from app.protocol.snapshot_text import load
 from app.protocol.yaml_text import line_of
@@ -162,11 +163,12 @@ def _converted(kind: str, found: Sections, schemes: Collection[str], where: str)
 
 
 def _is_exact(found: Sections) -> bool:
-    """Whether each pack that is to be installed has its commit. A lock has no pack of ComfyUI's registry by its version
-    alone."""
+    """Whether each pack that is to be installed has its commit, or its version in ComfyUI's registry."""
     packs = [each for each in found.packs if not is_disabled(each)]
     registry = [each for each in found.registry if not is_disabled(each)]
-    return bool(packs) and not registry and all(_COMMIT.fullmatch(each["hash"]) for each in packs)
+    versions = [read_registry_ref("%s@%s" % (each["id"], each["version"])) for each in registry]
+    are_exact = all(each is not None and each.version not in ("", NIGHTLY) for each in versions)
+    return bool(packs or registry) and are_exact and all(_COMMIT.fullmatch(each["hash"]) for each in packs)
 
 
 def _as_snapshot(found: Sections) -> Dict[str, Any]:
