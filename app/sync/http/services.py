@@ -118,7 +118,7 @@ def body_file() -> IO[bytes]:
 
 def install_values() -> dict[str, Any]:
     """The request's JSON object, with a workflow or another tool's file in its manifest as the list that it is, and
-    packs of the registry with what it says of them. Raises as `body_values`, and InvalidManifest, ManifestHasQuestions."""
+    packs of the registry with what it says of them. Raises as `body_values`, InvalidManifest, ManifestHasQuestions."""
     values = body_values()
     manifest = values.get("manifest")
     if isinstance(manifest, dict):
