@@ -34,8 +34,8 @@ class LockFile:
 def written(lock: Mapping[str, Any], form: LockFileForm, task_id: str) -> LockFile:
     """A lock in that form."""
     if form is LockFileForm.COMFY_BUILD:
-        text, told = write_build(lock, f"nodeferry-{task_id[:8]}")
-        return LockFile("comfy-build.yaml", text, told=tuple(told))
+        text, missing = write_build(lock, f"nodeferry-{task_id[:8]}")
+        return LockFile("comfy-build.yaml", text, told=tuple(missing))
     told = tuple(_told(lock))
     pyz = pack_runner().content
     if form is LockFileForm.PROVISIONING:

@@ -106,6 +106,18 @@ def test_variables_have_their_defaults_and_never_this_machines_values(monkeypatc
     assert 'NODES, line 1: "https://github.com/$OWNER/Two"' in reasons(found)
 
 
+def test_folders_come_by_the_scripts_own_variables_too() -> None:
+    text = f"""NODES=("https://github.com/owner/One")
+PYTHON_PACKAGES=("gguf")
+MODELS_DIR="${{COMFYUI_DIR}}/models"
+QWEN_FILES=("{HF}/q.gguf")
+get "${{MODELS_DIR}}/unet_gguf"  "${{QWEN_FILES[@]}}"
+"""
+    found = read(text)
+    assert [(model["name"], model["folder"]) for model in found.models] == [("q.gguf", "unet_gguf")]
+    assert "Python packages: gguf" in reasons(found)
+
+
 def test_an_array_without_an_end_is_refused_with_its_line() -> None:
     for text in ('#!/bin/bash\nNODES=(\n "https://github.com/o/p"\n', '#!/bin/sh\n\nNODES=("https://github.com/o/p)\n'):
         with pytest.raises(ManifestFault, match=r"Line [23]: the array NODES=\( is never closed"):

@@ -26,7 +26,9 @@ _FOLDERS: Tuple[Tuple[str, str], ...] = (
     ("ESRGAN", "upscale_models"), ("UPSCALE", "upscale_models"), ("EMBEDDING", "embeddings"),
     ("STYLE", "style_models"), ("MODEL", ""),
 )  # fmt: skip
+_PIPS = frozenset({"PIP", "PYTHON"})
 _USED = re.compile(r"\"?\$\{(\w+)\[[@*]\]\}\"?")
+_PLACE = re.compile(r"\$\{?(\w+)\}?(?=/)")
 _MODELS_PATH = re.compile(r"/models/([\w./-]+)")
 _CLONE = re.compile(r"\bgit\s+clone\b([^;&|\n]*)")
 _CD = re.compile(r"^\s*(?:cd|pushd)\s+([^\s;&|]+)")
@@ -60,7 +62,7 @@ def read_legacy(text: str, where: str, out: LeftOutEntries) -> Sections:
 
 def _is_list(name: str, folders: Dict[str, str]) -> bool:
     """Whether an array is one of those that people fill in; scripts have others for their own work."""
-    kinds = {"APT", "PIP", "WORKFLOWS"} & set(name.upper().split("_"))
+    kinds = {"APT", "WORKFLOWS", *_PIPS} & set(name.upper().split("_"))
     return bool(kinds or name in folders or _NODES.search(name) or _by_name(name))
 
 
@@ -74,7 +76,7 @@ def _read_array(found: Sections, name: str, words: List[Word], folder: Optional[
     upper = name.upper()
     if "APT" in upper.split("_"):
         found.leave_out_all(name, texts, APT)
-    elif "PIP" in upper.split("_"):
+    elif _PIPS & set(upper.split("_")):
         found.pips += [part for text in texts for part in text.split() if not part.startswith("-")]
     elif _NODES.search(name):
         for text in texts:
@@ -110,10 +112,15 @@ def _folders_of(script: Script) -> Dict[str, str]:
     found: Dict[str, str] = {}
     for _, line in commands(script):
         used = _USED.findall(line)
-        path = _MODELS_PATH.search(line)
+        path = _MODELS_PATH.search(_filled(line, script.scalars)) if used else None
         if used and path:
             found.update({name: path.group(1).strip("/.") for name in used if name not in found})
     return found
+
+
+def _filled(line: str, known: Dict[str, str]) -> str:
+    """A line with the script's own plain variables in it, as `"${MODELS_DIR}/vae"` needs it."""
+    return _PLACE.sub(lambda found: known.get(found.group(1), found.group(0)), line)
 
 
 def _read_variables(found: Sections, script: Script) -> None:

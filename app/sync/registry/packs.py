@@ -101,8 +101,8 @@ class RegistryPacks:
             assert refused is not None
             raise refused
         nodes = [_filled(entry, told.get(ref)) if (ref := _ref_of(entry)) else entry for entry in entries]
-        beside = {name: manifest[name] for name in _BESIDE if manifest and name in manifest}
-        return Resolved({"nodes": nodes, **beside}, tuple(told.values()), asking)
+        kept = {name: manifest[name] for name in _BESIDE if manifest and name in manifest}
+        return Resolved({"nodes": nodes, **kept}, tuple(told.values()), asking)
 
     def _told(self, asked: RegistryRef, asking: Asking) -> Told:
         try:

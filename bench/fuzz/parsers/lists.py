@@ -120,7 +120,10 @@ def _again(lock: dict[str, Any]) -> str | None:
     for key in ("packages", "sources"):
         if again[key] != lock[key]:
             return f"read again, {key} {lock[key]!r:.200} are {again[key]!r:.200}"
-    one, other = ([(pack["repo_url"], pack["commit"]) for pack in each["node_packs"]] for each in (lock, again))
+    one, other = (
+        [[pack.get(key) for key in ("repo_url", "commit", "registry_id", "version")] for pack in each["node_packs"]]
+        for each in (lock, again)
+    )
     return None if one == other else f"read again, {one!r:.200} are {other!r:.200}"
 
 
