@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from app.protocol.left_out import LeftOutEntries
+from app.protocol.left_out import LeftOutEntries, readable
 from app.protocol.manifest import ManifestFault
 from app.protocol.other_files.sections import Sections, list_in, mapping_in, remark_python, text_of
 
@@ -34,7 +34,7 @@ def read_build(raw: Mapping[str, Any], where: str, out: LeftOutEntries) -> Secti
     found = Sections("comfy-cli", out)
     schema = text_of(raw.get("schema"))
     if schema and schema != SCHEMA:
-        raise ManifestFault("%s.schema" % where, "The schema is %.60s; %s is known." % (schema, SCHEMA))
+        raise ManifestFault("%s.schema" % where, "The schema is %s; %s is known." % (readable(schema)[:60], SCHEMA))
     definition, at = mapping_in(raw, "definition", where), "%s.definition" % where
     for entry in list_in(definition, "customNodes", at, dict):
         _read_node(found, entry)

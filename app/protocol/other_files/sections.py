@@ -43,7 +43,7 @@ class Sections:
             return
         at, file = file_of(text_of(path))
         address = model_url(url)
-        named = relative_path(text_of(name)) or file or (address or "").partition("?")[0].rpartition("/")[2]
+        named = relative_path(text_of(name)) or relative_path(file or "") or _last_part(address or "")
         if not named:
             self.out.add(readable(url), "It is no model that has a name or an address. Fetch it yourself.")
             return
@@ -65,6 +65,10 @@ class Sections:
             self.out.add(
                 "%s: %s%s" % (what, ", ".join(readable(each)[:120] for each in names[:_MOST_NAMED]), more), why
             )
+
+
+def _last_part(address: str) -> str:
+    return address.partition("?")[0].rpartition("/")[2]
 
 
 def text_of(value: Any) -> str:
