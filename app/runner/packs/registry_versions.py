@@ -42,10 +42,10 @@ class Archive:
     sha256: str = ""
 
 
-Found = Tuple[Optional[Archive], Optional[Problem]]
+Outcome = Tuple[Optional[Archive], Optional[Problem]]
 
 
-def find_archive(context: Context, pack: NodePack) -> Found:
+def find_archive(context: Context, pack: NodePack) -> Outcome:
     """The archive of a pack of the registry, or why there is none. Raises RunCancelled."""
     if pack.archive_url and pack.version:
         return Archive(pack.version, pack.archive_url, pack.archive_sha256), None
@@ -72,7 +72,7 @@ class _Asking:
         self._context, self._address = context, address
         self._ends = time.monotonic() + _ALL_SECONDS
 
-    def find(self, pack: NodePack) -> Found:
+    def find(self, pack: NodePack) -> Outcome:
         node = "/nodes/" + quote(pack.registry_id.lower(), safe="")
         wanted = "?version=" + quote(pack.version, safe="") if pack.version else ""
         said = self._get("%s/install%s" % (node, wanted))
