@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from app.protocol.states import NodeState
+from app.standin.git_server import GitServer
+from app.standin.packs import make_pack
 from app.standin.registry_archives import pack_files, zipped
 from app.standin.registry_server import BANNED, FLAGGED, RegistryServer, Rule
-from test.runner.rig import Rig, Run
+from test.runner.rig import Rig, Run, git
 
 pytestmark = pytest.mark.slow
 
@@ -132,3 +134,42 @@ def test_a_lock_brings_the_same_version_again(rig: Rig, registry: RegistryServer
     changed = rig.install({"lock": {"format": 1, "node_packs": lock["node_packs"]}}, options={"existing": "reinstall"})
     assert errors(changed) == {"pack": "archive_hash_differs"}
     assert not (rig.custom_nodes / "pack" / "evil.py").exists()
+
+
+def test_a_clone_or_another_folder_is_never_mixed_with_the_registrys_version(
+    rig: Rig, registry: RegistryServer, git_server: GitServer
+) -> None:
+    """A clone of the pack, under its own name or another one, is kept; a reinstall keeps it aside whole."""
+    registry.add("pack", "1.0.0", pack_files("pack", "1.0.0"))
+    registry.add("taken", "1.0.0", pack_files("taken", "1.0.0"))
+    registry.add("off", "1.0.0", pack_files("off", "1.0.0"))
+    project = '[project]\nname = "pack"\nversion = "0.9"\n'
+    made = make_pack(git_server, "o", "Pack", files={"pyproject.toml": project})
+    rig.install([{"name": "pack", "repo_url": made.url}])
+    (rig.custom_nodes / "taken").mkdir()
+    (rig.custom_nodes / "taken" / "mine.py").write_text("mine")
+    (rig.custom_nodes / ".disabled" / "off@1_0_0").mkdir(parents=True)
+    (rig.custom_nodes / ".disabled" / "off@1_0_0" / "__init__.py").write_text("")
+    urls = {"urls": ["pack@1.0.0", "taken", "off"]}
+    kept = rig.install(urls)
+    assert errors(kept) == {"pack": "", "taken": "name_taken", "off": "pack_disabled"}
+    assert kept.snapshot().nodes["pack"].commit == made.commit
+    assert "kept_at_other_version" in [warning.code for warning in kept.snapshot().warnings]
+    updated = rig.install(urls, options={"existing": "update"})
+    assert errors(updated)["pack"] == "clone_in_place"
+    anew = rig.install({"urls": ["pack@1.0.0"]}, options={"existing": "reinstall"})
+    assert errors(anew) == {"pack": ""}
+    assert not (rig.custom_nodes / "pack" / ".git").exists()
+    assert (rig.custom_nodes / ".disabled" / "pack@replaced" / ".git").is_dir()
+    back = rig.install(None, rollback_of=anew.task_id)
+    assert back.snapshot().state.value == "completed", back.snapshot().error
+    assert git(rig.custom_nodes / "pack", "rev-parse", "HEAD") == made.commit
+    assert not (rig.custom_nodes / "pack" / ".tracking").exists()
+    assert (rig.custom_nodes / "taken" / "mine.py").read_text() == "mine"
+
+
+def test_a_plan_brings_nothing_and_tells_the_version(rig: Rig, registry: RegistryServer) -> None:
+    registry.add("pack", "1.0.0", pack_files("pack", "1.0.0", {"requirements.txt": "six\n"}))
+    run = rig.install({"urls": ["pack"]}, options={"plan_only": True})
+    assert run.snapshot().nodes["pack"].version == "1.0.0"
+    assert not (rig.custom_nodes / "pack").exists()

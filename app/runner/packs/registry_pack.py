@@ -70,8 +70,8 @@ def _settle(context: Context, result: PackResult) -> None:
     archive, result.problem = find_archive(context, result.pack)
     if archive is None:
         return
-    there = project_version(result.folder)
-    if to_do == "update" and same_version(there, archive.version):
+    present = project_version(result.folder)
+    if to_do == "update" and same_version(present, archive.version):
         _keep(context, result)
         return
     _fetch(context, result, archive)
