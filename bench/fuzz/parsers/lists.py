@@ -94,8 +94,9 @@ def _of_packs(packs: list[manifests.NodePack]) -> str | None:
             return f"{pack!r} is not clean"
     if manifests.parse_nodes([pack.to_json() for pack in packs], SCHEMES) != packs:
         return f"read again, {packs[:3]!r} are others"
-    comment = any(pack.name.startswith("#") for pack in packs)  # a row of a CSV that begins so is none
-    if not comment and manifests.parse_csv(_csv(packs), SCHEMES) != packs:
+    # a row of a CSV that begins with # is none, and a CSV has no packs of the registry
+    no_csv = any(pack.name.startswith("#") or pack.registry_id for pack in packs)
+    if not no_csv and manifests.parse_csv(_csv(packs), SCHEMES) != packs:
         return f"as a CSV, {packs[:3]!r} are others"
     return None
 
