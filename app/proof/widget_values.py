@@ -1,4 +1,4 @@
-"""Which value of `widgets_values` belongs to which input: by the order of `/object_info`, as ComfyUI's page fills a node.
+"""Which value of `widgets_values` belongs to which input: by the order of `/object_info`, as ComfyUI's page does it.
 
 A list has no names. It has a place for each widget, one more behind a seed (`control_after_generate`) and behind the
 required inputs of a node that takes uploads; older files have one for each input that is only to be connected. A

@@ -1,6 +1,6 @@
 """What fills the inputs of each node that runs: a link to a node that runs, a value, or nothing.
 
-A graph of ComfyUI's page has much that never runs: subgraphs, reroutes, primitives, muted and bypassed nodes, variables.
+A graph of ComfyUI's page has much that never runs: subgraphs, reroutes, primitives, muted and bypassed nodes.
 Links are followed through all of it as the page does when it sends the graph. A graph of the API is taken as it is.
 """
 
@@ -185,7 +185,7 @@ class _Scope:
         if raw.get("mode") == _BYPASSED:
             return self._through(raw, slot, left)
         if name in _PASSING:
-            return self._first(raw, left)
+            return self.first(raw, left)
         if name == "PrimitiveNode":
             return FromValue(values[0]) if isinstance(values, list) and values else NotFollowed("it is a primitive")
         if name == "GetNode":
@@ -194,10 +194,11 @@ class _Scope:
         if inner is not None:
             return inner.output(slot, left - 1)
         if is_virtual(name) or name.startswith(_GROUP_MARKS):
-            return self._first(raw, left) if name == "SetNode" else NotFollowed(f"it is linked to {name}")
+            return self.first(raw, left) if name == "SetNode" else NotFollowed(f"it is linked to {name}")
         return FromNode((self.prefix + node_id)[:MAX_TEXT], slot)
 
-    def _first(self, raw: Mapping[str, Any], left: int) -> Source | _Own | None:
+    def first(self, raw: Mapping[str, Any], left: int) -> Source | _Own | None:
+        """What the first input of a node comes from."""
         link = next((each.get("link") for each in _dicts(raw.get("inputs"))), None)
         return None if link is None else self.source(link, left - 1)
 
@@ -223,7 +224,7 @@ class _Scope:
             for raw in scope.nodes.values():
                 given = raw.get("widgets_values")
                 if raw.get("type") == "SetNode" and isinstance(given, list) and given[:1] == [name]:
-                    return scope._first(raw, left)
+                    return scope.first(raw, left)
             scope = scope.outer
         return None
 
