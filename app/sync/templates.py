@@ -1,5 +1,5 @@
-"""ComfyUI's official workflow templates, by name: from the package `comfyui-workflow-templates-json`, where somebody has
-installed it. It is another project's (MIT), and optional: nothing of it is part of Nodeferry."""
+"""ComfyUI's official workflow templates, by name: from the package `comfyui-workflow-templates-json`, where somebody
+has installed it. It is another project's (MIT), and optional: nothing of it is part of Nodeferry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from app.workflowfile.forms import Graphs, graphs_of
 from app.workflowfile.json_text import BadText, load_text
 
 PACKAGE = "comfyui_workflow_templates_json"
-INSTALL = "pip install comfyui-workflow-templates-json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+-]{0,199}")
 _MOST_BYTES = 32 * 1024 * 1024
 _MOST_TEXT = 500
@@ -32,9 +31,7 @@ class TemplatesMissing(AppError):
 
     def __init__(self) -> None:
         super().__init__(
-            "ComfyUI's official templates are not installed where this service runs.",
-            hint=f"Run this in its Python environment, no restart is needed: {INSTALL}",
-            field="template",
+            "ComfyUI's official templates are not installed where this service runs.", field="manifest.template"
         )
 
 
@@ -93,11 +90,11 @@ def categories() -> list[dict[str, Any]]:
     return [{"name": name, "count": names.count(name)} for name in sorted(set(names))]
 
 
-def find(name: str) -> tuple[Template, Graphs]:
-    """A template and its graph. Raises TemplatesMissing, TemplateNotFound."""
+def find(name: object) -> tuple[Template, Graphs]:
+    """A template and its graph. Raises TemplatesMissing, TemplateNotFound, InvalidRequest."""
     known = next((each for each in listed() if each.name == name), None)
     if known is None:
-        raise TemplateNotFound(f"No official template is called {name[:80]!r}.", field="manifest.template")
+        raise TemplateNotFound(f"No official template is called {str(name)[:80]!r}.", field="manifest.template")
     try:
         with (_folder() / f"{known.name}.json").open("rb") as file:
             value = load_text(file.read(_MOST_BYTES).decode("utf-8"))
