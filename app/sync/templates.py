@@ -78,16 +78,21 @@ def listed() -> tuple[Template, ...]:
         raise TemplatesMissing from exc
 
 
-def found(words: str = "", category: str = "") -> list[Template]:
-    """Those with all of these words, of a category. Raises TemplatesMissing."""
+def page(words: str, category: str, offset: int, limit: int) -> dict[str, Any]:
+    """Some of those that have all of these words and are of a category, as the API has them."""
+    try:
+        every = listed()
+    except TemplatesMissing as exc:
+        return {"total": 0, "templates": [], "categories": [], "problem": exc.to_json()}
     each_word = words.lower().split()
-    return [each for each in listed() if each.has(each_word) and (not category or each.category == category)]
-
-
-def categories() -> list[dict[str, Any]]:
-    """The categories with how many templates they have, by name. Raises TemplatesMissing."""
-    names = [each.category for each in listed()]
-    return [{"name": name, "count": names.count(name)} for name in sorted(set(names))]
+    found = [each for each in every if each.has(each_word) and (not category or each.category == category)]
+    names = [each.category for each in every]
+    return {
+        "total": len(found),
+        "templates": [each.to_json() for each in found[offset : offset + limit]],
+        "categories": [{"name": name, "count": names.count(name)} for name in sorted(set(names))],
+        "problem": None,
+    }
 
 
 def find(name: object) -> tuple[Template, Graphs]:

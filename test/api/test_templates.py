@@ -81,9 +81,9 @@ def test_a_name_that_nobody_has_is_not_found(api: Api, name: Any) -> None:
 
 def test_without_the_package_the_command_that_brings_it_is_told(tmp_path: Path) -> None:
     with service_in(tmp_path, node_map_url="", stats_url="", registry_url="") as api:
-        for answer in (
-            api.get("/templates"),
-            api.post(START, {"ssh_connection": closed_address(), "manifest": {"template": "big"}}),
-        ):
-            assert (answer.status_code, content(answer)["error"]) == (409, "templates_missing")
-            assert "pip install comfyui-workflow-templates-json" in content(answer)["hint"]
+        found = _listed(api)
+        assert (found["total"], found["problem"]["code"]) == (0, "templates_missing")
+        refused = api.post(START, {"ssh_connection": closed_address(), "manifest": {"template": "big"}})
+    assert (refused.status_code, content(refused)["error"]) == (409, "templates_missing")
+    for hint in (found["problem"]["hint"], content(refused)["hint"]):
+        assert "pip install comfyui-workflow-templates-json" in hint

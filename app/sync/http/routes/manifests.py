@@ -114,12 +114,10 @@ def add_workflow_file() -> Response:
 
 @manifests.get("/templates")
 def official_templates() -> Response:
-    """ComfyUI's official workflow templates, those first that are used most: what `{"template": NAME}` takes."""
+    """ComfyUI's official workflow templates, those first that are used most: what `{"template": NAME}` takes.
+    `problem`: why there are none, where their package is not installed."""
     asked = query(manifest_bodies.TemplatesQuery)
-    found = templates.found(asked.q or "", asked.category or "")
-    page = found[asked.offset : asked.offset + asked.limit]
-    rows = [each.to_json() for each in page]
-    return answer({"success": True, "total": len(found), "templates": rows, "categories": templates.categories()})
+    return answer({"success": True, **templates.page(asked.q or "", asked.category or "", asked.offset, asked.limit)})
 
 
 def _of_workflow(checked: Checked) -> dict[str, Any]:

@@ -177,7 +177,7 @@ _TASKS: Mapping[str, Operation] = {
     "DELETE /workflow-answers": _route(
         200, "AnswersForgotten", asked=manifest_bodies.ForgetAnswersBody, example={"question_id": "pack:ShowText"}
     ),
-    "GET /templates": _route(200, "Templates", codes="templates_missing", asked=manifest_bodies.TemplatesQuery),
+    "GET /templates": _route(200, "Templates", asked=manifest_bodies.TemplatesQuery),
     "POST /workflow-files": _route(
         201,
         "WorkflowFile",

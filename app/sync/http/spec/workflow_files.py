@@ -162,6 +162,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "total": COUNT,
             "templates": array(_TEMPLATE),
             "categories": array(record({"name": TEXT, "count": COUNT})),
+            "problem": nullable(record({"code": TEXT, "message": TEXT, "hint": TEXT})),
         }
     ),
     "WorkflowFile": record({"success": YES, "file_id": UUID, "kind": TEXT}),
