@@ -128,7 +128,8 @@ class WorkflowLists:
         checked = self._resolved(workflow, answers, open_stream)
         skipped = {question for question, answer in answers.items() if answer == SKIP}
         answer = _without(checked.answer, skipped, opens=wanted.opens)
-        only_opens = sum(not each.runs for each in (*checked.answer.needed, *checked.answer.questions))
+        found = checked.answer
+        only_opens = sum(not each.runs for each in found.needed) + sum(not each.runs for each in found.questions)
         return replace(checked, answer=answer, parts=parts, wanted=wanted, only_opens=only_opens)
 
     def _resolved(self, workflow: Workflow, answers: Mapping[str, str], open_stream: Open | None) -> Checked:

@@ -58,24 +58,25 @@ def parts_in(manifest: Mapping[str, Any], files: WorkflowFiles) -> list[Part]:
             f"A manifest with {form} has nothing else but answers, remember, needed and without.", field="manifest"
         )
     try:
-        return [Part(graphs, read_workflow(graphs), *more) for graphs, *more in _graphs(form, manifest[form], files)]
+        return _parts(form, manifest[form], files)
     except WorkflowFileError as exc:
         raise InvalidManifest(str(exc), field=f"manifest.{form}", code=exc.code) from exc
 
 
-def _graphs(form: str, value: Any, files: WorkflowFiles) -> Sequence[tuple[Graphs, str | None, str | None, int | None]]:
+def _parts(form: str, value: Any, files: WorkflowFiles) -> list[Part]:
     if form == "template":
         known, graphs = templates.find(value)
-        return [(graphs, known.title, known.min_comfyui_version, known.size)]
+        return [Part(graphs, read_workflow(graphs), known.title, known.min_comfyui_version, known.size)]
     if form == "workflow":
-        return [(graphs_of({"": value}, "manifest.workflow"), None, None, None)]
+        graphs = graphs_of({"": value}, "manifest.workflow")
+        return [Part(graphs, read_workflow(graphs))]
     ids = value if isinstance(value, list) else [value]
     if not 0 < len(ids) <= MAX_FILES:
         raise InvalidManifest(
             f"workflow_file is a file's id, or 1 to {MAX_FILES} of them.", field="manifest.workflow_file"
         )
     found = [files.find(each) for each in dict.fromkeys(map(_uuid, ids))]
-    return [(each.graphs, each.name, None, None) for each in found]
+    return [Part(each.graphs, read_workflow(each.graphs), each.name) for each in found]
 
 
 def _uuid(value: Any) -> str:

@@ -139,7 +139,7 @@ def test_a_template_is_found_by_words_and_picked_by_the_keyboard(
         page.get_by_text("official templates").focus()
         page.keyboard.press("Enter")
         expect(page.locator("#template-count")).to_have_text("3 templates")
-        expect(page.locator(".template").first).to_contain_text("models 7 GB · ComfyUI 9.2.0 or newer")
+        expect(page.locator(".template").first).to_contain_text("models 7.0 GB · ComfyUI 9.2.0 or newer")
         assert faults(page) == []
         page.get_by_role("searchbox", name="Search templates").fill("big")
         expect(page.locator("#template-count")).to_have_text("1 template")
