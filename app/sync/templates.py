@@ -112,8 +112,8 @@ def _folder() -> Path:
     """Raises TemplatesMissing."""
     importlib.invalidate_caches()  # it may have been installed since
     spec = importlib.util.find_spec(PACKAGE)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    folder = next((Path(place) / "templates" for place in places if (Path(place) / "templates").is_dir()), None)
+    folders = [Path(each) / "templates" for each in (spec.submodule_search_locations or ())] if spec else []
+    folder = next((each for each in folders if each.is_dir()), None)
     if folder is None:
         raise TemplatesMissing
     return folder
