@@ -16,6 +16,7 @@ from app.protocol import manifest as manifests
 from app.protocol.lockfile import read_lock
 from app.protocol.manager_snapshot import named, read_snapshot
 from app.protocol.options import Options
+from app.protocol.pack_questions import read_pack_questions
 from app.protocol.pasted_address import list_in
 from app.protocol.refs import TREE
 
@@ -127,6 +128,7 @@ def check_manifest(
         if form == "repo":
             return _checked_repo(value, schemes, default_path)
         _check_listed(form, value, schemes)
+        read_pack_questions((raw or {}).get("questions") or [], schemes)
     except manifests.ManifestFault as fault:
         error = InvalidManifest(fault.message, field=fault.field)
         error.wrong_entries = _wrong_entries(raw, schemes)

@@ -11,10 +11,12 @@ from app.domain.workflow_file_errors import ManifestHasQuestions
 from app.nodemap.answer import Answer, Evidence, Needed, Pack, Question
 from app.nodemap.core_classes import core_classes
 from app.nodemap.resolve import Sources, question_id, resolve
+from app.protocol.pack_questions import MAX_CHOICES, MAX_PACK_QUESTIONS
 from app.protocol.pasted_address import read_address
 from app.protocol.progress_json import iso
 from app.protocol.registry_ref import read_registry_ref
 from app.protocol.repo_url import BadRepoUrl, repo_name
+from app.protocol.terminal_text import one_line
 from app.remote.web_text import Open
 from app.sync.node_sources import KnownPacks, NodeSources
 from app.sync.registry.client import Asking, Registry
@@ -32,6 +34,7 @@ from app.sync.workflow_parts import (
     wanted_in,
     with_files,
 )
+from app.words import word
 from app.workflowfile.forms import Graphs
 from app.workflowfile.graph import Workflow
 from app.workflowfile.models import Model, models_of
@@ -66,6 +69,11 @@ class Checked:
         left = [each for each in self.answer.needed if each.runs or self.wanted.opens]
         nodes = [_node(each.pack) for each in left]
         return [node for node in nodes if not self.wanted.without & {node.get("repo_url"), node.get("registry_id")}]
+
+    def for_the_run(self) -> list[Question]:
+        """The questions that a run can ask, beside the packs that are certain."""
+        found = [each for each in self.answer.questions if each.candidates]
+        return found if self.nodes() and len(found) <= MAX_PACK_QUESTIONS else []
 
     def to_json(self) -> dict[str, Any]:
         """What `/manifests/check` says of it besides the packs."""
@@ -164,21 +172,24 @@ class WorkflowLists:
         parts = parts_in(manifest, self.files)
         return (parts[0].graphs, parts[0].name) if parts else None
 
-    def as_list(self, manifest: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """A request's manifest with a workflow as the list that it needs. Raises ManifestHasQuestions while one is
-        open."""
+    def as_list(self, manifest: Mapping[str, Any] | None, *, asks: bool = False) -> Mapping[str, Any] | None:
+        """A request's manifest with a workflow as the list that it needs. `asks`: its run asks what is open, where that
+        has candidates. Raises ManifestHasQuestions while something else is."""
         checked = self.check(manifest, answers_in(manifest)) if manifest is not None else None
         if checked is None:
             return manifest
-        if checked.answer.questions:
-            names = ", ".join(each.class_name[:60] for each in checked.answer.questions[:5])
+        asked_later = checked.for_the_run() if asks else []
+        left = [each for each in checked.answer.questions if each not in asked_later]
+        if left:
+            names = ", ".join(each.class_name[:60] for each in left[:5])
             error = ManifestHasQuestions(f"It is not certain which node packs have {names}.", field="manifest.answers")
             error.questions = tuple(checked.to_json()["questions"])
             raise error
         nodes = checked.nodes()
         if not nodes:
             raise InvalidManifest("This workflow needs no node pack: ComfyUI itself has all of it.", field="manifest")
-        return {"nodes": nodes}
+        open_ones = {"questions": [_asked_later(each) for each in asked_later]} if asked_later else {}
+        return {"nodes": nodes, **open_ones}
 
 
 def _is_decided(answer: Answer) -> bool:
@@ -245,6 +256,17 @@ def _node(pack: Pack) -> dict[str, Any]:
         return {key: value for key, value in known.items() if value}
     url = str(pack.repo_url)
     return {"name": repo_name(url), "repo_url": url, "ref": pack.ref}
+
+
+def _asked_later(question: Question) -> dict[str, Any]:
+    """A question as the run asks it."""
+    choices = []
+    for each in question.candidates[:MAX_CHOICES]:
+        stars = [] if each.facts.stars is None else [word("workflow.stars", n=each.facts.stars)]
+        also = [word("workflow.also_has", names=", ".join(each.also[:3]))] if each.also else []
+        label = " · ".join([each.pack.as_answer.removeprefix("https://github.com/"), *stars, *also])
+        choices.append({"label": one_line(label), "node": _node(each.pack)})
+    return {"text": one_line(word("workflow.which_pack", name=question.class_name)), "choices": choices}
 
 
 def _needed_json(needed: Needed) -> dict[str, Any]:

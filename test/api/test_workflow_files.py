@@ -268,3 +268,18 @@ def test_what_only_opens_it_is_left_out_unless_somebody_wants_it(api: Api) -> No
     assert less["nodes"] == []
     for wrong in ({"needed": "all"}, {"without": "x"}, {"without": [5]}):
         assert api.post("/manifests/check", {"manifest": {"workflow": workflow, **wrong}}).status_code == 400
+
+
+def test_a_run_that_may_ask_takes_open_questions_with_it(api: Api) -> None:
+    """Those that have candidates; what nobody knows is refused as ever."""
+    open_one = _graph("ShowText", "MaskBlur+")
+    ask = {"wait_seconds": 0, "ask": "ask"}
+    task_id = api.start(closed_address(), manifest={"workflow": open_one}, options=ask)
+    asked = api.ended(task_id)["request"]["manifest"]
+    assert [node["name"] for node in asked["nodes"]] == ["ComfyUI_essentials"]
+    (question,) = asked["questions"]
+    assert question["text"] == "Which node pack has ShowText?"
+    assert [each["label"] for each in question["choices"]] == ["a/text · 12 stars", "b/text"]
+    for workflow in (_graph("Nowhere", "MaskBlur+"), _graph("ShowText")):
+        body = {"ssh_connection": closed_address(), "manifest": {"workflow": workflow}, "options": ask}
+        assert api.post(START, body).status_code == 409

@@ -49,7 +49,10 @@ _OF_WORKFLOW = {
 }
 _FORMS: Mapping[str, Any] = {
     "csv": {"csv": {"type": "string"}},
-    "nodes": {"nodes": {"type": "array", "items": {"type": "object"}, "minItems": 1}},
+    "nodes": {
+        "nodes": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+        "questions": {"type": "array", "items": {"type": "object"}},
+    },
     "urls": {"urls": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
     "repo": {
         "repo": {"type": "string"},

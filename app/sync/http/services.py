@@ -123,10 +123,17 @@ def install_values() -> dict[str, Any]:
     values = body_values()
     manifest = values.get("manifest")
     if isinstance(manifest, dict):
-        found = services().workflow_lists.as_list(manifest)
-        values["manifest"] = services().registry_packs.resolved(found).manifest
+        found = services().workflow_lists.as_list(manifest, asks=_asks(values))
+        resolved = services().registry_packs.resolved(found).manifest
+        left = {key: found[key] for key in ("questions",) if found and key in found}
+        values["manifest"] = {**resolved, **left} if resolved else resolved
         g.sent_workflow = services().workflow_lists.sent(manifest)
     return values
+
+
+def _asks(values: Mapping[str, Any]) -> bool:
+    options = values.get("options")
+    return isinstance(options, dict) and options.get("ask") == "ask"
 
 
 def has_workflow() -> bool:
