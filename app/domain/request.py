@@ -17,6 +17,7 @@ from app.protocol.lockfile import read_lock, read_told
 from app.protocol.manager_snapshot import named
 from app.protocol.options import Options
 from app.protocol.other_files.read import OtherFile, read_file
+from app.protocol.pack_questions import read_pack_questions
 from app.protocol.pasted_address import list_in
 from app.protocol.refs import TREE
 
@@ -132,6 +133,7 @@ def check_manifest(
         _check_listed(form, value, schemes)
         if form == "nodes":
             read_told(raw or {}, "manifest")
+        read_pack_questions((raw or {}).get("questions") or [], schemes)
     except manifests.ManifestFault as fault:
         error = InvalidManifest(fault.message, field=fault.field)
         error.wrong_entries = _wrong_entries(raw, schemes)

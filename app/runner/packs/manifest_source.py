@@ -15,6 +15,7 @@ from app.protocol.states import StepStatus
 from app.protocol.task_list import CLONE_AUTO_INSTALLER
 from app.runner.context import Context
 from app.runner.packs.checkout import clone_into, with_retries
+from app.runner.packs.open_packs import with_answers
 from app.runner.packs.pasted_ref import RefNotSettled, folder_in, meant
 from app.runner.process.errors import RunFault
 from app.runner.process.git_environ import schemes_of
@@ -35,6 +36,7 @@ def read_manifest(context: Context) -> List[NodePack]:
         else:
             parse = {"csv": parse_csv, "nodes": parse_nodes, "urls": parse_urls}[form]
             packs = parse(value, schemes, "manifest.%s" % form, _repeated(context))
+            packs = with_answers(context, packs, schemes)
     except (ManifestFault, KeyError) as exc:
         raise RunFault(
             "invalid_manifest", "The list of packs is not valid: %s" % exc, "Correct it, then start again."

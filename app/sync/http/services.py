@@ -38,6 +38,7 @@ from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.notifications import Notifications
+from app.sync.proofs import Proofs
 from app.sync.readiness import Readiness
 from app.sync.registry.packs import RegistryPacks
 from app.sync.runs.remembered import RememberedInstances
@@ -86,6 +87,7 @@ class Services:
     remembered: RememberedInstances
     workflow_lists: WorkflowLists
     registry_packs: RegistryPacks
+    proofs: Proofs
 
 
 def services() -> Services:
@@ -122,10 +124,29 @@ def install_values() -> dict[str, Any]:
     values = body_values()
     manifest = values.get("manifest")
     if isinstance(manifest, dict):
-        found = services().workflow_lists.as_list(manifest)
+        found = services().workflow_lists.as_list(manifest, asks=_asks(values))
         found = without_other_file(found, services().settings.allowed_git_schemes)
-        values["manifest"] = services().registry_packs.resolved(found).manifest
+        resolved = services().registry_packs.resolved(found).manifest
+        left = {key: found[key] for key in ("questions",) if found and key in found}
+        values["manifest"] = {**resolved, **left} if resolved else resolved
+        g.sent_workflow = services().workflow_lists.sent(manifest)
     return values
+
+
+def _asks(values: Mapping[str, Any]) -> bool:
+    options = values.get("options")
+    return isinstance(options, dict) and options.get("ask") == "ask"
+
+
+def has_workflow() -> bool:
+    """Whether the request's manifest was a workflow; after `install_values`."""
+    return bool(g.get("sent_workflow"))
+
+
+def keep_workflow(run_id: str) -> None:
+    """Keeps the request's workflow, if it has one, for the proof of the run that it has started."""
+    if has_workflow():
+        services().proofs.begin(run_id, *g.sent_workflow)
 
 
 def body(model: type[_M]) -> _M:

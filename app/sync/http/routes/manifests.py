@@ -16,6 +16,7 @@ from app.domain.request import left_out_of, other_file_in, packs_of
 from app.protocol.other_files.read import OtherFile
 from app.protocol.progress_json import iso
 from app.remote.web_text import Open
+from app.sync import templates
 from app.sync.capacity import Kind
 from app.sync.http import bodies, manifest_bodies
 from app.sync.http.services import answer, body, body_file, query, services
@@ -112,8 +113,9 @@ def forget_answers() -> Response:
 def add_workflow_file() -> Response:
     """Keep the workflow that a file holds: JSON, or a picture, video or sound that ComfyUI saved. The body is the file
     itself; only its workflow is kept."""
+    name = query(bodies.FileQuery).name
     with services().capacity.place(Kind.FILES):
-        file_id, found = services().workflow_lists.files.add(body_file())
+        file_id, found = services().workflow_lists.files.add(body_file(), name)
     return answer({"success": True, "file_id": file_id, "kind": found.kind}, 201)
 
 
@@ -121,6 +123,14 @@ def _of_file(file: OtherFile) -> dict[str, Any]:
     """What a file of another tool says besides its packs; a model as that of a workflow."""
     models = [{**each, "runs": True, "node_ids": []} for each in file.models]
     return {"kind": file.kind, "models": models, "remarks": list(file.remarks), "problem": file.problem}
+
+
+@manifests.get("/templates")
+def official_templates() -> Response:
+    """ComfyUI's official workflow templates, those first that are used most: what `{"template": NAME}` takes.
+    `problem`: why there are none, where their package is not installed."""
+    asked = query(manifest_bodies.TemplatesQuery)
+    return answer({"success": True, **templates.page(asked.q or "", asked.category or "", asked.offset, asked.limit)})
 
 
 def _of_workflow(checked: Checked) -> dict[str, Any]:
