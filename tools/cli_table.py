@@ -21,6 +21,7 @@ EXAMPLES = {
     "tasks show": "tasks show ID --follow",
     "tasks log": "tasks log ID --node ComfyUI-KJNodes",
     "tasks audit": "tasks audit ID",
+    "tasks lock": "tasks lock ID --as on-start --output start.sh",
     "tasks cancel": "tasks cancel ID",
     "tasks skip": "tasks skip ID flash-attn",
     "tasks answer": "tasks answer ID keep",

@@ -13,9 +13,11 @@ from typing import Any
 from app.domain.address import SshAddress
 from app.domain.errors import InvalidManifest, InvalidRequest
 from app.protocol import manifest as manifests
-from app.protocol.lockfile import read_lock
-from app.protocol.manager_snapshot import named, read_snapshot
+from app.protocol.lockfile import read_lock, read_told
+from app.protocol.manager_snapshot import named
 from app.protocol.options import Options
+from app.protocol.other_files.read import OtherFile, read_file
+from app.protocol.pack_questions import read_pack_questions
 from app.protocol.pasted_address import list_in
 from app.protocol.refs import TREE
 
@@ -23,6 +25,8 @@ MAX_PATH = 1000
 MAX_KEY = 200
 MAX_LEFT_OUT_CHARS = 20_000
 MAX_WRONG_ENTRIES = 20
+OTHER_FILES = ("file", "manager_snapshot")
+"""The forms of a manifest that are a file of another tool; the second as it was called when there was one."""
 NO_TASK = "none"
 """In place of a task_id: a restart that follows no task."""
 _FINGERPRINT = re.compile(r"(?:SHA256:)?([A-Za-z0-9+/]{43})=?")
@@ -118,15 +122,18 @@ def check_idempotency_key(text: str) -> str:
 def check_manifest(
     raw: Mapping[str, Any] | None, schemes: Collection[str], default_path: str
 ) -> Mapping[str, Any] | None:
-    """`raw` if every entry of it can be installed; a `repo` is completed with `default_path` and a ref, a snapshot of
-    ComfyUI-Manager becomes a lock.
+    """`raw` if every entry of it can be installed; a `repo` is completed with `default_path` and a ref, another tool's
+    file becomes a lock or a list.
     `schemes`: what git may fetch by. Raises InvalidManifest naming the field."""
     try:
-        raw = _without_snapshot(raw, schemes)
+        raw = _without_file(raw, schemes)
         form, value = manifests.split_source(raw)
         if form == "repo":
             return _checked_repo(value, schemes, default_path)
         _check_listed(form, value, schemes)
+        if form == "nodes":
+            read_told(raw or {}, "manifest")
+        read_pack_questions((raw or {}).get("questions") or [], schemes)
     except manifests.ManifestFault as fault:
         error = InvalidManifest(fault.message, field=fault.field)
         error.wrong_entries = _wrong_entries(raw, schemes)
@@ -172,7 +179,8 @@ def packs_of(manifest: Mapping[str, Any] | None, schemes: Collection[str]) -> li
 
 def left_out_of(manifest: Mapping[str, Any] | None) -> list[dict[str, str]]:
     """What a manifest that `check_manifest` has passed names and cannot be had: {name, version, reason} each."""
-    entries = ((manifest or {}).get("lock") or {}).get("left_out") or []
+    manifest = manifest or {}
+    entries = (manifest.get("lock") or manifest).get("left_out") or []
     return [{key: str(each.get(key, ""))[:300] for key in ("name", "version", "reason")} for each in entries]
 
 
@@ -187,13 +195,35 @@ def check_nothing_left_out(manifest: Mapping[str, Any] | None) -> None:
     raise InvalidManifest(text[:MAX_LEFT_OUT_CHARS], field="options.exact", hint=hint)
 
 
-def _without_snapshot(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> Mapping[str, Any] | None:
-    """A snapshot of ComfyUI-Manager becomes a lock: one form fewer for all that comes after."""
-    if raw is None or "manager_snapshot" not in raw:
-        return raw
+def other_file_in(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> OtherFile | None:
+    """The file of another tool in a manifest; None where it has none. Raises InvalidManifest naming the field."""
+    try:
+        return _other_file(raw, schemes)
+    except manifests.ManifestFault as fault:
+        raise InvalidManifest(fault.message, field=fault.field) from None
+
+
+def without_other_file(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> Mapping[str, Any] | None:
+    """A manifest with another tool's file as the lock or list that it is. Raises InvalidManifest naming the field."""
+    try:
+        return _without_file(raw, schemes)
+    except manifests.ManifestFault as fault:
+        raise InvalidManifest(fault.message, field=fault.field) from None
+
+
+def _other_file(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> OtherFile | None:
+    form = next((name for name in OTHER_FILES if name in (raw or {})), None)
+    if raw is None or form is None:
+        return None
     if len(raw) != 1:
-        raise manifests.ManifestFault("manifest", "A manifest with manager_snapshot has nothing else.")
-    return {"lock": read_snapshot(raw["manager_snapshot"], schemes)}
+        raise manifests.ManifestFault("manifest", f"A manifest with {form} has nothing else.")
+    return read_file(raw[form], schemes, f"manifest.{form}")
+
+
+def _without_file(raw: Mapping[str, Any] | None, schemes: Collection[str]) -> Mapping[str, Any] | None:
+    """Another tool's file becomes a lock or a list: no form more for all that comes after."""
+    found = _other_file(raw, schemes)
+    return raw if found is None else found.to_install(f"manifest.{next(iter(raw or {}))}")
 
 
 def _check_listed(form: str, value: Any, schemes: Collection[str]) -> None:

@@ -89,8 +89,7 @@ def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") 
     if not isinstance(torch, Mapping):
         raise ManifestFault("%s.torch" % where, "The lock's torch is not an object.")
     gpus = _objects(raw.get("gpu"), _MAX_GPUS, "%s.gpu" % where, "The lock's GPUs are not a list of objects.")
-    text = "The lock's left_out is not a list of objects."
-    left_out = _objects(raw.get("left_out"), MAX_PACKAGES, "%s.left_out" % where, text)
+    left_out, remarks = read_told(raw, where)
     return Lock(
         packs=tuple(_packs(raw.get("node_packs"), schemes, "%s.node_packs" % where)),
         packages=_packages(raw.get("packages"), "%s.packages" % where),
@@ -100,19 +99,25 @@ def read_lock(raw: Any, schemes: Collection[str], where: str = "manifest.lock") 
         comfyui_commit=_text(raw.get("comfyui_commit"), "%s.comfyui_commit" % where),
         gpu=tuple(_text(gpu.get("name"), "%s.gpu" % where) or "a GPU" for gpu in gpus),
         machine=_text(raw.get("machine"), "%s.machine" % where),
-        left_out=tuple(
-            {key: str(entry.get(key, ""))[:300] for key in ("name", "version", "reason")} for entry in left_out
-        ),
+        left_out=left_out,
         sources=_sources(raw.get("sources"), "%s.sources" % where),
         only_there=tuple(_only_there(raw.get("only_there"), "%s.only_there" % where)),
         overlaps=tuple(_overlaps(raw.get("overlaps"), "%s.overlaps" % where)),
         indexes=_addresses(raw.get("indexes"), "%s.indexes" % where),
         ui_home=_text(raw.get("ui_home"), "%s.ui_home" % where),
         repairs=raw.get("repairs") is True,
-        remarks=_remarks(raw.get("remarks"), "%s.remarks" % where),
+        remarks=remarks,
         find_links=_addresses(raw.get("find_links"), "%s.find_links" % where),
         from_places=_names(raw.get("from_places"), "%s.from_places" % where),
     )
+
+
+def read_told(raw: Mapping[str, Any], where: str) -> Tuple[Tuple[Mapping[str, str], ...], Tuple[str, ...]]:
+    """The `left_out` and `remarks` of a lock, or of a list that another tool's file became. Raises ManifestFault."""
+    text = "left_out is not a list of objects."
+    left_out = _objects(raw.get("left_out"), MAX_PACKAGES, "%s.left_out" % where, text)
+    entries = tuple({key: str(entry.get(key, ""))[:300] for key in ("name", "version", "reason")} for entry in left_out)
+    return entries, _remarks(raw.get("remarks"), "%s.remarks" % where)
 
 
 def mismatches(
@@ -148,6 +153,9 @@ def _packs(raw: Any, schemes: Collection[str], where: str) -> List[NodePack]:
     packs: List[NodePack] = []
     for index, entry in enumerate(raw):
         at = "%s[%d]" % (where, index)
+        if isinstance(entry, Mapping) and entry.get("registry_id") and not entry.get("commit"):
+            packs.append(_registry_pack(entry, schemes, at))
+            continue
         commit = entry.get("commit") if isinstance(entry, Mapping) else None
         if not isinstance(commit, str) or not _COMMIT.match(commit):
             raise ManifestFault("%s.commit" % at, "A node pack of a lock has a commit of 40 hex digits.")
@@ -164,6 +172,22 @@ def _packs(raw: Any, schemes: Collection[str], where: str) -> List[NodePack]:
         except ManifestFault as fault:
             raise ManifestFault(at, fault.message) from None
     return check_packs(packs, where)
+
+
+def _registry_pack(entry: Mapping[str, Any], schemes: Collection[str], at: str) -> NodePack:
+    """A pack of ComfyUI's registry: exactly its version."""
+    keys = ("name", "repo_url", "requirements_file", "registry_id", "version", "archive_sha256")
+    folder = entry.get("folder")
+    node = {**{key: entry.get(key) for key in keys}, "subfolder": None if folder == entry.get("name") else folder}
+    if not entry.get("version"):
+        raise ManifestFault("%s.version" % at, "A pack of ComfyUI's registry has a version in a lock.")
+    try:
+        pack = parse_nodes([node], schemes)[0]
+    except ManifestFault as fault:
+        raise ManifestFault(at, fault.message) from None
+    if not pack.registry_id:
+        raise ManifestFault("%s.commit" % at, "A nightly version is its repository: the lock needs its commit.")
+    return pack
 
 
 def is_package(name: Any, version: Any) -> bool:

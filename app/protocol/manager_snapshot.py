@@ -8,14 +8,13 @@ other.
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, Mapping
+from typing import Any, Collection, Dict, Mapping, Optional
 
 from app.protocol.left_out import LeftOutEntries, readable
 from app.protocol.lockfile import FORMAT, MAX_PACKAGES, read_lock
 from app.protocol.manifest import MAX_NODES, ManifestFault
 from app.protocol.snapshot_packs import read_files, read_packs, read_registry_packs
 from app.protocol.snapshot_pips import read_pips
-from app.protocol.snapshot_text import load
 
 MAX_CHARS = 512 * 1024
 _MOST_ENTRIES: Mapping[str, int] = {
@@ -31,18 +30,17 @@ _KNOWN = frozenset({"comfyui", "file_custom_nodes", "pips", "basics", "models", 
 MOST_NAMED = 20
 
 
-def read_snapshot(raw: Any, schemes: Collection[str], field: str = "manifest.manager_snapshot") -> Dict[str, Any]:
-    """A snapshot (an object, or its text in JSON or YAML) as the JSON of a lock. What cannot be had from it is in the
-    lock's `left_out`, what was taken otherwise in its `remarks`. A lock of ours is returned as it is. Raises
-    ManifestFault."""
-    out = LeftOutEntries()
-    snapshot = _load(raw, field, out)
-    if isinstance(snapshot.get("node_packs"), list):
-        read_lock(snapshot, schemes, field)
-        return dict(snapshot)
-    inner = _inner(snapshot)
-    if not any(name in inner for name in _SECTIONS):
-        raise ManifestFault(field, "This is not a snapshot of ComfyUI-Manager: it has no git_custom_nodes.")
+def of_manager(value: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
+    """The object that has the sections of a snapshot; None where there is none."""
+    inner = _inner(value)
+    return inner if any(name in inner for name in _SECTIONS) else None
+
+
+def lock_of(
+    snapshot: Mapping[str, Any], inner: Mapping[str, Any], schemes: Collection[str], field: str, out: LeftOutEntries
+) -> Dict[str, Any]:
+    """A snapshot's sections as the JSON of a lock. What cannot be had from it is in the lock's `left_out`, what was
+    taken otherwise in its `remarks`. Raises ManifestFault."""
     for name, most in _MOST_ENTRIES.items():
         _check_most(inner.get(name), most, "%s.%s" % (field, name))
         if not isinstance(inner.get(name) or {}, (Mapping, list, str) if name == "pips" else (Mapping, list)):
@@ -50,7 +48,7 @@ def read_snapshot(raw: Any, schemes: Collection[str], field: str = "manifest.man
                 name, "It is neither an object nor a list, so that nothing of it was read. Save the snapshot again."
             )
     packs = read_packs(inner.get("git_custom_nodes"), schemes, out)
-    read_registry_packs(inner.get("cnr_custom_nodes"), out)
+    packs += read_registry_packs(inner.get("cnr_custom_nodes"), packs, out)
     read_files(inner.get("file_custom_nodes"), out)
     packages, sources = read_pips(inner.get("pips"), out)
     _remark_unread({**snapshot, **inner}, out)
@@ -83,9 +81,13 @@ def write_snapshot(lock: Mapping[str, Any]) -> Dict[str, Any]:
     return {
         "comfyui": lock.get("comfyui_commit"),
         "git_custom_nodes": {
-            pack["repo_url"]: {"hash": pack["commit"], "disabled": False} for pack in lock["node_packs"]
+            pack["repo_url"]: {"hash": pack["commit"], "disabled": False}
+            for pack in lock["node_packs"]
+            if pack.get("commit")
         },
-        "cnr_custom_nodes": {},
+        "cnr_custom_nodes": {
+            pack["registry_id"]: pack["version"] for pack in lock["node_packs"] if not pack.get("commit")
+        },
         "file_custom_nodes": [],
         "pips": {
             "%s @ %s" % (name, sources[name]) if name in sources else "%s==%s" % (name, version): ""
@@ -100,26 +102,6 @@ def _check_most(section: Any, most: int, where: str) -> None:
     count = len(entries) if isinstance(entries, (list, Mapping)) else 0
     if count > most:
         raise ManifestFault(where, "The snapshot has %d entries there; at most %d are possible." % (count, most))
-
-
-def _load(raw: Any, field: str, out: LeftOutEntries) -> Mapping[str, Any]:
-    if isinstance(raw, str):
-        if len(raw) > MAX_CHARS:
-            text = "The snapshot is larger than %d characters. Remove what are no node packs from it, such as pips."
-            raise ManifestFault(field, text % MAX_CHARS)
-        try:
-            raw, twice = load(raw)
-        except (ValueError, RecursionError) as exc:
-            said = "it is nested too deep" if isinstance(exc, RecursionError) else str(exc)
-            raise ManifestFault(field, "The snapshot cannot be read: %.300s." % readable(said)) from None
-        for key in twice:
-            out.add(
-                key, "It is in the snapshot twice, with different values; the later one was taken. Remove one of them."
-            )
-    if not isinstance(raw, Mapping):
-        raise ManifestFault(field, "The snapshot is neither an object nor the text of one.")
-    lock = raw.get("lock")
-    return lock if isinstance(lock, Mapping) else raw
 
 
 def _inner(snapshot: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any, Collection, Dict, Iterator, List, Mapping, Tuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from app.protocol.left_out import LeftOutEntries, readable
-from app.protocol.manifest import MAX_NODES, ManifestFault, parse_nodes
+from app.protocol.manifest import MAX_NODES, ManifestFault, is_path, parse_nodes
+from app.protocol.registry_ref import NIGHTLY, read_registry_ref
 from app.protocol.repo_identity import same_repo
 from app.protocol.repo_url import repo_name
 
@@ -22,17 +23,17 @@ _COMMIT_KEYS = ("hash", "commit", "commit_hash", "commit_id", "sha")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT = re.compile(r"[0-9a-f]{4,39}")
 _LOCAL = re.compile(r"^(?:[/~.\\]|file:|[A-Za-z]:[\\/])", re.IGNORECASE)
-_REGISTRY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _COMFYUIS_OWN = frozenset({"websocket_image_save.py", "example_node.py.example", "example_node.py"})
-_DISABLED = "It is disabled in the snapshot. To have it, enable it there, or add its address to the list."
+DISABLED = "It is disabled in the snapshot. To have it, enable it there, or add its address to the list."
 _NO_COMMIT = "The snapshot has no commit of it. Add its address to the list to get its newest version."
+_ADD = "Add its repository's address to the list, or its id alone for the newest version."
 _FOLDER = (
     "It is a folder of the machine that the snapshot was made on. Copy it into custom_nodes yourself, or push it to a "
     "git server and use that address."
 )
 
 
-class _NotHad(ValueError):
+class NotHad(ValueError):
     """Why a repository cannot be fetched, and what to do."""
 
 
@@ -43,43 +44,59 @@ def read_packs(raw: Any, schemes: Collection[str], out: LeftOutEntries) -> List[
     for address, entry in _entries(raw, out):
         commit = _first(entry, _COMMIT_KEYS).strip().lower()
         if is_disabled(entry):
-            out.add(address, _DISABLED, commit)
+            out.add(address, DISABLED, commit)
             continue
         try:
             if len(packs) >= MAX_NODES:
-                raise _NotHad("A list has at most %d node packs. Install the others with a second one." % MAX_NODES)
+                raise NotHad("A list has at most %d node packs. Install the others with a second one." % MAX_NODES)
             url = fetchable(address, schemes, out)
             _check_commit(commit)
             name = repo_name(url)
-            parse_nodes([{"name": name, "repo_url": url, "ref": commit}], schemes)
-            _check_room(url, commit, known.get(name.lower()))
+            folder = _folder(entry.get("folder")) or name
+            parse_nodes([{"name": name, "subfolder": folder, "repo_url": url, "ref": commit}], schemes)
+            _check_room(url, commit, known.get(folder.lower()))
         except ManifestFault as fault:
             out.add(address, fault.message, commit)
             continue
-        except _NotHad as exc:
+        except NotHad as exc:
             if str(exc):
                 out.add(address, str(exc), commit)
             continue
-        packs.append({"name": name, "repo_url": url, "folder": name, "commit": commit})
-        known[name.lower()] = packs[-1]
+        packs.append({"name": name, "repo_url": url, "folder": folder, "commit": commit})
+        known[folder.lower()] = packs[-1]
     return packs
 
 
-def read_registry_packs(raw: Any, out: LeftOutEntries) -> None:
-    """The packs of `cnr_custom_nodes`: named by their ids in ComfyUI's registry, without a repository."""
+def _folder(value: Any) -> str:
+    """The folder that an entry names, where it is one below custom_nodes."""
+    return value if isinstance(value, str) and is_path(value) else ""
+
+
+def read_registry_packs(raw: Any, others: Collection[Mapping[str, Any]], out: LeftOutEntries) -> List[Dict[str, Any]]:
+    """The packs of `cnr_custom_nodes`, as a lock has them: named by their ids in ComfyUI's registry. `others`: the
+    packs that the snapshot has besides."""
+    packs: List[Dict[str, Any]] = []
+    known = {str(pack["name"]).lower() for pack in others}
     for name, value in raw.items() if isinstance(raw, Mapping) else _listed(raw):
         entry = value if isinstance(value, Mapping) else {"version": value}
         version = readable(entry.get("version") or entry.get("ver") or "")
         if is_disabled(entry):
-            out.add(name, _DISABLED, version)
+            out.add(name, DISABLED, version)
             continue
-        how = "Add its repository's address to the list, or install it with ComfyUI-Manager."
-        if _REGISTRY_ID.fullmatch(str(name)) and (not version or _REGISTRY_ID.fullmatch(version)):
-            command = "comfy node registry-install %s%s" % (name, " --version %s" % version if version else "")
-            how = "Add its repository's address to the list, or run on the instance: %s" % command
-        out.add(
-            name, "It comes from ComfyUI's registry, and the snapshot does not name its repository. %s" % how, version
-        )
+        named = read_registry_ref("%s@%s" % (name, version)) if version else None
+        if named is None or not named.version:
+            out.add(name, "It comes from ComfyUI's registry, and the snapshot has no version of it. %s" % _ADD, version)
+        elif named.version == NIGHTLY:
+            out.add(name, "Its nightly version is its repository, which the snapshot does not name. %s" % _ADD, version)
+        elif named.registry_id.lower() in known:
+            out.add(name, "The list has a pack of this name already: one of the two is enough.", version)
+        elif len(known) >= MAX_NODES:
+            out.add(name, "A list has at most %d node packs. Install the others with a second one." % MAX_NODES)
+        else:
+            known.add(named.registry_id.lower())
+            values = {"name": named.registry_id, "folder": named.registry_id, "registry_id": named.registry_id}
+            packs.append({**values, "version": named.version})
+    return packs
 
 
 def read_files(raw: Any, out: LeftOutEntries) -> None:
@@ -98,21 +115,21 @@ def is_disabled(entry: Mapping[str, Any]) -> bool:
 
 
 def fetchable(address: str, schemes: Collection[str], out: LeftOutEntries) -> str:
-    """The address that git is given: without a login, https where it says http. Raises _NotHad."""
+    """The address that git is given: without a login, https where it says http. Raises NotHad."""
     text = address.strip().removeprefix("git+")
     if _LOCAL.match(text):
-        raise _NotHad(_FOLDER)
+        raise NotHad(_FOLDER)
     if "://" not in text and re.match(r"[\w.-]+@[\w.-]+:", text):
         return text
     if "://" not in text:
         if not re.match(r"[\w-]+(\.[\w-]+)+/", text):
-            raise _NotHad("It is not the address of a repository. Add that address to the list.")
+            raise NotHad("It is not the address of a repository. Add that address to the list.")
         text = "https://" + text
     try:
         parts = urlsplit(text)
         _ = parts.port  # a port that is none is found only now
     except ValueError:
-        raise _NotHad("Its address cannot be understood. Add the right one to the list.") from None
+        raise NotHad("Its address cannot be understood. Add the right one to the list.") from None
     scheme, host = _by_https(parts, _without_login(parts, address, out), schemes)
     if scheme != parts.scheme:
         out.remark("%s is fetched by https; the snapshot says %s." % (readable(address), parts.scheme))
@@ -132,42 +149,42 @@ def _without_login(parts: SplitResult, address: str, out: LeftOutEntries) -> str
 
 def _by_https(parts: SplitResult, host: str, schemes: Collection[str]) -> Tuple[str, str]:
     """Scheme and host: https where the address has a scheme that git may not fetch by and a host that knows both.
-    Raises _NotHad."""
+    Raises NotHad."""
     if parts.scheme not in ("http", "git") or parts.scheme in schemes or "https" not in schemes:
         return parts.scheme, host
     if parts.port not in (None, 80, 9418):
         allow = "NODEFERRY_ALLOWED_GIT_SCHEMES=https,ssh,http allows http"
-        raise _NotHad("Its address is %s, which is not allowed (%s)." % (parts.scheme, allow))
+        raise NotHad("Its address is %s, which is not allowed (%s)." % (parts.scheme, allow))
     return "https", host if parts.port is None else host.rpartition(":")[0]
 
 
 def _check_commit(commit: str) -> None:
-    """Raises _NotHad for what is no commit in full."""
+    """Raises NotHad for what is no commit in full."""
     if not commit:
-        raise _NotHad(_NO_COMMIT)
+        raise NotHad(_NO_COMMIT)
     if _SHORT.fullmatch(commit):
         text = "%s is only the beginning of a commit. Write all its 40 digits into the snapshot."
-        raise _NotHad(text % commit)
+        raise NotHad(text % commit)
     if not _COMMIT.fullmatch(commit):
-        raise _NotHad(
+        raise NotHad(
             "%.60s is no commit. Write its 40 digits into the snapshot, or add its address to the list."
             % readable(commit)
         )
 
 
 def _check_room(url: str, commit: str, other: Any) -> None:
-    """Raises _NotHad where another pack has its folder; without words for the same one again."""
+    """Raises NotHad where another pack has its folder; without words for the same one again."""
     if other is None:
         return
     if not same_repo(other["repo_url"], url):
         text = "Its folder would be that of %s. To have both, install this one by itself under another name."
-        raise _NotHad(text % readable(other["repo_url"]))
+        raise NotHad(text % readable(other["repo_url"]))
     said = (
         ""
         if other["commit"] == commit
         else "It is in the snapshot twice; the commit %s was taken." % other["commit"][:10]
     )
-    raise _NotHad(said)
+    raise NotHad(said)
 
 
 def _entries(raw: Any, out: LeftOutEntries) -> Iterator[Tuple[str, Mapping[str, Any]]]:

@@ -19,6 +19,7 @@ _LONGEST_LINE = 4000
 _WORDS: Dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 _MERGE = "<<"
+_PART = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 
 class BadYaml(ValueError):
@@ -163,3 +164,34 @@ def _copied(value: Any) -> Any:
 
 def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
+
+
+def line_of(text: str, path: str) -> Optional[int]:
+    """The line of a field like `definition.customNodes[3].gitRef` in JSON or YAML, or of what is nearest to it; None
+    where the text is neither."""
+    import yaml
+
+    try:
+        node: Any = yaml.compose(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    line = None
+    for found in _PART.finditer(path):
+        key, inner = _inner(node, found.group(1), found.group(2))
+        if inner is None:
+            break
+        line, node = (key or inner).start_mark.line + 1, inner
+    return line
+
+
+def _inner(node: Any, name: Optional[str], index: Optional[str]) -> Any:
+    """The key and the value below a node."""
+    values = getattr(node, "value", None)
+    if not isinstance(values, list):
+        return None, None
+    if index is not None:
+        number = int(index)
+        inner = values[number] if number < len(values) else None
+        return None, None if isinstance(inner, tuple) else inner
+    pairs = [each for each in values if isinstance(each, tuple)]
+    return next(((key, value) for key, value in pairs if getattr(key, "value", None) == name), (None, None))

@@ -8,15 +8,17 @@ from collections.abc import Mapping
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
+from app.protocol.other_files.own_script import write_script
 from test.browser.conftest import Complaints, OpenTab
 from test.support.service import ServiceProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HASH = "0123456789" * 4
+PACK = {"name": "one", "repo_url": "https://github.com/o/one", "folder": "one", "commit": HASH}
 SNAPSHOT = json.dumps(
     {
         "git_custom_nodes": {"https://github.com/o/one": {"hash": HASH}, "/root/mine": {"hash": HASH}},
-        "cnr_custom_nodes": {"comfyui-kjnodes": "1.0.5"},
+        "cnr_custom_nodes": {"comfyui-kjnodes": "nightly"},
     },
     indent=4,
 )
@@ -54,7 +56,7 @@ def test_the_preview_names_what_cannot_be_had(service: ServiceProcess, tab: Open
         expect(page.locator("#list-rows label")).to_have_count(1)
         if name.endswith("json"):
             expect(page.locator("#left-out")).to_contain_text("2 entries of the list cannot be installed")
-            expect(page.locator("#left-out")).to_contain_text("comfy node registry-install comfyui-kjnodes")
+            expect(page.locator("#left-out")).to_contain_text("Its nightly version is its repository")
         else:
             expect(page.locator("#left-out")).to_be_hidden()
 
@@ -87,3 +89,38 @@ def test_what_is_no_list_is_named_for_what_it_is(service: ServiceProcess, tab: O
         choose(page, name, content)
         expect(page.locator("#list-error")).to_contain_text(said)
         expect(page.locator("#list")).to_be_hidden()
+
+
+SCRIPT = """#!/bin/bash
+APT_PACKAGES=(ffmpeg)
+NODES=("https://github.com/o/one" 'https://github.com/o/two')
+VAE_MODELS=("https://huggingface.co/o/r/resolve/main/ae.safetensors")
+"""
+BUILD = f"""schema: comfy-build/1
+definition:
+  customNodes:
+  - {{name: one, repository: "https://github.com/o/one", gitRef: "{HASH}"}}
+"""
+
+
+def test_files_of_other_tools_are_known_by_what_they_hold(
+    service: ServiceProcess, tab: OpenTab, complaints: Complaints
+) -> None:
+    """With their models, and what is left out; one that names models alone says so."""
+    complaints.expected.append("400")
+    page = tab(service.url)
+    page.get_by_role("radio", name="File").check()
+    choose(page, "any.txt", SCRIPT.encode())
+    expect(page.locator("#list-rows label")).to_have_count(2)
+    expect(page.locator("#left-out")).to_contain_text("APT_PACKAGES: ffmpeg")
+    expect(page.locator("#workflow-models-count")).to_contain_text("1 model")
+    choose(page, "build", BUILD.encode())
+    expect(page.locator("#list-rows label")).to_have_count(1)
+    expect(page.locator("#workflow-models-count")).to_be_hidden()
+    choose(page, "models.sh", SCRIPT.replace("NODES", "THINGS").encode())
+    expect(page.locator("#list-error")).to_contain_text("names no node pack that can be installed. It names 1 model")
+    expect(page.locator("#list")).to_be_hidden()
+    choose(page, "broken.yaml", b"version: 1\ngit_repos:\n- 3\n")
+    expect(page.locator("#list-error")).to_contain_text("Line 3")
+    choose(page, "start.sh", write_script({"node_packs": [PACK]}, b"no runner").encode())
+    expect(page.locator("#file-chosen")).to_have_text("start.sh · 1 node pack")

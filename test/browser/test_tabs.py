@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
 
+from app.protocol.other_files.own_script import lock_in
 from test.browser.conftest import Complaints
 from test.support.stage import Stage, scenario
 
@@ -155,6 +156,12 @@ class TestMachineAndLock:
             panel.get_by_role("button", name="Download").click()
         lock = past.stage.service.get(f"/tasks/{past.ids['partial']}/lock")["lock"]
         assert json.loads(Path(download.value.path()).read_text("utf-8")) == lock
+        with panel.page.expect_download() as script:
+            panel.get_by_role("button", name="For other tools").click()
+            panel.get_by_role("button", name="On-start script").click()
+        assert script.value.suggested_filename == "nodeferry-on-start.sh"
+        assert lock_in(Path(script.value.path()).read_text("utf-8")) == json.dumps(lock, sort_keys=True)
+        expect(panel.locator(".lock-next")).to_contain_text("curl -fsSL https://YOUR-ADDRESS | bash")
         panel.get_by_role("link", name="Install on another machine").click()
         expect(panel.page.get_by_text("Exactly what that run left").first).to_be_visible()
 

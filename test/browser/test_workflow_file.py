@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from app.standin.instance import StandIn
+from test.api.test_templates import put_templates
 from test.browser.conftest import OpenTab, trust
 from test.browser.test_accessibility import faults
 from test.browser.test_start_page import paste
@@ -38,12 +39,12 @@ def test_a_dropped_workflow_shows_its_packs_and_why(service: ServiceProcess, tab
     expect(page.locator("#list-rows label")).to_have_count(1)
     expect(page.locator("#file-chosen")).to_have_text("flow.json · 1 node pack")
     page.locator("#workflow-why summary").click()
-    expect(page.locator("#workflow-needed li")).to_have_text("mine Mine (the workflow says so)")
+    expect(page.locator("#workflow-needed li")).to_have_text("mineMinethe workflow says so")
     _choose(page, "flow.json", _graph(("KSampler", {})))
     expect(page.locator("#list-rows label")).to_have_count(0)
     expect(page.locator("#file-chosen")).to_contain_text("ComfyUI itself has everything")
     _choose(page, "flow.json", _graph(("Future", {"cnr_id": "comfy-core", "ver": "9.0.0"}), mine))
-    expect(page.locator("#workflow-old")).to_contain_text("needs a newer ComfyUI: Future")
+    expect(page.locator("#workflow-old")).to_contain_text("needs a newer ComfyUI: Future came with 9.0.0")
 
 
 def test_a_question_holds_the_install_until_it_is_answered(
@@ -60,6 +61,7 @@ def test_a_question_holds_the_install_until_it_is_answered(
     expect(page.locator("#go-hint")).to_contain_text("Answer 1 question first")
     expect(page.get_by_role("button", name="Install", exact=True)).to_be_disabled()
     assert faults(page) == []
+    question.get_by_role("radio", name="Another repository").check()
     question.get_by_role("textbox", name="Another repository").fill("https://github.com/a/b")
     question.get_by_role("textbox", name="Another repository").blur()
     expect(page.locator("#list-rows label")).to_have_count(2)
@@ -75,3 +77,80 @@ def test_a_picture_has_a_workflow_by_its_bytes_whatever_its_name(service: Servic
     _choose(page, "holiday.csv", (SAMPLES / "core.png").read_bytes())
     expect(page.get_by_role("group", name="Which node pack has ImageResize+?")).to_contain_text("comfyui_essentials")
     expect(page.locator("#workflow-models summary")).to_have_text("It names 1 model, which is not downloaded.")
+
+
+def _choose_all(page: Page, files: dict[str, bytes]) -> None:
+    page.get_by_role("radio", name="File").check()
+    page.locator("#file").set_input_files(
+        [FilePayload(name=name, mimeType="", buffer=content) for name, content in files.items()]
+    )
+
+
+def test_several_files_are_one_list_and_one_that_cannot_be_read_loses_no_other(
+    service: ServiceProcess, tab: OpenTab
+) -> None:
+    page = tab(service.url)
+    files = {"a.json": _graph(("Mine", {"aux_id": "me/mine"})), "b.json": _graph(("Yours", {"aux_id": "you/yours"}))}
+    _choose_all(page, {**files, "c.csv": b"https://github.com/a/b\n"})
+    expect(page.locator("#list-rows label")).to_have_count(2)
+    expect(page.locator("#file-chosen")).to_have_text("a.json, b.json · 2 node packs")
+    expect(page.locator("#workflow-lost")).to_have_text("c.csv is a list, not a workflow. Choose it alone.")
+    page.locator("#workflow-why summary").click()
+    expect(page.locator("#workflow-needed li").last).to_contain_text("for b.json")
+
+
+def test_what_only_opens_a_workflow_is_a_choice(service: ServiceProcess, tab: OpenTab) -> None:
+    page = tab(service.url)
+    muted = {"id": 9, "type": "Muted", "mode": 4, "pos": [0, 0], "properties": {"aux_id": "m/muted"}}
+    graph = json.loads(_graph(("Mine", {"aux_id": "me/mine"})))
+    graph["nodes"].append(muted)
+    _choose(page, "flow.json", json.dumps(graph).encode())
+    expect(page.locator("#list-rows label")).to_have_count(1)
+    page.get_by_role("radio", name="also to open it without red nodes").check()
+    expect(page.locator("#list-rows label")).to_have_count(2)
+    page.get_by_role("radio", name="to run it", exact=True).check()
+    expect(page.locator("#list-rows label")).to_have_count(1)
+
+
+def test_nodes_of_one_unknown_pack_are_one_question_and_its_answer_can_be_remembered(
+    service: ServiceProcess, tab: OpenTab
+) -> None:
+    page = tab(service.url)
+    _choose(page, "flow.json", _graph(("Nowhere", {}), ("Mine", {"aux_id": "me/mine"})))
+    expect(page.get_by_role("checkbox", name="Remember these answers")).not_to_be_checked()
+    question = page.get_by_role("group", name="Which node pack has Nowhere?")
+    expect(question.locator('[type="url"]')).to_be_hidden()
+    question.get_by_role("radio", name="Another repository").focus()
+    page.keyboard.press("Space")
+    expect(question.locator('[type="url"]')).to_be_focused()
+    page.keyboard.type("https://github.com/a/b")
+    page.keyboard.press("Tab")
+    expect(page.locator("#list-rows label")).to_have_count(2)
+
+
+def test_a_template_is_found_by_words_and_picked_by_the_keyboard(
+    tab: OpenTab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_templates(tmp_path / "site")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    with ServiceProcess(tmp_path / "data", node_map_url="", registry_url="") as service:
+        page = tab(service.url)
+        page.get_by_role("radio", name="File").check()
+        page.get_by_text("official templates").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#template-count")).to_have_text("3 templates")
+        expect(page.locator(".template").first).to_contain_text("models 7.0 GB · ComfyUI 9.2.0 or newer")
+        assert faults(page) == []
+        page.get_by_role("searchbox", name="Search templates").fill("big")
+        expect(page.locator("#template-count")).to_have_text("1 template")
+        page.locator(".template").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#file-chosen")).to_have_text("A big picture · 1 node pack")
+        expect(page.locator("#workflow-needs")).to_have_text("It needs ComfyUI 9.2.0 or newer.")
+
+
+def test_without_the_templates_the_command_that_brings_them_is_told(service: ServiceProcess, tab: OpenTab) -> None:
+    page = tab(service.url)
+    page.get_by_role("radio", name="File").check()
+    page.get_by_text("official templates").click()
+    expect(page.get_by_role("alert").filter(has_text="pip install comfyui-workflow-templates-json")).to_be_visible()

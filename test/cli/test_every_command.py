@@ -36,6 +36,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "/workflow/state": STATE,
     f"/tasks/{TASK_ID}/log": {"text": "one\ntwo\n", "next_offset": 8, "size": 8, "complete": True},
     f"/tasks/{TASK_ID}/audit": {"commands": [], "total": 0, "left_out": 0},
+    f"/tasks/{TASK_ID}/lock": {"file_name": "x", "text": "#!/bin/bash\n", "line": "curl ADDRESS | bash", "told": []},
     f"/tasks/{TASK_ID}/skip": {"build": {"package": "flash-attn", "packs": []}},
     f"/tasks/{TASK_ID}/answer": {"question": QUESTION},
     f"/tasks/{TASK_ID}/retry": {"task_id": TASK_ID},
@@ -56,7 +57,12 @@ def words_of(command: str, folder: Path) -> list[str]:
     (folder / "my_nodes.csv").write_text("Name,RepoUrl,Subfolder,RequirementsFile\na,https://github.com/a/a,,\n")
     words = shlex.split(EXAMPLES[command])
     return [
-        {"ID": TASK_ID, "my_nodes.csv": str(folder / "my_nodes.csv"), "wheels": str(folder / "wheels")}.get(word, word)
+        {
+            "ID": TASK_ID,
+            "my_nodes.csv": str(folder / "my_nodes.csv"),
+            "wheels": str(folder / "wheels"),
+            "start.sh": str(folder / "start.sh"),
+        }.get(word, word)
         if number
         else word
         for number, word in enumerate(words)

@@ -68,8 +68,33 @@ def test_several_files_are_one_list(service: ServiceProcess, tmp_path: Path) -> 
     one = _file(tmp_path, ("Foo", {"aux_id": "a/foo"}))
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"nodes": [{"id": 1, "type": "Bar", "properties": {"aux_id": "a/bar"}}]}), "utf-8")
-    _install(service, "--workflow", one, "--workflow", str(other))
+    said = _install(service, "--workflow", one, "--workflow", str(other)).output
     assert [node["name"] for node in _lists(service)[0]["nodes"]] == ["foo", "bar"]
+    assert "bar: Bar (the workflow says so, for other.json)" in said
+    broken = tmp_path / "x.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n")
+    said = _install(service, "--workflow", str(broken), "--workflow", str(other)).output
+    assert "x.png is left out: No workflow was saved with this PNG picture" in said
+    assert [node["name"] for node in _lists(service)[0]["nodes"]] == ["bar"]
+
+
+def test_what_only_opens_it_is_said_and_installed_when_asked_for(service: ServiceProcess, tmp_path: Path) -> None:
+    path = tmp_path / "muted.json"
+    nodes = [
+        {"id": 1, "type": "Foo", "properties": {"aux_id": "a/foo"}},
+        {"id": 2, "type": "Muted", "mode": 2, "properties": {"aux_id": "m/muted"}},
+    ]
+    path.write_text(json.dumps({"nodes": nodes}), "utf-8")
+    said = _install(service, "--workflow", str(path)).output
+    assert "1 more is only there to open it without red nodes: --needed open" in said
+    assert [node["name"] for node in _lists(service)[0]["nodes"]] == ["foo"]
+    _install(service, "--workflow", str(path), "--needed", "open")
+    assert [node["name"] for node in _lists(service)[0]["nodes"]] == ["foo", "muted"]
+
+
+def test_a_template_by_name_says_what_brings_it_where_it_is_not_there(service: ServiceProcess) -> None:
+    said = _install(service, "--template", "flux").output
+    assert "pip install comfyui-workflow-templates-json" in said
 
 
 def test_a_workflow_that_needs_nothing_ends_well(service: ServiceProcess, tmp_path: Path) -> None:

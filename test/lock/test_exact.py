@@ -229,7 +229,7 @@ SNAPSHOT = """\
 custom_nodes:
   comfyui: {comfyui}
   cnr_custom_nodes:
-    from-the-registry: 1.0.5
+    from-the-registry: nightly
   git_custom_nodes:
     {one}:
       disabled: false
@@ -245,7 +245,8 @@ custom_nodes:
 
 def test_a_managers_snapshot_is_truly_checked_out(box_factory: BoxFactory, made: Made, tmp_path: Path) -> None:
     """The hash, not the branch's newest; the versions; and what it holds besides is told by name."""
-    from app.protocol.manager_snapshot import read_snapshot, write_snapshot
+    from app.protocol.manager_snapshot import write_snapshot
+    from app.protocol.other_files.read import read_snapshot
 
     lock, _ = made
     one, two = (pack["repo_url"] for pack in lock["node_packs"])

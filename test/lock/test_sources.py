@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from app.domain.request import check_manifest
 from app.protocol.lockfile import read_lock
-from app.protocol.manager_snapshot import read_snapshot, write_snapshot
+from app.protocol.manager_snapshot import write_snapshot
+from app.protocol.other_files.read import read_snapshot
 from app.protocol.package_sources import is_source, same_source, source_of
 from app.runner.environment.environment import Distribution
 from app.runner.lock.differences import differences

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app.protocol.manager_snapshot import read_snapshot
 from app.protocol.manifest import ManifestFault
 from app.protocol.options import MOST_ENTRIES
+from app.protocol.other_files.read import read_snapshot
 from test.api.client import START, Api, content, service_in
 
 FLEET = "/fleet/install-custom-nodes"

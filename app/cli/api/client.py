@@ -188,9 +188,14 @@ class Api:
         """Unpin every key of an address."""
         return self._call("DELETE", f"/host-keys/{quote(join_host_port(host, port), safe='')}")
 
-    def send_workflow_file(self, file: IO[bytes]) -> dict[str, Any]:
-        """Have the service keep the workflow in a file: its `file_id` and `kind`."""
-        return self._call("POST", "/workflow-files", data=file, seconds=CHECK_SECONDS)
+    def lock(self, task_id: str, form: str = "lock") -> dict[str, Any]:
+        """What an install left, in one of the forms of GET /tasks/ID/lock."""
+        return self._call("GET", f"/tasks/{task_id}/lock", query={"format": form})
+
+    def send_workflow_file(self, file: IO[bytes], name: str) -> dict[str, Any]:
+        """Have the service keep the workflow in a file of this name: its `file_id` and `kind`."""
+        path = f"/workflow-files?name={quote(name[-200:], safe='')}"
+        return self._call("POST", path, data=file, seconds=CHECK_SECONDS)
 
     def check(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """A manifest as an install would read it."""

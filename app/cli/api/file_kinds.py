@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.protocol.other_files.desktop import ENVELOPE
 from app.protocol.pasted_text import is_address
 
-_MOST_NAMED = 5
 _WORKFLOW_HINT = "Give it with --workflow: Nodeferry finds the node packs that it needs."
+_FILE_HINT = "Give it with --file."
 _SIGNATURES = (
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
@@ -27,6 +28,11 @@ _TEXTS = (
     (re.compile(r"\s*(?:import|from) \w+|\s*#!"), "a script", "A list of node packs is a CSV or JSON."),
 )
 _REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+(?:\[[\w,-]+\])?\s*(?:[=<>~!]=?|\Z|;|@)")
+_OTHER_TOOLS = re.compile(
+    r"^(?:schema:\s*[\"']?comfy-build/|(?:git_repos|apt_packages|pip_packages|conditional_downloads|customNodes):"
+    r"|[ \t]*(?:declare -a )?\w*(?:NODES|MODELS)\w*\+?=\()",
+    re.MULTILINE,
+)
 _CSV_HEADER = re.compile(r"\s*(?:sep=.\s+)?\"?name\"?\s*[,;\t]", re.IGNORECASE)
 
 
@@ -68,6 +74,8 @@ def kind_of_bytes(raw: bytes) -> Kind | None:
 
 def kind_of_text(text: str) -> Kind | None:
     """Of a file that is text, but not JSON."""
+    if _OTHER_TOOLS.search(text):
+        return Kind("a file of another tool", _FILE_HINT)
     for pattern, name, hint in _TEXTS:
         if pattern.match(text):
             return Kind(name, hint)
@@ -103,15 +111,10 @@ def _workflow(found: Mapping[str, Any]) -> Kind | None:
     if isinstance(prompt, dict) and any("class_type" in each for each in prompt.values() if isinstance(each, dict)):
         return Kind("a workflow of ComfyUI in the format of its API", _WORKFLOW_HINT)
     if isinstance(packs, dict) and "unknown_nodes" in found:
-        return Kind("a list of dependencies of comfy-cli", _by_url([key for key in packs if is_address(str(key))]))
+        return Kind("a list of dependencies of comfy-cli", _FILE_HINT)
+    if "customNodes" in found or found.get("type") == ENVELOPE or "definition" in found or "steps" in found:
+        return Kind("a file of another tool", _FILE_HINT)
     return None
-
-
-def _by_url(addresses: list[str]) -> str:
-    if not addresses:
-        return "Give the address of each pack with --url."
-    more = f" and {len(addresses) - _MOST_NAMED} more" if len(addresses) > _MOST_NAMED else ""
-    return f"It names {', '.join(addresses[:_MOST_NAMED])}{more}: give each with --url."
 
 
 def _has_requirements(text: str) -> bool:

@@ -10,11 +10,14 @@ import click
 
 from app.cli.api.file_kinds import Kind, are_addresses, json_of, kind_of_bytes, kind_of_json, kind_of_text
 from app.cli.errors import CliError
+from app.protocol.other_files.own_script import lock_in
 from app.protocol.snapshot_text import decoded
 from app.small_files import LIST_BYTES, UnusableFile, read_at_most
 
-SOURCES = ("csv", "urls", "nodes", "lock", "snapshot", "repo")
+SOURCES = ("csv", "urls", "nodes", "lock", "snapshot", "file", "repo")
 _OPTION_OF = {"urls": "--url"}
+_SCRIPT_BYTES = 4_000_000
+"""A script of ours has the runner in it; of that only the lock is sent."""
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -30,6 +33,9 @@ def source_options(command: _F) -> _F:
             click.option("--nodes", type=text, help="The list as JSON: node packs, or a manifest as the API takes it."),
             click.option("--lock", type=text, help="The lock of an earlier install: exactly its commits and packages."),
             click.option("--snapshot", type=text, help="A snapshot of ComfyUI-Manager, JSON or YAML."),
+            click.option(
+                "--file", type=text, help="Another tool's: of Desktop, comfy-build.yaml, provisioning.yaml, a script …"
+            ),
             click.option(
                 "--repo", metavar="URL", help="A repository that holds the list, as the Auto-installer's does."
             ),
@@ -53,10 +59,11 @@ def _manifest(source: str, value: Any) -> dict[str, Any]:
     """The manifest of one source: a file for most, an address or several for the others."""
     if source in ("urls", "repo"):
         return {source: list(value) if source == "urls" else value}
-    text = _text(value)
+    text = _text(value, most=_SCRIPT_BYTES if source == "file" else LIST_BYTES)
     readers: dict[str, Callable[[Any, str], dict[str, Any]]] = {
         "csv": _of_csv,
         "snapshot": _of_snapshot,
+        "file": lambda _file, text: {"file": lock_in(text) or text},
         "lock": _of_lock,
         "nodes": _of_nodes,
     }
@@ -76,7 +83,7 @@ def _of_csv(file: BinaryIO, text: str) -> dict[str, Any]:
 
 
 def _of_snapshot(file: BinaryIO, text: str) -> dict[str, Any]:
-    if "custom_nodes" not in text:
+    if "custom_nodes" not in text and "customNodes" not in text:
         wrong = kind_of_json(json_of(text)) or kind_of_text(text)
         if wrong:
             raise _not_a("snapshot of ComfyUI-Manager", file, wrong)
@@ -119,9 +126,9 @@ def _name(file: BinaryIO) -> str:
     return str(getattr(file, "name", "stdin"))
 
 
-def _text(file: BinaryIO) -> str:
+def _text(file: BinaryIO, *, most: int = LIST_BYTES) -> str:
     try:
-        raw = read_at_most(file, LIST_BYTES, _name(file))
+        raw = read_at_most(file, most, _name(file))
     except UnusableFile as exc:
         raise CliError(f"{exc}.", hint="A list of node packs is smaller. Is it the right file?") from None
     wrong = kind_of_bytes(raw)

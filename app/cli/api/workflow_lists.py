@@ -1,10 +1,12 @@
-"""`--workflow FILE`: the node packs that workflows need, out of whatever ComfyUI saved them in."""
+"""`--workflow FILE` and `--template NAME`: the node packs that workflows need, as a manifest."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import IO, Any, TypeVar
 
 import click
 from rich.console import Console
@@ -16,27 +18,45 @@ from app.protocol.terminal_text import one_line
 from app.words import word
 
 _SKIP = "skip"
+_MOST_CLASSES = 4
+_MOST_MODELS = 40
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command line names: files, or a template; and whether also what only opens them."""
+
+    files: Sequence[IO[bytes]] = ()
+    template: str | None = None
+    needed: str = "run"
+
+    @property
+    def option(self) -> str | None:
+        """The option that was given. Raises CliError for both."""
+        if self.template and self.files:
+            raise CliError("--template and --workflow cannot be used together.", hint="Install one after the other.")
+        return "--template" if self.template else "--workflow" if self.files else None
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What the service keeps of the files: their ids, names and kinds."""
+
+    ids: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
 
 
 def manifest_of_workflows(
-    api: Api, files: Sequence[IO[bytes]], console: Console, answers: Mapping[str, str], *, interactive: bool
+    api: Api, asked: Asked, console: Console, answers: Mapping[str, str], *, interactive: bool
 ) -> dict[str, Any] | None:
-    """The packs that all of these need, as a manifest; None where ComfyUI itself has everything. What is not certain is
-    asked on a terminal. Raises CliError naming what has to be answered."""
-    known = dict(answers)
-    checked = [_checked(api, file, console, known, interactive=interactive) for file in files]
-    nodes = {str(node["repo_url"]): node for each in checked for node in (each["manifest"] or {}).get("nodes", [])}
-    return {"nodes": list(nodes.values())} if nodes else None
-
-
-def _checked(
-    api: Api, file: IO[bytes], console: Console, known: dict[str, str], *, interactive: bool
-) -> dict[str, Any]:
-    """What one file needs, with every question answered."""
-    name = one_line(getattr(file, "name", "stdin"))
-    sent = api.send_workflow_file(file)
+    """The workflows as a manifest, with every question answered; None where ComfyUI itself has everything. What is not
+    certain is asked on a terminal. Raises CliError naming what has to be answered."""
+    manifest, name, kind = _source(api, asked, console)
+    known = {key: answer for key, answer in answers.items() if ":" in key}
     while True:
-        manifest = {"workflow_file": sent["file_id"], "answers": {key: known[key] for key in known if ":" in key}}
+        manifest = {**manifest, "answers": known, "needed": asked.needed}
         checked = api.check(manifest)
         questions = checked["workflow"]["questions"]
         if not questions:
@@ -45,23 +65,79 @@ def _checked(
             raise _unanswered(name, questions)
         for question in questions:
             known[str(question["question_id"])] = _ask(console, question)
-    _show(console, name, sent["kind"], checked["workflow"])
-    return checked
+    _show(console, name, kind, checked["workflow"], needed=asked.needed)
+    return manifest if checked["manifest"] else None
 
 
-def _show(console: Console, name: str, kind: str, found: Mapping[str, Any]) -> None:
-    """Print what a workflow needs, a line a pack with its reason."""
-    needed = found["evidence"]
-    show_text(console, word("workflow.needs", name=name, kind=kind, n=len(needed)))
-    for each in needed:
-        why = ", ".join(word(f"workflow.evidence_{evidence}") for evidence in each["evidence"])
-        classes = ", ".join(map(one_line, each["classes"][:4])) + (" …" if len(each["classes"]) > 4 else "")
-        show_text(console, f"{one_line(each['name'])}: {classes} ({why})", indent=2)
-    if found["core"]["too_new"]:
-        names = ", ".join(map(one_line, found["core"]["too_new"][:5]))
-        show_text(console, word("workflow.too_old", names=names), style="yellow")
-    if found["models"]:
-        show_text(console, word("workflow.models", n=len(found["models"])))
+def _source(api: Api, asked: Asked, console: Console) -> tuple[dict[str, Any], str, str]:
+    """The manifest's own part, what it is called, and its kind."""
+    if asked.template:
+        return {"template": asked.template}, one_line(asked.template), word("workflow.official_template")
+    sent = _send(api, asked.files, console)
+    return {"workflow_file": sent.ids}, ", ".join(sent.names), ", ".join(dict.fromkeys(sent.kinds))
+
+
+def _send(api: Api, files: Sequence[IO[bytes]], console: Console) -> _Sent:
+    """Sends each file. One that cannot be read is named, and loses no other; raises CliError where none can."""
+    sent, lost = _Sent(), []
+    for file in files:
+        name = one_line(getattr(file, "name", "stdin"))
+        try:
+            answer = api.send_workflow_file(file, PurePath(name).name)
+        except CliError as exc:
+            if not exc.code.startswith("workflow_file"):
+                raise
+            lost.append((name, exc))
+            continue
+        sent.ids.append(str(answer["file_id"]))
+        sent.names.append(name)
+        sent.kinds.append(one_line(answer["kind"]))
+    if lost and not sent.ids:
+        raise lost[0][1]
+    for name, error in lost:
+        show_text(console, word("workflow.file_lost", name=name, why=one_line(error.message)), style="yellow")
+    return sent
+
+
+def _show(console: Console, name: str, kind: str, found: Mapping[str, Any], *, needed: str) -> None:
+    """Print what workflows need: a line a pack with its reason, a line a model with its folder."""
+    packs = [each for each in found["evidence"] if each["runs"] or needed == "open"]
+    show_text(console, word("workflow.needs", name=name, kind=kind, n=len(packs)))
+    files = [one_line(each["name"] or "") for each in found["files"]]
+    for each in packs:
+        show_text(console, _because(each, files if len(files) > 1 else []), indent=2)
+    if found["only_opens"] and needed != "open":
+        show_text(console, word("workflow.only_opens_more", n=found["only_opens"]), indent=2)
+    core = found["core"]
+    if core["too_new"]:
+        names = ", ".join(map(one_line, core["too_new"][:5]))
+        key = "workflow.too_old_needs" if core["needs"] else "workflow.too_old"
+        show_text(console, word(key, names=names, needs=one_line(core["needs"] or "")), style="yellow")
+    elif core["needs"]:
+        show_text(console, word("workflow.needs_core", needs=one_line(core["needs"])))
+    _show_models(console, found["models"])
+
+
+def _because(each: Mapping[str, Any], files: Sequence[str]) -> str:
+    day = one_line(str(each["answered_at"] or "")[:10])
+    why = [word(f"workflow.evidence_{evidence}", date=day) for evidence in each["evidence"]]
+    if files:
+        why.append(word("workflow.in_files", names=", ".join(files[number] for number in each["files"])))
+    more = " …" if len(each["classes"]) > _MOST_CLASSES else ""
+    classes = ", ".join(map(one_line, each["classes"][:_MOST_CLASSES])) + more
+    return f"{one_line(each['name'])}: {classes} ({', '.join(why)})"
+
+
+def _show_models(console: Console, models: Sequence[Mapping[str, Any]]) -> None:
+    if not models:
+        return
+    show_text(console, word("workflow.models", n=len(models)))
+    for each in models[:_MOST_MODELS]:
+        folder = f"models/{one_line(each['folder'])}" if each["folder"] else word("workflow.model_no_folder")
+        url = one_line(each["url"]) if each["url"] else word("workflow.model_no_url")
+        show_text(console, f"{one_line(each['name'])} · {folder} · {url}", indent=2)
+    if len(models) > _MOST_MODELS:
+        show_text(console, word("workflow.and_more", n=len(models) - _MOST_MODELS).strip(), indent=2)
 
 
 def _ask(console: Console, question: Mapping[str, Any]) -> str:
@@ -69,9 +145,7 @@ def _ask(console: Console, question: Mapping[str, Any]) -> str:
     show_text(console, word("workflow.which_pack", name=one_line(question["class"])), style="bold yellow")
     candidates = question["candidates"]
     for number, each in enumerate(candidates, 1):
-        facts = [word("workflow.stars", n=each["stars"])] if each["stars"] is not None else []
-        facts += [word("workflow.also_has", names=", ".join(each["also"][:3]))] if each["also"] else []
-        show_text(console, f"{number}  {one_line(each['repo_url'])} {' · '.join(facts)}".rstrip(), indent=2)
+        show_text(console, f"{number}  {one_line(each['answer'])} {_facts(each)}".rstrip(), indent=2)
     if not candidates:
         show_text(console, _unknown(question), indent=2)
     while True:
@@ -81,9 +155,19 @@ def _ask(console: Console, question: Mapping[str, Any]) -> str:
             raise KeyboardInterrupt
         said = line.strip()
         if said.isdecimal() and 0 < int(said[:4]) <= len(candidates):
-            return str(candidates[int(said[:4]) - 1]["repo_url"])
+            return str(candidates[int(said[:4]) - 1]["answer"])
         if said == _SKIP or "/" in said:
             return said
+
+
+def _facts(candidate: Mapping[str, Any]) -> str:
+    """What tells one candidate from another."""
+    facts = [word("workflow.stars", n=candidate["stars"])] if candidate["stars"] is not None else []
+    if candidate["last_update"]:
+        facts.append(word("workflow.updated", date=one_line(candidate["last_update"][:10])))
+    if candidate["also"]:
+        facts.append(word("workflow.also_has", names=", ".join(map(one_line, candidate["also"][:3]))))
+    return " · ".join(facts)
 
 
 def _unknown(question: Mapping[str, Any]) -> str:
@@ -95,7 +179,7 @@ def _unknown(question: Mapping[str, Any]) -> str:
 def _unanswered(name: str, questions: Sequence[Mapping[str, Any]]) -> CliError:
     lines = []
     for each in questions[:10]:
-        candidates = " or ".join(str(found["repo_url"]) for found in each["candidates"][:3])
+        candidates = " or ".join(str(found["answer"]) for found in each["candidates"][:3])
         lines.append(f"{one_line(each['class'])}: {one_line(candidates) if candidates else _unknown(each)}")
     first = one_line(questions[0]["question_id"])
     return CliError(
@@ -105,11 +189,27 @@ def _unanswered(name: str, questions: Sequence[Mapping[str, Any]]) -> CliError:
     )
 
 
-workflow_option = click.option(
-    "--workflow",
-    "workflows",
-    type=click.File("rb"),
-    multiple=True,
-    metavar="FILE",
-    help="What this workflow needs: its JSON, or the picture, video or sound that ComfyUI saved; may be given often.",
-)
+def workflow_options(command: _F) -> _F:
+    """The options that name workflows."""
+    for option in (
+        click.option(
+            "--needed",
+            type=click.Choice(["run", "open"]),
+            default="run",
+            help="Of a workflow: the packs that it needs to run, or also those that only open it without red nodes.",
+        ),
+        click.option(
+            "--template", metavar="NAME", help="What this official template of ComfyUI needs; the page lists them."
+        ),
+        click.option(
+            "--workflow",
+            "workflows",
+            type=click.File("rb"),
+            multiple=True,
+            metavar="FILE",
+            help="What this workflow needs: its JSON, or the picture, video or sound that ComfyUI saved; may be given "
+            "often.",
+        ),
+    ):
+        command = option(command)
+    return command

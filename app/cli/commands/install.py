@@ -18,7 +18,7 @@ from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.api.which_home import careful, show_machine
-from app.cli.api.workflow_lists import manifest_of_workflows, workflow_option
+from app.cli.api.workflow_lists import Asked, manifest_of_workflows, workflow_options
 from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.output import put
@@ -68,7 +68,7 @@ def _flag(option: Option, *, hidden: bool = False) -> Decorator:
 @click.command(cls=SshCommand)
 @click.argument("ssh_command")
 @source_options
-@workflow_option
+@workflow_options
 @install_options
 @answer_option
 @click.option(
@@ -82,6 +82,8 @@ def install(
     ssh_command: str,
     *,
     workflows: tuple[IO[bytes], ...],
+    template: str | None,
+    needed: str,
     answers: tuple[str, ...],
     as_json: bool,
     server: str | None,
@@ -90,7 +92,8 @@ def install(
 ) -> None:
     """Install node packs on the instance that SSH_COMMAND reaches, for example "ssh -p 12345 root@ssh6.vast.ai".
 
-    Without a list (--workflow, --csv, --url, --nodes, --lock, --snapshot, --repo): the Auto-installer's.
+    Without a list (--workflow, --template, --csv, --url, --nodes, --lock, --snapshot, --file, --repo): the
+    Auto-installer's.
     Exit status: 0 all installed, 3 some, 1 none or failed, 2 not a command line, 130 interrupted; with --plan-only the
     same of the plan.
     """
@@ -100,10 +103,11 @@ def install(
     ssh_command = with_own_key_files(ssh_command, server)
     asked = careful(asked, ssh_command)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
-    manifest = manifest_of(given, also="--workflow" if workflows else None)
+    sources = Asked(workflows, template, needed)
+    manifest = manifest_of(given, also=sources.option)
     with connection(server, data_dir) as api:
-        if workflows:
-            manifest = manifest_of_workflows(api, workflows, console, known, interactive=is_interactive(console))
+        if sources.option:
+            manifest = manifest_of_workflows(api, sources, console, known, interactive=is_interactive(console))
             if manifest is None:
                 show_text(console, word("workflow.needs_nothing"))
                 ctx.exit(0)

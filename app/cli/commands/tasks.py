@@ -14,6 +14,7 @@ from app.cli.api.interactive_watch import WatchingEnded, follow
 from app.cli.api.log_reading import parts
 from app.cli.api.questions import show_question, unanswered
 from app.cli.api.task_ids import newest_tasks, shortened, whole_id
+from app.cli.commands.lock_command import lock
 from app.cli.commands.staying import note_that_nobody_follows, stay
 from app.cli.errors import EXIT_INTERRUPTED, CliError
 from app.cli.output import put
@@ -124,6 +125,9 @@ def audit(task_id: str, as_json: bool, server: str | None, data_dir: Path | None
     put({"commands": commands, "total": found["total"], "left_out": found["left_out"]})
     if found["left_out"] and not as_json:
         say(f"{found['left_out']} more commands ran: there were too many to keep a line of each.")
+
+
+tasks.add_command(lock)
 
 
 @tasks.command("cancel")

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any, Callable, List, Mapping, Sequence
 
 from app.protocol.events import ManifestRead
-from app.protocol.lockfile import read_lock
+from app.protocol.lockfile import read_lock, read_told
 from app.protocol.manifest import ManifestFault, NodePack, parse_csv, parse_nodes, parse_urls, split_source
 from app.protocol.refs import TREE
 from app.protocol.states import StepStatus
 from app.protocol.task_list import CLONE_AUTO_INSTALLER
 from app.runner.context import Context
 from app.runner.packs.checkout import clone_into, with_retries
+from app.runner.packs.open_packs import with_answers
 from app.runner.packs.pasted_ref import RefNotSettled, folder_in, meant
 from app.runner.process.errors import RunFault
 from app.runner.process.git_environ import schemes_of
 
+_MOST_TOLD = 20
 _LIST = "The log of the list says why. Its addresses can also be pasted, or given as a file."
 
 
@@ -34,12 +36,27 @@ def read_manifest(context: Context) -> List[NodePack]:
         else:
             parse = {"csv": parse_csv, "nodes": parse_nodes, "urls": parse_urls}[form]
             packs = parse(value, schemes, "manifest.%s" % form, _repeated(context))
+            packs = with_answers(context, packs, schemes)
     except (ManifestFault, KeyError) as exc:
         raise RunFault(
             "invalid_manifest", "The list of packs is not valid: %s" % exc, "Correct it, then start again."
         ) from None
     context.journal.emit(ManifestRead(form, tuple(packs)))
+    if form == "nodes":
+        _tell_left_out(context)
     return packs
+
+
+def _tell_left_out(context: Context) -> None:
+    """What the file that the list was made from names, and is not in the list."""
+    left_out, remarks = read_told(context.request["manifest"], "manifest")
+    for entry in left_out[:_MOST_TOLD]:
+        name = " ".join(filter(None, (entry["name"], entry["version"])))
+        context.warn("entry_left_out", "%s was left out: %s" % (name, entry["reason"]))
+    if len(left_out) > _MOST_TOLD:
+        context.warn("entry_left_out", "%d more entries of the file were left out." % (len(left_out) - _MOST_TOLD))
+    for text in remarks[:_MOST_TOLD]:
+        context.warn("snapshot_remark", text)
 
 
 def _repeated(context: Context) -> Callable[[NodePack], None]:

@@ -12,9 +12,10 @@ from typing import Any, BinaryIO, Dict, List, Mapping, NoReturn, Tuple
 from app.protocol import amounts
 from app.protocol.known_bad import read_known_bad
 from app.protocol.lockfile import read_lock
-from app.protocol.manager_snapshot import named, read_snapshot
+from app.protocol.manager_snapshot import named
 from app.protocol.manifest import ManifestFault, parse_csv, parse_nodes, parse_urls, split_source
 from app.protocol.options import OPTIONS, Option, Options
+from app.protocol.other_files.read import read_file
 from app.protocol.snapshot_text import decoded, load
 from app.protocol.terminal_text import one_line
 
@@ -111,17 +112,16 @@ def _manifest(args: argparse.Namespace) -> Mapping[str, Any]:
             raise ValueError("it is no JSON object, and no list of node packs")
         return given
     text = _read(args.lock)
-    if "git_custom_nodes" in text or "cnr_custom_nodes" in text:
-        return {"lock": read_snapshot(text, _schemes(args), "the snapshot")}
-    lock = load(text)[0]
-    if isinstance(lock, dict) and isinstance(lock.get("lock"), dict):
-        lock = lock["lock"]  # the service's whole answer
-    return {"lock": lock}
+    if "node_packs" in text:
+        lock = load(text)[0]
+        inner = lock.get("lock") if isinstance(lock, dict) else None  # the service's whole answer
+        return {"lock": inner if isinstance(inner, dict) else lock}
+    return read_file(text, _schemes(args), "the file").to_install("the file")
 
 
 def _nothing_left_out(manifest: Mapping[str, Any]) -> None:
     """Raises ManifestFault naming everything of a snapshot that cannot be had."""
-    left_out = manifest["lock"].get("left_out") if isinstance(manifest.get("lock"), dict) else None
+    left_out = (manifest.get("lock") or manifest).get("left_out") if "csv" not in manifest else None
     if left_out:
         raise ManifestFault("lock", "--exact leaves nothing out. %s" % named(left_out, len(left_out)))
 
@@ -164,6 +164,10 @@ _SOURCES: Tuple[Tuple[str, Dict[str, Any]], ...] = (
     ("--nodes", {"metavar": "FILE", "help": "the list as JSON: node packs, or a manifest as the API takes it"}),
     ("--lock", {"metavar": "FILE", "help": "the lock of an earlier install: exactly its commits and packages"}),
     ("--snapshot", {"metavar": "FILE", "dest": "lock", "help": "a snapshot of ComfyUI-Manager, JSON or YAML"}),
+    (
+        "--file",
+        {"metavar": "FILE", "dest": "lock", "help": "another tool's file: comfy-build.yaml, provisioning.yaml …"},
+    ),
     ("--manifest", {"metavar": "FILE", "dest": "nodes", "help": argparse.SUPPRESS}),  # as --nodes was called before
 )
 _OTHERS: Tuple[Tuple[str, Dict[str, Any]], ...] = (

@@ -128,12 +128,6 @@ class NotificationsBody(JsonBody):
     on: bool
 
 
-class ManifestBody(JsonBody):
-    """POST /manifests/check."""
-
-    manifest: Manifest | None = None
-
-
 class WorkflowBody(InstallBody):
     """POST /workflow/start. `steps` in the order in which they are done."""
 
@@ -242,6 +236,12 @@ class RunsQuery(Query):
     in_progress: Literal["true", "false"] | None = None
 
 
+class FileQuery(Query):
+    """POST /workflow-files. `name`: of the file, as ComfyUI's list of workflows is to have it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+
+
 class TaskQuery(Query):
     """GET /tasks/ID."""
 
@@ -251,7 +251,7 @@ class TaskQuery(Query):
 class LockQuery(Query):
     """GET /tasks/ID/lock."""
 
-    format: Literal["lock", "manager-snapshot"] = "lock"
+    format: Literal["lock", "manager-snapshot", "comfy-build", "provisioning", "on-start"] = "lock"
 
 
 class WorkflowQuery(Query):
@@ -320,9 +320,9 @@ def install_request(values: Mapping[str, Any], settings: Settings) -> domain.Ins
     body = read(InstallBody, values)
     options = Options() if body.options is None else checked_options(Options(**body.options.model_dump()))
     fingerprint = fingerprint_of(options.host_key_sha256, "options.host_key_sha256")
-    if options.exact and not {"lock", "manager_snapshot"} & set(body.manifest or {}):
-        raise InvalidRequest("options.exact needs a manifest with a lock.", field="options.exact")
     manifest = manifest_of(body.manifest, settings)
+    if options.exact and "lock" not in (manifest or {}):
+        raise InvalidRequest("options.exact needs a manifest with a lock.", field="options.exact")
     if options.exact:
         domain.check_nothing_left_out(manifest)
     key = body.idempotency_key

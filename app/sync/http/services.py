@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 from app.domain.access import Identity
 from app.domain.errors import AppError, InvalidRequest, Unauthorized
 from app.domain.forwarded import is_prefix
+from app.domain.request import without_other_file
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text
 from app.remote.own_keys import OwnKeys
@@ -37,7 +38,9 @@ from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.notifications import Notifications
+from app.sync.proofs import Proofs
 from app.sync.readiness import Readiness
+from app.sync.registry.packs import RegistryPacks
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Runs
 from app.sync.status_links import StatusLinks
@@ -83,6 +86,8 @@ class Services:
     runs: Runs
     remembered: RememberedInstances
     workflow_lists: WorkflowLists
+    registry_packs: RegistryPacks
+    proofs: Proofs
 
 
 def services() -> Services:
@@ -114,13 +119,34 @@ def body_file() -> IO[bytes]:
 
 
 def install_values() -> dict[str, Any]:
-    """The request's JSON object, with a workflow in its manifest as the list that it needs. Raises as `body_values`,
-    and ManifestHasQuestions."""
+    """The request's JSON object, with a workflow or another tool's file in its manifest as the list that it is, and
+    packs of the registry with what it says of them. Raises as `body_values`, InvalidManifest, ManifestHasQuestions."""
     values = body_values()
     manifest = values.get("manifest")
     if isinstance(manifest, dict):
-        values["manifest"] = services().workflow_lists.as_list(manifest)
+        found = services().workflow_lists.as_list(manifest, asks=_asks(values))
+        found = without_other_file(found, services().settings.allowed_git_schemes)
+        resolved = services().registry_packs.resolved(found).manifest
+        left = {key: found[key] for key in ("questions",) if found and key in found}
+        values["manifest"] = {**resolved, **left} if resolved else resolved
+        g.sent_workflow = services().workflow_lists.sent(manifest)
     return values
+
+
+def _asks(values: Mapping[str, Any]) -> bool:
+    options = values.get("options")
+    return isinstance(options, dict) and options.get("ask") == "ask"
+
+
+def has_workflow() -> bool:
+    """Whether the request's manifest was a workflow; after `install_values`."""
+    return bool(g.get("sent_workflow"))
+
+
+def keep_workflow(run_id: str) -> None:
+    """Keeps the request's workflow, if it has one, for the proof of the run that it has started."""
+    if has_workflow():
+        services().proofs.begin(run_id, *g.sent_workflow)
 
 
 def body(model: type[_M]) -> _M:

@@ -11,7 +11,8 @@ from app.domain.errors import InvalidManifest, InvalidRequest
 from app.domain.request import check_manifest, left_out_of, packs_of
 from app.protocol import manifest as manifests
 from app.protocol.lockfile import read_lock
-from app.protocol.manager_snapshot import read_snapshot, write_snapshot
+from app.protocol.manager_snapshot import write_snapshot
+from app.protocol.other_files.read import read_snapshot
 from app.protocol.snapshot_text import decoded
 from app.sync.http.json_body import parse_object
 from bench.addresses import machines, repositories
@@ -93,8 +94,9 @@ def _of_packs(packs: list[manifests.NodePack]) -> str | None:
             return f"{pack!r} is not clean"
     if manifests.parse_nodes([pack.to_json() for pack in packs], SCHEMES) != packs:
         return f"read again, {packs[:3]!r} are others"
-    comment = any(pack.name.startswith("#") for pack in packs)  # a row of a CSV that begins so is none
-    if not comment and manifests.parse_csv(_csv(packs), SCHEMES) != packs:
+    # a row of a CSV that begins with # is none, and a CSV has no packs of the registry
+    no_csv = any(pack.name.startswith("#") or pack.registry_id for pack in packs)
+    if not no_csv and manifests.parse_csv(_csv(packs), SCHEMES) != packs:
         return f"as a CSV, {packs[:3]!r} are others"
     return None
 
@@ -119,7 +121,10 @@ def _again(lock: dict[str, Any]) -> str | None:
     for key in ("packages", "sources"):
         if again[key] != lock[key]:
             return f"read again, {key} {lock[key]!r:.200} are {again[key]!r:.200}"
-    one, other = ([(pack["repo_url"], pack["commit"]) for pack in each["node_packs"]] for each in (lock, again))
+    one, other = (
+        [[pack.get(key) for key in ("repo_url", "commit", "registry_id", "version")] for pack in each["node_packs"]]
+        for each in (lock, again)
+    )
     return None if one == other else f"read again, {one!r:.200} are {other!r:.200}"
 
 

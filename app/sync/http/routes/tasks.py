@@ -12,6 +12,7 @@ from app.sync.capacity import Kind
 from app.sync.http import bodies, errors, fleet_bodies
 from app.sync.http.services import answer, body, checked_task_id, query, services
 from app.sync.installs import follow_ups, reconnect
+from app.sync.lock_files import LockFileForm, written
 
 tasks = Blueprint("tasks", __name__)
 
@@ -40,7 +41,7 @@ def show_task(task_id: str) -> Response:
 
 @tasks.get("/tasks/<task_id>/lock")
 def show_lock(task_id: str) -> Response:
-    """What was installed, to install exactly that again; or the same as ComfyUI-Manager's snapshot."""
+    """What was installed, to install exactly that again; or the same as another tool's file."""
     known, asked = checked_task_id(task_id), query(bodies.LockQuery)
     lock = services().installs.lock(known)
     if lock is None:
@@ -48,6 +49,9 @@ def show_lock(task_id: str) -> Response:
         raise errors.NotFound("This task has no lock (yet).", hint=hint)
     if asked.format == "manager-snapshot":
         return answer(write_snapshot(lock))
+    if asked.format != "lock":
+        file = written(lock, LockFileForm(asked.format), known)
+        return answer({"success": True, "task_id": known, **asdict(file)})
     return answer({"success": True, "task_id": known, "lock": lock})
 
 

@@ -31,7 +31,7 @@ from app.sync.http.spec.schema import (
     ref,
     words,
 )
-from app.sync.http.spec.workflow_files import WORKFLOW_NEEDS
+from app.sync.http.spec.workflow_files import OTHER_FILE, REGISTRY_PACKS, WORKFLOW_NEEDS
 from app.sync.installs.logs import LogPart
 from app.sync.installs.retention import Pruned
 from app.sync.wheels import Wheel
@@ -113,6 +113,10 @@ _TASKS: Mapping[str, Schema] = {
         about="A manifest, as the run's runner has written it: docs/runner.md names its fields.",
     ),
     "TaskLock": record({"success": YES, "task_id": UUID, "lock": ref("Lock")}),
+    "LockFile": record(
+        {"success": YES, "task_id": UUID, "file_name": TEXT, "text": TEXT, "line": TEXT, "told": array(TEXT)},
+        about="A lock as another tool's file. `line`: what starts it, with ADDRESS for where the file lies.",
+    ),
     "ManagerSnapshot": record(
         {
             "comfyui": nullable(TEXT),
@@ -201,8 +205,9 @@ _TASKS: Mapping[str, Schema] = {
             "manifest": nullable(ANY_OBJECT),
             "nodes": nullable(array(record(of_dataclass(NodePack)))),
             "left_out": _LEFT_OUT,
+            "registry": nullable(REGISTRY_PACKS),
         },
-        {"workflow": WORKFLOW_NEEDS},
+        {"workflow": WORKFLOW_NEEDS, "file": OTHER_FILE},
     ),
 }
 

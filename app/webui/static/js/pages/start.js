@@ -32,6 +32,7 @@ function refresh() {
   setOff(get("go"), starting);
   setText(get("go-hint"), why || word(key, { what: recipe.what, machine: connection.name }));
   setText(get("go"), word(starting ? "start.starting" : "start.install"));
+  recipe.machine = connection.found?.comfyui_version ?? null;
   recipe.offer(connection.standing === "ready" ? connection.command : null);
 }
 

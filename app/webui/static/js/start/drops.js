@@ -4,7 +4,7 @@ import { setHidden } from "../core/dom.js";
 
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
 
-/** `dropped(file)`: the first of them. */
+/** `dropped(files)`: all of them. */
 export function watchDrops(dropped) {
   const hint = document.getElementById("drop-here");
   document.addEventListener("dragover", (event) => {
@@ -17,6 +17,6 @@ export function watchDrops(dropped) {
     setHidden(hint, true);
     if (!hasFiles(event)) return;
     event.preventDefault();
-    if (event.dataTransfer.files[0]) dropped(event.dataTransfer.files[0]);
+    if (event.dataTransfer.files.length) dropped(event.dataTransfer.files);
   });
 }

@@ -38,7 +38,7 @@ export async function manifestIn(file) {
   if (kind && !(kind === "model" && /^[\s\w{["]/.test(start.slice(0, 8)))) throw no(kind);
   if (!bytes.length) throw no("empty");
   const text = textOf(bytes);
-  if (bytes.length > MOST_BYTES) throw /^\s*[{]/.test(text) ? new MayBeWorkflow() : no("large");
+  if (bytes.length > MOST_BYTES && !OWN_SCRIPT.test(text)) throw /^\s*[{]/.test(text) ? new MayBeWorkflow() : no("large");
   if (text.includes("\0")) throw no("binary");
   return [manifestOf(text, no), text];
 }
@@ -60,7 +60,10 @@ function textOf(bytes) {
 export function manifestOf(text, no) {
   if (!text.trim()) throw no("empty");
   if (/^\s*<(?:!doctype|html|head|\?xml)/i.test(text)) throw no("html");
+  const own = OWN_SCRIPT.exec(text);
+  if (own) return { file: atob(own[1].replace(/\s/g, "")) }; // of a script of ours only the lock is sent
   if (isSnapshot(text)) return { manager_snapshot: text };
+  if (OTHER_TOOLS.test(text)) return { file: text };
   if (/^\s*[{[]/.test(text)) return ofJson(text, no);
   if (/^\s*["']?node_packs["']?\s*:|^\s*(?:comfyui|pips)\s*:/m.test(text)) return { manager_snapshot: text };
   if (/^.{0,200}\bRepoUrl\b/im.test(text)) return { csv: text };
@@ -69,6 +72,14 @@ export function manifestOf(text, no) {
   if (/^[A-Za-z][\w.-]*\s*(?:[=<>~!]=|\[|;|$)/m.test(text) && !/[,;\t].*[,;\t]/.test(text.split("\n")[0])) throw no("requirements");
   return { csv: text };
 }
+
+const OWN_SCRIPT = /<<'NODEFERRY_LOCK'[^\n]*\n([A-Za-z0-9+/=\s]+)NODEFERRY_LOCK/;
+
+/** Files of other tools that are no JSON, or have a word that nothing else has. */
+const OTHER_TOOLS = /comfyui-desktop-2-snapshot|^[\s{]*["']?schema["']?\s*:\s*["']?comfy-build\/|^(?:git_repos|apt_packages|pip_packages|conditional_downloads|customNodes)\s*:|^[ \t]*(?:declare -a )?\w*(?:NODES|MODELS)\w*\+?=\(|^\s*(?:export )?PROVISIONING_(?:GIT_REPOS|DOWNLOADS)=/m;
+
+/** Of those that are JSON, by what they have; the service looks closer. */
+const isOtherTools = (found) => ["customNodes", "definition", "steps", "git_repos", "docker_command_steps"].some((name) => name in found) || (typeof found.custom_nodes === "object" && found.custom_nodes !== null);
 
 const isSnapshot = (text) => /^[\s{,]*["']?(git_custom_nodes|cnr_custom_nodes)["']?\s*:/m.test(text) && !/"node_packs"\s*:/.test(text);
 
@@ -84,6 +95,7 @@ function ofJson(text, no) {
   if (Array.isArray(found) && found.length) return typeof found[0] === "string" ? { urls: found } : { nodes: found };
   if (found.lock) return { lock: found.lock };
   if (Array.isArray(found.node_packs)) return { lock: found };
+  if (isOtherTools(found)) return { file: found };
   const forms = ["urls", "nodes", "csv", "repo"].filter((form) => form in found);
   if (forms.length === 1) return found;
   throw no("json");

@@ -10,7 +10,7 @@
  *  a machine through which the recommended list can be read, or null. `restore(manifest, left, name)`: what another run
  *  installed. Each source keeps its own choice while others are looked at. */
 
-import { ApiError, api } from "../core/api.js";
+import { api } from "../core/api.js";
 import { h, setHidden, setText } from "../core/dom.js";
 import { keepFocus } from "../core/focus.js";
 import { recall, remember } from "../core/memory.js";
@@ -20,16 +20,17 @@ import { MayBeWorkflow, NoList, manifestIn, manifestOf } from "./file-kind.js";
 import { watchDrops } from "./drops.js";
 import { PackList } from "./pack-list.js";
 import { linesWrong } from "./pasted.js";
+import { Templates } from "./templates.js";
 import { canLeaveOut, withoutWrong } from "./without.js";
+import { sendAll } from "./workflow-files.js";
 import { WorkflowView } from "./workflow.js";
 
 const STOPPED_TYPING_MS = 400;
 const MOST_KEPT = 400000;
 const CHECK_MS = 90000; // for a workflow the map of all node packs is fetched first, once
-const UPLOAD_MS = 900000;
 const SECRET = /\/\/[^/\s]*@|(?:token|key|secret|passw)[^=\s]{0,20}=/i;
 const SOURCES = ["last", "default", "urls", "file"];
-const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, workflow: null, asked: null, isDefault: false, number: 0 });
+const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, workflow: null, models: [], asked: null, lost: [], isDefault: false, number: 0 });
 
 export class Recipe {
   constructor(changed) {
@@ -38,13 +39,14 @@ export class Recipe {
     this.kept = Object.fromEntries(SOURCES.map((name) => [name, EMPTY()]));
     this.source = null;
     this.list = new PackList(() => this.changed());
-    this.workflow = new WorkflowView((answers) => this.#answered(answers));
+    this.workflow = new WorkflowView((more) => this.#asked(more));
+    this.templates = new Templates(({ name, title }) => this.#check("file", { template: name, answers: {} }, title));
     this.defaults = new DefaultList((nodes) => this.#defaultCame(nodes));
     for (const radio of document.querySelectorAll('[name="source"]')) radio.addEventListener("change", () => this.#from(radio.value));
     this.get("urls").addEventListener("input", () => this.#typed());
-    this.get("file").addEventListener("change", (event) => this.#fromFile(event.target.files[0]));
+    this.get("file").addEventListener("change", (event) => this.#fromFiles(event.target.files));
     this.get("list-leave").addEventListener("click", () => this.#leaveOut());
-    watchDrops((file) => this.#dropped(file));
+    watchDrops((files) => this.#dropped(files));
     queueMicrotask(() => this.#begin());
   }
 
@@ -93,11 +95,23 @@ export class Recipe {
 
   get chosen() {
     const { manifest, nodes, left, isDefault } = this.#now;
+    if (this.#now.workflow) return this.#ofWorkflow();
     if (!nodes || (!left.size && !isDefault)) return manifest ?? undefined; // the recommended list may be another one by then
     const kept = nodes.filter((node) => !left.has(node.name));
     if (!this.hasLock) return { nodes: kept };
     const names = new Set(kept.map((node) => node.name));
     return { lock: { ...manifest.lock, node_packs: manifest.lock.node_packs.filter((node) => names.has(node.name)) } };
+  }
+
+  /** The workflow itself, so that the run can say whether that is ready. */
+  #ofWorkflow() {
+    const { asked, nodes, left, manifest } = this.#now;
+    const without = nodes.filter((node) => left.has(node.name)).map((node) => node.repo_url ?? node.registry_id);
+    return manifest && { ...asked, ...(without.length ? { without } : {}), ...(this.workflow.remember ? { remember: true } : {}) };
+  }
+
+  set machine(version) {
+    this.workflow.machine = version;
   }
 
   remember() {
@@ -213,9 +227,13 @@ export class Recipe {
     }
   }
 
-  async #dropped(file) {
+  async #dropped(files) {
     if (this.source !== "file") this.#choose("file");
-    await this.#fromFile(file);
+    await this.#fromFiles(files);
+  }
+
+  async #fromFiles(files) {
+    return files.length > 1 ? this.#fromWorkflows(files) : this.#fromFile(files[0]);
   }
 
   async #fromFile(file) {
@@ -225,38 +243,38 @@ export class Recipe {
       const [manifest, text] = await manifestIn(file);
       await this.#check("file", manifest, file.name, [], text);
     } catch (error) {
-      if (error instanceof MayBeWorkflow) return this.#fromWorkflow(file);
+      if (error instanceof MayBeWorkflow) return this.#fromWorkflows([file]);
       if (!(error instanceof NoList)) throw error;
       this.#put("file", { error: error.message });
     }
     return undefined;
   }
 
-  /** Has the service read a file that may hold a workflow. */
-  async #fromWorkflow(file) {
+  /** Has the service read files that may hold workflows: one list of all. */
+  async #fromWorkflows(files) {
+    const number = (this.kept.file.number += 1);
     setHidden(this.get("file-chosen"), false);
-    setText(this.get("file-chosen"), word("workflow.reading", { name: file.name }));
-    try {
-      const { file_id: id } = await api("/workflow-files", { file, timeout: UPLOAD_MS });
-      await this.#check("file", { workflow_file: id, answers: {} }, file.name);
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      this.#put("file", { error: word("start.file_wrong", { name: file.name, why: [error.message, error.hint].filter(Boolean).join(" ") }) });
-    }
+    setText(this.get("file-chosen"), files.length > 1 ? word("workflow.reading_all", { n: files.length }) : word("workflow.reading", { name: files[0].name }));
+    const { ids, names, lost } = await sendAll(files);
+    if (this.kept.file.number !== number) return; // other files by now
+    if (!ids.length) this.#put("file", { error: lost.join("\n") });
+    else await this.#check("file", { workflow_file: ids.length > 1 ? ids : ids[0], answers: {} }, names.join(", "), [], "", lost);
   }
 
-  #answered(answers) {
-    const { asked, label } = this.#now;
-    this.#check(this.source, { ...asked, answers }, label);
+  /** The same workflow, with other answers or another extent. */
+  #asked(more) {
+    const { asked, label, lost, left } = this.#now;
+    this.#check(this.source, { ...asked, ...more }, label, [...left], "", lost);
   }
 
   /** Lets the service read a list. `text`: what was pasted, for the numbers of its lines. */
-  async #check(source, manifest, label, left = [], text = "") {
+  async #check(source, manifest, label, left = [], text = "", lost = []) {
     const number = (this.kept[source].number += 1);
     let found;
     try {
-      const { manifest: read, nodes, left_out: notInstallable, workflow = null } = await api("/manifests/check", { body: { manifest }, timeout: CHECK_MS });
-      found = { manifest: read, nodes: workflow && !nodes.length ? null : nodes, label, left: new Set(left), notInstallable: notInstallable ?? [], workflow, asked: workflow && manifest };
+      const { manifest: read, nodes, left_out: notInstallable, workflow = null, file = null } = await api("/manifests/check", { body: { manifest }, timeout: CHECK_MS });
+      const problem = file?.problem && word("start.file_wrong", { name: label, why: file.problem });
+      found = { manifest: read, nodes: (workflow || file) && !nodes.length ? null : nodes, label, left: new Set(left), notInstallable: notInstallable ?? [], workflow, models: file?.models ?? [], error: problem || "", asked: workflow && manifest, lost };
     } catch (error) {
       const why = linesWrong(error, text, manifest);
       found = { error: source === "file" ? word("start.file_wrong", { name: label, why }) : why, refused: canLeaveOut(error, manifest) ? { error, manifest, label } : null };
@@ -293,8 +311,10 @@ export class Recipe {
   }
 
   #fill() {
-    const { nodes, left, error, notInstallable, label, refused, workflow, asked } = this.#now;
-    this.workflow.show(workflow, asked?.answers);
+    const { nodes, left, error, notInstallable, label, refused, workflow, models, asked, lost } = this.#now;
+    this.workflow.show(workflow ?? ofModels(models), asked?.answers);
+    setHidden(this.get("workflow-lost"), !lost.length);
+    setText(this.get("workflow-lost"), lost.join("\n"));
     this.wrong(error);
     setHidden(this.get("list-leave"), !refused);
     if (refused) setText(this.get("list-leave"), word("start.leave_out", { n: refused.error.wrongEntries.length }));
@@ -306,9 +326,12 @@ export class Recipe {
     const chosen = this.get("file-chosen");
     const isEnough = workflow && !nodes && !workflow.questions.length;
     setHidden(chosen, this.source !== "file" || !(nodes || isEnough));
-    if (isEnough) setText(chosen, word("workflow.needs_nothing"));
+    if (isEnough) setText(chosen, word("workflow.named_needs_nothing", { name: label }));
     if (nodes) setText(chosen, word("start.file_chosen", { name: label, packs: word("common.packs", { n: nodes.length }) }));
     const exact = this.get("exact-box");
     if (exact) setHidden(exact, !this.hasLock);
   }
 }
+
+/** The models of another tool's file, as a workflow has them; null for none. */
+const ofModels = (models) => (models.length ? { questions: [], evidence: [], skipped: [], files: [], core: { too_new: [], needs: null }, only_opens: 0, needed: "run", models } : null);

@@ -1,85 +1,102 @@
 /** What a workflow needs besides the list of its packs: open questions, why each pack is there, its models, and whether
  *  ComfyUI is new enough. The service has found it out; here it is shown, and questions are answered.
  *
- *  Contract: `new WorkflowView(answered)`; `answered(answers)` is called with all answers when one has changed.
- *  `show(found, answers)`: `found` is `workflow` of POST /manifests/check, or null. */
+ *  Contract: `new WorkflowView(asked)`; `asked(more)` is called with the manifest's `answers` or `needed` when one has
+ *  changed. `show(found, answers)`: `found` is `workflow` of POST /manifests/check, or null. `machine`: the ComfyUI's
+ *  version there, or null. `remember`: whether the answers are to be kept for other workflows. */
 
+import { api } from "../core/api.js";
 import { h, patchList, setHidden, setText } from "../core/dom.js";
+import { when } from "../core/format.js";
 import { word } from "../core/words.js";
+import { fillModels } from "./workflow-models.js";
+import { answerIn, asking, grouped } from "./workflow-questions.js";
+import { isOlder } from "./workflow-version.js";
 
-const SKIP = "skip";
 const MOST_CLASSES = 6;
+const MOST_NAMED = 5;
 
 export class WorkflowView {
-  constructor(answered) {
+  constructor(asked) {
     const get = (id) => document.getElementById(id);
-    Object.assign(this, { answered, box: get("workflow"), old: get("workflow-old"), form: get("workflow-questions"), why: get("workflow-why"), needed: get("workflow-needed"), models: get("workflow-models"), names: get("workflow-names"), modelsCount: get("workflow-models-count"), asked: new Map(), answers: {} });
+    Object.assign(this, { asked, box: get("workflow"), old: get("workflow-old"), needs: get("workflow-needs"), form: get("workflow-questions"), keep: get("workflow-keep"), why: get("workflow-why"), count: get("workflow-why-count"), needed: get("workflow-needed"), models: get("workflow-models"), rows: get("workflow-names"), modelsCount: get("workflow-models-count"), scope: get("workflow-scope"), more: get("workflow-more"), skipped: get("workflow-skipped"), known: new Map(), answers: {}, found: null, version: null });
     this.form.addEventListener("change", (event) => this.#changed(event.target));
+    this.scope.addEventListener("change", (event) => this.asked({ needed: event.target.value }));
+  }
+
+  get remember() {
+    return !this.keep.hidden && this.keep.querySelector("input").checked;
+  }
+
+  set machine(version) {
+    if (version === this.version) return;
+    this.version = version;
+    if (this.found) this.#core(this.found.core);
   }
 
   show(found, answers) {
     setHidden(this.box, !found);
-    if (answers !== this.answers) this.asked.clear(); // another file
-    this.answers = answers;
+    if (answers !== this.answers) this.known.clear(); // another file
+    Object.assign(this, { answers, found });
     if (!found) return;
-    for (const question of found.questions) this.asked.set(question.question_id, question);
-    patchList(this.form, [...this.asked.values()], { key: (question) => question.question_id, make: (question) => asking(question), update: () => {} });
-    setHidden(this.old, !found.core.too_new.length);
-    setText(this.old, word("workflow.too_old", { names: found.core.too_new.slice(0, 5).join(", ") }));
-    setHidden(this.why, !found.evidence.length);
-    this.needed.replaceChildren(...found.evidence.map(because));
-    setHidden(this.models, !found.models.length);
-    setText(this.modelsCount, word("workflow.models", { n: found.models.length }));
-    this.names.replaceChildren(...found.models.map(modelRow));
+    for (const question of found.questions) this.known.set(question.question_id, question);
+    const groups = grouped([...this.known.values()]);
+    patchList(this.form, groups, { key: (group) => group.key, make: asking, update: () => {} });
+    setHidden(this.keep, !groups.length);
+    this.#core(found.core);
+    this.#scope(found);
+    this.#skipped(found.skipped);
+    const packs = found.evidence.filter(({ runs }) => runs || found.needed === "open");
+    setHidden(this.why, !packs.length);
+    setText(this.count, word("workflow.why", { n: packs.length }));
+    const files = found.files.map(({ name }) => name).filter(Boolean);
+    this.needed.replaceChildren(...packs.map((each) => because(each, files.length > 1 ? files : [])));
+    fillModels(this, found);
+  }
+
+  /** ComfyUI too old: said before anything is fetched; or which one is enough. */
+  #core({ too_new: missing, needs }) {
+    const tooOld = isOlder(this.version, needs);
+    const names = missing.slice(0, MOST_NAMED).join(", ");
+    const says = tooOld ? word("workflow.too_old_here", { needs, here: this.version }) : missing.length ? word(needs ? "workflow.too_old_needs" : "workflow.too_old", { names, needs }) : "";
+    setHidden(this.old, !says);
+    setText(this.old, [says, tooOld && names ? word("workflow.too_old_nodes", { names }) : ""].filter(Boolean).join(" "));
+    setHidden(this.needs, Boolean(says) || !needs);
+    setText(this.needs, needs ? word(this.version ? "workflow.new_enough" : "workflow.needs_core", { needs, here: this.version ?? "" }) : "");
+  }
+
+  #scope({ only_opens: more, needed }) {
+    setHidden(this.scope, !more);
+    setText(this.more, word("workflow.scope_more", { n: more }));
+    this.scope.querySelector(`[value="${needed}"]`).checked = true;
+  }
+
+  #skipped(skipped) {
+    setHidden(this.skipped, !skipped.length);
+    this.skipped.replaceChildren(...skipped.map(({ question_id: id, answered_at: at }) => h("p", {}, `${word("workflow.left_out", { name: id.replace(/^pack:/, ""), date: when(at) })} `, h("button", { type: "button", class: "small", onclick: () => this.#forget(id) }, word("workflow.ask_again")))));
+  }
+
+  async #forget(id) {
+    await api("/workflow-answers", { method: "DELETE", body: { question_id: id } });
+    this.asked({});
   }
 
   /** A choice is an answer at once, an address when it is left. */
   #changed(field) {
-    const question = field.closest("fieldset").dataset.question;
-    const own = field.closest("fieldset").querySelector('[type="url"]');
-    if (field === own) own.previousElementSibling.querySelector("input").checked = true;
-    const chosen = field.closest("fieldset").querySelector("input:checked").value;
-    const answer = chosen === "" ? own.value.trim() : chosen;
+    const set = field.closest("fieldset");
+    const own = set.querySelector('[type="url"]');
+    if (field === own) set.querySelector('[value=""]').checked = true;
+    setHidden(own, set.querySelector("input:checked").value !== "");
+    const answer = answerIn(set);
     if (!answer) return own.focus();
-    this.answers[question] = answer;
-    return this.answered(this.answers);
+    for (const id of JSON.parse(set.dataset.questions)) this.answers[id] = answer;
+    return this.asked({ answers: this.answers });
   }
 }
 
-/** One question: the candidates with what is known of them, another repository, or none. */
-function asking(question) {
-  const choice = (value, label, about) => h("label", { class: "choice" }, h("input", { type: "radio", name: question.question_id, value }), h("span", {}, label), about && h("span", { class: "soft small" }, about));
-  const own = h("input", { type: "url", placeholder: "https://github.com/owner/name", "aria-label": word("workflow.other_repository"), autocomplete: "off", spellcheck: "false" });
-  return h(
-    "fieldset",
-    { class: "note workflow-question", "data-tone": "warn", "data-question": question.question_id },
-    h("legend", {}, word("workflow.which_pack", { name: question.class })),
-    !question.candidates.length && h("p", { class: "soft small" }, question.registry_id ? word("workflow.only_an_id", { id: question.registry_id }) : word("workflow.nobody_known")),
-    ...question.candidates.map((each) => choice(each.repo_url, nameOf(each), aboutOf(each))),
-    choice("", word("workflow.other_repository")),
-    own,
-    choice(SKIP, word("workflow.skip")),
-  );
-}
-
-const nameOf = ({ repo_url: url }) => url.replace(/^https:\/\/github\.com\//, "");
-
-function aboutOf({ stars, last_update: updated, also }) {
-  return [
-    stars === null ? null : word("workflow.stars", { n: stars }),
-    updated && word("workflow.updated", { date: updated }),
-    also.length ? word("workflow.also_has", { names: also.slice(0, 3).join(", ") }) : null,
-  ].filter(Boolean).join(" · ");
-}
-
-function because({ name, classes, evidence, runs }) {
-  const shown = classes.slice(0, MOST_CLASSES).join(", ") + (classes.length > MOST_CLASSES ? " …" : "");
-  const why = [...evidence.map((each) => word(`workflow.evidence_${each}`)), runs ? null : word("workflow.only_opens")].filter(Boolean).join(", ");
-  return h("li", {}, h("b", { class: "wrap-anywhere" }, name), ` ${shown} `, h("span", { class: "soft" }, `(${why})`));
-}
-
-function modelRow({ name, folder, url }) {
-  const label = h("span", { class: "wrap-anywhere" }, name);
-  const place = folder ? h("span", { class: "soft" }, ` models/${folder}`) : null;
-  return h("li", {}, url ? h("a", { href: url, rel: "noreferrer", target: "_blank" }, label) : label, place);
+/** One pack: what it is for, and how that is known. */
+function because({ name, classes, evidence, runs, answered_at: day, files: numbers }, files) {
+  const listed = classes.slice(0, MOST_CLASSES).join(", ") + (classes.length > MOST_CLASSES ? word("workflow.and_more", { n: classes.length - MOST_CLASSES }) : "");
+  const why = [...evidence.map((each) => word(`workflow.evidence_${each}`, { date: day ? when(day) : "" })), runs ? null : word("workflow.only_opens"), files.length ? word("workflow.in_files", { names: numbers.map((number) => files[number]).join(", ") }) : null];
+  return h("li", {}, h("b", { class: "wrap-anywhere" }, name), h("span", { class: "wrap-anywhere" }, listed), h("span", { class: "soft" }, why.filter(Boolean).join(" · ")));
 }

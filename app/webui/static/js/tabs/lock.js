@@ -1,11 +1,17 @@
 /** The lock: the exact list of what is installed now, to look at, to keep, and to install again elsewhere. */
 
+import { api } from "../core/api.js";
 import { h, setHidden, setText } from "../core/dom.js";
 import { copy, download } from "../core/files.js";
+import { menu } from "../core/menu.js";
 import { at } from "../core/place.js";
 import { word } from "../core/words.js";
 import { about, isHidden, versionOf } from "./about.js";
 import { short } from "./facts.js";
+
+/** What a lock can be downloaded as for others, in the API's words. */
+const FORMS = ["manager-snapshot", "comfy-build", "provisioning", "on-start"];
+const FILES = { "manager-snapshot": "snapshot.json" };
 
 export class LockTab {
   constructor(element) {
@@ -17,9 +23,10 @@ export class LockTab {
     this.packages = h("pre", { class: "lock-packages", tabindex: "0", "aria-label": word("log.lock_packages") });
     const button = (name, action, tone = "") => h("button", { type: "button", class: tone, onclick: () => action.call(this) }, word(`log.${name}`));
     this.elsewhere = h("a", { class: "button", href: at("/") }, word("log.lock_elsewhere"));
-    const tools = h("div", { class: "row" }, button("lock_download", this.#download, "primary"), button("lock_copy", this.#copy), this.elsewhere, this.says);
+    const tools = h("div", { class: "row" }, button("lock_download", this.#download, "primary"), button("lock_copy", this.#copy), this.#others(), this.elsewhere, this.says);
+    this.next = h("div", { class: "note lock-next", hidden: true });
     const details = h("details", {}, h("summary", {}, word("log.lock_packages")), this.packages);
-    this.all = h("div", { class: "tab-all", hidden: true }, h("p", { class: "lock-what" }, word("log.lock_what")), tools, this.summary, this.differences, this.list, details);
+    this.all = h("div", { class: "tab-all", hidden: true }, h("p", { class: "lock-what" }, word("log.lock_what")), tools, this.next, this.summary, this.differences, this.list, details);
     this.empty = h("p", { class: "tab-empty soft" }, word("log.lock_not_yet"));
     element.append(this.all, this.empty);
   }
@@ -70,5 +77,27 @@ export class LockTab {
 
   async #copy() {
     setText(this.says, word((await copy(this.#text())) ? "log.lock_copied" : "log.no_clipboard"));
+  }
+
+  #others() {
+    const items = FORMS.map((form) => ({ label: word(`log.lock_as_${form}`), hint: word(`log.lock_for_${form}`), onclick: () => this.#as(form) }));
+    return menu({ label: word("log.lock_others"), items, fromLeft: true });
+  }
+
+  /** Downloads it as another tool's file, and says what to do with one that a machine starts with. */
+  async #as(form) {
+    setText(this.says, "");
+    setHidden(this.next, true);
+    let found;
+    try {
+      found = await api(`/tasks/${this.taskId}/lock?format=${form}`);
+    } catch (error) {
+      return setText(this.says, error.message);
+    }
+    const text = found.text ?? `${JSON.stringify(found, null, 2)}\n`;
+    download(found.file_name ?? FILES[form], text, "text/plain");
+    const line = found.line?.replace("ADDRESS", word("log.lock_address"));
+    this.next.replaceChildren(...(line ? [h("p", {}, word("log.lock_next", { name: found.file_name })), h("pre", { class: "mono wrap-anywhere" }, line)] : []), ...(found.told ?? []).map((each) => h("p", { class: "small" }, each)));
+    return setHidden(this.next, !this.next.childElementCount);
   }
 }
