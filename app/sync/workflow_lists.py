@@ -21,6 +21,7 @@ from app.workflowfile.forms import Graphs, graphs_of
 from app.workflowfile.graph import Workflow, read_workflow
 from app.workflowfile.models import Model, models_of
 
+SentWorkflow = tuple[Graphs, str | None]
 FORMS = ("workflow", "workflow_file")
 MAX_ANSWERS = 1000
 _LONGEST_ANSWER = 500
@@ -83,16 +84,16 @@ class WorkflowLists:
         answer = resolve(workflow, Sources(core_classes(), known.manager_map, answers=chosen))
         return Checked(workflow, models_of(workflow), _without(answer, skipped), known)
 
-    def sent(self, manifest: Mapping[str, Any]) -> tuple[Graphs, str | None] | None:
-        """The graphs of a manifest's workflow and its file's name; None for a manifest of another form. Raises as
-        `check`."""
+    def sent(self, manifest: Mapping[str, Any]) -> list[SentWorkflow]:
+        """A manifest's workflows, with their files' names; none for a manifest of another form. Raises as `check`."""
         if "workflow_file" in manifest:
-            found = self.files.find(_uuid(manifest["workflow_file"]))
-            return found.graphs, found.name
+            ids = manifest["workflow_file"]
+            found = [self.files.find(_uuid(each)) for each in (ids if isinstance(ids, list) else [ids])]
+            return [(each.graphs, each.name) for each in found]
         if "workflow" not in manifest:
-            return None
+            return []
         try:
-            return graphs_of({"": manifest["workflow"]}, "manifest.workflow"), None
+            return [(graphs_of({"": manifest["workflow"]}, "manifest.workflow"), None)]
         except WorkflowFileError as exc:
             raise InvalidManifest(str(exc), field="manifest.workflow", code=exc.code) from exc
 

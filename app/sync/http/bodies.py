@@ -25,6 +25,7 @@ from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address, undecorated
 from app.domain.errors import InvalidAddress, InvalidRequest
 from app.domain.host_port import split_host_port
+from app.domain.limits import MAX_WORKFLOWS
 from app.domain.workflow import StepName
 from app.protocol import task_id
 from app.protocol.options import MOST_ENTRIES, OPTIONS, Option, Options
@@ -94,12 +95,14 @@ else:
 
 
 class InstallBody(JsonBody):
-    """POST /ssh/install-custom-nodes."""
+    """POST /ssh/install-custom-nodes. `workflow_files`: the ids of those that the manifest was made from: it is proven
+    whether they are ready once ComfyUI was restarted. A manifest that is a workflow says it itself."""
 
     ssh_connection: Annotated[SshConnection, NEEDED] = None
     ui_home: RemotePath | None = None
     venv_path: RemotePath | None = None
     manifest: Manifest | None = None
+    workflow_files: Annotated[list[Id], Field(min_length=1, max_length=MAX_WORKFLOWS)] | None = None
     options: OptionsBody | None = None
     idempotency_key: IdempotencyKey | None = None
 

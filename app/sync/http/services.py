@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 from app.domain.access import Identity
 from app.domain.errors import AppError, InvalidRequest, Unauthorized
 from app.domain.forwarded import is_prefix
+from app.domain.limits import MAX_WORKFLOWS
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text
 from app.remote.own_keys import OwnKeys
@@ -45,7 +46,7 @@ from app.sync.status_links import StatusLinks
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
-from app.sync.workflow_lists import WorkflowLists
+from app.sync.workflow_lists import SentWorkflow, WorkflowLists
 
 EXTENSION = "nodeferry"
 PROBLEM_PAGE = "nodeferry-problem-page"
@@ -122,19 +123,27 @@ def install_values() -> dict[str, Any]:
     manifest = values.get("manifest")
     if isinstance(manifest, dict):
         values["manifest"] = services().workflow_lists.as_list(manifest)
-        g.sent_workflow = services().workflow_lists.sent(manifest)
+    g.sent_workflows = _sent_workflows(manifest, values.get("workflow_files"))
     return values
 
 
+def _sent_workflows(manifest: object, files: object) -> list[SentWorkflow]:
+    """The workflows that a request's manifest is, or was made from."""
+    lists = services().workflow_lists
+    found = lists.sent(manifest) if isinstance(manifest, dict) else []
+    is_list = isinstance(files, list) and len(files) <= MAX_WORKFLOWS
+    return found or (lists.sent({"workflow_file": files}) if is_list else [])
+
+
 def has_workflow() -> bool:
-    """Whether the request's manifest was a workflow; after `install_values`."""
-    return bool(g.get("sent_workflow"))
+    """Whether the request named a workflow; after `install_values`."""
+    return bool(g.get("sent_workflows"))
 
 
 def keep_workflow(run_id: str) -> None:
-    """Keeps the request's workflow, if it has one, for the proof of the run that it has started."""
+    """Keeps the request's workflows, if it has any, for the proof of the run that it has started."""
     if has_workflow():
-        services().proofs.begin(run_id, *g.sent_workflow)
+        services().proofs.begin(run_id, g.sent_workflows)
 
 
 def body(model: type[_M]) -> _M:

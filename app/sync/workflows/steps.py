@@ -267,7 +267,7 @@ class Steps:
         run.look_around()
         if found is None:
             return Done(StepState.SKIPPED, "The workflow file is not kept any more.")
-        run.keep(found={name: found[name] for name in ("verdict", "counts", "saved_as")})
+        run.keep(found={name: found[name] for name in ("verdict", "checked_at")})
         return Done(StepState.SUCCESS if found["verdict"] == "ready" else StepState.PARTIAL, found["sentence"])
 
     # -- installs ---------------------------------------------------------------------------------------------------
