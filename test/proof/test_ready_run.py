@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from app.cli.entry import cli
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
@@ -119,3 +122,19 @@ def test_a_proof_needs_a_workflow_file(service: ServiceProcess, standin: StandIn
     assert service.get(f"/runs/{task_id}")["proof"] is None
     answer = service.post(f"/runs/{task_id}/proof", {})
     assert (answer.status_code, answer.json()["error"]) == (404, "run_has_no_workflow")
+
+
+def test_the_command_line_says_at_its_end_whether_it_is_ready(
+    service: ServiceProcess, standin: StandIn, git_server: GitServer, port: int, tmp_path: Path
+) -> None:
+    """And what is missing; in its document too."""
+    manifest = manifest_of(service, git_server, flow := graph(model="base.safetensors"))
+    (tmp_path / "my flow.json").write_text(json.dumps(flow), "utf-8")
+    [(question, url)] = manifest["answers"].items()
+    where = ["--server", service.url, "--ui-home", str(standin.ui_home), "--restart", "--no-verify"]
+    options = ["--workflow", str(tmp_path / "my flow.json"), "--answer", f"{question}={url}", *where]
+    result = CliRunner().invoke(cli, ["install", standin.ssh_command, *options])
+    assert "This workflow is not ready to run here: 1 model is missing." in result.stdout, result.output
+    assert "The model base.safetensors is not on this machine." in result.stdout
+    assert "Put it into models/checkpoints. (node 3, CheckpointLoaderSimple, ckpt_name)" in result.stdout
+    assert "It is in ComfyUI’s own list of workflows as my flow.json." in result.stdout
