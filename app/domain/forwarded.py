@@ -44,8 +44,10 @@ _OURS = (
     "ssh",
     "status",
     "tasks",
+    "templates",
     "ui",
     "workflow",
+    "workflow-answers",
     "workflow-files",
     "workflows",
 )

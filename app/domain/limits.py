@@ -23,5 +23,3 @@ MAX_ENDED_CHARS = 4_000_000
 install of 400 packs has 500,000, and takes some four times as much memory."""
 MAX_ENDED_IN_MEMORY = 1_000
 """Ended installs that are answered from memory; those that ended before are answered from their records."""
-MAX_WORKFLOWS = 8
-"""Workflow files that one run is for."""

@@ -20,7 +20,6 @@ from typing import Any
 
 from app.domain import asked_for
 from app.domain.errors import AppError, RemoteError, RunnerError
-from app.domain.limits import MAX_WORKFLOWS
 from app.domain.request import Request
 from app.domain.run_summary import restarted
 from app.domain.stored_request import read_request
@@ -45,6 +44,7 @@ from app.sync.installs.service import Installs
 from app.workflowfile.errors import WorkflowFileError
 from app.workflowfile.forms import Graphs
 from app.workflowfile.limits import MAX_TEXT_BYTES
+from app.workflowfile.several import MAX_FILES
 
 _BADNESS = (Verdict.READY.value, Verdict.UNKNOWN.value, Verdict.NOT_READY.value)
 MAX_KEPT = 500
@@ -81,9 +81,9 @@ class Proofs:
     def begin(self, run_id: str, workflows: Sequence[tuple[Graphs, str | None]]) -> None:
         """Keeps the workflows that a run is started with, each with its file's name. Raises StorageError."""
         self._forget_old()
-        graphs = [{"ui": each.ui, "api": each.api} for each, _ in workflows[:MAX_WORKFLOWS]]
+        graphs = [{"ui": each.ui, "api": each.api} for each, _ in workflows[:MAX_FILES]]
         write_private(self._path(run_id, "graph.z"), zlib.compress(json.dumps(graphs).encode()))
-        names = [safe_name(name) for _, name in workflows[:MAX_WORKFLOWS]]
+        names = [safe_name(name) for _, name in workflows[:MAX_FILES]]
         self._keep(run_id, {"names": names, "checked_at": None, "results": []})
 
     def of(self, run_id: str) -> dict[str, Any] | None:
@@ -186,10 +186,13 @@ class Proofs:
         return found if isinstance(found, dict) and set(found) == {"names", "checked_at", "results"} else None
 
     def _graphs(self, run_id: str) -> list[Graphs]:
-        content = read_private(self._path(run_id, "graph.z"))
+        try:
+            content = read_private(self._path(run_id, "graph.z"))
+        except StorageError:
+            content = None
         if content is None:
             return []
-        most = 3 * MAX_TEXT_BYTES * MAX_WORKFLOWS
+        most = 3 * MAX_TEXT_BYTES * MAX_FILES
         return [Graphs(each["ui"], each["api"]) for each in json.loads(zlib.decompressobj().decompress(content, most))]
 
     def _forget_old(self) -> None:

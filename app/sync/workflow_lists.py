@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.domain.errors import InvalidManifest
 from app.domain.workflow_file_errors import ManifestHasQuestions
-from app.nodemap.answer import Answer, Needed, Pack, Question
+from app.nodemap.answer import Answer, Evidence, Needed, Pack, Question
 from app.nodemap.core_classes import core_classes
-from app.nodemap.resolve import Sources, resolve
+from app.nodemap.resolve import Sources, question_id, resolve
+from app.protocol.pasted_address import read_address
 from app.protocol.progress_json import iso
-from app.protocol.repo_url import repo_name
+from app.protocol.registry_ref import read_registry_ref
+from app.protocol.repo_url import BadRepoUrl, repo_name
+from app.remote.web_text import Open
 from app.sync.node_sources import KnownPacks, NodeSources
+from app.sync.registry.client import Asking, Registry
+from app.sync.registry.of_workflow import with_registry
+from app.sync.remembered_answers import RememberedAnswers
 from app.sync.workflow_files import WorkflowFiles
-from app.workflowfile.errors import WorkflowFileError
-from app.workflowfile.forms import Graphs, graphs_of
-from app.workflowfile.graph import Workflow, read_workflow
+from app.sync.workflow_parts import (
+    OPEN,
+    RUN,
+    Part,
+    Wanted,
+    core_version,
+    one_workflow,
+    parts_in,
+    wanted_in,
+    with_files,
+)
+from app.workflowfile.forms import Graphs
+from app.workflowfile.graph import Workflow
 from app.workflowfile.models import Model, models_of
 
 SentWorkflow = tuple[Graphs, str | None]
-FORMS = ("workflow", "workflow_file")
 MAX_ANSWERS = 1000
 _LONGEST_ANSWER = 500
 _MOST_NODE_IDS = 50
@@ -32,16 +46,27 @@ SKIP = "skip"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A workflow and what it needs. `known` says how old the map is."""
+    """A workflow and what it needs. `known` says how old the map is, `asked` what the registry was asked: nothing where
+    hints alone decide. `unreached`: another way to the network may say more. `skipped`: the questions that an answer
+    of an earlier day leaves out, with its day. `only_opens`: how many packs and questions the run does not need."""
 
     workflow: Workflow
     models: list[Model]
     answer: Answer
     known: KnownPacks
+    asked: Asking | None = None
+    registry_on: bool = False
+    unreached: bool = False
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    parts: Sequence[Part] = ()
+    wanted: Wanted = field(default_factory=Wanted)
+    only_opens: int = 0
 
     def nodes(self) -> list[dict[str, Any]]:
         """The packs as a manifest has them."""
-        return [_node(each.pack) for each in self.answer.needed]
+        left = [each for each in self.answer.needed if each.runs or self.wanted.opens]
+        nodes = [_node(each.pack) for each in left]
+        return [node for node in nodes if not self.wanted.without & {node.get("repo_url"), node.get("registry_id")}]
 
     def to_json(self) -> dict[str, Any]:
         """What `/manifests/check` says of it besides the packs."""
@@ -49,8 +74,9 @@ class Checked:
             "frontend": core_classes().frontend,
             "too_new": list(self.answer.too_new),
             "made_with": self.answer.comfyui_version,
+            "needs": core_version(self.answer, self.parts),
         }
-        return {
+        found = {
             "evidence": [_needed_json(each) for each in self.answer.needed],
             "models": [_model_json(each) for each in self.models],
             "questions": [_question_json(each) for each in self.answer.questions],
@@ -59,43 +85,82 @@ class Checked:
                 "read_at": None if self.known.read_at is None else iso(self.known.read_at),
                 "problem": self.known.problem,
             },
+            "registry": {
+                "on": self.registry_on,
+                "read_at": None if self.asked is None or self.asked.read_at is None else iso(self.asked.read_at),
+                "problem": None if self.asked is None else self.asked.problem,
+            },
+            "skipped": [{"question_id": key, "answered_at": day} for key, day in self.skipped.items()],
+            "only_opens": self.only_opens,
+            "needed": OPEN if self.wanted.opens else RUN,
         }
+        return with_files(found, self.parts)
 
 
 class WorkflowLists:
     """Turns workflows into lists. Every method may be called from any thread."""
 
-    def __init__(self, files: WorkflowFiles, sources: NodeSources) -> None:
+    def __init__(
+        self,
+        files: WorkflowFiles,
+        sources: NodeSources,
+        registry: Registry,
+        remembered: RememberedAnswers,
+        schemes: Collection[str],
+    ) -> None:
+        """`schemes`: what git may fetch by."""
         self.files = files
+        self.remembered = remembered
         self._sources = sources
+        self._registry = registry
+        self._schemes = schemes
 
-    def check(self, manifest: Mapping[str, Any], answers: Mapping[str, str]) -> Checked | None:
-        """What a manifest's workflow needs; None for a manifest of another form. Raises InvalidManifest,
-        WorkflowFileNotFound."""
-        form = next((name for name in FORMS if name in manifest), None)
-        if form is None:
+    def check(
+        self, manifest: Mapping[str, Any], answers: Mapping[str, str], open_stream: Open | None = None
+    ) -> Checked | None:
+        """What a manifest's workflow needs; None for a manifest of another form. `open_stream`: another way to the
+        network than this service's own. Raises InvalidManifest, WorkflowFileNotFound."""
+        parts, wanted = parts_in(manifest, self.files), wanted_in(manifest)
+        if not parts:
             return None
-        if set(manifest) - {form, "answers"}:
-            raise InvalidManifest(f"A manifest with {form} has nothing else but answers.", field="manifest")
-        workflow = self._workflow(form, manifest[form])
-        known = self._sources.look()
-        chosen = {question: answer for question, answer in answers.items() if answer != SKIP}
+        workflow = one_workflow(parts)
+        if _wants_remembering(manifest):
+            self.remembered.add(_usable(_of_this(workflow, answers), self._schemes))
+        checked = self._resolved(workflow, answers, open_stream)
         skipped = {question for question, answer in answers.items() if answer == SKIP}
-        answer = resolve(workflow, Sources(core_classes(), known.manager_map, answers=chosen))
-        return Checked(workflow, models_of(workflow), _without(answer, skipped), known)
+        answer = _without(checked.answer, skipped, opens=wanted.opens)
+        only_opens = sum(not each.runs for each in (*checked.answer.needed, *checked.answer.questions))
+        return replace(checked, answer=answer, parts=parts, wanted=wanted, only_opens=only_opens)
+
+    def _resolved(self, workflow: Workflow, answers: Mapping[str, str], open_stream: Open | None) -> Checked:
+        """The packs by what the workflow itself says and, only where that does not decide, by what the registry and the
+        map say."""
+        days = {each.question_id: (each.answer, iso(each.answered_at)) for each in self.remembered.all()}
+        known, asked = self._sources.kept(), None
+        sources = Sources(
+            core_classes(),
+            known.manager_map,
+            registry_on=self._registry.is_on,
+            answers={question: answer for question, answer in answers.items() if answer != SKIP},
+            remembered={question: said for question, said in days.items() if said[0] != SKIP},
+        )
+        answer = resolve(workflow, sources)
+        if not _is_decided(answer):
+            known, asked = self._sources.look(open_stream), self._registry.asking(open_stream)
+            sources = replace(sources, manager_map=known.manager_map)
+            answer = resolve(workflow, with_registry(workflow, sources, self._registry, asked))
+        skipped = {
+            each.question_id: days[each.question_id][1]
+            for each in answer.questions
+            if days.get(each.question_id, ("",))[0] == SKIP and each.question_id not in answers
+        }
+        answer = _without(answer, set(skipped))
+        unreached = asked is not None and bool((self._sources.is_on and known.problem) or asked.problem)
+        return Checked(workflow, models_of(workflow), answer, known, asked, self._registry.is_on, unreached, skipped)
 
     def sent(self, manifest: Mapping[str, Any]) -> list[SentWorkflow]:
         """A manifest's workflows, with their files' names; none for a manifest of another form. Raises as `check`."""
-        if "workflow_file" in manifest:
-            ids = manifest["workflow_file"]
-            found = [self.files.find(_uuid(each)) for each in (ids if isinstance(ids, list) else [ids])]
-            return [(each.graphs, each.name) for each in found]
-        if "workflow" not in manifest:
-            return []
-        try:
-            return [(graphs_of({"": manifest["workflow"]}, "manifest.workflow"), None)]
-        except WorkflowFileError as exc:
-            raise InvalidManifest(str(exc), field="manifest.workflow", code=exc.code) from exc
+        return [(part.graphs, part.name) for part in parts_in(manifest, self.files)]
 
     def as_list(self, manifest: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """A request's manifest with a workflow as the list that it needs. Raises ManifestHasQuestions while one is
@@ -106,35 +171,48 @@ class WorkflowLists:
         if checked.answer.questions:
             names = ", ".join(each.class_name[:60] for each in checked.answer.questions[:5])
             error = ManifestHasQuestions(f"It is not certain which node packs have {names}.", field="manifest.answers")
-            error.questions = tuple(_question_json(each) for each in checked.answer.questions)
+            error.questions = tuple(checked.to_json()["questions"])
             raise error
         nodes = checked.nodes()
         if not nodes:
             raise InvalidManifest("This workflow needs no node pack: ComfyUI itself has all of it.", field="manifest")
         return {"nodes": nodes}
 
-    def _workflow(self, form: str, value: Any) -> Workflow:
+
+def _is_decided(answer: Answer) -> bool:
+    """Whether the workflow's own hints and a person's answers say everything that has to be known."""
+    strong = {Evidence.HINT, Evidence.ANSWER, Evidence.REMEMBERED}
+    return not answer.questions and all(
+        set(each.evidence) <= strong and not (each.pack.ref and each.pack.repo_url is None) for each in answer.needed
+    )
+
+
+def _wants_remembering(manifest: Mapping[str, Any]) -> bool:
+    remember = manifest.get("remember", False)
+    if not isinstance(remember, bool):
+        raise InvalidManifest("remember is neither true nor false.", field="manifest.remember")
+    return remember
+
+
+def _of_this(workflow: Workflow, answers: Mapping[str, str]) -> dict[str, str]:
+    """The answers to questions that this workflow can ask."""
+    asked = {question_id(name) for name in workflow.classes(runs=False)}
+    return {question: answer for question, answer in answers.items() if question in asked}
+
+
+def _usable(answers: dict[str, str], schemes: Collection[str]) -> dict[str, str]:
+    """The answers, if each can be installed. Raises InvalidManifest."""
+    for question, answer in answers.items():
         try:
-            if form == "workflow_file":
-                graphs = self.files.find(_uuid(value)).graphs
-            else:
-                graphs = graphs_of({"": value}, "manifest.workflow")
-            return read_workflow(graphs)
-        except WorkflowFileError as exc:
-            raise InvalidManifest(str(exc), field=f"manifest.{form}", code=exc.code) from exc
-
-
-def _uuid(value: Any) -> str:
-    try:
-        return str(uuid.UUID(value)) if isinstance(value, str) else str(uuid.UUID(""))
-    except ValueError:
-        raise InvalidManifest(
-            "workflow_file is not the id of a workflow file.", field="manifest.workflow_file"
-        ) from None
+            if answer != SKIP and read_registry_ref(answer) is None:
+                read_address(answer, schemes)
+        except BadRepoUrl as exc:
+            raise InvalidManifest(str(exc), field=f"manifest.answers.{question}"[:200]) from exc
+    return answers
 
 
 def answers_in(manifest: Mapping[str, Any]) -> Mapping[str, str]:
-    """What a person has answered: repositories or `skip`, by the questions' ids. Raises
+    """What a person has answered: repositories, packs of the registry or `skip`, by the questions' ids. Raises
     InvalidManifest."""
     answers = manifest.get("answers") or {}
     if not isinstance(answers, dict) or len(answers) > MAX_ANSWERS:
@@ -144,20 +222,25 @@ def answers_in(manifest: Mapping[str, Any]) -> Mapping[str, str]:
             not isinstance(answer, str)
             or not 0 < len(answer) <= _LONGEST_ANSWER
             or not answer.isprintable()
-            or (answer != SKIP and "/" not in answer)
+            or (answer != SKIP and "/" not in answer and read_registry_ref(answer) is None)
         ):
             raise InvalidManifest(
-                "An answer is a repository's address, or skip.",
+                "An answer is a repository's address, a pack of ComfyUI's registry (id@version), or skip.",
                 field=f"manifest.answers.{question}"[:200],
             )
     return answers
 
 
-def _without(answer: Answer, skipped: set[str]) -> Answer:
-    return replace(answer, questions=tuple(each for each in answer.questions if each.question_id not in skipped))
+def _without(answer: Answer, skipped: set[str], *, opens: bool = True) -> Answer:
+    """Without questions that somebody has answered with nothing, or (unless `opens`) whose nodes do not run."""
+    left = [each for each in answer.questions if each.question_id not in skipped and (each.runs or opens)]
+    return replace(answer, questions=tuple(left))
 
 
 def _node(pack: Pack) -> dict[str, Any]:
+    if pack.is_archive:
+        known = {"registry_id": pack.registry_id, "version": pack.version, "repo_url": pack.repo_url}
+        return {key: value for key, value in known.items() if value}
     url = str(pack.repo_url)
     return {"name": repo_name(url), "repo_url": url, "ref": pack.ref}
 
@@ -165,13 +248,15 @@ def _node(pack: Pack) -> dict[str, Any]:
 def _needed_json(needed: Needed) -> dict[str, Any]:
     pack = needed.pack
     return {
-        "name": repo_name(str(pack.repo_url)),
+        "name": str(pack.registry_id) if pack.is_archive else repo_name(str(pack.repo_url)),
+        "from_registry": pack.is_archive,
         "repo_url": pack.repo_url,
         "registry_id": pack.registry_id,
-        "ref": pack.ref,
+        "ref": None if pack.is_archive else pack.ref,
         "version": pack.version,
         "classes": list(needed.classes),
         "evidence": [each.value for each in needed.evidence],
+        "answered_at": needed.answered_at,
         "runs": needed.runs,
         "stars": needed.facts.stars,
         "last_update": needed.facts.last_update,
@@ -189,6 +274,8 @@ def _question_json(question: Question) -> dict[str, Any]:
             {
                 "repo_url": each.pack.repo_url,
                 "registry_id": each.pack.registry_id,
+                "version": each.pack.version,
+                "answer": each.pack.as_answer,
                 "title": each.facts.title,
                 "stars": each.facts.stars,
                 "last_update": each.facts.last_update,

@@ -13,9 +13,9 @@ from rich.console import Console
 from app.cli.api.client import Api
 from app.cli.errors import CliError
 from app.cli.view.result import show_text
-from app.domain.limits import MAX_WORKFLOWS
 from app.protocol.terminal_text import one_line
 from app.words import word
+from app.workflowfile.several import MAX_FILES
 
 _SKIP = "skip"
 
@@ -30,7 +30,7 @@ def request_of_workflows(
     nodes = {str(node["repo_url"]): node for each in checked for node in (each["manifest"] or {}).get("nodes", [])}
     if not nodes:
         return None
-    ids = [str(each["file_id"]) for each in checked[:MAX_WORKFLOWS]]
+    ids = [str(each["file_id"]) for each in checked[:MAX_FILES]]
     return {"manifest": {"nodes": list(nodes.values())}, "workflow_files": ids}
 
 

@@ -125,13 +125,11 @@ def install(
         if asked["plan_only"]:
             ctx.exit(_end_of_plan(api, progress, console, as_json=as_json))
         proof = _proof(api, progress, console) if workflows else None
-    put({**progress, "proof": proof} if proof else progress, said=sentence(progress))
+    put({**progress, **({"proof": proof} if proof else {})}, said=sentence(progress))
     if not as_json:
         show_result(console, progress)
-        if proof:
+        if workflows:
             show_proof(console, proof)
-        elif workflows:
-            show_text(console, word("proof.not_checked"))
     ctx.exit(exit_status(progress, require=asked["require"]))
 
 

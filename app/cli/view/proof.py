@@ -15,9 +15,11 @@ _STYLES = {"ready": "bold green", "not_ready": "bold red", "unknown": "bold yell
 _MOST = 30
 
 
-def show_proof(console: Console, proof: Mapping[str, Any]) -> None:
-    """Print the proof of a run's workflows."""
-    results: Sequence[Mapping[str, Any]] = proof.get("results") or ()
+def show_proof(console: Console, proof: Mapping[str, Any] | None) -> None:
+    """Print the proof of a run's workflows; None: ComfyUI was not asked yet."""
+    if proof is None:
+        show_text(console, word("proof.not_checked"))
+    results: Sequence[Mapping[str, Any]] = (proof or {}).get("results") or ()
     for result in results:
         name = f"{one_line(result.get('name'))}: " if len(results) > 1 else ""
         style = _STYLES.get(str(result.get("verdict")), "bold")

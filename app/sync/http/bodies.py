@@ -25,7 +25,6 @@ from app.domain import request as domain
 from app.domain.address import SshAddress, parse_address, undecorated
 from app.domain.errors import InvalidAddress, InvalidRequest
 from app.domain.host_port import split_host_port
-from app.domain.limits import MAX_WORKFLOWS
 from app.domain.workflow import StepName
 from app.protocol import task_id
 from app.protocol.options import MOST_ENTRIES, OPTIONS, Option, Options
@@ -44,6 +43,7 @@ from app.sync.http.body_types import (
     Told,
     Tones,
 )
+from app.workflowfile.several import MAX_FILES
 
 MAX_HELD_SECONDS = 60.0
 MAX_CHECK_SECONDS = 120.0
@@ -102,7 +102,7 @@ class InstallBody(JsonBody):
     ui_home: RemotePath | None = None
     venv_path: RemotePath | None = None
     manifest: Manifest | None = None
-    workflow_files: Annotated[list[Id], Field(min_length=1, max_length=MAX_WORKFLOWS)] | None = None
+    workflow_files: Annotated[list[Id], Field(min_length=1, max_length=MAX_FILES)] | None = None
     options: OptionsBody | None = None
     idempotency_key: IdempotencyKey | None = None
 
@@ -129,12 +129,6 @@ class NotificationsBody(JsonBody):
     """POST /notifications. `on`: whether people are told from now on."""
 
     on: bool
-
-
-class ManifestBody(JsonBody):
-    """POST /manifests/check."""
-
-    manifest: Manifest | None = None
 
 
 class WorkflowBody(InstallBody):
@@ -243,12 +237,6 @@ class RunsQuery(Query):
     q: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     kind: Literal["install", "workflow", "fleet"] | None = None
     in_progress: Literal["true", "false"] | None = None
-
-
-class FileQuery(Query):
-    """POST /workflow-files. `name`: of the file, as ComfyUI's list of workflows is to have it."""
-
-    name: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
 
 
 class TaskQuery(Query):

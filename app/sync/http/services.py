@@ -19,7 +19,6 @@ from werkzeug.exceptions import HTTPException
 from app.domain.access import Identity
 from app.domain.errors import AppError, InvalidRequest, Unauthorized
 from app.domain.forwarded import is_prefix
-from app.domain.limits import MAX_WORKFLOWS
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text
 from app.remote.own_keys import OwnKeys
@@ -40,6 +39,7 @@ from app.sync.metrics import Metrics
 from app.sync.notifications import Notifications
 from app.sync.proofs import Proofs
 from app.sync.readiness import Readiness
+from app.sync.registry.packs import RegistryPacks
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Runs
 from app.sync.status_links import StatusLinks
@@ -47,6 +47,7 @@ from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
 from app.sync.workflow_lists import SentWorkflow, WorkflowLists
+from app.workflowfile.several import MAX_FILES
 
 EXTENSION = "nodeferry"
 PROBLEM_PAGE = "nodeferry-problem-page"
@@ -85,6 +86,7 @@ class Services:
     runs: Runs
     remembered: RememberedInstances
     workflow_lists: WorkflowLists
+    registry_packs: RegistryPacks
     proofs: Proofs
 
 
@@ -117,12 +119,13 @@ def body_file() -> IO[bytes]:
 
 
 def install_values() -> dict[str, Any]:
-    """The request's JSON object, with a workflow in its manifest as the list that it needs. Raises as `body_values`,
-    and ManifestHasQuestions."""
+    """The request's JSON object, with a workflow in its manifest as the list that it needs, and packs of the registry
+    with what it says of them. Raises as `body_values`, and InvalidManifest, ManifestHasQuestions."""
     values = body_values()
     manifest = values.get("manifest")
     if isinstance(manifest, dict):
-        values["manifest"] = services().workflow_lists.as_list(manifest)
+        found = services().workflow_lists.as_list(manifest)
+        values["manifest"] = services().registry_packs.resolved(found).manifest
     g.sent_workflows = _sent_workflows(manifest, values.get("workflow_files"))
     return values
 
@@ -131,7 +134,7 @@ def _sent_workflows(manifest: object, files: object) -> list[SentWorkflow]:
     """The workflows that a request's manifest is, or was made from."""
     lists = services().workflow_lists
     found = lists.sent(manifest) if isinstance(manifest, dict) else []
-    is_list = isinstance(files, list) and len(files) <= MAX_WORKFLOWS
+    is_list = isinstance(files, list) and 0 < len(files) <= MAX_FILES
     return found or (lists.sent({"workflow_file": files}) if is_list else [])
 
 

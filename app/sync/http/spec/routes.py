@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.domain.errors import RemoteError, RunnerError
-from app.sync.http import bodies, fleet_bodies, log_bodies
+from app.sync.http import bodies, fleet_bodies, log_bodies, manifest_bodies
 from app.sync.http.errors import codes_of
 
 _SSH = "ssh -p 12345 root@ssh6.vast.ai"
@@ -61,8 +61,9 @@ def _listed(schema: str, codes: str = "", **more: Any) -> Operation:
 _INSTANCE = " ".join(codes_of(RemoteError) + codes_of(RunnerError))
 _STARTS = "service_closing too_many_tasks"
 _BROKEN = "workflow_file_unreadable workflow_file_unknown workflow_file_empty workflow_file_too_large"
-_FILES = f"workflow_file_not_found {_BROKEN}"
-_LIST = f"invalid_manifest manifest_has_questions {_FILES}"
+_FILES = f"workflow_file_not_found template_not_found templates_missing {_BROKEN}"
+_REFUSED_PACKS = "registry_pack_not_found registry_version_not_found registry_version_refused"
+_LIST = f"invalid_manifest manifest_has_questions {_FILES} {_REFUSED_PACKS}"
 _FOLLOWS = f"task_not_found task_conflict {_STARTS} runner_protocol_error"
 _KEYS = "idempotency_conflict too_many_keys"
 _SOME_SSH = {"ssh_connection": _SSH}
@@ -168,15 +169,20 @@ _TASKS: Mapping[str, Operation] = {
     "POST /manifests/check": _route(
         200,
         "CheckedManifest",
-        codes=f"invalid_manifest {_FILES}",
-        asked=bodies.ManifestBody,
+        codes=f"invalid_manifest invalid_address {_FILES} {_REFUSED_PACKS}",
+        asked=manifest_bodies.ManifestBody,
         example={"manifest": {"urls": ["https://github.com/owner/name"]}},
     ),
+    "GET /workflow-answers": _route(200, "WorkflowAnswers", asked=bodies.NoQuery),
+    "DELETE /workflow-answers": _route(
+        200, "AnswersForgotten", asked=manifest_bodies.ForgetAnswersBody, example={"question_id": "pack:ShowText"}
+    ),
+    "GET /templates": _route(200, "Templates", codes="templates_missing", asked=manifest_bodies.TemplatesQuery),
     "POST /workflow-files": _route(
         201,
         "WorkflowFile",
         codes=f"not_a_file {_BROKEN}",
-        asked=bodies.FileQuery,
+        asked=manifest_bodies.FileQuery,
         takes_file=True,
     ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.nodemap.answer import Evidence
+from app.nodemap.registry_answers import Status
 from app.proof.findings import Kind, Verdict
 from app.sync.http.spec.schema import (
     COUNT,
@@ -27,14 +28,18 @@ _NEEDED = record(
     {
         "name": TEXT,
         **_PACK,
+        "from_registry": FLAG,
         "ref": nullable(TEXT),
         "version": nullable(TEXT),
         "classes": array(TEXT),
         "evidence": array(words(Evidence)),
+        "answered_at": nullable(TIME),
         "runs": FLAG,
+        "files": array(COUNT),
         **_FACTS,
     },
-    about="A pack that the workflow needs. `runs`: the run needs it; otherwise only the page.",
+    about="A pack that the workflow needs. `runs`: the run needs it; otherwise only the page. `from_registry`: "
+    "its archive is installed, not its repository. `answered_at`: of an answer that was remembered.",
 )
 _MODEL = record(
     {
@@ -43,9 +48,18 @@ _MODEL = record(
         "url": nullable(TEXT),
         "sha256": nullable(TEXT),
         "runs": FLAG,
+        "files": array(COUNT),
         "node_ids": array(TEXT),
     }
 )
+_CANDIDATE = {
+    **_PACK,
+    "version": nullable(TEXT),
+    "answer": TEXT,
+    "title": nullable(TEXT),
+    **_FACTS,
+    "also": array(TEXT),
+}
 QUESTION = record(
     {
         "question_id": TEXT,
@@ -53,19 +67,49 @@ QUESTION = record(
         "node_ids": array(TEXT),
         "runs": FLAG,
         "registry_id": nullable(TEXT),
-        "candidates": array(record({**_PACK, "title": nullable(TEXT), **_FACTS, "also": array(TEXT)})),
+        "files": array(COUNT),
+        "candidates": array(record(_CANDIDATE)),
     },
     about="A class of which several packs may be meant, or none is known.",
+)
+REGISTRY_PACKS = record(
+    {
+        "packs": array(
+            record(
+                {
+                    "asked": TEXT,
+                    "registry_id": TEXT,
+                    "version": nullable(TEXT),
+                    "status": nullable(words(Status)),
+                    "deprecated": FLAG,
+                    "repo_url": nullable(TEXT),
+                    "title": nullable(TEXT),
+                    "refused": nullable(record({"code": TEXT, "message": TEXT})),
+                }
+            )
+        ),
+        "read_at": nullable(TIME),
+        "problem": nullable(TEXT),
+    },
+    about="What ComfyUI's registry says of its packs in the manifest; null for a manifest without.",
 )
 WORKFLOW_NEEDS = record(
     {
         "evidence": array(_NEEDED),
         "models": array(_MODEL),
         "questions": array(QUESTION),
-        "core": record({"frontend": TEXT, "too_new": array(TEXT), "made_with": nullable(TEXT)}),
+        "core": record(
+            {"frontend": TEXT, "too_new": array(TEXT), "made_with": nullable(TEXT), "needs": nullable(TEXT)}
+        ),
         "node_map": record({"read_at": nullable(TIME), "problem": nullable(TEXT)}),
+        "registry": record({"on": FLAG, "read_at": nullable(TIME), "problem": nullable(TEXT)}),
+        "skipped": array(record({"question_id": TEXT, "answered_at": TIME})),
+        "only_opens": COUNT,
+        "needed": words("run", "open"),
+        "files": array(record({"name": nullable(TEXT), "models_size": nullable(COUNT)})),
     },
-    about="What a workflow in the manifest needs.",
+    about="What a workflow in the manifest needs. `needed`: to run it, or also to open it without red nodes; `files`: "
+    "its files, or the template; `files` of a pack, a model or a question: the numbers (from 0) of those that want it.",
 )
 _FINDING = record(
     {
@@ -104,7 +148,33 @@ RUN_PROOF = record(
     },
     about="Of the workflow files that a run was started with. `verdict`: the worst; null until they were checked.",
 )
+_TEMPLATE = record(
+    {
+        "name": TEXT,
+        "title": TEXT,
+        "description": TEXT,
+        "category": TEXT,
+        "tags": array(TEXT),
+        "models": array(TEXT),
+        "size": nullable(COUNT),
+        "min_comfyui_version": nullable(TEXT),
+        "hosted": FLAG,
+    },
+    about="An official template. `size`: of its models, in bytes; `hosted`: it calls paid services on the web.",
+)
 SCHEMAS: Mapping[str, Schema] = {
+    "Templates": record(
+        {
+            "success": YES,
+            "total": COUNT,
+            "templates": array(_TEMPLATE),
+            "categories": array(record({"name": TEXT, "count": COUNT})),
+        }
+    ),
     "WorkflowFile": record({"success": YES, "file_id": UUID, "kind": TEXT}),
     "Proof": record({"success": YES, "run_id": UUID, "proof": RUN_PROOF}),
+    "WorkflowAnswers": record(
+        {"success": YES, "answers": array(record({"question_id": TEXT, "answer": TEXT, "answered_at": TIME}))}
+    ),
+    "AnswersForgotten": record({"success": YES, "forgotten": COUNT}),
 }
