@@ -203,6 +203,22 @@ def test_a_subgraph_that_holds_itself_is_refused() -> None:
         proof(graph([node(1, "sub")], definitions={"subgraphs": [inner]}))
 
 
+def test_a_hundred_subgraphs_within_each_other_a_hundred_times_are_refused() -> None:
+    subgraphs = [
+        {"id": f"s{depth}", "nodes": [node(number, f"s{depth + 1}") for number in range(100)], "links": []}
+        for depth in range(20)
+    ]
+    subgraphs.append({"id": "s20", "nodes": [], "links": []})
+    with pytest.raises(ValueError, match="uses more than"):
+        proof(graph([node(1, "s0")], definitions={"subgraphs": subgraphs}))
+
+
+def test_a_link_in_a_circle_ends() -> None:
+    circle = [node(1, "Reroute", inputs={"": 1}), node(2, "Reroute", inputs={"": 2})]
+    workflow = graph([*circle, node(3, "SaveImage", "x", inputs={"images": 1})], (1, 2, 0), (2, 1, 0))
+    assert the_one(workflow).kind is Kind.UNSURE
+
+
 def test_a_graph_of_the_api_has_its_values_by_name() -> None:
     api: Json = {
         "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd15.safetensors"}},

@@ -127,9 +127,7 @@ def install(
         proof = _proof(api, progress, console) if workflows else None
     put({**progress, **({"proof": proof} if proof else {})}, said=sentence(progress))
     if not as_json:
-        show_result(console, progress)
-        if workflows:
-            show_proof(console, proof)
+        show_end(console, progress, proof, of_workflows=bool(workflows))
     ctx.exit(exit_status(progress, require=asked["require"]))
 
 
@@ -152,6 +150,15 @@ def _proof(api: Api, progress: Mapping[str, Any], console: Console) -> dict[str,
     except CliError as error:  # the install has ended all the same
         show_text(console, one_line(error), style="yellow")
         return None
+
+
+def show_end(
+    console: Console, progress: Mapping[str, Any], proof: Mapping[str, Any] | None, *, of_workflows: bool
+) -> None:
+    """Print how an install ended, and whether the workflows are ready that it was for."""
+    show_result(console, progress)
+    if of_workflows:
+        show_proof(console, proof)
 
 
 def show_left_out(console: Console, left_out: Sequence[Mapping[str, Any]]) -> None:
