@@ -42,8 +42,9 @@ def judge(node: RunNode, each: Input, value: Any, models: Mapping[str, Model]) -
         return None if each.selected(value) is not None else _finding(node, each, Kind.CHOICE, *_not_offered(value, ()))
     if each.type in ("INT", "FLOAT"):
         return _number(node, each, value)
-    if value is None and each.required and each.type in ("STRING", "BOOLEAN"):
-        return None  # ComfyUI makes a text and a truth value of anything
+    if each.type == "STRING" and value and "vhs_path_extensions" in each.options:
+        what = f"Whether {_short(value)} is there is not said: it is a path on the machine."
+        return _finding(node, each, Kind.UNSURE, what, "Look at this node in ComfyUI.")
     return None
 
 

@@ -123,6 +123,9 @@ class _Walk:
 
     def _skip_control(self, each: Input, successor: Input | None) -> None:
         said = self._left[-1] if self._left else None
+        if isinstance(said, bool) and successor and successor.type != "BOOLEAN":
+            self._left.pop()  # as ComfyUI's page wrote it in 2023
+            return
         if not isinstance(said, str) or said not in _CONTROLS:
             return
         is_own = bool(successor and successor.choices and said in successor.choices)

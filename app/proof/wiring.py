@@ -265,7 +265,8 @@ class _Scope:
         values = self.node.get("widgets_values")
         if not isinstance(values, list) or not values:
             return _OWN if each is None or each.get("widget") else None
-        for names in (self._promoted(), [str(one.get("name")) for one in given if one.get("widget")]):
+        marked = [str(one.get("name")) for one in given if one.get("widget")]
+        for names in (_own_proxies(self.node), self._promoted(), marked):
             if len(names) == len(values) and name in names:
                 return FromValue(values[names.index(str(name))])
         return NotFollowed("its value stands at the subgraph's node") if self._is_promoted(declared[slot]) else None
@@ -308,6 +309,12 @@ def _links(raw: Any) -> Iterator[tuple[str, tuple[str, int]]]:
             yield str(link_id), (str(node_id), slot)
 
 
+def _own_proxies(node: Mapping[str, Any]) -> list[str]:
+    """The order of the values at a subgraph's node, where it says that itself."""
+    listed = _list(_mapping(node.get("properties")).get("proxyWidgets"))
+    return [str(each[1]) for each in listed if isinstance(each, list) and len(each) > 1 and str(each[0]) == "-1"]
+
+
 def _targets(raw: Any) -> Iterator[tuple[int, str]]:
     """The links that lead to an output of the subgraph, by the number of the output."""
     for each in _dicts(raw):
@@ -339,5 +346,5 @@ def _dicts(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    text = value.strip() if isinstance(value, str) else ""
+    text = value if isinstance(value, str) else ""  # as it is: ComfyUI compares letter by letter
     return text if len(text) <= MAX_TEXT and text.isprintable() else ""

@@ -90,6 +90,7 @@ def test_a_picture_that_has_to_be_brought_is_no_model() -> None:
     [
         ((7, "randomize", 20, 8, "euler"), []),
         ((7, 20, 8, "euler"), []),  # from before there was a control
+        ((7, True, 20, 8, "euler"), []),  # as it was in 2023
         ((7, "fixed", 20, 8), []),  # the page fills in what is missing
         ((7, "fixed", 0, 8, "euler"), [Kind.VALUE]),
         ((7, "fixed", 20, 8, "gone"), [Kind.CHOICE]),
