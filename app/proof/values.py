@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.proof.findings import Finding, Kind
+from app.proof.limits import MAX_ALIKE
 from app.proof.node_specs import AUTOGROW, COMBO, DYNAMIC_COMBO, Input
 from app.proof.wiring import RunNode
 from app.workflowfile.models import EXTENSIONS, Model
@@ -41,8 +42,9 @@ def judge(node: RunNode, each: Input, value: Any, models: Mapping[str, Model]) -
         return None if each.selected(value) is not None else _finding(node, each, Kind.CHOICE, *_not_offered(value, ()))
     if each.type in ("INT", "FLOAT"):
         return _number(node, each, value)
-    if value is None and each.required and each.type in ("STRING", "BOOLEAN"):
-        return None  # ComfyUI makes a text and a truth value of anything
+    if each.type == "STRING" and value and "vhs_path_extensions" in each.options:
+        what = f"Whether {_short(value)} is there is not said: it is a path on the machine."
+        return _finding(node, each, Kind.UNSURE, what, "Look at this node in ComfyUI.")
     return None
 
 
@@ -62,7 +64,7 @@ def types_fit(given: Any, wanted: str) -> bool:
 
 
 def _choice(node: RunNode, each: Input, value: Any, models: Mapping[str, Model]) -> Finding | None:
-    if each.choices is None or value in each.choices:
+    if each.choices is None or each.offers(value):
         return None if each.choices is not None or "remote" not in each.options else _elsewhere(node, each)
     if each.is_upload:
         return _file(node, each, value)
@@ -99,7 +101,7 @@ def _file(node: RunNode, each: Input, value: Any) -> Finding | None:
 def _model(node: RunNode, each: Input, value: Any, models: Mapping[str, Model]) -> Finding:
     text = value if isinstance(value, str) else ""
     slashed = text.replace("\\", "/")
-    choices = [str(choice) for choice in each.choices or ()]
+    choices = [str(choice) for choice in (each.choices or ())[:MAX_ALIKE]]
     alike = [choice for choice in choices if choice.replace("\\", "/") == slashed]
     if alike:
         what = f"The workflow names {text} with other slashes than this machine."

@@ -39,6 +39,7 @@ from app.workflowfile.forms import Graphs
 from app.workflowfile.graph import Workflow
 from app.workflowfile.models import Model, models_of
 
+SentWorkflow = tuple[Graphs, str | None]
 MAX_ANSWERS = 1000
 _LONGEST_ANSWER = 500
 _MOST_NODE_IDS = 50
@@ -166,11 +167,9 @@ class WorkflowLists:
         unreached = asked is not None and bool((self._sources.is_on and known.problem) or asked.problem)
         return Checked(workflow, models_of(workflow), answer, known, asked, self._registry.is_on, unreached, skipped)
 
-    def sent(self, manifest: Mapping[str, Any]) -> tuple[Graphs, str | None] | None:
-        """The graphs of a manifest's first workflow and its file's name; None for a manifest of another form. Raises as
-        `check`."""
-        parts = parts_in(manifest, self.files)
-        return (parts[0].graphs, parts[0].name) if parts else None
+    def sent(self, manifest: Mapping[str, Any]) -> list[SentWorkflow]:
+        """A manifest's workflows, with their files' names; none for a manifest of another form. Raises as `check`."""
+        return [(part.graphs, part.name) for part in parts_in(manifest, self.files)]
 
     def as_list(self, manifest: Mapping[str, Any] | None, *, asks: bool = False) -> Mapping[str, Any] | None:
         """A request's manifest with a workflow as the list that it needs. `asks`: its run asks what is open, where that

@@ -20,13 +20,15 @@ from app.cli.api.questions import answer_option, answers_of, is_interactive, wit
 from app.cli.api.which_home import careful, show_machine
 from app.cli.api.workflow_lists import Asked, manifest_of_workflows, workflow_options
 from app.cli.commands.ssh_words import SshCommand
-from app.cli.errors import EXIT_INTERRUPTED
+from app.cli.errors import EXIT_INTERRUPTED, CliError
 from app.cli.output import put
 from app.cli.program import program
 from app.cli.view.console import console_on
 from app.cli.view.plan import plan_status, show_plan
+from app.cli.view.proof import show_proof
 from app.cli.view.result import exit_status, sentence, show_result, show_text
 from app.protocol.options import OPTIONS, Option
+from app.protocol.task_list import RESTART
 from app.protocol.terminal_text import one_line
 from app.words import word
 
@@ -125,9 +127,10 @@ def install(
             ctx.exit(EXIT_INTERRUPTED)
         if asked["plan_only"]:
             ctx.exit(_end_of_plan(api, progress, console, as_json=as_json))
-    put(progress, said=sentence(progress))
+        proof = _proof(api, progress, console) if sources.option else None
+    put({**progress, **({"proof": proof} if proof else {})}, said=sentence(progress))
     if not as_json:
-        show_result(console, progress)
+        show_end(console, progress, proof, of_workflows=bool(sources.option))
     ctx.exit(exit_status(progress, require=asked["require"]))
 
 
@@ -138,6 +141,27 @@ def _end_of_plan(api: Api, progress: Mapping[str, Any], console: Console, *, as_
     if not as_json:
         show_plan(console, progress, plan)
     return plan_status(progress)
+
+
+def _proof(api: Api, progress: Mapping[str, Any], console: Console) -> dict[str, Any] | None:
+    """Whether the workflows are ready, where ComfyUI was restarted."""
+    rows = progress.get("steps") or ()
+    if not any(row.get("name") == RESTART and row.get("status") == "success" for row in rows):
+        return None
+    try:
+        return api.prove(str(progress["task_id"]))
+    except CliError as error:  # the install has ended all the same
+        show_text(console, one_line(error), style="yellow")
+        return None
+
+
+def show_end(
+    console: Console, progress: Mapping[str, Any], proof: Mapping[str, Any] | None, *, of_workflows: bool
+) -> None:
+    """Print how an install ended, and whether the workflows are ready that it was for."""
+    show_result(console, progress)
+    if of_workflows:
+        show_proof(console, proof)
 
 
 def show_left_out(console: Console, left_out: Sequence[Mapping[str, Any]]) -> None:

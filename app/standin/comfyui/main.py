@@ -332,11 +332,11 @@ def core_classes() -> dict[str, Any]:
     folder = BASE / "models" / "checkpoints"
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     loader = {"input": {"required": {"ckpt_name": [names, {}]}}, "output": ["MODEL", "CLIP", "VAE"]}
-    saver = {"input": {"required": {"text": ["STRING", {"forceInput": True}]}}, "output": [], "output_node": True}
-    found = {"CheckpointLoaderSimple": loader, "SaveText": saver}
-    return {
-        name: {"name": name, "python_module": "nodes", "output_node": False, **each} for name, each in found.items()
-    }
+    taken = {"required": {"text": ["STRING", {"forceInput": True}]}, "optional": {"model": ["MODEL"]}}
+    saver = {"input": taken, "output": [], "output_node": True}
+    found: dict[str, dict[str, Any]] = {"CheckpointLoaderSimple": loader, "SaveText": saver}
+    shared: dict[str, Any] = {"python_module": "nodes", "output_node": False}
+    return {name: {"name": name, **shared, **each} for name, each in found.items()}
 
 
 def logs() -> dict[str, Any]:

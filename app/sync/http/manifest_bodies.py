@@ -33,3 +33,9 @@ class TemplatesQuery(Query):
     category: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     offset: Annotated[int, Field(ge=0, le=100_000)] = 0
     limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class FileQuery(Query):
+    """POST /workflow-files. `name`: of the file, as ComfyUI's list of workflows is to have it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None

@@ -153,11 +153,12 @@ def _ask(operation: dict[str, Any], route: Route, known: Operation, models: dict
     if known.takes_file:
         binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         operation["requestBody"] = {"required": True, "content": binary}
+    if known.asked is None:
+        assert known.takes_file, route.key
         return
-    assert known.asked is not None, route.key
     schema = known.asked.model_json_schema(ref_template=_REFS)
     models.update(schema.pop("$defs", {}))
-    if route.method == "GET":
+    if route.method == "GET" or known.takes_file:
         needed = schema.get("required", ())
         for name, how in schema.get("properties", {}).items():
             operation["parameters"].append(_parameter(name, "query", _not_null(how), needed=name in needed))

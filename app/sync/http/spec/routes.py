@@ -182,7 +182,7 @@ _TASKS: Mapping[str, Operation] = {
         201,
         "WorkflowFile",
         codes=f"not_a_file {_BROKEN}",
-        asked=bodies.FileQuery,
+        asked=manifest_bodies.FileQuery,
         takes_file=True,
     ),
 }

@@ -125,12 +125,12 @@ _FINDING = record(
 )
 PROOF = record(
     {
+        "name": TEXT,
         "verdict": words(Verdict),
         "sentence": TEXT,
         "counts": mapping(COUNT),
         "checked": mapping(COUNT),
         "findings": array(_FINDING),
-        "checked_at": TIME,
         "saved_as": nullable(TEXT),
         "problem": nullable(TEXT),
     },
@@ -138,8 +138,15 @@ PROOF = record(
     "`saved_as`: where ComfyUI has it in its own list of workflows.",
 )
 RUN_PROOF = record(
-    {"name": TEXT, "in_progress": FLAG, "result": nullable(PROOF)},
-    about="Of the workflow file that a run was started with. `result` is null until it was checked.",
+    {
+        "names": array(TEXT),
+        "in_progress": FLAG,
+        "checked_at": nullable(TIME),
+        "verdict": nullable(words(Verdict)),
+        "sentence": nullable(TEXT),
+        "results": array(PROOF),
+    },
+    about="Of the workflow files that a run was started with. `verdict`: the worst; null until they were checked.",
 )
 _TEMPLATE = record(
     {

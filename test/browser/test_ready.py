@@ -1,0 +1,76 @@
+"""Ready on the run's page: one sentence, what is missing and where, and a check that says why it cannot be made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from test.browser.conftest import OpenTab
+from test.browser.test_accessibility import faults
+from test.support.stage import Stage
+from test.support.stage.states import show
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+MODEL = {
+    "kind": "model_missing",
+    "node_id": "4",
+    "class": "CheckpointLoaderSimple",
+    "input": "ckpt_name",
+    "what": "The model base.safetensors is not on this machine.",
+    "hint": "Put it into models/checkpoints.",
+    "file": {"name": "base.safetensors", "folder": "checkpoints", "url": "https://example.org/base.safetensors"},
+}
+RESULT: dict[str, Any] = {
+    "name": "my flow",
+    "verdict": "not_ready",
+    "sentence": "This workflow is not ready to run here: 2 models are missing.",
+    "counts": {"model_missing": 2},
+    "checked": {"nodes": 7, "classes": 7, "models": 1},
+    "findings": [MODEL, {**MODEL, "node_id": "5:1"}],
+    "saved_as": "workflows/my flow.json",
+    "problem": None,
+}
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A service of its own."""
+    with Stage(tmp_path) as made:
+        yield made
+
+
+def _keep(tmp_path: Path, run_id: str, *results: dict[str, Any]) -> None:
+    """What a proof has left of a run, as the service keeps it."""
+    folder = next(tmp_path.rglob("progress")).parent / "proofs"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    kept = {"names": ["my flow"], "checked_at": "2026-01-31T12:00:00.000Z" if results else None, "results": results}
+    path = folder / f"{run_id}.json"
+    path.write_text(json.dumps(kept), "utf-8")
+    path.chmod(0o600)
+
+
+def test_what_is_missing_stands_with_its_node_and_its_address(stage: Stage, tab: OpenTab, tmp_path: Path) -> None:
+    run_id = show(stage, "partial", 3)
+    page = tab(f"{stage.url}/ui/run/{run_id}")
+    expect(page.locator("#rows li")).to_have_count(3)
+    expect(page.locator("#ready")).to_be_hidden()
+    _keep(tmp_path, run_id)
+    page.reload()
+    expect(page.locator("#ready h2")).to_have_text("Restart ComfyUI to see whether the workflow is ready.")
+    _keep(tmp_path, run_id, RESULT)
+    page.reload()
+    expect(page.locator("#ready h2")).to_have_text(RESULT["sentence"])
+    expect(page.locator("#ready-list li")).to_have_count(1)
+    expect(page.locator("#ready-list .ready-where")).to_have_text("nodes 4, 5:1CheckpointLoaderSimpleckpt_name")
+    expect(page.get_by_role("link", name="https://example.org/base.safetensors")).to_be_visible()
+    assert faults(page) == []
+    page.get_by_role("button", name="Hide").click()
+    expect(page.locator("#ready-list")).to_be_hidden()
+    expect(page.get_by_role("button", name="Show 1 problem")).to_be_visible()
+    page.get_by_role("button", name="Check again").click()
+    expect(page.locator("#ready [role=alert]")).to_contain_text("not kept any more")  # the graph is not there
