@@ -389,7 +389,6 @@ _ALL = (
     Reason("choose_comfyui", "Which ComfyUI?", _QUESTION),
     Reason("choose_environment", "Which Python is ComfyUI's?", _QUESTION),
     Reason("install_archive", "Install from ComfyUI's registry?", _QUESTION),
-    Reason("choose_node_pack", "Which node pack?", _QUESTION),
     Reason("install_disabled_packs", "Install disabled packs?", _QUESTION),
     Reason("host_key_changed", "Another machine than before?", _QUESTION),
     Reason("host_key_new", "First time on this machine", _QUESTION),

@@ -41,6 +41,7 @@ SAFETY: Sequence[Reason] = (
     Reason("build_refused", "Build refused", About.NODE),
     Reason("known_bad", "Known to be malicious", About.NODE),
     Reason("known_bad_present", "Malicious, and there already", About.WARNING),
+    Reason("choose_node_pack", "Which node pack?", About.QUESTION),
     Reason("run_install_scripts", "Run install scripts?", About.QUESTION),
     Reason("run_prestartup_scripts", "Allow code at every start?", About.QUESTION),
     Reason("install_direct_urls", "Download packages from elsewhere?", About.QUESTION),

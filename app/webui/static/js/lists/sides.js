@@ -11,9 +11,12 @@ export async function sideOf(id) {
   const chapters = run.chapters.filter(({ name, task_id: task }) => task && COMPARED.includes(name));
   const chapter = chapters.find(({ task_id: task }) => task === id) ?? chapters.at(-1);
   if (!chapter) return { run, task: null, lock: null };
-  const [task, lock] = await Promise.all([api(`/tasks/${chapter.task_id}`), lockOf(chapter.task_id)]);
-  return { run, task, lock };
+  const task = await api(`/tasks/${chapter.task_id}`);
+  return { run, task, lock: mayHaveLock(chapter, task) ? await lockOf(chapter.task_id) : null };
 }
+
+/** A lock is saved at the end of an install; of a plan, and of what goes on or was stopped, there is none to ask for. */
+const mayHaveLock = ({ name }, { progress }) => name !== "plan" && progress.state === "completed";
 
 async function runOf(id) {
   try {
