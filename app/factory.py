@@ -48,6 +48,7 @@ from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.node_sources import NodeSources
 from app.sync.notifications import Notifications
+from app.sync.proofs import Proofs
 from app.sync.readiness import Readiness
 from app.sync.run_news import RunNews
 from app.sync.runs.remembered import RememberedInstances
@@ -78,6 +79,7 @@ class Service:
     notifications: Notifications
     settings: Settings
     engine: Engine
+    proofs: Proofs
 
     def close(self, timeout: float = 3.0) -> None:
         """Releases everything within `timeout` seconds, the database too: nothing is answered any more."""
@@ -89,7 +91,7 @@ class Service:
         are still answered."""
         deadline = time.monotonic() + timeout
         self.tunnels.close_all()
-        for part in (self.workflows, self.retries, self.installs, self.notifications):
+        for part in (self.proofs, self.workflows, self.retries, self.installs, self.notifications):
             part.close(max(0.0, deadline - time.monotonic()))
 
 
@@ -125,7 +127,9 @@ def build_service(
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
     notices = Notifications(settings.notify_urls, settings.data_dir, keeper)
-    workflows, runs = _wire_runs(parts, retries, Steps(installs, checks, settings), engine, notices)
+    proofs = Proofs(settings.data_dir / "proofs", installs, connector, background=keeper, timeouts=settings.timeouts)
+    workflows, runs = _wire_runs(parts, retries, Steps(installs, checks, settings, proofs), engine, notices)
+    _wire_proofs(parts, proofs)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     app = _application(
         Services(
@@ -150,10 +154,13 @@ def build_service(
             runs,
             RememberedInstances(InstanceStore(engine), pins, runs),
             WorkflowLists(WorkflowFiles(settings.data_dir / "workflow-files"), NodeSources(settings)),
+            proofs,
         )
     )
     _resume(retries, installs, workflows)
-    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine)
+    return Service(
+        app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine, proofs
+    )
 
 
 def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -> None:
@@ -245,3 +252,14 @@ def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows:
     parts.jobs.when_ended = ended
     parts.progress_cache.when_asked = news.of_task
     workflows.when_news = news.of_workflow
+
+
+def _wire_proofs(parts: _InstallParts, proofs: Proofs) -> None:
+    """A ComfyUI that was restarted for a workflow is asked whether it is ready."""
+    before = parts.jobs.when_ended
+
+    def ended(task_id: str) -> None:
+        before(task_id)
+        proofs.look_at(task_id)
+
+    parts.jobs.when_ended = ended

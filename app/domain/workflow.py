@@ -20,6 +20,7 @@ class StepName(Word):
     INSTALL = "install_custom_nodes"
     VERIFY = "verify_dependencies"
     RESTART = "restart_comfyui"
+    PROOF = "proof"
 
 
 class StepState(Word):

@@ -20,6 +20,12 @@ class WorkflowFileNotFound(AppError):
     code = "workflow_file_not_found"
 
 
+class RunHasNoWorkflow(AppError):
+    """The run was not started with a workflow file, or it is not kept any more."""
+
+    code = "run_has_no_workflow"
+
+
 class ManifestHasQuestions(AppError):
     """It is not certain which node packs a workflow needs."""
 

@@ -49,6 +49,12 @@ REQUESTS: Sequence[Reason] = (
         hint="Send the file again: it is kept for a week.",
     ),
     Reason(
+        "run_has_no_workflow",
+        "Run without a workflow file",
+        _REQUEST,
+        hint="Start an install with the workflow: then it can be checked whether it is ready.",
+    ),
+    Reason(
         "manifest_has_questions",
         "The list has open questions",
         _REQUEST,

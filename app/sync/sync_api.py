@@ -32,6 +32,7 @@ from app.sync.http.services import (
     body,
     checked_task_id,
     install_values,
+    keep_workflow,
     note_task,
     register_http,
     services,
@@ -76,6 +77,8 @@ def start_install() -> Response:
     accepted = services().installs.start(asked)
     message = "This install was started before" if accepted.deduplicated else "Installation started in background"
     known = note_task(accepted.task_id)
+    if not accepted.deduplicated:
+        keep_workflow(known)
     payload = {"success": True, "task_id": known, "state": accepted.state.value, "message": message}
     left_out = left_out_of(asked.manifest)
     return answer({**payload, "left_out": left_out} if left_out else payload, 202)

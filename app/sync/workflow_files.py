@@ -31,14 +31,17 @@ class WorkflowFiles:
         self._folder = folder
         self._now = now
 
-    def add(self, file: IO[bytes]) -> tuple[str, WorkflowFile]:
-        """Keeps the graphs of a file. Returns its new id, and what it is. Raises WorkflowFileUnusable."""
+    def add(self, file: IO[bytes], name: str | None = None) -> tuple[str, WorkflowFile]:
+        """Keeps the graphs of a file. `name`: as its owner calls it. Returns its new id, and what it is. Raises
+        WorkflowFileUnusable."""
         try:
             found = read_file(file)
         except WorkflowFileError as exc:
             raise WorkflowFileUnusable(str(exc), code=exc.code) from exc
         file_id = str(uuid.uuid4())
-        content = json.dumps({"kind": found.kind, "ui": found.graphs.ui, "api": found.graphs.api}).encode()
+        content = json.dumps(
+            {"kind": found.kind, "name": name, "ui": found.graphs.ui, "api": found.graphs.api}
+        ).encode()
         self._forget_old()
         write_private(self._path(file_id), zlib.compress(content))
         return file_id, found
@@ -49,7 +52,7 @@ class WorkflowFiles:
         if content is None:
             raise WorkflowFileNotFound("This service has no such workflow file, or no longer.", field="workflow_file")
         value = json.loads(zlib.decompressobj().decompress(content, 3 * MAX_TEXT_BYTES))
-        return WorkflowFile(str(value["kind"]), Graphs(value["ui"], value["api"]))
+        return WorkflowFile(str(value["kind"]), Graphs(value["ui"], value["api"]), value.get("name"))
 
     def _path(self, file_id: str) -> Path:
         return self._folder / f"{uuid.UUID(file_id)}.json.z"

@@ -17,7 +17,7 @@ from app.protocol.repo_url import repo_name
 from app.sync.node_sources import KnownPacks, NodeSources
 from app.sync.workflow_files import WorkflowFiles
 from app.workflowfile.errors import WorkflowFileError
-from app.workflowfile.forms import graphs_of
+from app.workflowfile.forms import Graphs, graphs_of
 from app.workflowfile.graph import Workflow, read_workflow
 from app.workflowfile.models import Model, models_of
 
@@ -82,6 +82,19 @@ class WorkflowLists:
         skipped = {question for question, answer in answers.items() if answer == SKIP}
         answer = resolve(workflow, Sources(core_classes(), known.manager_map, answers=chosen))
         return Checked(workflow, models_of(workflow), _without(answer, skipped), known)
+
+    def sent(self, manifest: Mapping[str, Any]) -> tuple[Graphs, str | None] | None:
+        """The graphs of a manifest's workflow and its file's name; None for a manifest of another form. Raises as
+        `check`."""
+        if "workflow_file" in manifest:
+            found = self.files.find(_uuid(manifest["workflow_file"]))
+            return found.graphs, found.name
+        if "workflow" not in manifest:
+            return None
+        try:
+            return graphs_of({"": manifest["workflow"]}, "manifest.workflow"), None
+        except WorkflowFileError as exc:
+            raise InvalidManifest(str(exc), field="manifest.workflow", code=exc.code) from exc
 
     def as_list(self, manifest: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """A request's manifest with a workflow as the list that it needs. Raises ManifestHasQuestions while one is

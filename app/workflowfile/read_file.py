@@ -52,10 +52,11 @@ _HEAD = 64
 
 @dataclass(frozen=True)
 class WorkflowFile:
-    """What a file is, and the graphs in it: at least one."""
+    """What a file is, and the graphs in it: at least one. `name`: as its owner calls it."""
 
     kind: str
     graphs: Graphs
+    name: str | None = None
 
 
 def read_file(file: IO[bytes]) -> WorkflowFile:

@@ -20,6 +20,7 @@ from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import unquote
 
 COLOURED_LOG = False
 VERSION = "0.22.0"
@@ -250,6 +251,15 @@ def set_up_database(args: argparse.Namespace, user_directory: Path) -> None:
     connection.close()
 
 
+USERDATA = "/userdata/"
+
+
+def userdata(address: str) -> Path:
+    """The file of the user at an address, one folder deep."""
+    folder, _, name = unquote(address.partition("?")[0].removeprefix(USERDATA)).rpartition("/")
+    return BASE / "user" / "default" / Path(folder).name / Path(name).name
+
+
 class Routes(BaseHTTPRequestHandler):
     """The routes that tell whether ComfyUI is up, which nodes it has, and what it printed."""
 
@@ -258,11 +268,26 @@ class Routes(BaseHTTPRequestHandler):
         answers = {"/system_stats": system_stats, "/object_info": object_info, "/internal/logs/raw": logs}
         answer = answers.get(self.path.partition("?")[0].removeprefix("/api"))
         body = json.dumps(answer() if answer else {}).encode()
-        self.send_response(200 if answer else 404)
+        found = bool(answer)
+        if self.path.startswith(USERDATA):
+            file = userdata(self.path)
+            found, body = file.is_file(), file.read_bytes() if file.is_file() else b""
+        self.send_response(200 if found else 404)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        """A file of the user, which is overwritten unless the address says not to."""
+        file, content = userdata(self.path), self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        exists = file.exists() and "overwrite=false" in self.path
+        if not exists:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        self.send_response(409 if exists else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def log_message(self, *_: Any) -> None:
         """ComfyUI logs no requests."""
@@ -284,10 +309,34 @@ def system_stats() -> dict[str, Any]:
 
 def object_info() -> dict[str, Any]:
     """What `/object_info` answers, as far as a check of packs reads it."""
+    return core_classes() | {name: about(name, node_class) for name, node_class in NODE_CLASS_MAPPINGS.items()}
+
+
+def about(name: str, node_class: Any) -> dict[str, Any]:
+    """What it says of one class."""
+    inputs = node_class.INPUT_TYPES() if hasattr(node_class, "INPUT_TYPES") else {}
     return {
-        name: {"name": name, "display_name": name, "python_module": NODE_MODULES[name], "category": "stand-in"}
-        for name in NODE_CLASS_MAPPINGS
+        "input": inputs,
+        "input_order": {part: list(found) for part, found in inputs.items()},
+        "output": list(getattr(node_class, "RETURN_TYPES", ())),
+        "name": name,
+        "display_name": name,
+        "python_module": NODE_MODULES[name],
+        "category": "stand-in",
+        "output_node": bool(getattr(node_class, "OUTPUT_NODE", False)),
     }
+
+
+def core_classes() -> dict[str, Any]:
+    """A loader and a node that saves, as ComfyUI itself has them; the loader offers what lies in the folder."""
+    folder = BASE / "models" / "checkpoints"
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    loader = {"input": {"required": {"ckpt_name": [names, {}]}}, "output": ["MODEL", "CLIP", "VAE"]}
+    taken = {"required": {"text": ["STRING", {"forceInput": True}]}, "optional": {"model": ["MODEL"]}}
+    saver = {"input": taken, "output": [], "output_node": True}
+    found: dict[str, dict[str, Any]] = {"CheckpointLoaderSimple": loader, "SaveText": saver}
+    shared: dict[str, Any] = {"python_module": "nodes", "output_node": False}
+    return {name: {"name": name, **shared, **each} for name, each in found.items()}
 
 
 def logs() -> dict[str, Any]:

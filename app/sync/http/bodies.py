@@ -242,6 +242,12 @@ class RunsQuery(Query):
     in_progress: Literal["true", "false"] | None = None
 
 
+class FileQuery(Query):
+    """POST /workflow-files. `name`: of the file, as ComfyUI's list of workflows is to have it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+
+
 class TaskQuery(Query):
     """GET /tasks/ID."""
 

@@ -37,6 +37,7 @@ from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
 from app.sync.notifications import Notifications
+from app.sync.proofs import Proofs
 from app.sync.readiness import Readiness
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Runs
@@ -83,6 +84,7 @@ class Services:
     runs: Runs
     remembered: RememberedInstances
     workflow_lists: WorkflowLists
+    proofs: Proofs
 
 
 def services() -> Services:
@@ -120,7 +122,19 @@ def install_values() -> dict[str, Any]:
     manifest = values.get("manifest")
     if isinstance(manifest, dict):
         values["manifest"] = services().workflow_lists.as_list(manifest)
+        g.sent_workflow = services().workflow_lists.sent(manifest)
     return values
+
+
+def has_workflow() -> bool:
+    """Whether the request's manifest was a workflow; after `install_values`."""
+    return bool(g.get("sent_workflow"))
+
+
+def keep_workflow(run_id: str) -> None:
+    """Keeps the request's workflow, if it has one, for the proof of the run that it has started."""
+    if has_workflow():
+        services().proofs.begin(run_id, *g.sent_workflow)
 
 
 def body(model: type[_M]) -> _M:

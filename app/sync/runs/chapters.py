@@ -22,6 +22,11 @@ _TONES: Mapping[StepState, tuple[Kind, Tone]] = {
 }
 
 
+_NAMES = {StepName.TEST_SSH: "connect", StepName.VERIFY: "check", StepName.PROOF: "proof"}
+"""The chapters of steps that have no task of their own."""
+_SAYS = {"connect": "summary.connecting", "check": "summary.verify", "proof": "summary.proof"}
+
+
 def chapters(tasks: Tasks | None, workflow: Workflow | None) -> list[dict[str, Any]]:
     """Of a run, in the order in which they began."""
     rows = [*_of_workflow(workflow)] if workflow else []
@@ -61,10 +66,10 @@ def _of_task(task: Task, number: int) -> dict[str, Any]:
 
 
 def _of_workflow(workflow: Workflow) -> Iterator[dict[str, Any]]:
-    """What has no task of its own: connecting, the import check, and a question that the workflow asks itself."""
+    """What has no task of its own: connecting, the import check, the proof, and its own question."""
     for step in workflow.steps:
-        if step.name in (StepName.TEST_SSH, StepName.VERIFY) and step.started_at is not None:
-            yield _of_step(workflow, step, "connect" if step.name is StepName.TEST_SSH else "check")
+        if step.name in _NAMES and step.started_at is not None:
+            yield _of_step(workflow, step, _NAMES[step.name])
     asked, current = workflow.question, workflow.current
     if asked is not None and workflow.state is WorkflowState.BLOCKED and current is not None:
         summary = question(find(asked.code).title)
@@ -74,7 +79,7 @@ def _of_workflow(workflow: Workflow) -> Iterator[dict[str, Any]]:
 def _of_step(workflow: Workflow, step: Step, name: str) -> dict[str, Any]:
     kind, tone = _TONES.get(step.state, (Kind.CONNECTING if name == "connect" else Kind.WORKING, Tone.LIVE))
     said = step.error["message"] if step.error else step.message
-    summary = Summary(kind, tone, said or word("summary.connecting" if name == "connect" else "summary.verify"))
+    summary = Summary(kind, tone, said or word(_SAYS[name]))
     live = step.state not in ENDED_STEP and not workflow.ended
     return _row(name, summary, live, _times(step.started_at or workflow.created_at, step.finished_at))
 

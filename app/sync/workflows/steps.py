@@ -31,6 +31,7 @@ from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.follow_ups import restart_request
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks, key_json
+from app.sync.proofs import Proofs
 
 HOST_KEY, NEW_HOST_KEY = "host_key_changed", "host_key_new"
 PROVISIONING, PLAN = "still_provisioning", "plan_changes_packages"
@@ -113,8 +114,9 @@ class StepRun:
 class Steps:
     """The steps that there are. Every method may be called from any thread."""
 
-    def __init__(self, installs: Installs, checks: InstanceChecks, settings: Settings) -> None:
+    def __init__(self, installs: Installs, checks: InstanceChecks, settings: Settings, proofs: Proofs) -> None:
         self._installs = installs
+        self._proofs = proofs
         self._checks = checks
         self._settings = settings
         self._steps: Mapping[StepName, Callable[[StepRun], Done]] = {
@@ -122,6 +124,7 @@ class Steps:
             StepName.INSTALL: self._install,
             StepName.VERIFY: self._verify,
             StepName.RESTART: self._restart,
+            StepName.PROOF: self._prove,
         }
 
     def run(self, run: StepRun) -> Done:
@@ -249,6 +252,23 @@ class Steps:
             message = (restart and restart.detail) or "ComfyUI was not restarted."
             return Done(StepState.FAILED, message, Problem("not_restarted", message).to_json())
         return Done(StepState.SUCCESS, restart.detail or "ComfyUI was restarted.")
+
+    # -- proof ------------------------------------------------------------------------------------------------------
+
+    def _prove(self, run: StepRun) -> Done:
+        """What is missing is no failure of the run: its packs are installed."""
+        run.keep(message="ComfyUI is asked what it has.")
+        task_id = run.task_id_of(StepName.RESTART) or run.task_id_of(StepName.INSTALL)
+        run_id = run.workflow.workflow_id
+        if task_id is not None:
+            found = self._proofs.prove_task(run_id, task_id)
+        else:
+            found = self._proofs.prove(run_id, _request(run.workflow), run.stop)
+        run.look_around()
+        if found is None:
+            return Done(StepState.SKIPPED, "The workflow file is not kept any more.")
+        run.keep(found={name: found[name] for name in ("verdict", "counts", "saved_as")})
+        return Done(StepState.SUCCESS if found["verdict"] == "ready" else StepState.PARTIAL, found["sentence"])
 
     # -- installs ---------------------------------------------------------------------------------------------------
 

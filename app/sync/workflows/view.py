@@ -48,6 +48,7 @@ _LABELS = {
     StepName.INSTALL: "Install custom nodes",
     StepName.VERIFY: "Verify dependencies",
     StepName.RESTART: "Restart ComfyUI",
+    StepName.PROOF: task_list.PROOF,
 }
 _NOT_OF_INSTALL = (task_list.CUSTOM_NODES, task_list.VERIFY, task_list.RESTART)
 """Lines of an install's own list that the step "Install custom nodes" leaves out: it has a line for each pack, and the
@@ -144,6 +145,11 @@ def _restarting(_: Step, install: Snapshot | None) -> list[dict[str, Any]]:
     return _lines(install, task_list.CONNECT, task_list.RESTART)
 
 
+def _proving(step: Step, _: Snapshot | None) -> list[dict[str, Any]]:
+    pending = step.state is StepState.PENDING
+    return [] if pending else [_line(task_list.PROOF, step.state.value, step.message or None)]
+
+
 def _lines(install: Snapshot | None, *names: str) -> list[dict[str, Any]]:
     rows = progress_json.steps(install, counts.count(install)) if install else []
     return [_line(**row) for row in rows if row["name"] in names]
@@ -167,4 +173,5 @@ _TASKS: Mapping[StepName, Callable[[Step, Snapshot | None], list[dict[str, Any]]
     StepName.INSTALL: _installing,
     StepName.VERIFY: _verifying,
     StepName.RESTART: _restarting,
+    StepName.PROOF: _proving,
 }

@@ -53,8 +53,9 @@ def check_manifest() -> Response:
 def add_workflow_file() -> Response:
     """Keep the workflow that a file holds: JSON, or a picture, video or sound that ComfyUI saved. The body is the file
     itself; only its workflow is kept."""
+    name = query(bodies.FileQuery).name
     with services().capacity.place(Kind.FILES):
-        file_id, found = services().workflow_lists.files.add(body_file())
+        file_id, found = services().workflow_lists.files.add(body_file(), name)
     return answer({"success": True, "file_id": file_id, "kind": found.kind}, 201)
 
 

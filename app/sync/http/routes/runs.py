@@ -7,11 +7,13 @@ from typing import Any
 
 from flask import Blueprint, Response
 
+from app.domain.workflow_file_errors import RunHasNoWorkflow
 from app.protocol.states import Word
 from app.storage.run_store import RunFilter
+from app.sync.capacity import Kind
 from app.sync.http import bodies
 from app.sync.http.etags import answer_if_changed
-from app.sync.http.services import note_task, query, services
+from app.sync.http.services import answer, body, note_task, query, services
 from app.sync.runs.runs import Asked
 
 runs = Blueprint("runs", __name__)
@@ -34,7 +36,22 @@ def show_run(run_id: str) -> Response:
     query(bodies.NoQuery)
     known = note_task(bodies.uuid_of(run_id, "run_id"))
     found = services().runs.run(known)
+    found["proof"] = services().proofs.of(found["run_id"])
     return answer_if_changed({"success": True, **found}, found | {"workflow": _without_clock(found["workflow"])})
+
+
+@runs.post("/runs/<run_id>/proof")
+def prove_run(run_id: str) -> Response:
+    """Ask the run's ComfyUI now whether the workflow that the run was started with is ready there."""
+    known = bodies.uuid_of(run_id, "run_id")
+    body(bodies.NoBody)
+    found = services().runs.run(known)
+    task_id = found["rows_of"] or found["current"]
+    with services().capacity.place(Kind.INSTANCES):
+        result = services().proofs.prove_task(found["run_id"], task_id) if task_id else None
+    if result is None:
+        raise RunHasNoWorkflow("This run was not started with a workflow file, or it is not kept any more.")
+    return answer({"success": True, "run_id": found["run_id"], "proof": services().proofs.of(found["run_id"])})
 
 
 def _without_clock(workflow: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

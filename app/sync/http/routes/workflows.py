@@ -12,7 +12,7 @@ from app.domain.stored_request import store_request
 from app.domain.workflow import Step, StepName, Workflow
 from app.protocol.options import OPTIONS
 from app.sync.http import bodies
-from app.sync.http.services import answer, body, install_values, query, services
+from app.sync.http.services import answer, body, has_workflow, install_values, keep_workflow, query, services
 
 workflows = Blueprint("workflows", __name__)
 
@@ -21,8 +21,10 @@ workflows = Blueprint("workflows", __name__)
 def start_workflow() -> Response:
     """Start a workflow in the background; opens no connection."""
     asked = bodies.read(bodies.WorkflowBody, install_values())
-    steps = _steps(asked.steps)
-    started = services().workflows.start(_workflow(asked, steps), most=services().settings.max_workflows)
+    steps = _steps(asked.steps, has_workflow=has_workflow())
+    started = services().workflows.start(
+        _workflow(asked, steps), most=services().settings.max_workflows, before=keep_workflow
+    )
     payload = {"success": True, "workflow_id": started.workflow.workflow_id, "state": started.workflow.state.value}
     message = "This workflow was started before" if started.deduplicated else "Workflow started in background"
     return answer({**payload, "message": message}, 202)
@@ -75,8 +77,14 @@ def _checked_id(text: object) -> str:
     return bodies.uuid_of(text, "workflow_id")
 
 
-def _steps(names: list[StepName]) -> tuple[Step, ...]:
-    """In the order in which they can be done, each once. Raises InvalidRequest."""
+def _steps(names: list[StepName], *, has_workflow: bool) -> tuple[Step, ...]:
+    """In the order in which they can be done, each once; a restart for a workflow file is followed by its proof. Raises
+    InvalidRequest."""
+    if StepName.PROOF in names and not has_workflow:
+        text = "proof checks the workflow file that the manifest names, and it names none."
+        raise InvalidRequest(text, field="steps")
+    if has_workflow and StepName.RESTART in names and StepName.PROOF not in names:
+        names = [*names, StepName.PROOF]
     if not names:
         raise InvalidRequest("steps names no step.", field="steps")
     if len(set(names)) != len(names):

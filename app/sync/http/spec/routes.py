@@ -176,6 +176,7 @@ _TASKS: Mapping[str, Operation] = {
         201,
         "WorkflowFile",
         codes=f"not_a_file {_BROKEN}",
+        asked=bodies.FileQuery,
         takes_file=True,
     ),
 }
@@ -271,6 +272,12 @@ _SERVICE: Mapping[str, Operation] = {
         example={"token": "ndf_…"},
     ),
     "DELETE /session": _route(200, Reply(("LoggedOut",), headers=("Set-Cookie",)), asked=bodies.NoBody),
+    "POST /runs/<run_id>/proof": _route(
+        200,
+        "Proof",
+        codes="run_not_found run_has_no_workflow task_not_found service_busy",
+        asked=bodies.NoBody,
+    ),
     "GET /runs/<run_id>/link": _route(200, "StatusLink", codes="run_not_found", asked=bodies.NoQuery),
     "POST /runs/<run_id>/link": _route(
         201, "StatusLinkMade", codes="run_not_found status_links_off", asked=bodies.NoBody

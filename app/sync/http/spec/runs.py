@@ -21,6 +21,7 @@ from app.sync.http.spec.schema import (
     ref,
     words,
 )
+from app.sync.http.spec.workflow_files import RUN_PROOF
 
 _ROW: Mapping[str, Schema] = {
     "run_id": UUID,
@@ -57,7 +58,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Runs": record({"success": YES, "runs": array(ref("RunRow")), "next_cursor": nullable(TEXT)}),
     "RunChapter": record(
         {
-            "name": words("connect", "question", "plan", "install", "retry", "restart", "put_back", "check"),
+            "name": words("connect", "question", "plan", "install", "retry", "restart", "put_back", "check", "proof"),
             "label": TEXT,
             "task_id": nullable(UUID),
             "in_progress": FLAG,
@@ -83,6 +84,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "workflow": nullable(ref("Workflow")),
             "actions": array(ref("RunAction")),
             "runs": nullable(array(ref("RunRow"))),
+            "proof": nullable(RUN_PROOF),
         },
     ),
     "StatusLink": record(_LINK),

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.nodemap.answer import Evidence
-from app.sync.http.spec.schema import COUNT, FLAG, TEXT, TIME, UUID, YES, Schema, array, nullable, record, words
+from app.proof.findings import Kind, Verdict
+from app.sync.http.spec.schema import (
+    COUNT,
+    FLAG,
+    TEXT,
+    TIME,
+    UUID,
+    YES,
+    Schema,
+    array,
+    mapping,
+    nullable,
+    record,
+    words,
+)
 
 _PACK = {"repo_url": nullable(TEXT), "registry_id": nullable(TEXT)}
 _FACTS = {"stars": nullable(COUNT), "last_update": nullable(TEXT)}
@@ -53,4 +67,37 @@ WORKFLOW_NEEDS = record(
     },
     about="What a workflow in the manifest needs.",
 )
-SCHEMAS: Mapping[str, Schema] = {"WorkflowFile": record({"success": YES, "file_id": UUID, "kind": TEXT})}
+_FINDING = record(
+    {
+        "kind": words(Kind),
+        "node_id": TEXT,
+        "class": TEXT,
+        "input": nullable(TEXT),
+        "what": TEXT,
+        "hint": TEXT,
+        "file": nullable(record({"name": TEXT, "folder": nullable(TEXT), "url": nullable(TEXT)})),
+    },
+    about="Something of a workflow that is missing, or (`unsure`) could not be decided. `file`: a model, or an input.",
+)
+PROOF = record(
+    {
+        "verdict": words(Verdict),
+        "sentence": TEXT,
+        "counts": mapping(COUNT),
+        "checked": mapping(COUNT),
+        "findings": array(_FINDING),
+        "checked_at": TIME,
+        "saved_as": nullable(TEXT),
+        "problem": nullable(TEXT),
+    },
+    about="Whether a workflow is ready to run. `counts`: of the findings by kind, of which at most 100 are listed; "
+    "`saved_as`: where ComfyUI has it in its own list of workflows.",
+)
+RUN_PROOF = record(
+    {"name": TEXT, "in_progress": FLAG, "result": nullable(PROOF)},
+    about="Of the workflow file that a run was started with. `result` is null until it was checked.",
+)
+SCHEMAS: Mapping[str, Schema] = {
+    "WorkflowFile": record({"success": YES, "file_id": UUID, "kind": TEXT}),
+    "Proof": record({"success": YES, "run_id": UUID, "proof": RUN_PROOF}),
+}

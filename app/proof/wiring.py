@@ -1,0 +1,312 @@
+"""What fills the inputs of each node that runs: a link to a node that runs, a value, or nothing.
+
+A graph of ComfyUI's page has much that never runs: subgraphs, reroutes, primitives, muted and bypassed nodes.
+Links are followed through all of it as the page does when it sends the graph. A graph of the API is taken as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.nodemap.virtual import is_virtual
+from app.proof.limits import MAX_DEPTH, MAX_NODES, MAX_TEXT
+from app.workflowfile.errors import TooMuch
+
+_MUTED, _BYPASSED = 2, 4
+_INSIDE_INPUT, _INSIDE_OUTPUT = -10, -20
+_GROUP_MARKS = ("workflow>", "workflow/")
+_PASSING = frozenset({"Reroute", "Reroute (rgthree)"})
+
+
+@dataclass(frozen=True)
+class FromNode:
+    """An output of a node that runs."""
+
+    node_id: str
+    slot: int
+
+
+@dataclass(frozen=True)
+class FromValue:
+    """A value that another node or a subgraph's node gives."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class NotFollowed:
+    """Something that cannot be followed without the page."""
+
+    why: str
+
+
+Source = FromNode | FromValue | NotFollowed
+
+
+@dataclass(frozen=True)
+class RunNode:
+    """A node that the page would send. `links`: what its inputs are linked to; None for a link that leads to nothing.
+    `widgets` as the file has them; `exact`: they are inputs by name. `marked`: its inputs with a widget."""
+
+    node_id: str
+    class_name: str
+    title: str
+    links: Mapping[str, Source | None]
+    widgets: Any
+    exact: bool = False
+    marked: frozenset[str] = frozenset()
+    is_linked: bool = True
+    """Whether any link begins or ends at it."""
+
+
+def api_nodes(graph: Mapping[str, Any]) -> dict[str, RunNode]:
+    """The nodes of a graph of the API."""
+    found = {}
+    for node_id, raw in list(graph.items())[: MAX_NODES + 1]:
+        name = raw.get("class_type") if isinstance(raw, dict) else None
+        if not isinstance(name, str):
+            continue
+        inputs = _mapping(raw.get("inputs"))
+        links = {key: _api_link(value, graph) for key, value in inputs.items() if isinstance(value, list)}
+        values = {key: _unwrapped(value) for key, value in inputs.items() if key not in links}
+        title = _text(_mapping(raw.get("_meta")).get("title"))
+        found[str(node_id)] = RunNode(str(node_id)[:MAX_TEXT], name, title, links, values, exact=True)
+    return _bounded(found)
+
+
+def _api_link(value: list[Any], graph: Mapping[str, Any]) -> Source | None:
+    if len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int) and value[0] in graph:
+        return FromNode(value[0], value[1])
+    return None
+
+
+def _unwrapped(value: Any) -> Any:
+    return value["__value__"] if isinstance(value, dict) and "__value__" in value else value
+
+
+def ui_nodes(graph: Mapping[str, Any]) -> dict[str, RunNode]:
+    """The nodes that the page would send of its graph. Raises TooMuch."""
+    subgraphs = _mapping(graph.get("definitions")).get("subgraphs")
+    definitions = {str(each.get("id")): each for each in _dicts(subgraphs)}
+    found: dict[str, RunNode] = {}
+    for node in _Scope(graph, definitions).running():
+        found[node.node_id] = node
+        if len(found) > MAX_NODES:
+            raise TooMuch(f"The workflow has more than {MAX_NODES} nodes.")
+    return found
+
+
+def _bounded(found: dict[str, RunNode]) -> dict[str, RunNode]:
+    if len(found) > MAX_NODES:
+        raise TooMuch(f"The workflow has more than {MAX_NODES} nodes.")
+    return found
+
+
+@dataclass
+class _Scope:
+    """A graph, or one use of a subgraph: `node` is the node that it is used as, in the scope `outer`."""
+
+    graph: Mapping[str, Any]
+    definitions: Mapping[str, Mapping[str, Any]]
+    prefix: str = ""
+    outer: _Scope | None = None
+    node: Mapping[str, Any] = field(default_factory=dict)
+    depth: int = 0
+
+    def __post_init__(self) -> None:
+        self.nodes = {str(each.get("id")): each for each in _dicts(self.graph.get("nodes"))}
+        self.links = dict(_links(self.graph.get("links")))
+        self._inner: dict[str, _Scope] = {}
+
+    def running(self) -> Iterator[RunNode]:
+        """The nodes of this scope and of those within that the page would send."""
+        for node_id, raw in self.nodes.items():
+            name = _text(raw.get("type"))
+            if not name or raw.get("mode") in (_MUTED, _BYPASSED) or is_virtual(name):
+                continue
+            inner = self.inner(node_id)
+            if inner is not None:
+                yield from inner.running()
+            elif not name.startswith(_GROUP_MARKS):
+                yield self._run_node(node_id, raw, name)
+
+    def inner(self, node_id: str) -> _Scope | None:
+        """The subgraph that a node is a use of. Raises TooMuch."""
+        raw = self.nodes[node_id]
+        definition = self.definitions.get(str(raw.get("type")))
+        if definition is None:
+            return None
+        if self.depth >= MAX_DEPTH:
+            raise TooMuch(f"The workflow has more than {MAX_DEPTH} subgraphs within each other.")
+        if node_id not in self._inner:
+            prefix = f"{self.prefix}{node_id}:"
+            self._inner[node_id] = _Scope(definition, self.definitions, prefix, self, raw, self.depth + 1)
+        return self._inner[node_id]
+
+    def _run_node(self, node_id: str, raw: Mapping[str, Any], name: str) -> RunNode:
+        inputs, links = _dicts(raw.get("inputs")), {}
+        for each in inputs:
+            if each.get("link") is None or not isinstance(each.get("name"), str):
+                continue
+            source = self.source(each["link"], MAX_DEPTH)
+            if source is not _OWN:
+                links[each["name"]] = source
+        outputs = [link for each in _dicts(raw.get("outputs")) for link in _list(each.get("links"))]
+        marked = frozenset(str(_mapping(each.get("widget")).get("name")) for each in inputs if each.get("widget"))
+        return RunNode(
+            (self.prefix + node_id)[:MAX_TEXT],
+            name,
+            _text(raw.get("title")),
+            links,  # type: ignore[arg-type]
+            raw.get("widgets_values"),
+            marked=marked,
+            is_linked=bool(links or outputs),
+        )
+
+    def source(self, link_id: Any, left: int) -> Source | _Own | None:
+        """What a link of this scope comes from; `left`: how many stations it may still have."""
+        if left <= 0:
+            return NotFollowed("its link leads through too many nodes")
+        origin = self.links.get(str(link_id))
+        if origin is None:
+            return None
+        node_id, slot = origin
+        if node_id == str(_INSIDE_INPUT):
+            return self._outside(slot, left)
+        raw = self.nodes.get(node_id)
+        return None if raw is None else self._of_node(node_id, raw, slot, left)
+
+    def _of_node(self, node_id: str, raw: Mapping[str, Any], slot: int, left: int) -> Source | _Own | None:
+        name, values = _text(raw.get("type")), raw.get("widgets_values")
+        if raw.get("mode") == _MUTED:
+            return None
+        if raw.get("mode") == _BYPASSED:
+            return self._through(raw, slot, left)
+        if name in _PASSING:
+            return self.first(raw, left)
+        if name == "PrimitiveNode":
+            return FromValue(values[0]) if isinstance(values, list) and values else NotFollowed("it is a primitive")
+        if name == "GetNode":
+            return self._variable(values, left)
+        inner = self.inner(node_id)
+        if inner is not None:
+            return inner.output(slot, left - 1)
+        if is_virtual(name) or name.startswith(_GROUP_MARKS):
+            return self.first(raw, left) if name == "SetNode" else NotFollowed(f"it is linked to {name}")
+        return FromNode((self.prefix + node_id)[:MAX_TEXT], slot)
+
+    def first(self, raw: Mapping[str, Any], left: int) -> Source | _Own | None:
+        """What the first input of a node comes from."""
+        link = next((each.get("link") for each in _dicts(raw.get("inputs"))), None)
+        return None if link is None else self.source(link, left - 1)
+
+    def _through(self, raw: Mapping[str, Any], slot: int, left: int) -> Source | _Own | None:
+        """A bypassed node passes on the input of the same type: the one at the same place, else the first."""
+        inputs, outputs = _dicts(raw.get("inputs")), _dicts(raw.get("outputs"))
+        if slot >= len(outputs):
+            return None
+        wanted = outputs[slot].get("type")
+        same = [each for each in inputs if each.get("type") == wanted]
+        if slot < len(inputs) and inputs[slot].get("type") == wanted:
+            same.insert(0, inputs[slot])
+        if not same and any("*" in (wanted, each.get("type")) for each in inputs):
+            return NotFollowed("it is linked to a bypassed node of any type")
+        linked = next((each["link"] for each in same if each.get("link") is not None), None)
+        return None if linked is None else self.source(linked, left - 1)
+
+    def _variable(self, values: Any, left: int) -> Source | _Own | None:
+        """A GetNode of the pack KJNodes has what the SetNode of the same name is given."""
+        name = values[0] if isinstance(values, list) and values else None
+        scope: _Scope | None = self
+        while scope is not None:
+            for raw in scope.nodes.values():
+                given = raw.get("widgets_values")
+                if raw.get("type") == "SetNode" and isinstance(given, list) and given[:1] == [name]:
+                    return scope.first(raw, left)
+            scope = scope.outer
+        return None
+
+    def _outside(self, slot: int, left: int) -> Source | _Own | None:
+        """What comes into this use of the subgraph at an input of the subgraph."""
+        declared = _dicts(self.graph.get("inputs"))
+        if self.outer is None or slot >= len(declared):
+            return None
+        name = declared[slot].get("name")
+        given = _dicts(self.node.get("inputs"))
+        each = next((each for each in given if each.get("name") == name), None)
+        if each is not None and each.get("link") is not None:
+            return self.outer.source(each["link"], left - 1)
+        values = self.node.get("widgets_values")
+        if not isinstance(values, list) or not values:
+            return _OWN if each is None or each.get("widget") else None
+        for names in (self._promoted(), [str(one.get("name")) for one in given if one.get("widget")]):
+            if len(names) == len(values) and name in names:
+                return FromValue(values[names.index(str(name))])
+        return NotFollowed("its value stands at the subgraph's node") if self._is_promoted(declared[slot]) else None
+
+    def _promoted(self) -> list[str]:
+        """The inputs of the subgraph that a widget within fills: their values stand at the subgraph's node."""
+        return [str(each.get("name")) for each in _dicts(self.graph.get("inputs")) if self._is_promoted(each)]
+
+    def _is_promoted(self, declared: Mapping[str, Any]) -> bool:
+        wanted = {str(link) for link in _list(declared.get("linkIds"))}
+        for raw in self.nodes.values():
+            for each in _dicts(raw.get("inputs")):
+                if str(each.get("link")) in wanted:
+                    return bool(each.get("widget"))
+        return False
+
+    def output(self, slot: int, left: int) -> Source | _Own | None:
+        """What an output of this use of the subgraph gives."""
+        if left <= 0:
+            return NotFollowed("its link leads through too many nodes")
+        wanted = next((key for key, target in _targets(self.graph.get("links")) if target == slot), None)
+        return None if wanted is None else self.source(wanted, left - 1)
+
+
+class _Own:
+    """The node's own widget has the value."""
+
+
+_OWN = _Own()
+
+
+def _links(raw: Any) -> Iterator[tuple[str, tuple[str, int]]]:
+    """The origin of each link by its id: a list in a graph, an object in a subgraph."""
+    for each in _list(raw):
+        if isinstance(each, list) and len(each) >= 5:
+            link_id, node_id, slot = each[0], each[1], each[2]
+        elif isinstance(each, dict):
+            link_id, node_id, slot = each.get("id"), each.get("origin_id"), each.get("origin_slot")
+        else:
+            continue
+        if isinstance(slot, int) and slot >= 0:
+            yield str(link_id), (str(node_id), slot)
+
+
+def _targets(raw: Any) -> Iterator[tuple[str, Any]]:
+    """The links that lead to an output of the subgraph, with the number of the output."""
+    for each in _dicts(raw):
+        if each.get("target_id") == _INSIDE_OUTPUT:
+            yield str(each.get("id")), each.get("target_slot")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _dicts(value: Any) -> list[Mapping[str, Any]]:
+    """Objects of a list; very old files have them in an object."""
+    listed = list(value.values()) if isinstance(value, dict) else _list(value)
+    return [each for each in listed if isinstance(each, dict)]
+
+
+def _text(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    return text if len(text) <= MAX_TEXT and text.isprintable() else ""

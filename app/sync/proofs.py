@@ -1,0 +1,207 @@
+"""Whether the workflow that a run was started with is ready to run on its machine: asked of the ComfyUI there.
+
+The graph stays with the run, so that a service that was restarted meanwhile can still prove it. A proof never fails a
+run: what cannot be found out is the verdict `unknown`, with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from app.domain import asked_for
+from app.domain.errors import AppError, RemoteError, RunnerError
+from app.domain.request import Request
+from app.domain.run_summary import restarted
+from app.domain.stored_request import read_request
+from app.proof.findings import Verdict
+from app.proof.judge import classes_of as classes_in
+from app.proof.judge import prove
+from app.proof.node_specs import Specs
+from app.protocol import progress_json
+from app.remote.comfyui_files import NotTaken, safe_name, save_workflow
+from app.remote.connector import SshConnector
+from app.remote.packer import pack_runner
+from app.remote.runner_client import RunnerClient
+from app.remote.web_text import WebError
+from app.settings import Timeouts
+from app.storage.errors import StorageError
+from app.storage.private_file import read_private, write_private
+from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.comfyui_facts import classes_of
+from app.sync.installs.cancel_signal import CancelSignal
+from app.sync.installs.service import Installs
+from app.workflowfile.errors import WorkflowFileError
+from app.workflowfile.forms import Graphs
+from app.workflowfile.limits import MAX_TEXT_BYTES
+
+MAX_KEPT = 500
+"""Of the graphs of more runs, the oldest are forgotten."""
+CLASSES_SECONDS = 120.0
+SAVE_SECONDS = 20.0
+_log = logging.getLogger(__name__)
+
+
+class Proofs:
+    """The proofs of one service, by run. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        folder: Path,
+        installs: Installs,
+        connector: SshConnector,
+        *,
+        background: BackgroundTaskManager,
+        timeouts: Timeouts,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`now`: Unix seconds."""
+        self._folder = folder
+        self._installs = installs
+        self._connector = connector
+        self._background = background
+        self._timeouts = timeouts
+        self._now = now
+        self._stop = CancelSignal()
+        self._lock = threading.Lock()
+        self._running: set[str] = set()
+
+    def begin(self, run_id: str, graphs: Graphs, name: str | None) -> None:
+        """Keeps the workflow that a run is started with. Raises StorageError."""
+        self._forget_old()
+        content = json.dumps({"ui": graphs.ui, "api": graphs.api}).encode()
+        write_private(self._path(run_id, "graph.z"), zlib.compress(content))
+        self._keep(run_id, {"name": safe_name(name), "proof": None})
+
+    def of(self, run_id: str) -> dict[str, Any] | None:
+        """What is known of a run's workflow; None where it was not started with one."""
+        kept = self._kept(run_id)
+        if kept is None:
+            return None
+        with self._lock:
+            running = run_id in self._running
+        return {"name": str(kept["name"]), "in_progress": running, "result": kept["proof"]}
+
+    def prove_task(self, run_id: str, task_id: str) -> dict[str, Any] | None:
+        """Asks the ComfyUI of a task of the run. None where the run has no workflow. Raises TaskNotFound."""
+        record, status = self._installs.look(task_id)
+        request = read_request(record.request)
+        home = asked_for.home(status.snapshot.probe.get("ui_home"), request.ui_home)
+        return self.prove(run_id, replace(request, ui_home=home))
+
+    def prove(self, run_id: str, request: Request, stop: CancelSignal | None = None) -> dict[str, Any] | None:
+        """Asks the ComfyUI that a request means; the result is kept. None where the run has no workflow."""
+        kept, graphs = self._kept(run_id), self._graphs(run_id)
+        if kept is None or graphs is None:
+            return None
+        with self._lock:
+            self._running.add(run_id)
+        try:
+            result = self._asked(request, graphs, str(kept["name"]), stop or self._stop)
+            self._keep(run_id, {**kept, "proof": result})
+        finally:
+            with self._lock:
+                self._running.discard(run_id)
+        return result
+
+    def look_at(self, task_id: str) -> None:
+        """A task has ended: where it has restarted ComfyUI for a run with a workflow, the proof is made. A workflow's
+        own steps do that themselves."""
+        with suppress(AppError, KeyError, TypeError, ValueError):
+            record, status = self._installs.look(task_id)
+            run_id = record.run_id or task_id
+            of_steps = str(record.idempotency_key or "").startswith("workflow ")
+            if of_steps or not restarted(status.snapshot) or self._kept(run_id) is None:
+                return
+            with suppress(RuntimeError):  # the system gives no more threads: a person can ask for it
+                self._background.start_task(f"proof-{task_id}", self._in_background, run_id, task_id)
+
+    def close(self, _timeout: float = 2.0) -> None:
+        """Ends what goes on, without waiting: each is made anew when somebody asks."""
+        self._stop.set()
+
+    def _in_background(self, run_id: str, task_id: str) -> None:
+        try:
+            self.prove_task(run_id, task_id)
+        except AppError as exc:
+            _log.warning("run %s: whether its workflow is ready is not known: %s", run_id, exc.message)
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def _asked(self, request: Request, graphs: Graphs, name: str, stop: CancelSignal) -> dict[str, Any]:
+        about: dict[str, Any] = {"checked_at": progress_json.iso(self._now()), "saved_as": None, "problem": None}
+        try:
+            return about | self._found(request, graphs, name, stop)
+        except (RemoteError, RunnerError) as exc:
+            return about | _unknown(exc.message)
+        except (WebError, WorkflowFileError) as exc:
+            return about | _unknown(f"What ComfyUI says of its nodes cannot be used: {exc}.")
+
+    def _found(self, request: Request, graphs: Graphs, name: str, stop: CancelSignal) -> dict[str, Any]:
+        expected, wanted = request.options.host_key_sha256, classes_in(graphs)
+        connector = self._connector.asking_first(request.options.first_contact == "ask")
+        with connector.connect(request.address, host_key_sha256=expected, cancel=stop) as host:
+            client = RunnerClient(host, pack_runner(), replace(self._timeouts))
+            client.ensure_uploaded()
+            port = client.probe(request.ui_home, request.venv_path).comfyui_port
+            if port is None:
+                return _unknown("ComfyUI is not running on this machine. Start or restart it, then check again.")
+            info = classes_of(host, port, wanted, seconds=CLASSES_SECONDS)
+            found = prove(graphs, Specs(info.kept)).to_json()
+            try:
+                found["saved_as"] = graphs.ui and save_workflow(host, port, name, graphs.ui, SAVE_SECONDS)
+            except NotTaken as exc:
+                found["problem"] = str(exc)
+            return found
+
+    # -- what is kept -----------------------------------------------------------------------------------------------
+
+    def _path(self, run_id: str, ending: str) -> Path:
+        return self._folder / f"{uuid.UUID(run_id)}.{ending}"
+
+    def _keep(self, run_id: str, kept: Mapping[str, Any]) -> None:
+        write_private(self._path(run_id, "json"), json.dumps(kept).encode())
+
+    def _kept(self, run_id: str) -> dict[str, Any] | None:
+        try:
+            content = read_private(self._path(run_id, "json"))
+            found = json.loads(content) if content else None
+        except (StorageError, ValueError):
+            return None
+        return found if isinstance(found, dict) and {"name", "proof"} <= set(found) else None
+
+    def _graphs(self, run_id: str) -> Graphs | None:
+        content = read_private(self._path(run_id, "graph.z"))
+        if content is None:
+            return None
+        value = json.loads(zlib.decompressobj().decompress(content, 3 * MAX_TEXT_BYTES))
+        return Graphs(value["ui"], value["api"])
+
+    def _forget_old(self) -> None:
+        with suppress(OSError):
+            paths = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+            for path in paths[MAX_KEPT - 1 :]:
+                path.with_suffix(".graph.z").unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+
+
+def _unknown(problem: str) -> dict[str, Any]:
+    """The verdict where nothing could be asked."""
+    sentence = f"Whether this workflow is ready is not known: {problem}"
+    return {
+        "verdict": Verdict.UNKNOWN.value,
+        "sentence": sentence,
+        "counts": {},
+        "checked": {},
+        "findings": [],
+        "problem": problem,
+    }

@@ -1,0 +1,120 @@
+"""A run that was started with a workflow: its ComfyUI is restarted, then asked whether the workflow is ready there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from app.standin.git_server import GitServer
+from app.standin.instance import StandIn
+from app.standin.packs import make_pack
+from test.support.running_comfyui import running_comfyui
+from test.support.service import Json, ServiceProcess
+from test.support.waiting import wait_until
+from test.workflow.conftest import Workflows, service, workflows
+
+__all__ = ["service", "workflows"]
+pytestmark = [pytest.mark.sshd, pytest.mark.slow]
+STEPS = ["install_custom_nodes", "verify_dependencies", "restart_comfyui"]
+
+
+@pytest.fixture
+def port(standin: StandIn) -> Iterator[int]:
+    """Of a ComfyUI that runs on the instance, as somebody started it."""
+    with running_comfyui(standin) as number:
+        yield number
+
+
+def graph(*, model: str | None = None) -> Json:
+    """A text through a node of the pack `light`, saved; with a model that is loaded for nothing."""
+    nodes: list[Json] = [
+        {"id": 1, "type": "light", "outputs": [{"name": "STRING", "links": [1]}], "widgets_values": ["hello"]},
+        {"id": 2, "type": "SaveText", "inputs": [{"name": "text", "type": "STRING", "link": 1}]},
+    ]
+    links: list[list[object]] = [[1, 1, 0, 2, 0, "STRING"]]
+    if model:
+        loader = {"id": 3, "type": "CheckpointLoaderSimple", "widgets_values": [model]}
+        nodes += [{**loader, "outputs": [{"name": "MODEL", "links": [2]}]}]
+        nodes[1]["inputs"].append({"name": "model", "type": "MODEL", "link": 2})
+        links.append([2, 3, 0, 2, 1, "MODEL"])
+    return {"nodes": nodes, "links": links, "version": 0.4}
+
+
+def manifest_of(service: ServiceProcess, git_server: GitServer, workflow: Json) -> Json:
+    """The workflow as a manifest, its question answered with the pack."""
+    pack = make_pack(git_server, "o", "light")
+    asked = service.post("/manifests/check", {"manifest": {"workflow": workflow}}).json()["workflow"]["questions"]
+    return {"workflow": workflow, "answers": {question["question_id"]: pack.url for question in asked}}
+
+
+def test_a_workflow_is_proven_after_the_restart_and_stands_in_comfyuis_list(
+    workflows: Workflows, service: ServiceProcess, standin: StandIn, git_server: GitServer, port: int
+) -> None:
+    """The step comes by itself; the run says it too, also after the service was restarted."""
+    manifest = manifest_of(service, git_server, graph())
+    shown = workflows.ended(workflow_id := workflows.start(standin, manifest=manifest, steps=STEPS))
+    assert [(step["name"], step["status"]) for step in shown["steps"]][-1] == ("proof", "success"), shown["steps"][-1]
+    assert shown["steps"][-1]["message"] == "This workflow is ready to run here."
+    saved = standin.ui_home / "user/default/workflows/workflow.json"
+    assert json.loads(saved.read_text()) == graph()
+    service.kill()
+    service.start()
+    run = service.get(f"/runs/{workflow_id}")
+    assert (run["proof"]["result"]["verdict"], run["proof"]["result"]["findings"]) == ("ready", [])
+    assert run["proof"]["result"]["saved_as"] == "workflows/workflow.json"
+    assert run["chapters"][-1]["name"] == "proof" and run["chapters"][-1]["summary"]["tone"] == "good"
+    saved.write_text("{}")  # somebody's own: it stays
+    again = service.post(f"/runs/{workflow_id}/proof", {}).json()
+    assert again["proof"]["result"]["saved_as"] == "workflows/workflow (2).json"
+    assert saved.read_text() == "{}"
+
+
+def test_an_install_is_proven_when_its_comfyui_was_restarted(
+    service: ServiceProcess, standin: StandIn, git_server: GitServer, port: int
+) -> None:
+    """Before, its classes are missing; what else is missing is named with its folder."""
+    manifest = manifest_of(service, git_server, graph(model="sdxl\\base.safetensors"))
+    task_id = service.install(standin, manifest=manifest, options={"verify": False})
+    assert service.ended(task_id)["outcome"] == "all"
+    early = service.post(f"/runs/{task_id}/proof", {}).json()["proof"]["result"]
+    assert [each["kind"] for each in early["findings"]] == ["class_missing", "model_missing"]
+    restart = service.post(f"/tasks/{task_id}/restart", {}).json()["task_id"]
+    service.ended(restart)
+
+    def is_new() -> bool:
+        found = service.get(f"/runs/{task_id}")["proof"]
+        return not found["in_progress"] and found["result"]["counts"] != early["counts"]
+
+    wait_until(is_new, 30, "it was checked again")
+    result = service.get(f"/runs/{task_id}")["proof"]["result"]
+    assert result["verdict"] == "not_ready", result
+    [missing] = result["findings"]
+    assert (missing["node_id"], missing["input"]) == ("3", "ckpt_name")
+    assert missing["file"] == {"name": "sdxl/base.safetensors", "folder": "checkpoints", "url": None}
+
+
+def test_a_comfyui_that_does_not_run_leaves_it_unknown(
+    workflows: Workflows, service: ServiceProcess, standin: StandIn, git_server: GitServer
+) -> None:
+    """The run does not fail for it."""
+    manifest = manifest_of(service, git_server, graph())
+    steps = ["install_custom_nodes", "proof"]
+    shown = workflows.ended(workflow_id := workflows.start(standin, manifest=manifest, steps=steps))
+    assert (shown["state"], shown["steps"][-1]["status"]) == ("completed", "partial"), shown
+    result = service.get(f"/runs/{workflow_id}")["proof"]["result"]
+    assert result["verdict"] == "unknown" and "not running" in result["sentence"]
+
+
+def test_a_proof_needs_a_workflow_file(service: ServiceProcess, standin: StandIn, git_server: GitServer) -> None:
+    """As a step, and asked for."""
+    pack = make_pack(git_server, "o", "light")
+    request = {"ssh_connection": standin.ssh_command, "manifest": {"urls": [pack.url]}, "steps": ["proof"]}
+    refused = service.post("/workflow/start", request)
+    assert (refused.status_code, refused.json()["field"]) == (400, "steps")
+    task_id = service.install(standin, manifest={"urls": [pack.url]}, options={"verify": False})
+    service.ended(task_id)
+    assert service.get(f"/runs/{task_id}")["proof"] is None
+    answer = service.post(f"/runs/{task_id}/proof", {})
+    assert (answer.status_code, answer.json()["error"]) == (404, "run_has_no_workflow")
