@@ -50,6 +50,9 @@ from app.sync.node_sources import NodeSources
 from app.sync.notifications import Notifications
 from app.sync.proofs import Proofs
 from app.sync.readiness import Readiness
+from app.sync.registry.client import Registry
+from app.sync.registry.packs import RegistryPacks
+from app.sync.remembered_answers import RememberedAnswers
 from app.sync.run_news import RunNews
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Asked, Runs
@@ -153,7 +156,7 @@ def build_service(
             StatusLinks(settings.data_dir),
             runs,
             RememberedInstances(InstanceStore(engine), pins, runs),
-            WorkflowLists(WorkflowFiles(settings.data_dir / "workflow-files"), NodeSources(settings)),
+            *_lists(settings),
             proofs,
         )
     )
@@ -161,6 +164,14 @@ def build_service(
     return Service(
         app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine, proofs
     )
+
+
+def _lists(settings: Settings) -> tuple[WorkflowLists, RegistryPacks]:
+    """What turns workflows and ids of the registry into packs."""
+    files, answers = WorkflowFiles(settings.data_dir / "workflow-files"), RememberedAnswers(settings.data_dir)
+    registry, schemes = Registry(settings), settings.allowed_git_schemes
+    lists = WorkflowLists(files, NodeSources(settings), registry, answers, schemes)
+    return lists, RegistryPacks(registry, schemes)
 
 
 def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -> None:

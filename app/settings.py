@@ -150,6 +150,9 @@ class Settings(BaseSettings):
     pack has a workflow's classes; empty: workflows are read by their own hints alone."""
     stats_url: str = "https://raw.githubusercontent.com/ltdrdata/ComfyUI-Manager/main/github-stats.json"
     """The stars and last changes of node packs, for whoever has to choose between them; empty: none."""
+    registry_url: str = "https://api.comfy.org"
+    """ComfyUI's registry of node packs, for packs that are named by their ids (`comfyui-impact-pack@8.1.0`) and for
+    classes that a workflow says nothing of; empty: it is not asked."""
     session_hours: Seconds = 168.0
     """How long a browser stays logged in; 0: a year."""
     request_seconds: Seconds = 20.0

@@ -46,6 +46,7 @@ _OURS = (
     "tasks",
     "ui",
     "workflow",
+    "workflow-answers",
     "workflow-files",
     "workflows",
 )

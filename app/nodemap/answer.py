@@ -19,17 +19,31 @@ class Evidence(StrEnum):
     MAP = "map"
     SAME_WORKFLOW = "same_workflow"
     ANSWER = "answer"
+    REMEMBERED = "remembered"
 
 
 @dataclass(frozen=True)
 class Pack:
     """A node pack. At least one of `repo_url` and `registry_id` is known; `ref` is a commit, `version` one of the
-    registry's. A pack that is needed has a `repo_url`."""
+    registry's. `from_registry`: its archive is what is installed; otherwise a pack that is needed has a `repo_url`."""
 
     repo_url: str | None
     registry_id: str | None = None
     ref: str | None = None
     version: str | None = None
+    from_registry: bool = False
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the registry's archive is installed: a commit that can be had goes before."""
+        return self.from_registry and not (self.ref and self.repo_url)
+
+    @property
+    def as_answer(self) -> str:
+        """What answers a question with this pack."""
+        if self.is_archive or not self.repo_url:
+            return f"{self.registry_id}@{self.version}" if self.version else str(self.registry_id)
+        return self.repo_url
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,8 @@ class Needed:
     evidence: tuple[Evidence, ...]
     runs: bool
     facts: Facts = field(default_factory=Facts)
+    answered_at: str | None = None
+    """The day of an answer that was remembered."""
 
 
 @dataclass(frozen=True)

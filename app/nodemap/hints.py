@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from app.nodemap.answer import Pack
 from app.nodemap.manager_map import ManagerMap
@@ -16,7 +17,23 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,10
 _REGISTRY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def pack_by_hints(nodes: Sequence[Node], known: ManagerMap) -> Pack | None:
+@dataclass(frozen=True)
+class KnownIds:
+    """What is known of the registry's ids: by Manager's map, and by the registry itself, which has told `repositories`
+    by ids in lower case. `registry_on`: an id alone can be installed."""
+
+    manager_map: ManagerMap
+    registry_on: bool = False
+    repositories: Mapping[str, str] = field(default_factory=dict)
+
+    def repository(self, registry_id: str) -> str | None:
+        """Where a pack of the registry is developed."""
+        key = self.manager_map.by_id.get(registry_id.lower())
+        url = self.manager_map.urls.get(key) if key else None
+        return url or self.repositories.get(registry_id.lower())
+
+
+def pack_by_hints(nodes: Sequence[Node], known: KnownIds) -> Pack | None:
     """The pack that most nodes of a class name; None where none does. A fork keeps its original's `cnr_id`, but has an
     `aux_id` of its own: so that one decides where both are there."""
     named = Counter(pack for pack in (_pack(node, known) for node in nodes) if pack is not None)
@@ -42,18 +59,16 @@ def _ordered(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d{1,9}", version)[:4])
 
 
-def _pack(node: Node, known: ManagerMap) -> Pack | None:
-    registry_id = node.cnr_id if node.cnr_id and _REGISTRY_ID.fullmatch(node.cnr_id) else None
-    if registry_id and registry_id.lower() in CORE_IDS:
-        return None
-    repository = node.aux_id if node.aux_id and _REPOSITORY.fullmatch(node.aux_id) else None
-    if repository:
-        url: str | None = f"https://github.com/{repository.removesuffix('.git')}"
-    else:
-        key = known.by_id.get(registry_id.lower()) if registry_id else None
-        url = known.urls.get(key) if key else None
-    if url is None and registry_id is None:
+def _pack(node: Node, known: KnownIds) -> Pack | None:
+    registry_id = node.cnr_id.lower() if node.cnr_id and _REGISTRY_ID.fullmatch(node.cnr_id) else None
+    if registry_id in CORE_IDS:
         return None
     commit = node.ver if node.ver and _COMMIT.fullmatch(node.ver) else None
-    match = _VERSION.fullmatch(node.ver) if node.ver and not repository else None
-    return Pack(url, registry_id.lower() if registry_id else None, commit, match.group(1) if match else None)
+    repository = node.aux_id if node.aux_id and _REPOSITORY.fullmatch(node.aux_id) else None
+    if repository:
+        return Pack(f"https://github.com/{repository.removesuffix('.git')}", registry_id, commit)
+    if registry_id is None:
+        return None
+    match = _VERSION.fullmatch(node.ver) if node.ver else None
+    version = match.group(1) if match else None
+    return Pack(known.repository(registry_id), registry_id, commit, version, from_registry=known.registry_on)

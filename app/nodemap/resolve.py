@@ -6,9 +6,10 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.nodemap.answer import Answer, Candidate, Evidence, Needed, Pack, Question
-from app.nodemap.hints import newest_core, pack_by_hints, says_core
+from app.nodemap.hints import KnownIds, newest_core, pack_by_hints, says_core
 from app.nodemap.manager_map import Facts, ManagerMap, repo_key
 from app.nodemap.virtual import CORE, OF_PACKS, is_virtual
+from app.protocol.registry_ref import read_registry_ref
 from app.protocol.repo_url import repo_name
 from app.workflowfile.graph import Node, Workflow
 
@@ -18,12 +19,23 @@ _MOST_CANDIDATES = 12
 @dataclass(frozen=True)
 class Sources:
     """What is known besides the workflow. `core`: classes of ComfyUI itself, None where that is not known; `registry`:
-    packs by class, as the registry answered; `answers`: repositories by the question's id."""
+    packs by class, as the registry answered, with their facts by `pack_key`; `registry_on`: packs can be had from there
+    by their ids, and of these it has told `repositories`. `answers`: repositories or packs of the registry by the
+    question's id; `remembered`: answers of earlier days, each with its day."""
 
     core: Container[str] | None = None
     manager_map: ManagerMap = field(default_factory=ManagerMap)
     registry: Mapping[str, Sequence[Pack]] = field(default_factory=dict)
+    registry_facts: Mapping[str, Facts] = field(default_factory=dict)
+    registry_on: bool = False
+    repositories: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[str, str] = field(default_factory=dict)
+    remembered: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> KnownIds:
+        """What is known of the registry's ids."""
+        return KnownIds(self.manager_map, self.registry_on, self.repositories)
 
 
 @dataclass
@@ -32,11 +44,12 @@ class _Decided:
 
     packs: list[Pack]
     evidence: Evidence | None
+    answered_at: str | None = None
 
     @property
     def is_decided(self) -> bool:
         """Whether one pack is left, and can be fetched."""
-        return len(self.packs) == 1 and self.packs[0].repo_url is not None
+        return len(self.packs) == 1 and (self.packs[0].repo_url is not None or self.packs[0].from_registry)
 
 
 def resolve(workflow: Workflow, sources: Sources) -> Answer:
@@ -71,13 +84,40 @@ def _core(by_class: Mapping[str, Sequence[Node]], sources: Sources) -> tuple[set
 def _decide(name: str, nodes: Sequence[Node], sources: Sources) -> _Decided:
     chosen = sources.answers.get(question_id(name))
     if chosen:
-        return _Decided([Pack(chosen)], Evidence.ANSWER)
-    hinted = pack_by_hints(nodes, sources.manager_map)
+        return _Decided([pack_of_answer(chosen)], Evidence.ANSWER)
+    hinted = pack_by_hints(nodes, sources.ids)
     if hinted is None:
-        return _listed(name, sources)
-    if hinted.repo_url is None:
+        return _without_hint(name, sources)
+    if hinted.repo_url is None and not hinted.from_registry:
         hinted = _with_repository(hinted, _listed(name, sources).packs)
+        if hinted.repo_url is None and question_id(name) in sources.remembered:
+            return _without_hint(name, sources)
     return _Decided([hinted], Evidence.HINT)
+
+
+def _without_hint(name: str, sources: Sources) -> _Decided:
+    """What somebody has answered on another day goes before what lists say of a class."""
+    if question_id(name) in sources.remembered:
+        answer, day = sources.remembered[question_id(name)]
+        return _Decided([pack_of_answer(answer)], Evidence.REMEMBERED, day)
+    return _listed(name, sources)
+
+
+def pack_of_answer(answer: str) -> Pack:
+    """The pack that an answer names: a repository, or a pack of the registry."""
+    named = read_registry_ref(answer)
+    if named is None:
+        return Pack(answer)
+    return Pack(None, named.registry_id.lower(), None, named.version or None, from_registry=True)
+
+
+def classes_to_ask(workflow: Workflow, sources: Sources) -> list[str]:
+    """The classes of which only the registry or the map can say something, in the order in which they come."""
+    by_class = workflow.classes(runs=False)
+    core, too_new = _core(by_class, sources)
+    left = [name for name in by_class if name not in core | too_new | CORE and not is_virtual(name)]
+    weak = (None, Evidence.REGISTRY, Evidence.MAP)
+    return [name for name in left if _decide(name, by_class[name], sources).evidence in weak]
 
 
 def _listed(name: str, sources: Sources) -> _Decided:
@@ -93,9 +133,12 @@ def _listed(name: str, sources: Sources) -> _Decided:
     ):
         if keys:
             return _Decided(_packs(keys, known), evidence)
-    if sources.registry.get(name):
-        return _Decided(list(sources.registry[name]), Evidence.REGISTRY)
     keys = known.listed(name)
+    if sources.registry.get(name):
+        packs = list(sources.registry[name])
+        if all(pack_key(pack) in known.collections for pack in packs):  # whose copies are listed may be meant instead
+            packs += [pack for pack in _packs(keys, known) if pack_key(pack) not in map(pack_key, packs)]
+        return _Decided(packs, Evidence.REGISTRY)
     return _Decided(_packs(keys, known), Evidence.MAP if keys else None)
 
 
@@ -119,30 +162,32 @@ def _packs(keys: Iterable[str], known: ManagerMap) -> list[Pack]:
 
 def _by_the_others(decided: Mapping[str, _Decided]) -> None:
     """What several packs list is of the one that the workflow needs anyway, where that is one."""
-    needed = {_key(each.packs[0]) for each in decided.values() if each.is_decided}
+    needed = {pack_key(each.packs[0]) for each in decided.values() if each.is_decided}
     for each in decided.values():
         if len(each.packs) > 1:
-            left = [pack for pack in each.packs if _key(pack) in needed]
+            left = [pack for pack in each.packs if pack_key(pack) in needed]
             if len(left) == 1:
                 each.packs, each.evidence = left, Evidence.SAME_WORKFLOW
 
 
-def _key(pack: Pack) -> str:
-    return (repo_key(pack.repo_url) if pack.repo_url else None) or f"registry:{pack.registry_id}"
+def pack_key(pack: Pack) -> str:
+    """One spelling of what a pack is: its repository, or its id in the registry."""
+    return (repo_key(pack.repo_url) if pack.repo_url else None) or f"registry:{(pack.registry_id or '').lower()}"
 
 
 def _needed(decided: Mapping[str, _Decided], nodes: Mapping[str, Sequence[Node]], sources: Sources) -> Iterable[Needed]:
     """Each pack once, with all of its classes."""
     found: dict[str, Needed] = {}
+    decided = {name: each for name, each in decided.items() if each.is_decided}
+    keys = _keys_by_id(each.packs[0] for each in decided.values())
     for name, each in decided.items():
-        if not each.is_decided:
-            continue
-        pack, key = each.packs[0], _key(each.packs[0])
+        pack, key = each.packs[0], pack_key(each.packs[0])
+        key = keys.get(key, key)
         runs = any(node.runs for node in nodes[name])
         evidence = (each.evidence,) if each.evidence else ()
         before = found.get(key)
         if before is None:
-            found[key] = Needed(pack, (name,), evidence, runs, _facts(pack, sources))
+            found[key] = Needed(pack, (name,), evidence, runs, _facts(pack, sources), each.answered_at)
             continue
         found[key] = replace(
             before,
@@ -150,23 +195,37 @@ def _needed(decided: Mapping[str, _Decided], nodes: Mapping[str, Sequence[Node]]
             classes=(*before.classes, name),
             evidence=tuple(sorted({*before.evidence, *evidence}, key=list(Evidence).index)),
             runs=before.runs or runs,
+            answered_at=before.answered_at or each.answered_at,
         )
     return found.values()
 
 
+def _keys_by_id(packs: Iterable[Pack]) -> dict[str, str]:
+    """Packs of which a class names only the id, and another class the repository: one pack, unless it has forks."""
+    repositories: dict[str, set[str]] = {}
+    for pack in packs:
+        if pack.registry_id and pack.repo_url:
+            repositories.setdefault(f"registry:{pack.registry_id.lower()}", set()).add(pack_key(pack))
+    return {key: next(iter(found)) for key, found in repositories.items() if len(found) == 1}
+
+
 def _pinned(one: Pack, other: Pack) -> Pack:
-    """What two classes of a pack say of its version; where they disagree, nothing is pinned."""
+    """What two classes of a pack say of its version; where they disagree, nothing is pinned. Where one of them names
+    only the id, the other's repository may be a fork's, which no archive is of."""
+    both = one.from_registry or other.from_registry
     refs, versions = {one.ref, other.ref} - {None}, {one.version, other.version} - {None}
     return Pack(
         one.repo_url or other.repo_url,
         one.registry_id or other.registry_id,
         refs.pop() if len(refs) == 1 else None,
         versions.pop() if len(versions) == 1 else None,
+        one.from_registry and other.from_registry if one.repo_url is None or other.repo_url is None else both,
     )
 
 
 def _facts(pack: Pack, sources: Sources) -> Facts:
-    return sources.manager_map.facts.get(_key(pack), Facts())
+    key = pack_key(pack)
+    return sources.manager_map.facts.get(key) or sources.registry_facts.get(key) or Facts()
 
 
 def question_id(class_name: str) -> str:
@@ -178,7 +237,7 @@ def _question(name: str, decided: _Decided, nodes: Mapping[str, Sequence[Node]],
     candidates = [
         Candidate(pack, _facts(pack, sources), _also(pack, name, nodes, sources))
         for pack in decided.packs
-        if pack.repo_url
+        if pack.repo_url or pack.from_registry
     ]
     candidates.sort(key=lambda each: (-len(each.also), -(each.facts.stars or 0)))
     return Question(
@@ -187,10 +246,12 @@ def _question(name: str, decided: _Decided, nodes: Mapping[str, Sequence[Node]],
         tuple(candidates[:_MOST_CANDIDATES]),
         any(node.runs for node in nodes[name]),
         tuple(node.node_id for node in nodes[name]),
-        next((pack.registry_id for pack in decided.packs if pack.repo_url is None), None),
+        next((pack.registry_id for pack in decided.packs if not (pack.repo_url or pack.from_registry)), None),
     )
 
 
 def _also(pack: Pack, name: str, nodes: Mapping[str, Sequence[Node]], sources: Sources) -> tuple[str, ...]:
-    classes = sources.manager_map.classes_of.get(_key(pack), frozenset())
-    return tuple(sorted(other for other in nodes if other != name and other in classes))
+    key = pack_key(pack)
+    classes = sources.manager_map.classes_of.get(key, frozenset())
+    by_registry = {each for each, packs in sources.registry.items() if key in map(pack_key, packs)}
+    return tuple(sorted(other for other in nodes if other != name and (other in classes or other in by_registry)))

@@ -107,10 +107,8 @@ class ManifestRead(Body, kind="manifest"):
 
 @dataclass(frozen=True, eq=False)
 class NodeChanged(Body, kind="node"):
-    """A node pack moved to another state.
-
-    `kept` says whether the pack was there already; the fields from `commit` on are None where the event does not tell
-    them."""
+    """A node pack moved to another state. `kept`: it was there already. The fields from `commit` on are None where the
+    event does not tell them."""
 
     name: str
     state: NodeState
@@ -119,6 +117,7 @@ class NodeChanged(Body, kind="node"):
     kept: Optional[bool] = _left_out()
     verified: Optional[bool] = _left_out()
     import_seconds: Optional[float] = _left_out()
+    version: Optional[str] = _left_out()
 
 
 @dataclass(frozen=True, eq=False)

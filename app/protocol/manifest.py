@@ -14,6 +14,7 @@ from typing import Any, Callable, Collection, Dict, Iterable, Iterator, List, Ma
 from app.protocol import refs
 from app.protocol.pasted_address import RepoAddress, read_address
 from app.protocol.pasted_text import is_address, quoted, split_pasted
+from app.protocol.registry_ref import NIGHTLY, RegistryRef, read_registry_ref
 from app.protocol.repo_identity import same_repo
 from app.protocol.repo_url import BadRepoUrl, repo_name
 
@@ -37,7 +38,10 @@ _COLUMNS_AS_WRITTEN = {
     "requirements": "RequirementsFile",
 }
 """A header's words in any case, without spaces, hyphens and underscores."""
-_NODE_KEYS = set(_COLUMN_OF)
+_REGISTRY_KEYS = ("registry_id", "version", "archive_url", "archive_sha256")
+_NODE_KEYS = {*_COLUMN_OF, *_REGISTRY_KEYS}
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_ARCHIVE_URL = re.compile(r"(?P<scheme>https?)://[^\s/@\x00-\x20\x7f-\uffff]+/[\x21-\x7e]*\Z")
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>:"|?*\\]')
 
 
@@ -53,13 +57,23 @@ class ManifestFault(ValueError):
 @dataclass(frozen=True)
 class NodePack:
     """One entry. `subfolder` and `requirements_file` are relative; `ref` is a branch, tag or commit, or what only the
-    repository can tell apart (`refs.TREE`)."""
+    repository can tell apart (`refs.TREE`). A pack of ComfyUI's registry has a `registry_id`, and of the others what
+    is known: its `version` (none: the newest), its archive's address and hash, its repository."""
 
     name: str
     repo_url: str
     subfolder: Optional[str] = None
     requirements_file: Optional[str] = None
     ref: Optional[str] = None
+    registry_id: str = ""
+    version: str = ""
+    archive_url: str = ""
+    archive_sha256: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, in words."""
+        return str(RegistryRef(self.registry_id, self.version)) if self.registry_id else self.repo_url
 
     @property
     def folder(self) -> str:
@@ -68,7 +82,8 @@ class NodePack:
 
     def to_json(self) -> Dict[str, Any]:
         """The entry as the wire has it, its folder included."""
-        return {**asdict(self), "folder": self.folder}
+        values = {**asdict(self), "folder": self.folder}
+        return {key: value for key, value in values.items() if value or key not in _REGISTRY_KEYS}
 
 
 Repeated = Callable[[NodePack], None]
@@ -121,15 +136,16 @@ def parse_nodes(
         where = "%s[%d]" % (field, index)
         if not isinstance(raw, Mapping) or not set(raw) <= _NODE_KEYS | {"folder"}:
             raise ManifestFault(where, "A node is an object with %s." % ", ".join(sorted(_NODE_KEYS)))
-        packs.append(_pack(raw, schemes, where, ""))
+        packs.append(_registry_pack(raw, schemes, where) if raw.get("registry_id") else _pack(raw, schemes, where, ""))
     return check_packs(packs, field, on_repeated)
 
 
 def parse_urls(
     urls: Any, schemes: Collection[str], field: str = "manifest.urls", on_repeated: Optional[Repeated] = None
 ) -> List[NodePack]:
-    """The packs of a list of repositories, each named as its repository or as the folder of its `git clone`. An entry
-    may be a text of several. Raises ManifestFault naming the entry."""
+    """The packs of a list of repositories, each named as its repository or as the folder of its `git clone`, and of
+    packs of ComfyUI's registry (`id@version`). An entry may be a text of several. Raises ManifestFault naming the
+    entry."""
     if not isinstance(urls, list):
         raise ManifestFault(field, "The urls are not a list.")
     check_count(len(urls), field)
@@ -139,6 +155,10 @@ def parse_urls(
     check_count(len(entries), field)
     packs = []
     for where, url in entries:
+        named = read_registry_ref(url)
+        if named is not None:
+            packs.append(_registry_pack({"registry_id": named.registry_id, "version": named.version}, schemes, where))
+            continue
         read = _read_url(url, schemes, where, "")
         raw = {"name": read.folder or repo_name(read.url), "repo_url": read.url, "ref": read.ref}
         packs.append(_pack(raw, schemes, where, ""))
@@ -267,6 +287,48 @@ def _pack(raw: Mapping[str, Any], schemes: Collection[str], where: str, prefix: 
     return NodePack(name, read.url, subfolder, requirements, ref or read.ref)
 
 
+def _registry_pack(raw: Mapping[str, Any], schemes: Collection[str], where: str) -> NodePack:
+    """A pack of ComfyUI's registry: its folder is its id, as ComfyUI-Manager has it. `nightly` is its repository."""
+    node_id, version = raw.get("registry_id"), raw.get("version") or ""
+    named = read_registry_ref("%s@%s" % (node_id, version or "latest"))
+    if named is None or named.registry_id != node_id:
+        text = "%.80r with the version %.80r is not a pack of ComfyUI's registry."
+        raise ManifestFault(_at(where, "registry_id"), text % (node_id, version))
+    name, url = raw.get("name") or named.registry_id, raw.get("repo_url") or ""
+    given = {"name": name, "subfolder": raw.get("subfolder"), "requirements_file": raw.get("requirements_file")}
+    if named.version == NIGHTLY:
+        if not url:
+            text = "The nightly version of %s is its repository, of which the list does not have the address."
+            raise ManifestFault(_at(where, "version"), text % node_id)
+        return _pack({**given, "repo_url": url}, schemes, where, "")
+    if raw.get("ref"):
+        raise ManifestFault(_at(where, "ref"), "A pack of ComfyUI's registry has a version, and no ref.")
+    stand_in = url or "https://registry.invalid/" + named.registry_id
+    pack = _pack({**given, "repo_url": stand_in}, schemes, where, "")
+    address, sha256 = raw.get("archive_url") or "", raw.get("archive_sha256") or ""
+    _check_archive(address, sha256, schemes, where)
+    url = pack.repo_url if url else ""
+    return NodePack(
+        pack.name,
+        url,
+        pack.subfolder,
+        pack.requirements_file,
+        None,
+        named.registry_id,
+        named.version,
+        address,
+        sha256,
+    )
+
+
+def _check_archive(address: Any, sha256: Any, schemes: Collection[str], where: str) -> None:
+    found = _ARCHIVE_URL.match(address) if isinstance(address, str) and len(address) <= 2000 else None
+    if address and (found is None or found.group("scheme") not in schemes):
+        raise ManifestFault(_at(where, "archive_url"), "%.80r is not the address of an archive." % address)
+    if sha256 and not (isinstance(sha256, str) and _SHA256.match(sha256)):
+        raise ManifestFault(_at(where, "archive_sha256"), "A SHA-256 has 64 hex digits, in lower case.")
+
+
 def _at(where: str, key: str) -> str:
     """The field of one value: a CSV has no finer name than itself."""
     return where if where.endswith("csv") else "%s.%s" % (where, key)
@@ -283,17 +345,23 @@ def _says_the_same(one: NodePack, other: NodePack) -> bool:
     """Whether an entry repeats another one: the repository in whatever spelling, its version and its folder."""
     names = (one.name.lower(), one.folder.lower(), one.ref) == (other.name.lower(), other.folder.lower(), other.ref)
     files = {one.requirements_file, other.requirements_file} - {one.requirements_file}
-    return names and not files and same_repo(one.repo_url, other.repo_url)
+    if one.registry_id or other.registry_id:
+        same = (one.registry_id.lower(), one.version) == (other.registry_id.lower(), other.version)
+    else:
+        same = same_repo(one.repo_url, other.repo_url)
+    return names and not files and same
 
 
 def _of_two(one: NodePack, other: NodePack, what: str) -> str:
     """Why two entries cannot both be installed."""
+    if one.registry_id and one.registry_id.lower() == other.registry_id.lower():
+        return "The list has %s twice: as %s and as %s. Remove one of the two." % (one.name, one.source, other.source)
     if same_repo(one.repo_url, other.repo_url) and one.ref != other.ref:
         versions = [each.ref or "its newest version" for each in (one, other)]
         return "The list has %s twice: at %s and at %s. Remove one of the two." % (one.name, *versions)
     value = other.name if what == "name" else other.folder
     text = "Two node packs have the %s %r: %s and %s. Give one of them another name, or remove it."
-    return text % (what, value, one.repo_url, other.repo_url)
+    return text % (what, value, one.source, other.source)
 
 
 def parent_of(pack: NodePack, packs: Iterable[NodePack]) -> Optional[NodePack]:

@@ -120,6 +120,8 @@ def node_row(snapshot: Snapshot, node: Node) -> Dict[str, Any]:
         "requirements_status": node.requirements.value,
         "script_status": node.script.value,
         "commit": node.commit,
+        "registry_id": node.registry_id or None,
+        "version": node.version or None,
         "verified": node.verified,
         "import_seconds": node.import_seconds,
         "seconds": seconds,

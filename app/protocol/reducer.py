@@ -234,11 +234,9 @@ def _probed(snapshot: Snapshot, body: Probed, _event: Event) -> Snapshot:
 
 @_folds(ManifestRead)
 def _manifest(snapshot: Snapshot, body: ManifestRead, _event: Event) -> Snapshot:
+    same = ("folder", "ref", "requirements_file", "registry_id", "version")
     nodes = {
-        pack.name: Node(
-            pack.name, pack.repo_url, folder=pack.folder, ref=pack.ref, requirements_file=pack.requirements_file
-        )
-        for pack in body.nodes
+        pack.name: Node(pack.name, pack.repo_url, **{key: getattr(pack, key) for key in same}) for pack in body.nodes
     }
     return replace(snapshot, nodes=nodes, waiting=None)
 
@@ -259,6 +257,7 @@ def _node(snapshot: Snapshot, body: NodeChanged, event: Event) -> Snapshot:
         error=body.error or node.error,
         entered=entered,
         commit=node.commit if body.commit is None else body.commit,
+        version=node.version if body.version is None else body.version,
         kept=node.kept if body.kept is None else body.kept,
         verified=node.verified if body.verified is None else body.verified,
         import_seconds=node.import_seconds if body.import_seconds is None else body.import_seconds,

@@ -19,6 +19,17 @@ SAFETY: Sequence[Reason] = (
     Reason("git_config_ignored", "Programs in git's configuration", About.WARNING),
     Reason("repository_too_large", "Repository too large", About.NODE),
     Reason("no_room_for_repository", "No room for the repository", About.NODE, Retry.HELPS),
+    # -- packs of ComfyUI's registry ---------------------------------------------------------------------------------
+    Reason("registry_pack_not_found", "Pack not in the registry", About.NODE),
+    Reason("registry_version_not_found", "Version not in the registry", About.NODE),
+    Reason("registry_version_refused", "Version withheld by the registry", About.NODE),
+    Reason("registry_unreachable", "ComfyUI's registry not reached", About.NODE, Retry.SOON),
+    Reason("archive_hash_differs", "Another archive than expected", About.NODE),
+    Reason("archive_unsafe", "Archive not safe to unpack", About.NODE),
+    Reason("archive_too_large", "Archive too large", About.NODE),
+    Reason("clone_in_place", "Installed as git clone", About.NODE),
+    Reason("kept_at_other_version", "Kept at another version", About.WARNING),
+    Reason("registry_version_differs", "Another version inside", About.WARNING),
     # -- plans without builds ----------------------------------------------------------------------------------------
     Reason("plan_incomplete", "Plan not complete", About.NODE),
     Reason("plan_unavailable", "No plan without builds", About.RUN),

@@ -128,6 +128,10 @@ class Node:
     entered: Mapping[str, float] = field(default_factory=dict)
     """When it came into each state (by its wire word), in seconds after the run began; the last time of several."""
     error: Optional[Problem] = None
+    registry_id: str = ""
+    """Its id in ComfyUI's registry, for a pack that comes from there."""
+    version: str = ""
+    """The registry's version of it: as asked for, then as it is there."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from app.remote.tcp import open_socket
 MAX_BYTES = 512 * 1024
 MAX_REDIRECTS = 3
 _LONGEST_ETAG = 200
+_LONGEST_NUMBER = 9
 _PIECE = 64 * 1024
 _T = TypeVar("_T")
 _PORTS = {"https": 443, "http": 80}
@@ -58,7 +59,12 @@ class Fetched:
 
 
 class WebError(Exception):
-    """A web address gave nothing that can be used; the message says why, without the address."""
+    """A web address gave nothing that can be used; the message says why, without the address. `status`: what its server
+    answered; `retry_after`: the seconds that it asks to wait."""
+
+    def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status, self.retry_after = status, retry_after
 
 
 def read_text(url: str, seconds: float, open_stream: Open = open_socket) -> bytes:
@@ -90,13 +96,13 @@ def fetch(
         except h11.ProtocolError as exc:
             raise WebError("its answer is cut off, or no HTTP") from exc
         except (OSError, ValueError) as exc:  # TLS's errors are OSErrors
-            raise WebError(f"{str(exc) or type(exc).__name__}"[:200]) from exc
+            raise WebError(_why(exc)) from exc
         if status == 200:
             return Fetched(content, _etag_in(headers))
         if status == 304 and etag:
             return Fetched(None, etag)
         if status not in _REDIRECTS or not headers.get(b"location"):
-            raise WebError(f"the server answers {status}")
+            raise WebError(f"the server answers {status}", status, _retry_after(headers))
         url = _next(url, headers[b"location"].decode("latin-1"))
     raise WebError("the server leads from one address to the next")
 
@@ -119,9 +125,21 @@ class _Content:
             self._sink(data)
 
 
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    return f"{str(error) or type(error).__name__}"[:200]
+
+
 def _etag_in(headers: dict[bytes, bytes]) -> str | None:
     found = headers.get(b"etag", b"").decode("latin-1")
     return found if found.isprintable() and 0 < len(found) <= _LONGEST_ETAG else None
+
+
+def _retry_after(headers: dict[bytes, bytes]) -> float | None:
+    """The seconds; a date in their place is not read."""
+    text = headers.get(b"retry-after", b"").decode("latin-1").strip()
+    return float(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER else None
 
 
 def _checked(url: str) -> SplitResult:

@@ -47,6 +47,8 @@ class PackResult:
     pack: NodePack
     folder: Path
     commit: Optional[str] = None
+    version: Optional[str] = None
+    """Of a pack that was installed from ComfyUI's registry: it has no commit."""
     kept: bool = False
     requirements: Optional[Path] = None
     script: Optional[Path] = None
@@ -78,8 +80,8 @@ class PackResult:
 
     @property
     def is_cloned(self) -> bool:
-        """Its folder is in place with a commit checked out."""
-        return self.commit is not None
+        """Its folder is in place: with a commit checked out, or with a version of the registry."""
+        return self.commit is not None or self.version is not None
 
 
 @dataclass

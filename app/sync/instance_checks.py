@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from app.remote.connector import SshConnector
 from app.remote.deadline import Deadline
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
-from app.remote.web_text import Stream, read_text
+from app.remote.web_text import Open, Stream, read_text
 from app.settings import Timeouts
 
 READ_SECONDS = 20.0
@@ -64,13 +65,19 @@ class InstanceChecks:
     def read_web(self, address: SshAddress, url: str) -> bytes:
         """A small text of the web, read through an instance that is trusted already. Raises RemoteError."""
         deadline = time.monotonic() + READ_SECONDS
+        with self.web_through(address) as open_stream:
+            return read_text(url, _left(deadline), open_stream)
+
+    @contextmanager
+    def web_through(self, address: SshAddress) -> Iterator[Open]:
+        """The network of an instance that is trusted already, over one connection. Raises RemoteError."""
         timeouts = replace(self._timeouts, connect=min(READ_SECONDS, self._timeouts.connect))
         with self._connector_with(timeouts).asking_first().connect(address) as host:
 
             def open_tunnel(name: str, port: int, left: Deadline) -> Stream:
                 return host.open_tunnel(name, port, left.remaining)
 
-            return read_text(url, _left(deadline), open_tunnel)
+            yield open_tunnel
 
     def host_keys(self) -> list[dict[str, Any]]:
         """Every pinned key, oldest first."""

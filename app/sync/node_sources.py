@@ -17,7 +17,8 @@ from typing import Any
 
 from app.domain.errors import AppError
 from app.nodemap.manager_map import ManagerMap, read_manager_map
-from app.remote.web_text import WebError, fetch
+from app.remote.tcp import open_socket
+from app.remote.web_text import Open, WebError, fetch
 from app.settings import Settings
 from app.storage.private_file import read_private, write_private
 
@@ -52,8 +53,23 @@ class NodeSources:
         self._known = KnownPacks(ManagerMap(), None, None if self._urls else "It is switched off.")
         self._failed_at: float | None = None
 
-    def look(self) -> KnownPacks:
-        """The map, read anew where it is old. Waits for another thread that reads it."""
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a map to read."""
+        return bool(self._urls)
+
+    def kept(self) -> KnownPacks:
+        """The map as it was read last, however old it is: nothing is fetched."""
+        if self._urls and self._known.read_at is None and self._reading.acquire(timeout=READ_SECONDS):
+            try:
+                self._load()
+            finally:
+                self._reading.release()
+        return self._known
+
+    def look(self, open_stream: Open | None = None) -> KnownPacks:
+        """The map, read anew where it is old. Waits for another thread that reads it. `open_stream`: another way to the
+        network, tried although ours has just failed."""
         if not self._urls or self._is_fresh(self._known.read_at):
             return self._known
         if not self._reading.acquire(timeout=len(self._urls) * READ_SECONDS):
@@ -62,8 +78,11 @@ class NodeSources:
             if self._known.read_at is None:
                 self._load()
             paused = self._failed_at is not None and 0 <= self._now() - self._failed_at < PAUSE_SECONDS
-            if not self._is_fresh(self._known.read_at) and not paused:
-                self._renew()
+            if self._is_fresh(self._known.read_at) or (paused and open_stream is None):
+                return self._known
+            if open_stream is not None and not self._has_tls():
+                return self._read_once(open_stream)
+            self._renew(open_stream or open_socket)
             return self._known
         finally:
             self._reading.release()
@@ -71,22 +90,39 @@ class NodeSources:
     def _is_fresh(self, read_at: float | None) -> bool:
         return read_at is not None and 0 <= self._now() - read_at < FRESH_SECONDS
 
-    def _renew(self) -> None:
+    def _has_tls(self) -> bool:
+        return all(url.startswith("https:") for url in self._urls.values())
+
+    def _read_once(self, open_stream: Open) -> KnownPacks:
+        """The map for whoever asks now: without TLS the instance that passes it on could have changed it, so that it is
+        not kept for others."""
+        try:
+            files = {
+                name: json.loads(fetch(url, READ_SECONDS, most=MAX_FILE_BYTES, open_stream=open_stream).content or b"")
+                for name, url in self._urls.items()
+            }
+            found = read_manager_map(files[_MAP], files.get(_LIST), files.get(_STATS))
+        except (WebError, ValueError) as exc:
+            return KnownPacks(self._known.manager_map, self._known.read_at, f"{exc}"[:300])
+        return KnownPacks(found, self._now(), None)
+
+    def _renew(self, open_stream: Open) -> None:
         """Asks for each file with the ETag of the one that is there."""
         try:
             for name, url in self._urls.items():
-                self._fetch(name, url)
+                self._fetch(name, url, open_stream)
             self._read_folder(self._now())
         except (WebError, AppError, ValueError, zlib.error) as exc:
             self._failed_at = self._now()
             self._known = KnownPacks(self._known.manager_map, self._known.read_at, f"{exc}"[:300])
 
-    def _fetch(self, name: str, url: str) -> None:
+    def _fetch(self, name: str, url: str, open_stream: Open) -> None:
         """Raises WebError, for the map itself; without figures or ids it can be used too."""
         path, mark = self._folder / name, self._folder / f"{name}.etag"
         etag = read_private(mark) if read_private(path) is not None else None
         try:
-            fetched = fetch(url, READ_SECONDS, most=MAX_FILE_BYTES, etag=etag.decode("latin-1") if etag else None)
+            mark_there = etag.decode("latin-1") if etag else None
+            fetched = fetch(url, READ_SECONDS, most=MAX_FILE_BYTES, etag=mark_there, open_stream=open_stream)
         except WebError:
             if name == _MAP:
                 raise

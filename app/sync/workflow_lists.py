@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.domain.errors import InvalidManifest
 from app.domain.workflow_file_errors import ManifestHasQuestions
-from app.nodemap.answer import Answer, Needed, Pack, Question
+from app.nodemap.answer import Answer, Evidence, Needed, Pack, Question
 from app.nodemap.core_classes import core_classes
-from app.nodemap.resolve import Sources, resolve
+from app.nodemap.resolve import Sources, question_id, resolve
+from app.protocol.pasted_address import read_address
 from app.protocol.progress_json import iso
-from app.protocol.repo_url import repo_name
+from app.protocol.registry_ref import read_registry_ref
+from app.protocol.repo_url import BadRepoUrl, repo_name
+from app.remote.web_text import Open
 from app.sync.node_sources import KnownPacks, NodeSources
+from app.sync.registry.client import Asking, Registry
+from app.sync.registry.of_workflow import with_registry
+from app.sync.remembered_answers import RememberedAnswers
 from app.sync.workflow_files import WorkflowFiles
 from app.workflowfile.errors import WorkflowFileError
 from app.workflowfile.forms import Graphs, graphs_of
@@ -31,12 +37,18 @@ SKIP = "skip"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A workflow and what it needs. `known` says how old the map is."""
+    """A workflow and what it needs. `known` says how old the map is, `asked` what the registry was asked: nothing where
+    hints alone decide. `unreached`: another way to the network may say more. `skipped`: the questions that an answer
+    of an earlier day leaves out, with its day."""
 
     workflow: Workflow
     models: list[Model]
     answer: Answer
     known: KnownPacks
+    asked: Asking | None = None
+    registry_on: bool = False
+    unreached: bool = False
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def nodes(self) -> list[dict[str, Any]]:
         """The packs as a manifest has them."""
@@ -58,30 +70,75 @@ class Checked:
                 "read_at": None if self.known.read_at is None else iso(self.known.read_at),
                 "problem": self.known.problem,
             },
+            "registry": {
+                "on": self.registry_on,
+                "read_at": None if self.asked is None or self.asked.read_at is None else iso(self.asked.read_at),
+                "problem": None if self.asked is None else self.asked.problem,
+            },
+            "skipped": [{"question_id": key, "answered_at": day} for key, day in self.skipped.items()],
         }
 
 
 class WorkflowLists:
     """Turns workflows into lists. Every method may be called from any thread."""
 
-    def __init__(self, files: WorkflowFiles, sources: NodeSources) -> None:
+    def __init__(
+        self,
+        files: WorkflowFiles,
+        sources: NodeSources,
+        registry: Registry,
+        remembered: RememberedAnswers,
+        schemes: Collection[str],
+    ) -> None:
+        """`schemes`: what git may fetch by."""
         self.files = files
+        self.remembered = remembered
         self._sources = sources
+        self._registry = registry
+        self._schemes = schemes
 
-    def check(self, manifest: Mapping[str, Any], answers: Mapping[str, str]) -> Checked | None:
-        """What a manifest's workflow needs; None for a manifest of another form. Raises InvalidManifest,
-        WorkflowFileNotFound."""
+    def check(
+        self, manifest: Mapping[str, Any], answers: Mapping[str, str], open_stream: Open | None = None
+    ) -> Checked | None:
+        """What a manifest's workflow needs; None for a manifest of another form. `open_stream`: another way to the
+        network than this service's own. Raises InvalidManifest, WorkflowFileNotFound."""
         form = next((name for name in FORMS if name in manifest), None)
         if form is None:
             return None
-        if set(manifest) - {form, "answers"}:
+        if set(manifest) - {form, "answers", "remember"}:
             raise InvalidManifest(f"A manifest with {form} has nothing else but answers.", field="manifest")
         workflow = self._workflow(form, manifest[form])
-        known = self._sources.look()
-        chosen = {question: answer for question, answer in answers.items() if answer != SKIP}
+        if _wants_remembering(manifest):
+            self.remembered.add(_usable(_of_this(workflow, answers), self._schemes))
+        checked = self._resolved(workflow, answers, open_stream)
         skipped = {question for question, answer in answers.items() if answer == SKIP}
-        answer = resolve(workflow, Sources(core_classes(), known.manager_map, answers=chosen))
-        return Checked(workflow, models_of(workflow), _without(answer, skipped), known)
+        return replace(checked, answer=_without(checked.answer, skipped))
+
+    def _resolved(self, workflow: Workflow, answers: Mapping[str, str], open_stream: Open | None) -> Checked:
+        """The packs by what the workflow itself says and, only where that does not decide, by what the registry and the
+        map say."""
+        days = {each.question_id: (each.answer, iso(each.answered_at)) for each in self.remembered.all()}
+        known, asked = self._sources.kept(), None
+        sources = Sources(
+            core_classes(),
+            known.manager_map,
+            registry_on=self._registry.is_on,
+            answers={question: answer for question, answer in answers.items() if answer != SKIP},
+            remembered={question: said for question, said in days.items() if said[0] != SKIP},
+        )
+        answer = resolve(workflow, sources)
+        if not _is_decided(answer):
+            known, asked = self._sources.look(open_stream), self._registry.asking(open_stream)
+            sources = replace(sources, manager_map=known.manager_map)
+            answer = resolve(workflow, with_registry(workflow, sources, self._registry, asked))
+        skipped = {
+            each.question_id: days[each.question_id][1]
+            for each in answer.questions
+            if days.get(each.question_id, ("",))[0] == SKIP and each.question_id not in answers
+        }
+        answer = _without(answer, set(skipped))
+        unreached = asked is not None and bool((self._sources.is_on and known.problem) or asked.problem)
+        return Checked(workflow, models_of(workflow), answer, known, asked, self._registry.is_on, unreached, skipped)
 
     def sent(self, manifest: Mapping[str, Any]) -> tuple[Graphs, str | None] | None:
         """The graphs of a manifest's workflow and its file's name; None for a manifest of another form. Raises as
@@ -132,8 +189,40 @@ def _uuid(value: Any) -> str:
         ) from None
 
 
+def _is_decided(answer: Answer) -> bool:
+    """Whether the workflow's own hints and a person's answers say everything that has to be known."""
+    strong = {Evidence.HINT, Evidence.ANSWER, Evidence.REMEMBERED}
+    return not answer.questions and all(
+        set(each.evidence) <= strong and not (each.pack.ref and each.pack.repo_url is None) for each in answer.needed
+    )
+
+
+def _wants_remembering(manifest: Mapping[str, Any]) -> bool:
+    remember = manifest.get("remember", False)
+    if not isinstance(remember, bool):
+        raise InvalidManifest("remember is neither true nor false.", field="manifest.remember")
+    return remember
+
+
+def _of_this(workflow: Workflow, answers: Mapping[str, str]) -> dict[str, str]:
+    """The answers to questions that this workflow can ask."""
+    asked = {question_id(name) for name in workflow.classes(runs=False)}
+    return {question: answer for question, answer in answers.items() if question in asked}
+
+
+def _usable(answers: dict[str, str], schemes: Collection[str]) -> dict[str, str]:
+    """The answers, if each can be installed. Raises InvalidManifest."""
+    for question, answer in answers.items():
+        try:
+            if answer != SKIP and read_registry_ref(answer) is None:
+                read_address(answer, schemes)
+        except BadRepoUrl as exc:
+            raise InvalidManifest(str(exc), field=f"manifest.answers.{question}"[:200]) from exc
+    return answers
+
+
 def answers_in(manifest: Mapping[str, Any]) -> Mapping[str, str]:
-    """What a person has answered: repositories or `skip`, by the questions' ids. Raises
+    """What a person has answered: repositories, packs of the registry or `skip`, by the questions' ids. Raises
     InvalidManifest."""
     answers = manifest.get("answers") or {}
     if not isinstance(answers, dict) or len(answers) > MAX_ANSWERS:
@@ -143,10 +232,10 @@ def answers_in(manifest: Mapping[str, Any]) -> Mapping[str, str]:
             not isinstance(answer, str)
             or not 0 < len(answer) <= _LONGEST_ANSWER
             or not answer.isprintable()
-            or (answer != SKIP and "/" not in answer)
+            or (answer != SKIP and "/" not in answer and read_registry_ref(answer) is None)
         ):
             raise InvalidManifest(
-                "An answer is a repository's address, or skip.",
+                "An answer is a repository's address, a pack of ComfyUI's registry (id@version), or skip.",
                 field=f"manifest.answers.{question}"[:200],
             )
     return answers
@@ -157,6 +246,9 @@ def _without(answer: Answer, skipped: set[str]) -> Answer:
 
 
 def _node(pack: Pack) -> dict[str, Any]:
+    if pack.is_archive:
+        known = {"registry_id": pack.registry_id, "version": pack.version, "repo_url": pack.repo_url}
+        return {key: value for key, value in known.items() if value}
     url = str(pack.repo_url)
     return {"name": repo_name(url), "repo_url": url, "ref": pack.ref}
 
@@ -164,13 +256,15 @@ def _node(pack: Pack) -> dict[str, Any]:
 def _needed_json(needed: Needed) -> dict[str, Any]:
     pack = needed.pack
     return {
-        "name": repo_name(str(pack.repo_url)),
+        "name": str(pack.registry_id) if pack.is_archive else repo_name(str(pack.repo_url)),
+        "from_registry": pack.is_archive,
         "repo_url": pack.repo_url,
         "registry_id": pack.registry_id,
-        "ref": pack.ref,
+        "ref": None if pack.is_archive else pack.ref,
         "version": pack.version,
         "classes": list(needed.classes),
         "evidence": [each.value for each in needed.evidence],
+        "answered_at": needed.answered_at,
         "runs": needed.runs,
         "stars": needed.facts.stars,
         "last_update": needed.facts.last_update,
@@ -188,6 +282,8 @@ def _question_json(question: Question) -> dict[str, Any]:
             {
                 "repo_url": each.pack.repo_url,
                 "registry_id": each.pack.registry_id,
+                "version": each.pack.version,
+                "answer": each.pack.as_answer,
                 "title": each.facts.title,
                 "stars": each.facts.stars,
                 "last_update": each.facts.last_update,

@@ -73,7 +73,7 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 def service_in(folder: Path, **settings: Any) -> Iterator[Api]:
     """A service whose data is in `folder`."""
     put_database(folder)
-    known: dict[str, Any] = {"connect_timeout_seconds": 5.0, "node_map_url": ""}
+    known: dict[str, Any] = {"connect_timeout_seconds": 5.0, "node_map_url": "", "registry_url": ""}
     service = build_service(Settings(data_dir=folder, **(known | settings)))
     try:
         yield Api(service.app)

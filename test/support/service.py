@@ -37,7 +37,7 @@ class ServiceProcess:
         self._tree = tree
         self._open_files = open_files
         self._log = folder / "service.log"
-        words = {"allowed_git_schemes": "https,ssh,http", "node_map_url": "", **settings}
+        words = {"allowed_git_schemes": "https,ssh,http", "node_map_url": "", "registry_url": "", **settings}
         self._environ = {**os.environ, "HOME": str(self.home), **_prefixed(words)}
         self._environ.pop("SSH_AUTH_SOCK", None)
         self._process: subprocess.Popen[str] | None = None

@@ -118,6 +118,8 @@ class AlreadyInstalled:
 
     def _is_by_text(self, each: Installed, pack: NodePack) -> bool:
         """Whether the texts say that the folder is the pack."""
+        if pack.registry_id:
+            return _is_of_registry(each, pack)
         url, name = pack.repo_url, pack.folder.lower()
         if each.address and self._same.by_text(each.address, url):
             return True
@@ -129,6 +131,8 @@ class AlreadyInstalled:
 
     def _doubtful(self, pack: NodePack, unclaimed: Sequence[Installed]) -> List[Installed]:
         """The folders about which servers are to be asked, those that look most like the pack first."""
+        if pack.registry_id:
+            return []
         if is_there(self._context.custom_nodes / pack.folder):
             own = self._own_folder(pack)
             is_copy = own is not None and own.kind is not Kind.CLONE and own.address
@@ -168,6 +172,8 @@ class AlreadyInstalled:
         folders: Dict[str, str] = {}
         for pack in packs:
             found = self._found.get((pack.name, Kind.CLONE, False))
+            if found is None and pack.registry_id:
+                found = self._found.get((pack.name, Kind.REGISTRY, False))
             if found is None or "/" in pack.folder or is_there(self._context.custom_nodes / pack.folder):
                 continue
             name = found.path.name
@@ -187,7 +193,8 @@ class AlreadyInstalled:
     # -- words ---------------------------------------------------------------------------------------------------------
 
     def _tell_elsewhere(self, pack: NodePack, found: Installed) -> None:
-        moved = "" if same_repo(found.address, pack.repo_url) else " from %s" % without_login(found.address)
+        is_same = bool(pack.registry_id) or same_repo(found.address, pack.repo_url)
+        moved = "" if is_same else " from %s" % without_login(found.address)
         text = (
             "%s is installed already, as custom_nodes/%s%s. That one is the pack for this run; it gets no second copy."
         )
@@ -217,6 +224,8 @@ class AlreadyInstalled:
     def _tell_listed_twice(self, packs: Sequence[NodePack]) -> None:
         seen: Dict[Identity, NodePack] = {}
         for pack in packs:
+            if pack.registry_id:
+                continue  # by their ids they are looked at where the list is read
             named = self._same.identities(pack.repo_url)
             other = next((seen[each] for each in named if each in seen), None)
             if other is not None:
@@ -239,6 +248,16 @@ def _is_likely(each: Installed, pack: NodePack) -> bool:
         _bare(name) for name in (each.name, each.unpacked_name, each.project, known.name if known else "") if name
     }
     return bool(theirs & {_bare(repo_name(pack.repo_url)), _bare(pack.folder)}) or each.names(pack.repo_url)
+
+
+def _is_of_registry(each: Installed, pack: NodePack) -> bool:
+    """Whether a folder is a pack of the registry: by what it says of itself, a disabled one also by its name."""
+    own = _bare(pack.registry_id)
+    if each.kind is Kind.FILES:
+        return each.disabled and _bare(each.name) == own
+    if pack.repo_url and each.names(pack.repo_url):
+        return True
+    return _bare(each.project or (each.name if each.kind is Kind.REGISTRY or each.disabled else "")) == own
 
 
 def _same_owner(each: Installed, pack: NodePack) -> bool:

@@ -27,6 +27,7 @@ from app.runner.packs import (
     movable,
     other_folders,
     pasted_ref,
+    registry_pack,
     submodules,
 )
 from app.runner.packs.already_installed import AlreadyInstalled
@@ -132,7 +133,7 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
             find_pack_files(context, result)
             pasted_ref.warn_of_folder(context, result, pack.ref)
     except OSError as exc:
-        result.commit, result.problem = None, reasons.of_os(exc)
+        result.commit, result.version, result.problem = None, None, reasons.of_os(exc)
     context.settled(result.folder)
     if result.is_cloned:
         _emit_cloned(context, result)
@@ -150,7 +151,8 @@ def _put_in_place(context: Context, result: PackResult) -> None:
     if result.problem is not None:
         return
     is_kept = is_there(result.folder) and context.existing_of(result.pack) == "keep"
-    pasted_ref.settle(context, result, is_kept=is_kept)
+    if not result.pack.registry_id:
+        pasted_ref.settle(context, result, is_kept=is_kept)
     if result.problem is None and context.options.plan_only:
         _look_only(context, result)
     else:
@@ -164,6 +166,9 @@ def _put_in_place(context: Context, result: PackResult) -> None:
 def _bring(context: Context, result: PackResult) -> None:
     """Keeps what is there, brings it up to date, replaces it, or clones."""
     existing.recover(context.git(), result.folder)
+    if result.pack.registry_id:
+        registry_pack.bring(context, result)
+        return
     anew = context.existing_of(result.pack) == "reinstall"
     copy = AlreadyInstalled.of(context).copy_of(result.pack) if anew else None
     if copy is not None and not (is_there(result.folder) and copy.path != result.folder):
@@ -180,6 +185,9 @@ def _bring(context: Context, result: PackResult) -> None:
 
 def _look_only(context: Context, result: PackResult) -> None:
     """The pack as it would be: in staging, or where it is already if it would be kept. Changes nothing else."""
+    if result.pack.registry_id:
+        registry_pack.look_only(context, result)
+        return
     present = is_there(result.folder)
     if present and existing.stays(context, result):
         return
@@ -201,7 +209,9 @@ def _emit_cloned(context: Context, result: PackResult) -> None:
         context.journal.emit(RequirementsChanged(name, StepStatus.PENDING))
     if result.script:
         context.journal.emit(ScriptChanged(name, StepStatus.PENDING))
-    context.journal.emit(NodeChanged(name, NodeState.CLONED, commit=result.commit, kept=result.kept))
+    context.journal.emit(
+        NodeChanged(name, NodeState.CLONED, commit=result.commit, kept=result.kept, version=result.version)
+    )
     if not result.requirements and not result.script and not context.options.plan_only:
         context.settle(result)
 

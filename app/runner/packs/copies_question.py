@@ -34,7 +34,7 @@ def ask_about_copies(context: Context, packs: Sequence[NodePack]) -> None:
 
 def _question_about(context: Context, pack: NodePack) -> Optional[Callable[[Context, List[str]], None]]:
     installed, folder = AlreadyInstalled.of(context), context.custom_nodes / pack.folder
-    copy = installed.copy_of(pack)
+    copy = None if pack.registry_id else installed.copy_of(pack)
     if copy is not None and (copy.path == folder or not is_there(folder)):
         return _ask_about_registry_copies if copy.kind is Kind.REGISTRY else _ask_about_unpacked_copies
     if copy is None and not is_there(folder) and installed.disabled(pack) is not None:

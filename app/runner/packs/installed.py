@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator, List, Pattern
 
 from app.protocol.repo_identity import same_repo
 
@@ -23,6 +23,7 @@ _MOST_FOLDERS = 2000
 _REPOSITORY = re.compile(
     r"^[ \t]*[\"']?repository[\"']?[ \t]*=[ \t]*[\"']([^\"'\n]{1,1000})[\"']", re.IGNORECASE | re.MULTILINE
 )
+_VERSION = re.compile(r"^[ \t]*version[ \t]*=[ \t]*[\"']([^\"'\n]{1,100})[\"']", re.MULTILINE)
 _NAME = re.compile(r"^[ \t]*name[ \t]*=[ \t]*[\"']([^\"'\n]{1,200})[\"']", re.MULTILINE)
 _REMOTE = re.compile(r"^[ \t]*\[remote \"([^\"\n]{1,200})\"\]([^\[]*)", re.MULTILINE)
 _URL = re.compile(r"^[ \t]*url[ \t]*=[ \t]*\"?([^\s\"]{1,2000})\"?[ \t]*$", re.IGNORECASE | re.MULTILINE)
@@ -91,9 +92,18 @@ def scan(custom_nodes: Path) -> List[Installed]:
 
 def project_name(folder: Path) -> str:
     """What the pyproject.toml in a folder calls its pack; empty where it does not."""
-    _, found, rest = ("\n" + _text(folder / "pyproject.toml").replace("\r\n", "\n")).partition("\n[project]")
-    name = _NAME.search(rest.partition("\n[")[0]) if found else None
-    return name.group(1) if name else ""
+    return _in_project(folder, _NAME)
+
+
+def project_version(folder: Path) -> str:
+    """The version in the pyproject.toml of a folder, by which ComfyUI-Manager knows it; empty where it has none."""
+    found = _in_project(folder, _VERSION)
+    return found if found.isascii() and found.isprintable() else ""
+
+
+def is_registry_copy(folder: Path) -> bool:
+    """Whether a folder was installed from ComfyUI's registry: by us, or by Manager."""
+    return (folder / TRACKING).is_file() and not (folder / ".git").exists()
 
 
 def commit_of(folder: Path) -> str:
@@ -106,6 +116,12 @@ def commit_of(folder: Path) -> str:
         return ""
     packed = re.search(r"^([0-9a-f]{40,64}) %s$" % re.escape(ref), _text(git / "packed-refs"), re.MULTILINE)
     return _text(git / ref).strip() or (packed.group(1) if packed else "")
+
+
+def _in_project(folder: Path, pattern: Pattern[str]) -> str:
+    _, found, rest = ("\n" + _text(folder / "pyproject.toml").replace("\r\n", "\n")).partition("\n[project]")
+    value = pattern.search(rest.partition("\n[")[0]) if found else None
+    return value.group(1) if value else ""
 
 
 def _folders(parent: Path) -> Iterator[Path]:

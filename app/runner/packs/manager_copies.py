@@ -33,7 +33,7 @@ def in_the_way(context: Context, pack: NodePack) -> Optional[Problem]:
     if context.existing_of(pack) == "reinstall":
         return None
     installed = AlreadyInstalled.of(context)
-    copy = installed.copy_of(pack)
+    copy = None if pack.registry_id else installed.copy_of(pack)
     if copy is not None:
         return is_copy_of(copy)
     disabled = installed.disabled(pack)
@@ -71,6 +71,22 @@ def replace(
         clone()
     if result.problem is not None:
         return
+    aside = put_in_place_of(context, result, found, move)
+    if result.problem is None:
+        where = os.path.relpath(str(aside), str(context.base))
+        hint = "A rollback of this task puts it back. Delete it when you no longer need it."
+        if found.kind is Kind.REGISTRY:
+            text = "%s replaces the copy that ComfyUI-Manager had installed. That copy is kept in %s."
+            context.warn("registry_copy_replaced", text % (result.pack.name, where), hint)
+        else:
+            text = "%s replaces custom_nodes/%s, which had no git repository. That folder is kept in %s."
+            context.warn("unpacked_copy_replaced", text % (result.pack.name, copy.name, where), hint)
+
+
+def put_in_place_of(context: Context, result: PackResult, found: Installed, move: Callable[[], None]) -> Path:
+    """Moves a folder aside and, by `move`, what is staged into its place; on record for a rollback. When it fails the
+    folder is where it was. Where it is kept. Raises OSError."""
+    copy = found.path
     aside = aside_for(context, copy, "replaced")
     _note(context, result.pack.name, copy, aside)
     mark = _write_mark(copy, aside, result.folder)
@@ -83,14 +99,7 @@ def replace(
         settle_replacing(mark)
     if result.problem is None:
         context.own(result.folder)
-        where = os.path.relpath(str(aside), str(context.base))
-        hint = "A rollback of this task puts it back. Delete it when you no longer need it."
-        if found.kind is Kind.REGISTRY:
-            text = "%s replaces the copy that ComfyUI-Manager had installed. That copy is kept in %s."
-            context.warn("registry_copy_replaced", text % (result.pack.name, where), hint)
-        else:
-            text = "%s replaces custom_nodes/%s, which had no git repository. That folder is kept in %s."
-            context.warn("unpacked_copy_replaced", text % (result.pack.name, copy.name, where), hint)
+    return aside
 
 
 def _write_mark(copy: Path, aside: Path, folder: Path) -> Path:
@@ -114,8 +123,9 @@ def settle_replacing(mark: Path) -> None:
     except ValueError:  # the disk was full, or the machine went down: nothing was moved
         mark.unlink()
         return
-    if aside.is_dir() and (folder / ".git").exists():
-        _carry_own_files(aside, folder)
+    if aside.is_dir() and ((folder / ".git").exists() or (folder / TRACKING).is_file()):
+        if not (aside / ".git").exists():  # of a clone, only git could say what is the user's
+            _carry_own_files(aside, folder)
     elif aside.is_dir() and not os.path.lexists(str(copy)):
         move_folder(aside, copy)
     mark.unlink()

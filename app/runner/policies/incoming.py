@@ -25,7 +25,7 @@ def look_at(context: Context, result: PackResult, folder: Path) -> None:
             _held(context)[result.pack.name] = result.commit, result.incomplete
         elif result.kept:
             withheld(context).add(result.folder.name)
-        result.problem, result.commit = problem, None
+        result.problem, result.commit, result.version = problem, None, None
 
 
 def resume(context: Context, result: PackResult, folder: Path) -> bool:

@@ -52,8 +52,8 @@ _FORMS: Mapping[str, Any] = {
     },
     "lock": {"lock": {"type": "object"}},
     "manager_snapshot": {"manager_snapshot": {"type": ["object", "string"]}},
-    "workflow": {"workflow": {"type": "object"}, "answers": _ANSWERS},
-    "workflow_file": {"workflow_file": ID, "answers": _ANSWERS},
+    "workflow": {"workflow": {"type": "object"}, "answers": _ANSWERS, "remember": {"type": "boolean"}},
+    "workflow_file": {"workflow_file": ID, "answers": _ANSWERS, "remember": {"type": "boolean"}},
 }
 """The forms of a manifest, by the field that tells them apart."""
 Manifest = Annotated[

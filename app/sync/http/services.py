@@ -39,6 +39,7 @@ from app.sync.metrics import Metrics
 from app.sync.notifications import Notifications
 from app.sync.proofs import Proofs
 from app.sync.readiness import Readiness
+from app.sync.registry.packs import RegistryPacks
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Runs
 from app.sync.status_links import StatusLinks
@@ -84,6 +85,7 @@ class Services:
     runs: Runs
     remembered: RememberedInstances
     workflow_lists: WorkflowLists
+    registry_packs: RegistryPacks
     proofs: Proofs
 
 
@@ -116,12 +118,13 @@ def body_file() -> IO[bytes]:
 
 
 def install_values() -> dict[str, Any]:
-    """The request's JSON object, with a workflow in its manifest as the list that it needs. Raises as `body_values`,
-    and ManifestHasQuestions."""
+    """The request's JSON object, with a workflow in its manifest as the list that it needs, and packs of the registry
+    with what it says of them. Raises as `body_values`, and InvalidManifest, ManifestHasQuestions."""
     values = body_values()
     manifest = values.get("manifest")
     if isinstance(manifest, dict):
-        values["manifest"] = services().workflow_lists.as_list(manifest)
+        found = services().workflow_lists.as_list(manifest)
+        values["manifest"] = services().registry_packs.resolved(found).manifest
         g.sent_workflow = services().workflow_lists.sent(manifest)
     return values
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response
 
+from app.domain.address import SshAddress
+from app.domain.errors import RemoteError
 from app.domain.request import left_out_of, packs_of
+from app.protocol.progress_json import iso
+from app.remote.web_text import Open
 from app.sync.capacity import Kind
-from app.sync.http import bodies
+from app.sync.http import bodies, manifest_bodies
 from app.sync.http.services import answer, body, body_file, query, services
 from app.sync.workflow_lists import Checked, answers_in
 
 manifests = Blueprint("manifests", __name__)
+_T = TypeVar("_T")
 
 
 @manifests.get("/manifests/default")
@@ -39,14 +47,58 @@ def check_manifest() -> Response:
 
     `nodes` is null for a list that lies in a repository: the runner reads it on the instance. `left_out`: what the list
     names and cannot be had."""
-    asked = body(bodies.ManifestBody)
+    asked = body(manifest_bodies.ManifestBody)
+    address = None if asked.ssh_connection is None else bodies.address_of(asked.ssh_connection)
     checked = services().workflow_lists.check(asked.manifest or {}, answers_in(asked.manifest or {}))
     if checked is not None:
-        return answer(_of_workflow(checked))
-    manifest = bodies.manifest_of(asked.manifest, services().settings)
+        return answer(_of_workflow(_through(address, asked.manifest or {}, checked) if address else checked))
+    resolved = services().registry_packs.resolved(asked.manifest)
+    if address and resolved.unreached:
+        resolved = _with_web_of(address, partial(services().registry_packs.resolved, asked.manifest)) or resolved
+    manifest = bodies.manifest_of(resolved.manifest, services().settings)
     packs = packs_of(manifest, services().settings.allowed_git_schemes)
     nodes = None if packs is None else [asdict(pack) for pack in packs]
-    return answer({"success": True, "manifest": manifest, "nodes": nodes, "left_out": left_out_of(manifest)})
+    left_out = left_out_of(manifest)
+    told = resolved.to_json()
+    return answer({"success": True, "manifest": manifest, "nodes": nodes, "left_out": left_out, "registry": told})
+
+
+def _through(address: SshAddress, manifest: Mapping[str, Any], checked: Checked) -> Checked:
+    """The same through an instance, where the service's own network did not reach everything; as it is, where the
+    instance cannot be used."""
+    if not checked.unreached:
+        return checked
+    lists = services().workflow_lists
+    return _with_web_of(address, partial(lists.check, manifest, answers_in(manifest))) or checked
+
+
+def _with_web_of(address: SshAddress, read: Callable[[Open], _T]) -> _T | None:
+    """What `read` finds by the network of an instance; None where that cannot be used."""
+    with (
+        suppress(RemoteError),
+        services().capacity.place(Kind.INSTANCES),
+        services().checks.web_through(address) as open_stream,
+    ):
+        return read(open_stream)
+    return None
+
+
+@manifests.get("/workflow-answers")
+def remembered_answers() -> Response:
+    """The answers to questions about node packs that are remembered, the oldest first."""
+    query(bodies.NoQuery)
+    found = [
+        {"question_id": each.question_id, "answer": each.answer, "answered_at": iso(each.answered_at)}
+        for each in services().workflow_lists.remembered.all()
+    ]
+    return answer({"success": True, "answers": found})
+
+
+@manifests.delete("/workflow-answers")
+def forget_answers() -> Response:
+    """Forget one remembered answer, or all of them: the question is asked again."""
+    asked = body(manifest_bodies.ForgetAnswersBody)
+    return answer({"success": True, "forgotten": services().workflow_lists.remembered.forget(asked.question_id)})
 
 
 @manifests.post("/workflow-files")
@@ -63,6 +115,8 @@ def _of_workflow(checked: Checked) -> dict[str, Any]:
     """A workflow as the list that it needs. `manifest` is null while a question is open: nothing can be installed."""
     nodes = checked.nodes()
     manifest = {"nodes": nodes} if nodes and not checked.answer.questions else None
-    packs = packs_of({"nodes": nodes}, services().settings.allowed_git_schemes) if nodes else []
+    settings = services().settings
+    packs = packs_of(bodies.manifest_of({"nodes": nodes}, settings), settings.allowed_git_schemes) if nodes else []
     listed = [asdict(pack) for pack in packs or []]
-    return {"success": True, "manifest": manifest, "nodes": listed, "left_out": [], "workflow": checked.to_json()}
+    about = {"workflow": checked.to_json(), "registry": None}
+    return {"success": True, "manifest": manifest, "nodes": listed, "left_out": [], **about}

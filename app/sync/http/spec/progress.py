@@ -60,6 +60,8 @@ _NODE: Mapping[str, Schema] = {
     "requirements_status": words(StepStatus),
     "script_status": words(StepStatus),
     "commit": nullable(TEXT),
+    "registry_id": {**nullable(TEXT), "description": "Of a pack that comes from ComfyUI's registry."},
+    "version": {**nullable(TEXT), "description": "The registry's version of it that is there, or asked for."},
     "verified": nullable(FLAG),
     "import_seconds": nullable(NUMBER),
     "seconds": nullable(NUMBER),

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.domain.errors import RemoteError, RunnerError
-from app.sync.http import bodies, fleet_bodies, log_bodies
+from app.sync.http import bodies, fleet_bodies, log_bodies, manifest_bodies
 from app.sync.http.errors import codes_of
 
 _SSH = "ssh -p 12345 root@ssh6.vast.ai"
@@ -62,7 +62,8 @@ _INSTANCE = " ".join(codes_of(RemoteError) + codes_of(RunnerError))
 _STARTS = "service_closing too_many_tasks"
 _BROKEN = "workflow_file_unreadable workflow_file_unknown workflow_file_empty workflow_file_too_large"
 _FILES = f"workflow_file_not_found {_BROKEN}"
-_LIST = f"invalid_manifest manifest_has_questions {_FILES}"
+_REFUSED_PACKS = "registry_pack_not_found registry_version_not_found registry_version_refused"
+_LIST = f"invalid_manifest manifest_has_questions {_FILES} {_REFUSED_PACKS}"
 _FOLLOWS = f"task_not_found task_conflict {_STARTS} runner_protocol_error"
 _KEYS = "idempotency_conflict too_many_keys"
 _SOME_SSH = {"ssh_connection": _SSH}
@@ -168,9 +169,13 @@ _TASKS: Mapping[str, Operation] = {
     "POST /manifests/check": _route(
         200,
         "CheckedManifest",
-        codes=f"invalid_manifest {_FILES}",
-        asked=bodies.ManifestBody,
+        codes=f"invalid_manifest invalid_address {_FILES} {_REFUSED_PACKS}",
+        asked=manifest_bodies.ManifestBody,
         example={"manifest": {"urls": ["https://github.com/owner/name"]}},
+    ),
+    "GET /workflow-answers": _route(200, "WorkflowAnswers", asked=bodies.NoQuery),
+    "DELETE /workflow-answers": _route(
+        200, "AnswersForgotten", asked=manifest_bodies.ForgetAnswersBody, example={"question_id": "pack:ShowText"}
     ),
     "POST /workflow-files": _route(
         201,

@@ -31,7 +31,7 @@ from app.sync.http.spec.schema import (
     ref,
     words,
 )
-from app.sync.http.spec.workflow_files import WORKFLOW_NEEDS
+from app.sync.http.spec.workflow_files import REGISTRY_PACKS, WORKFLOW_NEEDS
 from app.sync.installs.logs import LogPart
 from app.sync.installs.retention import Pruned
 from app.sync.wheels import Wheel
@@ -201,6 +201,7 @@ _TASKS: Mapping[str, Schema] = {
             "manifest": nullable(ANY_OBJECT),
             "nodes": nullable(array(record(of_dataclass(NodePack)))),
             "left_out": _LEFT_OUT,
+            "registry": nullable(REGISTRY_PACKS),
         },
         {"workflow": WORKFLOW_NEEDS},
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.nodemap.answer import Evidence
+from app.nodemap.registry_answers import Status
 from app.proof.findings import Kind, Verdict
 from app.sync.http.spec.schema import (
     COUNT,
@@ -27,14 +28,17 @@ _NEEDED = record(
     {
         "name": TEXT,
         **_PACK,
+        "from_registry": FLAG,
         "ref": nullable(TEXT),
         "version": nullable(TEXT),
         "classes": array(TEXT),
         "evidence": array(words(Evidence)),
+        "answered_at": nullable(TIME),
         "runs": FLAG,
         **_FACTS,
     },
-    about="A pack that the workflow needs. `runs`: the run needs it; otherwise only the page.",
+    about="A pack that the workflow needs. `runs`: the run needs it; otherwise only the page. `from_registry`: "
+    "its archive is installed, not its repository. `answered_at`: of an answer that was remembered.",
 )
 _MODEL = record(
     {
@@ -46,6 +50,14 @@ _MODEL = record(
         "node_ids": array(TEXT),
     }
 )
+_CANDIDATE = {
+    **_PACK,
+    "version": nullable(TEXT),
+    "answer": TEXT,
+    "title": nullable(TEXT),
+    **_FACTS,
+    "also": array(TEXT),
+}
 QUESTION = record(
     {
         "question_id": TEXT,
@@ -53,9 +65,30 @@ QUESTION = record(
         "node_ids": array(TEXT),
         "runs": FLAG,
         "registry_id": nullable(TEXT),
-        "candidates": array(record({**_PACK, "title": nullable(TEXT), **_FACTS, "also": array(TEXT)})),
+        "candidates": array(record(_CANDIDATE)),
     },
     about="A class of which several packs may be meant, or none is known.",
+)
+REGISTRY_PACKS = record(
+    {
+        "packs": array(
+            record(
+                {
+                    "asked": TEXT,
+                    "registry_id": TEXT,
+                    "version": nullable(TEXT),
+                    "status": nullable(words(Status)),
+                    "deprecated": FLAG,
+                    "repo_url": nullable(TEXT),
+                    "title": nullable(TEXT),
+                    "refused": nullable(record({"code": TEXT, "message": TEXT})),
+                }
+            )
+        ),
+        "read_at": nullable(TIME),
+        "problem": nullable(TEXT),
+    },
+    about="What ComfyUI's registry says of its packs in the manifest; null for a manifest without.",
 )
 WORKFLOW_NEEDS = record(
     {
@@ -64,6 +97,8 @@ WORKFLOW_NEEDS = record(
         "questions": array(QUESTION),
         "core": record({"frontend": TEXT, "too_new": array(TEXT), "made_with": nullable(TEXT)}),
         "node_map": record({"read_at": nullable(TIME), "problem": nullable(TEXT)}),
+        "registry": record({"on": FLAG, "read_at": nullable(TIME), "problem": nullable(TEXT)}),
+        "skipped": array(record({"question_id": TEXT, "answered_at": TIME})),
     },
     about="What a workflow in the manifest needs.",
 )
@@ -100,4 +135,8 @@ RUN_PROOF = record(
 SCHEMAS: Mapping[str, Schema] = {
     "WorkflowFile": record({"success": YES, "file_id": UUID, "kind": TEXT}),
     "Proof": record({"success": YES, "run_id": UUID, "proof": RUN_PROOF}),
+    "WorkflowAnswers": record(
+        {"success": YES, "answers": array(record({"question_id": TEXT, "answer": TEXT, "answered_at": TIME}))}
+    ),
+    "AnswersForgotten": record({"success": YES, "forgotten": COUNT}),
 }

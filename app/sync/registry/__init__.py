@@ -1,0 +1,1 @@
+"""ComfyUI's registry of node packs, as this service asks it."""
