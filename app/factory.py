@@ -82,7 +82,6 @@ class Service:
     notifications: Notifications
     settings: Settings
     engine: Engine
-    proofs: Proofs
 
     def close(self, timeout: float = 3.0) -> None:
         """Releases everything within `timeout` seconds, the database too: nothing is answered any more."""
@@ -94,7 +93,7 @@ class Service:
         are still answered."""
         deadline = time.monotonic() + timeout
         self.tunnels.close_all()
-        for part in (self.proofs, self.workflows, self.retries, self.installs, self.notifications):
+        for part in (self.workflows, self.retries, self.installs, self.notifications):
             part.close(max(0.0, deadline - time.monotonic()))
 
 
@@ -119,12 +118,10 @@ def build_service(
     keeper.retention_seconds = settings.memory_hours * 3600
     engine = open_database(settings.resolved_database_url)
     pins = DatabasePins(engine)
-    log_files, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
+    logs, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
     connector, metrics, capacity = connector_with(settings.timeouts), Metrics(), Capacity()
-    parts = _wire_installs(
-        settings, engine=engine, background=keeper, connector=connector, logs=log_files, metrics=metrics
-    )
+    parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)
     installs, retention = parts.installs, parts.retention
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
     fleets = Fleets(installs, retries, FleetStore(engine))
@@ -132,7 +129,6 @@ def build_service(
     notices = Notifications(settings.notify_urls, settings.data_dir, keeper)
     proofs = Proofs(settings.data_dir / "proofs", installs, connector, background=keeper, timeouts=settings.timeouts)
     workflows, runs = _wire_runs(parts, retries, Steps(installs, checks, settings, proofs), engine, notices)
-    _wire_proofs(parts, proofs)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     app = _application(
         Services(
@@ -144,7 +140,7 @@ def build_service(
             fleets,
             retention,
             settings,
-            TaskLogs(installs, log_files, audits),
+            TaskLogs(installs, logs, audits),
             _readiness(installs, engine, metrics),
             metrics,
             Wheels(installs, connector, settings.timeouts),
@@ -161,9 +157,7 @@ def build_service(
         )
     )
     _resume(retries, installs, workflows)
-    return Service(
-        app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine, proofs
-    )
+    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine)
 
 
 def _lists(settings: Settings) -> tuple[WorkflowLists, RegistryPacks]:
@@ -189,6 +183,7 @@ def _wire_runs(
     workflows = WorkflowExecutor(store=store, installs=parts.installs, steps=steps, background=parts.background)
     runs = Runs(parts.installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
     _wire_news(RunNews(parts.installs, runs, notices), parts, retries, workflows, runs)
+    _wire_proofs(parts, steps.proofs)
     return workflows, runs
 
 

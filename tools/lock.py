@@ -23,6 +23,7 @@ _SECONDS = 600
 LOCKS: Sequence[tuple[str, Sequence[str]]] = (
     ("requirements", ()),
     ("requirements-notify", ("-c", "requirements.txt")),
+    ("requirements-templates", ("-c", "requirements.txt")),
     ("requirements-dev", ("-c", "requirements.txt", "-c", "requirements-notify.txt")),
 )
 

@@ -44,6 +44,7 @@ _OURS = (
     "ssh",
     "status",
     "tasks",
+    "templates",
     "ui",
     "workflow",
     "workflow-answers",

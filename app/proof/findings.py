@@ -99,8 +99,8 @@ class Proof:
         counts = self.counts()
         if self.verdict is Verdict.UNKNOWN:
             number = counts[Kind.UNSURE.value]
-            places = "1 place" if number == 1 else f"{number} places"
-            return f"Nothing is known to be missing, but {places} of this workflow could not be checked."
+            amount = "1 place" if number == 1 else f"{number} places"
+            return f"Nothing is known to be missing, but {amount} of this workflow could not be checked."
         parts = [_amount(counts[kind.value], *words) for kind, words in _WORDS.items() if kind.value in counts]
         return f"This workflow is not ready to run here: {_joined(parts)}."
 

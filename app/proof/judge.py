@@ -8,6 +8,7 @@ from typing import Any
 from app.nodemap.virtual import is_virtual
 from app.proof import values
 from app.proof.findings import Finding, Kind, Proof
+from app.proof.limits import MAX_COUNTED
 from app.proof.node_specs import Input, Spec, Specs
 from app.proof.widget_values import by_name, match
 from app.proof.wiring import FromNode, FromValue, NotFollowed, RunNode, api_nodes, ui_nodes
@@ -51,7 +52,7 @@ class _Judge:
         if not needed and not findings:
             findings.append(_nothing())
         for node in needed:
-            findings += self._node(node)
+            findings += self._node(node) if len(findings) < MAX_COUNTED else ()
         classes = {node.class_name for node in self._nodes.values()}
         return Proof(tuple(findings), {"nodes": len(needed), "classes": len(classes), "models": len(self._models)})
 

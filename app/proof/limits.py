@@ -11,5 +11,10 @@ MAX_NODES = 20_000
 MAX_DEPTH = 64
 """Subgraphs within each other, and stations of one link."""
 MAX_FINDINGS = 100
+"""That are listed."""
+MAX_COUNTED = 1_000
+"""Findings after which nobody looks on."""
+MAX_ALIKE = 10_000
+"""Choices among which another spelling of a missing one is looked for."""
 MAX_TEXT = 300
 """Characters of a text that a file or a ComfyUI has given."""

@@ -25,6 +25,12 @@ class Input:
     required: bool
     options: Mapping[str, Any] = field(default_factory=dict)
     choices: tuple[Any, ...] | None = None
+    names: frozenset[str] = frozenset()
+    """Of the choices those that are texts."""
+
+    def offers(self, value: object) -> bool:
+        """Whether a value is among the choices."""
+        return value in self.names if isinstance(value, str) else value in (self.choices or ())
 
     @property
     def has_widget(self) -> bool:
@@ -109,11 +115,18 @@ def _input(name: str, raw: Any, required: bool) -> Input | None:
         return None
     options = _mapping(raw[1] if len(raw) > 1 else None)
     if isinstance(raw[0], list):
-        return Input(name, COMBO, required, options, tuple(raw[0]))
+        return _combo(name, required, options, raw[0])
     if raw[0] == COMBO:
         listed = options.get("options")
-        return Input(name, COMBO, required, options, tuple(listed) if isinstance(listed, list) else None)
+        return _combo(name, required, options, listed)
     return Input(name, str(raw[0]), required, options)
+
+
+def _combo(name: str, required: bool, options: Mapping[str, Any], listed: Any) -> Input:
+    if not isinstance(listed, list):
+        return Input(name, COMBO, required, options)
+    names = frozenset(each for each in listed if isinstance(each, str))
+    return Input(name, COMBO, required, options, tuple(listed), names)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

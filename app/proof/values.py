@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.proof.findings import Finding, Kind
+from app.proof.limits import MAX_ALIKE
 from app.proof.node_specs import AUTOGROW, COMBO, DYNAMIC_COMBO, Input
 from app.proof.wiring import RunNode
 from app.workflowfile.models import EXTENSIONS, Model
@@ -62,7 +63,7 @@ def types_fit(given: Any, wanted: str) -> bool:
 
 
 def _choice(node: RunNode, each: Input, value: Any, models: Mapping[str, Model]) -> Finding | None:
-    if each.choices is None or value in each.choices:
+    if each.choices is None or each.offers(value):
         return None if each.choices is not None or "remote" not in each.options else _elsewhere(node, each)
     if each.is_upload:
         return _file(node, each, value)
@@ -99,7 +100,7 @@ def _file(node: RunNode, each: Input, value: Any) -> Finding | None:
 def _model(node: RunNode, each: Input, value: Any, models: Mapping[str, Model]) -> Finding:
     text = value if isinstance(value, str) else ""
     slashed = text.replace("\\", "/")
-    choices = [str(choice) for choice in each.choices or ()]
+    choices = [str(choice) for choice in (each.choices or ())[:MAX_ALIKE]]
     alike = [choice for choice in choices if choice.replace("\\", "/") == slashed]
     if alike:
         what = f"The workflow names {text} with other slashes than this machine."

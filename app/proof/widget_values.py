@@ -34,11 +34,11 @@ def match(spec: Spec, values: Any, linked: Collection[str], marked: Collection[s
     if isinstance(values, dict):
         return _named(spec, values)
     listed = values if isinstance(values, list) else []
-    plain = _Walk(spec, listed, linked, marked, forced=False).run()
-    if plain.doubt and any(each.is_forced for each in spec.inputs):
+    newer = _Walk(spec, listed, linked, marked, forced=False).run()
+    if newer.doubt and any(each.is_forced for each in spec.inputs):
         older = _Walk(spec, listed, linked, marked, forced=True).run()
-        return plain if older.doubt else older
-    return plain
+        return newer if older.doubt else older
+    return newer
 
 
 def by_name(spec: Spec, values: Mapping[str, Any]) -> tuple[Input, ...]:
@@ -104,11 +104,11 @@ class _Walk:
         for number, each in enumerate(inputs):
             self._inputs.append(each)
             if each.has_widget or each.name in self._marked:
-                self._take(each, inputs[number + 1] if number + 1 < len(inputs) else None, depth)
+                self._read(each, inputs[number + 1] if number + 1 < len(inputs) else None, depth)
             elif self._forced and each.is_forced and self._left:
                 self._left.pop()
 
-    def _take(self, each: Input, following: Input | None, depth: int) -> None:
+    def _read(self, each: Input, successor: Input | None, depth: int) -> None:
         if not self._left:
             self._values[each.name] = default(each)
         else:
@@ -119,13 +119,13 @@ class _Walk:
         if each.type == DYNAMIC_COMBO and depth < MAX_DEPTH:
             self._fill(list(each.selected(self._values[each.name]) or ()), depth + 1)
         elif each.has_control:
-            self._skip_control(each, following)
+            self._skip_control(each, successor)
 
-    def _skip_control(self, each: Input, following: Input | None) -> None:
+    def _skip_control(self, each: Input, successor: Input | None) -> None:
         said = self._left[-1] if self._left else None
         if not isinstance(said, str) or said not in _CONTROLS:
             return
-        is_own = bool(following and following.choices and said in following.choices)
+        is_own = bool(successor and successor.choices and said in successor.choices)
         if not is_own or each.options.get("control_after_generate"):
             self._left.pop()
             if each.type == COMBO and self._left and self._left[-1] == "":

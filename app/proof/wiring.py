@@ -6,7 +6,7 @@ Links are followed through all of it as the page does when it sends the graph. A
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,7 +89,7 @@ def _unwrapped(value: Any) -> Any:
 def ui_nodes(graph: Mapping[str, Any]) -> dict[str, RunNode]:
     """The nodes that the page would send of its graph. Raises TooMuch."""
     subgraphs = _mapping(graph.get("definitions")).get("subgraphs")
-    definitions = {str(each.get("id")): each for each in _dicts(subgraphs)}
+    definitions = _Definitions({str(each.get("id")): each for each in _dicts(subgraphs)})
     found: dict[str, RunNode] = {}
     for node in _Scope(graph, definitions).running():
         found[node.node_id] = node
@@ -105,11 +105,27 @@ def _bounded(found: dict[str, RunNode]) -> dict[str, RunNode]:
 
 
 @dataclass
+class _Definitions:
+    """The subgraphs by their ids, and how many uses of them were looked into."""
+
+    by_id: Mapping[str, Mapping[str, Any]]
+    uses: int = 0
+
+    def used(self, name: object) -> Mapping[str, Any] | None:
+        """The subgraph of this name. Raises TooMuch."""
+        found = self.by_id.get(str(name))
+        self.uses += found is not None
+        if self.uses > MAX_NODES:
+            raise TooMuch(f"The workflow uses more than {MAX_NODES} subgraphs.")
+        return found
+
+
+@dataclass
 class _Scope:
     """A graph, or one use of a subgraph: `node` is the node that it is used as, in the scope `outer`."""
 
     graph: Mapping[str, Any]
-    definitions: Mapping[str, Mapping[str, Any]]
+    definitions: _Definitions
     prefix: str = ""
     outer: _Scope | None = None
     node: Mapping[str, Any] = field(default_factory=dict)
@@ -118,7 +134,12 @@ class _Scope:
     def __post_init__(self) -> None:
         self.nodes = {str(each.get("id")): each for each in _dicts(self.graph.get("nodes"))}
         self.links = dict(_links(self.graph.get("links")))
-        self._inner: dict[str, _Scope] = {}
+        self._targets = dict(_targets(self.graph.get("links")))
+        self._variables = dict(_variables(self.nodes.values()))
+        inputs = (each for raw in self.nodes.values() for each in _dicts(raw.get("inputs")))
+        self._widget_links = {str(each.get("link")) for each in inputs if each.get("widget")}
+        self._inner: dict[str, _Scope | None] = {}
+        self._promoted_names: list[str] | None = None
 
     def running(self) -> Iterator[RunNode]:
         """The nodes of this scope and of those within that the page would send."""
@@ -134,15 +155,15 @@ class _Scope:
 
     def inner(self, node_id: str) -> _Scope | None:
         """The subgraph that a node is a use of. Raises TooMuch."""
-        raw = self.nodes[node_id]
-        definition = self.definitions.get(str(raw.get("type")))
-        if definition is None:
-            return None
-        if self.depth >= MAX_DEPTH:
-            raise TooMuch(f"The workflow has more than {MAX_DEPTH} subgraphs within each other.")
         if node_id not in self._inner:
-            prefix = f"{self.prefix}{node_id}:"
-            self._inner[node_id] = _Scope(definition, self.definitions, prefix, self, raw, self.depth + 1)
+            raw = self.nodes[node_id]
+            definition = self.definitions.used(raw.get("type"))
+            if definition is not None and self.depth >= MAX_DEPTH:
+                raise TooMuch(f"The workflow has more than {MAX_DEPTH} subgraphs within each other.")
+            inner = definition and _Scope(
+                definition, self.definitions, f"{self.prefix}{node_id}:"[-MAX_TEXT:], self, raw, self.depth + 1
+            )
+            self._inner[node_id] = inner or None
         return self._inner[node_id]
 
     def _run_node(self, node_id: str, raw: Mapping[str, Any], name: str) -> RunNode:
@@ -221,12 +242,15 @@ class _Scope:
         name = values[0] if isinstance(values, list) and values else None
         scope: _Scope | None = self
         while scope is not None:
-            for raw in scope.nodes.values():
-                given = raw.get("widgets_values")
-                if raw.get("type") == "SetNode" and isinstance(given, list) and given[:1] == [name]:
-                    return scope.first(raw, left)
+            raw = scope.setter(name)
+            if raw is not None:
+                return scope.first(raw, left)
             scope = scope.outer
         return None
+
+    def setter(self, name: object) -> Mapping[str, Any] | None:
+        """The node of this scope that sets a variable."""
+        return self._variables.get(name) if isinstance(name, str) else None
 
     def _outside(self, slot: int, left: int) -> Source | _Own | None:
         """What comes into this use of the subgraph at an input of the subgraph."""
@@ -248,21 +272,19 @@ class _Scope:
 
     def _promoted(self) -> list[str]:
         """The inputs of the subgraph that a widget within fills: their values stand at the subgraph's node."""
-        return [str(each.get("name")) for each in _dicts(self.graph.get("inputs")) if self._is_promoted(each)]
+        if self._promoted_names is None:
+            declared = _dicts(self.graph.get("inputs"))
+            self._promoted_names = [str(each.get("name")) for each in declared if self._is_promoted(each)]
+        return self._promoted_names
 
     def _is_promoted(self, declared: Mapping[str, Any]) -> bool:
-        wanted = {str(link) for link in _list(declared.get("linkIds"))}
-        for raw in self.nodes.values():
-            for each in _dicts(raw.get("inputs")):
-                if str(each.get("link")) in wanted:
-                    return bool(each.get("widget"))
-        return False
+        return any(str(link) in self._widget_links for link in _list(declared.get("linkIds"))[:MAX_TEXT])
 
     def output(self, slot: int, left: int) -> Source | _Own | None:
         """What an output of this use of the subgraph gives."""
         if left <= 0:
             return NotFollowed("its link leads through too many nodes")
-        wanted = next((key for key, target in _targets(self.graph.get("links")) if target == slot), None)
+        wanted = self._targets.get(slot)
         return None if wanted is None else self.source(wanted, left - 1)
 
 
@@ -286,11 +308,20 @@ def _links(raw: Any) -> Iterator[tuple[str, tuple[str, int]]]:
             yield str(link_id), (str(node_id), slot)
 
 
-def _targets(raw: Any) -> Iterator[tuple[str, Any]]:
-    """The links that lead to an output of the subgraph, with the number of the output."""
+def _targets(raw: Any) -> Iterator[tuple[int, str]]:
+    """The links that lead to an output of the subgraph, by the number of the output."""
     for each in _dicts(raw):
-        if each.get("target_id") == _INSIDE_OUTPUT:
-            yield str(each.get("id")), each.get("target_slot")
+        slot = each.get("target_slot")
+        if each.get("target_id") == _INSIDE_OUTPUT and isinstance(slot, int):
+            yield slot, str(each.get("id"))
+
+
+def _variables(nodes: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The nodes that set a variable, by its name."""
+    for raw in nodes:
+        given = raw.get("widgets_values")
+        if raw.get("type") == "SetNode" and isinstance(given, list) and given and isinstance(given[0], str):
+            yield given[0], raw
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

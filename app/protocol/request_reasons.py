@@ -49,6 +49,19 @@ REQUESTS: Sequence[Reason] = (
         hint="Send the file again: it is kept for a week.",
     ),
     Reason(
+        "templates_missing",
+        "Templates not installed",
+        _REQUEST,
+        hint="In the Python environment of the service: pip install comfyui-workflow-templates-json. It needs no "
+        "restart.",
+    ),
+    Reason(
+        "template_not_found",
+        "Template not found",
+        _REQUEST,
+        hint="GET /templates lists them; a newer comfyui-workflow-templates-json has more.",
+    ),
+    Reason(
         "run_has_no_workflow",
         "Run without a workflow file",
         _REQUEST,

@@ -1,6 +1,6 @@
-"""Whether the workflow that a run was started with is ready to run on its machine: asked of the ComfyUI there.
+"""Whether the workflows that a run was started with are ready to run on its machine: asked of the ComfyUI there.
 
-The graph stays with the run, so that a service that was restarted meanwhile can still prove it. A proof never fails a
+The graphs stay with the run, so that a service that was restarted meanwhile can still prove them. A proof never fails a
 run: what cannot be found out is the verdict `unknown`, with the reason.
 """
 
@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from app.proof.node_specs import Specs
 from app.protocol import progress_json
 from app.remote.comfyui_files import NotTaken, safe_name, save_workflow
 from app.remote.connector import SshConnector
+from app.remote.host import RemoteHost
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
 from app.remote.web_text import WebError
@@ -43,7 +44,9 @@ from app.sync.installs.service import Installs
 from app.workflowfile.errors import WorkflowFileError
 from app.workflowfile.forms import Graphs
 from app.workflowfile.limits import MAX_TEXT_BYTES
+from app.workflowfile.several import MAX_FILES
 
+_BADNESS = (Verdict.READY.value, Verdict.UNKNOWN.value, Verdict.NOT_READY.value)
 MAX_KEPT = 500
 """Of the graphs of more runs, the oldest are forgotten."""
 CLASSES_SECONDS = 120.0
@@ -75,21 +78,22 @@ class Proofs:
         self._lock = threading.Lock()
         self._running: set[str] = set()
 
-    def begin(self, run_id: str, graphs: Graphs, name: str | None) -> None:
-        """Keeps the workflow that a run is started with. Raises StorageError."""
+    def begin(self, run_id: str, workflows: Sequence[tuple[Graphs, str | None]]) -> None:
+        """Keeps the workflows that a run is started with, each with its file's name. Raises StorageError."""
         self._forget_old()
-        content = json.dumps({"ui": graphs.ui, "api": graphs.api}).encode()
-        write_private(self._path(run_id, "graph.z"), zlib.compress(content))
-        self._keep(run_id, {"name": safe_name(name), "proof": None})
+        graphs = [{"ui": each.ui, "api": each.api} for each, _ in workflows[:MAX_FILES]]
+        write_private(self._path(run_id, "graph.z"), zlib.compress(json.dumps(graphs).encode()))
+        names = [safe_name(name) for _, name in workflows[:MAX_FILES]]
+        self._keep(run_id, {"names": names, "checked_at": None, "results": []})
 
     def of(self, run_id: str) -> dict[str, Any] | None:
-        """What is known of a run's workflow; None where it was not started with one."""
+        """What is known of a run's workflows; None where it was not started with any."""
         kept = self._kept(run_id)
         if kept is None:
             return None
         with self._lock:
             running = run_id in self._running
-        return {"name": str(kept["name"]), "in_progress": running, "result": kept["proof"]}
+        return {"in_progress": running, **kept, **_together(kept["results"])}
 
     def prove_task(self, run_id: str, task_id: str) -> dict[str, Any] | None:
         """Asks the ComfyUI of a task of the run. None where the run has no workflow. Raises TaskNotFound."""
@@ -101,17 +105,18 @@ class Proofs:
     def prove(self, run_id: str, request: Request, stop: CancelSignal | None = None) -> dict[str, Any] | None:
         """Asks the ComfyUI that a request means; the result is kept. None where the run has no workflow."""
         kept, graphs = self._kept(run_id), self._graphs(run_id)
-        if kept is None or graphs is None:
+        if kept is None or not graphs:
             return None
         with self._lock:
             self._running.add(run_id)
         try:
-            result = self._asked(request, graphs, str(kept["name"]), stop or self._stop)
-            self._keep(run_id, {**kept, "proof": result})
+            results = self._asked(request, graphs, kept["names"], stop or self._stop)
+            kept |= {"checked_at": progress_json.iso(self._now()), "results": results}
+            self._keep(run_id, kept)
         finally:
             with self._lock:
                 self._running.discard(run_id)
-        return result
+        return self.of(run_id)
 
     def look_at(self, task_id: str) -> None:
         """A task has ended: where it has restarted ComfyUI for a run with a workflow, the proof is made. A workflow's
@@ -137,31 +142,32 @@ class Proofs:
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
-    def _asked(self, request: Request, graphs: Graphs, name: str, stop: CancelSignal) -> dict[str, Any]:
-        about: dict[str, Any] = {"checked_at": progress_json.iso(self._now()), "saved_as": None, "problem": None}
+    def _asked(
+        self, request: Request, graphs: Sequence[Graphs], names: Sequence[str], stop: CancelSignal
+    ) -> list[dict[str, Any]]:
+        """A result for each workflow."""
         try:
-            return about | self._found(request, graphs, name, stop)
+            return self._found(request, graphs, names, stop)
         except (RemoteError, RunnerError) as exc:
-            return about | _unknown(exc.message)
+            problem = exc.message
         except (WebError, WorkflowFileError) as exc:
-            return about | _unknown(f"What ComfyUI says of its nodes cannot be used: {exc}.")
+            problem = f"What ComfyUI says of its nodes cannot be used: {exc}."
+        return [_unknown(name, problem) for name in names]
 
-    def _found(self, request: Request, graphs: Graphs, name: str, stop: CancelSignal) -> dict[str, Any]:
-        expected, wanted = request.options.host_key_sha256, classes_in(graphs)
+    def _found(
+        self, request: Request, graphs: Sequence[Graphs], names: Sequence[str], stop: CancelSignal
+    ) -> list[dict[str, Any]]:
+        expected, wanted = request.options.host_key_sha256, frozenset[str]().union(*map(classes_in, graphs))
         connector = self._connector.asking_first(request.options.first_contact == "ask")
         with connector.connect(request.address, host_key_sha256=expected, cancel=stop) as host:
             client = RunnerClient(host, pack_runner(), replace(self._timeouts))
             client.ensure_uploaded()
             port = client.probe(request.ui_home, request.venv_path).comfyui_port
             if port is None:
-                return _unknown("ComfyUI is not running on this machine. Start or restart it, then check again.")
-            info = classes_of(host, port, wanted, seconds=CLASSES_SECONDS)
-            found = prove(graphs, Specs(info.kept)).to_json()
-            try:
-                found["saved_as"] = graphs.ui and save_workflow(host, port, name, graphs.ui, SAVE_SECONDS)
-            except NotTaken as exc:
-                found["problem"] = str(exc)
-            return found
+                problem = "ComfyUI is not running on this machine. Start or restart it, then check again."
+                return [_unknown(name, problem) for name in names]
+            specs = Specs(classes_of(host, port, wanted, seconds=CLASSES_SECONDS).kept)
+            return [_one(host, port, each, name, specs) for each, name in zip(graphs, names, strict=True)]
 
     # -- what is kept -----------------------------------------------------------------------------------------------
 
@@ -177,14 +183,17 @@ class Proofs:
             found = json.loads(content) if content else None
         except (StorageError, ValueError):
             return None
-        return found if isinstance(found, dict) and {"name", "proof"} <= set(found) else None
+        return found if isinstance(found, dict) and set(found) == {"names", "checked_at", "results"} else None
 
-    def _graphs(self, run_id: str) -> Graphs | None:
-        content = read_private(self._path(run_id, "graph.z"))
+    def _graphs(self, run_id: str) -> list[Graphs]:
+        try:
+            content = read_private(self._path(run_id, "graph.z"))
+        except StorageError:
+            content = None
         if content is None:
-            return None
-        value = json.loads(zlib.decompressobj().decompress(content, 3 * MAX_TEXT_BYTES))
-        return Graphs(value["ui"], value["api"])
+            return []
+        most = 3 * MAX_TEXT_BYTES * MAX_FILES
+        return [Graphs(each["ui"], each["api"]) for each in json.loads(zlib.decompressobj().decompress(content, most))]
 
     def _forget_old(self) -> None:
         with suppress(OSError):
@@ -194,14 +203,32 @@ class Proofs:
                 path.unlink(missing_ok=True)
 
 
-def _unknown(problem: str) -> dict[str, Any]:
-    """The verdict where nothing could be asked."""
+def _one(host: RemoteHost, port: int, graphs: Graphs, name: str, specs: Specs) -> dict[str, Any]:
+    """One workflow: judged, and put into ComfyUI's list."""
+    found = {"name": name, "saved_as": None, "problem": None, **prove(graphs, specs).to_json()}
+    if graphs.ui is not None:
+        try:
+            found["saved_as"] = save_workflow(host, port, name, graphs.ui, SAVE_SECONDS)
+        except NotTaken as exc:
+            found["problem"] = str(exc)
+    return found
+
+
+def _unknown(name: str, problem: str) -> dict[str, Any]:
+    """The result where nothing could be asked."""
     sentence = f"Whether this workflow is ready is not known: {problem}"
-    return {
-        "verdict": Verdict.UNKNOWN.value,
-        "sentence": sentence,
-        "counts": {},
-        "checked": {},
-        "findings": [],
-        "problem": problem,
-    }
+    nothing: dict[str, Any] = {"counts": {}, "checked": {}, "findings": [], "saved_as": None}
+    return {"name": name, "verdict": Verdict.UNKNOWN.value, "sentence": sentence, "problem": problem, **nothing}
+
+
+def _together(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The verdict on all workflows of a run: the worst of them, and what it says."""
+    worst = max(results, key=lambda each: _BADNESS.index(each["verdict"]), default=None)
+    if worst is None:
+        return {"verdict": None, "sentence": None}
+    ready = sum(each["verdict"] == Verdict.READY.value for each in results)
+    several = len(results) > 1
+    if several and ready == len(results):
+        return {"verdict": worst["verdict"], "sentence": f"All {ready} workflows are ready to run here."}
+    said = f"{ready} of {len(results)} workflows are ready to run here." if several else worst["sentence"]
+    return {"verdict": worst["verdict"], "sentence": said}

@@ -97,19 +97,16 @@ class WorkflowExecutor:
         self.when_news: Callable[[str], None] = lambda _workflow_id: None
         """Called with the workflow_id after a workflow has ended, or asks something."""
 
-    def start(
-        self, workflow: Workflow, *, most: int = 0, before: Callable[[str], None] = lambda _workflow_id: None
-    ) -> Started:
+    def start(self, workflow: Workflow, *, most: int = 0) -> Started:
         """Keeps a new workflow and starts it; nothing is connected yet when this returns. Raises IdempotencyConflict,
-        and TooManyWorkflows where `most` (0: any number) have not ended. `before` is called with its id first."""
-        workflow = replace(workflow, workflow_id=str(uuid.uuid4()), created_at=self._now())
+        and TooManyWorkflows where `most` (0: any number) have not ended."""
+        workflow = replace(workflow, workflow_id=workflow.workflow_id or str(uuid.uuid4()), created_at=self._now())
         try:
             self._store.add(workflow, same_key_since=workflow.created_at - IDEMPOTENCY_SECONDS, most=most)
         except WorkflowExists as known:
             if not _asks_the_same(known.workflow, workflow):
                 raise IdempotencyConflict(field="idempotency_key") from None
             return Started(known.workflow, deduplicated=True)
-        before(workflow.workflow_id)
         self._run_thread(workflow.workflow_id)
         return Started(workflow)
 
@@ -200,6 +197,7 @@ class WorkflowExecutor:
     def close(self, timeout: float = 2.0) -> None:
         """Lets go of every workflow within `timeout` seconds; `resume_unfinished` finds them."""
         self._closing.set()
+        self._steps.close()
         with self._lock:
             left = list(self._threads.values())
         for each in left:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,12 +21,22 @@ from app.sync.registry.client import Asking, Registry
 from app.sync.registry.of_workflow import with_registry
 from app.sync.remembered_answers import RememberedAnswers
 from app.sync.workflow_files import WorkflowFiles
-from app.workflowfile.errors import WorkflowFileError
-from app.workflowfile.forms import Graphs, graphs_of
-from app.workflowfile.graph import Workflow, read_workflow
+from app.sync.workflow_parts import (
+    OPEN,
+    RUN,
+    Part,
+    Wanted,
+    core_version,
+    one_workflow,
+    parts_in,
+    wanted_in,
+    with_files,
+)
+from app.workflowfile.forms import Graphs
+from app.workflowfile.graph import Workflow
 from app.workflowfile.models import Model, models_of
 
-FORMS = ("workflow", "workflow_file")
+SentWorkflow = tuple[Graphs, str | None]
 MAX_ANSWERS = 1000
 _LONGEST_ANSWER = 500
 _MOST_NODE_IDS = 50
@@ -39,7 +48,7 @@ SKIP = "skip"
 class Checked:
     """A workflow and what it needs. `known` says how old the map is, `asked` what the registry was asked: nothing where
     hints alone decide. `unreached`: another way to the network may say more. `skipped`: the questions that an answer
-    of an earlier day leaves out, with its day."""
+    of an earlier day leaves out, with its day. `only_opens`: how many packs and questions the run does not need."""
 
     workflow: Workflow
     models: list[Model]
@@ -49,10 +58,15 @@ class Checked:
     registry_on: bool = False
     unreached: bool = False
     skipped: Mapping[str, str] = field(default_factory=dict)
+    parts: Sequence[Part] = ()
+    wanted: Wanted = field(default_factory=Wanted)
+    only_opens: int = 0
 
     def nodes(self) -> list[dict[str, Any]]:
         """The packs as a manifest has them."""
-        return [_node(each.pack) for each in self.answer.needed]
+        left = [each for each in self.answer.needed if each.runs or self.wanted.opens]
+        nodes = [_node(each.pack) for each in left]
+        return [node for node in nodes if not self.wanted.without & {node.get("repo_url"), node.get("registry_id")}]
 
     def to_json(self) -> dict[str, Any]:
         """What `/manifests/check` says of it besides the packs."""
@@ -60,8 +74,9 @@ class Checked:
             "frontend": core_classes().frontend,
             "too_new": list(self.answer.too_new),
             "made_with": self.answer.comfyui_version,
+            "needs": core_version(self.answer, self.parts),
         }
-        return {
+        found = {
             "evidence": [_needed_json(each) for each in self.answer.needed],
             "models": [_model_json(each) for each in self.models],
             "questions": [_question_json(each) for each in self.answer.questions],
@@ -76,7 +91,10 @@ class Checked:
                 "problem": None if self.asked is None else self.asked.problem,
             },
             "skipped": [{"question_id": key, "answered_at": day} for key, day in self.skipped.items()],
+            "only_opens": self.only_opens,
+            "needed": OPEN if self.wanted.opens else RUN,
         }
+        return with_files(found, self.parts)
 
 
 class WorkflowLists:
@@ -102,17 +120,17 @@ class WorkflowLists:
     ) -> Checked | None:
         """What a manifest's workflow needs; None for a manifest of another form. `open_stream`: another way to the
         network than this service's own. Raises InvalidManifest, WorkflowFileNotFound."""
-        form = next((name for name in FORMS if name in manifest), None)
-        if form is None:
+        parts, wanted = parts_in(manifest, self.files), wanted_in(manifest)
+        if not parts:
             return None
-        if set(manifest) - {form, "answers", "remember"}:
-            raise InvalidManifest(f"A manifest with {form} has nothing else but answers.", field="manifest")
-        workflow = self._workflow(form, manifest[form])
+        workflow = one_workflow(parts)
         if _wants_remembering(manifest):
             self.remembered.add(_usable(_of_this(workflow, answers), self._schemes))
         checked = self._resolved(workflow, answers, open_stream)
         skipped = {question for question, answer in answers.items() if answer == SKIP}
-        return replace(checked, answer=_without(checked.answer, skipped))
+        answer = _without(checked.answer, skipped, opens=wanted.opens)
+        only_opens = sum(not each.runs for each in (*checked.answer.needed, *checked.answer.questions))
+        return replace(checked, answer=answer, parts=parts, wanted=wanted, only_opens=only_opens)
 
     def _resolved(self, workflow: Workflow, answers: Mapping[str, str], open_stream: Open | None) -> Checked:
         """The packs by what the workflow itself says and, only where that does not decide, by what the registry and the
@@ -140,18 +158,9 @@ class WorkflowLists:
         unreached = asked is not None and bool((self._sources.is_on and known.problem) or asked.problem)
         return Checked(workflow, models_of(workflow), answer, known, asked, self._registry.is_on, unreached, skipped)
 
-    def sent(self, manifest: Mapping[str, Any]) -> tuple[Graphs, str | None] | None:
-        """The graphs of a manifest's workflow and its file's name; None for a manifest of another form. Raises as
-        `check`."""
-        if "workflow_file" in manifest:
-            found = self.files.find(_uuid(manifest["workflow_file"]))
-            return found.graphs, found.name
-        if "workflow" not in manifest:
-            return None
-        try:
-            return graphs_of({"": manifest["workflow"]}, "manifest.workflow"), None
-        except WorkflowFileError as exc:
-            raise InvalidManifest(str(exc), field="manifest.workflow", code=exc.code) from exc
+    def sent(self, manifest: Mapping[str, Any]) -> list[SentWorkflow]:
+        """A manifest's workflows, with their files' names; none for a manifest of another form. Raises as `check`."""
+        return [(part.graphs, part.name) for part in parts_in(manifest, self.files)]
 
     def as_list(self, manifest: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """A request's manifest with a workflow as the list that it needs. Raises ManifestHasQuestions while one is
@@ -162,31 +171,12 @@ class WorkflowLists:
         if checked.answer.questions:
             names = ", ".join(each.class_name[:60] for each in checked.answer.questions[:5])
             error = ManifestHasQuestions(f"It is not certain which node packs have {names}.", field="manifest.answers")
-            error.questions = tuple(_question_json(each) for each in checked.answer.questions)
+            error.questions = tuple(checked.to_json()["questions"])
             raise error
         nodes = checked.nodes()
         if not nodes:
             raise InvalidManifest("This workflow needs no node pack: ComfyUI itself has all of it.", field="manifest")
         return {"nodes": nodes}
-
-    def _workflow(self, form: str, value: Any) -> Workflow:
-        try:
-            if form == "workflow_file":
-                graphs = self.files.find(_uuid(value)).graphs
-            else:
-                graphs = graphs_of({"": value}, "manifest.workflow")
-            return read_workflow(graphs)
-        except WorkflowFileError as exc:
-            raise InvalidManifest(str(exc), field=f"manifest.{form}", code=exc.code) from exc
-
-
-def _uuid(value: Any) -> str:
-    try:
-        return str(uuid.UUID(value)) if isinstance(value, str) else str(uuid.UUID(""))
-    except ValueError:
-        raise InvalidManifest(
-            "workflow_file is not the id of a workflow file.", field="manifest.workflow_file"
-        ) from None
 
 
 def _is_decided(answer: Answer) -> bool:
@@ -241,8 +231,10 @@ def answers_in(manifest: Mapping[str, Any]) -> Mapping[str, str]:
     return answers
 
 
-def _without(answer: Answer, skipped: set[str]) -> Answer:
-    return replace(answer, questions=tuple(each for each in answer.questions if each.question_id not in skipped))
+def _without(answer: Answer, skipped: set[str], *, opens: bool = True) -> Answer:
+    """Without questions that somebody has answered with nothing, or (unless `opens`) whose nodes do not run."""
+    left = [each for each in answer.questions if each.question_id not in skipped and (each.runs or opens)]
+    return replace(answer, questions=tuple(left))
 
 
 def _node(pack: Pack) -> dict[str, Any]:

@@ -235,3 +235,36 @@ def test_a_map_that_is_none_changes_nothing(tmp_path: Path, web: Web) -> None:
 
 def _make_old(path: Path) -> None:
     os.utime(path, (1_600_000_000, 1_600_000_000))
+
+
+def test_several_files_are_one_list_with_the_files_that_want_each_pack(api: Api) -> None:
+    """What one file is sure of decides what another leaves open."""
+    one, other = _graph("ShowText"), _graph("A", aux_id="a/text")
+    ids = [content(_sent(api, json.dumps(each).encode()))["file_id"] for each in (one, other)]
+    alone = _checked(api, {"workflow_file": ids[:1]})
+    assert len(alone["workflow"]["questions"]) == 1
+    checked = _checked(api, {"workflow_file": ids})
+    assert [(node["repo_url"]) for node in checked["nodes"]] == [_HUB + "a/text"]
+    assert [each["files"] for each in checked["workflow"]["evidence"]] == [[0, 1]]
+    assert checked["workflow"]["files"] == [{"name": None, "models_size": None}] * 2
+    for wrong in ([], ids * 60, [5]):
+        assert api.post("/manifests/check", {"manifest": {"workflow_file": wrong}}).status_code == 400
+
+
+def test_what_only_opens_it_is_left_out_unless_somebody_wants_it(api: Api) -> None:
+    nodes = [
+        {"id": 1, "type": "A", "properties": {"aux_id": "a/text"}},
+        {"id": 2, "type": "Muted", "mode": 4, "properties": {"aux_id": "m/muted"}},
+        {"id": 3, "type": "Nobody", "mode": 2},
+    ]
+    workflow = {"nodes": nodes, "links": []}
+    runs = _checked(api, {"workflow": workflow})
+    assert [node["name"] for node in runs["nodes"]] == ["text"]
+    assert [each["runs"] for each in runs["workflow"]["evidence"]] == [True, False]
+    assert (runs["workflow"]["questions"], runs["workflow"]["needed"]) == ([], "run")
+    opens = _checked(api, {"workflow": workflow, "needed": "open", "answers": {"pack:Nobody": "skip"}})
+    assert [node["name"] for node in opens["nodes"]] == ["text", "muted"]
+    less = _checked(api, {"workflow": workflow, "without": ["https://github.com/a/text"]})
+    assert less["nodes"] == []
+    for wrong in ({"needed": "all"}, {"without": "x"}, {"without": [5]}):
+        assert api.post("/manifests/check", {"manifest": {"workflow": workflow, **wrong}}).status_code == 400

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from app.cli.entry import cli
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
@@ -62,12 +65,13 @@ def test_a_workflow_is_proven_after_the_restart_and_stands_in_comfyuis_list(
     service.kill()
     service.start()
     run = service.get(f"/runs/{workflow_id}")
-    assert (run["proof"]["result"]["verdict"], run["proof"]["result"]["findings"]) == ("ready", [])
-    assert run["proof"]["result"]["saved_as"] == "workflows/workflow.json"
+    [result] = run["proof"]["results"]
+    assert (run["proof"]["verdict"], result["findings"]) == ("ready", [])
+    assert result["saved_as"] == "workflows/workflow.json"
     assert run["chapters"][-1]["name"] == "proof" and run["chapters"][-1]["summary"]["tone"] == "good"
     saved.write_text("{}")  # somebody's own: it stays
     again = service.post(f"/runs/{workflow_id}/proof", {}).json()
-    assert again["proof"]["result"]["saved_as"] == "workflows/workflow (2).json"
+    assert again["proof"]["results"][0]["saved_as"] == "workflows/workflow (2).json"
     assert saved.read_text() == "{}"
 
 
@@ -78,17 +82,17 @@ def test_an_install_is_proven_when_its_comfyui_was_restarted(
     manifest = manifest_of(service, git_server, graph(model="sdxl\\base.safetensors"))
     task_id = service.install(standin, manifest=manifest, options={"verify": False})
     assert service.ended(task_id)["outcome"] == "all"
-    early = service.post(f"/runs/{task_id}/proof", {}).json()["proof"]["result"]
-    assert [each["kind"] for each in early["findings"]] == ["class_missing", "model_missing"]
+    early = service.post(f"/runs/{task_id}/proof", {}).json()["proof"]
+    assert [each["kind"] for each in early["results"][0]["findings"]] == ["class_missing", "model_missing"]
     restart = service.post(f"/tasks/{task_id}/restart", {}).json()["task_id"]
     service.ended(restart)
 
     def is_new() -> bool:
         found = service.get(f"/runs/{task_id}")["proof"]
-        return not found["in_progress"] and found["result"]["counts"] != early["counts"]
+        return not found["in_progress"] and found["checked_at"] != early["checked_at"]
 
     wait_until(is_new, 30, "it was checked again")
-    result = service.get(f"/runs/{task_id}")["proof"]["result"]
+    [result] = service.get(f"/runs/{task_id}")["proof"]["results"]
     assert result["verdict"] == "not_ready", result
     [missing] = result["findings"]
     assert (missing["node_id"], missing["input"]) == ("3", "ckpt_name")
@@ -103,7 +107,7 @@ def test_a_comfyui_that_does_not_run_leaves_it_unknown(
     steps = ["install_custom_nodes", "proof"]
     shown = workflows.ended(workflow_id := workflows.start(standin, manifest=manifest, steps=steps))
     assert (shown["state"], shown["steps"][-1]["status"]) == ("completed", "partial"), shown
-    result = service.get(f"/runs/{workflow_id}")["proof"]["result"]
+    result = service.get(f"/runs/{workflow_id}")["proof"]
     assert result["verdict"] == "unknown" and "not running" in result["sentence"]
 
 
@@ -118,3 +122,19 @@ def test_a_proof_needs_a_workflow_file(service: ServiceProcess, standin: StandIn
     assert service.get(f"/runs/{task_id}")["proof"] is None
     answer = service.post(f"/runs/{task_id}/proof", {})
     assert (answer.status_code, answer.json()["error"]) == (404, "run_has_no_workflow")
+
+
+def test_the_command_line_says_at_its_end_whether_it_is_ready(
+    service: ServiceProcess, standin: StandIn, git_server: GitServer, port: int, tmp_path: Path
+) -> None:
+    """And what is missing; in its document too."""
+    manifest = manifest_of(service, git_server, flow := graph(model="base.safetensors"))
+    (tmp_path / "my flow.json").write_text(json.dumps(flow), "utf-8")
+    [(question, url)] = manifest["answers"].items()
+    where = ["--server", service.url, "--ui-home", str(standin.ui_home), "--restart", "--no-verify"]
+    options = ["--workflow", str(tmp_path / "my flow.json"), "--answer", f"{question}={url}", *where]
+    result = CliRunner().invoke(cli, ["install", standin.ssh_command, *options])
+    assert "This workflow is not ready to run here: 1 model is missing." in result.stdout, result.output
+    assert "The model base.safetensors is not on this machine." in result.stdout
+    assert "Put it into models/checkpoints. (node 3, CheckpointLoaderSimple, ckpt_name)" in result.stdout
+    assert "It is in ComfyUI’s own list of workflows as my flow.json." in result.stdout

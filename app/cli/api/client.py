@@ -15,6 +15,8 @@ from app.cli.program import program
 from app.domain.host_port import join_host_port
 
 CONNECT_SECONDS = 3.05
+PROOF_SECONDS = 180.0
+MAX_FILE_NAME = 200
 CHECK_SECONDS = 120.0
 """For a workflow, whose service may fetch the map of all node packs first, once."""
 ANSWER_SECONDS = 30.0
@@ -188,9 +190,17 @@ class Api:
         """Unpin every key of an address."""
         return self._call("DELETE", f"/host-keys/{quote(join_host_port(host, port), safe='')}")
 
-    def send_workflow_file(self, file: IO[bytes]) -> dict[str, Any]:
-        """Have the service keep the workflow in a file: its `file_id` and `kind`."""
-        return self._call("POST", "/workflow-files", data=file, seconds=CHECK_SECONDS)
+    def send_workflow_file(self, file: IO[bytes], name: str | None = None) -> dict[str, Any]:
+        """Have the service keep the workflow in a file: its `file_id` and `kind`. `name`: the file's."""
+        query = {"name": name[-MAX_FILE_NAME:]} if name else None
+        return self._call("POST", "/workflow-files", data=file, query=query, seconds=CHECK_SECONDS)
+
+    def prove(self, run_id: str) -> dict[str, Any]:
+        """Have the run's ComfyUI asked whether the workflows are ready that the run was started with."""
+        found: dict[str, Any] = self._call("POST", f"/runs/{quote(run_id, safe='')}/proof", {}, seconds=PROOF_SECONDS)[
+            "proof"
+        ]
+        return found
 
     def check(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """A manifest as an install would read it."""

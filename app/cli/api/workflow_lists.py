@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import IO, Any
 
 import click
@@ -14,19 +15,23 @@ from app.cli.errors import CliError
 from app.cli.view.result import show_text
 from app.protocol.terminal_text import one_line
 from app.words import word
+from app.workflowfile.several import MAX_FILES
 
 _SKIP = "skip"
 
 
-def manifest_of_workflows(
+def request_of_workflows(
     api: Api, files: Sequence[IO[bytes]], console: Console, answers: Mapping[str, str], *, interactive: bool
 ) -> dict[str, Any] | None:
-    """The packs that all of these need, as a manifest; None where ComfyUI itself has everything. What is not certain is
-    asked on a terminal. Raises CliError naming what has to be answered."""
+    """The packs that all of these need, as a request's `manifest`, and the files' ids; None where ComfyUI itself has
+    everything. What is not certain is asked on a terminal. Raises CliError naming what has to be answered."""
     known = dict(answers)
     checked = [_checked(api, file, console, known, interactive=interactive) for file in files]
     nodes = {str(node["repo_url"]): node for each in checked for node in (each["manifest"] or {}).get("nodes", [])}
-    return {"nodes": list(nodes.values())} if nodes else None
+    if not nodes:
+        return None
+    ids = [str(each["file_id"]) for each in checked[:MAX_FILES]]
+    return {"manifest": {"nodes": list(nodes.values())}, "workflow_files": ids}
 
 
 def _checked(
@@ -34,7 +39,7 @@ def _checked(
 ) -> dict[str, Any]:
     """What one file needs, with every question answered."""
     name = one_line(getattr(file, "name", "stdin"))
-    sent = api.send_workflow_file(file)
+    sent = api.send_workflow_file(file, PurePath(name).name if name not in ("-", "stdin", "<stdin>") else None)
     while True:
         manifest = {"workflow_file": sent["file_id"], "answers": {key: known[key] for key in known if ":" in key}}
         checked = api.check(manifest)
@@ -46,7 +51,7 @@ def _checked(
         for question in questions:
             known[str(question["question_id"])] = _ask(console, question)
     _show(console, name, sent["kind"], checked["workflow"])
-    return checked
+    return {**checked, "file_id": sent["file_id"]}
 
 
 def _show(console: Console, name: str, kind: str, found: Mapping[str, Any]) -> None:

@@ -18,15 +18,17 @@ from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.api.which_home import careful, show_machine
-from app.cli.api.workflow_lists import manifest_of_workflows, workflow_option
+from app.cli.api.workflow_lists import request_of_workflows, workflow_option
 from app.cli.commands.ssh_words import SshCommand
-from app.cli.errors import EXIT_INTERRUPTED
+from app.cli.errors import EXIT_INTERRUPTED, CliError
 from app.cli.output import put
 from app.cli.program import program
 from app.cli.view.console import console_on
 from app.cli.view.plan import plan_status, show_plan
+from app.cli.view.proof import show_proof
 from app.cli.view.result import exit_status, sentence, show_result, show_text
 from app.protocol.options import OPTIONS, Option
+from app.protocol.task_list import RESTART
 from app.protocol.terminal_text import one_line
 from app.words import word
 
@@ -103,10 +105,11 @@ def install(
     manifest = manifest_of(given, also="--workflow" if workflows else None)
     with connection(server, data_dir) as api:
         if workflows:
-            manifest = manifest_of_workflows(api, workflows, console, known, interactive=is_interactive(console))
-            if manifest is None:
+            needed = request_of_workflows(api, workflows, console, known, interactive=is_interactive(console))
+            if needed is None:
                 show_text(console, word("workflow.needs_nothing"))
                 ctx.exit(0)
+            manifest, asked["workflow_files"] = needed["manifest"], needed["workflow_files"]
         body = request_body(ssh_command, manifest, **asked)
         show_machine(console, ssh_command, asked["ui_home"])
         started = api.started(body)
@@ -121,9 +124,10 @@ def install(
             ctx.exit(EXIT_INTERRUPTED)
         if asked["plan_only"]:
             ctx.exit(_end_of_plan(api, progress, console, as_json=as_json))
-    put(progress, said=sentence(progress))
+        proof = _proof(api, progress, console) if workflows else None
+    put({**progress, **({"proof": proof} if proof else {})}, said=sentence(progress))
     if not as_json:
-        show_result(console, progress)
+        show_end(console, progress, proof, of_workflows=bool(workflows))
     ctx.exit(exit_status(progress, require=asked["require"]))
 
 
@@ -134,6 +138,27 @@ def _end_of_plan(api: Api, progress: Mapping[str, Any], console: Console, *, as_
     if not as_json:
         show_plan(console, progress, plan)
     return plan_status(progress)
+
+
+def _proof(api: Api, progress: Mapping[str, Any], console: Console) -> dict[str, Any] | None:
+    """Whether the workflows are ready, where ComfyUI was restarted."""
+    rows = progress.get("steps") or ()
+    if not any(row.get("name") == RESTART and row.get("status") == "success" for row in rows):
+        return None
+    try:
+        return api.prove(str(progress["task_id"]))
+    except CliError as error:  # the install has ended all the same
+        show_text(console, one_line(error), style="yellow")
+        return None
+
+
+def show_end(
+    console: Console, progress: Mapping[str, Any], proof: Mapping[str, Any] | None, *, of_workflows: bool
+) -> None:
+    """Print how an install ended, and whether the workflows are ready that it was for."""
+    show_result(console, progress)
+    if of_workflows:
+        show_proof(console, proof)
 
 
 def show_left_out(console: Console, left_out: Sequence[Mapping[str, Any]]) -> None:
@@ -157,6 +182,7 @@ def request_body(ssh_command: str, manifest: Mapping[str, Any] | None, **asked: 
         "ui_home": asked.get("ui_home"),
         "venv_path": asked.get("venv_path"),
         "manifest": manifest,
+        "workflow_files": asked.get("workflow_files"),
         "options": options or None,
         "idempotency_key": str(uuid.uuid4()),
     }

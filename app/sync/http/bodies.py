@@ -43,6 +43,7 @@ from app.sync.http.body_types import (
     Told,
     Tones,
 )
+from app.workflowfile.several import MAX_FILES
 
 MAX_HELD_SECONDS = 60.0
 MAX_CHECK_SECONDS = 120.0
@@ -94,12 +95,14 @@ else:
 
 
 class InstallBody(JsonBody):
-    """POST /ssh/install-custom-nodes."""
+    """POST /ssh/install-custom-nodes. `workflow_files`: the ids of those that the manifest was made from: it is proven
+    whether they are ready once ComfyUI was restarted. A manifest that is a workflow says it itself."""
 
     ssh_connection: Annotated[SshConnection, NEEDED] = None
     ui_home: RemotePath | None = None
     venv_path: RemotePath | None = None
     manifest: Manifest | None = None
+    workflow_files: Annotated[list[Id], Field(min_length=1, max_length=MAX_FILES)] | None = None
     options: OptionsBody | None = None
     idempotency_key: IdempotencyKey | None = None
 
@@ -234,12 +237,6 @@ class RunsQuery(Query):
     q: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
     kind: Literal["install", "workflow", "fleet"] | None = None
     in_progress: Literal["true", "false"] | None = None
-
-
-class FileQuery(Query):
-    """POST /workflow-files. `name`: of the file, as ComfyUI's list of workflows is to have it."""
-
-    name: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
 
 
 class TaskQuery(Query):

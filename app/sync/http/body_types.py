@@ -41,6 +41,12 @@ Id = Annotated[Any, WithJsonSchema(ID)]
 RemotePath = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^/", "maxLength": MAX_PATH})]
 IdempotencyKey = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200})]
 _ANSWERS = {"type": ["object", "null"], "additionalProperties": {"type": "string"}}
+_OF_WORKFLOW = {
+    "answers": _ANSWERS,
+    "remember": {"type": "boolean"},
+    "needed": {"enum": ["run", "open"]},
+    "without": {"type": "array", "items": {"type": "string"}},
+}
 _FORMS: Mapping[str, Any] = {
     "csv": {"csv": {"type": "string"}},
     "nodes": {"nodes": {"type": "array", "items": {"type": "object"}, "minItems": 1}},
@@ -52,8 +58,12 @@ _FORMS: Mapping[str, Any] = {
     },
     "lock": {"lock": {"type": "object"}},
     "manager_snapshot": {"manager_snapshot": {"type": ["object", "string"]}},
-    "workflow": {"workflow": {"type": "object"}, "answers": _ANSWERS, "remember": {"type": "boolean"}},
-    "workflow_file": {"workflow_file": ID, "answers": _ANSWERS, "remember": {"type": "boolean"}},
+    "workflow": {"workflow": {"type": "object"}, **_OF_WORKFLOW},
+    "workflow_file": {
+        "workflow_file": {"anyOf": [ID, {"type": "array", "items": ID, "minItems": 1, "maxItems": 50}]},
+        **_OF_WORKFLOW,
+    },
+    "template": {"template": {"type": "string"}, **_OF_WORKFLOW},
 }
 """The forms of a manifest, by the field that tells them apart."""
 Manifest = Annotated[

@@ -26,6 +26,8 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "fleet_not_found": 404,
     "run_not_found": 404,
     "workflow_file_not_found": 404,
+    "template_not_found": 404,
+    "templates_missing": 409,
     "run_has_no_workflow": 404,
     "manifest_has_questions": 409,
     "status_link_not_found": 404,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.sync.http.bodies import JsonBody
+from app.sync.http.bodies import MAX_FIELD_CHARS, JsonBody, Query
 from app.sync.http.body_types import Manifest, SshConnection
 
 MAX_QUESTION_CHARS = 500
@@ -24,3 +24,18 @@ class ForgetAnswersBody(JsonBody):
     """DELETE /workflow-answers. `question_id`: the one that is forgotten; all of them without."""
 
     question_id: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARS)] | None = None
+
+
+class TemplatesQuery(Query):
+    """GET /templates. `q`: words, all of which are in what is said of a template; `category`: one of the answer's."""
+
+    q: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+    category: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+    offset: Annotated[int, Field(ge=0, le=100_000)] = 0
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class FileQuery(Query):
+    """POST /workflow-files. `name`: of the file, as ComfyUI's list of workflows is to have it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None

@@ -46,7 +46,8 @@ from app.sync.status_links import StatusLinks
 from app.sync.tunnels import Tunnels
 from app.sync.wheels import Wheels
 from app.sync.workflow_executor import WorkflowExecutor
-from app.sync.workflow_lists import WorkflowLists
+from app.sync.workflow_lists import SentWorkflow, WorkflowLists
+from app.workflowfile.several import MAX_FILES
 
 EXTENSION = "nodeferry"
 PROBLEM_PAGE = "nodeferry-problem-page"
@@ -125,19 +126,27 @@ def install_values() -> dict[str, Any]:
     if isinstance(manifest, dict):
         found = services().workflow_lists.as_list(manifest)
         values["manifest"] = services().registry_packs.resolved(found).manifest
-        g.sent_workflow = services().workflow_lists.sent(manifest)
+    g.sent_workflows = _sent_workflows(manifest, values.get("workflow_files"))
     return values
 
 
+def _sent_workflows(manifest: object, files: object) -> list[SentWorkflow]:
+    """The workflows that a request's manifest is, or was made from."""
+    lists = services().workflow_lists
+    found = lists.sent(manifest) if isinstance(manifest, dict) else []
+    is_list = isinstance(files, list) and 0 < len(files) <= MAX_FILES
+    return found or (lists.sent({"workflow_file": files}) if is_list else [])
+
+
 def has_workflow() -> bool:
-    """Whether the request's manifest was a workflow; after `install_values`."""
-    return bool(g.get("sent_workflow"))
+    """Whether the request named a workflow; after `install_values`."""
+    return bool(g.get("sent_workflows"))
 
 
 def keep_workflow(run_id: str) -> None:
-    """Keeps the request's workflow, if it has one, for the proof of the run that it has started."""
+    """Keeps the request's workflows, if it has any, for the proof of the run that it has started."""
     if has_workflow():
-        services().proofs.begin(run_id, *g.sent_workflow)
+        services().proofs.begin(run_id, g.sent_workflows)
 
 
 def body(model: type[_M]) -> _M:

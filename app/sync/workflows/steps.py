@@ -116,7 +116,7 @@ class Steps:
 
     def __init__(self, installs: Installs, checks: InstanceChecks, settings: Settings, proofs: Proofs) -> None:
         self._installs = installs
-        self._proofs = proofs
+        self.proofs = proofs
         self._checks = checks
         self._settings = settings
         self._steps: Mapping[StepName, Callable[[StepRun], Done]] = {
@@ -261,13 +261,13 @@ class Steps:
         task_id = run.task_id_of(StepName.RESTART) or run.task_id_of(StepName.INSTALL)
         run_id = run.workflow.workflow_id
         if task_id is not None:
-            found = self._proofs.prove_task(run_id, task_id)
+            found = self.proofs.prove_task(run_id, task_id)
         else:
-            found = self._proofs.prove(run_id, _request(run.workflow), run.stop)
+            found = self.proofs.prove(run_id, _request(run.workflow), run.stop)
         run.look_around()
         if found is None:
             return Done(StepState.SKIPPED, "The workflow file is not kept any more.")
-        run.keep(found={name: found[name] for name in ("verdict", "counts", "saved_as")})
+        run.keep(found={name: found[name] for name in ("verdict", "checked_at")})
         return Done(StepState.SUCCESS if found["verdict"] == "ready" else StepState.PARTIAL, found["sentence"])
 
     # -- installs ---------------------------------------------------------------------------------------------------
@@ -306,6 +306,10 @@ class Steps:
             if step.state not in ENDED_STEP:
                 for task_id in filter(None, (step.task_id, step.plan_task_id)):
                     self._cancel(task_id)
+
+    def close(self) -> None:
+        """Lets go of what asks an instance."""
+        self.proofs.close()
 
     def _cancel(self, task_id: str) -> None:
         with contextlib.suppress(TaskNotCancellable, TaskNotFound):  # it has ended meanwhile, or is forgotten

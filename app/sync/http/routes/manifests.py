@@ -15,6 +15,7 @@ from app.domain.errors import RemoteError
 from app.domain.request import left_out_of, packs_of
 from app.protocol.progress_json import iso
 from app.remote.web_text import Open
+from app.sync import templates
 from app.sync.capacity import Kind
 from app.sync.http import bodies, manifest_bodies
 from app.sync.http.services import answer, body, body_file, query, services
@@ -105,10 +106,20 @@ def forget_answers() -> Response:
 def add_workflow_file() -> Response:
     """Keep the workflow that a file holds: JSON, or a picture, video or sound that ComfyUI saved. The body is the file
     itself; only its workflow is kept."""
-    name = query(bodies.FileQuery).name
+    name = query(manifest_bodies.FileQuery).name
     with services().capacity.place(Kind.FILES):
         file_id, found = services().workflow_lists.files.add(body_file(), name)
     return answer({"success": True, "file_id": file_id, "kind": found.kind}, 201)
+
+
+@manifests.get("/templates")
+def official_templates() -> Response:
+    """ComfyUI's official workflow templates, those first that are used most: what `{"template": NAME}` takes."""
+    asked = query(manifest_bodies.TemplatesQuery)
+    found = templates.found(asked.q or "", asked.category or "")
+    page = found[asked.offset : asked.offset + asked.limit]
+    rows = [each.to_json() for each in page]
+    return answer({"success": True, "total": len(found), "templates": rows, "categories": templates.categories()})
 
 
 def _of_workflow(checked: Checked) -> dict[str, Any]:

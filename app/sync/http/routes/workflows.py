@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +23,9 @@ def start_workflow() -> Response:
     """Start a workflow in the background; opens no connection."""
     asked = bodies.read(bodies.WorkflowBody, install_values())
     steps = _steps(asked.steps, has_workflow=has_workflow())
-    started = services().workflows.start(
-        _workflow(asked, steps), most=services().settings.max_workflows, before=keep_workflow
-    )
+    workflow = replace(_workflow(asked, steps), workflow_id=str(uuid.uuid4()))
+    keep_workflow(workflow.workflow_id)
+    started = services().workflows.start(workflow, most=services().settings.max_workflows)
     payload = {"success": True, "workflow_id": started.workflow.workflow_id, "state": started.workflow.state.value}
     message = "This workflow was started before" if started.deduplicated else "Workflow started in background"
     return answer({**payload, "message": message}, 202)

@@ -61,7 +61,7 @@ def _listed(schema: str, codes: str = "", **more: Any) -> Operation:
 _INSTANCE = " ".join(codes_of(RemoteError) + codes_of(RunnerError))
 _STARTS = "service_closing too_many_tasks"
 _BROKEN = "workflow_file_unreadable workflow_file_unknown workflow_file_empty workflow_file_too_large"
-_FILES = f"workflow_file_not_found {_BROKEN}"
+_FILES = f"workflow_file_not_found template_not_found templates_missing {_BROKEN}"
 _REFUSED_PACKS = "registry_pack_not_found registry_version_not_found registry_version_refused"
 _LIST = f"invalid_manifest manifest_has_questions {_FILES} {_REFUSED_PACKS}"
 _FOLLOWS = f"task_not_found task_conflict {_STARTS} runner_protocol_error"
@@ -177,11 +177,12 @@ _TASKS: Mapping[str, Operation] = {
     "DELETE /workflow-answers": _route(
         200, "AnswersForgotten", asked=manifest_bodies.ForgetAnswersBody, example={"question_id": "pack:ShowText"}
     ),
+    "GET /templates": _route(200, "Templates", codes="templates_missing", asked=manifest_bodies.TemplatesQuery),
     "POST /workflow-files": _route(
         201,
         "WorkflowFile",
         codes=f"not_a_file {_BROKEN}",
-        asked=bodies.FileQuery,
+        asked=manifest_bodies.FileQuery,
         takes_file=True,
     ),
 }

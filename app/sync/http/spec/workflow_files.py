@@ -35,6 +35,7 @@ _NEEDED = record(
         "evidence": array(words(Evidence)),
         "answered_at": nullable(TIME),
         "runs": FLAG,
+        "files": array(COUNT),
         **_FACTS,
     },
     about="A pack that the workflow needs. `runs`: the run needs it; otherwise only the page. `from_registry`: "
@@ -47,6 +48,7 @@ _MODEL = record(
         "url": nullable(TEXT),
         "sha256": nullable(TEXT),
         "runs": FLAG,
+        "files": array(COUNT),
         "node_ids": array(TEXT),
     }
 )
@@ -65,6 +67,7 @@ QUESTION = record(
         "node_ids": array(TEXT),
         "runs": FLAG,
         "registry_id": nullable(TEXT),
+        "files": array(COUNT),
         "candidates": array(record(_CANDIDATE)),
     },
     about="A class of which several packs may be meant, or none is known.",
@@ -95,12 +98,18 @@ WORKFLOW_NEEDS = record(
         "evidence": array(_NEEDED),
         "models": array(_MODEL),
         "questions": array(QUESTION),
-        "core": record({"frontend": TEXT, "too_new": array(TEXT), "made_with": nullable(TEXT)}),
+        "core": record(
+            {"frontend": TEXT, "too_new": array(TEXT), "made_with": nullable(TEXT), "needs": nullable(TEXT)}
+        ),
         "node_map": record({"read_at": nullable(TIME), "problem": nullable(TEXT)}),
         "registry": record({"on": FLAG, "read_at": nullable(TIME), "problem": nullable(TEXT)}),
         "skipped": array(record({"question_id": TEXT, "answered_at": TIME})),
+        "only_opens": COUNT,
+        "needed": words("run", "open"),
+        "files": array(record({"name": nullable(TEXT), "models_size": nullable(COUNT)})),
     },
-    about="What a workflow in the manifest needs.",
+    about="What a workflow in the manifest needs. `needed`: to run it, or also to open it without red nodes; `files`: "
+    "its files, or the template; `files` of a pack, a model or a question: the numbers (from 0) of those that want it.",
 )
 _FINDING = record(
     {
@@ -116,12 +125,12 @@ _FINDING = record(
 )
 PROOF = record(
     {
+        "name": TEXT,
         "verdict": words(Verdict),
         "sentence": TEXT,
         "counts": mapping(COUNT),
         "checked": mapping(COUNT),
         "findings": array(_FINDING),
-        "checked_at": TIME,
         "saved_as": nullable(TEXT),
         "problem": nullable(TEXT),
     },
@@ -129,10 +138,39 @@ PROOF = record(
     "`saved_as`: where ComfyUI has it in its own list of workflows.",
 )
 RUN_PROOF = record(
-    {"name": TEXT, "in_progress": FLAG, "result": nullable(PROOF)},
-    about="Of the workflow file that a run was started with. `result` is null until it was checked.",
+    {
+        "names": array(TEXT),
+        "in_progress": FLAG,
+        "checked_at": nullable(TIME),
+        "verdict": nullable(words(Verdict)),
+        "sentence": nullable(TEXT),
+        "results": array(PROOF),
+    },
+    about="Of the workflow files that a run was started with. `verdict`: the worst; null until they were checked.",
+)
+_TEMPLATE = record(
+    {
+        "name": TEXT,
+        "title": TEXT,
+        "description": TEXT,
+        "category": TEXT,
+        "tags": array(TEXT),
+        "models": array(TEXT),
+        "size": nullable(COUNT),
+        "min_comfyui_version": nullable(TEXT),
+        "hosted": FLAG,
+    },
+    about="An official template. `size`: of its models, in bytes; `hosted`: it calls paid services on the web.",
 )
 SCHEMAS: Mapping[str, Schema] = {
+    "Templates": record(
+        {
+            "success": YES,
+            "total": COUNT,
+            "templates": array(_TEMPLATE),
+            "categories": array(record({"name": TEXT, "count": COUNT})),
+        }
+    ),
     "WorkflowFile": record({"success": YES, "file_id": UUID, "kind": TEXT}),
     "Proof": record({"success": YES, "run_id": UUID, "proof": RUN_PROOF}),
     "WorkflowAnswers": record(

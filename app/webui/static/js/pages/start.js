@@ -51,7 +51,7 @@ async function start() {
   failed("");
   refresh();
   try {
-    const body = { ssh_connection: connection.command, ui_home: connection.uiHome, manifest: recipe.chosen ?? null, ...options.request(recipe.hasLock) };
+    const body = { ssh_connection: connection.command, ui_home: connection.uiHome, manifest: recipe.chosen ?? null, workflow_files: recipe.workflowFiles, ...options.request(recipe.hasLock) };
     const { workflow_id: id } = await api("/workflow/start", { body });
     connection.remember();
     recipe.remember();

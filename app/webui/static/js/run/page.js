@@ -18,6 +18,7 @@ import { Needs } from "./needs.js";
 import { Pace } from "./pace.js";
 import { Panels } from "./panels.js";
 import { QuestionView } from "./question.js";
+import { Ready } from "./ready.js";
 import { Rows } from "./rows.js";
 import { Silence } from "./silence.js";
 import { Tasks } from "./tasks.js";
@@ -49,6 +50,7 @@ export class RunPage {
     this.actions = new Actions(refs, { run: () => this.run, began: () => this.#began(), look: () => this.look(), show: (taskId) => this.show(taskId), openLog: () => this.panels.openRun() });
     this.list = new Rows(refs.rows, refs.noRows, pick);
     this.needs = new Needs(refs, { actions: this.actions, pick, taskOf: (name) => this.tasks.of(name) });
+    this.ready = new Ready(refs.ready, () => this.look());
     this.wait = new Wait(refs.wait, this.actions);
     this.panels = new Panels(refs, { address: this.address, list: this.list, tasks: this.tasks, needs: this.needs });
     this.question = new QuestionView(refs.question, { look: () => this.look(), stop: () => this.actions.do("stop"), plan: (place, taskId) => this.panels.plan(place, taskId) });
@@ -88,7 +90,7 @@ export class RunPage {
   async #ask(signal) {
     this.#take(await api(`/runs/${this.id}`, { signal, tagged: true }));
     this.poller.interval = this.tasks.progress(this.run.current)?.in_progress ? BESIDE_TASK : RUN_EVERY;
-    return this.run.in_progress;
+    return this.ready.update(this.run) || this.run.in_progress;
   }
 
   #failed(error) {

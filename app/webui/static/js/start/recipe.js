@@ -26,6 +26,7 @@ import { WorkflowView } from "./workflow.js";
 const STOPPED_TYPING_MS = 400;
 const MOST_KEPT = 400000;
 const CHECK_MS = 90000; // for a workflow the map of all node packs is fetched first, once
+const MOST_NAME = 200;
 const UPLOAD_MS = 900000;
 const SECRET = /\/\/[^/\s]*@|(?:token|key|secret|passw)[^=\s]{0,20}=/i;
 const SOURCES = ["last", "default", "urls", "file"];
@@ -89,6 +90,12 @@ export class Recipe {
     const { workflow } = this.#now;
     if (workflow) return workflow.questions.length ? word("workflow.open", { n: workflow.questions.length }) : word("workflow.needs_nothing");
     return word(this.#now.nodes?.length ? "start.nothing_ticked" : "start.nothing_chosen");
+  }
+
+  /** The workflow files that the list was made from, if it was: then it is proven that they are ready. */
+  get workflowFiles() {
+    const ids = this.#now.asked?.workflow_file;
+    return ids ? [ids].flat() : undefined;
   }
 
   get chosen() {
@@ -237,7 +244,7 @@ export class Recipe {
     setHidden(this.get("file-chosen"), false);
     setText(this.get("file-chosen"), word("workflow.reading", { name: file.name }));
     try {
-      const { file_id: id } = await api("/workflow-files", { file, timeout: UPLOAD_MS });
+      const { file_id: id } = await api(`/workflow-files?name=${encodeURIComponent(file.name.slice(0, MOST_NAME))}`, { file, timeout: UPLOAD_MS });
       await this.#check("file", { workflow_file: id, answers: {} }, file.name);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
