@@ -36,6 +36,7 @@ def saved() -> dict[str, Any]:
             if isinstance(value, tuple):
                 kind, node, slot = value
                 links.append([len(links) + 1, node, slot, number, len(slots), kind])
+                nodes[node - 1]["outputs"][slot]["links"].append(len(links))
                 slots.append({"name": key, "type": kind, "link": len(links)})
         values = [2] if name == "VHS_DuplicateImages" else [v for v in inputs.values() if not isinstance(v, tuple)]
         nodes.append(

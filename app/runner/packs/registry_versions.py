@@ -49,7 +49,8 @@ def find_archive(context: Context, pack: NodePack) -> Found:
     """The archive of a pack of the registry, or why there is none. Raises RunCancelled."""
     if pack.archive_url and pack.version:
         return Archive(pack.version, pack.archive_url, pack.archive_sha256), None
-    address = _address(context.request.get("registry_url"))
+    given = context.request.get("registry_url")
+    address = _address(os.environ.get(_VARIABLE, USUAL if given is None else given))  # the instance's own word counts
     if not address:
         text = "%s comes from ComfyUI's registry, which is switched off here."
         return None, Problem("registry_unreachable", text % pack.name, "Give the address of its repository instead.")
@@ -195,8 +196,8 @@ def _object_in(raw: bytes) -> Mapping[str, Any]:
 
 
 def _address(given: object) -> str:
-    """The registry's address; empty where it is switched off. None given: the instance's own setting."""
-    text = os.environ.get(_VARIABLE, USUAL) if given is None else given
+    """The address, if it is one of the web; else empty."""
+    text = given
     try:
         is_web = isinstance(text, str) and urlsplit(text).scheme in ("http", "https") and urlsplit(text).hostname
     except ValueError:
