@@ -65,7 +65,7 @@ def _proven(part: str, service: ServiceProcess, machine: RealMachine) -> bool:
     """Installs the workflow's packs; whether the verdict is what ComfyUI then does."""
     machine.start_comfyui()
     ended = workflow.install(service, machine)
-    proof, said = ended["run"]["proof"]["result"], workflow.run_it(machine)
+    [proof], said = ended["run"]["proof"]["results"], workflow.run_it(machine)
     steps = {step["name"]: step["status"] for step in ended["workflow"]["steps"]}
     _say(part, seconds=ended["seconds"], asked=ended["asked"], steps=steps)
     _say(part, verdict=proof["verdict"], sentence=proof["sentence"], findings=proof["findings"], comfyui=said)
@@ -78,7 +78,7 @@ def _restored(found: dict[str, Any]) -> bool:
     _say("snapshot", ended=found["ended"], left_out=found["left_out"])
     _say("snapshot", warnings=found["warnings"])
     _say("snapshot", differs=found["differs"])
-    return not found["differs"]
+    return not any(found["differs"].values())
 
 
 def _say(part: str, **facts: Any) -> None:

@@ -63,12 +63,13 @@ class RealMachine:
 
 @contextmanager
 def real_machine(
-    root: Path, comfyui: Path, environment: Path, git_url: str, environ: Mapping[str, str]
+    root: Path, comfyui: Path, environment: Path, git_url: str, environ: Mapping[str, str], *, registry: str = "off"
 ) -> Iterator[RealMachine]:
     """A machine with a clone of `comfyui` and the packages of the environment `environment`, for the block. `git_url`:
-    where clones of https://github.com/ go instead; `environ`: what pip and uv are told."""
+    where clones of https://github.com/ go instead; `environ`: what pip and uv are told; `registry`: where it
+    looks for ComfyUI's."""
     home, lease = root / "home", privsep.lease()
-    set_env = {"HOME": str(home), "NODEFERRY_NODE_REGISTRY": "off", **passed_environment(environ)}
+    set_env = {"HOME": str(home), "NODEFERRY_NODE_REGISTRY": registry, **passed_environment(environ)}
     sshd = SshServer(root / "sshd", set_env=set_env)
     try:
         sshd.prepare()
