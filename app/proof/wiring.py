@@ -134,6 +134,7 @@ class _Scope:
     def __post_init__(self) -> None:
         self.nodes = {str(each.get("id")): each for each in _dicts(self.graph.get("nodes"))}
         self.links = dict(_links(self.graph.get("links")))
+        self._origins = {node_id for node_id, _ in self.links.values()}
         self._targets = dict(_targets(self.graph.get("links")))
         self._variables = dict(_variables(self.nodes.values()))
         inputs = (each for raw in self.nodes.values() for each in _dicts(raw.get("inputs")))
@@ -183,7 +184,7 @@ class _Scope:
             links,  # type: ignore[arg-type]
             raw.get("widgets_values"),
             marked=marked,
-            is_linked=bool(links or outputs),
+            is_linked=bool(links or outputs or node_id in self._origins),
         )
 
     def source(self, link_id: Any, left: int) -> Source | _Own | None:

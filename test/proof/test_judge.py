@@ -44,6 +44,14 @@ def test_a_node_that_nothing_is_linked_to_may_be_a_label() -> None:
     assert proof(workflow).verdict is Verdict.UNKNOWN
 
 
+def test_a_node_that_only_the_table_of_links_knows_as_linked_is_missing() -> None:
+    """Tools write graphs whose outputs do not list their links."""
+    workflow = sampled()
+    loader = next(each for each in workflow["nodes"] if each["id"] == 1)
+    loader |= {"type": "Missing", "outputs": [{"name": "MODEL", "links": None}]}
+    assert [(each.kind, each.node_id) for each in proof(workflow).findings] == [(Kind.CLASS, "1")]
+
+
 def test_what_only_opens_is_not_looked_at() -> None:
     workflow = sampled()
     workflow["nodes"] += [{"id": 9, "type": "Missing", "mode": 2, "inputs": [{"name": "a", "link": 2}]}]

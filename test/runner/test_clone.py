@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import threading
 
 import pytest
 
 from app.protocol.events import NodeChanged, NodeProgress
 from app.standin.git_rules import MISSING, PRIVATE, RepoRule
 from app.standin.git_server import GitServer
-from app.standin.packs import make_pack
+from app.standin.packs import make_pack, payload
 from test.runner.rig import QUICK, Rig, git, make_linked_pack, names_in, node
 from test.support.waiting import wait_until
 
@@ -189,6 +190,30 @@ def test_a_progress_event_comes_about_four_times_a_second(rig: Rig, git_server: 
     assert len(told) >= 4
     assert all(later - earlier > 0.2 for earlier, later in itertools.pairwise(monos))
     assert any(progress.bytes_received for _, progress in told)
+
+
+def test_one_large_file_is_seen_moving_by_its_bytes(rig: Rig, git_server: GitServer) -> None:
+    """git's percentage counts files: it stands still as long as that one comes."""
+    pack = make_pack(git_server, "o", "pack", files={"model.bin": payload("model", 6_000_000)})
+    git_server.set_rule("o/pack", RepoRule(bytes_per_second=2_000_000))
+    run = rig.install([node(pack)])
+    told = [event.body for event in run.events() if isinstance(event.body, NodeProgress)]
+    stands = [list(each) for _, each in itertools.groupby(told, key=lambda progress: progress.percent)]
+    bytes_there = [[one.bytes_received for one in each if one.bytes_received] for each in stands]
+    assert any(len(set(each)) > 1 and each == sorted(each) for each in bytes_there), told
+
+
+def test_the_last_figure_before_a_standstill_is_told(rig: Rig, git_server: GitServer) -> None:
+    """What came at once, faster than figures are told, is not "0 %" for as long as nothing more comes."""
+    pack, released = make_pack(git_server, "o", "pack", payload_bytes=4_000_000), threading.Event()
+    git_server.set_rule("o/pack", RepoRule(hold_after_bytes=3_000_000, released=released))
+    run = rig.start([node(pack)])
+    try:
+        wait_until(lambda: any(each.percent > 60 for each in run.told(NodeProgress)), 20, "the figure")
+    finally:
+        released.set()
+    run.wait()
+    assert run.state("pack") == "installed"
 
 
 @pytest.mark.parametrize("how", ["read-only", "a file"])

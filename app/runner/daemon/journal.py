@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Optional, Tuple, TypeVar
+from typing import Callable, Optional, Tuple, TypeVar, Union
 
 from app.protocol import progress_json
 from app.protocol.event_body import Body
@@ -31,13 +31,14 @@ from app.runner.process.private_files import is_ours, private
 
 _SNAPSHOT_SECONDS = 0.5
 _RESERVE_BYTES = 256 * 1024
+_WRITTEN_SECONDS = 60.0
 CHANGED_HINT = (
     "Nothing that it added is believed. Packs have no reason to do that: look at what ran, and do not trust this "
     "machine any more."
 )
 _log = logging.getLogger("runner")
 _T = TypeVar("_T")
-_Item = Optional[Tuple[Body, float, float]]
+_Item = Optional[Union[Tuple[Body, float, float], threading.Event]]
 
 
 class Journal:
@@ -75,7 +76,12 @@ class Journal:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The snapshot after the events that were written so far."""
+        """The snapshot after all that was emitted so far. From any thread but the writing one: it waits for that one,
+        up to a minute, since what a run decides must not depend on how fast the disk is."""
+        written, deadline = threading.Event(), time.monotonic() + _WRITTEN_SECONDS
+        self._queue.put(written)
+        while self._thread.is_alive() and time.monotonic() < deadline and not written.wait(0.1):
+            pass
         return self._snapshot
 
     def emit(self, body: Body) -> None:
@@ -106,6 +112,9 @@ class Journal:
             return True
         if item is None:
             return False
+        if isinstance(item, threading.Event):
+            item.set()
+            return True
         self._number(*item)
         if time.monotonic() - self._written_at > _SNAPSHOT_SECONDS:
             self._save_snapshot()

@@ -102,7 +102,7 @@ class Git:
         parser = GitProgress()
 
         def on_output(piece: bytes) -> None:
-            received = parser.feed(piece)
+            received = parser.feed(piece) if piece else parser.newest  # in silence too: it may not have been told
             if received and on_progress:
                 on_progress(received)
 

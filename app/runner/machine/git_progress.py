@@ -39,6 +39,8 @@ class GitProgress:
 
     def __init__(self) -> None:
         self._rest = b""
+        self.newest: Optional[Received] = None
+        """The last figure of all."""
 
     def feed(self, piece: bytes) -> Optional[Received]:
         """The last "Receiving objects" that ended in this piece, if any."""
@@ -47,7 +49,8 @@ class GitProgress:
         for line in reversed(lines):
             match = _LINE.search(line)
             if match:
-                return _received(match)
+                self.newest = _received(match)
+                return self.newest
         return None
 
 

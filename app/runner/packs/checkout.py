@@ -210,19 +210,24 @@ def warn_of_both(context: Context, pack: NodePack, found: Target) -> None:
 
 
 class Throttled:
-    """Tells a clone's progress, about four times a second at most, and never the same figure twice."""
+    """Tells a clone's progress, about four times a second at most, and never the same figures twice: one large file
+    keeps the percentage where it is for minutes, and its bytes move."""
 
     def __init__(self, context: Context, name: str) -> None:
         self._context = context
         self._name = name
         self._told_at = 0.0
-        self._percent = -1
+        self._last: Optional[Received] = None
 
     def __call__(self, received: Received) -> None:
         """git's newest figure."""
         now = time.monotonic()
-        if received.percent == self._percent or (now - self._told_at < _PROGRESS_SECONDS and received.percent < 100):
+        if received == self._last or (now - self._told_at < _PROGRESS_SECONDS and not self._is_end(received)):
             return
-        self._told_at, self._percent = now, received.percent
+        self._told_at, self._last = now, received
         figures = NodeProgress(self._name, received.percent, received.bytes_received, received.rate, received.eta)
         self._context.journal.emit(figures)
+
+    def _is_end(self, received: Received) -> bool:
+        """Whether it has just come to 100 %: git says that several times."""
+        return received.percent == 100 and (self._last is None or self._last.percent < 100)

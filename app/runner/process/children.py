@@ -118,12 +118,12 @@ class Children:
         enough: Optional[Callable[[bytes], bool]] = None,
         unset: AbstractSet[str] = frozenset(),
     ) -> Finished:
-        """Runs `argv` to its end or its limits. `on_output` gets each piece of stdout and stderr as it comes;
-        the last `keep_bytes` of them are the result's output. `only_stdout`: warnings on stderr are dropped;
-        `low_priority`: what others do comes first. `user`: as whom it runs, instead of as the runner's own user.
-        `enough`: gets the end of its output whenever it is silent; true ends it, unless a program that it started runs.
-        `unset`: variables of the machine's that it does not get. Raises RunCancelled when the run is asked to stop,
-        after the child is gone; OSError when it cannot be started, or its log not be written."""
+        """Runs `argv` to its end or its limits. `on_output` gets each piece of stdout and stderr as it comes, and an
+        empty one in each silence; the last `keep_bytes` of them are the result's output. `only_stdout`: warnings on
+        stderr are dropped; `low_priority`: what others do comes first. `user`: as whom it runs, instead of as the
+        runner's own user. `enough`: gets the end of its output whenever it is silent; true ends it, unless a program
+        that it started runs. `unset`: variables of the machine's that it does not get. Raises RunCancelled when the run
+        is asked to stop, after the child is gone; OSError when it cannot be started, or its log not be written."""
         if self._cancelled.is_set():
             raise RunCancelled
         mark = "%d-%d" % (os.getpid(), next(_NUMBERS))
@@ -188,7 +188,7 @@ class Children:
                 if piece:
                     clock.heard(now)
                     _keep(tail, piece, keep_bytes)
-                    sinks.apply(piece)
+                sinks.apply(piece or b"")
                 if exited is None and child.poll() is not None:
                     exited = now
                 if exited is not None and (piece == b"" or now - exited > _AFTER_EXIT_SECONDS):
@@ -307,8 +307,9 @@ class _Sinks:
             self._file.close()
 
     def apply(self, piece: bytes) -> None:
-        """One piece of output."""
-        self._write(self._masked.feed(self._drawn.feed(piece)))
+        """One piece of output; an empty one is a moment of silence."""
+        if piece:
+            self._write(self._masked.feed(self._drawn.feed(piece)))
         if self._on_output:
             self._on_output(piece)
 

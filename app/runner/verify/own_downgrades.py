@@ -19,7 +19,8 @@ def named(context: Context, problem: Problem, text: str) -> Problem:
     """With the downgrade that may be the cause: of a package that what was printed (`text`) names."""
     if problem.code not in _OF_VERSIONS:
         return problem
-    for change in context.journal.snapshot.plan or ():
+    snapshot = context.journal.snapshot
+    for change in snapshot.plan or ():
         if (
             not change.downgrade
             or not change.old
@@ -29,7 +30,7 @@ def named(context: Context, problem: Problem, text: str) -> Problem:
             continue
         name = re.escape(change.package).replace(r"\-", "[-_.]")
         if re.search(r"(?i)(?<![\w-])%s(?![\w-])" % name, text):
-            packs = [each for each in change.wanted_by if each in context.journal.snapshot.nodes]
+            packs = [each for each in change.wanted_by if each in snapshot.nodes]
             for_whom = ", ".join(packs[:_MOST]) or "other packages"
             note = _NOTE % (change.package, change.old, change.new, for_whom)
             return replace(problem, message=problem.message + note, hint=_HINT % (change.package, change.old, for_whom))

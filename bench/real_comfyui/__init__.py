@@ -1,0 +1,1 @@
+"""The whole way on a real ComfyUI: see `__main__.py`."""
