@@ -31,7 +31,7 @@ def test_a_file_is_checked_with_its_packs_models_and_what_it_leaves_out(api: Api
     found = content(check(api, yaml.safe_dump(PROVISIONING)))
     assert [(node["name"], node["ref"]) for node in found["nodes"]] == [("mine", "main")]
     assert found["file"]["kind"] == "provisioning"
-    assert found["file"]["models"] == [{**AE, "runs": True, "node_ids": []}]
+    assert found["file"]["models"] == [{**AE, "runs": True, "node_ids": [], "files": []}]
     assert "apt_packages: ffmpeg" in [each["name"] for each in found["left_out"]]
     again = content(api.post("/manifests/check", {"manifest": found["manifest"]}))
     assert (again["manifest"], again["left_out"]) == (found["manifest"], found["left_out"])

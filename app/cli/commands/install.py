@@ -94,8 +94,7 @@ def install(
 ) -> None:
     """Install node packs on the instance that SSH_COMMAND reaches, for example "ssh -p 12345 root@ssh6.vast.ai".
 
-    Without a list (--workflow, --template, --csv, --url, --nodes, --lock, --snapshot, --file, --repo): the
-    Auto-installer's.
+    Without a list (--workflow, --template, --csv, --url, --nodes, --lock, --file, --repo …): the Auto-installer's.
     Exit status: 0 all installed, 3 some, 1 none or failed, 2 not a command line, 130 interrupted; with --plan-only the
     same of the plan.
     """

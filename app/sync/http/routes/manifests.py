@@ -121,7 +121,7 @@ def add_workflow_file() -> Response:
 
 def _of_file(file: OtherFile) -> dict[str, Any]:
     """What a file of another tool says besides its packs; a model as that of a workflow."""
-    models = [{**each, "runs": True, "node_ids": []} for each in file.models]
+    models = [{**each, "runs": True, "node_ids": [], "files": []} for each in file.models]
     return {"kind": file.kind, "models": models, "remarks": list(file.remarks), "problem": file.problem}
 
 
