@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from test.browser.conftest import OpenTab
+from test.browser.conftest import Complaints, OpenTab
 from test.browser.test_accessibility import faults
 from test.support.stage import Stage
 from test.support.stage.states import show
@@ -54,7 +54,10 @@ def _keep(tmp_path: Path, run_id: str, *results: dict[str, Any]) -> None:
     path.chmod(0o600)
 
 
-def test_what_is_missing_stands_with_its_node_and_its_address(stage: Stage, tab: OpenTab, tmp_path: Path) -> None:
+def test_what_is_missing_stands_with_its_node_and_its_address(
+    stage: Stage, tab: OpenTab, complaints: Complaints, tmp_path: Path
+) -> None:
+    complaints.expected = [r"404"]
     run_id = show(stage, "partial", 3)
     page = tab(f"{stage.url}/ui/run/{run_id}")
     expect(page.locator("#rows li")).to_have_count(3)
