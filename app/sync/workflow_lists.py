@@ -26,8 +26,8 @@ from app.sync.workflow_files import WorkflowFiles
 from app.sync.workflow_parts import (
     OPEN,
     RUN,
+    Extent,
     Part,
-    Wanted,
     core_version,
     one_workflow,
     parts_in,
@@ -62,7 +62,7 @@ class Checked:
     unreached: bool = False
     skipped: Mapping[str, str] = field(default_factory=dict)
     parts: Sequence[Part] = ()
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: Extent = field(default_factory=Extent)
     only_opens: int = 0
 
     def nodes(self) -> list[dict[str, Any]]:

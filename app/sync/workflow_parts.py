@@ -39,7 +39,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Extent:
     """What a person wants of a workflow: `opens`: also what only opens it without red nodes; `without`: packs that are
     left out, by address or id."""
 
@@ -96,7 +96,7 @@ def one_workflow(parts: Sequence[Part]) -> Workflow:
         raise InvalidManifest(str(exc), field="manifest", code=exc.code) from exc
 
 
-def wanted_in(manifest: Mapping[str, Any]) -> Wanted:
+def wanted_in(manifest: Mapping[str, Any]) -> Extent:
     """What a person wants of the workflow. Raises InvalidManifest."""
     needed, without = manifest.get("needed", RUN), manifest.get("without", [])
     if needed not in (RUN, OPEN):
@@ -107,7 +107,7 @@ def wanted_in(manifest: Mapping[str, Any]) -> Wanted:
         or not all(isinstance(each, str) for each in without)
     ):
         raise InvalidManifest("without is a list of packs' addresses or ids.", field="manifest.without")
-    return Wanted(needed == OPEN, frozenset(without))
+    return Extent(needed == OPEN, frozenset(without))
 
 
 def core_version(answer: Answer, parts: Sequence[Part]) -> str | None:
