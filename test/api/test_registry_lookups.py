@@ -41,7 +41,7 @@ def check(api: Api, *nodes: tuple[str, dict[str, str]], **more: Any) -> dict[str
     ssh = {"ssh_connection": more.pop("ssh_connection")} if "ssh_connection" in more else {}
     answer = api.post("/manifests/check", {"manifest": {"workflow": graph(*nodes), **more}, **ssh})
     assert answer.status_code == 200, answer.text
-    return content(answer)["workflow"]
+    return dict(content(answer)["workflow"])
 
 
 def packs(found: dict[str, Any]) -> list[tuple[Any, ...]]:
