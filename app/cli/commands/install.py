@@ -18,8 +18,8 @@ from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.api.which_home import careful, show_machine
-from app.cli.api.workflow_lists import manifest_of_workflows, workflow_option
-from app.cli.commands.ssh_words import SshCommand
+from app.cli.api.workflow_lists import Answering, manifest_of_workflows, remember_option, workflow_option
+from app.cli.commands.ssh_words import SshAndPacks
 from app.cli.errors import EXIT_INTERRUPTED
 from app.cli.output import put
 from app.cli.program import program
@@ -65,10 +65,11 @@ def _flag(option: Option, *, hidden: bool = False) -> Decorator:
     return click.option(option.flag, option.name, type=kind, metavar=option.metavar or None, **about)
 
 
-@click.command(cls=SshCommand)
+@click.command(cls=SshAndPacks)
 @click.argument("ssh_command")
 @source_options
 @workflow_option
+@remember_option
 @install_options
 @answer_option
 @click.option(
@@ -83,6 +84,7 @@ def install(
     *,
     workflows: tuple[IO[bytes], ...],
     answers: tuple[str, ...],
+    remember: bool,
     as_json: bool,
     server: str | None,
     data_dir: Path | None,
@@ -90,6 +92,7 @@ def install(
 ) -> None:
     """Install node packs on the instance that SSH_COMMAND reaches, for example "ssh -p 12345 root@ssh6.vast.ai".
 
+    Packs of ComfyUI's registry may stand behind it: comfyui-impact-pack@8.1.0, or an id alone for the newest version.
     Without a list (--workflow, --csv, --url, --nodes, --lock, --snapshot, --repo): the Auto-installer's.
     Exit status: 0 all installed, 3 some, 1 none or failed, 2 not a command line, 130 interrupted; with --plan-only the
     same of the plan.
@@ -103,7 +106,9 @@ def install(
     manifest = manifest_of(given, also="--workflow" if workflows else None)
     with connection(server, data_dir) as api:
         if workflows:
-            manifest = manifest_of_workflows(api, workflows, console, known, interactive=is_interactive(console))
+            manifest = manifest_of_workflows(
+                api, workflows, console, Answering(known, ssh_command, remember, is_interactive(console))
+            )
             if manifest is None:
                 show_text(console, word("workflow.needs_nothing"))
                 ctx.exit(0)
