@@ -86,6 +86,8 @@ def checked_lock(lock: Mapping[str, Any], manifest: Manifest, schemes: Collectio
 def _is_asked(pack: object, asked: Mapping[str, NodePack]) -> bool:
     name, url = (pack.get("name"), pack.get("repo_url")) if isinstance(pack, Mapping) else (None, None)
     known = asked.get(name) if isinstance(name, str) else None
+    if known is not None and known.registry_id and isinstance(pack, Mapping) and not pack.get("commit"):
+        return pack.get("registry_id") == known.registry_id
     return known is not None and isinstance(url, str) and same_repo(known.repo_url, url)
 
 
@@ -96,4 +98,5 @@ def _entry(node: Node) -> dict[str, Any]:
         "subfolder": None if node.folder == node.name else node.folder,
         "requirements_file": node.requirements_file,
         "ref": node.ref,
+        **({"registry_id": node.registry_id, "version": node.version} if node.registry_id else {}),
     }

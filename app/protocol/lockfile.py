@@ -148,6 +148,9 @@ def _packs(raw: Any, schemes: Collection[str], where: str) -> List[NodePack]:
     packs: List[NodePack] = []
     for index, entry in enumerate(raw):
         at = "%s[%d]" % (where, index)
+        if isinstance(entry, Mapping) and entry.get("registry_id") and not entry.get("commit"):
+            packs.append(_registry_pack(entry, schemes, at))
+            continue
         commit = entry.get("commit") if isinstance(entry, Mapping) else None
         if not isinstance(commit, str) or not _COMMIT.match(commit):
             raise ManifestFault("%s.commit" % at, "A node pack of a lock has a commit of 40 hex digits.")
@@ -164,6 +167,22 @@ def _packs(raw: Any, schemes: Collection[str], where: str) -> List[NodePack]:
         except ManifestFault as fault:
             raise ManifestFault(at, fault.message) from None
     return check_packs(packs, where)
+
+
+def _registry_pack(entry: Mapping[str, Any], schemes: Collection[str], at: str) -> NodePack:
+    """A pack of ComfyUI's registry: exactly its version."""
+    keys = ("name", "repo_url", "requirements_file", "registry_id", "version", "archive_sha256")
+    folder = entry.get("folder")
+    node = {**{key: entry.get(key) for key in keys}, "subfolder": None if folder == entry.get("name") else folder}
+    if not entry.get("version"):
+        raise ManifestFault("%s.version" % at, "A pack of ComfyUI's registry has a version in a lock.")
+    try:
+        pack = parse_nodes([node], schemes)[0]
+    except ManifestFault as fault:
+        raise ManifestFault(at, fault.message) from None
+    if not pack.registry_id:
+        raise ManifestFault("%s.commit" % at, "A nightly version is its repository: the lock needs its commit.")
+    return pack
 
 
 def is_package(name: Any, version: Any) -> bool:

@@ -50,7 +50,7 @@ def read_snapshot(raw: Any, schemes: Collection[str], field: str = "manifest.man
                 name, "It is neither an object nor a list, so that nothing of it was read. Save the snapshot again."
             )
     packs = read_packs(inner.get("git_custom_nodes"), schemes, out)
-    read_registry_packs(inner.get("cnr_custom_nodes"), out)
+    packs += read_registry_packs(inner.get("cnr_custom_nodes"), packs, out)
     read_files(inner.get("file_custom_nodes"), out)
     packages, sources = read_pips(inner.get("pips"), out)
     _remark_unread({**snapshot, **inner}, out)
@@ -83,9 +83,13 @@ def write_snapshot(lock: Mapping[str, Any]) -> Dict[str, Any]:
     return {
         "comfyui": lock.get("comfyui_commit"),
         "git_custom_nodes": {
-            pack["repo_url"]: {"hash": pack["commit"], "disabled": False} for pack in lock["node_packs"]
+            pack["repo_url"]: {"hash": pack["commit"], "disabled": False}
+            for pack in lock["node_packs"]
+            if pack.get("commit")
         },
-        "cnr_custom_nodes": {},
+        "cnr_custom_nodes": {
+            pack["registry_id"]: pack["version"] for pack in lock["node_packs"] if not pack.get("commit")
+        },
         "file_custom_nodes": [],
         "pips": {
             "%s @ %s" % (name, sources[name]) if name in sources else "%s==%s" % (name, version): ""

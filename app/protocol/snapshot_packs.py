@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from app.protocol.left_out import LeftOutEntries, readable
 from app.protocol.manifest import MAX_NODES, ManifestFault, parse_nodes
+from app.protocol.registry_ref import NIGHTLY, read_registry_ref
 from app.protocol.repo_identity import same_repo
 from app.protocol.repo_url import repo_name
 
@@ -22,10 +23,10 @@ _COMMIT_KEYS = ("hash", "commit", "commit_hash", "commit_id", "sha")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT = re.compile(r"[0-9a-f]{4,39}")
 _LOCAL = re.compile(r"^(?:[/~.\\]|file:|[A-Za-z]:[\\/])", re.IGNORECASE)
-_REGISTRY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _COMFYUIS_OWN = frozenset({"websocket_image_save.py", "example_node.py.example", "example_node.py"})
 _DISABLED = "It is disabled in the snapshot. To have it, enable it there, or add its address to the list."
 _NO_COMMIT = "The snapshot has no commit of it. Add its address to the list to get its newest version."
+_ADD = "Add its repository's address to the list, or its id alone for the newest version."
 _FOLDER = (
     "It is a folder of the machine that the snapshot was made on. Copy it into custom_nodes yourself, or push it to a "
     "git server and use that address."
@@ -65,21 +66,31 @@ def read_packs(raw: Any, schemes: Collection[str], out: LeftOutEntries) -> List[
     return packs
 
 
-def read_registry_packs(raw: Any, out: LeftOutEntries) -> None:
-    """The packs of `cnr_custom_nodes`: named by their ids in ComfyUI's registry, without a repository."""
+def read_registry_packs(raw: Any, others: Collection[Mapping[str, Any]], out: LeftOutEntries) -> List[Dict[str, Any]]:
+    """The packs of `cnr_custom_nodes`, as a lock has them: named by their ids in ComfyUI's registry. `others`: the
+    packs that the snapshot has besides."""
+    packs: List[Dict[str, Any]] = []
+    known = {str(pack["name"]).lower() for pack in others}
     for name, value in raw.items() if isinstance(raw, Mapping) else _listed(raw):
         entry = value if isinstance(value, Mapping) else {"version": value}
         version = readable(entry.get("version") or entry.get("ver") or "")
         if is_disabled(entry):
             out.add(name, _DISABLED, version)
             continue
-        how = "Add its repository's address to the list, or install it with ComfyUI-Manager."
-        if _REGISTRY_ID.fullmatch(str(name)) and (not version or _REGISTRY_ID.fullmatch(version)):
-            command = "comfy node registry-install %s%s" % (name, " --version %s" % version if version else "")
-            how = "Add its repository's address to the list, or run on the instance: %s" % command
-        out.add(
-            name, "It comes from ComfyUI's registry, and the snapshot does not name its repository. %s" % how, version
-        )
+        named = read_registry_ref("%s@%s" % (name, version)) if version else None
+        if named is None or not named.version:
+            out.add(name, "It comes from ComfyUI's registry, and the snapshot has no version of it. %s" % _ADD, version)
+        elif named.version == NIGHTLY:
+            out.add(name, "Its nightly version is its repository, which the snapshot does not name. %s" % _ADD, version)
+        elif named.registry_id.lower() in known:
+            out.add(name, "The list has a pack of this name already: one of the two is enough.", version)
+        elif len(known) >= MAX_NODES:
+            out.add(name, "A list has at most %d node packs. Install the others with a second one." % MAX_NODES)
+        else:
+            known.add(named.registry_id.lower())
+            values = {"name": named.registry_id, "folder": named.registry_id, "registry_id": named.registry_id}
+            packs.append({**values, "version": named.version})
+    return packs
 
 
 def read_files(raw: Any, out: LeftOutEntries) -> None:

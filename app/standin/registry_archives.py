@@ -45,8 +45,8 @@ def bomb(size: int) -> bytes:
 def twice(name: str) -> bytes:
     """An archive with two files of one name."""
     raw = io.BytesIO()
+    other = "\x01" * len(name)
     with zipfile.ZipFile(raw, "w") as archive:
-        for content in ("1", "2"):
-            entry = zipfile.ZipInfo(name)
-            archive.writestr(entry, content)
-    return raw.getvalue()
+        archive.writestr(zipfile.ZipInfo(name), "1")
+        archive.writestr(zipfile.ZipInfo(other), "2")
+    return raw.getvalue().replace(other.encode(), name.encode())

@@ -7,15 +7,16 @@ from test.api.client import START, Api, closed_address, content
 HASH = "0123456789" * 4
 SNAPSHOT = {
     "git_custom_nodes": {"https://github.com/o/one": {"hash": HASH}, "/root/mine": {"hash": HASH}},
-    "cnr_custom_nodes": {"kjnodes": "1.0"},
+    "cnr_custom_nodes": {"kjnodes": "nightly", "rgthree": "1.0"},
 }
 MANIFEST = {"manager_snapshot": SNAPSHOT}
 
 
 def test_a_preview_names_it(api: Api) -> None:
     found = content(api.post("/manifests/check", {"manifest": MANIFEST}))
-    assert [node["name"] for node in found["nodes"]] == ["one"]
-    assert [(each["name"], each["version"]) for each in found["left_out"]] == [("/root/mine", HASH), ("kjnodes", "1.0")]
+    assert [node["name"] for node in found["nodes"]] == ["one", "rgthree"]
+    left_out = [(each["name"], each["version"]) for each in found["left_out"]]
+    assert left_out == [("/root/mine", HASH), ("kjnodes", "nightly")]
     assert all(each["reason"] for each in found["left_out"])
     assert content(api.post("/manifests/check", {"manifest": None}))["left_out"] == []
 
@@ -29,7 +30,7 @@ def test_a_start_names_it_and_exact_refuses(api: Api) -> None:
         told = content(refused)
         assert (refused.status_code, told["field"]) == (400, "options.exact")
         assert "2 entries cannot be had" in told["message"]
-        assert "/root/mine: It is a folder" in told["message"] and "kjnodes: It comes from" in told["message"]
+        assert "/root/mine: It is a folder" in told["message"] and "kjnodes: Its nightly version" in told["message"]
 
 
 def test_wrong_entries_of_a_list_of_addresses_are_named_together(api: Api) -> None:

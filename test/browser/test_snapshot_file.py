@@ -16,7 +16,7 @@ HASH = "0123456789" * 4
 SNAPSHOT = json.dumps(
     {
         "git_custom_nodes": {"https://github.com/o/one": {"hash": HASH}, "/root/mine": {"hash": HASH}},
-        "cnr_custom_nodes": {"comfyui-kjnodes": "1.0.5"},
+        "cnr_custom_nodes": {"comfyui-kjnodes": "nightly"},
     },
     indent=4,
 )
@@ -54,7 +54,7 @@ def test_the_preview_names_what_cannot_be_had(service: ServiceProcess, tab: Open
         expect(page.locator("#list-rows label")).to_have_count(1)
         if name.endswith("json"):
             expect(page.locator("#left-out")).to_contain_text("2 entries of the list cannot be installed")
-            expect(page.locator("#left-out")).to_contain_text("comfy node registry-install comfyui-kjnodes")
+            expect(page.locator("#left-out")).to_contain_text("Its nightly version is its repository")
         else:
             expect(page.locator("#left-out")).to_be_hidden()
 

@@ -229,7 +229,7 @@ SNAPSHOT = """\
 custom_nodes:
   comfyui: {comfyui}
   cnr_custom_nodes:
-    from-the-registry: 1.0.5
+    from-the-registry: nightly
   git_custom_nodes:
     {one}:
       disabled: false

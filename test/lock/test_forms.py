@@ -239,9 +239,9 @@ pips:
   odd==0x10: ''
 """
     lock = read_snapshot(text, ["https"])
-    assert [pack["commit"] for pack in lock["node_packs"]] == [digits]
+    assert [pack.get("commit") or pack["version"] for pack in lock["node_packs"]] == [digits, "1.10"]
     assert lock["packages"] == {"numpy": "1.10", "odd": "0x10"}
-    assert [entry["version"] for entry in lock["left_out"]] == [HASH, "1.10"]
+    assert [entry["version"] for entry in lock["left_out"]] == [HASH]
 
 
 @given(st.text(max_size=200))

@@ -27,7 +27,7 @@ def test_one_entry_that_cannot_be_had_costs_no_other(box: Box) -> None:
             "/workspace/mine": {"hash": one.commit},
             "https://github.com/owner/none": {"hash": None},
         },
-        "cnr_custom_nodes": {"comfyui-kjnodes": "1.0.5"},
+        "cnr_custom_nodes": {"comfyui-kjnodes": "nightly"},
         "file_custom_nodes": [{"filename": "mine.py", "disabled": False}],
         "pips": {"tool==1.0": "", "torch==2.4.0+cu121": "", "-e /root/lib": "", "conda @ file:///croot/conda": ""},
         "unknown": {},
@@ -47,4 +47,4 @@ def test_one_entry_that_cannot_be_had_costs_no_other(box: Box) -> None:
     told = "\n".join(warning.message for warning in run.snapshot().warnings)
     assert all(name in told for name in [*left_out, "torch", "Not read of the snapshot: unknown"]), told
     assert warned(run).count("lock_mismatch") == len(left_out) + 1
-    assert "comfy node registry-install comfyui-kjnodes --version 1.0.5" in told
+    assert "comfyui-kjnodes cannot be installed: Its nightly version is its repository" in told

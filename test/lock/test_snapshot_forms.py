@@ -196,10 +196,12 @@ def test_registry_packs_and_files_say_what_to_do() -> None:
     ):
         lock = lock_of({"git_custom_nodes": GOOD, "cnr_custom_nodes": registry, "file_custom_nodes": files})
         said = {each["name"]: each["reason"] for each in lock["left_out"]}
-        assert list(said) == ["comfyui-kjnodes", "no-version", "night", "off", "$(id)", "mine.py"]
-        assert "comfy node registry-install comfyui-kjnodes --version 1.0.5" in said["comfyui-kjnodes"]
-        assert said["no-version"].endswith("registry-install no-version")
-        assert "run on the instance" not in said["$(id)"]
+        assert list(said) == ["no-version", "night", "off", "$(id)", "mine.py"]
+        assert [(pack["registry_id"], pack["version"]) for pack in lock["node_packs"][1:]] == [
+            ("comfyui-kjnodes", "1.0.5")
+        ]
+        assert "no version of it" in said["no-version"]
+        assert "its repository" in said["night"]
         assert "Copy it into custom_nodes yourself" in said["mine.py"]
 
 
@@ -285,7 +287,7 @@ def test_a_section_that_cannot_be_read_costs_no_other() -> None:
 
 
 def test_exact_refuses_with_everything_that_cannot_be_had() -> None:
-    registry = {f"pack-{number}": "1.0" for number in range(40)}
+    registry = {f"pack-{number}": "nightly" for number in range(40)}
     checked = check_manifest(
         {"manager_snapshot": {"git_custom_nodes": GOOD, "cnr_custom_nodes": registry}}, ["https"], ""
     )
@@ -296,8 +298,8 @@ def test_exact_refuses_with_everything_that_cannot_be_had() -> None:
 
 
 def test_a_snapshot_of_which_nothing_can_be_had_says_all_of_it() -> None:
-    with pytest.raises(InvalidManifest, match="kjnodes: It comes from ComfyUI's registry"):
-        lock_of({"cnr_custom_nodes": {"kjnodes": "1.0"}})
+    with pytest.raises(InvalidManifest, match="kjnodes: Its nightly version"):
+        lock_of({"cnr_custom_nodes": {"kjnodes": "nightly"}})
 
 
 def test_our_own_lock_is_one() -> None:

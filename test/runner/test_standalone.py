@@ -122,12 +122,12 @@ def test_a_snapshot_of_comfyui_manager_is_a_lock(hand: Hand, git_server: GitServ
     add_commit(git_server, pack, {"new.txt": "new"})
     nodes = {pack.url: {"hash": pack.commit, "disabled": False}}
     (tmp_path / "snapshot.json").write_text(
-        json.dumps({"git_custom_nodes": nodes, "cnr_custom_nodes": {"other": "1.0"}})
+        json.dumps({"git_custom_nodes": nodes, "cnr_custom_nodes": {"other": "nightly"}})
     )
     done = hand.types("--lock", str(tmp_path / "snapshot.json"))
     assert done.returncode == 0, done.stdout
     assert git(hand.rig.custom_nodes / "pinned", "rev-parse", "HEAD") == pack.commit
-    assert "Warning: other cannot be installed: It comes from ComfyUI's registry" in done.stdout
+    assert "Warning: other cannot be installed: Its nightly version is its repository" in done.stdout
 
 
 def test_the_journal_is_kept_as_in_any_run(hand: Hand, git_server: GitServer) -> None:

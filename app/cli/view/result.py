@@ -123,7 +123,7 @@ def _seconds(node: Mapping[str, Any]) -> Text:
 _CELLS: Mapping[str, Callable[[Mapping[str, Any]], Text]] = {
     "pack": lambda node: Text(one_line(node.get("name"))),
     "state": standing_of,
-    "commit": lambda node: Text(str(node.get("commit") or "-")[:COMMIT_CHARS]),
+    "commit": lambda node: Text(str(node.get("commit") or node.get("version") or "-")[:COMMIT_CHARS]),
     "requirements": _requirements,
     "seconds": _seconds,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from app.protocol.events import LockMade
@@ -15,6 +15,8 @@ from app.runner.lock.lock import Locked
 from app.runner.lock.origins import described, with_logins
 from app.runner.lock.overlaps import CHANGED, overlaps_in
 from app.runner.lock.this_machine import torch_of
+from app.runner.packs import git_leftovers
+from app.runner.packs.installed import is_registry_copy, project_version
 from app.runner.packs.pack_files import DEFAULT_REQUIREMENTS
 from app.runner.requirements.files import read_file
 from app.runner.requirements.lines import canonical
@@ -93,11 +95,31 @@ def _pack(context: Context, result: PackResult) -> Optional[Dict[str, Any]]:
     pack = result.pack
     commit = context.git().head(result.folder) if result.is_cloned else None
     if commit is None:
-        return None
+        return _of_registry(result) if result.is_cloned and is_registry_copy(result.folder) else None
+    if not pack.repo_url:  # kept where the list asks for the registry's version
+        pack = replace(pack, repo_url=git_leftovers.origin(context.git(), result.folder))
     return {
         "name": pack.name,
         "repo_url": pack.repo_url,
         "folder": pack.folder,
         "requirements_file": pack.requirements_file,
         "commit": commit,
+    }
+
+
+def _of_registry(result: PackResult) -> Optional[Dict[str, Any]]:
+    """A pack of the registry: what brings it again is its id and its version; the hash where this run has fetched
+    it."""
+    pack = result.pack
+    version = (project_version(result.folder) or pack.version) if result.kept else result.version
+    if not (pack.registry_id and version):
+        return None
+    return {
+        "name": pack.name,
+        "repo_url": pack.repo_url or None,
+        "folder": pack.folder,
+        "requirements_file": pack.requirements_file,
+        "registry_id": pack.registry_id,
+        "version": version,
+        "archive_sha256": None if result.kept else pack.archive_sha256 or None,
     }

@@ -24,6 +24,7 @@ from app.runner.lock.differences import Difference, Distributions, differences
 from app.runner.lock.locked_packages import LockedPackages, is_met
 from app.runner.lock.refusals import decide, moved_here
 from app.runner.packs.already_installed import AlreadyInstalled
+from app.runner.packs.registry_versions import same_version
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute
 from app.runner.process.git_environ import schemes_of
@@ -131,7 +132,7 @@ class Locked:
 
     def after_clones(self, results: Sequence[PackResult]) -> None:
         """The packages, once all packs are there."""
-        bad = [result for result in results if result.commit != result.pack.ref]
+        bad = [result for result in results if not _is_as_locked(result)]
         if bad and self._exact:
             raise _not_exact("%s could not be brought to its commit" % bad[0].pack.name)
         decided = decide(self._context, self._lock)
@@ -191,7 +192,12 @@ class Locked:
             *(
                 "%s is at %s, the lock has %s" % (pack.name, (head or "no commit")[:10], pack.ref)
                 for pack, head in heads
-                if head != pack.ref
+                if head != pack.ref and not pack.registry_id
+            ),
+            *(
+                "%s is %s, the lock has %s" % (result.pack.name, result.version or "not there", result.pack.source)
+                for result in results
+                if result.pack.registry_id and not _is_as_locked(result)
             ),
         ]
 
@@ -229,3 +235,10 @@ class Locked:
 
 def _not_exact(why: str) -> RunFault:
     return RunFault("lock_not_exact", "%s." % why.rstrip("."), _EXACT_HINT)
+
+
+def _is_as_locked(result: PackResult) -> bool:
+    """Whether a pack is at its commit, or at its version of ComfyUI's registry."""
+    if not result.pack.registry_id:
+        return result.commit == result.pack.ref
+    return result.version is not None and same_version(result.version, result.pack.version)

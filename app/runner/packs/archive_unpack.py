@@ -45,14 +45,17 @@ def unpack(file: Path, target: Path, check: Callable[[], None]) -> None:
         target.mkdir(parents=True)
         if shutil.disk_usage(str(target)).free < total + _LEFT_FREE:
             raise TooLarge("the disk has no room for its %d MB" % (total // 1_000_000))
-        _check_names(
-            entries,
-            folds=target.with_name(target.name.swapcase()).exists() and target.name.upper() != target.name.lower(),
-        )
+        _check_names(entries, folds=_folds_case(target))
         for entry in entries:
             check()
             _write(archive, entry, target, check)
         (target / TRACKING).write_bytes("\n".join(entry.filename for entry in entries).encode("utf-8"))
+
+
+def _folds_case(folder: Path) -> bool:
+    """Whether the disk takes names in upper and lower case for one."""
+    other = folder.with_name(folder.name.swapcase())
+    return other.name != folder.name and other.exists()
 
 
 def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, check: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional
@@ -121,10 +122,8 @@ def _is_clone_of(context: Context, result: PackResult) -> bool:
     folder, pack = result.folder, result.pack
     git = context.git(context.task.node_log(pack.name))
     names = [project_name(folder)]
-    try:
+    with suppress(OSError):  # Manager has not seen it
         names.append((folder / ".git" / CNR_ID).read_text("utf-8", "replace")[:200].strip())
-    except OSError:
-        pass  # Manager has not seen it
     by_name = _bare(pack.registry_id) in [_bare(name) for name in names if name]
     return by_name or bool(pack.repo_url and same_repo(git_leftovers.origin(git, folder), pack.repo_url))
 

@@ -1,5 +1,5 @@
-"""Reads what is at an address on the web, so that a cancel or a deadline always gets through: a thread of its own reads,
-for a name may be looked up for minutes."""
+"""Reads what is at an address on the web, so that a cancel or a deadline always gets through: a thread of its own
+reads, for a name may be looked up for minutes."""
 
 from __future__ import annotations
 

@@ -22,13 +22,14 @@ from app.runner.environment.freeze import Freeze, freeze_of, to_record
 from app.runner.environment.inspection import inspect, inspect_again
 from app.runner.environment.transaction import recover
 from app.runner.machine.git import Git, find_git
+from app.runner.packs.installed import is_registry_copy
 from app.runner.process.children import Children
 from app.runner.process.errors import RunFault
 from app.runner.process.limits import RunLimits
 from app.runner.process.locks import try_lock
 from app.runner.process.paths import Task, ui_home_lock
 from app.runner.requirements.lines import canonical
-from app.runner.rollback.worktree_state import WorktreeState, worktree_state
+from app.runner.rollback.worktree_state import WorktreeState, files_state, worktree_state
 
 _PACKS, _PACKS_AFTER = "packs-before.json", "packs-after.json"
 _BEFORE, _AFTER = "packages-before.json", "packages-after.json"
@@ -41,7 +42,11 @@ def note_packs(context: Context, packs: Sequence[NodePack]) -> None:
     git = context.git()
 
     def note(pack: NodePack) -> Dict[str, Any]:
-        return {**pack.to_json(), **_state_of(git, context.custom_nodes / pack.folder)}
+        folder = context.custom_nodes / pack.folder
+        state = _state_of(git, folder)
+        if pack.registry_id and is_registry_copy(folder):
+            state["files"] = files_state(folder)
+        return {**pack.to_json(), **state}
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="note") as pool:
         noted = list(pool.map(note, packs))
@@ -83,6 +88,8 @@ def note_packs_after(task: Task, git: Git, *, swept: bool = False) -> None:
     def note(pack: Mapping[str, Any]) -> Dict[str, Any]:
         folder = root / pack["folder"]
         commit = git.head(folder)
+        if pack.get("registry_id") and is_registry_copy(folder):
+            return {"commit": None, "files": files_state(folder)}
         return {"commit": commit, "files": _worktree_state(git, folder, commit)}
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="note") as pool:

@@ -20,9 +20,9 @@ from app.runner.packs import existing, local_work, manager_copies, movable
 from app.runner.packs.checkout import fetch_ref, update_submodules
 from app.runner.packs.installed import is_there
 from app.runner.rollback.record import Record
+from app.runner.rollback.restore_registry_packs import REMOVED, RegistryPackWay
 from app.runner.rollback.worktree_state import WorktreeState, changed, worktree_state
 
-REMOVED = "rolled_back"
 _LOCAL = "The pack was changed after the run. It was left untouched."
 _LATER = "If a later run changed it, roll that one back first; otherwise %s."
 
@@ -33,7 +33,8 @@ def restore_packs(context: Context, record: Record) -> Dict[str, Optional[Proble
     found: Dict[str, Optional[Problem]] = {}
     for pack in sorted(record.packs, key=lambda pack: -pack["folder"].count("/")):  # those in another's folder first
         try:
-            found[pack["name"]] = _Way(context, record, pack).restore()
+            way = RegistryPackWay if pack.get("registry_id") else _Way
+            found[pack["name"]] = way(context, record, pack).restore()
         except OSError as exc:
             found[pack["name"]] = reasons.of_os(exc)
         except (ValueError, KeyError) as exc:

@@ -23,7 +23,8 @@ from app.runner.process.paths import Task
 from app.runner.resolve.system_packages import of_earlier_run
 from app.runner.rollback import record as notes
 from app.runner.rollback.restore_packages import restore_packages
-from app.runner.rollback.restore_packs import REMOVED, restore_packs, stuck
+from app.runner.rollback.restore_packs import restore_packs, stuck
+from app.runner.rollback.restore_registry_packs import REMOVED
 
 _LIVE = (NodeState.CLONED, NodeState.INSTALLING, *GOOD_NODE_STATES)
 

@@ -31,6 +31,18 @@ def worktree_state(git: Git, checkout: Path) -> WorktreeState:
     return found
 
 
+def files_state(folder: Path) -> WorktreeState:
+    """The same of all files in a folder that is no checkout."""
+    found: WorktreeState = {}
+    for where, names, files in os.walk(str(folder)):
+        names[:] = [name for name in names if name != "__pycache__"]
+        links = [name for name in names if os.path.islink(os.path.join(where, name))]
+        for name in [*files, *links]:
+            path = Path(where, name)
+            found[path.relative_to(folder).as_posix()] = look(path)
+    return found
+
+
 def changed(git: Git, checkout: Path) -> Set[str]:
     """The tracked files that are not as in the commit. Raises OSError when git does not say."""
     said = git.ask(*DIFF, "--name-only", "-z", "HEAD", cwd=checkout)

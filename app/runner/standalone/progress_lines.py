@@ -86,7 +86,7 @@ def table(progress: Mapping[str, Any], *, plan_only: bool = False) -> List[str]:
     width = max([len(node["name"]) for node in nodes] or [0])
     rows = [
         "%-*s  %-10s %-10s  %s"
-        % (width, node["name"], node["state"], (node["commit"] or "")[:10], (node["error"] or {}).get("code", ""))
+        % (width, node["name"], node["state"], (node["commit"] or node["version"] or "")[:10], (node["error"] or {}).get("code", ""))
         for node in nodes
     ]
     lines = ["", *[one_line(row).rstrip() for row in rows], ""]
@@ -108,7 +108,8 @@ def _node(body: NodeChanged, before: Snapshot, after: Snapshot) -> List[str]:
     if node.state is known.state and node.error == known.error:
         return []
     numbers = counts.count(after)
-    detail = _problem(node.error) if node.error else (node.commit or "")[:10] if node.state in GOOD_NODE_STATES else ""
+    version = (node.commit or node.version)[:10] if node.state in GOOD_NODE_STATES else ""
+    detail = _problem(node.error) if node.error else version
     return [_joined("%d/%d %s" % (numbers.processed, numbers.total, node.name), node.state.value, detail)]
 
 

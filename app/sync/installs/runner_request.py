@@ -37,6 +37,7 @@ def spec_of(task_id: str, request: Request, settings: Settings) -> InstallSpec:
             "schemes": list(settings.allowed_git_schemes),
             "version": VERSION,
             "remote_days": settings.remote_days,
+            "registry_url": settings.registry_url,
             "policies": settings.policies.to_json(),
             "known_bad": known_bad_of(Path(settings.known_bad_file)) if settings.known_bad_file else [],
             "limits": {
