@@ -165,6 +165,7 @@ def test_what_the_registry_does_not_give_away_is_refused_with_its_reason(
     assert (told["status"], told["refused"]["code"]) == (status.lower(), "registry_version_refused")
     assert found["manifest"]["nodes"][0] == {"registry_id": IMPACT, "version": "8.0.0"}, "its row fails in the run"
     assert len(found["nodes"]) == 3, "the others go on"
+    assert [(each["name"], each["version"]) for each in found["left_out"]] == [(IMPACT, "8.0.0")]
 
 
 def test_a_banned_pack_a_missing_pack_and_a_missing_version(api: Api, registry: RegistryApi) -> None:

@@ -86,7 +86,13 @@ def table(progress: Mapping[str, Any], *, plan_only: bool = False) -> List[str]:
     width = max([len(node["name"]) for node in nodes] or [0])
     rows = [
         "%-*s  %-10s %-10s  %s"
-        % (width, node["name"], node["state"], (node["commit"] or node["version"] or "")[:10], (node["error"] or {}).get("code", ""))
+        % (
+            width,
+            node["name"],
+            node["state"],
+            (node["commit"] or node["version"] or "")[:10],
+            (node["error"] or {}).get("code", ""),
+        )
         for node in nodes
     ]
     lines = ["", *[one_line(row).rstrip() for row in rows], ""]

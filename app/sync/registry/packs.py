@@ -62,6 +62,14 @@ class Resolved:
         """Whether another way to the network may say more."""
         return self.asking is not None and bool(self.asking.problem)
 
+    def refused(self) -> list[dict[str, str]]:
+        """The packs that cannot be had, as a list's `left_out` has them."""
+        return [
+            {"name": each.asked.registry_id, "version": each.asked.version, "reason": each.refused.message}
+            for each in self.packs
+            if each.refused
+        ]
+
     def to_json(self) -> dict[str, Any] | None:
         """As `/manifests/check` tells it; None for a list without packs of the registry."""
         if not self.packs:

@@ -58,7 +58,7 @@ def check_manifest() -> Response:
     manifest = bodies.manifest_of(resolved.manifest, services().settings)
     packs = packs_of(manifest, services().settings.allowed_git_schemes)
     nodes = None if packs is None else [asdict(pack) for pack in packs]
-    left_out = left_out_of(manifest)
+    left_out = [*left_out_of(manifest), *resolved.refused()]
     told = resolved.to_json()
     return answer({"success": True, "manifest": manifest, "nodes": nodes, "left_out": left_out, "registry": told})
 
