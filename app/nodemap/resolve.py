@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from app.nodemap.answer import Answer, Candidate, Evidence, Needed, Pack, Question
 from app.nodemap.hints import newest_core, pack_by_hints, says_core
 from app.nodemap.manager_map import Facts, ManagerMap, repo_key
-from app.nodemap.virtual import CORE, OF_PACKS, is_virtual
+from app.nodemap.virtual import CORE, is_virtual, pack_of
 from app.protocol.repo_url import repo_name
 from app.workflowfile.graph import Node, Workflow
 
@@ -47,6 +47,7 @@ def resolve(workflow: Workflow, sources: Sources) -> Answer:
     own = core | too_new | CORE
     open_classes = {name: nodes for name, nodes in by_class.items() if name not in own}
     decided = {name: _decide(name, nodes, sources) for name, nodes in open_classes.items()}
+    _by_one_id(decided)
     _by_the_others(decided)
     asked = {name: each for name, each in decided.items() if not each.is_decided and not is_virtual(name)}
     return Answer(
@@ -83,8 +84,9 @@ def _decide(name: str, nodes: Sequence[Node], sources: Sources) -> _Decided:
 def _listed(name: str, sources: Sources) -> _Decided:
     """What is known of a class of which the workflow says nothing."""
     known = sources.manager_map
-    if name in OF_PACKS:
-        return _Decided([Pack(OF_PACKS[name])], Evidence.NAME_PATTERN)
+    pack = pack_of(name)
+    if pack is not None:
+        return _Decided([Pack(pack)], Evidence.NAME_PATTERN)
     owners = known.owners_of(name)
     listing = [key for key in owners if name in known.classes_of.get(key, ())]
     for keys, evidence in (
@@ -115,6 +117,18 @@ def _stem(name: str) -> str:
 def _packs(keys: Iterable[str], known: ManagerMap) -> list[Pack]:
     ids = {key: pack_id for pack_id, key in known.by_id.items()}
     return [Pack(known.urls[key], ids.get(key)) for key in keys if key in known.urls]
+
+
+def _by_one_id(decided: Mapping[str, _Decided]) -> None:
+    """One id of the registry is one pack: what has the id alone is of the repository that another class has with it."""
+    urls: dict[str | None, set[str]] = {}
+    for each in decided.values():
+        for pack in each.packs if each.is_decided else ():
+            urls.setdefault(pack.registry_id, set()).add(str(pack.repo_url))
+    for each in decided.values():
+        one = each.packs[0] if len(each.packs) == 1 else None
+        if one is not None and one.registry_id and one.repo_url is None and len(urls.get(one.registry_id, ())) == 1:
+            each.packs = [replace(one, repo_url=next(iter(urls[one.registry_id])))]
 
 
 def _by_the_others(decided: Mapping[str, _Decided]) -> None:

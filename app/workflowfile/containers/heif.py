@@ -1,0 +1,96 @@
+"""AVIF and HEIF pictures: an item `Exif` of the `meta` box (ISO/IEC 23008-12, 14496-12), in which tools keep graphs as
+in WebP's EXIF."""
+
+from __future__ import annotations
+
+from app.workflowfile.containers.exif import read_exif
+from app.workflowfile.containers.mp4 import boxes
+from app.workflowfile.containers.reading import Cut, Source, Texts
+
+_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+_MAX_ITEMS = 1000
+_MAX_EXTENTS = 100
+
+
+def is_heif(head: bytes) -> bool:
+    """Whether a file starts as AVIF and HEIF do."""
+    return head[4:8] == b"ftyp" and head[8:12] in _BRANDS
+
+
+def read_heif(source: Source) -> Texts:
+    """The texts of a picture: of each item that is EXIF."""
+    for box in boxes(source, 0, source.size):
+        if box.kind != b"meta":
+            continue
+        inside = {each.kind: each for each in boxes(source, min(box.start + 4, box.end), box.end)}
+        if b"iinf" not in inside or b"iloc" not in inside:
+            continue
+        try:
+            wanted = _exif_items(source, inside[b"iinf"].start, inside[b"iinf"].end)
+            source.seek(inside[b"iloc"].start)
+            places = _Places(source.read_exactly(inside[b"iloc"].end - inside[b"iloc"].start)).of(wanted)
+        except Cut:
+            return
+        for extents in places:
+            yield from _exif(source, extents)
+
+
+def _exif(source: Source, extents: list[tuple[int, int]]) -> Texts:
+    """An item's EXIF: behind four bytes that say how far it is."""
+    data = b""
+    for start, length in extents:
+        try:
+            source.seek(start)
+            data += source.read_exactly(length)
+        except Cut:
+            return
+    yield from read_exif(data[4 + int.from_bytes(data[:4], "big") :])
+
+
+def _exif_items(source: Source, start: int, end: int) -> set[int]:
+    """The ids of the items that are EXIF. Raises Cut."""
+    source.seek(start)
+    is_short = source.read_exactly(4)[0] == 0
+    found = set()
+    for number, box in enumerate(boxes(source, start + (6 if is_short else 8), end)):
+        if number == _MAX_ITEMS:
+            break
+        source.seek(box.start)
+        entry = source.read_exactly(min(14, box.end - box.start))
+        wide = 4 if entry[:1] == b"\x03" else 2
+        if entry[4 + wide + 2 :][:4] == b"Exif":
+            found.add(int.from_bytes(entry[4 : 4 + wide], "big"))
+    return found
+
+
+class _Places:
+    """An `iloc` box: where each item is. Raises Cut for one that ends too early."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def of(self, wanted: set[int]) -> list[list[tuple[int, int]]]:
+        """The extents of each of these items."""
+        version, _, sizes, more = self._number(1), self._number(3), self._number(1), self._number(1)
+        id_size = 4 if version == 2 else 2
+        found = []
+        for _ in range(min(self._number(id_size), _MAX_ITEMS)):
+            item = self._number(id_size)
+            is_in_file = version == 0 or self._number(2) & 15 == 0
+            self._number(2)  # which file it is in
+            base = self._number(more >> 4)
+            extents = []
+            for _ in range(min(self._number(2), _MAX_EXTENTS)):
+                self._number(more & 15 if version else 0)
+                start = base + self._number(sizes >> 4)
+                extents.append((start, self._number(sizes & 15)))
+            if item in wanted and is_in_file:
+                found.append(extents)
+        return found
+
+    def _number(self, size: int) -> int:
+        if self._at + size > len(self._data):
+            raise Cut
+        self._at += size
+        return int.from_bytes(self._data[self._at - size : self._at], "big")
