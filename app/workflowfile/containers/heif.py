@@ -4,12 +4,14 @@ in WebP's EXIF."""
 from __future__ import annotations
 
 from app.workflowfile.containers.exif import read_exif
-from app.workflowfile.containers.mp4 import boxes
+from app.workflowfile.containers.mp4 import Box, boxes
 from app.workflowfile.containers.reading import Cut, Source, Texts
+from app.workflowfile.limits import MAX_TEXT_BYTES
 
 _BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 _MAX_ITEMS = 1000
 _MAX_EXTENTS = 100
+_MOST_BLOCKS = 4
 
 
 def is_heif(head: bytes) -> bool:
@@ -20,25 +22,32 @@ def is_heif(head: bytes) -> bool:
 def read_heif(source: Source) -> Texts:
     """The texts of a picture: of each item that is EXIF."""
     for box in boxes(source, 0, source.size):
-        if box.kind != b"meta":
-            continue
-        inside = {each.kind: each for each in boxes(source, min(box.start + 4, box.end), box.end)}
-        if b"iinf" not in inside or b"iloc" not in inside:
-            continue
-        try:
-            wanted = _exif_items(source, inside[b"iinf"].start, inside[b"iinf"].end)
-            source.seek(inside[b"iloc"].start)
-            places = _Places(source.read_exactly(inside[b"iloc"].end - inside[b"iloc"].start)).of(wanted)
-        except Cut:
+        if box.kind == b"meta":
+            yield from _meta(source, box)
             return
-        for extents in places:
-            yield from _exif(source, extents)
+
+
+def _meta(source: Source, meta: Box) -> Texts:
+    inside = {each.kind: each for each in boxes(source, min(meta.start + 4, meta.end), meta.end)}
+    items, places = inside.get(b"iinf"), inside.get(b"iloc")
+    if items is None or places is None:
+        return
+    try:
+        wanted = _exif_items(source, items.start, items.end)
+        source.seek(places.start)
+        found = _Places(source.read_exactly(places.end - places.start)).of(wanted)
+    except Cut:
+        return
+    for extents in found[:_MOST_BLOCKS]:
+        yield from _exif(source, extents)
 
 
 def _exif(source: Source, extents: list[tuple[int, int]]) -> Texts:
     """An item's EXIF: behind four bytes that say how far it is."""
     data = b""
     for start, length in extents:
+        if len(data) + length > MAX_TEXT_BYTES:
+            return
         try:
             source.seek(start)
             data += source.read_exactly(length)

@@ -59,6 +59,7 @@ def boxes(source: Source, start: int, end: int) -> Iterator[Box]:
             return
         stop = end if size == 0 else start + size
         if stop < content or stop > end:
+            source.was_cut = source.was_cut or stop > source.size
             return
         yield Box(header[4:], content, stop)
         start = stop
@@ -82,6 +83,7 @@ def _keys(source: Source, box: Box) -> dict[int, str]:
     found: dict[int, str] = {}
     place = box.start + 8
     while place + 8 <= box.end and len(found) < _MAX_KEYS:
+        source.count_part()
         source.seek(place)
         size = int.from_bytes(source.read_exactly(4), "big")
         if size < 8 or place + size > box.end:
