@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from app.nodemap.answer import Answer, Candidate, Evidence, Needed, Pack, Question
 from app.nodemap.hints import KnownIds, newest_core, pack_by_hints, says_core
 from app.nodemap.manager_map import Facts, ManagerMap, repo_key
-from app.nodemap.virtual import CORE, OF_PACKS, is_virtual
+from app.nodemap.virtual import CORE, is_virtual, pack_of
 from app.protocol.registry_ref import read_registry_ref
 from app.protocol.repo_url import repo_name
 from app.workflowfile.graph import Node, Workflow
@@ -60,6 +60,7 @@ def resolve(workflow: Workflow, sources: Sources) -> Answer:
     own = core | too_new | CORE
     open_classes = {name: nodes for name, nodes in by_class.items() if name not in own}
     decided = {name: _decide(name, nodes, sources) for name, nodes in open_classes.items()}
+    _by_one_id(decided)
     _by_the_others(decided)
     asked = {name: each for name, each in decided.items() if not each.is_decided and not is_virtual(name)}
     return Answer(
@@ -123,8 +124,9 @@ def classes_to_ask(workflow: Workflow, sources: Sources) -> list[str]:
 def _listed(name: str, sources: Sources) -> _Decided:
     """What is known of a class of which the workflow says nothing."""
     known = sources.manager_map
-    if name in OF_PACKS:
-        return _Decided([Pack(OF_PACKS[name])], Evidence.NAME_PATTERN)
+    pack = pack_of(name)
+    if pack is not None:
+        return _Decided([Pack(pack)], Evidence.NAME_PATTERN)
     owners = known.owners_of(name)
     listing = [key for key in owners if name in known.classes_of.get(key, ())]
     for keys, evidence in (
@@ -160,6 +162,21 @@ def _packs(keys: Iterable[str], known: ManagerMap) -> list[Pack]:
     return [Pack(known.urls[key], ids.get(key)) for key in keys if key in known.urls]
 
 
+def _by_one_id(decided: Mapping[str, _Decided]) -> None:
+    """One id of the registry is one pack: what has the id alone is of the repository that another class has with it. It
+    may be a fork, of which the registry's archive is not."""
+    found: dict[str | None, dict[str, Pack]] = {}
+    for each in decided.values():
+        for pack in each.packs if each.is_decided else ():
+            if pack.repo_url is not None:
+                found.setdefault(pack.registry_id, {})[pack.repo_url] = pack
+    for each in decided.values():
+        one = each.packs[0] if len(each.packs) == 1 else None
+        if one is not None and one.registry_id and one.repo_url is None and len(found.get(one.registry_id, ())) == 1:
+            [(url, pack)] = found[one.registry_id].items()
+            each.packs = [replace(one, repo_url=url, from_registry=one.from_registry and pack.from_registry)]
+
+
 def _by_the_others(decided: Mapping[str, _Decided]) -> None:
     """What several packs list is of the one that the workflow needs anyway, where that is one."""
     needed = {pack_key(each.packs[0]) for each in decided.values() if each.is_decided}
@@ -179,10 +196,8 @@ def _needed(decided: Mapping[str, _Decided], nodes: Mapping[str, Sequence[Node]]
     """Each pack once, with all of its classes."""
     found: dict[str, Needed] = {}
     decided = {name: each for name, each in decided.items() if each.is_decided}
-    keys = _keys_by_id(each.packs[0] for each in decided.values())
     for name, each in decided.items():
         pack, key = each.packs[0], pack_key(each.packs[0])
-        key = keys.get(key, key)
         runs = any(node.runs for node in nodes[name])
         evidence = (each.evidence,) if each.evidence else ()
         before = found.get(key)
@@ -200,26 +215,15 @@ def _needed(decided: Mapping[str, _Decided], nodes: Mapping[str, Sequence[Node]]
     return found.values()
 
 
-def _keys_by_id(packs: Iterable[Pack]) -> dict[str, str]:
-    """Packs of which a class names only the id, and another class the repository: one pack, unless it has forks."""
-    repositories: dict[str, set[str]] = {}
-    for pack in packs:
-        if pack.registry_id and pack.repo_url:
-            repositories.setdefault(f"registry:{pack.registry_id.lower()}", set()).add(pack_key(pack))
-    return {key: next(iter(found)) for key, found in repositories.items() if len(found) == 1}
-
-
 def _pinned(one: Pack, other: Pack) -> Pack:
-    """What two classes of a pack say of its version; where they disagree, nothing is pinned. Where one of them names
-    only the id, the other's repository may be a fork's, which no archive is of."""
-    both = one.from_registry or other.from_registry
+    """What two classes of a pack say of its version; where they disagree, nothing is pinned."""
     refs, versions = {one.ref, other.ref} - {None}, {one.version, other.version} - {None}
     return Pack(
         one.repo_url or other.repo_url,
         one.registry_id or other.registry_id,
         refs.pop() if len(refs) == 1 else None,
         versions.pop() if len(versions) == 1 else None,
-        one.from_registry and other.from_registry if one.repo_url is None or other.repo_url is None else both,
+        one.from_registry or other.from_registry,
     )
 
 

@@ -80,6 +80,18 @@ def test_a_commit_in_place_of_a_version_is_of_the_packs_repository(api: Api, reg
     assert registry.calls(f"/nodes/{IMPACT}")
 
 
+def test_one_pack_that_is_hinted_by_its_id_and_by_its_repository_is_one(api: Api) -> None:
+    """The repository decides: it may be a fork, which keeps its original's id."""
+    found = check(api, ("A", {"cnr_id": "x", "ver": "1.0.0"}), ("B", {"cnr_id": "x", "aux_id": "me/x-fork"}))
+    assert packs(found) == [("x", "1.0.0", None, _HUB + "me/x-fork", ["hint"])]
+    assert not found["evidence"][0]["from_registry"]
+
+
+def test_versions_that_disagree_are_the_newest(api: Api) -> None:
+    found = check(api, ("A", {"cnr_id": "x", "ver": "1.0.0"}), ("B", {"cnr_id": "X", "ver": "2.0.0"}))
+    assert packs(found) == [("x", None, None, None, ["hint"])]
+
+
 def test_a_class_without_hints_is_asked_for_and_the_version_is_told(api: Api, registry: RegistryApi) -> None:
     found = check(api, ("FaceDetailer", {}), ("KSampler", {}), ("Note", {}))
     assert packs(found) == [(IMPACT, "8.1.0", None, _HUB + "l/Impact", ["registry"])]
