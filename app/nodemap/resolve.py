@@ -6,9 +6,12 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.nodemap.answer import Answer, Candidate, Evidence, Needed, Pack, Question
-from app.nodemap.hints import newest_core, pack_by_hints, says_core
+from app.nodemap.core_state import CoreSplit, KnownCore, split_core
+from app.nodemap.core_versions import CoreVersions
+from app.nodemap.hints import newest_core, pack_by_hints
 from app.nodemap.manager_map import Facts, ManagerMap, repo_key
-from app.nodemap.virtual import CORE, OF_PACKS, is_virtual
+from app.nodemap.virtual import OF_PACKS, is_virtual
+from app.protocol.core_needs import CoreNeeds
 from app.protocol.repo_url import repo_name
 from app.workflowfile.graph import Node, Workflow
 
@@ -17,55 +20,64 @@ _MOST_CANDIDATES = 12
 
 @dataclass(frozen=True)
 class Sources:
-    """What is known besides the workflow. `core`: classes of ComfyUI itself, None where that is not known; `registry`:
-    packs by class, as the registry answered; `answers`: repositories by the question's id."""
+    """What is known besides the workflow. `core`: classes of the newest ComfyUI, None where that is not known;
+    `core_versions`: in which versions of it they are; `comfyui_version`: that of the instance; `registry`: packs by
+    class, as the registry answered; `answers`: repositories by the question's id."""
 
     core: Container[str] | None = None
     manager_map: ManagerMap = field(default_factory=ManagerMap)
     registry: Mapping[str, Sequence[Pack]] = field(default_factory=dict)
     answers: Mapping[str, str] = field(default_factory=dict)
+    core_versions: CoreVersions | None = None
+    comfyui_version: str | None = None
 
 
 @dataclass
 class _Decided:
-    """What is known of one class: the packs that are left, and by what evidence."""
+    """What is known of one class: the packs that are left, and by what evidence. `doubtful`: ComfyUI has or had the
+    class itself, so that a pack is the one only where the workflow or a person says so."""
 
     packs: list[Pack]
     evidence: Evidence | None
+    doubtful: bool = False
 
     @property
     def is_decided(self) -> bool:
         """Whether one pack is left, and can be fetched."""
-        return len(self.packs) == 1 and self.packs[0].repo_url is not None
+        certain = not self.doubtful or self.evidence in (Evidence.ANSWER, Evidence.HINT)
+        return len(self.packs) == 1 and self.packs[0].repo_url is not None and certain
 
 
 def resolve(workflow: Workflow, sources: Sources) -> Answer:
     """The packs, questions and verdicts of a workflow. Each class is decided by the strongest evidence that says
     anything; what that leaves open, the packs decide that the workflow needs anyway."""
     by_class = workflow.classes(runs=False)
-    core, too_new = _core(by_class, sources)
-    own = core | too_new | CORE
-    open_classes = {name: nodes for name, nodes in by_class.items() if name not in own}
+    known = KnownCore(sources.core, sources.core_versions, sources.comfyui_version)
+    split = split_core(by_class, known, sources.manager_map)
+    open_classes = {name: nodes for name, nodes in by_class.items() if name not in split.own}
     decided = {name: _decide(name, nodes, sources) for name, nodes in open_classes.items()}
+    for name in split.doubtful:
+        decided[name].doubtful = True
     _by_the_others(decided)
     asked = {name: each for name, each in decided.items() if not each.is_decided and not is_virtual(name)}
     return Answer(
         tuple(_needed(decided, open_classes, sources)),
         tuple(_question(name, each, open_classes, sources) for name, each in asked.items()),
-        tuple(sorted(core)),
+        tuple(sorted(split.here)),
         tuple(sorted(name for name in by_class if is_virtual(name))),
-        tuple(sorted(too_new)),
+        tuple(sorted(split.too_new)),
         newest_core(workflow.nodes),
+        _core_needs(split, sources),
     )
 
 
-def _core(by_class: Mapping[str, Sequence[Node]], sources: Sources) -> tuple[set[str], set[str]]:
-    """The classes that are ComfyUI's own, and those of them that the known ComfyUI does not have. A pack's class of a
-    core name is skipped by ComfyUI itself, so the core wins over every hint."""
-    known = sources.core if sources.core is not None else sources.manager_map.core
-    core = {name for name in by_class if name in known}
-    hinted = {name for name, nodes in by_class.items() if says_core(nodes) and not is_virtual(name)} - core
-    return (core, hinted) if sources.core is not None else (core | hinted, set())
+def _core_needs(split: CoreSplit, sources: Sources) -> CoreNeeds | None:
+    """What the run needs of ComfyUI itself; of what packs may have instead, the questions tell."""
+    versions = sources.core_versions
+    if versions is None:
+        return None
+    classes = tuple(each for name, each in sorted(split.needed.items()) if name not in split.doubtful)
+    return CoreNeeds(versions.known_to, versions.newest, classes)
 
 
 def _decide(name: str, nodes: Sequence[Node], sources: Sources) -> _Decided:
@@ -188,6 +200,7 @@ def _question(name: str, decided: _Decided, nodes: Mapping[str, Sequence[Node]],
         any(node.runs for node in nodes[name]),
         tuple(node.node_id for node in nodes[name]),
         next((pack.registry_id for pack in decided.packs if pack.repo_url is None), None),
+        sources.core_versions.find(name) if decided.doubtful and sources.core_versions else None,
     )
 
 
