@@ -86,9 +86,11 @@ class _Copy:
     def versions(self) -> dict[str, str]:
         """The commit that set each version, oldest first."""
         commits = self._git("log", "--reverse", "--format=%H", "--", "comfyui_version.py").split()
-        texts = {commit: self._git("show", f"{commit}:comfyui_version.py") for commit in commits}
-        matches = ((commit, _VERSION.search(text)) for commit, text in texts.items())
-        found = {match[1]: commit for commit, match in matches if match}
+        found: dict[str, str] = {}
+        for commit in commits:
+            match = _VERSION.search(self._git("show", f"{commit}:comfyui_version.py"))
+            if match:
+                found[match.group(1)] = commit
         return {version: found[version] for version in sorted(found, key=version_key)}
 
     def pin(self, commit: str) -> str:

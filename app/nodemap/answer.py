@@ -71,8 +71,8 @@ class Question:
 @dataclass(frozen=True)
 class Answer:
     """`needed` in the order in which the workflow comes to them. `too_new` are classes of ComfyUI itself that the known
-    ComfyUI lacks; `comfyui_version` is the oldest that has all, as far as the workflow says; `core_needs` as far as
-    ComfyUI's history says."""
+    ComfyUI lacks, `gone` those that it had once; `comfyui_version` is the oldest that has all, as far as the workflow
+    says; `core_needs` as far as ComfyUI's history says."""
 
     needed: tuple[Needed, ...]
     questions: tuple[Question, ...]
@@ -81,3 +81,4 @@ class Answer:
     too_new: tuple[str, ...] = ()
     comfyui_version: str | None = None
     core_needs: CoreNeeds | None = None
+    gone: tuple[str, ...] = ()

@@ -22,11 +22,13 @@ from app.workflowfile.graph import Node
 @dataclass(frozen=True)
 class KnownCore:
     """What is known of ComfyUI. `newest`: classes of the newest one, None where only Manager's map has some;
-    `versions`: the history; `version`: that of the instance."""
+    `versions`: the history; `version`: that of the instance; `made_for`: the one that the workflow asks for as a
+    whole, as the list of ComfyUI's official templates says it of each."""
 
     newest: Container[str] | None = None
     versions: CoreVersions | None = None
     version: str | None = None
+    made_for: str | None = None
 
 
 @dataclass
@@ -57,7 +59,7 @@ def split_core(by_class: Mapping[str, Sequence[Node]], core: KnownCore, manager_
         listed = state != "here" and not says_core(nodes) and _may_be_of_a_pack(name, nodes, manager_map)
         getattr(split, "doubtful" if listed else state).add(name)
         if any(node.runs for node in nodes) and not is_virtual(name):
-            split.needed[name] = _needed(name, nodes, core, known, state)
+            split.needed[name] = _needed(name, _made_with(name, nodes, core, manager_map), core, known, state)
     return split
 
 
@@ -74,22 +76,30 @@ def _state(
         return "here"
     if known and known.until:
         return "gone"
-    if not says_core(nodes) or is_virtual(name):
+    made_with = _made_with(name, nodes, core, manager_map)
+    if is_virtual(name) or not (says_core(nodes) or made_with):
         return None
-    made_with = newest_core(nodes)
     if core.newest is None or (version_key(core.version) and made_with and not is_older(core.version, made_with)):
         return "here"  # a ComfyUI that is no older made it
     return "too_new"
+
+
+def _made_with(name: str, nodes: Sequence[Node], core: KnownCore, manager_map: ManagerMap) -> str | None:
+    """The ComfyUI that made the nodes of a class; that for which the workflow was made, where that is newer than any
+    that is known, and no pack is known that has the class."""
+    if says_core(nodes):
+        return newest_core(nodes)
+    newer = core.versions is not None and is_older(core.versions.newest, core.made_for)
+    return core.made_for if newer and not _may_be_of_a_pack(name, nodes, manager_map) else None
 
 
 def _may_be_of_a_pack(name: str, nodes: Sequence[Node], manager_map: ManagerMap) -> bool:
     return pack_by_hints(nodes, manager_map) is not None or bool(manager_map.listed(name))
 
 
-def _needed(name: str, nodes: Sequence[Node], core: KnownCore, known: CoreClass | None, state: str) -> CoreClass:
+def _needed(name: str, made_with: str | None, core: KnownCore, known: CoreClass | None, state: str) -> CoreClass:
     """The class with its versions: of one that no history has, that of the ComfyUI that made the nodes."""
     if known is not None and (known.since or known.until):
         return CoreClass(name, known.since, known.until, known.replaced_by)
-    made_with = newest_core(nodes)
     oldest = core.versions.oldest if core.versions and state == "here" else None
     return CoreClass(name, made_with or oldest)

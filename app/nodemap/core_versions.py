@@ -46,7 +46,7 @@ def core_versions() -> CoreVersions:
     found = json.loads(_FILE.read_text(encoding="utf-8"))
     replaced = found["replaced"]
     classes = {
-        _key(name): CoreClass(name, *(*when, None, None)[:2], replaced.get(name))
+        _key(name): CoreClass(name, next(iter(when), None), when[1] if len(when) > 1 else None, replaced.get(name))
         for name, when in found["classes"].items()
     }
     return CoreVersions(found["oldest"], found["known_to"], found["newest"], classes)

@@ -21,8 +21,9 @@ _MOST_CANDIDATES = 12
 @dataclass(frozen=True)
 class Sources:
     """What is known besides the workflow. `core`: classes of the newest ComfyUI, None where that is not known;
-    `core_versions`: in which versions of it they are; `comfyui_version`: that of the instance; `registry`: packs by
-    class, as the registry answered; `answers`: repositories by the question's id."""
+    `registry`: packs by class, as the registry answered; `answers`: repositories by the question's id; `core_versions`:
+    which versions of ComfyUI have which classes; `comfyui_version`: the instance's; `made_for`: that for which the
+    workflow was made, as the list of the official templates says it."""
 
     core: Container[str] | None = None
     manager_map: ManagerMap = field(default_factory=ManagerMap)
@@ -30,6 +31,7 @@ class Sources:
     answers: Mapping[str, str] = field(default_factory=dict)
     core_versions: CoreVersions | None = None
     comfyui_version: str | None = None
+    made_for: str | None = None
 
 
 @dataclass
@@ -52,7 +54,7 @@ def resolve(workflow: Workflow, sources: Sources) -> Answer:
     """The packs, questions and verdicts of a workflow. Each class is decided by the strongest evidence that says
     anything; what that leaves open, the packs decide that the workflow needs anyway."""
     by_class = workflow.classes(runs=False)
-    known = KnownCore(sources.core, sources.core_versions, sources.comfyui_version)
+    known = KnownCore(sources.core, sources.core_versions, sources.comfyui_version, sources.made_for)
     split = split_core(by_class, known, sources.manager_map)
     open_classes = {name: nodes for name, nodes in by_class.items() if name not in split.own}
     decided = {name: _decide(name, nodes, sources) for name, nodes in open_classes.items()}
@@ -68,6 +70,7 @@ def resolve(workflow: Workflow, sources: Sources) -> Answer:
         tuple(sorted(split.too_new)),
         newest_core(workflow.nodes),
         _core_needs(split, sources),
+        tuple(sorted(split.gone)),
     )
 
 
