@@ -30,7 +30,7 @@ from app.workflowfile.read_file import read_file
 
 MOST_RATIO = 10.0
 KNOWN = "0.33.0"
-_TRIES = 5
+_TRIES = 15
 _MOST_SECONDS = 600.0
 
 

@@ -90,8 +90,9 @@ class _Copy:
         for commit in commits:
             match = _VERSION.search(self._git("show", f"{commit}:comfyui_version.py"))
             if match:
-                found[match.group(1)] = commit
-        return {version: found[version] for version in sorted(found, key=version_key)}
+                found[str(match.group(1))] = commit
+        ordered: list[str] = sorted(found, key=version_key)
+        return {version: found[version] for version in ordered}
 
     def pin(self, commit: str) -> str:
         """The release of the pages that this ComfyUI asks for; empty where it had them itself."""
@@ -112,7 +113,7 @@ class _Copy:
         text = self._git("show", f"{commit}:comfy_extras/nodes_replacements.py")
         calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
         given = [{word.arg: getattr(word.value, "value", None) for word in call.keywords} for call in calls]
-        return {each["old_node_id"]: each["new_node_id"] for each in given if "old_node_id" in each}
+        return {str(each["old_node_id"]): str(each["new_node_id"]) for each in given if "old_node_id" in each}
 
     def _of_file(self, blob: str) -> set[str]:
         if blob not in self._names:

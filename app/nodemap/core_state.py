@@ -99,7 +99,7 @@ def _may_be_of_a_pack(name: str, nodes: Sequence[Node], manager_map: ManagerMap)
 
 def _needed(name: str, made_with: str | None, core: KnownCore, known: CoreClass | None, state: str) -> CoreClass:
     """The class with its versions: of one that no history has, that of the ComfyUI that made the nodes."""
-    if known is not None and (known.since or known.until):
-        return CoreClass(name, known.since, known.until, known.replaced_by)
+    if known is not None:
+        return CoreClass(name, known.since or made_with, known.until, known.replaced_by)
     oldest = core.versions.oldest if core.versions and state == "here" else None
     return CoreClass(name, made_with or oldest)

@@ -97,8 +97,9 @@ def too_old_text(needs: CoreNeeds, found: Sequence[Lack], version: Optional[str]
         wanted = "a newer ComfyUI than %s" % newest_of([needs.newest, since])
     else:
         wanted = "ComfyUI %s or newer" % since
-    has = "this one is %s and lacks" % version if version else "an older one lacks"
-    return "The workflow needs %s; %s %s." % (wanted, has, _listed([each.name for each in classes]))
+    verb = "lacks" if any(each.certain for each in found) else "may lack"
+    has = "this one is %s and" % version if version else "an older one"
+    return "The workflow needs %s; %s %s %s." % (wanted, has, verb, _listed([each.name for each in classes]))
 
 
 def gone_text(found: Sequence[Lack]) -> str:

@@ -11,9 +11,11 @@ from app.domain.errors import InvalidManifest
 from app.domain.workflow_file_errors import ManifestHasQuestions
 from app.nodemap.answer import Answer, Needed, Pack, Question
 from app.nodemap.core_classes import core_classes
+from app.nodemap.core_versions import core_versions
 from app.nodemap.resolve import Sources, resolve
 from app.protocol.progress_json import iso
 from app.protocol.repo_url import repo_name
+from app.sync.core_answer import core_class_json, core_json
 from app.sync.node_sources import KnownPacks, NodeSources
 from app.sync.workflow_files import WorkflowFiles
 from app.workflowfile.errors import WorkflowFileError
@@ -31,12 +33,14 @@ SKIP = "skip"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A workflow and what it needs. `known` says how old the map is."""
+    """A workflow and what it needs. `known` says how old the map is; `comfyui_version` is the instance's, where it is
+    known."""
 
     workflow: Workflow
     models: list[Model]
     answer: Answer
     known: KnownPacks
+    comfyui_version: str | None = None
 
     def nodes(self) -> list[dict[str, Any]]:
         """The packs as a manifest has them."""
@@ -44,16 +48,11 @@ class Checked:
 
     def to_json(self) -> dict[str, Any]:
         """What `/manifests/check` says of it besides the packs."""
-        core = {
-            "frontend": core_classes().frontend,
-            "too_new": list(self.answer.too_new),
-            "made_with": self.answer.comfyui_version,
-        }
         return {
             "evidence": [_needed_json(each) for each in self.answer.needed],
             "models": [_model_json(each) for each in self.models],
             "questions": [_question_json(each) for each in self.answer.questions],
-            "core": core,
+            "core": core_json(self.answer, self.comfyui_version),
             "node_map": {
                 "read_at": None if self.known.read_at is None else iso(self.known.read_at),
                 "problem": self.known.problem,
@@ -68,9 +67,11 @@ class WorkflowLists:
         self.files = files
         self._sources = sources
 
-    def check(self, manifest: Mapping[str, Any], answers: Mapping[str, str]) -> Checked | None:
-        """What a manifest's workflow needs; None for a manifest of another form. Raises InvalidManifest,
-        WorkflowFileNotFound."""
+    def check(
+        self, manifest: Mapping[str, Any], answers: Mapping[str, str], comfyui_version: str | None = None
+    ) -> Checked | None:
+        """What a manifest's workflow needs, of the instance with this ComfyUI where it is known; None for a manifest of
+        another form. Raises InvalidManifest, WorkflowFileNotFound."""
         form = next((name for name in FORMS if name in manifest), None)
         if form is None:
             return None
@@ -80,8 +81,15 @@ class WorkflowLists:
         known = self._sources.look()
         chosen = {question: answer for question, answer in answers.items() if answer != SKIP}
         skipped = {question for question, answer in answers.items() if answer == SKIP}
-        answer = resolve(workflow, Sources(core_classes(), known.manager_map, answers=chosen))
-        return Checked(workflow, models_of(workflow), _without(answer, skipped), known)
+        sources = Sources(
+            core_classes(),
+            known.manager_map,
+            answers=chosen,
+            core_versions=core_versions(),
+            comfyui_version=comfyui_version,
+        )
+        answer = _without(resolve(workflow, sources), skipped)
+        return Checked(workflow, models_of(workflow), answer, known, comfyui_version)
 
     def as_list(self, manifest: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """A request's manifest with a workflow as the list that it needs. Raises ManifestHasQuestions while one is
@@ -171,6 +179,7 @@ def _question_json(question: Question) -> dict[str, Any]:
         "node_ids": list(question.node_ids[:_MOST_NODE_IDS]),
         "runs": question.runs,
         "registry_id": question.registry_id,
+        "core": core_class_json(question.core),
         "candidates": [
             {
                 "repo_url": each.pack.repo_url,

@@ -235,3 +235,18 @@ def test_a_map_that_is_none_changes_nothing(tmp_path: Path, web: Web) -> None:
 
 def _make_old(path: Path) -> None:
     os.utime(path, (1_600_000_000, 1_600_000_000))
+
+
+def test_a_workflow_is_held_against_the_version_of_an_instances_comfyui(api: Api) -> None:
+    workflow = {"nodes": [{"id": 1, "type": "AddLayer"}, {"id": 2, "type": "ImageResize+"}]}
+    asked = {"manifest": {"workflow": workflow}}
+    core = content(api.post("/manifests/check", {**asked, "comfyui_version": "0.30.0"}))["workflow"]["core"]
+    assert (core["comfyui_version"], core["needs"], core["too_new"]) == ("0.30.0", "0.31.0", ["AddLayer"])
+    (verdict,) = core["verdicts"]
+    assert (verdict["code"], verdict["title"], verdict["certain"]) == ("comfyui_too_old", "ComfyUI is too old", True)
+    assert verdict["message"] == "The workflow needs ComfyUI 0.31.0 or newer; this one is 0.30.0 and lacks AddLayer."
+    assert verdict["classes"] == [{"class": "AddLayer", "since": "0.31.0", "until": None, "replaced_by": None}]
+    newer = content(api.post("/manifests/check", {**asked, "comfyui_version": "0.31.0"}))
+    assert newer["workflow"]["core"]["verdicts"] == []
+    refused = api.post("/manifests/check", {**asked, "comfyui_version": "new"})
+    assert (refused.status_code, content(refused)["field"]) == (400, "comfyui_version")

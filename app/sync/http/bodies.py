@@ -128,12 +128,6 @@ class NotificationsBody(JsonBody):
     on: bool
 
 
-class ManifestBody(JsonBody):
-    """POST /manifests/check."""
-
-    manifest: Manifest | None = None
-
-
 class WorkflowBody(InstallBody):
     """POST /workflow/start. `steps` in the order in which they are done."""
 

@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from app.domain.request import left_out_of, packs_of
 from app.sync.capacity import Kind
 from app.sync.http import bodies
+from app.sync.http.check_bodies import CheckManifestBody, version_of
 from app.sync.http.services import answer, body, body_file, query, services
 from app.sync.workflow_lists import Checked, answers_in
 
@@ -39,8 +40,9 @@ def check_manifest() -> Response:
 
     `nodes` is null for a list that lies in a repository: the runner reads it on the instance. `left_out`: what the list
     names and cannot be had."""
-    asked = body(bodies.ManifestBody)
-    checked = services().workflow_lists.check(asked.manifest or {}, answers_in(asked.manifest or {}))
+    asked = body(CheckManifestBody)
+    given = asked.manifest or {}
+    checked = services().workflow_lists.check(given, answers_in(given), version_of(asked))
     if checked is not None:
         return answer(_of_workflow(checked))
     manifest = bodies.manifest_of(asked.manifest, services().settings)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from app.domain.errors import RemoteError, RunnerError
 from app.sync.http import bodies, fleet_bodies, log_bodies
+from app.sync.http.check_bodies import CheckManifestBody
 from app.sync.http.errors import codes_of
 
 _SSH = "ssh -p 12345 root@ssh6.vast.ai"
@@ -169,7 +170,7 @@ _TASKS: Mapping[str, Operation] = {
         200,
         "CheckedManifest",
         codes=f"invalid_manifest {_FILES}",
-        asked=bodies.ManifestBody,
+        asked=CheckManifestBody,
         example={"manifest": {"urls": ["https://github.com/owner/name"]}},
     ),
     "POST /workflow-files": _route(
