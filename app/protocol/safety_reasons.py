@@ -46,12 +46,13 @@ SAFETY: Sequence[Reason] = (
     Reason(
         "core_class_gone",
         "ComfyUI dropped a node",
-        About.WARNING,
+        About.RUN,
         hint="Open the workflow in ComfyUI, and replace the node or remove it.",
     ),
     Reason("core_class_missing", "ComfyUI lacks its own node", About.WARNING),
     Reason("offered_already", "Nodes are there already", About.WARNING),
     Reason("install_for_old_comfyui", "Install all the same?", About.QUESTION),
+    Reason("which_node_pack", "Which node pack?", About.QUESTION),
     # -- what scripts write --------------------------------------------------------------------------------------------
     Reason(
         "journal_changed",

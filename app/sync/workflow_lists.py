@@ -18,6 +18,7 @@ from app.protocol.repo_url import repo_name
 from app.sync.core_answer import core_class_json, core_json
 from app.sync.node_sources import KnownPacks, NodeSources
 from app.sync.workflow_files import WorkflowFiles
+from app.sync.workflow_needs import needs_json
 from app.workflowfile.errors import WorkflowFileError
 from app.workflowfile.forms import graphs_of
 from app.workflowfile.graph import Workflow, read_workflow
@@ -91,21 +92,21 @@ class WorkflowLists:
         answer = _without(resolve(workflow, sources), skipped)
         return Checked(workflow, models_of(workflow), answer, known, comfyui_version)
 
-    def as_list(self, manifest: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    def as_list(self, manifest: Mapping[str, Any] | None, *, asks: bool = False) -> Mapping[str, Any] | None:
         """A request's manifest with a workflow as the list that it needs. Raises ManifestHasQuestions while one is
-        open."""
+        open, unless the run `asks` them itself: one whose class its ComfyUI has needs no answer."""
         checked = self.check(manifest, answers_in(manifest)) if manifest is not None else None
         if checked is None:
             return manifest
-        if checked.answer.questions:
-            names = ", ".join(each.class_name[:60] for each in checked.answer.questions[:5])
+        nodes, questions = checked.nodes(), checked.answer.questions
+        if questions and not (asks and nodes):
+            names = ", ".join(each.class_name[:60] for each in questions[:5])
             error = ManifestHasQuestions(f"It is not certain which node packs have {names}.", field="manifest.answers")
-            error.questions = tuple(_question_json(each) for each in checked.answer.questions)
+            error.questions = tuple(_question_json(each) for each in questions)
             raise error
-        nodes = checked.nodes()
         if not nodes:
             raise InvalidManifest("This workflow needs no node pack: ComfyUI itself has all of it.", field="manifest")
-        return {"nodes": nodes}
+        return {"nodes": nodes, "needs": needs_json(checked.answer, questions)}
 
     def _workflow(self, form: str, value: Any) -> Workflow:
         try:

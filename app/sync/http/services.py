@@ -119,7 +119,9 @@ def install_values() -> dict[str, Any]:
     values = body_values()
     manifest = values.get("manifest")
     if isinstance(manifest, dict):
-        values["manifest"] = services().workflow_lists.as_list(manifest)
+        options = values.get("options")
+        asks = isinstance(options, dict) and options.get("ask") == "ask"
+        values["manifest"] = services().workflow_lists.as_list(manifest, asks=asks)
     return values
 
 

@@ -13,6 +13,7 @@ from app.sync.http import bodies
 from app.sync.http.check_bodies import CheckManifestBody, version_of
 from app.sync.http.services import answer, body, body_file, query, services
 from app.sync.workflow_lists import Checked, answers_in
+from app.sync.workflow_needs import needs_json
 
 manifests = Blueprint("manifests", __name__)
 
@@ -63,7 +64,8 @@ def add_workflow_file() -> Response:
 def _of_workflow(checked: Checked) -> dict[str, Any]:
     """A workflow as the list that it needs. `manifest` is null while a question is open: nothing can be installed."""
     nodes = checked.nodes()
-    manifest = {"nodes": nodes} if nodes and not checked.answer.questions else None
+    whole = nodes and not checked.answer.questions
+    manifest = {"nodes": nodes, "needs": needs_json(checked.answer)} if whole else None
     packs = packs_of({"nodes": nodes}, services().settings.allowed_git_schemes) if nodes else []
     listed = [asdict(pack) for pack in packs or []]
     return {"success": True, "manifest": manifest, "nodes": listed, "left_out": [], "workflow": checked.to_json()}
