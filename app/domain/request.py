@@ -18,6 +18,7 @@ from app.protocol.manager_snapshot import named, read_snapshot
 from app.protocol.options import Options
 from app.protocol.pasted_address import list_in
 from app.protocol.refs import TREE
+from app.protocol.workflow_needs import needs_in
 
 MAX_PATH = 1000
 MAX_KEY = 200
@@ -127,6 +128,7 @@ def check_manifest(
         if form == "repo":
             return _checked_repo(value, schemes, default_path)
         _check_listed(form, value, schemes)
+        needs_in(raw)
     except manifests.ManifestFault as fault:
         error = InvalidManifest(fault.message, field=fault.field)
         error.wrong_entries = _wrong_entries(raw, schemes)

@@ -46,6 +46,8 @@ class Stream(Protocol):
 
 
 Open = Callable[[str, int, Deadline], Stream]
+Sink = Callable[[bytes], object]
+"""Takes an answer piece by piece. What it raises ends the reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +77,20 @@ def read_text(url: str, seconds: float, open_stream: Open = open_socket) -> byte
 
 
 def fetch(
-    url: str, seconds: float, *, most: int = MAX_BYTES, etag: str | None = None, open_stream: Open = open_socket
+    url: str,
+    seconds: float,
+    *,
+    most: int = MAX_BYTES,
+    etag: str | None = None,
+    open_stream: Open = open_socket,
+    sink: Sink | None = None,
 ) -> Fetched:
-    """What stands at an http(s) address: at most `most` bytes, within `seconds` in all. `etag`: of what the caller has.
-    Raises WebError."""
+    """What stands at an http(s) address: at most `most` bytes, within `seconds` in all. `etag`: of what the caller has;
+    `sink`: what takes the content, of which nothing is returned then. Raises WebError."""
     deadline = Deadline(seconds, urlsplit(url).hostname or "The server")
     for _ in range(MAX_REDIRECTS + 1):
         try:
-            status, headers, content = _get(_checked(url), deadline, open_stream, most, etag)
+            status, headers, content = _get(_checked(url), deadline, open_stream, _Content(most, sink), etag)
         except ConnectFailed as exc:
             raise WebError(exc.message) from exc
         except h11.ProtocolError as exc:
@@ -97,6 +105,24 @@ def fetch(
             raise WebError(f"the server answers {status}", status, _retry_after(headers))
         url = _next(url, headers[b"location"].decode("latin-1"))
     raise WebError("the server leads from one address to the next")
+
+
+class _Content:
+    """What an answer brings, where it is to be kept or given to a sink."""
+
+    def __init__(self, most: int, sink: Sink | None) -> None:
+        self.data = bytearray()
+        self._left, self._most, self._sink = most, most, sink
+
+    def add(self, status: int, data: bytes) -> None:
+        """The next piece. Raises ValueError where it is too much, and what the sink raises."""
+        self._left -= len(data)
+        if self._left < 0:
+            raise ValueError(f"it sends more than {amounts.size(self._most)}")
+        if self._sink is None:
+            self.data += data
+        elif status == 200:
+            self._sink(data)
 
 
 def _why(error: Exception) -> str:
@@ -132,7 +158,7 @@ def _next(url: str, location: str) -> str:
 
 
 def _get(
-    parts: SplitResult, deadline: Deadline, open_stream: Open, most: int, etag: str | None
+    parts: SplitResult, deadline: Deadline, open_stream: Open, content: _Content, etag: str | None
 ) -> tuple[int, dict[bytes, bytes], bytes]:
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     stream = open_stream(host, port, deadline)
@@ -149,19 +175,19 @@ def _get(
             **({"If-None-Match": etag} if etag else {}),
         }
         return _exchange(
-            stream, h11.Request(method="GET", target=target, headers=list(headers.items())), deadline, most
+            stream, h11.Request(method="GET", target=target, headers=list(headers.items())), deadline, content
         )
     finally:
         stream.close()
 
 
 def _exchange(
-    stream: Stream, request: h11.Request, deadline: Deadline, most: int
+    stream: Stream, request: h11.Request, deadline: Deadline, content: _Content
 ) -> tuple[int, dict[bytes, bytes], bytes]:
     connection = h11.Connection(h11.CLIENT)
     _wait(stream, deadline)
     stream.sendall((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-    status, headers, content = 0, {}, bytearray()
+    status, headers = 0, {}
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
@@ -170,11 +196,9 @@ def _exchange(
         elif isinstance(event, h11.Response):
             status, headers = event.status_code, dict(event.headers)
         elif isinstance(event, h11.Data):
-            content += event.data
-            if len(content) > most:
-                raise ValueError(f"it sends more than {amounts.size(most)}")
+            content.add(status, event.data)
         elif isinstance(event, h11.EndOfMessage):
-            return status, headers, bytes(content)
+            return status, headers, bytes(content.data)
         elif isinstance(event, h11.ConnectionClosed):
             raise ValueError("it ended the connection")
 

@@ -11,17 +11,20 @@ from app.domain.errors import InvalidManifest
 from app.domain.workflow_file_errors import ManifestHasQuestions
 from app.nodemap.answer import Answer, Evidence, Needed, Pack, Question
 from app.nodemap.core_classes import core_classes
+from app.nodemap.core_versions import core_versions
 from app.nodemap.resolve import Sources, question_id, resolve
 from app.protocol.pasted_address import read_address
 from app.protocol.progress_json import iso
 from app.protocol.registry_ref import read_registry_ref
 from app.protocol.repo_url import BadRepoUrl, repo_name
 from app.remote.web_text import Open
+from app.sync.core_answer import core_class_json, core_json
 from app.sync.node_sources import KnownPacks, NodeSources
 from app.sync.registry.client import Asking, Registry
 from app.sync.registry.of_workflow import with_registry
 from app.sync.remembered_answers import RememberedAnswers
 from app.sync.workflow_files import WorkflowFiles
+from app.sync.workflow_needs import needs_json
 from app.workflowfile.errors import WorkflowFileError
 from app.workflowfile.forms import graphs_of
 from app.workflowfile.graph import Workflow, read_workflow
@@ -38,13 +41,14 @@ SKIP = "skip"
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A workflow and what it needs. `known` says how old the map is, `asked` what the registry was asked: nothing where
-    hints alone decide. `unreached`: another way to the network may say more. `skipped`: the questions that an answer
-    of an earlier day leaves out, with its day."""
+    hints alone decide. `comfyui_version` is the instance's, where it is known. `unreached`: another way to the network
+    may say more. `skipped`: the questions that an answer of an earlier day leaves out, with its day."""
 
     workflow: Workflow
     models: list[Model]
     answer: Answer
     known: KnownPacks
+    comfyui_version: str | None = None
     asked: Asking | None = None
     registry_on: bool = False
     unreached: bool = False
@@ -56,16 +60,11 @@ class Checked:
 
     def to_json(self) -> dict[str, Any]:
         """What `/manifests/check` says of it besides the packs."""
-        core = {
-            "frontend": core_classes().frontend,
-            "too_new": list(self.answer.too_new),
-            "made_with": self.answer.comfyui_version,
-        }
         return {
             "evidence": [_needed_json(each) for each in self.answer.needed],
             "models": [_model_json(each) for each in self.models],
             "questions": [_question_json(each) for each in self.answer.questions],
-            "core": core,
+            "core": core_json(self.answer, self.comfyui_version),
             "node_map": {
                 "read_at": None if self.known.read_at is None else iso(self.known.read_at),
                 "problem": self.known.problem,
@@ -98,10 +97,15 @@ class WorkflowLists:
         self._schemes = schemes
 
     def check(
-        self, manifest: Mapping[str, Any], answers: Mapping[str, str], open_stream: Open | None = None
+        self,
+        manifest: Mapping[str, Any],
+        answers: Mapping[str, str],
+        comfyui_version: str | None = None,
+        open_stream: Open | None = None,
     ) -> Checked | None:
-        """What a manifest's workflow needs; None for a manifest of another form. `open_stream`: another way to the
-        network than this service's own. Raises InvalidManifest, WorkflowFileNotFound."""
+        """What a manifest's workflow needs, of the instance with this ComfyUI where it is known; None for a manifest of
+        another form. `open_stream`: another way to the network than this service's own. Raises InvalidManifest,
+        WorkflowFileNotFound."""
         form = next((name for name in FORMS if name in manifest), None)
         if form is None:
             return None
@@ -110,51 +114,53 @@ class WorkflowLists:
         workflow = self._workflow(form, manifest[form])
         if _wants_remembering(manifest):
             self.remembered.add(_usable(_of_this(workflow, answers), self._schemes))
-        checked = self._resolved(workflow, answers, open_stream)
-        skipped = {question for question, answer in answers.items() if answer == SKIP}
-        return replace(checked, answer=_without(checked.answer, skipped))
-
-    def _resolved(self, workflow: Workflow, answers: Mapping[str, str], open_stream: Open | None) -> Checked:
-        """The packs by what the workflow itself says and, only where that does not decide, by what the registry and the
-        map say."""
         days = {each.question_id: (each.answer, iso(each.answered_at)) for each in self.remembered.all()}
-        known, asked = self._sources.kept(), None
         sources = Sources(
             core_classes(),
-            known.manager_map,
             registry_on=self._registry.is_on,
             answers={question: answer for question, answer in answers.items() if answer != SKIP},
             remembered={question: said for question, said in days.items() if said[0] != SKIP},
+            core_versions=core_versions(),
+            comfyui_version=comfyui_version,
         )
+        checked = self._resolved(workflow, sources, open_stream)
+        skipped = {question for question, answer in answers.items() if answer == SKIP}
+        earlier = {
+            each.question_id: days[each.question_id][1]
+            for each in checked.answer.questions
+            if days.get(each.question_id, ("",))[0] == SKIP and each.question_id not in answers
+        }
+        return replace(checked, answer=_without(checked.answer, {*skipped, *earlier}), skipped=earlier)
+
+    def _resolved(self, workflow: Workflow, sources: Sources, open_stream: Open | None) -> Checked:
+        """The packs by what the workflow itself says and, only where that does not decide, by what the registry and the
+        map say."""
+        known, asked = self._sources.kept(), None
+        sources = replace(sources, manager_map=known.manager_map)
         answer = resolve(workflow, sources)
         if not _is_decided(answer):
             known, asked = self._sources.look(open_stream), self._registry.asking(open_stream)
             sources = replace(sources, manager_map=known.manager_map)
             answer = resolve(workflow, with_registry(workflow, sources, self._registry, asked))
-        skipped = {
-            each.question_id: days[each.question_id][1]
-            for each in answer.questions
-            if days.get(each.question_id, ("",))[0] == SKIP and each.question_id not in answers
-        }
-        answer = _without(answer, set(skipped))
         unreached = asked is not None and bool((self._sources.is_on and known.problem) or asked.problem)
-        return Checked(workflow, models_of(workflow), answer, known, asked, self._registry.is_on, unreached, skipped)
+        version, is_on = sources.comfyui_version, self._registry.is_on
+        return Checked(workflow, models_of(workflow), answer, known, version, asked, is_on, unreached)
 
-    def as_list(self, manifest: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    def as_list(self, manifest: Mapping[str, Any] | None, *, asks: bool = False) -> Mapping[str, Any] | None:
         """A request's manifest with a workflow as the list that it needs. Raises ManifestHasQuestions while one is
-        open."""
+        open, unless the run `asks` them itself: one whose class its ComfyUI has needs no answer."""
         checked = self.check(manifest, answers_in(manifest)) if manifest is not None else None
         if checked is None:
             return manifest
-        if checked.answer.questions:
-            names = ", ".join(each.class_name[:60] for each in checked.answer.questions[:5])
+        nodes, questions = checked.nodes(), checked.answer.questions
+        if questions and not (asks and nodes):
+            names = ", ".join(each.class_name[:60] for each in questions[:5])
             error = ManifestHasQuestions(f"It is not certain which node packs have {names}.", field="manifest.answers")
-            error.questions = tuple(_question_json(each) for each in checked.answer.questions)
+            error.questions = tuple(_question_json(each) for each in questions)
             raise error
-        nodes = checked.nodes()
         if not nodes:
             raise InvalidManifest("This workflow needs no node pack: ComfyUI itself has all of it.", field="manifest")
-        return {"nodes": nodes}
+        return {"nodes": nodes, "needs": needs_json(checked.answer, questions)}
 
     def _workflow(self, form: str, value: Any) -> Workflow:
         try:
@@ -265,6 +271,7 @@ def _question_json(question: Question) -> dict[str, Any]:
         "node_ids": list(question.node_ids[:_MOST_NODE_IDS]),
         "runs": question.runs,
         "registry_id": question.registry_id,
+        "core": core_class_json(question.core),
         "candidates": [
             {
                 "repo_url": each.pack.repo_url,

@@ -16,6 +16,7 @@ from app.protocol.task_list import CLONE_AUTO_INSTALLER
 from app.runner.context import Context
 from app.runner.packs.checkout import clone_into, with_retries
 from app.runner.packs.pasted_ref import RefNotSettled, folder_in, meant
+from app.runner.packs.workflow_needs import settle_needs
 from app.runner.process.errors import RunFault
 from app.runner.process.git_environ import schemes_of
 
@@ -38,6 +39,7 @@ def read_manifest(context: Context) -> List[NodePack]:
         raise RunFault(
             "invalid_manifest", "The list of packs is not valid: %s" % exc, "Correct it, then start again."
         ) from None
+    packs = settle_needs(context, packs)
     context.journal.emit(ManifestRead(form, tuple(packs)))
     return packs
 

@@ -121,7 +121,9 @@ def install_values() -> dict[str, Any]:
     values = body_values()
     manifest = values.get("manifest")
     if isinstance(manifest, dict):
-        found = services().workflow_lists.as_list(manifest)
+        options = values.get("options")
+        asks = isinstance(options, dict) and options.get("ask") == "ask"
+        found = services().workflow_lists.as_list(manifest, asks=asks)
         values["manifest"] = services().registry_packs.resolved(found).manifest
     return values
 

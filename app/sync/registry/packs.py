@@ -107,7 +107,8 @@ class RegistryPacks:
             assert refused is not None
             raise refused
         nodes = [_filled(entry, told.get(ref)) if (ref := _ref_of(entry)) else entry for entry in entries]
-        return Resolved({"nodes": nodes}, tuple(told.values()), asking)
+        rest = {key: value for key, value in (manifest or {}).items() if key != "urls"}
+        return Resolved({**rest, "nodes": nodes}, tuple(told.values()), asking)
 
     def _told(self, asked: RegistryRef, asking: Asking) -> Told:
         try:
@@ -168,7 +169,7 @@ def _no_repository(asked: RegistryRef) -> RegistryVersionNotFound:
 def _entries(manifest: Mapping[str, Any] | None, schemes: Collection[str]) -> Sequence[Any]:
     """The entries of a list as `nodes` has them, where it names packs of the registry; none for other lists, and for
     one that will be refused anyway."""
-    if not isinstance(manifest, Mapping) or len(manifest) != 1:
+    if not isinstance(manifest, Mapping) or {"nodes", "urls"} <= set(manifest):
         return ()
     nodes, urls = manifest.get("nodes"), manifest.get("urls")
     if isinstance(nodes, list):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -16,9 +16,11 @@ from app.domain.request import left_out_of, packs_of
 from app.protocol.progress_json import iso
 from app.remote.web_text import Open
 from app.sync.capacity import Kind
-from app.sync.http import bodies, manifest_bodies
+from app.sync.http import bodies
+from app.sync.http.check_bodies import CheckManifestBody, ForgetAnswersBody, version_of
 from app.sync.http.services import answer, body, body_file, query, services
 from app.sync.workflow_lists import Checked, answers_in
+from app.sync.workflow_needs import needs_json
 
 manifests = Blueprint("manifests", __name__)
 _T = TypeVar("_T")
@@ -47,11 +49,15 @@ def check_manifest() -> Response:
 
     `nodes` is null for a list that lies in a repository: the runner reads it on the instance. `left_out`: what the list
     names and cannot be had."""
-    asked = body(manifest_bodies.ManifestBody)
+    asked = body(CheckManifestBody)
     address = None if asked.ssh_connection is None else bodies.address_of(asked.ssh_connection)
-    checked = services().workflow_lists.check(asked.manifest or {}, answers_in(asked.manifest or {}))
+    given = asked.manifest or {}
+    read = partial(services().workflow_lists.check, given, answers_in(given), version_of(asked))
+    checked = read(None)
     if checked is not None:
-        return answer(_of_workflow(_through(address, asked.manifest or {}, checked) if address else checked))
+        if address and checked.unreached:
+            checked = _with_web_of(address, read) or checked
+        return answer(_of_workflow(checked))
     resolved = services().registry_packs.resolved(asked.manifest)
     if address and resolved.unreached:
         resolved = _with_web_of(address, partial(services().registry_packs.resolved, asked.manifest)) or resolved
@@ -63,17 +69,9 @@ def check_manifest() -> Response:
     return answer({"success": True, "manifest": manifest, "nodes": nodes, "left_out": left_out, "registry": told})
 
 
-def _through(address: SshAddress, manifest: Mapping[str, Any], checked: Checked) -> Checked:
-    """The same through an instance, where the service's own network did not reach everything; as it is, where the
-    instance cannot be used."""
-    if not checked.unreached:
-        return checked
-    lists = services().workflow_lists
-    return _with_web_of(address, partial(lists.check, manifest, answers_in(manifest))) or checked
-
-
 def _with_web_of(address: SshAddress, read: Callable[[Open], _T]) -> _T | None:
-    """What `read` finds by the network of an instance; None where that cannot be used."""
+    """What `read` finds by the network of an instance, where the service's own did not reach everything; None where the
+    instance cannot be used."""
     with (
         suppress(RemoteError),
         services().capacity.place(Kind.INSTANCES),
@@ -97,7 +95,7 @@ def remembered_answers() -> Response:
 @manifests.delete("/workflow-answers")
 def forget_answers() -> Response:
     """Forget one remembered answer, or all of them: the question is asked again."""
-    asked = body(manifest_bodies.ForgetAnswersBody)
+    asked = body(ForgetAnswersBody)
     return answer({"success": True, "forgotten": services().workflow_lists.remembered.forget(asked.question_id)})
 
 
@@ -113,8 +111,8 @@ def add_workflow_file() -> Response:
 def _of_workflow(checked: Checked) -> dict[str, Any]:
     """A workflow as the list that it needs. `manifest` is null while a question is open: nothing can be installed."""
     nodes = checked.nodes()
-    manifest = {"nodes": nodes} if nodes and not checked.answer.questions else None
-    settings = services().settings
+    settings, whole = services().settings, nodes and not checked.answer.questions
+    manifest = {"nodes": nodes, "needs": needs_json(checked.answer)} if whole else None
     packs = packs_of(bodies.manifest_of({"nodes": nodes}, settings), settings.allowed_git_schemes) if nodes else []
     listed = [asdict(pack) for pack in packs or []]
     about = {"workflow": checked.to_json(), "registry": None}
