@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from app.nodemap.manager_map import Facts
 from app.protocol.core_needs import CoreClass, CoreNeeds
+from app.protocol.repo_url import repo_name
 
 
 class Evidence(StrEnum):
@@ -38,6 +39,11 @@ class Pack:
     def is_archive(self) -> bool:
         """Whether the registry's archive is installed: a commit that can be had goes before."""
         return self.from_registry and not (self.ref and self.repo_url)
+
+    @property
+    def name(self) -> str:
+        """As a list names it."""
+        return str(self.registry_id) if self.is_archive or not self.repo_url else repo_name(self.repo_url)
 
     @property
     def as_answer(self) -> str:

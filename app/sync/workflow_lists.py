@@ -16,7 +16,7 @@ from app.nodemap.resolve import Sources, question_id, resolve
 from app.protocol.pasted_address import read_address
 from app.protocol.progress_json import iso
 from app.protocol.registry_ref import read_registry_ref
-from app.protocol.repo_url import BadRepoUrl, repo_name
+from app.protocol.repo_url import BadRepoUrl
 from app.remote.web_text import Open
 from app.sync.core_answer import core_class_json, core_json
 from app.sync.node_sources import KnownPacks, NodeSources
@@ -242,14 +242,13 @@ def _node(pack: Pack) -> dict[str, Any]:
     if pack.is_archive:
         known = {"registry_id": pack.registry_id, "version": pack.version, "repo_url": pack.repo_url}
         return {key: value for key, value in known.items() if value}
-    url = str(pack.repo_url)
-    return {"name": repo_name(url), "repo_url": url, "ref": pack.ref}
+    return {"name": pack.name, "repo_url": str(pack.repo_url), "ref": pack.ref}
 
 
 def _needed_json(needed: Needed) -> dict[str, Any]:
     pack = needed.pack
     return {
-        "name": str(pack.registry_id) if pack.is_archive else repo_name(str(pack.repo_url)),
+        "name": pack.name,
         "from_registry": pack.is_archive,
         "repo_url": pack.repo_url,
         "registry_id": pack.registry_id,

@@ -9,7 +9,6 @@ from typing import Any
 from app.nodemap.answer import Answer, Evidence, Question
 from app.nodemap.core_versions import core_versions
 from app.protocol.core_needs import CoreNeeds
-from app.protocol.repo_url import repo_name
 from app.protocol.workflow_needs import MOST_CLASSES, OpenClass, PackClasses, WorkflowNeeds
 
 
@@ -17,9 +16,7 @@ def needs_json(answer: Answer, questions: Iterable[Question] = ()) -> dict[str, 
     """Of an answer, with the questions that the run is to ask. Of a workflow with more classes than a manifest may say,
     only what ComfyUI itself needs."""
     packs = [
-        PackClasses(repo_name(str(each.pack.repo_url)), each.classes)
-        for each in answer.needed
-        if Evidence.ANSWER not in each.evidence
+        PackClasses(each.pack.name, each.classes) for each in answer.needed if Evidence.ANSWER not in each.evidence
     ]
     asked = [OpenClass(each.class_name, _repositories(each)) for each in questions]
     core = _telling(answer.core_needs)

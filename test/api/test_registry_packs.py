@@ -144,6 +144,14 @@ def test_what_is_something_else_is_no_pack_of_the_registry(text: str) -> None:
     assert read_registry_ref(text) is None
 
 
+def test_what_a_workflow_needs_is_said_of_the_pack_as_the_registry_spells_it(api: Api) -> None:
+    graph = {"nodes": [{"id": 1, "type": "A", "properties": {"cnr_id": "odd_case.pack", "ver": "0.1"}}], "links": []}
+    task_id = api.start(closed_address(), manifest={"workflow": graph}, options={"wait_seconds": 0})
+    manifest = content(api.get(f"/tasks/{task_id}"))["request"]["manifest"]
+    assert [node["registry_id"] for node in manifest["nodes"]] == ["Odd_Case.Pack"]
+    assert [(pack["name"], pack["classes"]) for pack in manifest["needs"]["packs"]] == [("Odd_Case.Pack", ["A"])]
+
+
 def test_an_entry_of_a_list_may_name_a_pack(api: Api) -> None:
     found = check(
         api, {"nodes": [{"registry_id": IMPACT, "version": "8.0.0"}, {"name": "b", "repo_url": _HUB + "a/b"}]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +108,7 @@ class RegistryPacks:
             raise refused
         nodes = [_filled(entry, told.get(ref)) if (ref := _ref_of(entry)) else entry for entry in entries]
         rest = {key: value for key, value in (manifest or {}).items() if key != "urls"}
-        return Resolved({**rest, "nodes": nodes}, tuple(told.values()), asking)
+        return Resolved(_renamed({**rest, "nodes": nodes}, told.values()), tuple(told.values()), asking)
 
     def _told(self, asked: RegistryRef, asking: Asking) -> Told:
         try:
@@ -198,6 +198,17 @@ def _ref_of(entry: Any) -> RegistryRef | None:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("registry_id"), str) or entry.get("archive_url"):
         return None
     return read_registry_ref(f"{entry['registry_id']}@{entry.get('version') or 'latest'}")
+
+
+def _renamed(manifest: Mapping[str, Any], told: Iterable[Told]) -> Mapping[str, Any]:
+    """The manifest, where what its workflow needs is said of the packs as the registry spells them."""
+    needs = manifest.get("needs")
+    packs = needs.get("packs") if isinstance(needs, Mapping) else None
+    if not isinstance(packs, (list, tuple)) or not all(isinstance(pack, Mapping) for pack in packs):
+        return manifest
+    names = {each.asked.registry_id: each.node.node_id for each in told if each.node}
+    renamed = [{**pack, "name": names.get(str(pack.get("name")), pack.get("name"))} for pack in packs]
+    return {**manifest, "needs": {**dict(needs or {}), "packs": renamed}}
 
 
 def _filled(entry: Mapping[str, Any], told: Told | None) -> Mapping[str, Any]:
