@@ -24,9 +24,9 @@ class Sources:
     """What is known besides the workflow. `core`: classes of the newest ComfyUI, None where that is not known;
     `registry`: packs by class, as the registry answered, with their facts by `pack_key`; `registry_on`: packs can be
     had from there by their ids, and of these it has told `repositories`. `answers`: repositories or packs of the
-    registry by the question's id; `remembered`: answers of earlier days, each with its day. `core_versions`: which versions of
-    ComfyUI have which classes; `comfyui_version`: the instance's; `made_for`: that for which the workflow was made, as
-    the list of the official templates says it."""
+    registry by the question's id; `remembered`: answers of earlier days, each with its day. `core_versions`: which
+    versions of ComfyUI have which classes; `comfyui_version`: the instance's; `made_for`: that for which the workflow
+    was made, as the list of the official templates says it."""
 
     core: Container[str] | None = None
     manager_map: ManagerMap = field(default_factory=ManagerMap)

@@ -198,3 +198,21 @@ def test_a_service_without_network_asks_through_the_instance(
         assert not list((tmp_path / "service" / "registry").glob("*.z"))
         nowhere = check(api, ("FaceDetailer", {}), ssh_connection=closed_address())
         assert [each["class"] for each in nowhere["questions"]] == ["FaceDetailer"]
+
+
+@pytest.mark.sshd
+def test_the_map_of_packs_comes_through_the_instance_too(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without TLS it is for whoever asked alone: the next one reads it by the service's own network."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with registry_api() as web:
+        web.raw["/map/extension-node-map.json"] = {_HUB + "a/foo": [["Foo"], {}]}
+        web.faults = [refuses(503)]
+        with service_in(tmp_path / "service", node_map_url=f"{web.url}/map", stats_url="") as api:
+            api.post("/host-keys/accept", {"ssh_connection": standin.ssh_command, "sha256": standin.host_key_sha256})
+            found = check(api, ("Foo", {}), ssh_connection=standin.ssh_command)
+            assert packs(found) == [(None, None, None, _HUB + "a/foo", ["map"])]
+            assert found["node_map"]["problem"] is None
+            assert not (tmp_path / "service/node-map/extension-node-map.json").exists()
+            assert check(api, ("Foo", {}))["questions"], "nothing was kept of it"

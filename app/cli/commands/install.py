@@ -106,9 +106,8 @@ def install(
     manifest = manifest_of(given, also="--workflow" if workflows else None)
     with connection(server, data_dir) as api:
         if workflows:
-            manifest = manifest_of_workflows(
-                api, workflows, console, Answering(known, ssh_command, remember, is_interactive(console))
-            )
+            how = Answering(known, ssh_command, remember, is_interactive(console))
+            manifest = manifest_of_workflows(api, workflows, console, how)
             if manifest is None:
                 show_text(console, word("workflow.needs_nothing"))
                 ctx.exit(0)
