@@ -148,7 +148,7 @@ class NodeSources:
 
 
 def _passed_on(name: str, url: str, open_stream: Open) -> Any:
-    """A file as it comes now, parsed; None for one without which the map can be used too. Raises WebError, ValueError."""
+    """A file as it comes now, parsed; None for one that the map can do without. Raises WebError, ValueError."""
     try:
         return json.loads(fetch(url, READ_SECONDS, most=MAX_FILE_BYTES, open_stream=open_stream).content or b"null")
     except WebError:
