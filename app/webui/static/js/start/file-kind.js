@@ -65,10 +65,14 @@ export function manifestOf(text, no) {
   if (/^\s*["']?node_packs["']?\s*:|^\s*(?:comfyui|pips)\s*:/m.test(text)) return { manager_snapshot: text };
   if (/^.{0,200}\bRepoUrl\b/im.test(text)) return { csv: text };
   if (/^\s*(?:[-*]\s+)?["'<[]?(?:https?:\/\/|git@|git clone |ssh:\/\/)/m.test(text) || /(?:github|gitlab)\.com[/:]/.test(text)) return { urls: linesOf(text) };
+  if (OF_REGISTRY.test(text)) return { urls: linesOf(text) };
   if (/^\s*(?:import |from \w+ import |def |#!)/m.test(text)) throw no("script");
   if (/^[A-Za-z][\w.-]*\s*(?:[=<>~!]=|\[|;|$)/m.test(text) && !/[,;\t].*[,;\t]/.test(text.split("\n")[0])) throw no("requirements");
   return { csv: text };
 }
+
+/** A line `id@version`, or comfy-cli's command: the name and version of a pack in ComfyUI's registry. */
+const OF_REGISTRY = /^\s*(?:[-*$]\s+)?["'`]?(?:[A-Za-z0-9][\w.-]*@(?:v?\d|latest\b|nightly\b)|(?:uvx? )?comfy(?:-cli)? node (?:registry-)?install )/m;
 
 const isSnapshot = (text) => /^[\s{,]*["']?(git_custom_nodes|cnr_custom_nodes)["']?\s*:/m.test(text) && !/"node_packs"\s*:/.test(text);
 
