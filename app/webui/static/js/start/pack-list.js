@@ -84,7 +84,7 @@ function row(node) {
 
 /** Whose repository it is, and at which version where the list says one; a pack of the registry has its own versions. */
 function ownerOf({ repo_url: url, ref, registry_id: id, version }) {
-  if (id) return [word("start.of_registry"), version].filter(Boolean).join(" · ");
+  if (id) return [version, word("start.of_registry")].filter(Boolean).join(" · ");
   const owner = /^(?:https?|ssh):\/\/[^/]+\/([^/]+)\//.exec(url)?.[1] ?? "";
   const at = (ref ?? "").replace(/^tree:/, "");
   return [owner, /^[0-9a-f]{40}$/.test(at) ? at.slice(0, 7) : at.slice(0, 24)].filter(Boolean).join(" · ");
