@@ -17,24 +17,33 @@ from app.protocol.lockfile import read_lock
 from app.protocol.manifest import ManifestFault, NodePack, is_path, parse_nodes
 from app.protocol.repo_identity import same_repo
 from app.protocol.snapshot import Node, Snapshot
+from app.protocol.workflow_needs import needs_in
 
 Manifest = Mapping[str, Any] | None
 _SOME_PACK = {"name": "pack", "repo_url": "https://github.com/owner/pack", "commit": "0" * 40}
 """In place of the packs of a lock that has none: the rest of it is checked all the same."""
 
 
-def packs_asked_for(manifest: Manifest, schemes: Collection[str]) -> dict[str, NodePack] | None:
-    """The packs of a request by their names; None where only the instance has read the list."""
+def packs_asked_for(
+    manifest: Manifest, schemes: Collection[str], found: Mapping[str, str] | None = None
+) -> dict[str, NodePack] | None:
+    """The packs of a request by their names; None where only the instance has read the list. `found`: the repositories
+    of a run's packs by name, of which a person may have chosen some among those that the request offers."""
     try:
         packs = packs_of(manifest, schemes)
+        needs = needs_in(manifest)
     except ManifestFault:  # by rules that have become stricter since: nothing of it may be asked for again
-        packs = []
-    return None if packs is None else {pack.name: pack for pack in packs}
+        packs, needs = [], None
+    if packs is None:
+        return None
+    offered = {url for each in needs.open_classes for url in each.repositories} if needs else set()
+    chosen = {name: NodePack(name, url) for name, url in (found or {}).items() if url in offered}
+    return {**chosen, **{pack.name: pack for pack in packs}}
 
 
 def entries(manifest: Manifest, ended: Snapshot, names: Collection[str], schemes: Collection[str]) -> list[NodePack]:
     """The packs `names` of a run, as its request has them, in the run's order. Raises ManifestFault."""
-    asked = packs_asked_for(manifest, schemes)
+    asked = packs_asked_for(manifest, schemes, _repositories(ended.nodes.values()))
     if asked is not None:
         return [asked[name] for name in ended.nodes if name in names and name in asked]
     nodes = [_entry(node) for node in ended.nodes.values() if node.name in names]
@@ -43,7 +52,7 @@ def entries(manifest: Manifest, ended: Snapshot, names: Collection[str], schemes
 
 def nodes_asked_for(manifest: Manifest, nodes: Mapping[str, Node], schemes: Collection[str]) -> dict[str, Node]:
     """The packs of a run that its request has named, with the addresses and files that it has named for them."""
-    asked = packs_asked_for(manifest, schemes)
+    asked = packs_asked_for(manifest, schemes, _repositories(nodes.values()))
     if asked is None:
         return dict(nodes)
     return {
@@ -55,10 +64,15 @@ def nodes_asked_for(manifest: Manifest, nodes: Mapping[str, Node], schemes: Coll
 
 def folders(manifest: Manifest, nodes: Iterable[Node], schemes: Collection[str]) -> list[tuple[str, str]]:
     """Name and folder of those packs of a run that its request has named, where the folder can be one."""
-    asked = packs_asked_for(manifest, schemes)
+    nodes = tuple(nodes)
+    asked = packs_asked_for(manifest, schemes, _repositories(nodes))
     return [
         (node.name, node.folder) for node in nodes if (asked is None or node.name in asked) and is_path(node.folder)
     ]
+
+
+def _repositories(nodes: Iterable[Node]) -> dict[str, str]:
+    return {node.name: node.repo_url for node in nodes}
 
 
 def home(said: object, asked: str | None) -> str | None:
@@ -72,7 +86,8 @@ def home(said: object, asked: str | None) -> str | None:
 def checked_lock(lock: Mapping[str, Any], manifest: Manifest, schemes: Collection[str]) -> dict[str, Any]:
     """A run's lock without the packs that its request has not named. Raises RunnerProtocolError for one that no request
     may have."""
-    asked, packs = packs_asked_for(manifest, schemes), lock.get("node_packs")
+    packs = lock.get("node_packs")
+    asked = packs_asked_for(manifest, schemes, _locked(packs))
     if asked is not None and isinstance(packs, list):
         packs = [pack for pack in packs if _is_asked(pack, asked)]
     try:
@@ -81,6 +96,12 @@ def checked_lock(lock: Mapping[str, Any], manifest: Manifest, schemes: Collectio
         message = f"The lock that the instance has sent cannot be used: {fault.message}"
         raise RunnerProtocolError(message) from fault
     return {**lock, "node_packs": packs}
+
+
+def _locked(packs: object) -> dict[str, str]:
+    """The repositories in a lock by the packs' names."""
+    found = [pack for pack in packs if isinstance(pack, Mapping)] if isinstance(packs, list) else []
+    return {str(pack.get("name")): str(pack.get("repo_url")) for pack in found}
 
 
 def _is_asked(pack: object, asked: Mapping[str, NodePack]) -> bool:

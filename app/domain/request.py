@@ -17,9 +17,9 @@ from app.protocol.lockfile import read_lock, read_told
 from app.protocol.manager_snapshot import named
 from app.protocol.options import Options
 from app.protocol.other_files.read import OtherFile, read_file
-from app.protocol.pack_questions import read_pack_questions
 from app.protocol.pasted_address import list_in
 from app.protocol.refs import TREE
+from app.protocol.workflow_needs import needs_in
 
 MAX_PATH = 1000
 MAX_KEY = 200
@@ -133,7 +133,7 @@ def check_manifest(
         _check_listed(form, value, schemes)
         if form == "nodes":
             read_told(raw or {}, "manifest")
-        read_pack_questions((raw or {}).get("questions") or [], schemes)
+        needs_in(raw)
     except manifests.ManifestFault as fault:
         error = InvalidManifest(fault.message, field=fault.field)
         error.wrong_entries = _wrong_entries(raw, schemes)

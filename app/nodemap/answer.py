@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.nodemap.manager_map import Facts
+from app.protocol.core_needs import CoreClass, CoreNeeds
+from app.protocol.repo_url import repo_name
 
 
 class Evidence(StrEnum):
@@ -37,6 +39,11 @@ class Pack:
     def is_archive(self) -> bool:
         """Whether the registry's archive is installed: a commit that can be had goes before."""
         return self.from_registry and not (self.ref and self.repo_url)
+
+    @property
+    def name(self) -> str:
+        """As a list names it."""
+        return str(self.registry_id) if self.is_archive or not self.repo_url else repo_name(self.repo_url)
 
     @property
     def as_answer(self) -> str:
@@ -72,7 +79,7 @@ class Candidate:
 @dataclass(frozen=True)
 class Question:
     """A class of which the evidence leaves several packs, none, or one whose repository nobody knows (`registry_id`).
-    `node_ids` are the nodes that are of it."""
+    `node_ids` are the nodes that are of it; `core` is there where some ComfyUI has it itself."""
 
     question_id: str
     class_name: str
@@ -80,12 +87,14 @@ class Question:
     runs: bool
     node_ids: tuple[str, ...]
     registry_id: str | None = None
+    core: CoreClass | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
     """`needed` in the order in which the workflow comes to them. `too_new` are classes of ComfyUI itself that the known
-    ComfyUI lacks; `comfyui_version` is the oldest that has all, as far as the workflow says."""
+    ComfyUI lacks, `gone` those that it had once; `comfyui_version` is the oldest that has all, as far as the workflow
+    says; `core_needs` as far as ComfyUI's history says."""
 
     needed: tuple[Needed, ...]
     questions: tuple[Question, ...]
@@ -93,3 +102,5 @@ class Answer:
     virtual: tuple[str, ...]
     too_new: tuple[str, ...] = ()
     comfyui_version: str | None = None
+    core_needs: CoreNeeds | None = None
+    gone: tuple[str, ...] = ()

@@ -93,7 +93,7 @@ def read_manager_map(node_map: Any, pack_list: Any = None, stats: Any = None) ->
         names, about = _entry(entry)
         key = repo_key(url)
         classes += len(names)
-        if key is None or classes > MAX_CLASSES:
+        if key is None or classes > MAX_CLASSES or _is_single_file(key):
             continue
         if key in _CORE_KEYS:
             found.core = frozenset(names)
@@ -103,6 +103,11 @@ def read_manager_map(node_map: Any, pack_list: Any = None, stats: Any = None) ->
     _read_stats(found, stats)
     found.collections = _collections(found)
     return found
+
+
+def _is_single_file(key: str) -> bool:
+    """Whether an entry is one file, which Manager copies: `…/raw/main/node.py`. It cannot be cloned."""
+    return key.endswith((".py", ".js", ".zip")) or key.startswith(("raw.", "gist.githubusercontent."))
 
 
 def _add(found: ManagerMap, key: str, url: str, names: list[str], about: Mapping[str, Any]) -> None:

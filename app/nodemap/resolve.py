@@ -6,9 +6,12 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.nodemap.answer import Answer, Candidate, Evidence, Needed, Pack, Question
-from app.nodemap.hints import KnownIds, newest_core, pack_by_hints, says_core
+from app.nodemap.core_state import CoreSplit, KnownCore, split_core
+from app.nodemap.core_versions import CoreVersions
+from app.nodemap.hints import KnownIds, newest_core, pack_by_hints
 from app.nodemap.manager_map import Facts, ManagerMap, repo_key
-from app.nodemap.virtual import CORE, OF_PACKS, is_virtual
+from app.nodemap.virtual import is_virtual, pack_of
+from app.protocol.core_needs import CoreNeeds
 from app.protocol.registry_ref import read_registry_ref
 from app.protocol.repo_url import repo_name
 from app.workflowfile.graph import Node, Workflow
@@ -18,10 +21,12 @@ _MOST_CANDIDATES = 12
 
 @dataclass(frozen=True)
 class Sources:
-    """What is known besides the workflow. `core`: classes of ComfyUI itself, None where that is not known; `registry`:
-    packs by class, as the registry answered, with their facts by `pack_key`; `registry_on`: packs can be had from there
-    by their ids, and of these it has told `repositories`. `answers`: repositories or packs of the registry by the
-    question's id; `remembered`: answers of earlier days, each with its day."""
+    """What is known besides the workflow. `core`: classes of the newest ComfyUI, None where that is not known;
+    `registry`: packs by class, as the registry answered, with their facts by `pack_key`; `registry_on`: packs can be
+    had from there by their ids, and of these it has told `repositories`. `answers`: repositories or packs of the
+    registry by the question's id; `remembered`: answers of earlier days, each with its day. `core_versions`: which
+    versions of ComfyUI have which classes; `comfyui_version`: the instance's; `made_for`: that for which the workflow
+    was made, as the list of the official templates says it."""
 
     core: Container[str] | None = None
     manager_map: ManagerMap = field(default_factory=ManagerMap)
@@ -31,54 +36,69 @@ class Sources:
     repositories: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[str, str] = field(default_factory=dict)
     remembered: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    core_versions: CoreVersions | None = None
+    comfyui_version: str | None = None
+    made_for: str | None = None
 
     @property
     def ids(self) -> KnownIds:
         """What is known of the registry's ids."""
         return KnownIds(self.manager_map, self.registry_on, self.repositories)
 
+    @property
+    def known_core(self) -> KnownCore:
+        """What is known of ComfyUI itself."""
+        return KnownCore(self.core, self.core_versions, self.comfyui_version, self.made_for)
+
 
 @dataclass
 class _Decided:
-    """What is known of one class: the packs that are left, and by what evidence."""
+    """What is known of one class: the packs that are left, and by what evidence. `doubtful`: ComfyUI has or had the
+    class itself, so that a pack is the one only where the workflow or a person says so."""
 
     packs: list[Pack]
     evidence: Evidence | None
     answered_at: str | None = None
+    doubtful: bool = False
 
     @property
     def is_decided(self) -> bool:
         """Whether one pack is left, and can be fetched."""
-        return len(self.packs) == 1 and (self.packs[0].repo_url is not None or self.packs[0].from_registry)
+        certain = not self.doubtful or self.evidence in (Evidence.ANSWER, Evidence.REMEMBERED, Evidence.HINT)
+        return len(self.packs) == 1 and (self.packs[0].repo_url is not None or self.packs[0].from_registry) and certain
 
 
 def resolve(workflow: Workflow, sources: Sources) -> Answer:
     """The packs, questions and verdicts of a workflow. Each class is decided by the strongest evidence that says
     anything; what that leaves open, the packs decide that the workflow needs anyway."""
     by_class = workflow.classes(runs=False)
-    core, too_new = _core(by_class, sources)
-    own = core | too_new | CORE
-    open_classes = {name: nodes for name, nodes in by_class.items() if name not in own}
+    split = split_core(by_class, sources.known_core, sources.manager_map)
+    open_classes = {name: nodes for name, nodes in by_class.items() if name not in split.own}
     decided = {name: _decide(name, nodes, sources) for name, nodes in open_classes.items()}
+    for name in split.doubtful:
+        decided[name].doubtful = True
+    _by_one_id(decided)
     _by_the_others(decided)
     asked = {name: each for name, each in decided.items() if not each.is_decided and not is_virtual(name)}
     return Answer(
         tuple(_needed(decided, open_classes, sources)),
         tuple(_question(name, each, open_classes, sources) for name, each in asked.items()),
-        tuple(sorted(core)),
+        tuple(sorted(split.here)),
         tuple(sorted(name for name in by_class if is_virtual(name))),
-        tuple(sorted(too_new)),
+        tuple(sorted(split.too_new)),
         newest_core(workflow.nodes),
+        _core_needs(split, sources),
+        tuple(sorted(split.gone)),
     )
 
 
-def _core(by_class: Mapping[str, Sequence[Node]], sources: Sources) -> tuple[set[str], set[str]]:
-    """The classes that are ComfyUI's own, and those of them that the known ComfyUI does not have. A pack's class of a
-    core name is skipped by ComfyUI itself, so the core wins over every hint."""
-    known = sources.core if sources.core is not None else sources.manager_map.core
-    core = {name for name in by_class if name in known}
-    hinted = {name for name, nodes in by_class.items() if says_core(nodes) and not is_virtual(name)} - core
-    return (core, hinted) if sources.core is not None else (core | hinted, set())
+def _core_needs(split: CoreSplit, sources: Sources) -> CoreNeeds | None:
+    """What the run needs of ComfyUI itself; of what packs may have instead, the questions tell."""
+    versions = sources.core_versions
+    if versions is None:
+        return None
+    classes = tuple(each for name, each in sorted(split.needed.items()) if name not in split.doubtful)
+    return CoreNeeds(versions.known_to, versions.newest, classes)
 
 
 def _decide(name: str, nodes: Sequence[Node], sources: Sources) -> _Decided:
@@ -114,8 +134,8 @@ def pack_of_answer(answer: str) -> Pack:
 def classes_to_ask(workflow: Workflow, sources: Sources) -> list[str]:
     """The classes of which only the registry or the map can say something, in the order in which they come."""
     by_class = workflow.classes(runs=False)
-    core, too_new = _core(by_class, sources)
-    left = [name for name in by_class if name not in core | too_new | CORE and not is_virtual(name)]
+    own = split_core(by_class, sources.known_core, sources.manager_map).own
+    left = [name for name in by_class if name not in own and not is_virtual(name)]
     weak = (None, Evidence.REGISTRY, Evidence.MAP)
     return [name for name in left if _decide(name, by_class[name], sources).evidence in weak]
 
@@ -123,8 +143,9 @@ def classes_to_ask(workflow: Workflow, sources: Sources) -> list[str]:
 def _listed(name: str, sources: Sources) -> _Decided:
     """What is known of a class of which the workflow says nothing."""
     known = sources.manager_map
-    if name in OF_PACKS:
-        return _Decided([Pack(OF_PACKS[name])], Evidence.NAME_PATTERN)
+    pack = pack_of(name)
+    if pack is not None:
+        return _Decided([Pack(pack)], Evidence.NAME_PATTERN)
     owners = known.owners_of(name)
     listing = [key for key in owners if name in known.classes_of.get(key, ())]
     for keys, evidence in (
@@ -160,6 +181,21 @@ def _packs(keys: Iterable[str], known: ManagerMap) -> list[Pack]:
     return [Pack(known.urls[key], ids.get(key)) for key in keys if key in known.urls]
 
 
+def _by_one_id(decided: Mapping[str, _Decided]) -> None:
+    """One id of the registry is one pack: what has the id alone is of the repository that another class has with it. It
+    may be a fork, of which the registry's archive is not."""
+    found: dict[str | None, dict[str, Pack]] = {}
+    for each in decided.values():
+        for pack in each.packs if each.is_decided else ():
+            if pack.repo_url is not None:
+                found.setdefault(pack.registry_id, {})[pack.repo_url] = pack
+    for each in decided.values():
+        one = each.packs[0] if len(each.packs) == 1 else None
+        if one is not None and one.registry_id and one.repo_url is None and len(found.get(one.registry_id, ())) == 1:
+            [(url, pack)] = found[one.registry_id].items()
+            each.packs = [replace(one, repo_url=url, from_registry=one.from_registry and pack.from_registry)]
+
+
 def _by_the_others(decided: Mapping[str, _Decided]) -> None:
     """What several packs list is of the one that the workflow needs anyway, where that is one."""
     needed = {pack_key(each.packs[0]) for each in decided.values() if each.is_decided}
@@ -179,10 +215,8 @@ def _needed(decided: Mapping[str, _Decided], nodes: Mapping[str, Sequence[Node]]
     """Each pack once, with all of its classes."""
     found: dict[str, Needed] = {}
     decided = {name: each for name, each in decided.items() if each.is_decided}
-    keys = _keys_by_id(each.packs[0] for each in decided.values())
     for name, each in decided.items():
         pack, key = each.packs[0], pack_key(each.packs[0])
-        key = keys.get(key, key)
         runs = any(node.runs for node in nodes[name])
         evidence = (each.evidence,) if each.evidence else ()
         before = found.get(key)
@@ -200,26 +234,15 @@ def _needed(decided: Mapping[str, _Decided], nodes: Mapping[str, Sequence[Node]]
     return found.values()
 
 
-def _keys_by_id(packs: Iterable[Pack]) -> dict[str, str]:
-    """Packs of which a class names only the id, and another class the repository: one pack, unless it has forks."""
-    repositories: dict[str, set[str]] = {}
-    for pack in packs:
-        if pack.registry_id and pack.repo_url:
-            repositories.setdefault(f"registry:{pack.registry_id.lower()}", set()).add(pack_key(pack))
-    return {key: next(iter(found)) for key, found in repositories.items() if len(found) == 1}
-
-
 def _pinned(one: Pack, other: Pack) -> Pack:
-    """What two classes of a pack say of its version; where they disagree, nothing is pinned. Where one of them names
-    only the id, the other's repository may be a fork's, which no archive is of."""
-    both = one.from_registry or other.from_registry
+    """What two classes of a pack say of its version; where they disagree, nothing is pinned."""
     refs, versions = {one.ref, other.ref} - {None}, {one.version, other.version} - {None}
     return Pack(
         one.repo_url or other.repo_url,
         one.registry_id or other.registry_id,
         refs.pop() if len(refs) == 1 else None,
         versions.pop() if len(versions) == 1 else None,
-        one.from_registry and other.from_registry if one.repo_url is None or other.repo_url is None else both,
+        one.from_registry or other.from_registry,
     )
 
 
@@ -247,6 +270,7 @@ def _question(name: str, decided: _Decided, nodes: Mapping[str, Sequence[Node]],
         any(node.runs for node in nodes[name]),
         tuple(node.node_id for node in nodes[name]),
         next((pack.registry_id for pack in decided.packs if not (pack.repo_url or pack.from_registry)), None),
+        sources.core_versions.find(name) if decided.doubtful and sources.core_versions else None,
     )
 
 

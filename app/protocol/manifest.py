@@ -86,7 +86,7 @@ class NodePack:
         return {key: value for key, value in values.items() if value or key not in _REGISTRY_KEYS}
 
 
-_BESIDE: Mapping[str, Tuple[str, ...]] = {"repo": ("path", "ref"), "nodes": ("left_out", "remarks", "questions")}
+_BESIDE: Mapping[str, Tuple[str, ...]] = {"repo": ("path", "ref"), "nodes": ("left_out", "remarks", "needs")}
 """What a form may have beside it. `left_out` and `remarks`: as a lock has them, of a list that another tool's file
 became."""
 Repeated = Callable[[NodePack], None]

@@ -41,12 +41,29 @@ SAFETY: Sequence[Reason] = (
     Reason("build_refused", "Build refused", About.NODE),
     Reason("known_bad", "Known to be malicious", About.NODE),
     Reason("known_bad_present", "Malicious, and there already", About.WARNING),
-    Reason("choose_node_pack", "Which node pack?", About.QUESTION),
     Reason("run_install_scripts", "Run install scripts?", About.QUESTION),
     Reason("run_prestartup_scripts", "Allow code at every start?", About.QUESTION),
     Reason("install_direct_urls", "Download packages from elsewhere?", About.QUESTION),
     Reason("use_extra_indexes", "Use other package indexes?", About.QUESTION),
     Reason("run_builds", "Compile packages on the machine?", About.QUESTION),
+    # -- what a workflow needs of ComfyUI itself -----------------------------------------------------------------------
+    Reason(
+        "comfyui_too_old",
+        "ComfyUI is too old",
+        About.RUN,
+        Retry.HELPS,
+        "Update ComfyUI on the machine, then start again.",
+    ),
+    Reason(
+        "core_class_gone",
+        "ComfyUI dropped a node",
+        About.RUN,
+        hint="Open the workflow in ComfyUI, and replace the node or remove it.",
+    ),
+    Reason("core_class_missing", "ComfyUI lacks its own node", About.WARNING),
+    Reason("offered_already", "Nodes are there already", About.WARNING),
+    Reason("install_for_old_comfyui", "Install all the same?", About.QUESTION),
+    Reason("which_node_pack", "Which node pack?", About.QUESTION),
     # -- what scripts write --------------------------------------------------------------------------------------------
     Reason(
         "journal_changed",

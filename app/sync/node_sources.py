@@ -97,10 +97,7 @@ class NodeSources:
         """The map for whoever asks now: without TLS the instance that passes it on could have changed it, so that it is
         not kept for others."""
         try:
-            files = {
-                name: json.loads(fetch(url, READ_SECONDS, most=MAX_FILE_BYTES, open_stream=open_stream).content or b"")
-                for name, url in self._urls.items()
-            }
+            files = {name: _passed_on(name, url, open_stream) for name, url in self._urls.items()}
             found = read_manager_map(files[_MAP], files.get(_LIST), files.get(_STATS))
         except (WebError, ValueError) as exc:
             return KnownPacks(self._known.manager_map, self._known.read_at, f"{exc}"[:300])
@@ -148,6 +145,16 @@ class NodeSources:
             files[name] = json.loads(zlib.decompressobj().decompress(content, MAX_FILE_BYTES)) if content else None
         found = read_manager_map(files[_MAP], files.get(_LIST), files.get(_STATS))
         self._known, self._failed_at = KnownPacks(found, read_at, None), None
+
+
+def _passed_on(name: str, url: str, open_stream: Open) -> Any:
+    """A file as it comes now, parsed; None for one that the map can do without. Raises WebError, ValueError."""
+    try:
+        return json.loads(fetch(url, READ_SECONDS, most=MAX_FILE_BYTES, open_stream=open_stream).content or b"null")
+    except WebError:
+        if name == _MAP:
+            raise
+        return None
 
 
 def _urls(settings: Settings) -> dict[str, str]:

@@ -10,31 +10,22 @@ from app.domain.errors import InvalidManifest
 from app.domain.workflow_file_errors import ManifestHasQuestions
 from app.nodemap.answer import Answer, Evidence, Needed, Pack, Question
 from app.nodemap.core_classes import core_classes
+from app.nodemap.core_versions import core_versions
 from app.nodemap.resolve import Sources, question_id, resolve
-from app.protocol.pack_questions import MAX_CHOICES, MAX_PACK_QUESTIONS
 from app.protocol.pasted_address import read_address
 from app.protocol.progress_json import iso
 from app.protocol.registry_ref import read_registry_ref
-from app.protocol.repo_url import BadRepoUrl, repo_name
-from app.protocol.terminal_text import one_line
+from app.protocol.repo_url import BadRepoUrl
+from app.protocol.versions import newest_of
 from app.remote.web_text import Open
+from app.sync.core_answer import core_class_json, core_json
 from app.sync.node_sources import KnownPacks, NodeSources
 from app.sync.registry.client import Asking, Registry
 from app.sync.registry.of_workflow import with_registry
 from app.sync.remembered_answers import RememberedAnswers
 from app.sync.workflow_files import WorkflowFiles
-from app.sync.workflow_parts import (
-    OPEN,
-    RUN,
-    Extent,
-    Part,
-    core_version,
-    one_workflow,
-    parts_in,
-    wanted_in,
-    with_files,
-)
-from app.words import word
+from app.sync.workflow_needs import needs_json
+from app.sync.workflow_parts import OPEN, RUN, Extent, Part, one_workflow, parts_in, wanted_in, with_files
 from app.workflowfile.forms import Graphs
 from app.workflowfile.graph import Workflow
 from app.workflowfile.models import Model, models_of
@@ -50,13 +41,15 @@ SKIP = "skip"
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A workflow and what it needs. `known` says how old the map is, `asked` what the registry was asked: nothing where
-    hints alone decide. `unreached`: another way to the network may say more. `skipped`: the questions that an answer
-    of an earlier day leaves out, with its day. `only_opens`: how many packs and questions the run does not need."""
+    hints alone decide. `comfyui_version` is the instance's, where it is known. `unreached`: another way to the network
+    may say more. `skipped`: the questions that an answer of an earlier day leaves out, with its day. `only_opens`: how
+    many packs and questions the run does not need."""
 
     workflow: Workflow
     models: list[Model]
     answer: Answer
     known: KnownPacks
+    comfyui_version: str | None = None
     asked: Asking | None = None
     registry_on: bool = False
     unreached: bool = False
@@ -71,24 +64,13 @@ class Checked:
         nodes = [_node(each.pack) for each in left]
         return [node for node in nodes if not self.wanted.without & {node.get("repo_url"), node.get("registry_id")}]
 
-    def for_the_run(self) -> list[Question]:
-        """The questions that a run can ask, beside the packs that are certain."""
-        found = [each for each in self.answer.questions if each.candidates]
-        return found if self.nodes() and len(found) <= MAX_PACK_QUESTIONS else []
-
     def to_json(self) -> dict[str, Any]:
         """What `/manifests/check` says of it besides the packs."""
-        core = {
-            "frontend": core_classes().frontend,
-            "too_new": list(self.answer.too_new),
-            "made_with": self.answer.comfyui_version,
-            "needs": core_version(self.answer, self.parts),
-        }
         found = {
             "evidence": [_needed_json(each) for each in self.answer.needed],
             "models": [_model_json(each) for each in self.models],
             "questions": [_question_json(each) for each in self.answer.questions],
-            "core": core,
+            "core": core_json(self.answer, self.comfyui_version),
             "node_map": {
                 "read_at": None if self.known.read_at is None else iso(self.known.read_at),
                 "problem": self.known.problem,
@@ -124,71 +106,76 @@ class WorkflowLists:
         self._schemes = schemes
 
     def check(
-        self, manifest: Mapping[str, Any], answers: Mapping[str, str], open_stream: Open | None = None
+        self,
+        manifest: Mapping[str, Any],
+        answers: Mapping[str, str],
+        comfyui_version: str | None = None,
+        open_stream: Open | None = None,
     ) -> Checked | None:
-        """What a manifest's workflow needs; None for a manifest of another form. `open_stream`: another way to the
-        network than this service's own. Raises InvalidManifest, WorkflowFileNotFound."""
+        """What a manifest's workflow needs, of the instance with this ComfyUI where it is known; None for a manifest of
+        another form. `open_stream`: another way to the network than this service's own. Raises InvalidManifest,
+        WorkflowFileNotFound."""
         parts, wanted = parts_in(manifest, self.files), wanted_in(manifest)
         if not parts:
             return None
         workflow = one_workflow(parts)
         if _wants_remembering(manifest):
             self.remembered.add(_usable(_of_this(workflow, answers), self._schemes))
-        checked = self._resolved(workflow, answers, open_stream)
-        skipped = {question for question, answer in answers.items() if answer == SKIP}
-        answer = _without(checked.answer, skipped, opens=wanted.opens)
-        found = checked.answer
-        only_opens = sum(not each.runs for each in found.needed) + sum(not each.runs for each in found.questions)
-        return replace(checked, answer=answer, parts=parts, wanted=wanted, only_opens=only_opens)
-
-    def _resolved(self, workflow: Workflow, answers: Mapping[str, str], open_stream: Open | None) -> Checked:
-        """The packs by what the workflow itself says and, only where that does not decide, by what the registry and the
-        map say."""
         days = {each.question_id: (each.answer, iso(each.answered_at)) for each in self.remembered.all()}
-        known, asked = self._sources.kept(), None
         sources = Sources(
             core_classes(),
-            known.manager_map,
             registry_on=self._registry.is_on,
             answers={question: answer for question, answer in answers.items() if answer != SKIP},
             remembered={question: said for question, said in days.items() if said[0] != SKIP},
+            core_versions=core_versions(),
+            comfyui_version=comfyui_version,
+            made_for=newest_of(part.version for part in parts),
         )
+        checked = self._resolved(workflow, sources, open_stream)
+        skipped = {question for question, answer in answers.items() if answer == SKIP}
+        earlier = {
+            each.question_id: days[each.question_id][1]
+            for each in checked.answer.questions
+            if days.get(each.question_id, ("",))[0] == SKIP and each.question_id not in answers
+        }
+        found = checked.answer
+        answer = _without(found, {*skipped, *earlier}, opens=wanted.opens)
+        only_opens = sum(not each.runs for each in found.needed) + sum(not each.runs for each in found.questions)
+        return replace(checked, answer=answer, skipped=earlier, parts=parts, wanted=wanted, only_opens=only_opens)
+
+    def _resolved(self, workflow: Workflow, sources: Sources, open_stream: Open | None) -> Checked:
+        """The packs by what the workflow itself says and, only where that does not decide, by what the registry and the
+        map say."""
+        known, asked = self._sources.kept(), None
+        sources = replace(sources, manager_map=known.manager_map)
         answer = resolve(workflow, sources)
         if not _is_decided(answer):
             known, asked = self._sources.look(open_stream), self._registry.asking(open_stream)
             sources = replace(sources, manager_map=known.manager_map)
             answer = resolve(workflow, with_registry(workflow, sources, self._registry, asked))
-        skipped = {
-            each.question_id: days[each.question_id][1]
-            for each in answer.questions
-            if days.get(each.question_id, ("",))[0] == SKIP and each.question_id not in answers
-        }
-        answer = _without(answer, set(skipped))
         unreached = asked is not None and bool((self._sources.is_on and known.problem) or asked.problem)
-        return Checked(workflow, models_of(workflow), answer, known, asked, self._registry.is_on, unreached, skipped)
+        version, is_on = sources.comfyui_version, self._registry.is_on
+        return Checked(workflow, models_of(workflow), answer, known, version, asked, is_on, unreached)
 
     def sent(self, manifest: Mapping[str, Any]) -> list[SentWorkflow]:
         """A manifest's workflows, with their files' names; none for a manifest of another form. Raises as `check`."""
         return [(part.graphs, part.name) for part in parts_in(manifest, self.files)]
 
     def as_list(self, manifest: Mapping[str, Any] | None, *, asks: bool = False) -> Mapping[str, Any] | None:
-        """A request's manifest with a workflow as the list that it needs. `asks`: its run asks what is open, where that
-        has candidates. Raises ManifestHasQuestions while something else is."""
+        """A request's manifest with a workflow as the list that it needs. Raises ManifestHasQuestions while one is
+        open, unless the run `asks` them itself: one whose class its ComfyUI has needs no answer."""
         checked = self.check(manifest, answers_in(manifest)) if manifest is not None else None
         if checked is None:
             return manifest
-        asked_later = checked.for_the_run() if asks else []
-        left = [each for each in checked.answer.questions if each not in asked_later]
-        if left:
-            names = ", ".join(each.class_name[:60] for each in left[:5])
+        nodes, questions = checked.nodes(), checked.answer.questions
+        if questions and not (asks and nodes):
+            names = ", ".join(each.class_name[:60] for each in questions[:5])
             error = ManifestHasQuestions(f"It is not certain which node packs have {names}.", field="manifest.answers")
             error.questions = tuple(checked.to_json()["questions"])
             raise error
-        nodes = checked.nodes()
         if not nodes:
             raise InvalidManifest("This workflow needs no node pack: ComfyUI itself has all of it.", field="manifest")
-        open_ones = {"questions": [_asked_later(each) for each in asked_later]} if asked_later else {}
-        return {"nodes": nodes, **open_ones}
+        return {"nodes": nodes, "needs": needs_json(checked.answer, questions)}
 
 
 def _is_decided(answer: Answer) -> bool:
@@ -253,25 +240,13 @@ def _node(pack: Pack) -> dict[str, Any]:
     if pack.is_archive:
         known = {"registry_id": pack.registry_id, "version": pack.version, "repo_url": pack.repo_url}
         return {key: value for key, value in known.items() if value}
-    url = str(pack.repo_url)
-    return {"name": repo_name(url), "repo_url": url, "ref": pack.ref}
-
-
-def _asked_later(question: Question) -> dict[str, Any]:
-    """A question as the run asks it."""
-    choices = []
-    for each in question.candidates[:MAX_CHOICES]:
-        stars = [] if each.facts.stars is None else [word("workflow.stars", n=each.facts.stars)]
-        also = [word("workflow.also_has", names=", ".join(each.also[:3]))] if each.also else []
-        label = " · ".join([each.pack.as_answer.removeprefix("https://github.com/"), *stars, *also])
-        choices.append({"label": one_line(label), "node": _node(each.pack)})
-    return {"text": one_line(word("workflow.which_pack", name=question.class_name)), "choices": choices}
+    return {"name": pack.name, "repo_url": str(pack.repo_url), "ref": pack.ref}
 
 
 def _needed_json(needed: Needed) -> dict[str, Any]:
     pack = needed.pack
     return {
-        "name": str(pack.registry_id) if pack.is_archive else repo_name(str(pack.repo_url)),
+        "name": pack.name,
         "from_registry": pack.is_archive,
         "repo_url": pack.repo_url,
         "registry_id": pack.registry_id,
@@ -293,6 +268,7 @@ def _question_json(question: Question) -> dict[str, Any]:
         "node_ids": list(question.node_ids[:_MOST_NODE_IDS]),
         "runs": question.runs,
         "registry_id": question.registry_id,
+        "core": core_class_json(question.core),
         "candidates": [
             {
                 "repo_url": each.pack.repo_url,

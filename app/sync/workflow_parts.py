@@ -3,14 +3,12 @@ what."""
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.domain.errors import InvalidManifest
-from app.nodemap.answer import Answer
 from app.sync import templates
 from app.sync.workflow_files import WorkflowFiles
 from app.workflowfile.errors import WorkflowFileError
@@ -108,13 +106,6 @@ def wanted_in(manifest: Mapping[str, Any]) -> Extent:
     ):
         raise InvalidManifest("without is a list of packs' addresses or ids.", field="manifest.without")
     return Extent(needed == OPEN, frozenset(without))
-
-
-def core_version(answer: Answer, parts: Sequence[Part]) -> str | None:
-    """The ComfyUI that is wanted: by the list of templates, and by nodes that the newest known one does not have."""
-    made_with = answer.comfyui_version if answer.too_new else None
-    known = [each for each in (made_with, *(part.version for part in parts)) if each]
-    return max(known, key=lambda text: [int(digits) for digits in re.findall(r"\d{1,9}", text)], default=None)
 
 
 def with_files(found: dict[str, Any], parts: Sequence[Part]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.protocol.left_out import readable
 from app.workflowfile.errors import NoWorkflow
-from app.workflowfile.json_text import BadText, load_text
+from app.workflowfile.json_text import BadText, Budget, load_text
 
 _ENVELOPES = ("workflow", "prompt", "input", "extra_pnginfo", "extra_data", "comment")
 _MOST_WRAPPED = 6
@@ -23,12 +23,13 @@ class Graphs:
     api: Mapping[str, Any] | None
 
 
-def graphs_of(values: Mapping[str, Any], what: str) -> Graphs:
+def graphs_of(values: Mapping[str, Any], what: str, budget: Budget | None = None) -> Graphs:
     """The first graph of each form in values by their names. Raises NoWorkflow, which says what the value is if that is
     known."""
     found: dict[str, Mapping[str, Any]] = {}
+    budget = budget or Budget()
     for value in values.values():
-        _look_for(value, found, _MOST_WRAPPED)
+        _look_for(value, found, _MOST_WRAPPED, budget)
     if not found:
         raise NoWorkflow(f"{what} is no workflow of ComfyUI: {_name_of(next(iter(values.values())))}.")
     return Graphs(found.get("ui"), found.get("api"))
@@ -49,14 +50,14 @@ def is_api(value: Any) -> bool:
     return bool(classes) and 2 * len(classes) >= len(value)
 
 
-def _look_for(value: Any, found: dict[str, Mapping[str, Any]], deeper: int) -> None:
+def _look_for(value: Any, found: dict[str, Mapping[str, Any]], deeper: int, budget: Budget) -> None:
     """Puts the graphs in a value into `found`, also those in envelopes and in texts within texts."""
     if isinstance(value, str) and deeper and value.lstrip()[:1] in ("{", "[", '"'):
         try:
-            value = load_text(value)
+            value = load_text(value, budget)
         except BadText:
             return
-        _look_for(value, found, deeper - 1)
+        _look_for(value, found, deeper - 1, budget)
     elif is_ui(value):
         found.setdefault("ui", value)
     elif is_api(value):
@@ -64,7 +65,7 @@ def _look_for(value: Any, found: dict[str, Mapping[str, Any]], deeper: int) -> N
     elif isinstance(value, dict) and deeper:
         for name in _ENVELOPES:
             if name in value:
-                _look_for(value[name], found, deeper - 1)
+                _look_for(value[name], found, deeper - 1, budget)
 
 
 def _name_of(value: Any) -> str:

@@ -17,6 +17,8 @@ from app.workflowfile.limits import MAX_DEFINITIONS, MAX_DEPTH, MAX_NAME, MAX_NO
 
 _MUTED, _BYPASSED = 2, 4
 _GROUP_MARKS = ("workflow>", "workflow/")
+_COMPONENT_MARK = "## "
+"""Of the classes that ComfyUI-Workflow-Component makes of the graphs in `components`."""
 CORE_IDS = frozenset({"comfy-core", "comfyui-core", "comfyui"})
 """What hints call ComfyUI itself."""
 
@@ -84,6 +86,8 @@ class _Reached:
         self._graph = graph
         self._subgraphs = _by_id(_inside(graph, "definitions", "subgraphs"))
         self._groups = _inside(graph, "extra", "groupNodes")
+        components = graph.get("components")
+        self._components = components if isinstance(components, dict) else {}
         self._visited: set[tuple[str, bool]] = set()
         self._nodes: list[Node] = []
 
@@ -112,9 +116,9 @@ class _Reached:
             on = runs and raw.get("mode") not in (_MUTED, _BYPASSED)
             node_id = (path + str(raw.get("id", index)))[:MAX_NAME]
             definition = self._definition(name)
-            if definition is None:
+            if definition is None or name.startswith(_COMPONENT_MARK):
                 self._add(_ui_node(raw, name, node_id, on))
-            elif (name, on) not in self._visited:
+            if definition is not None and (name, on) not in self._visited:
                 self._visited.add((name, on))
                 self._visit(definition.get("nodes"), node_id + ":", on, depth + 1)
 
@@ -123,7 +127,8 @@ class _Reached:
         if name in self._subgraphs:
             return self._subgraphs[name]
         mark = next((mark for mark in _GROUP_MARKS if name.startswith(mark)), None)
-        group = self._groups.get(name[len(mark) :]) if mark and isinstance(self._groups, dict) else None
+        groups = self._groups if mark else self._components if name.startswith(_COMPONENT_MARK) else {}
+        group = groups.get(name.removeprefix(mark or "")) if isinstance(groups, dict) else None
         return group if isinstance(group, dict) else None
 
     def _add(self, node: Node) -> None:

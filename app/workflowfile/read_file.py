@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
+from app.workflowfile.containers.heif import is_heif, read_heif
 from app.workflowfile.containers.id3 import read_id3
 from app.workflowfile.containers.jpeg import read_jpeg
 from app.workflowfile.containers.json_header import is_safetensors, read_glb, read_safetensors
@@ -16,11 +17,13 @@ from app.workflowfile.containers.png import SIGNATURE as PNG
 from app.workflowfile.containers.png import read_png
 from app.workflowfile.containers.reading import Source, Texts
 from app.workflowfile.containers.riff import is_webp, read_webp
+from app.workflowfile.containers.svg import is_svg, read_svg
 from app.workflowfile.containers.vorbis import read_flac, read_ogg
 from app.workflowfile.errors import NoWorkflow, TooMuch, UnknownFile, WorkflowFileError
 from app.workflowfile.forms import Graphs, graphs_of
-from app.workflowfile.json_text import BadText, load_text
+from app.workflowfile.json_text import BadText, Budget, load_text
 from app.workflowfile.limits import MAX_FILE_BYTES, MAX_TEXTS
+from app.workflowfile.strangers import words_for
 
 _Reader = Callable[[Source], Texts]
 
@@ -38,6 +41,7 @@ _KINDS = (
     Kind("PNG picture", lambda head: head.startswith(PNG), read_png),
     Kind("WebP picture", is_webp, read_webp),
     Kind("JPEG picture", lambda head: head.startswith(b"\xff\xd8\xff"), read_jpeg),
+    Kind("AVIF or HEIF picture", is_heif, read_heif),
     Kind("MP4 video", is_mp4, read_mp4),
     Kind("WebM or Matroska video", lambda head: head.startswith(MATROSKA), read_matroska),
     Kind("FLAC sound", lambda head: head.startswith(b"fLaC"), read_flac),
@@ -45,6 +49,7 @@ _KINDS = (
     Kind("MP3 sound", lambda head: head.startswith(b"ID3"), read_id3),
     Kind("GLB model", lambda head: head.startswith(b"glTF"), read_glb),
     Kind("safetensors file", is_safetensors, read_safetensors),
+    Kind("SVG picture", is_svg, read_svg),
 )
 _JSON = "workflow JSON"
 _HEAD = 64
@@ -70,7 +75,7 @@ def read_file(file: IO[bytes]) -> WorkflowFile:
     if kind is not None:
         return WorkflowFile(kind.name, _embedded(kind, source))
     if not _may_be_json(head):
-        raise UnknownFile("This is no file that can hold a workflow. Take the JSON, or the picture that ComfyUI saved.")
+        raise UnknownFile(words_for(head))
     try:
         value = load_text(source.read_exactly(source.size))
     except BadText as exc:
@@ -84,28 +89,39 @@ def _may_be_json(head: bytes) -> bool:
 
 
 def _embedded(kind: Kind, source: Source) -> Graphs:
-    """The graphs in a picture, a video, a sound or a model."""
-    values: list[tuple[str, Any]] = []
+    """The graphs in a picture, a video, a sound or a model: in the first text of each name that is JSON."""
+    values: dict[str, Any] = {}
+    budget = Budget()
     broken: BadText | None = None
-    for name, raw in kind.read(source):
-        if len(values) >= MAX_TEXTS:
+    has_settings = False
+    for number, (raw_name, raw) in enumerate(kind.read(source)):
+        name = raw_name.lower()
+        if number >= MAX_TEXTS:
             break
-        if raw.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \r\n\t")[:1] not in (b"{", b"[", b'"'):
+        if name in values or raw.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \r\n\t")[:1] not in (b"{", b"[", b'"'):
+            has_settings = has_settings or b"Steps: " in raw
             continue
         try:
-            values.append((name.lower(), load_text(raw)))
+            values[name] = load_text(raw, budget)
         except BadText as exc:
             broken = exc
     if values:
-        return graphs_of(_first_of_each(values), f"This {kind.name}")
+        return graphs_of(values, f"This {kind.name}", budget)
     if broken is not None:
         raise WorkflowFileError(f"The workflow in this {kind.name} is broken: {broken}. Save it again.")
-    text = "No workflow was saved with this %s. Some sites remove it: take the original file, or the workflow's JSON."
-    raise NoWorkflow(text % kind.name)
+    raise NoWorkflow(_why_none(kind.name, source.was_cut, has_settings))
 
 
-def _first_of_each(values: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values:
-        found.setdefault(name, value)
-    return found
+def _why_none(kind: str, was_cut: bool, has_settings: bool) -> str:
+    """What to say of a sound file without a graph."""
+    if was_cut:
+        return f"This {kind} ends too early, and what is there has no workflow. Download it again, in one piece."
+    if has_settings:
+        return (
+            f"This {kind} has settings as a text, as Automatic1111, Forge and Civitai write them, but no workflow of "
+            "ComfyUI. Ask its author for the workflow's JSON, or rebuild it from the settings."
+        )
+    return (
+        f"No workflow was saved with this {kind}. Sites, messengers, screenshots and conversions remove it: "
+        "take the original file from ComfyUI's output folder, or ask for the workflow's JSON."
+    )

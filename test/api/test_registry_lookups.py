@@ -41,7 +41,7 @@ def check(api: Api, *nodes: tuple[str, dict[str, str]], **more: Any) -> dict[str
     ssh = {"ssh_connection": more.pop("ssh_connection")} if "ssh_connection" in more else {}
     answer = api.post("/manifests/check", {"manifest": {"workflow": graph(*nodes), **more}, **ssh})
     assert answer.status_code == 200, answer.text
-    return content(answer)["workflow"]
+    return dict(content(answer)["workflow"])
 
 
 def packs(found: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -78,6 +78,18 @@ def test_a_commit_in_place_of_a_version_is_of_the_packs_repository(api: Api, reg
     assert packs(found) == [(IMPACT, None, "b" * 40, _HUB + "l/Impact", ["hint"])]
     assert not found["evidence"][0]["from_registry"]
     assert registry.calls(f"/nodes/{IMPACT}")
+
+
+def test_one_pack_that_is_hinted_by_its_id_and_by_its_repository_is_one(api: Api) -> None:
+    """The repository decides: it may be a fork, which keeps its original's id."""
+    found = check(api, ("A", {"cnr_id": "x", "ver": "1.0.0"}), ("B", {"cnr_id": "x", "aux_id": "me/x-fork"}))
+    assert packs(found) == [("x", "1.0.0", None, _HUB + "me/x-fork", ["hint"])]
+    assert not found["evidence"][0]["from_registry"]
+
+
+def test_versions_that_disagree_are_the_newest(api: Api) -> None:
+    found = check(api, ("A", {"cnr_id": "x", "ver": "1.0.0"}), ("B", {"cnr_id": "X", "ver": "2.0.0"}))
+    assert packs(found) == [("x", None, None, None, ["hint"])]
 
 
 def test_a_class_without_hints_is_asked_for_and_the_version_is_told(api: Api, registry: RegistryApi) -> None:
@@ -186,3 +198,21 @@ def test_a_service_without_network_asks_through_the_instance(
         assert not list((tmp_path / "service" / "registry").glob("*.z"))
         nowhere = check(api, ("FaceDetailer", {}), ssh_connection=closed_address())
         assert [each["class"] for each in nowhere["questions"]] == ["FaceDetailer"]
+
+
+@pytest.mark.sshd
+def test_the_map_of_packs_comes_through_the_instance_too(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without TLS it is for whoever asked alone: the next one reads it by the service's own network."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with registry_api() as web:
+        web.raw["/map/extension-node-map.json"] = {_HUB + "a/foo": [["Foo"], {}]}
+        web.faults = [refuses(503)]
+        with service_in(tmp_path / "service", node_map_url=f"{web.url}/map", stats_url="") as api:
+            api.post("/host-keys/accept", {"ssh_connection": standin.ssh_command, "sha256": standin.host_key_sha256})
+            found = check(api, ("Foo", {}), ssh_connection=standin.ssh_command)
+            assert packs(found) == [(None, None, None, _HUB + "a/foo", ["map"])]
+            assert found["node_map"]["problem"] is None
+            assert not (tmp_path / "service/node-map/extension-node-map.json").exists()
+            assert check(api, ("Foo", {}))["questions"], "nothing was kept of it"

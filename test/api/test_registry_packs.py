@@ -144,6 +144,14 @@ def test_what_is_something_else_is_no_pack_of_the_registry(text: str) -> None:
     assert read_registry_ref(text) is None
 
 
+def test_what_a_workflow_needs_is_said_of_the_pack_as_the_registry_spells_it(api: Api) -> None:
+    graph = {"nodes": [{"id": 1, "type": "A", "properties": {"cnr_id": "odd_case.pack", "ver": "0.1"}}], "links": []}
+    task_id = api.start(closed_address(), manifest={"workflow": graph}, options={"wait_seconds": 0})
+    manifest = content(api.get(f"/tasks/{task_id}"))["request"]["manifest"]
+    assert [node["registry_id"] for node in manifest["nodes"]] == ["Odd_Case.Pack"]
+    assert [(pack["name"], pack["classes"]) for pack in manifest["needs"]["packs"]] == [("Odd_Case.Pack", ["A"])]
+
+
 def test_an_entry_of_a_list_may_name_a_pack(api: Api) -> None:
     found = check(
         api, {"nodes": [{"registry_id": IMPACT, "version": "8.0.0"}, {"name": "b", "repo_url": _HUB + "a/b"}]}
@@ -165,6 +173,7 @@ def test_what_the_registry_does_not_give_away_is_refused_with_its_reason(
     assert (told["status"], told["refused"]["code"]) == (status.lower(), "registry_version_refused")
     assert found["manifest"]["nodes"][0] == {"registry_id": IMPACT, "version": "8.0.0"}, "its row fails in the run"
     assert len(found["nodes"]) == 3, "the others go on"
+    assert [(each["name"], each["version"]) for each in found["left_out"]] == [(IMPACT, "8.0.0")]
 
 
 def test_a_banned_pack_a_missing_pack_and_a_missing_version(api: Api, registry: RegistryApi) -> None:

@@ -101,7 +101,8 @@ def test_a_picture_is_sent_and_its_packs_are_told_with_evidence_and_models(api: 
     checked = _checked(api, {"workflow_file": sent["file_id"]})
     assert [node["repo_url"] for node in checked["nodes"]] == [_HUB + "cubiq/ComfyUI_essentials"]
     essentials = {"name": "ComfyUI_essentials", "repo_url": _HUB + "cubiq/ComfyUI_essentials", "ref": None}
-    assert checked["manifest"] == {"nodes": [essentials]}
+    assert checked["manifest"]["nodes"] == [essentials]
+    assert checked["manifest"]["needs"]["packs"] == [{"name": "ComfyUI_essentials", "classes": ["ImageResize+"]}]
     (needed,) = checked["workflow"]["evidence"]
     assert (needed["classes"], needed["evidence"], needed["version"]) == (["ImageResize+"], ["hint"], "1.1.0")
     assert [model["name"] for model in checked["workflow"]["models"]] == ["sd/x.safetensors"]
@@ -270,16 +271,39 @@ def test_what_only_opens_it_is_left_out_unless_somebody_wants_it(api: Api) -> No
         assert api.post("/manifests/check", {"manifest": {"workflow": workflow, **wrong}}).status_code == 400
 
 
-def test_a_run_that_may_ask_takes_open_questions_with_it(api: Api) -> None:
-    """Those that have candidates; what nobody knows is refused as ever."""
-    open_one = _graph("ShowText", "MaskBlur+")
-    ask = {"wait_seconds": 0, "ask": "ask"}
-    task_id = api.start(closed_address(), manifest={"workflow": open_one}, options=ask)
+def test_a_workflow_is_held_against_the_version_of_an_instances_comfyui(api: Api) -> None:
+    workflow = {"nodes": [{"id": 1, "type": "AddLayer"}, {"id": 2, "type": "ImageResize+"}]}
+    asked = {"manifest": {"workflow": workflow}}
+    core = content(api.post("/manifests/check", {**asked, "comfyui_version": "0.30.0"}))["workflow"]["core"]
+    assert (core["comfyui_version"], core["needs"], core["too_new"]) == ("0.30.0", "0.31.0", ["AddLayer"])
+    (verdict,) = core["verdicts"]
+    assert (verdict["code"], verdict["title"], verdict["certain"]) == ("comfyui_too_old", "ComfyUI is too old", True)
+    assert verdict["message"] == "The workflow needs ComfyUI 0.31.0 or newer; this one is 0.30.0 and lacks AddLayer."
+    assert verdict["classes"] == [{"class": "AddLayer", "since": "0.31.0", "until": None, "replaced_by": None}]
+    newer = content(api.post("/manifests/check", {**asked, "comfyui_version": "0.31.0"}))
+    assert newer["workflow"]["core"]["verdicts"] == []
+    refused = api.post("/manifests/check", {**asked, "comfyui_version": "new"})
+    assert (refused.status_code, content(refused)["field"]) == (400, "comfyui_version")
+
+
+def test_a_run_that_asks_takes_open_questions_with_it(api: Api) -> None:
+    """Where there is a pack to install; its own list says which repositories a person may choose among."""
+    manifest = {"workflow": _graph("ShowText", "MaskBlur+")}
+    task_id = api.start(closed_address(), manifest=manifest, options={"wait_seconds": 0, "ask": "ask"})
     asked = api.ended(task_id)["request"]["manifest"]
     assert [node["name"] for node in asked["nodes"]] == ["ComfyUI_essentials"]
-    (question,) = asked["questions"]
-    assert question["text"] == "Which node pack has ShowText?"
-    assert [each["label"] for each in question["choices"]] == ["a/text · 12 stars", "b/text"]
-    for workflow in (_graph("Nowhere", "MaskBlur+"), _graph("ShowText")):
-        body = {"ssh_connection": closed_address(), "manifest": {"workflow": workflow}, "options": ask}
-        assert api.post(START, body).status_code == 409
+    repositories = [_HUB + "a/text", _HUB + "b/text"]
+    assert asked["needs"]["open_classes"] == [{"name": "ShowText", "repositories": repositories}]
+    only = {"workflow": _graph("ShowText")}
+    refused = api.post(START, {"ssh_connection": closed_address(), "manifest": only, "options": {"ask": "ask"}})
+    assert refused.status_code == 409
+
+
+def test_what_a_list_says_of_its_workflow_is_checked(api: Api) -> None:
+    nodes = [{"name": "text", "repo_url": _HUB + "a/text"}]
+    for needs in ([], {"packs": {}}, {"packs": [{"name": "text", "classes": ["A"] * 2001}]}, {"core": {"newest": "1"}}):
+        body = {"ssh_connection": closed_address(), "manifest": {"nodes": nodes, "needs": needs}}
+        refused = api.post(START, body)
+        assert (refused.status_code, content(refused)["field"]) == (400, "manifest.needs"), needs
+    for manifest in ({"urls": [_HUB + "a/text"], "needs": {}}, {"needs": {}}):
+        assert api.post("/manifests/check", {"manifest": manifest}).status_code == 400

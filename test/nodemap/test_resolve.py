@@ -208,6 +208,31 @@ def test_the_list_that_comes_with_this_version_knows_comfyui() -> None:
     assert not known.present & set(known.gone)
 
 
+def test_a_component_needs_the_pack_that_makes_classes_of_components() -> None:
+    """They are made at run time, so no map lists them."""
+    answer = _resolve("## my pipe [2c8c61]", "ComponentInput", "## A heading", known=_map({}))
+    (needed,) = answer.needed
+    assert needed.pack.repo_url == _HUB + "ltdrdata/ComfyUI-Workflow-Component"
+    assert needed.classes == ("## my pipe [2c8c61]", "ComponentInput")
+    assert [each.class_name for each in answer.questions] == ["## A heading"]
+
+
+def test_a_pack_that_is_a_single_file_is_none_that_can_be_cloned() -> None:
+    raw = "https://raw.githubusercontent.com/a/clip/main/custom_nodes/clip.py"
+    known = read_manager_map({raw: [["Clip", "Both"], {}], _HUB + "b/both": [["Both"], {}]})
+    answer = _resolve("Clip", "Both", known=known)
+    assert _needed(answer) == {_HUB + "b/both": ("Both",)}
+    assert [(each.class_name, each.candidates) for each in answer.questions] == [("Clip", ())]
+
+
+def test_one_id_of_the_registry_is_one_pack_also_for_a_class_that_the_map_lacks() -> None:
+    hint = {"cnr_id": "foo-nodes", "ver": "1.2.0"}
+    answer = _resolve(("Foo", hint), ("Old", hint), known=_map({"a/foo": ["Foo"]}))
+    (needed,) = answer.needed
+    assert needed.pack == Pack(_HUB + "a/foo", "foo-nodes", None, "1.2.0")
+    assert (needed.classes, answer.questions) == (("Foo", "Old"), ())
+
+
 def test_files_of_another_shape_are_passed_over() -> None:
     odd: dict[str, Any] = {"not an address": [["A"]], _HUB + "a/b": "x", _HUB + "c/d": [[1, "Good", "x" * 500], 5]}
     known = read_manager_map(odd, {"custom_nodes": [5, {"reference": 5}]}, {_HUB + "c/d": {"stars": "many"}})

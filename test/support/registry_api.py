@@ -159,3 +159,12 @@ def says(body: bytes) -> Fault:
         handler.wfile.write(body)
 
     return fault
+
+
+def is_silent(api: RegistryApi) -> Fault:
+    """A fault: nothing is said, and the connection stays open."""
+
+    def fault(_: http.server.BaseHTTPRequestHandler) -> None:
+        api.closing.wait(30)
+
+    return fault

@@ -38,15 +38,15 @@ def through(relay: Relay, instance: StandIn) -> str:
 
 def test_a_list_that_leaves_a_pack_open_asks_for_it_first(bench: Bench, instance: StandIn, packs: list[Pack]) -> None:
     nodes = [{"name": pack.name, "repo_url": pack.url} for pack in packs[:2]]
-    question = {"text": "Which node pack has Nowhere?", "choices": [{"label": "some pack", "node": nodes[1]}]}
+    open_ones = [{"name": name, "repositories": [nodes[1]["repo_url"]]} for name in ("Somewhere", "Nowhere")]
     api = Api(bench.service.app)
     options = {"verify": False, "ask": "ask"}
-    manifest = {"nodes": nodes[:1], "questions": [question, question]}
+    manifest = {"nodes": nodes[:1], "needs": {"open_classes": open_ones}}
     task_id = api.start(instance.ssh_command, manifest=manifest, options=options, ui_home=str(instance.ui_home))
     asks(bench, task_id, "q1")
     [asked] = bench.installs.progress(task_id)["questions"]
-    assert (asked["code"], asked["text"], asked["default"]) == ("choose_node_pack", question["text"], "skip")
-    assert api.post(f"/tasks/{task_id}/answer", {"id": "q1", "answer": "pack-1"}).status_code == 202
+    assert (asked["code"], asked["facts"], asked["default"]) == ("which_node_pack", {"class": "Somewhere"}, "skip")
+    assert api.post(f"/tasks/{task_id}/answer", {"id": "q1", "answer": "1"}).status_code == 202
     asks(bench, task_id, "q2")
     assert api.post(f"/tasks/{task_id}/answer", {"id": "q2", "answer": "skip"}).status_code == 202
     assert {node["name"] for node in bench.ended(task_id)["nodes"]} == {pack.name for pack in packs[:2]}

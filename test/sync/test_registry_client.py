@@ -13,7 +13,7 @@ from app.nodemap.registry_answers import Status, read_node, read_version
 from app.settings import Settings
 from app.sync.registry import client
 from app.sync.registry.client import Registry, RegistryUnreachable
-from test.support.registry_api import RegistryApi, cuts_off, refuses, registry_api, says
+from test.support.registry_api import RegistryApi, cuts_off, is_silent, refuses, registry_api, says
 
 IMPACT = "comfyui-impact-pack"
 
@@ -141,7 +141,7 @@ def test_what_is_no_answer_is_not_kept_and_says_why(
 
 def test_a_registry_that_never_answers_costs_one_deadline(api: RegistryApi, tmp_path: Path) -> None:
     registry = Registry(Settings(data_dir=tmp_path, registry_url=api.url), call_seconds=0.2)
-    api.always = lambda _: api.closing.wait(30) and None
+    api.always = is_silent(api)
     asking = registry.asking()
     found = registry.packs_of_all([f"Class{number}" for number in range(50)], asking)
     assert found == {}

@@ -53,6 +53,16 @@ def test_group_nodes_count_only_where_they_are_used(mark: str) -> None:
     assert set(_ui(_node(mark + "mine"), extra=extra).classes()) == {"Grouped"}
 
 
+def test_components_count_as_classes_with_all_that_is_in_them() -> None:
+    name, unused = "## pipe [2c8c61]", "## other [000000]"
+    inside = {"nodes": [_node("B"), _node("ComponentInput"), _node(name)]}
+    workflow = _ui(_node("A"), _node(name, node_id=7), components={name: inside, unused: {"nodes": [_node("C")]}})
+    assert set(workflow.classes()) == {"A", name, "B", "ComponentInput"}
+    assert {node.node_id for node in workflow.nodes} == {"1", "7", "7:1"}
+    assert set(_ui(_node("A"), components={"A": inside}).classes()) == {"A"}
+    assert set(_ui(_node(name), components=5).classes()) == {name}
+
+
 def test_a_subgraph_within_itself_ends() -> None:
     workflow = _ui(_node(OUTER), definitions={"subgraphs": [_subgraph(OUTER, _node(OUTER), _node("A"))]})
     assert [node.class_name for node in workflow.nodes] == ["A"]

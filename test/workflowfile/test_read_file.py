@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.workflowfile.containers.exif import read_exif
 from app.workflowfile.errors import NoWorkflow, TooMuch, UnknownFile, WorkflowFileError
-from app.workflowfile.limits import MAX_TEXT_BYTES
+from app.workflowfile.limits import MAX_TEXT_BYTES, MAX_VALUES
 from app.workflowfile.read_file import WorkflowFile, read_file
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -21,6 +23,7 @@ _KINDS = {
     "api.json": "workflow JSON",
     "comment.jpg": "JPEG picture",
     "compressed.png": "PNG picture",
+    "core.avif": "AVIF or HEIF picture",
     "core.flac": "FLAC sound",
     "core.latent": "safetensors file",
     "core.mov": "MP4 video",
@@ -28,6 +31,7 @@ _KINDS = {
     "core.mp4": "MP4 video",
     "core.opus": "Ogg sound",
     "core.png": "PNG picture",
+    "core.svg": "SVG picture",
     "core.webm": "WebM or Matroska video",
     "core.webp": "WebP picture",
     "faststart.mp4": "MP4 video",
@@ -53,6 +57,20 @@ def _png(*chunks: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + _chunk(b"IEND", b"")
 
 
+def _exif(*texts: bytes, tag: int = 0x010F) -> bytes:
+    """Little-endian EXIF of one directory."""
+    start, entries, values = 8 + 2 + 12 * len(texts) + 4, b"", b""
+    for text in texts:
+        entries += struct.pack("<HHII", tag, 2, len(text), start + len(values))
+        values += text
+    return b"II*\0" + struct.pack("<IH", 8, len(texts)) + entries + b"\0" * 4 + values
+
+
+def _jpeg(comment: bytes) -> bytes:
+    data = b"Exif\0\0" + _exif(comment, tag=0x9286)
+    return b"\xff\xd8\xff\xe1" + (len(data) + 2).to_bytes(2, "big") + data + b"\xff\xd9"
+
+
 def test_every_kind_of_file_gives_its_graphs() -> None:
     files = {path.name: path.read_bytes() for path in SAMPLES.iterdir() if path.suffix != ".md"}
     found = {name: _read(data) for name, data in files.items()}
@@ -75,11 +93,23 @@ def test_a_file_that_was_cut_off_keeps_what_came_before() -> None:
 @pytest.mark.parametrize(
     ("data", "error", "words"),
     [
-        (b"", UnknownFile, "no file that can hold a workflow"),
-        (b"GIF89a" + b"\0" * 40, UnknownFile, "no file that can hold a workflow"),
-        (b"PK\x03\x04" + b"\0" * 40, UnknownFile, "no file that can hold a workflow"),
-        (_png(), NoWorkflow, "No workflow was saved with this PNG picture"),
-        (_png(_chunk(b"tEXt", b"parameters\0a cat, Steps: 20")), NoWorkflow, "Some sites remove it"),
+        (b"", UnknownFile, "The file is empty"),
+        (b"\x01\x02" * 40, UnknownFile, "no file that can hold a workflow. Take the workflow's JSON"),
+        (b"GIF89a" + b"\0" * 40, UnknownFile, "but a GIF, which has no room for a workflow: VideoHelperSuite"),
+        (b"PK\x03\x04" + b"\0" * 40, UnknownFile, "but an archive: unpack it"),
+        (b"\n<!DOCTYPE html><html>", UnknownFile, "but a web page, not the file itself"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", UnknownFile, "but a pointer of Git LFS"),
+        (b"BM" + b"\0" * 40, UnknownFile, "a picture of another kind. ComfyUI saves no workflow into it"),
+        (_png(), NoWorkflow, "No workflow was saved with this PNG picture. Sites, messengers"),
+        (_png(_chunk(b"tEXt", b"parameters\0a cat, Steps: 20")), NoWorkflow, "has settings as a text"),
+        (
+            _jpeg(b"\0" * 8 + b"a cat\nNegative prompt: dog\nSteps: 20, CFG scale: 7"),
+            NoWorkflow,
+            "has settings as a text",
+        ),
+        (_png()[:-12] + b"\0\0\x10\0IDATxx", NoWorkflow, "This PNG picture ends too early"),
+        ((SAMPLES / "core.mp4").read_bytes()[:700], NoWorkflow, "This MP4 video ends too early"),
+        (b"<svg><metadata>none</metadata></svg>", NoWorkflow, "No workflow was saved with this SVG picture"),
         (
             _png(_chunk(b"tEXt", b'workflow\0{"nodes": [')),
             WorkflowFileError,
@@ -105,12 +135,35 @@ def test_what_is_no_workflow_is_named_for_what_it_is(data: bytes, error: type[Ex
         b"[" * 500_000,
         b'{"nodes": [' + b'{"type": "a"},' * 450_000 + b"{}]}",
         b'{"nodes": [' + b'{"type": "a"},' * 3 + b"{}]}" + b" " * MAX_TEXT_BYTES,
+        b"[" + b"1.5," * (MAX_VALUES + 1) + b"0]",
+        _png(*[_chunk(b"zTXt", b"workflow\0\0" + zlib.compress(b" " * (MAX_TEXT_BYTES - 9)))] * 2),
+        _png(*[_chunk(b"tEXt", name + b"\0[" + b"{}," * 250_000 + b"0]") for name in (b"workflow", b"prompt")]),
     ],
-    ids=["bomb", "lists", "nodes", "spaces"],
+    ids=["bomb", "lists", "nodes", "spaces", "values", "bombs", "texts"],
 )
 def test_more_than_any_workflow_needs_is_refused(data: bytes) -> None:
     with pytest.raises(TooMuch):
         _read(data)
+
+
+def test_of_many_texts_with_one_name_the_first_is_read() -> None:
+    graph = b'{"nodes": [{"type": "A"}], "x": [' + b"{}," * 200_000 + b"0]}"
+    found = _read(_png(*[_chunk(b"tEXt", b"workflow\0" + graph)] * 40))
+    assert found.graphs.ui is not None
+
+
+def test_texts_of_exif_that_overlap_are_not_copied_each() -> None:
+    """A thousand entries for the same 15 MB would be 15 GB."""
+    data = bytearray(_exif(*[b"x" * 20] * 500))
+    data += b'workflow:{"a": "' + b"x" * 100_000 + b'"}'
+    for number in range(500):
+        struct.pack_into("<II", data, 10 + 12 * number + 4, 100_018, len(data) - 100_018)
+    assert sum(len(text) for _, text in read_exif(bytes(data))) <= len(data)
+
+
+def test_exif_of_a_png_is_read_too() -> None:
+    found = _read(_png(_chunk(b"eXIf", _exif(b'workflow:{"nodes": [{"type": "A"}]}'))))
+    assert found.graphs.ui == {"nodes": [{"type": "A"}]}
 
 
 def test_endless_parts_end() -> None:

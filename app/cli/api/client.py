@@ -206,9 +206,10 @@ class Api:
         ]
         return found
 
-    def check(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """A manifest as an install would read it."""
-        return self._call("POST", "/manifests/check", {"manifest": dict(manifest)}, seconds=CHECK_SECONDS)
+    def check(self, manifest: Mapping[str, Any], ssh_command: str | None = None) -> dict[str, Any]:
+        """A manifest as an install would read it. `ssh_command`: an instance whose network may be used."""
+        through = {"ssh_connection": ssh_command} if ssh_command else {}
+        return self._call("POST", "/manifests/check", {"manifest": dict(manifest), **through}, seconds=CHECK_SECONDS)
 
     def _call(
         self,

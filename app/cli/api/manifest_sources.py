@@ -28,7 +28,11 @@ def source_options(command: _F) -> _F:
         (
             click.option("--csv", type=text, help="The list: Name,RepoUrl,Subfolder,RequirementsFile; - reads stdin."),
             click.option(
-                "--url", "urls", multiple=True, metavar="URL", help="A pack's repository; may be given often."
+                "--url",
+                "urls",
+                multiple=True,
+                metavar="URL",
+                help="A pack's repository, or its id@version in the registry; may be given often.",
             ),
             click.option("--nodes", type=text, help="The list as JSON: node packs, or a manifest as the API takes it."),
             click.option("--lock", type=text, help="The lock of an earlier install: exactly its commits and packages."),

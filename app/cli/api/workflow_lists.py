@@ -14,6 +14,7 @@ from rich.console import Console
 from app.cli.api.client import Api
 from app.cli.errors import CliError
 from app.cli.view.result import show_text
+from app.protocol.registry_ref import read_registry_ref
 from app.protocol.terminal_text import one_line
 from app.words import word
 
@@ -48,21 +49,32 @@ class _Sent:
     kinds: list[str] = field(default_factory=list)
 
 
-def manifest_of_workflows(
-    api: Api, asked: Asked, console: Console, answers: Mapping[str, str], *, interactive: bool
-) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Answering:
+    """How questions are answered: what is known already, the instance whose network may help, whether the service
+    remembers the answers, and whether somebody sits there to ask."""
+
+    known: Mapping[str, str]
+    ssh_command: str | None = None
+    remember: bool = False
+    interactive: bool = False
+
+
+def manifest_of_workflows(api: Api, asked: Asked, console: Console, answering: Answering) -> dict[str, Any] | None:
     """The workflows as a manifest, with every question answered; None where ComfyUI itself has everything. What is not
     certain is asked on a terminal. Raises CliError naming what has to be answered."""
     manifest, name, kind = _source(api, asked, console)
-    known = {key: answer for key, answer in answers.items() if ":" in key}
+    known = {key: answer for key, answer in answering.known.items() if ":" in key}
+    more = {"needed": asked.needed, **({"remember": True} if answering.remember else {})}
     while True:
-        manifest = {**manifest, "answers": known, "needed": asked.needed}
-        checked = api.check(manifest)
+        manifest = {**manifest, **more, "answers": known}
+        checked = api.check(manifest, answering.ssh_command)
         questions = checked["workflow"]["questions"]
         if not questions:
             break
-        if not interactive:
-            raise _unanswered(name, questions)
+        if not answering.interactive:
+            raise _unanswered(name, questions, checked["workflow"])
+        _show_problem(console, checked["workflow"])
         for question in questions:
             known[str(question["question_id"])] = _ask(console, question)
     _show(console, name, kind, checked["workflow"], needed=asked.needed)
@@ -99,6 +111,13 @@ def _send(api: Api, files: Sequence[IO[bytes]], console: Console) -> _Sent:
     return sent
 
 
+def _show_problem(console: Console, found: Mapping[str, Any]) -> None:
+    """Why more is asked than need be, where the registry could not be asked."""
+    problem = found["registry"]["problem"]
+    if problem:
+        show_text(console, one_line(problem), style="yellow")
+
+
 def _show(console: Console, name: str, kind: str, found: Mapping[str, Any], *, needed: str) -> None:
     """Print what workflows need: a line a pack with its reason, a line a model with its folder."""
     packs = [each for each in found["evidence"] if each["runs"] or needed == "open"]
@@ -106,6 +125,9 @@ def _show(console: Console, name: str, kind: str, found: Mapping[str, Any], *, n
     files = [one_line(each["name"] or "") for each in found["files"]]
     for each in packs:
         show_text(console, _because(each, files if len(files) > 1 else []), indent=2)
+    for each in found["skipped"]:
+        name, date = one_line(each["question_id"].partition(":")[2]), one_line(each["answered_at"][:10])
+        show_text(console, word("workflow.skipped_earlier", name=name, date=date), indent=2)
     if found["only_opens"] and needed != "open":
         show_text(console, word("workflow.only_opens_more", n=found["only_opens"]), indent=2)
     core = found["core"]
@@ -125,7 +147,8 @@ def _because(each: Mapping[str, Any], files: Sequence[str]) -> str:
         why.append(word("workflow.in_files", names=", ".join(files[number] for number in each["files"])))
     more = " …" if len(each["classes"]) > _MOST_CLASSES else ""
     classes = ", ".join(map(one_line, each["classes"][:_MOST_CLASSES])) + more
-    return f"{one_line(each['name'])}: {classes} ({', '.join(why)})"
+    version = f"@{one_line(each['version'])}" if each["from_registry"] and each["version"] else ""
+    return f"{one_line(each['name'])}{version}: {classes} ({', '.join(why)})"
 
 
 def _show_models(console: Console, models: Sequence[Mapping[str, Any]]) -> None:
@@ -138,6 +161,10 @@ def _show_models(console: Console, models: Sequence[Mapping[str, Any]]) -> None:
         show_text(console, f"{one_line(each['name'])} · {folder} · {url}", indent=2)
     if len(models) > _MOST_MODELS:
         show_text(console, word("workflow.and_more", n=len(models) - _MOST_MODELS).strip(), indent=2)
+
+
+def _day(needed: Mapping[str, Any]) -> str:
+    return str(needed["answered_at"] or "")[:10]
 
 
 def _ask(console: Console, question: Mapping[str, Any]) -> str:
@@ -156,7 +183,7 @@ def _ask(console: Console, question: Mapping[str, Any]) -> str:
         said = line.strip()
         if said.isdecimal() and 0 < int(said[:4]) <= len(candidates):
             return str(candidates[int(said[:4]) - 1]["answer"])
-        if said == _SKIP or "/" in said:
+        if said == _SKIP or "/" in said or read_registry_ref(said) is not None:
             return said
 
 
@@ -176,15 +203,17 @@ def _unknown(question: Mapping[str, Any]) -> str:
     return word("workflow.only_an_id", id=one_line(registry_id)) if registry_id else word("workflow.nobody_known")
 
 
-def _unanswered(name: str, questions: Sequence[Mapping[str, Any]]) -> CliError:
+def _unanswered(name: str, questions: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> CliError:
     lines = []
     for each in questions[:10]:
-        candidates = " or ".join(str(found["answer"]) for found in each["candidates"][:3])
+        candidates = " or ".join(str(other["answer"]) for other in each["candidates"][:3])
         lines.append(f"{one_line(each['class'])}: {one_line(candidates) if candidates else _unknown(each)}")
+    lines += [one_line(found["registry"]["problem"])] if found["registry"]["problem"] else []
     first = one_line(questions[0]["question_id"])
     return CliError(
         f"It is not certain which node packs {name} needs. " + "; ".join(line.rstrip(".") for line in lines) + ".",
-        hint=f'Answer each, for example: --answer "{first}=https://github.com/owner/name", or {_SKIP} in its place.',
+        hint=f'Answer each, for example: --answer "{first}=https://github.com/owner/name", '
+        f"an id of ComfyUI's registry, or {_SKIP} in its place.",
         code="manifest_has_questions",
     )
 
@@ -192,6 +221,11 @@ def _unanswered(name: str, questions: Sequence[Mapping[str, Any]]) -> CliError:
 def workflow_options(command: _F) -> _F:
     """The options that name workflows."""
     for option in (
+        click.option(
+            "--remember",
+            is_flag=True,
+            help="Have the service remember the answers to questions about packs: it does not ask them again.",
+        ),
         click.option(
             "--needed",
             type=click.Choice(["run", "open"]),

@@ -18,8 +18,8 @@ from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.api.which_home import careful, show_machine
-from app.cli.api.workflow_lists import Asked, manifest_of_workflows, workflow_options
-from app.cli.commands.ssh_words import SshCommand
+from app.cli.api.workflow_lists import Answering, Asked, manifest_of_workflows, workflow_options
+from app.cli.commands.ssh_words import SshAndPacks
 from app.cli.errors import EXIT_INTERRUPTED, CliError
 from app.cli.output import put
 from app.cli.program import program
@@ -67,7 +67,7 @@ def _flag(option: Option, *, hidden: bool = False) -> Decorator:
     return click.option(option.flag, option.name, type=kind, metavar=option.metavar or None, **about)
 
 
-@click.command(cls=SshCommand)
+@click.command(cls=SshAndPacks)
 @click.argument("ssh_command")
 @source_options
 @workflow_options
@@ -87,6 +87,7 @@ def install(
     template: str | None,
     needed: str,
     answers: tuple[str, ...],
+    remember: bool,
     as_json: bool,
     server: str | None,
     data_dir: Path | None,
@@ -94,6 +95,7 @@ def install(
 ) -> None:
     """Install node packs on the instance that SSH_COMMAND reaches, for example "ssh -p 12345 root@ssh6.vast.ai".
 
+    Packs of ComfyUI's registry may stand behind it: comfyui-impact-pack@8.1.0, or an id alone for the newest version.
     Without a list (--workflow, --template, --csv, --url, --nodes, --lock, --file, --repo …): the Auto-installer's.
     Exit status: 0 all installed, 3 some, 1 none or failed, 2 not a command line, 130 interrupted; with --plan-only the
     same of the plan.
@@ -108,7 +110,8 @@ def install(
     manifest = manifest_of(given, also=sources.option)
     with connection(server, data_dir) as api:
         if sources.option:
-            manifest = manifest_of_workflows(api, sources, console, known, interactive=is_interactive(console))
+            how = Answering(known, ssh_command, remember, is_interactive(console))
+            manifest = manifest_of_workflows(api, sources, console, how)
             if manifest is None:
                 show_text(console, word("workflow.needs_nothing"))
                 ctx.exit(0)

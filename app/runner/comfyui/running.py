@@ -20,6 +20,7 @@ from app.runner.process.within import within
 
 _ANSWER_SECONDS = 10.0
 _CLASSES_SECONDS = 120.0
+_SHORT_SECONDS = 30.0
 _MOST_BYTES = 256 * 1024 * 1024
 _MAPPINGS = "NODE_CLASS_MAPPINGS"
 
@@ -110,10 +111,23 @@ def _printed(logs: Any) -> str:
 def packs_in(object_info: Any) -> Optional[FrozenSet[str]]:
     """The entries of custom_nodes that have classes in `/object_info`; None when it says nothing of where they are
     from."""
+    modules = _modules(object_info)
+    if modules is None:
+        return None
+    return frozenset(module.partition(".")[2] for module in modules.values() if module.startswith("custom_nodes."))
+
+
+def modules_of(address: str) -> Optional[Mapping[str, str]]:
+    """The module of each class that the ComfyUI at an address has, as `python_module` has it; None when it says
+    nothing. One that runs and works may take long: what is asked before an install does not wait for it."""
+    return _modules(_asked(address + "/object_info", _SHORT_SECONDS))
+
+
+def _modules(object_info: Any) -> Optional[Mapping[str, str]]:
     if not isinstance(object_info, dict):
         return None
-    modules = [str(about.get("python_module", "")) for about in object_info.values() if isinstance(about, dict)]
-    return frozenset(module.partition(".")[2] for module in modules if module.startswith("custom_nodes."))
+    classes = {str(name): about for name, about in object_info.items() if isinstance(about, dict)}
+    return {name: str(about.get("python_module", "")) for name, about in classes.items()}
 
 
 def has_no_classes(pack: Path) -> bool:

@@ -15,8 +15,8 @@ from app.protocol.states import StepStatus
 from app.protocol.task_list import CLONE_AUTO_INSTALLER
 from app.runner.context import Context
 from app.runner.packs.checkout import clone_into, with_retries
-from app.runner.packs.open_packs import with_answers
 from app.runner.packs.pasted_ref import RefNotSettled, folder_in, meant
+from app.runner.packs.workflow_needs import settle_needs
 from app.runner.process.errors import RunFault
 from app.runner.process.git_environ import schemes_of
 
@@ -36,11 +36,11 @@ def read_manifest(context: Context) -> List[NodePack]:
         else:
             parse = {"csv": parse_csv, "nodes": parse_nodes, "urls": parse_urls}[form]
             packs = parse(value, schemes, "manifest.%s" % form, _repeated(context))
-            packs = with_answers(context, packs, schemes)
     except (ManifestFault, KeyError) as exc:
         raise RunFault(
             "invalid_manifest", "The list of packs is not valid: %s" % exc, "Correct it, then start again."
         ) from None
+    packs = settle_needs(context, packs)
     context.journal.emit(ManifestRead(form, tuple(packs)))
     if form == "nodes":
         _tell_left_out(context)

@@ -127,9 +127,7 @@ def install_values() -> dict[str, Any]:
     if isinstance(manifest, dict):
         found = services().workflow_lists.as_list(manifest, asks=_asks(values))
         found = without_other_file(found, services().settings.allowed_git_schemes)
-        resolved = services().registry_packs.resolved(found).manifest
-        left = {key: found[key] for key in ("questions",) if found and key in found}
-        values["manifest"] = {**resolved, **left} if resolved else resolved
+        values["manifest"] = services().registry_packs.resolved(found).manifest
     g.sent_workflows = _sent_workflows(manifest, values.get("workflow_files"))
     return values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,8 @@ from app.protocol.repo_url import repo_name
 from app.remote.web_text import Open
 from app.sync.registry.client import Asking, Registry, RegistryUnreachable
 
-_BESIDE = ("left_out", "remarks")
-"""What a list that another tool's file became has besides."""
+_BESIDE = ("left_out", "remarks", "needs")
+"""What a list has besides that another tool's file or a workflow became."""
 _WORDS = {
     Status.BANNED: "banned",
     Status.DELETED: "deleted",
@@ -64,6 +64,14 @@ class Resolved:
         """Whether another way to the network may say more."""
         return self.asking is not None and bool(self.asking.problem)
 
+    def refused(self) -> list[dict[str, str]]:
+        """The packs that cannot be had, as a list's `left_out` has them."""
+        return [
+            {"name": each.asked.registry_id, "version": each.asked.version, "reason": each.refused.message}
+            for each in self.packs
+            if each.refused
+        ]
+
     def to_json(self) -> dict[str, Any] | None:
         """As `/manifests/check` tells it; None for a list without packs of the registry."""
         if not self.packs:
@@ -101,8 +109,8 @@ class RegistryPacks:
             assert refused is not None
             raise refused
         nodes = [_filled(entry, told.get(ref)) if (ref := _ref_of(entry)) else entry for entry in entries]
-        kept = {name: manifest[name] for name in _BESIDE if manifest and name in manifest}
-        return Resolved({"nodes": nodes, **kept}, tuple(told.values()), asking)
+        rest = {key: value for key, value in (manifest or {}).items() if key != "urls"}
+        return Resolved(_renamed({**rest, "nodes": nodes}, told.values()), tuple(told.values()), asking)
 
     def _told(self, asked: RegistryRef, asking: Asking) -> Told:
         try:
@@ -163,7 +171,7 @@ def _no_repository(asked: RegistryRef) -> RegistryVersionNotFound:
 def _entries(manifest: Mapping[str, Any] | None, schemes: Collection[str]) -> Sequence[Any]:
     """The entries of a list as `nodes` has them, where it names packs of the registry; none for other lists, and for
     one that will be refused anyway."""
-    if not isinstance(manifest, Mapping):
+    if not isinstance(manifest, Mapping) or {"nodes", "urls"} <= set(manifest):
         return ()
     nodes, urls = manifest.get("nodes"), manifest.get("urls")
     if isinstance(nodes, list) and set(manifest) <= {"nodes", *_BESIDE}:
@@ -192,6 +200,17 @@ def _ref_of(entry: Any) -> RegistryRef | None:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("registry_id"), str) or entry.get("archive_url"):
         return None
     return read_registry_ref(f"{entry['registry_id']}@{entry.get('version') or 'latest'}")
+
+
+def _renamed(manifest: Mapping[str, Any], told: Iterable[Told]) -> Mapping[str, Any]:
+    """The manifest, where what its workflow needs is said of the packs as the registry spells them."""
+    needs = manifest.get("needs")
+    packs = needs.get("packs") if isinstance(needs, Mapping) else None
+    if not isinstance(packs, (list, tuple)) or not all(isinstance(pack, Mapping) for pack in packs):
+        return manifest
+    names = {each.asked.registry_id: each.node.node_id for each in told if each.node}
+    renamed = [{**pack, "name": names.get(str(pack.get("name")), pack.get("name"))} for pack in packs]
+    return {**manifest, "needs": {**dict(needs or {}), "packs": renamed}}
 
 
 def _filled(entry: Mapping[str, Any], told: Told | None) -> Mapping[str, Any]:

@@ -11,6 +11,8 @@ _TEXTS = {1: 1, 2: 1, 7: 1}
 """Types whose value may be text: bytes, ASCII, undefined."""
 _DIRECTORY = 0x8769
 _MAX_ENTRIES = 1000
+_SETTINGS = b"Steps: "
+"""In the settings that Automatic1111, Forge and Civitai write as a text: no graph, but worth to be named."""
 _CHARSETS = (b"ASCII\0\0\0", b"UNICODE\0", b"\0" * 8)
 
 
@@ -21,6 +23,7 @@ def read_exif(data: bytes) -> Texts:
     if order is None or len(data) < 8:
         return
     todo, seen = [struct.unpack_from(order + "I", data, 4)[0]], set[int]()
+    left = len(data)
     while todo:
         offset = todo.pop()
         if offset in seen or len(seen) > 8:
@@ -28,13 +31,16 @@ def read_exif(data: bytes) -> Texts:
         seen.add(offset)
         values, directories = _directory(data, order, offset)
         todo.extend(directories)
-        for value in values:
-            yield from _named(value)
+        for at, length in values:
+            left -= length
+            if left < 0:  # honest texts do not overlap
+                return
+            yield from _named(data[at : at + length])
 
 
-def _directory(data: bytes, order: str, offset: int) -> tuple[list[bytes], list[int]]:
-    """The texts of a directory, and where the directories below it are."""
-    values: list[bytes] = []
+def _directory(data: bytes, order: str, offset: int) -> tuple[list[tuple[int, int]], list[int]]:
+    """Where the texts of a directory are and how long, and where the directories below it are."""
+    values: list[tuple[int, int]] = []
     below: list[int] = []
     if offset + 2 > len(data):
         return values, below
@@ -46,7 +52,7 @@ def _directory(data: bytes, order: str, offset: int) -> tuple[list[bytes], list[
         if tag == _DIRECTORY:
             below.append(at)
         elif kind in _TEXTS and 8 < length <= len(data) - at:
-            values.append(data[at : at + length])
+            values.append((at, length))
     return values, below
 
 
@@ -59,6 +65,9 @@ def _named(value: bytes) -> Texts:
     value = value.strip(b"\0 ")
     if value.startswith(b"{"):
         yield "comment", value
+        return
+    if _SETTINGS in value:
+        yield "parameters", value
         return
     name, colon, text = value.partition(b":")
     decoded = name.decode("latin-1").strip()

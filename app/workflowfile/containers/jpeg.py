@@ -6,11 +6,13 @@ from app.workflowfile.containers.exif import read_exif
 from app.workflowfile.containers.reading import Cut, Source, Texts
 
 _START_OF_SCAN, _END = 0xDA, 0xD9
+_MOST_BLOCKS = 4
 
 
 def read_jpeg(source: Source) -> Texts:
     """The texts of a JPEG picture."""
     source.seek(2)
+    blocks = 0
     try:
         while True:
             source.count_part()
@@ -21,7 +23,7 @@ def read_jpeg(source: Source) -> Texts:
                 source.seek(source.position - 1)
                 continue
             data = source.read_exactly(max(0, int.from_bytes(source.read_exactly(2), "big") - 2))
-            if kind == 0xE1 and data.startswith(b"Exif\0\0"):
+            if kind == 0xE1 and data.startswith(b"Exif\0\0") and (blocks := blocks + 1) <= _MOST_BLOCKS:
                 yield from read_exif(data)
             elif kind == 0xFE:
                 yield "comment", data

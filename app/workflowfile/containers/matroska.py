@@ -68,6 +68,7 @@ def _elements(source: Source, start: int, end: int, enter: tuple[int, ...] = ())
             return
         content = source.position
         if kind is None or (size is not None and content + size > end):
+            source.was_cut = source.was_cut or content + (size or 0) > source.size
             return
         if kind in enter or (size is None and kind == _CLUSTER):
             start = content

@@ -27,9 +27,9 @@ def is_mp4(head: bytes) -> bool:
 
 def read_mp4(source: Source) -> Texts:
     """The texts of a video. Only boxes that may have them are entered."""
-    for box in _boxes(source, 0, source.size):
+    for box in boxes(source, 0, source.size):
         if box.kind == b"moov":
-            for inner in _boxes(source, box.start, box.end):
+            for inner in boxes(source, box.start, box.end):
                 yield from _below_moov(source, inner)
 
 
@@ -37,7 +37,7 @@ def _below_moov(source: Source, box: Box) -> Texts:
     if box.kind == b"meta":
         yield from _meta(source, box)
     elif box.kind == b"udta":
-        for inner in _boxes(source, box.start, box.end):
+        for inner in boxes(source, box.start, box.end):
             if inner.kind == b"meta":
                 yield from _meta(source, inner)
             elif inner.kind in _COMMENTS and inner.end - inner.start > 4:
@@ -45,7 +45,7 @@ def _below_moov(source: Source, box: Box) -> Texts:
                 yield "comment", source.read_exactly(inner.end - inner.start - 4)
 
 
-def _boxes(source: Source, start: int, end: int) -> Iterator[Box]:
+def boxes(source: Source, start: int, end: int) -> Iterator[Box]:
     """The boxes between two places; none behind one that is cut or whose length lies."""
     while start + 8 <= end:
         source.count_part()
@@ -59,6 +59,7 @@ def _boxes(source: Source, start: int, end: int) -> Iterator[Box]:
             return
         stop = end if size == 0 else start + size
         if stop < content or stop > end:
+            source.was_cut = source.was_cut or stop > source.size
             return
         yield Box(header[4:], content, stop)
         start = stop
@@ -69,11 +70,11 @@ def _meta(source: Source, meta: Box) -> Texts:
     source.seek(meta.start)
     start = meta.start if source.head(8)[4:] in (b"hdlr", b"keys", b"ilst", b"mhdr") else meta.start + 4
     keys: dict[int, str] = {}
-    for box in _boxes(source, start, meta.end):
+    for box in boxes(source, start, meta.end):
         if box.kind == b"keys":
             keys = _keys(source, box)
         elif box.kind == b"ilst":
-            for item in _boxes(source, box.start, box.end):
+            for item in boxes(source, box.start, box.end):
                 yield from _item(source, item, keys)
 
 
@@ -82,6 +83,7 @@ def _keys(source: Source, box: Box) -> dict[int, str]:
     found: dict[int, str] = {}
     place = box.start + 8
     while place + 8 <= box.end and len(found) < _MAX_KEYS:
+        source.count_part()
         source.seek(place)
         size = int.from_bytes(source.read_exactly(4), "big")
         if size < 8 or place + size > box.end:
@@ -98,7 +100,7 @@ def _item(source: Source, item: Box, keys: dict[int, str]) -> Texts:
     name: str | None = keys.get(int.from_bytes(item.kind, "big"))
     if name is None and item.kind in _COMMENTS:
         name = "comment"
-    for box in _boxes(source, item.start, item.end):
+    for box in boxes(source, item.start, item.end):
         if box.kind == b"name" and item.kind == b"----":
             source.seek(min(box.start + 4, box.end))
             name = source.read_exactly(min(200, box.end - source.position)).decode("utf-8", "replace")

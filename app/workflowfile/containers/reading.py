@@ -18,11 +18,13 @@ class Cut(Exception):
 
 
 class Source:
-    """A file with a size, of which so many parts are read. Every seek goes forward or to a place inside the file."""
+    """A file with a size, of which so many parts are read. Every seek goes forward or to a place inside the file.
+    `was_cut`: something in it said that there is more."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.size = file.seek(0, os.SEEK_END)
+        self.was_cut = False
         self._parts = 0
         file.seek(0)
 
@@ -34,6 +36,7 @@ class Source:
     def seek(self, position: int) -> None:
         """Raises Cut for a place behind the end."""
         if not 0 <= position <= self.size:
+            self.was_cut = True
             raise Cut
         self._file.seek(position)
 
@@ -47,6 +50,7 @@ class Source:
             raise TooMuch(f"The file announces a text of {count} bytes; at most {MAX_TEXT_BYTES} are read.")
         data = self._file.read(count)
         if len(data) < count:
+            self.was_cut = self.was_cut or bool(data)
             raise Cut
         return data
 

@@ -24,8 +24,8 @@ def read_flac(source: Source) -> Texts:
             last, length = bool(header[0] & 0x80), int.from_bytes(header[1:], "big")
             if header[0] & 0x7F == _COMMENT_BLOCK:
                 yield from _comments(source.read_exactly(length))
-            else:
-                source.skip(length)
+                return  # there is one at most
+            source.skip(length)
     except Cut:
         return
 

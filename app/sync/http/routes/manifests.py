@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -18,9 +18,11 @@ from app.protocol.progress_json import iso
 from app.remote.web_text import Open
 from app.sync import templates
 from app.sync.capacity import Kind
-from app.sync.http import bodies, manifest_bodies
+from app.sync.http import bodies
+from app.sync.http.check_bodies import CheckManifestBody, FileQuery, ForgetAnswersBody, TemplatesQuery, version_of
 from app.sync.http.services import answer, body, body_file, query, services
 from app.sync.workflow_lists import Checked, answers_in
+from app.sync.workflow_needs import needs_json
 
 manifests = Blueprint("manifests", __name__)
 _T = TypeVar("_T")
@@ -49,39 +51,36 @@ def check_manifest() -> Response:
 
     `nodes` is null for a list that lies in a repository: the runner reads it on the instance. `left_out`: what the list
     names and cannot be had."""
-    asked = body(manifest_bodies.ManifestBody)
+    asked = body(CheckManifestBody)
     address = None if asked.ssh_connection is None else bodies.address_of(asked.ssh_connection)
-    checked = services().workflow_lists.check(asked.manifest or {}, answers_in(asked.manifest or {}))
+    given = asked.manifest or {}
+    read = partial(services().workflow_lists.check, given, answers_in(given), version_of(asked))
+    checked = read(None)
     if checked is not None:
-        return answer(_of_workflow(_through(address, asked.manifest or {}, checked) if address else checked))
+        if address and checked.unreached:
+            checked = _with_web_of(address, read) or checked
+        return answer(_of_workflow(checked))
     schemes = services().settings.allowed_git_schemes
     file = other_file_in(asked.manifest, schemes)
     if file is not None and file.manifest is None:  # models alone: told, and nothing to install
         told = {"success": True, "manifest": None, "nodes": [], "left_out": file.left_out, "registry": None}
         return answer({**told, "file": _of_file(file)})
-    given = file.manifest if file else asked.manifest
-    resolved = services().registry_packs.resolved(given)
+    listed = file.manifest if file else asked.manifest
+    resolved = services().registry_packs.resolved(listed)
     if address and resolved.unreached:
-        resolved = _with_web_of(address, partial(services().registry_packs.resolved, given)) or resolved
+        resolved = _with_web_of(address, partial(services().registry_packs.resolved, listed)) or resolved
     manifest = bodies.manifest_of(resolved.manifest, services().settings)
     packs = packs_of(manifest, schemes)
     nodes = None if packs is None else [asdict(pack) for pack in packs]
-    found = {"success": True, "manifest": manifest, "nodes": nodes, "left_out": left_out_of(manifest)}
+    left_out = [*left_out_of(manifest), *resolved.refused()]
+    found = {"success": True, "manifest": manifest, "nodes": nodes, "left_out": left_out}
     found["registry"] = resolved.to_json()
     return answer({**found, "file": _of_file(file)} if file else found)
 
 
-def _through(address: SshAddress, manifest: Mapping[str, Any], checked: Checked) -> Checked:
-    """The same through an instance, where the service's own network did not reach everything; as it is, where the
-    instance cannot be used."""
-    if not checked.unreached:
-        return checked
-    lists = services().workflow_lists
-    return _with_web_of(address, partial(lists.check, manifest, answers_in(manifest))) or checked
-
-
 def _with_web_of(address: SshAddress, read: Callable[[Open], _T]) -> _T | None:
-    """What `read` finds by the network of an instance; None where that cannot be used."""
+    """What `read` finds by the network of an instance, where the service's own did not reach everything; None where the
+    instance cannot be used."""
     with (
         suppress(RemoteError),
         services().capacity.place(Kind.INSTANCES),
@@ -105,7 +104,7 @@ def remembered_answers() -> Response:
 @manifests.delete("/workflow-answers")
 def forget_answers() -> Response:
     """Forget one remembered answer, or all of them: the question is asked again."""
-    asked = body(manifest_bodies.ForgetAnswersBody)
+    asked = body(ForgetAnswersBody)
     return answer({"success": True, "forgotten": services().workflow_lists.remembered.forget(asked.question_id)})
 
 
@@ -113,7 +112,7 @@ def forget_answers() -> Response:
 def add_workflow_file() -> Response:
     """Keep the workflow that a file holds: JSON, or a picture, video or sound that ComfyUI saved. The body is the file
     itself; only its workflow is kept."""
-    name = query(manifest_bodies.FileQuery).name
+    name = query(FileQuery).name
     with services().capacity.place(Kind.FILES):
         file_id, found = services().workflow_lists.files.add(body_file(), name)
     return answer({"success": True, "file_id": file_id, "kind": found.kind}, 201)
@@ -129,15 +128,15 @@ def _of_file(file: OtherFile) -> dict[str, Any]:
 def official_templates() -> Response:
     """ComfyUI's official workflow templates, those first that are used most: what `{"template": NAME}` takes.
     `problem`: why there are none, where their package is not installed."""
-    asked = query(manifest_bodies.TemplatesQuery)
+    asked = query(TemplatesQuery)
     return answer({"success": True, **templates.page(asked.q or "", asked.category or "", asked.offset, asked.limit)})
 
 
 def _of_workflow(checked: Checked) -> dict[str, Any]:
     """A workflow as the list that it needs. `manifest` is null while a question is open: nothing can be installed."""
     nodes = checked.nodes()
-    manifest = {"nodes": nodes} if nodes and not checked.answer.questions else None
-    settings = services().settings
+    settings, whole = services().settings, nodes and not checked.answer.questions
+    manifest = {"nodes": nodes, "needs": needs_json(checked.answer)} if whole else None
     packs = packs_of(bodies.manifest_of({"nodes": nodes}, settings), settings.allowed_git_schemes) if nodes else []
     listed = [asdict(pack) for pack in packs or []]
     about = {"workflow": checked.to_json(), "registry": None}

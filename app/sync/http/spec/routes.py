@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.domain.errors import RemoteError, RunnerError
-from app.sync.http import bodies, fleet_bodies, log_bodies, manifest_bodies
+from app.sync.http import bodies, fleet_bodies, log_bodies
+from app.sync.http.check_bodies import CheckManifestBody, FileQuery, ForgetAnswersBody, TemplatesQuery
 from app.sync.http.errors import codes_of
 
 _SSH = "ssh -p 12345 root@ssh6.vast.ai"
@@ -170,19 +171,19 @@ _TASKS: Mapping[str, Operation] = {
         200,
         "CheckedManifest",
         codes=f"invalid_manifest invalid_address {_FILES} {_REFUSED_PACKS}",
-        asked=manifest_bodies.ManifestBody,
+        asked=CheckManifestBody,
         example={"manifest": {"urls": ["https://github.com/owner/name"]}},
     ),
     "GET /workflow-answers": _route(200, "WorkflowAnswers", asked=bodies.NoQuery),
     "DELETE /workflow-answers": _route(
-        200, "AnswersForgotten", asked=manifest_bodies.ForgetAnswersBody, example={"question_id": "pack:ShowText"}
+        200, "AnswersForgotten", asked=ForgetAnswersBody, example={"question_id": "pack:ShowText"}
     ),
-    "GET /templates": _route(200, "Templates", asked=manifest_bodies.TemplatesQuery),
+    "GET /templates": _route(200, "Templates", asked=TemplatesQuery),
     "POST /workflow-files": _route(
         201,
         "WorkflowFile",
         codes=f"not_a_file {_BROKEN}",
-        asked=manifest_bodies.FileQuery,
+        asked=FileQuery,
         takes_file=True,
     ),
 }

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from app.nodemap.answer import Evidence
 from app.nodemap.registry_answers import Status
 from app.proof.findings import Kind, Verdict
+from app.protocol.core_needs import GONE, TOO_OLD
 from app.sync.http.spec.schema import (
     COUNT,
     FLAG,
@@ -60,6 +61,32 @@ _CANDIDATE = {
     **_FACTS,
     "also": array(TEXT),
 }
+_VERSIONS = {"since": nullable(TEXT), "until": nullable(TEXT), "replaced_by": nullable(TEXT)}
+_VERDICT = record(
+    {
+        "code": words(TOO_OLD, GONE),
+        "title": TEXT,
+        "message": TEXT,
+        "hint": TEXT,
+        "certain": FLAG,
+        "classes": array(record({"class": TEXT, **_VERSIONS})),
+    },
+    about="Why ComfyUI itself cannot run the workflow. `since`, `until`: the versions that have the class.",
+)
+_CORE = record(
+    {
+        "frontend": TEXT,
+        "too_new": array(TEXT),
+        "gone": array(TEXT),
+        "made_with": nullable(TEXT),
+        "comfyui_version": nullable(TEXT),
+        "needs": nullable(TEXT),
+        "newer_than_known": FLAG,
+        "verdicts": array(_VERDICT),
+    },
+    about="The ComfyUI that the workflow needs. `comfyui_version`: the one that it was held against; `needs`: the "
+    "oldest that has all of its classes, as far as that is known.",
+)
 QUESTION = record(
     {
         "question_id": TEXT,
@@ -68,6 +95,7 @@ QUESTION = record(
         "runs": FLAG,
         "registry_id": nullable(TEXT),
         "files": array(COUNT),
+        "core": nullable(record(_VERSIONS)),
         "candidates": array(record(_CANDIDATE)),
     },
     about="A class of which several packs may be meant, or none is known.",
@@ -98,9 +126,7 @@ WORKFLOW_NEEDS = record(
         "evidence": array(_NEEDED),
         "models": array(_MODEL),
         "questions": array(QUESTION),
-        "core": record(
-            {"frontend": TEXT, "too_new": array(TEXT), "made_with": nullable(TEXT), "needs": nullable(TEXT)}
-        ),
+        "core": _CORE,
         "node_map": record({"read_at": nullable(TIME), "problem": nullable(TEXT)}),
         "registry": record({"on": FLAG, "read_at": nullable(TIME), "problem": nullable(TEXT)}),
         "skipped": array(record({"question_id": TEXT, "answered_at": TIME})),

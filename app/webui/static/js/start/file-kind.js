@@ -57,7 +57,7 @@ function textOf(bytes) {
 }
 
 /** A list in any form that the service reads. `no(kind, n)` makes the error for what is none. */
-export function manifestOf(text, no) {
+export function manifestOf(text, no, isPasted = false) {
   if (!text.trim()) throw no("empty");
   if (/^\s*<(?:!doctype|html|head|\?xml)/i.test(text)) throw no("html");
   const own = OWN_SCRIPT.exec(text);
@@ -68,6 +68,7 @@ export function manifestOf(text, no) {
   if (/^\s*["']?node_packs["']?\s*:|^\s*(?:comfyui|pips)\s*:/m.test(text)) return { manager_snapshot: text };
   if (/^.{0,200}\bRepoUrl\b/im.test(text)) return { csv: text };
   if (/^\s*(?:[-*]\s+)?["'<[]?(?:https?:\/\/|git@|git clone |ssh:\/\/)/m.test(text) || /(?:github|gitlab)\.com[/:]/.test(text)) return { urls: linesOf(text) };
+  if (OF_REGISTRY.test(text) || (isPasted && linesOf(text).every((line) => BARE_ID.test(line)))) return { urls: linesOf(text) };
   if (/^\s*(?:import |from \w+ import |def |#!)/m.test(text)) throw no("script");
   if (/^[A-Za-z][\w.-]*\s*(?:[=<>~!]=|\[|;|$)/m.test(text) && !/[,;\t].*[,;\t]/.test(text.split("\n")[0])) throw no("requirements");
   return { csv: text };
@@ -80,6 +81,11 @@ const OTHER_TOOLS = /comfyui-desktop-2-snapshot|^[\s{]*["']?schema["']?\s*:\s*["
 
 /** Of those that are JSON, by what they have; the service looks closer. */
 const isOtherTools = (found) => ["customNodes", "definition", "steps", "git_repos", "docker_command_steps"].some((name) => name in found) || (typeof found.custom_nodes === "object" && found.custom_nodes !== null);
+
+/** A line `id@version`, or comfy-cli's command: the name and version of a pack in ComfyUI's registry. */
+const OF_REGISTRY = /^\s*(?:[-*$]\s+)?["'`]?(?:[A-Za-z0-9][\w.-]*@(?:v?\d|latest\b|nightly\b)|(?:uvx? )?comfy(?:-cli)? node (?:registry-)?install )/m;
+
+const BARE_ID = /^\s*(?:[-*]\s+)?[A-Za-z0-9][\w-]{0,99}\s*$/;
 
 const isSnapshot = (text) => /^[\s{,]*["']?(git_custom_nodes|cnr_custom_nodes)["']?\s*:/m.test(text) && !/"node_packs"\s*:/.test(text);
 

@@ -28,7 +28,7 @@ export class PackList {
 
   #shown() {
     const words = this.search.value.trim().toLowerCase();
-    return this.nodes.filter((node) => `${node.name} ${node.repo_url}`.toLowerCase().includes(words));
+    return this.nodes.filter((node) => `${node.name} ${node.repo_url} ${node.registry_id ?? ""}`.toLowerCase().includes(words));
   }
 
   #tick(name, ticked) {
@@ -48,7 +48,7 @@ export class PackList {
     const shown = this.#shown();
     patchList(this.rows, shown, { key: (node) => node.name, make: row, update: (made, node) => {
       made.querySelector("input").checked = !this.left.has(node.name);
-      setAttribute(made, "title", node.repo_url);
+      setAttribute(made, "title", node.repo_url || node.registry_id);
       setText(made.querySelector(".pack-of"), ownerOf(node));
     } });
     const boxes = [...this.rows.querySelectorAll("input")];
@@ -82,8 +82,9 @@ function row(node) {
   return h("label", { class: "pack-choice" }, box, h("span", { class: "pack-name cut" }, node.name), h("span", { class: "pack-of soft small cut" }));
 }
 
-/** Whose repository it is, and at which version where the list says one. */
-function ownerOf({ repo_url: url, ref }) {
+/** Whose repository it is, and at which version where the list says one; a pack of the registry has its own versions. */
+function ownerOf({ repo_url: url, ref, registry_id: id, version }) {
+  if (id) return [version, word("start.of_registry")].filter(Boolean).join(" · ");
   const owner = /^(?:https?|ssh):\/\/[^/]+\/([^/]+)\//.exec(url)?.[1] ?? "";
   const at = (ref ?? "").replace(/^tree:/, "");
   return [owner, /^[0-9a-f]{40}$/.test(at) ? at.slice(0, 7) : at.slice(0, 24)].filter(Boolean).join(" · ");

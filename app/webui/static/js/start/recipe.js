@@ -218,7 +218,7 @@ export class Recipe {
     const text = this.get("urls").value;
     if (!text.trim()) return this.#put("urls", {});
     try {
-      const manifest = manifestOf(text, (kind, n = 1) => new NoList(word(`start.pasted_${kind}`, { n })));
+      const manifest = manifestOf(text, (kind, n = 1) => new NoList(word(`start.pasted_${kind}`, { n })), true);
       const label = manifest.urls ? word("start.pasted_label", { n: manifest.urls.length }) : word("start.pasted_list");
       return await this.#check("urls", manifest, label, [], text);
     } catch (error) {

@@ -6,18 +6,22 @@ from typing import Annotated
 
 from pydantic import Field
 
+from app.domain.errors import InvalidRequest
+from app.protocol.versions import version_key
 from app.sync.http.bodies import MAX_FIELD_CHARS, JsonBody, Query
 from app.sync.http.body_types import Manifest, SshConnection
 
 MAX_QUESTION_CHARS = 500
 
 
-class ManifestBody(JsonBody):
-    """POST /manifests/check. `ssh_connection`: an instance whose network is used where the service's own does not reach
-    the map of node packs or the registry."""
+class CheckManifestBody(JsonBody):
+    """POST /manifests/check. `comfyui_version`: the instance's, as `POST /ssh/test` has said it, so that a workflow is
+    held against it. `ssh_connection`: an instance whose network is used where the service's own does not reach the map
+    of node packs or the registry."""
 
     manifest: Manifest | None = None
     ssh_connection: SshConnection | None = None
+    comfyui_version: Annotated[str, Field(max_length=100)] | None = None
 
 
 class ForgetAnswersBody(JsonBody):
@@ -39,3 +43,10 @@ class FileQuery(Query):
     """POST /workflow-files. `name`: of the file, as ComfyUI's list of workflows is to have it."""
 
     name: Annotated[str, Field(min_length=1, max_length=MAX_FIELD_CHARS)] | None = None
+
+
+def version_of(body: CheckManifestBody) -> str | None:
+    """The version of ComfyUI in a request. Raises InvalidRequest for what is none."""
+    if body.comfyui_version is not None and not version_key(body.comfyui_version):
+        raise InvalidRequest("comfyui_version is no version, such as 0.33.0.", field="comfyui_version")
+    return body.comfyui_version

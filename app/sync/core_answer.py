@@ -1,0 +1,55 @@
+"""What `/manifests/check` says of the ComfyUI that a workflow needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from app.nodemap.answer import Answer
+from app.nodemap.core_classes import core_classes
+from app.protocol import reasons
+from app.protocol.core_needs import GONE, TOO_OLD, CoreClass, CoreNeeds, Lack, gone_text, lacks, too_old_text
+
+
+def core_json(answer: Answer, version: str | None) -> dict[str, Any]:
+    """`too_new` and `gone` are by the ComfyUI of this version; by the newest that is known, where it is None."""
+    needs = answer.core_needs
+    return {
+        "frontend": core_classes().frontend,
+        "too_new": list(answer.too_new),
+        "gone": list(answer.gone),
+        "made_with": answer.comfyui_version,
+        "comfyui_version": version,
+        "needs": needs.version if needs else None,
+        "newer_than_known": bool(needs and needs.is_newer_than_known),
+        "verdicts": _verdicts(needs, version) if needs else [],
+    }
+
+
+def core_class_json(core_class: CoreClass | None) -> dict[str, Any] | None:
+    """In which versions of ComfyUI a class is."""
+    if core_class is None:
+        return None
+    return {"since": core_class.since, "until": core_class.until, "replaced_by": core_class.replaced_by}
+
+
+def _verdicts(needs: CoreNeeds, version: str | None) -> list[dict[str, Any]]:
+    texts: Mapping[str, Callable[[Sequence[Lack]], str]] = {
+        TOO_OLD: lambda found: too_old_text(needs, found, version),
+        GONE: gone_text,
+    }
+    found = lacks(needs, version)
+    by_code = {code: [each for each in found if each.code == code] for code in texts}
+    return [_verdict(code, those, texts[code](those)) for code, those in by_code.items() if those]
+
+
+def _verdict(code: str, found: Sequence[Lack], message: str) -> dict[str, Any]:
+    reason = reasons.find(code)
+    return {
+        "code": code,
+        "title": reason.title,
+        "message": message,
+        "hint": reason.hint,
+        "certain": any(each.certain for each in found),
+        "classes": [{"class": each.core_class.name, **(core_class_json(each.core_class) or {})} for each in found],
+    }
