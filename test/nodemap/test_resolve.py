@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from app.nodemap.answer import Answer, Evidence, Pack
 from app.nodemap.core_classes import core_classes
 from app.nodemap.manager_map import ManagerMap, read_manager_map
+from app.nodemap.patterns import owning
 from app.nodemap.resolve import Sources, question_id, resolve
 from app.workflowfile.forms import Graphs
 from app.workflowfile.graph import read_workflow
@@ -136,6 +139,35 @@ def test_the_owner_of_a_name_wins_over_whoever_lists_it() -> None:
 def test_a_word_anywhere_in_a_name_owns_nothing() -> None:
     known = _map({"a/hy": (["HyOne"], {"nodename_pattern": "Hunyuan"}), "b/wrapper": ["HunyuanVideoSampler"]})
     assert _needed(_resolve("HunyuanVideoSampler", known=known)) == {_HUB + "b/wrapper": ("HunyuanVideoSampler",)}
+
+
+def test_only_the_anchored_alternatives_of_a_pattern_own_names() -> None:
+    pattern = r"(^(Prompts|Anything) Everywhere|Simple String)"
+    known = _map({"a/ue": ([], {"nodename_pattern": pattern}), "b/texts": ["Simple String Combine (B)"]})
+    answer = _resolve("Simple String Combine (B)", "Anything Everywhere3", known=known)
+    assert _needed(answer) == {
+        _HUB + "b/texts": ("Simple String Combine (B)",),
+        _HUB + "a/ue": ("Anything Everywhere3",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "owned"),
+    [
+        ("^DF_", ["^DF_"]),
+        (r" \[Crystools\]$", [r" \[Crystools\]$"]),
+        ("(^A|^B)", ["^A", "^B"]),
+        ("^A|b|C$", ["^A", "C$"]),
+        ("(^A)|(B$)", []),
+        ("[|^]x$", ["[|^]x$"]),
+        (r"cost\$", []),
+        ("Web.*Scraper", []),
+        ("(", []),
+        (5, []),
+    ],
+)
+def test_which_alternatives_own(pattern: object, owned: list[str]) -> None:
+    assert [each.pattern for each in owning(pattern)] == owned
 
 
 def test_a_pattern_that_could_take_for_ever_is_not_read() -> None:

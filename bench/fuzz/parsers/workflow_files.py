@@ -44,8 +44,8 @@ _WORDS = (
     b"\x18\x53\x80\x67", b"\x12\x54\xc3\x67", b"\x73\x73", b"\x67\xc8", b"\x45\xa3", b"\x44\x87", b"\x1f\x43\xb6\x75",
     b"\x01\xff\xff\xff\xff\xff\xff\xff", b"OpusTags", b"OggS", b"TXXX", b"fLaC", b"__metadata__", b'"nodes":[', b"NaN",
     b'"type":', b'"class_type":', b'"mode":4', b'"definitions":', b'"subgraphs":[', b'"models":[', b"\\u0000", b"../",
-    b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\0\0\x01", b"avif", b"iinf", b"iloc", b"infe", b"eXIf", b"<svg", b"<metadata>",
-    b"<![CDATA[", b"]]>", b'"components":', b"## a [000000]",
+    b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\0\0\x01", b"avif", b"iinf", b"iloc", b"infe", b"eXIf", b"<svg",
+    b"<metadata>", b"<![CDATA[", b"]]>", b'"components":', b"## a [000000]",
 )  # fmt: skip
 
 PARSERS = (
