@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -49,6 +50,7 @@ def resolve(workflow: Workflow, sources: Sources) -> Answer:
     decided = {name: _decide(name, nodes, sources) for name, nodes in open_classes.items()}
     _by_one_id(decided)
     _by_the_others(decided)
+    _by_new_name(decided, sources.manager_map)
     asked = {name: each for name, each in decided.items() if not each.is_decided and not is_virtual(name)}
     return Answer(
         tuple(_needed(decided, open_classes, sources)),
@@ -102,16 +104,16 @@ def _listed(name: str, sources: Sources) -> _Decided:
 
 
 def _with_repository(hinted: Pack, packs: Sequence[Pack]) -> Pack:
-    """A pack of which the workflow has only the registry's id, with the repository of the pack that has the class: the
-    one of that name, or the only one."""
-    named = [pack for pack in packs if _stem(repo_name(pack.repo_url or "")) == _stem(hinted.registry_id or "")]
-    left = named or packs
-    return replace(hinted, repo_url=left[0].repo_url) if len(left) == 1 else hinted
+    """A pack of which the workflow has only the registry's id, with the repository of that name that has the class. One
+    of another name may be a fork."""
+    words = _words(hinted.registry_id or "")
+    named = [pack for pack in packs if _words(repo_name(pack.repo_url or "")) == words]
+    return replace(hinted, repo_url=named[0].repo_url) if len(named) == 1 else hinted
 
 
-def _stem(name: str) -> str:
-    """A name as ids and repositories have in common."""
-    return name.lower().replace("_", "-").removeprefix("comfyui-").replace("-", "")
+def _words(name: str) -> list[str]:
+    """What ids and repositories' names have in common, in whatever order: `comfyui_rtx_nodes`, `RTX-Nodes-ComfyUI`."""
+    return sorted(word for word in re.split("[-_. ]", name.lower()) if word not in ("", "comfyui", "comfy"))
 
 
 def _packs(keys: Iterable[str], known: ManagerMap) -> list[Pack]:
@@ -120,15 +122,19 @@ def _packs(keys: Iterable[str], known: ManagerMap) -> list[Pack]:
 
 
 def _by_one_id(decided: Mapping[str, _Decided]) -> None:
-    """One id of the registry is one pack: what has the id alone is of the repository that another class has with it."""
+    """One id of the registry is one pack, and one commit is of one repository: what has no more than these is where
+    another class has them."""
     urls: dict[str | None, set[str]] = {}
     for each in decided.values():
         for pack in each.packs if each.is_decided else ():
-            urls.setdefault(pack.registry_id, set()).add(str(pack.repo_url))
+            for mark in (pack.registry_id, pack.ref):
+                urls.setdefault(mark, set()).add(str(pack.repo_url))
     for each in decided.values():
         one = each.packs[0] if len(each.packs) == 1 else None
-        if one is not None and one.registry_id and one.repo_url is None and len(urls.get(one.registry_id, ())) == 1:
-            each.packs = [replace(one, repo_url=next(iter(urls[one.registry_id])))]
+        if one is not None and one.repo_url is None:
+            marks = (mark for mark in (one.registry_id, one.ref) if mark)
+            url = next((next(iter(urls[mark])) for mark in marks if len(urls.get(mark, ())) == 1), None)
+            each.packs = [replace(one, repo_url=url)]
 
 
 def _by_the_others(decided: Mapping[str, _Decided]) -> None:
@@ -139,6 +145,22 @@ def _by_the_others(decided: Mapping[str, _Decided]) -> None:
             left = [pack for pack in each.packs if _key(pack) in needed]
             if len(left) == 1:
                 each.packs, each.evidence = left, Evidence.SAME_WORKFLOW
+
+
+def _by_new_name(decided: Mapping[str, _Decided], known: ManagerMap) -> None:
+    """A repository that the map does not know is the one that the workflow needs anyway, if that is of the same owner
+    and has the class: it was renamed, and would be installed twice."""
+    needed = {_key(each.packs[0]) for each in decided.values() if each.is_decided} & known.urls.keys()
+    for name, each in decided.items():
+        key = _key(each.packs[0]) if each.is_decided else ""
+        if not key or key in known.urls:
+            continue
+        owner = key.rpartition("/")[0]
+        same = [
+            other for other in needed if other.rpartition("/")[0] == owner and name in known.classes_of.get(other, ())
+        ]
+        if len(same) == 1:
+            each.packs = [replace(each.packs[0], repo_url=known.urls[same[0]])]
 
 
 def _key(pack: Pack) -> str:

@@ -259,10 +259,41 @@ def test_a_pack_that_is_a_single_file_is_none_that_can_be_cloned() -> None:
 
 def test_one_id_of_the_registry_is_one_pack_also_for_a_class_that_the_map_lacks() -> None:
     hint = {"cnr_id": "foo-nodes", "ver": "1.2.0"}
-    answer = _resolve(("Foo", hint), ("Old", hint), known=_map({"a/foo": ["Foo"]}))
+    answer = _resolve(("Foo", hint), ("Old", hint), known=_map({"a/foo_nodes": ["Foo"]}))
     (needed,) = answer.needed
-    assert needed.pack == Pack(_HUB + "a/foo", "foo-nodes", None, "1.2.0")
+    assert needed.pack == Pack(_HUB + "a/foo_nodes", "foo-nodes", None, "1.2.0")
     assert (needed.classes, answer.questions) == (("Foo", "Old"), ())
+
+
+def test_one_commit_is_of_one_repository_also_under_an_older_id() -> None:
+    commit = "26fa2ddf" * 5
+    now, before = ({"cnr_id": name, "ver": commit} for name in ("foo-suite", "old-voice"))
+    (needed,) = _resolve(("Foo", now), ("Old", before), known=_map({"a/foo-suite": ["Foo", "Old"]})).needed
+    assert (needed.pack.repo_url, needed.pack.ref, needed.classes) == (_HUB + "a/foo-suite", commit, ("Foo", "Old"))
+
+
+def test_the_only_pack_that_lists_a_class_is_not_that_of_an_id_with_another_name() -> None:
+    """It may be a fork: the original was never listed."""
+    known = _map({"b/mixer-forge": ["Mix", "MixPack"]})
+    hints = {"cnr_id": "mixer"}
+    assert _resolve(("Mix", hints), known=known).questions[0].registry_id == "mixer"
+    answer = _resolve(("Mix", hints), ("MixPack", {**hints, "aux_id": "a/Mixer"}), known=known)
+    assert (_needed(answer), answer.questions) == ({_HUB + "a/Mixer": ("Mix", "MixPack")}, ())
+    swapped = _map({"a/RTX_Nodes_ComfyUI": ["Up"]})
+    assert _needed(_resolve(("Up", {"cnr_id": "comfyui_rtx_nodes"}), known=swapped)) == {
+        _HUB + "a/RTX_Nodes_ComfyUI": ("Up",)
+    }
+
+
+def test_a_repository_that_was_renamed_is_not_installed_twice() -> None:
+    known = _map({"a/new": ["Foo", "Bar"]})
+    old = ("Foo", {"aux_id": "a/old", "ver": "0" * 40})
+    (needed,) = _resolve(old, "Bar", known=known).needed
+    assert (needed.pack.repo_url, needed.pack.ref, needed.classes) == (_HUB + "a/new", "0" * 40, ("Foo", "Bar"))
+    assert set(_needed(_resolve(("Foo", {"aux_id": "b/fork"}), "Bar", known=known))) == {
+        _HUB + "b/fork",
+        _HUB + "a/new",
+    }
 
 
 def test_files_of_another_shape_are_passed_over() -> None:
