@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.nodemap.patterns import compiled, owns
+from app.nodemap.patterns import owning
 from app.protocol.repo_identity import identity
 
 MAX_PACKS = 50_000
@@ -117,9 +117,7 @@ def _add(found: ManagerMap, key: str, url: str, names: list[str], about: Mapping
         keys = found.packs_of.setdefault(name, [])
         if key not in keys:
             keys.append(key)
-    pattern = compiled(about.get("nodename_pattern"))
-    if pattern is not None and owns(pattern.pattern):
-        found.owners.append((pattern, key))
+    found.owners += [(pattern, key) for pattern in owning(about.get("nodename_pattern"))]
     for name in _names(about.get("preemptions")):
         found.preempted.setdefault(name, []).append(key)
     title = about.get("title_aux")

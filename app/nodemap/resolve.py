@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -79,6 +80,7 @@ def resolve(workflow: Workflow, sources: Sources) -> Answer:
         decided[name].doubtful = True
     _by_one_id(decided)
     _by_the_others(decided)
+    _by_new_name(decided, sources.manager_map)
     asked = {name: each for name, each in decided.items() if not each.is_decided and not is_virtual(name)}
     return Answer(
         tuple(_needed(decided, open_classes, sources)),
@@ -164,16 +166,16 @@ def _listed(name: str, sources: Sources) -> _Decided:
 
 
 def _with_repository(hinted: Pack, packs: Sequence[Pack]) -> Pack:
-    """A pack of which the workflow has only the registry's id, with the repository of the pack that has the class: the
-    one of that name, or the only one."""
-    named = [pack for pack in packs if _stem(repo_name(pack.repo_url or "")) == _stem(hinted.registry_id or "")]
-    left = named or packs
-    return replace(hinted, repo_url=left[0].repo_url) if len(left) == 1 else hinted
+    """A pack of which the workflow has only the registry's id, with the repository of that name that has the class. One
+    of another name may be a fork."""
+    words = _words(hinted.registry_id or "")
+    named = [pack for pack in packs if _words(repo_name(pack.repo_url or "")) == words]
+    return replace(hinted, repo_url=named[0].repo_url) if len(named) == 1 else hinted
 
 
-def _stem(name: str) -> str:
-    """A name as ids and repositories have in common."""
-    return name.lower().replace("_", "-").removeprefix("comfyui-").replace("-", "")
+def _words(name: str) -> list[str]:
+    """What ids and repositories' names have in common, in whatever order: `comfyui_rtx_nodes`, `RTX-Nodes-ComfyUI`."""
+    return sorted(word for word in re.split("[-_. ]", name.lower()) if word not in ("", "comfyui", "comfy"))
 
 
 def _packs(keys: Iterable[str], known: ManagerMap) -> list[Pack]:
@@ -182,18 +184,20 @@ def _packs(keys: Iterable[str], known: ManagerMap) -> list[Pack]:
 
 
 def _by_one_id(decided: Mapping[str, _Decided]) -> None:
-    """One id of the registry is one pack: what has the id alone is of the repository that another class has with it. It
-    may be a fork, of which the registry's archive is not."""
-    found: dict[str | None, dict[str, Pack]] = {}
+    """One id of the registry is one pack, and one commit is of one repository: what has no more than these is where
+    another class has them. It may be a fork, of which the registry's archive is not."""
+    found: dict[str, dict[str, Pack]] = {}
     for each in decided.values():
-        for pack in each.packs if each.is_decided else ():
-            if pack.repo_url is not None:
-                found.setdefault(pack.registry_id, {})[pack.repo_url] = pack
+        for pack in each.packs if each.is_decided and each.packs[0].repo_url else ():
+            for mark in filter(None, (pack.registry_id, pack.ref)):
+                found.setdefault(mark, {})[str(pack.repo_url)] = pack
     for each in decided.values():
         one = each.packs[0] if len(each.packs) == 1 else None
-        if one is not None and one.registry_id and one.repo_url is None and len(found.get(one.registry_id, ())) == 1:
-            [(url, pack)] = found[one.registry_id].items()
-            each.packs = [replace(one, repo_url=url, from_registry=one.from_registry and pack.from_registry)]
+        if one is not None and one.repo_url is None:
+            marks = filter(None, (one.registry_id, one.ref))
+            same = next((found[mark] for mark in marks if len(found.get(mark, ())) == 1), {})
+            for url, pack in same.items():
+                each.packs = [replace(one, repo_url=url, from_registry=one.from_registry and pack.from_registry)]
 
 
 def _by_the_others(decided: Mapping[str, _Decided]) -> None:
@@ -209,6 +213,22 @@ def _by_the_others(decided: Mapping[str, _Decided]) -> None:
 def pack_key(pack: Pack) -> str:
     """One spelling of what a pack is: its repository, or its id in the registry."""
     return (repo_key(pack.repo_url) if pack.repo_url else None) or f"registry:{(pack.registry_id or '').lower()}"
+
+
+def _by_new_name(decided: Mapping[str, _Decided], known: ManagerMap) -> None:
+    """A repository that the map does not know is the one that the workflow needs anyway, if that is of the same owner
+    and has the class: it was renamed, and would be installed twice."""
+    needed = {pack_key(each.packs[0]) for each in decided.values() if each.is_decided} & known.urls.keys()
+    for name, each in decided.items():
+        key = pack_key(each.packs[0]) if each.is_decided else ""
+        if not key or key in known.urls:
+            continue
+        owner = key.rpartition("/")[0]
+        same = [
+            other for other in needed if other.rpartition("/")[0] == owner and name in known.classes_of.get(other, ())
+        ]
+        if len(same) == 1:
+            each.packs = [replace(each.packs[0], repo_url=known.urls[same[0]])]
 
 
 def _needed(decided: Mapping[str, _Decided], nodes: Mapping[str, Sequence[Node]], sources: Sources) -> Iterable[Needed]:

@@ -36,9 +36,14 @@ REQUESTS: Sequence[Reason] = (
         "workflow_file_empty",
         "No workflow in this file",
         _REQUEST,
-        hint="Many sites remove the workflow from pictures. Take the original file, or the workflow's JSON.",
+        hint="Choose the workflow's JSON, or the file as ComfyUI saved it.",
     ),
-    Reason("workflow_file_too_large", "Workflow file too large", _REQUEST),
+    Reason(
+        "workflow_file_too_large",
+        "Workflow file too large",
+        _REQUEST,
+        hint="No workflow needs that much: export it from ComfyUI as JSON.",
+    ),
     Reason(
         "not_a_file", "Not the file itself", _REQUEST, hint="Send its bytes as the body: curl --data-binary @FILE …"
     ),

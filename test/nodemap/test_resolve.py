@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from app.nodemap.answer import Answer, Evidence, Pack
 from app.nodemap.core_classes import core_classes
 from app.nodemap.manager_map import ManagerMap, read_manager_map
+from app.nodemap.patterns import owning
 from app.nodemap.resolve import Sources, question_id, resolve
 from app.workflowfile.forms import Graphs
 from app.workflowfile.graph import read_workflow
@@ -138,6 +141,35 @@ def test_a_word_anywhere_in_a_name_owns_nothing() -> None:
     assert _needed(_resolve("HunyuanVideoSampler", known=known)) == {_HUB + "b/wrapper": ("HunyuanVideoSampler",)}
 
 
+def test_only_the_anchored_alternatives_of_a_pattern_own_names() -> None:
+    pattern = r"(^(Prompts|Anything) Everywhere|Simple String)"
+    known = _map({"a/ue": ([], {"nodename_pattern": pattern}), "b/texts": ["Simple String Combine (B)"]})
+    answer = _resolve("Simple String Combine (B)", "Anything Everywhere3", known=known)
+    assert _needed(answer) == {
+        _HUB + "b/texts": ("Simple String Combine (B)",),
+        _HUB + "a/ue": ("Anything Everywhere3",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "owned"),
+    [
+        ("^DF_", ["^DF_"]),
+        (r" \[Crystools\]$", [r" \[Crystools\]$"]),
+        ("(^A|^B)", ["^A", "^B"]),
+        ("^A|b|C$", ["^A", "C$"]),
+        ("(^A)|(B$)", []),
+        ("[|^]x$", ["[|^]x$"]),
+        (r"cost\$", []),
+        ("Web.*Scraper", []),
+        ("(", []),
+        (5, []),
+    ],
+)
+def test_which_alternatives_own(pattern: object, owned: list[str]) -> None:
+    assert [each.pattern for each in owning(pattern)] == owned
+
+
 def test_a_pattern_that_could_take_for_ever_is_not_read() -> None:
     known = _map({"a/slow": ([], {"nodename_pattern": r"^(a+)+$"}), "b/slow": ([], {"nodename_pattern": "^.*.*.*x$"})})
     assert known.owners == []
@@ -227,10 +259,41 @@ def test_a_pack_that_is_a_single_file_is_none_that_can_be_cloned() -> None:
 
 def test_one_id_of_the_registry_is_one_pack_also_for_a_class_that_the_map_lacks() -> None:
     hint = {"cnr_id": "foo-nodes", "ver": "1.2.0"}
-    answer = _resolve(("Foo", hint), ("Old", hint), known=_map({"a/foo": ["Foo"]}))
+    answer = _resolve(("Foo", hint), ("Old", hint), known=_map({"a/foo_nodes": ["Foo"]}))
     (needed,) = answer.needed
-    assert needed.pack == Pack(_HUB + "a/foo", "foo-nodes", None, "1.2.0")
+    assert needed.pack == Pack(_HUB + "a/foo_nodes", "foo-nodes", None, "1.2.0")
     assert (needed.classes, answer.questions) == (("Foo", "Old"), ())
+
+
+def test_one_commit_is_of_one_repository_also_under_an_older_id() -> None:
+    commit = "26fa2ddf" * 5
+    now, before = ({"cnr_id": name, "ver": commit} for name in ("foo-suite", "old-voice"))
+    (needed,) = _resolve(("Foo", now), ("Old", before), known=_map({"a/foo-suite": ["Foo", "Old"]})).needed
+    assert (needed.pack.repo_url, needed.pack.ref, needed.classes) == (_HUB + "a/foo-suite", commit, ("Foo", "Old"))
+
+
+def test_the_only_pack_that_lists_a_class_is_not_that_of_an_id_with_another_name() -> None:
+    """It may be a fork: the original was never listed."""
+    known = _map({"b/mixer-forge": ["Mix", "MixPack"]})
+    hints = {"cnr_id": "mixer"}
+    assert _resolve(("Mix", hints), known=known).questions[0].registry_id == "mixer"
+    answer = _resolve(("Mix", hints), ("MixPack", {**hints, "aux_id": "a/Mixer"}), known=known)
+    assert (_needed(answer), answer.questions) == ({_HUB + "a/Mixer": ("Mix", "MixPack")}, ())
+    swapped = _map({"a/RTX_Nodes_ComfyUI": ["Up"]})
+    assert _needed(_resolve(("Up", {"cnr_id": "comfyui_rtx_nodes"}), known=swapped)) == {
+        _HUB + "a/RTX_Nodes_ComfyUI": ("Up",)
+    }
+
+
+def test_a_repository_that_was_renamed_is_not_installed_twice() -> None:
+    known = _map({"a/new": ["Foo", "Bar"]})
+    old = ("Foo", {"aux_id": "a/old", "ver": "0" * 40})
+    (needed,) = _resolve(old, "Bar", known=known).needed
+    assert (needed.pack.repo_url, needed.pack.ref, needed.classes) == (_HUB + "a/new", "0" * 40, ("Foo", "Bar"))
+    assert set(_needed(_resolve(("Foo", {"aux_id": "b/fork"}), "Bar", known=known))) == {
+        _HUB + "b/fork",
+        _HUB + "a/new",
+    }
 
 
 def test_files_of_another_shape_are_passed_over() -> None:

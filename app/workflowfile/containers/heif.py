@@ -29,13 +29,13 @@ def read_heif(source: Source) -> Texts:
 
 def _meta(source: Source, meta: Box) -> Texts:
     inside = {each.kind: each for each in boxes(source, min(meta.start + 4, meta.end), meta.end)}
-    items, places = inside.get(b"iinf"), inside.get(b"iloc")
-    if items is None or places is None:
+    items, located = inside.get(b"iinf"), inside.get(b"iloc")
+    if items is None or located is None:
         return
     try:
         wanted = _exif_items(source, items.start, items.end)
-        source.seek(places.start)
-        found = _Places(source.read_exactly(places.end - places.start)).of(wanted)
+        source.seek(located.start)
+        found = _Places(source.read_exactly(located.end - located.start)).of(wanted)
     except Cut:
         return
     for extents in found[:_MOST_BLOCKS]:

@@ -19,6 +19,7 @@ def read_png(source: Source) -> Texts:
     """The texts of a PNG. Checksums are not checked: tools that edit texts leave wrong ones."""
     source.seek(len(SIGNATURE))
     blocks = total = 0
+    kind = b""
     try:
         while True:
             source.count_part()
@@ -39,7 +40,7 @@ def read_png(source: Source) -> Texts:
             else:
                 source.skip(length + 4)
     except Cut:
-        source.was_cut = True  # every PNG has an end
+        source.was_cut = kind.isalpha()  # every PNG has an end
 
 
 def _is_named(source: Source) -> bool:

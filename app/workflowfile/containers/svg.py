@@ -19,6 +19,7 @@ def read_svg(source: Source) -> Texts:
     """The text of the first `<metadata>`, which SaveSVG puts behind the opening tag."""
     source.seek(0)
     data = source.read_exactly(min(source.size, MAX_TEXT_BYTES))
+    source.was_cut = b"</svg" not in data
     place = data.find(b"<metadata")
     begin = data.find(_OPEN, place) if place >= 0 else -1
     end = data.find(_CLOSE, begin) if begin >= 0 else -1
