@@ -79,6 +79,12 @@ def _text(needs: CoreNeeds, found: Sequence[Lack], version: Optional[str]) -> st
 
 
 def _stop_or_go_on(context: Context, text: str, code: str) -> None:
+    """Nothing is fetched for a workflow that cannot run, unless a person wants it."""
+    if context.options.ask != "ask":
+        hint = (
+            "Update ComfyUI on the machine, then start again. A run with --ask can install the node packs all the same."
+        )
+        raise RunFault(code, text, hint if code == TOO_OLD else "")
     answer = context.questions.ask(
         text + " Install its node packs all the same?",
         code="install_for_old_comfyui",
