@@ -308,8 +308,8 @@ def split_source(manifest: Optional[Mapping[str, Any]]) -> Tuple[str, Any]:
     if manifest is None:
         return "default", None
     forms = [form for form in ("csv", "nodes", "urls", "repo", "lock") if form in manifest]
-    beside = {"repo": {"path", "ref"}, "nodes": {"needs"}}
-    allowed = {*forms, *(beside.get(forms[0], ()) if forms else ())}
+    more = {"repo": {"path", "ref"}, "nodes": {"needs"}}
+    allowed = {*forms, *(more.get(forms[0], ()) if forms else ())}
     if len(forms) != 1 or not set(manifest) <= allowed:
         raise ManifestFault("manifest", "A manifest has exactly one of csv, nodes, urls, repo and lock.")
     return forms[0], manifest if forms[0] == "repo" else manifest[forms[0]]
