@@ -24,6 +24,7 @@ _FOLDER = Path(__file__).parents[1] / "app/nodemap"
 _OUT, _PAGES = _FOLDER / "core_versions.json", _FOLDER / "core_classes.json"
 _VERSION = re.compile(r"""__version__ = ["'](\d+\.\d+\.\d+)["']""")
 _PIN = re.compile(r"comfyui-frontend-package==([\d.]+)")
+_REPLACED = "comfy_extras/nodes_replacements.py"
 _FILES = re.compile(r"nodes\.py|comfy_extras/[^/]+\.py|comfy_api_nodes/nodes[^/]*\.py")
 
 
@@ -104,13 +105,13 @@ class _Copy:
         found: set[str] = set()
         for line in self._git("ls-tree", "-r", commit, "nodes.py", "comfy_extras/", "comfy_api_nodes/").splitlines():
             about, _, path = line.partition("\t")
-            if _FILES.fullmatch(path):
+            if _FILES.fullmatch(path) and path != _REPLACED:
                 found |= self._of_file(about.split()[2])
         return found
 
     def replaced(self, commit: str) -> dict[str, str]:
         """What ComfyUI itself puts in the place of a class."""
-        text = self._git("show", f"{commit}:comfy_extras/nodes_replacements.py")
+        text = self._git("show", f"{commit}:{_REPLACED}")
         calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
         given = [{word.arg: getattr(word.value, "value", None) for word in call.keywords} for call in calls]
         return {str(each["old_node_id"]): str(each["new_node_id"]) for each in given if "old_node_id" in each}

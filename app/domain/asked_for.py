@@ -31,12 +31,12 @@ def packs_asked_for(
     of a run's packs by name, of which a person may have chosen some among those that the request offers."""
     try:
         packs = packs_of(manifest, schemes)
-        needs = needs_in(manifest)
+        wanted = needs_in(manifest)
     except ManifestFault:  # by rules that have become stricter since: nothing of it may be asked for again
-        packs, needs = [], None
+        packs, wanted = [], None
     if packs is None:
         return None
-    offered = {url for each in needs.open_classes for url in each.repositories} if needs else set()
+    offered = {url for each in wanted.open_classes for url in each.repositories} if wanted else set()
     chosen = {name: NodePack(name, url) for name, url in (found or {}).items() if url in offered}
     return {**chosen, **{pack.name: pack for pack in packs}}
 

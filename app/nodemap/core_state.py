@@ -50,17 +50,17 @@ class CoreSplit:
 
 def split_core(by_class: Mapping[str, Sequence[Node]], core: KnownCore, manager_map: ManagerMap) -> CoreSplit:
     """Of each class whether it is ComfyUI's own, and since when."""
-    split = CoreSplit()
+    sorted_core = CoreSplit()
     for name, nodes in by_class.items():
         known = core.versions.find(name) if core.versions else None
         state = _state(name, nodes, core, known, manager_map)
         if state is None:
             continue
         listed = state != "here" and not says_core(nodes) and _may_be_of_a_pack(name, nodes, manager_map)
-        getattr(split, "doubtful" if listed else state).add(name)
+        getattr(sorted_core, "doubtful" if listed else state).add(name)
         if any(node.runs for node in nodes) and not is_virtual(name):
-            split.needed[name] = _needed(name, _made_with(name, nodes, core, manager_map), core, known, state)
-    return split
+            sorted_core.needed[name] = _needed(name, _made_with(name, nodes, core, manager_map), core, known, state)
+    return sorted_core
 
 
 def _state(

@@ -73,10 +73,10 @@ def resolve(workflow: Workflow, sources: Sources) -> Answer:
     """The packs, questions and verdicts of a workflow. Each class is decided by the strongest evidence that says
     anything; what that leaves open, the packs decide that the workflow needs anyway."""
     by_class = workflow.classes(runs=False)
-    split = split_core(by_class, sources.known_core, sources.manager_map)
-    open_classes = {name: nodes for name, nodes in by_class.items() if name not in split.own}
+    sorted_core = split_core(by_class, sources.known_core, sources.manager_map)
+    open_classes = {name: nodes for name, nodes in by_class.items() if name not in sorted_core.own}
     decided = {name: _decide(name, nodes, sources) for name, nodes in open_classes.items()}
-    for name in split.doubtful:
+    for name in sorted_core.doubtful:
         decided[name].doubtful = True
     _by_one_id(decided)
     _by_the_others(decided)
@@ -85,21 +85,21 @@ def resolve(workflow: Workflow, sources: Sources) -> Answer:
     return Answer(
         tuple(_needed(decided, open_classes, sources)),
         tuple(_question(name, each, open_classes, sources) for name, each in asked.items()),
-        tuple(sorted(split.here)),
+        tuple(sorted(sorted_core.here)),
         tuple(sorted(name for name in by_class if is_virtual(name))),
-        tuple(sorted(split.too_new)),
+        tuple(sorted(sorted_core.too_new)),
         newest_core(workflow.nodes),
-        _core_needs(split, sources),
-        tuple(sorted(split.gone)),
+        _core_needs(sorted_core, sources),
+        tuple(sorted(sorted_core.gone)),
     )
 
 
-def _core_needs(split: CoreSplit, sources: Sources) -> CoreNeeds | None:
+def _core_needs(sorted_core: CoreSplit, sources: Sources) -> CoreNeeds | None:
     """What the run needs of ComfyUI itself; of what packs may have instead, the questions tell."""
     versions = sources.core_versions
     if versions is None:
         return None
-    classes = tuple(each for name, each in sorted(split.needed.items()) if name not in split.doubtful)
+    classes = tuple(each for name, each in sorted(sorted_core.needed.items()) if name not in sorted_core.doubtful)
     return CoreNeeds(versions.known_to, versions.newest, classes)
 
 

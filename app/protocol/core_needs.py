@@ -11,8 +11,8 @@ from typing import Any, Container, Dict, Iterable, List, Mapping, Optional, Sequ
 from app.protocol.json_fields import read_record
 from app.protocol.versions import is_older, newest_of, version_key
 
-TOO_OLD, GONE = "comfyui_too_old", "core_class_gone"
-"""Reason codes."""
+TOO_OLD = "comfyui_too_old"
+GONE = "core_class_gone"
 _NAMED = 5
 
 
@@ -67,39 +67,39 @@ def read_core_needs(raw: Mapping[str, Any]) -> CoreNeeds:
     return read_record(CoreNeeds, raw)
 
 
-def lacks(needs: CoreNeeds, version: Optional[str], present: Optional[Container[str]] = None) -> List[Lack]:
+def lacks(wanted: CoreNeeds, version: Optional[str], present: Optional[Container[str]] = None) -> List[Lack]:
     """What a ComfyUI of this version lacks. `present`: the classes that it has, where it runs and has said so. Without
     either, only what is gone from every new one."""
-    found = [_lack(each, needs, version) for each in needs.classes if present is None or each.name not in present]
+    found = [_lack(each, wanted, version) for each in wanted.classes if present is None or each.name not in present]
     return [each for each in found if each is not None]
 
 
-def _lack(core_class: CoreClass, needs: CoreNeeds, version: Optional[str]) -> Optional[Lack]:
-    exact = bool(version_key(version)) and not is_older(needs.known_to, version)
+def _lack(core_class: CoreClass, wanted: CoreNeeds, version: Optional[str]) -> Optional[Lack]:
+    exact = bool(version_key(version)) and not is_older(wanted.known_to, version)
     if core_class.until is not None and (not version_key(version) or is_older(core_class.until, version)):
-        return Lack(core_class, GONE, True)
+        return Lack(core_class, code=GONE, certain=True)
     if is_older(version, core_class.since):
-        return Lack(core_class, TOO_OLD, exact)
+        return Lack(core_class, code=TOO_OLD, certain=exact)
     nobody_knows = core_class.since is None and core_class.until is None
-    if nobody_knows and version_key(version) and not is_older(needs.newest, version):
-        return Lack(core_class, TOO_OLD, exact)
+    if nobody_knows and version_key(version) and not is_older(wanted.newest, version):
+        return Lack(core_class, code=TOO_OLD, certain=exact)
     return None
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
 
 
-def too_old_text(needs: CoreNeeds, found: Sequence[Lack], version: Optional[str]) -> str:
+def too_old_text(wanted: CoreNeeds, found: Sequence[Lack], version: Optional[str]) -> str:
     """One sentence for all classes that a ComfyUI is too old for."""
     classes = [each.core_class for each in found]
     since = newest_of(each.since for each in classes)
     if any(each.since is None for each in classes):
-        wanted = "a newer ComfyUI than %s" % newest_of([needs.newest, since])
+        which = "a newer ComfyUI than %s" % newest_of([wanted.newest, since])
     else:
-        wanted = "ComfyUI %s or newer" % since
+        which = "ComfyUI %s or newer" % since
     verb = "lacks" if any(each.certain for each in found) else "may lack"
     has = "this one is %s and" % version if version else "an older one"
-    return "The workflow needs %s; %s %s %s." % (wanted, has, verb, _listed([each.name for each in classes]))
+    return "The workflow needs %s; %s %s %s." % (which, has, verb, _listed([each.name for each in classes]))
 
 
 def gone_text(found: Sequence[Lack]) -> str:

@@ -48,13 +48,6 @@ SAFETY: Sequence[Reason] = (
     Reason("run_builds", "Compile packages on the machine?", About.QUESTION),
     # -- what a workflow needs of ComfyUI itself -----------------------------------------------------------------------
     Reason(
-        "comfyui_too_old",
-        "ComfyUI is too old",
-        About.RUN,
-        Retry.HELPS,
-        "Update ComfyUI on the machine, then start again.",
-    ),
-    Reason(
         "core_class_gone",
         "ComfyUI dropped a node",
         About.RUN,

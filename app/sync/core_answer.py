@@ -13,16 +13,16 @@ from app.protocol.core_needs import GONE, TOO_OLD, CoreClass, CoreNeeds, Lack, g
 
 def core_json(answer: Answer, version: str | None) -> dict[str, Any]:
     """`too_new` and `gone` are by the ComfyUI of this version; by the newest that is known, where it is None."""
-    needs = answer.core_needs
+    wanted = answer.core_needs
     return {
         "frontend": core_classes().frontend,
         "too_new": list(answer.too_new),
         "gone": list(answer.gone),
         "made_with": answer.comfyui_version,
         "comfyui_version": version,
-        "needs": needs.version if needs else None,
-        "newer_than_known": bool(needs and needs.is_newer_than_known),
-        "verdicts": _verdicts(needs, version) if needs else [],
+        "needs": wanted.version if wanted else None,
+        "newer_than_known": bool(wanted and wanted.is_newer_than_known),
+        "verdicts": _verdicts(wanted, version) if wanted else [],
     }
 
 
@@ -33,12 +33,12 @@ def core_class_json(core_class: CoreClass | None) -> dict[str, Any] | None:
     return {"since": core_class.since, "until": core_class.until, "replaced_by": core_class.replaced_by}
 
 
-def _verdicts(needs: CoreNeeds, version: str | None) -> list[dict[str, Any]]:
+def _verdicts(wanted: CoreNeeds, version: str | None) -> list[dict[str, Any]]:
     texts: Mapping[str, Callable[[Sequence[Lack]], str]] = {
-        TOO_OLD: lambda found: too_old_text(needs, found, version),
+        TOO_OLD: lambda found: too_old_text(wanted, found, version),
         GONE: gone_text,
     }
-    found = lacks(needs, version)
+    found = lacks(wanted, version)
     by_code = {code: [each for each in found if each.code == code] for code in texts}
     return [_verdict(code, those, texts[code](those)) for code, those in by_code.items() if those]
 

@@ -277,7 +277,7 @@ def test_a_workflow_is_held_against_the_version_of_an_instances_comfyui(api: Api
     core = content(api.post("/manifests/check", {**asked, "comfyui_version": "0.30.0"}))["workflow"]["core"]
     assert (core["comfyui_version"], core["needs"], core["too_new"]) == ("0.30.0", "0.31.0", ["AddLayer"])
     (verdict,) = core["verdicts"]
-    assert (verdict["code"], verdict["title"], verdict["certain"]) == ("comfyui_too_old", "ComfyUI is too old", True)
+    assert (verdict["code"], verdict["title"], verdict["certain"]) == ("comfyui_too_old", "ComfyUI too old", True)
     assert verdict["message"] == "The workflow needs ComfyUI 0.31.0 or newer; this one is 0.30.0 and lacks AddLayer."
     assert verdict["classes"] == [{"class": "AddLayer", "since": "0.31.0", "until": None, "replaced_by": None}]
     newer = content(api.post("/manifests/check", {**asked, "comfyui_version": "0.31.0"}))
@@ -301,9 +301,16 @@ def test_a_run_that_asks_takes_open_questions_with_it(api: Api) -> None:
 
 def test_what_a_list_says_of_its_workflow_is_checked(api: Api) -> None:
     nodes = [{"name": "text", "repo_url": _HUB + "a/text"}]
-    for needs in ([], {"packs": {}}, {"packs": [{"name": "text", "classes": ["A"] * 2001}]}, {"core": {"newest": "1"}}):
+    wrong: list[Any] = [
+        [],
+        {"packs": {}},
+        {"packs": [{"name": "text", "classes": ["A"] * 2001}]},
+        {"core": {"newest": "1"}},
+    ]
+    for needs in wrong:
         body = {"ssh_connection": closed_address(), "manifest": {"nodes": nodes, "needs": needs}}
         refused = api.post(START, body)
         assert (refused.status_code, content(refused)["field"]) == (400, "manifest.needs"), needs
-    for manifest in ({"urls": [_HUB + "a/text"], "needs": {}}, {"needs": {}}):
+    lists: list[Any] = [{"urls": [_HUB + "a/text"], "needs": {}}, {"needs": {}}]
+    for manifest in lists:
         assert api.post("/manifests/check", {"manifest": manifest}).status_code == 400

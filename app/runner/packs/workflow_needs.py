@@ -30,16 +30,16 @@ _CUSTOM = "custom_nodes."
 def settle_needs(context: Context, packs: List[NodePack]) -> List[NodePack]:
     """The packs that this machine needs for the workflow; all of them for a list without one. Raises RunFault where
     ComfyUI itself cannot run it, RunCancelled."""
-    needs = needs_in(context.request.get("manifest"))
-    if needs is None:
+    wanted = needs_in(context.request.get("manifest"))
+    if wanted is None:
         return packs
     offered = _offered(context)
-    if needs.core is not None:
-        _hold_core(context, needs.core, offered)
+    if wanted.core is not None:
+        _hold_core(context, wanted.core, offered)
     if offered is not None:
-        packs = _without_offered(context, packs, needs.packs, offered)
-    asked = [each for each in needs.open_classes if offered is None or each.name not in offered]
-    _tell_settled(context, needs.open_classes, asked)
+        packs = _without_offered(context, packs, wanted.packs, offered)
+    asked = [each for each in wanted.open_classes if offered is None or each.name not in offered]
+    _tell_settled(context, wanted.open_classes, asked)
     return [*packs, *_chosen(context, asked, packs)]
 
 
@@ -54,16 +54,16 @@ def _offered(context: Context) -> Optional[Mapping[str, str]]:
 # -- ComfyUI itself ----------------------------------------------------------------------------------------------------
 
 
-def _hold_core(context: Context, needs: CoreNeeds, offered: Optional[Mapping[str, str]]) -> None:
+def _hold_core(context: Context, wanted: CoreNeeds, offered: Optional[Mapping[str, str]]) -> None:
     version = comfyui_version(context.ui_home)
-    found = lacks(needs, version, offered)
+    found = lacks(wanted, version, offered)
     certain = [each for each in found if each.certain or offered is not None]
     if certain:
-        _stop_or_go_on(context, _text(needs, certain, version), certain[0].code)
+        _stop_or_go_on(context, _text(wanted, certain, version), certain[0].code)
     elif found:
-        context.warn(found[0].code, _text(needs, found, version))
+        context.warn(found[0].code, _text(wanted, found, version))
     told = {each.core_class.name for each in found}
-    missing = [each.name for each in needs.classes if offered is not None and each.name not in offered]
+    missing = [each.name for each in wanted.classes if offered is not None and each.name not in offered]
     missing = [name for name in missing if name not in told]
     if missing:
         text = "The ComfyUI that runs here does not have %s, though its version should."
@@ -71,14 +71,20 @@ def _hold_core(context: Context, needs: CoreNeeds, offered: Optional[Mapping[str
         context.warn("core_class_missing", text % _listed(missing), hint)
 
 
-def _text(needs: CoreNeeds, found: Sequence[Lack], version: Optional[str]) -> str:
+def _text(wanted: CoreNeeds, found: Sequence[Lack], version: Optional[str]) -> str:
     old = [each for each in found if each.code == TOO_OLD]
     gone = [each for each in found if each.code == GONE]
-    texts = [too_old_text(needs, old, version) if old else "", gone_text(gone) if gone else ""]
+    texts = [too_old_text(wanted, old, version) if old else "", gone_text(gone) if gone else ""]
     return " ".join(filter(None, texts))
 
 
 def _stop_or_go_on(context: Context, text: str, code: str) -> None:
+    """Nothing is fetched for a workflow that cannot run, unless a person wants it."""
+    if context.options.ask != "ask":
+        hint = (
+            "Update ComfyUI on the machine, then start again. A run with --ask can install the node packs all the same."
+        )
+        raise RunFault(code, text, hint if code == TOO_OLD else "")
     answer = context.questions.ask(
         text + " Install its node packs all the same?",
         code="install_for_old_comfyui",
@@ -97,12 +103,12 @@ def _without_offered(
     context: Context, packs: List[NodePack], classes: Sequence[PackClasses], offered: Mapping[str, str]
 ) -> List[NodePack]:
     needed = {each.name: each.classes for each in classes if each.classes}
-    there = [pack for pack in packs if all(name in offered for name in needed.get(pack.name) or [""])]
-    if not there:
+    whole = [pack for pack in packs if all(name in offered for name in needed.get(pack.name) or [""])]
+    if not whole:
         return packs
     addresses = {each.name.lower(): each.address for each in scan(context.custom_nodes) if not each.disabled}
     left_out: Set[str] = set()
-    for pack in there:
+    for pack in whole:
         folders = {_folder(offered[name]) for name in needed[pack.name]} - {""}
         if not any(_is_own(pack, folder, addresses.get(folder.lower(), "")) for folder in folders):
             left_out.add(pack.name)
@@ -123,9 +129,9 @@ def _is_own(pack: NodePack, folder: str, address: str) -> bool:
 def _tell_offered(
     context: Context, pack: NodePack, classes: Sequence[str], folders: Set[str], addresses: Mapping[str, str]
 ) -> None:
-    places = ["custom_nodes/%s" % folder for folder in sorted(folders)]
+    named = ["custom_nodes/%s" % folder for folder in sorted(folders)]
     remotes = [addresses[folder.lower()] for folder in sorted(folders) if addresses.get(folder.lower())]
-    where = ", ".join(places) + (" (%s)" % ", ".join(remotes) if remotes else "") if places else "ComfyUI itself"
+    where = ", ".join(named) + (" (%s)" % ", ".join(remotes) if remotes else "") if named else "ComfyUI itself"
     text = "%s is left out: %s has what the workflow needs of it (%s)."
     context.warn("offered_already", text % (pack.name, where, _listed(classes)))
 
