@@ -31,13 +31,17 @@ def packs_asked_for(
     of a run's packs by name, of which a person may have chosen some among those that the request offers."""
     try:
         packs = packs_of(manifest, schemes)
-        wanted = needs_in(manifest)
+        wanted = needs_in(manifest, schemes)
     except ManifestFault:  # by rules that have become stricter since: nothing of it may be asked for again
         packs, wanted = [], None
     if packs is None:
         return None
     offered = {url for each in wanted.open_classes for url in each.repositories} if wanted else set()
-    chosen = {name: NodePack(name, url) for name, url in (found or {}).items() if url in offered}
+    chosen = {
+        name: NodePack(name, url)
+        for name, url in (found or {}).items()
+        if any(same_repo(url, each) for each in offered)
+    }
     return {**chosen, **{pack.name: pack for pack in packs}}
 
 

@@ -133,7 +133,7 @@ def check_manifest(
         _check_listed(form, value, schemes)
         if form == "nodes":
             read_told(raw or {}, "manifest")
-        needs_in(raw)
+        needs_in(raw, schemes)
     except manifests.ManifestFault as fault:
         error = InvalidManifest(fault.message, field=fault.field)
         error.wrong_entries = _wrong_entries(raw, schemes)

@@ -7,11 +7,11 @@ list does not have but by a person's answer.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Collection, Dict, Mapping, Optional, Tuple
 
 from app.protocol.core_needs import CoreNeeds
 from app.protocol.json_fields import BadField, read_record
-from app.protocol.manifest import ManifestFault
+from app.protocol.manifest import ManifestFault, parse_urls
 
 MOST_CLASSES = 2000
 """Of all packs and questions together."""
@@ -46,8 +46,9 @@ class WorkflowNeeds:
         return asdict(self)
 
 
-def needs_in(manifest: Optional[Mapping[str, Any]]) -> Optional[WorkflowNeeds]:
-    """What a manifest says of its workflow; None where it was not made from one. Raises ManifestFault."""
+def needs_in(manifest: Optional[Mapping[str, Any]], schemes: Collection[str]) -> Optional[WorkflowNeeds]:
+    """What a manifest says of its workflow; None where it was not made from one. `schemes`: what git may fetch by, of
+    what a person is offered too. Raises ManifestFault."""
     raw = (manifest or {}).get("needs")
     if raw is None:
         return None
@@ -58,6 +59,8 @@ def needs_in(manifest: Optional[Mapping[str, Any]]) -> Optional[WorkflowNeeds]:
     classes = sum(len(pack.classes) for pack in found.packs) + len(found.open_classes)
     if classes + len(found.core.classes if found.core else ()) > MOST_CLASSES:
         raise ManifestFault("manifest.needs", "The workflow needs more than %d classes." % MOST_CLASSES)
+    for url in {url for each in found.open_classes for url in each.repositories}:
+        parse_urls([url], schemes, "manifest.needs")
     return found
 
 

@@ -299,6 +299,9 @@ def test_a_run_that_asks_takes_open_questions_with_it(api: Api) -> None:
     assert refused.status_code == 409
 
 
+_OFFERS_A_FILE = {"open_classes": [{"name": "A", "repositories": ["file:///etc"]}]}
+
+
 def test_what_a_list_says_of_its_workflow_is_checked(api: Api) -> None:
     nodes = [{"name": "text", "repo_url": _HUB + "a/text"}]
     wrong: list[Any] = [

@@ -115,12 +115,8 @@ def install(
             if manifest is None:
                 show_text(console, word("workflow.needs_nothing"))
                 ctx.exit(0)
-        body = request_body(ssh_command, manifest, **asked)
         show_machine(console, ssh_command, asked["ui_home"])
-        started = api.started(body)
-        task_id = str(started["task_id"])
-        console.print(f"Task {task_id}", highlight=False)
-        show_left_out(console, started.get("left_out") or ())
+        task_id = _started(api, request_body(ssh_command, manifest, **asked), console)
         try:
             progress = follow(api, task_id, console, lines=as_json, answers=known)
         except WatchingEnded:
@@ -134,6 +130,15 @@ def install(
     if not as_json:
         show_end(console, progress, proof, of_workflows=bool(sources.option))
     ctx.exit(exit_status(progress, require=asked["require"]))
+
+
+def _started(api: Api, body: Mapping[str, Any], console: Console) -> str:
+    """Start it, and print its id and what of the list cannot be had; the id."""
+    started = api.started(body)
+    task_id = str(started["task_id"])
+    console.print(f"Task {task_id}", highlight=False)
+    show_left_out(console, started.get("left_out") or ())
+    return task_id
 
 
 def _end_of_plan(api: Api, progress: Mapping[str, Any], console: Console, *, as_json: bool) -> int:

@@ -36,11 +36,11 @@ def read_manifest(context: Context) -> List[NodePack]:
         else:
             parse = {"csv": parse_csv, "nodes": parse_nodes, "urls": parse_urls}[form]
             packs = parse(value, schemes, "manifest.%s" % form, _repeated(context))
+        packs = settle_needs(context, packs, schemes)
     except (ManifestFault, KeyError) as exc:
         raise RunFault(
             "invalid_manifest", "The list of packs is not valid: %s" % exc, "Correct it, then start again."
         ) from None
-    packs = settle_needs(context, packs)
     context.journal.emit(ManifestRead(form, tuple(packs)))
     if form == "nodes":
         _tell_left_out(context)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Dict, List, Mapping, Optional, Sequence, Set
 
 from app.protocol.core_needs import GONE, TOO_OLD, CoreNeeds, Lack, gone_text, lacks, too_old_text
-from app.protocol.manifest import NodePack
+from app.protocol.manifest import NodePack, check_packs, parse_urls
 from app.protocol.repo_identity import same_repo
-from app.protocol.repo_url import repo_name
 from app.protocol.workflow_needs import OpenClass, PackClasses, needs_in
 from app.runner.comfyui.running import modules_of, running_here
 from app.runner.context import Context
@@ -27,10 +26,10 @@ _SKIP, _GO_ON, _STOP = "skip", "go_on", "stop"
 _CUSTOM = "custom_nodes."
 
 
-def settle_needs(context: Context, packs: List[NodePack]) -> List[NodePack]:
+def settle_needs(context: Context, packs: List[NodePack], schemes: Sequence[str]) -> List[NodePack]:
     """The packs that this machine needs for the workflow; all of them for a list without one. Raises RunFault where
-    ComfyUI itself cannot run it, RunCancelled."""
-    wanted = needs_in(context.request.get("manifest"))
+    ComfyUI itself cannot run it, RunCancelled, ManifestFault."""
+    wanted = needs_in(context.request.get("manifest"), schemes)
     if wanted is None:
         return packs
     offered = _offered(context)
@@ -40,7 +39,8 @@ def settle_needs(context: Context, packs: List[NodePack]) -> List[NodePack]:
         packs = _without_offered(context, packs, wanted.packs, offered)
     asked = [each for each in wanted.open_classes if offered is None or each.name not in offered]
     _tell_settled(context, wanted.open_classes, asked)
-    return [*packs, *_chosen(context, asked, packs)]
+    chosen = _chosen(context, asked, packs, schemes)
+    return check_packs([*packs, *chosen], "manifest.needs") if chosen else packs
 
 
 def _offered(context: Context) -> Optional[Mapping[str, str]]:
@@ -146,13 +146,15 @@ def _tell_settled(context: Context, classes: Sequence[OpenClass], asked: Sequenc
         context.warn("offered_already", text % _listed(settled))
 
 
-def _chosen(context: Context, asked: Sequence[OpenClass], packs: Sequence[NodePack]) -> List[NodePack]:
+def _chosen(
+    context: Context, asked: Sequence[OpenClass], packs: Sequence[NodePack], schemes: Sequence[str]
+) -> List[NodePack]:
     """The packs that a person has chosen, those that are not in the list."""
     found: Dict[str, NodePack] = {}
     for each in asked:
         url = _ask(context, each)
         if url and not any(same_repo(pack.repo_url, url) for pack in [*packs, *found.values()]):
-            found[url] = NodePack(repo_name(url), url)
+            found[url] = parse_urls([url], schemes)[0]
     return list(found.values())
 
 

@@ -204,13 +204,13 @@ def _ref_of(entry: Any) -> RegistryRef | None:
 
 def _renamed(manifest: Mapping[str, Any], told: Iterable[Told]) -> Mapping[str, Any]:
     """The manifest, where what its workflow needs is said of the packs as the registry spells them."""
-    needs = manifest.get("needs")
-    packs = needs.get("packs") if isinstance(needs, Mapping) else None
+    wanted = manifest.get("needs")
+    packs = wanted.get("packs") if isinstance(wanted, Mapping) else None
     if not isinstance(packs, (list, tuple)) or not all(isinstance(pack, Mapping) for pack in packs):
         return manifest
     names = {each.asked.registry_id: each.node.node_id for each in told if each.node}
     renamed = [{**pack, "name": names.get(str(pack.get("name")), pack.get("name"))} for pack in packs]
-    return {**manifest, "needs": {**dict(needs or {}), "packs": renamed}}
+    return {**manifest, "needs": {**dict(wanted or {}), "packs": renamed}}
 
 
 def _filled(entry: Mapping[str, Any], told: Told | None) -> Mapping[str, Any]:
