@@ -95,6 +95,10 @@ class Proofs:
             running = run_id in self._running
         return {"in_progress": running, **kept, **_together(kept["results"])}
 
+    def with_proof(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """A run as it is shown, with what is known of its workflows."""
+        return {**run, "proof": self.of(str(run["run_id"]))}
+
     def prove_task(self, run_id: str, task_id: str) -> dict[str, Any] | None:
         """Asks the ComfyUI of a task of the run. None where the run has no workflow. Raises TaskNotFound."""
         record, status = self._installs.look(task_id)

@@ -35,8 +35,7 @@ def show_run(run_id: str) -> Response:
     """One run with its chapters and what can be done now; by the id of any task of it."""
     query(bodies.NoQuery)
     known = note_task(bodies.uuid_of(run_id, "run_id"))
-    found = services().runs.run(known)
-    found["proof"] = services().proofs.of(found["run_id"])
+    found = services().proofs.with_proof(services().runs.run(known))
     return answer_if_changed({"success": True, **found}, found | {"workflow": _without_clock(found["workflow"])})
 
 

@@ -242,18 +242,23 @@ export class Recipe {
     await this.#fromFiles(files);
   }
 
+  /** What was read before is not to be installed any more. */
   async #fromFiles(files) {
-    return files.length > 1 ? this.#fromWorkflows(files) : this.#fromFile(files[0]);
+    if (!files.length) return undefined;
+    const number = (this.kept.file.number += 1);
+    this.requests.file = null;
+    this.sending?.abort();
+    this.#put("file", {});
+    return files.length > 1 ? this.#fromWorkflows(files, number) : this.#fromFile(files[0], number);
   }
 
-  async #fromFile(file) {
-    if (!file) return;
-    setHidden(this.get("file-chosen"), true);
+  async #fromFile(file, number) {
     try {
       const [manifest, text] = await manifestIn(file);
-      await this.#check("file", manifest, file.name, [], text);
+      if (this.kept.file.number === number) await this.#check("file", manifest, file.name, [], text);
     } catch (error) {
-      if (error instanceof MayBeWorkflow) return this.#fromWorkflows([file]);
+      if (this.kept.file.number !== number) return undefined; // another file by now
+      if (error instanceof MayBeWorkflow) return this.#fromWorkflows([file], number);
       if (!(error instanceof NoList)) throw error;
       this.#put("file", { error: error.message });
     }
@@ -261,13 +266,16 @@ export class Recipe {
   }
 
   /** Has the service read files that may hold workflows: one list of all. */
-  async #fromWorkflows(files) {
-    const number = (this.kept.file.number += 1);
-    this.requests.file = null;
+  async #fromWorkflows(files, number) {
     setHidden(this.get("file-chosen"), false);
     setText(this.get("file-chosen"), files.length > 1 ? word("workflow.reading_all", { n: files.length }) : word("workflow.reading", { name: files[0].name }));
-    const { ids, names, lost } = await sendAll(files);
-    if (this.kept.file.number !== number) return; // other files by now
+    this.sending = new AbortController();
+    const { signal } = this.sending;
+    const { ids, names, lost } = await sendAll(files, signal).catch((error) => {
+      if (signal.aborted) return {};
+      throw error;
+    });
+    if (this.kept.file.number !== number) return;
     if (!ids.length) this.#put("file", { error: lost.join("\n") });
     else await this.#check("file", { workflow_file: ids.length > 1 ? ids : ids[0], answers: {} }, names.join(", "), [], "", lost);
   }
