@@ -9,12 +9,14 @@ from app.nodemap.answer import Answer
 from app.nodemap.core_classes import core_classes
 from app.protocol import reasons
 from app.protocol.core_needs import GONE, TOO_OLD, CoreClass, CoreNeeds, Lack, gone_text, lacks, too_old_text
+from app.protocol.versions import newest_of
 
 _UPDATE = "Update ComfyUI on the machine first."
 
 
-def core_json(answer: Answer, version: str | None) -> dict[str, Any]:
-    """`too_new` and `gone` are by the ComfyUI of this version; by the newest that is known, where it is None."""
+def core_json(answer: Answer, version: str | None, made_for: str | None) -> dict[str, Any]:
+    """`too_new` and `gone` are by the ComfyUI of this version; by the newest that is known, where it is None.
+    `made_for`: what the list of the official templates asks for."""
     wanted = answer.core_needs
     return {
         "frontend": core_classes().frontend,
@@ -22,7 +24,7 @@ def core_json(answer: Answer, version: str | None) -> dict[str, Any]:
         "gone": list(answer.gone),
         "made_with": answer.comfyui_version,
         "comfyui_version": version,
-        "needs": wanted.version if wanted else None,
+        "needs": newest_of([wanted.version if wanted else None, made_for]),
         "newer_than_known": bool(wanted and wanted.is_newer_than_known),
         "verdicts": _verdicts(wanted, version) if wanted else [],
     }
