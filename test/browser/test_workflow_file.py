@@ -195,7 +195,8 @@ def test_ids_of_the_registry_are_pasted(tab: OpenTab, tmp_path: Path) -> None:
         expect(rows).to_have_text(["comfyui-impact-pack8.0.0 · registry", "comfyui-kjnodes1.1.0 · registry"])
         page.locator("#urls").fill("comfyui-impact-pack@8.0.0\nno-such-pack")
         expect(page.locator("#left-out-rows")).to_contain_text("no-such-pack")
-        expect(rows).to_have_count(1)
+        expect(rows.locator("input").first).to_be_checked()
+        expect(rows.locator("input").last).not_to_be_checked()
 
 
 def test_what_only_opens_a_workflow_is_a_choice(service: ServiceProcess, tab: OpenTab) -> None:
