@@ -7,6 +7,7 @@ from typing import Any
 
 from app.nodemap.answer import Answer
 from app.nodemap.core_classes import core_classes
+from app.nodemap.core_versions import core_versions
 from app.protocol import reasons
 from app.protocol.core_needs import GONE, TOO_OLD, CoreClass, CoreNeeds, Lack, gone_text, lacks, too_old_text
 from app.protocol.versions import is_older, newest_of
@@ -24,7 +25,7 @@ def core_json(answer: Answer, version: str | None, made_for: str | None) -> dict
         "gone": list(answer.gone),
         "made_with": answer.comfyui_version,
         "comfyui_version": version,
-        "needs": newest_of([wanted.version if wanted else None, made_for]),
+        "needs": newest_of([_needed(wanted), made_for]),
         "newer_than_known": bool(wanted and wanted.is_newer_than_known),
         "verdicts": _all_verdicts(wanted, version, made_for),
     }
@@ -35,6 +36,12 @@ def core_class_json(core_class: CoreClass | None) -> dict[str, Any] | None:
     if core_class is None:
         return None
     return {"since": core_class.since, "until": core_class.until, "replaced_by": core_class.replaced_by}
+
+
+def _needed(wanted: CoreNeeds | None) -> str | None:
+    """The oldest that is enough; None where the oldest of which anything is known is: an older one may be enough."""
+    version = wanted.version if wanted else None
+    return None if version == core_versions().oldest else version
 
 
 def _all_verdicts(wanted: CoreNeeds | None, version: str | None, made_for: str | None) -> list[dict[str, Any]]:
