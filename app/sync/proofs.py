@@ -23,34 +23,21 @@ from app.domain.errors import AppError, RemoteError, RunnerError
 from app.domain.request import Request
 from app.domain.run_summary import restarted
 from app.domain.stored_request import read_request
-from app.proof.findings import Verdict
-from app.proof.judge import classes_of as classes_in
-from app.proof.judge import prove
-from app.proof.node_specs import Specs
 from app.protocol import progress_json
-from app.remote.comfyui_files import NotTaken, safe_name, save_workflow
 from app.remote.connector import SshConnector
-from app.remote.host import RemoteHost
-from app.remote.packer import pack_runner
-from app.remote.runner_client import RunnerClient
-from app.remote.web_text import WebError
 from app.settings import Timeouts
 from app.storage.errors import StorageError
 from app.storage.private_file import read_private, write_private
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.comfyui_facts import classes_of
+from app.sync.comfyui_proof import Asker, Place, names_of, place_of, together, unknown
 from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.service import Installs
-from app.workflowfile.errors import WorkflowFileError
 from app.workflowfile.forms import Graphs
 from app.workflowfile.limits import MAX_TEXT_BYTES
 from app.workflowfile.several import MAX_FILES
 
-_BADNESS = (Verdict.READY.value, Verdict.UNKNOWN.value, Verdict.NOT_READY.value)
 MAX_KEPT = 500
 """Of the graphs of more runs, the oldest are forgotten."""
-CLASSES_SECONDS = 120.0
-SAVE_SECONDS = 20.0
 _log = logging.getLogger(__name__)
 
 
@@ -70,9 +57,8 @@ class Proofs:
         """`now`: Unix seconds."""
         self._folder = folder
         self._installs = installs
-        self._connector = connector
+        self._asker = Asker(connector, timeouts)
         self._background = background
-        self._timeouts = timeouts
         self._now = now
         self._stop = CancelSignal()
         self._lock = threading.Lock()
@@ -83,8 +69,7 @@ class Proofs:
         self._forget_old()
         graphs = [{"ui": each.ui, "api": each.api} for each, _ in workflows[:MAX_FILES]]
         write_private(self._path(run_id, "graph.z"), zlib.compress(json.dumps(graphs).encode()))
-        names = [safe_name(name) for _, name in workflows[:MAX_FILES]]
-        self._keep(run_id, {"names": names, "checked_at": None, "results": []})
+        self._keep(run_id, {"names": names_of(workflows[:MAX_FILES]), "checked_at": None, "results": []})
 
     def of(self, run_id: str) -> dict[str, Any] | None:
         """What is known of a run's workflows; None where it was not started with any."""
@@ -93,7 +78,7 @@ class Proofs:
             return None
         with self._lock:
             running = run_id in self._running
-        return {"in_progress": running, **kept, **_together(kept["results"])}
+        return {"in_progress": running, **kept, **together(kept["results"])}
 
     def prove_task(self, run_id: str, task_id: str) -> dict[str, Any] | None:
         """Asks the ComfyUI of a task of the run. None where the run has no workflow. Raises TaskNotFound."""
@@ -140,34 +125,27 @@ class Proofs:
         except AppError as exc:
             _log.warning("run %s: whether its workflow is ready is not known: %s", run_id, exc.message)
 
+    def check(
+        self, place: Place, workflows: Sequence[tuple[Graphs, str | None]], *, saves: bool, seconds: float
+    ) -> dict[str, Any]:
+        """Asks the ComfyUI that runs at a place now, without any run: nothing is kept. Raises RemoteError and
+        RunnerError."""
+        names = names_of(workflows)
+        named = [(graphs, name) for (graphs, _), name in zip(workflows, names, strict=True)]
+        results = self._asker.results(place, named, self._stop, saves=saves, seconds=seconds)
+        known = {"names": names, "in_progress": False, "checked_at": progress_json.iso(self._now())}
+        return {**known, "results": results, **together(results)}
+
     # -- asking -----------------------------------------------------------------------------------------------------
 
     def _asked(
         self, request: Request, graphs: Sequence[Graphs], names: Sequence[str], stop: CancelSignal
     ) -> list[dict[str, Any]]:
-        """A result for each workflow."""
+        """A result for each workflow of a run."""
         try:
-            return self._found(request, graphs, names, stop)
+            return self._asker.results(place_of(request), list(zip(graphs, names, strict=True)), stop, saves=True)
         except (RemoteError, RunnerError) as exc:
-            problem = exc.message
-        except (WebError, WorkflowFileError) as exc:
-            problem = f"What ComfyUI says of its nodes cannot be used: {exc}."
-        return [_unknown(name, problem) for name in names]
-
-    def _found(
-        self, request: Request, graphs: Sequence[Graphs], names: Sequence[str], stop: CancelSignal
-    ) -> list[dict[str, Any]]:
-        expected, wanted = request.options.host_key_sha256, frozenset[str]().union(*map(classes_in, graphs))
-        connector = self._connector.asking_first(request.options.first_contact == "ask")
-        with connector.connect(request.address, host_key_sha256=expected, cancel=stop) as host:
-            client = RunnerClient(host, pack_runner(), replace(self._timeouts))
-            client.ensure_uploaded()
-            port = client.probe(request.ui_home, request.venv_path).comfyui_port
-            if port is None:
-                problem = "ComfyUI is not running on this machine. Start or restart it, then check again."
-                return [_unknown(name, problem) for name in names]
-            specs = Specs(classes_of(host, port, wanted, seconds=CLASSES_SECONDS).kept)
-            return [_one(host, port, each, name, specs) for each, name in zip(graphs, names, strict=True)]
+            return [unknown(name, exc.message) for name in names]
 
     # -- what is kept -----------------------------------------------------------------------------------------------
 
@@ -201,34 +179,3 @@ class Proofs:
             for path in paths[MAX_KEPT - 1 :]:
                 path.with_suffix(".graph.z").unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
-
-
-def _one(host: RemoteHost, port: int, graphs: Graphs, name: str, specs: Specs) -> dict[str, Any]:
-    """One workflow: judged, and put into ComfyUI's list."""
-    found = {"name": name, "saved_as": None, "problem": None, **prove(graphs, specs).to_json()}
-    if graphs.ui is not None:
-        try:
-            found["saved_as"] = save_workflow(host, port, name, graphs.ui, SAVE_SECONDS)
-        except NotTaken as exc:
-            found["problem"] = str(exc)
-    return found
-
-
-def _unknown(name: str, problem: str) -> dict[str, Any]:
-    """The result where nothing could be asked."""
-    sentence = f"Whether this workflow is ready is not known: {problem}"
-    nothing: dict[str, Any] = {"counts": {}, "checked": {}, "findings": [], "saved_as": None}
-    return {"name": name, "verdict": Verdict.UNKNOWN.value, "sentence": sentence, "problem": problem, **nothing}
-
-
-def _together(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The verdict on all workflows of a run: the worst of them, and what it says."""
-    worst = max(results, key=lambda each: _BADNESS.index(each["verdict"]), default=None)
-    if worst is None:
-        return {"verdict": None, "sentence": None}
-    ready = sum(each["verdict"] == Verdict.READY.value for each in results)
-    several = len(results) > 1
-    if several and ready == len(results):
-        return {"verdict": worst["verdict"], "sentence": f"All {ready} workflows are ready to run here."}
-    said = f"{ready} of {len(results)} workflows are ready to run here." if several else worst["sentence"]
-    return {"verdict": worst["verdict"], "sentence": said}

@@ -174,7 +174,9 @@ class WorkflowLists:
             error.questions = tuple(checked.to_json()["questions"])
             raise error
         if not nodes:
-            raise InvalidManifest("This workflow needs no node pack: ComfyUI itself has all of it.", field="manifest")
+            hint = "POST /workflow-proofs says whether it is ready on an instance, or which models are missing."
+            message = "This workflow needs no node pack: ComfyUI itself has all of it."
+            raise InvalidManifest(message, hint=hint, field="manifest")
         return {"nodes": nodes, "needs": needs_json(checked.answer, questions)}
 
 
