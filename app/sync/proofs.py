@@ -12,18 +12,19 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from app.domain import asked_for
-from app.domain.errors import AppError, RemoteError, RunnerError
-from app.domain.request import Request
+from app.domain.errors import AppError, RemoteError, RunnerError, TaskNotFound
+from app.domain.request import NO_TASK, Request
 from app.domain.run_summary import restarted
 from app.domain.stored_request import read_request
 from app.protocol import progress_json
+from app.protocol.snapshot import Snapshot
 from app.remote.connector import SshConnector
 from app.settings import Timeouts
 from app.storage.errors import StorageError
@@ -32,12 +33,16 @@ from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.comfyui_proof import Asker, Place, names_of, place_of, together, unknown
 from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.service import Installs
+from app.sync.missing_packs import Ends, Wanted, explained
 from app.workflowfile.forms import Graphs
 from app.workflowfile.limits import MAX_TEXT_BYTES
 from app.workflowfile.several import MAX_FILES
 
 MAX_KEPT = 500
 """Of the graphs of more runs, the oldest are forgotten."""
+_KEPT = frozenset({"names", "checked_at", "results"})
+_WANTED = "wanted"
+_MOST_TASKS = 50
 _log = logging.getLogger(__name__)
 
 
@@ -64,12 +69,14 @@ class Proofs:
         self._lock = threading.Lock()
         self._running: set[str] = set()
 
-    def begin(self, run_id: str, workflows: Sequence[tuple[Graphs, str | None]]) -> None:
-        """Keeps the workflows that a run is started with, each with its file's name. Raises StorageError."""
+    def begin(self, run_id: str, workflows: Sequence[tuple[Graphs, str | None]], wanted: Wanted | None = None) -> None:
+        """Keeps the workflows that a run is started with, each with its file's name. `wanted`: which pack has which of
+        their classes. Raises StorageError."""
         self._forget_old()
         graphs = [{"ui": each.ui, "api": each.api} for each, _ in workflows[:MAX_FILES]]
         write_private(self._path(run_id, "graph.z"), zlib.compress(json.dumps(graphs).encode()))
-        self._keep(run_id, {"names": names_of(workflows[:MAX_FILES]), "checked_at": None, "results": []})
+        known = {_WANTED: (wanted or Wanted()).to_json()}
+        self._keep(run_id, {"names": names_of(workflows[:MAX_FILES]), "checked_at": None, "results": [], **known})
 
     def of(self, run_id: str) -> dict[str, Any] | None:
         """What is known of a run's workflows; None where it was not started with any."""
@@ -78,17 +85,21 @@ class Proofs:
             return None
         with self._lock:
             running = run_id in self._running
-        return {"in_progress": running, **kept, **together(kept["results"])}
+        known = {name: kept[name] for name in _KEPT}
+        return {"in_progress": running, **known, **together(kept["results"])}
 
     def prove_task(self, run_id: str, task_id: str) -> dict[str, Any] | None:
         """Asks the ComfyUI of a task of the run. None where the run has no workflow. Raises TaskNotFound."""
         record, status = self._installs.look(task_id)
         request = read_request(record.request)
         home = asked_for.home(status.snapshot.probe.get("ui_home"), request.ui_home)
-        return self.prove(run_id, replace(request, ui_home=home))
+        return self.prove(run_id, replace(request, ui_home=home), task_id=task_id)
 
-    def prove(self, run_id: str, request: Request, stop: CancelSignal | None = None) -> dict[str, Any] | None:
-        """Asks the ComfyUI that a request means; the result is kept. None where the run has no workflow."""
+    def prove(
+        self, run_id: str, request: Request, stop: CancelSignal | None = None, *, task_id: str | None = None
+    ) -> dict[str, Any] | None:
+        """Asks the ComfyUI that a request means; the result is kept. `task_id`: of the run's newest task that is known.
+        None where the run has no workflow."""
         kept, graphs = self._kept(run_id), self._graphs(run_id)
         if kept is None or not graphs:
             return None
@@ -96,6 +107,7 @@ class Proofs:
             self._running.add(run_id)
         try:
             results = self._asked(request, graphs, kept["names"], stop or self._stop)
+            results = explained(results, Wanted.of(kept.get(_WANTED)), Ends.of(self._snapshots(task_id)))
             kept |= {"checked_at": progress_json.iso(self._now()), "results": results}
             self._keep(run_id, kept)
         finally:
@@ -147,6 +159,19 @@ class Proofs:
         except (RemoteError, RunnerError) as exc:
             return [unknown(name, exc.message) for name in names]
 
+    def _snapshots(self, task_id: str | None) -> Iterator[Snapshot]:
+        """Of a task and of those that it followed, the newest first."""
+        for _ in range(_MOST_TASKS):
+            if task_id is None:
+                return
+            try:
+                record, status = self._installs.look(task_id)
+            except TaskNotFound:
+                return
+            yield status.snapshot
+            followed = record.request.get("restart_of") or record.request.get("retry_of")
+            task_id = followed if followed != NO_TASK else None
+
     # -- what is kept -----------------------------------------------------------------------------------------------
 
     def _path(self, run_id: str, ending: str) -> Path:
@@ -161,7 +186,7 @@ class Proofs:
             found = json.loads(content) if content else None
         except (StorageError, ValueError):
             return None
-        return found if isinstance(found, dict) and set(found) == {"names", "checked_at", "results"} else None
+        return found if isinstance(found, dict) and set(found) >= _KEPT else None
 
     def _graphs(self, run_id: str) -> list[Graphs]:
         try:

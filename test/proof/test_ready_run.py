@@ -101,7 +101,10 @@ def test_an_install_is_proven_when_its_comfyui_was_restarted(
     task_id = service.install(standin, manifest=manifest, options={"verify": False})
     assert service.ended(task_id)["outcome"] == "all"
     early = service.post(f"/runs/{task_id}/proof", {}).json()["proof"]
-    assert [each["kind"] for each in early["results"][0]["findings"]] == ["class_missing", "model_missing"]
+    [unloaded, model] = early["results"][0]["findings"]
+    assert (unloaded["kind"], model["kind"]) == ("class_missing", "model_missing")
+    assert unloaded["what"] == "This ComfyUI has no class light: light, which is to have it, is installed."
+    assert unloaded["hint"].startswith("Restart ComfyUI if it was not restarted since")
     restart = service.post(f"/tasks/{task_id}/restart", {}).json()["task_id"]
     service.ended(restart)
 
@@ -209,3 +212,20 @@ def test_the_command_line_checks_a_machine_without_a_run(
     assert "This workflow is ready to run here." in ready.stdout
     assert (standin.ui_home / "user/default/workflows/own.json").exists()
     assert service.get("/runs")["runs"] == []
+
+
+def test_a_run_says_why_a_class_is_missing(service: ServiceProcess, standin: StandIn, port: int) -> None:
+    """One whose question was answered with nothing, one whose pack cannot be had."""
+    workflow = graph()
+    workflow["nodes"].append({"id": 3, "type": "Lost", "properties": {"aux_id": "gone/lost"}, "inputs": []})
+    workflow["nodes"][2]["inputs"].append({"name": "text", "type": "STRING", "link": 2})
+    workflow["links"].append([2, 1, 0, 3, 0, "STRING"])
+    manifest = {"workflow": workflow, "answers": {"pack:light": "skip"}}
+    task_id = service.install(standin, manifest=manifest, options={"verify": False})
+    service.ended(task_id)
+    found = service.post(f"/runs/{task_id}/proof", {}).json()["proof"]["results"][0]["findings"]
+    assert [each["what"].split(": ")[:2] for each in found] == [
+        ["This ComfyUI has no class light", "you left its node pack out."],
+        ["This ComfyUI has no class Lost", "lost, which has it, failed"],
+    ]
+    assert found[1]["hint"].endswith("See the log of lost.")
