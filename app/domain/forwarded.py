@@ -49,6 +49,7 @@ _OURS = (
     "workflow",
     "workflow-answers",
     "workflow-files",
+    "workflow-proofs",
     "workflows",
 )
 """Where our own routes begin: a path of a proxy that begins so could not be told from them."""

@@ -18,15 +18,15 @@ from app.workflowfile.models import Model, models_of
 
 
 def classes_of(graphs: Graphs) -> frozenset[str]:
-    """The classes that a ComfyUI has to be asked for. Raises TooMuch."""
-    return frozenset(read_workflow(graphs).classes())
+    """The classes that a ComfyUI has to be asked for; of bypassed nodes it says what they pass on. Raises TooMuch."""
+    return frozenset(read_workflow(graphs).classes(runs=False))
 
 
 def prove(graphs: Graphs, specs: Specs) -> Proof:
     """Whether ComfyUI would run this. Raises TooMuch."""
     workflow = read_workflow(graphs)
     known = {each.name: each for each in models_of(workflow)}
-    nodes = ui_nodes(graphs.ui) if graphs.ui is not None else api_nodes(graphs.api or {})
+    nodes = ui_nodes(graphs.ui, specs) if graphs.ui is not None else api_nodes(graphs.api or {})
     found = _Judge(nodes, specs, known)
     groups = [node for node in workflow.nodes if node.runs and node.node_id not in nodes and not _is_known(node, specs)]
     return found.proof(groups)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from app.proof.limits import MAX_CLASSES, MAX_INPUTS
@@ -70,6 +71,11 @@ class Spec:
     outputs: tuple[Any, ...]
     is_output: bool
     is_core: bool
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Input]:
+        """The inputs by their names."""
+        return {each.name: each for each in self.inputs}
 
 
 class Specs:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.nodemap.virtual import is_virtual
+from app.proof.bypass import Slot, inputs_of, output_of, passed_on, type_of
 from app.proof.limits import MAX_DEPTH, MAX_NODES, MAX_TEXT
+from app.proof.node_specs import Specs
 from app.workflowfile.errors import TooMuch
 
 _MUTED, _BYPASSED = 2, 4
@@ -86,10 +88,10 @@ def _unwrapped(value: Any) -> Any:
     return value["__value__"] if isinstance(value, dict) and "__value__" in value else value
 
 
-def ui_nodes(graph: Mapping[str, Any]) -> dict[str, RunNode]:
-    """The nodes that the page would send of its graph. Raises TooMuch."""
+def ui_nodes(graph: Mapping[str, Any], specs: Specs) -> dict[str, RunNode]:
+    """The nodes that the page of a ComfyUI with these classes would send of its graph. Raises TooMuch."""
     subgraphs = _mapping(graph.get("definitions")).get("subgraphs")
-    definitions = _Definitions({str(each.get("id")): each for each in _dicts(subgraphs)})
+    definitions = _Definitions({str(each.get("id")): each for each in _dicts(subgraphs)}, specs)
     found: dict[str, RunNode] = {}
     for node in _Scope(graph, definitions).running():
         found[node.node_id] = node
@@ -106,9 +108,10 @@ def _bounded(found: dict[str, RunNode]) -> dict[str, RunNode]:
 
 @dataclass
 class _Definitions:
-    """The subgraphs by their ids, and how many uses of them were looked into."""
+    """The subgraphs by their ids, how many uses of them were looked into, and the classes that there are."""
 
     by_id: Mapping[str, Mapping[str, Any]]
+    specs: Specs
     uses: int = 0
 
     def used(self, name: object) -> Mapping[str, Any] | None:
@@ -139,6 +142,7 @@ class _Scope:
         self._variables = dict(_variables(self.nodes.values()))
         inputs = (each for raw in self.nodes.values() for each in _dicts(raw.get("inputs")))
         self._widget_links = {str(each.get("link")) for each in inputs if each.get("widget")}
+        self._passed: dict[tuple[str, int, str], Slot | None] = {}
         self._inner: dict[str, _Scope | None] = {}
         self._promoted_names: list[str] | None = None
 
@@ -169,10 +173,11 @@ class _Scope:
 
     def _run_node(self, node_id: str, raw: Mapping[str, Any], name: str) -> RunNode:
         inputs, links = _dicts(raw.get("inputs")), {}
+        spec = self.definitions.specs.get(name)
         for each in inputs:
             if each.get("link") is None or not isinstance(each.get("name"), str):
                 continue
-            source = self.source(each["link"], MAX_DEPTH)
+            source = self.source(each["link"], MAX_DEPTH, type_of(each, spec))
             if source is not _OWN:
                 links[each["name"]] = source
         outputs = [link for each in _dicts(raw.get("outputs")) for link in _list(each.get("links"))]
@@ -187,8 +192,9 @@ class _Scope:
             is_linked=bool(links or outputs or node_id in self._origins),
         )
 
-    def source(self, link_id: Any, left: int) -> Source | _Own | None:
-        """What a link of this scope comes from; `left`: how many stations it may still have."""
+    def source(self, link_id: Any, left: int, wanted: Any) -> Source | _Own | None:
+        """What a link of this scope comes from; `left`: how many stations it may still have; `wanted`: the type of the
+        input that it goes to."""
         if left <= 0:
             return NotFollowed("its link leads through too many nodes")
         origin = self.links.get(str(link_id))
@@ -198,54 +204,50 @@ class _Scope:
         if node_id == str(_INSIDE_INPUT):
             return self._outside(slot, left)
         raw = self.nodes.get(node_id)
-        return None if raw is None else self._of_node(node_id, raw, slot, left)
+        return None if raw is None else self._of_node(raw, slot, left, wanted)
 
-    def _of_node(self, node_id: str, raw: Mapping[str, Any], slot: int, left: int) -> Source | _Own | None:
-        name, values = _text(raw.get("type")), raw.get("widgets_values")
+    def _of_node(self, raw: Mapping[str, Any], slot: int, left: int, wanted: Any) -> Source | _Own | None:
+        node_id, name, values = str(raw.get("id")), _text(raw.get("type")), raw.get("widgets_values")
         if raw.get("mode") == _MUTED:
             return None
         if raw.get("mode") == _BYPASSED:
-            return self._through(raw, slot, left)
+            return self._through(raw, slot, left, wanted)
         if name in _PASSING:
-            return self.first(raw, left)
+            return self.first(raw, left, wanted)
         if name == "PrimitiveNode":
             return FromValue(values[0]) if isinstance(values, list) and values else NotFollowed("it is a primitive")
         if name == "GetNode":
-            return self._variable(values, left)
+            return self._variable(values, left, wanted)
         inner = self.inner(node_id)
         if inner is not None:
-            return inner.output(slot, left - 1)
+            return inner.output(slot, left - 1, wanted)
         if is_virtual(name) or name.startswith(_GROUP_MARKS):
-            return self.first(raw, left) if name == "SetNode" else NotFollowed(f"it is linked to {name}")
+            return self.first(raw, left, wanted) if name == "SetNode" else NotFollowed(f"it is linked to {name}")
         return FromNode((self.prefix + node_id)[:MAX_TEXT], slot)
 
-    def first(self, raw: Mapping[str, Any], left: int) -> Source | _Own | None:
+    def first(self, raw: Mapping[str, Any], left: int, wanted: Any) -> Source | _Own | None:
         """What the first input of a node comes from."""
         link = next((each.get("link") for each in _dicts(raw.get("inputs"))), None)
-        return None if link is None else self.source(link, left - 1)
+        return None if link is None else self.source(link, left - 1, wanted)
 
-    def _through(self, raw: Mapping[str, Any], slot: int, left: int) -> Source | _Own | None:
-        """A bypassed node passes on the input of the same type: the one at the same place, else the first."""
-        inputs, outputs = _dicts(raw.get("inputs")), _dicts(raw.get("outputs"))
-        if slot >= len(outputs):
-            return None
-        wanted = outputs[slot].get("type")
-        same = [each for each in inputs if each.get("type") == wanted]
-        if slot < len(inputs) and inputs[slot].get("type") == wanted:
-            same.insert(0, inputs[slot])
-        if not same and any("*" in (wanted, each.get("type")) for each in inputs):
-            return NotFollowed("it is linked to a bypassed node of any type")
-        linked = next((each["link"] for each in same if each.get("link") is not None), None)
-        return None if linked is None else self.source(linked, left - 1)
+    def _through(self, raw: Mapping[str, Any], slot: int, left: int, wanted: Any) -> Source | _Own | None:
+        """What a bypassed node passes on."""
+        key = (str(raw.get("id")), slot, str(wanted))
+        if key not in self._passed:
+            spec = self.definitions.specs.get(_text(raw.get("type")))
+            output = output_of(raw, spec, slot)
+            self._passed[key] = output and passed_on(inputs_of(raw, spec), output.type, slot, wanted)
+        found = self._passed[key]
+        return None if found is None or found.link is None else self.source(found.link, left - 1, found.type)
 
-    def _variable(self, values: Any, left: int) -> Source | _Own | None:
+    def _variable(self, values: Any, left: int, wanted: Any) -> Source | _Own | None:
         """A GetNode of the pack KJNodes has what the SetNode of the same name is given."""
         name = values[0] if isinstance(values, list) and values else None
         scope: _Scope | None = self
         while scope is not None:
             raw = scope.setter(name)
             if raw is not None:
-                return scope.first(raw, left)
+                return scope.first(raw, left, wanted)
             scope = scope.outer
         return None
 
@@ -262,7 +264,7 @@ class _Scope:
         given = _dicts(self.node.get("inputs"))
         each = next((each for each in given if each.get("name") == name), None)
         if each is not None and each.get("link") is not None:
-            return self.outer.source(each["link"], left - 1)
+            return self.outer.source(each["link"], left - 1, each.get("type"))
         values = self.node.get("widgets_values")
         if not isinstance(values, list) or not values:
             return _OWN if each is None or each.get("widget") else None
@@ -282,12 +284,12 @@ class _Scope:
     def _is_promoted(self, declared: Mapping[str, Any]) -> bool:
         return any(str(link) in self._widget_links for link in _list(declared.get("linkIds"))[:MAX_TEXT])
 
-    def output(self, slot: int, left: int) -> Source | _Own | None:
+    def output(self, slot: int, left: int, wanted: Any) -> Source | _Own | None:
         """What an output of this use of the subgraph gives."""
         if left <= 0:
             return NotFollowed("its link leads through too many nodes")
-        wanted = self._targets.get(slot)
-        return None if wanted is None else self.source(wanted, left - 1)
+        link = self._targets.get(slot)
+        return None if link is None else self.source(link, left - 1, wanted)
 
 
 class _Own:

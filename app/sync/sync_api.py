@@ -25,6 +25,7 @@ from app.sync.http.routes.status_links import status_links
 from app.sync.http.routes.tasks import tasks
 from app.sync.http.routes.tunnels import tunnels
 from app.sync.http.routes.wheels import wheels
+from app.sync.http.routes.workflow_proofs import workflow_proofs
 from app.sync.http.routes.workflows import workflows as workflow_routes
 from app.sync.http.services import (
     Services,
@@ -54,6 +55,7 @@ _BLUEPRINTS = (
     status_links,
     workflow_routes,
     manifests,
+    workflow_proofs,
     tunnels,
     health,
     metrics,

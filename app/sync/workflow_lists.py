@@ -19,6 +19,7 @@ from app.protocol.repo_url import BadRepoUrl
 from app.protocol.versions import newest_of
 from app.remote.web_text import Open
 from app.sync.core_answer import core_class_json, core_json
+from app.sync.missing_packs import Wanted
 from app.sync.node_sources import KnownPacks, NodeSources
 from app.sync.registry.client import Asking, Registry
 from app.sync.registry.of_workflow import with_registry
@@ -43,7 +44,7 @@ class Checked:
     """A workflow and what it needs. `known` says how old the map is, `asked` what the registry was asked: nothing where
     hints alone decide. `comfyui_version` is the instance's, where it is known. `unreached`: another way to the network
     may say more. `skipped`: the questions that an answer of an earlier day leaves out, with its day. `only_opens`: how
-    many packs and questions the run does not need."""
+    many packs and questions the run does not need; `left_out`: the classes of questions answered with nothing."""
 
     workflow: Workflow
     models: list[Model]
@@ -57,6 +58,7 @@ class Checked:
     parts: Sequence[Part] = ()
     wanted: Extent = field(default_factory=Extent)
     only_opens: int = 0
+    left_out: frozenset[str] = frozenset()
 
     def nodes(self) -> list[dict[str, Any]]:
         """The packs as a manifest has them."""
@@ -86,6 +88,16 @@ class Checked:
             "needed": OPEN if self.wanted.opens else RUN,
         }
         return with_files(found, self.parts)
+
+    def named(self) -> Wanted:
+        """Of each class the pack that is to have it, as the proof of a run says it."""
+        packs: dict[str, Mapping[str, Any]] = {}
+        for each in self.answer.needed:
+            pack = each.pack
+            known = {"name": pack.name, "repo_url": pack.repo_url, "registry_id": pack.registry_id}
+            without = bool(self.wanted.without & {pack.repo_url, pack.registry_id})
+            packs |= {name: {**known, "without": without} for name in each.classes}
+        return Wanted(packs, sorted(self.left_out))
 
 
 class WorkflowLists:
@@ -142,7 +154,9 @@ class WorkflowLists:
         found = checked.answer
         answer = _without(found, {*skipped, *earlier}, opens=wanted.opens)
         only_opens = sum(not each.runs for each in found.needed) + sum(not each.runs for each in found.questions)
-        return replace(checked, answer=answer, skipped=earlier, parts=parts, wanted=wanted, only_opens=only_opens)
+        left_out = frozenset(each.class_name for each in found.questions if each.question_id in {*skipped, *earlier})
+        checked = replace(checked, skipped=earlier, left_out=left_out, only_opens=only_opens)
+        return replace(checked, answer=answer, parts=parts, wanted=wanted)
 
     def _resolved(self, workflow: Workflow, sources: Sources, open_stream: Open | None) -> Checked:
         """The packs by what the workflow itself says and, only where that does not decide, by what the registry and the
@@ -162,12 +176,13 @@ class WorkflowLists:
         """A manifest's workflows, with their files' names; none for a manifest of another form. Raises as `check`."""
         return [(part.graphs, part.name) for part in parts_in(manifest, self.files)]
 
-    def as_list(self, manifest: Mapping[str, Any] | None, *, asks: bool = False) -> Mapping[str, Any] | None:
-        """A request's manifest with a workflow as the list that it needs. Raises ManifestHasQuestions while one is
-        open, unless the run `asks` them itself: one whose class its ComfyUI has needs no answer."""
-        checked = self.check(manifest, answers_in(manifest)) if manifest is not None else None
+    def as_list(self, manifest: Mapping[str, Any], *, asks: bool = False) -> tuple[Mapping[str, Any], Wanted]:
+        """A request's manifest with a workflow as the list that it needs, and which pack has which of its classes.
+        Raises ManifestHasQuestions while one is open, unless the run `asks` them itself: one whose class its ComfyUI
+        has needs no answer."""
+        checked = self.check(manifest, answers_in(manifest))
         if checked is None:
-            return manifest
+            return manifest, Wanted()
         nodes, questions = checked.nodes(), checked.answer.questions
         if questions and not (asks and nodes):
             names = ", ".join(each.class_name[:60] for each in questions[:5])
@@ -175,8 +190,10 @@ class WorkflowLists:
             error.questions = tuple(checked.to_json()["questions"])
             raise error
         if not nodes:
-            raise InvalidManifest("This workflow needs no node pack: ComfyUI itself has all of it.", field="manifest")
-        return {"nodes": nodes, "needs": needs_json(checked.answer, questions)}
+            hint = "POST /workflow-proofs says whether it is ready on an instance, or which models are missing."
+            message = "This workflow needs no node pack: ComfyUI itself has all of it."
+            raise InvalidManifest(message, hint=hint, field="manifest")
+        return {"nodes": nodes, "needs": needs_json(checked.answer, questions)}, checked.named()
 
 
 def _is_decided(answer: Answer) -> bool:

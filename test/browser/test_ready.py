@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 
-from test.browser.conftest import Complaints, OpenTab
+from app.standin.instance import StandIn
+from test.browser.conftest import Complaints, OpenTab, trust
 from test.browser.test_accessibility import faults
+from test.browser.test_start_page import paste
+from test.proof.test_ready_run import of_comfyui_itself, put_model
+from test.support.running_comfyui import running_comfyui
+from test.support.service import ServiceProcess
 from test.support.stage import Stage
 from test.support.stage.states import show
 
@@ -78,3 +83,34 @@ def test_what_is_missing_stands_with_its_node_and_its_address(
     expect(page.get_by_role("button", name="Show 1 problem")).to_be_visible()
     page.get_by_role("button", name="Check again").click()
     expect(page.locator("#ready [role=alert]")).to_contain_text("not kept any more")  # the graph is not there
+
+
+def test_a_machine_is_checked_from_the_start_page_without_an_install(
+    service: ServiceProcess, standin: StandIn, tab: OpenTab
+) -> None:
+    """A workflow of ComfyUI's own nodes: what is missing stands there, and once nothing is, it is put into the list."""
+    with running_comfyui(standin):
+        page = tab(service.url)
+        page.get_by_text("Options", exact=True).click()
+        page.locator("#ui-home").fill(str(standin.ui_home))
+        content = json.dumps(of_comfyui_itself()).encode()
+        page.get_by_role("radio", name="File").check()
+        page.locator("#file").set_input_files(FilePayload(name="own.json", mimeType="", buffer=content))
+        expect(page.locator("#file-chosen")).to_contain_text("ComfyUI itself has everything")
+        here = page.get_by_role("region", name="Whether the workflow is ready")
+        expect(here).to_be_hidden()
+        paste(page, standin.ssh_command)
+        trust(page)
+        expect(here).to_contain_text("Nothing is installed or restarted")
+        here.get_by_role("button", name="Check this machine").click()
+        expect(here).to_contain_text("This workflow is not ready to run here: 1 model is missing.", timeout=20_000)
+        expect(here.locator("li")).to_contain_text("Put it into models/checkpoints.")
+        assert faults(page) == []
+        put_model(standin)
+        here.get_by_role("button", name="Check again").click()
+        expect(here).to_contain_text("This workflow is ready to run here.", timeout=20_000)
+        expect(here.locator("ul")).to_be_hidden()
+        here.get_by_role("button", name="Put it into ComfyUI’s list").click()
+        expect(here).to_contain_text("It is in ComfyUI’s own list of workflows as own.json.", timeout=20_000)
+        assert (standin.ui_home / "user/default/workflows/own.json").exists()
+        expect(here.get_by_role("button", name="Put it into ComfyUI’s list")).to_be_hidden()

@@ -100,10 +100,20 @@ def test_a_template_by_name_says_what_brings_it_where_it_is_not_there(service: S
     assert "pip install comfyui-workflow-templates-json" in said
 
 
-def test_a_workflow_that_needs_nothing_ends_well(service: ServiceProcess, tmp_path: Path) -> None:
+def test_a_workflow_that_needs_no_pack_is_checked_at_once(service: ServiceProcess, tmp_path: Path) -> None:
+    """A machine that cannot be asked is neither ready nor unready."""
     result = _install(service, "--workflow", _file(tmp_path, ("KSampler", {})))
-    assert result.exit_code == 0
     assert "ComfyUI itself has everything" in result.stdout
+    assert result.exit_code == 3
+    assert "Error:" in result.output and "Traceback" not in result.output
+
+
+def test_only_a_check_asks_nothing_about_packs_and_needs_a_workflow(service: ServiceProcess, tmp_path: Path) -> None:
+    before = len(_lists(service))
+    result = _install(service, "--check-only", "--workflow", _file(tmp_path, ("Nowhere", {})))
+    assert (result.exit_code, "not certain" in result.output, len(_lists(service))) == (3, False, before)
+    refused = _install(service, "--check-only", "--url", "https://github.com/a/b")
+    assert (refused.exit_code, "--check-only is about a workflow" in refused.output) == (1, True)
 
 
 def test_a_file_without_a_workflow_and_two_lists_are_refused(service: ServiceProcess, tmp_path: Path) -> None:

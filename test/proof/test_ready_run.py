@@ -45,6 +45,24 @@ def graph(*, model: str | None = None) -> Json:
     return {"nodes": nodes, "links": links, "version": 0.4}
 
 
+def of_comfyui_itself() -> Json:
+    """A workflow that needs no node pack: its text stands in the page's own node."""
+    nodes: list[Json] = [
+        {"id": 1, "type": "PrimitiveNode", "outputs": [{"name": "STRING", "links": [1]}], "widgets_values": ["hello"]},
+        {"id": 2, "type": "SaveText", "inputs": [{"name": "text", "type": "STRING", "link": 1}]},
+        {"id": 3, "type": "CheckpointLoaderSimple", "widgets_values": ["base.safetensors"]},
+    ]
+    nodes[1]["inputs"].append({"name": "model", "type": "MODEL", "link": 2})
+    return {"nodes": nodes, "links": [[1, 1, 0, 2, 0, "STRING"], [2, 3, 0, 2, 1, "MODEL"]], "version": 0.4}
+
+
+def put_model(standin: StandIn) -> None:
+    """The model of that workflow, as somebody has put it there."""
+    folder = standin.ui_home / "models/checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "base.safetensors").write_bytes(b"x")
+
+
 def manifest_of(service: ServiceProcess, git_server: GitServer, workflow: Json) -> Json:
     """The workflow as a manifest, its question answered with the pack."""
     pack = make_pack(git_server, "o", "light")
@@ -83,7 +101,10 @@ def test_an_install_is_proven_when_its_comfyui_was_restarted(
     task_id = service.install(standin, manifest=manifest, options={"verify": False})
     assert service.ended(task_id)["outcome"] == "all"
     early = service.post(f"/runs/{task_id}/proof", {}).json()["proof"]
-    assert [each["kind"] for each in early["results"][0]["findings"]] == ["class_missing", "model_missing"]
+    [unloaded, model] = early["results"][0]["findings"]
+    assert (unloaded["kind"], model["kind"]) == ("class_missing", "model_missing")
+    assert unloaded["what"] == "This ComfyUI has no class light: light, which is to have it, is installed."
+    assert unloaded["hint"].startswith("Restart ComfyUI if it was not restarted since")
     restart = service.post(f"/tasks/{task_id}/restart", {}).json()["task_id"]
     service.ended(restart)
 
@@ -138,3 +159,73 @@ def test_the_command_line_says_at_its_end_whether_it_is_ready(
     assert "The model base.safetensors is not on this machine." in result.stdout
     assert "Put it into models/checkpoints. (node 3, CheckpointLoaderSimple, ckpt_name)" in result.stdout
     assert "It is in ComfyUI’s own list of workflows as my flow.json." in result.stdout
+
+
+def test_a_machine_is_checked_as_it_is_without_any_run(
+    service: ServiceProcess, standin: StandIn, git_server: GitServer, port: int
+) -> None:
+    """Nothing is restarted; the workflow is put into ComfyUI's list only when asked."""
+    asked = {"ssh_connection": standin.ssh_command, "ui_home": str(standin.ui_home)}
+    own = {**asked, "manifest": {"workflow": of_comfyui_itself()}}
+    found = service.post("/workflow-proofs", own).json()["proof"]
+    assert found["sentence"] == "This workflow is not ready to run here: 1 model is missing."
+    put_model(standin)
+    found = service.post("/workflow-proofs", own).json()["proof"]
+    assert (found["verdict"], found["results"][0]["saved_as"]) == ("ready", None), found
+    assert not (standin.ui_home / "user/default/workflows").exists()
+    missing = {**asked, "manifest": {"workflow": graph(model="other.safetensors")}, "save": True}
+    found = service.post("/workflow-proofs", missing).json()["proof"]
+    assert found["results"][0]["counts"] == {"class_missing": 1, "model_missing": 1}
+    assert found["results"][0]["saved_as"] == "workflows/workflow.json"
+    assert service.get("/runs")["runs"] == []
+
+
+def test_a_machine_that_cannot_be_asked_is_an_error_and_one_without_comfyui_unknown(
+    service: ServiceProcess, standin: StandIn
+) -> None:
+    where = {"ssh_connection": standin.ssh_command, "ui_home": str(standin.ui_home)}
+    asked = {**where, "manifest": {"workflow": of_comfyui_itself()}}
+    found = service.post("/workflow-proofs", asked).json()["proof"]
+    assert (found["verdict"], found["results"][0]["problem"]) == (
+        "unknown",
+        "ComfyUI is not running on this machine. Start or restart it, then check again.",
+    )
+    refused = service.post("/workflow-proofs", {**asked, "ui_home": "/nowhere"})
+    assert (refused.status_code, refused.json()["success"]) == (502, False), refused.text
+    refused = service.post("/workflow-proofs", {**asked, "manifest": {"urls": ["https://github.com/a/b"]}})
+    assert (refused.status_code, refused.json()["field"]) == (400, "manifest")
+
+
+def test_the_command_line_checks_a_machine_without_a_run(
+    service: ServiceProcess, standin: StandIn, git_server: GitServer, port: int, tmp_path: Path
+) -> None:
+    """Exit status 0 ready, 1 not ready; a workflow of ComfyUI's own nodes is put into its list too."""
+    (tmp_path / "own.json").write_text(json.dumps(of_comfyui_itself()), "utf-8")
+    where = ["--server", service.url, "--ui-home", str(standin.ui_home), "--workflow", str(tmp_path / "own.json")]
+    missing = CliRunner().invoke(cli, ["install", standin.ssh_command, *where, "--check-only", "--json"])
+    said = json.loads(missing.stdout)
+    assert (missing.exit_code, said["error"]["code"]) == (1, "workflow_not_ready"), missing.output
+    assert said["data"]["proof"]["results"][0]["counts"] == {"model_missing": 1}
+    put_model(standin)
+    ready = CliRunner().invoke(cli, ["install", standin.ssh_command, *where])
+    assert ready.exit_code == 0, ready.output
+    assert "This workflow is ready to run here." in ready.stdout
+    assert (standin.ui_home / "user/default/workflows/own.json").exists()
+    assert service.get("/runs")["runs"] == []
+
+
+def test_a_run_says_why_a_class_is_missing(service: ServiceProcess, standin: StandIn, port: int) -> None:
+    """One whose question was answered with nothing, one whose pack cannot be had."""
+    workflow = graph()
+    workflow["nodes"].append({"id": 3, "type": "Lost", "properties": {"aux_id": "gone/lost"}, "inputs": []})
+    workflow["nodes"][2]["inputs"].append({"name": "text", "type": "STRING", "link": 2})
+    workflow["links"].append([2, 1, 0, 3, 0, "STRING"])
+    manifest = {"workflow": workflow, "answers": {"pack:light": "skip"}}
+    task_id = service.install(standin, manifest=manifest, options={"verify": False})
+    service.ended(task_id)
+    found = service.post(f"/runs/{task_id}/proof", {}).json()["proof"]["results"][0]["findings"]
+    assert [each["what"].split(": ")[:2] for each in found] == [
+        ["This ComfyUI has no class light", "you left its node pack out."],
+        ["This ComfyUI has no class Lost", "lost, which has it, failed"],
+    ]
+    assert found[1]["hint"].endswith("See the log of lost.")

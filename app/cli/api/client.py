@@ -206,6 +206,11 @@ class Api:
         ]
         return found
 
+    def prove_here(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the ComfyUI that runs on an instance asked whether workflows are ready there."""
+        found: dict[str, Any] = self._call("POST", "/workflow-proofs", body, seconds=PROOF_SECONDS)["proof"]
+        return found
+
     def check(self, manifest: Mapping[str, Any], ssh_command: str | None = None) -> dict[str, Any]:
         """A manifest as an install would read it. `ssh_command`: an instance whose network may be used."""
         through = {"ssh_connection": ssh_command} if ssh_command else {}

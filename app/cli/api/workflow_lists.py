@@ -26,17 +26,21 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a command line names: files, or a template; and whether also what only opens them."""
+    """What a command line names: files, or a template; whether also what only opens them, and whether no list is
+    wanted."""
 
     files: Sequence[IO[bytes]] = ()
     template: str | None = None
     needed: str = "run"
+    check_only: bool = False
 
     @property
     def option(self) -> str | None:
         """The option that was given. Raises CliError for both."""
         if self.template and self.files:
             raise CliError("--template and --workflow cannot be used together.", hint="Install one after the other.")
+        if self.check_only and not (self.template or self.files):
+            raise CliError("--check-only is about a workflow.", hint="Name it: --workflow FILE, or --template NAME.")
         return "--template" if self.template else "--workflow" if self.files else None
 
 
@@ -60,10 +64,14 @@ class Answering:
     interactive: bool = False
 
 
-def manifest_of_workflows(api: Api, asked: Asked, console: Console, answering: Answering) -> dict[str, Any] | None:
-    """The workflows as a manifest, with every question answered; None where no pack is left to install. What is not
-    certain is asked on a terminal. Raises CliError naming what has to be answered."""
+def manifest_of_workflows(
+    api: Api, asked: Asked, console: Console, answering: Answering
+) -> tuple[dict[str, Any], bool]:
+    """The workflows as a manifest, with every question answered, and whether it has any node pack to install. What is
+    not certain is asked on a terminal. Raises CliError naming what has to be answered."""
     manifest, name, kind = _source(api, asked, console)
+    if asked.check_only:
+        return manifest, False
     known = {key: answer for key, answer in answering.known.items() if ":" in key}
     more = {"needed": asked.needed, **({"remember": True} if answering.remember else {})}
     while True:
@@ -80,7 +88,7 @@ def manifest_of_workflows(api: Api, asked: Asked, console: Console, answering: A
             known |= {str(question["question_id"]): answer for question in group}
     skips = _SKIP in known.values()
     show_needs(console, f"{name} ({kind})", checked["workflow"], opens=asked.needed == "open", skips=skips)
-    return manifest if checked["manifest"] else None
+    return manifest, bool(checked["manifest"])
 
 
 def _source(api: Api, asked: Asked, console: Console) -> tuple[dict[str, Any], str, str]:
@@ -160,6 +168,12 @@ def workflow_options(command: _F) -> _F:
             type=click.Choice(["run", "open"]),
             default="run",
             help="Of a workflow: the packs that it needs to run, or also those that only open it without red nodes.",
+        ),
+        click.option(
+            "--check-only",
+            is_flag=True,
+            help="Install nothing: ask the ComfyUI that runs there whether the workflow is ready. Exit status 0 ready, "
+            "1 not ready, 3 not known.",
         ),
         click.option(
             "--template", metavar="NAME", help="What this official template of ComfyUI needs; the page lists them."

@@ -19,6 +19,7 @@ from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.api.which_home import careful, show_machine
 from app.cli.api.workflow_lists import Answering, Asked, manifest_of_workflows, workflow_options
+from app.cli.commands.machine_check import check_machine
 from app.cli.commands.ssh_words import SshAndPacks
 from app.cli.errors import EXIT_INTERRUPTED, CliError
 from app.cli.output import put
@@ -85,6 +86,7 @@ def install(
     workflows: tuple[IO[bytes], ...],
     template: str | None,
     needed: str,
+    check_only: bool,
     answers: tuple[str, ...],
     remember: bool,
     as_json: bool,
@@ -96,23 +98,23 @@ def install(
 
     Packs of ComfyUI's registry may stand behind it: comfyui-impact-pack@8.1.0, or an id alone for the newest version.
     Without a list (--workflow, --template, --csv, --url, --nodes, --lock, --file, --repo …): the Auto-installer's.
-    Exit status: 0 all installed, 3 some, 1 none or failed, 2 not a command line, 130 interrupted; with --plan-only the
-    same of the plan.
+    Exit status: 0 all installed (planned, with --plan-only), 3 some, 1 none or failed, 2 not a command line, 130
+    interrupted. With --check-only, and for a workflow without any pack to install: 0 ready, 1 not, 3 not known.
     """
     ctx = click.get_current_context()
     given = {name: asked.pop(name) for name in SOURCES}
     console, known = console_on(stderr=as_json), answers_of(answers)
-    ssh_command = with_own_key_files(ssh_command, server)
-    asked = careful(asked, ssh_command)
+    asked = careful(asked, ssh_command := with_own_key_files(ssh_command, server))
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
-    sources = Asked(workflows, template, needed)
+    sources = Asked(workflows, template, needed, check_only)
     manifest = manifest_of(given, also=sources.option)
     with connection(server, data_dir) as api:
         if sources.option:
             how = Answering(known, ssh_command, remember, is_interactive(console))
-            manifest = manifest_of_workflows(api, sources, console, how)
-            if manifest is None:
-                ctx.exit(0)
+            manifest, has_packs = manifest_of_workflows(api, sources, console, how)
+            if not has_packs:
+                body = request_body(ssh_command, manifest, **asked)
+                ctx.exit(check_machine(api, body, console, saves=not check_only, as_json=as_json))
         show_machine(console, ssh_command, asked["ui_home"])
         task_id = _started(api, request_body(ssh_command, manifest, **asked), console)
         try:

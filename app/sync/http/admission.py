@@ -28,7 +28,15 @@ MAX_BODY_BYTES = json_body.MAX_BYTES
 MAX_SMALL_BODY_BYTES = 64 * 1024
 MAX_FILE_BYTES = 512 * 1024 * 1024
 """Of a workflow file, which may be a video."""
-_LISTS = frozenset({"/ssh/install-custom-nodes", "/fleet/install-custom-nodes", "/workflow/start", "/manifests/check"})
+_LISTS = frozenset(
+    {
+        "/ssh/install-custom-nodes",
+        "/fleet/install-custom-nodes",
+        "/workflow/start",
+        "/manifests/check",
+        "/workflow-proofs",
+    }
+)
 """The routes that are sent lists of node packs; so are those that end in `_RETRY`. Every other body is small."""
 _RETRY = "/retry"
 _FILES = "/workflow-files"

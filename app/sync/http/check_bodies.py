@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from app.domain.errors import InvalidRequest
 from app.protocol.versions import version_key
+from app.sync.comfyui_proof import PROOF_SECONDS
 from app.sync.http.bodies import MAX_FIELD_CHARS, JsonBody, Query
-from app.sync.http.body_types import Manifest, SshConnection
+from app.sync.http.body_types import NEEDED, Manifest, RemotePath, SshConnection
 
 MAX_QUESTION_CHARS = 500
 
@@ -22,6 +23,20 @@ class CheckManifestBody(JsonBody):
     manifest: Manifest | None = None
     ssh_connection: SshConnection | None = None
     comfyui_version: Annotated[str, Field(max_length=100)] | None = None
+
+
+class ProofBody(JsonBody):
+    """POST /workflow-proofs. `manifest`: one with `workflow`, `workflow_file` or `template`; `save`: whether it is put
+    into ComfyUI's own list of workflows. `timeout_seconds` is the deadline of the whole check."""
+
+    ssh_connection: Annotated[SshConnection, NEEDED] = None
+    manifest: Annotated[Manifest, NEEDED] = Field(default_factory=dict)
+    ui_home: RemotePath | None = None
+    venv_path: RemotePath | None = None
+    save: bool = False
+    host_key_sha256: str | None = None
+    first_contact: Literal["accept", "ask"] = "accept"
+    timeout_seconds: Annotated[float, Field(ge=1, le=PROOF_SECONDS)] = PROOF_SECONDS
 
 
 class ForgetAnswersBody(JsonBody):

@@ -37,6 +37,7 @@ from app.sync.installs.retries import Retries
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
+from app.sync.missing_packs import Wanted
 from app.sync.notifications import Notifications
 from app.sync.proofs import Proofs
 from app.sync.readiness import Readiness
@@ -124,8 +125,10 @@ def install_values() -> dict[str, Any]:
     packs of the registry with what it says of them. Raises as `body_values`, InvalidManifest, ManifestHasQuestions."""
     values = body_values()
     manifest = values.get("manifest")
+    g.wanted = Wanted()
     if isinstance(manifest, dict):
-        found = services().workflow_lists.as_list(manifest, asks=_asks(values))
+        found: Mapping[str, Any] | None
+        found, g.wanted = services().workflow_lists.as_list(manifest, asks=_asks(values))
         found = without_other_file(found, services().settings.allowed_git_schemes)
         values["manifest"] = services().registry_packs.resolved(found).manifest
     g.sent_workflows = _sent_workflows(manifest, values.get("workflow_files"))
@@ -153,7 +156,7 @@ def has_workflow() -> bool:
 def keep_workflow(run_id: str) -> None:
     """Keeps the request's workflows, if it has any, for the proof of the run that it has started."""
     if has_workflow():
-        services().proofs.begin(run_id, g.sent_workflows)
+        services().proofs.begin(run_id, g.sent_workflows, g.wanted)
 
 
 def body(model: type[_M]) -> _M:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from app.domain.errors import RemoteError, RunnerError
 from app.sync.http import bodies, fleet_bodies, log_bodies
-from app.sync.http.check_bodies import CheckManifestBody, FileQuery, ForgetAnswersBody, TemplatesQuery
+from app.sync.http.check_bodies import CheckManifestBody, FileQuery, ForgetAnswersBody, ProofBody, TemplatesQuery
 from app.sync.http.errors import codes_of
 
 _SSH = "ssh -p 12345 root@ssh6.vast.ai"
@@ -185,6 +185,13 @@ _TASKS: Mapping[str, Operation] = {
         codes=f"not_a_file {_BROKEN}",
         asked=FileQuery,
         takes_file=True,
+    ),
+    "POST /workflow-proofs": _route(
+        200,
+        "ProofHere",
+        codes=f"invalid_address invalid_manifest {_FILES} service_busy {_INSTANCE}",
+        asked=ProofBody,
+        example=_SOME_SSH | {"manifest": {"template": "default"}},
     ),
 }
 

@@ -206,6 +206,7 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "WorkflowFile": record({"success": YES, "file_id": UUID, "kind": TEXT}),
     "Proof": record({"success": YES, "run_id": UUID, "proof": RUN_PROOF}),
+    "ProofHere": record({"success": YES, "proof": RUN_PROOF}),
     "WorkflowAnswers": record(
         {"success": YES, "answers": array(record({"question_id": TEXT, "answer": TEXT, "answered_at": TIME}))}
     ),

@@ -7,6 +7,7 @@ import { at } from "../core/place.js";
 import { word } from "../core/words.js";
 import { lockOf, requestOf } from "../start/again.js";
 import { Connection } from "../start/connection.js";
+import { MachineCheck } from "../start/machine-check.js";
 import { Options } from "../start/options.js";
 import { Recipe } from "../start/recipe.js";
 
@@ -36,6 +37,7 @@ function refresh() {
   setText(get("go"), word(starting ? "start.starting" : "start.install"));
   recipe.machine = connection.found && { command: connection.command, version: connection.found.comfyui_version };
   recipe.offer(connection.standing === "ready" ? connection.command : null);
+  check.offer(connection.standing === "ready" && recipe.flow ? { command: connection.command, home: connection.uiHome, machine: connection.name, manifest: recipe.flow } : null);
 }
 
 function failed(text) {
@@ -85,6 +87,7 @@ async function asked() {
 }
 
 const options = new Options();
+const check = new MachineCheck(get("machine-check"));
 connection = new Connection(refresh);
 recipe = new Recipe(refresh);
 get("start").addEventListener("submit", (event) => {

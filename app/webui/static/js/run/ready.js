@@ -12,9 +12,9 @@ const MOST_NODES = 6;
 const LONGEST_CHECK = 150000;
 
 export class Ready {
-  /** `look()` asks for the run anew. */
-  constructor(place, look) {
-    Object.assign(this, { place, look, proof: null, run: null, open: null });
+  /** `look()` asks for the run anew; `ask()` has ComfyUI asked; `now`: what that is called before the first time. */
+  constructor(place, look, { ask = () => this.#ofRun(), now = "proof.now" } = {}) {
+    Object.assign(this, { place, look, ask, now, proof: null, run: null, open: null });
     this.mark = icon("waiting");
     this.sentence = h("h2", {});
     this.note = h("p", { class: "soft" });
@@ -41,7 +41,7 @@ export class Ready {
     setText(this.note, noteOf(proof));
     setHidden(this.note, !this.note.textContent);
     this.items = proof.results.flatMap((result) => grouped(result, proof.results.length > 1));
-    setText(this.again, word(proof.checked_at ? "proof.again" : "proof.now"));
+    setText(this.again, word(proof.checked_at ? "proof.again" : this.now));
     setOff(this.again, isLive);
     setHidden(this.again, run.in_progress);
     this.#show();
@@ -62,13 +62,17 @@ export class Ready {
     if (open) patchList(this.list, this.items, { key: (item) => item.key, make, update: () => {} });
   }
 
+  #ofRun() {
+    return api(`/runs/${this.run.run_id}/proof`, { body: {}, timeout: LONGEST_CHECK });
+  }
+
   async #check() {
     if (isOff(this.again)) return;
     setOff(this.again, true);
     setHidden(this.said, true);
     setText(this.sentence, word("proof.checking"));
     try {
-      await api(`/runs/${this.run.run_id}/proof`, { body: {}, timeout: LONGEST_CHECK });
+      await this.ask();
     } catch (error) {
       setText(this.said, [error.message, error.hint].filter(Boolean).join(" "));
       setHidden(this.said, false);
@@ -87,7 +91,8 @@ function isDue({ chapters, proof, in_progress: live }) {
   return !live && Boolean(isNew) && (!proof.checked_at || proof.checked_at < last);
 }
 
-function noteOf({ names, results }) {
+function noteOf({ names, results, note }) {
+  if (note) return note;
   const saved = results.map(({ saved_as: path }) => path?.replace(/^workflows\//, "")).filter(Boolean);
   const problems = results.map(({ problem, verdict, sentence }) => (problem && !(verdict === "unknown" && sentence.includes(problem)) ? problem : "")).filter(Boolean);
   if (problems.length) return problems[0];

@@ -9,7 +9,7 @@
  *  so that `exact` makes sense. `wrong(text)`: shows an error of the list. `remember()`: for "As last time". `offer(command)`:
  *  a machine through which the recommended list can be read, or null. `machine`: the one that is connected, against which a
  *  workflow is held; `warning`: what is then to be known. `restore(manifest, left, name)`: what another run
- *  installed. Each source keeps its own choice while others are looked at. */
+ *  installed. `flow`: the workflow that the list was made from, or null. Each source keeps its own choice while others are looked at. */
 
 import { h, setHidden, setText } from "../core/dom.js";
 import { keepFocus } from "../core/focus.js";
@@ -70,6 +70,11 @@ export class Recipe {
 
   get left() {
     return this.#now.left;
+  }
+
+  /** The workflow itself as a manifest, where the list was made from one. */
+  get flow() {
+    return this.#now.asked;
   }
 
   get label() {
