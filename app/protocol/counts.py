@@ -35,7 +35,9 @@ PHASE_WEIGHTS: Mapping[Phase, float] = {
 }
 """Shares of the bar, in percent: about the shares of the time that the real list of 34 packs takes."""
 
-AS_ASKED = frozenset({"plan_only", "plan_incomplete", "rolled_back", "same_repository"})
+PUT_ASIDE = "put_aside_disabled"
+"""Of a pack that the list has disabled, and that is where ComfyUI-Manager has those."""
+AS_ASKED = frozenset({"plan_only", "plan_incomplete", "rolled_back", "same_repository", PUT_ASIDE})
 """Reasons of skipped packs that are not failures."""
 _ONLY_SAID = frozenset({"older_version_wanted"})
 """Reasons that are no problem of a pack that ComfyUI loads."""

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
-from app.protocol.manifest import ManifestFault, NodePack, check_count, check_packs, parse_nodes
+from app.protocol.manifest import DISABLED_FOLDER, ManifestFault, NodePack, check_count, check_packs, parse_nodes
 from app.protocol.package_sources import is_source
 
 FORMAT = 1
@@ -159,11 +159,11 @@ def _packs(raw: Any, schemes: Collection[str], where: str) -> List[NodePack]:
         commit = entry.get("commit") if isinstance(entry, Mapping) else None
         if not isinstance(commit, str) or not _COMMIT.match(commit):
             raise ManifestFault("%s.commit" % at, "A node pack of a lock has a commit of 40 hex digits.")
-        folder, name = entry.get("folder"), entry.get("name")
         node = {
-            "name": name,
+            "name": entry.get("name"),
             "repo_url": entry.get("repo_url"),
-            "subfolder": None if folder == name else folder,
+            "subfolder": _subfolder(entry),
+            "disabled": entry.get("disabled"),
             "requirements_file": entry.get("requirements_file"),
             "ref": entry["commit"],
         }
@@ -176,9 +176,8 @@ def _packs(raw: Any, schemes: Collection[str], where: str) -> List[NodePack]:
 
 def _registry_pack(entry: Mapping[str, Any], schemes: Collection[str], at: str) -> NodePack:
     """A pack of ComfyUI's registry: exactly its version."""
-    keys = ("name", "repo_url", "requirements_file", "registry_id", "version", "archive_sha256")
-    folder = entry.get("folder")
-    node = {**{key: entry.get(key) for key in keys}, "subfolder": None if folder == entry.get("name") else folder}
+    keys = ("name", "repo_url", "requirements_file", "registry_id", "version", "archive_sha256", "disabled")
+    node = {**{key: entry.get(key) for key in keys}, "subfolder": _subfolder(entry)}
     if not entry.get("version"):
         raise ManifestFault("%s.version" % at, "A pack of ComfyUI's registry has a version in a lock.")
     try:
@@ -188,6 +187,14 @@ def _registry_pack(entry: Mapping[str, Any], schemes: Collection[str], at: str) 
     if not pack.registry_id:
         raise ManifestFault("%s.commit" % at, "A nightly version is its repository: the lock needs its commit.")
     return pack
+
+
+def _subfolder(entry: Mapping[str, Any]) -> Any:
+    """Its folder where that is not its name; of a disabled pack, the one among those."""
+    folder = entry.get("folder")
+    if entry.get("disabled") is True and isinstance(folder, str):
+        folder = folder.removeprefix(DISABLED_FOLDER + "/")
+    return None if folder == entry.get("name") else folder
 
 
 def is_package(name: Any, version: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Collection, Dict, Mapping, Optional
 from app.protocol.left_out import LeftOutEntries, readable
 from app.protocol.lockfile import FORMAT, MAX_PACKAGES, read_lock
 from app.protocol.manifest import MAX_NODES, ManifestFault
-from app.protocol.snapshot_packs import read_files, read_packs, read_registry_packs
+from app.protocol.snapshot_packs import name_apart, read_files, read_packs, read_registry_packs
 from app.protocol.snapshot_pips import read_pips
 
 MAX_CHARS = 512 * 1024
@@ -49,6 +49,7 @@ def lock_of(
             )
     packs = read_packs(inner.get("git_custom_nodes"), schemes, out)
     packs += read_registry_packs(inner.get("cnr_custom_nodes"), packs, out)
+    name_apart(packs)
     read_files(inner.get("file_custom_nodes"), out)
     packages, sources = read_pips(inner.get("pips"), out)
     _remark_unread({**snapshot, **inner}, out)
@@ -81,12 +82,14 @@ def write_snapshot(lock: Mapping[str, Any]) -> Dict[str, Any]:
     return {
         "comfyui": lock.get("comfyui_commit"),
         "git_custom_nodes": {
-            pack["repo_url"]: {"hash": pack["commit"], "disabled": False}
-            for pack in lock["node_packs"]
+            pack["repo_url"]: {"hash": pack["commit"], "disabled": bool(pack.get("disabled"))}
+            for pack in sorted(lock["node_packs"], key=lambda pack: not pack.get("disabled"))  # what is loaded counts
             if pack.get("commit")
         },
-        "cnr_custom_nodes": {
-            pack["registry_id"]: pack["version"] for pack in lock["node_packs"] if not pack.get("commit")
+        "cnr_custom_nodes": {  # as Manager writes it: without those that are disabled
+            pack["registry_id"]: pack["version"]
+            for pack in lock["node_packs"]
+            if not (pack.get("commit") or pack.get("disabled"))
         },
         "file_custom_nodes": [],
         "pips": {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Callable, Collection, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from app.protocol import refs
@@ -39,7 +39,9 @@ _COLUMNS_AS_WRITTEN = {
 }
 """A header's words in any case, without spaces, hyphens and underscores."""
 _REGISTRY_KEYS = ("registry_id", "version", "archive_url", "archive_sha256")
-_NODE_KEYS = {*_COLUMN_OF, *_REGISTRY_KEYS}
+_NODE_KEYS = {*_COLUMN_OF, *_REGISTRY_KEYS, "disabled"}
+DISABLED_FOLDER = ".disabled"
+"""Where ComfyUI-Manager has disabled packs, under custom_nodes."""
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _ARCHIVE_URL = re.compile(r"(?P<scheme>https?)://[^\s/@\x00-\x20\x7f-\uffff]+/[\x21-\x7e]*\Z")
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>:"|?*\\]')
@@ -58,7 +60,8 @@ class ManifestFault(ValueError):
 class NodePack:
     """One entry. `subfolder` and `requirements_file` are relative; `ref` is a branch, tag or commit, or what only the
     repository can tell apart (`refs.TREE`). A pack of ComfyUI's registry has a `registry_id`, and of the others what
-    is known: its `version` (none: the newest), its archive's address and hash, its repository."""
+    is known: its `version` (none: the newest), its archive's address and hash, its repository. One that is `disabled`
+    is put where ComfyUI-Manager has those, and nothing more is done for it."""
 
     name: str
     repo_url: str
@@ -69,6 +72,7 @@ class NodePack:
     version: str = ""
     archive_url: str = ""
     archive_sha256: str = ""
+    disabled: bool = False
 
     @property
     def source(self) -> str:
@@ -78,12 +82,13 @@ class NodePack:
     @property
     def folder(self) -> str:
         """Its folder under custom_nodes."""
-        return self.subfolder or self.name
+        own = self.subfolder or self.name
+        return "%s/%s" % (DISABLED_FOLDER, own) if self.disabled else own
 
     def to_json(self) -> Dict[str, Any]:
         """The entry as the wire has it, its folder included."""
         values = {**asdict(self), "folder": self.folder}
-        return {key: value for key, value in values.items() if value or key not in _REGISTRY_KEYS}
+        return {key: value for key, value in values.items() if value or key not in (*_REGISTRY_KEYS, "disabled")}
 
 
 _BESIDE: Mapping[str, Tuple[str, ...]] = {"repo": ("path", "ref"), "nodes": ("left_out", "remarks", "needs")}
@@ -139,7 +144,8 @@ def parse_nodes(
         where = "%s[%d]" % (field, index)
         if not isinstance(raw, Mapping) or not set(raw) <= _NODE_KEYS | {"folder"}:
             raise ManifestFault(where, "A node is an object with %s." % ", ".join(sorted(_NODE_KEYS)))
-        packs.append(_registry_pack(raw, schemes, where) if raw.get("registry_id") else _pack(raw, schemes, where, ""))
+        pack = _registry_pack(raw, schemes, where) if raw.get("registry_id") else _pack(raw, schemes, where, "")
+        packs.append(_put_aside(pack, where) if raw.get("disabled") is True else pack)
     return check_packs(packs, field, on_repeated)
 
 
@@ -322,6 +328,14 @@ def _registry_pack(raw: Mapping[str, Any], schemes: Collection[str], where: str)
         address,
         sha256,
     )
+
+
+def _put_aside(pack: NodePack, where: str) -> NodePack:
+    """A disabled pack, in the folder that ComfyUI-Manager would give it: one level, its version behind it."""
+    if "/" in (pack.subfolder or "") or (pack.registry_id and not pack.version):
+        raise ManifestFault(where, "A disabled node pack has a folder of its own, and one of the registry its version.")
+    by_version = "%s@%s" % (pack.registry_id, pack.version.replace(".", "_")) if pack.registry_id else None
+    return replace(pack, subfolder=pack.subfolder or by_version, disabled=True)
 
 
 def _check_archive(address: Any, sha256: Any, schemes: Collection[str], where: str) -> None:

@@ -28,6 +28,9 @@ SAFETY: Sequence[Reason] = (
     Reason("archive_unsafe", "Archive not safe to unpack", About.NODE),
     Reason("archive_too_large", "Archive too large", About.NODE),
     Reason("clone_in_place", "Installed as git clone", About.NODE),
+    # -- packs that the list has disabled ----------------------------------------------------------------------------
+    Reason("put_aside_disabled", "Put aside, disabled", About.NODE),
+    Reason("pack_enabled", "Pack is enabled here", About.NODE),
     Reason("kept_at_other_version", "Kept at another version", About.WARNING),
     Reason("registry_version_differs", "Another version inside", About.WARNING),
     # -- plans without builds ----------------------------------------------------------------------------------------

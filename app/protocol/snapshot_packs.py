@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from app.protocol.left_out import LeftOutEntries, readable
 from app.protocol.manifest import MAX_NODES, ManifestFault, is_path, parse_nodes
-from app.protocol.registry_ref import NIGHTLY, read_registry_ref
+from app.protocol.registry_ref import NIGHTLY, RegistryRef, read_registry_ref
 from app.protocol.repo_identity import same_repo
 from app.protocol.repo_url import repo_name
 
@@ -24,7 +24,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT = re.compile(r"[0-9a-f]{4,39}")
 _LOCAL = re.compile(r"^(?:[/~.\\]|file:|[A-Za-z]:[\\/])", re.IGNORECASE)
 _COMFYUIS_OWN = frozenset({"websocket_image_save.py", "example_node.py.example", "example_node.py"})
-DISABLED = "It is disabled in the snapshot. To have it, enable it there, or add its address to the list."
+DISABLED = "It is disabled in the file, which makes a list of packs to load. To have it, add its address to the list."
 _NO_COMMIT = "The snapshot has no commit of it. Add its address to the list to get its newest version."
 _ADD = "Add its repository's address to the list, or its id alone for the newest version."
 _FOLDER = (
@@ -43,17 +43,16 @@ def read_packs(raw: Any, schemes: Collection[str], out: LeftOutEntries) -> List[
     known: Dict[str, Dict[str, Any]] = {}
     for address, entry in _entries(raw, out):
         commit = _first(entry, _COMMIT_KEYS).strip().lower()
-        if is_disabled(entry):
-            out.add(address, DISABLED, commit)
-            continue
+        disabled = {"disabled": True} if is_disabled(entry) else {}
         try:
             if len(packs) >= MAX_NODES:
                 raise NotHad("A list has at most %d node packs. Install the others with a second one." % MAX_NODES)
             url = fetchable(address, schemes, out)
             _check_commit(commit)
             name = repo_name(url)
-            folder = _folder(entry.get("folder")) or name
-            parse_nodes([{"name": name, "subfolder": folder, "repo_url": url, "ref": commit}], schemes)
+            folder = _folder(entry.get("folder")).removesuffix(".disabled") or name
+            given = {"name": name, "subfolder": folder, "repo_url": url, "ref": commit, **disabled}
+            folder = parse_nodes([given], schemes)[0].folder
             _check_room(url, commit, known.get(folder.lower()))
         except ManifestFault as fault:
             out.add(address, fault.message, commit)
@@ -62,7 +61,7 @@ def read_packs(raw: Any, schemes: Collection[str], out: LeftOutEntries) -> List[
             if str(exc):
                 out.add(address, str(exc), commit)
             continue
-        packs.append({"name": name, "repo_url": url, "folder": folder, "commit": commit})
+        packs.append({"name": name, "repo_url": url, "folder": folder, "commit": commit, **disabled})
         known[folder.lower()] = packs[-1]
     return packs
 
@@ -76,27 +75,44 @@ def read_registry_packs(raw: Any, others: Collection[Mapping[str, Any]], out: Le
     """The packs of `cnr_custom_nodes`, as a lock has them: named by their ids in ComfyUI's registry. `others`: the
     packs that the snapshot has besides."""
     packs: List[Dict[str, Any]] = []
-    known = {str(pack["name"]).lower() for pack in others}
+    taken = {str(pack["folder" if pack.get("disabled") else "name"]).lower() for pack in others}
     for name, value in raw.items() if isinstance(raw, Mapping) else _listed(raw):
         entry = value if isinstance(value, Mapping) else {"version": value}
         version = readable(entry.get("version") or entry.get("ver") or "")
-        if is_disabled(entry):
-            out.add(name, DISABLED, version)
-            continue
         named = read_registry_ref("%s@%s" % (name, version)) if version else None
         if named is None or not named.version:
             out.add(name, "It comes from ComfyUI's registry, and the snapshot has no version of it. %s" % _ADD, version)
         elif named.version == NIGHTLY:
             out.add(name, "Its nightly version is its repository, which the snapshot does not name. %s" % _ADD, version)
-        elif named.registry_id.lower() in known:
-            out.add(name, "The list has a pack of this name already: one of the two is enough.", version)
-        elif len(known) >= MAX_NODES:
+        elif len(others) + len(packs) >= MAX_NODES:
             out.add(name, "A list has at most %d node packs. Install the others with a second one." % MAX_NODES)
         else:
-            known.add(named.registry_id.lower())
-            values = {"name": named.registry_id, "folder": named.registry_id, "registry_id": named.registry_id}
-            packs.append({**values, "version": named.version})
+            pack = _of_registry(named, disabled=is_disabled(entry))
+            if pack["folder"].lower() in taken:
+                out.add(name, "The list has a pack of this name already: one of the two is enough.", version)
+                continue
+            taken.add(pack["folder"].lower())
+            packs.append(pack)
     return packs
+
+
+def _of_registry(named: RegistryRef, *, disabled: bool) -> Dict[str, Any]:
+    own = {"name": named.registry_id, "registry_id": named.registry_id, "version": named.version}
+    off = {"disabled": True} if disabled else {}
+    return {**own, "folder": parse_nodes([{**own, **off}], ("https",))[0].folder, **off}
+
+
+def name_apart(packs: Collection[Dict[str, Any]]) -> None:
+    """Gives a disabled pack a name of its own where another one has its: a pack can be there in one version, and
+    disabled in others."""
+    taken = {pack["name"].lower() for pack in packs if not pack.get("disabled")}
+    for pack in packs:
+        if pack.get("disabled"):
+            name, number = pack["name"], 1
+            while pack["name"].lower() in taken:
+                pack["name"] = "%s@disabled%s" % (name, "_%d" % number if number > 1 else "")
+                number += 1
+            taken.add(pack["name"].lower())
 
 
 def read_files(raw: Any, out: LeftOutEntries) -> None:

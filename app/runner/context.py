@@ -80,7 +80,17 @@ class PackResult:
 
     @property
     def is_cloned(self) -> bool:
-        """Its folder is in place: with a commit checked out, or with a version of the registry."""
+        """Its folder is in place: with a commit checked out, or with a version of the registry. A disabled pack never
+        is: nothing more is done for it."""
+        return self._is_there and not self.pack.disabled
+
+    @property
+    def is_put_aside(self) -> bool:
+        """Whether it is a disabled pack, and where those are."""
+        return self._is_there and self.pack.disabled and self.problem is None
+
+    @property
+    def _is_there(self) -> bool:
         return self.commit is not None or self.version is not None
 
 

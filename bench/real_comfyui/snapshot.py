@@ -27,9 +27,8 @@ _SECONDS = 900.0
 
 
 def round_trip(folder: Path, machines: Machines, packs: Path) -> dict[str, Any]:
-    """What differs between the two snapshots, by section (without the disabled pack, where it is named as left out),
-    and what Nodeferry said: {differs, ended, warnings, left_out, first}. `packs`: OWNER/NAME.git, of which the
-    registry's archives are made."""
+    """What differs between the two snapshots, by section, and what Nodeferry said: {differs, ended, warnings, left_out,
+    first}. `packs`: OWNER/NAME.git, of which the registry's archives are made."""
     with RegistryServer() as registry:
         for repo in FROM_REGISTRY:
             _publish(registry, packs / f"{repo}.git")
@@ -47,10 +46,8 @@ def round_trip(folder: Path, machines: Machines, packs: Path) -> dict[str, Any]:
             task_id = service.install(machine.ssh_command, ui_home=str(machine.ui_home), manifest=manifest)
             ended = service.ended(task_id, _SECONDS)
             second = _snapshot(machine, registry.url)
-    named = {each["name"] for each in checked.get("left_out") or ()}
-    expected = {**first, "git_custom_nodes": {k: v for k, v in first["git_custom_nodes"].items() if k not in named}}
     return {
-        "differs": {name: _difference(expected[name], second[name]) for name in _SECTIONS},
+        "differs": {name: _difference(first[name], second[name]) for name in _SECTIONS},
         "ended": {row["name"]: (row["state"], (row["error"] or {}).get("code")) for row in ended["nodes"]},
         "warnings": [(each["code"], each["message"]) for each in ended["warnings"]],
         "left_out": checked.get("left_out"),
@@ -96,6 +93,8 @@ def _snapshot(
     asked = json.dumps({"registry": registry_packs or {}, "git": git, "disable": disable})
     _output(str(machine.python), str(_DRIVER), registry, str(out), asked, environ=_environ(machine))
     found: dict[str, Any] = json.loads(out.read_text("utf-8"))
+    for pack in found["git_custom_nodes"].values():  # Manager keeps the line's end where a commit is checked out itself
+        pack["hash"] = pack["hash"].strip()
     return found
 
 

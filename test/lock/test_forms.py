@@ -22,6 +22,13 @@ from app.protocol.yaml_text import BadYaml, parse_yaml
 
 HASH = "0123456789012345678901234567890123456789"
 PACK = {"name": "One", "repo_url": "https://github.com/owner/One", "folder": "One", "commit": HASH}
+OFF = {
+    "name": "Off",
+    "repo_url": "https://github.com/owner/Off",
+    "folder": ".disabled/Off",
+    "commit": HASH,
+    "disabled": True,
+}
 LOCK: dict[str, Any] = {"format": 1, "node_packs": [PACK], "packages": {"numpy": "2.1.0"}, "python": "3.12.3"}
 SNAPSHOT: dict[str, Any] = {
     "comfyui": "70c91b8248d1a9b9e1d0a1b5a1b9a1d1a1b1a1b1",
@@ -114,20 +121,18 @@ def test_a_managers_snapshot_becomes_a_lock(form: Any) -> None:
     of_registry = {"name": "comfyui-kjnodes", "folder": "comfyui-kjnodes", "registry_id": "comfyui-kjnodes"}
     assert lock["node_packs"] == [
         {**PACK, "repo_url": "https://github.com/owner/One.git"},
+        OFF,
         {**of_registry, "version": "1.0.5"},
     ]
     assert lock["packages"] == {"aiohttp": "3.11.8"}
-    assert [entry["name"] for entry in lock["left_out"]] == [
-        "https://github.com/owner/Off",
-        "clip @ git+https://github.com/openai/CLIP@abc",
-    ]
-    assert [pack.source for pack in read_lock(lock, ["https"]).packs][1:] == ["comfyui-kjnodes@1.0.5"]
+    assert [entry["name"] for entry in lock["left_out"]] == ["clip @ git+https://github.com/openai/CLIP@abc"]
+    assert [pack.source for pack in read_lock(lock, ["https"]).packs][2:] == ["comfyui-kjnodes@1.0.5"]
 
 
 def test_a_snapshot_that_was_written_is_read_back() -> None:
     of_registry = {"name": "kjnodes", "folder": "kjnodes", "registry_id": "kjnodes", "version": "1.0.5"}
-    again = read_snapshot(write_snapshot({**LOCK, "node_packs": [PACK, of_registry]}), ["https"])
-    assert again["node_packs"] == [PACK, of_registry]
+    again = read_snapshot(write_snapshot({**LOCK, "node_packs": [OFF, PACK, of_registry]}), ["https"])
+    assert again["node_packs"] == [OFF, PACK, of_registry]
     assert again["packages"] == LOCK["packages"]
 
 
@@ -193,7 +198,7 @@ def test_pips_that_are_no_plain_versions_are_left_out() -> None:
     pips = ["good==1.0", "odd===1.0", "-e git+https://h/x@abc#egg=x", "marked==1 ; python_version<'3'", "bare"]
     lock = read_snapshot({**SNAPSHOT, "cnr_custom_nodes": {}, "pips": dict.fromkeys(pips, "")}, ["https"])
     assert lock["packages"] == {"good": "1.0"}
-    assert [entry["name"] for entry in lock["left_out"]][1:] == pips[1:]
+    assert [entry["name"] for entry in lock["left_out"]] == pips[1:]
 
 
 @pytest.mark.parametrize(
@@ -244,9 +249,10 @@ pips:
   odd==0x10: ''
 """
     lock = read_snapshot(text, ["https"])
-    assert [pack.get("commit") or pack["version"] for pack in lock["node_packs"]] == [digits, "1.10"]
+    assert [pack.get("commit") or pack["version"] for pack in lock["node_packs"]] == [digits, HASH, "1.10"]
+    assert [bool(pack.get("disabled")) for pack in lock["node_packs"]] == [False, True, False]
     assert lock["packages"] == {"numpy": "1.10", "odd": "0x10"}
-    assert [entry["version"] for entry in lock["left_out"]] == [HASH]
+    assert lock["left_out"] == []
 
 
 @given(st.text(max_size=200))

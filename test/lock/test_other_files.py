@@ -102,13 +102,17 @@ def packs(found: OtherFile) -> list[tuple[str, str | None]]:
 
 
 FILES: dict[str, tuple[Json, str, list[tuple[str, str | None]]]] = {
-    "Desktop's envelope": (DESKTOP, "desktop_snapshot", [("my-one", HASH)]),
-    "Desktop's envelope of version 1": ({**DESKTOP, "version": 1}, "desktop_snapshot", [("my-one", HASH)]),
-    "Desktop's inner object": (DESKTOP_INNER, "desktop_snapshot", [("my-one", HASH)]),
+    "Desktop's envelope": (DESKTOP, "desktop_snapshot", [("my-one", HASH), (".disabled/Two", HASH)]),
+    "Desktop's envelope of version 1": (
+        {**DESKTOP, "version": 1},
+        "desktop_snapshot",
+        [("my-one", HASH), (".disabled/Two", HASH)],
+    ),
+    "Desktop's inner object": (DESKTOP_INNER, "desktop_snapshot", [("my-one", HASH), (".disabled/Two", HASH)]),
     "comfy-build.yaml": (BUILD, "comfy_build", [("One", HASH)]),
     "deps.json": (DEPS, "deps", [("One", None)]),
     "comfy-lock.yaml": (LOCK_YAML, "comfy_lock", [("One", HASH)]),
-    "comfy-pack's snapshot": (COMFY_PACK, "comfy_pack", [("One", HASH)]),
+    "comfy-pack's snapshot": (COMFY_PACK, "comfy_pack", [("One", HASH), (".disabled/Two", HASH)]),
     "ComfyDeploy's machine": (MACHINE, "comfy_deploy", [("One", HASH)]),
     "vast.ai's provisioning.yaml": (PROVISIONING, "provisioning", [("mine", "main")]),
 }
@@ -127,10 +131,9 @@ def test_each_file_is_known_by_what_it_holds(value: Json, kind: str, expected: l
 
 
 LEFT_OUT = {
-    "Desktop's envelope": ("Two: It is disabled", "x.py: It is a single file"),
+    "Desktop's envelope": ("x.py: It is a single file",),
     "comfy-build.yaml": ("uploaded: It was uploaded", "local: It is a folder of the machine"),
     "deps.json": ("Foo: comfy-cli knew no node pack",),
-    "comfy-pack's snapshot": ("Two: It is disabled",),
     "ComfyDeploy's machine": ("Step 2: RUN apt-get install -y ffmpeg: It is a command", "timm"),
     "vast.ai's provisioning.yaml": (
         "apt_packages: ffmpeg: System packages are not installed",

@@ -52,8 +52,7 @@ PACKS_THAT_CANNOT_BE_HAD = {
     "a dash": ({"https://github.com/o/p": entry("-")}, "no commit"),
     "a short hash": ({"https://github.com/o/p": entry("0123456")}, "only the beginning of a commit"),
     "a shell's words": ({"https://github.com/o/p": entry(HASH + "; rm -rf")}, "no commit"),
-    "disabled": ({"https://github.com/o/p": entry(disabled=True)}, "disabled"),
-    "disabled by a word": ({"https://github.com/o/p": entry(disabled="yes")}, "disabled"),
+    "disabled, without a hash": ({"https://github.com/o/p": entry(None, disabled=True)}, "no commit of it"),
     "a folder": ({"/workspace/ComfyUI/custom_nodes/mine": entry()}, "folder of the machine"),
     "a file address": ({"file:///root/mine": entry()}, "folder of the machine"),
     "a folder of Windows": ({"C:\\ComfyUI\\custom_nodes\\mine": entry()}, "folder of the machine"),
@@ -196,9 +195,10 @@ def test_registry_packs_and_files_say_what_to_do() -> None:
     ):
         lock = lock_of({"git_custom_nodes": GOOD, "cnr_custom_nodes": registry, "file_custom_nodes": files})
         said = {each["name"]: each["reason"] for each in lock["left_out"]}
-        assert list(said) == ["no-version", "night", "off", "$(id)", "mine.py"]
-        assert [(pack["registry_id"], pack["version"]) for pack in lock["node_packs"][1:]] == [
-            ("comfyui-kjnodes", "1.0.5")
+        assert list(said) == ["no-version", "night", "$(id)", "mine.py"]
+        assert [(pack["folder"], pack["version"]) for pack in lock["node_packs"][1:]] == [
+            ("comfyui-kjnodes", "1.0.5"),
+            (".disabled/off@1_0", "1.0"),
         ]
         assert "no version of it" in said["no-version"]
         assert "its repository" in said["night"]

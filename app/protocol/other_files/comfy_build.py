@@ -81,7 +81,10 @@ def _read_model(found: Sections, entry: Mapping[str, Any]) -> None:
 def write_build(lock: Mapping[str, Any], name: str) -> Tuple[str, List[str]]:
     """A lock's JSON as the text of a comfy-build.yaml, and what such a file cannot hold, a sentence each."""
     told: List[str] = []
-    packs = [_written_pack(pack) for pack in lock["node_packs"]]
+    packs = [_written_pack(pack) for pack in lock["node_packs"] if not pack.get("disabled")]
+    disabled = [pack["name"] for pack in lock["node_packs"] if pack.get("disabled")]
+    if disabled:
+        told.append("Disabled node packs are not in it: %s." % ", ".join(disabled))
     if len(packs) > _MOST_PACKS:
         told.append(
             "comfy-build.yaml may have %d node packs; the last %d are not in it."

@@ -163,12 +163,12 @@ def _converted(kind: str, found: Sections, schemes: Collection[str], where: str)
 
 
 def _is_exact(found: Sections) -> bool:
-    """Whether each pack that is to be installed has its commit, or its version in ComfyUI's registry."""
+    """Whether each pack that is to be loaded has its commit, or its version in ComfyUI's registry."""
     packs = [each for each in found.packs if not is_disabled(each)]
     registry = [each for each in found.registry if not is_disabled(each)]
     versions = [read_registry_ref("%s@%s" % (each["id"], each["version"])) for each in registry]
     are_exact = all(each is not None and each.version not in ("", NIGHTLY) for each in versions)
-    return bool(packs or registry) and are_exact and all(_COMMIT.fullmatch(each["hash"]) for each in packs)
+    return bool(found.packs or found.registry) and are_exact and all(_COMMIT.fullmatch(each["hash"]) for each in packs)
 
 
 def _as_snapshot(found: Sections) -> Dict[str, Any]:

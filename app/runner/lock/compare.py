@@ -21,7 +21,7 @@ _EXTRA_HINT = "Remove what you do not want, or install the lock into a fresh Com
 def cannot_be(context: Context, lock: Lock) -> List[str]:
     """What cannot be here as the lock has it, a sentence each; looked at before anything is changed."""
     found = mismatches_here(context, lock)
-    found += ["%s cannot be installed: %s" % (entry["name"], entry["reason"]) for entry in lock.left_out]
+    found += left_out(lock)
     names_packages = lock.packages or lock.sources or lock.only_there
     if names_packages and (context.python_problem or not context.environment):
         problem = context.python_problem
@@ -31,6 +31,11 @@ def cannot_be(context: Context, lock: Lock) -> List[str]:
     elif names_packages:
         found += sorted(decide(context, lock).refused.values())
     return found
+
+
+def left_out(lock: Lock) -> List[str]:
+    """What the lock's source names and the lock does not have, a sentence each."""
+    return ["%s was left out: %s" % (entry["name"], entry["reason"]) for entry in lock.left_out]
 
 
 def remarks(context: Context, lock: Lock) -> List[Problem]:

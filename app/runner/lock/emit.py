@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, replace
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from app.protocol.events import LockMade
 from app.protocol.lockfile import FORMAT
@@ -22,6 +22,7 @@ from app.runner.requirements.files import read_file
 from app.runner.requirements.lines import canonical
 from app.runner.resolve.packs_with_own_sources import PacksWithOwnSources
 
+_DISABLED: Mapping[bool, Mapping[str, bool]] = {True: {"disabled": True}, False: {}}
 _LOGIN_HINT = "Before you install the lock elsewhere, set up git's credentials or a .netrc on that instance."
 
 
@@ -78,6 +79,8 @@ def _places_of(context: Context, results: Sequence[PackResult]) -> Tuple[List[st
     indexes: Set[str] = set()
     pages: Set[str] = set()
     for result in results:
+        if result.pack.disabled:
+            continue
         folder = context.custom_nodes / result.pack.folder
         path = folder / (result.pack.requirements_file or DEFAULT_REQUIREMENTS)
         try:
@@ -93,9 +96,10 @@ def _places_of(context: Context, results: Sequence[PackResult]) -> Tuple[List[st
 def _pack(context: Context, result: PackResult) -> Optional[Dict[str, Any]]:
     """What is there now: a pack that a rollback took away is not."""
     pack = result.pack
-    commit = context.git().head(result.folder) if result.is_cloned else None
+    is_there = result.is_cloned or result.is_put_aside
+    commit = context.git().head(result.folder) if is_there else None
     if commit is None:
-        return _of_registry(result) if result.is_cloned and is_registry_copy(result.folder) else None
+        return _of_registry(result) if is_there and is_registry_copy(result.folder) else None
     if not pack.repo_url:  # kept where the list asks for the registry's version
         pack = replace(pack, repo_url=git_leftovers.origin(context.git(), result.folder))
     return {
@@ -104,6 +108,7 @@ def _pack(context: Context, result: PackResult) -> Optional[Dict[str, Any]]:
         "folder": pack.folder,
         "requirements_file": pack.requirements_file,
         "commit": commit,
+        **_DISABLED[pack.disabled],
     }
 
 
@@ -122,4 +127,5 @@ def _of_registry(result: PackResult) -> Optional[Dict[str, Any]]:
         "registry_id": pack.registry_id,
         "version": version,
         "archive_sha256": None if result.kept else pack.archive_sha256 or None,
+        **_DISABLED[pack.disabled],
     }

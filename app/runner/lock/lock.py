@@ -179,7 +179,7 @@ class Locked:
             "packages": compare.extra_packages(environment.packages if environment else {}, self._lock),
         }
         told = [remark.message for remark in compare.remarks(self._context, self._lock) if remark.code not in _NO_LOSS]
-        left_out = ["%s cannot be installed: %s" % (entry["name"], entry["reason"]) for entry in self._lock.left_out]
+        left_out = compare.left_out(self._lock)
         return {"differences": [*self._found(results, environment), *left_out, *told], "not_in_lock": extra}
 
     def _found(self, results: Sequence[PackResult], environment: Optional[Environment]) -> List[str]:

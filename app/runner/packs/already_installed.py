@@ -19,6 +19,7 @@ from app.protocol.repo_identity import Identity, identity, same_repo, without_lo
 from app.protocol.repo_url import repo_name
 from app.protocol.snapshot import Problem
 from app.runner.context import Context
+from app.runner.packs import disabled_packs
 from app.runner.packs.installed import Installed, Kind, commit_of, is_there, project_name, scan
 from app.runner.packs.same_repository import How, SameRepository, Verdict
 
@@ -48,9 +49,11 @@ class AlreadyInstalled:
         """The packs, those that are cloned in another folder with that folder; tells what changes. Raises OSError,
         RunCancelled."""
         self._folders = scan(self._context.custom_nodes)
-        self._tell_listed_twice(packs)
+        asked, packs = packs, disabled_packs.where_they_are(packs, self._folders)
+        self._tell_listed_twice([pack for pack in packs if not pack.disabled])
         top = [pack for pack in packs if "/" not in pack.folder]
-        claimed = {self._context.custom_nodes / pack.folder.partition("/")[0] for pack in packs}
+        claimed = {self._context.custom_nodes / pack.folder.partition("/")[0] for pack in packs if not pack.disabled}
+        claimed |= {self._context.custom_nodes / pack.folder for pack in packs if pack.disabled}
         unclaimed = self._unnamed = [each for each in self._folders if each.path not in claimed]
         doubtful = {pack.name: self._doubtful(pack, unclaimed) for pack in top}
         addresses = [url for pack in top for each in doubtful[pack.name] for url in (pack.repo_url, each.address)]
@@ -58,7 +61,7 @@ class AlreadyInstalled:
         for pack in top:
             self._match(pack, unclaimed, doubtful[pack.name])
         settled = self._moved(packs)
-        if settled != packs:
+        if settled != asked:
             form, _ = split_source(self._context.request.get("manifest"))
             self._context.journal.emit(ManifestRead(form, tuple(settled)))
         return settled
@@ -81,11 +84,15 @@ class AlreadyInstalled:
         found = [self._found.get((pack.name, kind, True)) for kind in Kind]
         return next(filter(None, found), None)
 
+    def enabled(self, pack: NodePack) -> Optional[Installed]:
+        """Where the pack is, loaded by ComfyUI, without an entry of the list that says so; None when it is not."""
+        return next((each for each in self._unnamed if not each.disabled and self._is_by_text(each, pack)), None)
+
     def twin_of(self, pack: NodePack, clone: Path, commit: str, led_to: Optional[str]) -> Optional[Problem]:
         """Why the fresh `clone` of a pack is not put in place: another entry of the list, or a folder that no entry
         names, is the same. `led_to`: where a server has led git. What only has the same name is told."""
         for other in self._packs.values():
-            if led_to and other.name != pack.name and self._same.by_text(other.repo_url, led_to):
+            if led_to and not other.disabled and other.name != pack.name and self._same.by_text(other.repo_url, led_to):
                 return same_as("%s, which is in the list too; it has moved to %s" % (other.name, led_to))
         project = project_name(clone)
         for each in self._unnamed:

@@ -21,6 +21,7 @@ from app.runner.files.move import move
 from app.runner.hints import reasons
 from app.runner.packs import (
     archive_offer,
+    disabled_packs,
     existing,
     lfs,
     manager_copies,
@@ -45,6 +46,8 @@ LONG_SECONDS = 4.0
 """No clone has ended for so long: those that still run take long, and what is there need not wait for them."""
 Meanwhile = Callable[[Sequence[PackResult]], None]
 _LOG_BYTES = 64 * 1024
+_LEFT = frozenset({"same_repository", "pack_enabled"})
+"""Reasons for which a pack is left as it is: nothing failed."""
 _FULL = frozenset({"disk_full", "disk_quota", "no_room_for_repository"})
 
 
@@ -128,21 +131,35 @@ def _clone_or_skip(context: Context, pack: NodePack, parent: Optional[PackResult
         _put_in_place(context, result)
         if result.held:
             return result
-        if result.is_cloned:
-            lfs.settle(context, result)
-            find_pack_files(context, result)
-            pasted_ref.warn_of_folder(context, result, pack.ref)
+        _complete(context, result, pack.ref)
     except OSError as exc:
         result.commit, result.version, result.problem = None, None, reasons.of_os(exc)
     context.settled(result.folder)
+    _emit_end(context, result, alone=alone)
+    return result
+
+
+def _complete(context: Context, result: PackResult, asked: Optional[str]) -> None:
+    """What a pack that is in its place lacks, and what is to be done for it. `asked`: the ref in
+    the list. Raises OSError."""
+    if result.is_cloned or result.is_put_aside:
+        lfs.settle(context, result)
+    if result.is_cloned:
+        find_pack_files(context, result)
+        pasted_ref.warn_of_folder(context, result, asked)
+
+
+def _emit_end(context: Context, result: PackResult, *, alone: bool) -> None:
+    """How it came; where the disk was full, nothing yet."""
     if result.is_cloned:
         _emit_cloned(context, result)
+    elif result.is_put_aside:
+        disabled_packs.end(context, result)
     elif not alone and result.problem is not None and result.problem.code in _FULL:
         result.retry_alone = True
     else:
-        is_same = result.problem is not None and result.problem.code == "same_repository"
-        context.node(pack.name, NodeState.SKIPPED if is_same else NodeState.FAILED, result.problem)
-    return result
+        is_left = result.problem is not None and result.problem.code in _LEFT
+        context.node(result.pack.name, NodeState.SKIPPED if is_left else NodeState.FAILED, result.problem)
 
 
 def _put_in_place(context: Context, result: PackResult) -> None:
@@ -165,6 +182,8 @@ def _put_in_place(context: Context, result: PackResult) -> None:
 
 def _bring(context: Context, result: PackResult) -> None:
     """Keeps what is there, brings it up to date, replaces it, or clones."""
+    if result.pack.disabled:
+        disabled_packs.folder_for(context)
     existing.recover(context.git(), result.folder)
     if result.pack.registry_id:
         registry_pack.bring(context, result)
@@ -226,7 +245,7 @@ def _place_problem(context: Context, result: PackResult) -> Optional[Problem]:
             "Its folder would be outside of custom_nodes (through a link).",
             "Correct its subfolder in the list of packs.",
         )
-    if above != root and not result.folder.parent.is_dir():
+    if above != root and not (result.folder.parent.is_dir() or result.pack.disabled):
         hint = "Add the pack that %s belongs to above it in the list of packs." % result.pack.folder
         return Problem("parent_missing", "The folder that it goes into does not exist.", hint)
     if result.folder.is_dir() and not is_there(result.folder):
@@ -260,7 +279,7 @@ def _clone_anew(context: Context, result: PackResult, target: Path) -> None:
             context.git(context.task.node_log(pack.name)), target, result.problem
         )
         result.problem = None if result.incomplete else result.problem
-    if not is_there(result.folder):
+    if not (is_there(result.folder) or pack.disabled):
         archive_offer.offer(context, result, target)
     if found:
         warn_of_both(context, pack, found[-1])
@@ -278,7 +297,7 @@ def _clone_once(context: Context, result: PackResult) -> None:
     log = context.task.node_log(result.pack.name)
     before = log.stat().st_size if log.exists() else 0
     _clone(context, result)
-    if result.problem is not None:
+    if result.problem is not None or result.pack.disabled:
         return
     with open(str(log), "rb") as file:
         file.seek(before)

@@ -17,7 +17,7 @@ from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.runner.context import Context, PackResult
 from app.runner.files.move import move as move_folder
-from app.runner.packs import movable
+from app.runner.packs import disabled_packs, movable
 from app.runner.packs.already_installed import AlreadyInstalled
 from app.runner.packs.installed import TRACKING, Installed, Kind
 from app.runner.process.paths import Task
@@ -30,9 +30,12 @@ _CODE = frozenset({".py", ".pyc", ".js", ".mjs", ".ts", ".css", ".html"})
 
 def in_the_way(context: Context, pack: NodePack) -> Optional[Problem]:
     """Why a pack whose own folder is free is not cloned: it would be there twice, or against the user's wish."""
+    installed = AlreadyInstalled.of(context)
+    if pack.disabled:
+        enabled = installed.enabled(pack)
+        return disabled_packs.is_enabled(enabled.path) if enabled else None
     if context.existing_of(pack) == "reinstall":
         return None
-    installed = AlreadyInstalled.of(context)
     copy = None if pack.registry_id else installed.copy_of(pack)
     if copy is not None:
         return is_copy_of(copy)
@@ -177,10 +180,7 @@ def restore_copy(folder: Path, copy: Path, paths: Iterable[str], own: Container[
 
 def aside_for(context: Context, folder: Path, why: str) -> Path:
     """A free name in `.disabled` for a folder of a pack, on the same file system: `NAME@replaced`."""
-    parent = context.custom_nodes / ".disabled"
-    if not parent.exists():
-        parent.mkdir()
-        context.own(parent)
+    parent = disabled_packs.folder_for(context)
     name = folder.relative_to(context.custom_nodes).as_posix().replace("/", "_")
     path, number = parent / ("%s@%s" % (name, why)), 1
     while os.path.lexists(str(path)):

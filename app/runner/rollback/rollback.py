@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from app.protocol.counts import has_problem
+from app.protocol.counts import PUT_ASIDE, has_problem
 from app.protocol.events import ManifestRead, NodeChanged
 from app.protocol.json_fields import read_record
 from app.protocol.manifest import NodePack
@@ -95,7 +95,8 @@ def _emit_packs(context: Context, record: notes.Record, found: Mapping[str, Opti
     """How each pack is after a rollback that is a run of its own."""
     for pack in record.packs:
         name, problem = pack["name"], found[pack["name"]]
-        commit = context.git().head(context.custom_nodes / pack["folder"]) if problem is None else None
+        is_loaded = problem is None and not pack.get("disabled")
+        commit = context.git().head(context.custom_nodes / pack["folder"]) if is_loaded else None
         if commit is not None:
             context.journal.emit(NodeChanged(name, NodeState.CLONED, commit=commit, kept=True))
             context.node(name, NodeState.INSTALLED)
@@ -205,10 +206,10 @@ def _emit_restored(
     """A pack that was good a moment ago and is not there any more must not be told as installed. With a lock, what was
     kept is not good either: the lock is not there."""
     for name, node in uncancellable.journal.snapshot.nodes.items():
-        if node.state not in states or (node.kept and code == REMOVED):
+        was_put_aside = node.error is not None and node.error.code == PUT_ASIDE
+        if not (node.state in states or was_put_aside) or (node.kept and code == REMOVED):
             continue
         problem = found.get(name)
         text = "It was put back as it was before the run, because the run could not be completed."
-        uncancellable.node(
-            name, NodeState.FAILED, problem if problem and problem.code != REMOVED else Problem(code, text)
-        )
+        state = NodeState.SKIPPED if was_put_aside else NodeState.FAILED
+        uncancellable.node(name, state, problem if problem and problem.code != REMOVED else Problem(code, text))

@@ -13,7 +13,6 @@ from app.sync.http.spec.schema import (
     ANY_OBJECT,
     COUNT,
     FLAG,
-    NO,
     NUMBER,
     PERCENT,
     SECONDS,
@@ -120,7 +119,7 @@ _TASKS: Mapping[str, Schema] = {
     "ManagerSnapshot": record(
         {
             "comfyui": nullable(TEXT),
-            "git_custom_nodes": mapping(record({"hash": nullable(TEXT), "disabled": NO})),
+            "git_custom_nodes": mapping(record({"hash": nullable(TEXT), "disabled": FLAG})),
             "cnr_custom_nodes": record({}),
             "file_custom_nodes": array(TEXT),
             "pips": mapping(TEXT),

@@ -10,7 +10,9 @@ import { standingOf } from "./standings.js";
 export const SILENT_SECONDS = 10;
 
 /** Why a pack is skipped that was not meant to be installed, in a word. */
-const SKIPPED = { plan_only: word("run.state_planned"), rolled_back: word("run.state_removed") };
+const SKIPPED = {
+  plan_only: word("run.state_planned"), rolled_back: word("run.state_removed"), put_aside_disabled: word("run.state_disabled"),
+};
 
 /** The state of a pack in a word or two. */
 export const stateOf = (node) => (standingOf(node) === "skipped" && SKIPPED[node.error?.code]) || wordOf(standingOf(node));

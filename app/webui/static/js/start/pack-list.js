@@ -83,9 +83,10 @@ function row(node) {
 }
 
 /** Whose repository it is, and at which version where the list says one; a pack of the registry has its own versions. */
-function ownerOf({ repo_url: url, ref, registry_id: id, version }) {
-  if (id) return [version, word("start.of_registry")].filter(Boolean).join(" · ");
+function ownerOf({ repo_url: url, ref, registry_id: id, version, disabled }) {
+  const off = disabled ? word("start.stays_disabled") : "";
+  if (id) return [version, word("start.of_registry"), off].filter(Boolean).join(" · ");
   const owner = /^(?:https?|ssh):\/\/[^/]+\/([^/]+)\//.exec(url)?.[1] ?? "";
   const at = (ref ?? "").replace(/^tree:/, "");
-  return [owner, /^[0-9a-f]{40}$/.test(at) ? at.slice(0, 7) : at.slice(0, 24)].filter(Boolean).join(" · ");
+  return [owner, /^[0-9a-f]{40}$/.test(at) ? at.slice(0, 7) : at.slice(0, 24), off].filter(Boolean).join(" · ");
 }
