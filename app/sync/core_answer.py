@@ -10,6 +10,8 @@ from app.nodemap.core_classes import core_classes
 from app.protocol import reasons
 from app.protocol.core_needs import GONE, TOO_OLD, CoreClass, CoreNeeds, Lack, gone_text, lacks, too_old_text
 
+_UPDATE = "Update ComfyUI on the machine first."
+
 
 def core_json(answer: Answer, version: str | None) -> dict[str, Any]:
     """`too_new` and `gone` are by the ComfyUI of this version; by the newest that is known, where it is None."""
@@ -49,7 +51,7 @@ def _verdict(code: str, found: Sequence[Lack], message: str) -> dict[str, Any]:
         "code": code,
         "title": reason.title,
         "message": message,
-        "hint": reason.hint,
+        "hint": reason.hint or _UPDATE,
         "certain": any(each.certain for each in found),
         "classes": [{"class": each.core_class.name, **(core_class_json(each.core_class) or {})} for each in found],
     }

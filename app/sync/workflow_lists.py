@@ -82,6 +82,7 @@ class Checked:
             },
             "skipped": [{"question_id": key, "answered_at": day} for key, day in self.skipped.items()],
             "only_opens": self.only_opens,
+            "unreadable": self.workflow.unreadable,
             "needed": OPEN if self.wanted.opens else RUN,
         }
         return with_files(found, self.parts)

@@ -32,6 +32,13 @@ def _choose(page: Page, name: str, content: bytes) -> None:
     page.locator("#file").set_input_files(FilePayload(name=name, mimeType="", buffer=content))
 
 
+def _connect(page: Page, standin: StandIn) -> None:
+    page.get_by_text("Options", exact=True).click()
+    page.locator("#ui-home").fill(str(standin.ui_home))
+    paste(page, standin.ssh_command)
+    trust(page)
+
+
 def test_a_dropped_workflow_shows_its_packs_and_why(service: ServiceProcess, tab: OpenTab) -> None:
     page = tab(service.url)
     mine = ("Mine", {"aux_id": "me/mine"})
@@ -44,17 +51,35 @@ def test_a_dropped_workflow_shows_its_packs_and_why(service: ServiceProcess, tab
     expect(page.locator("#list-rows label")).to_have_count(0)
     expect(page.locator("#file-chosen")).to_contain_text("ComfyUI itself has everything")
     _choose(page, "flow.json", _graph(("Future", {"cnr_id": "comfy-core", "ver": "9.0.0"}), mine))
-    expect(page.locator("#workflow-old")).to_contain_text("needs a newer ComfyUI: Future came with 9.0.0")
+    expect(page.locator("#workflow-needs")).to_have_text("It needs ComfyUI 9.0.0 or newer.")
+
+
+def test_a_comfyui_that_is_too_old_is_told_as_soon_as_the_machine_is_known(
+    service: ServiceProcess, standin: StandIn, tab: OpenTab
+) -> None:
+    (standin.ui_home / "comfyui_version.py").write_text('__version__ = "0.3.40"\n', "utf-8")
+    page = tab(service.url)
+    _choose(page, "flow.json", _graph(("AddLayer", {"cnr_id": "comfy-core"}), ("Mine", {"aux_id": "me/mine"})))
+    expect(page.locator("#workflow-needs")).to_have_text("It needs ComfyUI 0.31.0 or newer.")
+    page.locator("#list-rows input").uncheck()
+    _connect(page, standin)
+    told = "ComfyUI too oldThe workflow needs ComfyUI 0.31.0 or newer; this one is 0.3.40 and lacks AddLayer."
+    expect(page.locator("#workflow-old .note[data-tone=bad]")).to_contain_text(told)
+    expect(page.locator("#list-rows input")).not_to_be_checked()
+    page.locator("#list-rows input").check()
+    expect(page.locator("#go-warn")).to_contain_text("the run asks first")
+    expect(page.get_by_role("button", name="Install", exact=True)).to_be_enabled()
+    (standin.ui_home / "comfyui_version.py").write_text('__version__ = "0.33.0"\n', "utf-8")
+    page.get_by_role("button", name="Test again").click()
+    expect(page.locator("#workflow-needs")).to_have_text("It needs ComfyUI 0.31.0 or newer: this machine has 0.33.0.")
+    expect(page.locator("#go-warn")).to_be_hidden()
 
 
 def test_a_question_holds_the_install_until_it_is_answered(
     service: ServiceProcess, standin: StandIn, tab: OpenTab
 ) -> None:
     page = tab(service.url)
-    page.get_by_text("Options", exact=True).click()
-    page.locator("#ui-home").fill(str(standin.ui_home))
-    paste(page, standin.ssh_command)
-    trust(page)
+    _connect(page, standin)
     _choose(page, "flow.json", _graph(("Nowhere", {}), ("Mine", {"aux_id": "me/mine"})))
     question = page.get_by_role("group", name="Which node pack has Nowhere?")
     expect(question).to_be_visible()

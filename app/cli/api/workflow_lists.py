@@ -14,13 +14,13 @@ from rich.console import Console
 from app.cli.api.client import Api
 from app.cli.errors import CliError
 from app.cli.view.result import show_text
+from app.cli.view.workflow_needs import grouped, names_of, show_needs, show_problem, show_question, what_is_known
 from app.protocol.registry_ref import read_registry_ref
 from app.protocol.terminal_text import one_line
 from app.words import word
 
 _SKIP = "skip"
-_MOST_CLASSES = 4
-_MOST_MODELS = 40
+_MOST_NAMED = 10
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -61,7 +61,7 @@ class Answering:
 
 
 def manifest_of_workflows(api: Api, asked: Asked, console: Console, answering: Answering) -> dict[str, Any] | None:
-    """The workflows as a manifest, with every question answered; None where ComfyUI itself has everything. What is not
+    """The workflows as a manifest, with every question answered; None where no pack is left to install. What is not
     certain is asked on a terminal. Raises CliError naming what has to be answered."""
     manifest, name, kind = _source(api, asked, console)
     known = {key: answer for key, answer in answering.known.items() if ":" in key}
@@ -73,11 +73,13 @@ def manifest_of_workflows(api: Api, asked: Asked, console: Console, answering: A
         if not questions:
             break
         if not answering.interactive:
-            raise _unanswered(name, questions, checked["workflow"])
-        _show_problem(console, checked["workflow"])
-        for question in questions:
-            known[str(question["question_id"])] = _ask(console, question)
-    _show(console, name, kind, checked["workflow"], needed=asked.needed)
+            raise _unanswered(name, questions, checked["workflow"]["registry"]["problem"])
+        show_problem(console, checked["workflow"])
+        for group in grouped(questions):
+            answer = _ask(console, group)
+            known |= {str(question["question_id"]): answer for question in group}
+    skips = _SKIP in known.values()
+    show_needs(console, f"{name} ({kind})", checked["workflow"], opens=asked.needed == "open", skips=skips)
     return manifest if checked["manifest"] else None
 
 
@@ -111,70 +113,10 @@ def _send(api: Api, files: Sequence[IO[bytes]], console: Console) -> _Sent:
     return sent
 
 
-def _show_problem(console: Console, found: Mapping[str, Any]) -> None:
-    """Why more is asked than need be, where the registry could not be asked."""
-    problem = found["registry"]["problem"]
-    if problem:
-        show_text(console, one_line(problem), style="yellow")
-
-
-def _show(console: Console, name: str, kind: str, found: Mapping[str, Any], *, needed: str) -> None:
-    """Print what workflows need: a line a pack with its reason, a line a model with its folder."""
-    packs = [each for each in found["evidence"] if each["runs"] or needed == "open"]
-    show_text(console, word("workflow.needs", name=name, kind=kind, n=len(packs)))
-    files = [one_line(each["name"] or "") for each in found["files"]]
-    for each in packs:
-        show_text(console, _because(each, files if len(files) > 1 else []), indent=2)
-    for each in found["skipped"]:
-        name, date = one_line(each["question_id"].partition(":")[2]), one_line(each["answered_at"][:10])
-        show_text(console, word("workflow.skipped_earlier", name=name, date=date), indent=2)
-    if found["only_opens"] and needed != "open":
-        show_text(console, word("workflow.only_opens_more", n=found["only_opens"]), indent=2)
-    core = found["core"]
-    if core["too_new"]:
-        names = ", ".join(map(one_line, core["too_new"][:5]))
-        key = "workflow.too_old_needs" if core["needs"] else "workflow.too_old"
-        show_text(console, word(key, names=names, needs=one_line(core["needs"] or "")), style="yellow")
-    elif core["needs"]:
-        show_text(console, word("workflow.needs_core", needs=one_line(core["needs"])))
-    _show_models(console, found["models"])
-
-
-def _because(each: Mapping[str, Any], files: Sequence[str]) -> str:
-    day = one_line(str(each["answered_at"] or "")[:10])
-    why = [word(f"workflow.evidence_{evidence}", date=day) for evidence in each["evidence"]]
-    if files:
-        why.append(word("workflow.in_files", names=", ".join(files[number] for number in each["files"])))
-    more = " …" if len(each["classes"]) > _MOST_CLASSES else ""
-    classes = ", ".join(map(one_line, each["classes"][:_MOST_CLASSES])) + more
-    version = f"@{one_line(each['version'])}" if each["from_registry"] and each["version"] else ""
-    return f"{one_line(each['name'])}{version}: {classes} ({', '.join(why)})"
-
-
-def _show_models(console: Console, models: Sequence[Mapping[str, Any]]) -> None:
-    if not models:
-        return
-    show_text(console, word("workflow.models", n=len(models)))
-    for each in models[:_MOST_MODELS]:
-        folder = f"models/{one_line(each['folder'])}" if each["folder"] else word("workflow.model_no_folder")
-        url = one_line(each["url"]) if each["url"] else word("workflow.model_no_url")
-        show_text(console, f"{one_line(each['name'])} · {folder} · {url}", indent=2)
-    if len(models) > _MOST_MODELS:
-        show_text(console, word("workflow.and_more", n=len(models) - _MOST_MODELS).strip(), indent=2)
-
-
-def _day(needed: Mapping[str, Any]) -> str:
-    return str(needed["answered_at"] or "")[:10]
-
-
-def _ask(console: Console, question: Mapping[str, Any]) -> str:
-    """The person's choice: a candidate by its number, an address, or nothing of it."""
-    show_text(console, word("workflow.which_pack", name=one_line(question["class"])), style="bold yellow")
-    candidates = question["candidates"]
-    for number, each in enumerate(candidates, 1):
-        show_text(console, f"{number}  {one_line(each['answer'])} {_facts(each)}".rstrip(), indent=2)
-    if not candidates:
-        show_text(console, _unknown(question), indent=2)
+def _ask(console: Console, group: Sequence[Mapping[str, Any]]) -> str:
+    """The person's choice for classes of one pack: a candidate by its number, another pack, or nothing of it."""
+    show_question(console, group)
+    candidates = group[0]["candidates"]
     while True:
         console.print(f"{word('workflow.your_pack')}: ", end="", markup=False, highlight=False)
         line = sys.stdin.readline()
@@ -187,28 +129,15 @@ def _ask(console: Console, question: Mapping[str, Any]) -> str:
             return said
 
 
-def _facts(candidate: Mapping[str, Any]) -> str:
-    """What tells one candidate from another."""
-    facts = [word("workflow.stars", n=candidate["stars"])] if candidate["stars"] is not None else []
-    if candidate["last_update"]:
-        facts.append(word("workflow.updated", date=one_line(candidate["last_update"][:10])))
-    if candidate["also"]:
-        facts.append(word("workflow.also_has", names=", ".join(map(one_line, candidate["also"][:3]))))
-    return " · ".join(facts)
-
-
-def _unknown(question: Mapping[str, Any]) -> str:
-    """What is known of a class that no known repository has."""
-    registry_id = question["registry_id"]
-    return word("workflow.only_an_id", id=one_line(registry_id)) if registry_id else word("workflow.nobody_known")
-
-
-def _unanswered(name: str, questions: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> CliError:
+def _unanswered(name: str, questions: Sequence[Mapping[str, Any]], problem: str | None) -> CliError:
+    groups = grouped(questions)
     lines = []
-    for each in questions[:10]:
-        candidates = " or ".join(str(other["answer"]) for other in each["candidates"][:3])
-        lines.append(f"{one_line(each['class'])}: {one_line(candidates) if candidates else _unknown(each)}")
-    lines += [one_line(found["registry"]["problem"])] if found["registry"]["problem"] else []
+    for group in groups[:_MOST_NAMED]:
+        candidates = " or ".join(str(other["answer"]) for other in group[0]["candidates"][:3])
+        lines.append(f"{names_of(group)}: {one_line(candidates) if candidates else what_is_known(group[0])}")
+    more = len(groups) - _MOST_NAMED
+    lines += [word("workflow.and_more", n=more).strip()] if more > 0 else []
+    lines += [one_line(problem)] if problem else []
     first = one_line(questions[0]["question_id"])
     return CliError(
         f"It is not certain which node packs {name} needs. " + "; ".join(line.rstrip(".") for line in lines) + ".",

@@ -30,7 +30,6 @@ from app.cli.view.result import exit_status, sentence, show_result, show_text
 from app.protocol.options import OPTIONS, Option
 from app.protocol.task_list import RESTART
 from app.protocol.terminal_text import one_line
-from app.words import word
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -113,7 +112,6 @@ def install(
             how = Answering(known, ssh_command, remember, may_ask and is_interactive(console))
             manifest = manifest_of_workflows(api, sources, console, how)
             if manifest is None:
-                show_text(console, word("workflow.needs_nothing"))
                 ctx.exit(0)
         show_machine(console, ssh_command, asked["ui_home"])
         task_id = _started(api, request_body(ssh_command, manifest, **asked), console)

@@ -56,6 +56,11 @@ def show_text(console: Console, text: str, *, style: str = "", indent: int = 0) 
         console.print(Text(" " * indent + text), soft_wrap=True)
 
 
+def show_whole(console: Console, text: str, *, indent: int = 0) -> None:
+    """Print an address or a command in one piece, however narrow the terminal is: so it can be copied."""
+    console.print(Text(" " * indent + text), soft_wrap=True)
+
+
 def sentence(progress: Mapping[str, Any]) -> str:
     """How it ended, in one sentence that the pages show too, and what to do where that is known."""
     error = progress.get("error") or {}

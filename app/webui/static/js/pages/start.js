@@ -31,8 +31,10 @@ function refresh() {
   get("go").disabled = Boolean(why);
   setOff(get("go"), starting);
   setText(get("go-hint"), why || word(key, { what: recipe.what, machine: connection.name }));
+  setText(get("go-warn"), recipe.warning);
+  setHidden(get("go-warn"), Boolean(why) || !recipe.warning);
   setText(get("go"), word(starting ? "start.starting" : "start.install"));
-  recipe.machine = connection.found?.comfyui_version ?? null;
+  recipe.machine = connection.found && { command: connection.command, version: connection.found.comfyui_version };
   recipe.offer(connection.standing === "ready" ? connection.command : null);
 }
 

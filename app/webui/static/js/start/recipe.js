@@ -7,37 +7,37 @@
  *  missing. `chosen`: the manifest as the API takes it: what is shown; undefined for
  *  a recommended list that nobody could read. `hasLock`: it is a lock,
  *  so that `exact` makes sense. `wrong(text)`: shows an error of the list. `remember()`: for "As last time". `offer(command)`:
- *  a machine through which the recommended list can be read, or null. `restore(manifest, left, name)`: what another run
+ *  a machine through which the recommended list can be read, or null. `machine`: the one that is connected, against which a
+ *  workflow is held; `warning`: what is then to be known. `restore(manifest, left, name)`: what another run
  *  installed. Each source keeps its own choice while others are looked at. */
 
-import { api } from "../core/api.js";
 import { h, setHidden, setText } from "../core/dom.js";
 import { keepFocus } from "../core/focus.js";
 import { recall, remember } from "../core/memory.js";
 import { word } from "../core/words.js";
+import { checked } from "./checked.js";
 import { DefaultList } from "./default-list.js";
 import { MayBeWorkflow, NoList, manifestIn, manifestOf } from "./file-kind.js";
 import { watchDrops } from "./drops.js";
 import { PackList } from "./pack-list.js";
-import { linesWrong } from "./pasted.js";
 import { Templates } from "./templates.js";
-import { canLeaveOut, withoutWrong } from "./without.js";
+import { withoutWrong } from "./without.js";
 import { sendAll } from "./workflow-files.js";
+import { stopsEarly } from "./workflow-core.js";
 import { WorkflowView } from "./workflow.js";
 
 const STOPPED_TYPING_MS = 400;
 const MOST_KEPT = 400000;
-const CHECK_MS = 90000; // for a workflow the map of all node packs is fetched first, once
 const SECRET = /\/\/[^/\s]*@|(?:token|key|secret|passw)[^=\s]{0,20}=/i;
 const SOURCES = ["last", "default", "urls", "file"];
-const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, workflow: null, models: [], asked: null, lost: [], isDefault: false, number: 0 });
+const EMPTY = () => ({ manifest: null, nodes: null, left: new Set(), label: "", notInstallable: [], error: "", refused: null, workflow: null, models: [], asked: null, lost: [], byMachine: false, isDefault: false, number: 0 });
 
 export class Recipe {
   constructor(changed) {
     this.changed = changed;
     this.get = (id) => document.getElementById(id);
     this.kept = Object.fromEntries(SOURCES.map((name) => [name, EMPTY()]));
-    this.source = null;
+    Object.assign(this, { source: null, connected: null, requests: {} });
     this.list = new PackList(() => this.changed());
     this.workflow = new WorkflowView((more) => this.#asked(more));
     this.templates = new Templates(({ name, title }) => this.#check("file", { template: name, answers: {} }, title));
@@ -89,7 +89,7 @@ export class Recipe {
     if (this.ready) return this.#now.nodes ? word("start.will_install", { n: this.#count }) : word("start.will_install_default");
     if (this.#now.error) return word("start.list_wrong");
     const { workflow } = this.#now;
-    if (workflow) return workflow.questions.length ? word("workflow.open", { n: workflow.questions.length }) : word("workflow.needs_nothing");
+    if (workflow) return nothingOf(this.#now);
     return word(this.#now.nodes?.length ? "start.nothing_ticked" : "start.nothing_chosen");
   }
 
@@ -110,8 +110,17 @@ export class Recipe {
     return manifest && { ...asked, ...(without.length ? { without } : {}), ...(this.workflow.remember ? { remember: true } : {}) };
   }
 
-  set machine(version) {
-    this.workflow.machine = version;
+  /** The machine that is connected, `{ command, version }`; null for none. */
+  set machine(machine) {
+    if (keyOf(machine) === keyOf(this.connected)) return;
+    this.connected = machine;
+    this.#again();
+  }
+
+  /** What is to be known before it is installed. */
+  get warning() {
+    const { workflow } = this.#now;
+    return this.ready && workflow && stopsEarly(workflow.core) ? word("workflow.stops_early") : "";
   }
 
   remember() {
@@ -178,7 +187,7 @@ export class Recipe {
     this.#show();
     this.#keepDraft();
     const { nodes, error, manifest } = this.#now;
-    if (nodes || error || manifest) return undefined;
+    if (nodes || error || manifest) return this.#again();
     if (source === "last") return this.#fromLast();
     if (source === "default") return this.#fromDefault();
     return source === "urls" ? this.#fromUrls() : undefined;
@@ -208,6 +217,7 @@ export class Recipe {
   #typed() {
     clearTimeout(this.timer);
     this.kept.urls.number += 1;
+    this.requests.urls = null;
     this.timer = setTimeout(() => {
       this.#keepDraft();
       this.#fromUrls();
@@ -253,6 +263,7 @@ export class Recipe {
   /** Has the service read files that may hold workflows: one list of all. */
   async #fromWorkflows(files) {
     const number = (this.kept.file.number += 1);
+    this.requests.file = null;
     setHidden(this.get("file-chosen"), false);
     setText(this.get("file-chosen"), files.length > 1 ? word("workflow.reading_all", { n: files.length }) : word("workflow.reading", { name: files[0].name }));
     const { ids, names, lost } = await sendAll(files);
@@ -270,16 +281,18 @@ export class Recipe {
   /** Lets the service read a list. `text`: what was pasted, for the numbers of its lines. */
   async #check(source, manifest, label, left = [], text = "", lost = []) {
     const number = (this.kept[source].number += 1);
-    let found;
-    try {
-      const { manifest: read, nodes, left_out: notInstallable, workflow = null, file = null } = await api("/manifests/check", { body: { manifest }, timeout: CHECK_MS });
-      const problem = file?.problem && word("start.file_wrong", { name: label, why: file.problem });
-      found = { manifest: read, nodes: (workflow || file) && !nodes.length ? null : nodes, label, left: new Set(left), notInstallable: notInstallable ?? [], workflow, models: file?.models ?? [], error: problem || "", asked: workflow && manifest, lost };
-    } catch (error) {
-      const why = linesWrong(error, text, manifest);
-      found = { error: source === "file" ? word("start.file_wrong", { name: label, why }) : why, refused: canLeaveOut(error, manifest) ? { error, manifest, label } : null };
-    }
+    const asked = (this.requests[source] = { manifest, label, left, text, lost, machine: keyOf(this.connected) });
+    const found = await checked(source, asked, this.connected);
     if (this.kept[source].number === number) this.#put(source, found);
+  }
+
+  /** The same list, held against another machine, where that may say something else of it. */
+  #again() {
+    const { source } = this;
+    const asked = this.requests[source];
+    const { byMachine, nodes, left } = this.#now;
+    if (!asked || !byMachine || asked.machine === keyOf(this.connected)) return;
+    this.#check(source, asked.manifest, asked.label, nodes ? [...left] : asked.left, asked.text, asked.lost);
   }
 
   /** Goes on without what is wrong in a list; that is told like whatever else of it cannot be had. */
@@ -326,7 +339,7 @@ export class Recipe {
     const chosen = this.get("file-chosen");
     const isEnough = workflow && !nodes && !workflow.questions.length;
     setHidden(chosen, this.source !== "file" || !(nodes || isEnough));
-    if (isEnough) setText(chosen, word("workflow.named_needs_nothing", { name: label }));
+    if (isEnough) setText(chosen, word(isSkipped(this.#now) ? "workflow.nothing_left" : "workflow.named_needs_nothing", { name: label }));
     if (nodes) setText(chosen, word("start.file_chosen", { name: label, packs: word("common.packs", { n: nodes.length }) }));
     const exact = this.get("exact-box");
     if (exact) setHidden(exact, !this.hasLock);
@@ -334,4 +347,14 @@ export class Recipe {
 }
 
 /** The models of another tool's file, as a workflow has them; null for none. */
-const ofModels = (models) => (models.length ? { questions: [], evidence: [], skipped: [], files: [], core: { too_new: [], needs: null }, only_opens: 0, needed: "run", models } : null);
+const ofModels = (models) => (models.length ? { questions: [], evidence: [], skipped: [], files: [], core: { too_new: [], needs: null, verdicts: [] }, only_opens: 0, needed: "run", models } : null);
+
+const keyOf = (machine) => (machine ? `${machine.command}\n${machine.version}` : "");
+
+const isSkipped = ({ workflow, asked }) => workflow.skipped.length > 0 || Object.values(asked.answers ?? {}).includes("skip");
+
+/** Why there is nothing to install for a workflow. */
+function nothingOf({ workflow, asked, label }) {
+  if (workflow.questions.length) return word("workflow.open", { n: workflow.questions.length });
+  return isSkipped({ workflow, asked }) ? word("workflow.nothing_left", { name: label }) : word("workflow.needs_nothing");
+}

@@ -2,36 +2,29 @@
  *  ComfyUI is new enough. The service has found it out; here it is shown, and questions are answered.
  *
  *  Contract: `new WorkflowView(asked)`; `asked(more)` is called with the manifest's `answers` or `needed` when one has
- *  changed. `show(found, answers)`: `found` is `workflow` of POST /manifests/check, or null. `machine`: the ComfyUI's
- *  version there, or null. `remember`: whether the answers are to be kept for other workflows. */
+ *  changed. `show(found, answers)`: `found` is `workflow` of POST /manifests/check, or null. `remember`: whether the
+ *  answers are to be kept for other workflows. */
 
 import { api } from "../core/api.js";
 import { h, patchList, setHidden, setText } from "../core/dom.js";
 import { when } from "../core/format.js";
 import { word } from "../core/words.js";
+import { fillCore } from "./workflow-core.js";
 import { fillModels } from "./workflow-models.js";
 import { answerIn, asking, grouped } from "./workflow-questions.js";
-import { isOlder } from "./workflow-version.js";
 
 const MOST_CLASSES = 6;
-const MOST_NAMED = 5;
 
 export class WorkflowView {
   constructor(asked) {
     const get = (id) => document.getElementById(id);
-    Object.assign(this, { asked, box: get("workflow"), old: get("workflow-old"), needs: get("workflow-needs"), form: get("workflow-questions"), keep: get("workflow-keep"), why: get("workflow-why"), count: get("workflow-why-count"), needed: get("workflow-needed"), models: get("workflow-models"), rows: get("workflow-names"), modelsCount: get("workflow-models-count"), scope: get("workflow-scope"), more: get("workflow-more"), skipped: get("workflow-skipped"), known: new Map(), answers: {}, found: null, version: null });
+    Object.assign(this, { asked, box: get("workflow"), old: get("workflow-old"), needs: get("workflow-needs"), unreadable: get("workflow-unreadable"), form: get("workflow-questions"), keep: get("workflow-keep"), why: get("workflow-why"), count: get("workflow-why-count"), needed: get("workflow-needed"), models: get("workflow-models"), rows: get("workflow-names"), modelsCount: get("workflow-models-count"), scope: get("workflow-scope"), more: get("workflow-more"), skipped: get("workflow-skipped"), known: new Map(), answers: {}, found: null });
     this.form.addEventListener("change", (event) => this.#changed(event.target));
     this.scope.addEventListener("change", (event) => this.asked({ needed: event.target.value }));
   }
 
   get remember() {
     return !this.keep.hidden && this.keep.querySelector("input").checked;
-  }
-
-  set machine(version) {
-    if (version === this.version) return;
-    this.version = version;
-    if (this.found) this.#core(this.found.core);
   }
 
   show(found, answers) {
@@ -43,7 +36,9 @@ export class WorkflowView {
     const groups = grouped([...this.known.values()]);
     patchList(this.form, groups, { key: (group) => group.key, make: asking, update: () => {} });
     setHidden(this.keep, !groups.length);
-    this.#core(found.core);
+    fillCore(this.old, this.needs, found.core);
+    setHidden(this.unreadable, !found.unreadable);
+    setText(this.unreadable, word("workflow.unreadable", { n: found.unreadable ?? 0 }));
     this.#scope(found);
     this.#skipped(found.skipped);
     const packs = found.evidence.filter(({ runs }) => runs || found.needed === "open");
@@ -52,17 +47,6 @@ export class WorkflowView {
     const files = found.files.map(({ name }) => name).filter(Boolean);
     this.needed.replaceChildren(...packs.map((each) => because(each, files.length > 1 ? files : [])));
     fillModels(this, found);
-  }
-
-  /** ComfyUI too old: said before anything is fetched; or which one is enough. */
-  #core({ too_new: missing, needs }) {
-    const tooOld = isOlder(this.version, needs);
-    const names = missing.slice(0, MOST_NAMED).join(", ");
-    const says = tooOld ? word("workflow.too_old_here", { needs, here: this.version }) : missing.length ? word(needs ? "workflow.too_old_needs" : "workflow.too_old", { names, needs }) : "";
-    setHidden(this.old, !says);
-    setText(this.old, [says, tooOld && names ? word("workflow.too_old_nodes", { names }) : ""].filter(Boolean).join(" "));
-    setHidden(this.needs, Boolean(says) || !needs);
-    setText(this.needs, needs ? word(this.version ? "workflow.new_enough" : "workflow.needs_core", { needs, here: this.version ?? "" }) : "");
   }
 
   #scope({ only_opens: more, needed }) {
