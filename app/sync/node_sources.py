@@ -17,6 +17,7 @@ from typing import Any
 
 from app.domain.errors import AppError
 from app.nodemap.manager_map import ManagerMap, read_manager_map
+from app.protocol.progress_json import iso
 from app.remote.tcp import open_socket
 from app.remote.web_text import Open, WebError, fetch
 from app.settings import Settings
@@ -41,6 +42,13 @@ class KnownPacks:
     manager_map: ManagerMap
     read_at: float | None
     problem: str | None
+
+    @property
+    def told(self) -> str | None:
+        """The problem, and how old what is used instead is."""
+        if self.problem is None or self.read_at is None:
+            return self.problem
+        return f"{self.problem} The one of {iso(self.read_at)[:10]} is used."
 
 
 class NodeSources:

@@ -216,6 +216,7 @@ def test_the_map_is_kept_asked_for_by_its_etag_and_used_without_a_network(tmp_pa
         checked = _checked(api, manifest)
     assert len(checked["nodes"]) == 1
     assert checked["workflow"]["node_map"]["problem"].endswith("cannot be read: the server answers 404.")
+    assert checked["workflow"]["problem"].endswith("404. The one of 2020-09-13 is used.")
 
 
 def test_a_map_that_is_switched_off_asks_nobody(tmp_path: Path, web: Web) -> None:
