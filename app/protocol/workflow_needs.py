@@ -15,6 +15,8 @@ from app.protocol.manifest import ManifestFault, parse_urls
 
 MOST_CLASSES = 2000
 """Of all packs and questions together."""
+MOST_REPOSITORIES = 20
+"""Among which a person is to choose for one class."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,19 @@ def needs_in(manifest: Optional[Mapping[str, Any]], schemes: Collection[str]) ->
     classes = sum(len(pack.classes) for pack in found.packs) + len(found.open_classes)
     if classes + len(found.core.classes if found.core else ()) > MOST_CLASSES:
         raise ManifestFault("manifest.needs", "The workflow needs more than %d classes." % MOST_CLASSES)
-    for url in {url for each in found.open_classes for url in each.repositories}:
-        parse_urls([url], schemes, "manifest.needs")
+    for number, each in enumerate(found.open_classes):
+        _check_repositories(each, schemes, "manifest.needs.open_classes[%d]" % number)
     return found
+
+
+def _check_repositories(each: OpenClass, schemes: Collection[str], where: str) -> None:
+    if len(each.repositories) > MOST_REPOSITORIES:
+        raise ManifestFault(where, "More than %d repositories for one class: nobody can choose." % MOST_REPOSITORIES)
+    for url in each.repositories:  # each by itself: forks have one name
+        try:
+            parse_urls([url], schemes, where)
+        except ManifestFault as fault:
+            raise ManifestFault(where, fault.message) from None
 
 
 def _with_lists(value: Any) -> Any:

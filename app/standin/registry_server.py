@@ -24,7 +24,8 @@ _SILENT_SECONDS = 60.0
 class Rule:
     """How requests whose path begins in some way are answered instead. `times`: so often, then as usual. `status` with
     `retry_after` (seconds); `cut_after`: so many bytes of the body, then the line is cut; `piece_seconds`: between
-    pieces of the body; `is_silent`: nothing at all; `no_ranges`: a Range header counts for nothing."""
+    pieces of the body; `is_silent`: nothing at all; `no_ranges`: a Range header counts for nothing; `location`: where a
+    redirect leads."""
 
     status: int = 0
     retry_after: str = ""
@@ -33,6 +34,7 @@ class Rule:
     piece_seconds: float = 0.0
     is_silent: bool = False
     no_ranges: bool = False
+    location: str = ""
 
 
 @dataclass(slots=True)
@@ -315,6 +317,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         if rule.retry_after:
             self.send_header("Retry-After", rule.retry_after)
+        if rule.location:
+            self.send_header("Location", rule.location)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()

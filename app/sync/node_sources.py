@@ -17,6 +17,7 @@ from typing import Any
 
 from app.domain.errors import AppError
 from app.nodemap.manager_map import ManagerMap, read_manager_map
+from app.protocol.progress_json import iso
 from app.remote.tcp import open_socket
 from app.remote.web_text import Open, WebError, fetch
 from app.settings import Settings
@@ -30,6 +31,7 @@ READ_SECONDS = 20.0
 """For each file."""
 MAX_FILE_BYTES = 32 * 1024 * 1024
 """Of each. The largest has 3 MB."""
+_SWITCHED_OFF = "ComfyUI-Manager's map of node packs is switched off here."
 _MAP, _LIST, _STATS = "extension-node-map.json", "custom-node-list.json", "github-stats.json"
 
 
@@ -41,6 +43,13 @@ class KnownPacks:
     read_at: float | None
     problem: str | None
 
+    @property
+    def told(self) -> str | None:
+        """The problem, and how old what is used instead is."""
+        if self.problem is None or self.read_at is None:
+            return self.problem
+        return f"{self.problem} The one of {iso(self.read_at)[:10]} is used."
+
 
 class NodeSources:
     """What is known of all node packs there are. Every method may be called from any thread."""
@@ -50,7 +59,7 @@ class NodeSources:
         self._folder = settings.data_dir / "node-map"
         self._now = now
         self._reading = threading.Lock()
-        self._known = KnownPacks(ManagerMap(), None, None if self._urls else "It is switched off.")
+        self._known = KnownPacks(ManagerMap(), None, None if self._urls else _SWITCHED_OFF)
         self._failed_at: float | None = None
 
     @property
@@ -100,7 +109,7 @@ class NodeSources:
             files = {name: _passed_on(name, url, open_stream) for name, url in self._urls.items()}
             found = read_manager_map(files[_MAP], files.get(_LIST), files.get(_STATS))
         except (WebError, ValueError) as exc:
-            return KnownPacks(self._known.manager_map, self._known.read_at, f"{exc}"[:300])
+            return KnownPacks(self._known.manager_map, self._known.read_at, _unread(exc))
         return KnownPacks(found, self._now(), None)
 
     def _renew(self, open_stream: Open) -> None:
@@ -111,7 +120,7 @@ class NodeSources:
             self._read_folder(self._now())
         except (WebError, AppError, ValueError, zlib.error) as exc:
             self._failed_at = self._now()
-            self._known = KnownPacks(self._known.manager_map, self._known.read_at, f"{exc}"[:300])
+            self._known = KnownPacks(self._known.manager_map, self._known.read_at, _unread(exc))
 
     def _fetch(self, name: str, url: str, open_stream: Open) -> None:
         """Raises WebError, for the map itself; without figures or ids it can be used too."""
@@ -145,6 +154,11 @@ class NodeSources:
             files[name] = json.loads(zlib.decompressobj().decompress(content, MAX_FILE_BYTES)) if content else None
         found = read_manager_map(files[_MAP], files.get(_LIST), files.get(_STATS))
         self._known, self._failed_at = KnownPacks(found, read_at, None), None
+
+
+def _unread(error: Exception) -> str:
+    """Why the map could not be read, in a sentence."""
+    return f"ComfyUI-Manager's map of node packs cannot be read: {error}"[:300].rstrip(".") + "."
 
 
 def _passed_on(name: str, url: str, open_stream: Open) -> Any:

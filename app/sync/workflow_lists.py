@@ -42,9 +42,10 @@ SKIP = "skip"
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A workflow and what it needs. `known` says how old the map is, `asked` what the registry was asked: nothing where
-    hints alone decide. `comfyui_version` is the instance's, where it is known. `unreached`: another way to the network
-    may say more. `skipped`: the questions that an answer of an earlier day leaves out, with its day. `only_opens`: how
-    many packs and questions the run does not need; `left_out`: the classes of questions answered with nothing."""
+    hints alone decide. `comfyui_version` is the instance's, where it is known. `unreached`: what could not be read, in
+    sentences: another way to the network may say more. `skipped`: the questions that an answer of an earlier day leaves
+    out, with its day. `only_opens`: how many packs and questions the run does not need; `left_out`:
+    the classes of questions answered with nothing."""
 
     workflow: Workflow
     models: list[Model]
@@ -53,7 +54,7 @@ class Checked:
     comfyui_version: str | None = None
     asked: Asking | None = None
     registry_on: bool = False
-    unreached: bool = False
+    unreached: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     parts: Sequence[Part] = ()
     wanted: Extent = field(default_factory=Extent)
@@ -82,6 +83,7 @@ class Checked:
                 "read_at": None if self.asked is None or self.asked.read_at is None else iso(self.asked.read_at),
                 "problem": None if self.asked is None else self.asked.problem,
             },
+            "problem": " ".join(self.unreached) or None,
             "skipped": [{"question_id": key, "answered_at": day} for key, day in self.skipped.items()],
             "only_opens": self.only_opens,
             "unreadable": self.workflow.unreadable,
@@ -168,9 +170,12 @@ class WorkflowLists:
             known, asked = self._sources.look(open_stream), self._registry.asking(open_stream)
             sources = replace(sources, manager_map=known.manager_map)
             answer = resolve(workflow, with_registry(workflow, sources, self._registry, asked))
-        unreached = asked is not None and bool((self._sources.is_on and known.problem) or asked.problem)
+        unread = () if asked is None else (known.told if self._sources.is_on else None, asked.problem)
+        unreached = tuple(filter(None, unread))
         version, is_on = sources.comfyui_version, self._registry.is_on
-        return Checked(workflow, models_of(workflow), answer, known, version, asked, is_on, unreached)
+        return Checked(
+            workflow, models_of(workflow), answer, known, version, asked, is_on, tuple(filter(None, unreached))
+        )
 
     def sent(self, manifest: Mapping[str, Any]) -> list[SentWorkflow]:
         """A manifest's workflows, with their files' names; none for a manifest of another form. Raises as `check`."""

@@ -215,14 +215,18 @@ def test_the_map_is_kept_asked_for_by_its_etag_and_used_without_a_network(tmp_pa
     with service_in(tmp_path, **_settings(web)) as api:
         checked = _checked(api, manifest)
     assert len(checked["nodes"]) == 1
-    assert checked["workflow"]["node_map"]["problem"] == "the server answers 404"
+    assert checked["workflow"]["node_map"]["problem"].endswith("cannot be read: the server answers 404.")
+    assert checked["workflow"]["problem"].endswith("404. The one of 2020-09-13 is used.")
 
 
 def test_a_map_that_is_switched_off_asks_nobody(tmp_path: Path, web: Web) -> None:
     with service_in(tmp_path, node_map_url="", stats_url="") as api:
         checked = _checked(api, {"workflow": _graph("MaskBlur+", aux_id="cubiq/ComfyUI_essentials")})
     assert [node["repo_url"] for node in checked["nodes"]] == [_HUB + "cubiq/ComfyUI_essentials"]
-    assert checked["workflow"]["node_map"] == {"read_at": None, "problem": "It is switched off."}
+    assert checked["workflow"]["node_map"] == {
+        "read_at": None,
+        "problem": "ComfyUI-Manager's map of node packs is switched off here.",
+    }
     assert web.asked == []
 
 
@@ -299,9 +303,6 @@ def test_a_run_that_asks_takes_open_questions_with_it(api: Api) -> None:
     assert refused.status_code == 409
 
 
-_OFFERS_A_FILE = {"open_classes": [{"name": "A", "repositories": ["file:///etc"]}]}
-
-
 def test_what_a_list_says_of_its_workflow_is_checked(api: Api) -> None:
     nodes = [{"name": "text", "repo_url": _HUB + "a/text"}]
     wrong: list[Any] = [
@@ -314,6 +315,14 @@ def test_what_a_list_says_of_its_workflow_is_checked(api: Api) -> None:
         body = {"ssh_connection": closed_address(), "manifest": {"nodes": nodes, "needs": needs}}
         refused = api.post(START, body)
         assert (refused.status_code, content(refused)["field"]) == (400, "manifest.needs"), needs
+    for offered in (["file:///etc"], ["ext::sh -c id"], [_HUB + "a/b"] * 21):
+        classes = [
+            {"name": "Fine", "repositories": [_HUB + "a/b", _HUB + "c/b"]},
+            {"name": "A", "repositories": offered},
+        ]
+        body = {"ssh_connection": closed_address(), "manifest": {"nodes": nodes, "needs": {"open_classes": classes}}}
+        refused = api.post(START, body)
+        assert (refused.status_code, content(refused)["field"]) == (400, "manifest.needs.open_classes[1]"), offered
     lists: list[Any] = [{"urls": [_HUB + "a/text"], "needs": {}}, {"needs": {}}]
     for manifest in lists:
         assert api.post("/manifests/check", {"manifest": manifest}).status_code == 400

@@ -80,7 +80,10 @@ def test_without_the_registry_what_was_kept_is_used_and_its_age_told(
     asking = registry.asking()
     node = registry.node(IMPACT, asking)
     assert node is not None
-    assert (asking.read_at, asking.problem) == (read_at, "The registry cannot be asked: the server answers 503.")
+    assert (asking.read_at, asking.problem) == (
+        read_at,
+        "ComfyUI's registry cannot be asked: the server answers 503.",
+    )
     with pytest.raises(RegistryUnreachable, match="a moment ago"):
         registry.node("another", registry.asking())
     clock.now += client.PAUSE_SECONDS + 1

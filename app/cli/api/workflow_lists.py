@@ -81,7 +81,7 @@ def manifest_of_workflows(
         if not questions:
             break
         if not answering.interactive:
-            raise _unanswered(name, questions, checked["workflow"]["registry"]["problem"])
+            raise _unanswered(name, questions, checked["workflow"]["problem"])
         show_problem(console, checked["workflow"])
         for group in grouped(questions):
             answer = _ask(console, group)

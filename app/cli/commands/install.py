@@ -104,13 +104,14 @@ def install(
     ctx = click.get_current_context()
     given = {name: asked.pop(name) for name in SOURCES}
     console, known = console_on(stderr=as_json), answers_of(answers)
-    asked = careful(asked, ssh_command := with_own_key_files(ssh_command, server))
+    ssh_command, may_ask = with_own_key_files(ssh_command, server), not asked["yes"]
+    asked = careful(asked, ssh_command)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
     sources = Asked(workflows, template, needed, check_only)
     manifest = manifest_of(given, also=sources.option)
     with connection(server, data_dir) as api:
         if sources.option:
-            how = Answering(known, ssh_command, remember, is_interactive(console))
+            how = Answering(known, ssh_command, remember, may_ask and is_interactive(console))
             manifest, has_packs = manifest_of_workflows(api, sources, console, how)
             if not has_packs:
                 body = request_body(ssh_command, manifest, **asked)

@@ -19,8 +19,8 @@ Json = Mapping[str, Any]
 
 
 def show_problem(console: Console, found: Json) -> None:
-    """Why more is asked than need be, where the registry could not be asked."""
-    problem = found["registry"]["problem"]
+    """Why more is asked than need be, where the map of packs or the registry could not be read."""
+    problem = found["problem"]
     if problem:
         show_text(console, one_line(problem), style="yellow")
 

@@ -57,7 +57,8 @@ def running_here(context: Context) -> List[Process]:
 
 def answers(address: str) -> bool:
     """Whether ComfyUI answers there; one that some pack has put a login before does too."""
-    from urllib.error import HTTPError  # takes as long to import as a third of the runner, and few calls need it
+    from http.client import HTTPException  # these take as long to import as a third of the runner, for few calls
+    from urllib.error import HTTPError
 
     def opened() -> bool:
         with _open(address + "/system_stats", _ANSWER_SECONDS):
@@ -67,7 +68,7 @@ def answers(address: str) -> bool:
         return within(2 * _ANSWER_SECONDS, opened)
     except HTTPError as exc:
         return exc.code in (401, 403)
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         return False
 
 
@@ -92,6 +93,7 @@ def _open(url: str, seconds: float) -> Any:
 
 def _asked(url: str, seconds: float) -> Optional[Any]:
     """The JSON at an address on this machine; None when there is none."""
+    from http.client import HTTPException
 
     def read() -> Any:
         with _open(url, seconds) as answer:
@@ -99,7 +101,7 @@ def _asked(url: str, seconds: float) -> Optional[Any]:
 
     try:
         return within(2 * seconds, read)
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException, RecursionError, MemoryError):  # any pack may have had a hand in it
         return None
 
 

@@ -15,12 +15,15 @@ from app.runner.packs.checkout import Throttled
 from app.runner.packs.registry_versions import Archive
 from app.runner.packs.web_reader import Answer, WebReader
 from app.runner.process.errors import RunCancelled
+from app.runner.process.limits import RunLimits
 
 MOST_BYTES = 2 * 1024**3
 _LONGEST_WAIT = 60.0
 _SOON_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _ZIP = b"PK"
 _AGAIN = "Start again later."
+_LEAST_A_SECOND = 1000
+"""Bytes, as git has it: what comes slower for long is as good as nothing."""
 
 
 class _Stopped(Exception):
@@ -31,6 +34,27 @@ class _Stopped(Exception):
         self.problem = problem
 
 
+class _Pace:
+    """Whether a download comes fast enough. `got`: its bytes so far."""
+
+    def __init__(self, limits: RunLimits) -> None:
+        self.got = 0
+        self._low, self._total = limits.low_speed, limits.git.total
+        self._began = self._since = time.monotonic()
+        self._had = 0
+
+    def check(self) -> None:
+        """Raises TimeoutError."""
+        now = time.monotonic()
+        if now - self._began > self._total:
+            raise TimeoutError("it was not whole after %d seconds" % self._total)
+        if now - self._since < self._low:
+            return
+        if self.got - self._had < _LEAST_A_SECOND * self._low:
+            raise TimeoutError("less than %d bytes a second came" % _LEAST_A_SECOND)
+        self._since, self._had = now, self.got
+
+
 class Download:
     """One archive on its way to `file`."""
 
@@ -38,7 +62,7 @@ class Download:
         self._context, self._name, self._archive, self._file = context, name, archive, file
         self._emit = Throttled(context, name)
         self._tag = ""
-        self._wait = 0.0
+        self._wait, self._pace = 0.0, _Pace(context.limits)
         self.sha256 = ""
 
     def run(self) -> Optional[Problem]:
@@ -62,9 +86,9 @@ class Download:
         """One try, on from what is there; None when it is whole."""
         had = self._file.stat().st_size if self._file.exists() and self._tag else 0
         wanted = {"Range": "bytes=%d-" % had, "If-Range": self._tag} if had else {}
-        self._wait = 0.0
+        self._wait, self._pace = 0.0, _Pace(self._context.limits)
         try:
-            reader = WebReader(self._archive.url, self._context.check_cancelled, self._context.limits.git.idle, wanted)
+            reader = WebReader(self._archive.url, self._check, self._context.limits.git.idle, wanted)
             with reader as answer:
                 if answer.status in _SOON_AGAIN:
                     self._wait = answer.wait_seconds
@@ -96,6 +120,7 @@ class Download:
             for piece in answer.pieces:
                 file.write(piece)
                 got += len(piece)
+                self._pace.got += len(piece)
                 self._check_size(got)
                 seconds = time.monotonic() - started
                 rate = (got - begin) / seconds if seconds > 0.5 else None
@@ -104,6 +129,10 @@ class Download:
             text = "The download of %s was cut after %d of %d bytes." % (self._what, got, total)
             return Problem("transfer_cut", text, _AGAIN)
         return None
+
+    def _check(self) -> None:
+        self._context.check_cancelled()
+        self._pace.check()
 
     def _check_size(self, size: int) -> None:
         limit = self._context.limits.repository_bytes

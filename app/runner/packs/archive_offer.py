@@ -17,6 +17,7 @@ from app.protocol.snapshot import Problem
 from app.runner.context import Context, PackResult
 from app.runner.hints import reasons
 from app.runner.machine.git import Git
+from app.runner.packs.archive_unpack import PACKED, check_directory
 from app.runner.packs.node_registry import Archive, NodeRegistry, download
 
 _GONE = frozenset({"repository_not_found", "repository_not_found_or_private"})
@@ -81,6 +82,7 @@ def _install(context: Context, result: PackResult, archive: Archive, target: Pat
 
 def _unpack(context: Context, file: Path, target: Path) -> None:
     """Only plain files with plain names. Raises OSError, ValueError, BadZipFile."""
+    check_directory(file)
     with zipfile.ZipFile(str(file)) as archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
         total = sum(entry.file_size for entry in entries)
@@ -110,6 +112,8 @@ def _parts(entry: zipfile.ZipInfo) -> List[str]:
     parts = list(path.parts)
     if path.is_absolute() or not parts or ".." in parts or any(not part.isprintable() or ":" in part for part in parts):
         raise ValueError("it has a file outside of itself")
+    if entry.compress_type not in PACKED:
+        raise ValueError("it is packed in an unusual way")
     if kind not in (0, stat.S_IFREG) or ".git" in [part.lower() for part in parts]:
         return []
     return parts

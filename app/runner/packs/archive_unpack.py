@@ -25,6 +25,12 @@ _LONGEST_PART = 240
 _DRIVE = re.compile(r"[A-Za-z]:")
 _PIECE = 256 * 1024
 _ENCRYPTED = 0x1
+PACKED = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""As all archives of the registry are. The others ask for as much memory as they like, or grow at once."""
+_MOST_DIRECTORY = 8 * 1024**2
+"""Bytes of the list of entries, which is in memory as a whole before any entry can be looked at."""
+_DIRECTORY_BYTES = 5
+"""Where zipfile has the size of that list."""
 
 
 class Unsafe(ValueError):
@@ -38,6 +44,7 @@ class TooLarge(ValueError):
 def unpack(file: Path, target: Path, check: Callable[[], None]) -> None:
     """The files of an archive in the new folder `target`. `check` is called all the time, and may raise. Raises Unsafe,
     TooLarge, OSError, BadZipFile and what else zipfile raises for a broken archive."""
+    check_directory(file)
     with zipfile.ZipFile(str(file)) as archive:
         entries = archive.infolist()
         _check_all(entries, file.stat().st_size)
@@ -50,6 +57,15 @@ def unpack(file: Path, target: Path, check: Callable[[], None]) -> None:
             check()
             _write(archive, entry, target, check)
         (target / TRACKING).write_bytes("\n".join(entry.filename for entry in entries).encode("utf-8"))
+
+
+def check_directory(file: Path) -> None:
+    """Whether zipfile may read an archive's list of entries. Raises Unsafe, OSError."""
+    with file.open("rb") as source:
+        end = zipfile._EndRecData(source)  # type: ignore[attr-defined]  # noqa: SLF001 - what ZipFile itself goes by
+    size = end[_DIRECTORY_BYTES] if end else 0
+    if size > _MOST_DIRECTORY:
+        raise Unsafe("its list of files has %d MB" % (size // 1_000_000))
 
 
 def _folds_case(folder: Path) -> bool:
@@ -100,8 +116,10 @@ def _check(entry: zipfile.ZipInfo) -> None:
         raise Unsafe("%.80r has no business in an archive" % name)
     if kind not in (0, stat.S_IFDIR if entry.is_dir() else stat.S_IFREG):
         raise Unsafe("%.80r is a link or a device" % name)
-    if entry.flag_bits & _ENCRYPTED:
-        raise Unsafe("%.80r is encrypted" % name)
+    if entry.flag_bits & _ENCRYPTED or entry.compress_type not in PACKED:
+        raise Unsafe("%.80r is encrypted, or packed in an unusual way" % name)
+    if parts[0].lower() == TRACKING and (entry.is_dir() or len(parts) > 1):
+        raise Unsafe("%.80r stands where ComfyUI-Manager's own list has its place" % name)
 
 
 def _check_names(entries: Sequence[zipfile.ZipInfo], *, folds: bool) -> None:

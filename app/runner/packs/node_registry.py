@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from app.protocol.repo_identity import same_repo
 from app.protocol.repo_url import repo_name
+from app.runner.packs.web_reader import web_opener
 
 _USUAL = "https://api.comfy.org"
 _VARIABLE = "NODEFERRY_NODE_REGISTRY"
@@ -137,7 +138,7 @@ def _pieces(url: str, seconds: float, most: int) -> Iterator[bytes]:
     ends, had = time.monotonic() + seconds, 0
     request = urllib.request.Request(url, headers={"User-Agent": "nodeferry"})  # noqa: S310 - http(s) alone
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as response:  # noqa: S310 - http(s) alone
+        with web_opener().open(request, timeout=_SECONDS) as response:
             while True:
                 piece: bytes = response.read1(_PIECE)
                 had += len(piece)

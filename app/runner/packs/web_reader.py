@@ -106,15 +106,33 @@ class WebReader:
 
         request = urllib.request.Request(self._url, headers=self._headers)  # noqa: S310 - http(s) alone
         try:
-            response: Any = urllib.request.urlopen(request, timeout=_SOCKET_SECONDS)  # noqa: S310 - http(s) alone
+            response: Any = web_opener().open(request, timeout=_SOCKET_SECONDS)
         except urllib.error.HTTPError as exc:
             response = exc
         with response:
-            if self._url.startswith("https:") and not str(response.geturl()).startswith("https:"):
-                raise OSError("it leads from https to an address without")
             headers = {name.lower(): value for name, value in response.headers.items()}
             going = self._put("head", (response.status, headers))
             while going:
                 piece = response.read1(_PIECE)
                 going = bool(piece) and self._put("data", piece)
             self._put("end", None)
+
+
+def web_opener() -> Any:
+    """Opens addresses of the web, and goes where a server leads: never from https to an address without, nor out of the
+    web."""
+    import urllib.request
+
+    class Redirects(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *about: Any, **more: Any) -> Any:
+            request = super().redirect_request(*about, **more)
+            if request is not None and not _may_follow(about[0].full_url, request.full_url):
+                raise OSError("it leads to an address without TLS, or out of the web")
+            return request
+
+    return urllib.request.build_opener(Redirects)
+
+
+def _may_follow(url: str, target: str) -> bool:
+    schemes = ("https:",) if url.startswith("https:") else ("https:", "http:")
+    return target.lower().startswith(schemes)

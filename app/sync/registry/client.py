@@ -182,11 +182,11 @@ class Registry:
 
     def _asked(self, url: str, kept: Kept | None, asking: Asking, tries: int = 2) -> Kept:
         if not self.is_on:
-            raise RegistryUnreachable("The registry is switched off.")
+            raise RegistryUnreachable("ComfyUI's registry is switched off.")
         if asking.is_ours and self._now() < self._left_alone_until:
-            raise RegistryUnreachable("The registry did not answer a moment ago.")
+            raise RegistryUnreachable("ComfyUI's registry did not answer a moment ago.")
         if asking.left <= 0:
-            raise RegistryUnreachable("The registry did not answer everything in time.")
+            raise RegistryUnreachable("ComfyUI's registry did not answer everything in time.")
         asking.note(calls=1)
         etag = kept.etag if kept else None
         try:
@@ -200,7 +200,7 @@ class Registry:
                 threading.Event().wait(exc.retry_after or 1.0)
                 return self._asked(url, kept, asking, tries - 1)
             self._leave_alone(exc, asking)
-            raise RegistryUnreachable(f"The registry cannot be asked: {exc}."[:300]) from exc
+            raise RegistryUnreachable(f"ComfyUI's registry cannot be asked: {exc}."[:300]) from exc
         return Kept(
             said.content if said.content is not None else (kept.content if kept else None), said.etag, self._now()
         )
@@ -223,7 +223,7 @@ def _parsed(content: bytes, reader: Callable[[Any], _T]) -> _T:
         return reader(json.loads(content))
     except (ValueError, RecursionError) as exc:
         why = str(exc) if not isinstance(exc, (json.JSONDecodeError, UnicodeDecodeError)) else "its answer is no JSON"
-        raise RegistryUnreachable(f"The registry cannot be used: {why}."[:300]) from exc
+        raise RegistryUnreachable(f"ComfyUI's registry cannot be used: {why}."[:300]) from exc
 
 
 def _part(text: str) -> str:

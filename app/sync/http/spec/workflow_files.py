@@ -129,6 +129,7 @@ WORKFLOW_NEEDS = record(
         "core": _CORE,
         "node_map": record({"read_at": nullable(TIME), "problem": nullable(TEXT)}),
         "registry": record({"on": FLAG, "read_at": nullable(TIME), "problem": nullable(TEXT)}),
+        "problem": nullable(TEXT),
         "skipped": array(record({"question_id": TEXT, "answered_at": TIME})),
         "only_opens": COUNT,
         "unreadable": COUNT,
@@ -137,6 +138,7 @@ WORKFLOW_NEEDS = record(
     },
     about="What a workflow in the manifest needs. `needed`: to run it, or also to open it without red nodes; `files`: "
     "its files, or the template; `files` of a pack, a model or a question: the numbers (from 0) of those that want it; "
+    "`problem`: what could not be read, so that more may be asked than need be; "
     "`unreadable`: how many nodes have a class that cannot be a name, and were ignored.",
 )
 _FINDING = record(

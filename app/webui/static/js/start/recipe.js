@@ -111,7 +111,7 @@ export class Recipe {
   /** The workflow itself, so that the run can say whether that is ready. */
   #ofWorkflow() {
     const { asked, nodes, left, manifest } = this.#now;
-    const without = nodes.filter((node) => left.has(node.name)).map((node) => node.repo_url ?? node.registry_id);
+    const without = nodes.filter((node) => left.has(node.name)).map((node) => node.registry_id || node.repo_url);
     return manifest && { ...asked, ...(without.length ? { without } : {}), ...(this.workflow.remember ? { remember: true } : {}) };
   }
 

@@ -18,7 +18,7 @@ const MOST_CLASSES = 6;
 export class WorkflowView {
   constructor(asked) {
     const get = (id) => document.getElementById(id);
-    Object.assign(this, { asked, box: get("workflow"), old: get("workflow-old"), needs: get("workflow-needs"), unreadable: get("workflow-unreadable"), form: get("workflow-questions"), keep: get("workflow-keep"), why: get("workflow-why"), count: get("workflow-why-count"), needed: get("workflow-needed"), models: get("workflow-models"), rows: get("workflow-names"), modelsCount: get("workflow-models-count"), scope: get("workflow-scope"), more: get("workflow-more"), skipped: get("workflow-skipped"), known: new Map(), answers: {}, found: null });
+    Object.assign(this, { asked, box: get("workflow"), old: get("workflow-old"), needs: get("workflow-needs"), unreadable: get("workflow-unreadable"), unread: get("workflow-unread"), form: get("workflow-questions"), keep: get("workflow-keep"), why: get("workflow-why"), count: get("workflow-why-count"), needed: get("workflow-needed"), models: get("workflow-models"), rows: get("workflow-names"), modelsCount: get("workflow-models-count"), scope: get("workflow-scope"), more: get("workflow-more"), skipped: get("workflow-skipped"), known: new Map(), answers: {}, found: null });
     this.form.addEventListener("change", (event) => this.#changed(event.target));
     this.scope.addEventListener("change", (event) => this.asked({ needed: event.target.value }));
   }
@@ -36,6 +36,8 @@ export class WorkflowView {
     const groups = grouped([...this.known.values()]);
     patchList(this.form, groups, { key: (group) => group.key, make: asking, update: () => {} });
     setHidden(this.keep, !groups.length);
+    setHidden(this.unread, !groups.length || !found.problem);
+    setText(this.unread, found.problem ?? "");
     fillCore(this.old, this.needs, found.core);
     setHidden(this.unreadable, !found.unreadable);
     setText(this.unreadable, word("workflow.unreadable", { n: found.unreadable ?? 0 }));
