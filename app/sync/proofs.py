@@ -95,6 +95,11 @@ class Proofs:
             running = run_id in self._running
         return {"in_progress": running, **kept, **_together(kept["results"])}
 
+    def names_of(self, run_id: str) -> list[str]:
+        """The names of the workflow files that a run was started with."""
+        kept = self._kept(run_id)
+        return list(kept["names"]) if kept else []
+
     def with_proof(self, run: Mapping[str, Any]) -> dict[str, Any]:
         """A run as it is shown, with what is known of its workflows."""
         return {**run, "proof": self.of(str(run["run_id"]))}
