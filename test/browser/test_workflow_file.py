@@ -175,6 +175,8 @@ def test_an_answer_is_remembered_until_it_is_asked_again(
     expect(page.locator(".run-files")).to_have_text("flow")
     kept = service.get("/workflow-answers")["answers"]
     assert [(each["question_id"], each["answer"]) for each in kept] == [("pack:Nowhere", "skip")]
+    page.goto(f"{service.url}/ui/runs")
+    expect(page.locator("#rows .run-what")).to_have_text("flow · mine")
     page.goto(service.url)
     _choose(page, "other.json", flow)
     expect(page.locator("#workflow-skipped")).to_contain_text("Nowhere is left out, as you said on")

@@ -191,8 +191,8 @@ export class Recipe {
     for (const name of SOURCES) setHidden(this.get(`${name}-box`), name !== source);
     this.#show();
     this.#keepDraft();
-    const { nodes, error, manifest } = this.#now;
-    if (nodes || error || manifest) return this.#again();
+    const { nodes, error, manifest, workflow } = this.#now;
+    if (nodes || error || manifest || workflow) return this.#again();
     if (source === "last") return this.#fromLast();
     if (source === "default") return this.#fromDefault();
     return source === "urls" ? this.#fromUrls() : undefined;
@@ -291,21 +291,23 @@ export class Recipe {
     this.#check(this.source, { ...asked, ...more }, label, [...left], "", lost);
   }
 
-  /** Lets the service read a list. `text`: what was pasted, for the numbers of its lines. */
-  async #check(source, manifest, label, left = [], text = "", lost = []) {
+  /** Lets the service read a list. `text`: what was pasted, for the numbers of its lines; `isKnown`: it was read before, and
+   *  stays as it is where it cannot be read now. */
+  async #check(source, manifest, label, left = [], text = "", lost = [], isKnown = false) {
     const number = (this.kept[source].number += 1);
     const asked = (this.requests[source] = { manifest, label, left, text, lost, machine: keyOf(this.connected) });
     const found = await checked(source, asked, this.connected);
-    if (this.kept[source].number === number) this.#put(source, found);
+    if (this.kept[source].number !== number) return;
+    if (!isKnown || !found.error) this.#put(source, found);
   }
 
   /** The same list, held against another machine, where that may say something else of it. */
   #again() {
     const { source } = this;
     const asked = this.requests[source];
-    const { byMachine, nodes, left } = this.#now;
+    const { byMachine, nodes, left, error } = this.#now;
     if (!asked || !byMachine || asked.machine === keyOf(this.connected)) return;
-    this.#check(source, asked.manifest, asked.label, nodes ? [...left] : asked.left, asked.text, asked.lost);
+    this.#check(source, asked.manifest, asked.label, nodes ? [...left] : asked.left, asked.text, asked.lost, !error);
   }
 
   /** Goes on without what is wrong in a list; that is told like whatever else of it cannot be had. */
