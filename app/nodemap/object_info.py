@@ -93,21 +93,21 @@ class ObjectInfoReader:
         """Reads the classes that are whole by now."""
         if self._ended:
             return
-        self._take(self._decoder.decode(piece))
+        self._add(self._decoder.decode(piece))
         if len(self._text) - self._at + self._waiting >= self._try_from:
             self._join()
             self._read()
 
     def end(self) -> ObjectInfo:
         """What was read."""
-        self._take(self._decoder.decode(b"", final=True))
+        self._add(self._decoder.decode(b"", final=True))
         self._join()
         self._read()
         if not self._ended:
             raise ObjectInfoUnusable("it is cut off, or no JSON")
         return ObjectInfo(self._modules, self._kept)
 
-    def _take(self, text: str) -> None:
+    def _add(self, text: str) -> None:
         self._pieces.append(text)
         self._waiting += len(text)
 
