@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +21,7 @@ MAX_CLASS_CHARACTERS = 16 * 1024 * 1024
 MAX_KEPT_CHARACTERS = 64 * 1024 * 1024
 """Of all classes that are kept whole."""
 _LONGEST_NAME = 1000
-_SPACE = " \t\r\n"
+_BLANKS = re.compile(r"[ \t\r\n]*")
 
 
 class Origin(StrEnum):
@@ -77,6 +78,8 @@ class ObjectInfoReader:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._json = json.JSONDecoder()
         self._text = ""
+        self._pieces: list[str] = []
+        self._waiting = 0
         self._at = 0
         """How much of the text is read."""
         self._try_from = 0
@@ -90,19 +93,29 @@ class ObjectInfoReader:
         """Reads the classes that are whole by now."""
         if self._ended:
             return
-        self._text = self._text[self._at :] + self._decoder.decode(piece)
-        self._at = 0
-        if len(self._text) >= self._try_from:
+        self._add(self._decoder.decode(piece))
+        if len(self._text) - self._at + self._waiting >= self._try_from:
+            self._join()
             self._read()
 
     def end(self) -> ObjectInfo:
         """What was read."""
-        self._text = self._text[self._at :] + self._decoder.decode(b"", final=True)
-        self._at = 0
+        self._add(self._decoder.decode(b"", final=True))
+        self._join()
         self._read()
         if not self._ended:
             raise ObjectInfoUnusable("it is cut off, or no JSON")
         return ObjectInfo(self._modules, self._kept)
+
+    def _add(self, text: str) -> None:
+        self._pieces.append(text)
+        self._waiting += len(text)
+
+    def _join(self) -> None:
+        """What came goes behind what is left, once for many pieces."""
+        self._text = "".join([self._text[self._at :], *self._pieces])
+        self._pieces.clear()
+        self._at = self._waiting = 0
 
     def _read(self) -> None:
         if not self._begun and self._next() is not None:
@@ -134,11 +147,9 @@ class ObjectInfoReader:
 
     def _next(self) -> str | None:
         """The next character that is no space; None at the end of what is there."""
-        text, at = self._text, self._at
-        while at < len(text) and text[at] in _SPACE:
-            at += 1
-        self._at = at
-        return text[at] if at < len(text) else None
+        found = _BLANKS.match(self._text, self._at)
+        self._at = found.end() if found else self._at
+        return self._text[self._at] if self._at < len(self._text) else None
 
     def _mark(self, mark: str) -> bool:
         if self._next() != mark:

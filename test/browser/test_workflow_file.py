@@ -100,6 +100,16 @@ def test_a_question_holds_the_install_until_it_is_answered(
     expect(page.locator("#go-hint")).to_contain_text("1 node pack on ")
 
 
+def test_a_map_that_cannot_be_read_is_said_with_the_question(tmp_path: Path, tab: OpenTab) -> None:
+    """No node pack is known that has it: that may be because nobody could look."""
+    nowhere = "http://127.0.0.1:9/"
+    with ServiceProcess(tmp_path / "data", node_map_url=nowhere, stats_url="", registry_url="") as service:
+        page = tab(service.url)
+        _choose(page, "flow.json", _graph(("Nowhere", {})))
+        expect(page.locator("#workflow-unread")).to_contain_text("ComfyUI-Manager's map of node packs cannot be read")
+        expect(page.locator("#workflow-unread")).to_contain_text("So more is asked here than usual.")
+
+
 def test_a_picture_has_a_workflow_by_its_bytes_whatever_its_name(service: ServiceProcess, tab: OpenTab) -> None:
     """And models, which are named; a pack of which only the registry's id is known is a question."""
     page = tab(service.url)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from typing import Any
 
 import pytest
@@ -102,3 +103,18 @@ def test_whatever_is_changed_in_it_ends_in_an_answer_or_a_refusal() -> None:
         except ObjectInfoUnusable:
             continue
         assert all(isinstance(module, str) for module in found.modules.values())
+
+
+@pytest.mark.parametrize("begin", [b"{", b'{"a": {"x": ["', b'{"a": {"x": [' + b"1," * 4_000_000])
+def test_megabytes_that_never_end_take_no_time(begin: bytes) -> None:
+    """An instance may send what it likes: nothing is read or copied again and again."""
+    reader, started = ObjectInfoReader(), time.process_time()
+    reader.feed(begin)
+
+    def feed() -> None:
+        for _ in range(600):
+            reader.feed(b" " * 65536)
+
+    with pytest.raises(ObjectInfoUnusable, match="larger"):
+        feed()
+    assert time.process_time() - started < 3

@@ -23,6 +23,13 @@ def registry(rig: Rig) -> Iterator[RegistryServer]:
         yield registry
 
 
+def differences(run: Run) -> list[str]:
+    lock = run.snapshot().lock
+    assert lock is not None
+    found: list[str] = lock["compared"]["differences"]
+    return found
+
+
 def errors(run: Run) -> dict[str, str]:
     return {name: node.error.code if node.error else "" for name, node in run.snapshot().nodes.items()}
 
@@ -133,6 +140,10 @@ def test_a_lock_brings_the_same_version_again(rig: Rig, registry: RegistryServer
     registry.nodes["pack"].versions[0].archive = zipped(pack_files("pack", "1.0.0", {"evil.py": "x"}))
     changed = rig.install({"lock": {"format": 1, "node_packs": lock["node_packs"]}}, options={"existing": "reinstall"})
     assert errors(changed) == {"pack": "archive_hash_differs"}
+    assert differences(changed) == []
+    rig.install({"urls": ["pack"]}, options={"existing": "update"})
+    older = rig.install({"lock": {"format": 1, "node_packs": lock["node_packs"]}})
+    assert differences(older) == ["pack is 2.0.0, the lock has pack@1.0.0"]
     assert not (rig.custom_nodes / "pack" / "evil.py").exists()
 
 

@@ -115,6 +115,7 @@ def _send(api: Api, files: Sequence[IO[bytes]], console: Console) -> _Sent:
         sent.names.append(name)
         sent.kinds.append(one_line(answer["kind"]))
     if lost and not sent.ids:
+        lost[0][1].hint = ""  # the message itself says what to take instead
         raise lost[0][1]
     for name, error in lost:
         show_text(console, word("workflow.file_lost", name=name, why=one_line(error.message)), style="yellow")

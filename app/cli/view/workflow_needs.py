@@ -22,7 +22,7 @@ def show_problem(console: Console, found: Json) -> None:
     """Why more is asked than need be, where the map of packs or the registry could not be read."""
     problem = found["problem"]
     if problem:
-        show_text(console, one_line(problem), style="yellow")
+        show_text(console, word("workflow.unread", why=one_line(problem)), style="yellow")
 
 
 def show_needs(console: Console, name: str, found: Json, *, opens: bool, skips: bool) -> None:

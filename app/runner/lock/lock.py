@@ -24,6 +24,7 @@ from app.runner.lock.differences import Difference, Distributions, differences
 from app.runner.lock.locked_packages import LockedPackages, is_met
 from app.runner.lock.refusals import decide, moved_here
 from app.runner.packs.already_installed import AlreadyInstalled
+from app.runner.packs.installed import project_version
 from app.runner.packs.registry_versions import same_version
 from app.runner.process.errors import RunFault
 from app.runner.process.execute import Execute
@@ -195,9 +196,9 @@ class Locked:
                 if head != pack.ref and not pack.registry_id
             ),
             *(
-                "%s is %s, the lock has %s" % (result.pack.name, result.version or "not there", result.pack.source)
+                "%s is %s, the lock has %s" % (result.pack.name, version or "not there", result.pack.source)
                 for result in results
-                if result.pack.registry_id and not _is_as_locked(result)
+                if result.pack.registry_id and not same_version(version := _version(result), result.pack.version)
             ),
         ]
 
@@ -235,6 +236,11 @@ class Locked:
 
 def _not_exact(why: str) -> RunFault:
     return RunFault("lock_not_exact", "%s." % why.rstrip("."), _EXACT_HINT)
+
+
+def _version(result: PackResult) -> str:
+    """The version of a pack of the registry that is there, also where the run could not bring another one."""
+    return result.version or project_version(result.folder)
 
 
 def _is_as_locked(result: PackResult) -> bool:

@@ -37,7 +37,7 @@ export class WorkflowView {
     patchList(this.form, groups, { key: (group) => group.key, make: asking, update: () => {} });
     setHidden(this.keep, !groups.length);
     setHidden(this.unread, !groups.length || !found.problem);
-    setText(this.unread, found.problem ?? "");
+    setText(this.unread, word("workflow.unread", { why: found.problem ?? "" }));
     fillCore(this.old, this.needs, found.core);
     setHidden(this.unreadable, !found.unreadable);
     setText(this.unreadable, word("workflow.unreadable", { n: found.unreadable ?? 0 }));
