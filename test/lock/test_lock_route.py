@@ -78,10 +78,10 @@ def test_the_same_for_comfyui_manager(api: Api) -> None:
     snapshot = content(api.get(f"/tasks/{TASK_ID}/lock?format=manager-snapshot"))
     assert snapshot["git_custom_nodes"] == {"https://github.com/owner/One": {"hash": HASH, "disabled": False}}
     assert snapshot["pips"] == {"numpy==2.1.0": "", f"clip @ {ADDRESS}": "", "mine==0.1": ""}
-    for form in (snapshot, json.dumps(SNAPSHOT)):
+    for form, commits in ((snapshot, [HASH]), (json.dumps(SNAPSHOT), [HASH, HASH, None])):
         started = api.start(closed_address(), manifest={"manager_snapshot": form})
         kept = content(api.get(f"/tasks/{started}"))["request"]["manifest"]
-        assert [pack["commit"] for pack in kept["lock"]["node_packs"]] == [HASH]
+        assert [pack.get("commit") for pack in kept["lock"]["node_packs"]] == commits
 
 
 def test_a_task_without_a_lock_says_so(api: Api) -> None:

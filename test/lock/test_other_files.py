@@ -161,6 +161,13 @@ def test_the_versions_that_a_file_was_made_with_are_told_and_not_applied() -> No
     assert "The file has 2 snapshots; the newest was taken (2026-06-01T10:00:00Z)" in " ".join(read(DESKTOP).remarks)
 
 
+def test_a_disabled_pack_is_in_no_build() -> None:
+    off = {"name": "Two", "repo_url": TWO, "folder": ".disabled/Two", "commit": HASH, "disabled": True}
+    text, told = write_build({"node_packs": [off], "packages": {}}, "mine")
+    assert "Two" not in text
+    assert "Disabled node packs are not in it: Two." in told
+
+
 def test_models_are_listed_with_folder_and_address() -> None:
     for value in (BUILD, LOCK_YAML, COMFY_PACK, PROVISIONING):
         (model,) = read(value).models
