@@ -201,7 +201,7 @@ def _application(shared: Services) -> Flask:
         webui.PageParts(
             shared.access.needs_login,
             task=shared.installs.task,
-            run=shared.runs.run,
+            run=lambda run_id: shared.proofs.with_proof(shared.runs.run(run_id)),
             root_of=shared.runs.root_of,
             running=lambda: shared.runs.page(Asked(in_progress=True))[0],
         ),

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PASSED_PREFIXES = ("PIP_", "UV_", "SSL_CERT_")
-_PASSED_NAMES = frozenset({"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"})
+_PASSED_NAMES = frozenset(
+    {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO", "NODEFERRY_NODE_REGISTRY"}
+)
 _PROXY_SUFFIX = "_proxy"
 _LOOPBACK = "127.0.0.1,localhost"
 _PENALTIES_SINCE = (9, 8)
@@ -71,7 +73,8 @@ def quoted(argument: object) -> str:
 
 
 def passed_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The caller's variables that packages and clones on the stand-in need: pip's, uv's, certificates, proxies."""
+    """The caller's variables that packages and clones on the stand-in need: pip's, uv's, certificates, proxies; and
+    which registry of packs it may ask."""
     passed = {name: value for name, value in environ.items() if _is_passed(name) and "\n" not in value}
     if any(name.lower().endswith(_PROXY_SUFFIX) for name in passed):
         # git servers of demo and tests are on loopback, where no proxy leads

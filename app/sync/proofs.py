@@ -90,6 +90,15 @@ class Proofs:
         known = {name: kept[name] for name in _KEPT}
         return {"in_progress": running, **known, **together(kept["results"])}
 
+    def names_of(self, run_id: str) -> list[str]:
+        """The names of the workflow files that a run was started with."""
+        kept = self._kept(run_id)
+        return list(kept["names"]) if kept else []
+
+    def with_proof(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """A run as it is shown, with what is known of its workflows."""
+        return {**run, "proof": self.of(str(run["run_id"]))}
+
     def prove_task(self, run_id: str, task_id: str) -> dict[str, Any] | None:
         """Asks the ComfyUI of a task of the run. None where the run has no workflow. Raises TaskNotFound."""
         record, status = self._installs.look(task_id)

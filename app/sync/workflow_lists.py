@@ -72,7 +72,7 @@ class Checked:
             "evidence": [_needed_json(each) for each in self.answer.needed],
             "models": [_model_json(each) for each in self.models],
             "questions": [_question_json(each) for each in self.answer.questions],
-            "core": core_json(self.answer, self.comfyui_version),
+            "core": core_json(self.answer, self.comfyui_version, newest_of(part.version for part in self.parts)),
             "node_map": {
                 "read_at": None if self.known.read_at is None else iso(self.known.read_at),
                 "problem": self.known.problem,
@@ -84,6 +84,7 @@ class Checked:
             },
             "skipped": [{"question_id": key, "answered_at": day} for key, day in self.skipped.items()],
             "only_opens": self.only_opens,
+            "unreadable": self.workflow.unreadable,
             "needed": OPEN if self.wanted.opens else RUN,
         }
         return with_files(found, self.parts)

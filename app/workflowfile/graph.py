@@ -42,13 +42,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Workflow:
-    """What a file holds: all nodes that are reached, and what it says of itself."""
+    """What a file holds: all nodes that are reached, and what it says of itself. `unreadable`: how many nodes have a
+    class that cannot be a name; they are none of `nodes`."""
 
     form: str
     nodes: tuple[Node, ...]
     models: tuple[Mapping[str, Any], ...] = ()
     frontend_version: str | None = None
     node_versions: Mapping[str, str] = field(default_factory=dict)
+    unreadable: int = 0
 
     def classes(self, runs: bool = True) -> dict[str, list[Node]]:
         """The nodes by their class: of those that run, or of all."""
@@ -63,7 +65,9 @@ def read_workflow(graphs: Graphs) -> Workflow:
     """The workflow of a file's graphs: of the UI form where there is one, since it alone has hints. Raises TooMuch."""
     if graphs.ui is not None:
         return _Reached(graphs.ui).workflow()
-    return Workflow("api", tuple(_api_nodes(graphs.api or {})))
+    graph = graphs.api or {}
+    unreadable = sum(isinstance(raw, dict) and _is_unreadable(raw.get("class_type")) for raw in graph.values())
+    return Workflow("api", tuple(_api_nodes(graph)), unreadable=unreadable)
 
 
 def _api_nodes(graph: Mapping[str, Any]) -> Iterator[Node]:
@@ -90,6 +94,7 @@ class _Reached:
         self._components = components if isinstance(components, dict) else {}
         self._visited: set[tuple[str, bool]] = set()
         self._nodes: list[Node] = []
+        self._unreadable = 0
 
     def workflow(self) -> Workflow:
         extra = self._graph.get("extra")
@@ -102,6 +107,7 @@ class _Reached:
             _models(self._graph.get("models")),
             _text(extra.get("frontendVersion")),
             {str(name): str(ver) for name, ver in versions.items()} if isinstance(versions, dict) else {},
+            self._unreadable,
         )
 
     def _visit(self, nodes: Any, path: str, runs: bool, depth: int) -> None:
@@ -112,6 +118,7 @@ class _Reached:
                 continue
             name = _text(raw.get("type"))
             if name is None:
+                self._unreadable += _is_unreadable(raw.get("type"))
                 continue
             on = runs and raw.get("mode") not in (_MUTED, _BYPASSED)
             node_id = (path + str(raw.get("id", index)))[:MAX_NAME]
@@ -178,3 +185,8 @@ def _text(value: Any) -> str | None:
     """A name or a version; None for anything that cannot be one."""
     text = value.strip() if isinstance(value, str) else ""
     return text if text and len(text) <= MAX_NAME and text.isprintable() else None
+
+
+def _is_unreadable(class_name: Any) -> bool:
+    """Whether a node says of what class it is, and that is no name."""
+    return class_name not in (None, "") and _text(class_name) is None

@@ -24,4 +24,5 @@ def merged(workflows: Sequence[Workflow]) -> Workflow:
         tuple(model for each in workflows for model in each.models),
         workflows[0].frontend_version,
         {name: version for each in workflows for name, version in each.node_versions.items()},
+        sum(each.unreadable for each in workflows),
     )

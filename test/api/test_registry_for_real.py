@@ -3,23 +3,25 @@ is installed, and one that is refused costs no other."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from app.standin.instance import StandIn
 from app.standin.registry_archives import pack_files
 from app.standin.registry_server import FLAGGED, RegistryServer, Rule
 from test.api.client import content, service_in
+from test.conftest import StandInFactory
 
 pytestmark = [pytest.mark.sshd, pytest.mark.slow]
 
 
 def test_what_was_found_is_installed_and_what_is_refused_fails_alone(
-    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    standin_factory: StandInFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with RegistryServer() as registry:
+        standin = standin_factory(environ={**os.environ, "NODEFERRY_NODE_REGISTRY": registry.url}, with_pip=True)
         for version in ("1.0.0", "1.1.0"):
             registry.add("first-pack", version, pack_files("first-pack", version), classes=("FirstClass",))
         registry.add("bad-pack", "1.0.0", pack_files("bad-pack", "1.0.0"), status=FLAGGED, reason="it mines coins")

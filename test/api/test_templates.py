@@ -69,6 +69,10 @@ def test_a_template_is_a_manifest_and_says_which_comfyui_it_needs(api: Api) -> N
     found = content(api.post("/manifests/check", {"manifest": {"template": "big"}}))
     assert [node["name"] for node in found["nodes"]] == ["mine"]
     assert found["workflow"]["core"]["needs"] == "9.2.0"
+    asked = {"manifest": {"template": "big"}, "comfyui_version": "0.33.0"}
+    [verdict] = content(api.post("/manifests/check", asked))["workflow"]["core"]["verdicts"]
+    assert (verdict["code"], verdict["certain"]) == ("comfyui_too_old", False)
+    assert "asks for 9.2.0 or newer for this one; this ComfyUI is 0.33.0" in verdict["message"]
     assert found["workflow"]["files"] == [{"name": "A big picture", "models_size": 7_000_000_000}]
     assert api.start(closed_address(), manifest={"template": "big"}, options={"wait_seconds": 0})
 

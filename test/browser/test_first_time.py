@@ -176,7 +176,7 @@ def test_half_broken_files(
             "Go on without them",
         ),
         "snapshot.json": (
-            json.dumps({"git_custom_nodes": {light: {"hash": HASH}}, "cnr_custom_nodes": {"x": "1.0"}}),
+            json.dumps({"git_custom_nodes": {light: {"hash": HASH}}, "cnr_custom_nodes": {"x": "nightly"}}),
             "",
             "",
         ),

@@ -70,6 +70,7 @@ def test_what_is_missing_stands_with_its_node_and_its_address(
     _keep(tmp_path, run_id)
     page.reload()
     expect(page.locator("#ready h2")).to_have_text("Restart ComfyUI to see whether the workflow is ready.")
+    expect(page.locator(".run-line .run-files")).to_have_text("my flow")
     _keep(tmp_path, run_id, RESULT)
     page.reload()
     expect(page.locator("#ready h2")).to_have_text(RESULT["sentence"])

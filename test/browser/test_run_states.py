@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from app.protocol.events import ManifestRead, NodeChanged
+from app.protocol.manifest import NodePack
+from app.protocol.snapshot import Problem
+from app.protocol.states import NodeState
 from test.browser.conftest import Complaints, OpenTab
 from test.browser.run_page import choose, sentence
 from test.support.stage import Stage, scenario
@@ -252,3 +256,16 @@ def test_a_run_that_is_not_known_is_said_in_words(past: Stage, browser: Browser)
         page = context.new_page()
         page.goto(f"{past.url}/ui/run/00000000-0000-4000-8000-000000000000")
         expect(page.get_by_role("heading", level=1)).to_contain_text("not known")
+
+
+def test_a_pack_of_the_registry_has_its_version_and_a_whole_download(stage: Stage, tab: OpenTab) -> None:
+    packs = [NodePack(name, "", registry_id=name, version="8.1.0") for name in ("impact", "lost")]
+    task = stage.live(scenario(1), until="probed")
+    stage.emit(task, ManifestRead("urls", tuple(packs)))
+    stage.emit(task, NodeChanged("impact", NodeState.CLONING), NodeChanged("impact", NodeState.CLONED))
+    stage.emit(task, NodeChanged("lost", NodeState.FAILED, Problem("archive_unsafe", "It leaves its folder.")))
+    page = tab(f"{stage.url}/ui/run/{task}")
+    row = page.locator("#rows li")
+    expect(row.first.locator(".pack-name")).to_have_text("impact 8.1.0")
+    expect(row.first.locator(".pack-track i").first).to_have_attribute("data-state", "done")
+    expect(row.last.locator(".pack-track i").first).to_have_attribute("data-state", "failed")

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, Request, expect
 
 from app.standin.instance import StandIn
 from test.api.test_templates import put_templates
 from test.browser.conftest import OpenTab, trust
 from test.browser.test_accessibility import faults
 from test.browser.test_start_page import paste
+from test.support.registry_api import registry_api
 from test.support.service import ServiceProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -86,6 +87,9 @@ def test_a_question_holds_the_install_until_it_is_answered(
     expect(page.locator("#go-hint")).to_contain_text("Answer 1 question first")
     expect(page.get_by_role("button", name="Install", exact=True)).to_be_disabled()
     assert faults(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="dark")
+    assert faults(page) == []
     question.get_by_role("radio", name="Another repository").check()
     question.get_by_role("textbox", name="Another repository").fill("https://github.com/a/b")
     question.get_by_role("textbox", name="Another repository").blur()
@@ -122,6 +126,79 @@ def test_several_files_are_one_list_and_one_that_cannot_be_read_loses_no_other(
     expect(page.locator("#workflow-lost")).to_have_text("c.csv is a list, not a workflow. Choose it alone.")
     page.locator("#workflow-why summary").click()
     expect(page.locator("#workflow-needed li").last).to_contain_text("for b.json")
+
+
+def test_five_files_dropped_on_another_list_are_read_one_after_another(service: ServiceProcess, tab: OpenTab) -> None:
+    page = tab(service.url)
+    page.get_by_role("radio", name="Paste").check()
+    sending: list[int] = [0]
+    page.on("request", lambda request: sending.append(sending[-1] + _is_upload(request)))
+    page.on("requestfinished", lambda request: sending.append(sending[-1] - _is_upload(request)))
+    files = {f"{number}.json": _graph((f"N{number}", {"aux_id": f"me/n{number}"})).decode() for number in range(5)}
+    _drop(page, files)
+    expect(page.get_by_role("radio", name="File")).to_be_checked()
+    expect(page.locator("#file-chosen")).to_have_text(f"{', '.join(files)} · 5 node packs")
+    expect(page.locator("#workflow-lost")).to_be_hidden()
+    assert (max(sending), sending[-1], sending.count(1)) == (1, 0, 5)
+    _drop(page, {"odd.json": json.dumps({"nodes": [{"id": 1, "type": "a\nb", "pos": [0, 0]}], "links": []})})
+    expect(page.locator("#workflow-unreadable")).to_have_text("1 node with an unreadable name was ignored.")
+    expect(page.locator("#list-rows label")).to_have_count(0)
+
+
+def _is_upload(request: Request) -> int:
+    return int("/workflow-files" in request.url)
+
+
+def _drop(page: Page, files: dict[str, str]) -> None:
+    page.evaluate(
+        """files => {
+            const transfer = new DataTransfer();
+            for (const [name, text] of Object.entries(files)) transfer.items.add(new File([text], name));
+            const how = { dataTransfer: transfer, bubbles: true, cancelable: true };
+            document.querySelector("h1").dispatchEvent(new DragEvent("drop", how));
+        }""",
+        files,
+    )
+
+
+def test_an_answer_is_remembered_until_it_is_asked_again(
+    service: ServiceProcess, standin: StandIn, tab: OpenTab
+) -> None:
+    page = tab(service.url)
+    _connect(page, standin)
+    flow = _graph(("Nowhere", {}), ("Mine", {"aux_id": "me/mine"}))
+    _choose(page, "flow.json", flow)
+    page.get_by_role("group", name="Which node pack has Nowhere?").get_by_text("Leave it out").click()
+    page.get_by_role("checkbox", name="Remember these answers").check()
+    page.get_by_role("button", name="Install", exact=True).click()
+    page.wait_for_url("**/ui/run/**")
+    expect(page.locator(".run-files")).to_have_text("flow")
+    kept = service.get("/workflow-answers")["answers"]
+    assert [(each["question_id"], each["answer"]) for each in kept] == [("pack:Nowhere", "skip")]
+    page.goto(f"{service.url}/ui/runs")
+    expect(page.locator("#rows .run-what")).to_have_text("flow · mine")
+    page.goto(service.url)
+    _choose(page, "other.json", flow)
+    expect(page.locator("#workflow-skipped")).to_contain_text("Nowhere is left out, as you said on")
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.get_by_role("group", name="Which node pack has Nowhere?")).to_be_visible()
+    expect(page.locator("#workflow-skipped")).to_be_hidden()
+    assert service.get("/workflow-answers")["answers"] == []
+
+
+def test_ids_of_the_registry_are_pasted(tab: OpenTab, tmp_path: Path) -> None:
+    with registry_api() as registry, ServiceProcess(tmp_path, registry_url=registry.url) as service:
+        registry.add("comfyui-impact-pack", "8.0.0", "8.1.0")
+        registry.add("comfyui-kjnodes", "1.1.0")
+        page = tab(service.url)
+        page.get_by_role("radio", name="Paste").check()
+        page.locator("#urls").fill("comfyui-impact-pack@8.0.0\ncomfyui-kjnodes")
+        rows = page.locator("#list-rows label")
+        expect(rows).to_have_text(["comfyui-impact-pack8.0.0 · registry", "comfyui-kjnodes1.1.0 · registry"])
+        page.locator("#urls").fill("comfyui-impact-pack@8.0.0\nno-such-pack")
+        expect(page.locator("#left-out-rows")).to_contain_text("no-such-pack")
+        expect(rows.locator("input").first).to_be_checked()
+        expect(rows.locator("input").last).not_to_be_checked()
 
 
 def test_what_only_opens_a_workflow_is_a_choice(service: ServiceProcess, tab: OpenTab) -> None:

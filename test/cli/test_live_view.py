@@ -13,7 +13,8 @@ from app.cli.view import line_output
 from app.cli.view.live_view import LiveView, bounded
 from app.cli.view.remaining import Remaining
 from app.cli.view.result import exit_status, pack_table, sentence, show_result
-from app.protocol.events import NodeProgress, RunEnded
+from app.protocol.events import ManifestRead, NodeProgress, RunEnded
+from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from test.cli.stories import COMMIT, NOT_FOUND, begun, ended
@@ -41,6 +42,18 @@ def test_it_works() -> None:
     row = next(line for line in text.splitlines() if line.startswith("Beta"))
     assert "Working  downloading 45 % · 1.3 MB/s" in row and "2.6 MB" in row
     assert "Downloading node packs: 0 of 3 done" in text
+
+
+def test_a_pack_of_the_registry_has_its_version_beside_its_name() -> None:
+    """Where that has room: its name is worth more."""
+    pack = NodePack("impact-pack", "", registry_id="impact-pack", version="8.1.0")
+    story = begun([]).emit(ManifestRead("urls", (pack,)))
+    before = story.progress
+    row = drawn(LiveView(story.node("impact-pack", "cloning").progress))
+    assert "\nimpact-pack 8.1.0  Working  downloading 0 %" in row
+    assert "\nimpact-pack   Working" in drawn(LiveView(story.progress), width=34)
+    lines = line_output.pack_changes(before["nodes"][0], story.node("impact-pack", "cloned").progress["nodes"][0])
+    assert lines == ["impact-pack: downloaded: 8.1.0"]
 
 
 def test_packs_at_work_and_failed_ones_are_seen_in_the_order_of_the_list() -> None:

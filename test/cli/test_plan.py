@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from app.cli.entry import cli
 from app.cli.view.plan import change_line
-from app.protocol.events import NodeChanged, RunEnded, Warned
+from app.protocol.events import ManifestRead, NodeChanged, RunEnded, Warned
+from app.protocol.manifest import NodePack
 from app.protocol.snapshot import Problem
 from app.protocol.states import NodeState, TaskState
 from test.cli.scripted_service import Script, serving
@@ -47,6 +48,13 @@ def test_it_says_what_would_be_cloned_and_what_would_change() -> None:
     assert "  Beta   stays as it is (0123456789)\n" in result.stdout
     assert "1 Python package would change:\n  numpy 2.1 -> 1.26 for Alpha\n" in result.stdout
     assert "failed" not in result.stdout.lower() and "kipped" not in result.stdout
+
+
+def test_a_pack_of_the_registry_would_be_downloaded_in_its_version() -> None:
+    story = begun([]).emit(ManifestRead("urls", (NodePack("impact", "", registry_id="impact", version="8.1.0"),)))
+    story.node("impact", "cloned").emit(NodeChanged("impact", NodeState.SKIPPED, PLANNED))
+    result = run(story.emit(RunEnded(state=TaskState.COMPLETED)))
+    assert "  impact  would be downloaded in version 8.1.0\n" in result.stdout
 
 
 def test_nothing_would_change() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from app.cli.entry import cli
+from app.cli.view.workflow_needs import grouped, names_of, show_question
 from test.api.client import closed_address
 from test.support.service import ServiceProcess
 
@@ -119,3 +122,46 @@ def test_a_file_without_a_workflow_and_two_lists_are_refused(service: ServicePro
     assert "No workflow was saved with this PNG picture" in _install(service, "--workflow", str(empty)).output
     both = _install(service, "--workflow", str(empty), "--url", "https://github.com/a/b")
     assert "--url and --workflow cannot be used together" in both.output
+
+
+def test_what_is_left_out_on_purpose_is_not_said_to_be_in_comfyui(service: ServiceProcess, tmp_path: Path) -> None:
+    result = _install(service, "--workflow", _file(tmp_path, ("Nowhere", {})), "--answer", "pack:Nowhere=skip")
+    assert result.exit_code == 0
+    assert "no node pack is left to install" in result.stdout and "0 node packs" not in result.stdout
+
+
+def test_what_comfyui_itself_lacks_is_said(service: ServiceProcess, tmp_path: Path) -> None:
+    nodes = [
+        ("FluxProCannyNode", {"cnr_id": "comfy-core"}),
+        ("AddLayer", {}),
+        ("\x1b[2J", {}),
+        ("Foo", {"aux_id": "a/foo"}),
+    ]
+    said = _install(service, "--workflow", _file(tmp_path, *nodes)).stdout
+    assert (
+        "ComfyUI dropped a node: ComfyUI had these nodes once and has them no longer: FluxProCannyNode (until" in said
+    )
+    assert "It needs ComfyUI 0.31.0 or newer." in said
+    assert "1 node with an unreadable name was ignored." in said
+
+
+def _question(name: str, *addresses: str) -> dict[str, Any]:
+    about = {"stars": 96, "last_update": "2025-12-10T00:00:00Z", "also": ["Other"]}
+    candidates = [{"answer": address, **about} for address in addresses]
+    return {"question_id": f"pack:{name}", "class": name, "registry_id": None, "candidates": candidates}
+
+
+def test_classes_of_the_same_packs_are_one_question_with_whole_addresses() -> None:
+    long = "https://github.com/somebody-with-a-long-name/comfyui-a-pack-with-a-long-name"
+    asked = [_question("A", long, "https://b/c"), _question("X"), _question("B", long, "https://b/c"), _question("Y")]
+    groups = grouped(asked)
+    assert [names_of(group) for group in groups] == ["A, B", "X", "Y"]
+    console = Console(record=True, width=60, force_terminal=True, file=io.StringIO())
+    show_question(console, groups[0])
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert lines == [
+        "Which node pack has A, B?",
+        f"  1  {long}",
+        "     96 stars · changed 2025-12-10",
+        "  2  https://b/c  96 stars · changed 2025-12-10",
+    ]

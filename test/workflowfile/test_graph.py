@@ -103,3 +103,10 @@ def test_a_graph_of_the_api_runs_as_a_whole() -> None:
     graph = {"1": {"class_type": "A", "inputs": {"x": 1}, "_meta": {"title": "First"}}, "2": {"inputs": {}}, "3": 5}
     (node,) = read_workflow(Graphs(None, graph)).nodes
     assert (node.node_id, node.class_name, node.runs, node.title, node.widgets) == ("1", "A", True, "First", {"x": 1})
+
+
+def test_nodes_whose_class_cannot_be_a_name_are_counted() -> None:
+    workflow = _ui(_node("A"), _node("\x1b[2J"), _node("x" * 201), _node(""), {"id": 4, "type": None})
+    assert (set(workflow.classes()), workflow.unreadable) == ({"A"}, 2)
+    graph = {"1": {"class_type": "A", "inputs": {}}, "2": {"class_type": "a\nb"}, "3": {"inputs": {}}, "4": 5}
+    assert read_workflow(Graphs(None, graph)).unreadable == 1

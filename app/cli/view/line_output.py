@@ -90,6 +90,11 @@ def _build_change(build: Mapping[str, Any]) -> str:
     return _joined(build_name(build), f"build {build.get('state')}", "" if seconds is None else clock(float(seconds)))
 
 
+def _is_fetched(node: Mapping[str, Any]) -> bool:
+    """A pack of the registry has no commit."""
+    return bool(node.get("commit")) or bool(node.get("version") and "cloned" in (node.get("timeline") or {}))
+
+
 def pack_changes(before: Mapping[str, Any], node: Mapping[str, Any]) -> list[str]:
     """What is new about one pack: it is downloaded, it is there, how it ended and why."""
     name, texts = node["name"], []
@@ -97,8 +102,9 @@ def pack_changes(before: Mapping[str, Any], node: Mapping[str, Any]) -> list[str
     error, known = node.get("error") or {}, before.get("error") or {}
     if node.get("state") == "cloning" and before.get("state") != "cloning":
         texts.append(_joined(name, word("cli.downloading_line")))
-    if node.get("commit") and not before.get("commit") and not node.get("kept"):
-        texts.append(_joined(name, word("cli.downloaded_line"), str(node["commit"])[:_COMMIT_CHARS]))
+    if _is_fetched(node) and not _is_fetched(before) and not node.get("kept"):
+        what = str(node.get("commit") or "")[:_COMMIT_CHARS] or one_line(node.get("version") or "")
+        texts.append(_joined(name, word("cli.downloaded_line"), what))
     if error.get("code") == "plan_only":  # what is asked for is no news of each pack
         return texts
     moved = standing != stood and standing in _ENDED

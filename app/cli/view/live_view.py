@@ -135,7 +135,7 @@ def pack_rows(progress: Progress, nodes: Sequence[Progress], width: int, ahead: 
     standing_width = max(map(cell_len, words.values()), default=0)
     figures = _figures(every) if width >= WIDE else {}
     rest = width - standing_width - 2 * len(_GAP) - sum(len(_GAP) + column for column in figures.values())
-    longest = max((cell_len(one_line(node.get("name"))) for node in every), default=0)
+    longest = max((cell_len(_label(node)) for node in every), default=0)
     name_width = max(SHORTEST_NAME, min(longest, LONGEST_NAME, rest - ROOM_FOR_WORDS))
     room = max(0, min(rest - name_width, MOST_ROOM_FOR_WORDS if figures else rest))
     builds = {pack: each for each in running_builds(progress) for pack in each["packs"]}
@@ -162,8 +162,15 @@ def silence_of(progress: Progress, node: Progress, ahead: float) -> float | None
 
 
 def _name(node: Progress, width: int) -> str:
-    name = one_line(node.get("name"))
+    name = _label(node)
+    if cell_len(name) > width:
+        name = one_line(node.get("name"))
     return set_cell_size(name, width) if cell_len(name) <= width else set_cell_size(name, width - 1) + "…"
+
+
+def _label(node: Progress) -> str:
+    """The name; of a pack of the registry with its version, where that has room."""
+    return " ".join(filter(None, (one_line(node.get("name")), one_line(node.get("version") or ""))))
 
 
 def _size(node: Progress) -> str:

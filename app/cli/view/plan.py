@@ -74,13 +74,16 @@ def _show_pack(console: Console, node: Row, width: int) -> None:
 
 def _what(node: Row) -> str:
     error = node.get("error") or {}
-    code, commit = error.get("code"), str(node.get("commit") or "")[:COMMIT_CHARS]
+    code, version = error.get("code"), one_line(node.get("version") or "")
+    commit = str(node.get("commit") or "")[:COMMIT_CHARS] or version
     if node.get("state") == "failed":
         return f"{word('cli.plan_not')}: {one_line(code)}"
     if code not in (None, _PLANNED):
         return word("cli.plan_unknown", why=one_line(error.get("title") or code))
     if node.get("kept"):
         return f"{word('cli.plan_stays')} ({commit})" if commit else word("cli.plan_stays")
+    if version:
+        return word("cli.plan_download", version=version)
     return word("cli.plan_clone", commit=commit or "?")
 
 

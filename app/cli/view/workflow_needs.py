@@ -9,22 +9,23 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from app.cli.view.result import show_text, show_whole
+from app.protocol.core_needs import TOO_OLD
 from app.protocol.terminal_text import one_line
 from app.words import word
 
 _MOST_CLASSES = 4
 _MOST_MODELS = 40
-Found = Mapping[str, Any]
+Json = Mapping[str, Any]
 
 
-def show_problem(console: Console, found: Found) -> None:
+def show_problem(console: Console, found: Json) -> None:
     """Why more is asked than need be, where the registry could not be asked."""
     problem = found["registry"]["problem"]
     if problem:
         show_text(console, one_line(problem), style="yellow")
 
 
-def show_needs(console: Console, name: str, found: Found, *, opens: bool, skips: bool) -> None:
+def show_needs(console: Console, name: str, found: Json, *, opens: bool, skips: bool) -> None:
     """Print what workflows need: a line a pack with its reason, a line a model with its folder. `name`: of the files,
     with what they are; `opens`: also what only opens them is wanted; `skips`: a question was answered with no pack."""
     packs = [each for each in found["evidence"] if each["runs"] or opens]
@@ -41,19 +42,21 @@ def show_needs(console: Console, name: str, found: Found, *, opens: bool, skips:
         show_text(console, word("workflow.skipped_earlier", name=left_out, date=date), indent=2)
     if found["only_opens"] and not opens:
         show_text(console, word("workflow.only_opens_more", n=found["only_opens"]), indent=2)
+    if found.get("unreadable"):
+        show_text(console, word("workflow.unreadable", n=found["unreadable"]), style="yellow")
     _show_core(console, found["core"])
     _show_models(console, found["models"])
 
 
-def _show_core(console: Console, core: Found) -> None:
+def _show_core(console: Console, core: Json) -> None:
     """What ComfyUI itself lacks, or which one is enough."""
     for verdict in core["verdicts"]:
         said = " ".join(one_line(verdict[part]) for part in ("message", "hint") if verdict[part])
         style = "red" if verdict["certain"] else "yellow"
         show_text(console, f"{one_line(verdict['title'])}: {said}", style=style)
-    if core["newer_than_known"] and not core["verdicts"]:
+    if core["newer_than_known"] and core["too_new"] and not core["comfyui_version"]:
         show_text(console, word("workflow.too_old", names=_some(core["too_new"], 5)), style="yellow")
-    elif core["needs"] and not core["verdicts"]:
+    elif core["needs"] and all(each["code"] != TOO_OLD for each in core["verdicts"]):
         show_text(console, word("workflow.needs_core", needs=one_line(core["needs"])))
 
 
@@ -67,7 +70,7 @@ def _because(each: Mapping[str, Any], files: Sequence[str]) -> str:
     return f"{one_line(each['name'])}{version}: {classes} ({', '.join(why)})"
 
 
-def _show_models(console: Console, models: Sequence[Found]) -> None:
+def _show_models(console: Console, models: Sequence[Json]) -> None:
     """The address of each stands alone, so that it can be copied whole."""
     if not models:
         return
@@ -86,21 +89,21 @@ def _show_models(console: Console, models: Sequence[Found]) -> None:
 # -- questions ---------------------------------------------------------------------------------------------------------
 
 
-def grouped(questions: Sequence[Found]) -> list[list[Found]]:
+def grouped(questions: Sequence[Json]) -> list[list[Json]]:
     """Questions with the same candidates together, as the pages have them; each without any alone."""
-    groups: dict[tuple[str, ...], list[Found]] = {}
+    groups: dict[tuple[str, ...], list[Json]] = {}
     for each in questions:
         answers = tuple(str(candidate["answer"]) for candidate in each["candidates"])
         groups.setdefault(answers or ("", str(each["question_id"])), []).append(each)
     return list(groups.values())
 
 
-def names_of(group: Sequence[Found]) -> str:
+def names_of(group: Sequence[Json]) -> str:
     """The classes that a question is about."""
     return _some([each["class"] for each in group], _MOST_CLASSES)
 
 
-def show_question(console: Console, group: Sequence[Found]) -> None:
+def show_question(console: Console, group: Sequence[Json]) -> None:
     """Print a question with its candidates: what tells one from another goes on in the next line where it does not
     fit."""
     show_text(console, word("workflow.which_pack", name=names_of(group)), style="bold yellow")
@@ -115,13 +118,13 @@ def show_question(console: Console, group: Sequence[Found]) -> None:
         show_text(console, what_is_known(group[0]), indent=2)
 
 
-def what_is_known(question: Found) -> str:
+def what_is_known(question: Json) -> str:
     """Of a class that no known repository has."""
     registry_id = question["registry_id"]
     return word("workflow.only_an_id", id=one_line(registry_id)) if registry_id else word("workflow.nobody_known")
 
 
-def _facts(candidate: Found, *, alone: bool) -> str:
+def _facts(candidate: Json, *, alone: bool) -> str:
     """What tells one candidate from another. `alone`: the question is about one class."""
     facts = [word("workflow.stars", n=candidate["stars"])] if candidate["stars"] is not None else []
     if candidate["last_update"]:

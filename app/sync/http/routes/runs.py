@@ -27,7 +27,8 @@ def list_runs() -> Response:
     wanted = RunFilter(asked.kind, instance, asked.q, _values(asked.state), _values(asked.tone))
     in_progress = None if asked.in_progress is None else asked.in_progress == "true"
     rows, cursor = services().runs.page(Asked(wanted, in_progress, asked.limit, asked.cursor))
-    return answer_if_changed({"success": True, "runs": rows, "next_cursor": cursor})
+    listed = [{**row, "workflow_files": services().proofs.names_of(row["run_id"])} for row in rows]
+    return answer_if_changed({"success": True, "runs": listed, "next_cursor": cursor})
 
 
 @runs.get("/runs/<run_id>")
@@ -35,8 +36,7 @@ def show_run(run_id: str) -> Response:
     """One run with its chapters and what can be done now; by the id of any task of it."""
     query(bodies.NoQuery)
     known = note_task(bodies.uuid_of(run_id, "run_id"))
-    found = services().runs.run(known)
-    found["proof"] = services().proofs.of(found["run_id"])
+    found = services().proofs.with_proof(services().runs.run(known))
     return answer_if_changed({"success": True, **found}, found | {"workflow": _without_clock(found["workflow"])})
 
 

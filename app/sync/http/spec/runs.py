@@ -55,7 +55,8 @@ SCHEMAS: Mapping[str, Schema] = {
         about="Where a run works. Of a fleet only the name is known: how many machines it has.",
     ),
     "RunRow": record(_ROW),
-    "Runs": record({"success": YES, "runs": array(ref("RunRow")), "next_cursor": nullable(TEXT)}),
+    "ListedRun": record({**_ROW, "workflow_files": array(TEXT)}, about="`workflow_files`: those it was started with."),
+    "Runs": record({"success": YES, "runs": array(ref("ListedRun")), "next_cursor": nullable(TEXT)}),
     "RunChapter": record(
         {
             "name": words("connect", "question", "plan", "install", "retry", "restart", "put_back", "check", "proof"),

@@ -131,11 +131,13 @@ WORKFLOW_NEEDS = record(
         "registry": record({"on": FLAG, "read_at": nullable(TIME), "problem": nullable(TEXT)}),
         "skipped": array(record({"question_id": TEXT, "answered_at": TIME})),
         "only_opens": COUNT,
+        "unreadable": COUNT,
         "needed": words("run", "open"),
         "files": array(record({"name": nullable(TEXT), "models_size": nullable(COUNT)})),
     },
     about="What a workflow in the manifest needs. `needed`: to run it, or also to open it without red nodes; `files`: "
-    "its files, or the template; `files` of a pack, a model or a question: the numbers (from 0) of those that want it.",
+    "its files, or the template; `files` of a pack, a model or a question: the numbers (from 0) of those that want it; "
+    "`unreadable`: how many nodes have a class that cannot be a name, and were ignored.",
 )
 _FINDING = record(
     {

@@ -47,8 +47,9 @@ export function updateRow(row, run, { chosen, full }) {
   setText(part.link, run.summary.sentence);
   setAttribute(part.link, "title", run.summary.sentence);
   setAttribute(part.link, "href", addressOf(run));
-  setText(part.what, run.list.label);
-  setAttribute(part.what, "title", run.list.label);
+  const what = [run.workflow_files.join(", "), run.list.label].filter(Boolean).join(" · ");
+  setText(part.what, what);
+  setAttribute(part.what, "title", what);
   updateSegments(part.bar, run.counts);
   setText(part.counts, run.counts?.total ? word("lists.n_ready", run.counts) : "");
   setAttribute(part.counts, "title", countsInWords(run.counts));

@@ -45,6 +45,14 @@ export class Head {
     setAttribute(this.refs.machine, "title", address);
   }
 
+  /** The workflow files that the run was started with. `proof`: of the run, null without any. */
+  files(proof) {
+    const names = proof?.names ?? [];
+    setHidden(this.refs.files, !names.length);
+    setText(this.refs.files, names.join(", "));
+    setAttribute(this.refs.files, "title", names.length ? word("proof.of", { names: names.join(", ") }) : null);
+  }
+
   /** `shown`: the task whose rows stand below. */
   chapters(chapters, shown, address) {
     const now = shown ?? chapters.findLast((chapter) => chapter.in_progress)?.task_id ?? chapters.at(-1)?.task_id;

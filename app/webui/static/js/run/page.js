@@ -106,6 +106,7 @@ export class RunPage {
     this.pending ??= new Set();
     ownRun(run.in_progress ? run : null);
     this.head.machine(run.machine);
+    this.head.files(run.proof);
     this.#follow();
     if (!before || keyOf(before) !== keyOf(run)) this.#draw();
     if (before && (before.summary.kind !== run.summary.kind || before.current !== run.current)) this.#changed(run);

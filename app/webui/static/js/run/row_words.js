@@ -57,7 +57,8 @@ function ready(node) {
 /** The parts of a pack's way and how far each is: download, Python packages, check. */
 export function partsOf(node) {
   const standing = standingOf(node);
-  const cloned = !["pending", "cloning"].includes(node.state) && Boolean(node.commit || node.kept);
+  const isFetched = node.commit || node.kept || "cloned" in node.timeline; // a pack of the registry has no commit
+  const cloned = !["pending", "cloning"].includes(node.state) && Boolean(isFetched);
   const installed = isInstalled(node) || node.verified !== null;
   const needsFailed = node.requirements_status === "failed" || node.script_status === "failed";
   return [

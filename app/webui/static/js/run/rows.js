@@ -118,6 +118,7 @@ export class Rows {
       setIcon(row.icon, iconOf(standing));
     }
     setText(row.word, stateOf(node));
+    setText(row.version, node.version ? ` ${node.version}` : "");
     partsOf(node).forEach(([state, part], index) => {
       setAttribute(row.parts[index], "data-state", state);
       setPart(row.parts[index], part);
@@ -139,7 +140,7 @@ export class Rows {
 
   #fit(row) {
     const { node } = row;
-    const words = () => `${node.name} ${node.repo_url} ${node.error?.message ?? ""}`.toLowerCase();
+    const words = () => `${node.name} ${node.version ?? ""} ${node.repo_url} ${node.error?.message ?? ""}`.toLowerCase();
     const fits = (!this.segment || row.segment === this.segment) && (!this.search || words().includes(this.search));
     setHidden(row.item, !fits);
   }
@@ -185,12 +186,13 @@ function make(node) {
   const cell = (name) => h("span", { class: `pack-${name}` });
   const parts = Array.from({ length: 3 }, () => h("i"));
   const [state, what, size, load, time] = ["word", "what", "size", "load", "time"].map(cell);
-  const name = h("span", { class: "pack-name", title: node.repo_url }, node.name);
+  const version = h("span", { class: "pack-version" });
+  const name = h("span", { class: "pack-name", title: node.repo_url || node.registry_id }, node.name, version);
   const track = h("span", { class: "pack-track", "aria-hidden": "true" }, parts);
   const mark = icon("waiting");
   const button = h("button", { type: "button", class: "pack", tabindex: "-1", "data-pack": node.name }, mark, state, name, track, what, size, load, time);
   const item = h("li", { "data-key": node.name }, button);
-  return { name: node.name, item, button, icon: mark, word: state, what, size, load, time, parts, node: null, standing: null, segment: null, said: null };
+  return { name: node.name, item, button, icon: mark, word: state, version, what, size, load, time, parts, node: null, standing: null, segment: null, said: null };
 }
 
 function buildsByPack(progress) {

@@ -23,6 +23,9 @@ export async function checked(source, asked, machine) {
 /** Its ComfyUI's version, and its network for what the service does not reach by itself. */
 const through = (machine) => machine && { ssh_connection: machine.command, ...(VERSION.test(machine.version ?? "") ? { comfyui_version: machine.version } : {}) };
 
+/** What the registry does not have, or not any more: nobody has to find that out from a run. */
+const refused = (registry) => (registry?.packs ?? []).filter((pack) => pack.refused).map((pack) => pack.registry_id);
+
 function found({ manifest, label, left, lost }, answer) {
   const { manifest: read, nodes, left_out: notInstallable, workflow = null, file = null, registry } = answer;
   const problem = file?.problem && word("start.file_wrong", { name: label, why: file.problem });
@@ -30,7 +33,7 @@ function found({ manifest, label, left, lost }, answer) {
     manifest: read,
     nodes: (workflow || file) && !nodes?.length ? null : nodes,
     label,
-    left: new Set(left),
+    left: new Set([...left, ...refused(registry)]),
     notInstallable: notInstallable ?? [],
     workflow,
     models: file?.models ?? [],

@@ -191,8 +191,8 @@ export class Recipe {
     for (const name of SOURCES) setHidden(this.get(`${name}-box`), name !== source);
     this.#show();
     this.#keepDraft();
-    const { nodes, error, manifest } = this.#now;
-    if (nodes || error || manifest) return this.#again();
+    const { nodes, error, manifest, workflow } = this.#now;
+    if (nodes || error || manifest || workflow) return this.#again();
     if (source === "last") return this.#fromLast();
     if (source === "default") return this.#fromDefault();
     return source === "urls" ? this.#fromUrls() : undefined;
@@ -247,18 +247,23 @@ export class Recipe {
     await this.#fromFiles(files);
   }
 
+  /** What was read before is not to be installed any more. */
   async #fromFiles(files) {
-    return files.length > 1 ? this.#fromWorkflows(files) : this.#fromFile(files[0]);
+    if (!files.length) return undefined;
+    const number = (this.kept.file.number += 1);
+    this.requests.file = null;
+    this.sending?.abort();
+    this.#put("file", {});
+    return files.length > 1 ? this.#fromWorkflows(files, number) : this.#fromFile(files[0], number);
   }
 
-  async #fromFile(file) {
-    if (!file) return;
-    setHidden(this.get("file-chosen"), true);
+  async #fromFile(file, number) {
     try {
       const [manifest, text] = await manifestIn(file);
-      await this.#check("file", manifest, file.name, [], text);
+      if (this.kept.file.number === number) await this.#check("file", manifest, file.name, [], text);
     } catch (error) {
-      if (error instanceof MayBeWorkflow) return this.#fromWorkflows([file]);
+      if (this.kept.file.number !== number) return undefined; // another file by now
+      if (error instanceof MayBeWorkflow) return this.#fromWorkflows([file], number);
       if (!(error instanceof NoList)) throw error;
       this.#put("file", { error: error.message });
     }
@@ -266,13 +271,16 @@ export class Recipe {
   }
 
   /** Has the service read files that may hold workflows: one list of all. */
-  async #fromWorkflows(files) {
-    const number = (this.kept.file.number += 1);
-    this.requests.file = null;
+  async #fromWorkflows(files, number) {
     setHidden(this.get("file-chosen"), false);
     setText(this.get("file-chosen"), files.length > 1 ? word("workflow.reading_all", { n: files.length }) : word("workflow.reading", { name: files[0].name }));
-    const { ids, names, lost } = await sendAll(files);
-    if (this.kept.file.number !== number) return; // other files by now
+    this.sending = new AbortController();
+    const { signal } = this.sending;
+    const { ids, names, lost } = await sendAll(files, signal).catch((error) => {
+      if (signal.aborted) return {};
+      throw error;
+    });
+    if (this.kept.file.number !== number) return;
     if (!ids.length) this.#put("file", { error: lost.join("\n") });
     else await this.#check("file", { workflow_file: ids.length > 1 ? ids : ids[0], answers: {} }, names.join(", "), [], "", lost);
   }
@@ -283,21 +291,23 @@ export class Recipe {
     this.#check(this.source, { ...asked, ...more }, label, [...left], "", lost);
   }
 
-  /** Lets the service read a list. `text`: what was pasted, for the numbers of its lines. */
-  async #check(source, manifest, label, left = [], text = "", lost = []) {
+  /** Lets the service read a list. `text`: what was pasted, for the numbers of its lines; `isKnown`: it was read before, and
+   *  stays as it is where it cannot be read now. */
+  async #check(source, manifest, label, left = [], text = "", lost = [], isKnown = false) {
     const number = (this.kept[source].number += 1);
     const asked = (this.requests[source] = { manifest, label, left, text, lost, machine: keyOf(this.connected) });
     const found = await checked(source, asked, this.connected);
-    if (this.kept[source].number === number) this.#put(source, found);
+    if (this.kept[source].number !== number) return;
+    if (!isKnown || !found.error) this.#put(source, found);
   }
 
   /** The same list, held against another machine, where that may say something else of it. */
   #again() {
     const { source } = this;
     const asked = this.requests[source];
-    const { byMachine, nodes, left } = this.#now;
+    const { byMachine, nodes, left, error } = this.#now;
     if (!asked || !byMachine || asked.machine === keyOf(this.connected)) return;
-    this.#check(source, asked.manifest, asked.label, nodes ? [...left] : asked.left, asked.text, asked.lost);
+    this.#check(source, asked.manifest, asked.label, nodes ? [...left] : asked.left, asked.text, asked.lost, !error);
   }
 
   /** Goes on without what is wrong in a list; that is told like whatever else of it cannot be had. */

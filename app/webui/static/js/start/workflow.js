@@ -18,7 +18,7 @@ const MOST_CLASSES = 6;
 export class WorkflowView {
   constructor(asked) {
     const get = (id) => document.getElementById(id);
-    Object.assign(this, { asked, box: get("workflow"), old: get("workflow-old"), needs: get("workflow-needs"), form: get("workflow-questions"), keep: get("workflow-keep"), why: get("workflow-why"), count: get("workflow-why-count"), needed: get("workflow-needed"), models: get("workflow-models"), rows: get("workflow-names"), modelsCount: get("workflow-models-count"), scope: get("workflow-scope"), more: get("workflow-more"), skipped: get("workflow-skipped"), known: new Map(), answers: {}, found: null });
+    Object.assign(this, { asked, box: get("workflow"), old: get("workflow-old"), needs: get("workflow-needs"), unreadable: get("workflow-unreadable"), form: get("workflow-questions"), keep: get("workflow-keep"), why: get("workflow-why"), count: get("workflow-why-count"), needed: get("workflow-needed"), models: get("workflow-models"), rows: get("workflow-names"), modelsCount: get("workflow-models-count"), scope: get("workflow-scope"), more: get("workflow-more"), skipped: get("workflow-skipped"), known: new Map(), answers: {}, found: null });
     this.form.addEventListener("change", (event) => this.#changed(event.target));
     this.scope.addEventListener("change", (event) => this.asked({ needed: event.target.value }));
   }
@@ -37,6 +37,8 @@ export class WorkflowView {
     patchList(this.form, groups, { key: (group) => group.key, make: asking, update: () => {} });
     setHidden(this.keep, !groups.length);
     fillCore(this.old, this.needs, found.core);
+    setHidden(this.unreadable, !found.unreadable);
+    setText(this.unreadable, word("workflow.unreadable", { n: found.unreadable ?? 0 }));
     this.#scope(found);
     this.#skipped(found.skipped);
     const packs = found.evidence.filter(({ runs }) => runs || found.needed === "open");
