@@ -17,7 +17,7 @@ _NOT_DONE = {NodeState.CANCELLED: "was cancelled", NodeState.SKIPPED: "was skipp
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ClassPacks:
     """What is known of the classes of a run's workflows. `packs`: of each class the pack that has it, as `name`,
     `repo_url`, `registry_id` and whether a person has left it out (`without`); `skipped`: the classes of questions that
     a person has answered with nothing."""
@@ -30,7 +30,7 @@ class Wanted:
         return {"packs": {name: dict(pack) for name, pack in self.packs.items()}, "skipped": list(self.skipped)}
 
     @classmethod
-    def of(cls, kept: Any) -> Wanted:
+    def of(cls, kept: Any) -> ClassPacks:
         """What was kept; nothing of a version that kept none."""
         return cls(kept["packs"], tuple(kept["skipped"])) if isinstance(kept, dict) and kept else cls()
 
@@ -56,7 +56,7 @@ class Ends:
         return cls(nodes, frozenset(skipped))
 
 
-def explained(results: list[dict[str, Any]], wanted: Wanted, ends: Ends) -> list[dict[str, Any]]:
+def explained(results: list[dict[str, Any]], wanted: ClassPacks, ends: Ends) -> list[dict[str, Any]]:
     """The results of a proof, in which a class that is missing says why."""
     for result in results:
         for finding in result["findings"]:
@@ -66,7 +66,7 @@ def explained(results: list[dict[str, Any]], wanted: Wanted, ends: Ends) -> list
     return results
 
 
-def _why(class_name: str, wanted: Wanted, ends: Ends) -> tuple[str, str] | None:
+def _why(class_name: str, wanted: ClassPacks, ends: Ends) -> tuple[str, str] | None:
     """What is to be said of one class, and what to do; None where nothing more is known of it."""
     begins = f"This ComfyUI has no class {class_name}"
     if class_name in wanted.skipped or class_name in ends.skipped:

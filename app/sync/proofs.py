@@ -33,7 +33,7 @@ from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.comfyui_proof import Asker, Place, names_of, place_of, together, unknown
 from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.service import Installs
-from app.sync.missing_packs import Ends, Wanted, explained
+from app.sync.missing_packs import ClassPacks, Ends, explained
 from app.workflowfile.forms import Graphs
 from app.workflowfile.limits import MAX_TEXT_BYTES
 from app.workflowfile.several import MAX_FILES
@@ -69,13 +69,15 @@ class Proofs:
         self._lock = threading.Lock()
         self._running: set[str] = set()
 
-    def begin(self, run_id: str, workflows: Sequence[tuple[Graphs, str | None]], wanted: Wanted | None = None) -> None:
+    def begin(
+        self, run_id: str, workflows: Sequence[tuple[Graphs, str | None]], wanted: ClassPacks | None = None
+    ) -> None:
         """Keeps the workflows that a run is started with, each with its file's name. `wanted`: which pack has which of
         their classes. Raises StorageError."""
         self._forget_old()
         graphs = [{"ui": each.ui, "api": each.api} for each, _ in workflows[:MAX_FILES]]
         write_private(self._path(run_id, "graph.z"), zlib.compress(json.dumps(graphs).encode()))
-        known = {_WANTED: (wanted or Wanted()).to_json()}
+        known = {_WANTED: (wanted or ClassPacks()).to_json()}
         self._keep(run_id, {"names": names_of(workflows[:MAX_FILES]), "checked_at": None, "results": [], **known})
 
     def of(self, run_id: str) -> dict[str, Any] | None:
@@ -116,7 +118,7 @@ class Proofs:
             self._running.add(run_id)
         try:
             results = self._asked(request, graphs, kept["names"], stop or self._stop)
-            results = explained(results, Wanted.of(kept.get(_WANTED)), Ends.of(self._snapshots(task_id)))
+            results = explained(results, ClassPacks.of(kept.get(_WANTED)), Ends.of(self._snapshots(task_id)))
             kept |= {"checked_at": progress_json.iso(self._now()), "results": results}
             self._keep(run_id, kept)
         finally:

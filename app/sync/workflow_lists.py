@@ -19,7 +19,7 @@ from app.protocol.repo_url import BadRepoUrl
 from app.protocol.versions import newest_of
 from app.remote.web_text import Open
 from app.sync.core_answer import core_class_json, core_json
-from app.sync.missing_packs import Wanted
+from app.sync.missing_packs import ClassPacks
 from app.sync.node_sources import KnownPacks, NodeSources
 from app.sync.registry.client import Asking, Registry
 from app.sync.registry.of_workflow import with_registry
@@ -91,7 +91,7 @@ class Checked:
         }
         return with_files(found, self.parts)
 
-    def named(self) -> Wanted:
+    def named(self) -> ClassPacks:
         """Of each class the pack that is to have it, as the proof of a run says it."""
         packs: dict[str, Mapping[str, Any]] = {}
         for each in self.answer.needed:
@@ -99,7 +99,7 @@ class Checked:
             known = {"name": pack.name, "repo_url": pack.repo_url, "registry_id": pack.registry_id}
             without = bool(self.wanted.without & {pack.repo_url, pack.registry_id})
             packs |= {name: {**known, "without": without} for name in each.classes}
-        return Wanted(packs, sorted(self.left_out))
+        return ClassPacks(packs, sorted(self.left_out))
 
 
 class WorkflowLists:
@@ -181,13 +181,13 @@ class WorkflowLists:
         """A manifest's workflows, with their files' names; none for a manifest of another form. Raises as `check`."""
         return [(part.graphs, part.name) for part in parts_in(manifest, self.files)]
 
-    def as_list(self, manifest: Mapping[str, Any], *, asks: bool = False) -> tuple[Mapping[str, Any], Wanted]:
+    def as_list(self, manifest: Mapping[str, Any], *, asks: bool = False) -> tuple[Mapping[str, Any], ClassPacks]:
         """A request's manifest with a workflow as the list that it needs, and which pack has which of its classes.
         Raises ManifestHasQuestions while one is open, unless the run `asks` them itself: one whose class its ComfyUI
         has needs no answer."""
         checked = self.check(manifest, answers_in(manifest))
         if checked is None:
-            return manifest, Wanted()
+            return manifest, ClassPacks()
         nodes, questions = checked.nodes(), checked.answer.questions
         if questions and not (asks and nodes):
             names = ", ".join(each.class_name[:60] for each in questions[:5])

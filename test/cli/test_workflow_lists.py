@@ -126,7 +126,7 @@ def test_a_file_without_a_workflow_and_two_lists_are_refused(service: ServicePro
 
 def test_what_is_left_out_on_purpose_is_not_said_to_be_in_comfyui(service: ServiceProcess, tmp_path: Path) -> None:
     result = _install(service, "--workflow", _file(tmp_path, ("Nowhere", {})), "--answer", "pack:Nowhere=skip")
-    assert result.exit_code == 0
+    assert result.exit_code == 3  # the machine that would say whether it is ready is not there
     assert "no node pack is left to install" in result.stdout and "0 node packs" not in result.stdout
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.protocol.snapshot import Answer, AskedQuestion, Node, Problem, Question, Snapshot
 from app.protocol.states import NodeState
-from app.sync.missing_packs import Ends, Wanted, explained
+from app.sync.missing_packs import ClassPacks, Ends, explained
 
 URL = "https://github.com/kijai/ComfyUI-KJNodes"
 KJ = {"name": "ComfyUI-KJNodes", "repo_url": URL, "registry_id": "comfyui-kjnodes", "without": False}
@@ -17,7 +17,7 @@ RESTART = "Restart ComfyUI if it was not restarted since; else this version of t
 LOST = Problem("clone_failed", "The repository is not there.", "Correct its address.")
 
 
-def _said(wanted: Wanted, *snapshots: Snapshot, class_name: str = "ImageResizeKJ") -> tuple[str, str]:
+def _said(wanted: ClassPacks, *snapshots: Snapshot, class_name: str = "ImageResizeKJ") -> tuple[str, str]:
     finding = {"kind": "class_missing", "class": class_name, "what": "old", "hint": "old"}
     [result] = explained([{"findings": [finding]}], wanted, Ends.of(snapshots))
     [found] = result["findings"]
@@ -29,8 +29,8 @@ def _after(state: NodeState, **more: Any) -> Snapshot:
     return Snapshot("t", 0.0, nodes={node.name: node})
 
 
-def _wanted(**more: Any) -> Wanted:
-    return Wanted({"ImageResizeKJ": {**KJ, **more}})
+def _wanted(**more: Any) -> ClassPacks:
+    return ClassPacks({"ImageResizeKJ": {**KJ, **more}})
 
 
 @pytest.mark.parametrize(
@@ -82,17 +82,17 @@ def test_what_a_person_left_out_is_said_so() -> None:
         "Install ComfyUI-KJNodes.",
     )
     expected = (": you left its node pack out.", "Start again and name the pack that has it.")
-    assert _said(Wanted(skipped=["ImageResizeKJ"])) == expected
+    assert _said(ClassPacks(skipped=["ImageResizeKJ"])) == expected
     answers = (Answer("skip", "Go on without it"), Answer("1", URL))
     facts: Mapping[str, Any] = {"class": "ImageResizeKJ"}
     asked = AskedQuestion("q1", "which_node_pack", "Which?", answers, "skip", 60.0, facts=facts)
     answered = {word: Question(asked, 0.0, answer=word) for word in ("skip", "1")}
-    assert _said(Wanted(), Snapshot("t", 0.0, questions={"q1": answered["skip"]})) == expected
-    assert _said(Wanted(), Snapshot("t", 0.0, questions={"q1": answered["1"]})) == ("old", "old")
+    assert _said(ClassPacks(), Snapshot("t", 0.0, questions={"q1": answered["skip"]})) == expected
+    assert _said(ClassPacks(), Snapshot("t", 0.0, questions={"q1": answered["1"]})) == ("old", "old")
 
 
 def test_what_is_not_known_stays_as_it_was_found_and_what_was_kept_is_read() -> None:
-    assert _said(Wanted()) == ("old", "old")
+    assert _said(ClassPacks()) == ("old", "old")
     other = {"kind": "model_missing", "class": "ImageResizeKJ", "what": "old", "hint": "old"}
     assert explained([{"findings": [dict(other)]}], _wanted(), Ends.of([])) == [{"findings": [other]}]
-    assert Wanted.of(_wanted().to_json()) == _wanted() and Wanted.of(None) == Wanted()
+    assert ClassPacks.of(_wanted().to_json()) == _wanted() and ClassPacks.of(None) == ClassPacks()

@@ -37,7 +37,7 @@ from app.sync.installs.retries import Retries
 from app.sync.installs.service import Installs
 from app.sync.instance_checks import InstanceChecks
 from app.sync.metrics import Metrics
-from app.sync.missing_packs import Wanted
+from app.sync.missing_packs import ClassPacks
 from app.sync.notifications import Notifications
 from app.sync.proofs import Proofs
 from app.sync.readiness import Readiness
@@ -125,7 +125,7 @@ def install_values() -> dict[str, Any]:
     packs of the registry with what it says of them. Raises as `body_values`, InvalidManifest, ManifestHasQuestions."""
     values = body_values()
     manifest = values.get("manifest")
-    g.wanted = Wanted()
+    g.wanted = ClassPacks()
     if isinstance(manifest, dict):
         found: Mapping[str, Any] | None
         found, g.wanted = services().workflow_lists.as_list(manifest, asks=_asks(values))
