@@ -102,13 +102,12 @@ def install(
     interrupted. With --check-only, and for a workflow without any pack to install: 0 ready, 1 not, 3 not known.
     """
     ctx = click.get_current_context()
-    given = {name: asked.pop(name) for name in SOURCES}
     console, known = console_on(stderr=as_json), answers_of(answers)
+    sources = Asked(workflows, template, needed, check_only)
+    manifest = manifest_of({name: asked.pop(name) for name in SOURCES}, also=sources.option)
     ssh_command, may_ask = with_own_key_files(ssh_command, server), not asked["yes"]
     asked = careful(asked, ssh_command)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
-    sources = Asked(workflows, template, needed, check_only)
-    manifest = manifest_of(given, also=sources.option)
     with connection(server, data_dir) as api:
         if sources.option:
             how = Answering(known, ssh_command, remember, may_ask and is_interactive(console))
