@@ -47,7 +47,7 @@ OTHER_MACHINES: dict[str, dict[str, Any]] = {
     "The instance has no GPU": {"gpu": [{"name": "NVIDIA GeForce RTX 4090", "memory_mib": "24564"}]},
     "The processor is": {"machine": "sparc64"},
     "torchvision is never replaced": {"packages": {"tool": "1.0", "torchvision": "0.1"}},
-    "x cannot be installed": {"left_out": [{"name": "x", "version": "1", "reason": "no repository"}]},
+    "x was left out": {"left_out": [{"name": "x", "version": "1", "reason": "no repository"}]},
 }
 
 
@@ -236,7 +236,7 @@ custom_nodes:
       hash: {commit}
     {two}:
       disabled: true
-      hash: {commit}
+      hash: {other}
   pips:
     tool==1.0: ''
     somewhere @ file:///else: ''
@@ -250,16 +250,17 @@ def test_a_managers_snapshot_is_truly_checked_out(box_factory: BoxFactory, made:
 
     lock, _ = made
     one, two = (pack["repo_url"] for pack in lock["node_packs"])
-    text = SNAPSHOT.format(comfyui="b" * 40, one=one, two=two, commit=lock["node_packs"][0]["commit"])
+    commits = [pack["commit"] for pack in lock["node_packs"]]
+    text = SNAPSHOT.format(comfyui="b" * 40, one=one, two=two, commit=commits[0], other=commits[1])
     other = box_factory()
     run = bring(other, read_snapshot(text, ["http"]))
-    assert states(run) == {"one": "installed"}, run.said()
-    assert git(other.custom_nodes / "one", "rev-parse", "HEAD") == lock["node_packs"][0]["commit"]
+    assert states(run) == {"one": "installed", "two": "skipped put_aside_disabled"}, run.said()
+    for folder, commit in (("one", commits[0]), (".disabled/two", commits[1])):
+        assert git(other.custom_nodes / folder, "rev-parse", "HEAD") == commit
     assert other.freeze()["tool"] == "1.0"
     said = messages(run)
-    assert all(name in said for name in ("from-the-registry", two, "somewhere @ file:///else", "ComfyUI itself"))
+    assert all(name in said for name in ("from-the-registry", "somewhere @ file:///else", "ComfyUI itself"))
     again = read_snapshot(write_snapshot(lock_of(run)), ["http"])
-    assert [(pack["repo_url"], pack["commit"]) for pack in again["node_packs"]] == [
-        (one, lock["node_packs"][0]["commit"])
-    ]
+    known = {pack["repo_url"]: pack["commit"] for pack in again["node_packs"]}
+    assert known == {one: commits[0], two: commits[1]}
     assert ended_with(bring(other, again)) is None
