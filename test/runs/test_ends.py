@@ -56,7 +56,9 @@ def test_the_list_and_the_run_have_the_same_numbers_and_sentence(ended: Ended, n
     run = ended.run(name)
     rows = content(ended.api.get("/runs?limit=200"))["runs"]
     [row] = [row for row in rows if row["run_id"] == run["run_id"]]
+    names = row.pop("workflow_files")
     assert row == {field: run[field] for field in row}
+    assert names == (run["proof"]["names"] if run["proof"] else [])
     assert sum(run["counts"][part] for part in COUNTS) == run["counts"]["total"]
 
 

@@ -90,12 +90,13 @@ def _of_packs(packs: list[manifests.NodePack]) -> str | None:
     if not 1 <= len(packs) <= manifests.MAX_NODES:
         return f"{len(packs)} packs"
     for pack in packs:
-        if not manifests.is_path(pack.folder) or not f"{pack.repo_url}{pack.ref or ''}".isprintable():
+        folder = pack.folder.replace(f"{manifests.DISABLED_FOLDER}/", "", 1) if pack.disabled else pack.folder
+        if not manifests.is_path(folder) or not f"{pack.repo_url}{pack.ref or ''}".isprintable():
             return f"{pack!r} is not clean"
     if manifests.parse_nodes([pack.to_json() for pack in packs], SCHEMES) != packs:
         return f"read again, {packs[:3]!r} are others"
-    # a row of a CSV that begins with # is none, and a CSV has no packs of the registry
-    no_csv = any(pack.name.startswith("#") or pack.registry_id for pack in packs)
+    # a row of a CSV that begins with # is none, and a CSV has neither packs of the registry nor disabled ones
+    no_csv = any(pack.name.startswith("#") or pack.registry_id or pack.disabled for pack in packs)
     if not no_csv and manifests.parse_csv(_csv(packs), SCHEMES) != packs:
         return f"as a CSV, {packs[:3]!r} are others"
     return None
@@ -121,11 +122,15 @@ def _again(lock: dict[str, Any]) -> str | None:
     for key in ("packages", "sources"):
         if again[key] != lock[key]:
             return f"read again, {key} {lock[key]!r:.200} are {again[key]!r:.200}"
-    one, other = (
-        [[pack.get(key) for key in ("repo_url", "commit", "registry_id", "version")] for pack in each["node_packs"]]
-        for each in (lock, again)
-    )
+    one, other = (_known_to_manager(each["node_packs"]) for each in (lock, again))
     return None if one == other else f"read again, {one!r:.200} are {other!r:.200}"
+
+
+def _known_to_manager(packs: list[dict[str, Any]]) -> list[list[Any]]:
+    """What a snapshot of its says of packs, in one order: of the registry's, the disabled ones are not in it."""
+    keys = ("repo_url", "commit", "registry_id", "version", "disabled")
+    kept = [pack for pack in packs if not (pack.get("registry_id") and pack.get("disabled"))]
+    return sorted(([pack.get(key) or "" for key in keys] for pack in kept), key=str)
 
 
 def _words(message: str, field: str) -> str | None:
