@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
+from app.protocol.model_names import model_url
 from app.workflowfile.graph import Node, Workflow
 from app.workflowfile.limits import MAX_NAME
 
 EXTENSIONS = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".gguf", ".onnx")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_MOST_URL = 2000
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def _declare(declared: dict[str, Model], raw: Mapping[str, Any], node: Node | No
     digest = raw.get("hash") if str(raw.get("hash_type", "")).upper().replace("-", "") == "SHA256" else None
     sha256 = digest.lower() if isinstance(digest, str) and _SHA256.fullmatch(digest) else None
     model = Model(
-        name, _path(raw.get("directory")), clean_url(raw.get("url")), sha256, runs, (node.node_id,) if node else ()
+        name, _path(raw.get("directory")), model_url(raw.get("url")), sha256, runs, (node.node_id,) if node else ()
     )
     declared[name] = _both(declared[name], model) if name in declared else model
 
@@ -107,22 +106,3 @@ def _path(value: Any) -> str | None:
     if value.startswith(("/", "~")) or ":" in parts[0] or any(part in ("", ".", "..") for part in parts):
         return None
     return "/".join(parts)
-
-
-def clean_url(value: Any) -> str | None:
-    """The address of a model's file; Hugging Face's pages (`/blob/`) as the file itself. None for what is no address.
-    A token in it is left out."""
-    if not isinstance(value, str) or len(value) > _MOST_URL or not value.isprintable():
-        return None
-    try:
-        parts = urlsplit(value.strip())
-        host = parts.hostname
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
-        return None
-    path, query = parts.path, parts.query
-    if host == "huggingface.co" or host.endswith(".huggingface.co"):
-        path, query = path.replace("/blob/", "/resolve/", 1), ""
-    kept = "&".join(each for each in query.split("&") if each and not each.lower().startswith(("token=", "api_key=")))
-    return parts._replace(path=path, query=kept, fragment="").geturl()

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from app.protocol.model_names import model_url
 from app.workflowfile.forms import Graphs
 from app.workflowfile.graph import read_workflow
-from app.workflowfile.models import Model, clean_url, models_of
+from app.workflowfile.models import Model, models_of
 
 _URL = "https://huggingface.co/o/r/resolve/main/ae.safetensors"
 
@@ -68,4 +69,4 @@ def test_a_path_that_leaves_its_folder_is_no_model(name: str) -> None:
     ],
 )  # fmt: skip
 def test_only_addresses_of_the_web_are_kept_and_no_token(given: Any, kept: str | None) -> None:
-    assert clean_url(given) == kept
+    assert model_url(given) == kept
