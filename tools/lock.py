@@ -24,7 +24,11 @@ LOCKS: Sequence[tuple[str, Sequence[str]]] = (
     ("requirements", ()),
     ("requirements-notify", ("-c", "requirements.txt")),
     ("requirements-templates", ("-c", "requirements.txt")),
-    ("requirements-dev", ("-c", "requirements.txt", "-c", "requirements-notify.txt")),
+    ("requirements-postgresql", ("-c", "requirements.txt")),
+    (
+        "requirements-dev",
+        ("-c", "requirements.txt", "-c", "requirements-notify.txt", "-c", "requirements-postgresql.txt"),
+    ),
 )
 
 
