@@ -9,12 +9,12 @@ from pathlib import Path
 from tools import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
-ALLOWED = re.compile(r"MIT|BSD|Apache|PSF|Python Software|MPL|Mozilla|LGPL|Zope")
-"""Words of licences under which a package may be used here. LGPL and MPL: it is used as it is, and never changed."""
+ALLOWED = re.compile(r"MIT|BSD|Apache|PSF|Python Software|MPL|Mozilla|LGPL|Zope|EPL")
+"""Words of licences under which a package may be used here. LGPL, MPL and EPL: it is used as it is, and never changed."""
 _ELSEWHERE = {"colorama": "BSD-3-Clause", "tzdata": "Apache-2.0", "axe-playwright-python": "MIT (axe-core: MPL-2.0)"}
 """Of packages that only another system needs, and of one whose metadata does not say it."""
-_ASKED = ("requirements.in", "requirements-notify.in", "requirements-dev.in")
-_PIN = re.compile(r"^([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==([^ \n]+)", re.MULTILINE)
+_ASKED = ("requirements.in", "requirements-notify.in", "requirements-postgresql.in", "requirements-dev.in")
+_PIN = re.compile(r"^([a-z0-9-]+)(?:\[[a-z0-9, -]+\])?==([^ \n]+)", re.MULTILINE)
 
 
 def licences() -> str:
@@ -40,6 +40,7 @@ def licence_of(name: str) -> str:
     except metadata.PackageNotFoundError:
         return ""
     classified = [line.rpartition(" :: ")[2] for line in found.get_all("Classifier", []) if line.startswith("License")]
+    classified = [line for line in classified if line != "OSI Approved"]  # which says that there is one
     written = "".join(found.get_all("License", [])).strip().splitlines()
     return (
         "".join(found.get_all("License-Expression", []))
@@ -53,11 +54,8 @@ def _pins(file: str) -> dict[str, str]:
 
 
 def _reasons() -> dict[str, str]:
-    text = "".join(
-        (ROOT / name).read_text("utf-8")
-        for name in ("requirements.in", "requirements-notify.in", "requirements-dev.in")
-    )
-    return dict(re.findall(r"^([a-z0-9-]+)==\S+  # (.+)$", text, re.MULTILINE))
+    text = "".join((ROOT / name).read_text("utf-8") for name in _ASKED)
+    return dict(re.findall(r"^([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==\S+  # (.+)$", text, re.MULTILINE))
 
 
 def _needed_by(name: str) -> str:

@@ -16,11 +16,11 @@ from app.remote.packer import LIBRARIES
 from test.house.sources import ROOT
 from tools import licence_table
 
-_EXTRAS = r"(?:\[([a-z0-9,-]+)\])?"
+_EXTRAS = r"(?:\[([a-z0-9, -]+)\])?"
 _LOCKED = re.compile(
     r"([a-z0-9-]+)" + _EXTRAS + r"==([^ ;\\]+)(?: ; .*?)? \\\n((?: {4}--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)"
 )
-LOCKS = ("requirements", "requirements-notify", "requirements-dev")
+LOCKS = ("requirements", "requirements-notify", "requirements-postgresql", "requirements-dev")
 
 
 def _lock(name: str) -> dict[str, str]:
@@ -32,7 +32,7 @@ def _lock(name: str) -> dict[str, str]:
 
 def _extras(name: str) -> dict[str, set[str]]:
     text = (ROOT / f"{name}.txt").read_text("utf-8")
-    return {package: set(extras.split(",")) for package, extras, *_ in _LOCKED.findall(text) if extras}
+    return {package: set(extras.replace(" ", "").split(",")) for package, extras, *_ in _LOCKED.findall(text) if extras}
 
 
 def _asked(path: Path) -> dict[str, tuple[str, str]]:
@@ -43,7 +43,7 @@ def _asked(path: Path) -> dict[str, tuple[str, str]]:
             found |= _asked(path.parent / line[3:])
         elif line and not line.startswith("#"):
             pin, _, why = line.partition("  # ")
-            package, _, version = pin.partition("==")
+            package, _, version = re.sub(r"\[.*?\]", "", pin).partition("==")
             found[package] = (version, why)
     return found
 
@@ -85,8 +85,14 @@ def test_all_locks_name_the_same_versions() -> None:
 def test_what_pip_install_reads_are_requirements() -> None:
     """setuptools reads these files when somebody installs the project. It knows comments, but no hashes."""
     dynamic = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["dynamic"]
-    files = [*dynamic["dependencies"]["file"], *dynamic["optional-dependencies"]["notify"]["file"]]
-    assert files == ["requirements.in", "requirements-notify.in"]
+    extras = dynamic["optional-dependencies"]
+    files = [*dynamic["dependencies"]["file"], *(file for name in sorted(extras) for file in extras[name]["file"])]
+    assert files == [
+        "requirements.in",
+        "requirements-notify.in",
+        "requirements-postgresql.in",
+        "requirements-templates.in",
+    ]
     for file in files:
         for line in (ROOT / file).read_text("utf-8").splitlines():
             pin = line.partition("#")[0].strip()
