@@ -23,9 +23,10 @@ from bench.engine.machine import get_uv
 from test.support import contract
 from test.support.alone import is_alone, running_order, turn
 from test.support.chromium import browser
+from test.support.postgresql import postgresql, postgresql_url
 from test.support.waiting import wait_until
 
-__all__ = ["browser"]
+__all__ = ["browser", "postgresql", "postgresql_url"]
 
 StandInFactory = Callable[..., StandIn]
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
