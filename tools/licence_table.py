@@ -10,7 +10,7 @@ from tools import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = re.compile(r"MIT|BSD|Apache|PSF|Python Software|MPL|Mozilla|LGPL|Zope|EPL")
-"""Words of licences under which a package may be used here. LGPL, MPL and EPL: it is used as it is, and never changed."""
+"""Words of licences under which a package may be used here. Of LGPL, MPL and EPL: as it is, and never changed."""
 _ELSEWHERE = {"colorama": "BSD-3-Clause", "tzdata": "Apache-2.0", "axe-playwright-python": "MIT (axe-core: MPL-2.0)"}
 """Of packages that only another system needs, and of one whose metadata does not say it."""
 _ASKED = ("requirements.in", "requirements-notify.in", "requirements-postgresql.in", "requirements-dev.in")
