@@ -44,7 +44,8 @@ _REQUEST = InstallRequest(_ADDRESS, parse_address(_ADDRESS))
 class Process:
     """An engine on a database, and what it needs."""
 
-    def __init__(self, url: str, folder: Path, *, max_running: int = 8, works: bool = True) -> None:
+    def __init__(self, url: str, folder: Path, *, max_running: int = 8, works: bool = True, pace: Pace = QUICK) -> None:
+        self._pace = pace
         self.folder = folder
         self.database = open_database(url)
         self.store = InstallStore(self.database)
@@ -68,7 +69,7 @@ class Process:
         worker = None
         if works:
             taken = QueueWorker(
-                self.database.url, store, self.background, self.closing, chores=lambda: None, pace=QUICK
+                self.database.url, store, self.background, self.closing, chores=lambda: None, pace=self._pace
             )
             worker = InstallWorker(taken, self.run, self.closing, max_running)
         signals = OwnSignals(store, self.give_up, worker.job if worker else lambda _task_id: None)
