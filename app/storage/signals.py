@@ -65,8 +65,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One thing that was asked. `subject`: the package to skip, or the question; `value`: the answer. `number`: no other
-    signal's, and another one when the same is asked again."""
+    """One thing that was asked. `subject`: the package to skip, or the question; `value`: the answer. `number`: no
+    other signal's, and another one when the same is asked again."""
 
     number: int
     task_id: str

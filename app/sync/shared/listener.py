@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import Engine
 
 from app.storage.errors import StorageError
-from app.storage.listening import Listening, listening
+from app.storage.listening import Listening, Note, listening
 from app.storage.signals import PING, SignalStore
 from app.sync.background_tasks import BackgroundTaskManager
 
@@ -34,6 +34,36 @@ Hears = Callable[[Sequence[str]], None]
 
 class _Unheard(Exception):
     """The connection stands, and no ping comes over it."""
+
+
+class _Ping:
+    """Goes over another connection than the one that listens: a pooler may give both the same one only by chance."""
+
+    def __init__(self, store: SignalStore) -> None:
+        self._store = store
+        self._heard_at = 0.0
+        self._send()
+
+    def came_back(self, notes: Sequence[Note]) -> bool:
+        """Whether these are proof that everything is heard. Raises _Unheard when that is overdue."""
+        now = time.monotonic()
+        if notes:
+            self._heard_at = now
+        if self._word is None:
+            if now - self._heard_at > PING_SECONDS:
+                self._send()
+            return False
+        if any(note.channel == PING and note.payload == self._word for note in notes):
+            self._word = None
+            return True
+        if now - self._sent_at > HEARD_SECONDS:
+            raise _Unheard
+        return False
+
+    def _send(self) -> None:
+        self._word: str | None = uuid.uuid4().hex
+        self._sent_at = time.monotonic()
+        self._store.notify(PING, [self._word])
 
 
 class Listener:
@@ -108,15 +138,10 @@ class Listener:
 
     def _listen(self, connection: Listening) -> None:
         """Raises StorageError and _Unheard."""
-        ping, sent_at = self._ping(), time.monotonic()
-        heard_at = sent_at
+        ping = _Ping(self._store)
         while not self._closing.is_set():
             notes = connection.receive(_RECEIVE_SECONDS)
-            now = time.monotonic()
-            if notes:
-                heard_at = now
-            if ping is not None and any(note.channel == PING and note.payload == ping for note in notes):
-                ping = None
+            if ping.came_back(notes):
                 self._up()
             for channel, hear in self._hears.items():
                 payloads = [note.payload for note in notes if note.channel == channel]
@@ -124,16 +149,6 @@ class Listener:
                     hear(payloads)
             if not self.is_live:
                 self._while_down()
-            if ping is not None and now - sent_at > HEARD_SECONDS:
-                raise _Unheard
-            if ping is None and now - heard_at > PING_SECONDS:
-                ping, sent_at = self._ping(), now
-
-    def _ping(self) -> str:
-        """Over another connection than the one that listens: a pooler may give both the same one only by chance."""
-        word = uuid.uuid4().hex
-        self._store.notify(PING, [word])
-        return word
 
     def _up(self) -> None:
         if self.is_live:

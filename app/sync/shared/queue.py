@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
 from typing import Protocol
 
 from app.storage.errors import StorageError
 from app.storage.shared_queue import SharedQueueStore
 from app.sync.installs.engine import Job, Records
 from app.sync.installs.exclusive_queue import Waiting
+from app.sync.shared.hearing import Hearing
 
 
 class Signals(Protocol):
     """How what a person asks of an install gets to the worker that has it. Each as in `Engine`."""
-
-    def begin(self, records: Records) -> None:
-        """From now on, what is asked of installs that no worker has can be done here."""
 
     def cancel(self, task_id: str) -> bool: ...
 
@@ -56,11 +54,10 @@ class SharedQueue:
         store: SharedQueueStore,
         signals: Signals,
         closing: threading.Event,
-        forget: Callable[[str], None],
+        hearing: Hearing,
         works: Works | None = None,
     ) -> None:
-        """`forget`: drops what this process shows of an install: its record is asked instead."""
-        self._forget = forget
+        self._hearing = hearing
         self.closing = closing
         self._store = store
         self._signals = signals
@@ -87,7 +84,7 @@ class SharedQueue:
 
     def begin(self, records: Records) -> int:
         """Takes jobs from now on, where this process does; none is resumed before its job comes."""
-        self._signals.begin(records)
+        self._hearing.begin(records)
         if self._works is not None:
             self._works.begin(records)
         return 0
@@ -105,10 +102,7 @@ class SharedQueue:
         return self._works is not None and self._works.job(task_id) is not None
 
     def submit(self, *jobs: Job) -> None:
-        """The transaction that wrote their records has queued them, and whoever takes one shows how it does."""
-        for job in jobs:
-            if not self.knows(job.task_id):
-                self._forget(job.task_id)
+        """Nothing: the transaction that wrote their records has queued them."""
 
     def cancel(self, task_id: str) -> bool:
         """Cancels an install, wherever it is."""
@@ -128,6 +122,8 @@ class SharedQueue:
 
     def close(self, timeout: float) -> None:
         """Takes no more jobs, and lets go of those that run here."""
+        deadline = time.monotonic() + timeout
         self.closing.set()
         if self._works is not None:
             self._works.close(timeout)
+        self._hearing.close(max(0.5, deadline - time.monotonic()))

@@ -115,7 +115,8 @@ class SharedProgress(ProgressCache):
     def hear(self, payloads: Sequence[str]) -> None:
         """News of other processes, and of this one."""
         with self._changed:
-            if any([self._note(news) for payload in payloads for news in read_news(payload)]):
+            is_more = [self._note(news) for payload in payloads for news in read_news(payload)]
+            if any(is_more):
                 self._changed.notify_all()
 
     def _note(self, news: News) -> bool:
