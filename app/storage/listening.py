@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +11,13 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Engine
 
+from app.protocol.snapshot import Problem
 from app.storage.errors import StorageError
+from app.storage.postgresql import CONNECTION, problem_of
 from app.storage.transactions import place_of
 
-_CONNECT_SECONDS = 5
-_HOLDING = {
-    "connect_timeout": _CONNECT_SECONDS,
-    "keepalives": 1,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-    "tcp_user_timeout": 10_000,
-    "application_name": "nodeferry-listener",
-}
-"""A line that was cut without a word is noticed within some seconds."""
+NAME = "nodeferry-listener"
+"""Of the connection, in pg_stat_activity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +49,8 @@ def listening(engine: Engine, channels: Collection[str]) -> Iterator[Listening]:
     place = place_of(engine)
     _, arguments = engine.dialect.create_connect_args(engine.url)
     with _told(place):
-        connection = psycopg.connect(**{**_HOLDING, **arguments}, autocommit=True)
-    with connection:
+        connection = psycopg.connect(**{**arguments, **CONNECTION, "application_name": NAME}, autocommit=True)
+    with closing(connection):
         with _told(place):
             for channel in channels:
                 connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
@@ -69,5 +62,5 @@ def _told(place: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:
-        words = str(exc).strip().splitlines() or [type(exc).__name__]
-        raise StorageError(f"The database {place} reports an error: {words[0]}.", code="database_unavailable") from exc
+        problem = problem_of(exc) or Problem("database_unavailable", "The database {where} reports an error.")
+        raise StorageError(problem.message.format(where=place), hint=problem.hint, code=problem.code) from exc

@@ -108,6 +108,7 @@ class SharedProgress(ProgressCache):
         """Whether what others say is heard from now on. What was said before may have been missed."""
         with self._changed:
             self._is_live = is_live
+            self._refused = None
             self._number += 1
             self._all_news_at = self._number
             self._changed.notify_all()
