@@ -24,8 +24,8 @@ PING = "nodeferry_ping"
 MAX_PAYLOAD = 7900
 """Bytes; PostgreSQL takes less than 8000."""
 
-_ENDED = tuple(sorted(TERMINAL_TASK_STATES))
-_GOES_ON = text("SELECT 1 FROM installs WHERE task_id = :task_id AND state NOT IN :ended")
+_ENDED = sorted(state.value for state in TERMINAL_TASK_STATES)
+_GOES_ON = text("SELECT 1 FROM installs WHERE task_id = :task_id AND state <> ALL(:ended)")
 _ADD = (
     "INSERT INTO install_signals (task_id, kind, subject, value) VALUES (:task_id, :kind, :subject, :value)"
     " ON CONFLICT (task_id, kind, subject)"
@@ -38,7 +38,7 @@ _PENDING = text(
 )
 _FORGET = text("DELETE FROM install_signals WHERE task_id = :task_id")
 _FORGET_ENDED = text(
-    "DELETE FROM install_signals WHERE task_id IN (SELECT task_id FROM installs WHERE state IN :ended)"
+    "DELETE FROM install_signals WHERE task_id IN (SELECT task_id FROM installs WHERE state = ANY(:ended))"
 )
 _UNQUEUE = text("DELETE FROM procrastinate_jobs WHERE queueing_lock = :task_id AND status = 'todo'")
 _NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload")

@@ -13,14 +13,27 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from app.domain.address import parse_address
 from app.domain.record import InstallRecord
+from app.domain.request import InstallRequest
+from app.domain.stored_request import read_request, store_request
 from app.protocol.event_body import Body
-from app.storage import InstallStore, Leases, ProgressFiles, open_database
+from app.protocol.states import TERMINAL_TASK_STATES
+from app.remote.connector import SshConnector
+from app.settings import Settings
+from app.storage import DatabasePins, InstallStore, Leases, ProgressFiles, open_database
+from app.storage.log_files import LogFiles
 from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.installs.engine import Job, Records
+from app.sync.installs.exclusive_queue import ExclusiveKey
+from app.sync.installs.job_runner import JobRunner
+from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder
+from app.sync.metrics import Metrics
 from app.sync.shared.hearing import Hearing
 from app.sync.shared.shared_progress import SharedProgress
+from app.sync.shared.signals import SharedSignals
 from test.support.waiting import wait_until
 
 
@@ -32,6 +45,8 @@ class Party:
     background: BackgroundTaskManager
     hearing: Hearing
     writer: ProgressWriter
+    jobs: JobRunner
+    signals: SharedSignals
 
     @property
     def store(self) -> InstallStore:
@@ -43,18 +58,30 @@ class Party:
 
     def listens(self) -> None:
         """Returns once it hears."""
-        self.hearing.begin()
+        self.hearing.begin(Records(self.store.unfinished, self._unended, self._job_of))
         wait_until(lambda: self.hearing.is_live, 10, "it listens")
 
     def runs(self, task_id: str) -> Recorder:
         """This party takes an install up: its recorder, with the lease."""
-        record = self.store.get(task_id)
-        assert record is not None
+        record = _record(self.store, task_id)
         recorder = Recorder(record, self.hearing.progress, self.store, self.writer)
         lease = Leases(self.engine, str(id(self)), queued=True).claim(task_id, record.lease_token)
         assert lease is not None
         recorder.hold(lease.token)
         return recorder
+
+    def job(self, task_id: str) -> Job:
+        """As `runs`, with what is asked of the install."""
+        recorder = self.runs(task_id)
+        return Job(read_request(_record(self.store, task_id).request), ExclusiveKey.of(task_id, None), recorder)
+
+    def _unended(self, task_id: str) -> InstallRecord | None:
+        record = self.store.get(task_id)
+        return None if record is None or record.state in TERMINAL_TASK_STATES else record
+
+    def _job_of(self, record: InstallRecord) -> Job:
+        recorder = Recorder(record, self.progress, self.store, self.writer)
+        return Job(read_request(record.request), ExclusiveKey.of(record.task_id, None), recorder)
 
 
 def emit(recorder: Recorder, *bodies: Body) -> int:
@@ -67,9 +94,17 @@ def emit(recorder: Recorder, *bodies: Body) -> int:
 def new_install(store: InstallStore, **fields: object) -> str:
     """An install that was accepted; its task_id."""
     task_id = str(uuid.uuid4())
-    request = {"ssh_connection": "ssh root@host.example", "manifest": {"urls": ["https://github.com/owner/pack"]}}
-    store.add(InstallRecord(task_id, time.time(), request, f"root@{task_id}:22", **fields))  # type: ignore[arg-type]
+    typed = "ssh root@host.example"
+    request = InstallRequest(typed, parse_address(typed), manifest={"urls": ["https://github.com/owner/pack"]})
+    record = InstallRecord(task_id, time.time(), store_request(request), f"root@{task_id}:22", **fields)  # type: ignore[arg-type]
+    store.add(record)
     return task_id
+
+
+def _record(store: InstallStore, task_id: str) -> InstallRecord:
+    record = store.get(task_id)
+    assert record is not None
+    return record
 
 
 Parties = Callable[[], Party]
@@ -85,12 +120,27 @@ def parties(postgresql_url: str, tmp_path: Path) -> Iterator[Parties]:
             opened.callback(engine.dispose)
             background = BackgroundTaskManager()
             writer = ProgressWriter(ProgressFiles(tmp_path / uuid.uuid4().hex), background)
-            party = Party(engine, background, Hearing(engine, background, memory_seconds=7200.0), writer)
+            hearing = Hearing(engine, background, memory_seconds=7200.0)
+            jobs = _jobs(engine, background, tmp_path)
+            party = Party(engine, background, hearing, writer, jobs, hearing.signals(jobs))
             opened.callback(lambda: _close(party))
             return party
 
         yield make
     wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("task-")], 15, "threads are gone")
+
+
+def _jobs(engine: Engine, background: BackgroundTaskManager, folder: Path) -> JobRunner:
+    closing, settings = threading.Event(), Settings(data_dir=folder)
+    leases = Leases(engine, uuid.uuid4().hex, queued=True)
+    return JobRunner(
+        lease_keeper=LeaseKeeper(leases, background, closing, lambda: None),
+        connector=SshConnector(DatabasePins(engine), settings.timeouts),
+        settings=settings,
+        logs=LogFiles(folder / "logs"),
+        metrics=Metrics(),
+        closing=closing,
+    )
 
 
 def _close(party: Party) -> None:

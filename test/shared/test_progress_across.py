@@ -5,7 +5,9 @@ from __future__ import annotations
 import statistics
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -26,6 +28,14 @@ def _revision(party: Party, task_id: str) -> int:
     status = party.progress.get(task_id)
     assert status is not None
     return status.snapshot.revision
+
+
+def _is_live_again(party: Party, connections: int) -> bool:
+    return party.hearing.is_live and party.hearing.connections > connections
+
+
+def _is_later(seen: int, status: InstallStatus) -> bool:
+    return status.snapshot.revision > seen
 
 
 def _reads(party: Party) -> list[str]:
@@ -109,7 +119,7 @@ def test_news_are_there_well_under_a_second(parties: Parties) -> None:
 
         speaker = threading.Thread(target=say)
         speaker.start()
-        assert web.progress.wait(task_id, lambda status: status.snapshot.revision > seen, 5)
+        assert web.progress.wait(task_id, partial(_is_later, seen), 5)
         now = time.monotonic()
         speaker.join()
         seen = _revision(web, task_id)
@@ -124,7 +134,12 @@ def test_a_hundred_installs_are_said_in_few_notifications(parties: Parties, monk
     web.listens()
     sent: list[int] = []
     notify = works.hearing.store.notify
-    monkeypatch.setattr(works.hearing.store, "notify", lambda *args: (sent.append(1), notify(*args)))
+
+    def counted(channel: str, payloads: Collection[str]) -> None:
+        sent.append(1)
+        notify(channel, payloads)
+
+    monkeypatch.setattr(works.hearing.store, "notify", counted)
     began = time.monotonic()
     for _ in range(10):
         for recorder in recorders:
@@ -229,7 +244,7 @@ def test_a_link_to_a_retry_is_news_of_an_ended_install(parties: Parties) -> None
 
     def link() -> str | None:
         status = web.progress.get(task_id)
-        return status and status.retry_links.retried_by
+        return None if status is None else status.retry_links.retried_by
 
     wait_until(lambda: link() == "another", 5)
 
@@ -260,7 +275,7 @@ def test_a_listener_whose_connection_is_ended_listens_again_and_misses_nothing(p
             connection.execute(_KILL)
         emit(recorder, Connecting(attempt))
         wait_until(lambda: _revision(web, task_id) == recorder.snapshot.revision, 5)
-        wait_until(lambda of=connections: web.hearing.is_live and web.hearing.connections > of, 10)
+        wait_until(partial(_is_live_again, web, connections), 10)
         assert web.progress.wait(task_id, lambda status: status.snapshot.revision == recorder.snapshot.revision, 1)
 
 

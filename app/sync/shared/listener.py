@@ -41,7 +41,8 @@ class _Ping:
 
     def __init__(self, store: SignalStore) -> None:
         self._store = store
-        self._heard_at = 0.0
+        self._heard_at = self._sent_at = 0.0
+        self._word: str | None = None
         self._send()
 
     def came_back(self, notes: Sequence[Note]) -> bool:
@@ -61,9 +62,9 @@ class _Ping:
         return False
 
     def _send(self) -> None:
-        self._word: str | None = uuid.uuid4().hex
+        word = self._word = uuid.uuid4().hex
         self._sent_at = time.monotonic()
-        self._store.notify(PING, [self._word])
+        self._store.notify(PING, [word])
 
 
 class Listener:

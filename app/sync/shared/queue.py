@@ -16,13 +16,17 @@ from app.sync.shared.hearing import Hearing
 class Signals(Protocol):
     """How what a person asks of an install gets to the worker that has it. Each as in `Engine`."""
 
-    def cancel(self, task_id: str) -> bool: ...
+    def cancel(self, task_id: str) -> bool:
+        """Cancels it."""
 
-    def wake(self, task_id: str) -> bool: ...
+    def wake(self, task_id: str) -> bool:
+        """Ends its wait for its next try."""
 
-    def skip(self, task_id: str, package: str) -> bool: ...
+    def skip(self, task_id: str, package: str) -> bool:
+        """Skips a build."""
 
-    def answer(self, task_id: str, question: str, word: str) -> str | None: ...
+    def answer(self, task_id: str, question: str, word: str) -> str | None:
+        """Answers a question."""
 
 
 class Works(Protocol):
