@@ -122,7 +122,9 @@ def parties(postgresql_url: str, tmp_path: Path) -> Iterator[Parties]:
             writer = ProgressWriter(ProgressFiles(tmp_path / uuid.uuid4().hex), background)
             hearing = Hearing(engine, background, memory_seconds=7200.0)
             jobs = _jobs(engine, background, tmp_path)
-            party = Party(engine, background, hearing, writer, jobs, hearing.signals(jobs))
+            jobs.while_held = hearing.runs(jobs.give_up)
+            assert hearing._signals is not None
+            party = Party(engine, background, hearing, writer, jobs, hearing._signals)
             opened.callback(lambda: _close(party))
             return party
 

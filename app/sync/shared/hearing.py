@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 
 from sqlalchemy import Engine
@@ -12,14 +13,13 @@ from app.storage.errors import StorageError
 from app.storage.install_store import InstallStore
 from app.storage.signals import PROGRESS, SIGNALS, SignalStore
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs.engine import Records
-from app.sync.installs.job_runner import JobRunner
+from app.sync.installs.engine import Job, Records
 from app.sync.installs.progress_cache import InstallStatus
 from app.sync.installs.recorder import snapshot_of, status_of
 from app.sync.shared.listener import Listener
 from app.sync.shared.progress_news import ProgressNews
 from app.sync.shared.shared_progress import SharedProgress
-from app.sync.shared.signals import SharedSignals
+from app.sync.shared.signals import GiveUp, SharedSignals
 
 
 class Hearing:
@@ -45,10 +45,11 @@ class Hearing:
         """How often a connection that hears was made."""
         return 0 if self._listener is None else self._listener.connections
 
-    def signals(self, jobs: JobRunner) -> SharedSignals:
-        """Those of the installs that these jobs are; once."""
-        self._signals = SharedSignals(self.store, jobs, self.progress)
-        return self._signals
+    def runs(self, give_up: GiveUp) -> Callable[[Job], AbstractContextManager[None]]:
+        """What is asked of installs counts from now on. `give_up`: ends one that nobody runs; the result is for the
+        thread of each that runs here, around its run."""
+        self._signals = SharedSignals(self.store, give_up, self.progress)
+        return self._signals.holding
 
     def begin(self, records: Records | None = None) -> None:
         """Listens from now on."""
@@ -61,12 +62,28 @@ class Hearing:
         )
         self._listener.begin()
 
-    def close(self, seconds: float) -> None:
+    def close(self, timeout: float) -> None:
         """Says what is left, and listens no more. What is shown from then on is read with each question."""
-        deadline = time.monotonic() + seconds
-        self._news.close(seconds)
+        deadline = time.monotonic() + timeout
+        self._news.close(timeout)
         if self._listener is not None:
             self._listener.close(max(0.0, deadline - time.monotonic()))
+
+    def cancel(self, task_id: str) -> bool:
+        """As of `Engine`."""
+        return self._signals is not None and self._signals.cancel(task_id)
+
+    def wake(self, task_id: str) -> bool:
+        """As of `Engine`."""
+        return self._signals is not None and self._signals.wake(task_id)
+
+    def skip(self, task_id: str, package: str) -> bool:
+        """As of `Engine`."""
+        return self._signals is not None and self._signals.skip(task_id, package)
+
+    def answer(self, task_id: str, question: str, word: str) -> str | None:
+        """As of `Engine`."""
+        return None if self._signals is None else self._signals.answer(task_id, question, word)
 
     def upkeep(self) -> None:
         """Forgets what no install needs any more."""

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from app.storage.errors import StorageError
 from app.storage.shared_queue import SharedQueueStore
 from app.sync.installs.engine import Job, Records
 from app.sync.installs.exclusive_queue import Waiting
-from app.sync.shared.hearing import Hearing
 
 
 class Signals(Protocol):
     """How what a person asks of an install gets to the worker that has it. Each as in `Engine`."""
 
+    def begin(self, records: Records) -> None:
+        """From now on, what is asked of installs that no worker has can be done here, and of those here is heard."""
+
     def cancel(self, task_id: str) -> bool:
-        """Cancels it."""
+        """Cancels an install, wherever it is."""
 
     def wake(self, task_id: str) -> bool:
-        """Ends its wait for its next try."""
+        """Ends an install's wait for its next try."""
 
     def skip(self, task_id: str, package: str) -> bool:
-        """Skips a build."""
+        """Asks an install to skip a build."""
 
     def answer(self, task_id: str, question: str, word: str) -> str | None:
-        """Answers a question."""
+        """Answers a question of an install."""
+
+    def close(self, timeout: float) -> None:
+        """Hears nothing more."""
 
 
 class Works(Protocol):
@@ -58,10 +64,11 @@ class SharedQueue:
         store: SharedQueueStore,
         signals: Signals,
         closing: threading.Event,
-        hearing: Hearing,
+        forget: Callable[[str], None],
         works: Works | None = None,
     ) -> None:
-        self._hearing = hearing
+        """`forget`: drops what this process shows of an install: its record is asked instead."""
+        self._forget = forget
         self.closing = closing
         self._store = store
         self._signals = signals
@@ -88,7 +95,7 @@ class SharedQueue:
 
     def begin(self, records: Records) -> int:
         """Takes jobs from now on, where this process does; none is resumed before its job comes."""
-        self._hearing.begin(records)
+        self._signals.begin(records)
         if self._works is not None:
             self._works.begin(records)
         return 0
@@ -106,7 +113,10 @@ class SharedQueue:
         return self._works is not None and self._works.job(task_id) is not None
 
     def submit(self, *jobs: Job) -> None:
-        """Nothing: the transaction that wrote their records has queued them."""
+        """The transaction that wrote their records has queued them, and whoever takes one shows how it does."""
+        for job in jobs:
+            if not self.knows(job.task_id):
+                self._forget(job.task_id)
 
     def cancel(self, task_id: str) -> bool:
         """Cancels an install, wherever it is."""
@@ -130,4 +140,4 @@ class SharedQueue:
         self.closing.set()
         if self._works is not None:
             self._works.close(timeout)
-        self._hearing.close(max(0.5, deadline - time.monotonic()))
+        self._signals.close(max(0.5, deadline - time.monotonic()))

@@ -14,13 +14,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from app.protocol import questions
+from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.storage.errors import StorageError
 from app.storage.signals import Kind, Signal, SignalStore
 from app.sync.installs.engine import Job, Records
-from app.sync.installs.job_runner import JobRunner
+from app.sync.installs.recorder import Recorder
 from app.sync.shared.shared_progress import SharedProgress
 
+GiveUp = Callable[[Recorder, Problem | None, TaskState], None]
 _log = logging.getLogger(__name__)
 
 
@@ -35,16 +37,16 @@ class _Held:
 class SharedSignals:
     """The signals of one process. Any thread; what a person asks raises StorageError when the database fails."""
 
-    def __init__(self, store: SignalStore, jobs: JobRunner, progress: SharedProgress) -> None:
+    def __init__(self, store: SignalStore, give_up: GiveUp, progress: SharedProgress) -> None:
+        """`give_up`: ends an install that nobody runs."""
         self._store = store
-        self._jobs = jobs
+        self._give_up = give_up
         self._progress = progress
         self._records: Records | None = None
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
         self.of_workflow: Callable[[str], None] = lambda _workflow_id: None
         """Called with an id of which nothing runs here: it may be a workflow's."""
-        jobs.while_held = self.holding
 
     def begin(self, records: Records) -> None:
         """From now on, installs that no worker has can be ended here."""
@@ -94,7 +96,7 @@ class SharedSignals:
         record = self._records and self._records.get(task_id)
         job = self._records.job_of(record) if self._records and record else None
         if job is not None:
-            self._jobs.give_up(job.recorder, None, TaskState.CANCELLED)
+            self._give_up(job.recorder, None, TaskState.CANCELLED)
 
     # -- for the process that runs it -------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.job_runner import JobRunner
 from app.sync.shared.hearing import Hearing
 from app.sync.shared.queue import SharedQueue
+from app.sync.shared.queue_worker import QueueWorker
+from app.sync.shared.worker import InstallWorker
 
 
 def shared_queue(
@@ -28,7 +30,7 @@ def shared_queue(
     store = SharedQueueStore(engine)
     works = None
     if settings.runs_installs:
-        from app.sync.shared.worker import Worker
-
-        works = Worker(engine, store, jobs, background, max_running=settings.max_running, chores=chores)
-    return SharedQueue(store, hearing.signals(jobs), jobs.closing, hearing, works)
+        taken = QueueWorker(engine.url, store, background, jobs.closing, chores=chores)
+        works = InstallWorker(taken, jobs.run, jobs.closing, settings.max_running)
+    jobs.while_held = hearing.runs(jobs.give_up)
+    return SharedQueue(store, hearing, jobs.closing, hearing.progress.drop, works)
