@@ -325,7 +325,7 @@ def _check_role(settings: Settings) -> None:
     if settings.role != "all" and not settings.is_shared:
         raise InvalidSetting(
             f"role is {settings.role!r}, but the database is a file, which one process has to itself.",
-            hint="Set database_url to a PostgreSQL (postgresql+psycopg://USER@HOST/NAME), or leave role at all.",
+            hint="Set database_url to a PostgreSQL (postgresql+psycopg://HOST/NAME), or leave role at all.",
             field="role",
         )
 
