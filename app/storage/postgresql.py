@@ -14,7 +14,10 @@ from app.protocol.snapshot import Problem
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 20
-LOCK_SECONDS = 10
+LOCK_SECONDS = 15
+IDLE_SECONDS = 10
+"""How long a transaction may do nothing: its process is frozen, or cut off, and others wait for its locks, which they
+do for longer than that."""
 _POOL = 10
 _MORE = 20
 
@@ -29,7 +32,7 @@ CONNECTION: dict[str, Any] = {
 """What libpq is told: a peer that is silent for 15 to 25 s is gone."""
 SESSION = (
     f"SET statement_timeout = '{STATEMENT_SECONDS}s'; SET lock_timeout = '{LOCK_SECONDS}s';"
-    f" SET idle_in_transaction_session_timeout = '{2 * STATEMENT_SECONDS}s'"
+    f" SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
 )
 """What each session is told. Not by libpq's `options`, which poolers refuse."""
 POOL: dict[str, Any] = {
