@@ -47,7 +47,7 @@ class Shared:
         let_go: Callable[[str, bool], None],
         look_at: Callable[[Collection[str] | None], object],
     ) -> SharedWorkflows:
-        """The workflows of this process: `drive` works on one in a worker's thread, `let_go` ends that, and `look_at` is
+        """The workflows of this process: `drive` works on one in a worker's thread, `let_go` ends that, `look_at` is
         called when one of some, or any, may have changed."""
         shared = SharedWorkflows(self.engine)
         self.hearing.of_workflows = look_at
