@@ -13,7 +13,8 @@ from app.factory import build_service
 from app.settings import settings_from
 service = build_service(settings_from({}, overrides={"data_dir": Path(sys.argv[1])}))
 service.close()
-print(sorted({name.partition(".")[0] for name in sys.modules} & {"psycopg", "psycopg_pool", "procrastinate", "asyncssh"}))
+kept_out = {"psycopg", "psycopg_pool", "procrastinate", "asyncssh"}
+print(sorted({name.partition(".")[0] for name in sys.modules} & kept_out))
 print([name for name in sys.modules if name.startswith("app.sync.shared")])
 """
 

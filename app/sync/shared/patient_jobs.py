@@ -22,6 +22,10 @@ from psycopg.errors import ForeignKeyViolation, RaiseException
 
 _PAUSE = 1.0
 _HEARTBEAT = "UPDATE procrastinate_workers SET last_heartbeat = NOW() WHERE id = %(worker_id)s RETURNING id"
+_NEXT = (
+    "SELECT pg_notify(%(channel)s, json_build_object('type', 'job_inserted', 'job_id', id)::text)"
+    " FROM procrastinate_jobs WHERE lock = %(lock)s AND status = 'todo' LIMIT 1"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +80,7 @@ class PatientJobs(JobManager):
                 if await self._pause():  # whoever looks after the queue finds it
                     return
             else:
+                await self._say_next(job)
                 return
 
     async def listen_for_jobs(
@@ -106,6 +111,13 @@ class PatientJobs(JobManager):
         number = await super().register_worker()
         self._works()
         return number
+
+    async def _say_next(self, job: Job) -> None:
+        """Workers hear of new jobs, not of one that may begin now since this one has ended."""
+        with suppress(ConnectorException):
+            await self.connector.execute_query_async(
+                query=_NEXT, channel=f"procrastinate_queue_v1#{job.queue}", lock=job.lock
+            )
 
     async def _pause(self) -> bool:
         """Before the next try; whether the process closes."""
