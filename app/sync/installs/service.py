@@ -38,7 +38,7 @@ from app.remote.connector import SshConnector
 from app.settings import Settings
 from app.storage.install_store import InstallStore
 from app.sync.installs.answer_requests import check_answer
-from app.sync.installs.engine import Engine, Job, Records
+from app.sync.installs.engine import Engine, Job, Records, reason_of
 from app.sync.installs.exclusive_queue import ExclusiveKey
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.patches import Patches
@@ -185,6 +185,10 @@ class Installs:
         snapshot = status.snapshot
         queued = snapshot.state is TaskState.QUEUED
         place = self._engine.place_of(snapshot.task_id) if queued else None
+        if place is not None and snapshot.waiting is None:  # nobody has it yet who would have noted why
+            most = None if self._settings.is_shared else self._settings.max_running
+            snapshot = replace(snapshot, waiting=reason_of(place, most))
+            status = replace(status, snapshot=snapshot)
         fields = progress_json.progress(
             snapshot,
             self._now(),
