@@ -36,7 +36,7 @@ _NUMBERS = text(
     "SELECT count(*) FILTER (WHERE status = 'doing'), count(*) FILTER (WHERE status = 'todo') FROM procrastinate_jobs"
     " WHERE queue_name = :queue AND status IN ('todo', 'doing')"
 )
-_PLACES = text(
+_POSITIONS = text(
     "SELECT queueing_lock AS task_id, lock, status = 'doing' AS is_done FROM procrastinate_jobs"
     " WHERE queue_name = :queue AND status IN ('todo', 'doing') ORDER BY is_done DESC, priority DESC, id"
 )
@@ -119,10 +119,10 @@ class SharedQueueStore:
             doing, waiting = connection.execute(_NUMBERS, {"queue": queue}).one()
         return int(doing), int(waiting)
 
-    def places(self, queue: str = INSTALLS) -> dict[str, Place]:
+    def positions(self, queue: str = INSTALLS) -> dict[str, Place]:
         """Where each job waits, by its task_id."""
         with reading(self._engine) as connection:
-            rows = connection.execute(_PLACES, {"queue": queue}).all()
+            rows = connection.execute(_POSITIONS, {"queue": queue}).all()
         first: dict[str, str] = {}
         found: dict[str, Place] = {}
         for row in rows:

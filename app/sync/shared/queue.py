@@ -12,7 +12,7 @@ from app.storage.shared_queue import Place, SharedQueueStore
 from app.sync.installs.engine import Job, Records
 from app.sync.installs.exclusive_queue import Waiting
 
-_PLACES_SECONDS = 0.3
+_POSITIONS_SECONDS = 0.3
 """For how long the order of what waits is not asked again, however many ask where they stand."""
 
 
@@ -77,8 +77,8 @@ class SharedQueue:
         self._signals = signals
         self._works = works
         self._lock = threading.Lock()
-        self._places: dict[str, Place] = {}
-        self._places_until = 0.0
+        self._positions: dict[str, Place] = {}
+        self._positions_until = 0.0
 
     @property
     def unfinished(self) -> int:
@@ -109,13 +109,13 @@ class SharedQueue:
     def place_of(self, task_id: str) -> Waiting | None:
         """Where an install waits, and behind which; None when it does not, or the database does not say."""
         with self._lock:
-            if time.monotonic() >= self._places_until:
+            if time.monotonic() >= self._positions_until:
                 try:
-                    self._places = self._store.places()
+                    self._positions = self._store.positions()
                 except StorageError:
-                    self._places = {}
-                self._places_until = time.monotonic() + _PLACES_SECONDS
-            place = self._places.get(task_id)
+                    self._positions = {}
+                self._positions_until = time.monotonic() + _POSITIONS_SECONDS
+            place = self._positions.get(task_id)
         return None if place is None else Waiting(task_id, place.behind, place.position)
 
     def knows(self, task_id: str) -> bool:
@@ -125,7 +125,7 @@ class SharedQueue:
     def submit(self, *jobs: Job) -> None:
         """The transaction that wrote their records has queued them, and whoever takes one shows how it does."""
         with self._lock:
-            self._places_until = 0.0
+            self._positions_until = 0.0
         for job in jobs:
             if not self.knows(job.task_id):
                 self._forget(job.task_id)
