@@ -27,6 +27,7 @@ from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.shared import follow_ups
 from app.sync.shared.queue_worker import Pace
 from test.api.client import closed_address
+from test.shared.conftest import has_threads
 from test.support.receiver import Receiver
 from test.support.waiting import wait_until
 
@@ -45,20 +46,22 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def services(postgresql_url: str, tmp_path: Path) -> Iterator[Services]:
     """Makes processes of one service, in this one."""
+    backgrounds: list[BackgroundTaskManager] = []
     with ExitStack() as opened:
 
         def build(role: str, **settings: Any) -> Service:
             folder = tmp_path / uuid.uuid4().hex
+            backgrounds.append(BackgroundTaskManager())
             service = build_service(
                 Settings(data_dir=folder, database_url=postgresql_url, role=role, **settings),  # type: ignore[arg-type]
-                background=BackgroundTaskManager(),
+                background=backgrounds[-1],
             )
             opened.callback(service.close)
             wait_until(lambda: service.installs.takes_over, 20, f"a {role} is ready")
             return service
 
         yield build
-    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("task-")], 30, "threads are gone")
+    wait_until(lambda: not any(map(has_threads, backgrounds)), 30, "threads are gone")
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ class Hearing:
 
     def begin(self, records: Records | None = None) -> None:
         """Listens from now on."""
-        hears = {PROGRESS: self.progress.hear, SIGNALS: self._hear_signals}
+        hears = {PROGRESS: self.progress.receive, SIGNALS: self._hear_signals}
         if self._signals is not None and records is not None:
             self._signals.begin(records)
         self._listener = Listener(
@@ -114,7 +114,7 @@ class Hearing:
 
     def _hear_signals(self, payloads: Sequence[str]) -> None:
         if self._signals is not None:
-            self._signals.hear(payloads)
+            self._signals.receive(payloads)
         self.of_workflows(payloads)
 
     def _read(self, task_id: str) -> InstallStatus | None:

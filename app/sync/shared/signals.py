@@ -115,7 +115,7 @@ class SharedSignals:
                 self._held.pop(task_id, None)
             self._let_go(job)
 
-    def hear(self, payloads: Sequence[str]) -> None:
+    def receive(self, payloads: Sequence[str]) -> None:
         """These task_ids were named. Raises StorageError where it cannot be read what for."""
         self._give(self._held_of(payloads))
 
