@@ -9,7 +9,6 @@ from typing import Protocol
 
 from app.domain.record import InstallRecord
 from app.domain.request import Request
-from app.protocol.snapshot import Problem
 from app.sync.installs.answer_requests import AnswerRequests
 from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.exclusive_queue import ExclusiveKey, Waiting
@@ -95,14 +94,3 @@ class Engine(Protocol):
     def close(self, timeout: float) -> None:
         """Begins nothing more, and waits up to `timeout` seconds until every install here was let go of. Their runs go
         on, and so does whoever begins next."""
-
-
-def reason_of(waiting: Waiting, max_running: int | None) -> Problem:
-    """Why an install waits, for people. `max_running`: of the one process that runs installs, None where any may."""
-    if waiting.behind is None and max_running is None:
-        return Problem("waiting_for_place", "Waiting for a worker that has room", "It starts by itself.")
-    if waiting.behind is None:
-        text = f"Waiting: {max_running} installs are running, and no more run at the same time"
-        return Problem("waiting_for_place", text, "It starts by itself.")
-    text = f"Waiting for the install {waiting.behind} in the same ComfyUI"
-    return Problem("waiting_for_install", text, "It starts by itself.")

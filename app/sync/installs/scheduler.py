@@ -15,8 +15,8 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs.engine import Job, Records, reason_of
-from app.sync.installs.exclusive_queue import ExclusiveQueue, Waiting
+from app.sync.installs.engine import Job, Records
+from app.sync.installs.exclusive_queue import ExclusiveQueue, Waiting, why_waiting
 from app.sync.installs.lease_keeper import LeaseKeeper
 
 _log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ class Scheduler:
                 job.recorder.emit(GivenUp(TaskState.FAILED, error))
                 self._forget(job)
         for job, why in waiting:
-            reason = reason_of(why, self._max_running)
+            reason = why_waiting(why, self._max_running)
             try:
                 if job.recorder.snapshot.waiting != reason:  # after a restart it mostly is known
                     job.recorder.emit(Queued(reason, position=why.position))
