@@ -20,7 +20,7 @@ from typing import Any
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ProcrastinateException
 from procrastinate.worker import Worker
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Error
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import URL
 
@@ -108,7 +108,9 @@ class QueueWorker:
 
     @property
     def is_working(self) -> bool:
-        """Whether jobs are fetched."""
+        """Whether jobs are fetched, and the queue is looked after."""
+        if not self._background.is_task_running(self._upkeep_thread):
+            return False
         workers = tuple(self._workers)
         return 0 < self._kinds == len(workers) and all(worker.worker_id is not None for worker in workers)
 
@@ -143,7 +145,7 @@ class QueueWorker:
         while not self._closing.is_set():
             try:
                 await self._one_worker(kind, pool)
-            except (ProcrastinateException, OSError, RuntimeError) as exc:
+            except (ProcrastinateException, Error, OSError, RuntimeError) as exc:
                 _log.error(
                     "the worker of the queue %s has ended, and begins anew: %s", kind.queue, exc.__cause__ or exc
                 )
