@@ -55,7 +55,7 @@ test-all: test-deps .venv/.dev-ready ## both, in one run: the long ones while th
 	@$(PARALLEL) $(ARGS)
 
 ON_ENGINES = $(addprefix test/sync/test_,installs.py closing.py cancelled_tasks.py retries.py) \
-	$(addprefix test/api/test_,fleet.py retry_route.py events.py reconnect_route.py runs.py requests_and_answers.py)
+	$(addprefix test/api/test_,fleet.py retry_route.py events.py reconnect_route.py requests_and_answers.py)
 test-postgresql: test-deps .venv/.dev-ready ## what depends on the engine, once more on PostgreSQL and Procrastinate
 	@$(PARALLEL) --engine postgresql $(ON_ENGINES) $(ARGS)
 
