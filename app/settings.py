@@ -270,8 +270,15 @@ class _Environment(EnvSettingsSource):
 
 
 def config_file() -> Path:
-    """Where the settings of this user lie."""
-    return Path(platformdirs.user_config_dir("nodeferry")) / "nodeferry.toml"
+    """Where the settings of this user lie. Raises InvalidSetting where there is no home folder."""
+    try:
+        return Path(platformdirs.user_config_dir("nodeferry")) / "nodeferry.toml"
+    except RuntimeError as exc:
+        raise InvalidSetting(
+            f"There is no home folder: HOME is not set, and the user {os.getuid()} has none in the system's accounts.",
+            hint="Set HOME to a folder of that user, as in HOME=/data.",
+            field="HOME",
+        ) from exc
 
 
 def settings_from(

@@ -145,6 +145,8 @@ remove_policy() {
 disable_new() {
     case $new in *nginx*) disable_service nginx ;; esac
     case $new in *prometheus*) disable_service prometheus ;; esac
+    # It starts the clusters of this machine: whose machine has some keeps it.
+    case $new in *postgresql*) if [ -z "$(ls -A /etc/postgresql/* 2>/dev/null)" ]; then disable_service postgresql; fi ;; esac
     case $new in *openssh-server*) disable_new_sshd ;; esac
 }
 
