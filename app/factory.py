@@ -27,6 +27,7 @@ from app.storage.progress_files import ProgressFiles
 from app.storage.retry_store import RetryStore
 from app.storage.run_store import RunStore
 from app.storage.task_counts import TaskCounts
+from app.storage.transactions import on_storage_errors
 from app.storage.workflow_store import WorkflowStore
 from app.sync.access import Access
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
@@ -121,7 +122,8 @@ def build_service(
     pins = DatabasePins(engine)
     logs, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
-    connector, metrics, capacity = connector_with(settings.timeouts), Metrics(), Capacity()
+    connector, metrics, capacity = connector_with(settings.timeouts), Metrics(settings.role), Capacity()
+    on_storage_errors(engine, lambda error: metrics.database_failed(error.code))
     parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)
     installs, retention = parts.installs, parts.retention
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)

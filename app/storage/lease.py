@@ -108,7 +108,12 @@ class Leases:
         return [row.task_id for row in rows if self._is_free(row.lease_owner, row.lease_expires_at)]
 
     def _is_free(self, owner: str | None, expires_at: float | None) -> bool:
-        return not self.is_timed or owner in (None, self._owner) or expires_at is None or expires_at + self._margin < self._now()
+        return (
+            not self.is_timed
+            or owner in (None, self._owner)
+            or expires_at is None
+            or expires_at + self._margin < self._now()
+        )
 
     def _until(self) -> float:
         return self._now() + self.seconds

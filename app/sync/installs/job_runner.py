@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,8 @@ from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.worker import Installation
 from app.sync.metrics import Metrics
+
+_log = logging.getLogger(__name__)
 
 
 class JobRunner:
@@ -48,6 +51,7 @@ class JobRunner:
         with self._lease_keeper.holding(job.recorder, wake=job.cancel) as held:
             if not held:
                 return
+            self._count(job.recorder)
             Installation(
                 runner_request.spec_of(job.task_id, job.request, self._settings),
                 job.recorder,
@@ -60,10 +64,18 @@ class JobRunner:
                 answers=job.answers,
                 closing=self.closing,
             ).run()
-            if job.recorder.ended and not job.recorder.lost:
+            if job.recorder.lost:
+                self._metrics.lease_lost()
+            elif job.recorder.ended:
                 self._metrics.finished(job.recorder.snapshot)
         if job.recorder.ended:
             self.when_ended(job.task_id)
+
+    def _count(self, recorder: Recorder) -> None:
+        recorder.when_saved = self._metrics.saved
+        _log.info("task %s: working on it (lease %d)", recorder.task_id, recorder.token)
+        if recorder.token > 1:
+            self._metrics.taken_up()
 
     def give_up(self, recorder: Recorder, error: Problem | None, state: TaskState = TaskState.FAILED) -> None:
         """Ends a task that nobody runs in this state, unless another service holds it."""
