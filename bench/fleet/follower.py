@@ -36,6 +36,7 @@ class Follower:
         """What the reader has of the log; None until it has said so, -1: it wants no more."""
         self._sent = 0
         self._unread = b""
+        self._unsent: list[bytes] = []
         self._sent_at = self._heard = time.monotonic()
         self._log_due = 0.0
         self._over_at: float | None = None
@@ -49,8 +50,9 @@ class Follower:
         self._next = len(run.lines)
         if first < self._next:
             pairs = zip(run.ends[first:], run.lines[first:], strict=True)
-            self._write(b"".join(self._words.frame("j", b"%d %s" % pair) for pair in pairs))
-        self._send_log()
+            self._unsent += [self._words.frame("j", b"%d %s" % pair) for pair in pairs]
+        self._add_log()
+        self._flush()
         if run.is_over:
             self._finish()
 
@@ -76,6 +78,12 @@ class Follower:
         if self._timer is not None:
             self._timer.cancel()
 
+    def _flush(self) -> None:
+        """All that is new in one piece, as sshd reads it from the runner."""
+        if self._unsent:
+            self._write(b"".join(self._unsent))
+            self._unsent.clear()
+
     def _write(self, content: bytes) -> None:
         self._sent_at = time.monotonic()
         self._send(content)
@@ -90,7 +98,7 @@ class Follower:
             self._write(self._words.frame("h", json_line({"offset": self._run.size})))
         self._beat = self._loop.call_at(self._sent_at + HEARTBEAT_SECONDS, self._heartbeat)
 
-    def _send_log(self) -> None:
+    def _add_log(self) -> None:
         run, now = self._run, time.monotonic()
         if self._kept in (None, -1) or self._sent >= len(run.log):
             return
@@ -102,7 +110,7 @@ class Follower:
             piece = bytes(run.log[self._sent : self._sent + _PIECE_BYTES])
             about = {"log": _LOG, "at": self._sent, "anew": False, "bytes": base64.b64encode(piece).decode()}
             self._sent += len(piece)
-            self._write(self._words.frame("l", json_line(about)))
+            self._unsent.append(self._words.frame("l", json_line(about)))
 
     def _finish(self) -> None:
         """Says that the run is over, once the reader has the log, or after a while."""

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from app.protocol.events import RunEnded, decode
+from app.protocol.events import RunEnded
 from app.protocol.seal import Seal
 from app.protocol.states import TaskState
-from app.runner.daemon.run_log import line_of
-from bench.fleet.recordings import Fields
+from bench.fleet.recordings import Fields, Said
 from bench.fleet.script import Script
 from bench.fleet.wire import json_line
 
@@ -68,7 +67,8 @@ class Run:
         """The service asks it to stop."""
         if not self.is_over:
             self.close()
-            self._write({"event": RunEnded.kind, "state": TaskState.CANCELLED.value, "error": None})
+            end = {"event": RunEnded.kind, "state": TaskState.CANCELLED.value, "error": None}
+            self._write(Said(end, "the run ended: cancelled"))
 
     def close(self) -> None:
         """Nothing is played any more."""
@@ -78,7 +78,7 @@ class Run:
     def _plan(self) -> None:
         if len(self.lines) == self._script.dies_at:
             self.word = "died"
-            self._tell()
+            self._announce()
             return
         if self.is_over or len(self.lines) == len(self._script.events):
             return
@@ -89,9 +89,9 @@ class Run:
         self._write(self._script.events[len(self.lines)])
         self._plan()
 
-    def _write(self, fields: Fields) -> None:
+    def _write(self, said: Said) -> None:
         now = time.monotonic()
-        event = {**fields, "seq": len(self.lines) + 1, "wall": round(time.time(), 3)}
+        event = {**said.fields, "seq": len(self.lines) + 1, "wall": round(time.time(), 3)}
         event["mono"] = round(BOOTED_SECONDS + now - self.began, 3)
         if "task_id" in event:
             event["task_id"] = self.task_id
@@ -102,18 +102,13 @@ class Run:
         self.ends.append(self.size + len(line) + 1)
         self.written.append(now)
         self.bodies.append(event)
-        self._note(line)
-        if fields["event"] == RunEnded.kind:
+        if said.note is not None:  # as the runner does, in run.log
+            self.log += f"{time.strftime('%Y-%m-%d %H:%M:%S')},000 {said.note}\n".encode()
+        if said.kind == RunEnded.kind:
             self.word = "ended"
-        self._tell()
+        self._announce()
         self._on_event(len(self.lines))
 
-    def _note(self, line: bytes) -> None:
-        """As the runner does, in run.log."""
-        text = line_of(decode(line).body)
-        if text is not None:
-            self.log += f"{time.strftime('%Y-%m-%d %H:%M:%S')},000 {text}\n".encode()
-
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         for reader in list(self.readers):
             reader.pump()

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench.fleet.recordings import Fields, fitted, playable, recording
+from bench.fleet.recordings import Said, fitted, playable, recording
 
 
 class Fate(StrEnum):
@@ -53,7 +53,7 @@ class Script:
     recording: str
     fate: Fate
     fresh: bool
-    events: tuple[Fields, ...]
+    events: tuple[Said, ...]
     delays: tuple[float, ...]
     drops: tuple[Drop, ...]
     dies_at: int | None

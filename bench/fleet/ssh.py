@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import asyncssh
+from asyncssh.constants import MSG_IGNORE
 
 from bench.fleet.follower import Follower
 from bench.fleet.machine import Machine
@@ -31,6 +33,7 @@ class _Server(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
+        _without_padding(conn)
         self._machine.greeted(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -51,6 +54,18 @@ class _Server(asyncssh.SSHServer):
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         return _Session(self._machine)
+
+
+def _without_padding(connection: asyncssh.SSHServerConnection) -> None:
+    """asyncssh sends an empty message before each of its own; sshd does not, and the service would read twice as many
+    as it does in life."""
+    send = connection.send_packet
+
+    def send_packet(kind: int, *parts: bytes, **about: Any) -> None:
+        if kind != MSG_IGNORE:
+            send(kind, *parts, **about)
+
+    connection.send_packet = send_packet  # type: ignore[method-assign]
 
 
 class _Session(asyncssh.SSHServerSession[bytes]):

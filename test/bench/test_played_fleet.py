@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.fleet.process import FleetProcess
-from bench.fleet.recordings import fitted, recordings
+from bench.fleet.recordings import Said, fitted, recordings
 from bench.fleet.run import Run
 from bench.fleet.script import Fate, Play, script_of
 from bench.fleet.truth import end_of, truth_of
@@ -92,13 +92,13 @@ def test_a_fitted_run_ends_as_the_recorded_one(name: str) -> None:
     assert ends[0]["state"] == "completed"
 
 
-def _end_of(name: str, events: list[dict[str, object]]) -> dict[str, object]:
+def _end_of(name: str, events: list[Said]) -> dict[str, object]:
     """What a task that has had these events says."""
     run = Run("550e8400-e29b-41d4-a716-446655440000", None, script_of(Play(events=90), 0), lambda _events: None)
     run.word = "ended"
     for number, event in enumerate(events, 1):
-        run.lines.append(json_line({**event, "seq": number}))
-        run.bodies.append(event)
+        run.lines.append(json_line({**event.fields, "seq": number}))
+        run.bodies.append(event.fields)
     end = truth_of(run, f"{name} {len(events)}")
     assert end is not None
     return end
