@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 4.0
 
 def main() -> int:
     """Asks once; what was wrong stands on stderr, where `docker inspect` shows it."""
-    port = os.environ.get("NODEFERRY_METRICS_PORT") or os.environ.get("NODEFERRY_PORT") or "5000"
+    port = os.environ.get("NODEFERRY_PORT") or "5000"
     path = "/health/ready" if sys.argv[1:] == ["ready"] else "/health"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

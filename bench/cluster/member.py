@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import select
 import signal
 import subprocess
@@ -16,7 +18,8 @@ START_SECONDS = 60.0
 CLOSE_SECONDS = 10.0
 LAST_LINES = 6
 _OURS = ("HOME", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-_LINE = "Nodeferry on "
+_UP = re.compile("^(Nodeferry on |A worker on )", re.MULTILINE)
+_URL = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
 class MemberEnded(Exception):
@@ -52,11 +55,10 @@ class Member:
         """Starts it; `ready` waits for it. `port`: of its HTTP."""
         self._folder.mkdir(parents=True, exist_ok=True)
         command = "worker" if self.role == "worker" else "serve"
-        words = ["--port", str(port)] if command == "serve" else ["--health-port", str(port)]
         with self.log.open("ab") as log:
             # a session of its own: Ctrl-C in the terminal is for the cluster, which ends its parts in order
             self._process = subprocess.Popen(
-                [*own_command(), command, *words, "--data-dir", str(self._folder / "data")],
+                [*own_command(), command, "--port", str(port), "--data-dir", str(self._folder / "data")],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -67,14 +69,16 @@ class Member:
     def ready(self) -> None:
         """Waits until it has said where it answers. Raises MemberEnded."""
         assert self._process is not None and self._process.stdout is not None
-        deadline, line = time.monotonic() + START_SECONDS, ""
-        while _LINE not in line:
+        deadline, said = time.monotonic() + START_SECONDS, ""
+        while not _UP.search(said):
             left = deadline - time.monotonic()
             came = left > 0 and select.select([self._process.stdout], [], [], left)[0]
-            line = self._process.stdout.readline().decode("utf-8", "replace") if came else ""
-            if not line:
+            piece = os.read(self._process.stdout.fileno(), 4096) if came else b""
+            if not piece:
                 raise MemberEnded(f"{self.name} did not start.\n{self.last_lines()}")
-        self.url = line.partition(_LINE)[2].strip()
+            said += piece.decode("utf-8", "replace")
+        found = _URL.search(said)
+        self.url = found[0] if found else ""
 
     def check(self) -> None:
         """Raises MemberEnded where it has ended."""

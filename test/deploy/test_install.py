@@ -169,7 +169,7 @@ def test_a_user_without_an_account_logs_in_with_mounted_keys(installed: Installe
         for path in (home, folder, *folder.iterdir()):
             shutil.chown(path, int(NUMBER), int(NUMBER))
         with container(installed, HOME=str(home)) as found:
-            answer = found.ask("/ssh/test", {"ssh_connection": "ssh box"})
+            answer = found.ask("/ssh/test", {"ssh_connection": "ssh box", "ui_home": str(instance.ui_home)})
             assert answer["success"] is True, answer
 
 
