@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -67,6 +68,9 @@ from app.sync.workflow_files import WorkflowFiles
 from app.sync.workflow_lists import WorkflowLists
 from app.sync.workflows.steps import Steps
 from app.webui import pages as webui
+
+if TYPE_CHECKING:  # where the database is a file, nothing of it is imported
+    from app.sync.shared.hearing import Hearing
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +220,18 @@ def _application(shared: Services) -> Flask:
     return app
 
 
+def _hearing(settings: Settings, engine: Engine, background: BackgroundTaskManager, metrics: Metrics) -> Hearing | None:
+    """What this process hears of others, where there may be some."""
+    if not settings.is_shared:
+        return None
+    from app.sync.shared.hearing import Hearing
+
+    hearing = Hearing(engine, background, memory_seconds=settings.memory_hours * 3600)
+    hearing.when_given, hearing.when_reconnected = metrics.signalled, metrics.listener_reconnected
+    metrics.hears(lambda: hearing.is_live)
+    return hearing
+
+
 def _wire_installs(
     settings: Settings,
     *,
@@ -227,7 +243,8 @@ def _wire_installs(
 ) -> _InstallParts:
     closing = threading.Event()
     files = ProgressFiles(settings.data_dir / "progress")
-    progress_cache = ProgressCache(settings.memory_hours * 3600)
+    hearing = _hearing(settings, engine, background, metrics)
+    progress_cache = hearing.progress if hearing else ProgressCache(settings.memory_hours * 3600)
     retention = Retention(History(engine), files, progress_cache, settings, logs=logs)
     leases = Leases(engine, f"{socket.gethostname()}:{settings.data_dir}", queued=settings.is_shared)
     lease_keeper = LeaseKeeper(leases, background, closing, retention.prune_if_due)
@@ -239,11 +256,11 @@ def _wire_installs(
         metrics=metrics,
         closing=closing,
     )
-    if settings.is_shared:
+    if hearing:
         from app.sync.shared.wiring import shared_queue
 
         runs: InstallEngine = shared_queue(
-            settings, engine, background, jobs, forget=progress_cache.drop, chores=retention.prune_if_due
+            settings, engine, background, jobs, hearing=hearing, chores=retention.prune_if_due
         )
     else:
         runs = Scheduler(background, jobs.run, settings.max_running, lease_keeper)

@@ -154,6 +154,15 @@ class Metrics:
         """An install heard of what a person has asked, so long after that."""
         self._signals.labels(kind).observe(max(0.0, seconds))
 
+    def hears(self, is_live: Callable[[], bool]) -> None:
+        """This process hears of other processes' installs, while `is_live`."""
+        live = Gauge(
+            "nodeferry_listener_live",
+            "Whether the connection for other processes' news is there; without it polls read the database.",
+            registry=self._registry,
+        )
+        live.set_function(lambda: float(is_live()))
+
     def listener_reconnected(self) -> None:
         """The connection for other processes' news is there again."""
         self._listener_reconnects.inc()

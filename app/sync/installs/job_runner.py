@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from app.protocol.events import GivenUp
 from app.protocol.snapshot import Problem
@@ -45,6 +45,8 @@ class JobRunner:
         self.closing = closing
         self.when_ended: Callable[[str], None] = lambda _task_id: None
         """Called with the task_id after an install's end was saved."""
+        self.while_held: Callable[[Job], AbstractContextManager[None]] = lambda _job: nullcontext()
+        """Around a job's run, with its lease."""
 
     def run(self, job: Job) -> None:
         """An install's thread, from its lease to its end."""
@@ -52,23 +54,13 @@ class JobRunner:
             if not held:
                 return
             self._count(job.recorder)
-            Installation(
-                runner_request.spec_of(job.task_id, job.request, self._settings),
-                job.recorder,
-                self._connector.asking_first(job.request.options.first_contact == "ask"),
-                self._settings.timeouts,
-                logs=self._logs,
-                metrics=self._metrics,
-                cancel=job.cancel,
-                skips=job.skips,
-                answers=job.answers,
-                closing=self.closing,
-            ).run()
+            with self.while_held(job):
+                self._installation(job).run()
             if job.recorder.lost:
                 self._metrics.lease_lost()
             elif job.recorder.ended:
                 self._metrics.finished(job.recorder.snapshot)
-        if job.recorder.ended:
+        if job.recorder.ended and not job.recorder.lost:
             self.when_ended(job.task_id)
 
     def _count(self, recorder: Recorder) -> None:
@@ -76,6 +68,20 @@ class JobRunner:
         _log.info("task %s: working on it (lease %d)", recorder.task_id, recorder.token)
         if recorder.token > 1:
             self._metrics.taken_up()
+
+    def _installation(self, job: Job) -> Installation:
+        return Installation(
+            runner_request.spec_of(job.task_id, job.request, self._settings),
+            job.recorder,
+            self._connector.asking_first(job.request.options.first_contact == "ask"),
+            self._settings.timeouts,
+            logs=self._logs,
+            metrics=self._metrics,
+            cancel=job.cancel,
+            skips=job.skips,
+            answers=job.answers,
+            closing=self.closing,
+        )
 
     def give_up(self, recorder: Recorder, error: Problem | None, state: TaskState = TaskState.FAILED) -> None:
         """Ends a task that nobody runs in this state, unless another service holds it."""

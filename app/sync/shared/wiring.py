@@ -10,7 +10,7 @@ from app.settings import Settings
 from app.storage.shared_queue import SharedQueueStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.job_runner import JobRunner
-from app.sync.shared.own_signals import OwnSignals
+from app.sync.shared.hearing import Hearing
 from app.sync.shared.queue import SharedQueue
 from app.sync.shared.queue_worker import QueueWorker
 from app.sync.shared.worker import InstallWorker
@@ -22,15 +22,15 @@ def shared_queue(
     background: BackgroundTaskManager,
     jobs: JobRunner,
     *,
-    forget: Callable[[str], None],
+    hearing: Hearing,
     chores: Callable[[], None],
 ) -> SharedQueue:
-    """The engine for the settings' role. `forget`: drops what this process shows of an install that another one may
-    run; `chores`: called now and then by processes that run installs."""
+    """The engine for the settings' role. `hearing`: of this process; `chores`: called now and then by processes that
+    run installs."""
     store = SharedQueueStore(engine)
     works = None
     if settings.runs_installs:
         taken = QueueWorker(engine.url, store, background, jobs.closing, chores=chores)
         works = InstallWorker(taken, jobs.run, jobs.closing, settings.max_running)
-    signals = OwnSignals(store, jobs.give_up, works.job if works else lambda _task_id: None)
-    return SharedQueue(store, signals, jobs.closing, forget, works)
+    jobs.while_held = hearing.runs(jobs.give_up)
+    return SharedQueue(store, hearing, jobs.closing, hearing.progress.drop, works)
