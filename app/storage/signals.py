@@ -67,7 +67,7 @@ class Kind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One thing that was asked. `subject`: the package to skip, or the question; `value`: the answer. `number`: no
-    other signal's, and another one when the same is asked again; `age`: seconds since it was asked, when it was read."""
+    other signal's, and another one when the same is asked again. `age`: seconds since it was asked."""
 
     number: int
     task_id: str

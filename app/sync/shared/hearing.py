@@ -53,7 +53,7 @@ class Hearing:
         """What is asked of installs counts from now on. `give_up`: ends one that nobody runs; the result is for the
         thread of each that runs here, around its run."""
         self._signals = SharedSignals(self.store, give_up, self.progress)
-        self._signals.when_given = lambda kind, seconds: self.when_given(kind, seconds)
+        self._signals.when_given = self.when_given
         return self._signals.holding
 
     def begin(self, records: Records | None = None) -> None:
