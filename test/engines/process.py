@@ -45,7 +45,8 @@ _REQUEST = InstallRequest(_ADDRESS, parse_address(_ADDRESS))
 class Process:
     """An engine on a database, and what it needs."""
 
-    def __init__(self, url: str, folder: Path, *, max_running: int = 8, works: bool = True) -> None:
+    def __init__(self, url: str, folder: Path, *, max_running: int = 8, works: bool = True, pace: Pace = QUICK) -> None:
+        self._pace = pace
         self.folder = folder
         self.database = open_database(url)
         self.store = InstallStore(self.database)
@@ -71,7 +72,7 @@ class Process:
         worker = None
         if works:
             taken = QueueWorker(
-                self.database.url, store, self.background, self.closing, chores=lambda: None, pace=QUICK
+                self.database.url, store, self.background, self.closing, chores=lambda: None, pace=self._pace
             )
             worker = InstallWorker(taken, self.run, self.closing, max_running)
         self._while_held = hearing.runs(self.give_up)

@@ -20,6 +20,7 @@ from typing import Any
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ProcrastinateException
 from procrastinate.worker import Worker
+from psycopg import AsyncConnection
 from sqlalchemy import URL
 
 from app.storage import postgresql
@@ -97,6 +98,7 @@ class QueueWorker:
     def begin(self, kinds: Sequence[Kind]) -> None:
         """Does jobs of these kinds from now on."""
         logging.getLogger("procrastinate").setLevel(logging.WARNING)
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # PatientJobs tells what it would, once
         self._background.start_task(self._loop_thread, lambda: asyncio.run(self._work(kinds)))
         self._background.start_task(self._upkeep_thread, self._upkeep)
 
@@ -243,6 +245,7 @@ class QueueWorker:
 
     def _upkeep(self) -> None:
         """A thread of its own: a job of Procrastinate's for it would wait behind installs of forty minutes."""
+        failed = False
         while not self._closing.wait(self._pace.upkeep):
             try:
                 self._compare()
@@ -251,8 +254,10 @@ class QueueWorker:
                 for task_id in self._store.put_back_stalled(self._pace.stalled, judge=well > self._pace.stalled):
                     _log.info("task %s: nobody works on it any more; it is in the queue again", task_id)
                 self._chores()
+                failed = False
             except StorageError as exc:  # the next round tries again
-                _log.warning("the queue could not be looked after: %s", exc)
+                _log.log(logging.DEBUG if failed else logging.WARNING, "the queue could not be looked after: %s", exc)
+                failed = True
 
     def _compare(self) -> None:
         """What this process does, with what the queue says that it does: either may have missed the other's change."""
@@ -274,4 +279,12 @@ class QueueWorker:
 
 
 def _pool() -> dict[str, Any]:
-    return {"min_size": 1, "max_size": 3, "timeout": 5.0, "kwargs": dict(postgresql.CONNECTION)}
+    """A pool's own tries to connect become rarer with each, without end: an hour's outage would be one of two hours.
+    It gives up soon, and whoever asks next makes it try again."""
+
+    async def configure(connection: AsyncConnection[Any]) -> None:
+        await connection.execute(postgresql.SESSION)
+        await connection.commit()
+
+    waits = {"timeout": 2.0, "reconnect_timeout": 1.0}
+    return {"min_size": 1, "max_size": 3, **waits, "kwargs": dict(postgresql.CONNECTION), "configure": configure}
