@@ -127,7 +127,6 @@ def build_service(
     logs, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
     connector, metrics, capacity = connector_with(settings.timeouts), Metrics(settings.role), Capacity()
-    on_storage_errors(engine, lambda error: metrics.database_failed(error.code))
     parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)
     installs, retention = parts.installs, parts.retention
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
@@ -197,6 +196,7 @@ def _wire_runs(
 
 
 def _readiness(installs: Installs, engine: Engine, metrics: Metrics) -> Readiness:
+    on_storage_errors(engine, lambda error: metrics.database_failed(error.code))
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
     return readiness

@@ -289,10 +289,9 @@ def config_file() -> Path:
     try:
         return Path(platformdirs.user_config_dir("nodeferry")) / "nodeferry.toml"
     except RuntimeError as exc:
+        message = f"There is no home folder: HOME is not set, and no account has the number {os.getuid()}."
         raise InvalidSetting(
-            f"There is no home folder: HOME is not set, and the user {os.getuid()} has none in the system's accounts.",
-            hint="Set HOME to a folder of that user, as in HOME=/data.",
-            field="HOME",
+            message, hint="Set HOME to a folder of that user, as in HOME=/data.", field="HOME"
         ) from exc
 
 

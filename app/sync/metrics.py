@@ -74,6 +74,11 @@ class Metrics:
             buckets=_REQUEST_SECONDS,
             registry=registry,
         )
+        self._add_of_engine(registry)
+        self._begin(role)
+
+    def _add_of_engine(self, registry: CollectorRegistry) -> None:
+        """What several processes have to do with each other, and with the database."""
         self._taken_up = Counter(
             "nodeferry_installs_taken_up",
             "Installs that another process, or an earlier one, had begun, and that went on here.",
@@ -103,7 +108,6 @@ class Metrics:
         self._database_errors = Counter(
             "nodeferry_database_errors", "Transactions that the database refused.", ["code"], registry=registry
         )
-        self._begin(role)
 
     def _begin(self, role: str) -> None:
         """What is there from the start."""
