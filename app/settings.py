@@ -286,13 +286,9 @@ class _Environment(EnvSettingsSource):
 
 def config_file() -> Path:
     """Where the settings of this user lie. Raises InvalidSetting where there is no home folder."""
-    try:
-        return Path(platformdirs.user_config_dir("nodeferry")) / "nodeferry.toml"
-    except RuntimeError as exc:
-        message = f"There is no home folder: HOME is not set, and no account has the number {os.getuid()}."
-        raise InvalidSetting(
-            message, hint="Set HOME to a folder of that user, as in HOME=/data.", field="HOME"
-        ) from exc
+    if os.path.expanduser("~") == "~":
+        raise InvalidSetting(f"HOME is not set, and user {os.getuid()} has no account.", hint="Set it.", field="HOME")
+    return Path(platformdirs.user_config_dir("nodeferry")) / "nodeferry.toml"
 
 
 def settings_from(

@@ -178,7 +178,7 @@ def test_a_process_without_a_home_says_so(installed: Installed) -> None:
     argv = as_user(NUMBER, installed.program, "config", "show")
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "There is no home folder: HOME is not set" in done.stderr and "Traceback" not in done.stderr
+    assert "HOME is not set, and user 54321 has no account" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_volume_that_belongs_to_somebody_else_is_named(installed: Installed) -> None:
