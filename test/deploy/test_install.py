@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,16 +132,29 @@ def container(installed: Installed, **variables: str) -> Iterator[Container]:
     said = {"NODEFERRY_DATA_DIR": str(volume), "NODEFERRY_PORT": "0", "NODEFERRY_TOKEN": TOKEN, **variables}
     argv = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
     argv += ["sh", "-c", _AS_CONTAINER, "sh", str(volume), *as_user(NUMBER, installed.program, "serve", **said)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        (installed.folder / "container.log").open("wb") as log,
+        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        first = None
         try:
-            assert process.stdout is not None and process.stderr is not None
+            assert process.stdout is not None
             line = process.stdout.readline()
-            if not line.startswith("Nodeferry on "):
-                raise AssertionError(process.stderr.read())
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text("ascii").split()
-            yield Container(process, int(children[0]), line.split()[-1], installed)
+            first = _child_of(process.pid)
+            assert line.startswith("Nodeferry on "), (installed.folder / "container.log").read_text("utf-8")
+            assert first is not None
+            yield Container(process, first, line.split()[-1], installed)
         finally:
+            # Whoever changes its user is not ended with its parent any more; its namespace goes with process number 1.
+            if first is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(first, signal.SIGKILL)
             process.kill()
+
+
+def _child_of(pid: int) -> int | None:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+    return int(found[0]) if found else None
 
 
 def test_it_answers_in_a_container_and_ends_before_docker_loses_patience(installed: Installed) -> None:
