@@ -70,7 +70,7 @@ from app.sync.workflows.steps import Steps
 from app.webui import pages as webui
 
 if TYPE_CHECKING:  # where the database is a file, nothing of it is imported
-    from app.sync.shared.hearing import Hearing
+    from app.sync.shared.wiring import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ class _InstallParts:
     retention: Retention
     progress_cache: ProgressCache
     background: BackgroundTaskManager
+    shared: Shared | None
 
 
 def build_service(
@@ -192,6 +193,8 @@ def _wire_runs(
     runs = Runs(parts.installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
     _wire_news(RunNews(parts.installs, runs, notices), parts, retries, workflows, runs)
     _wire_proofs(parts, steps.proofs)
+    if parts.shared:
+        _wire_shared(parts.shared, parts, retries, workflows)
     return workflows, runs
 
 
@@ -220,16 +223,19 @@ def _application(shared: Services) -> Flask:
     return app
 
 
-def _hearing(settings: Settings, engine: Engine, background: BackgroundTaskManager, metrics: Metrics) -> Hearing | None:
-    """What this process hears of others, where there may be some."""
+def _shared(
+    settings: Settings, engine: Engine, background: BackgroundTaskManager, metrics: Metrics
+) -> Shared | None:
+    """What this process shares with others, where there may be some."""
     if not settings.is_shared:
         return None
-    from app.sync.shared.hearing import Hearing
+    from app.sync.shared.wiring import shared_parts
 
-    hearing = Hearing(engine, background, memory_seconds=settings.memory_hours * 3600)
+    shared = shared_parts(engine, background, memory_seconds=settings.memory_hours * 3600)
+    hearing = shared.hearing
     hearing.when_given, hearing.when_reconnected = metrics.signalled, metrics.listener_reconnected
     metrics.hears(lambda: hearing.is_live)
-    return hearing
+    return shared
 
 
 def _wire_installs(
@@ -243,8 +249,8 @@ def _wire_installs(
 ) -> _InstallParts:
     closing = threading.Event()
     files = ProgressFiles(settings.data_dir / "progress")
-    hearing = _hearing(settings, engine, background, metrics)
-    progress_cache = hearing.progress if hearing else ProgressCache(settings.memory_hours * 3600)
+    shared = _shared(settings, engine, background, metrics)
+    progress_cache = shared.hearing.progress if shared else ProgressCache(settings.memory_hours * 3600)
     retention = Retention(History(engine), files, progress_cache, settings, logs=logs)
     leases = Leases(engine, f"{socket.gethostname()}:{settings.data_dir}", queued=settings.is_shared)
     lease_keeper = LeaseKeeper(leases, background, closing, retention.prune_if_due)
@@ -256,12 +262,8 @@ def _wire_installs(
         metrics=metrics,
         closing=closing,
     )
-    if hearing:
-        from app.sync.shared.wiring import shared_queue
-
-        runs: InstallEngine = shared_queue(
-            settings, engine, background, jobs, hearing=hearing, chores=retention.prune_if_due
-        )
+    if shared:
+        runs: InstallEngine = shared.queue(settings, background, jobs, retention.prune_if_due)
     else:
         runs = Scheduler(background, jobs.run, settings.max_running, lease_keeper)
     installs = Installs(
@@ -273,7 +275,7 @@ def _wire_installs(
         connector=connector,
         settings=settings,
     )
-    return _InstallParts(installs, jobs, retention, progress_cache, background)
+    return _InstallParts(installs, jobs, retention, progress_cache, background, shared)
 
 
 def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor, runs: Runs) -> None:
@@ -287,6 +289,14 @@ def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows:
     parts.jobs.when_ended = ended
     parts.progress_cache.when_asked = news.of_task
     workflows.when_news = news.of_workflow
+
+
+def _wire_shared(shared: Shared, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor) -> None:
+    """What follows an end is done by one process, and what one has left by another."""
+    parts.jobs.when_ended = shared.follow_ups.of_end(parts.jobs.when_ended)
+    parts.progress_cache.when_asked = shared.follow_ups.of_question(parts.progress_cache.when_asked)
+    workflows.shared = shared.workflows(workflows.drive, workflows.let_go, workflows.look_at)
+    shared.chores.append(retries.begin)
 
 
 def _wire_proofs(parts: _InstallParts, proofs: Proofs) -> None:

@@ -50,6 +50,13 @@ _NOTE_HEARD = text(
     " ON CONFLICT (task_id) DO UPDATE SET heard_at = greatest(install_heard.heard_at, excluded.heard_at)"
 )
 _AGE = text("SELECT extract(epoch FROM clock_timestamp() - heard_at) FROM install_heard WHERE task_id = :task_id")
+_CLAIM = text("INSERT INTO followed_up (key) VALUES (:key) ON CONFLICT DO NOTHING")
+_NOT_FOLLOWED = text(
+    "SELECT task_id FROM installs WHERE state = ANY(:ended)"
+    " AND finished_at BETWEEN extract(epoch FROM now()) - :within AND extract(epoch FROM now()) - :after"
+    " AND NOT EXISTS (SELECT 1 FROM followed_up WHERE key = task_id) ORDER BY finished_at LIMIT 100"
+)
+_FORGET_FOLLOWED = text("DELETE FROM followed_up WHERE at < now() - interval '8 days'")
 _FORGET_HEARD = text(
     "DELETE FROM install_heard WHERE NOT EXISTS (SELECT 1 FROM installs WHERE installs.task_id = install_heard.task_id)"
 )
@@ -133,11 +140,24 @@ class SignalStore:
             age = connection.execute(_AGE, {"task_id": task_id}).scalar()
         return None if age is None else float(age)
 
+    def claim(self, key: str) -> bool:
+        """Whether nobody has claimed this before: what follows it is the caller's to do, and only its."""
+        with writing(self._engine) as connection:
+            return connection.execute(_CLAIM, {"key": key}).rowcount > 0
+
+    def not_followed(self, within: float, after: float) -> list[str]:
+        """The installs that have ended in the last `within` seconds and at least `after` seconds ago, and whose end
+        nobody has claimed."""
+        asked = {"ended": _ENDED, "within": within, "after": after}
+        with reading(self._engine) as connection:
+            return list(connection.execute(_NOT_FOLLOWED, asked).scalars())
+
     def forget_ended(self) -> None:
         """What was asked in the moment of an install's end, and what belongs to no install any more."""
         with writing(self._engine) as connection:
             connection.execute(_FORGET_ENDED, {"ended": _ENDED})
             connection.execute(_FORGET_HEARD)
+            connection.execute(_FORGET_FOLLOWED)
 
 
 def _goes_on(connection: Connection, task_id: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 
@@ -20,6 +20,8 @@ from app.sync.shared.listener import Listener
 from app.sync.shared.progress_news import ProgressNews
 from app.sync.shared.shared_progress import SharedProgress
 from app.sync.shared.signals import GiveUp, SharedSignals
+
+_UPKEEP_SECONDS = 600.0
 
 
 class Hearing:
@@ -38,6 +40,9 @@ class Hearing:
         self.when_reconnected: Callable[[], None] = lambda: None
         """Called when the connection that hears is there again."""
         self._listener: Listener | None = None
+        self._upkeep_due_at = 0.0
+        self.of_workflows: Callable[[Collection[str] | None], object] = lambda _workflow_ids: None
+        """Called with ids of which some may be workflows, and with None where any may have been named."""
 
     @property
     def is_live(self) -> bool:
@@ -58,10 +63,9 @@ class Hearing:
 
     def begin(self, records: Records | None = None) -> None:
         """Listens from now on."""
-        hears = {PROGRESS: self.progress.hear}
+        hears = {PROGRESS: self.progress.hear, SIGNALS: self._hear_signals}
         if self._signals is not None and records is not None:
             self._signals.begin(records)
-            hears[SIGNALS] = self._signals.hear
         self._listener = Listener(
             self._engine, self._background, hears, when_live=self._set_live, while_down=self._while_down
         )
@@ -91,21 +95,32 @@ class Hearing:
         return None if self._signals is None else self._signals.answer(task_id, question, word)
 
     def upkeep(self) -> None:
-        """Forgets what no install needs any more."""
-        with suppress(StorageError):
+        """Every ten minutes forgets what no install needs any more. Raises StorageError."""
+        if time.monotonic() >= self._upkeep_due_at:
+            self._upkeep_due_at = time.monotonic() + _UPKEEP_SECONDS
             self.store.forget_ended()
 
     def _set_live(self, is_live: bool) -> None:
         self.progress.set_live(is_live)
         if is_live and self.connections > 1:
             self.when_reconnected()
-        if is_live and self._signals is not None:
-            self._signals.look_at_all()
+        if is_live:
+            self._look_at_all()
 
     def _while_down(self) -> None:
         with suppress(StorageError):
-            if self._signals is not None:
-                self._signals.look_at_all()
+            self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        """Something may not have been heard. Raises StorageError, and is called again then."""
+        if self._signals is not None:
+            self._signals.look_at_all()
+        self.of_workflows(None)
+
+    def _hear_signals(self, payloads: Sequence[str]) -> None:
+        if self._signals is not None:
+            self._signals.hear(payloads)
+        self.of_workflows(payloads)
 
     def _read(self, task_id: str) -> InstallStatus | None:
         record = self._installs.get(task_id)

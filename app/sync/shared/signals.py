@@ -45,8 +45,6 @@ class SharedSignals:
         self._records: Records | None = None
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
-        self.of_workflow: Callable[[str], None] = lambda _workflow_id: None
-        """Called with an id of which nothing runs here: it may be a workflow's."""
         self.when_given: Callable[[str, float], None] = lambda _kind, _seconds: None
         """Called with what an install here was given, and how long after it was asked for."""
 
@@ -120,11 +118,8 @@ class SharedSignals:
             self._let_go(job)
 
     def hear(self, payloads: Sequence[str]) -> None:
-        """These ids were named. Raises StorageError where it cannot be read what for."""
-        held = self._held_of(payloads)
-        self._give(held)
-        for named in set(payloads) - set(held):
-            self.of_workflow(named)
+        """These task_ids were named. Raises StorageError where it cannot be read what for."""
+        self._give(self._held_of(payloads))
 
     def look_at_all(self) -> None:
         """Whatever is asked of the installs here: something may not have been heard. Raises StorageError."""

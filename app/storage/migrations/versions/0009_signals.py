@@ -24,6 +24,7 @@ _TABLES = (
     # What a crash of the database takes from it is there again with the next word from a runner.
     "CREATE UNLOGGED TABLE install_heard (task_id varchar(36) PRIMARY KEY, heard_at timestamptz NOT NULL)",
     "CREATE TABLE followed_up (key text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())",
+    "CREATE INDEX ix_installs_finished_at ON installs (finished_at)",
 )
 
 
