@@ -29,7 +29,8 @@ pytestmark = [
     pytest.mark.skipif(programs() is None, reason="There is no PostgreSQL here; `make test-deps` installs Debian's."),
 ]
 
-_FLEET = Play(instances=2, rate=30.0, events=90)
+_FLEET = Play(instances=4, rate=30.0, events=90)
+_SLOW = Play(instances=2, rate=2.0, events=200)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,35 @@ def test_workers_count_for_themselves(cluster: Cluster) -> None:
     ]
     stored = [re.findall(r'nodeferry_tasks{state="completed"} (\S+)', text) for text in texts.values()]
     assert [[sum(ended)]] * len(texts) == [[float(number) for number in each] for each in stored]
+
+
+def counted(url: str, series: str) -> float:
+    """A series of one process; 0 where it is not there."""
+    text = requests.get(f"{url}/metrics", timeout=30).text
+    found = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_what_goes_between_processes_is_counted() -> None:
+    """How late a cancel was heard, an install that another worker went on with, and a PostgreSQL that was away."""
+    with Cluster(Wanted(fleet=_SLOW)) as cluster:
+        first, second = cluster.web
+        task_id = post(f"{first.url}/ssh/install-custom-nodes", cluster.request())["task_id"]
+        wait_until(lambda: progress(second.url, task_id)["state"] == "running", 60, "it runs")
+        left = next(worker for worker in cluster.workers if task_id in worker.log.read_text("utf-8"))
+        other = next(worker for worker in cluster.workers if worker is not left)
+        left.terminate()
+        left.wait()
+        taken = "nodeferry_installs_taken_up_total"
+        wait_until(lambda: counted(other.url, taken) == 1, 60, "the other goes on")
+        live, again = "nodeferry_listener_live", "nodeferry_listener_reconnects_total"
+        wait_until(lambda: counted(first.url, live) == 1, 60, "it hears of the others")
+        cluster.postgresql.kill()
+        cluster.postgresql.start()
+        wait_until(lambda: counted(first.url, live) == counted(first.url, again) == 1, 60, "it hears of them again")
+        post(f"{first.url}/tasks/{task_id}/cancel", {})
+        wait_until(lambda: counted(other.url, 'nodeferry_signal_seconds_count{kind="cancel"}') == 1, 60, "it is heard")
+        wait_until(lambda: progress(second.url, task_id)["state"] == "cancelled", 60, "it ends")
 
 
 @contextmanager
