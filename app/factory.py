@@ -223,9 +223,7 @@ def _application(shared: Services) -> Flask:
     return app
 
 
-def _shared(
-    settings: Settings, engine: Engine, background: BackgroundTaskManager, metrics: Metrics
-) -> Shared | None:
+def _shared(settings: Settings, engine: Engine, background: BackgroundTaskManager, metrics: Metrics) -> Shared | None:
     """What this process shares with others, where there may be some."""
     if not settings.is_shared:
         return None
