@@ -32,7 +32,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-all test-postgresql test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format demo-deps system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit
+.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-all test-postgresql test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format demo-deps system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit cluster
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { line = sprintf("  make %-15s", $$1); count = split($$2, words, " "); \
@@ -44,6 +44,9 @@ demo: demo-deps .venv/.runtime-ready ## install a dozen packs on a throw-away in
 
 run: .venv/.runtime-ready ## serve for real use on http://127.0.0.1:5000
 	@$(PY) run.py serve $(ARGS)
+
+cluster: system-deps .venv/.dev-ready ## PostgreSQL, two web processes, two workers, a played fleet, until Ctrl-C
+	@$(PY) -m bench.cluster $(ARGS)
 
 test: test-deps .venv/.dev-ready ## the tests; the long proofs are in test-long
 	@$(PARALLEL) -m "not long" $(ARGS)

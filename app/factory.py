@@ -28,6 +28,7 @@ from app.storage.progress_files import ProgressFiles
 from app.storage.retry_store import RetryStore
 from app.storage.run_store import RunStore
 from app.storage.task_counts import TaskCounts
+from app.storage.transactions import on_storage_errors
 from app.storage.workflow_store import WorkflowStore
 from app.sync.access import Access
 from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
@@ -126,7 +127,7 @@ def build_service(
     pins = DatabasePins(engine)
     logs, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
-    connector, metrics, capacity = connector_with(settings.timeouts), Metrics(), Capacity()
+    connector, metrics, capacity = connector_with(settings.timeouts), Metrics(settings.role), Capacity()
     parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)
     installs, retention = parts.installs, parts.retention
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
@@ -198,6 +199,7 @@ def _wire_runs(
 
 
 def _readiness(installs: Installs, engine: Engine, metrics: Metrics) -> Readiness:
+    on_storage_errors(engine, lambda error: metrics.database_failed(error.code))
     readiness = Readiness(installs, TaskCounts(engine))
     metrics.look_at(readiness.gauges)
     return readiness
@@ -221,13 +223,17 @@ def _application(shared: Services) -> Flask:
     return app
 
 
-def _shared(settings: Settings, engine: Engine, background: BackgroundTaskManager) -> Shared | None:
+def _shared(settings: Settings, engine: Engine, background: BackgroundTaskManager, metrics: Metrics) -> Shared | None:
     """What this process shares with others, where there may be some."""
     if not settings.is_shared:
         return None
     from app.sync.shared.wiring import shared_parts
 
-    return shared_parts(engine, background, memory_seconds=settings.memory_hours * 3600)
+    shared = shared_parts(engine, background, memory_seconds=settings.memory_hours * 3600)
+    hearing = shared.hearing
+    hearing.when_given, hearing.when_reconnected = metrics.signalled, metrics.listener_reconnected
+    metrics.hears(lambda: hearing.is_live)
+    return shared
 
 
 def _wire_installs(
@@ -241,7 +247,7 @@ def _wire_installs(
 ) -> _InstallParts:
     closing = threading.Event()
     files = ProgressFiles(settings.data_dir / "progress")
-    shared = _shared(settings, engine, background)
+    shared = _shared(settings, engine, background, metrics)
     progress_cache = shared.hearing.progress if shared else ProgressCache(settings.memory_hours * 3600)
     retention = Retention(History(engine), files, progress_cache, settings, logs=logs)
     leases = Leases(engine, f"{socket.gethostname()}:{settings.data_dir}", queued=settings.is_shared)

@@ -285,7 +285,9 @@ class _Environment(EnvSettingsSource):
 
 
 def config_file() -> Path:
-    """Where the settings of this user lie."""
+    """Where the settings of this user lie. Raises InvalidSetting where there is no home folder."""
+    if os.path.expanduser("~") == "~":
+        raise InvalidSetting(f"HOME is not set, and user {os.getuid()} has no account.", hint="Set it.", field="HOME")
     return Path(platformdirs.user_config_dir("nodeferry")) / "nodeferry.toml"
 
 

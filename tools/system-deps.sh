@@ -1,16 +1,18 @@
 #!/bin/sh
 # What Nodeferry's demo and tests need from the system: an OpenSSH server and client, git, curl, certificates,
-# Chromium for the pages' tests and a Python >= 3.11 that can make virtual environments.
+# Chromium for the pages' tests, PostgreSQL's programs and a Python >= 3.11 that can make virtual environments.
 #
 #   tools/system-deps.sh            installs what is missing (Debian/Ubuntu as root); for anyone else it changes nothing,
 #                                   says what is missing and exits 1. Exit 0: everything is here.
-#   tools/system-deps.sh --demo     the same without Chromium, which only tests need
-#   tools/system-deps.sh --tests    also what some tests play with, where it can be had: login shells, Dropbear, nginx
+#   tools/system-deps.sh --demo     the same without Chromium and PostgreSQL, which only tests and the cluster need
+#   tools/system-deps.sh --tests    also what some tests play with, where it can be had: login shells, Dropbear, nginx,
+#                                   Prometheus
 #   tools/system-deps.sh --check    changes nothing, whoever asks
 #   tools/system-deps.sh --python   prints the Python to make the virtual environment with
 #
-# The tests run sshd and nginx themselves, on high ports: the system's own are not wanted. Where this script installs
-# openssh-server or nginx they are therefore neither started nor enabled; what was there before is left alone.
+# The tests run sshd, nginx, PostgreSQL and Prometheus themselves, on high ports: the system's own are not wanted. What
+# this script installs of them is therefore neither started nor enabled, and no PostgreSQL cluster is made; what was
+# there before is left alone.
 set -eu
 
 PYTHON_WANTED="Python >= 3.11 with venv"
@@ -18,6 +20,9 @@ PYTHON_PROBE='import sys, ensurepip, sqlite3, ssl, venv; sys.exit(sys.version_in
 POLICY=/usr/sbin/policy-rc.d
 POLICY_MARK="Nodeferry's system-deps.sh"
 POLICY_KEPT=$POLICY.kept-by-nodeferry
+POSTGRESQL=/usr/lib/postgresql
+NO_CLUSTER_FOLDER=/etc/postgresql-common/createcluster.d
+NO_CLUSTER=$NO_CLUSTER_FOLDER/nodeferry-system-deps.conf
 
 # --- what is here ---------------------------------------------------------------------------------------------------
 
@@ -48,6 +53,15 @@ has_python() { [ -x .venv/bin/python ] || find_python >/dev/null; }
 
 has_chromium() { has chromium || has chromium-browser || has google-chrome; }
 
+# Debian keeps the server's programs off the PATH, in a folder for each version.
+has_postgresql() {
+    if has initdb; then return 0; fi
+    for program in "$POSTGRESQL"/*/bin/initdb; do
+        if [ -x "$program" ]; then return 0; fi
+    done
+    return 1
+}
+
 missing_packages() {
     has sshd || echo openssh-server
     has ssh && has ssh-keygen || echo openssh-client
@@ -55,12 +69,14 @@ missing_packages() {
     has curl || echo curl
     has_certificates || echo ca-certificates
     [ "$mode" = --demo ] || has_chromium || echo chromium
+    [ "$mode" = --demo ] || has_postgresql || echo postgresql
     has_python || echo python3-venv
 }
 
-# What some tests play with, and skip in words where it cannot be had: login shells, another SSH server, a proxy.
+# What some tests play with, and skip in words where it cannot be had: login shells, another SSH server, a proxy, and
+# what reads the metrics.
 optional_packages() {
-    for package in tcsh fish zsh nginx; do has "$package" || echo "$package"; done
+    for package in tcsh fish zsh nginx prometheus; do has "$package" || echo "$package"; done
     has dropbear || echo dropbear-bin
 }
 
@@ -88,10 +104,12 @@ python_packages() {
     esac
 }
 
-# While our packages are set up, nothing may start $1 (sshd, nginx); what other packages ask for is answered as before.
+is_served() { case $1 in *openssh-server* | *nginx* | *prometheus* | *postgresql*) return 0 ;; esac; return 1; }
+
+# While our packages are set up, nothing may start $1 (sshd, nginx, …); what other packages ask for is answered as before.
 hold_back() {
-    new=$1
-    trap 'disable_new; remove_policy' EXIT
+    new="${new:-} $1"
+    trap 'disable_new; remove_policy; allow_clusters' EXIT
     trap 'exit 130' INT TERM HUP
     if grep -qs "$POLICY_MARK" "$POLICY"; then remove_policy; fi # left by a run that was killed
     if [ -e "$POLICY" ]; then mv "$POLICY" "$POLICY_KEPT"; fi
@@ -101,12 +119,23 @@ hold_back() {
 case " $new \$1" in
 *openssh-server*\ ssh | *openssh-server*\ ssh.* | *openssh-server*\ sshd | *openssh-server*\ sshd.*) exit 101 ;;
 *nginx*\ nginx | *nginx*\ nginx.*) exit 101 ;;
+*prometheus*\ prometheus | *prometheus*\ prometheus.*) exit 101 ;;
+*postgresql*\ postgresql | *postgresql*\ postgresql[.@]*) exit 101 ;;
 esac
 if [ -x $POLICY_KEPT ]; then exec $POLICY_KEPT "\$@"; fi
 exit 0
 POLICY_TEXT
     chmod 755 "$POLICY"
+    case $new in *postgresql*) refuse_clusters ;; esac
 }
+
+# Its package would make a cluster `main` and start it with the machine.
+refuse_clusters() {
+    mkdir -p "$NO_CLUSTER_FOLDER"
+    printf '# %s is installing PostgreSQL; this file goes away with it.\ncreate_main_cluster = false\n' "$POLICY_MARK" >"$NO_CLUSTER"
+}
+
+allow_clusters() { rm -f "$NO_CLUSTER"; }
 
 remove_policy() {
     rm -f "$POLICY"
@@ -114,16 +143,19 @@ remove_policy() {
 }
 
 disable_new() {
-    case $new in *nginx*) disable_new_nginx ;; esac
+    case $new in *nginx*) disable_service nginx ;; esac
+    case $new in *prometheus*) disable_service prometheus ;; esac
+    # It starts the clusters of this machine: whose machine has some keeps it.
+    case $new in *postgresql*) if [ -z "$(ls -A /etc/postgresql/* 2>/dev/null)" ]; then disable_service postgresql; fi ;; esac
     case $new in *openssh-server*) disable_new_sshd ;; esac
 }
 
-disable_new_nginx() {
-    if has systemctl; then systemctl --quiet disable nginx.service >/dev/null 2>&1 || true; fi
-    for link in /etc/systemd/system/*.wants/nginx.service; do
+disable_service() {
+    if has systemctl; then systemctl --quiet disable "$1.service" >/dev/null 2>&1 || true; fi
+    for link in /etc/systemd/system/*.wants/"$1.service"; do
         if [ -L "$link" ]; then rm -f "$link"; fi
     done
-    if has update-rc.d && [ -e /etc/init.d/nginx ]; then update-rc.d nginx disable >/dev/null 2>&1 || true; fi
+    if has update-rc.d && [ -e "/etc/init.d/$1" ]; then update-rc.d "$1" disable >/dev/null 2>&1 || true; fi
 }
 
 disable_new_sshd() {
@@ -143,7 +175,7 @@ install_packages() {
         if [ "$package" = python3-venv ]; then package=$(python_packages); fi
         packages="$packages $package"
     done
-    case $packages in *openssh-server* | *nginx*) hold_back "$packages" ;; esac
+    if is_served "$packages"; then hold_back "$packages"; fi
     # Old lists name packages that the mirror has no more: fresh ones are fetched only then, they cost many seconds.
     # shellcheck disable=SC2086  # a list of words
     apt install --no-install-recommends $packages || { apt update && apt install --no-install-recommends $packages; }
@@ -169,7 +201,7 @@ install_optional() {
         if has_candidate "$package"; then wanted="$wanted $package"; fi
     done
     if [ -n "$wanted" ]; then
-        case $wanted in *nginx*) hold_back "$wanted" ;; esac
+        if is_served "$wanted"; then hold_back "$wanted"; fi
         # shellcheck disable=SC2086  # a list of words
         apt install --no-install-recommends $wanted >/dev/null 2>&1 || say "Not installed (some tests are skipped):$wanted"
     fi

@@ -56,8 +56,12 @@ class Endpoint:
 
 
 def this_user() -> Local:
-    """Who runs this program."""
-    return Local(Path.home(), getpass.getuser(), os.environ)
+    """Who runs this program. In a container it may be a number that no file of accounts knows."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return Local(Path.home(), user, os.environ)
 
 
 def resolve(

@@ -83,6 +83,11 @@ class PostgreSQL:
         """Of the server, while it runs."""
         return None if self._server is None else self._server.pid
 
+    @property
+    def ended(self) -> int | None:
+        """The exit status of a server that has ended by itself."""
+        return None if self._server is None else self._server.poll()
+
     def url(self, database: str = "postgres") -> str:
         """For SQLAlchemy, and for NODEFERRY_DATABASE_URL."""
         return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{database}"

@@ -34,7 +34,8 @@ _ADD_ONCE = text(f"{_ADD} DO NOTHING")
 _ADD_AGAIN = text(f"{_ADD} DO UPDATE SET number = DEFAULT, created_at = now()")
 _HOLDS = text("SELECT value FROM install_signals WHERE task_id = :task_id AND kind = :kind AND subject = :subject")
 _PENDING = text(
-    "SELECT number, task_id, kind, subject, value FROM install_signals WHERE task_id = ANY(:task_ids) ORDER BY number"
+    "SELECT number, task_id, kind, subject, value, extract(epoch FROM clock_timestamp() - created_at) AS age"
+    " FROM install_signals WHERE task_id = ANY(:task_ids) ORDER BY number"
 )
 _FORGET = text("DELETE FROM install_signals WHERE task_id = :task_id")
 _FORGET_ENDED = text(
@@ -81,13 +82,14 @@ class Cancel(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One thing that was asked. `subject`: the package to skip, or the question; `value`: the answer. `number`: no
-    other signal's, and another one when the same is asked again."""
+    other signal's, and another one when the same is asked again. `age`: seconds since it was asked."""
 
     number: int
     task_id: str
     kind: Kind
     subject: str
     value: str
+    age: float = 0.0
 
 
 class SignalStore:
@@ -124,7 +126,7 @@ class SignalStore:
         """What was asked of these installs, in its order."""
         with reading(self._engine) as connection:
             rows = connection.execute(_PENDING, {"task_ids": list(task_ids)}).all()
-        return [Signal(row.number, row.task_id, Kind(row.kind), row.subject, row.value) for row in rows]
+        return [Signal(row.number, row.task_id, Kind(row.kind), row.subject, row.value, float(row.age)) for row in rows]
 
     def forget(self, task_id: str) -> None:
         """The install has ended."""

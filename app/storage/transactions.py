@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -19,6 +19,7 @@ _ADDING = 0x4E46_0002
 """Names PostgreSQL's advisory lock of `adding`."""
 _refused: WeakKeyDictionary[Engine, StorageError] = WeakKeyDictionary()
 """Why the last transaction that writes failed, of engines where it did."""
+_error_listeners: WeakKeyDictionary[Engine, Callable[[StorageError], None]] = WeakKeyDictionary()
 
 
 def pair_with_writer(engine: Engine, writer: Engine) -> None:
@@ -30,6 +31,12 @@ def pair_with_writer(engine: Engine, writer: Engine) -> None:
     """
     engine.update_execution_options(**{_WRITER: writer})
     event.listen(engine, "engine_disposed", lambda _: writer.dispose())
+
+
+def on_storage_errors(engine: Engine, listener: Callable[[StorageError], None]) -> None:
+    """From now on `listener` is called with each error of a transaction, in the thread that had it."""
+    for each in (engine, engine.get_execution_options().get(_WRITER, engine)):
+        _error_listeners[each] = listener
 
 
 @contextmanager
@@ -91,4 +98,7 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except SQLAlchemyError as exc:
-        raise storage_error(exc, place_of(engine)) from exc
+        error = storage_error(exc, place_of(engine))
+        if engine in _error_listeners:
+            _error_listeners[engine](error)
+        raise error from exc

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from app.storage.errors import StorageError
 from app.storage.task_counts import TaskCounts
@@ -12,9 +13,11 @@ from app.sync.installs.service import Installs
 class Readiness:
     """Looks at the parts that an install needs. Every method may be called from any thread."""
 
-    def __init__(self, installs: Installs, task_counts: TaskCounts) -> None:
+    def __init__(self, installs: Installs, task_counts: TaskCounts, now: Callable[[], float] = time.time) -> None:
+        """`now`: Unix seconds."""
         self._installs = installs
         self._task_counts = task_counts
+        self._now = now
 
     def missing(self) -> str | None:
         """Why an install that is started now would not run; None when it would."""
@@ -37,6 +40,9 @@ class Readiness:
         }
         try:
             found["nodeferry_tasks"] = {state.value: number for state, number in self._task_counts.by_state().items()}
+            oldest = self._task_counts.oldest_waiting()
+            age = 0.0 if oldest is None else max(0.0, self._now() - oldest)
+            found["nodeferry_oldest_waiting_seconds"] = {"": age}
         except StorageError:
             return found
         return found

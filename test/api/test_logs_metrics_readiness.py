@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sys
 import uuid
 from pathlib import Path
 
@@ -11,9 +13,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.factory import build_service
 from app.settings import Settings
+from app.storage.errors import StorageError
 from app.storage.log_files import LogFiles
+from app.storage.transactions import reading
+from app.version import VERSION
 from test.api.client import Api, closed_address, content, service_in
 from test.support.waiting import wait_until
+
+
+def samples_of(api: Api) -> dict[tuple[object, ...], float]:
+    """What is counted now: by the sample's name and its labels."""
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(api.get("/metrics").text)
+        for sample in family.samples
+    }
 
 
 class TestLog:
@@ -77,12 +91,7 @@ class TestMetrics:
         api.ended(task_id)
         api.progress(task_id)
         wait_until(lambda: "nodeferry_installs_running 0.0" in api.get("/metrics").text, what="its thread is gone")
-        text = api.get("/metrics").text
-        samples = {
-            (sample.name, *sorted(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
+        text, samples = api.get("/metrics").text, samples_of(api)
         assert samples["nodeferry_tasks", ("state", "failed")] == 1
         assert samples["nodeferry_tasks", ("state", "running")] == 0
         assert samples["nodeferry_installs_running",] == samples["nodeferry_installs_waiting",] == 0
@@ -92,6 +101,58 @@ class TestMetrics:
         route = ("route", "POST /ssh/install-custom-nodes/progress")
         assert samples["nodeferry_request_seconds_count", route] == 1
         assert task_id not in text
+
+    def test_what_alerts_ask_for_is_there_before_anything_has_happened(self, idle: Api) -> None:
+        """A series that appears with its first event shows no rise to Prometheus."""
+        samples = samples_of(idle)
+        for name in ("installs_taken_up", "leases_lost", "listener_reconnects", "reconnects"):
+            assert samples[f"nodeferry_{name}_total",] == 0
+        assert samples["nodeferry_oldest_waiting_seconds",] == samples["nodeferry_event_save_seconds_count",] == 0
+        assert samples["nodeferry_signal_seconds_count", ("kind", "cancel")] == 0
+        assert samples["nodeferry_database_errors_total", ("code", "database_locked")] == 0
+        assert samples["nodeferry_installs_finished_total", ("outcome", "partial")] == 0
+        assert samples["nodeferry_info", ("role", "all"), ("version", VERSION)] == 1
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+    def test_the_process_says_what_it_uses(self, idle: Api) -> None:
+        """Memory, processor time, threads and open files."""
+        samples = samples_of(idle)
+        for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds", "start_time_seconds"):
+            assert samples[f"process_{name}",] > 0
+        assert samples["nodeferry_process_threads",] >= 1
+
+    def test_an_install_that_goes_on_is_counted_and_how_late_its_events_were_saved(self, tmp_path: Path) -> None:
+        """Begun by one service, and taken up by the next on the same database."""
+        with service_in(tmp_path) as first:
+            task_id = first.start(closed_address(), options={"wait_seconds": 600})
+            wait_until(lambda: samples_of(first)["nodeferry_installs_running",] == 1, what="it has begun")
+            assert samples_of(first)["nodeferry_installs_taken_up_total",] == 0
+        with service_in(tmp_path) as second:
+            wait_until(lambda: samples_of(second)["nodeferry_installs_taken_up_total",] == 1, what="it goes on")
+            second.post(f"/tasks/{task_id}/cancel", {})
+            second.ended(task_id)
+            assert samples_of(second)["nodeferry_event_save_seconds_count",] >= 1
+
+    def test_errors_of_the_database_are_counted_by_code(self, api: Api) -> None:
+        """Whoever had them."""
+        engine = api.app.extensions["nodeferry"].installs._store._engine
+        with contextlib.suppress(StorageError), reading(engine) as connection:
+            connection.exec_driver_sql("SELECT * FROM nothing")
+        counted = {
+            key[1]: value for key, value in samples_of(api).items() if key[0] == "nodeferry_database_errors_total"
+        }
+        assert sum(counted.values()) == 1
+
+    def test_the_age_of_what_waits_longest_is_told(self, tmp_path: Path) -> None:
+        """The second install of one ComfyUI waits for the first."""
+        with service_in(tmp_path) as api:
+            address, options = closed_address(), {"wait_seconds": 600}
+            tasks = [api.start(address, options=options), api.start(address, options=options)]
+            wait_until(lambda: samples_of(api)["nodeferry_installs_running",] == 1, what="the first has begun")
+            wait_until(lambda: samples_of(api)["nodeferry_oldest_waiting_seconds",] > 0, what="it waits")
+            for task_id in tasks:
+                api.post(f"/tasks/{task_id}/cancel", {})
+                api.ended(task_id)
 
     def test_two_services_of_one_process_count_apart(self, api: Api, tmp_path: Path) -> None:
         """No registry is shared."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -46,7 +48,7 @@ def test_json_lines_name_task_and_incident(said: Said) -> None:
     found: list[dict[str, Any]] = [json.loads(line) for line in said().splitlines()]
     assert [line["task_id"] for line in found] == [TASK, TASK, TASK, None]
     assert [line["incident"] for line in found] == ["0123456789ab", None, None, None]
-    assert set(found[0]) == {"time", "level", "logger", "message", "task_id", "incident"}
+    assert set(found[0]) == {"time", "level", "process", "logger", "message", "task_id", "incident"}
     assert found[0]["time"].endswith("Z") and found[2]["message"] == "no name\nhere"
 
 
@@ -68,6 +70,22 @@ def test_the_text_form_stays_readable(said: Said) -> None:
     logs.configure("INFO")
     logging.getLogger("app.x").info("two words")
     assert said().rstrip().endswith('level=INFO logger=app.x msg="two words"')
+
+
+def test_a_process_that_has_others_beside_it_says_which_it_is(said: Said) -> None:
+    """Lines of several processes come together in one place. The process that is alone stays as it is."""
+    logs.configure("INFO", role="worker")
+    logging.getLogger("app.x").info("one")
+    thread = threading.Thread(target=lambda: logging.getLogger("app.x").info("two"), name=f"task-{TASK}")
+    thread.start()
+    thread.join()
+    logs.configure("INFO", role="web", form="json")
+    logging.getLogger("app.x").info("three")
+    first, second, third = said().splitlines()
+    name = f"worker@{socket.gethostname()}:{os.getpid()}"
+    assert f"process={name} logger=app.x msg=one" in first
+    assert second.endswith(f"msg=two task_id={TASK}")
+    assert json.loads(third)["process"] == name.replace("worker", "web")
 
 
 def test_another_form_is_refused() -> None:

@@ -15,7 +15,7 @@ DOCUMENTS = sorted(
 )
 """The changelog may name what is gone."""
 
-PATH = re.compile(r"`((?:(?:app|bench|docs|test|\.ci|\.github)/|tools/[\w-]+\.)[\w./*-]+)")
+PATH = re.compile(r"`((?:(?:app|bench|deploy|docs|test|\.ci|\.github)/|tools/[\w-]+\.)[\w./*-]+)")
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 TARGET = re.compile(r"\bmake (?:[A-Z]+=\S+ )*([a-z]+(?:-[a-z]+)*)(?=[`\s]*(?:[A-Z]+=|#|`|$))", re.MULTILINE)
 

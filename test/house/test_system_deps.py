@@ -12,9 +12,14 @@ import pytest
 
 from test.house.sources import ROOT
 
-WANTED = ("sshd", "ssh", "ssh-keygen", "git", "curl", "chromium")
-USED = ("sh", "dirname", "tr", "find", "head", "sed", "grep", "touch", "chmod")
+WANTED = ("sshd", "ssh", "ssh-keygen", "git", "curl", "chromium", "initdb")
+USED = ("sh", "dirname", "tr", "find", "head", "sed", "grep", "touch", "chmod", "mkdir", "rm", "mv", "cat")
 """Ordinary commands that the script itself uses."""
+MOVED = {
+    "/usr/lib/postgresql": "postgresql",
+    "/etc/postgresql-common/createcluster.d": "createcluster.d",
+    "/usr/sbin/policy-rc.d": "policy-rc.d",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,11 @@ def machine(tmp_path: Path) -> Machine:
     """A Debian machine with all that is wanted, seen by an ordinary user."""
     machine = Machine(tmp_path)
     (tmp_path / "tools").mkdir()
-    shutil.copy(ROOT / "tools" / "system-deps.sh", tmp_path / "tools")
+    script = (ROOT / "tools" / "system-deps.sh").read_text("utf-8")
+    for system, pretended in MOVED.items():  # what lies outside of PATH is this folder's too
+        assert system in script
+        script = script.replace(f"={system}", f"={tmp_path}/{pretended}")
+    (tmp_path / "tools" / "system-deps.sh").write_text(script, "utf-8")
     machine.commands.mkdir()
     for name in USED:
         machine.has(name, f'exec {shutil.which(name)} "$@"')
@@ -162,3 +171,54 @@ def test_what_is_optional_is_installed_where_it_can_be_had_and_never_missed(mach
     assert done.returncode == 0
     assert "tests are skipped" in done.stderr
     assert machine.apt_log.read_text().split("--no-install-recommends")[1].split()[:2] == ["tcsh", "zsh"]
+    assert "prometheus" in machine.apt_log.read_text()
+
+
+def test_postgresql_counts_as_there_where_debian_puts_it(machine: Machine) -> None:
+    """Off the PATH, in a folder for each version. The demo needs none."""
+    (machine.commands / "initdb").unlink()
+    assert "from the system: postgresql\n" in machine.system_deps().stderr
+    assert machine.system_deps("--demo").returncode == 0
+    program = machine.folder / "postgresql" / "15" / "bin" / "initdb"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
+    assert machine.system_deps().returncode == 0
+
+
+def test_no_cluster_is_made_and_nothing_is_started_with_postgresql(machine: Machine) -> None:
+    """While its package is set up; afterwards the machine's own rules hold again."""
+    machine.has("id", "echo 0")
+    (machine.commands / "initdb").unlink()
+    seen, cluster, policy = (machine.folder / name for name in ("seen", "createcluster.d", "policy-rc.d"))
+    policy.write_text("#!/bin/sh\nexit 42\n")
+    policy.chmod(0o755)
+    asks = "; ".join(
+        f'sh "{policy}" {service} start; echo {service} $? >>"{seen}"'
+        for service in ("postgresql", "postgresql@15-main.service", "ssh", "cron")
+    )
+    machine.has(
+        "apt-get",
+        f'case "$*" in *install*) cat "{cluster}"/*.conf >>"{seen}"; {asks}; {machine.brings("initdb")};; esac',
+    )
+    done = machine.system_deps()
+    assert done.returncode == 0, done.stderr
+    assert "create_main_cluster = false" in seen.read_text()
+    answers = [line.split() for line in seen.read_text().splitlines() if line.split()[-1].isdigit()]
+    assert answers == [["postgresql", "101"], ["postgresql@15-main.service", "101"], ["ssh", "42"], ["cron", "42"]]
+    assert (list(cluster.iterdir()), policy.read_text()) == ([], "#!/bin/sh\nexit 42\n")
+
+
+def test_prometheus_is_not_started_either(machine: Machine) -> None:
+    """Nor whatever was installed before it in the same call."""
+    machine.has("id", "echo 0")
+    machine.has("apt-cache", 'test "$2" = prometheus && echo "  Candidate: 1"')
+    (machine.commands / "initdb").unlink()
+    seen, policy, stopped = (machine.folder / name for name in ("seen", "policy-rc.d", "stopped"))
+    asks = f'sh "{policy}" prometheus start; echo $? >>"{seen}"; sh "{policy}" postgresql start; echo $? >>"{seen}"'
+    machine.has("apt-get", f'case "$*" in *" prometheus") {asks} ;; esac; {machine.brings("initdb")}')
+    machine.has("systemctl", f'echo "$@" >>"{stopped}"')
+    done = machine.system_deps("--tests")
+    assert done.returncode == 0, done.stderr
+    assert seen.read_text().split() == ["101", "101"]
+    assert "disable prometheus.service" in stopped.read_text()
+    assert not policy.exists()

@@ -54,7 +54,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     check_bind(settings)
     memory.give_back()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,))
+    logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,), role=settings.role)
     explicit = port is not None or not listening.is_default(settings.port)
     close_to_others(settings.data_dir)
     with (

@@ -46,7 +46,7 @@ def worker(data_dir: Path | None, host: str | None, port: int | None) -> None:
     with them."""
     settings = settings_from(overrides={"data_dir": data_dir, "host": host, "role": "worker"})
     memory.give_back()
-    logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,))
+    logs.configure(settings.log_level, form=settings.log_format, secrets=(settings.token,), role=settings.role)
     close_to_others(settings.data_dir)
     asked = stop_on_signals()
     with ServiceLock(settings.data_dir), ExitStack() as opened:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import socket
 import sys
 from datetime import UTC, datetime
 
@@ -22,14 +24,19 @@ _INCIDENT = re.compile(r"\bincident[ =]([0-9a-f]{12})\b")
 class _Formatter(logging.Formatter):
     """What both forms share."""
 
-    def __init__(self, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(self, secrets: tuple[str, ...] = (), process: str = "") -> None:
+        """`process`: what to call this process; empty: there is no other."""
         super().__init__()
         self._secrets = tuple(secret for secret in secrets if secret)
+        self._process = process
 
     def _fields(self, record: logging.LogRecord) -> dict[str, str]:
         """What the line says, without secrets."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        fields = {"time": moment, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        fields = {"time": moment, "level": record.levelname}
+        if self._process:
+            fields["process"] = self._process
+        fields |= {"logger": record.name, "message": record.getMessage()}
         fields |= {name: str(value) for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
@@ -42,16 +49,21 @@ class _Formatter(logging.Formatter):
 
 
 class LogfmtFormatter(_Formatter):
-    """`time=… level=… logger=… msg=…` and whatever was given as `extra`."""
+    """`time=… level=… process=… logger=… msg=…` and whatever was given as `extra`; the task's id where the line has it
+    nowhere else."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line; a traceback is a quoted value of it."""
         fields = self._fields(record)
+        task = _THREAD.fullmatch(record.threadName or "")
+        if task and task.group(1) not in fields["message"]:
+            fields["task_id"] = task.group(1)
         return " ".join(f"{'msg' if name == 'message' else name}={_quoted(value)}" for name, value in fields.items())
 
 
 class JsonFormatter(_Formatter):
-    """An object with time, level, logger, message, task_id, incident (null where there is none), and any `extra`."""
+    """An object with time, level, process, logger, message, task_id, incident (null where there is none), and any
+    `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
@@ -70,11 +82,16 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generi
         super().emit(record)
 
 
-def configure(level: str, *, form: str = TEXT, secrets: tuple[str, ...] = ()) -> None:
+def configure(level: str, *, form: str = TEXT, secrets: tuple[str, ...] = (), role: str = "") -> None:
     """Send the process's log to stderr from `level` on (a word of the logging module; an unknown one is INFO), as
-    `text` or `json`. What libraries say is for DEBUG, but for their warnings."""
+    `text` or `json`. What libraries say is for DEBUG, but for their warnings. `role`: of a service's process; lines of
+    one that has others beside it name it."""
     handler = _StderrHandler()
-    handler.setFormatter(JsonFormatter(secrets) if form == JSON else LogfmtFormatter(secrets))
+    process = f"{role or 'all'}@{socket.gethostname()}:{os.getpid()}"
+    alone = role in {"", "all"}
+    handler.setFormatter(
+        JsonFormatter(secrets, process) if form == JSON else LogfmtFormatter(secrets, "" if alone else process)
+    )
     root = logging.getLogger()
     for old in [handler for handler in root.handlers if isinstance(handler, _StderrHandler)]:
         root.removeHandler(old)

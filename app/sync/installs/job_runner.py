@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -19,6 +20,8 @@ from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.worker import Installation
 from app.sync.metrics import Metrics
+
+_log = logging.getLogger(__name__)
 
 
 class JobRunner:
@@ -50,12 +53,21 @@ class JobRunner:
         with self._lease_keeper.holding(job.recorder, wake=job.cancel) as held:
             if not held:
                 return
+            self._count(job.recorder)
             with self.while_held(job):
                 self._installation(job).run()
-            if job.recorder.ended and not job.recorder.lost:
+            if job.recorder.lost:
+                self._metrics.lease_lost()
+            elif job.recorder.ended:
                 self._metrics.finished(job.recorder.snapshot)
         if job.recorder.ended and not job.recorder.lost:
             self.when_ended(job.task_id)
+
+    def _count(self, recorder: Recorder) -> None:
+        recorder.when_saved = self._metrics.saved
+        _log.info("task %s: working on it (lease %d)", recorder.task_id, recorder.token)
+        if recorder.token > 1:
+            self._metrics.taken_up()
 
     def _installation(self, job: Job) -> Installation:
         return Installation(

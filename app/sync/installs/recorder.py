@@ -68,6 +68,9 @@ class Recorder:
         self._saved_at = float("-inf")
         self._save_pause = 0.0
         self._dirty = False
+        self._dirty_since: float | None = None
+        self.when_saved: Callable[[float], None] = lambda _seconds: None
+        """Called with the age of the oldest event that was just saved."""
         self._refused = False
         """The disk refuses to save. Polls then see what happens at once, since there is nothing to wait for."""
         self._newest = status_of(record, _read_snapshot(record))
@@ -181,6 +184,9 @@ class Recorder:
                 raise LeaseLost
             self._store.update(self.task_id, token=self._token, **self._values())
             self._dirty = self._refused = False
+            if self._dirty_since is not None:
+                self.when_saved(time.monotonic() - self._dirty_since)
+                self._dirty_since = None
         except StorageError as exc:
             self._refused = True
             self._saved_at += REFUSED_SECONDS
@@ -212,6 +218,7 @@ class Recorder:
             self._started_at = self._now()
         self._newest = replace(self._newest, snapshot=snapshot, heard_at=heard_at or self._newest.heard_at)
         self._dirty = True
+        self._dirty_since = time.monotonic() if self._dirty_since is None else self._dirty_since
         if self._refused and not self._lost:
             self._progress_cache.put(self._newest)
 

@@ -37,6 +37,10 @@ class Hearing:
         self._news = ProgressNews(self.store, background)
         self.progress = SharedProgress(memory_seconds, read=self._read, news=self._news)
         self._signals: SharedSignals | None = None
+        self.when_given: Callable[[str, float], None] = lambda _kind, _seconds: None
+        """As of `SharedSignals`."""
+        self.when_reconnected: Callable[[], None] = lambda: None
+        """Called when the connection that hears is there again."""
         self._listener: Listener | None = None
         self._upkeep_due_at = 0.0
         self.of_workflows: Callable[[Collection[str] | None], object] = lambda _workflow_ids: None
@@ -56,6 +60,7 @@ class Hearing:
         """What is asked of installs counts from now on. `give_up`: ends one that nobody runs; the result is for the
         thread of each that runs here, around its run."""
         self._signals = SharedSignals(self.store, give_up, self.progress)
+        self._signals.when_given = self.when_given
         return self._signals.holding
 
     def begin(self, records: Records | None = None) -> None:
@@ -99,6 +104,8 @@ class Hearing:
 
     def _set_live(self, is_live: bool) -> None:
         self.progress.set_live(is_live)
+        if is_live and self.connections > 1:
+            self.when_reconnected()
         if is_live:
             self._look_at_all()
 

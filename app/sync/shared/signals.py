@@ -45,6 +45,8 @@ class SharedSignals:
         self._records: Records | None = None
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
+        self.when_given: Callable[[str, float], None] = lambda _kind, _seconds: None
+        """Called with what an install here was given, and how long after it was asked for."""
 
     def begin(self, records: Records) -> None:
         """From now on, installs that no worker has can be ended here."""
@@ -137,6 +139,7 @@ class SharedSignals:
                 of_task.done.add(signal.number)
             if is_new:
                 _apply(signal, of_task.job)
+                self.when_given(signal.kind.value, signal.age)
 
     def _let_go(self, job: Job) -> None:
         if not job.recorder.ended:

@@ -1,0 +1,1 @@
+"""What others run: units, image, compose file, alerts and the dashboard."""
