@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from app.storage import postgresql_text
 from app.storage.errors import KEEP_HINT, StorageError, storage_error
 from app.storage.filelock import file_lock
 from app.storage.migration import migrate
@@ -69,6 +71,8 @@ def _parse(url: str) -> URL:
 def _engine(url: URL, busy_timeout: float) -> Engine:
     # Requests and seals are among a statement's parameters: no error may show them.
     made = partial(create_engine, url, json_serializer=_to_json, json_deserializer=_from_json, hide_parameters=True)
+    if url.get_backend_name() == "postgresql":
+        return _engine_of_postgresql(made)
     engine = made()
     if url.get_backend_name() == "sqlite":
         writer = made(pool_size=1, max_overflow=0)
@@ -76,6 +80,12 @@ def _engine(url: URL, busy_timeout: float) -> Engine:
             event.listen(each, "connect", partial(_set_up_connection, busy_timeout))
             event.listen(each, "begin", partial(begin_on_sqlite, begin))
         pair_with_writer(engine, writer)
+    return engine
+
+
+def _engine_of_postgresql(made: Callable[..., Engine]) -> Engine:
+    engine = made(json_serializer=_to_storable_json, json_deserializer=_from_stored_json)
+    event.listen(engine, "connect", lambda connection, _: postgresql_text.adapt(connection))
     return engine
 
 
@@ -116,6 +126,14 @@ def _open_sqlite(engine: Engine, path: Path) -> None:
         migrate(engine)
     with writing(engine):
         pass  # a file that cannot be written says so now, not at the first install
+
+
+def _to_storable_json(value: Any) -> str:
+    return postgresql_text.storable_json(_to_json(value))
+
+
+def _from_stored_json(stored: str | bytes) -> Any:
+    return _from_json(postgresql_text.json_as_it_was(stored if isinstance(stored, str) else bytes(stored).decode()))
 
 
 def _from_json(text: str) -> Any:
