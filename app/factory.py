@@ -14,14 +14,15 @@ from sqlalchemy import Engine
 from app.remote.connector import SshConnector
 from app.remote.own_keys import OwnKeys
 from app.settings import Settings
-from app.storage.command_audit import CommandAudits
+from app.storage.data_folder import logs_of
 from app.storage.database import open_database
+from app.storage.documents import Documents
 from app.storage.fleet_store import FleetStore
 from app.storage.history import History
 from app.storage.install_store import InstallStore
 from app.storage.instance_store import InstanceStore
 from app.storage.lease import Leases
-from app.storage.log_files import LogFiles
+from app.storage.log_files import Logs
 from app.storage.pins import DatabasePins
 from app.storage.progress_files import ProgressFiles
 from app.storage.retry_store import RetryStore
@@ -82,11 +83,13 @@ class Service:
     notifications: Notifications
     settings: Settings
     engine: Engine
+    documents: Documents
 
     def close(self, timeout: float = 3.0) -> None:
         """Releases everything within `timeout` seconds, the database too: nothing is answered any more."""
         self.release(timeout)
         self.engine.dispose()
+        self.documents.close()
 
     def release(self, timeout: float) -> None:
         """Releases every install within `timeout` seconds. Their runs go on; the next service attaches to them. Polls
@@ -118,7 +121,7 @@ def build_service(
     keeper.retention_seconds = settings.memory_hours * 3600
     engine = open_database(settings.resolved_database_url)
     pins = DatabasePins(engine)
-    logs, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
+    (logs, audits), documents = logs_of(settings.data_dir, engine), access.documents
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
     connector, metrics, capacity = connector_with(settings.timeouts), Metrics(), Capacity()
     parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)
@@ -126,8 +129,8 @@ def build_service(
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
-    notices = Notifications(settings.notify_urls, settings.data_dir, keeper)
-    proofs = Proofs(settings.data_dir / "proofs", installs, connector, background=keeper, timeouts=settings.timeouts)
+    notices = Notifications(settings.notify_urls, documents, keeper)
+    proofs = Proofs(documents, installs, connector, background=keeper, timeouts=settings.timeouts)
     workflows, runs = _wire_runs(parts, retries, Steps(installs, checks, settings, proofs), engine, notices)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     app = _application(
@@ -149,20 +152,22 @@ def build_service(
             capacity,
             DefaultList(settings),
             notices,
-            StatusLinks(settings.data_dir),
+            StatusLinks(documents),
             runs,
             RememberedInstances(InstanceStore(engine), pins, runs),
-            *_lists(settings),
+            *_lists(settings, documents),
             proofs,
         )
     )
     _resume(retries, installs, workflows)
-    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine)
+    return Service(
+        app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine, documents
+    )
 
 
-def _lists(settings: Settings) -> tuple[WorkflowLists, RegistryPacks]:
+def _lists(settings: Settings, documents: Documents) -> tuple[WorkflowLists, RegistryPacks]:
     """What turns workflows and ids of the registry into packs."""
-    files, answers = WorkflowFiles(settings.data_dir / "workflow-files"), RememberedAnswers(settings.data_dir)
+    files, answers = WorkflowFiles(documents), RememberedAnswers(documents)
     registry, schemes = Registry(settings), settings.allowed_git_schemes
     lists = WorkflowLists(files, NodeSources(settings), registry, answers, schemes)
     return lists, RegistryPacks(registry, schemes)
@@ -217,7 +222,7 @@ def _wire_installs(
     engine: Engine,
     background: BackgroundTaskManager,
     connector: SshConnector,
-    logs: LogFiles,
+    logs: Logs,
     metrics: Metrics,
 ) -> _InstallParts:
     closing = threading.Event()

@@ -23,10 +23,10 @@ from bench.engine.machine import get_uv
 from test.support import contract
 from test.support.alone import is_alone, running_order, turn
 from test.support.chromium import browser
-from test.support.postgresql import postgresql, postgresql_url
+from test.support.postgresql import postgresql, postgresql_url, shared_engine
 from test.support.waiting import wait_until
 
-__all__ = ["browser", "postgresql", "postgresql_url"]
+__all__ = ["browser", "postgresql", "postgresql_url", "shared_engine"]
 
 StandInFactory = Callable[..., StandIn]
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
