@@ -211,16 +211,16 @@ def append_piece(connection: Connection, task_id: str, name: str, content: bytes
     values = {"size": kept.size, "base": kept.base, "is_full": kept.full}
     if before:
         same = (log_files.c.task_id == task_id, log_files.c.name == name, log_files.c.size == before)
-        changed = connection.execute(update(log_files).where(*same).values(**values)).rowcount
+        written = connection.execute(update(log_files).where(*same).values(**values).returning(log_files.c.size))
     else:
-        opened = insert(task_logs).values(task_id=task_id).on_conflict_do_nothing()
-        connection.execute(opened)
-        first = insert(log_files).values(task_id=task_id, name=name, **values)
-        empty = first.on_conflict_do_update(
-            index_elements=["task_id", "name"], set_=values, where=log_files.c.size == 0
+        connection.execute(insert(task_logs).values(task_id=task_id).on_conflict_do_nothing())
+        empty = (
+            insert(log_files)
+            .values(task_id=task_id, name=name, **values)
+            .on_conflict_do_update(index_elements=["task_id", "name"], set_=values, where=log_files.c.size == 0)
         )
-        changed = connection.execute(empty).rowcount
-    if changed == 0:
+        written = connection.execute(empty.returning(log_files.c.size))
+    if written.first() is None:
         row = connection.execute(_HERE, {"of_task": task_id, "of_name": name}).first()
         return Kept(0) if row is None else Kept(row.size, row.base, row.is_full)
     piece = {"task_id": task_id, "name": name, "at": before, "content": content}

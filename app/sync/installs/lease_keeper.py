@@ -31,7 +31,7 @@ class LeaseKeeper:
         """`chores`: called with each round."""
         self._leases = leases
         self._background = background
-        self._closing = closing
+        self.closing = closing
         self._chores = chores
         self._thread = f"leases-{uuid.uuid4()}"
         self._lock = threading.Lock()
@@ -82,7 +82,7 @@ class LeaseKeeper:
                     _log.error("task %s: its lease could not be given back: %s", task_id, exc)
 
     def _watch(self, on_stalled: Callable[[str], None]) -> None:
-        while not self._closing.wait(self._leases.seconds / 3):
+        while not self.closing.wait(self._leases.seconds / 3):
             try:
                 self._renew()
                 for task_id in self._leases.stalled():
