@@ -23,6 +23,7 @@ from app.storage.install_store import InstallStore
 from app.storage.instance_store import InstanceStore
 from app.storage.lease import Leases
 from app.storage.log_files import Logs
+from app.storage.moved_mark import check_not_moved
 from app.storage.pins import DatabasePins
 from app.storage.progress_files import ProgressFiles
 from app.storage.retry_store import RetryStore
@@ -120,6 +121,7 @@ def build_service(
     `background`: the threads' keeper; default: the process's one. `access`: who is let in; default: by the settings."""
     keeper, access = background or get_task_manager(), access or Access(settings)
     keeper.retention_seconds = settings.memory_hours * 3600
+    check_not_moved(settings.resolved_database_url)
     engine = open_database(settings.resolved_database_url)
     pins = DatabasePins(engine)
     (logs, audits), documents = logs_of(settings.data_dir, engine), access.documents

@@ -99,7 +99,7 @@ class FolderWriter(LogWriter):
         try:
             private_folders(folder)
             (folder / _OPEN).touch(mode=0o600)
-            super().__init__({name: _read_kept(folder, name) for name in _names(folder)})
+            super().__init__(kept_logs(folder))
         except OSError as exc:
             raise _unavailable(folder, exc) from exc
 
@@ -263,6 +263,16 @@ class LogFiles(Logs):
         return self._folder / canonical_task_id(task_id)
 
 
+def kept_logs(folder: Path) -> dict[str, Kept]:
+    """The logs in a task's folder, and how each is kept. Raises OSError."""
+    return {name: _read_kept(folder, name) for name in _names(folder)}
+
+
+def is_open(folder: Path) -> bool:
+    """Whether not all logs of a task's folder have come."""
+    return (folder / _OPEN).exists()
+
+
 def _write_whole(file: BinaryIO, content: bytes) -> None:
     """Appends all of `content`, or nothing: what a full disk has taken of it goes again. Raises OSError."""
     before = os.fstat(file.fileno()).st_size
@@ -278,7 +288,7 @@ def _write_whole(file: BinaryIO, content: bytes) -> None:
 def _close(folder: Path) -> None:
     """Says in the run's log that not all came, if so."""
     try:
-        if (folder / _OPEN).exists():
+        if is_open(folder):
             with open(folder / "run.log", "ab", buffering=0, opener=private) as file:
                 file.write(REST_IS_THERE)
             (folder / _OPEN).unlink(missing_ok=True)
