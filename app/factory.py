@@ -121,8 +121,7 @@ def build_service(
     `background`: the threads' keeper; default: the process's one. `access`: who is let in; default: by the settings."""
     keeper, access = background or get_task_manager(), access or Access(settings)
     keeper.retention_seconds = settings.memory_hours * 3600
-    check_not_moved(settings.resolved_database_url)
-    engine = open_database(settings.resolved_database_url)
+    engine = _opened(settings)
     pins = DatabasePins(engine)
     (logs, audits), documents = logs_of(settings.data_dir, engine), access.documents
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
@@ -163,9 +162,13 @@ def build_service(
         )
     )
     _resume(settings, retries, installs, workflows)
-    return Service(
-        app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine, documents
-    )
+    bases = settings, engine, documents
+    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, *bases)
+
+
+def _opened(settings: Settings) -> Engine:
+    check_not_moved(settings.resolved_database_url)
+    return open_database(settings.resolved_database_url)
 
 
 def _lists(settings: Settings, documents: Documents) -> tuple[WorkflowLists, RegistryPacks]:

@@ -17,18 +17,8 @@ from app.protocol.terminal_text import one_line
 from app.version import VERSION
 
 _COMMANDS = (
-    "serve",
-    "demo",
-    "install",
-    "workflow",
-    "tasks",
-    "wheels",
-    "hostkeys",
-    "key",
-    "token",
-    "database",
-    "config",
-    "pyz",
+    *("serve", "demo", "install", "workflow", "tasks", "wheels", "hostkeys", "key", "token", "config", "pyz"),
+    *("worker", "database"),
 )
 _EPILOG = """\b
 Exit status:

@@ -27,11 +27,14 @@ CONNECTION: dict[str, Any] = {
     "tcp_user_timeout": 15_000,
 }
 """What libpq is told: a peer that is silent for 15 to 25 s is gone."""
+_IDLE_SECONDS = 8
 SESSION = (
     f"SET statement_timeout = '{STATEMENT_SECONDS}s'; SET lock_timeout = '{LOCK_SECONDS}s';"
-    f" SET idle_in_transaction_session_timeout = '{2 * STATEMENT_SECONDS}s'"
+    f" SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'; SET tcp_keepalives_idle = 10;"
+    " SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '15s'"
 )
-"""What each session is told. Not by libpq's `options`, which poolers refuse."""
+"""What each session is told. Not by libpq's `options`, which poolers refuse. The locks of a process that was frozen or
+cut off in the middle of a transaction are given back sooner than another one's wait for them ends."""
 POOL: dict[str, Any] = {
     "pool_pre_ping": True,
     "pool_use_lifo": True,

@@ -7,6 +7,7 @@ worker that was only cut off ends its job by the job's id, and must not end what
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +25,8 @@ _UPKEEP = 0x4E46_0001
 
 _DEFER = text(
     "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(:queue, :task, :priority, :lock, :task_id,"
-    " jsonb_build_object('task_id', CAST(:task_id AS text)), CASE WHEN :after > 0 THEN now() + make_interval(secs => :after) END"
-    ")]::procrastinate_job_to_defer_v1[])"
+    " jsonb_build_object('task_id', CAST(:task_id AS text)),"
+    " CASE WHEN :after > 0 THEN now() + make_interval(secs => :after) END)]::procrastinate_job_to_defer_v1[])"
 )
 _NUMBERS = text(
     "SELECT count(*) FILTER (WHERE status = 'doing'), count(*) FILTER (WHERE status = 'todo') FROM procrastinate_jobs"
@@ -40,6 +41,7 @@ _PLACE = text(
     "  ORDER BY other.status = 'doing' DESC, other.priority DESC, other.id LIMIT 1) AS behind"
     " FROM procrastinate_jobs AS mine WHERE mine.queueing_lock = :task_id AND mine.status = 'todo'"
 )
+_JOBS_OF = text("SELECT id FROM procrastinate_jobs WHERE status = 'doing' AND worker_id = ANY(:workers)")
 _GIVEN_UP = text(
     "DELETE FROM procrastinate_jobs WHERE id = :job_id AND status = 'doing'"
     " RETURNING queue_name, task_name, priority, lock, queueing_lock"
@@ -51,8 +53,9 @@ _STALLED = text(
 )
 _PRUNE = text("DELETE FROM procrastinate_workers WHERE last_heartbeat < now() - make_interval(secs => :seconds)")
 _WITHOUT_JOB = text(
-    "SELECT task_id, instance FROM installs WHERE NOT state = ANY(:ended) AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs"
-    " WHERE queueing_lock = installs.task_id AND status IN ('todo', 'doing')) ORDER BY number"
+    "SELECT task_id, instance FROM installs WHERE NOT state = ANY(:ended) AND NOT EXISTS"
+    " (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = installs.task_id AND status IN ('todo', 'doing'))"
+    " ORDER BY number"
 )
 
 
@@ -109,6 +112,11 @@ class SharedQueueStore:
         with reading(self._engine) as connection:
             row = connection.execute(_PLACE, {"task_id": task_id}).first()
         return None if row is None else Place(int(row.position), row.behind)
+
+    def jobs_of(self, workers: Collection[int]) -> frozenset[int]:
+        """The jobs that these workers, by their numbers, are doing."""
+        with reading(self._engine) as connection:
+            return frozenset(connection.execute(_JOBS_OF, {"workers": list(workers)}).scalars())
 
     def put_back(self, job_id: int, *, after: float = 0.0) -> bool:
         """A job that this process has begun goes to another, before those that wait for the same; False when it is

@@ -13,10 +13,11 @@ from test.support.database import put_database
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test that has an `engine` runs on both, unless it is about SQLite's file."""
+    """Each test that has an `engine` runs on both, unless its mark says that it is about one."""
     if "on" in metafunc.fixturenames:
-        only = metafunc.definition.get_closest_marker("sqlite") is not None
-        metafunc.parametrize("on", ["sqlite"] if only else ["sqlite", "postgresql"])
+        both = ["sqlite", "postgresql"]
+        only = [each for each in both if metafunc.definition.get_closest_marker(each)]
+        metafunc.parametrize("on", only or both)
 
 
 @pytest.fixture

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.shared_queue import SharedQueueStore
 from app.sync.installs.engine import Job, Records
-from app.sync.installs.job_runner import JobRunner
+from app.sync.installs.recorder import Recorder
 
 
 class OwnSignals:
-    """`Signals` of a service with one process. `job`: an install that runs here."""
+    """`Signals` of a service with one process. `end`: as JobRunner.give_up; `job`: an install that runs here."""
 
-    def __init__(self, store: SharedQueueStore, jobs: JobRunner, job: Callable[[str], Job | None]) -> None:
+    def __init__(
+        self,
+        store: SharedQueueStore,
+        end: Callable[[Recorder, Problem | None, TaskState], None],
+        job: Callable[[str], Job | None],
+    ) -> None:
         self._store = store
-        self._jobs = jobs
+        self._end = end
         self._job = job
         self._records: Records | None = None
 
@@ -58,5 +64,5 @@ class OwnSignals:
         job = None if record is None or self._records is None else self._records.job_of(record)
         if job is None or self._store.place_of(task_id) is None:
             return False
-        self._jobs.give_up(job.recorder, None, TaskState.CANCELLED)
+        self._end(job.recorder, None, TaskState.CANCELLED)
         return job.recorder.ended and not job.recorder.lost

@@ -18,13 +18,17 @@ class Signals(Protocol):
     def begin(self, records: Records) -> None:
         """From now on, what is asked of installs that no worker has can be done here."""
 
-    def cancel(self, task_id: str) -> bool: ...
+    def cancel(self, task_id: str) -> bool:
+        """Cancels an install, wherever it is."""
 
-    def wake(self, task_id: str) -> bool: ...
+    def wake(self, task_id: str) -> bool:
+        """Ends an install's wait for its next try."""
 
-    def skip(self, task_id: str, package: str) -> bool: ...
+    def skip(self, task_id: str, package: str) -> bool:
+        """Asks an install to skip a build."""
 
-    def answer(self, task_id: str, question: str, word: str) -> str | None: ...
+    def answer(self, task_id: str, question: str, word: str) -> str | None:
+        """Answers a question of an install."""
 
 
 class Works(Protocol):
