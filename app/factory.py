@@ -85,13 +85,11 @@ class Service:
     notifications: Notifications
     settings: Settings
     engine: Engine
-    documents: Documents
 
     def close(self, timeout: float = 3.0) -> None:
         """Releases everything within `timeout` seconds, the database too: nothing is answered any more."""
         self.release(timeout)
         self.engine.dispose()
-        self.documents.close()
 
     def release(self, timeout: float) -> None:
         """Releases every install within `timeout` seconds. Their runs go on; the next service attaches to them. Polls
@@ -121,9 +119,10 @@ def build_service(
     `background`: the threads' keeper; default: the process's one. `access`: who is let in; default: by the settings."""
     keeper, access = background or get_task_manager(), access or Access(settings)
     keeper.retention_seconds = settings.memory_hours * 3600
-    engine = _opened(settings)
+    documents = access.documents
+    engine = _opened(settings, documents)
     pins = DatabasePins(engine)
-    (logs, audits), documents = logs_of(settings.data_dir, engine), access.documents
+    logs, audits = logs_of(settings.data_dir, engine)
     connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
     connector, metrics, capacity = connector_with(settings.timeouts), Metrics(), Capacity()
     parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)
@@ -162,13 +161,14 @@ def build_service(
         )
     )
     _resume(settings, retries, installs, workflows)
-    bases = settings, engine, documents
-    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, *bases)
+    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine)
 
 
-def _opened(settings: Settings) -> Engine:
+def _opened(settings: Settings, documents: Documents) -> Engine:
     check_not_moved(settings.resolved_database_url)
-    return open_database(settings.resolved_database_url)
+    engine = open_database(settings.resolved_database_url)
+    documents.use(engine)
+    return engine
 
 
 def _lists(settings: Settings, documents: Documents) -> tuple[WorkflowLists, RegistryPacks]:

@@ -11,6 +11,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
+from sqlalchemy import Engine
+
 from app.storage.errors import StorageError
 from app.storage.filelock import file_lock
 from app.storage.private_file import mark_of, read_private, write_private
@@ -50,8 +52,11 @@ class Documents(Protocol):
     def place(self, name: str) -> str:
         """Where a document lies, for messages."""
 
+    def use(self, engine: Engine) -> None:
+        """From now on the service's own connections are used, where documents lie in its database."""
+
     def close(self) -> None:
-        """Releases what these documents hold open."""
+        """Releases what these documents have opened themselves."""
 
 
 class FolderDocuments:
@@ -97,6 +102,9 @@ class FolderDocuments:
     def place(self, name: str) -> str:
         """See `Documents`."""
         return str(self._folder / name)
+
+    def use(self, engine: Engine) -> None:
+        """See `Documents`."""
 
     def close(self) -> None:
         """See `Documents`."""

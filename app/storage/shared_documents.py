@@ -30,6 +30,7 @@ class SharedDocuments:
         self._opened = opened
         self._opening = threading.Lock()
         self._kept: Engine | None = None
+        self._is_own = True
 
     @property
     def _engine(self) -> Engine:
@@ -87,9 +88,14 @@ class SharedDocuments:
         """See `Documents`."""
         return f"The document {name} in {place_of(self._engine)}"
 
+    def use(self, engine: Engine) -> None:
+        """See `Documents`."""
+        self.close()
+        self._kept, self._is_own = engine, False
+
     def close(self) -> None:
         """See `Documents`."""
-        if self._kept is not None:
+        if self._kept is not None and self._is_own:
             self._kept.dispose()
 
     def _replaced(self, name: str, revision: int | None, content: bytes) -> bool:
