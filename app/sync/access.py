@@ -18,7 +18,7 @@ from app.domain.access import (
     digest_of,
     is_loopback,
 )
-from app.domain.errors import TooManyAttempts, Unauthorized
+from app.domain.errors import InvalidRequest, TooManyAttempts, Unauthorized
 from app.domain.host_port import bracketed
 from app.settings import Settings
 from app.storage.data_folder import open_documents
@@ -66,9 +66,13 @@ class Access:
         """Whether a token is needed and there is none: at the first start. Raises StorageError."""
         return self.needs_login() and not self._chosen and not self._tokens.all()
 
-    def make_first(self) -> str:
-        """Makes the first token; its secret. Raises StorageError."""
-        return self._tokens.new(FIRST, Scope.ALL)
+    def make_first(self) -> str | None:
+        """Makes the first token; its secret. None where another process that starts just now has made it. Raises
+        StorageError."""
+        try:
+            return self._tokens.new(FIRST, Scope.ALL)
+        except InvalidRequest:
+            return None
 
     def who(self, headers: Mapping[str, str], *, scheme: str, client: str) -> Identity | None:
         """Who sent a request with these headers; None for nobody who is known. Raises TooManyAttempts, StorageError."""

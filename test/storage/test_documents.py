@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from app.domain.access import Scope, Token, digest_of
 from app.domain.errors import InvalidRequest
 from app.storage.data_folder import open_documents
 from app.storage.documents import Documents
 from app.storage.errors import StorageError
+from app.storage.shared_documents import SharedDocuments
 from app.storage.token_file import FILE_NAME, Tokens
 from app.sync.remembered_answers import RememberedAnswers
 from app.sync.sessions import Sessions
 from app.sync.status_links import StatusLinks
+from test.support.waiting import wait_until
 
 Opening = Callable[[], Documents]
 RUN, OTHER = "550e8400-e29b-41d4-a716-446655440000", "550e8400-e29b-41d4-a716-446655440001"
@@ -85,14 +89,17 @@ def test_a_folder_lists_its_newest_first(documents: Documents) -> None:
 
 
 def test_a_token_is_known_and_gone_at_once_in_every_process(opening: Opening) -> None:
+    """Or so soon after that nobody can tell."""
     here, there_too = Tokens(opening()), Tokens(opening())
     assert here.all() == there_too.all() == ()
     secret = here.new("one", Scope.ALL)
-    assert [token.digest for token in there_too.all()] == [digest_of(secret)]
+    assert [token.digest for token in here.all()] == [digest_of(secret)]
+    wait_until(lambda: there_too.all() == here.all(), 2, "another process knows the token")
     with pytest.raises(InvalidRequest, match="already"):
         there_too.new("one", Scope.ALL)
     assert there_too.revoke("one") and not here.revoke("one")
-    assert here.all() == ()
+    assert there_too.all() == ()
+    wait_until(lambda: here.all() == (), 2, "another process knows that it is gone")
 
 
 def test_tokens_made_at_once_are_all_there(opening: Opening) -> None:
@@ -123,6 +130,25 @@ def test_a_session_ends_in_every_process_of_a_shared_database(postgresql_url: st
     elsewhere.end([made])
     assert here.find([made], {"mine": token}) is None and here.find([other], {"mine": token})
     documents.close()
+
+
+def test_a_database_that_is_away_lets_nobody_in_and_holds_nobody_up(tmp_path: Path) -> None:
+    """Everybody who asks meanwhile is told so, and not one after the other."""
+    asked: list[float] = []
+    gone = threading.Event()
+
+    def away() -> Engine:
+        asked.append(time.monotonic())
+        gone.wait(1.0)
+        raise StorageError("away", code="database_unavailable")
+
+    tokens = Tokens(SharedDocuments(away))
+    with ThreadPoolExecutor(8) as threads:
+        answers = [threads.submit(tokens.all) for _ in range(8)]
+        wait_until(lambda: bool(asked), 5, "one asks")
+        gone.set()
+        assert all(isinstance(answer.exception(10), StorageError) for answer in answers)
+    assert len(asked) <= 8
 
 
 def test_links_and_answers_are_common(opening: Opening) -> None:
