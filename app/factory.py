@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +14,8 @@ from sqlalchemy import Engine
 
 from app.remote.connector import SshConnector
 from app.remote.own_keys import OwnKeys
-from app.settings import Settings
+from app.settings import Settings, Timeouts
+from app.storage.command_audit import CommandAudits
 from app.storage.data_folder import logs_of
 from app.storage.database import open_database
 from app.storage.documents import Documents
@@ -119,11 +121,10 @@ def build_service(
     `background`: the threads' keeper; default: the process's one. `access`: who is let in; default: by the settings."""
     keeper, access = background or get_task_manager(), access or Access(settings)
     keeper.retention_seconds = settings.memory_hours * 3600
-    documents = access.documents
-    engine = _opened(settings, documents)
+    engine, documents = _opened(settings, access), access.documents
     pins = DatabasePins(engine)
     logs, audits = logs_of(settings.data_dir, engine)
-    connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
+    connector_with = _connectors(settings, pins, audits)
     connector, metrics, capacity = connector_with(settings.timeouts), Metrics(), Capacity()
     parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)
     installs, retention = parts.installs, parts.retention
@@ -164,11 +165,17 @@ def build_service(
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine)
 
 
-def _opened(settings: Settings, documents: Documents) -> Engine:
+def _opened(settings: Settings, access: Access) -> Engine:
     check_not_moved(settings.resolved_database_url)
     engine = open_database(settings.resolved_database_url)
-    documents.use(engine)
+    access.documents.use(engine)
     return engine
+
+
+def _connectors(settings: Settings, pins: DatabasePins, audits: CommandAudits) -> Callable[[Timeouts], SshConnector]:
+    """Makes what connects. Where several machines are one service, a refused login says on which it was tried."""
+    host = socket.gethostname() if settings.is_shared else ""
+    return partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of, on_host=host)
 
 
 def _lists(settings: Settings, documents: Documents) -> tuple[WorkflowLists, RegistryPacks]:

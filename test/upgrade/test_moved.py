@@ -16,8 +16,10 @@ from app.storage.data_folder import opened_tokens
 from app.storage.shared_queue import SharedQueueStore
 from app.storage.token_file import TokenFile
 from test.api.client import content
-from test.upgrade.conftest import _restoring
+from test.support.service import essence
+from test.upgrade.conftest import Restore, _restoring
 from test.upgrade.recorded import RECORDING, TASKS, Json, Restored, differences, names
+from test.upgrade.test_runs_taken_up import GOING_ON
 
 CHANGING = {"retry", "next_attempt_at", "finished_at", "elapsed_seconds", "elapsed_time"}
 
@@ -92,3 +94,28 @@ def test_the_old_service_does_not_start_any_more(moved: Restored) -> None:
     done = CliRunner().invoke(cli, ["tasks", "list", "--data-dir", str(moved.data_dir)])
     assert done.exit_code == 1 and "was moved to postgresql" in done.output
     assert RECORDING["tasks"]
+
+
+@pytest.mark.sshd
+@pytest.mark.slow
+@pytest.mark.alone
+def test_a_worker_there_follows_what_had_not_ended_to_its_end(restore: Restore, postgresql_url: str) -> None:
+    """From the byte to which the release had read the journals; then what had waited behind starts. Their logs come."""
+    restored = restore(*GOING_ON.values())
+    for task, instance in GOING_ON.items():
+        restored.run_folder(instance, task, "journal-ended.ndjson")
+    done = CliRunner().invoke(cli, ["database", "move", "--data-dir", str(restored.data_dir), "--to", postgresql_url])
+    assert done.exit_code == 0, done.output
+    shutil.rmtree(restored.data_dir / "logs")
+    restored.serve(database_url=postgresql_url)
+    ends = restored.expected("ended/essences")
+    for task in ("running", "interrupted", "started", "workflow-running"):
+        assert essence(restored.ended(task)) == ends[task], task
+    for task in ("queued", "fleet-waiting-main", "fleet-waiting-second"):
+        end = restored.ended(task)
+        assert (end["state"], end["outcome"]) == (ends[task]["state"], ends[task]["outcome"])
+    log = _get(restored, f"/tasks/{TASKS['queued']}/log")
+    assert log["size"] > 0 and not (restored.data_dir / "logs").exists()
+    audit = _get(restored, f"/tasks/{TASKS['queued']}/audit")
+    assert {command["by"] for command in audit["commands"]} == {"service", "runner"}
+    restored.close()
