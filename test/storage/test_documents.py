@@ -162,3 +162,14 @@ def test_links_and_answers_are_common(opening: Opening) -> None:
     opening().write("workflow-answers.json", json.dumps([1]).encode())
     with pytest.raises(StorageError, match=r"workflow-answers\.json"):
         RememberedAnswers(opening()).all()
+
+
+def test_the_database_has_no_secret(shared_engine: Engine) -> None:
+    """Who reads it, or a dump of it, can log in with nothing that stands in it."""
+    documents = SharedDocuments(lambda: shared_engine)
+    secret = Tokens(documents).new("mine", Scope.ALL)
+    session, _ = Sessions(documents, 60.0).begin(Tokens(documents).all()[0])
+    link, _ = StatusLinks(documents).make(RUN)
+    for name in ("tokens.json", "sessions.json", "status-links.json"):
+        stored = documents.read(name) or b""
+        assert stored and not [each for each in (secret, session, link) if each.encode() in stored], name

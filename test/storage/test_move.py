@@ -6,6 +6,7 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -153,3 +154,11 @@ def test_what_cannot_be_moved_is_refused_with_a_reason(data_dir: Path, here: Eng
     with closing(sqlite3.connect(data_dir / "nodeferry.db")) as raw, raw:
         raw.execute("update alembic_version set version_num = '9999'")
     assert "newer Nodeferry" in _move(data_dir, postgresql_url).output
+
+
+def test_an_address_is_pinned_once_by_all_processes(shared_engine: Engine) -> None:
+    """Several meet it for the first time, and each is shown another key."""
+    keys = [HostKey("h", 22, "ssh-rsa", f"AAAA{number}", "SHA256:x", 1.0, "a test") for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        seen = list(threads.map(DatabasePins(shared_engine).add_first, keys))
+    assert len({each[0].key_base64 for each in seen}) == 1 == len(DatabasePins(shared_engine).all())
