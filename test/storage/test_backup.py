@@ -35,9 +35,9 @@ def _commands(heading: str) -> list[str]:
 
 
 def _run(command: str, places: dict[str, str], folder: Path) -> None:
-    for name, place in places.items():
-        command = command.replace(name, place)
     argv = shlex.split(command)
+    for name, place in places.items():
+        argv = [word.replace(name, place) for word in argv]
     found = programs()
     if found and (found / argv[0]).exists():
         argv[0] = str(found / argv[0])
