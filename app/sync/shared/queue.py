@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,7 +17,7 @@ class Signals(Protocol):
     """How what a person asks of an install gets to the worker that has it. Each as in `Engine`."""
 
     def begin(self, records: Records) -> None:
-        """From now on, what is asked of installs that no worker has can be done here."""
+        """From now on, what is asked of installs that no worker has can be done here, and of those here is heard."""
 
     def cancel(self, task_id: str) -> bool:
         """Cancels an install, wherever it is."""
@@ -29,6 +30,9 @@ class Signals(Protocol):
 
     def answer(self, task_id: str, question: str, word: str) -> str | None:
         """Answers a question of an install."""
+
+    def close(self, timeout: float) -> None:
+        """Hears nothing more."""
 
 
 class Works(Protocol):
@@ -132,6 +136,8 @@ class SharedQueue:
 
     def close(self, timeout: float) -> None:
         """Takes no more jobs, and lets go of those that run here."""
+        deadline = time.monotonic() + timeout
         self.closing.set()
         if self._works is not None:
             self._works.close(timeout)
+        self._signals.close(max(0.5, deadline - time.monotonic()))

@@ -92,6 +92,7 @@ class QueueWorker:
         self._unknown: frozenset[int] = frozenset()
         """Jobs that are this process's in the queue, and that it does not know."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
         name = uuid.uuid4()
         self._loop_thread, self._upkeep_thread = f"queue-{name}", f"upkeep-{name}"
 
@@ -125,7 +126,7 @@ class QueueWorker:
 
     async def _work(self, kinds: Sequence[Kind]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._main = asyncio.current_task()
+        self._main, self._leaving = asyncio.current_task(), asyncio.Event()
         try:
             await asyncio.gather(*(self._supervise(kind) for kind in kinds))
         except asyncio.CancelledError:
@@ -142,13 +143,13 @@ class QueueWorker:
                 _log.error(
                     "the worker of the queue %s has ended, and begins anew: %s", kind.queue, exc.__cause__ or exc
                 )
-            if not self._closing.is_set():
-                await asyncio.sleep(_RESTART_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), _RESTART_SECONDS)
 
     async def _one_worker(self, kind: Kind) -> None:
         app = App(connector=PsycopgConnector(conninfo=self._url, **_pool()))
         app.job_manager = manager = PatientJobs(app.connector)
-        manager.is_leaving = self._closing.is_set
+        manager.leaving = self._leaving
         app.task(name=kind.task, queue=kind.queue, pass_context=True)(self._task_of(kind))
         async with app.open_async():
             worker = manager.worker = Worker(
@@ -213,12 +214,11 @@ class QueueWorker:
         return True
 
     def _stop(self) -> None:
+        self._leaving.set()
         for worker in self._workers:
             worker.stop()  # type: ignore[no-untyped-call]
         if not self.is_working and self._main is not None:  # it waits for its database
             self._main.cancel()
-
-    _main: asyncio.Task[None] | None = None
 
     # -- a job's thread ---------------------------------------------------------------------------------------------
 
@@ -286,5 +286,5 @@ def _pool() -> dict[str, Any]:
         await connection.execute(postgresql.SESSION)
         await connection.commit()
 
-    waits = {"timeout": 2.0, "reconnect_timeout": 1.0}
-    return {"min_size": 1, "max_size": 3, **waits, "kwargs": dict(postgresql.CONNECTION), "configure": configure}
+    limits = {"timeout": 2.0, "reconnect_timeout": 1.0}
+    return {"min_size": 1, "max_size": 3, **limits, "kwargs": dict(postgresql.CONNECTION), "configure": configure}
