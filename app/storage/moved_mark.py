@@ -21,7 +21,7 @@ def check_not_moved(url: str) -> None:
     """Raises StorageError for a SQLite history that was moved to a PostgreSQL."""
     if not url.startswith("sqlite") or not _mark(url).exists():
         return
-    where = one_line(_mark(url).read_text("utf-8", "replace"))[:300]
+    where = one_line(_mark(url).read_text("utf-8", "replace").strip())[:300]
     raise StorageError(
         f"The history in {make_url(url).database} was moved to {where}.",
         hint=f"Set NODEFERRY_DATABASE_URL to that. To go on with the old history all the same, remove {_mark(url)}.",

@@ -24,7 +24,7 @@ def database() -> None:
 
 
 @database.command("move")
-@click.option("--to", "target", help="The empty PostgreSQL: postgresql+psycopg://USER@HOST/NAME")
+@click.option("--to", "target", metavar="URL", help="Of the empty PostgreSQL.  [default: NODEFERRY_DATABASE_URL]")
 @click.option("--data-dir", type=_FOLDER, help="The data folder of the stopped service.")
 def move(target: str | None, data_dir: Path | None) -> None:
     """Move the whole history of a stopped service from SQLite to an empty PostgreSQL: all of it, or nothing.
@@ -43,9 +43,14 @@ def move(target: str | None, data_dir: Path | None) -> None:
         moved = move_history(settings.data_dir, source, url, _Progress())
     parts = {name: {"rows": part.rows, "bytes": part.size} for name, part in moved.parts.items()}
     lines = [f"{name}: {part.rows} ({size(part.size)})" for name, part in moved.parts.items() if part.rows]
-    ends = f"Moved and compared. {moved.unfinished} installs have not ended; a worker there goes on with them."
+    ends = f"Moved and compared. {_going_on(moved.unfinished)}".rstrip()
     reply({"moved": parts, "unfinished": moved.unfinished}, "\n".join([*lines, ends]))
     note("Every process of the service now needs this setting: NODEFERRY_DATABASE_URL")
+
+
+def _going_on(count: int) -> str:
+    many = "1 install has" if count == 1 else f"{count} installs have"
+    return f"{many} not ended; a worker there goes on with what they do." if count else ""
 
 
 def _source(settings: Settings) -> str:
