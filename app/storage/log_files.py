@@ -65,6 +65,9 @@ class LogWriter(ABC):
     def all_came(self) -> None:
         """The follower has said that this was all."""
 
+    def leave(self) -> None:  # noqa: B027  # files know it by their thread
+        """Nothing more comes from this writer."""
+
     @abstractmethod
     def mark_incomplete(self) -> None:
         """The run has ended, and the rest does not come."""
@@ -144,7 +147,10 @@ class Logs(ABC):
             writer = self._writer(task_id)
             with self._lock:
                 self._written[task_id] = writer
-            yield writer
+            try:
+                yield writer
+            finally:
+                writer.leave()
         finally:
             with self._lock:
                 self._written.pop(task_id, None)

@@ -8,7 +8,9 @@ thinks, and the instance sends from there again.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 
 from sqlalchemy import (
     BindParameter,
@@ -64,7 +66,6 @@ _PIECES = (
     .where(log_pieces.c.at >= _FIRST_PIECE, log_pieces.c.at < bindparam("end"))
     .order_by(log_pieces.c.at)
 )
-_IS_OPEN = select(task_logs.c.is_open).where(task_logs.c.task_id == _TASK)
 _GOES_ON = (
     select(installs.c.task_id)
     .where(installs.c.task_id == task_logs.c.task_id)
@@ -74,6 +75,10 @@ _GOES_ON = (
     )
     .exists()
 )
+
+
+_IS_WRITTEN = and_(task_logs.c.written_by.is_not(None), _GOES_ON)
+"""A worker that was killed has not said that it has left."""
 
 
 class LogTable(Logs):
@@ -87,9 +92,9 @@ class LogTable(Logs):
         """See `Logs`: by any process."""
         if super().is_written(task_id):
             return True
+        query = select(task_logs.c.task_id).where(task_logs.c.task_id == task_id, _IS_WRITTEN)
         with reading(self._engine) as connection:
-            found = connection.execute(_IS_OPEN.where(task_logs.c.is_open, _GOES_ON), {"of_task": task_id})
-            return found.first() is not None
+            return connection.execute(query).first() is not None
 
     def cut_written(self) -> None:
         """See `Logs`: by any process, at its next piece."""
@@ -125,7 +130,7 @@ class LogTable(Logs):
     def close(self, task_id: str) -> None:
         """See `Logs`."""
         if not super().is_written(canonical_task_id(task_id)):
-            close_logs(self._engine, task_id, _GOES_ON)
+            close_logs(self._engine, task_id, _IS_WRITTEN)
 
     def tasks(self) -> list[str]:
         """See `Logs`."""
@@ -148,10 +153,12 @@ class TableWriter(LogWriter):
 
     def __init__(self, engine: Engine, task_id: str) -> None:
         self._engine, self._task_id = engine, task_id
-        opened = insert(task_logs).values(task_id=task_id, is_open=True)
+        self._id = str(uuid.uuid4())
+        mine = {"is_open": True, "written_by": self._id}
+        opened = insert(task_logs).values(task_id=task_id, **mine)
         query = select(log_files).where(log_files.c.task_id == task_id)
         with writing(engine) as connection:
-            connection.execute(opened.on_conflict_do_update(index_elements=["task_id"], set_={"is_open": True}))
+            connection.execute(opened.on_conflict_do_update(index_elements=["task_id"], set_=mine))
             rows = connection.execute(query).all()
         super().__init__({row.name: Kept(row.size, row.base, row.is_full) for row in rows if is_log_name(row.name)})
 
@@ -160,6 +167,12 @@ class TableWriter(LogWriter):
         with writing(self._engine) as connection:
             connection.execute(update(task_logs).where(task_logs.c.task_id == self._task_id).values(is_open=False))
             _join_pieces(connection, self._task_id)
+
+    def leave(self) -> None:
+        """See `LogWriter`."""
+        mine = (task_logs.c.task_id == self._task_id, task_logs.c.written_by == self._id)
+        with suppress(StorageError), writing(self._engine) as connection:
+            connection.execute(update(task_logs).where(*mine).values(written_by=None))
 
     def mark_incomplete(self) -> None:
         """See `LogWriter`."""

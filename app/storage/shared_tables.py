@@ -1,8 +1,9 @@
 """The tables that only PostgreSQL has: what lies in a data folder where one process is alone.
 
 `documents`: by their names; `revision` is never used twice, so that a document that was removed and made anew differs.
-`task_logs`: `is_open` from when a task's logs begin to be kept until all of them are here; `is_cut`: they are too large
-together. `log_files`: how much of each log is here, `log_pieces`: its bytes, each piece at its place.
+`task_logs`: `is_open` from when a task's logs begin to be kept until all of them are here; `written_by`: who keeps them
+just now; `is_cut`: they are too large together. `log_files`: how much of each log is here, `log_pieces`: its bytes,
+each piece at its place.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ task_logs = Table(
     metadata,
     Column("task_id", String(36), primary_key=True),
     Column("is_open", Boolean, nullable=False, server_default=false()),
+    Column("written_by", String(36)),
     Column("is_cut", Boolean, nullable=False, server_default=false()),
 )
 

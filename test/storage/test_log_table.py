@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from sqlalchemy import Engine, delete, func, select, update
@@ -57,22 +58,30 @@ def test_a_piece_that_the_database_lost_is_sent_again(shared_engine: Engine) -> 
 
 
 def test_another_process_knows_whether_more_may_come(shared_engine: Engine) -> None:
-    """While the run goes on, for a while after its end, and no longer where all has come."""
+    """While somebody writes; where he was killed, while the run goes on and for a while after its end."""
     here, elsewhere = LogTable(shared_engine), LogTable(shared_engine)
-    running, just, long_ago = (_install(shared_engine, at) for at in (None, time.time(), time.time() - 3600))
-    for task_id in (running, just, long_ago):
-        with here.writing(task_id) as writer:
-            writer.append("run.log", 0, b"text\n")
-    assert [elsewhere.is_written(task_id) for task_id in (running, just, long_ago)] == [True, True, False]
-    for task_id in (running, just, long_ago):
-        elsewhere.close(task_id)
-    told = [
-        b"whole on the instance" in here.read(task_id, "run.log", 0, 999)[0] for task_id in (running, just, long_ago)
-    ]
-    assert told == [False, False, True]
-    with here.writing(just) as writer:
-        writer.all_came()
-    assert not elsewhere.is_written(just)
+    all_three = [_install(shared_engine, at) for at in (None, time.time(), time.time() - 3600)]
+    with ExitStack() as written:
+        for task_id in all_three:
+            written.enter_context(here.writing(task_id)).append("run.log", 0, b"text\n")
+        assert [elsewhere.is_written(task_id) for task_id in all_three] == [True, True, False]
+        for task_id in all_three:
+            elsewhere.close(task_id)
+        texts = [here.read(task_id, "run.log", 0, 999)[0] for task_id in all_three]
+        assert [b"whole on the instance" in each for each in texts] == [False, False, True]
+    assert not any(map(elsewhere.is_written, all_three)), "they have left"
+
+
+def test_who_was_cut_off_does_not_say_that_the_other_has_left(shared_engine: Engine) -> None:
+    task_id = _install(shared_engine, None)
+    with LogTable(shared_engine).writing(task_id):
+        with LogTable(shared_engine).writing(task_id):
+            pass
+        assert not LogTable(shared_engine).is_written(task_id)
+        with ExitStack() as newer:
+            with LogTable(shared_engine).writing(task_id):
+                newer.enter_context(LogTable(shared_engine).writing(task_id))
+            assert LogTable(shared_engine).is_written(task_id)
 
 
 def test_pieces_are_put_together_when_all_have_come(shared_engine: Engine) -> None:

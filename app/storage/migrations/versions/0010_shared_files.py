@@ -26,6 +26,7 @@ def upgrade() -> None:
         "task_logs",
         sa.Column("task_id", sa.String(36), primary_key=True),
         sa.Column("is_open", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("written_by", sa.String(36)),
         sa.Column("is_cut", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
     op.create_table(
