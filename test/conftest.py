@@ -48,9 +48,12 @@ def chosen_engine(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The same order in every process of a run."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The same order in every process of a run. On PostgreSQL nothing runs that is about SQLite."""
     items.sort(key=running_order)
+    if config.getoption("--engine") == "postgresql":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("sqlite")])
+        items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -36,14 +36,9 @@ _NUMBERS = text(
     "SELECT count(*) FILTER (WHERE status = 'doing'), count(*) FILTER (WHERE status = 'todo') FROM procrastinate_jobs"
     " WHERE queue_name = :queue AND status IN ('todo', 'doing')"
 )
-_PLACE = text(
-    "SELECT (SELECT count(*) + 1 FROM procrastinate_jobs AS other WHERE other.queue_name = mine.queue_name"
-    "  AND other.status = 'todo' AND (-other.priority, other.id) < (-mine.priority, mine.id)) AS position,"
-    " (SELECT other.queueing_lock FROM procrastinate_jobs AS other WHERE other.lock = mine.lock AND"
-    "  (other.status = 'doing'"
-    "   OR other.status = 'todo' AND (-other.priority, other.id) < (-mine.priority, mine.id))"
-    "  ORDER BY other.status = 'doing' DESC, other.priority DESC, other.id LIMIT 1) AS behind"
-    " FROM procrastinate_jobs AS mine WHERE mine.queueing_lock = :task_id AND mine.status = 'todo'"
+_POSITIONS = text(
+    "SELECT queueing_lock AS task_id, lock, status = 'doing' AS is_done FROM procrastinate_jobs"
+    " WHERE queue_name = :queue AND status IN ('todo', 'doing') ORDER BY is_done DESC, priority DESC, id"
 )
 _JOBS_OF = text("SELECT id FROM procrastinate_jobs WHERE status = 'doing' AND worker_id = ANY(:workers)")
 _GIVEN_UP = text(
@@ -124,11 +119,17 @@ class SharedQueueStore:
             doing, waiting = connection.execute(_NUMBERS, {"queue": queue}).one()
         return int(doing), int(waiting)
 
-    def place_of(self, task_id: str) -> Place | None:
-        """Where an install waits; None when it does not."""
+    def positions(self, queue: str = INSTALLS) -> dict[str, Place]:
+        """Where each job waits, by its task_id."""
         with reading(self._engine) as connection:
-            row = connection.execute(_PLACE, {"task_id": task_id}).first()
-        return None if row is None else Place(int(row.position), row.behind)
+            rows = connection.execute(_POSITIONS, {"queue": queue}).all()
+        first: dict[str, str] = {}
+        found: dict[str, Place] = {}
+        for row in rows:
+            if not row.is_done:
+                found[row.task_id] = Place(len(found) + 1, first.get(row.lock))
+            first.setdefault(row.lock, row.task_id)
+        return found
 
     def jobs_of(self, workers: Collection[int]) -> frozenset[int]:
         """The jobs that these workers, by their numbers, are doing."""

@@ -70,6 +70,14 @@ class Kind(StrEnum):
     WAKE = "wake"
 
 
+class Cancel(StrEnum):
+    """What has become of a cancel: the install had ended, its worker is asked, or it is the caller's to end."""
+
+    ENDED = "ended"
+    ASKED = "asked"
+    UNQUEUED = "unqueued"
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One thing that was asked. `subject`: the package to skip, or the question; `value`: the answer. `number`: no
@@ -99,15 +107,18 @@ class SignalStore:
             connection.execute(_NOTIFY, {"channel": SIGNALS, "payloads": [task_id]})
             return str(connection.execute(_HOLDS, asked).scalar_one())
 
-    def cancel_waiting(self, task_id: str) -> bool:
-        """Takes an install that no worker has out of the queue, for whoever ends it now; False when one has it. Its
-        cancel stays noted: if nobody comes to its end, the next worker does."""
+    def cancel(self, task_id: str, *, unqueue: bool) -> Cancel:
+        """Asks for an install's cancel. With `unqueue` one that no worker has is taken out of the queue, for the caller
+        to end it. The cancel stays noted: if the caller does not come to that, the next worker does."""
         asked = {"task_id": task_id, "kind": Kind.CANCEL.value, "subject": "", "value": ""}
         with writing(self._engine) as connection:
             if not _goes_on(connection, task_id):
-                return False
+                return Cancel.ENDED
             connection.execute(_ADD_ONCE, asked)
-            return connection.execute(_UNQUEUE, {"task_id": task_id}).rowcount > 0
+            if unqueue and connection.execute(_UNQUEUE, {"task_id": task_id}).rowcount:
+                return Cancel.UNQUEUED
+            connection.execute(_NOTIFY, {"channel": SIGNALS, "payloads": [task_id]})
+        return Cancel.ASKED
 
     def pending(self, task_ids: Collection[str]) -> list[Signal]:
         """What was asked of these installs, in its order."""

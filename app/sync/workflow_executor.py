@@ -139,8 +139,8 @@ class WorkflowExecutor:
         for task_id in view.task_ids(workflow, step) if step else ():
             reconnect.try_now(self._installs, task_id)
             return workflow.state
-        waits = step is not None and step.state is StepState.RUNNING and step.next_attempt_at is not None
-        if not waits or (self.shared is None and workflow_id not in self._threads):
+        is_waiting = step is not None and step.state is StepState.RUNNING and step.next_attempt_at is not None
+        if not is_waiting or (self.shared is None and workflow_id not in self._threads):
             raise WorkflowConflict("The workflow does not wait for its machine.")
         if not self.look_at([workflow_id]) and self.shared is not None:
             self.shared.named(workflow_id)

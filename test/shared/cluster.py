@@ -17,8 +17,8 @@ from test.support.service import ROOT, ServiceProcess, first_line, prefixed
 class WebProcess(ServiceProcess):
     """`run.py serve` with the role web."""
 
-    def __init__(self, folder: Path, url: str, **settings: str) -> None:
-        super().__init__(folder, database_url=url, **{"role": "web", **settings})
+    def __init__(self, folder: Path, url: str) -> None:
+        super().__init__(folder, database_url=url, role="web")
 
 
 class WorkerProcess:

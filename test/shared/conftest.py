@@ -113,12 +113,14 @@ Parties = Callable[[], Party]
 @pytest.fixture
 def parties(postgresql_url: str, tmp_path: Path) -> Iterator[Parties]:
     """Makes processes on one empty PostgreSQL; all are closed at the end, and no thread of theirs is left."""
+    backgrounds: list[BackgroundTaskManager] = []
     with ExitStack() as opened:
 
         def make() -> Party:
             engine = open_database(postgresql_url)
             opened.callback(engine.dispose)
             background = BackgroundTaskManager()
+            backgrounds.append(background)
             writer = ProgressWriter(ProgressFiles(tmp_path / uuid.uuid4().hex), background)
             hearing = Hearing(engine, background, memory_seconds=7200.0)
             jobs = _jobs(engine, background, tmp_path)
@@ -129,7 +131,12 @@ def parties(postgresql_url: str, tmp_path: Path) -> Iterator[Parties]:
             return party
 
         yield make
-    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("task-")], 15, "threads are gone")
+    wait_until(lambda: not any(map(has_threads, backgrounds)), 15, "threads are gone")
+
+
+def has_threads(background: BackgroundTaskManager) -> bool:
+    """Whether something that it has started runs."""
+    return any(task["thread_alive"] for task in background.get_all_tasks().values())
 
 
 def _jobs(engine: Engine, background: BackgroundTaskManager, folder: Path) -> JobRunner:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 
 from app.standin.instance import StandIn
 from app.standin.packs import Pack
+from app.standin.postgresql import PostgreSQL
 from test.shared.cluster import WebProcess, WorkerProcess
 from test.support.manager_copies import put_registry_copy
 from test.support.ports import closed_port
@@ -43,13 +45,16 @@ class Cluster:
         return WorkerProcess(_made(self.folder / "works too"), self.url)
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, postgresql_url: str) -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL) -> Iterator[Cluster]:
+    folder, name = tmp_path_factory.mktemp("cluster"), f"cluster_{uuid.uuid4().hex}"
+    url = postgresql.create(name)
     with ExitStack() as opened:
-        one = opened.enter_context(WebProcess(_made(tmp_path / "one"), postgresql_url))
-        two = opened.enter_context(WebProcess(_made(tmp_path / "two"), postgresql_url))
-        works = opened.enter_context(WorkerProcess(_made(tmp_path / "works"), postgresql_url))
-        yield Cluster(tmp_path, postgresql_url, one, two, works)
+        one = opened.enter_context(WebProcess(_made(folder / "one"), url))
+        two = opened.enter_context(WebProcess(_made(folder / "two"), url))
+        works = opened.enter_context(WorkerProcess(_made(folder / "works"), url))
+        yield Cluster(folder, url, one, two, works)
+    postgresql.drop(name)
 
 
 def _made(folder: Path) -> Path:
@@ -131,10 +136,12 @@ def test_one_that_waits_behind_another_ends_at_once_and_says_behind_which(
     assert two.ended(first)["state"] == "completed"
 
 
+@pytest.mark.long
 def test_what_is_followed_goes_on_when_its_worker_is_killed(
     cluster: Cluster, instance: StandIn, packs: list[Pack], gate: Gate
 ) -> None:
-    """Another one takes it up; no reader sees a revision fall, and all see the same end."""
+    """Another one takes it up; no reader sees a revision fall, and all see the same end. The last test here: the
+    worker is gone afterwards."""
     one, two = cluster.one, cluster.two
     task_id = one.install(instance, manifest=_manifest(*packs, gate.pack), options={"verify": False})
     falls: list[tuple[int, int]] = []

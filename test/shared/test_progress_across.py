@@ -193,7 +193,7 @@ def test_a_read_that_was_overtaken_by_news_is_not_passed_off_as_new(parties: Par
     def slowly(of_task: str) -> InstallStatus | None:
         found = read(of_task)
         newest = emit(recorder, Connecting(1))
-        web.progress.hear([f"{of_task} {newest} -"])
+        web.progress.receive([f"{of_task} {newest} -"])
         web.progress._read = read
         return found
 

@@ -9,11 +9,13 @@ from dataclasses import replace
 
 from sqlalchemy import Engine
 
+from app.protocol.states import TaskState
 from app.storage.errors import StorageError
 from app.storage.install_store import InstallStore
 from app.storage.signals import PROGRESS, SIGNALS, SignalStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Job, Records
+from app.sync.installs.exclusive_queue import Waiting, why_waiting
 from app.sync.installs.progress_cache import InstallStatus
 from app.sync.installs.recorder import snapshot_of, status_of
 from app.sync.shared.listener import Listener
@@ -58,7 +60,7 @@ class Hearing:
 
     def begin(self, records: Records | None = None) -> None:
         """Listens from now on."""
-        hears = {PROGRESS: self.progress.hear, SIGNALS: self._hear_signals}
+        hears = {PROGRESS: self.progress.receive, SIGNALS: self._hear_signals}
         if self._signals is not None and records is not None:
             self._signals.begin(records)
         self._listener = Listener(
@@ -112,7 +114,7 @@ class Hearing:
 
     def _hear_signals(self, payloads: Sequence[str]) -> None:
         if self._signals is not None:
-            self._signals.hear(payloads)
+            self._signals.receive(payloads)
         self.of_workflows(payloads)
 
     def _read(self, task_id: str) -> InstallStatus | None:
@@ -120,6 +122,8 @@ class Hearing:
         if record is None:
             return None
         ago = self.store.heard_ago(task_id)
-        return replace(
-            status_of(record, snapshot_of(record)), heard_at=None if ago is None else time.time() - max(0.0, ago)
-        )
+        snapshot = snapshot_of(record)
+        if snapshot.state is TaskState.QUEUED and snapshot.waiting is None:
+            snapshot = replace(snapshot, waiting=why_waiting(Waiting(task_id, None, 1), None))
+        heard_at = None if ago is None else time.time() - max(0.0, ago)
+        return replace(status_of(record, snapshot), heard_at=heard_at)

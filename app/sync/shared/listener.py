@@ -144,10 +144,10 @@ class Listener:
             notes = connection.receive(_RECEIVE_SECONDS)
             if ping.came_back(notes):
                 self._up()
-            for channel, hear in self._hears.items():
+            for channel, receive in self._hears.items():
                 payloads = [note.payload for note in notes if note.channel == channel]
                 if payloads:
-                    hear(payloads)
+                    receive(payloads)
             if not self.is_live:
                 self._while_down()
 

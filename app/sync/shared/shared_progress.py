@@ -113,7 +113,7 @@ class SharedProgress(ProgressCache):
             self._all_news_at = self._number
             self._changed.notify_all()
 
-    def hear(self, payloads: Sequence[str]) -> None:
+    def receive(self, payloads: Sequence[str]) -> None:
         """News of other processes, and of this one."""
         with self._changed:
             is_more = [self._note(news) for payload in payloads for news in read_news(payload)]

@@ -17,7 +17,7 @@ from app.protocol import questions
 from app.protocol.snapshot import Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.storage.errors import StorageError
-from app.storage.signals import Kind, Signal, SignalStore
+from app.storage.signals import Cancel, Kind, Signal, SignalStore
 from app.sync.installs.engine import Job, Records
 from app.sync.installs.recorder import Recorder
 from app.sync.shared.shared_progress import SharedProgress
@@ -65,10 +65,10 @@ class SharedSignals:
         job = self._records.job_of(record) if self._records and record else None
         if job is None:
             return False
-        if not _may_run(job) and self._store.cancel_waiting(task_id):
+        done = self._store.cancel(task_id, unqueue=not _may_run(job))
+        if done is Cancel.UNQUEUED:
             self._end_waiting(task_id)
-            return True
-        return self._store.add(task_id, Kind.CANCEL) is not None
+        return done is not Cancel.ENDED
 
     def wake(self, task_id: str) -> bool:
         """Ends the wait of an install that tries to reach its instance; False when it has ended."""
@@ -115,7 +115,7 @@ class SharedSignals:
                 self._held.pop(task_id, None)
             self._let_go(job)
 
-    def hear(self, payloads: Sequence[str]) -> None:
+    def receive(self, payloads: Sequence[str]) -> None:
         """These task_ids were named. Raises StorageError where it cannot be read what for."""
         self._give(self._held_of(payloads))
 
