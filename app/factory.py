@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,15 +15,18 @@ from sqlalchemy import Engine
 
 from app.remote.connector import SshConnector
 from app.remote.own_keys import OwnKeys
-from app.settings import Settings
+from app.settings import Settings, Timeouts
 from app.storage.command_audit import CommandAudits
+from app.storage.data_folder import logs_of
 from app.storage.database import open_database
+from app.storage.documents import Documents
 from app.storage.fleet_store import FleetStore
 from app.storage.history import History
 from app.storage.install_store import InstallStore
 from app.storage.instance_store import InstanceStore
 from app.storage.lease import Leases
-from app.storage.log_files import LogFiles
+from app.storage.log_files import Logs
+from app.storage.moved_mark import check_not_moved
 from app.storage.pins import DatabasePins
 from app.storage.progress_files import ProgressFiles
 from app.storage.retry_store import RetryStore
@@ -123,18 +127,18 @@ def build_service(
     `background`: the threads' keeper; default: the process's one. `access`: who is let in; default: by the settings."""
     keeper, access = background or get_task_manager(), access or Access(settings)
     keeper.retention_seconds = settings.memory_hours * 3600
-    engine = open_database(settings.resolved_database_url)
+    engine, documents = _opened(settings, access), access.documents
     pins = DatabasePins(engine)
-    logs, audits = LogFiles(settings.data_dir / "logs"), CommandAudits(settings.data_dir / "logs")
-    connector_with = partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of)
+    logs, audits = logs_of(settings.data_dir, engine)
+    connector_with = _connectors(settings, pins, audits)
     connector, metrics, capacity = connector_with(settings.timeouts), Metrics(settings.role), Capacity()
     parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)
     installs, retention = parts.installs, parts.retention
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
     fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
-    notices = Notifications(settings.notify_urls, settings.data_dir, keeper)
-    proofs = Proofs(settings.data_dir / "proofs", installs, connector, background=keeper, timeouts=settings.timeouts)
+    notices = Notifications(settings.notify_urls, documents, keeper)
+    proofs = Proofs(documents, installs, connector, background=keeper, timeouts=settings.timeouts)
     workflows, runs = _wire_runs(parts, retries, Steps(installs, checks, settings, proofs), engine, notices)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     app = _application(
@@ -156,10 +160,10 @@ def build_service(
             capacity,
             DefaultList(settings),
             notices,
-            StatusLinks(settings.data_dir),
+            StatusLinks(documents),
             runs,
             RememberedInstances(InstanceStore(engine), pins, runs),
-            *_lists(settings),
+            *_lists(settings, documents),
             proofs,
         )
     )
@@ -167,9 +171,22 @@ def build_service(
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine)
 
 
-def _lists(settings: Settings) -> tuple[WorkflowLists, RegistryPacks]:
+def _opened(settings: Settings, access: Access) -> Engine:
+    check_not_moved(settings.resolved_database_url)
+    engine = open_database(settings.resolved_database_url)
+    access.documents.use(engine)
+    return engine
+
+
+def _connectors(settings: Settings, pins: DatabasePins, audits: CommandAudits) -> Callable[[Timeouts], SshConnector]:
+    """Makes what connects. Where several machines are one service, a refused login says on which it was tried."""
+    host = socket.gethostname() if settings.is_shared else ""
+    return partial(SshConnector, pins, key_files=settings.ssh_key_files, audit=audits.of, on_host=host)
+
+
+def _lists(settings: Settings, documents: Documents) -> tuple[WorkflowLists, RegistryPacks]:
     """What turns workflows and ids of the registry into packs."""
-    files, answers = WorkflowFiles(settings.data_dir / "workflow-files"), RememberedAnswers(settings.data_dir)
+    files, answers = WorkflowFiles(documents), RememberedAnswers(documents)
     registry, schemes = Registry(settings), settings.allowed_git_schemes
     lists = WorkflowLists(files, NodeSources(settings), registry, answers, schemes)
     return lists, RegistryPacks(registry, schemes)
@@ -242,7 +259,7 @@ def _wire_installs(
     engine: Engine,
     background: BackgroundTaskManager,
     connector: SshConnector,
-    logs: LogFiles,
+    logs: Logs,
     metrics: Metrics,
 ) -> _InstallParts:
     closing = threading.Event()

@@ -24,10 +24,10 @@ from test.support import contract
 from test.support.alone import is_alone, running_order, turn
 from test.support.chosen_engine import on_postgresql
 from test.support.chromium import browser
-from test.support.postgresql import postgresql, postgresql_url
+from test.support.postgresql import postgresql, postgresql_url, shared_engine
 from test.support.waiting import wait_until
 
-__all__ = ["browser", "postgresql", "postgresql_url"]
+__all__ = ["browser", "postgresql", "postgresql_url", "shared_engine"]
 
 StandInFactory = Callable[..., StandIn]
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]

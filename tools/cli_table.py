@@ -35,6 +35,7 @@ EXAMPLES = {
     "hostkeys forget": "hostkeys forget ssh6.vast.ai:12345",
     "key list": "key list",
     "key new": "key new",
+    "database move": "database move --to postgresql+psycopg:///nodeferry",
     "token new": "token new --name phone --scope read-only",
     "token list": "token list",
     "token revoke": "token revoke phone",

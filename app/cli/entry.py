@@ -18,7 +18,7 @@ from app.version import VERSION
 
 _COMMANDS = (
     *("serve", "demo", "install", "workflow", "tasks", "wheels", "hostkeys", "key", "token", "config", "pyz"),
-    "worker",
+    *("worker", "database"),
 )
 _EPILOG = """\b
 Exit status:

@@ -232,6 +232,7 @@ REQUESTS: Sequence[Reason] = (
     Reason("database_full", "Service disk full", _REQUEST, _HELPS, _SERVICE_LOG),
     Reason("database_locked", "Database locked", _REQUEST, _HELPS, _SERVICE_LOG),
     Reason("database_newer", "Database from a newer version", _REQUEST, hint=_SERVICE_LOG),
+    Reason("database_not_empty", "Database is not empty", _REQUEST),
     Reason("database_read_only", "Database not writable", _REQUEST, _HELPS, _SERVICE_LOG),
     Reason("database_unavailable", "Database unavailable", _REQUEST, _HELPS, _SERVICE_LOG),
     Reason("access_unavailable", "Tokens cannot be read", _REQUEST, _HELPS, _SERVICE_LOG),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.domain.address import MAX_JUMPS, SshAddress, parse_hop
-from app.domain.errors import ConnectFailed, HostKeyMismatch
+from app.domain.errors import AuthenticationFailed, ConnectFailed, HostKeyMismatch
 from app.domain.hostkeys import HostKey, HostKeyPins, same_fingerprint
 from app.remote import ssh_config
 from app.remote.config_file import Local
@@ -66,10 +66,13 @@ class SshConnector:
         local: Local | None = None,
         system_config: Path | None = None,
         audit: Callable[[str | None], CommandAudit] | None = None,
+        on_host: str = "",
     ) -> None:
         """`key_files`: private keys to try besides the user's; `ssh_dir`: the user's `~/.ssh`; `now`: Unix seconds;
         `local`: who asks; `system_config`: read after the user's (default: the machine's, without an `ssh_dir`);
-        `audit`: what notes the commands of a task's connection."""
+        `audit`: what notes the commands of a task's connection; `on_host`: this machine's name, which refused logins
+        then say: another one of the same service may have other keys."""
+        self._on_host = on_host
         self._audit = audit
         self.asks_first = False
         self._timeouts = timeouts
@@ -110,7 +113,12 @@ class SshConnector:
         """
         endpoint = self.resolve(address)
         deadline = Deadline(self._timeouts.connect, str(endpoint), cancel, patience)
-        host = self._connect(endpoint, host_key_sha256, deadline, 0, meter or Meter(LOOK))
+        try:
+            host = self._connect(endpoint, host_key_sha256, deadline, 0, meter or Meter(LOOK))
+        except AuthenticationFailed as exc:
+            if self._on_host:
+                exc.message += f" This was tried on the host {self._on_host}."
+            raise
         host.audit = self._audit(task_id) if self._audit else None
         return host
 

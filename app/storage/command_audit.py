@@ -17,8 +17,8 @@ from app.protocol.audit import SERVICE, AuditLines, told_argv
 from app.storage.private_folder import private, private_folders
 from app.storage.progress_files import canonical_task_id
 
-_NAME = "commands.ndjson"
-_MAX_OPEN = 256
+COMMANDS = "commands.ndjson"
+MAX_OPEN = 256
 _log = logging.getLogger(__name__)
 
 
@@ -51,13 +51,13 @@ class CommandAudits:
                     with open(self._path(task_id), "ab", buffering=0, opener=private) as file:
                         file.write(line)
             except OSError as exc:
-                _log.warning("task %s: a line of the audit log is lost: %s", task_id, exc)
+                lost(task_id, exc)
                 return None
             return number
 
     def _lines_of(self, task_id: str) -> AuditLines:
         if task_id not in self._lines:
-            if len(self._lines) >= _MAX_OPEN:
+            if len(self._lines) >= MAX_OPEN:
                 self._lines.clear()  # a file's size is a number that no line of it has
             size = 0
             with suppress(FileNotFoundError):
@@ -66,7 +66,12 @@ class CommandAudits:
         return self._lines[task_id]
 
     def _path(self, task_id: str) -> Path:
-        return self._folder / task_id / _NAME
+        return self._folder / task_id / COMMANDS
+
+
+def lost(task_id: str, why: Exception) -> None:
+    """Says in the service's log that a line could not be kept."""
+    _log.warning("task %s: a line of the audit log is lost: %s", task_id, why)
 
 
 class CommandAudit:

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, SQLAlchemyError
 
-from app.storage import postgresql
+from app.storage import postgresql, postgresql_text
 from app.storage.errors import KEEP_HINT, StorageError, storage_error
 from app.storage.filelock import file_lock
 from app.storage.migration import migrate
@@ -72,8 +72,14 @@ def _engine(url: URL, busy_timeout: float) -> Engine:
     # Requests and seals are among a statement's parameters: no error may show them.
     made = partial(create_engine, url, json_serializer=_to_json, json_deserializer=_from_json, hide_parameters=True)
     if url.get_backend_name() == "postgresql":
-        engine = made(connect_args=postgresql.CONNECTION, **postgresql.POOL)
+        engine = made(
+            connect_args=postgresql.CONNECTION,
+            **postgresql.POOL,
+            json_serializer=_to_storable_json,
+            json_deserializer=_from_stored_json,
+        )
         event.listen(engine, "connect", postgresql.set_up_session)
+        event.listen(engine, "connect", lambda connection, _: postgresql_text.adapt(connection))
         return engine
     engine = made()
     if url.get_backend_name() == "sqlite":
@@ -129,6 +135,14 @@ def _to_json(value: Any) -> str:
         return json.dumps(value, allow_nan=False, separators=(",", ":"))
     except ValueError as exc:  # as SQLAlchemy's own, whoever calls this
         raise InvalidRequestError(f"this is no JSON: {exc}") from exc
+
+
+def _to_storable_json(value: Any) -> str:
+    return postgresql_text.storable_json(_to_json(value))
+
+
+def _from_stored_json(stored: str | bytes) -> Any:
+    return _from_json(postgresql_text.json_as_it_was(stored if isinstance(stored, str) else bytes(stored).decode()))
 
 
 def _from_json(text: str) -> Any:

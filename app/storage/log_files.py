@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,12 +30,12 @@ BLOCK_BYTES = 256 * 1024
 NO_MORE = -1
 _CUT = b"\n[the log is cut off here; the rest is on the instance]\n"
 ANEW = b"\n[the log begins anew here]\n"
-_REST_IS_THERE = b"\n[not all of this task's logs came here before the line was cut; they are whole on the instance]\n"
+REST_IS_THERE = b"\n[not all of this task's logs came here before the line was cut; they are whole on the instance]\n"
 _OPEN = "open"
 """A file in the task's folder from when its logs begin to be kept until the follower has said that this was all."""
 
 
-class _Kept(NamedTuple):
+class Kept(NamedTuple):
     """One log: its size here, the size here when it was begun anew, and whether nothing more is taken."""
 
     size: int
@@ -47,41 +48,39 @@ class _Kept(NamedTuple):
         return NO_MORE if self.full else self.size - self.base
 
 
-class LogWriter:
+class LogWriter(ABC):
     """Keeps the logs of one task. For one thread; one at a time a task. Raises StorageError."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        try:
-            private_folders(folder)
-            (folder / _OPEN).touch(mode=0o600)
-            self.is_cut = False
-            """Whether nothing more is kept: all logs together are too large."""
-            self._kept = {name: _read_kept(folder, name) for name in _names(folder)}
-        except OSError as exc:
-            raise _unavailable(folder, exc) from exc
+    def __init__(self, kept: dict[str, Kept]) -> None:
+        """`kept`: what is here already, by the logs' names."""
+        self._kept = kept
+        self.is_cut = False
+        """Whether nothing more is kept: all logs together are too large."""
 
     def sizes(self) -> dict[str, int]:
         """How much of each log of the instance is here; -1 for one of which no more is taken."""
         return {name: kept.source for name, kept in self._kept.items()}
 
+    @abstractmethod
     def all_came(self) -> None:
         """The follower has said that this was all."""
-        (self._folder / _OPEN).unlink(missing_ok=True)
 
+    def leave(self) -> None:  # noqa: B027  # files know it by their thread
+        """Nothing more comes from this writer."""
+
+    @abstractmethod
     def mark_incomplete(self) -> None:
         """The run has ended, and the rest does not come."""
-        _close(self._folder)
 
     def append(self, name: str, at: int, content: bytes, *, anew: bool = False) -> int:
         """Keeps what stands at byte `at` of the instance's log, if that is where the log ends here; how much of it is
         here then, as `sizes` says. `anew`: the instance has another file now, which begins with this."""
-        kept = self._kept.get(name, _Kept(0))
+        kept = self._kept.get(name, Kept(0))
         if kept.full or not is_log_name(name) or (name not in self._kept and len(self._kept) >= MAX_FILES):
             return NO_MORE
         if anew and at == 0 and kept.source > 0:
             size = kept.size + len(ANEW)
-            kept = self._put(name, ANEW, _Kept(size, base=size))
+            kept = self._put(name, ANEW, Kept(size, base=size))
         if at != kept.source:
             return kept.source
         others = sum(other.size for key, other in self._kept.items() if key != name)
@@ -90,7 +89,32 @@ class LogWriter:
         content = content[:room] + _CUT if full else content
         return self._put(name, content, kept._replace(size=kept.size + len(content), full=full)).source
 
-    def _put(self, name: str, content: bytes, kept: _Kept) -> _Kept:
+    @abstractmethod
+    def _put(self, name: str, content: bytes, kept: Kept) -> Kept:
+        """Appends `content` to a log, which is `kept` then; what is kept of it in truth."""
+
+
+class FolderWriter(LogWriter):
+    """In a folder of files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            private_folders(folder)
+            (folder / _OPEN).touch(mode=0o600)
+            super().__init__(kept_logs(folder))
+        except OSError as exc:
+            raise _unavailable(folder, exc) from exc
+
+    def all_came(self) -> None:
+        """See `LogWriter`."""
+        (self._folder / _OPEN).unlink(missing_ok=True)
+
+    def mark_incomplete(self) -> None:
+        """See `LogWriter`."""
+        _close(self._folder)
+
+    def _put(self, name: str, content: bytes, kept: Kept) -> Kept:
         path = self._folder / name
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -105,27 +129,28 @@ class LogWriter:
         return kept
 
 
-class LogFiles:
-    """The logs of every task, in one folder (0700, made when missing). Any thread; raises StorageError.
+class Logs(ABC):
+    """The logs of every task. Any thread; raises StorageError. A task_id that is no UUID is refused with
+    InvalidRequest."""
 
-    A task_id that is no UUID is refused with InvalidRequest before it becomes a path."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._written: dict[str, LogWriter | None] = {}
 
     @contextmanager
     def writing(self, task_id: str) -> Iterator[LogWriter]:
         """What keeps a task's logs, for the thread that follows its run."""
-        folder = self._of(task_id)
+        canonical_task_id(task_id)
         with self._lock:
             self._written[task_id] = None
         try:
-            writer = LogWriter(folder)
+            writer = self._writer(task_id)
             with self._lock:
                 self._written[task_id] = writer
-            yield writer
+            try:
+                yield writer
+            finally:
+                writer.leave()
         finally:
             with self._lock:
                 self._written.pop(task_id, None)
@@ -141,8 +166,59 @@ class LogFiles:
         with self._lock:
             return task_id in self._written
 
+    def blocks(self, task_id: str, name: str) -> Iterator[bytes]:
+        """A log from its beginning, in blocks that end where a line ends, if it ends within a block's size."""
+        offset, size = 0, 1
+        while offset < size:
+            raw, size = self.read(task_id, name, offset, BLOCK_BYTES)
+            if offset + len(raw) < size:
+                raw = raw[: raw.rfind(b"\n") + 1] or raw
+            if not raw:
+                return
+            yield raw
+            offset += len(raw)
+
+    def totals(self) -> dict[str, int]:
+        """The bytes of each task's logs, for every task that logs are here of."""
+        return {task_id: sum(self.sizes(task_id).values()) for task_id in self.tasks()}
+
+    @abstractmethod
+    def _writer(self, task_id: str) -> LogWriter: ...
+
+    @abstractmethod
     def sizes(self, task_id: str) -> dict[str, int]:
         """The logs of a task that are here, and their sizes in bytes."""
+
+    @abstractmethod
+    def read(self, task_id: str, name: str, offset: int, limit: int) -> tuple[bytes, int]:
+        """At most `limit` bytes of a log from byte `offset` on, and its size; nothing and 0 for one that is not here.
+        `name` is one of `app.protocol.log_names`."""
+
+    @abstractmethod
+    def close(self, task_id: str) -> None:
+        """Nothing more comes of a task that has ended. Where not all came, its run's log says so."""
+
+    @abstractmethod
+    def tasks(self) -> list[str]:
+        """The tasks that logs are here of."""
+
+    @abstractmethod
+    def remove(self, task_id: str) -> None:
+        """Removes the logs of a task, if there are any."""
+
+
+class LogFiles(Logs):
+    """In one folder (0700, made when missing)."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def _writer(self, task_id: str) -> LogWriter:
+        return FolderWriter(self._of(task_id))
+
+    def sizes(self, task_id: str) -> dict[str, int]:
+        """See `Logs`."""
         folder = self._of(task_id)
         try:
             return {name: (folder / name).stat().st_size for name in _names(folder)}
@@ -150,8 +226,7 @@ class LogFiles:
             raise _unavailable(folder, exc) from exc
 
     def read(self, task_id: str, name: str, offset: int, limit: int) -> tuple[bytes, int]:
-        """At most `limit` bytes of a log from byte `offset` on, and its size; nothing and 0 for one that is not here.
-        `name` is one of `app.protocol.log_names`."""
+        """See `Logs`."""
         path = self._of(task_id) / name
         if not is_log_name(name):
             return b"", 0
@@ -165,26 +240,14 @@ class LogFiles:
         except OSError as exc:
             raise _unavailable(path, exc) from exc
 
-    def blocks(self, task_id: str, name: str) -> Iterator[bytes]:
-        """A log from its beginning, in blocks that end where a line ends, if it ends within a block's size."""
-        offset, size = 0, 1
-        while offset < size:
-            raw, size = self.read(task_id, name, offset, BLOCK_BYTES)
-            if offset + len(raw) < size:
-                raw = raw[: raw.rfind(b"\n") + 1] or raw
-            if not raw:
-                return
-            yield raw
-            offset += len(raw)
-
     def close(self, task_id: str) -> None:
-        """Nothing more comes of a task that has ended. Where not all came, its run's log says so."""
+        """See `Logs`."""
         folder = self._of(task_id)
         if not self.is_written(task_id):
             _close(folder)
 
     def tasks(self) -> list[str]:
-        """The tasks that logs are here of."""
+        """See `Logs`."""
         try:
             return sorted(name for name in os.listdir(self._folder) if is_task_id(name))
         except FileNotFoundError:
@@ -193,7 +256,7 @@ class LogFiles:
             raise _unavailable(self._folder, exc) from exc
 
     def remove(self, task_id: str) -> None:
-        """Removes the logs of a task, if there are any."""
+        """See `Logs`."""
         folder = self._of(task_id)
         try:
             shutil.rmtree(folder)
@@ -204,6 +267,16 @@ class LogFiles:
 
     def _of(self, task_id: str) -> Path:
         return self._folder / canonical_task_id(task_id)
+
+
+def kept_logs(folder: Path) -> dict[str, Kept]:
+    """The logs in a task's folder, and how each is kept. Raises OSError."""
+    return {name: _read_kept(folder, name) for name in _names(folder)}
+
+
+def is_open(folder: Path) -> bool:
+    """Whether not all logs of a task's folder have come."""
+    return (folder / _OPEN).exists()
 
 
 def _write_whole(file: BinaryIO, content: bytes) -> None:
@@ -221,9 +294,9 @@ def _write_whole(file: BinaryIO, content: bytes) -> None:
 def _close(folder: Path) -> None:
     """Says in the run's log that not all came, if so."""
     try:
-        if (folder / _OPEN).exists():
+        if is_open(folder):
             with open(folder / "run.log", "ab", buffering=0, opener=private) as file:
-                file.write(_REST_IS_THERE)
+                file.write(REST_IS_THERE)
             (folder / _OPEN).unlink(missing_ok=True)
     except OSError as exc:
         raise _unavailable(folder, exc) from exc
@@ -242,14 +315,14 @@ def _names(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _read_kept(folder: Path, name: str) -> _Kept:
+def _read_kept(folder: Path, name: str) -> Kept:
     path = folder / name
     size = path.stat().st_size
     try:
         mark = json.loads(_mark(path).read_bytes())
-        return _Kept(size, min(int(mark["base"]), size), bool(mark["full"]))
+        return Kept(size, min(int(mark["base"]), size), bool(mark["full"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return _Kept(size)
+        return Kept(size)
 
 
 def _mark(path: Path) -> Path:

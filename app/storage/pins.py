@@ -13,7 +13,7 @@ from app.domain.hostkeys import HostKey
 from app.domain.limits import MAX_HOST_KEYS
 from app.storage.run_rows import note_host_key
 from app.storage.schema import host_keys
-from app.storage.transactions import reading, writing
+from app.storage.transactions import adding, reading, writing
 
 _NAMES = tuple(f.name for f in fields(HostKey))
 _KEYS = select(*(host_keys.c[name] for name in _NAMES)).order_by(host_keys.c.id)
@@ -33,7 +33,7 @@ class DatabasePins:
         """Pin `key` unless the address has a key already; the keys that it has then. One transaction: of several
         connections that meet an address for the first time, one pins its key, and all see that one. Raises
         TooManyHostKeys."""
-        with writing(self._engine) as connection:
+        with adding(self._engine) as connection:
             known = _read(connection, _of(key.host, key.port))
             if known:
                 return known
@@ -48,7 +48,7 @@ class DatabasePins:
             host_keys.c.port == key.port,
             or_(host_keys.c.key_type != key.key_type, host_keys.c.key_base64 != key.key_base64),
         )
-        with writing(self._engine) as connection:
+        with adding(self._engine) as connection:
             connection.execute(delete(host_keys).where(*others))
             if not _read(connection, _of(key.host, key.port)):
                 _add(connection, key)

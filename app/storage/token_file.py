@@ -1,42 +1,41 @@
-"""The tokens of a service: `tokens.json` in its data folder, hashed. Service and command line share it: what one writes
-the other reads at its next look."""
+"""The tokens of a service: the document `tokens.json`, hashed. Service and command line share it: what one writes the
+other reads at its next look."""
 
 from __future__ import annotations
 
 import json
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Hashable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.domain.access import Scope, Token, digest_of, is_token_name, new_secret
 from app.domain.errors import InvalidRequest
 from app.protocol.json_fields import loads_bounded
-from app.storage.filelock import file_lock
-from app.storage.private_file import MAX_BYTES, Mark, mark_of, read_private, unusable, write_private
-from app.storage.private_folder import private_folders
+from app.storage.documents import Documents, FolderDocuments
+from app.storage.errors import StorageError
+from app.storage.private_file import MAX_BYTES
 
 FILE_NAME = "tokens.json"
 MAX_TOKENS = 100
-_LOCK_SECONDS = 5.0
 
 
-class TokenFile:
-    """Any thread. Raises StorageError where the file cannot be used: then nobody is let in by it."""
+class Tokens:
+    """Any thread. Raises StorageError where they cannot be read: then nobody is let in by them."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / FILE_NAME
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
         self._lock = threading.Lock()
-        self._mark: Mark | None = None
+        self._version: Hashable | None = None
         self._tokens: tuple[Token, ...] = ()
 
     def all(self) -> tuple[Token, ...]:
         """The tokens, as they are now, by name."""
-        mark = mark_of(self._path)
+        version = self._documents.version(FILE_NAME)
         with self._lock:
-            if mark != self._mark or mark is None:
-                self._tokens = () if mark is None else _read(self._path)
-                self._mark = mark
+            if version != self._version or version is None:
+                self._tokens = () if version is None else self._read(self._documents.read(FILE_NAME))
+                self._version = version
             return self._tokens
 
     def new(self, name: str, scope: Scope) -> str:
@@ -44,52 +43,67 @@ class TokenFile:
         if name and not is_token_name(name):
             hint = "Use letters, digits, dots, dashes and underscores, at most 64 of them."
             raise InvalidRequest(f"{name[:80]!r} cannot be the name of a token.", hint=hint, field="--name")
-        with self._changing():
-            tokens = _read(self._path)
-            names = {token.name for token in tokens}
-            if name in names:
-                hint = f"Choose another name, or revoke it first: token revoke {name}"
-                raise InvalidRequest(f"There is a token {name} already.", hint=hint, field="--name")
-            if len(tokens) >= MAX_TOKENS:
-                raise InvalidRequest(f"There are {MAX_TOKENS} tokens already.", hint="Revoke those of no more use.")
-            name = name or next(free for i in range(1, MAX_TOKENS + 2) if (free := f"token-{i}") not in names)
-            secret = new_secret()
-            made = Token(name, scope, digest_of(secret), datetime.now(UTC).isoformat(timespec="seconds"))
-            _write(self._path, (*tokens, made))
+        secret = new_secret()
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+
+        def with_new(content: bytes | None) -> bytes:
+            tokens = self._read(content)
+            return _content((*tokens, Token(_free_name(name, tokens), scope, digest_of(secret), at)))
+
+        self._documents.change(FILE_NAME, with_new, with_commands=True)
         return secret
 
     def revoke(self, name: str) -> bool:
         """Removes a token; whether there was one."""
-        with self._changing():
-            tokens = _read(self._path)
-            left = tuple(token for token in tokens if token.name != name)
-            if len(left) < len(tokens):
-                _write(self._path, left)
-        return len(left) < len(tokens)
+        was_there = False
 
-    def _changing(self) -> AbstractContextManager[None]:
-        private_folders(self._path.parent)
-        return file_lock(self._path.with_suffix(".lock"), _LOCK_SECONDS)
+        def without(content: bytes | None) -> bytes | None:
+            nonlocal was_there
+            tokens = self._read(content)
+            was_there = any(token.name == name for token in tokens)
+            return _content(tuple(token for token in tokens if token.name != name)) if was_there else None
+
+        self._documents.change(FILE_NAME, without, with_commands=True)
+        return was_there
+
+    def _read(self, content: bytes | None) -> tuple[Token, ...]:
+        if content is None:
+            return ()
+        try:
+            rows = loads_bounded(content, most_bytes=MAX_BYTES)["tokens"]  # type: ignore[index]  # a TypeError is caught
+            found = [Token(row["name"], Scope(row["scope"]), row["sha256"], row["created_at"]) for row in rows]
+        except (ValueError, KeyError, TypeError) as exc:
+            raise self._damaged() from exc
+        texts = (text for token in found for text in (token.name, token.digest, token.created_at))
+        if not all(isinstance(text, str) and text.isascii() for text in texts):
+            raise self._damaged()
+        return tuple(sorted(found, key=lambda token: token.name))
+
+    def _damaged(self) -> StorageError:
+        place, hint = self._documents.place(FILE_NAME), "Remove it, and make new tokens with: token new"
+        return StorageError(f"{place} cannot be used: it is damaged.", hint=hint, code="access_unavailable")
 
 
-def _read(path: Path) -> tuple[Token, ...]:
-    raw = read_private(path)
-    if raw is None:
-        return ()
-    try:
-        rows = loads_bounded(raw, most_bytes=MAX_BYTES)["tokens"]  # type: ignore[index]  # a TypeError is caught
-        found = [Token(row["name"], Scope(row["scope"]), row["sha256"], row["created_at"]) for row in rows]
-    except (ValueError, KeyError, TypeError) as exc:
-        raise unusable(path, "it is damaged", hint="Remove it, and make new tokens with: token new") from exc
-    texts = (text for token in found for text in (token.name, token.digest, token.created_at))
-    if not all(isinstance(text, str) and text.isascii() for text in texts):
-        raise unusable(path, "it is damaged", hint="Remove it, and make new tokens with: token new")
-    return tuple(sorted(found, key=lambda token: token.name))
+class TokenFile(Tokens):
+    """The tokens in a data folder."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(FolderDocuments(data_dir))
 
 
-def _write(path: Path, tokens: tuple[Token, ...]) -> None:
+def _free_name(name: str, tokens: tuple[Token, ...]) -> str:
+    names = {token.name for token in tokens}
+    if name in names:
+        hint = f"Choose another name, or revoke it first: token revoke {name}"
+        raise InvalidRequest(f"There is a token {name} already.", hint=hint, field="--name")
+    if len(tokens) >= MAX_TOKENS:
+        raise InvalidRequest(f"There are {MAX_TOKENS} tokens already.", hint="Revoke those of no more use.")
+    return name or next(free for i in range(1, MAX_TOKENS + 2) if (free := f"token-{i}") not in names)
+
+
+def _content(tokens: tuple[Token, ...]) -> bytes:
     rows = [
         {"name": each.name, "scope": each.scope.value, "sha256": each.digest, "created_at": each.created_at}
         for each in tokens
     ]
-    write_private(path, json.dumps({"tokens": rows}, indent=1).encode(), for_owner=True)
+    return json.dumps({"tokens": rows}, indent=1).encode()

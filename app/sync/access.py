@@ -18,10 +18,12 @@ from app.domain.access import (
     digest_of,
     is_loopback,
 )
-from app.domain.errors import TooManyAttempts, Unauthorized
+from app.domain.errors import InvalidRequest, TooManyAttempts, Unauthorized
 from app.domain.host_port import bracketed
 from app.settings import Settings
-from app.storage.token_file import TokenFile
+from app.storage.data_folder import open_documents
+from app.storage.documents import Documents
+from app.storage.token_file import Tokens
 from app.sync.login_attempts import LoginAttempts
 from app.sync.sessions import Sessions
 
@@ -43,12 +45,13 @@ def is_reached_by_proxy(settings: Settings) -> bool:
 
 class Access:
     """Decides who is who. Any thread. `local_secret`: what the command line of the same user logs in with; "" for
-    none."""
+    none. `documents`: where tokens and sessions are kept; default: as the settings say."""
 
-    def __init__(self, settings: Settings, local_secret: str = "") -> None:
+    def __init__(self, settings: Settings, local_secret: str = "", documents: Documents | None = None) -> None:
         self.settings = settings
-        self._tokens = TokenFile(settings.data_dir)
-        self._sessions = Sessions(settings.data_dir, settings.session_seconds)
+        self.documents = documents or open_documents(settings.data_dir, settings.resolved_database_url)
+        self._tokens = Tokens(self.documents)
+        self._sessions = Sessions(self.documents, settings.session_seconds)
         self._attempts = LoginAttempts()
         self._local = Token(_LOCAL, Scope.ALL, digest_of(local_secret)) if local_secret else None
         self._chosen = Token(CHOSEN, Scope.ALL, digest_of(settings.token)) if settings.token else None
@@ -63,9 +66,13 @@ class Access:
         """Whether a token is needed and there is none: at the first start. Raises StorageError."""
         return self.needs_login() and not self._chosen and not self._tokens.all()
 
-    def make_first(self) -> str:
-        """Makes the first token; its secret. Raises StorageError."""
-        return self._tokens.new(FIRST, Scope.ALL)
+    def make_first(self) -> str | None:
+        """Makes the first token; its secret. None where another process that starts just now has made it. Raises
+        StorageError."""
+        try:
+            return self._tokens.new(FIRST, Scope.ALL)
+        except InvalidRequest:
+            return None
 
     def who(self, headers: Mapping[str, str], *, scheme: str, client: str) -> Identity | None:
         """Who sent a request with these headers; None for nobody who is known. Raises TooManyAttempts, StorageError."""

@@ -16,14 +16,13 @@ import uuid
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from app.protocol import progress_json, redaction
 from app.protocol.terminal_text import one_line
+from app.storage.documents import Documents
 from app.storage.errors import StorageError
-from app.storage.private_file import read_private, write_private
 from app.sync.background_tasks import BackgroundTaskManager
 from app.words import word
 
@@ -68,15 +67,15 @@ class Notifications:
     from starting.
     """
 
-    def __init__(self, urls: Sequence[str], data_dir: Path, background: BackgroundTaskManager) -> None:
-        self._path = data_dir / FILE_NAME
+    def __init__(self, urls: Sequence[str], documents: Documents, background: BackgroundTaskManager) -> None:
+        self._documents = documents
         self._background = background
         self._changed = threading.Condition()
         self._waiting: deque[Message] = deque(maxlen=MOST_WAITING)
         self._closing = False
         self._thread = f"notifications-{uuid.uuid4()}"
         self._sent: Sent | None = None
-        self._on = _read(self._path)
+        self._on = _read(documents)
         self._problem: str | None = None
         self._apprises: list[Any] = []
         self._busy: set[int] = set()
@@ -91,7 +90,7 @@ class Notifications:
 
     def state(self) -> dict[str, Any]:
         """`state`: off (nobody is set), unusable, paused or on; `receivers`: service and masked address of each."""
-        word_of = "paused" if not self._on else "on"
+        word_of = "paused" if not self._is_switched_on() else "on"
         if self._problem:
             word_of = "unusable"
         elif not self._receivers:
@@ -107,11 +106,17 @@ class Notifications:
     @property
     def is_on(self) -> bool:
         """Whether somebody would be told now."""
-        return bool(self._apprises) and self._on
+        return bool(self._apprises) and self._is_switched_on()
+
+    def _is_switched_on(self) -> bool:
+        """Another process that shares the documents may have switched it."""
+        if self._documents.is_common:
+            self._on = _read(self._documents, self._on)
+        return self._on
 
     def switch(self, on: bool) -> None:
         """Sends from now on, or no more. A restart keeps it. Raises StorageError."""
-        write_private(self._path, json.dumps({"on": on}).encode())
+        self._documents.write(FILE_NAME, json.dumps({"on": on}).encode())
         with self._changed:
             self._on = on
             if not on:
@@ -249,9 +254,9 @@ def _joined(messages: Sequence[Message]) -> Message:
     return Message(word("notify.together", n=len(messages)), "\n".join(lines))
 
 
-def _read(path: Path) -> bool:
+def _read(documents: Documents, known: bool = True) -> bool:
     try:
-        return bool(json.loads(read_private(path) or b"{}").get("on", True))
+        return bool(json.loads(documents.read(FILE_NAME) or b"{}").get("on", True))
     except (StorageError, ValueError, AttributeError) as exc:
         _log.warning("whether notifications are on is not known: %s", exc)
-        return True
+        return known

@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from app.domain import asked_for
@@ -27,8 +26,8 @@ from app.protocol import progress_json
 from app.protocol.snapshot import Snapshot
 from app.remote.connector import SshConnector
 from app.settings import Timeouts
+from app.storage.documents import Documents
 from app.storage.errors import StorageError
-from app.storage.private_file import read_private, write_private
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.comfyui_proof import Asker, Place, names_of, place_of, together, unknown
 from app.sync.installs.cancel_signal import CancelSignal
@@ -38,6 +37,7 @@ from app.workflowfile.forms import Graphs
 from app.workflowfile.limits import MAX_TEXT_BYTES
 from app.workflowfile.several import MAX_FILES
 
+FOLDER, _PROOF, _GRAPHS = "proofs", ".json", ".graph.z"
 MAX_KEPT = 500
 """Of the graphs of more runs, the oldest are forgotten."""
 _KEPT = frozenset({"names", "checked_at", "results"})
@@ -51,7 +51,7 @@ class Proofs:
 
     def __init__(
         self,
-        folder: Path,
+        documents: Documents,
         installs: Installs,
         connector: SshConnector,
         *,
@@ -60,7 +60,7 @@ class Proofs:
         now: Callable[[], float] = time.time,
     ) -> None:
         """`now`: Unix seconds."""
-        self._folder = folder
+        self._documents = documents
         self._installs = installs
         self._asker = Asker(connector, timeouts)
         self._background = background
@@ -76,7 +76,7 @@ class Proofs:
         their classes. Raises StorageError."""
         self._forget_old()
         graphs = [{"ui": each.ui, "api": each.api} for each, _ in workflows[:MAX_FILES]]
-        write_private(self._path(run_id, "graph.z"), zlib.compress(json.dumps(graphs).encode()))
+        self._documents.write(_name(run_id, _GRAPHS), zlib.compress(json.dumps(graphs).encode()))
         known = {_WANTED: (wanted or ClassPacks()).to_json()}
         self._keep(run_id, {"names": names_of(workflows[:MAX_FILES]), "checked_at": None, "results": [], **known})
 
@@ -185,15 +185,12 @@ class Proofs:
 
     # -- what is kept -----------------------------------------------------------------------------------------------
 
-    def _path(self, run_id: str, ending: str) -> Path:
-        return self._folder / f"{uuid.UUID(run_id)}.{ending}"
-
     def _keep(self, run_id: str, kept: Mapping[str, Any]) -> None:
-        write_private(self._path(run_id, "json"), json.dumps(kept).encode())
+        self._documents.write(_name(run_id, _PROOF), json.dumps(kept).encode())
 
     def _kept(self, run_id: str) -> dict[str, Any] | None:
         try:
-            content = read_private(self._path(run_id, "json"))
+            content = self._documents.read(_name(run_id, _PROOF))
             found = json.loads(content) if content else None
         except (StorageError, ValueError):
             return None
@@ -201,7 +198,7 @@ class Proofs:
 
     def _graphs(self, run_id: str) -> list[Graphs]:
         try:
-            content = read_private(self._path(run_id, "graph.z"))
+            content = self._documents.read(_name(run_id, _GRAPHS))
         except StorageError:
             content = None
         if content is None:
@@ -211,7 +208,10 @@ class Proofs:
 
     def _forget_old(self) -> None:
         with suppress(OSError):
-            paths = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-            for path in paths[MAX_KEPT - 1 :]:
-                path.with_suffix(".graph.z").unlink(missing_ok=True)
-                path.unlink(missing_ok=True)
+            for name, _ in self._documents.newest_first(FOLDER, _PROOF)[MAX_KEPT - 1 :]:
+                self._documents.remove(name.removesuffix(_PROOF) + _GRAPHS)
+                self._documents.remove(name)
+
+
+def _name(run_id: str, ending: str) -> str:
+    return f"{FOLDER}/{uuid.UUID(run_id)}{ending}"

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from app.protocol.redaction import register
-from app.storage.log_files import BLOCK_BYTES, LogFiles
+from app.storage.log_files import BLOCK_BYTES
 from app.sync import capacity
 from app.sync.installs import log_lines, logs
 from app.sync.installs.log_lines import deciding_number, deciding_of_run
 from test.api.client import Api, closed_address, content
+from test.support.chosen_engine import log_writer
 
 MANY = 2**53
 PIP = """Collecting insightface==0.7.3
@@ -37,7 +38,7 @@ def put(tmp_path: Path, task_id: str) -> Any:
 
     def append(text: str | bytes, name: str = "run.log") -> None:
         raw = text.encode() if isinstance(text, str) else text
-        with LogFiles(tmp_path / "service" / "logs").writing(task_id) as writer:
+        with log_writer(tmp_path / "service", task_id) as writer:
             writer.append(name, writer.sizes().get(name, 0), raw)
 
     return append

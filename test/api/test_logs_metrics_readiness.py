@@ -14,10 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.factory import build_service
 from app.settings import Settings
 from app.storage.errors import StorageError
-from app.storage.log_files import LogFiles
 from app.storage.transactions import reading
 from app.version import VERSION
 from test.api.client import Api, closed_address, content, service_in
+from test.support.chosen_engine import log_writer
 from test.support.waiting import wait_until
 
 
@@ -56,7 +56,7 @@ class TestLog:
         """What is cut off comes with the next request."""
         task_id = api.start(closed_address(), options={"wait_seconds": 0})
         api.ended(task_id)
-        with LogFiles(tmp_path / "service" / "logs").writing(task_id) as writer:
+        with log_writer(tmp_path / "service", task_id) as writer:
             writer.append("run.log", 0, ("0123456789abcde" + "é" * 3).encode())
         part = content(api.get(f"/tasks/{task_id}/log?limit=16"))
         assert (part["text"], part["next_offset"], part["size"]) == ("0123456789abcde", 15, 21)

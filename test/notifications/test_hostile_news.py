@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.storage.documents import FolderDocuments
 from app.sync import notifications as module
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.notifications import AT_ONCE, Message, Notifications, harmless
@@ -74,7 +75,7 @@ def test_a_text_without_end_is_cut() -> None:
 
 
 def test_a_receiver_hears_no_secret(tmp_path: Path, receiver: Receiver) -> None:
-    notifications = Notifications([receiver.url], tmp_path, BackgroundTaskManager())
+    notifications = Notifications([receiver.url], FolderDocuments(tmp_path), BackgroundTaskManager())
     notifications.send(Message("ssh6", f"It failed: {TOKEN}"))
     wait_until(lambda: receiver.received, 10)
     assert TOKEN not in json.dumps(receiver.received)
@@ -85,7 +86,7 @@ def test_a_receiver_that_never_finishes_holds_up_no_other(
     tmp_path: Path, receiver: Receiver, drip: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "DELIVER_SECONDS", 1.0)
-    notifications = Notifications([drip, receiver.url], tmp_path, BackgroundTaskManager())
+    notifications = Notifications([drip, receiver.url], FolderDocuments(tmp_path), BackgroundTaskManager())
     for number in (1, 2):
         assert notifications.send(Message("ssh6", f"message {number}"))
         wait_until(lambda number=number: len(receiver.received) == number, 10)  # type: ignore[misc]

@@ -10,6 +10,7 @@ import pytest
 
 from app.protocol.redaction import masked
 from app.settings import Settings, settings_from
+from app.storage.documents import FolderDocuments
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.notifications import MOST_WAITING, Message, Notifications
 from test.api.client import content, service_in
@@ -35,7 +36,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     opened: list[Notifications] = []
 
     def of(*urls: str) -> Notifications:
-        opened.append(Notifications(urls, tmp_path, BackgroundTaskManager()))
+        opened.append(Notifications(urls, FolderDocuments(tmp_path), BackgroundTaskManager()))
         return opened[-1]
 
     yield of

@@ -20,6 +20,7 @@ import requests
 
 from app.cli.server.service_lock import FILE_NAME
 from app.domain.access import Scope, Token, digest_of
+from app.storage.documents import FolderDocuments
 from app.storage.errors import StorageError
 from app.storage.log_files import LogFiles
 from app.storage.private_file import write_private
@@ -148,7 +149,7 @@ def test_a_damaged_file_of_sessions_lets_nobody_in_and_stops_nothing(tmp_path: P
     token = Token("a", Scope.ALL, digest_of("secret"))
     text = end if end in DAMAGED else SESSION % (digest_of("id"), token.name, end)
     write_private(tmp_path / "sessions.json", text.encode("utf-8"))
-    sessions = Sessions(tmp_path, 60.0)
+    sessions = Sessions(FolderDocuments(tmp_path), 60.0)
     assert sessions.find(["id"], {token.name: token}) is None
     made, _ = sessions.begin(token)
-    assert Sessions(tmp_path, 60.0).find([made], {token.name: token}) is not None
+    assert Sessions(FolderDocuments(tmp_path), 60.0).find([made], {token.name: token}) is not None

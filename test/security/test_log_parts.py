@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.storage.log_files import FILE_BYTES, LogFiles
+from app.storage.log_files import FILE_BYTES
 from test.api.client import Api, closed_address, content, service_in
+from test.support.chosen_engine import log_writer
 
 SECRET = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
 NAMED = "correct-horse-battery-staple"
@@ -30,7 +31,7 @@ def task_id(api: Api) -> str:
 
 
 def put(folder: Path, task_id: str, raw: bytes) -> None:
-    with LogFiles(folder / "logs").writing(task_id) as writer:
+    with log_writer(folder, task_id) as writer:
         assert writer.append("run.log", 0, raw) == len(raw)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.domain.access import Scope, Token
+from app.storage.documents import FolderDocuments
 from app.storage.token_file import TokenFile
 from app.sync.http.services import LOOK_AGAIN_SECONDS
 from app.sync.sessions import FILE_NAME, Sessions
@@ -114,7 +115,7 @@ def test_sessions_outlive_the_service_and_not_another_chosen_token(tmp_path: Pat
 def test_a_session_has_an_end_and_there_are_not_too_many(tmp_path: Path) -> None:
     """With more the oldest goes, in the file too; a file that is damaged is no reason not to start."""
     now, token = [1000.0], Token("mine", Scope.ALL, "0" * 64)
-    sessions = Sessions(tmp_path, 60.0, lambda: now[0], most=5)
+    sessions = Sessions(FolderDocuments(tmp_path), 60.0, lambda: now[0], most=5)
     first, _ = sessions.begin(token)
     assert sessions.find([first], {"mine": token})
     now[0] += 60.0
@@ -123,7 +124,7 @@ def test_a_session_has_an_end_and_there_are_not_too_many(tmp_path: Path) -> None
     assert sessions.find(made[:1], {"mine": token}) is None and sessions.find(made[-1:], {"mine": token})
     assert len(json.loads((tmp_path / FILE_NAME).read_text())) == 5
     (tmp_path / FILE_NAME).write_text('{"x": {"token": []')
-    assert Sessions(tmp_path, 60.0).find(made[-1:], {"mine": token}) is None
+    assert Sessions(FolderDocuments(tmp_path), 60.0).find(made[-1:], {"mine": token}) is None
 
 
 def test_the_file_of_sessions_opens_nothing(api: Api, tmp_path: Path, secret: str) -> None:

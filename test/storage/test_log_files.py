@@ -1,16 +1,19 @@
-"""The logs in the service's data folder: written at the byte where they end, bounded, and nowhere else."""
+"""The logs of tasks, in the service's data folder and in PostgreSQL: written at the byte where they end, bounded, and
+nowhere else."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from app.domain.errors import InvalidRequest
 from app.storage import log_files
 from app.storage.errors import StorageError
-from app.storage.log_files import NO_MORE, LogFiles
+from app.storage.log_files import NO_MORE, LogFiles, Logs
+from app.storage.log_table import LogTable
 
 TASK = "550e8400-e29b-41d4-a716-446655440000"
 HOSTILE = [
@@ -32,62 +35,70 @@ def files(tmp_path: Path) -> LogFiles:
     return LogFiles(tmp_path / "logs")
 
 
-def test_it_works(files: LogFiles) -> None:
+@pytest.fixture(params=["folder", "postgresql"])
+def logs(request: pytest.FixtureRequest) -> Logs:
+    """Logs in a folder of their own, and in a database of their own."""
+    if request.param == "folder":
+        return cast("Logs", request.getfixturevalue("files"))
+    return LogTable(request.getfixturevalue("shared_engine"))
+
+
+def test_it_works(logs: Logs) -> None:
     """What is written is read back from any offset; nothing is there before."""
-    assert files.read(TASK, "run.log", 0, 100) == (b"", 0)
-    with files.writing(TASK) as writer:
+    assert logs.read(TASK, "run.log", 0, 100) == (b"", 0)
+    with logs.writing(TASK) as writer:
         assert writer.append("run.log", 0, b"one\n") == 4
         assert writer.append("run.log", 4, b"two\n") == 8
-        assert files.is_written(TASK)
-    assert not files.is_written(TASK)
-    assert files.read(TASK, "run.log", 4, 2) == (b"tw", 8)
-    assert files.sizes(TASK) == {"run.log": 8}
+        assert logs.is_written(TASK)
+    assert not logs.is_written(TASK)
+    assert logs.read(TASK, "run.log", 4, 2) == (b"tw", 8)
+    assert logs.sizes(TASK) == {"run.log": 8}
 
 
-def test_a_piece_that_comes_again_or_too_early_is_not_written(files: LogFiles) -> None:
+def test_a_piece_that_comes_again_or_too_early_is_not_written(logs: Logs) -> None:
     """A reconnect may bring the same bytes; only those behind the last one are kept."""
-    with files.writing(TASK) as writer:
+    with logs.writing(TASK) as writer:
         writer.append("run.log", 0, b"one\n")
         assert writer.append("run.log", 0, b"one\n") == 4
         assert writer.append("run.log", 9, b"later\n") == 4
-    with files.writing(TASK) as again:
+    with logs.writing(TASK) as again:
         assert again.sizes() == {"run.log": 4}
-    assert files.read(TASK, "run.log", 0, 100) == (b"one\n", 4)
+    assert logs.read(TASK, "run.log", 0, 100) == (b"one\n", 4)
 
 
-def test_a_log_that_began_anew_goes_on_behind_a_mark(files: LogFiles) -> None:
+def test_a_log_that_began_anew_goes_on_behind_a_mark(logs: Logs) -> None:
     """Offsets that readers have stay good, and the next connection knows how much of the new file is here."""
-    with files.writing(TASK) as writer:
+    with logs.writing(TASK) as writer:
         writer.append("run.log", 0, b"old\n")
         assert writer.append("run.log", 0, b"new\n", anew=True) == 4
-    with files.writing(TASK) as again:
+    with logs.writing(TASK) as again:
         assert again.sizes() == {"run.log": 4}
         assert again.append("run.log", 4, b"more\n") == 9
-    assert files.read(TASK, "run.log", 0, 100)[0] == b"old\n\n[the log begins anew here]\nnew\nmore\n"
+    assert logs.read(TASK, "run.log", 0, 100)[0] == b"old\n\n[the log begins anew here]\nnew\nmore\n"
 
 
-def test_a_log_takes_only_so_much_and_says_so(files: LogFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_takes_only_so_much_and_says_so(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the instance sends."""
     monkeypatch.setattr(log_files, "FILE_BYTES", 10)
-    with files.writing(TASK) as writer:
+    with logs.writing(TASK) as writer:
         assert writer.append("run.log", 0, b"x" * 8) == 8
         assert writer.append("run.log", 8, b"x" * 8) == NO_MORE
         assert writer.append("run.log", 16, b"x" * 8) == NO_MORE
-    with files.writing(TASK) as again:
+    with logs.writing(TASK) as again:
         assert again.sizes() == {"run.log": NO_MORE}
-    kept, size = files.read(TASK, "run.log", 0, 1000)
+    kept, size = logs.read(TASK, "run.log", 0, 1000)
     assert kept.startswith(b"x" * 10 + b"\n[the log is cut off here") and size < 100
 
 
-def test_all_logs_of_a_task_take_only_so_much(files: LogFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_logs_of_a_task_take_only_so_much(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes and files are bounded together."""
     monkeypatch.setattr(log_files, "TASK_BYTES", 100)
     monkeypatch.setattr(log_files, "MAX_FILES", 3)
-    with files.writing(TASK) as writer:
+    with logs.writing(TASK) as writer:
         kept = [writer.append(f"nodes/{n}.log", 0, b"x" * 80) for n in range(5)]
     assert kept == [80, NO_MORE, NO_MORE, NO_MORE, NO_MORE]
-    assert len(files.sizes(TASK)) == 3
-    assert sum(files.sizes(TASK).values()) < 400
+    assert len(logs.sizes(TASK)) == 3
+    assert sum(logs.sizes(TASK).values()) < 400
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -118,10 +129,10 @@ def test_a_link_is_not_followed(files: LogFiles, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task_id", ["..", "../other", TASK + "/..", "{" + TASK + "}"])
-def test_a_task_id_that_is_no_uuid_never_becomes_a_folder(files: LogFiles, task_id: str) -> None:
+def test_a_task_id_that_is_no_uuid_never_becomes_a_folder(logs: Logs, task_id: str) -> None:
     """It is refused."""
     with pytest.raises(InvalidRequest):
-        files.read(task_id, "run.log", 0, 10)
+        logs.read(task_id, "run.log", 0, 10)
 
 
 def test_only_the_user_reads_them(files: LogFiles, tmp_path: Path) -> None:
@@ -132,10 +143,43 @@ def test_only_the_user_reads_them(files: LogFiles, tmp_path: Path) -> None:
     assert (folder.stat().st_mode & 0o77, (folder / "nodes" / "one.log").stat().st_mode & 0o77) == (0, 0)
 
 
-def test_removed_logs_are_gone(files: LogFiles) -> None:
+def test_removed_logs_are_gone(logs: Logs) -> None:
     """Also when there never were any."""
-    with files.writing(TASK) as writer:
+    with logs.writing(TASK) as writer:
         writer.append("run.log", 0, b"text")
-    files.remove(TASK)
-    files.remove(TASK)
-    assert files.sizes(TASK) == {}
+    logs.remove(TASK)
+    logs.remove(TASK)
+    assert logs.sizes(TASK) == {}
+
+
+def test_blocks_end_where_lines_do(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the pieces came, and when they have been put together too."""
+    monkeypatch.setattr(log_files, "BLOCK_BYTES", 12)
+    with logs.writing(TASK) as writer:
+        for at in range(0, 40, 4):
+            writer.append("run.log", at, b"abc\n")
+        assert list(logs.blocks(TASK, "run.log")) == [b"abc\n" * 3] * 3 + [b"abc\n"]
+        writer.all_came()
+    assert list(logs.blocks(TASK, "run.log")) == [b"abc\n" * 3] * 3 + [b"abc\n"]
+    assert logs.read(TASK, "run.log", 6, 7) == (b"c\nabc\na", 40)
+    assert logs.totals() == {TASK: 40}
+
+
+def test_logs_that_are_too_large_together_are_cut(logs: Logs) -> None:
+    """Each says so at its end."""
+    with logs.writing(TASK) as writer:
+        writer.append("run.log", 0, b"one\n")
+        logs.cut_written()
+        kept = [writer.append("run.log", 4, b"two\n"), writer.append("run.log", 8, b"three\n")]
+        assert kept[-1] == NO_MORE
+    assert b"the log is cut off here" in logs.read(TASK, "run.log", 0, 1000)[0]
+
+
+def test_a_log_whose_rest_never_came_says_so_once(logs: Logs) -> None:
+    with logs.writing(TASK) as writer:
+        writer.append("run.log", 0, b"one\n")
+        logs.close(TASK)
+        assert logs.read(TASK, "run.log", 0, 1000)[0] == b"one\n", "it is still written"
+    logs.close(TASK)
+    logs.close(TASK)
+    assert logs.read(TASK, "run.log", 0, 1000)[0].count(b"whole on the instance") == 1

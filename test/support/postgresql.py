@@ -6,8 +6,10 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import Engine
 
 from app.standin.postgresql import PostgreSQL, programs
+from app.storage.database import open_database
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +27,11 @@ def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     yield postgresql.create(name)
     postgresql.drop(name)
+
+
+@pytest.fixture
+def shared_engine(postgresql_url: str) -> Iterator[Engine]:
+    """An opened database without any record."""
+    engine = open_database(postgresql_url)
+    yield engine
+    engine.dispose()

@@ -20,6 +20,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine
+
 from app.factory import build_service
 from app.settings import Settings
 from app.standin.git_rules import MISSING
@@ -66,6 +68,7 @@ class Restored:
         self.api: Api
         self.close: Callable[[], None]
         """Ends the service, before the test does."""
+        self.engine: Engine
         self._words = [(f"{RECORDING['user']}@127.0.0.1", f"{pwd.getpwuid(os.geteuid()).pw_name}@127.0.0.1")]
         if played:
             git = stack.enter_context(GitServer(folder / "git"))
@@ -107,7 +110,7 @@ class Restored:
         schemes = ("https", "ssh", "http")
         chosen = Settings(data_dir=self.data_dir, allowed_git_schemes=schemes, **(known | settings))
         service = build_service(chosen, background=BackgroundTaskManager())
-        self.close = service.close
+        self.close, self.engine = service.close, service.engine
         self._stack.callback(service.close)
         self.api = Api(service.app)
         return self.api

@@ -74,8 +74,8 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
         lock.write_address(listening.local_url_of(listener))
         local, outer = listening.local_url_of(listener), listening.outer_urls_of(listener)
         lines = [f"Nodeferry on {local}"]
-        if is_first:
-            first = access.make_first()
+        first = access.make_first() if is_first else None
+        if first:
             lines.append(f"Log in, with a link that is shown only now: {(outer or [local])[0]}/#token={first}")
         if outer and outer != [local]:
             lines.append(f"From other machines: {', '.join(outer)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
@@ -12,8 +13,9 @@ from app.cli.server.service_lock import running_service
 from app.cli.view.say import note, reply, say
 from app.cli.view.table import table
 from app.domain.access import CHOSEN, Scope
-from app.settings import settings_from
-from app.storage.token_file import TokenFile
+from app.settings import Settings, settings_from
+from app.storage.data_folder import opened_tokens
+from app.storage.token_file import Tokens
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _SCOPES = click.Choice([scope.value for scope in Scope])
@@ -31,7 +33,8 @@ def token() -> None:
 def new(name: str, scope: str, data_dir: Path | None) -> None:
     """Make a token, and show it this once."""
     settings = settings_from(overrides={"data_dir": data_dir})
-    secret = TokenFile(settings.data_dir).new(name, Scope(scope))
+    with _tokens(settings) as tokens:
+        secret = tokens.new(name, Scope(scope))
     running = running_service(settings.data_dir)
     url = running.url if running else ""
     reply({"token": secret, "scope": scope, "url": url or None}, secret, has_secret=True)
@@ -46,7 +49,8 @@ def new(name: str, scope: str, data_dir: Path | None) -> None:
 def list_tokens(data_dir: Path | None) -> None:
     """Every token by its name; their secrets are kept nowhere."""
     settings = settings_from(overrides={"data_dir": data_dir})
-    rows = [(each.name, each.scope.value, each.created_at) for each in TokenFile(settings.data_dir).all()]
+    with _tokens(settings) as tokens:
+        rows = [(each.name, each.scope.value, each.created_at) for each in tokens.all()]
     rows += [(CHOSEN, Scope.ALL.value, "set by you")] if settings.token else []
     head = ("name", "scope", "made")
     none = f"No tokens yet. Make one with: {program()} token new"
@@ -61,7 +65,13 @@ def revoke(name: str, data_dir: Path | None) -> None:
     settings = settings_from(overrides={"data_dir": data_dir})
     if name == CHOSEN:
         raise CliError(f"{CHOSEN} is a setting.", hint="Unset it, and start the service again.", field="NAME")
-    if not TokenFile(settings.data_dir).revoke(name):
+    with _tokens(settings) as tokens:
+        was_there = tokens.revoke(name)
+    if not was_there:
         hint = f"`{program()} token list` shows their names."
         raise CliError(f"There is no token {name[:80]!r}.", hint=hint, field="NAME")
     say(f"{name}: revoked.")
+
+
+def _tokens(settings: Settings) -> AbstractContextManager[Tokens]:
+    return opened_tokens(settings.data_dir, settings.resolved_database_url)

@@ -13,7 +13,7 @@ from app.protocol.states import TaskState
 from app.remote.connector import SshConnector
 from app.settings import Settings
 from app.storage.errors import LeaseLost
-from app.storage.log_files import LogFiles
+from app.storage.log_files import Logs
 from app.sync.installs import runner_request
 from app.sync.installs.engine import Job
 from app.sync.installs.lease_keeper import LeaseKeeper
@@ -33,7 +33,7 @@ class JobRunner:
         lease_keeper: LeaseKeeper,
         connector: SshConnector,
         settings: Settings,
-        logs: LogFiles,
+        logs: Logs,
         metrics: Metrics,
         closing: threading.Event,
     ) -> None:

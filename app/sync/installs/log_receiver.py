@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from app.domain.errors import RemoteError
 from app.remote.follow import Ended, Follow, LogPiece
 from app.storage.errors import StorageError
-from app.storage.log_files import LogFiles, LogWriter
+from app.storage.log_files import Logs, LogWriter
 
 REFUSED_SECONDS = 5.0
 """How long to wait until a disk that has refused a piece of a log is asked again."""
@@ -103,7 +103,7 @@ class LogReceiver:
 
 
 @contextmanager
-def receiving_logs(files: LogFiles, task_id: str, frames: Follow) -> Iterator[LogReceiver]:
+def receiving_logs(files: Logs, task_id: str, frames: Follow) -> Iterator[LogReceiver]:
     """Keeps the logs of a task for the block. Raises ConnectionLost."""
     with ExitStack() as opened:
         writer = None

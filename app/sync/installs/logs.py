@@ -14,7 +14,7 @@ from app.protocol.redaction import masked_part
 from app.protocol.snapshot import Problem, Snapshot
 from app.protocol.states import NodeState
 from app.storage.command_audit import CommandAudits
-from app.storage.log_files import ANEW, FILE_BYTES, LogFiles
+from app.storage.log_files import ANEW, FILE_BYTES, Logs
 from app.sync.installs.log_lines import (
     SEARCH_SECONDS,
     deciding_number,
@@ -67,7 +67,7 @@ class LogPart:
 class TaskLogs:
     """Every method may be called from any thread. Raises StorageError when the disk fails."""
 
-    def __init__(self, installs: Installs, files: LogFiles, audits: CommandAudits) -> None:
+    def __init__(self, installs: Installs, files: Logs, audits: CommandAudits) -> None:
         self._installs = installs
         self._files = files
         self._audits = audits

@@ -11,7 +11,7 @@ from app.domain.limits import IDEMPOTENCY_SECONDS
 from app.settings import Settings
 from app.storage.errors import StorageError
 from app.storage.history import History, Past
-from app.storage.log_files import LogFiles
+from app.storage.log_files import Logs
 from app.storage.progress_files import ProgressFiles
 from app.sync.installs.history_limits import logs_over, oldest_over
 from app.sync.installs.progress_cache import ProgressCache
@@ -51,7 +51,7 @@ class Retention:
         settings: Settings,
         now: Callable[[], float] = time.time,
         *,
-        logs: LogFiles,
+        logs: Logs,
     ) -> None:
         """`now`: Unix seconds."""
         self._history = history
@@ -90,10 +90,10 @@ class Retention:
             pruned = self._forget(past, old, float("-inf"), with_logs)
             self._history.remove_groups_over(self._max_records, self._now() - IDEMPOTENCY_SECONDS)
             _log.info("pruned: %d records, the oldest of more than %d", pruned.records, self._max_records)
-        self._limit_logs(with_logs)
+        self._limit_logs()
 
-    def _limit_logs(self, with_logs: Sequence[str]) -> None:
-        sizes = {task_id: sum(self._logs.sizes(task_id).values()) for task_id in with_logs}
+    def _limit_logs(self) -> None:
+        sizes = self._logs.totals()
         if not self._max_log_bytes or sum(sizes.values()) <= self._max_log_bytes:
             return
         ends = {install.task_id: install.ended_at for install in self._history.all()}

@@ -47,7 +47,7 @@ from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
 from app.settings import Timeouts
 from app.storage.errors import LeaseLost, StorageError
-from app.storage.log_files import LogFiles
+from app.storage.log_files import Logs
 from app.sync.installs.answer_requests import AnswerRequests, send_answers
 from app.sync.installs.backoff import Backoff, is_worth_waiting
 from app.sync.installs.cancel_signal import CancelSignal
@@ -94,7 +94,7 @@ class Installation:
         connector: SshConnector,
         timeouts: Timeouts,
         *,
-        logs: LogFiles,
+        logs: Logs,
         metrics: Metrics,
         cancel: CancelSignal,
         skips: SkipRequests,

@@ -20,7 +20,7 @@ from app.remote.follow import Follow, JournalLine, LogPiece, Marker, answer_of, 
 from app.runner.daemon.frames import Frames
 from app.runner.daemon.log_stream import LogStream
 from app.runner.process.paths import Task
-from app.storage.log_files import FILE_BYTES, LogWriter
+from app.storage.log_files import FILE_BYTES, FolderWriter
 from bench.fuzz.judge import CORPORA, Parser
 
 TASK_ID = "550e8400-e29b-41d4-a716-446655440000"
@@ -111,7 +111,7 @@ def check_frames(data: bytes) -> str | None:
 def _followed(data: bytes, marker: Marker, folder: Path) -> str | None:
     lines = _Lines(data)
     follow = Follow(lines, marker, 15.0)  # type: ignore[arg-type]  # the part of a stream that it reads
-    writer = LogWriter(folder)
+    writer = FolderWriter(folder)
     try:
         while True:
             frame = follow.next(0)

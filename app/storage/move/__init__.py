@@ -1,0 +1,1 @@
+"""A history's way from SQLite and a data folder into PostgreSQL."""

@@ -1,0 +1,115 @@
+"""Logs that several processes share: two workers for a moment, a web process that reads, a database that was killed."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+from sqlalchemy import Engine, delete, func, select, update
+
+from app.domain.record import InstallRecord
+from app.protocol.audit import SERVICE, read_commands
+from app.protocol.states import TaskState
+from app.storage import InstallStore
+from app.storage.log_table import LogTable, SharedAudits
+from app.storage.shared_tables import log_files, log_pieces
+from app.storage.transactions import reading, writing
+
+TASK = "550e8400-e29b-41d4-a716-446655440000"
+
+
+def _install(engine: Engine, ended_at: float | None) -> str:
+    state = TaskState.RUNNING if ended_at is None else TaskState.COMPLETED
+    record = InstallRecord(str(uuid.uuid4()), 1.0, {}, "h", state=state, finished_at=ended_at)
+    InstallStore(engine).add(record)
+    return record.task_id
+
+
+def test_two_workers_of_one_run_write_each_byte_once(shared_engine: Engine) -> None:
+    """One was cut off and does not know it: whatever it still sends is there already, or comes from the other."""
+    text = "".join(f"line {number}\n" for number in range(300)).encode()
+
+    def follow(step: int) -> None:
+        with LogTable(shared_engine).writing(TASK) as writer:
+            at = writer.sizes().get("run.log", 0)
+            while at < len(text):
+                at = writer.append("run.log", at, text[at : at + step])
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(follow, (37, 61, 101)))
+    assert LogTable(shared_engine).read(TASK, "run.log", 0, 1 << 20) == (text, len(text))
+
+
+def test_a_piece_that_the_database_lost_is_sent_again(shared_engine: Engine) -> None:
+    """Pieces are not synced to its disk: a power cut may cost the last ones, and never leaves a hole."""
+    logs = LogTable(shared_engine)
+    with logs.writing(TASK) as writer:
+        writer.append("run.log", 0, b"one\n")
+        writer.append("run.log", 4, b"two\n")
+        with writing(shared_engine) as connection:
+            connection.execute(delete(log_pieces).where(log_pieces.c.at == 4))
+            connection.execute(update(log_files).values(size=4))
+        assert writer.append("run.log", 8, b"three\n") == 4
+        assert writer.append("run.log", 4, b"two\nthree\n") == 14
+    assert logs.read(TASK, "run.log", 0, 100) == (b"one\ntwo\nthree\n", 14)
+
+
+def test_another_process_knows_whether_more_may_come(shared_engine: Engine) -> None:
+    """While somebody writes; where he was killed, while the run goes on and for a while after its end."""
+    here, elsewhere = LogTable(shared_engine), LogTable(shared_engine)
+    all_three = [_install(shared_engine, at) for at in (None, time.time(), time.time() - 3600)]
+    with ExitStack() as written:
+        for task_id in all_three:
+            written.enter_context(here.writing(task_id)).append("run.log", 0, b"text\n")
+        assert [elsewhere.is_written(task_id) for task_id in all_three] == [True, True, False]
+        for task_id in all_three:
+            elsewhere.close(task_id)
+        texts = [here.read(task_id, "run.log", 0, 999)[0] for task_id in all_three]
+        assert [b"whole on the instance" in each for each in texts] == [False, False, True]
+    assert not any(map(elsewhere.is_written, all_three)), "they have left"
+
+
+def test_who_was_cut_off_does_not_say_that_the_other_has_left(shared_engine: Engine) -> None:
+    task_id = _install(shared_engine, None)
+    with LogTable(shared_engine).writing(task_id):
+        with LogTable(shared_engine).writing(task_id):
+            pass
+        assert not LogTable(shared_engine).is_written(task_id)
+        with ExitStack() as newer:
+            with LogTable(shared_engine).writing(task_id):
+                newer.enter_context(LogTable(shared_engine).writing(task_id))
+            assert LogTable(shared_engine).is_written(task_id)
+
+
+def test_pieces_are_put_together_when_all_have_come(shared_engine: Engine) -> None:
+    logs = LogTable(shared_engine)
+    with logs.writing(TASK) as writer:
+        for at in range(0, 200, 2):
+            writer.append("nodes/one.log", at, b"x\n")
+        writer.all_came()
+    with reading(shared_engine) as connection:
+        assert connection.execute(select(func.count()).select_from(log_pieces)).scalar() == 1
+    assert logs.read(TASK, "nodes/one.log", 0, 999) == (b"x\n" * 100, 200)
+
+
+@pytest.mark.parametrize("processes", [1, 4])
+def test_commands_of_several_processes_each_have_their_line(shared_engine: Engine, processes: int) -> None:
+    """A web process and a worker note what they run for one task."""
+
+    def run(number: int) -> None:
+        audit = SharedAudits(shared_engine).of(TASK)
+        for each in range(5):
+            audit.begin(["true", f"{number}-{each}"], "root", "a test")(0, "")
+
+    with ThreadPoolExecutor(processes) as threads:
+        list(threads.map(run, range(processes)))
+    found, left_out = read_commands(SharedAudits(shared_engine).read(TASK), TASK, SERVICE)
+    assert (len(found), left_out) == (5 * processes, 0)
+    assert {tuple(each["argv"]) for each in found} == {("true", f"{n}-{e}") for n in range(processes) for e in range(5)}
+    assert all(each["status"] == 0 for each in found)
+    assert LogTable(shared_engine).sizes(TASK) == {}, "it is no log of the instance"
+    LogTable(shared_engine).remove(TASK)
+    assert SharedAudits(shared_engine).read(TASK) == b""
