@@ -1,0 +1,143 @@
+"""The bench's picture, an SVG without anything else: what grows with the number of installs, and how.
+
+Four panels, each over the same numbers of installs, evenly spaced; a line for each engine, a dashed one for a limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from bench.scale.figures import LAG_SECONDS, MEMORY_MIB, POLL_RATIO, Figures, ratio
+
+_WIDE, _PANEL, _HIGH, _GAP, _LEFT, _TOP = 900, 340, 150, 110, 80, 78
+_STEPS = (1, 2, 2.5, 5)
+_STYLE = """
+text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
+.head { font-size: 15px; font-weight: 600 }
+.sub { font-weight: 600 }
+.dim { fill: #59636e }
+.end { text-anchor: end }
+.mid { text-anchor: middle }
+.back { fill: #ffffff }
+.grid { stroke: #d8dee4; stroke-width: 1 }
+.limit { stroke: #b42318; stroke-width: 1.5; stroke-dasharray: 5 4 }
+.over { fill: #b42318 }
+.embedded { stroke: #3b82c4; fill: none; stroke-width: 2 }
+.postgresql { stroke: #8a5cc7; fill: none; stroke-width: 2 }
+.dot-embedded { fill: #3b82c4 }
+.dot-postgresql { fill: #8a5cc7 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 }
+  .dim { fill: #9198a1 }
+  .back { fill: #0d1117 }
+  .grid { stroke: #30363d }
+  .limit { stroke: #ff7b72 }
+  .over { fill: #ff7b72 }
+  .embedded { stroke: #58a6ff }
+  .postgresql { stroke: #bc8cff }
+  .dot-embedded { fill: #58a6ff }
+  .dot-postgresql { fill: #bc8cff }
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """`limit`: what the value may be; 0: anything."""
+
+    title: str
+    value: Callable[[Figures], float]
+    form: str
+    limit: float = 0.0
+
+
+def draw(found: Sequence[Figures]) -> str:
+    """The picture of the steps at the lowest rate of each number of installs."""
+    rate = min(each.rate for each in found)
+    steps = [each for each in found if each.rate == rate]
+    numbers = sorted({each.installs for each in steps})
+    engines = {engine: [each for each in steps if each.engine == engine] for engine in ("embedded", "postgresql")}
+    engines = {engine: mine for engine, mine in engines.items() if mine}
+    title = f"Installs at once, {rate:g} event{'s' if rate != 1 else ''} a second each"
+    parts = [_text(16, 26, title, "head")]
+    for place, engine in enumerate(engines):
+        x = 16 + place * 230
+        parts += [
+            f'<circle cx="{x + 5}" cy="48" r="4" class="dot-{engine}"/>',
+            _text(x + 16, 52, _WORDS[engine], "dim"),
+        ]
+    for place, panel in enumerate(_panels(list(steps))):
+        x, y = _LEFT + place % 2 * (_PANEL + _GAP - 20), _TOP + place // 2 * (_HIGH + 90)
+        parts += _drawn(panel, engines, numbers, x, y)
+    high = _TOP + 2 * (_HIGH + 90) - 24
+    size = f'width="{_WIDE}" height="{high}" viewBox="0 0 {_WIDE} {high}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
+    back = '<rect width="100%" height="100%" class="back"/>'
+    return (
+        "\n".join([head, f"<title>{escape(title)}</title>", f"<style>{_STYLE}</style>", back, *parts, "</svg>"]) + "\n"
+    )
+
+
+_WORDS = {"embedded": "one process, SQLite", "postgresql": "several processes, PostgreSQL"}
+
+
+def _panels(steps: list[Figures]) -> tuple[_Panel, ...]:
+    def poll(each: Figures) -> float:
+        return ratio([other for other in steps if other.engine == each.engine], each)
+
+    return (
+        _Panel("memory, MiB", lambda each: each.memory, ",.0f", MEMORY_MIB),
+        _Panel("processor, cores", lambda each: each.cores, ".2f"),
+        _Panel("event → poll, p95, seconds", lambda each: each.lag[1], ".2f", LAG_SECONDS),
+        _Panel("poll, p99, times that with the fewest installs", poll, ".1f", POLL_RATIO),
+    )
+
+
+def _drawn(
+    panel: _Panel, engines: dict[str, list[Figures]], numbers: Sequence[int], left: float, top: float
+) -> list[str]:
+    values = [panel.value(each) for mine in engines.values() for each in mine]
+    most = max([*values, panel.limit]) * 1.08 or 1.0
+    base = top + 22 + _HIGH
+
+    def x(installs: int) -> float:
+        return left + (numbers.index(installs) + 0.5) * _PANEL / len(numbers)
+
+    def y(value: float) -> float:
+        return base - value / most * _HIGH
+
+    parts = [_text(left, top + 8, panel.title, "sub")]
+    for number in range(int(most / (step := _step(most))) + 1):
+        at = y(number * step)
+        parts += [_line(left, left + _PANEL, at, "grid"), _text(left - 8, at + 4, f"{number * step:,g}", "end dim")]
+    if panel.limit:
+        parts += [_line(left, left + _PANEL, y(panel.limit), "limit")]
+    parts += [_text(x(installs), base + 18, f"{installs:,}", "mid dim") for installs in numbers]
+    for engine, mine in engines.items():
+        points = [(x(each.installs), y(panel.value(each)), panel.value(each)) for each in mine]
+        parts.append(f'<polyline points="{" ".join(f"{a:.1f},{b:.1f}" for a, b, _ in points)}" class="{engine}"/>')
+        for a, b, value in points:
+            over = " over" if panel.limit and value > panel.limit else ""
+            parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4" class="dot-{engine}"/>')
+            parts.append(_text(a, b - 9, f"{value:{panel.form}}", f"mid{over}"))
+    return parts
+
+
+def _step(most: float) -> float:
+    """Between two lines: four to eight of them."""
+    size = 10.0 ** len(str(int(most)))
+    while True:
+        size /= 10
+        for step in reversed(_STEPS):
+            if most / (step * size) >= 3:
+                return step * size
+
+
+def _text(x: float, y: float, text: str, classes: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{classes}">{escape(text)}</text>'
+
+
+def _line(x1: float, x2: float, y: float, classes: str) -> str:
+    return f'<line x1="{x1:.1f}" x2="{x2:.1f}" y1="{y:.1f}" y2="{y:.1f}" class="{classes}"/>'
