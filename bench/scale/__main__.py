@@ -66,11 +66,15 @@ def _steps(asked: argparse.Namespace, results: Results) -> Iterator[Asked]:
 
 
 def _line(results: Results, figures: Figures) -> str:
-    return (
-        f"  {figures.ended_true} of {figures.installs} ended true; {figures.memory:.0f} MiB, "
-        f"{figures.threads} threads, {figures.cores:.2f} cores; event to poll p95 {figures.lag[1] * 1000:.0f} ms, poll p99 "
-        f"{figures.poll[1] * 1000:.1f} ms (x{ratio(results.found, figures):.1f}); starts {figures.start[2]:.1f} s; "
-        f"the fleet took {figures.fleet:.2f} cores, load average before {figures.load_average:g}"
+    return "; ".join(
+        (
+            f"  {figures.ended_true} of {figures.installs} ended true",
+            f"{figures.memory:.0f} MiB, {figures.threads} threads, {figures.cores:.2f} cores",
+            f"event to poll p95 {figures.lag[1] * 1000:.0f} ms",
+            f"poll p99 {figures.poll[1] * 1000:.1f} ms (x{ratio(results.found, figures):.1f})",
+            f"all started after {figures.start[2]:.1f} s",
+            f"the fleet took {figures.fleet:.2f} cores, load average before {figures.load_average:g}",
+        )
     )
 
 

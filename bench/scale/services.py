@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.standin.postgresql import PostgreSQL
@@ -52,7 +52,7 @@ class Services:
                 self._url = self._postgresql.create("scale")
                 settings["database_url"] = self._url
             for number, role in enumerate(self._roles):
-                words = settings | ({"role": role} if self._engine == "postgresql" else {})
+                words: dict[str, Any] = settings | ({"role": role} if self._engine == "postgresql" else {})
                 process = ServiceProcess(self._folder / f"{number}", **words)
                 self._processes.append(stack.enter_context(process))
             self._stack = stack.pop_all()

@@ -129,7 +129,8 @@ class Step:
     def _look(self) -> None:
         """The window: until too few run, or long enough."""
         window, before, used = self._found.window, self._fleet.gauge(), self._used()
-        until, running = time.monotonic() + self._asked.window, []
+        until = time.monotonic() + self._asked.window
+        running: list[int] = []
         while time.monotonic() < until:
             self._pause.wait(_LOOK_SECONDS)
             fleet = self._fleet.gauge()
