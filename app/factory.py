@@ -35,6 +35,7 @@ from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
 from app.sync.http.services import PROBLEM_PAGE, Services
+from app.sync.installs.engine import Engine as InstallEngine
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.logs import TaskLogs
@@ -156,7 +157,7 @@ def build_service(
             proofs,
         )
     )
-    _resume(retries, installs, workflows)
+    _resume(settings, retries, installs, workflows)
     return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine)
 
 
@@ -168,11 +169,13 @@ def _lists(settings: Settings) -> tuple[WorkflowLists, RegistryPacks]:
     return lists, RegistryPacks(registry, schemes)
 
 
-def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -> None:
-    """What a service before this one has not come to."""
-    retries.begin()
+def _resume(settings: Settings, retries: Retries, installs: Installs, workflows: WorkflowExecutor) -> None:
+    """What a service before this one has not come to, where this process's role is to do it."""
+    if settings.runs_installs:
+        retries.begin()
     installs.resume_unfinished()
-    workflows.resume_unfinished()
+    if settings.runs_installs:
+        workflows.resume_unfinished()
 
 
 def _wire_runs(
@@ -224,7 +227,7 @@ def _wire_installs(
     files = ProgressFiles(settings.data_dir / "progress")
     progress_cache = ProgressCache(settings.memory_hours * 3600)
     retention = Retention(History(engine), files, progress_cache, settings, logs=logs)
-    leases = Leases(engine, f"{socket.gethostname()}:{settings.data_dir}")
+    leases = Leases(engine, f"{socket.gethostname()}:{settings.data_dir}", queued=settings.is_shared)
     lease_keeper = LeaseKeeper(leases, background, closing, retention.prune_if_due)
     jobs = JobRunner(
         lease_keeper=lease_keeper,
@@ -234,12 +237,19 @@ def _wire_installs(
         metrics=metrics,
         closing=closing,
     )
+    if settings.is_shared:
+        from app.sync.shared.wiring import shared_queue
+
+        runs: InstallEngine = shared_queue(
+            settings, engine, background, jobs, forget=progress_cache.drop, chores=retention.prune_if_due
+        )
+    else:
+        runs = Scheduler(background, jobs.run, settings.max_running, lease_keeper)
     installs = Installs(
         store=InstallStore(engine),
         progress_cache=progress_cache,
         progress_writer=ProgressWriter(files, background),
-        scheduler=Scheduler(background, jobs.run, settings.max_running, closing),
-        lease_keeper=lease_keeper,
+        engine=runs,
         jobs=jobs,
         connector=connector,
         settings=settings,

@@ -43,6 +43,7 @@ Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_addresses)]
 Folder = Annotated[Path, AfterValidator(_folder)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 LogFormat = Literal["text", "json"]
+Role = Literal["all", "web", "worker"]
 
 _EXPECTED = {
     "int_parsing": "a whole number",

@@ -36,6 +36,7 @@ from app.setting_kinds import (
     LogFormat,
     Policy,
     Port,
+    Role,
     Seconds,
     Words,
     expected,
@@ -83,7 +84,8 @@ class Settings(BaseSettings):
     data_dir: Folder = Field(default_factory=lambda: Path(platformdirs.user_data_dir("nodeferry")))
     """The folder of the database, the logs, the tokens and the host keys."""
     database_url: str = ""
-    """SQLAlchemy URL; empty: `nodeferry.db` in data_dir."""
+    """SQLAlchemy URL; empty: `nodeferry.db` in data_dir. `postgresql+psycopg://USER@HOST/NAME`: several processes, on
+    any hosts, are one service (docs/cluster.md)."""
     host: str = "127.0.0.1"
     """The address to listen on; `0.0.0.0`: every one of this machine. Any but loopback needs a token."""
     port: Port = DEFAULT_PORT
@@ -185,6 +187,9 @@ class Settings(BaseSettings):
     (`discord://…`, `tgram://…`, `mailto://…`); they are secret."""
     command: str = ""
     """What stands in front of a command in hints, such as `docker exec NAME nodeferry`; empty: how it was called."""
+    role: Role = "all"
+    """What this process does where several share a PostgreSQL: `web` only answers, `worker` only runs installs, `all`
+    does both. On SQLite there is one process, which does all."""
 
     @property
     def policies(self) -> Policies:
@@ -200,6 +205,16 @@ class Settings(BaseSettings):
     def session_seconds(self) -> float:
         """How long a browser stays logged in."""
         return (self.session_hours or 365 * 24) * 3600
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether any number of processes are one service, on one PostgreSQL."""
+        return self.database_url.startswith("postgres")
+
+    @property
+    def runs_installs(self) -> bool:
+        """Whether this process runs installs, and what follows them."""
+        return self.role != "web"
 
     @property
     def resolved_database_url(self) -> str:
@@ -299,10 +314,20 @@ def _settings(raw: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
         raise _fault(exc, origins) from None
     except InvalidRequest as exc:
         raise InvalidSetting(exc.message, hint=exc.hint, field=exc.field) from None
+    _check_role(settings)
     bad = settings.known_bad_file and str(Path(settings.known_bad_file).expanduser().absolute())
     if bad:
         known_bad_of(Path(bad))
     return settings.model_copy(update={"path_prefix": prefix, "known_bad_file": bad})
+
+
+def _check_role(settings: Settings) -> None:
+    if settings.role != "all" and not settings.is_shared:
+        raise InvalidSetting(
+            f"role is {settings.role!r}, but the database is a file, which one process has to itself.",
+            hint="Set database_url to a PostgreSQL (postgresql+psycopg://HOST/NAME), or leave role at all.",
+            field="role",
+        )
 
 
 def _fault(exc: ValidationError, origins: Mapping[str, str]) -> InvalidSetting:
@@ -343,16 +368,6 @@ def known_bad_of(path: Path) -> list[dict[str, Any]]:
     except (OSError, UnusableFile, ValueError, RecursionError) as exc:
         raise InvalidSetting(f"{path} is no list of what is known to be bad: {exc}.", field="known_bad_file") from exc
     return entries
-
-
-def _check_proxies(values: dict[str, Any]) -> None:
-    try:
-        networks_of(values.get("trusted_proxies", ()))
-        _check_origins(values.get("allowed_origins", ()))
-        if "path_prefix" in values:
-            values["path_prefix"] = prefix_of(values["path_prefix"])
-    except InvalidRequest as exc:
-        raise InvalidSetting(exc.message, hint=exc.hint, field=exc.field) from None
 
 
 def _check_origins(origins: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from app.protocol.states import TaskState
 from app.storage.install_store import add_record
 from app.storage.run_rows import note_group
 from app.storage.schema import fleets, installs
-from app.storage.transactions import reading, writing
+from app.storage.transactions import adding, reading
 
 _FLEETS = select(fleets.c.fleet_id, fleets.c.created_at, fleets.c.idempotency_key, fleets.c.instances)
 _TASKS = select(
@@ -63,7 +63,7 @@ class FleetStore:
         """Stores a fleet with its installs, all or nothing. Raises FleetExists when its idempotency key was used after
         `same_key_since` (Unix seconds). Fleets from before that, whose installs are all forgotten, are forgotten too.
         """
-        with writing(self._engine) as connection:
+        with adding(self._engine) as connection:
             known = _by_key(connection, fleet.idempotency_key, same_key_since)
             if known is not None:
                 raise FleetExists(known)

@@ -18,7 +18,8 @@ from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.errors import LeaseLost
 from app.storage.run_rows import note_install, run_of
 from app.storage.schema import installs
-from app.storage.transactions import reading, writing
+from app.storage.shared_queue import enqueue
+from app.storage.transactions import adding, reading, writing
 
 _FIXED = frozenset({"task_id", "created_at", "number", "run_id", "lease_owner", "lease_token", "lease_expires_at"})
 _CHANGEABLE = frozenset(installs.c.keys()) - _FIXED
@@ -30,8 +31,7 @@ _LISTED = select(*(null().label(name) if name == "snapshot" else installs.c[name
 """Records without their snapshots: those are some 30 KB each, and a list does not show them."""
 _GET = _RECORDS.where(installs.c.task_id == bindparam("of_task"))
 _INSERT = insert(installs).values(number=select(func.coalesce(func.max(installs.c.number), 0) + 1).scalar_subquery())
-"""On SQLite one transaction writes at a time, so that numbers differ. Where several do, two that are accepted in the
-same moment may get the same one; `created_at` and `task_id` order those."""
+"""One transaction at a time adds records (`adding`), so that numbers differ."""
 _UPDATE = update(installs).where(installs.c.task_id == bindparam("of_task"))
 _UPDATE_FENCED = _UPDATE.where(installs.c.lease_token == bindparam("by_token"))
 _UNFINISHED = _RECORDS.where(installs.c.state.not_in(sorted(TERMINAL_TASK_STATES))).order_by(
@@ -54,7 +54,7 @@ class InstallStore:
         With `same_key_since` (Unix seconds): an install with the same idempotency_key that was created after it is
         returned instead, and nothing is stored. Raises TaskConflict when the task_id is taken, TooManyKeys.
         """
-        with writing(self._engine) as connection:
+        with adding(self._engine) as connection:
             if same_key_since is not None and record.idempotency_key is not None:
                 same_key = installs.c.idempotency_key == record.idempotency_key
                 query = _RECORDS.where(same_key, installs.c.created_at > same_key_since)
@@ -125,7 +125,8 @@ def listed_of_runs(engine: Engine, run_ids: Collection[str]) -> _Records:
 
 
 def add_record(connection: Connection, record: InstallRecord) -> None:
-    """Stores a new install in the caller's transaction. Raises TaskConflict when the task_id is taken."""
+    """Stores a new install in the caller's transaction, one of `adding`, and queues it where a queue is shared. Raises
+    TaskConflict when the task_id is taken."""
     run_id = record.run_id or run_of(connection, record.request) or record.task_id
     values = {name: getattr(record, name) for name in _NAMES if name != "number"} | {"run_id": run_id}
     try:
@@ -133,6 +134,8 @@ def add_record(connection: Connection, record: InstallRecord) -> None:
     except IntegrityError as exc:
         raise TaskConflict(f"There is already a task {record.task_id}.", field="task_id") from exc
     note_install(connection, record, run_id)
+    if record.state not in TERMINAL_TASK_STATES:
+        enqueue(connection, record.task_id, record.instance)
 
 
 def _check_keys(connection: Connection, since: float) -> None:

@@ -4,10 +4,9 @@ Each claim makes the record's `lease_token` grow, and every write of an install'
 given: one that was overtaken, however late it wakes, changes nothing. So a lease's time decides only when another may
 take an install over, never who may write.
 
-Times are Unix seconds of the machine that writes, because SQLite has no clock of its own and all who share a file
-share the machine. Where several machines share a database their clocks differ: a lease counts as over only
-`MARGIN_SECONDS` after its time, and if they differ by more, an install is taken over early: two services
-attach to it for a moment, and one records it.
+Who may claim is another question. On SQLite it is one of time, in Unix seconds of the machine, which all who share the
+file share: a lease is over when it was not renewed. Where a queue is shared, in PostgreSQL, the queue says who works on
+an install, and whoever it gives it to claims it, whoever had it before (`queued`): there nothing is renewed.
 """
 
 from __future__ import annotations
@@ -57,8 +56,11 @@ class Leases:
         now: Callable[[], float] = time.time,
         seconds: float | None = None,
         margin: float | None = None,
+        queued: bool = False,
     ) -> None:
-        """`now`: Unix seconds; `seconds`: how long a lease lasts, `margin`: how much longer it is respected."""
+        """`now`: Unix seconds; `seconds`: how long a lease lasts, `margin`: how much longer it is respected; `queued`:
+        whether a shared queue says who claims."""
+        self.is_timed = not queued
         self.seconds = LEASE_SECONDS if seconds is None else seconds
         self._engine = engine
         self._owner = owner
@@ -68,7 +70,8 @@ class Leases:
     def claim(self, task_id: str, known: int) -> Lease | None:
         """The install's lease with a new token, for somebody who read its record when the token was `known`.
 
-        None when another owner has it or has had it since, and when the install has ended or is unknown.
+        None when another owner has it (where leases are timed) or has had it since, and when the install has ended or
+        is unknown.
         """
         with writing(self._engine) as connection:
             held = connection.execute(_HELD, {"of_task": task_id}).first()
@@ -105,7 +108,9 @@ class Leases:
         return [row.task_id for row in rows if self._is_free(row.lease_owner, row.lease_expires_at)]
 
     def _is_free(self, owner: str | None, expires_at: float | None) -> bool:
-        return owner in (None, self._owner) or expires_at is None or expires_at + self._margin < self._now()
+        if not self.is_timed or owner in (None, self._owner):
+            return True
+        return expires_at is None or expires_at + self._margin < self._now()
 
     def _until(self) -> float:
         return self._now() + self.seconds

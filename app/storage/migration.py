@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, func, inspect, select, text
 
 from app.storage.errors import StorageError
 from app.storage.schema import REVISIONS
 from app.storage.transactions import NO_BEGIN, place_of, reading
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+
+_MIGRATING = 0x4E46_0003
+"""Names PostgreSQL's advisory lock of whoever migrates."""
+_MIGRATE_SECONDS = 120
+"""How long a process waits for another one that migrates."""
 
 # Alembic keeps what it is migrating in a global of the process: two threads would write into one database.
 _ALEMBIC = threading.Lock()
@@ -53,6 +58,11 @@ def _upgrade(engine: Engine) -> None:
             # A migration may rebuild a table: with foreign keys on, dropping the old one deletes what refers to it.
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        elif engine.dialect.name == "postgresql":
+            # Of processes that open it at once one migrates, and the others then find nothing left to do.
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MIGRATE_SECONDS}s'")
+            connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
         _run_alembic(connection)
         connection.commit()
 

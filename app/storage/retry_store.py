@@ -8,7 +8,7 @@ from app.domain.record import InstallRecord
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.install_store import add_record
 from app.storage.schema import installs
-from app.storage.transactions import reading, writing
+from app.storage.transactions import adding, reading, writing
 
 _ENDED = sorted(TERMINAL_TASK_STATES)
 _LINK = (
@@ -48,7 +48,7 @@ class RetryStore:
             return list(connection.execute(_OPEN.order_by(installs.c.number)).scalars())
 
     def _add(self, link: Update, record: InstallRecord, of: str) -> bool:
-        with writing(self._engine) as connection:
+        with adding(self._engine) as connection:
             if connection.execute(link, {"of_task": of, "by_task": record.task_id}).rowcount == 0:
                 return False
             add_record(connection, record)

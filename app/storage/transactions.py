@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.storage.errors import StorageError, storage_error
@@ -15,6 +15,8 @@ NO_BEGIN = "nodeferry_no_begin"
 """Execution option: do not begin a SQLite transaction, for what SQLite only does outside of one."""
 
 _WRITER = "nodeferry_writer"
+_ADDING = 0x4E46_0002
+"""Names PostgreSQL's advisory lock of `adding`."""
 _refused: WeakKeyDictionary[Engine, StorageError] = WeakKeyDictionary()
 """Why the last transaction that writes failed, of engines where it did."""
 
@@ -50,6 +52,16 @@ def writing(engine: Engine) -> Iterator[Connection]:
         _refused[engine] = exc
         raise
     _refused.pop(engine, None)
+
+
+@contextmanager
+def adding(engine: Engine) -> Iterator[Connection]:
+    """As `writing`, one at a time in all processes: for what first looks what there is and then adds to it. SQLite has
+    one writer at a time anyway."""
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(_ADDING)))  # given back by the commit
+        yield connection
 
 
 def check_writable(engine: Engine) -> None:

@@ -14,7 +14,7 @@ from app.domain.limits import MAX_FLEETS
 from app.domain.workflow import ENDED_WORKFLOW, Workflow
 from app.storage.run_rows import note_group
 from app.storage.schema import workflows
-from app.storage.transactions import reading, writing
+from app.storage.transactions import adding, reading, writing
 
 _log = logging.getLogger(__name__)
 _ENDED = sorted(state.value for state in ENDED_WORKFLOW)
@@ -40,7 +40,7 @@ class WorkflowStore:
         used after `same_key_since` (Unix seconds), TooManyWorkflows when `most` (0: any number) have not ended, or too
         many were started since then."""
         key = workflow.idempotency_key
-        with writing(self._engine) as connection:
+        with adding(self._engine) as connection:
             found = None if key is None else _with_key(connection, key, same_key_since)
             if found is not None:
                 raise WorkflowExists(found)

@@ -79,7 +79,7 @@ def test_a_service_that_was_overtaken_lets_go_and_writes_nothing(
     """Its thread ends though it hung in a connect, its log says why, and polls tell what the other one writes."""
     task_id = _start(bench, mute)
     token = _overtake(bench, task_id)
-    wait_until(lambda: not bench.installs._scheduler.knows(task_id), 5, "the thread has let go")
+    wait_until(lambda: not bench.installs._engine.knows(task_id), 5, "the thread has let go")
     record = _record(bench, task_id)
     assert (record.revision, record.lease_token, record.state.value) == (500, token, "running")
     assert f"task {task_id}: its lease is lost" in caplog.text
@@ -139,7 +139,7 @@ def test_a_service_that_finds_another_s_lease_waits_for_its_end(bench_factory: B
     assert held is not None
     old.service.engine.dispose()
     new = bench_factory()
-    wait_until(lambda: not new.installs._scheduler.knows(task_id), 5, "it has seen that it may not")
+    wait_until(lambda: not new.installs._engine.knows(task_id), 5, "it has seen that it may not")
     assert new.installs.progress(task_id)["state"] == "running"
     theirs.release(held)
     wait_until(lambda: _record(new, task_id).lease_token == 3, 5, "it is taken up")
@@ -155,6 +155,6 @@ def test_a_database_that_refuses_stops_no_install(bench: Bench, progress_writer:
     recorder = Recorder(record, ProgressCache(), store, progress_writer)
     with writing(bench.service.engine) as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
-    with bench.installs._lease_keeper.holding(recorder, threading.Event()) as held:
+    with bench.installs._jobs._lease_keeper.holding(recorder, threading.Event()) as held:
         assert held
         assert recorder.token == 0

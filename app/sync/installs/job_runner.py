@@ -14,9 +14,9 @@ from app.settings import Settings
 from app.storage.errors import LeaseLost
 from app.storage.log_files import LogFiles
 from app.sync.installs import runner_request
+from app.sync.installs.engine import Job
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.recorder import Recorder
-from app.sync.installs.scheduler import Job
 from app.sync.installs.worker import Installation
 from app.sync.metrics import Metrics
 
@@ -39,7 +39,7 @@ class JobRunner:
         self._settings = settings
         self._logs = logs
         self._metrics = metrics
-        self._closing = closing
+        self.closing = closing
         self.when_ended: Callable[[str], None] = lambda _task_id: None
         """Called with the task_id after an install's end was saved."""
 
@@ -58,17 +58,17 @@ class JobRunner:
                 cancel=job.cancel,
                 skips=job.skips,
                 answers=job.answers,
-                closing=self._closing,
+                closing=self.closing,
             ).run()
             if job.recorder.ended and not job.recorder.lost:
                 self._metrics.finished(job.recorder.snapshot)
         if job.recorder.ended:
             self.when_ended(job.task_id)
 
-    def give_up(self, recorder: Recorder, error: Problem) -> None:
-        """Ends a task that nobody can run as failed, unless another service holds it."""
+    def give_up(self, recorder: Recorder, error: Problem | None, state: TaskState = TaskState.FAILED) -> None:
+        """Ends a task that nobody runs in this state, unless another service holds it."""
         with suppress(LeaseLost), self._lease_keeper.holding(recorder, wake=threading.Event()) as held:
             if held:
-                recorder.emit(GivenUp(TaskState.FAILED, error))
+                recorder.emit(GivenUp(state, error))
         if recorder.ended and not recorder.lost:
             self.when_ended(recorder.task_id)

@@ -31,7 +31,7 @@ class LeaseKeeper:
         """`chores`: called with each round."""
         self._leases = leases
         self._background = background
-        self._closing = closing
+        self.closing = closing
         self._chores = chores
         self._thread = f"leases-{uuid.uuid4()}"
         self._lock = threading.Lock()
@@ -53,13 +53,14 @@ class LeaseKeeper:
     @contextmanager
     def holding(self, recorder: Recorder, wake: threading.Event) -> Iterator[bool]:
         """Holds the install's lease for the block, which is given whether it may work on it. `wake` is set when the
-        lease is lost. A database that refuses stops no install: what nobody could claim, nobody else works on."""
+        lease is lost. A database that refuses stops no install where leases are timed: what nobody could claim, nobody
+        else works on."""
         task_id = recorder.task_id
         try:
             lease = self._leases.claim(task_id, recorder.token)
         except StorageError as exc:
             _log.error("task %s: its lease could not be claimed: %s", task_id, exc)
-            yield True
+            yield self._leases.is_timed  # else it goes back into the queue
             return
         if lease is None:
             recorder.lose()
@@ -82,7 +83,7 @@ class LeaseKeeper:
                     _log.error("task %s: its lease could not be given back: %s", task_id, exc)
 
     def _watch(self, on_stalled: Callable[[str], None]) -> None:
-        while not self._closing.wait(self._leases.seconds / 3):
+        while not self.closing.wait(self._leases.seconds / 3):
             try:
                 self._renew()
                 for task_id in self._leases.stalled():

@@ -5,39 +5,21 @@ An install that waits has no thread.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from app.domain.request import Request
 from app.protocol.events import GivenUp, Queued
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost
 from app.sync.background_tasks import BackgroundTaskManager
-from app.sync.installs.answer_requests import AnswerRequests
-from app.sync.installs.cancel_signal import CancelSignal
-from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Waiting
-from app.sync.installs.recorder import Recorder
-from app.sync.installs.skip_requests import SkipRequests
+from app.sync.installs.engine import Job, Records
+from app.sync.installs.exclusive_queue import ExclusiveQueue, Waiting
+from app.sync.installs.lease_keeper import LeaseKeeper
 
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """An install that has not ended."""
-
-    request: Request
-    key: ExclusiveKey
-    recorder: Recorder
-    cancel: CancelSignal = field(default_factory=CancelSignal)
-    skips: SkipRequests = field(default_factory=SkipRequests)
-    answers: AnswerRequests = field(default_factory=AnswerRequests)
-
-    @property
-    def task_id(self) -> str:
-        """The task's id."""
-        return self.recorder.task_id
+_log = logging.getLogger(__name__)
 
 
 class Scheduler:
@@ -51,10 +33,12 @@ class Scheduler:
         background: BackgroundTaskManager,
         run: Callable[[Job], None],
         max_running: int,
-        closing: threading.Event,
+        lease_keeper: LeaseKeeper,
     ) -> None:
-        """`run`: an install's life, called in its thread. Once `closing` is set nothing is started any more."""
-        self.closing = closing
+        """`run`: an install's life, called in its thread. Once the keeper's `closing` is set nothing is started any
+        more."""
+        self.closing = lease_keeper.closing
+        self._lease_keeper = lease_keeper
         self._background = background
         self._run_job = run
         self._max_running = max_running
@@ -64,6 +48,26 @@ class Scheduler:
         self._cancelled_early: list[Job] = []
         self._dispatching = False
         self._undispatched = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what an earlier service left has been resumed, and stalled installs are found."""
+        return self._lease_keeper.takes_over
+
+    def begin(self, records: Records) -> int:
+        """Resumes what an earlier service left, in its order; how many. From now on also what others release."""
+        jobs = [job for job in map(records.job_of, records.unfinished()) if job is not None]
+        self.submit(*jobs)
+        self._lease_keeper.begin(lambda task_id: self._take_over(task_id, records))
+        return len(jobs)
+
+    def _take_over(self, task_id: str, records: Records) -> None:
+        """An install that nobody works on."""
+        record = None if self.knows(task_id) else records.get(task_id)
+        job = None if record is None else records.job_of(record)
+        if job is not None:
+            _log.info("task %s: nobody works on it; resuming it", task_id)
+            self.submit(job)
 
     @property
     def unfinished(self) -> int:
@@ -143,6 +147,7 @@ class Scheduler:
         deadline = time.monotonic() + timeout
         for job in jobs:
             self._background.wait(job.task_id, max(0.0, deadline - time.monotonic()))
+        self._lease_keeper.end(max(0.0, deadline - time.monotonic()))
 
     def _dispatch(self) -> None:
         """Starts what may run, until nothing is left to do. One thread at a time does it, without holding the lock;

@@ -1,6 +1,6 @@
 """The use cases of installs: start, look, list, wait, cancel, go on after a restart.
 
-Starting and looking open no connection. `Scheduler` decides which install runs next; `Installation` is the run itself.
+Starting and looking open no connection. An `Engine` decides which install runs next; `Installation` is the run itself.
 """
 
 from __future__ import annotations
@@ -38,15 +38,14 @@ from app.remote.connector import SshConnector
 from app.settings import Settings
 from app.storage.install_store import InstallStore
 from app.sync.installs.answer_requests import check_answer
+from app.sync.installs.engine import Engine, Job, Records
 from app.sync.installs.exclusive_queue import ExclusiveKey
 from app.sync.installs.job_runner import JobRunner
-from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.patches import Patches
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of, status_of
 from app.sync.installs.runner_request import check_policies, spec_of
-from app.sync.installs.scheduler import Job, Scheduler
 
 CANCEL_SEEN_SECONDS = 1.0
 """How long a cancel or a skip waits until the install's thread has noticed it: the answer and the next poll agree."""
@@ -75,8 +74,7 @@ class Installs:
         store: InstallStore,
         progress_cache: ProgressCache,
         progress_writer: ProgressWriter,
-        scheduler: Scheduler,
-        lease_keeper: LeaseKeeper,
+        engine: Engine,
         jobs: JobRunner,
         connector: SshConnector,
         settings: Settings,
@@ -86,8 +84,7 @@ class Installs:
         self._store = store
         self._progress_cache = progress_cache
         self._progress_writer = progress_writer
-        self._scheduler = scheduler
-        self._lease_keeper = lease_keeper
+        self._engine = engine
         self._jobs = jobs
         self._connector = connector
         self._settings = settings
@@ -97,17 +94,17 @@ class Installs:
     @property
     def closing(self) -> threading.Event:
         """Set once the service closes: no install is resumed any more."""
-        return self._scheduler.closing
+        return self._engine.closing
 
     @property
     def takes_over(self) -> bool:
-        """Whether this service resumes what an earlier or another one left."""
-        return self._lease_keeper.takes_over
+        """Whether this process sees to it that installs run, as far as its role asks for that."""
+        return self._engine.is_ready
 
     @property
     def numbers(self) -> tuple[int, int]:
         """How many installs run here, and how many wait."""
-        return self._scheduler.numbers
+        return self._engine.numbers
 
     def start(self, request: Request, *, own_key: bool = False, run_id: str | None = None) -> Accepted:
         """Accepts an install; it is on disk when this returns. Opens no connection. `own_key`: the idempotency key is
@@ -129,9 +126,9 @@ class Installs:
         or another that was accepted before; `run_id`: of the run that they join. Raises TooManyTasks, ServiceClosing,
         and what `keep` raises."""
         self._progress_cache.drop_ended()
-        if self._scheduler.closing.is_set():
+        if self._engine.closing.is_set():
             raise ServiceClosing
-        if self._scheduler.unfinished + len(requests) > self._settings.max_running + self._settings.max_waiting:
+        if self._engine.unfinished + len(requests) > self._settings.max_running + self._settings.max_waiting:
             raise TooManyTasks
         for request in requests:
             check_policies(request, self._settings)
@@ -145,7 +142,7 @@ class Installs:
             )
             if not deduplicated:
                 jobs.append(Job(request, key, self._recorder(record)))
-        self._scheduler.submit(*jobs)
+        self._engine.submit(*jobs)
         return accepted
 
     def look(self, task_id: str) -> tuple[InstallRecord, InstallStatus]:
@@ -187,7 +184,7 @@ class Installs:
     def _whole(self, status: InstallStatus) -> dict[str, Any]:
         snapshot = status.snapshot
         queued = snapshot.state is TaskState.QUEUED
-        place = self._scheduler.place_of(snapshot.task_id) if queued else None
+        place = self._engine.place_of(snapshot.task_id) if queued else None
         fields = progress_json.progress(
             snapshot,
             self._now(),
@@ -248,11 +245,11 @@ class Installs:
     def cancel(self, task_id: str) -> TaskState:
         """Cancels a task, on the instance too; its state after that. Raises TaskNotFound, TaskNotCancellable,
         ServiceClosing."""
-        if self._scheduler.closing.is_set():
+        if self._engine.closing.is_set():
             raise ServiceClosing
         if self.status(task_id).ended:
             raise TaskNotCancellable
-        if not self._scheduler.cancel(task_id):
+        if not self._engine.cancel(task_id):
             raise TaskNotCancellable
         _log.info("task %s: cancel was asked for", task_id)
 
@@ -264,16 +261,16 @@ class Installs:
 
     def wake(self, task_id: str) -> bool:
         """Ends an install's wait for its next try; False when it is not here."""
-        return self._scheduler.wake(task_id)
+        return self._engine.wake(task_id)
 
     def skip(self, task_id: str, package: str) -> dict[str, Any]:
         """Skips the build of a package, on the instance too; the build as progress shows it after that. Raises
         TaskNotFound, BuildNotSkippable, ServiceClosing."""
-        if self._scheduler.closing.is_set():
+        if self._engine.closing.is_set():
             raise ServiceClosing
         key = builds.package_key(package)
         live = builds.live(self.status(task_id).snapshot)
-        if key not in live or not self._scheduler.skip(task_id, key):
+        if key not in live or not self._engine.skip(task_id, key):
             can_be = f"These are: {', '.join(live)}." if live else "The task builds nothing now."
             raise BuildNotSkippable(f"No build of {key} is waiting or running. {can_be}", field="package")
         _log.info("task %s: a skip of the build of %s was asked for", task_id, key)
@@ -288,10 +285,10 @@ class Installs:
     def answer(self, task_id: str, question: str, word: str) -> dict[str, Any]:
         """Answers a question of the run; the question as progress shows it after that. The same answer again changes
         nothing. Raises TaskNotFound, QuestionNotFound, QuestionGone, InvalidRequest, ServiceClosing."""
-        if self._scheduler.closing.is_set():
+        if self._engine.closing.is_set():
             raise ServiceClosing
         known = check_answer(self.status(task_id).snapshot, question, word)
-        holds = known.requested or known.answer or self._scheduler.answer(task_id, question, word)
+        holds = known.requested or known.answer or self._engine.answer(task_id, question, word)
         if holds != word:
             raise QuestionGone(field="id")
         _log.info("task %s: question %s was answered: %s", task_id, question, word)
@@ -305,20 +302,16 @@ class Installs:
         return progress_json.question_row(snapshot, snapshot.questions.get(question, known))
 
     def resume_unfinished(self) -> int:
-        """Resumes the installs that an earlier service left unfinished, in their order; how many. From now on also
-        those that another service on the database releases."""
-        jobs = [job for job in map(self._job_of, self._store.unfinished()) if job is not None]
-        self._scheduler.submit(*jobs)
-        self._lease_keeper.begin(self._take_over_stalled)
-        return len(jobs)
+        """Goes on with the installs that an earlier service left unfinished, in their order; how many are resumed here.
+        From now on also with those that another process on the database leaves."""
+        return self._engine.begin(Records(self._store.unfinished, self._unended, self._job_of))
 
     def close(self, timeout: float = 3.0) -> None:
         """Lets go of every install within `timeout` seconds; the runs go on, and `resume_unfinished` finds them."""
         deadline = time.monotonic() + timeout
-        self._scheduler.closing.set()
+        self._engine.closing.set()
         self._progress_cache.wake()
-        self._scheduler.close(timeout)
-        self._lease_keeper.end(max(0.0, deadline - time.monotonic()))
+        self._engine.close(timeout)
         self._progress_writer.close(max(0.5, deadline - time.monotonic()))
 
     # -- records ----------------------------------------------------------------------------------------------------
@@ -360,14 +353,9 @@ class Installs:
             self._give_up_unreadable(record)
             return None
 
-    def _take_over_stalled(self, task_id: str) -> None:
-        record = None if self._scheduler.knows(task_id) else self._store.get(task_id)
-        if record is None or record.state in TERMINAL_TASK_STATES:
-            return
-        job = self._job_of(record)
-        if job is not None:
-            _log.info("task %s: nobody works on it; resuming it", task_id)
-            self._scheduler.submit(job)
+    def _unended(self, task_id: str) -> InstallRecord | None:
+        record = self._store.get(task_id)
+        return None if record is None or record.state in TERMINAL_TASK_STATES else record
 
     def _recorder(self, record: InstallRecord) -> Recorder:
         return Recorder(record, self._progress_cache, self._store, self._progress_writer, self._now)

@@ -1,0 +1,160 @@
+"""The queue that several processes share: Procrastinate's tables in PostgreSQL, written by the transactions that write
+our records, so that a record and its job are there together or not at all.
+
+A job is never given to another worker: it is deleted, and a new one with a higher priority stands in its place. A
+worker that was only cut off ends its job by the job's id, and must not end what another does by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from app.protocol.states import TERMINAL_TASK_STATES
+from app.storage.transactions import reading, writing
+
+INSTALLS = "installs"
+"""The queue of installs, whose jobs have the task `install`."""
+INSTALL = "install"
+_ENDED = sorted(state.value for state in TERMINAL_TASK_STATES)
+_UPKEEP = 0x4E46_0001
+"""Names the advisory lock under which one process at a time looks after the queue."""
+
+_DEFER = text(
+    "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(:queue, :task, :priority, :lock, :task_id,"
+    " jsonb_build_object('task_id', CAST(:task_id AS text)),"
+    " CASE WHEN :after > 0 THEN now() + make_interval(secs => :after) END)]::procrastinate_job_to_defer_v1[])"
+)
+_NUMBERS = text(
+    "SELECT count(*) FILTER (WHERE status = 'doing'), count(*) FILTER (WHERE status = 'todo') FROM procrastinate_jobs"
+    " WHERE queue_name = :queue AND status IN ('todo', 'doing')"
+)
+_PLACE = text(
+    "SELECT (SELECT count(*) + 1 FROM procrastinate_jobs AS other WHERE other.queue_name = mine.queue_name"
+    "  AND other.status = 'todo' AND (-other.priority, other.id) < (-mine.priority, mine.id)) AS position,"
+    " (SELECT other.queueing_lock FROM procrastinate_jobs AS other WHERE other.lock = mine.lock AND"
+    "  (other.status = 'doing'"
+    "   OR other.status = 'todo' AND (-other.priority, other.id) < (-mine.priority, mine.id))"
+    "  ORDER BY other.status = 'doing' DESC, other.priority DESC, other.id LIMIT 1) AS behind"
+    " FROM procrastinate_jobs AS mine WHERE mine.queueing_lock = :task_id AND mine.status = 'todo'"
+)
+_JOBS_OF = text("SELECT id FROM procrastinate_jobs WHERE status = 'doing' AND worker_id = ANY(:workers)")
+_GIVEN_UP = text(
+    "DELETE FROM procrastinate_jobs WHERE id = :job_id AND status = 'doing'"
+    " RETURNING queue_name, task_name, priority, lock, queueing_lock"
+)
+_STALLED = text(
+    "DELETE FROM procrastinate_jobs WHERE status = 'doing' AND (worker_id IS NULL OR :judge AND worker_id IN"
+    " (SELECT id FROM procrastinate_workers WHERE last_heartbeat < now() - make_interval(secs => :seconds)))"
+    " RETURNING queue_name, task_name, priority, lock, queueing_lock"
+)
+_PRUNE = text("DELETE FROM procrastinate_workers WHERE last_heartbeat < now() - make_interval(secs => :seconds)")
+_WITHOUT_JOB = text(
+    "SELECT task_id, instance FROM installs WHERE NOT state = ANY(:ended) AND NOT EXISTS"
+    " (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = installs.task_id AND status IN ('todo', 'doing'))"
+    " ORDER BY number"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job waits: from 1 on, and the task_id of the one that is first in its way (None: only no free worker)."""
+
+    position: int
+    behind: str | None
+
+
+def enqueue(connection: Connection, task_id: str, instance: str) -> None:
+    """Queues an install in the transaction that writes its record. Nothing on SQLite, where threads of the one process
+    run it. One install at a time runs on an instance, in the order of their starts."""
+    if connection.dialect.name == "postgresql":
+        put_job(connection, queue=INSTALLS, task=INSTALL, task_id=task_id, lock=lock_of(instance))
+
+
+def put_job(
+    connection: Connection,
+    *,
+    queue: str,
+    task: str,
+    task_id: str,
+    lock: str,
+    priority: int = 0,
+    after: float = 0.0,
+) -> None:
+    """A new job in the caller's transaction, to be begun `after` seconds; a second one that waits with the same
+    `task_id` is an IntegrityError. Of jobs with the same `lock` one at a time is done, in their order."""
+    values = {"queue": queue, "task": task, "priority": priority, "lock": lock, "task_id": task_id, "after": after}
+    connection.execute(_DEFER, values)
+
+
+def lock_of(instance: str) -> str:
+    """What one install has to itself: `host:port` of `user@host:port`, or an alias as typed."""
+    return instance.rpartition("@")[2]
+
+
+class SharedQueueStore:
+    """The queue of one PostgreSQL. Every method may be called from any thread; StorageError when it fails."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def numbers(self, queue: str = INSTALLS) -> tuple[int, int]:
+        """How many jobs are done by a worker, and how many wait."""
+        with reading(self._engine) as connection:
+            doing, waiting = connection.execute(_NUMBERS, {"queue": queue}).one()
+        return int(doing), int(waiting)
+
+    def place_of(self, task_id: str) -> Place | None:
+        """Where an install waits; None when it does not."""
+        with reading(self._engine) as connection:
+            row = connection.execute(_PLACE, {"task_id": task_id}).first()
+        return None if row is None else Place(int(row.position), row.behind)
+
+    def jobs_of(self, workers: Collection[int]) -> frozenset[int]:
+        """The jobs that these workers, by their numbers, are doing."""
+        with reading(self._engine) as connection:
+            return frozenset(connection.execute(_JOBS_OF, {"workers": list(workers)}).scalars())
+
+    def put_back(self, job_id: int, *, after: float = 0.0) -> bool:
+        """A job that this process has begun goes to another, before those that wait for the same; False when it is
+        this process's no more."""
+        with writing(self._engine) as connection:
+            return bool(_renewed(connection, connection.execute(_GIVEN_UP, {"job_id": job_id}), after))
+
+    def put_back_stalled(self, seconds: float, *, judge: bool) -> list[str]:
+        """The jobs of workers that have ended, and with `judge` also of those that were not heard for `seconds`, go to
+        others. Installs that have no job get one: a history that was brought here has none. The task_ids; none where
+        another process is at it."""
+        with writing(self._engine) as connection:
+            if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _UPKEEP}).scalar():
+                return []
+            gone = connection.execute(_STALLED, {"seconds": seconds, "judge": judge})
+            found = _renewed(connection, gone, 0.0)
+            if judge:
+                connection.execute(_PRUNE, {"seconds": 10 * seconds})
+            return [*found, *_adopted(connection)]
+
+
+def _renewed(connection: Connection, gone: Any, after: float) -> list[str]:
+    jobs = gone.all()
+    for job in jobs:
+        put_job(
+            connection,
+            queue=job.queue_name,
+            task=job.task_name,
+            task_id=job.queueing_lock,
+            lock=job.lock,
+            priority=job.priority + 1,
+            after=after,
+        )
+    return [job.queueing_lock for job in jobs]
+
+
+def _adopted(connection: Connection) -> list[str]:
+    rows = connection.execute(_WITHOUT_JOB, {"ended": _ENDED}).all()
+    for row in rows:
+        enqueue(connection, row.task_id, row.instance)
+    return [row.task_id for row in rows]

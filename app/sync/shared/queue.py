@@ -1,0 +1,137 @@
+"""The engine of processes that share a PostgreSQL: whoever is asked writes, and any worker does it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from app.storage.errors import StorageError
+from app.storage.shared_queue import SharedQueueStore
+from app.sync.installs.engine import Job, Records
+from app.sync.installs.exclusive_queue import Waiting
+
+
+class Signals(Protocol):
+    """How what a person asks of an install gets to the worker that has it. Each as in `Engine`."""
+
+    def begin(self, records: Records) -> None:
+        """From now on, what is asked of installs that no worker has can be done here."""
+
+    def cancel(self, task_id: str) -> bool:
+        """Cancels an install, wherever it is."""
+
+    def wake(self, task_id: str) -> bool:
+        """Ends an install's wait for its next try."""
+
+    def skip(self, task_id: str, package: str) -> bool:
+        """Asks an install to skip a build."""
+
+    def answer(self, task_id: str, question: str, word: str) -> str | None:
+        """Answers a question of an install."""
+
+
+class Works(Protocol):
+    """What runs installs in this process."""
+
+    def begin(self, records: Records) -> None:
+        """Takes jobs out of the queue from now on."""
+
+    @property
+    def is_working(self) -> bool:
+        """Whether it takes jobs."""
+
+    @property
+    def running(self) -> int:
+        """How many installs run here."""
+
+    def job(self, task_id: str) -> Job | None:
+        """An install that runs here."""
+
+    def close(self, timeout: float) -> None:
+        """As of `Engine`."""
+
+
+class SharedQueue:
+    """An `Engine`. A process without `works` only asks others."""
+
+    def __init__(
+        self,
+        store: SharedQueueStore,
+        signals: Signals,
+        closing: threading.Event,
+        forget: Callable[[str], None],
+        works: Works | None = None,
+    ) -> None:
+        """`forget`: drops what this process shows of an install: its record is asked instead."""
+        self._forget = forget
+        self.closing = closing
+        self._store = store
+        self._signals = signals
+        self._works = works
+
+    @property
+    def unfinished(self) -> int:
+        """How many installs run or wait, in all processes."""
+        return sum(self._store.numbers())
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """How many installs run here, and how many wait for any worker."""
+        running = 0 if self._works is None else self._works.running
+        try:
+            return running, self._store.numbers()[1]
+        except StorageError:
+            return running, 0
+
+    @property
+    def is_ready(self) -> bool:
+        """A process that only answers is; others once they take jobs."""
+        return self._works is None or self._works.is_working
+
+    def begin(self, records: Records) -> int:
+        """Takes jobs from now on, where this process does; none is resumed before its job comes."""
+        self._signals.begin(records)
+        if self._works is not None:
+            self._works.begin(records)
+        return 0
+
+    def place_of(self, task_id: str) -> Waiting | None:
+        """Where an install waits, and behind which; None when it does not, or the database does not say."""
+        try:
+            place = self._store.place_of(task_id)
+        except StorageError:
+            return None
+        return None if place is None else Waiting(task_id, place.behind, place.position)
+
+    def knows(self, task_id: str) -> bool:
+        """Whether the install runs here."""
+        return self._works is not None and self._works.job(task_id) is not None
+
+    def submit(self, *jobs: Job) -> None:
+        """The transaction that wrote their records has queued them, and whoever takes one shows how it does."""
+        for job in jobs:
+            if not self.knows(job.task_id):
+                self._forget(job.task_id)
+
+    def cancel(self, task_id: str) -> bool:
+        """Cancels an install, wherever it is."""
+        return self._signals.cancel(task_id)
+
+    def wake(self, task_id: str) -> bool:
+        """Ends an install's wait for its next try, wherever it is."""
+        return self._signals.wake(task_id)
+
+    def skip(self, task_id: str, package: str) -> bool:
+        """Asks an install to skip a build, wherever it is."""
+        return self._signals.skip(task_id, package)
+
+    def answer(self, task_id: str, question: str, word: str) -> str | None:
+        """Answers a question of an install, wherever it is; the answer that holds."""
+        return self._signals.answer(task_id, question, word)
+
+    def close(self, timeout: float) -> None:
+        """Takes no more jobs, and lets go of those that run here."""
+        self.closing.set()
+        if self._works is not None:
+            self._works.close(timeout)
