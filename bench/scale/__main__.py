@@ -13,6 +13,7 @@ from bench.scale.asked import Asked
 from bench.scale.figures import Figures, Results, faults, highest, ratio, table
 from bench.scale.picture import draw
 from bench.scale.step import Step
+from test.support.service import ROOT
 
 OUTPUT = Path("build/scale")
 INSTALLS, RATE, SEED, MINUTES, WINDOW = "1,10,100,1000", 1.0, 1, 10.0, 60.0
@@ -33,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say(f"    WRONG: {text}")
     _say("\n".join(["", *table(results.found)]))
     _say(highest(results.found))
-    (asked.output / "scale.svg").write_text(draw(results.found), "utf-8")
+    other = json.loads(asked.beside.read_text("utf-8")) if asked.beside else []
+    picture = draw([*results.found, *map(Figures.of_json, other)])
+    (asked.output / "scale.svg").write_text(picture, "utf-8")
     (asked.output / "scale.json").write_text(json.dumps([each.to_json() for each in results.found], indent=1), "utf-8")
     for text in (wrong := faults(results.found, asked.rate)):
         _say(f"WRONG: {text}")
@@ -59,6 +62,7 @@ def _steps(asked: argparse.Namespace, results: Results) -> Iterator[Asked]:
                 deaths=asked.deaths,
                 silent=asked.silent,
                 fresh=asked.fresh,
+                tree=asked.tree.resolve(),
             )
             before = results.get(installs, rate)
         if rate > asked.rate and before is not None and not before.holds:
@@ -96,6 +100,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--deaths", type=float, default=DEATHS, help="share whose runner dies")
     parser.add_argument("--silent", type=float, default=SILENT, help="share of hosts that say nothing")
     parser.add_argument("--fresh", type=float, default=FRESH, help="share of hosts to which the runner is uploaded")
+    parser.add_argument("--beside", type=Path, help="a scale.json whose steps are drawn as well")
+    parser.add_argument("--tree", type=Path, default=ROOT, help="another checkout, whose service is measured")
     parser.add_argument("--resume", action="store_true", help="goes on with what the output folder has")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder of the results (default {OUTPUT})")
     return parser

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.fleet.script import Play
 
-_RAMP_SECONDS, _RAMP_EACH = 15.0, 0.15
+_RAMP_SECONDS, _RAMP_EACH = 5.0, 0.15
 _LEAST_EVENTS = 90
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """`roles`: of the service's processes, with postgresql; `window`: for how many seconds it is measured while all
-    installs run; `seconds`: how long the step may take. The last four are shares of the instances (see bench.fleet)."""
+    installs run; `seconds`: how long the step may take; `drops` to `fresh`: shares of the instances (see bench.fleet);
+    `tree`: the checkout that is measured."""
 
     engine: str
     roles: tuple[str, ...]
@@ -26,6 +28,7 @@ class Asked:
     deaths: float
     silent: float
     fresh: float
+    tree: Path
 
     @property
     def play(self) -> Play:

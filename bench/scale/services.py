@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Self
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.standin.postgresql import PostgreSQL
 from bench.scale.gauges import family
-from test.support.service import ServiceProcess
+from test.support.service import ROOT, ServiceProcess
 
 _ENDED = ", ".join(f"'{state.value}'" for state in TERMINAL_TASK_STATES)
 _UNFINISHED = f"SELECT count(*) FROM installs WHERE state NOT IN ({_ENDED})"
@@ -22,12 +23,35 @@ _LEFT_IN_QUEUE = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo
 _CONNECT_SECONDS = 30.0
 
 
+class _Worker(ServiceProcess):
+    """`run.py worker`, which answers only about itself."""
+
+    def start(self, port: int = 0) -> None:
+        """Returns once it works."""
+        argv = [sys.executable, "run.py", "worker", "--data-dir", str(self.data_dir)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                argv,
+                cwd=self._tree,
+                env=self._environ,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line.startswith("A worker on "), f"{line!r}\n{self.log[-3000:]}"
+
+
 class Services:
     """A context manager: a service with a home, a key and a database of its own below `folder`."""
 
-    def __init__(self, folder: Path, engine: str, installs: int, roles: Sequence[str]) -> None:
-        """`engine`: embedded or postgresql; `roles`: of its processes, with postgresql."""
+    def __init__(self, folder: Path, engine: str, installs: int, roles: Sequence[str], tree: Path = ROOT) -> None:
+        """`engine`: embedded or postgresql; `roles`: of its processes, with postgresql; `tree`: the checkout whose
+        `run.py` it is."""
         self._folder = folder
+        self._tree = tree
         self._engine = engine
         self._roles = list(roles) if engine == "postgresql" else ["all"]
         self._settings = {
@@ -53,7 +77,8 @@ class Services:
                 settings["database_url"] = self._url
             for number, role in enumerate(self._roles):
                 words: dict[str, Any] = settings | ({"role": role} if self._engine == "postgresql" else {})
-                process = ServiceProcess(self._folder / f"{number}", **words)
+                kind = _Worker if role == "worker" else ServiceProcess
+                process = kind(self._folder / f"{number}", tree=self._tree, **words)
                 self._processes.append(stack.enter_context(process))
             self._stack = stack.pop_all()
         return self

@@ -75,7 +75,7 @@ class Step:
         self._pause = threading.Event()
         self._end = time.monotonic() + asked.seconds
         self._found = Measured(load=os.getloadavg()[0])
-        self._services = Services(folder, asked.engine, asked.installs, asked.roles)
+        self._services = Services(folder, asked.engine, asked.installs, asked.roles, asked.tree)
         self._fleet = FleetProcess(asked.play, key=self._services.public_key)
         self._tasks: dict[int, str] = {}
         """By the number of the instance."""
