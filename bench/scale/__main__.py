@@ -73,7 +73,7 @@ def _line(results: Results, figures: Figures) -> str:
     return "; ".join(
         (
             f"  {figures.ended_true} of {figures.installs} ended true",
-            f"{figures.memory:.0f} MiB, {figures.threads} threads, {figures.cores:.2f} cores",
+            f"{figures.memory:.0f} MB, {figures.threads} threads, {figures.cores:.2f} cores",
             f"event to poll p95 {figures.lag[1] * 1000:.0f} ms",
             f"poll p99 {figures.poll[1] * 1000:.1f} ms (x{ratio(results.found, figures):.1f})",
             f"all started after {figures.start[2]:.1f} s",

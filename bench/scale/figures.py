@@ -14,14 +14,14 @@ from bench.scale.polls import percentile
 from bench.scale.step import Measured
 
 FILE = "scale.jsonl"
-MEMORY_MIB, LAG_SECONDS, POLL_RATIO = 1536.0, 2.0, 10.0
+MEMORY_MB, LAG_SECONDS, POLL_RATIO = 1500.0, 2.0, 10.0
 """What the step with the most installs may take: memory, event to poll (p95), and polls (p99) as a multiple of those of
 the step with one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Figures:
-    """Of one number of installs at one rate. Times in seconds, memory in MiB. `cores`, `database_cores`, `fleet` and
+    """Of one number of installs at one rate. Times in seconds, memory in MB. `cores`, `database_cores`, `fleet` and
     `bench`: what the service, PostgreSQL, the instances and this program took of the processors."""
 
     engine: str
@@ -81,15 +81,15 @@ class Figures:
             events=round(window.events, 1),
             accepted=round(found.accepted, 2),
             start=_parts(found.begins, 0.5, 0.95, 1.0),
-            memory_before=round(found.before.memory_kib / 1024, 1),
-            memory=round(found.most.memory_kib / 1024, 1),
-            database_memory=round(window.database_kib / 1024, 1),
+            memory_before=_mb(found.before.memory_kib),
+            memory=_mb(found.most.memory_kib),
+            database_memory=_mb(window.database_kib),
             threads=found.most.threads,
             files=found.most.files,
             cores=round(window.service / seconds, 3),
             database_cores=round(window.database / seconds, 3),
             fleet=round(window.fleet / seconds, 3),
-            fleet_memory=round(window.fleet_kib / 1024, 1),
+            fleet_memory=_mb(window.fleet_kib),
             bench=round(window.bench / seconds, 3),
             lag=_parts(found.lags, 0.5, 0.95, 0.99),
             lags=len(found.lags),
@@ -113,6 +113,10 @@ class Figures:
         listed = ("start", "lag", "poll", "wrong")
         values: dict[str, Any] = {name: tuple(value) if name in listed else value for name, value in raw.items()}
         return cls(**values)
+
+
+def _mb(kib: int) -> float:
+    return round(kib * 1024 / 1e6, 1)
 
 
 def _parts(values: Sequence[float], *parts: float) -> tuple[float, ...]:
@@ -164,7 +168,7 @@ def faults(found: list[Figures], rate: float) -> list[str]:
         if each.rate != rate:
             continue
         limits = (
-            ("MiB of memory", each.memory, MEMORY_MIB),
+            ("MB of memory", each.memory, MEMORY_MB),
             ("seconds from an event to a poll (p95)", each.lag[1], LAG_SECONDS),
             ("times the p99 of polls with the fewest", ratio(found, each), POLL_RATIO),
         )
@@ -178,7 +182,7 @@ _HEADS = (
     *(
         "installs",
         "events/s",
-        "MiB",
+        "MB",
         "threads",
         "open files",
         "cores",
@@ -198,7 +202,7 @@ def table(found: list[Figures]) -> Iterator[str]:
     if any(each.engine == "postgresql" for each in found):
         yield ""
         yield "PostgreSQL itself, not in these figures: " + "; ".join(
-            f"{each.installs}: {each.database_memory:.0f} MiB, {each.database_cores:.2f} cores" for each in found
+            f"{each.installs}: {each.database_memory:.0f} MB, {each.database_cores:.2f} cores" for each in found
         )
 
 

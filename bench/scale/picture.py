@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from bench.scale.figures import LAG_SECONDS, MEMORY_MIB, POLL_RATIO, Figures, ratio
+from bench.scale.figures import LAG_SECONDS, MEMORY_MB, POLL_RATIO, Figures, ratio
 
 _WIDE, _PANEL, _HIGH, _GAP, _LEFT, _TOP = 900, 340, 150, 110, 80, 78
 _STEPS = (1, 2, 2.5, 5)
@@ -88,7 +88,7 @@ def _panels(steps: list[Figures]) -> tuple[_Panel, ...]:
         return ratio([other for other in steps if other.engine == each.engine], each)
 
     return (
-        _Panel("memory, MiB", lambda each: each.memory, ",.0f", MEMORY_MIB),
+        _Panel("memory, MB", lambda each: each.memory, ",.0f", MEMORY_MB),
         _Panel("processor, cores", lambda each: each.cores, ".2f"),
         _Panel("event → poll, p95, seconds", lambda each: each.lag[1], ".2f", LAG_SECONDS),
         _Panel("poll, p99, times that with the fewest installs", poll, ".1f", POLL_RATIO),
