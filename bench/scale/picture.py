@@ -1,6 +1,6 @@
 """The bench's picture, an SVG without anything else: what grows with the number of installs, and how.
 
-Four panels, each over the same numbers of installs, evenly spaced; a line for each engine, a dashed one for a limit.
+Four panels, each over the same numbers of installs, evenly spaced; a bar for each engine, a dashed line for a limit.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from html import escape
 from bench.scale.figures import LAG_SECONDS, MEMORY_MB, POLL_RATIO, Figures, ratio
 
 _WIDE, _PANEL, _HIGH, _GAP, _LEFT, _TOP = 900, 340, 150, 110, 80, 78
+_BAR = 38
 _STEPS = (1, 2, 2.5, 5)
 _STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
@@ -22,23 +23,21 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
 .mid { text-anchor: middle }
 .back { fill: #ffffff }
 .grid { stroke: #d8dee4; stroke-width: 1 }
+.num { paint-order: stroke; stroke: #ffffff; stroke-width: 3px }
 .limit { stroke: #b42318; stroke-width: 1.5; stroke-dasharray: 5 4 }
 .over { fill: #b42318 }
-.embedded { stroke: #3b82c4; fill: none; stroke-width: 2 }
-.postgresql { stroke: #8a5cc7; fill: none; stroke-width: 2 }
-.dot-embedded { fill: #3b82c4 }
-.dot-postgresql { fill: #8a5cc7 }
+.embedded { fill: #3b82c4 }
+.postgresql { fill: #8a5cc7 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 }
   .dim { fill: #9198a1 }
   .back { fill: #0d1117 }
   .grid { stroke: #30363d }
+  .num { stroke: #0d1117 }
   .limit { stroke: #ff7b72 }
   .over { fill: #ff7b72 }
-  .embedded { stroke: #58a6ff }
-  .postgresql { stroke: #bc8cff }
-  .dot-embedded { fill: #58a6ff }
-  .dot-postgresql { fill: #bc8cff }
+  .embedded { fill: #58a6ff }
+  .postgresql { fill: #bc8cff }
 }
 """
 
@@ -65,8 +64,8 @@ def draw(found: Sequence[Figures]) -> str:
     for place, engine in enumerate(engines):
         x = 16 + place * 230
         parts += [
-            f'<circle cx="{x + 5}" cy="48" r="4" class="dot-{engine}"/>',
-            _text(x + 16, 52, _WORDS[engine], "dim"),
+            f'<rect x="{x}" y="42" width="12" height="12" class="{engine}"/>',
+            _text(x + 18, 52, _WORDS[engine], "dim"),
         ]
     for place, panel in enumerate(_panels(list(steps))):
         x, y = _LEFT + place % 2 * (_PANEL + _GAP - 20), _TOP + place // 2 * (_HIGH + 90)
@@ -112,17 +111,21 @@ def _drawn(
     for number in range(int(most / (step := _step(most))) + 1):
         at = y(number * step)
         parts += [_line(left, left + _PANEL, at, "grid"), _text(left - 8, at + 4, f"{number * step:,g}", "end dim")]
+    parts += [_text(x(installs), base + 18, f"{installs:,}", "mid dim") for installs in numbers]
+    numbers_on_top = []
+    for place, (engine, mine) in enumerate(engines.items()):
+        for each in mine:
+            value = panel.value(each)
+            at = x(each.installs) + (place - len(engines) / 2) * _BAR
+            size = f'width="{_BAR - 4}" height="{max(base - y(value), 0.6):.1f}"'
+            words = f"<title>{each.installs:,} installs, {_WORDS[engine]}: {value:{panel.form}}</title>"
+            parts.append(f'<rect x="{at + 2:.1f}" y="{y(value):.1f}" {size} class="{engine}">{words}</rect>')
+            over = " over" if panel.limit and value > panel.limit else ""
+            numbers_on_top.append(_text(at + _BAR / 2, y(value) - 5, f"{value:{panel.form}}", f"mid num{over}"))
     if panel.limit:
         parts += [_line(left, left + _PANEL, y(panel.limit), "limit")]
-    parts += [_text(x(installs), base + 18, f"{installs:,}", "mid dim") for installs in numbers]
-    for engine, mine in engines.items():
-        points = [(x(each.installs), y(panel.value(each)), panel.value(each)) for each in mine]
-        parts.append(f'<polyline points="{" ".join(f"{a:.1f},{b:.1f}" for a, b, _ in points)}" class="{engine}"/>')
-        for a, b, value in points:
-            over = " over" if panel.limit and value > panel.limit else ""
-            parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4" class="dot-{engine}"/>')
-            parts.append(_text(a, b - 9, f"{value:{panel.form}}", f"mid{over}"))
-    return parts
+        parts += [_text(left + _PANEL + 4, y(panel.limit) + 4, "limit", "over")]
+    return parts + numbers_on_top
 
 
 def _step(most: float) -> float:
