@@ -13,16 +13,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PROGRESS = "/ssh/install-custom-nodes/progress"
-_ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 30.0
 Shown = dict[str, Any]
 
 
 class Client:
     """One connection that is kept, as a page's. For one thread."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, seconds: float = ANSWER_SECONDS) -> None:
+        """`seconds`: how long an answer may take."""
         parts = urlsplit(url)
-        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
 
     def post(self, path: str, body: Mapping[str, Any]) -> tuple[int, Shown]:
         """The status and the answer. Raises OSError, http.client.HTTPException."""
@@ -96,7 +97,7 @@ class Polls:
         """No more; those that are under way are waited for."""
         self._over.set()
         for thread in self._threads:
-            thread.join(2 * _ANSWER_SECONDS)
+            thread.join(2 * ANSWER_SECONDS)
 
     def _watch(self, place: int) -> None:
         watch, until = None, 0.0

@@ -22,7 +22,8 @@ from bench.scale.services import Services
 from test.support.service import TERMINAL
 
 _NODES = [{"name": f"pack-{n}", "repo_url": f"https://git.example.org/scale/pack-{n}"} for n in range(34)]
-_OPTIONS = {"wait_seconds": 20}
+_SHARED = {"manifest": {"nodes": _NODES}, "options": {"wait_seconds": 20}}
+_START_SECONDS = 120.0
 _SETTLE_SECONDS, _LOOK_SECONDS, _GONE_SECONDS = 3.0, 0.5, 60.0
 _MOSTLY = 0.97
 """The window ends when fewer than this part of the installs run."""
@@ -95,7 +96,8 @@ class Step:
                 self._start()
                 all_go = _MOSTLY * self._answering
                 self._until(lambda: self._fleet.gauge()["followed"] >= all_go, self._asked.ramp)
-                polls = Polls(self._services.urls, self._tasks, self._untroubled, self._asked.seed)
+                watched = [number for number in self._untroubled if number in self._tasks]
+                polls = Polls(self._services.urls, self._tasks, watched, self._asked.seed)
                 polls.start()
                 self._look()
                 polls.stop()
@@ -110,21 +112,28 @@ class Step:
     # -- from the starts to the ends -------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        client, began = Client(self._services.urls[0]), time.monotonic()
-        shared = {"manifest": {"nodes": _NODES}, "options": _OPTIONS}
-        if self._asked.installs == 1:
-            self._sent[0] = began
-            answer = _posted(client, "/ssh/install-custom-nodes", {"ssh_connection": self._fleet.command(0), **shared})
-            self._tasks[0] = answer["task_id"]
-        else:
-            for first in range(0, self._asked.installs, MAX_INSTANCES):
-                numbers = range(first, min(first + MAX_INSTANCES, self._asked.installs))
-                self._sent |= dict.fromkeys(numbers, time.monotonic())
-                body = {"ssh_connections": [self._fleet.command(number) for number in numbers], **shared}
-                answer = _posted(client, "/fleet/install-custom-nodes", body)
-                self._tasks |= dict(zip(numbers, (task["task_id"] for task in answer["tasks"]), strict=True))
+        client, began = Client(self._services.urls[0], _START_SECONDS), time.monotonic()
+        try:
+            if self._asked.installs == 1:
+                self._sent[0] = began
+                body = {"ssh_connection": self._fleet.command(0), **_SHARED}
+                self._tasks[0] = _posted(client, "/ssh/install-custom-nodes", body)["task_id"]
+            else:
+                self._start_fleets(client)
+        except (OSError, http.client.HTTPException) as exc:
+            if not self._tasks:
+                raise
+            self._wrong(f"a start was not answered within {_START_SECONDS:g} s: {exc!r}")
         client.close()
         self._found.accepted = time.monotonic() - began
+
+    def _start_fleets(self, client: Client) -> None:
+        for first in range(0, self._asked.installs, MAX_INSTANCES):
+            numbers = range(first, min(first + MAX_INSTANCES, self._asked.installs))
+            self._sent |= dict.fromkeys(numbers, time.monotonic())
+            body = {"ssh_connections": [self._fleet.command(number) for number in numbers], **_SHARED}
+            answer = _posted(client, "/fleet/install-custom-nodes", body)
+            self._tasks |= dict(zip(numbers, (task["task_id"] for task in answer["tasks"]), strict=True))
 
     def _look(self) -> None:
         """The window: until too few run, or long enough."""
@@ -182,7 +191,7 @@ class Step:
         found.truths, found.polls = self._fleet.truths(), polls.seconds
         for truth in found.truths:
             number, end = truth["number"], truth["end"]
-            if "began" in truth:
+            if "began" in truth and number in self._sent:
                 found.begins.append(truth["began"] - self._sent[number])
             if number not in ends:
                 self._wrong(f"instance {number} ({truth['fate']}): its task has not ended; its run: {truth['word']}")
