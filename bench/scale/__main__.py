@@ -30,8 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             figures = Figures.of(step, Step(step, Path(folder) / "s").measure())
         results.add(figures)
         _say(_line(results, figures))
-        for text in figures.wrong:
-            _say(f"    WRONG: {text}")
     _say("\n".join(["", *table(results.found)]))
     _say(highest(results.found))
     other = json.loads(asked.beside.read_text("utf-8")) if asked.beside else []

@@ -22,15 +22,13 @@ from bench.scale.services import Services
 from test.support.service import TERMINAL
 
 _NODES = [{"name": f"pack-{n}", "repo_url": f"https://git.example.org/scale/pack-{n}"} for n in range(34)]
-_SHARED = {"manifest": {"nodes": _NODES}, "options": {"wait_seconds": 20}}
+_SHARED = {"manifest": {"nodes": _NODES}, "options": {"wait_seconds": 120}}
 _START_SECONDS = 120.0
 _SETTLE_SECONDS, _LOOK_SECONDS, _GONE_SECONDS = 3.0, 0.5, 60.0
 _MOSTLY = 0.97
 """The window ends when fewer than this part of the installs run."""
 _MORE_THREADS, _MORE_FILES = 8, 64
 """What a service may have more of than before its first install: what its pool opens when it is needed."""
-_TOLD = 20
-"""Of what is wrong."""
 
 
 @dataclass
@@ -123,7 +121,7 @@ class Step:
         except (OSError, http.client.HTTPException) as exc:
             if not self._tasks:
                 raise
-            self._wrong(f"a start was not answered within {_START_SECONDS:g} s: {exc!r}")
+            self._found.wrong.append(f"a start was not answered within {_START_SECONDS:g} s: {exc!r}")
         client.close()
         self._found.accepted = time.monotonic() - began
 
@@ -189,20 +187,22 @@ class Step:
     def _judge(self, ends: Mapping[int, dict[str, Any]], polls: Polls) -> None:
         found = self._found
         found.truths, found.polls = self._fleet.truths(), polls.seconds
+        otherwise: dict[str, list[int]] = {}
         for truth in found.truths:
-            number, end = truth["number"], truth["end"]
+            number = truth["number"]
             if "began" in truth and number in self._sent:
                 found.begins.append(truth["began"] - self._sent[number])
-            if number not in ends:
-                self._wrong(f"instance {number} ({truth['fate']}): its task has not ended; its run: {truth['word']}")
-            elif end is None or any(end_of(ends[number])[name] != value for name, value in end.items() if value):
-                self._wrong(f"instance {number} ({truth['fate']}) ended as {end_of(ends[number])}, not as {end}")
-            else:
+            if (wrong := _wrong_end(truth, ends.get(number))) is None:
                 found.true += 1
+            else:
+                otherwise.setdefault(wrong, []).append(number)
+        found.wrong += [f"{len(numbers)} {text}; one is instance {numbers[0]}" for text, numbers in otherwise.items()]
         written = self._fleet.written(sorted({watch.number for watch in polls.watches}))
         for watch in polls.watches:
             if watch.number in ends:
                 found.lags += watch.lags(written[watch.number], ends[watch.number]["revision"])
+        if not found.lags:
+            found.wrong.append("no event was watched")
 
     def _look_for_rests(self) -> None:
         """Threads, open files, connections, rows: once nothing runs, they are as before."""
@@ -219,11 +219,20 @@ class Step:
         self._until(is_gone, _GONE_SECONDS)
         self._found.left = {name: count for name, count in {**more, **self._services.left()}.items() if count}
         if self._found.left:
-            self._wrong(f"left: {self._found.left}")
+            self._found.wrong.append(f"left: {self._found.left}")
 
-    def _wrong(self, text: str) -> None:
-        if len(self._found.wrong) < _TOLD:
-            self._found.wrong.append(text)
+
+def _wrong_end(truth: Mapping[str, Any], shown: dict[str, Any] | None) -> str | None:
+    """How a task ended otherwise than its instance says; None where it did not."""
+    fate, end = truth["fate"], truth["end"]
+    if shown is None:
+        return f"instances ({fate}): the task has not ended, its run: {truth['word']}"
+    got = end_of(shown)
+    if end is None:
+        return f"instances ({fate}): the task ended {got['state']} ({got['code']}), its run: {truth['word']}"
+    differs = [name for name, value in end.items() if value is not None and got[name] != value]
+    told = ", ".join(f"{name} {got[name]} for {end[name]}" for name in differs)
+    return f"instances ({fate}): {told}" if differs else None
 
 
 def _posted(client: Client, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
