@@ -192,7 +192,7 @@ class Step:
             number = truth["number"]
             if "began" in truth and number in self._sent:
                 found.begins.append(truth["began"] - self._sent[number])
-            if (wrong := _wrong_end(truth, ends.get(number))) is None:
+            if (wrong := wrong_end(truth, ends.get(number))) is None:
                 found.true += 1
             else:
                 otherwise.setdefault(wrong, []).append(number)
@@ -222,7 +222,7 @@ class Step:
             self._found.wrong.append(f"left: {self._found.left}")
 
 
-def _wrong_end(truth: Mapping[str, Any], shown: dict[str, Any] | None) -> str | None:
+def wrong_end(truth: Mapping[str, Any], shown: dict[str, Any] | None) -> str | None:
     """How a task ended otherwise than its instance says; None where it did not."""
     fate, end = truth["fate"], truth["end"]
     if shown is None:

@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from app.protocol.events import Event, GivenUp, Source
+from app.protocol.progress_json import initial, progress
+from app.protocol.reducer import reduce
+from app.protocol.snapshot import Problem
+from app.protocol.states import TaskState
 from app.standin.postgresql import programs
+from bench.fleet.truth import end_of
 from bench.scale import __main__ as bench
 from bench.scale.figures import Figures, Results, faults, highest, table
 from bench.scale.picture import draw
 from bench.scale.polls import Watch
+from bench.scale.step import wrong_end
 
 _SMALL = ("--rate=25", "--window=2", "--minutes=1", "--drops=0.2", "--deaths=0.2", "--silent=0", "--fresh=0.2")
 _GOOD = Figures(
@@ -113,3 +120,18 @@ def test_the_picture_shows_both_engines(tmp_path: Path) -> None:
     other = [dataclasses.replace(each, engine="postgresql", memory=300.0) for each in (_GOOD, _MANY)]
     words = "".join(ET.fromstring(draw([_GOOD, _MANY, *other])).itertext())
     assert "one process, SQLite" in words and "several processes, PostgreSQL" in words and "1,000" in words
+
+
+def test_a_task_that_ended_otherwise_than_its_instance_says_is_told() -> None:
+    first = initial("550e8400-e29b-41d4-a716-446655440000", 0.0, auto_installer=False)
+    end = GivenUp(TaskState.CANCELLED, Problem("played", "It is over."))
+    shown = progress(reduce(first, Event(end, 1, 0.0, 0.0, Source.SERVICE), 0.0), 0.0)
+    true = end_of(shown)
+    assert wrong_end({"fate": "ends", "word": "ended", "end": true}, shown) is None
+    assert wrong_end({"fate": "dies", "word": "died", "end": {**true, "code": "runner_lost"}}, shown) == (
+        "instances (dies): code played for runner_lost"
+    )
+    assert wrong_end({"fate": "silent", "word": "none", "end": {"state": "failed", "code": None}}, shown) == (
+        "instances (silent): state cancelled for failed"
+    )
+    assert "has not ended" in str(wrong_end({"fate": "ends", "word": "running", "end": None}, None))
