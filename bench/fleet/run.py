@@ -37,6 +37,8 @@ class Run:
         """The journal's byte behind each line."""
         self.written: list[float] = []
         """When each line was written, by the clock of all processes of this machine."""
+        self.late = 0.0
+        """Seconds by which its events were written later than they were due, together."""
         self.end: str | None = None
         """What its last event says that the run has ended as."""
         self.log = bytearray()
@@ -87,6 +89,7 @@ class Run:
         self._timer = asyncio.get_running_loop().call_at(self._due, self._next)
 
     def _next(self) -> None:
+        self.late += max(0.0, time.monotonic() - self._due)
         self._write(self._script.events[len(self.lines)])
         self._plan()
 

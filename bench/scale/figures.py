@@ -33,6 +33,8 @@ class Figures:
     """Installs that ran in the window, on average."""
     events: float
     """Events a second that were written in it."""
+    late: float
+    """How late the fleet wrote them, on average: more than some ms, and the machine was too busy for it."""
     accepted: float
     """Until all starts were answered."""
     start: tuple[float, ...]
@@ -64,7 +66,7 @@ class Figures:
     @property
     def holds(self) -> bool:
         """Whether the lag is not more than it may be, and all is as it must be."""
-        return self.lag[1] <= LAG_SECONDS and not self.wrong
+        return bool(self.lags) and self.lag[1] <= LAG_SECONDS and not self.wrong
 
     @classmethod
     def of(cls, asked: Asked, found: Measured) -> Figures:
@@ -79,6 +81,7 @@ class Figures:
             window=round(seconds, 1),
             running=round(window.running, 1),
             events=round(window.events, 1),
+            late=round(window.late, 4),
             accepted=round(found.accepted, 2),
             start=_parts(found.begins, 0.5, 0.95, 1.0),
             memory_before=_mb(found.before.memory_kib),

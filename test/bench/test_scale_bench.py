@@ -31,6 +31,7 @@ _GOOD = Figures(
     window=60.0,
     running=1.0,
     events=1.0,
+    late=0.001,
     accepted=0.1,
     start=(0.3, 0.3, 0.3),
     memory_before=90.0,
