@@ -75,7 +75,8 @@ def _line(results: Results, figures: Figures) -> str:
             f"event to poll p95 {figures.lag[1] * 1000:.0f} ms",
             f"poll p99 {figures.poll[1] * 1000:.1f} ms (x{ratio(results.found, figures):.1f})",
             f"all started after {figures.start[2]:.1f} s",
-            f"the fleet took {figures.fleet:.2f} cores and was {figures.late * 1000:.1f} ms late, load average before {figures.load_average:g}",
+            f"the fleet took {figures.fleet:.2f} cores and was {figures.late * 1000:.1f} ms late",
+            f"load average before: {figures.load_average:g}",
         )
     )
 

@@ -34,7 +34,7 @@ class Figures:
     events: float
     """Events a second that were written in it."""
     late: float
-    """How late the fleet wrote them, on average: more than some ms, and the machine was too busy for it."""
+    """How late the fleet wrote them, on average. More than some milliseconds: the machine was too busy for the step."""
     accepted: float
     """Until all starts were answered."""
     start: tuple[float, ...]

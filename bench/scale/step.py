@@ -33,8 +33,8 @@ _MORE_THREADS, _MORE_FILES = 8, 64
 
 @dataclass
 class Window:
-    """What was measured while all ran. `running`: installs, on average; `events`: a second, written `late` seconds after
-    they were due on average; the others in seconds of a processor, but for memory."""
+    """What was measured while all ran. `running`: installs, on average; `events`: a second, which were written `late`
+    seconds after they were due; the others in seconds of a processor, but for memory."""
 
     seconds: float = 0.0
     running: float = 0.0
