@@ -32,7 +32,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-all test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format demo-deps system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api prove-scale lock audit
+.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-all test-postgresql test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format demo-deps system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api prove-scale lock audit
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { line = sprintf("  make %-15s", $$1); count = split($$2, words, " "); \
@@ -53,6 +53,11 @@ test-long: test-deps .venv/.dev-ready ## faults, chaos, 34 packs, truth by chanc
 
 test-all: test-deps .venv/.dev-ready ## both, in one run: the long ones while the others go on
 	@$(PARALLEL) $(ARGS)
+
+ON_ENGINES = $(addprefix test/sync/test_,installs.py closing.py cancelled_tasks.py retries.py) \
+	$(addprefix test/api/test_,fleet.py retry_route.py events.py reconnect_route.py runs.py requests_and_answers.py)
+test-postgresql: test-deps .venv/.dev-ready ## what depends on the engine, once more on PostgreSQL and Procrastinate
+	@$(PARALLEL) --engine postgresql $(ON_ENGINES) $(ARGS)
 
 test-again: test-deps .venv/.dev-ready ## what failed in the last run, one test at a time
 	@$(PY) -m pytest --last-failed --last-failed-no-failures none $(ARGS)

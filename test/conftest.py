@@ -22,6 +22,7 @@ from app.standin.processes import Process, all_processes, command_line, end_all,
 from bench.engine.machine import get_uv
 from test.support import contract
 from test.support.alone import is_alone, running_order, turn
+from test.support.chosen_engine import on_postgresql
 from test.support.chromium import browser
 from test.support.postgresql import postgresql, postgresql_url
 from test.support.waiting import wait_until
@@ -32,9 +33,27 @@ StandInFactory = Callable[..., StandIn]
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The same order in every process of a run."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """On which engine the services of tests run."""
+    parser.addoption("--engine", choices=["sqlite", "postgresql"], default="sqlite", help="of services in tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chosen_engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A server for them, where it is PostgreSQL."""
+    if request.config.getoption("--engine") == "sqlite":
+        yield
+        return
+    with on_postgresql(request.getfixturevalue("postgresql")):
+        yield
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The same order in every process of a run. On PostgreSQL nothing runs that is about SQLite."""
     items.sort(key=running_order)
+    if config.getoption("--engine") == "postgresql":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("sqlite")])
+        items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
 
 
 @pytest.fixture(scope="session", autouse=True)

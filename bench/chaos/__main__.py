@@ -12,9 +12,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from app.standin.git_server import GitServer
+from app.standin.postgresql import PostgreSQL
 from bench.chaos.faults import KINDS
 from bench.chaos.play import Played, play, undisturbed
 from bench.chaos.results import Results, is_right, table
@@ -36,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if todo:
         with tempfile.TemporaryDirectory(prefix="nodeferry-chaos-") as folder:
             campaign = Campaign(Path(folder), results, asked.seed, asked.output / "wrong", _say)
-            campaign.play(todo, asked.at_once, 60 * asked.minutes)
+            with PostgreSQL() if asked.engine == "postgresql" else nullcontext() as campaign.server:
+                campaign.play(todo, asked.at_once, 60 * asked.minutes)
     played = [results.played[number] for number in sorted(results.played) if number in wanted]
     _say("\n".join(table(played, asked.seed)))
     missing = len(todo) - sum(number in results.played for number in todo)
@@ -60,6 +63,8 @@ class Campaign:
         self._began = time.monotonic()
         self._deadline = 0.0
         self._done = 0
+        self.server: PostgreSQL | None = None
+        """Has a database for each stage; None: the services have SQLite."""
         self._total = 0
 
     def play(self, numbers: Sequence[int], at_once: int, seconds: float) -> None:
@@ -88,7 +93,8 @@ class Campaign:
     def _stage(self, git: GitServer, manifest: dict[str, object], place: int) -> None:
         """One stage, set up anew after a run that went wrong: what that left is not the next one's."""
         for attempt in range(self._total):
-            with Stage(self._folder / f"stage{place}-{attempt}", git, manifest) as stage:
+            url = "" if self.server is None else self.server.create(f"stage_{place}_{attempt}")
+            with Stage(self._folder / f"stage{place}-{attempt}", git, manifest, url) as stage:
                 if not self._play_on(stage):
                     return
 
@@ -134,6 +140,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--only", type=int, action="append", metavar="N", help="plays run N alone; may be repeated")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help=f"stages beside each other (default {AT_ONCE})")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="no run is begun after so many (default 60)")
+    parser.add_argument("--engine", choices=["sqlite", "postgresql"], default="sqlite", help="of the services")
     parser.add_argument("--resume", action="store_true", help="goes on with the runs that the output folder has")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder of {OUTPUT}/runs.jsonl")
     return parser

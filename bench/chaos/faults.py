@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from sqlalchemy import text
 
 from app.standin.processes import processes_at_port
 from bench.chaos.stage import Stage
@@ -151,14 +152,14 @@ def _clock_stepped(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _database_locked(scene: Scene) -> Iterator[None]:
-    other = sqlite3.connect(scene.stage.database, isolation_level=None, timeout=10)
-    try:
-        other.execute("BEGIN EXCLUSIVE")
+    with scene.stage.database() as other:
+        is_file = other.dialect.name == "sqlite"
+        other.execute(text("BEGIN EXCLUSIVE" if is_file else "BEGIN"))
+        if not is_file:
+            other.execute(text("LOCK TABLE installs IN ACCESS EXCLUSIVE MODE"))
         scene.struck = True
         scene.hold(scene.dice.uniform(*LOCK_SECONDS))
-        other.execute("ROLLBACK")
-    finally:
-        other.close()
+        other.execute(text("ROLLBACK"))
     yield
 
 
@@ -218,9 +219,8 @@ def _take_clock(stage: Stage, _dice: random.Random) -> None:
 def _forget_host_keys(stage: Stage, dice: random.Random) -> None:
     """Now and then: the first connection then has something to write as well."""
     if dice.random() < 0.5:
-        with sqlite3.connect(stage.database, timeout=10) as connection:
-            connection.execute("DELETE FROM host_keys")
-        connection.close()
+        with stage.database() as connection:
+            connection.execute(text("DELETE FROM host_keys"))
 
 
 def _library() -> str:

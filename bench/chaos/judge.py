@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import text
 
 from app.protocol import progress_json
 from app.protocol.events import RunEnded
@@ -146,12 +147,9 @@ def record_faults(stage: Stage, last: Json, seconds: float = GONE_SECONDS) -> li
 
 
 def _record_faults(stage: Stage, last: Json) -> Iterator[str]:
-    query = "SELECT state, revision, journal_offset, journal_seq, lease_owner FROM installs WHERE task_id = ?"
-    connection = sqlite3.connect(f"file:{stage.database}?mode=ro", uri=True, timeout=10)
-    try:
-        state, revision, offset, seq, owner = connection.execute(query, (last["task_id"],)).fetchone()
-    finally:
-        connection.close()
+    query = "SELECT state, revision, journal_offset, journal_seq, lease_owner FROM installs WHERE task_id = :of"
+    with stage.database() as connection:
+        state, revision, offset, seq, owner = connection.execute(text(query), {"of": last["task_id"]}).one()
     if state not in TERMINAL or state != last["state"] or revision != last["revision"]:
         yield f"its record is {state} at revision {revision}, it was shown {last['state']} at {last['revision']}"
     if owner is not None:

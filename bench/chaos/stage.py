@@ -11,6 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import NullPool
+
 from app.protocol.events import Event, RunStarted, decode
 from app.standin.git_rules import MISSING, RepoRule
 from app.standin.git_server import GitServer
@@ -63,7 +66,9 @@ class Disk:
 class Stage:
     """An instance and a service, for one run after the other. A context manager, for one thread."""
 
-    def __init__(self, folder: Path, git: GitServer, manifest: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, git: GitServer, manifest: dict[str, Any], database_url: str = "") -> None:
+        """`database_url`: of an empty PostgreSQL; else the service has SQLite."""
+        self._url = database_url
         self.manifest = manifest
         self.instance_disk = Disk(folder / "instance", INSTANCE_DISK)
         self.service_disk = Disk(folder / "service", SERVICE_DISK)
@@ -83,7 +88,7 @@ class Stage:
             stack.enter_context(self.instance_disk)
             stack.enter_context(self.service_disk)
             stack.enter_context(self.standin)
-            self._service = stack.enter_context(ServiceProcess(self.service_disk.folder))
+            self._service = stack.enter_context(self._new_service())
             self._stack = stack.pop_all()
         return self
 
@@ -98,10 +103,17 @@ class Stage:
         assert self._service is not None
         return self._service
 
-    @property
-    def database(self) -> Path:
-        """The service's database."""
-        return self.service.data_dir / "nodeferry.db"
+    def _new_service(self) -> ServiceProcess:
+        folder = self.service_disk.folder
+        return ServiceProcess(folder, database_url=self._url) if self._url else ServiceProcess(folder)
+
+    @contextmanager
+    def database(self) -> Iterator[Connection]:
+        """A connection of another program to the service's database, which commits each statement."""
+        url = self._url or f"sqlite:///{self.service.data_dir / 'nodeferry.db'}"
+        engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            yield connection
 
     def state_of(self, task_id: str) -> Path:
         """The runner's folder of a task."""

@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from app.factory import build_service
 from app.settings import Settings
+from test.support.chosen_engine import database_of
 from test.support.database import put_database
 from test.support.ports import closed_port
 
@@ -74,6 +75,7 @@ def service_in(folder: Path, **settings: Any) -> Iterator[Api]:
     """A service whose data is in `folder`."""
     put_database(folder)
     known: dict[str, Any] = {"connect_timeout_seconds": 5.0, "node_map_url": "", "registry_url": ""}
+    known |= database_of(folder)
     service = build_service(Settings(data_dir=folder, **(known | settings)))
     try:
         yield Api(service.app)

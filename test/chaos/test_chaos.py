@@ -31,11 +31,15 @@ STOPPED = "SIGSTOP for 20 s"
 @pytest.mark.timeout(500)
 @pytest.mark.alone
 @pytest.mark.long
-def test_runs_end_as_they_must_whatever_happens_to_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_runs_end_as_they_must_whatever_happens_to_them(
+    engine: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """One of each kind, but the stop that takes 20 s: true counts, no pack lost or twice, nothing left anywhere."""
     numbers = [number for number, kind in enumerate(KINDS) if kind.name != STOPPED]
     asked = [word for number in numbers for word in ("--only", str(number))]
-    assert main([*asked, "--at-once", "2", "--output", str(tmp_path / "out")]) == 0, capfd.readouterr().out
+    words = ["--engine", engine, "--at-once", "2", "--output", str(tmp_path / "out")]
+    assert main([*asked, *words]) == 0, capfd.readouterr().out
     assert "left behind: 0" in capfd.readouterr().out
 
 

@@ -10,7 +10,8 @@ import os
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from app.domain.address import parse_address
@@ -30,7 +31,7 @@ from app.sync.installs.progress_cache import ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.scheduler import Scheduler
-from app.sync.shared.own_signals import OwnSignals
+from app.sync.shared.hearing import Hearing
 from app.sync.shared.queue import SharedQueue
 from app.sync.shared.queue_worker import Pace, QueueWorker
 from app.sync.shared.worker import InstallWorker
@@ -51,20 +52,22 @@ class Process:
         self.store = InstallStore(self.database)
         self.background = BackgroundTaskManager()
         self.closing = threading.Event()
-        self._cache = ProgressCache()
-        self._writer = ProgressWriter(ProgressFiles(folder / "progress"), self.background)
         is_shared = url.startswith("postgresql")
+        self._hearing = Hearing(self.database, self.background, memory_seconds=3600.0) if is_shared else None
+        self._cache = self._hearing.progress if self._hearing else ProgressCache()
+        self._writer = ProgressWriter(ProgressFiles(folder / "progress"), self.background)
         owner = f"process {os.getpid()}"
         leases = Leases(self.database, owner, seconds=_LEASE_SECONDS, margin=_MARGIN, queued=is_shared)
         self._keeper = LeaseKeeper(leases, self.background, self.closing, lambda: None)
         self.engine: Engine
-        if is_shared:
-            self.engine = self._shared(max_running, works=works)
+        self._while_held: Callable[[Job], AbstractContextManager[None]] = lambda _job: nullcontext()
+        if self._hearing:
+            self.engine = self._shared(self._hearing, max_running, works=works)
         else:
             self.engine = Scheduler(self.background, self.run, max_running, self._keeper)
         self.engine.begin(Records(self.store.unfinished, self.unended, self.job_of))
 
-    def _shared(self, max_running: int, *, works: bool) -> SharedQueue:
+    def _shared(self, hearing: Hearing, max_running: int, *, works: bool) -> SharedQueue:
         store = SharedQueueStore(self.database)
         worker = None
         if works:
@@ -72,8 +75,8 @@ class Process:
                 self.database.url, store, self.background, self.closing, chores=lambda: None, pace=self._pace
             )
             worker = InstallWorker(taken, self.run, self.closing, max_running)
-        signals = OwnSignals(store, self.give_up, worker.job if worker else lambda _task_id: None)
-        return SharedQueue(store, signals, self.closing, self._cache.drop, worker)
+        self._while_held = hearing.runs(self.give_up)
+        return SharedQueue(store, hearing, self.closing, self._cache.drop, worker)
 
     def start(self, record: InstallRecord) -> str:
         """Keeps a record and submits it, as the installs do."""
@@ -109,7 +112,8 @@ class Process:
         """An install's life, in its thread."""
         with suppress(LeaseLost), self._keeper.holding(job.recorder, wake=job.cancel) as held:
             if held:
-                self._play(job)
+                with self._while_held(job):
+                    self._play(job)
 
     def _play(self, job: Job) -> None:
         if not job.cancel.is_set():

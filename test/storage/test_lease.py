@@ -162,3 +162,15 @@ def test_of_two_processes_on_one_file_the_one_with_the_newer_token_wins(
     record = store.get(TASK)
     assert record is not None
     assert (record.revision, record.lease_token) == (77, 2)
+
+
+def test_where_a_queue_says_who_works_a_claim_asks_for_no_time(store: InstallStore, engine: Engine) -> None:
+    """Whoever the queue gives an install to has it, though the one before has not let go; that one writes nothing."""
+    before = Leases(engine, "there:/data", queued=True).claim(TASK, 0)
+    assert before is not None
+    after = Leases(engine, "here:/data", queued=True).claim(TASK, before.token)
+    assert after is not None
+    assert after.token == before.token + 1
+    with pytest.raises(LeaseLost):
+        store.update(TASK, token=before.token, revision=9)
+    assert Leases(engine, "third:/data", queued=True).claim(TASK, before.token) is None

@@ -23,6 +23,7 @@ from app.storage import ProgressFiles
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.service import Installs
+from test.support.chosen_engine import database_of
 from test.support.database import put_database
 from test.support.waiting import wait_until
 
@@ -70,6 +71,7 @@ def bench_factory(tmp_path: Path) -> Iterator[BenchFactory]:
 
         def build(**settings: Any) -> Bench:
             settings = {"data_dir": tmp_path / "data", "allowed_git_schemes": ("http", "https"), **settings}
+            settings = database_of(settings["data_dir"]) | settings
             put_database(settings["data_dir"])
             service = build_service(Settings(**settings), background=BackgroundTaskManager())
             opened.callback(service.close)

@@ -188,6 +188,7 @@ def test_lists_page_from_the_newest(bench: Bench, nobody: str) -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.sqlite
 def test_starts_and_polls_are_quick_whatever_the_instance_does(bench: Bench, mute: str) -> None:
     """A start is answered within 100 ms and a poll within 5 ms at the median, with an instance that never answers."""
     request = _request(mute, wait_seconds=60)

@@ -10,6 +10,8 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.protocol.snapshot import Problem
+
 ANY_UI_HOME = "*"
 
 
@@ -101,3 +103,14 @@ def _first_in_the_way(key: ExclusiveKey, ahead: Mapping[str, str]) -> str | None
     if key.ui_home == ANY_UI_HOME:
         return ahead.get(ANY_UI_HOME) or next(iter(ahead.values()), None)
     return ahead.get(key.ui_home) or ahead.get(ANY_UI_HOME)
+
+
+def why_waiting(waiting: Waiting, max_running: int | None) -> Problem:
+    """In words. `max_running`: of the one process that runs installs; None where several do."""
+    if waiting.behind is not None:
+        text = f"Waiting for the install {waiting.behind} in the same ComfyUI"
+        return Problem("waiting_for_install", text, "It starts by itself.")
+    if max_running is None:
+        return Problem("waiting_for_place", "Waiting for a free worker", "It starts by itself.")
+    text = f"Waiting: {max_running} installs are running, and no more run at the same time"
+    return Problem("waiting_for_place", text, "It starts by itself.")

@@ -16,7 +16,7 @@ from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Job, Records
-from app.sync.installs.exclusive_queue import ExclusiveQueue, Waiting
+from app.sync.installs.exclusive_queue import ExclusiveQueue, Waiting, why_waiting
 from app.sync.installs.lease_keeper import LeaseKeeper
 
 _log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ class Scheduler:
                 job.recorder.emit(GivenUp(TaskState.FAILED, error))
                 self._forget(job)
         for job, why in waiting:
-            reason = _reason(why, self._max_running)
+            reason = why_waiting(why, self._max_running)
             try:
                 if job.recorder.snapshot.waiting != reason:  # after a restart it mostly is known
                     job.recorder.emit(Queued(reason, position=why.position))
@@ -207,11 +207,3 @@ class Scheduler:
             self._queue.done(job.task_id)
             self._jobs.pop(job.task_id, None)
             self._undispatched = True
-
-
-def _reason(waiting: Waiting, max_running: int) -> Problem:
-    if waiting.behind is None:
-        text = f"Waiting: {max_running} installs are running, and no more run at the same time"
-        return Problem("waiting_for_place", text, "It starts by itself.")
-    text = f"Waiting for the install {waiting.behind} in the same ComfyUI"
-    return Problem("waiting_for_install", text, "It starts by itself.")

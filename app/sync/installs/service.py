@@ -39,7 +39,7 @@ from app.settings import Settings
 from app.storage.install_store import InstallStore
 from app.sync.installs.answer_requests import check_answer
 from app.sync.installs.engine import Engine, Job, Records
-from app.sync.installs.exclusive_queue import ExclusiveKey
+from app.sync.installs.exclusive_queue import ExclusiveKey, why_waiting
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.patches import Patches
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
@@ -185,6 +185,9 @@ class Installs:
         snapshot = status.snapshot
         queued = snapshot.state is TaskState.QUEUED
         place = self._engine.place_of(snapshot.task_id) if queued else None
+        if place is not None and self._settings.is_shared:  # who waits there has nobody who would record it
+            snapshot = replace(snapshot, waiting=why_waiting(place, None))
+            status = replace(status, snapshot=snapshot)
         fields = progress_json.progress(
             snapshot,
             self._now(),
@@ -371,9 +374,7 @@ class Installs:
         status = self._progress_cache.get(task_id)
         if status is None:
             record = self._record(task_id)
-            status = status_of(record, snapshot_of(record))
-            if status.ended:
-                self._progress_cache.put(status)
+            status = self._progress_cache.learn(status_of(record, snapshot_of(record)))
         return status
 
     def _state_of(self, record: InstallRecord) -> TaskState:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import suppress
 
 from procrastinate.exceptions import ConnectorException, ProcrastinateException
 from procrastinate.jobs import Job, Status
@@ -21,6 +22,10 @@ from psycopg.errors import ForeignKeyViolation, RaiseException
 
 _PAUSE = 1.0
 _HEARTBEAT = "UPDATE procrastinate_workers SET last_heartbeat = NOW() WHERE id = %(worker_id)s RETURNING id"
+_NEXT = (
+    "SELECT pg_notify(%(channel)s, json_build_object('type', 'job_inserted', 'job_id', id)::text)"
+    " FROM procrastinate_jobs WHERE lock = %(lock)s AND status = 'todo' LIMIT 1"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +34,8 @@ class PatientJobs(JobManager):
     """For one worker. What the database refuses is logged once, and tried again."""
 
     worker: Worker
-    is_leaving: Callable[[], bool]
-    """Whether the process closes."""
+    leaving: asyncio.Event
+    """Set once the process closes."""
     _answers = True
     _well_since = float("inf")
 
@@ -72,22 +77,23 @@ class PatientJobs(JobManager):
                 if isinstance(exc.__cause__, RaiseException):
                     return
                 self._failed(exc)
-                if self.is_leaving():  # whoever looks after the queue finds it
+                if await self._pause():  # whoever looks after the queue finds it
                     return
-                await asyncio.sleep(_PAUSE)
             else:
+                await self._say_next(job)
                 return
 
     async def listen_for_jobs(
         self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
     ) -> None:
-        """Until it is cancelled."""
-        while True:
+        """Until the process closes."""
+        leaving = False
+        while not leaving:
             try:
                 await super().listen_for_jobs(on_notification=on_notification, queues=queues)
             except (ConnectorException, Error, OSError) as exc:
                 self._failed(exc)
-            await asyncio.sleep(_PAUSE)
+            leaving = await self._pause()
 
     async def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:  # noqa: ARG002
         """Nobody: `SharedQueueStore` does it, and not after an outage."""
@@ -105,6 +111,19 @@ class PatientJobs(JobManager):
         number = await super().register_worker()
         self._works()
         return number
+
+    async def _say_next(self, job: Job) -> None:
+        """Workers hear of new jobs, not of one that may begin now since this one has ended."""
+        with suppress(ConnectorException):
+            await self.connector.execute_query_async(
+                query=_NEXT, channel=f"procrastinate_queue_v1#{job.queue}", lock=job.lock
+            )
+
+    async def _pause(self) -> bool:
+        """Before the next try; whether the process closes."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.leaving.wait(), _PAUSE)
+        return self.leaving.is_set()
 
     async def _register_again(self) -> None:
         try:

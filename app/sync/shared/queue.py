@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 from app.storage.errors import StorageError
-from app.storage.shared_queue import SharedQueueStore
+from app.storage.shared_queue import Place, SharedQueueStore
 from app.sync.installs.engine import Job, Records
 from app.sync.installs.exclusive_queue import Waiting
+
+_POSITIONS_SECONDS = 0.3
+"""For how long the order of what waits is not asked again, however many ask where they stand."""
 
 
 class Signals(Protocol):
     """How what a person asks of an install gets to the worker that has it. Each as in `Engine`."""
 
     def begin(self, records: Records) -> None:
-        """From now on, what is asked of installs that no worker has can be done here."""
+        """From now on, what is asked of installs that no worker has can be done here, and of those here is heard."""
 
     def cancel(self, task_id: str) -> bool:
         """Cancels an install, wherever it is."""
@@ -29,6 +33,9 @@ class Signals(Protocol):
 
     def answer(self, task_id: str, question: str, word: str) -> str | None:
         """Answers a question of an install."""
+
+    def close(self, timeout: float) -> None:
+        """Hears nothing more."""
 
 
 class Works(Protocol):
@@ -69,6 +76,9 @@ class SharedQueue:
         self._store = store
         self._signals = signals
         self._works = works
+        self._lock = threading.Lock()
+        self._positions: dict[str, Place] = {}
+        self._positions_until = 0.0
 
     @property
     def unfinished(self) -> int:
@@ -98,10 +108,14 @@ class SharedQueue:
 
     def place_of(self, task_id: str) -> Waiting | None:
         """Where an install waits, and behind which; None when it does not, or the database does not say."""
-        try:
-            place = self._store.place_of(task_id)
-        except StorageError:
-            return None
+        with self._lock:
+            if time.monotonic() >= self._positions_until:
+                try:
+                    self._positions = self._store.positions()
+                except StorageError:
+                    self._positions = {}
+                self._positions_until = time.monotonic() + _POSITIONS_SECONDS
+            place = self._positions.get(task_id)
         return None if place is None else Waiting(task_id, place.behind, place.position)
 
     def knows(self, task_id: str) -> bool:
@@ -110,6 +124,8 @@ class SharedQueue:
 
     def submit(self, *jobs: Job) -> None:
         """The transaction that wrote their records has queued them, and whoever takes one shows how it does."""
+        with self._lock:
+            self._positions_until = 0.0
         for job in jobs:
             if not self.knows(job.task_id):
                 self._forget(job.task_id)
@@ -132,6 +148,8 @@ class SharedQueue:
 
     def close(self, timeout: float) -> None:
         """Takes no more jobs, and lets go of those that run here."""
+        deadline = time.monotonic() + timeout
         self.closing.set()
         if self._works is not None:
             self._works.close(timeout)
+        self._signals.close(max(0.5, deadline - time.monotonic()))

@@ -20,7 +20,8 @@ from typing import Any
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ProcrastinateException
 from procrastinate.worker import Worker
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Error
+from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import URL
 
 from app.storage import postgresql
@@ -32,6 +33,7 @@ from app.sync.shared.patient_jobs import PatientJobs
 AGAIN_SECONDS = 5.0
 """When a job that could not be done is begun anew."""
 _RESTART_SECONDS = 1.0
+_CLOSE_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -87,6 +89,7 @@ class QueueWorker:
         self._pace = pace or Pace()
         self._lock = threading.Lock()
         self._begun: dict[int, _Begun] = {}
+        self._kinds = 0
         self._workers: list[Worker] = []
         self._managers: list[PatientJobs] = []
         self._unknown: frozenset[int] = frozenset()
@@ -97,6 +100,7 @@ class QueueWorker:
 
     def begin(self, kinds: Sequence[Kind]) -> None:
         """Does jobs of these kinds from now on."""
+        self._kinds = len(kinds)
         logging.getLogger("procrastinate").setLevel(logging.WARNING)
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # PatientJobs tells what it would, once
         self._background.start_task(self._loop_thread, lambda: asyncio.run(self._work(kinds)))
@@ -104,8 +108,11 @@ class QueueWorker:
 
     @property
     def is_working(self) -> bool:
-        """Whether jobs are fetched."""
-        return bool(self._workers) and all(worker.worker_id is not None for worker in self._workers)
+        """Whether jobs are fetched, and the queue is looked after."""
+        if not self._background.is_task_running(self._upkeep_thread):
+            return False
+        workers = tuple(self._workers)
+        return 0 < self._kinds == len(workers) and all(worker.worker_id is not None for worker in workers)
 
     def close(self, timeout: float) -> None:
         """After `closing` was set: lets go of every job within `timeout` seconds; others get them at once."""
@@ -113,7 +120,7 @@ class QueueWorker:
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended
-                loop.call_soon_threadsafe(self._stop)
+                loop.call_soon_threadsafe(self._leaving.set)
         with self._lock:
             begun = list(self._begun.values())
         for each in begun:
@@ -124,60 +131,74 @@ class QueueWorker:
     # -- the event loop ---------------------------------------------------------------------------------------------
 
     async def _work(self, kinds: Sequence[Kind]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._main = asyncio.current_task()
+        self._leaving, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        pool = _pool(self._url, len(kinds))
+        await pool.open(wait=False)
         try:
-            await asyncio.gather(*(self._supervise(kind) for kind in kinds))
-        except asyncio.CancelledError:
-            _log.info("the queue was left while its database was away")
+            await asyncio.gather(*(self._supervise(kind, pool) for kind in kinds))
         finally:
             self._loop = None
+            await pool.close(_CLOSE_SECONDS)
 
-    async def _supervise(self, kind: Kind) -> None:
+    async def _supervise(self, kind: Kind, pool: AsyncConnectionPool[Any]) -> None:
         """One worker after the other: what ends one, other than our closing, must not end the process's work."""
         while not self._closing.is_set():
             try:
-                await self._one_worker(kind)
-            except (ProcrastinateException, OSError, RuntimeError) as exc:
+                await self._one_worker(kind, pool)
+            except (ProcrastinateException, Error, OSError, RuntimeError) as exc:
                 _log.error(
                     "the worker of the queue %s has ended, and begins anew: %s", kind.queue, exc.__cause__ or exc
                 )
-            if not self._closing.is_set():
-                await asyncio.sleep(_RESTART_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), _RESTART_SECONDS)
 
-    async def _one_worker(self, kind: Kind) -> None:
-        app = App(connector=PsycopgConnector(conninfo=self._url, **_pool()))
+    async def _one_worker(self, kind: Kind, pool: AsyncConnectionPool[Any]) -> None:
+        connector = PsycopgConnector(configure=_configure)  # of the connection that listens
+        await connector.open_async(pool)
+        app = App(connector=connector)
         app.job_manager = manager = PatientJobs(app.connector)
-        manager.is_leaving = self._closing.is_set
+        manager.leaving = self._leaving
         app.task(name=kind.task, queue=kind.queue, pass_context=True)(self._task_of(kind))
-        async with app.open_async():
-            worker = manager.worker = Worker(
-                app,
-                queues=[kind.queue],
-                name=kind.queue,
-                concurrency=max(1, kind.at_once),
-                fetch_job_polling_interval=self._pace.fetch,
-                abort_job_polling_interval=3600.0,  # signals of our own end an install
-                shutdown_graceful_timeout=AGAIN_SECONDS,
-                delete_jobs="always",
-                install_signal_handlers=False,
-                update_heartbeat_interval=self._pace.heartbeat,
-                stalled_worker_timeout=self._pace.stalled,
-            )
-            self._workers.append(worker)
-            self._managers.append(manager)
-            try:
-                await worker.run()  # type: ignore[no-untyped-call]
-            finally:
-                self._workers.remove(worker)
-                self._managers.remove(manager)
+        worker = manager.worker = Worker(
+            app,
+            queues=[kind.queue],
+            name=kind.queue,
+            concurrency=max(1, kind.at_once),
+            fetch_job_polling_interval=self._pace.fetch,
+            abort_job_polling_interval=3600.0,  # signals of our own end an install
+            shutdown_graceful_timeout=AGAIN_SECONDS,
+            delete_jobs="always",
+            install_signal_handlers=False,
+            update_heartbeat_interval=self._pace.heartbeat,
+            stalled_worker_timeout=self._pace.stalled,
+        )
+        self._workers.append(worker)
+        self._managers.append(manager)
+        try:
+            await self._until_leaving(worker)
+        finally:
+            self._workers.remove(worker)
+            self._managers.remove(manager)
+
+    async def _until_leaving(self, worker: Worker) -> None:
+        """Runs it. One that has not begun yet forgets that it was told to stop, and is told so again."""
+        running = asyncio.ensure_future(worker.run())  # type: ignore[no-untyped-call]
+        leaving = asyncio.ensure_future(self._leaving.wait())
+        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        while not running.done():
+            worker.stop()  # type: ignore[no-untyped-call]
+            await asyncio.wait({running}, timeout=0.1)
+        running.result()
 
     def _task_of(self, kind: Kind) -> Callable[[JobContext, str], Coroutine[Any, Any, None]]:
         async def task(context: JobContext, task_id: str) -> None:
             done = asyncio.get_running_loop().create_future()
             job_id = context.job.id
             assert job_id is not None
-            if self._start(kind, job_id, task_id, done):
+            if not self._start(kind, job_id, task_id, done):
+                await asyncio.to_thread(self._put_back, job_id)
+            else:
                 try:
                     await asyncio.shield(done)
                 except asyncio.CancelledError:  # the worker ends: whoever gets the job must not meet this thread
@@ -208,17 +229,8 @@ class QueueWorker:
         except (RuntimeError, ValueError) as exc:  # no more threads, or its thread of before has not ended
             _log.warning("task %s: not begun yet: %s", task_id, exc)
             self._finish(job_id)
-            loop.run_in_executor(None, self._put_back, job_id)
             return False
         return True
-
-    def _stop(self) -> None:
-        for worker in self._workers:
-            worker.stop()  # type: ignore[no-untyped-call]
-        if not self.is_working and self._main is not None:  # it waits for its database
-            self._main.cancel()
-
-    _main: asyncio.Task[None] | None = None
 
     # -- a job's thread ---------------------------------------------------------------------------------------------
 
@@ -278,13 +290,22 @@ class QueueWorker:
             return dict(self._begun)
 
 
-def _pool() -> dict[str, Any]:
+async def _configure(connection: AsyncConnection[Any]) -> None:
+    await connection.execute(postgresql.SESSION)
+    await connection.commit()
+
+
+def _pool(url: str, kinds: int) -> AsyncConnectionPool[Any]:
     """A pool's own tries to connect become rarer with each, without end: an hour's outage would be one of two hours.
-    It gives up soon, and whoever asks next makes it try again."""
-
-    async def configure(connection: AsyncConnection[Any]) -> None:
-        await connection.execute(postgresql.SESSION)
-        await connection.commit()
-
-    waits = {"timeout": 2.0, "reconnect_timeout": 1.0}
-    return {"min_size": 1, "max_size": 3, **waits, "kwargs": dict(postgresql.CONNECTION), "configure": configure}
+    This one gives up soon, and whoever asks next makes it try again."""
+    return AsyncConnectionPool(
+        url,
+        min_size=1,
+        max_size=2 + kinds,
+        timeout=2.0,
+        reconnect_timeout=1.0,
+        kwargs=dict(postgresql.CONNECTION),
+        configure=_configure,
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+    )

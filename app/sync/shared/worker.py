@@ -24,11 +24,13 @@ class InstallWorker:
         self._lock = threading.Lock()
         self._running: dict[str, Job] = {}
         self._records: Records | None = None
+        self.more: list[Kind] = []
+        """What else this process does of the queue."""
 
     def begin(self, records: Records) -> None:
         """Takes installs out of the queue from now on."""
         self._records = records
-        self._queue.begin([Kind(INSTALLS, INSTALL, self._max_running, self._run, self._let_go)])
+        self._queue.begin([Kind(INSTALLS, INSTALL, self._max_running, self._run, self._let_go), *self.more])
 
     @property
     def is_working(self) -> bool:
