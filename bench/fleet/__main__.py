@@ -74,6 +74,7 @@ class Fleet:
             "followed": sum(len(run.readers) for run in runs),
             "started": len(runs),
             "running": sum(not run.is_over for run in runs),
+            "late": sum(run.late for run in runs),
             "events": sum(len(run.lines) for run in runs),
         }
 

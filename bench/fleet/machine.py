@@ -41,7 +41,9 @@ class Machine:
         self.cuts = 0
         self.asked: dict[str, int] = {}
         """How often each command came."""
-        self._has_runner = not script.fresh
+        packed = pack_runner()
+        self._runner = None if script.fresh else (packed.sha256, packed.name)
+        """The hash and the name of the one that it has."""
 
     @property
     def first(self) -> Run | None:
@@ -86,16 +88,16 @@ class Machine:
         return words.frame("r", json_line(self._answers.get(words.name, _unknown)(self, words, content)))
 
     def _find(self, words: Words) -> bytes:
-        packed = pack_runner()
         said = [("s", "Linux"), ("p", "/usr/bin/python3")]
-        said += [("h", packed.sha256), ("f", f"/root/{packed.name}")] if self._has_runner else []
+        if self._runner is not None:
+            said += [("h", self._runner[0]), ("f", f"/root/{self._runner[1]}")]
         return b"".join(words.frame(kind, text.encode()) for kind, text in said)
 
     def _upload(self, words: Words, content: bytes) -> bytes:
-        _folder, name, _sum, size, tag = words.words
+        _folder, name, sha256, size, tag = words.words
         if len(content) != int(size):
             return b""
-        self._has_runner = True
+        self._runner = (sha256, name)
         return f"\n{tag}:/root/{name}\n".encode()
 
     def _start(self, words: Words, content: bytes) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -15,21 +14,18 @@ from typing import Any, Self
 from bench.fleet.script import Play
 
 ROOT = Path(__file__).parents[2]
-_NICE = 5
-"""Instances are other machines: what they do is not to cost the service's time."""
 _END_SECONDS = 10.0
 
 
 class FleetProcess:
     """A context manager. Its questions may be asked from any thread."""
 
-    def __init__(self, play: Play, *, key: Path | None = None, port: int = 0, nice: int = _NICE) -> None:
+    def __init__(self, play: Play, *, key: Path | None = None, port: int = 0) -> None:
         """`key`: the public key that gets in; `port`: at each address, 0: a free one."""
         self.play = play
         self.port = port
         self.addresses: list[str] = []
         self._key = key
-        self._nice = nice
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
@@ -43,7 +39,6 @@ class FleetProcess:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: os.nice(self._nice),  # noqa: PLW1509
         )
         first = self._read()
         self.port, self.addresses = first["port"], first["addresses"]

@@ -10,7 +10,7 @@ from typing import Protocol
 from app.protocol.events import RunEnded
 from app.protocol.seal import Seal
 from app.protocol.states import TaskState
-from bench.fleet.recordings import Fields, Said
+from bench.fleet.recordings import Said
 from bench.fleet.script import Script
 from bench.fleet.wire import json_line
 
@@ -37,7 +37,10 @@ class Run:
         """The journal's byte behind each line."""
         self.written: list[float] = []
         """When each line was written, by the clock of all processes of this machine."""
-        self.bodies: list[Fields] = []
+        self.late = 0.0
+        """Seconds by which its events were written later than they were due, together."""
+        self.end: str | None = None
+        """What its last event says that the run has ended as."""
         self.log = bytearray()
         self.word = "running"
         """What `status` answers: running, ended or died."""
@@ -86,6 +89,7 @@ class Run:
         self._timer = asyncio.get_running_loop().call_at(self._due, self._next)
 
     def _next(self) -> None:
+        self.late += max(0.0, time.monotonic() - self._due)
         self._write(self._script.events[len(self.lines)])
         self._plan()
 
@@ -101,11 +105,10 @@ class Run:
         self.lines.append(line)
         self.ends.append(self.size + len(line) + 1)
         self.written.append(now)
-        self.bodies.append(event)
         if said.note is not None:  # as the runner does, in run.log
             self.log += f"{time.strftime('%Y-%m-%d %H:%M:%S')},000 {said.note}\n".encode()
         if said.kind == RunEnded.kind:
-            self.word = "ended"
+            self.word, self.end = "ended", event["state"]
         self._announce()
         self._on_event(len(self.lines))
 

@@ -65,7 +65,7 @@ def _without_padding(connection: asyncssh.SSHServerConnection) -> None:
         if kind != MSG_IGNORE:
             send(kind, *parts, **about)
 
-    connection.send_packet = send_packet  # type: ignore[method-assign]
+    connection.send_packet = send_packet  # type: ignore[assignment, method-assign]
 
 
 class _Session(asyncssh.SSHServerSession[bytes]):

@@ -24,8 +24,8 @@ def truth_of(run: Run, recording: str) -> dict[str, Any] | None:
     """The end; None while there is none."""
     if not run.is_over:
         return None
-    key = (recording, len(run.bodies))
-    whole = run.word == "ended" and run.bodies[-1]["state"] == TaskState.COMPLETED
+    key = (recording, len(run.lines))
+    whole = run.end == TaskState.COMPLETED
     if whole and key in _known:
         return _known[key]
     snapshot = _folded(run)

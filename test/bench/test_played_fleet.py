@@ -95,10 +95,9 @@ def test_a_fitted_run_ends_as_the_recorded_one(name: str) -> None:
 def _end_of(name: str, events: list[Said]) -> dict[str, object]:
     """What a task that has had these events says."""
     run = Run("550e8400-e29b-41d4-a716-446655440000", None, script_of(Play(events=90), 0), lambda _events: None)
-    run.word = "ended"
+    run.word, run.end = "ended", "completed"
     for number, event in enumerate(events, 1):
         run.lines.append(json_line({**event.fields, "seq": number}))
-        run.bodies.append(event.fields)
     end = truth_of(run, f"{name} {len(events)}")
     assert end is not None
     return end
