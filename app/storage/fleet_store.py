@@ -12,7 +12,7 @@ from app.domain.errors import TooManyFleets
 from app.domain.limits import MAX_FLEETS
 from app.domain.record import InstallRecord
 from app.protocol.states import TaskState
-from app.storage.install_store import add_record
+from app.storage.install_store import add_records
 from app.storage.run_rows import note_group
 from app.storage.schema import fleets, installs
 from app.storage.transactions import reading, writing
@@ -75,8 +75,7 @@ class FleetStore:
             values = {"fleet_id": fleet.fleet_id, "created_at": fleet.created_at, "instances": fleet.instances}
             connection.execute(insert(fleets), {**values, "idempotency_key": fleet.idempotency_key})
             note_group(connection, fleet.fleet_id, "fleet", fleet.created_at)
-            for record in records:
-                add_record(connection, record)
+            add_records(connection, records)
 
     def get(self, fleet_id: str) -> Fleet | None:
         """One fleet, or None."""

@@ -11,12 +11,14 @@ from typing import Any
 from app.domain.errors import (
     FleetNotFound,
     IdempotencyConflict,
+    InvalidRequest,
     NothingToRetry,
     TaskConflict,
     TaskError,
     TaskNotCancellable,
     TaskNotFound,
     TooManyTasks,
+    all_wrong,
 )
 from app.domain.limits import IDEMPOTENCY_SECONDS
 from app.domain.record import InstallRecord
@@ -27,6 +29,7 @@ from app.protocol import counts, progress_json
 from app.protocol.reasons import for_people
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage.fleet_store import Fleet, FleetExists, FleetStore, FleetTask
+from app.sync.installs.new_installs import Joining, Place
 from app.sync.installs.progress_cache import InstallStatus
 from app.sync.installs.retries import Retries
 from app.sync.installs.service import Accepted, Installs
@@ -73,12 +76,12 @@ class Fleets:
         fleet = Fleet(str(uuid.uuid4()), self._now(), asked.idempotency_key, _instances(asked))
 
         def keep(records: Sequence[InstallRecord]) -> Sequence[InstallRecord]:
-            placed = [replace(each, fleet_id=fleet.fleet_id, fleet_position=i) for i, each in enumerate(records)]
+            placed = [replace(each, fleet_position=i) for i, each in enumerate(records)]
             self._store.add(fleet, placed, same_key_since=since)
             return placed
 
         try:
-            accepted = self._installs.accept(asked.requests, keep)
+            accepted = self._installs.accept(asked.requests, keep, Joining(fleet_id=fleet.fleet_id, check=_no_twins))
         except FleetExists as exists:
             return self._deduplicated(exists.fleet, asked)
         return AcceptedFleet(fleet.fleet_id, _started(fleet, dict(enumerate(accepted))), deduplicated=False)
@@ -183,6 +186,22 @@ class Fleets:
             return self._installs.status(task.task_id)
         except TaskNotFound:  # forgotten since it was listed
             return None
+
+
+def _no_twins(places: Sequence[Place]) -> None:
+    """Raises InvalidRequest where one machine comes twice, however it is spelled."""
+    seen: dict[Place, int] = {}
+    wrong = []
+    for index, place in enumerate(places):
+        first = seen.setdefault(place, index)
+        if first != index:
+            message = (
+                f"ssh_connections[{index}] is the same instance and ui_home as ssh_connections[{first}]: "
+                f"{place.instance}."
+            )
+            wrong.append(InvalidRequest(message, field=f"ssh_connections[{index}]"))
+    if wrong:
+        raise all_wrong(wrong)
 
 
 def _instances(asked: FleetRequest) -> list[dict[str, Any]]:

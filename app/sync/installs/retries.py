@@ -29,6 +29,7 @@ from app.storage.errors import StorageError
 from app.storage.retry_store import RetryStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs import runner_request
+from app.sync.installs.new_installs import Joining
 from app.sync.installs.service import Accepted, Installs
 
 AGAIN_SECONDS = 30.0
@@ -146,7 +147,7 @@ class Retries:
         ended = self._installs.status(record.task_id).snapshot
         schemes = self._installs.allowed_git_schemes
         repeated = runner_request.retry_of(record.task_id, request, ended, only, automatic=automatic, schemes=schemes)
-        [accepted] = self._installs.accept([repeated], keep, record.run_id)
+        [accepted] = self._installs.accept([repeated], keep, Joining(record.run_id, record.fleet_id))
         self._installs.link_retry(record.task_id, accepted.task_id)
         _log.info("task %s: retried as %s", record.task_id, accepted.task_id)
         return accepted

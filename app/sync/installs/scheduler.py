@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.request import Request
@@ -18,7 +18,7 @@ from app.storage.errors import LeaseLost
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.answer_requests import AnswerRequests
 from app.sync.installs.cancel_signal import CancelSignal
-from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Waiting
+from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Group, Limit, Waiting
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.skip_requests import SkipRequests
 
@@ -30,6 +30,7 @@ class Job:
     request: Request
     key: ExclusiveKey
     recorder: Recorder
+    group: Group | None = None
     cancel: CancelSignal = field(default_factory=CancelSignal)
     skips: SkipRequests = field(default_factory=SkipRequests)
     answers: AnswerRequests = field(default_factory=AnswerRequests)
@@ -87,11 +88,23 @@ class Scheduler:
         with self._lock:
             return task_id in self._jobs
 
+    def foresee(self, added: Sequence[tuple[str, ExclusiveKey, Group | None]]) -> dict[str, Queued]:
+        """Which of these tasks would wait if they were submitted now, and what is said of that: so that it stands in
+        their records from the beginning. It need not be right; `submit` corrects it."""
+        with self._lock:
+            waiting = self._queue.foreseen(added)
+        wanted = {task_id for task_id, _, _ in added}
+        return {
+            each.task_id: Queued(_reason(each, self._max_running), position=each.position)
+            for each in waiting.values()
+            if each.task_id in wanted
+        }
+
     def submit(self, *jobs: Job) -> None:
         """New jobs, the last in their queues; one that is known already stays as it is."""
         with self._lock:
             for job in jobs:
-                self._queue.add(job.task_id, job.key)
+                self._queue.add(job.task_id, job.key, job.group)
                 self._jobs.setdefault(job.task_id, job)
         self._dispatch()
 
@@ -205,8 +218,16 @@ class Scheduler:
 
 
 def _reason(waiting: Waiting, max_running: int) -> Problem:
-    if waiting.behind is None:
-        text = f"Waiting: {max_running} installs are running, and no more run at the same time"
-        return Problem("waiting_for_place", text, "It starts by itself.")
-    text = f"Waiting for the install {waiting.behind} in the same ComfyUI"
-    return Problem("waiting_for_install", text, "It starts by itself.")
+    if waiting.behind is not None:
+        text = f"Waiting for the install {waiting.behind} in the same ComfyUI"
+        return Problem("waiting_for_install", text, "It starts by itself.")
+    text = f"Waiting: {max_running} installs are running, and no more run at the same time"
+    if waiting.limit is not None and waiting.group is not None:
+        text = _of_group(waiting.limit, waiting.group)
+    return Problem("waiting_for_place", text, "It starts by itself.")
+
+
+def _of_group(limit: Limit, group: Group) -> str:
+    most, place = (group.per_host, " on this host") if limit is Limit.PER_HOST else (group.at_once, "")
+    running = "1 install of this fleet is" if most == 1 else f"{most} installs of this fleet are"
+    return f"Waiting: {running} running{place}, and no more run {'there ' if place else ''}at the same time"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,33 +17,30 @@ from app.domain.errors import (
     BuildNotSkippable,
     IdempotencyConflict,
     QuestionGone,
-    RemoteError,
     ServiceClosing,
     TaskNotCancellable,
     TaskNotFound,
     TooManyTasks,
 )
-from app.domain.host_port import join_host_port
 from app.domain.limits import IDEMPOTENCY_SECONDS
 from app.domain.record import InstallRecord, row_of
 from app.domain.request import Request
 from app.domain.same_request import is_same
-from app.domain.stored_request import read_request, store_request
+from app.domain.stored_request import read_request
 from app.protocol import builds, progress_json
-from app.protocol.seal import new_secret
 from app.protocol.snapshot import Problem, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
 from app.settings import Settings
 from app.storage.install_store import InstallStore
 from app.sync.installs.answer_requests import check_answer
-from app.sync.installs.exclusive_queue import ExclusiveKey
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
+from app.sync.installs.new_installs import Joining, group_of, new_records, place_of
 from app.sync.installs.patches import Patches
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
-from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of, status_of
+from app.sync.installs.recorder import Recorder, snapshot_of, status_of
 from app.sync.installs.runner_request import check_policies, spec_of
 from app.sync.installs.scheduler import Job, Scheduler
 
@@ -121,32 +117,36 @@ class Installs:
                 raise IdempotencyConflict(field="idempotency_key")
             return [kept]
 
-        [accepted] = self.accept([request], keep, run_id)
+        [accepted] = self.accept([request], keep, Joining(run_id))
         return accepted
 
-    def accept(self, requests: Sequence[Request], keep: Keep, run_id: str | None = None) -> list[Accepted]:
+    def accept(self, requests: Sequence[Request], keep: Keep, joining: Joining) -> list[Accepted]:
         """Accepts installs, all or none. `keep` puts their records on disk, and says for each which one counts: itself,
-        or another that was accepted before; `run_id`: of the run that they join. Raises TooManyTasks, ServiceClosing,
-        and what `keep` raises."""
+        or another that was accepted before. Raises TooManyTasks, ServiceClosing, and what `keep` raises."""
         self._progress_cache.drop_ended()
         if self._scheduler.closing.is_set():
             raise ServiceClosing
-        if self._scheduler.unfinished + len(requests) > self._settings.max_running + self._settings.max_waiting:
-            raise TooManyTasks
+        self._check_room(len(requests))
         for request in requests:
             check_policies(request, self._settings)
-        made = [self._new_record(request, run_id) for request in requests]
-        counting = keep([record for record, _ in made])
+        places = [place_of(request, self._connector) for request in requests]
+        joining.check(places)
+        made = new_records(requests, places, self._scheduler, self._now(), joining)
         accepted, jobs = [], []
-        for request, (record, key), kept in zip(requests, made, counting, strict=True):
+        for request, place, record, kept in zip(requests, places, made, keep(made), strict=True):
             deduplicated = kept.task_id != record.task_id
             accepted.append(
                 Accepted(kept.task_id, self._state_of(kept) if deduplicated else TaskState.QUEUED, deduplicated)
             )
             if not deduplicated:
-                jobs.append(Job(request, key, self._recorder(record)))
+                jobs.append(Job(request, place.key, self._recorder(record), group_of(request, kept.fleet_id)))
         self._scheduler.submit(*jobs)
         return accepted
+
+    def _check_room(self, wanted: int) -> None:
+        room = max(0, self._settings.max_running + self._settings.max_waiting - self._scheduler.unfinished)
+        if wanted > room:
+            raise TooManyTasks(f"The queue has room for {room} of these {wanted} installs." if wanted > 1 else "")
 
     def look(self, task_id: str) -> tuple[InstallRecord, InstallStatus]:
         """A task's record, and what is known of it now. Raises TaskNotFound."""
@@ -323,38 +323,13 @@ class Installs:
 
     # -- records ----------------------------------------------------------------------------------------------------
 
-    def _new_record(self, request: Request, run_id: str | None) -> tuple[InstallRecord, ExclusiveKey]:
-        instance, key = self._exclusive_key(request)
-        task_id, created_at = str(uuid.uuid4()), self._now()
-        stored = store_request(request)
-        record = InstallRecord(
-            task_id,
-            created_at,
-            stored,
-            instance,
-            ui_home=request.ui_home,
-            idempotency_key=request.idempotency_key,
-            snapshot=to_stored(first_snapshot(task_id, created_at, stored["manifest"])),
-            auto_retry_open=request.options.auto_retry > request.retry_number,
-            seal=new_secret(),
-            run_id=run_id,
-        )
-        return record, key
-
-    def _exclusive_key(self, request: Request) -> tuple[str, ExclusiveKey]:
-        """The instance's name, and the exclusive key of the install."""
-        try:
-            endpoint = self._connector.resolve(request.address)
-        except RemoteError:  # a configuration that cannot be used: connecting will say so
-            return str(request.address), ExclusiveKey.of(str(request.address), request.ui_home)
-        return str(endpoint), ExclusiveKey.of(join_host_port(endpoint.host, endpoint.port), request.ui_home)
-
     def _job_of(self, record: InstallRecord) -> Job | None:
         """What is left to do of an install; None for one whose record cannot be read, which ends it."""
         try:
             request = read_request(record.request)
             spec_of(record.task_id, request, self._settings)  # nothing may be missing once it runs
-            return Job(request, self._exclusive_key(request)[1], self._recorder(record))
+            key, group = place_of(request, self._connector).key, group_of(request, record.fleet_id)
+            return Job(request, key, self._recorder(record), group)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             _log.error("task %s: its record cannot be read: %r", record.task_id, exc)
             self._give_up_unreadable(record)

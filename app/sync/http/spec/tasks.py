@@ -80,6 +80,7 @@ _TASKS: Mapping[str, Schema] = {
             "retry_number": COUNT,
             "restart_of": nullable(TEXT),
             "expected": array(array(TEXT)),
+            "limits": nullable(ANY_OBJECT),
         },
         closed=False,
         about="What was asked for, as the version of Nodeferry that accepted it has stored it.",
