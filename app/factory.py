@@ -35,6 +35,7 @@ from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
 from app.sync.http.services import PROBLEM_PAGE, Services
+from app.sync.installs.early_ends import EarlyEnds
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.logs import TaskLogs
@@ -54,6 +55,8 @@ from app.sync.registry.client import Registry
 from app.sync.registry.packs import RegistryPacks
 from app.sync.remembered_answers import RememberedAnswers
 from app.sync.run_news import RunNews
+from app.sync.runs.fleet_progress import FleetProgress
+from app.sync.runs.members import Members
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Asked, Runs
 from app.sync.status_links import StatusLinks
@@ -128,7 +131,8 @@ def build_service(
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
     notices = Notifications(settings.notify_urls, settings.data_dir, keeper)
     proofs = Proofs(settings.data_dir / "proofs", installs, connector, background=keeper, timeouts=settings.timeouts)
-    workflows, runs = _wire_runs(parts, retries, Steps(installs, checks, settings, proofs), engine, notices)
+    steps = Steps(installs, checks, settings, proofs)
+    workflows, runs, fleet_progress = _wire_runs(parts, retries, steps, engine, notices)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     app = _application(
         Services(
@@ -154,6 +158,7 @@ def build_service(
             RememberedInstances(InstanceStore(engine), pins, runs),
             *_lists(settings),
             proofs,
+            fleet_progress,
         )
     )
     _resume(retries, installs, workflows)
@@ -177,14 +182,22 @@ def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -
 
 def _wire_runs(
     parts: _InstallParts, retries: Retries, steps: Steps, engine: Engine, notices: Notifications
-) -> tuple[WorkflowExecutor, Runs]:
+) -> tuple[WorkflowExecutor, Runs, FleetProgress]:
     """The workflows, and what shows them and the installs as one and tells of their ends."""
     store, instances = WorkflowStore(engine), InstanceStore(engine)
     workflows = WorkflowExecutor(store=store, installs=parts.installs, steps=steps, background=parts.background)
-    runs = Runs(parts.installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
+    members = Members(parts.installs, RunStore(engine))
+    runs = Runs(
+        parts.installs,
+        workflows,
+        workflow_store=store,
+        instances=instances,
+        store=RunStore(engine),
+        members=members,
+    )
     _wire_news(RunNews(parts.installs, runs, notices), parts, retries, workflows, runs)
     _wire_proofs(parts, steps.proofs)
-    return workflows, runs
+    return workflows, runs, FleetProgress(parts.installs, FleetStore(engine), members)
 
 
 def _readiness(installs: Installs, engine: Engine, metrics: Metrics) -> Readiness:
@@ -234,11 +247,13 @@ def _wire_installs(
         metrics=metrics,
         closing=closing,
     )
+    store = InstallStore(engine)
+    ends = EarlyEnds(store, metrics)
     installs = Installs(
-        store=InstallStore(engine),
+        store=store,
         progress_cache=progress_cache,
         progress_writer=ProgressWriter(files, background),
-        scheduler=Scheduler(background, jobs.run, settings.max_running, closing),
+        scheduler=Scheduler(background, jobs.run, settings.max_running, closing, end=ends.cancelled),
         lease_keeper=lease_keeper,
         jobs=jobs,
         connector=connector,

@@ -25,6 +25,8 @@ _FIXED = frozenset(
     {"task_id", "created_at", "number", "run_id", "lease_owner", "lease_token", "lease_expires_at", "manifest_sha256"}
 )
 _CHANGEABLE = frozenset(installs.c.keys()) - _FIXED
+_AT_ONCE = 500
+"""How many names a statement has at most."""
 _Records = list[InstallRecord]  # InstallStore has a method called list
 # Built once, with their values passed as parameters: building a statement costs more than SQLite's part of the work.
 _NAMES = tuple(f.name for f in dataclasses.fields(InstallRecord))
@@ -77,6 +79,14 @@ class InstallStore:
             rows = connection.execute(_GET, {"of_task": task_id}).mappings().all()
             return _all(self._engine, connection, rows)[0] if rows else None
 
+    def some(self, task_ids: Sequence[str]) -> dict[str, InstallRecord]:
+        """Those of these installs that there are."""
+        found: dict[str, InstallRecord] = {}
+        for first in range(0, len(task_ids), _AT_ONCE):
+            wanted = _RECORDS.where(installs.c.task_id.in_(task_ids[first : first + _AT_ONCE]))
+            found |= {record.task_id: record for record in self._records(wanted)}
+        return found
+
     def update(self, task_id: str, *, token: int | None = None, **values: Any) -> None:
         """Set these columns in one commit; with `token` only while the install's lease has it.
 
@@ -87,6 +97,17 @@ class InstallStore:
             raise ValueError(f"installs has no column {refused[0]!r} that can be changed")
         with writing(self._engine) as connection:
             _change(connection, task_id, token, values)
+
+    def update_all(self, changes: Sequence[tuple[str, int, Mapping[str, Any]]]) -> set[str]:
+        """Sets the values of many installs in one commit, each while its lease has this token; those that it has not
+        changed."""
+        lost = set()
+        with writing(self._engine) as connection:
+            for task_id, token, values in changes:
+                changed = connection.execute(_UPDATE_FENCED, {**values, "of_task": task_id, "by_token": token})
+                if changed.rowcount == 0:
+                    lost.add(task_id)
+        return lost
 
     def list(
         self, *, state: str | None = None, instance: str | None = None, limit: int = 50, before: str | None = None

@@ -32,9 +32,7 @@ def run_of(connection: Connection, request: Mapping[str, Any]) -> str | None:
 def note_installs(connection: Connection, placed: Sequence[tuple[InstallRecord, str]]) -> None:
     """New installs, each with its run: the runs and their fleets go on, and their instances are remembered."""
     began = [_new_run(record) for record, run_id in placed if run_id == record.task_id]
-    joined = [
-        {"of_run": run_id, "at": record.instance} for record, run_id in placed if run_id != record.task_id
-    ]
+    joined = [{"of_run": run_id, "at": record.instance} for record, run_id in placed if run_id != record.task_id]
     if began:
         connection.execute(insert(runs), began)
     if joined:

@@ -93,16 +93,21 @@ class FleetBody(bodies.JsonBody):
     idempotency_key: IdempotencyKey | None = None
 
 
-class FleetQuery(bodies.Query):
-    """GET /fleet/ID. `limit`, `offset`: which of its instances, in the order of the request; `state`: kinds of a
-    summary, with commas between; `q`: a part of the address; `needs`: only those that need somebody."""
+class FleetPageQuery(bodies.Query):
+    """GET /runs/ID of a fleet. `limit`, `offset`: which of its instances, in the order of the request; `state`: kinds
+    of a summary, with commas between; `q`: a part of the address; `needs`: only those that somebody should look at."""
 
-    since: Annotated[int, Field(ge=0)] | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = DEFAULT_ROWS
     offset: Annotated[int, Field(ge=0, le=MAX_INSTANCES)] = 0
     state: Kinds | None = None
     q: Annotated[str, Field(min_length=1, max_length=bodies.MAX_FIELD_CHARS)] | None = None
     needs: Literal["true"] | None = None
+
+
+class FleetQuery(FleetPageQuery):
+    """GET /fleet/ID. As of GET /runs/ID; `since`: a revision."""
+
+    since: Annotated[int, Field(ge=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,20 @@ from app.protocol.events import Event, Queued, Source
 from app.protocol.reducer import reduce
 from app.protocol.seal import new_secret
 from app.protocol.snapshot import to_stored
+from app.protocol.states import TaskState
 from app.remote.connector import SshConnector
 from app.sync.installs.exclusive_queue import ExclusiveKey, Group
 from app.sync.installs.recorder import first_snapshot
 from app.sync.installs.scheduler import Scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to a start. `deduplicated`: the idempotency key was used before, and this is that task."""
+
+    task_id: str
+    state: TaskState
+    deduplicated: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from app.domain import asked_for, retry
@@ -36,7 +36,7 @@ from app.storage.install_store import InstallStore
 from app.sync.installs.answer_requests import check_answer
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
-from app.sync.installs.new_installs import Joining, group_of, new_records, place_of
+from app.sync.installs.new_installs import Accepted, Joining, group_of, new_records, place_of
 from app.sync.installs.patches import Patches
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
@@ -48,15 +48,6 @@ CANCEL_SEEN_SECONDS = 1.0
 """How long a cancel or a skip waits until the install's thread has noticed it: the answer and the next poll agree."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The answer to a start. `deduplicated`: the idempotency key was used before, and this is that task."""
-
-    task_id: str
-    state: TaskState
-    deduplicated: bool
 
 
 Keep = Callable[[Sequence[InstallRecord]], Sequence[InstallRecord]]
@@ -144,7 +135,7 @@ class Installs:
         return accepted
 
     def _check_room(self, wanted: int) -> None:
-        room = max(0, self._settings.max_running + self._settings.max_waiting - self._scheduler.unfinished)
+        room = self.room
         if wanted > room:
             raise TooManyTasks(f"The queue has room for {room} of these {wanted} installs." if wanted > 1 else "")
 
@@ -152,9 +143,19 @@ class Installs:
         """A task's record, and what is known of it now. Raises TaskNotFound."""
         return self._record(task_id), self.status(task_id)
 
+    def look_at_all(self, task_ids: Sequence[str]) -> dict[str, tuple[InstallRecord, InstallStatus]]:
+        """As `look` for many; those that there are."""
+        return {
+            record.task_id: (record, self._progress_cache.get(record.task_id) or status_of(record, snapshot_of(record)))
+            for record in self._store.some(task_ids).values()
+        }
+
     def link_retry(self, task_id: str, retried_by: str | None) -> None:
-        """An ended task is retried now, or will not be by itself."""
-        retry_links = self.status(task_id).retry_links
+        """An ended task is retried now, or will not be by itself. Its record says so already."""
+        known = self._progress_cache.get(task_id)
+        if known is None:
+            return
+        retry_links = known.retry_links
         self._progress_cache.link_retry(
             task_id, replace(retry_links, retried_by=retried_by or retry_links.retried_by, is_open=False)
         )
@@ -256,11 +257,25 @@ class Installs:
             raise TaskNotCancellable
         _log.info("task %s: cancel was asked for", task_id)
 
-        def shows_cancel(status: InstallStatus) -> bool:
-            return status.ended or status.snapshot.state is TaskState.CANCELLING
-
-        self._progress_cache.wait(task_id, shows_cancel, CANCEL_SEEN_SECONDS)
+        self._progress_cache.wait(task_id, _shows_cancel, CANCEL_SEEN_SECONDS)
         return self.status(task_id).snapshot.state
+
+    def cancel_all(self, task_ids: Sequence[str]) -> dict[str, TaskState]:
+        """Cancels these tasks; the states after that of those that heed it. Others have ended, or are not here. Raises
+        ServiceClosing."""
+        if self._scheduler.closing.is_set():
+            raise ServiceClosing
+        heeding = self._scheduler.cancel_all(task_ids)
+        _log.info("%d tasks: cancel was asked for", len(heeding))
+        deadline = time.monotonic() + CANCEL_SEEN_SECONDS
+        for task_id in heeding:
+            self._progress_cache.wait(task_id, _shows_cancel, max(0.0, deadline - time.monotonic()))
+        return {task_id: self.status(task_id).snapshot.state for task_id in task_ids if task_id in heeding}
+
+    @property
+    def room(self) -> int:
+        """How many more installs would be accepted now."""
+        return max(0, self._settings.max_running + self._settings.max_waiting - self._scheduler.unfinished)
 
     def wake(self, task_id: str) -> bool:
         """Ends an install's wait for its next try; False when it is not here."""
@@ -372,3 +387,7 @@ class Installs:
         message = "This task was started by another version of Nodeferry, which has left a record that cannot be read."
         error = Problem("record_unreadable", message, "Start a new install of the same packs.")
         self._jobs.give_up(self._recorder(replace(record, snapshot=to_stored(snapshot_of(record)))), error)
+
+
+def _shows_cancel(status: InstallStatus) -> bool:
+    return status.ended or status.snapshot.state is TaskState.CANCELLING

@@ -19,6 +19,8 @@ from app.storage.workflow_store import WorkflowStore
 from app.sync.installs.service import Installs
 from app.sync.runs import view
 from app.sync.runs.chapters import chapters
+from app.sync.runs.fleet_page import FleetPage, kinds, needing
+from app.sync.runs.members import Member, Members
 from app.sync.runs.parts import Task, Tasks
 from app.sync.runs.shared import shared_view
 from app.sync.workflow_executor import WorkflowExecutor
@@ -49,7 +51,7 @@ class _Run:
     rows: Rows
     tasks: Tasks | None = None
     workflow: Workflow | None = None
-    children: Sequence[_Run] = ()
+    children: Sequence[Member] = ()
 
 
 class Runs:
@@ -63,20 +65,23 @@ class Runs:
         workflow_store: WorkflowStore,
         instances: InstanceStore,
         store: RunStore,
+        members: Members,
     ) -> None:
         self._installs = installs
         self._workflows = workflows
         self._workflow_store = workflow_store
         self._instances = instances
         self._store = store
+        self._members = members
 
     def root_of(self, any_id: str) -> tuple[str, str]:
         """The run that this id is of, and its kind. Raises RunNotFound."""
         row = self._found(any_id)
         return row.run_id, row.kind
 
-    def run(self, any_id: str) -> dict[str, Any]:
-        """One run with its chapters and what can be done now. Raises RunNotFound."""
+    def run(self, any_id: str, page: FleetPage | None = None) -> dict[str, Any]:
+        """One run with its chapters and what can be done now. `page`: which instances of a fleet. Raises
+        RunNotFound."""
         [run] = self._read([self._found(any_id)])
         tasks, workflow = run.tasks, run.workflow
         state = self._workflows.state(run.row.run_id) if workflow else None
@@ -89,13 +94,25 @@ class Runs:
             "chapters": chapters(tasks, workflow),
             "workflow": state,
             "actions": _actions(run),
-            "runs": [child.row_json for child in run.children] if run.row.kind == _FLEET else None,
+            **(self._instances_of(run, page or FleetPage()) if run.row.kind == _FLEET else _NO_INSTANCES),
+        }
+
+    def _instances_of(self, run: _Run, page: FleetPage) -> dict[str, Any]:
+        listed, about = page.of(run.children)
+        total, first = needing(run.children)
+        fresh = {each.run.run_id: each for each in self._members.fresh(run.row.run_id, [*listed, *first])}
+        return {
+            "runs": [_row(fresh[each.run.run_id]) for each in listed],
+            "page": about,
+            "kinds": kinds(run.children),
+            "needs": {"total": total, "runs": [_row(fresh[each.run.run_id]) for each in first]},
         }
 
     def shared(self, any_id: str) -> dict[str, Any]:
         """A run as whoever has its status link sees it. Raises RunNotFound."""
         [run] = self._read([self._found(any_id)])
-        return shared_view(run.row_json, [run.tasks, *(child.tasks for child in run.children)])
+        children = [self._tasks(member.records) for member in run.children]
+        return shared_view(run.row_json, [run.tasks, *children])
 
     def rows(self, run_ids: Collection[str]) -> dict[str, Mapping[str, Any]]:
         """Those of these runs that there are, as lists have them."""
@@ -119,14 +136,15 @@ class Runs:
     def settle(self) -> list[_Run]:
         """The runs that go on, newest first, and those whose end could not be kept. How others have ended since
         somebody looked is kept now."""
-        found = self._read(self._store.open())
         left, refused = [], False
-        for run in reversed(found):  # packs are known as the newest run has left them
-            if run.row_json["in_progress"] or refused:
-                left.append(run)
-            elif not self._close(run):
-                left.append(run)
-                refused = True  # each try may wait for the database
+        for run in reversed(self._read(self._store.open())):  # packs are known as the newest run has left them
+            parts = [_child(each) for each in run.children if each.facts and not each.is_kept]
+            for each in (*parts, run):
+                if each.row_json["in_progress"] or refused:
+                    left.append(each)
+                elif not self._close(each):
+                    left.append(each)
+                    refused = True  # each try may wait for the database
         return left[::-1]
 
     def look_at(self, task_id: str) -> None:
@@ -155,25 +173,23 @@ class Runs:
 
     def _read(self, rows: Sequence[RunRow]) -> list[_Run]:
         """These runs as they are now."""
-        fleets = [row.run_id for row in rows if row.kind == _FLEET]
-        children = self._store.of_fleets(fleets) if fleets else []
-        records = self._store.records({row.run_id for row in (*rows, *children)})
-        of_fleet: dict[str | None, list[_Run]] = {}
-        for child in children:
-            of_fleet.setdefault(child.fleet_id, []).append(self._one(child, records.get(child.run_id, ())))
+        records = self._store.records({row.run_id for row in rows if row.kind != _FLEET})
         return [
-            _fleet(row, of_fleet.get(row.run_id, []))
+            _fleet(row, self._members.of(row.run_id))
             if row.kind == _FLEET
             else self._one(row, records.get(row.run_id, ()))
             for row in rows
         ]
 
     def _one(self, row: RunRow, records: Sequence[InstallRecord]) -> _Run:
-        found = [task for task in map(self._task, records) if task is not None]
-        tasks = Tasks(found) if found else None
+        tasks = self._tasks(records)
         workflow = self._workflow_store.get(row.run_id) if row.kind == _WORKFLOW else None
         rows = tasks.rows if tasks else Rows()
         return _Run(row, view.row_json(row, tasks, workflow), rows, tasks, workflow)
+
+    def _tasks(self, records: Sequence[InstallRecord]) -> Tasks | None:
+        found = [task for task in map(self._task, records) if task is not None]
+        return Tasks(found) if found else None
 
     def _task(self, record: InstallRecord) -> Task | None:
         try:
@@ -196,6 +212,8 @@ class Runs:
         except StorageError as exc:
             _log.error("run %s: how it ended could not be kept: %s", run.row.run_id, exc)
             return False
+        if run.row.fleet_id is not None:
+            self._members.kept(run.row.fleet_id, run.row)
         return True
 
     def _documents(self, rows: Sequence[RunRow]) -> dict[str, Mapping[str, Any]]:
@@ -213,17 +231,28 @@ def _is_usable(row: RunRow) -> bool:
     return row.state is not None and isinstance(kept, Mapping) and kept.get("form") == DOCUMENT and "row" in kept
 
 
-def _fleet(row: RunRow, children: Sequence[_Run]) -> _Run:
-    made = view.fleet_json(row, [(child.row_json, child.rows) for child in children])
-    return _Run(row, made, Rows(), children=children)
+_NO_INSTANCES = {"runs": None, "page": None, "kinds": None, "needs": None}
+
+
+def _fleet(row: RunRow, members: Sequence[Member]) -> _Run:
+    made = view.fleet_json(row, [(each.facts.row, each.facts.rows) for each in members if each.facts])
+    return _Run(row, made, Rows(), children=members)
+
+
+def _child(member: Member) -> _Run:
+    return _Run(member.run, _row(member), member.facts.rows if member.facts else Rows())
+
+
+def _row(member: Member) -> Mapping[str, Any]:
+    return member.facts.row if member.facts else {}
 
 
 def _actions(run: _Run) -> list[dict[str, object]]:
-    if run.row.kind == _FLEET:
-        stopped = any(child.row_json["summary"]["kind"] == Kind.STOPPED for child in run.children)
-        found = [_actions(child) for child in run.children]
-        return view.fleet_actions(bool(run.row_json["in_progress"]), found, stopped=stopped)
-    return view.actions_of_run(run.tasks, run.workflow)
+    if run.row.kind != _FLEET:
+        return view.actions_of_run(run.tasks, run.workflow)
+    facts = [each.facts for each in run.children if each.facts]
+    again = any(each.can_retry or each.kind == Kind.STOPPED for each in facts)
+    return view.fleet_actions(bool(run.row_json["in_progress"]), retry=again)
 
 
 def _fits(run: _Run, asked: Asked, before: tuple[float, str] | None) -> bool:
