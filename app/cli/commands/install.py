@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,11 +15,13 @@ from rich.console import Console
 from app.cli.api.client import Api
 from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded, follow
+from app.cli.api.machine_file import Machine, machines_in
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.api.which_home import careful, show_machine
 from app.cli.api.workflow_lists import Answering, Asked, manifest_of_workflows, workflow_options
+from app.cli.commands.fleet import install_on_all
 from app.cli.commands.machine_check import check_machine
 from app.cli.commands.ssh_words import SshAndPacks
 from app.cli.errors import EXIT_INTERRUPTED, CliError
@@ -67,12 +70,36 @@ def _flag(option: Option, *, hidden: bool = False) -> Decorator:
     return click.option(option.flag, option.name, type=kind, metavar=option.metavar or None, **about)
 
 
+def _read(_ctx: click.Context, _param: click.Parameter, given: IO[bytes] | None) -> Sequence[Machine] | None:
+    return None if given is None else machines_in(given)
+
+
+def machines_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of an install on many machines."""
+    for option in (
+        click.option("--per-host", type=click.IntRange(1, 1000), help="With --machines: installs at once on one host."),
+        click.option("--at-once", type=click.IntRange(1, 1000), help="With --machines: installs at once in all."),
+        click.option(
+            "--machines",
+            type=click.File("rb"),
+            callback=_read,
+            metavar="FILE",
+            help="Install on all machines of a file: an SSH command a line (# begins a comment), a CSV with columns "
+            "ssh_connection (or host, port, user), ui_home, venv_path, or what vastai show instances --raw prints. "
+            "- reads standard input.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(cls=SshAndPacks)
-@click.argument("ssh_command")
+@click.argument("ssh_command", required=False)
 @source_options
 @workflow_options
 @install_options
 @answer_option
+@machines_options
 @click.option(
     "--json",
     "as_json",
@@ -81,8 +108,11 @@ def _flag(option: Option, *, hidden: bool = False) -> Decorator:
 )
 @service_options
 def install(
-    ssh_command: str,
+    ssh_command: str | None,
     *,
+    machines: Sequence[Machine] | None,
+    at_once: int | None,
+    per_host: int | None,
     workflows: tuple[IO[bytes], ...],
     template: str | None,
     needed: str,
@@ -97,6 +127,7 @@ def install(
     """Install node packs on the instance that SSH_COMMAND reaches, for example "ssh -p 12345 root@ssh6.vast.ai".
 
     Packs of ComfyUI's registry may stand behind it: comfyui-impact-pack@8.1.0, or an id alone for the newest version.
+    With --machines FILE in its place: on all machines of a file, as one fleet.
     Without a list (--workflow, --template, --csv, --url, --nodes, --lock, --file, --repo …): the Auto-installer's.
     Exit status: 0 all installed (planned, with --plan-only), 3 some, 1 none or failed, 2 not a command line, 130
     interrupted. With --check-only, and for a workflow without any pack to install: 0 ready, 1 not, 3 not known.
@@ -105,6 +136,12 @@ def install(
     console, known = console_on(stderr=as_json), answers_of(answers)
     sources = Asked(workflows, template, needed, check_only)
     manifest = manifest_of({name: asked.pop(name) for name in SOURCES}, also=sources.option)
+    if machines is not None:
+        how = Answering(known, machines[0].entry["ssh_connection"], remember, not asked["yes"] and console.is_terminal)
+        limits = {"at_once": at_once, "per_host": per_host}
+        many = OnAll(machines, sources, how, limits, server=server, data_dir=data_dir)
+        ctx.exit(many.install(manifest, asked, console, alone=ssh_command is None))
+    ssh_command = _needed(ssh_command)
     ssh_command, may_ask = with_own_key_files(ssh_command, server), not asked["yes"]
     asked = careful(asked, ssh_command)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
@@ -130,6 +167,39 @@ def install(
     if not as_json:
         show_end(console, progress, proof, of_workflows=bool(sources.option))
     ctx.exit(exit_status(progress, require=asked["require"]))
+
+
+@dataclass(frozen=True, slots=True)
+class OnAll:
+    """An install on all machines of a file."""
+
+    machines: Sequence[Machine]
+    sources: Asked
+    how: Answering
+    limits: Mapping[str, int | None]
+    _: KW_ONLY
+    server: str | None
+    data_dir: Path | None
+
+    def install(
+        self, manifest: Mapping[str, Any] | None, asked: Mapping[str, Any], console: Console, *, alone: bool
+    ) -> int:
+        """The exit status. `alone`: no other machine is named."""
+        if not alone or self.sources.check_only:
+            raise click.UsageError("--machines stands in place of SSH_COMMAND, and without --check-only.")
+        first = self.machines[0].entry["ssh_connection"]
+        with connection(self.server, self.data_dir) as api:
+            if self.sources.option:
+                manifest, _ = manifest_of_workflows(api, self.sources, console, self.how)
+            body = request_body(first, manifest, **careful(asked, first)) | {"limits": self.limits}
+            where = {"server": self.server, "data_dir": self.data_dir}
+            return install_on_all(api, body, self.machines, console, require=asked["require"], where=where)
+
+
+def _needed(ssh_command: str | None) -> str:
+    if ssh_command is None:
+        raise click.UsageError("Missing argument 'SSH_COMMAND' (or --machines FILE).")
+    return ssh_command
 
 
 def _started(api: Api, body: Mapping[str, Any], console: Console) -> str:

@@ -268,13 +268,14 @@ def _reason(waiting: Waiting, max_running: int) -> Problem:
     if waiting.behind is not None:
         text = f"Waiting for the install {waiting.behind} in the same ComfyUI"
         return Problem("waiting_for_install", text, "It starts by itself.")
-    text = f"Waiting: {max_running} installs are running, and no more run at the same time"
     if waiting.limit is not None and waiting.group is not None:
-        text = _of_group(waiting.limit, waiting.group)
+        return _of_group(waiting.limit, waiting.group)
+    text = f"Waiting: {max_running} installs are running, and no more run at the same time"
     return Problem("waiting_for_place", text, "It starts by itself.")
 
 
-def _of_group(limit: Limit, group: Group) -> str:
+def _of_group(limit: Limit, group: Group) -> Problem:
     most, place = (group.per_host, " on this host") if limit is Limit.PER_HOST else (group.at_once, "")
     running = "1 install of this fleet is" if most == 1 else f"{most} installs of this fleet are"
-    return f"Waiting: {running} running{place}, and no more run {'there ' if place else ''}at the same time"
+    text = f"Waiting: {running} running{place}, and no more run {'there ' if place else ''}at the same time"
+    return Problem("waiting_for_place", text, "It starts by itself.")
