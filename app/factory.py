@@ -127,12 +127,11 @@ def build_service(
     parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)
     installs, retention = parts.installs, parts.retention
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
-    fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
     notices = Notifications(settings.notify_urls, settings.data_dir, keeper)
     proofs = Proofs(settings.data_dir / "proofs", installs, connector, background=keeper, timeouts=settings.timeouts)
     steps = Steps(installs, checks, settings, proofs)
-    workflows, runs, fleet_progress = _wire_runs(parts, retries, steps, engine, notices)
+    workflows, runs, fleets, fleet_progress = _wire_runs(parts, retries, steps, engine, notices)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     app = _application(
         Services(
@@ -182,7 +181,7 @@ def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -
 
 def _wire_runs(
     parts: _InstallParts, retries: Retries, steps: Steps, engine: Engine, notices: Notifications
-) -> tuple[WorkflowExecutor, Runs, FleetProgress]:
+) -> tuple[WorkflowExecutor, Runs, Fleets, FleetProgress]:
     """The workflows, and what shows them and the installs as one and tells of their ends."""
     store, instances = WorkflowStore(engine), InstanceStore(engine)
     workflows = WorkflowExecutor(store=store, installs=parts.installs, steps=steps, background=parts.background)
@@ -197,7 +196,8 @@ def _wire_runs(
     )
     _wire_news(RunNews(parts.installs, runs, notices), parts, retries, workflows, runs)
     _wire_proofs(parts, steps.proofs)
-    return workflows, runs, FleetProgress(parts.installs, FleetStore(engine), members)
+    fleets = Fleets(parts.installs, retries, FleetStore(engine))
+    return workflows, runs, fleets, FleetProgress(parts.installs, FleetStore(engine), members)
 
 
 def _readiness(installs: Installs, engine: Engine, metrics: Metrics) -> Readiness:

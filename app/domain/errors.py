@@ -23,16 +23,13 @@ The domain knows codes; only ``app.sync.http.errors`` knows HTTP statuses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from app.called_as import as_called
 from app.domain.hostkeys import HostKey
 from app.protocol import reasons
 from app.protocol.probe_answer import ComfyUIHome
 from app.protocol.redaction import masked
-
-MOST_WRONG = 20
-"""Entries of a list that an error names."""
 
 
 class AppError(Exception):
@@ -62,17 +59,6 @@ class InvalidRequest(AppError):
     code = "invalid_request"
     wrong_entries: tuple[Mapping[str, str], ...] = ()
     """Where several entries of a list are wrong, each: its `field` and `message`."""
-
-
-def all_wrong(wrong: Sequence[InvalidRequest]) -> InvalidRequest:
-    """Several entries of a list are wrong: the error of the first, with the others."""
-    first, more = wrong[0], len(wrong) - 1
-    if not more:
-        return first
-    entries = f"{more} more entries are wrong" if more > 1 else "One more entry is wrong"
-    error = type(first)(f"{first.message} {entries}.", hint=first.hint, field=first.field, code=first.code)
-    error.wrong_entries = tuple({"field": str(each.field), "message": each.message} for each in wrong[:MOST_WRONG])
-    return error
 
 
 class InvalidAddress(InvalidRequest):

@@ -83,10 +83,10 @@ def _note_instances(connection: Connection, placed: Sequence[tuple[InstallRecord
         for name in connection.execute(query).scalars():
             if known.get(names[name]) != names[name]:  # its own name counts before that of its address
                 known[names[name]] = name
-    there = [_remembered(*newest[each]) | {"known_as": name} for each, name in known.items()]
+    again = [_remembered(*newest[each]) | {"known_as": name} for each, name in known.items()]
     new = [_remembered(*newest[each]) | _place(newest[each][0]) for each in newest if each not in known]
-    if there:
-        connection.execute(_SEEN_AGAIN, there)
+    if again:
+        connection.execute(_SEEN_AGAIN, again)
     if new:
         connection.execute(insert(instances), new)
 

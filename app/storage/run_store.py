@@ -90,9 +90,9 @@ class RunStore:
 
     def signature(self, fleet_id: str) -> tuple[int, int]:
         """Two numbers of a fleet that change when a task joins it or is forgotten."""
-        there = select(func.count()).select_from(installs).where(installs.c.fleet_id == fleet_id).scalar_subquery()
+        tasks = select(func.count()).select_from(installs).where(installs.c.fleet_id == fleet_id).scalar_subquery()
         with reading(self._engine) as connection:
-            row = connection.execute(select(runs.c.changes, there).where(runs.c.run_id == fleet_id)).first()
+            row = connection.execute(select(runs.c.changes, tasks).where(runs.c.run_id == fleet_id)).first()
         return (0, 0) if row is None else (row[0], row[1])
 
     def changes_of_fleet(self, fleet_id: str) -> list[tuple[str, int]]:

@@ -18,13 +18,13 @@ from app.domain.errors import (
     TaskNotCancellable,
     TaskNotFound,
     TooManyTasks,
-    all_wrong,
 )
 from app.domain.limits import IDEMPOTENCY_SECONDS
 from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
 from app.domain.same_request import is_same
 from app.domain.stored_request import store_request
+from app.domain.wrong_entries import all_wrong
 from app.protocol import progress_json
 from app.protocol.states import TERMINAL_TASK_STATES, Outcome, TaskState
 from app.storage.fleet_store import Fleet, FleetExists, FleetStore, FleetTask
@@ -180,11 +180,11 @@ class Fleets:
             return None
 
 
-def _no_twins(places: Sequence[Place]) -> None:
+def _no_twins(works: Sequence[Place]) -> None:
     """Raises InvalidRequest where one machine comes twice, however it is spelled."""
     seen: dict[Place, int] = {}
     wrong = []
-    for index, place in enumerate(places):
+    for index, place in enumerate(works):
         first = seen.setdefault(place, index)
         if first != index:
             message = (

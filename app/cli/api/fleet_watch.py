@@ -74,7 +74,9 @@ class _Watch:
         heard = time.monotonic()
         while True:
             try:
-                answer = self._api.fleet(self._fleet_id, since=self.progress.get("revision"), needs="true", limit=_PAGE)
+                answer = self._api.fleet(
+                    self._fleet_id, since=self.progress.get("revision"), needing="true", limit=_PAGE
+                )
                 heard = time.monotonic()
             except ServiceUnreachable:
                 if time.monotonic() - heard > OUTAGE_SECONDS:

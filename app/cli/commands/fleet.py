@@ -78,7 +78,7 @@ def show(
         if keep_on:
             ctx.exit(watch_to_end(api, fleet_id, console, require=require, server=server, data_dir=data_dir))
         if only_failed:
-            needing = all_instances(api, fleet_id, needs="true")
+            needing = all_instances(api, fleet_id, needing="true")
             reply({"instances": needing}, "\n".join(map(_as_line, needing)) or "# All are ready, or go on.")
             return
         _show(api, fleet_id, console, server=server, data_dir=data_dir)
@@ -154,7 +154,7 @@ def watch_to_end(
 
 def _show(api: Api, fleet_id: str, console: Console, *, server: str | None, data_dir: Path | None) -> None:
     progress = api.fleet(fleet_id, limit=1)
-    needing = all_instances(api, fleet_id, needs="true")
+    needing = all_instances(api, fleet_id, needing="true")
     if output().as_json:
         put({**progress, "instances": all_instances(api, fleet_id), "page": None}, said=fleet_sentence(progress))
         return
@@ -186,7 +186,7 @@ def _by_place(exc: CliError, machines: Sequence[Machine]) -> CliError:
             message = message.replace(name, machines[index].place) if name in message else message
         lines.append(message)
     own = "ssh_connections" in str(exc.field or "")
-    text = "; ".join(lines) if exc.wrong_entries or own else exc.message
+    text = " ".join(lines) if exc.wrong_entries or own else exc.message
     return CliError(text, hint=exc.hint, field="--machines" if own else exc.field, code=exc.code)
 
 

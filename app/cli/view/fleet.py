@@ -25,16 +25,16 @@ def counted(progress: Mapping[str, Any]) -> dict[str, int]:
     kinds = progress.get("kinds") or {}
     total = sum(kinds.values())
     ready, waiting = sum(kinds.get(kind.value, 0) for kind in GOOD), kinds.get(Kind.QUEUED.value, 0)
-    stopped, needs = kinds.get(Kind.STOPPED.value, 0), int(progress.get("needs") or 0)
+    stopped, needing = kinds.get(Kind.STOPPED.value, 0), int(progress.get("needing") or 0)
     asking = kinds.get(Kind.QUESTION.value, 0)
-    working = total - ready - waiting - stopped - (needs - asking) - asking
+    working = total - ready - waiting - stopped - (needing - asking) - asking
     return {
         "total": total,
         "ready": ready,
         "working": working,
         "waiting": waiting,
         "stopped": stopped,
-        "needs": needs,
+        "needing": needing,
         "partial": kinds.get(Kind.PARTIAL.value, 0),
     }
 
@@ -42,11 +42,11 @@ def counted(progress: Mapping[str, Any]) -> dict[str, int]:
 def head_line(progress: Mapping[str, Any], width: int, clock: str) -> Text:
     """All of a fleet in one line of at most `width` columns: a bar, and what is ready, works, waits, needs somebody."""
     numbers = counted(progress)
-    ended = numbers["ready"] + numbers["stopped"] + numbers["needs"]
+    ended = numbers["ready"] + numbers["stopped"] + numbers["needing"]
     parts = [(word("cli.fleet_ready", n=f"{numbers['ready']:,}", total=f"{numbers['total']:,}"), "green")]
     parts += [
         (word(f"cli.fleet_{name}", n=f"{numbers[name]:,}"), style)
-        for name, style in (("needs", "yellow"), ("working", ""), ("waiting", "dim"), ("stopped", "dim"))
+        for name, style in (("needing", "yellow"), ("working", ""), ("waiting", "dim"), ("stopped", "dim"))
         if numbers[name]
     ]
     parts.append((clock, "dim"))

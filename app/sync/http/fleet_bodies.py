@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema, create_model
 
 from app.domain.address import SshAddress, undecorated
-from app.domain.errors import InvalidRequest, all_wrong
+from app.domain.errors import InvalidRequest
 from app.domain.request import FleetLimits, check_remote_path
+from app.domain.wrong_entries import all_wrong
 from app.protocol import amounts
 from app.protocol.manifest import MAX_NODES
 from app.protocol.options import OPTIONS, Options
@@ -95,13 +96,13 @@ class FleetBody(bodies.JsonBody):
 
 class FleetPageQuery(bodies.Query):
     """GET /runs/ID of a fleet. `limit`, `offset`: which of its instances, in the order of the request; `state`: kinds
-    of a summary, with commas between; `q`: a part of the address; `needs`: only those that somebody should look at."""
+    of a summary, with commas between; `q`: a part of the address; `needing`: only those that somebody should look at."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = DEFAULT_ROWS
     offset: Annotated[int, Field(ge=0, le=MAX_INSTANCES)] = 0
     state: Kinds | None = None
     q: Annotated[str, Field(min_length=1, max_length=bodies.MAX_FIELD_CHARS)] | None = None
-    needs: Literal["true"] | None = None
+    needing: Literal["true"] | None = None
 
 
 class FleetQuery(FleetPageQuery):

@@ -112,9 +112,9 @@ class ExclusiveQueue:
 
     def admit(self) -> list[str]:
         """The waiting tasks that may run now; they run from here on."""
-        places = max(0, self._max_running - len(self._running))
-        free = [waiting.task_id for waiting in self.waiting() if waiting.is_free] if places else []
-        admitted = free[:places]
+        free_places = max(0, self._max_running - len(self._running))
+        free = [waiting.task_id for waiting in self.waiting() if waiting.is_free] if free_places else []
+        admitted = free[:free_places]
         for task_id in admitted:
             self._running[task_id] = self._waiting.pop(task_id)
         return admitted

@@ -40,7 +40,7 @@ class Place:
     key: ExclusiveKey
 
 
-def _any_places(_places: Sequence[Place]) -> None:
+def _anywhere(_workplaces: Sequence[Place]) -> None:
     pass
 
 
@@ -51,7 +51,7 @@ class Joining:
 
     run_id: str | None = None
     fleet_id: str | None = None
-    check: Callable[[Sequence[Place]], None] = _any_places
+    check: Callable[[Sequence[Place]], None] = _anywhere
 
 
 def place_of(request: Request, connector: SshConnector) -> Place:
@@ -71,26 +71,26 @@ def group_of(request: Request, fleet_id: str | None) -> Group | None:
 
 
 def new_records(
-    requests: Sequence[Request], places: Sequence[Place], scheduler: Scheduler, now: float, joining: Joining
+    requests: Sequence[Request], workplaces: Sequence[Place], scheduler: Scheduler, now: float, joining: Joining
 ) -> list[InstallRecord]:
     """Their records. What those will wait for that cannot run at once stands in them."""
     ids = [str(uuid.uuid4()) for _ in requests]
     groups = [group_of(request, joining.fleet_id) for request in requests]
-    keys = [place.key for place in places]
+    keys = [place.key for place in workplaces]
     waiting = scheduler.foresee(list(zip(ids, keys, groups, strict=True)))
     return [
-        _new_record(task_id, request, place.instance, now, waits=waiting.get(task_id), joining=joining)
-        for task_id, request, place in zip(ids, requests, places, strict=True)
+        _new_record(task_id, request, place.instance, now, waiting=waiting.get(task_id), joining=joining)
+        for task_id, request, place in zip(ids, requests, workplaces, strict=True)
     ]
 
 
 def _new_record(
-    task_id: str, request: Request, instance: str, now: float, *, waits: Queued | None, joining: Joining
+    task_id: str, request: Request, instance: str, now: float, *, waiting: Queued | None, joining: Joining
 ) -> InstallRecord:
     stored = store_request(request)
     snapshot = first_snapshot(task_id, now, stored["manifest"])
-    if waits is not None:
-        event = Event(waits, snapshot.service_seq + 1, now, time.monotonic(), Source.SERVICE)
+    if waiting is not None:
+        event = Event(waiting, snapshot.service_seq + 1, now, time.monotonic(), Source.SERVICE)
         snapshot = reduce(snapshot, event, now)
     return InstallRecord(
         task_id,

@@ -161,7 +161,7 @@ class Recorder:
         links = replace(self._newest.retry_links, is_open=False)
         self._newest = replace(self._newest, snapshot=ending.snapshot, retry_links=links)
         self._dirty = False
-        self._progress_writer.put(self._newest, waits=False)
+        self._progress_writer.put(self._newest, is_awaited=False)
         self._progress_cache.put(self._newest)
 
     def apply(self, event: Event, offset: int) -> None:

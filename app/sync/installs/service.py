@@ -120,11 +120,11 @@ class Installs:
         self._check_room(len(requests))
         for request in requests:
             check_policies(request, self._settings)
-        places = [place_of(request, self._connector) for request in requests]
-        joining.check(places)
-        made = new_records(requests, places, self._scheduler, self._now(), joining)
+        workplaces = [place_of(request, self._connector) for request in requests]
+        joining.check(workplaces)
+        made = new_records(requests, workplaces, self._scheduler, self._now(), joining)
         accepted, jobs = [], []
-        for request, place, record, kept in zip(requests, places, made, keep(made), strict=True):
+        for request, place, record, kept in zip(requests, workplaces, made, keep(made), strict=True):
             deduplicated = kept.task_id != record.task_id
             accepted.append(
                 Accepted(kept.task_id, self._state_of(kept) if deduplicated else TaskState.QUEUED, deduplicated)

@@ -15,13 +15,13 @@ _NEEDING = 5
 @dataclass(frozen=True, slots=True)
 class FleetPage:
     """Which instances: from `offset` on up to `limit` of those with these kinds of a summary, whose address has `text`
-    in it; `needs`: only those that somebody should look at."""
+    in it; `needing`: only those that somebody should look at."""
 
     limit: int = 100
     offset: int = 0
     states: tuple[str, ...] = ()
     text: str | None = None
-    needs: bool = False
+    needing: bool = False
 
     def of(self, members: Sequence[Member]) -> tuple[list[Member], dict[str, Any]]:
         """The instances of the page, and what the answer says of it."""
@@ -37,7 +37,7 @@ class FleetPage:
 
     def _has(self, member: Member) -> bool:
         facts = member.facts
-        if facts is None or (self.states and facts.kind not in self.states) or (self.needs and not facts.needs):
+        if facts is None or (self.states and facts.kind not in self.states) or (self.needing and not facts.needing):
             return False
         machine = facts.row["machine"]
         texts = (machine["name"], machine["instance"], machine["ssh_connection"])
@@ -49,8 +49,8 @@ def kinds(members: Sequence[Member]) -> dict[str, int]:
     return dict(sorted(Counter(member.facts.kind for member in members if member.facts).items()))
 
 
-def needing(members: Sequence[Member]) -> tuple[int, list[Member]]:
+def first_needing(members: Sequence[Member]) -> tuple[int, list[Member]]:
     """How many instances need somebody, and the first of them: those that ask before those that ended badly."""
-    found = [member for member in members if member.facts and member.facts.needs]
+    found = [member for member in members if member.facts and member.facts.needing]
     found.sort(key=lambda member: not (member.facts and member.facts.is_live))
     return len(found), found[:_NEEDING]

@@ -14,7 +14,7 @@ from app.storage.fleet_store import Fleet, FleetStore
 from app.sync.installs.progress_cache import InstallStatus
 from app.sync.installs.service import Installs
 from app.sync.runs import view
-from app.sync.runs.fleet_page import FleetPage, kinds, needing
+from app.sync.runs.fleet_page import FleetPage, first_needing, kinds
 from app.sync.runs.members import Member, Members, Newest
 
 
@@ -40,7 +40,7 @@ class FleetProgress:
         if since is not None and since == revision:
             return {**head, "unchanged": True}
         listed, about = page.of(members)
-        total, _ = needing(members)
+        total, _ = first_needing(members)
         return {
             **head,
             "completed": not goes_on,
@@ -48,7 +48,7 @@ class FleetProgress:
             "summary": view.summary_of_fleet([(each.facts.row, each.facts.rows) for each in members if each.facts]),
             **_totals(newest),
             "kinds": kinds(members),
-            "needs": total,
+            "needing": total,
             "page": about,
             "instances": self._rows(fleet, listed),
         }

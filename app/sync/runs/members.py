@@ -61,7 +61,7 @@ class Facts:
         return str(self.row["summary"]["kind"])
 
     @property
-    def needs(self) -> bool:
+    def needing(self) -> bool:
         """Whether somebody should look at it."""
         return self.kind in NEEDS
 

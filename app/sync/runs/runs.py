@@ -19,7 +19,7 @@ from app.storage.workflow_store import WorkflowStore
 from app.sync.installs.service import Installs
 from app.sync.runs import view
 from app.sync.runs.chapters import chapters
-from app.sync.runs.fleet_page import FleetPage, kinds, needing
+from app.sync.runs.fleet_page import FleetPage, first_needing, kinds
 from app.sync.runs.members import Member, Members
 from app.sync.runs.parts import Task, Tasks
 from app.sync.runs.shared import shared_view
@@ -99,13 +99,13 @@ class Runs:
 
     def _instances_of(self, run: _Run, page: FleetPage) -> dict[str, Any]:
         listed, about = page.of(run.children)
-        total, first = needing(run.children)
+        total, first = first_needing(run.children)
         fresh = {each.run.run_id: each for each in self._members.fresh(run.row.run_id, [*listed, *first])}
         return {
             "runs": [_row(fresh[each.run.run_id]) for each in listed],
             "page": about,
             "kinds": kinds(run.children),
-            "needs": {"total": total, "runs": [_row(fresh[each.run.run_id]) for each in first]},
+            "needing": {"total": total, "runs": [_row(fresh[each.run.run_id]) for each in first]},
         }
 
     def shared(self, any_id: str) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def _is_usable(row: RunRow) -> bool:
     return row.state is not None and isinstance(kept, Mapping) and kept.get("form") == DOCUMENT and "row" in kept
 
 
-_NO_INSTANCES = {"runs": None, "page": None, "kinds": None, "needs": None}
+_NO_INSTANCES = {"runs": None, "page": None, "kinds": None, "needing": None}
 
 
 def _fleet(row: RunRow, members: Sequence[Member]) -> _Run:

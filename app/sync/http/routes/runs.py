@@ -57,7 +57,7 @@ def prove_run(run_id: str) -> Response:
 
 def page_of(asked: fleet_bodies.FleetPageQuery) -> FleetPage:
     """Which instances of a fleet a request wants to see."""
-    return FleetPage(asked.limit, asked.offset, _values(asked.state), asked.q, asked.needs is not None)
+    return FleetPage(asked.limit, asked.offset, _values(asked.state), asked.q, asked.needing is not None)
 
 
 def _without_clock(workflow: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

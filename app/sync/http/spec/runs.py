@@ -88,7 +88,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "runs": nullable(array(ref("RunRow"))),
             "page": nullable(ref("FleetPage")),
             "kinds": nullable(mapping(COUNT)),
-            "needs": nullable(record({"total": COUNT, "runs": array(ref("RunRow"))})),
+            "needing": nullable(record({"total": COUNT, "runs": array(ref("RunRow"))})),
             "proof": nullable(RUN_PROOF),
         },
     ),

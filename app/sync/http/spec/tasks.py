@@ -332,7 +332,7 @@ _FLEETS: Mapping[str, Schema] = {
             **NUMBERS,
             "summary": ref("Summary"),
             "kinds": mapping(COUNT),
-            "needs": COUNT,
+            "needing": COUNT,
             "page": ref("FleetPage"),
             "instances": array(ref("FleetInstanceProgress")),
         }

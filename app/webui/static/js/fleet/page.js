@@ -30,16 +30,16 @@ export function asQuery({ show, q, offset }) {
   const wanted = new URLSearchParams({ limit: ROWS });
   if (offset) wanted.set("offset", offset);
   if (q) wanted.set("q", q);
-  if (show === "needs") wanted.set("needs", "true");
+  if (show === "needs") wanted.set("needing", "true");
   else if (show) wanted.set("state", KINDS[show].join());
   return wanted;
 }
 
 /** How many machines there are behind each choice. */
-export function numbers({ kinds, needs }) {
+export function numbers({ kinds, needing }) {
   const all = Object.values(kinds).reduce((sum, n) => sum + n, 0);
   const of = (names) => names.reduce((sum, name) => sum + (kinds[name] ?? 0), 0);
-  return { "": all, needs: needs.total, ...Object.fromEntries(Object.entries(KINDS).map(([name, names]) => [name, of(names)])) };
+  return { "": all, needs: needing.total, ...Object.fromEntries(Object.entries(KINDS).map(([name, names]) => [name, of(names)])) };
 }
 
 /** The machines as a bar of counts has node packs: those whose packs are not known yet are part of it too. */

@@ -107,7 +107,7 @@ export class FleetRows {
   /** Only while nobody points at the rows below, which it moves. */
   #needs() {
     if (!this.fleet) return;
-    const { total, runs } = this.fleet.needs;
+    const { total, runs } = this.fleet.needing;
     const wanted = total > 0 && numbers(this.fleet)[""] > FEW && !this.wanted.show && !this.wanted.q && !this.wanted.offset;
     patchList(get("needs-rows"), wanted ? runs : [], rowsOf);
     setHidden(get("needs"), !wanted);
