@@ -109,6 +109,7 @@ class _InstallParts:
     retention: Retention
     progress_cache: ProgressCache
     background: BackgroundTaskManager
+    engine: Engine
 
 
 def build_service(
@@ -130,8 +131,7 @@ def build_service(
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
     notices = Notifications(settings.notify_urls, settings.data_dir, keeper)
     proofs = Proofs(settings.data_dir / "proofs", installs, connector, background=keeper, timeouts=settings.timeouts)
-    steps = Steps(installs, checks, settings, proofs)
-    workflows, runs, fleets, fleet_progress = _wire_runs(parts, retries, steps, engine, notices)
+    workflows, runs, fleets, members = _wire_runs(parts, retries, Steps(installs, checks, settings, proofs), notices)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     app = _application(
         Services(
@@ -157,7 +157,7 @@ def build_service(
             RememberedInstances(InstanceStore(engine), pins, runs),
             *_lists(settings),
             proofs,
-            fleet_progress,
+            FleetProgress(installs, FleetStore(engine), members),
         )
     )
     _resume(retries, installs, workflows)
@@ -180,9 +180,10 @@ def _resume(retries: Retries, installs: Installs, workflows: WorkflowExecutor) -
 
 
 def _wire_runs(
-    parts: _InstallParts, retries: Retries, steps: Steps, engine: Engine, notices: Notifications
-) -> tuple[WorkflowExecutor, Runs, Fleets, FleetProgress]:
+    parts: _InstallParts, retries: Retries, steps: Steps, notices: Notifications
+) -> tuple[WorkflowExecutor, Runs, Fleets, Members]:
     """The workflows, and what shows them and the installs as one and tells of their ends."""
+    engine = parts.engine
     store, instances = WorkflowStore(engine), InstanceStore(engine)
     workflows = WorkflowExecutor(store=store, installs=parts.installs, steps=steps, background=parts.background)
     members = Members(parts.installs, RunStore(engine))
@@ -196,8 +197,7 @@ def _wire_runs(
     )
     _wire_news(RunNews(parts.installs, runs, notices), parts, retries, workflows, runs)
     _wire_proofs(parts, steps.proofs)
-    fleets = Fleets(parts.installs, retries, FleetStore(engine))
-    return workflows, runs, fleets, FleetProgress(parts.installs, FleetStore(engine), members)
+    return workflows, runs, Fleets(parts.installs, retries, FleetStore(engine)), members
 
 
 def _readiness(installs: Installs, engine: Engine, metrics: Metrics) -> Readiness:
@@ -259,7 +259,7 @@ def _wire_installs(
         connector=connector,
         settings=settings,
     )
-    return _InstallParts(installs, jobs, retention, progress_cache, background)
+    return _InstallParts(installs, jobs, retention, progress_cache, background, engine)
 
 
 def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor, runs: Runs) -> None:

@@ -101,7 +101,6 @@ def install(
     """Install node packs on the instance that SSH_COMMAND reaches, for example "ssh -p 12345 root@ssh6.vast.ai".
 
     Packs of ComfyUI's registry may stand behind it: comfyui-impact-pack@8.1.0, or an id alone for the newest version.
-    With --machines FILE in its place: on all machines of a file, as one fleet.
     Without a list (--workflow, --template, --csv, --url, --nodes, --lock, --file, --repo …): the Auto-installer's.
     Exit status: 0 all installed (planned, with --plan-only), 3 some, 1 none or failed, 2 not a command line, 130
     interrupted. With --check-only, and for a workflow without any pack to install: 0 ready, 1 not, 3 not known.
@@ -111,8 +110,7 @@ def install(
     sources = Asked(workflows, template, needed, check_only)
     manifest = manifest_of({name: asked.pop(name) for name in SOURCES}, also=sources.option)
     if machines is not None:
-        how = Answering(known, machines[0].entry["ssh_connection"], remember, not asked["yes"] and console.is_terminal)
-        many = OnAll(machines, sources, how, server=server, data_dir=data_dir)
+        many = OnAll(machines, sources, known, remember=remember, server=server, data_dir=data_dir)
         ctx.exit(many.install(manifest, asked, console, alone=ssh_command is None))
     ssh_command, may_ask = with_own_key_files(_needed(ssh_command), server), not asked["yes"]
     asked = careful(asked, ssh_command)

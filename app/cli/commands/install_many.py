@@ -12,6 +12,7 @@ from rich.console import Console
 
 from app.cli.api.connection import connection
 from app.cli.api.machine_file import Machine, machines_in
+from app.cli.api.questions import is_interactive
 from app.cli.api.which_home import careful
 from app.cli.api.workflow_lists import Answering, Asked, manifest_of_workflows
 from app.cli.commands.fleet import install_on_all
@@ -47,8 +48,9 @@ class OnAll:
 
     machines: Sequence[Machine]
     sources: Asked
-    how: Answering
+    answers: Mapping[str, str]
     _: KW_ONLY
+    remember: bool
     server: str | None
     data_dir: Path | None
 
@@ -61,7 +63,8 @@ class OnAll:
         first = self.machines[0].entry["ssh_connection"]
         with connection(self.server, self.data_dir) as api:
             if self.sources.option:
-                manifest, _ = manifest_of_workflows(api, self.sources, console, self.how)
+                how = Answering(self.answers, first, self.remember, not asked["yes"] and is_interactive(console))
+                manifest, _ = manifest_of_workflows(api, self.sources, console, how)
             limits = {name: asked[name] for name in ("at_once", "per_host")}
             body = request_body(first, manifest, **careful(asked, first)) | {"limits": limits}
             where = {"server": self.server, "data_dir": self.data_dir}

@@ -96,7 +96,8 @@ class FleetBody(bodies.JsonBody):
 
 class FleetPageQuery(bodies.Query):
     """GET /runs/ID of a fleet. `limit`, `offset`: which of its instances, in the order of the request; `state`: kinds
-    of a summary, with commas between; `q`: a part of the address; `needing`: only those that somebody should look at."""
+    of a summary, with commas between; `q`: a part of the address; `needing`: only those that need
+    somebody."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = DEFAULT_ROWS
     offset: Annotated[int, Field(ge=0, le=MAX_INSTANCES)] = 0
