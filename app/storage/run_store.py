@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, func, or_, select, tuple_, update
+from sqlalchemy import Engine, bindparam, func, or_, select, tuple_, update
 from sqlalchemy.sql import Select
 
 from app.domain.errors import InvalidRequest
@@ -16,6 +16,8 @@ from app.storage.schema import installs, runs
 from app.storage.transactions import reading, writing
 
 _ROWS = select(runs)
+_END = update(runs).where(runs.c.run_id == bindparam("of_run"), runs.c.changes == bindparam("of_changes"))
+"""Executed with the columns that it sets."""
 _AT_ONCE = 500
 """How many names a statement has at most."""
 
@@ -56,6 +58,16 @@ class RunFilter:
         """Whether a run that stands like this is one of them."""
         is_kind = not self.states or summary["kind"] in self.states
         return is_kind and (not self.tones or summary["tone"] in self.tones)
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended, as it is to be kept: `summary` and `document` for lists, `search`: what is searched."""
+
+    row: RunRow
+    summary: Mapping[str, str]
+    search: str
+    document: dict[str, Any]
 
 
 class RunStore:
@@ -126,12 +138,21 @@ class RunStore:
             query = query.where(tuple_(runs.c.created_at, runs.c.run_id) < tuple_(*place_of(before)))
         return self._rows(query)
 
-    def close(self, row: RunRow, summary: Mapping[str, str], search: str, document: dict[str, Any]) -> None:
-        """Keeps how a run ended, unless something joined it since `row` was read."""
-        same = (runs.c.run_id == row.run_id, runs.c.changes == row.changes)
-        ended = {"state": summary["kind"], "tone": summary["tone"], "search": search, "document": document}
+    def close(self, ends: Sequence[RunEnd]) -> None:
+        """Keeps how runs ended, but those that something joined since their `row` was read."""
+        values = [
+            {
+                "of_run": end.row.run_id,
+                "of_changes": end.row.changes,
+                "state": end.summary["kind"],
+                "tone": end.summary["tone"],
+                "search": end.search,
+                "document": end.document,
+            }
+            for end in ends
+        ]
         with writing(self._engine) as connection:
-            connection.execute(update(runs).where(*same).values(**ended))
+            connection.execute(_END, values)
 
     def _rows(self, query: Select[Any]) -> list[RunRow]:
         with reading(self._engine) as connection:

@@ -150,7 +150,7 @@ ACCEPTED: dict[str, tuple[str, Callable[[], object]]] = {
     "a snapshot": (START, lambda: _install("manager_snapshot", {"git_custom_nodes": _repositories(5_000)})),
     "a YAML snapshot": (START, lambda: _install("manager_snapshot", _yaml(1_000, 5_000))),
     "a workflow": (WORKFLOW, lambda: _install("nodes", _nodes(1_000))),
-    "a fleet": (FLEET, lambda: {"ssh_connections": _machines(100), "manifest": {"nodes": _nodes(1_000)}}),
+    "a fleet": (FLEET, lambda: {"ssh_connections": _machines(500), "manifest": {"nodes": _nodes(1_000)}}),
 }
 
 
@@ -194,8 +194,8 @@ def test_the_largest_request_that_is_accepted_costs_little(what: str, api: Api) 
 
 
 def test_a_fleet_whose_lists_are_too_large_together_is_refused(api: Api) -> None:
-    """A request of 1 MiB for a hundred instances would be 100 MiB in the database."""
-    body = {"ssh_connections": _machines(100), "manifest": {"nodes": [{**n, "ref": "a" * 150} for n in _nodes(1_000)]}}
+    """Each might need a list of its own for a retry: 1,000 of 0.3 MB."""
+    body = {"ssh_connections": _machines(1_000), "manifest": {"nodes": [{**n, "ref": "a" * 190} for n in _nodes(1_000)]}}
     status, answer, cost = _cost(api, FLEET, body)
     assert (status, answer["error"], answer["field"]) == (413, "fleet_too_large", "ssh_connections")
     assert answer["hint"]

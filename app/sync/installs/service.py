@@ -143,6 +143,12 @@ class Installs:
         """A task's record, and what is known of it now. Raises TaskNotFound."""
         return self._record(task_id), self.status(task_id)
 
+    def statuses(self, task_ids: Sequence[str]) -> dict[str, InstallStatus]:
+        """As `status` for many; those that there are."""
+        known = {task_id: status for task_id in task_ids if (status := self._progress_cache.get(task_id)) is not None}
+        missing = [task_id for task_id in task_ids if task_id not in known]
+        return known | {task_id: status for task_id, (_, status) in self.look_at_all(missing).items()}
+
     def look_at_all(self, task_ids: Sequence[str]) -> dict[str, tuple[InstallRecord, InstallStatus]]:
         """As `look` for many; those that there are."""
         return {

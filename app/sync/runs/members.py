@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.domain.errors import TaskNotFound
 from app.domain.record import InstallRecord
 from app.domain.run_rows import Rows
 from app.domain.run_summary import Kind
@@ -109,8 +108,7 @@ class Members:
             self._reload(fleet_id, roll)
             began = self._clock()
             if began >= roll.next_look:
-                for run_id, member in roll.members.items():
-                    roll.members[run_id] = self._looked_at(member)
+                self._look_at(roll, list(roll.members.values()))
                 taken = self._clock() - began
                 roll.next_look = began + (_SHARE * taken if taken > _FREE else 0.0)
             return [member for member in roll.members.values() if member.facts is not None]
@@ -119,8 +117,7 @@ class Members:
         """These as they are at this moment."""
         roll = self._roll(fleet_id)
         with roll.lock:
-            for each in members:
-                roll.members[each.run.run_id] = self._looked_at(roll.members.get(each.run.run_id, each))
+            self._look_at(roll, [roll.members.get(each.run.run_id, each) for each in members])
             return [roll.members[each.run.run_id] for each in members]
 
     def kept(self, fleet_id: str, run: RunRow) -> None:
@@ -160,23 +157,22 @@ class Members:
         roll.members = {run_id: known[run_id] for run_id, _ in changes if run_id in known}
         roll.signature, roll.next_look = signature, 0.0
 
-    def _looked_at(self, member: Member) -> Member:
+    def _look_at(self, roll: _Roll, members: Sequence[Member]) -> None:
         """A member whose run has ended stays as it is until a task joins it, which `_reload` sees."""
-        if member.facts is not None and not member.facts.is_live:
-            return member
-        found = [(each, status) for each in member.records if (status := self._status(each.task_id)) is not None]
-        if not found:
-            return replace(member, facts=None)
-        seen = tuple(status.snapshot.revision for _, status in found)
-        if member.facts is not None and member.facts.seen == seen:
-            return member
-        return replace(member, facts=_facts(member.run, Tasks([Task(*each) for each in found]), seen))
+        going_on = [each for each in members if each.facts is None or each.facts.is_live]
+        statuses = self._installs.statuses([record.task_id for each in going_on for record in each.records])
+        for each in going_on:
+            roll.members[each.run.run_id] = _looked_at(each, statuses)
 
-    def _status(self, task_id: str) -> InstallStatus | None:
-        try:
-            return self._installs.status(task_id)
-        except TaskNotFound:  # forgotten since it was listed
-            return None
+
+def _looked_at(member: Member, statuses: Mapping[str, InstallStatus]) -> Member:
+    found = [(each, statuses[each.task_id]) for each in member.records if each.task_id in statuses]
+    if not found:  # all forgotten since they were listed
+        return replace(member, facts=None)
+    seen = tuple(status.snapshot.revision for _, status in found)
+    if member.facts is not None and member.facts.seen == seen:
+        return member
+    return replace(member, facts=_facts(member.run, Tasks([Task(*each) for each in found]), seen))
 
 
 def _facts(run: RunRow, tasks: Tasks, seen: tuple[int, ...]) -> Facts:
@@ -184,5 +180,4 @@ def _facts(run: RunRow, tasks: Tasks, seen: tuple[int, ...]) -> Facts:
     snapshot = last.status.snapshot
     newest = Newest(last.task_id, snapshot.state, snapshot.percent, counts.count(snapshot))
     can_retry = any(action["name"] == "retry" for action in view.actions_of_run(tasks, None))
-    rows = replace(tasks.rows, ready=frozenset(), names=frozenset())  # sums need no names
-    return Facts(view.row_json(run, tasks, None), rows, newest, seen, can_retry)
+    return Facts(view.row_json(run, tasks, None), tasks.rows, newest, seen, can_retry)

@@ -14,7 +14,7 @@ from app.domain.run_summary import Kind
 from app.domain.workflow import Workflow
 from app.storage.errors import StorageError
 from app.storage.instance_store import InstanceStore
-from app.storage.run_store import RunFilter, RunRow, RunStore, place_of
+from app.storage.run_store import RunEnd, RunFilter, RunRow, RunStore, place_of
 from app.storage.workflow_store import WorkflowStore
 from app.sync.installs.service import Installs
 from app.sync.runs import view
@@ -27,6 +27,8 @@ from app.sync.workflow_executor import WorkflowExecutor
 
 DOCUMENT = 1
 """Which form of a stored row this version writes; another is made again."""
+_AT_ONCE = 250
+"""How many ends are kept in one transaction: whoever has something to write waits no longer than that takes."""
 _FLEET, _WORKFLOW = "fleet", "workflow"
 
 _log = logging.getLogger(__name__)
@@ -139,12 +141,9 @@ class Runs:
         left, refused = [], False
         for run in reversed(self._read(self._store.open())):  # packs are known as the newest run has left them
             parts = [_child(each) for each in run.children if each.facts and not each.is_kept]
-            for each in (*parts, run):
-                if each.row_json["in_progress"] or refused:
-                    left.append(each)
-                elif not self._close(each):
-                    left.append(each)
-                    refused = True  # each try may wait for the database
+            ended = [each for each in (*parts, run) if not each.row_json["in_progress"]]
+            refused = refused or (bool(ended) and not self._close(ended))  # each try may wait for the database
+            left += [each for each in (*parts, run) if refused or each.row_json["in_progress"]]
         return left[::-1]
 
     def look_at(self, task_id: str) -> None:
@@ -153,7 +152,7 @@ class Runs:
             row = self._store.find(task_id)
             for run in self._read([row]) if row else ():
                 if row and row.state is None and not run.row_json["in_progress"]:
-                    self._close(run)
+                    self._close([run])
         except StorageError as exc:
             _log.error("task %s: how its run ended could not be kept: %s", task_id, exc)
 
@@ -199,21 +198,22 @@ class Runs:
 
     # -- what is kept -----------------------------------------------------------------------------------------------
 
-    def _close(self, run: _Run) -> bool:
-        """Keeps how a run ended, and which node packs its machine has now; whether it could. Lists are right without
-        it, only slower."""
-        made = run.row_json
-        texts = (made["machine"]["name"], made["machine"]["instance"], made["machine"]["ssh_connection"])
-        search = " ".join(str(each) for each in (*texts, made["list"]["label"], run.row.run_id) if each).lower()
+    def _close(self, ended: Sequence[_Run]) -> bool:
+        """Keeps how runs ended, and which node packs their machines have now; whether it could. Lists are right
+        without it, only slower."""
         try:
-            self._store.close(run.row, made["summary"], search, {"form": DOCUMENT, "row": made})
-            if made["summary"]["kind"] != Kind.PLANNED and run.rows.names:
-                self._instances.change_packs(made["machine"]["instance"], run.rows.ready, run.rows.names)
+            for first in range(0, len(ended), _AT_ONCE):
+                self._store.close([_end_of(run) for run in ended[first : first + _AT_ONCE]])
+            for run in ended:
+                made = run.row_json
+                if made["summary"]["kind"] != Kind.PLANNED and run.rows.names:
+                    self._instances.change_packs(made["machine"]["instance"], run.rows.ready, run.rows.names)
         except StorageError as exc:
-            _log.error("run %s: how it ended could not be kept: %s", run.row.run_id, exc)
+            _log.error("run %s: how it ended could not be kept: %s", ended[-1].row.run_id, exc)
             return False
-        if run.row.fleet_id is not None:
-            self._members.kept(run.row.fleet_id, run.row)
+        for run in ended:
+            if run.row.fleet_id is not None:
+                self._members.kept(run.row.fleet_id, run.row)
         return True
 
     def _documents(self, rows: Sequence[RunRow]) -> dict[str, Mapping[str, Any]]:
@@ -222,8 +222,15 @@ class Runs:
         made = self._read([row for row in rows if row.run_id not in kept])
         for run in made:
             if run.row.state is not None:
-                self._close(run)
+                self._close([run])
         return kept | {run.row.run_id: run.row_json for run in made}
+
+
+def _end_of(run: _Run) -> RunEnd:
+    made = run.row_json
+    texts = (made["machine"]["name"], made["machine"]["instance"], made["machine"]["ssh_connection"])
+    search = " ".join(str(each) for each in (*texts, made["list"]["label"], run.row.run_id) if each).lower()
+    return RunEnd(run.row, made["summary"], search, {"form": DOCUMENT, "row": made})
 
 
 def _is_usable(row: RunRow) -> bool:
