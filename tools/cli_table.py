@@ -27,7 +27,7 @@ EXAMPLES = {
     "tasks answer": "tasks answer ID keep",
     "tasks prune": "tasks prune --older-than 30 --yes",
     "fleet list": "fleet list",
-    "fleet show": "fleet show ID --failed > again.txt",
+    "fleet show": "fleet show ID --failed",
     "fleet cancel": "fleet cancel ID",
     "fleet retry": "fleet retry ID --follow",
     "tasks retry": "tasks retry ID --node ComfyUI-KJNodes",

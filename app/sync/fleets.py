@@ -182,10 +182,10 @@ class Fleets:
 
 def _no_twins(works: Sequence[Place]) -> None:
     """Raises InvalidRequest where one machine comes twice, however it is spelled."""
-    seen: dict[Place, int] = {}
+    seen: dict[tuple[str, str], int] = {}
     wrong = []
     for index, place in enumerate(works):
-        first = seen.setdefault(place, index)
+        first = seen.setdefault((place.instance.lower(), place.key.ui_home), index)
         if first != index:
             message = (
                 f"ssh_connections[{index}] is the same instance and ui_home as ssh_connections[{first}]: "

@@ -28,9 +28,15 @@ KEY = {"name": "k", "key_type": "ed25519", "sha256": "SHA256:x", "path": "/p", "
 QUESTION = {"id": "q1", "code": "c", "text": "Which?", "answers": [{"answer": "keep", "label": "Keep"}], "answer": None}
 STATE = {"state": "completed", "in_progress": False, "question": None, "error": None, "steps": []}
 FLEET = {
-    **{"fleet_id": TASK_ID, "in_progress": False, "total_instances": 1, "kinds": {"ready": 1}, "needing": 0},
-    **{"summary": {"kind": "ready", "tone": "good", "sentence": "1 machine: all ready"}, "revision": 3},
-    **{"instances": [], "page": {"total": 0, "offset": 0, "limit": 1, "next_offset": None}},
+    "fleet_id": TASK_ID,
+    "in_progress": False,
+    "total_instances": 1,
+    "kinds": {"ready": 1},
+    "needing": 0,
+    "summary": {"kind": "ready", "tone": "good", "sentence": "1 machine: all ready"},
+    "revision": 3,
+    "instances": [],
+    "page": {"total": 0, "offset": 0, "limit": 1, "next_offset": None},
 }
 ANSWERS: dict[str, dict[str, Any]] = {
     "/fleet": {"fleets": [FLEET | {"created_at": "2026-01-01T00:00:00Z", "states": {"completed": 1}}]},
