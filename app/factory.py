@@ -41,6 +41,7 @@ from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
 from app.sync.http.services import PROBLEM_PAGE, Services
+from app.sync.installs.early_ends import EarlyEnds
 from app.sync.installs.engine import Engine as InstallEngine
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
@@ -61,6 +62,8 @@ from app.sync.registry.client import Registry
 from app.sync.registry.packs import RegistryPacks
 from app.sync.remembered_answers import RememberedAnswers
 from app.sync.run_news import RunNews
+from app.sync.runs.fleet_progress import FleetProgress
+from app.sync.runs.members import Members
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Asked, Runs
 from app.sync.status_links import StatusLinks
@@ -117,6 +120,7 @@ class _InstallParts:
     progress_cache: ProgressCache
     background: BackgroundTaskManager
     shared: Shared | None
+    engine: Engine
 
 
 def build_service(
@@ -135,11 +139,10 @@ def build_service(
     parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)
     installs, retention = parts.installs, parts.retention
     retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
-    fleets = Fleets(installs, retries, FleetStore(engine))
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
     notices = Notifications(settings.notify_urls, documents, keeper)
     proofs = Proofs(documents, installs, connector, background=keeper, timeouts=settings.timeouts)
-    workflows, runs = _wire_runs(parts, retries, Steps(installs, checks, settings, proofs), engine, notices)
+    workflows, runs, fleets, members = _wire_runs(parts, retries, Steps(installs, checks, settings, proofs), notices)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
     app = _application(
         Services(
@@ -165,6 +168,7 @@ def build_service(
             RememberedInstances(InstanceStore(engine), pins, runs),
             *_lists(settings, documents),
             proofs,
+            FleetProgress(installs, FleetStore(engine), members),
         )
     )
     _resume(settings, retries, installs, workflows)
@@ -202,17 +206,26 @@ def _resume(settings: Settings, retries: Retries, installs: Installs, workflows:
 
 
 def _wire_runs(
-    parts: _InstallParts, retries: Retries, steps: Steps, engine: Engine, notices: Notifications
-) -> tuple[WorkflowExecutor, Runs]:
+    parts: _InstallParts, retries: Retries, steps: Steps, notices: Notifications
+) -> tuple[WorkflowExecutor, Runs, Fleets, Members]:
     """The workflows, and what shows them and the installs as one and tells of their ends."""
+    engine = parts.engine
     store, instances = WorkflowStore(engine), InstanceStore(engine)
     workflows = WorkflowExecutor(store=store, installs=parts.installs, steps=steps, background=parts.background)
-    runs = Runs(parts.installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
+    members = Members(parts.installs, RunStore(engine))
+    runs = Runs(
+        parts.installs,
+        workflows,
+        workflow_store=store,
+        instances=instances,
+        store=RunStore(engine),
+        members=members,
+    )
     _wire_news(RunNews(parts.installs, runs, notices), parts, retries, workflows, runs)
     _wire_proofs(parts, steps.proofs)
     if parts.shared:
         _wire_shared(parts.shared, parts, retries, workflows)
-    return workflows, runs
+    return workflows, runs, Fleets(parts.installs, retries, FleetStore(engine)), members
 
 
 def _readiness(installs: Installs, engine: Engine, metrics: Metrics) -> Readiness:
@@ -277,12 +290,14 @@ def _wire_installs(
         metrics=metrics,
         closing=closing,
     )
+    store = InstallStore(engine)
     if shared:
         runs: InstallEngine = shared.queue(settings, background, jobs, retention.prune_if_due)
     else:
-        runs = Scheduler(background, jobs.run, settings.max_running, lease_keeper)
+        ends = EarlyEnds(store, metrics)
+        runs = Scheduler(background, jobs.run, settings.max_running, lease_keeper, end=ends.cancelled)
     installs = Installs(
-        store=InstallStore(engine),
+        store=store,
         progress_cache=progress_cache,
         progress_writer=ProgressWriter(files, background),
         engine=runs,
@@ -290,7 +305,7 @@ def _wire_installs(
         connector=connector,
         settings=settings,
     )
-    return _InstallParts(installs, jobs, retention, progress_cache, background, shared)
+    return _InstallParts(installs, jobs, retention, progress_cache, background, shared, engine)
 
 
 def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor, runs: Runs) -> None:

@@ -17,7 +17,7 @@ from app.protocol.terminal_text import one_line
 from app.version import VERSION
 
 _COMMANDS = (
-    *("serve", "demo", "install", "workflow", "tasks", "wheels", "hostkeys", "key", "token", "config", "pyz"),
+    *("serve", "demo", "install", "workflow", "tasks", "fleet", "wheels", "hostkeys", "key", "token", "config", "pyz"),
     *("worker", "database"),
 )
 _EPILOG = """\b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 import click
@@ -21,6 +22,8 @@ class CliError(click.ClickException):
         self.hint = hint
         self.field = field
         self.code = code
+        self.wrong_entries: Sequence[Mapping[str, Any]] = ()
+        """Where several entries of a list are wrong, each: its `field` and `message`."""
 
     @classmethod
     def of(cls, error: AppError) -> CliError:

@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from app.domain.copy_commands import PROGRAMS, as_ssh
 from app.domain.errors import InvalidAddress
@@ -95,6 +96,10 @@ def _quoted(word: str) -> str:
 
 def parse_address(text: object) -> SshAddress:
     """The address in `text`, in any form of docs/api.md. Raises only InvalidAddress (field `ssh_connection`)."""
+    return _parsed(text) if isinstance(text, str) and len(text) <= MAX_LENGTH else _parse(text)
+
+
+def _parse(text: object) -> SshAddress:
     words, is_command = _command_of(_split_address(text))
     if words and words[0].startswith("-") and not is_command:
         raise _invalid("The SSH address begins with '-'; begin with 'ssh' or with the host.")
@@ -108,10 +113,16 @@ def parse_address(text: object) -> SshAddress:
     return address
 
 
+_parsed = lru_cache(maxsize=4096)(_parse)
+"""A fleet's addresses are read when they come, when they are compared and when its installs go on after a restart."""
+
+
 def undecorated(text: str) -> str:
     """The address in `text` (one that can be read) as it was written, without what a chat, a document or a terminal has
     put around it."""
     line = one_line(text)
+    if line == text:
+        return text
     try:
         return line if parse_address(line) == parse_address(text) else text
     except InvalidAddress:

@@ -57,6 +57,8 @@ class InvalidRequest(AppError):
     """The request is not valid."""
 
     code = "invalid_request"
+    wrong_entries: tuple[Mapping[str, str], ...] = ()
+    """Where several entries of a list are wrong, each: its `field` and `message`."""
 
 
 class InvalidAddress(InvalidRequest):
@@ -69,8 +71,6 @@ class InvalidManifest(InvalidRequest):
     """The list of node packs is not valid."""
 
     code = "invalid_manifest"
-    wrong_entries: tuple[Mapping[str, str], ...] = ()
-    """Where several entries of a list are wrong, each: its `field` and `message`."""
 
 
 class TaskError(AppError):

@@ -34,6 +34,27 @@ _CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True)
+class FleetLimits:
+    """How many installs of a fleet may run at once: in all, and on one host. None: as many as there are places."""
+
+    at_once: int | None = None
+    per_host: int | None = None
+
+    @classmethod
+    def read(cls, stored: object) -> FleetLimits | None:
+        """Of a record. What is no number is no limit."""
+        if not isinstance(stored, Mapping):
+            return None
+        numbers = [stored.get(name) for name in ("at_once", "per_host")]
+        found = cls(*(each if isinstance(each, int) and each > 0 else None for each in numbers))
+        return found if found != cls() else None
+
+    def to_json(self) -> dict[str, int | None]:
+        """As records and requests name it."""
+        return {"at_once": self.at_once, "per_host": self.per_host}
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What every task needs to know: how its instance is reached, which ComfyUI is meant, and the options."""
 
@@ -47,6 +68,8 @@ class Request:
     """The task_id of the task that this one repeats, or what did not end well of it."""
     retry_number: int = 0
     """Which of `options.auto_retry` this is; 0: somebody asked for it."""
+    limits: FleetLimits | None = None
+    """Of the fleet that it is a part of."""
 
     def kind_fields(self) -> dict[str, Any]:
         """What tells the kinds of request apart, as records and the runner name it. Each kind has every name."""

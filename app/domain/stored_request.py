@@ -11,7 +11,7 @@ from typing import Any
 
 from app.domain.address import parse_address
 from app.domain.errors import InvalidRequest
-from app.domain.request import NO_TASK, InstallRequest, Request, RestartRequest, RollbackRequest
+from app.domain.request import NO_TASK, FleetLimits, InstallRequest, Request, RestartRequest, RollbackRequest
 from app.protocol.options import Options
 
 VERSION = 2
@@ -31,6 +31,7 @@ def store_request(request: Request) -> dict[str, Any]:
         "expected": [list(pack) for pack in kind["expected"]],
         "retry_of": request.retry_of,
         "retry_number": request.retry_number,
+        **({} if request.limits is None else {"limits": request.limits.to_json()}),
     }
 
 
@@ -49,6 +50,7 @@ def read_request(stored: Mapping[str, Any]) -> Request:
         "idempotency_key": stored["idempotency_key"],
         "retry_of": stored.get("retry_of"),
         "retry_number": stored.get("retry_number", 0),
+        "limits": FleetLimits.read(stored.get("limits")),
     }
     if stored.get("rollback_of"):
         return RollbackRequest(**shared, rollback_of=stored["rollback_of"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from app.protocol.snapshot import Node, PhaseRun, Snapshot
 from app.protocol.states import (
@@ -120,8 +120,15 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         """The counts of two runs together."""
-        mine, others = dataclasses.astuple(self), dataclasses.astuple(other)
-        return Counts(*(one + another for one, another in zip(mine, others)))
+        return Counts.sum([self, other])
+
+    @classmethod
+    def sum(cls, several: Sequence[Counts]) -> Counts:
+        """The counts of several runs together."""
+        return cls(**{name: sum([getattr(each, name) for each in several]) for name in _NAMES})
+
+
+_NAMES = tuple(field.name for field in dataclasses.fields(Counts))
 
 
 def count(snapshot: Snapshot) -> Counts:

@@ -11,15 +11,21 @@ from sqlalchemy import Connection, Engine, RowMapping, delete, func, insert, sel
 from app.domain.errors import TooManyFleets
 from app.domain.limits import MAX_FLEETS
 from app.domain.record import InstallRecord
-from app.protocol.states import TaskState
-from app.storage.install_store import add_record
+from app.protocol.states import Outcome, TaskState
+from app.storage.install_store import add_records
 from app.storage.run_rows import note_group
 from app.storage.schema import fleets, installs
 from app.storage.transactions import adding, reading
 
 _FLEETS = select(fleets.c.fleet_id, fleets.c.created_at, fleets.c.idempotency_key, fleets.c.instances)
 _TASKS = select(
-    installs.c.fleet_id, installs.c.fleet_position, installs.c.task_id, installs.c.state, installs.c.revision
+    installs.c.fleet_id,
+    installs.c.fleet_position,
+    installs.c.task_id,
+    installs.c.state,
+    installs.c.revision,
+    installs.c.outcome,
+    installs.c.auto_retry_open,
 )
 
 
@@ -36,13 +42,16 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class FleetTask:
-    """One of a fleet's installs, as its record has it. `position`: of its instance in the fleet, from 0 on."""
+    """One of a fleet's installs, as its record has it. `position`: of its instance in the fleet, from 0 on;
+    `retry_open`: whether an automatic retry of it may be due."""
 
     fleet_id: str
     position: int
     task_id: str
     state: TaskState
     revision: int
+    outcome: Outcome | None = None
+    retry_open: bool = False
 
 
 class FleetExists(Exception):
@@ -75,8 +84,7 @@ class FleetStore:
             values = {"fleet_id": fleet.fleet_id, "created_at": fleet.created_at, "instances": fleet.instances}
             connection.execute(insert(fleets), {**values, "idempotency_key": fleet.idempotency_key})
             note_group(connection, fleet.fleet_id, "fleet", fleet.created_at)
-            for record in records:
-                add_record(connection, record)
+            add_records(connection, records)
 
     def get(self, fleet_id: str) -> Fleet | None:
         """One fleet, or None."""
@@ -100,7 +108,7 @@ class FleetStore:
         query = _TASKS.where(installs.c.fleet_id.in_(fleet_ids))
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(installs.c.number, installs.c.created_at)).all()
-        return [FleetTask(row.fleet_id, row.fleet_position, row.task_id, row.state, row.revision) for row in rows]
+        return [FleetTask(*row) for row in rows]
 
 
 def _by_key(connection: Connection, key: str | None, since: float) -> Fleet | None:

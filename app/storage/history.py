@@ -11,6 +11,7 @@ from app.domain.workflow import ENDED_WORKFLOW
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.run_rows import LINKS
 from app.storage.schema import fleets, host_keys, installs, instances, runs, workflows
+from app.storage.shared_manifests import forget_unused
 from app.storage.transactions import reading, writing
 
 _AT_ONCE = 100
@@ -83,6 +84,7 @@ class History:
         left = select(installs.c.task_id).where(installs.c.fleet_id == fleets.c.fleet_id)
         with writing(self._engine) as connection:
             empty = connection.execute(delete(fleets).where(fleets.c.created_at < before, ~left.exists()))
+            forget_unused(connection)
             over = workflows.c.state.in_(sorted(state.value for state in ENDED_WORKFLOW))
             ended = connection.execute(delete(workflows).where(workflows.c.created_at < before, over))
             _forget_groups(connection)

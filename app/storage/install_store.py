@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, insert, null, select, tuple_, update
@@ -16,18 +16,25 @@ from app.domain.record import InstallRecord
 from app.protocol.budgets import numbers
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.errors import LeaseLost
-from app.storage.run_rows import note_install, run_of
+from app.storage.run_rows import note_installs, run_of
 from app.storage.schema import installs
+from app.storage.shared_manifests import Sharing, read_shared
 from app.storage.shared_queue import enqueue
 from app.storage.transactions import adding, reading, writing
 
-_FIXED = frozenset({"task_id", "created_at", "number", "run_id", "lease_owner", "lease_token", "lease_expires_at"})
+_FIXED = frozenset(
+    {"task_id", "created_at", "number", "run_id", "lease_owner", "lease_token", "lease_expires_at", "manifest_sha256"}
+)
 _CHANGEABLE = frozenset(installs.c.keys()) - _FIXED
+_AT_ONCE = 500
+"""How many names a statement has at most."""
 _Records = list[InstallRecord]  # InstallStore has a method called list
 # Built once, with their values passed as parameters: building a statement costs more than SQLite's part of the work.
 _NAMES = tuple(f.name for f in dataclasses.fields(InstallRecord))
-_RECORDS = select(*(installs.c[name] for name in _NAMES))
-_LISTED = select(*(null().label(name) if name == "snapshot" else installs.c[name] for name in _NAMES))
+_RECORDS = select(*(installs.c[name] for name in _NAMES), installs.c.manifest_sha256)
+_LISTED = select(
+    *(null().label(name) if name == "snapshot" else installs.c[name] for name in _NAMES), installs.c.manifest_sha256
+)
 """Records without their snapshots: those are some 30 KB each, and a list does not show them."""
 _GET = _RECORDS.where(installs.c.task_id == bindparam("of_task"))
 _INSERT = insert(installs).values(number=select(func.coalesce(func.max(installs.c.number), 0) + 1).scalar_subquery())
@@ -61,7 +68,7 @@ class InstallStore:
                 newest = query.order_by(installs.c.created_at.desc()).limit(1)
                 known = connection.execute(newest).mappings().first()
                 if known is not None:
-                    return _record(known)
+                    return _all(self._engine, connection, [known])[0]
                 _check_keys(connection, same_key_since)
             add_record(connection, record)
         return record
@@ -69,8 +76,16 @@ class InstallStore:
     def get(self, task_id: str) -> InstallRecord | None:
         """The install's record, or None."""
         with reading(self._engine) as connection:
-            row = connection.execute(_GET, {"of_task": task_id}).mappings().first()
-        return None if row is None else _record(row)
+            rows = connection.execute(_GET, {"of_task": task_id}).mappings().all()
+            return _all(self._engine, connection, rows)[0] if rows else None
+
+    def some(self, task_ids: Sequence[str]) -> dict[str, InstallRecord]:
+        """Those of these installs that there are."""
+        found: dict[str, InstallRecord] = {}
+        for first in range(0, len(task_ids), _AT_ONCE):
+            wanted = _RECORDS.where(installs.c.task_id.in_(task_ids[first : first + _AT_ONCE]))
+            found |= {record.task_id: record for record in self._records(wanted)}
+        return found
 
     def update(self, task_id: str, *, token: int | None = None, **values: Any) -> None:
         """Set these columns in one commit; with `token` only while the install's lease has it.
@@ -82,6 +97,17 @@ class InstallStore:
             raise ValueError(f"installs has no column {refused[0]!r} that can be changed")
         with writing(self._engine) as connection:
             _change(connection, task_id, token, values)
+
+    def update_all(self, changes: Sequence[tuple[str, int, Mapping[str, Any]]]) -> set[str]:
+        """Sets the values of many installs in one commit, each while its lease has this token; those that it has not
+        changed."""
+        lost = set()
+        with writing(self._engine) as connection:
+            for task_id, token, values in changes:
+                changed = connection.execute(_UPDATE_FENCED, {**values, "of_task": task_id, "by_token": token})
+                if changed.rowcount == 0:
+                    lost.add(task_id)
+        return lost
 
     def list(
         self, *, state: str | None = None, instance: str | None = None, limit: int = 50, before: str | None = None
@@ -113,29 +139,44 @@ class InstallStore:
 
     def _records(self, query: Select[Any]) -> _Records:
         with reading(self._engine) as connection:
-            rows = connection.execute(query).mappings().all()
-        return [_record(row) for row in rows]
+            return _all(self._engine, connection, connection.execute(query).mappings().all())
 
 
 def listed_of_runs(engine: Engine, run_ids: Collection[str]) -> _Records:
     """The installs of these runs, oldest first; their `snapshot` is None."""
     query = _LISTED.where(installs.c.run_id.in_(run_ids)).order_by(installs.c.number, installs.c.created_at)
     with reading(engine) as connection:
-        return [_record(row) for row in connection.execute(query).mappings()]
+        return _all(engine, connection, connection.execute(query).mappings().all())
 
 
 def add_record(connection: Connection, record: InstallRecord) -> None:
     """Stores a new install in the caller's transaction, one of `adding`, and queues it where a queue is shared. Raises
     TaskConflict when the task_id is taken."""
-    run_id = record.run_id or run_of(connection, record.request) or record.task_id
-    values = {name: getattr(record, name) for name in _NAMES if name != "number"} | {"run_id": run_id}
+    add_records(connection, [record])
+
+
+def add_records(connection: Connection, records: Sequence[InstallRecord]) -> None:
+    """Stores new installs in the caller's transaction, one of `adding`, in this order, and queues them where a queue is
+    shared; what many have in common is kept once. Raises TaskConflict when a task_id is taken."""
+    if not records:
+        return
+    sharing = Sharing(connection) if len(records) > 1 else None
+    placed = [(each, each.run_id or run_of(connection, each.request) or each.task_id) for each in records]
     try:
-        connection.execute(_INSERT, values)
+        connection.execute(_INSERT, [_values(record, run_id, sharing) for record, run_id in placed])
     except IntegrityError as exc:
-        raise TaskConflict(f"There is already a task {record.task_id}.", field="task_id") from exc
-    note_install(connection, record, run_id)
-    if record.state not in TERMINAL_TASK_STATES:
-        enqueue(connection, record.task_id, record.instance)
+        taken = f"There is already a task {records[0].task_id}." if len(records) == 1 else "A task_id is taken already."
+        raise TaskConflict(taken, field="task_id") from exc
+    note_installs(connection, placed)
+    for record in records:
+        if record.state not in TERMINAL_TASK_STATES:
+            enqueue(connection, record.task_id, record.instance)
+
+
+def _values(record: InstallRecord, run_id: str, sharing: Sharing | None) -> dict[str, Any]:
+    values = {name: getattr(record, name) for name in _NAMES if name != "number"}
+    request, sha256 = sharing.stored(record.request) if sharing else (record.request, None)
+    return values | {"run_id": run_id, "request": request, "manifest_sha256": sha256}
 
 
 def _check_keys(connection: Connection, since: float) -> None:
@@ -157,13 +198,23 @@ def _change(connection: Connection, task_id: str, token: int | None, values: Map
         raise LeaseLost if known else TaskNotFound
 
 
-def _record(row: RowMapping) -> InstallRecord:
+def _all(engine: Engine, connection: Connection, rows: Sequence[RowMapping]) -> _Records:
+    """The records of these rows, with the manifests that are kept elsewhere."""
+    wanted = {row["manifest_sha256"] for row in rows} - {None}
+    shared = read_shared(engine, connection, wanted) if wanted else {}
+    return [_record(row, shared) for row in rows]
+
+
+def _record(row: RowMapping, shared: Mapping[str, Any]) -> InstallRecord:
     """What an older version took from an instance may be anything; one record must not hide the others."""
-    request, error = row["request"], row["error"]
+    request, error, sha256 = row["request"], row["error"], row["manifest_sha256"]
+    if sha256 in shared and isinstance(request, dict):
+        request = {**request, "manifest": shared[sha256]}
     texts = {name: text for name, text in error.items() if isinstance(text, str)} if isinstance(error, dict) else None
     times = {name: _time(row[name]) for name in ("created_at", "started_at", "finished_at")}
     read = {"request": request if isinstance(request, dict) else {}, "error": texts or None, **times}
-    return InstallRecord(**{**row, **read, "created_at": times["created_at"] or 0.0})
+    values = {name: row[name] for name in _NAMES}
+    return InstallRecord(**{**values, **read, "created_at": times["created_at"] or 0.0})
 
 
 def _time(value: object) -> float | None:

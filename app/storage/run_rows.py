@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from app.domain.host_port import join_host_port, split_host_port
 from app.domain.record import InstallRecord
@@ -24,30 +24,44 @@ def note_group(connection: Connection, run_id: str, kind: str, created_at: float
 def run_of(connection: Connection, request: Mapping[str, Any]) -> str | None:
     """The run that a request belongs to, since it repeats, undoes or follows one of its tasks."""
     linked = [request[name] for name in LINKS if isinstance(request.get(name), str)]
-    query = select(installs.c.run_id).where(installs.c.task_id.in_(linked))
-    return connection.execute(query).scalar() if linked else None
+    if not linked:
+        return None
+    return connection.execute(select(installs.c.run_id).where(installs.c.task_id.in_(linked))).scalar()
 
 
-def note_install(connection: Connection, record: InstallRecord, run_id: str) -> None:
-    """A new install of a run: the run and its fleet go on, and its instance is remembered."""
-    going_on = {"state": None, "tone": None, "document": None, "changes": runs.c.changes + 1}
-    if run_id == record.task_id:
-        mine = {"run_id": run_id, "kind": "install", "created_at": record.created_at, "fleet_id": record.fleet_id}
-        connection.execute(insert(runs), {**mine, "instance": record.instance})
-    else:
-        connection.execute(update(runs).where(runs.c.run_id == run_id).values(**going_on, instance=record.instance))
-    of_run = select(runs.c.fleet_id).where(runs.c.run_id == run_id).scalar_subquery()
-    connection.execute(update(runs).where(runs.c.run_id == of_run).values(**going_on))
-    ssh_connection = record.request.get("ssh_connection")
-    _note_instance(
-        connection,
-        record.instance,
-        {
-            "ssh_connection": ssh_connection if isinstance(ssh_connection, str) else None,
-            "last_run_id": run_id,
-        },
-        record.created_at,
-    )
+def note_installs(connection: Connection, placed: Sequence[tuple[InstallRecord, str]]) -> None:
+    """New installs, each with its run: the runs and their fleets go on, and their instances are remembered."""
+    began = [_new_run(record) for record, run_id in placed if run_id == record.task_id]
+    joined = [{"of_run": run_id, "at": record.instance} for record, run_id in placed if run_id != record.task_id]
+    if began:
+        connection.execute(insert(runs), began)
+    if joined:
+        connection.execute(_GOES_ON.values(instance=bindparam("at")), joined)
+    for fleet_id in _fleets_of(connection, [run_id for _, run_id in placed]):
+        connection.execute(_GOES_ON, {"of_run": fleet_id})
+    _note_instances(connection, placed)
+
+
+_GOES_ON = (
+    update(runs)
+    .where(runs.c.run_id == bindparam("of_run"))
+    .values(state=None, tone=None, document=None, changes=runs.c.changes + 1)
+)
+_AT_ONCE = 500
+"""How many names a statement has at most."""
+
+
+def _new_run(record: InstallRecord) -> dict[str, Any]:
+    mine = {"run_id": record.task_id, "kind": "install", "created_at": record.created_at}
+    return mine | {"fleet_id": record.fleet_id, "instance": record.instance}
+
+
+def _fleets_of(connection: Connection, run_ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for first in range(0, len(run_ids), _AT_ONCE):
+        query = select(runs.c.fleet_id).where(runs.c.run_id.in_(run_ids[first : first + _AT_ONCE])).distinct()
+        found.update(each for each in connection.execute(query).scalars() if each is not None)
+    return found
 
 
 def note_host_key(connection: Connection, host: str, port: int, at: float) -> None:
@@ -58,16 +72,43 @@ def note_host_key(connection: Connection, host: str, port: int, at: float) -> No
         connection.execute(insert(instances), {**values, "instance_id": str(uuid.uuid4())})
 
 
-def _note_instance(connection: Connection, instance: str, values: dict[str, Any], at: float) -> None:
-    """By its name; or one of which only a host key was known until now, which gets its name."""
+def _note_instances(connection: Connection, placed: Sequence[tuple[InstallRecord, str]]) -> None:
+    """By their names; or those of which only a host key was known until now, which get their names."""
+    newest = {record.instance: (record, run_id) for record, run_id in placed}
+    names = {name: each for each in newest for name in reversed(_names_of(each))}
+    known: dict[str, str] = {}
+    wanted = list(names)
+    for first in range(0, len(wanted), _AT_ONCE):
+        query = select(instances.c.instance).where(instances.c.instance.in_(wanted[first : first + _AT_ONCE]))
+        for name in connection.execute(query).scalars():
+            if known.get(names[name]) != names[name]:  # its own name counts before that of its address
+                known[names[name]] = name
+    again = [_remembered(*newest[each]) | {"known_as": name} for each, name in known.items()]
+    new = [_remembered(*newest[each]) | _place(newest[each][0]) for each in newest if each not in known]
+    if again:
+        connection.execute(_SEEN_AGAIN, again)
+    if new:
+        connection.execute(insert(instances), new)
+
+
+_SEEN_AGAIN = update(instances).where(instances.c.instance == bindparam("known_as"))
+"""Executed with the columns that it sets."""
+
+
+def _names_of(instance: str) -> tuple[str, ...]:
     host, port = host_and_port(instance)
-    names = (instance,) if host is None else (instance, join_host_port(host, port or 0))
-    for name in names:
-        known = update(instances).where(instances.c.instance == name).values(**values, instance=instance)
-        if connection.execute(known).rowcount:
-            return
-    place = {"instance": instance, "host": host, "port": port, "added_at": at}
-    connection.execute(insert(instances), {**place, **values, "instance_id": str(uuid.uuid4())})
+    return (instance,) if host is None else (instance, join_host_port(host, port or 0))
+
+
+def _remembered(record: InstallRecord, run_id: str) -> dict[str, Any]:
+    typed = record.request.get("ssh_connection")
+    ssh_connection = typed if isinstance(typed, str) else None
+    return {"instance": record.instance, "ssh_connection": ssh_connection, "last_run_id": run_id}
+
+
+def _place(record: InstallRecord) -> dict[str, Any]:
+    host, port = host_and_port(record.instance)
+    return {"host": host, "port": port, "added_at": record.created_at, "instance_id": str(uuid.uuid4())}
 
 
 def host_and_port(instance: str) -> tuple[str | None, int | None]:

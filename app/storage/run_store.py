@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, select, tuple_, update
+from sqlalchemy import Engine, bindparam, func, or_, select, tuple_, update
 from sqlalchemy.sql import Select
 
 from app.domain.errors import InvalidRequest
@@ -16,6 +16,8 @@ from app.storage.schema import installs, runs
 from app.storage.transactions import reading, writing
 
 _ROWS = select(runs)
+_END = update(runs).where(runs.c.run_id == bindparam("of_run"), runs.c.changes == bindparam("of_changes"))
+"""Executed with the columns that it sets."""
 _AT_ONCE = 500
 """How many names a statement has at most."""
 
@@ -58,6 +60,16 @@ class RunFilter:
         return is_kind and (not self.tones or summary["tone"] in self.tones)
 
 
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended, as it is to be kept: `summary` and `document` for lists, `search`: what is searched."""
+
+    row: RunRow
+    summary: Mapping[str, str]
+    search: str
+    document: dict[str, Any]
+
+
 class RunStore:
     """The runs of one database. Every method may be called from any thread; StorageError when it fails."""
 
@@ -88,14 +100,27 @@ class RunStore:
                 found.setdefault(record.run_id or record.task_id, []).append(record)
         return found
 
-    def of_fleets(self, fleet_ids: Collection[str]) -> list[RunRow]:
-        """The runs of these fleets, in the order of their instances."""
-        place = select(installs.c.fleet_position).where(installs.c.task_id == runs.c.run_id).scalar_subquery()
-        return self._rows(_ROWS.where(runs.c.fleet_id.in_(fleet_ids)).order_by(place, runs.c.run_id))
+    def signature(self, fleet_id: str) -> tuple[int, int]:
+        """Two numbers of a fleet that change when a task joins it or is forgotten."""
+        tasks = select(func.count()).select_from(installs).where(installs.c.fleet_id == fleet_id).scalar_subquery()
+        with reading(self._engine) as connection:
+            row = connection.execute(select(runs.c.changes, tasks).where(runs.c.run_id == fleet_id)).first()
+        return (0, 0) if row is None else (row[0], row[1])
+
+    def changes_of_fleet(self, fleet_id: str) -> list[tuple[str, int]]:
+        """The runs of a fleet in the order of its instances, each with what changes when a task joins it."""
+        place = installs.c.task_id == runs.c.run_id
+        query = select(runs.c.run_id, runs.c.changes).outerjoin(installs, place).where(runs.c.fleet_id == fleet_id)
+        with reading(self._engine) as connection:
+            found = connection.execute(query.order_by(installs.c.fleet_position, runs.c.run_id))
+            return [(row.run_id, row.changes) for row in found]
 
     def open(self) -> list[RunRow]:
-        """Those that go on, or whose end is yet to be looked at; newest first."""
-        return self._rows(_newest_first(_ROWS.where(runs.c.state.is_(None))))
+        """Those that go on, or whose end is yet to be looked at, newest first; without the instances of such fleets."""
+        fleet = runs.alias()
+        open_fleets = select(fleet.c.run_id).where(fleet.c.state.is_(None), fleet.c.kind == "fleet")
+        alone = or_(runs.c.fleet_id.is_(None), runs.c.fleet_id.not_in(open_fleets))
+        return self._rows(_newest_first(_ROWS.where(runs.c.state.is_(None), alone)))
 
     def ended(self, wanted: RunFilter, limit: int, before: str | None = None) -> list[RunRow]:
         """Up to `limit` ended runs, newest first. `before`: the cursor of the last one of the page before."""
@@ -113,12 +138,21 @@ class RunStore:
             query = query.where(tuple_(runs.c.created_at, runs.c.run_id) < tuple_(*place_of(before)))
         return self._rows(query)
 
-    def close(self, row: RunRow, summary: Mapping[str, str], search: str, document: dict[str, Any]) -> None:
-        """Keeps how a run ended, unless something joined it since `row` was read."""
-        same = (runs.c.run_id == row.run_id, runs.c.changes == row.changes)
-        ended = {"state": summary["kind"], "tone": summary["tone"], "search": search, "document": document}
+    def close(self, ends: Sequence[RunEnd]) -> None:
+        """Keeps how runs ended, but those that something joined since their `row` was read."""
+        values = [
+            {
+                "of_run": end.row.run_id,
+                "of_changes": end.row.changes,
+                "state": end.summary["kind"],
+                "tone": end.summary["tone"],
+                "search": end.search,
+                "document": end.document,
+            }
+            for end in ends
+        ]
         with writing(self._engine) as connection:
-            connection.execute(update(runs).where(*same).values(**ended))
+            connection.execute(_END, values)
 
     def _rows(self, query: Select[Any]) -> list[RunRow]:
         with reading(self._engine) as connection:

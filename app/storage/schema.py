@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from app.protocol.states import Outcome, TaskState
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 """Every schema revision that this version knows, oldest first. Kept here so that opening need not import Alembic."""
 
 # Named constraints, so that a later migration can change them on every database.
@@ -96,6 +96,7 @@ installs = Table(
     Column("fleet_position", Integer),
     Column("seal", Text),
     Column("run_id", String(36)),
+    Column("manifest_sha256", String(64)),
     Index(None, "number"),
     Index(None, "instance", "number"),
     Index(None, "state", "number"),
@@ -103,7 +104,18 @@ installs = Table(
     Index(None, "auto_retry_open"),
     Index(None, "idempotency_key", "created_at"),
     Index(None, "run_id", "number"),
+    Index(None, "manifest_sha256"),
 )
+"""`manifest_sha256`: where the manifest of `request` is kept, if not in it."""
+
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("content", JSON, nullable=False),
+    Column("used_at", Double, nullable=False),
+)
+"""Manifests that many installs have in common. `used_at`: when one was last stored with it (Unix seconds)."""
 
 runs = Table(
     "runs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 from app.domain.errors import (
     FleetNotFound,
     IdempotencyConflict,
+    InvalidRequest,
     NothingToRetry,
     TaskConflict,
-    TaskError,
     TaskNotCancellable,
     TaskNotFound,
     TooManyTasks,
@@ -23,13 +24,14 @@ from app.domain.record import InstallRecord
 from app.domain.request import InstallRequest
 from app.domain.same_request import is_same
 from app.domain.stored_request import store_request
-from app.protocol import counts, progress_json
-from app.protocol.reasons import for_people
-from app.protocol.states import TERMINAL_TASK_STATES, TaskState
+from app.domain.wrong_entries import all_wrong
+from app.protocol import progress_json
+from app.protocol.states import TERMINAL_TASK_STATES, Outcome, TaskState
 from app.storage.fleet_store import Fleet, FleetExists, FleetStore, FleetTask
+from app.sync.installs.new_installs import Accepted, Joining, Place
 from app.sync.installs.progress_cache import InstallStatus
 from app.sync.installs.retries import Retries
-from app.sync.installs.service import Accepted, Installs
+from app.sync.installs.service import Installs
 
 LISTED = 100
 
@@ -49,6 +51,15 @@ class AcceptedFleet:
     fleet_id: str
     tasks: list[dict[str, str]]
     deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a cancel or a retry of a fleet did: to these tasks; and how many others it left as they are, by the code of
+    the reason."""
+
+    tasks: list[dict[str, str]]
+    left: Mapping[str, int]
 
 
 class Fleets:
@@ -73,34 +84,15 @@ class Fleets:
         fleet = Fleet(str(uuid.uuid4()), self._now(), asked.idempotency_key, _instances(asked))
 
         def keep(records: Sequence[InstallRecord]) -> Sequence[InstallRecord]:
-            placed = [replace(each, fleet_id=fleet.fleet_id, fleet_position=i) for i, each in enumerate(records)]
+            placed = [replace(each, fleet_position=i) for i, each in enumerate(records)]
             self._store.add(fleet, placed, same_key_since=since)
             return placed
 
         try:
-            accepted = self._installs.accept(asked.requests, keep)
+            accepted = self._installs.accept(asked.requests, keep, Joining(fleet_id=fleet.fleet_id, check=_no_twins))
         except FleetExists as exists:
             return self._deduplicated(exists.fleet, asked)
         return AcceptedFleet(fleet.fleet_id, _started(fleet, dict(enumerate(accepted))), deduplicated=False)
-
-    def progress(self, fleet_id: str, since: int | None = None) -> dict[str, Any]:
-        """The progress JSON of a fleet; with `since` equal to the revision only that nothing is new. Raises
-        FleetNotFound."""
-        fleet, tasks = self._fleet(fleet_id)
-        status = {task.task_id: self._task_status(task) for task in tasks}
-        revision = len(tasks) + sum(each.snapshot.revision for each in status.values() if each)
-        newest = [(task, each) for task in _newest(tasks) if (each := status[task.task_id]) is not None]
-        goes_on = any(not each.ended for _, each in newest)
-        head = {"success": True, "fleet_id": fleet_id, "revision": revision, "in_progress": goes_on}
-        if since is not None and since == revision:
-            return {**head, "unchanged": True}
-        return {
-            **head,
-            "completed": not goes_on,
-            "created_at": progress_json.iso(fleet.created_at),
-            **_totals([each for _, each in newest]),
-            "instances": [_row(fleet, task, each) for task, each in newest],
-        }
 
     def newest(self) -> list[dict[str, Any]]:
         """The newest fleets, newest first; those whose tasks are all forgotten are left out."""
@@ -110,44 +102,47 @@ class Fleets:
             of_fleet.setdefault(task.fleet_id, []).append(task)
         return [_listed(fleet, of_fleet[fleet.fleet_id]) for fleet in fleets if fleet.fleet_id in of_fleet]
 
-    def cancel(self, fleet_id: str) -> list[dict[str, str]]:
-        """Cancels what has not ended, and calls off automatic retries; the tasks that this changed. Raises
-        FleetNotFound, TaskNotCancellable when there are none."""
+    def cancel(self, fleet_id: str) -> Changed:
+        """Cancels what has not ended, and calls off automatic retries. Raises FleetNotFound, TaskNotCancellable when
+        there is nothing of that."""
         fleet, tasks = self._fleet(fleet_id)
-        cancelled: dict[int, Accepted] = {}
-        for task in _newest(tasks):
-            state = self._cancelled(task)
-            if state is not None:
-                cancelled[task.position] = Accepted(task.task_id, state, deduplicated=True)
-        if not cancelled:
+        newest = _newest(tasks)
+        goes_on = [task.task_id for task in newest if task.state not in TERMINAL_TASK_STATES]
+        states = self._installs.cancel_all(goes_on)
+        for task in newest:
+            if task.task_id not in states and task.retry_open and self._called_off(task):
+                states[task.task_id] = task.state
+        if not states:
             raise TaskNotCancellable("Every task of the fleet has already ended.")
-        return _started(fleet, cancelled)
+        found = {
+            task.position: Accepted(task.task_id, states[task.task_id], deduplicated=True)
+            for task in newest
+            if task.task_id in states
+        }
+        return Changed(_started(fleet, found), {"task_not_cancellable": len(newest) - len(found)})
 
-    def retry(self, fleet_id: str) -> list[dict[str, str]]:
+    def retry(self, fleet_id: str) -> Changed:
         """Starts a retry of each task that ended and did not end well. Raises FleetNotFound, NothingToRetry,
         TaskConflict when those that may not end well still go on, TooManyTasks."""
         fleet, tasks = self._fleet(fleet_id)
-        started: dict[int, Accepted] = {}
-        refused: TaskError = NothingToRetry("Every task of the fleet ended well.")
-        for task in _newest(tasks):
-            try:
-                started[task.position] = self._retries.retry(task.task_id)
-            except (TaskConflict, TooManyTasks) as exc:
-                refused = exc
-            except (NothingToRetry, TaskNotFound):
-                continue
-        if not started:
-            raise refused
-        return _started(fleet, started)
+        newest = _newest(tasks)
+        unwell = [task for task in newest if task.outcome is not Outcome.ALL]
+        result = self._retries.retry_all([task.task_id for task in unwell], fleet_id)
+        left = Counter(exc.code for exc in result.left.values())
+        if not result.started:
+            for kind in (TooManyTasks, TaskConflict):
+                if left[kind.code]:
+                    raise next(exc for exc in result.left.values() if exc.code == kind.code)
+            raise NothingToRetry("Every task of the fleet ended well.")
+        left[NothingToRetry.code] += len(newest) - len(unwell)
+        found = {task.position: result.started[task.task_id] for task in unwell if task.task_id in result.started}
+        return Changed(_started(fleet, found), left)
 
-    def _cancelled(self, task: FleetTask) -> TaskState | None:
-        """The task's state after the cancel; None when there was nothing to cancel."""
+    def _called_off(self, task: FleetTask) -> bool:
         try:
-            return self._installs.cancel(task.task_id)
-        except TaskNotFound:
-            return None
-        except TaskNotCancellable:
-            return task.state if self._retries.call_off(task.task_id) else None
+            return self._retries.call_off(task.task_id)
+        except TaskNotFound:  # forgotten since it was listed
+            return False
 
     def _deduplicated(self, fleet: Fleet, asked: FleetRequest) -> AcceptedFleet:
         if fleet.instances != _instances(asked) or not self._asks_the_same(fleet, asked):
@@ -185,6 +180,22 @@ class Fleets:
             return None
 
 
+def _no_twins(works: Sequence[Place]) -> None:
+    """Raises InvalidRequest where one machine comes twice, however it is spelled."""
+    seen: dict[tuple[str, str], int] = {}
+    wrong = []
+    for index, place in enumerate(works):
+        first = seen.setdefault((place.instance.lower(), place.key.ui_home), index)
+        if first != index:
+            message = (
+                f"ssh_connections[{index}] is the same instance and ui_home as ssh_connections[{first}]: "
+                f"{place.instance}."
+            )
+            wrong.append(InvalidRequest(message, field=f"ssh_connections[{index}]"))
+    if wrong:
+        raise all_wrong(wrong)
+
+
 def _instances(asked: FleetRequest) -> list[dict[str, Any]]:
     return [
         {"ssh_connection": request.ssh_connection, "ui_home": request.ui_home, "venv_path": request.venv_path}
@@ -207,38 +218,6 @@ def _started(fleet: Fleet, tasks: Mapping[int, Accepted]) -> list[dict[str, str]
         }
         for position in sorted(tasks)
     ]
-
-
-def _totals(status: Sequence[InstallStatus]) -> dict[str, Any]:
-    numbers = sum((counts.count(each.snapshot) for each in status), counts.Counts())
-    states = [each.snapshot.state for each in status]
-    percents = [each.snapshot.percent for each in status]
-    return {
-        "total_instances": len(status),
-        "states": {state.value: states.count(state) for state in TaskState},
-        "percent": round(sum(percents) / len(percents), 1) if percents else 0.0,
-        **numbers.to_json(),
-    }
-
-
-def _row(fleet: Fleet, task: FleetTask, status: InstallStatus) -> dict[str, Any]:
-    """One instance of a fleet's progress."""
-    snapshot, numbers = status.snapshot, counts.count(status.snapshot)
-    outcome = counts.outcome(snapshot)
-    return {
-        **fleet.instances[task.position],
-        "task_id": task.task_id,
-        "retry_of": status.retry_links.retry_of,
-        "state": snapshot.state.value,
-        "outcome": outcome.value if outcome else None,
-        "percent": snapshot.percent,
-        "phase": progress_json.phase_of(snapshot).value,
-        "message": progress_json.message(snapshot),
-        "message_code": progress_json.message_code(snapshot),
-        "questions": progress_json.question_rows(snapshot),
-        **numbers.to_json(),
-        "error": for_people(snapshot.error.to_json()) if snapshot.error else None,
-    }
 
 
 def _listed(fleet: Fleet, tasks: Sequence[FleetTask]) -> dict[str, Any]:

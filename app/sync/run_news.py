@@ -45,5 +45,7 @@ class RunNews:
 
     def _send_of(self, any_id: str) -> None:
         row = self._runs.run(any_id)
+        if row["fleet_id"] is not None and not row["in_progress"]:  # people are told once, when all have ended
+            row = self._runs.run(row["fleet_id"])
         if not row["in_progress"] or row["summary"]["kind"] == Kind.QUESTION.value:
             self._notifications.send(Message(str(row["machine"]["name"]), f"{row['summary']['sentence']}."))

@@ -70,7 +70,7 @@ class TestAccepting:
         ("fields", "field"),
         [
             ({"ssh_connections": []}, "ssh_connections"),
-            ({"ssh_connections": [f"root@host{n}" for n in range(101)]}, "ssh_connections"),
+            ({"ssh_connections": [f"root@host{n}" for n in range(1001)]}, "ssh_connections"),
             ({"ssh_connections": "root@host"}, "ssh_connections"),
             ({"ui_home": "relative"}, "ssh_connections[0].ui_home"),
             ({"manifest": {"urls": []}}, "manifest.urls"),

@@ -27,7 +27,22 @@ LOCAL = {"config show", "token new", "token list", "token revoke"}
 KEY = {"name": "k", "key_type": "ed25519", "sha256": "SHA256:x", "path": "/p", "source": "s", "public_key": "ssh x"}
 QUESTION = {"id": "q1", "code": "c", "text": "Which?", "answers": [{"answer": "keep", "label": "Keep"}], "answer": None}
 STATE = {"state": "completed", "in_progress": False, "question": None, "error": None, "steps": []}
+FLEET = {
+    "fleet_id": TASK_ID,
+    "in_progress": False,
+    "total_instances": 1,
+    "kinds": {"ready": 1},
+    "needing": 0,
+    "summary": {"kind": "ready", "tone": "good", "sentence": "1 machine: all ready"},
+    "revision": 3,
+    "instances": [],
+    "page": {"total": 0, "offset": 0, "limit": 1, "next_offset": None},
+}
 ANSWERS: dict[str, dict[str, Any]] = {
+    "/fleet": {"fleets": [FLEET | {"created_at": "2026-01-01T00:00:00Z", "states": {"completed": 1}}]},
+    f"/fleet/{TASK_ID}": FLEET,
+    f"/fleet/{TASK_ID}/cancel": {"tasks": [], "left": {"task_not_cancellable": 1}},
+    f"/fleet/{TASK_ID}/retry": {"tasks": [], "left": {}},
     "/ssh-keys": {"ssh_keys": [KEY], "ssh_key": {**KEY, "used": True}, "where_to_paste": []},
     "/host-keys": {"host_keys": [{"host": "h", "port": 22, "key_type": "ed25519", "sha256": "SHA256:x"}]},
     "/host-keys/accept": {},

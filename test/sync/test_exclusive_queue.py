@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Waiting
+from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Group, Limit, Waiting
 
 
 def _queue(max_running: int = 10, **queue: ExclusiveKey) -> ExclusiveQueue:
@@ -113,3 +113,50 @@ def test_who_is_in_the_way_is_one_that_conflicts(wanted: list[ExclusiveKey]) -> 
         number = int(waiting.task_id)
         before = {str(n) for n, other in enumerate(wanted[:number]) if _conflicts(other, wanted[number])}
         assert waiting.behind in before if before else waiting.behind is None
+
+
+def _fleet(queue: ExclusiveQueue, group: Group, *instances: str) -> None:
+    for number, instance in enumerate(instances):
+        queue.add(f"{group.name}{number}", ExclusiveKey.of(instance, None), group)
+
+
+def test_of_a_fleet_as_many_run_at_once_as_it_may() -> None:
+    """In their order; others do not wait for its limit."""
+    queue = ExclusiveQueue(10)
+    _fleet(queue, Group("f", at_once=2), "h:1", "h:2", "h:3", "h:4")
+    queue.add("alone", ExclusiveKey.of("h:5", None))
+    assert queue.admit() == ["f0", "f1", "alone"]
+    assert [(each.task_id, each.limit) for each in queue.waiting()] == [("f2", Limit.AT_ONCE), ("f3", Limit.AT_ONCE)]
+    queue.done("f1")
+    assert queue.admit() == ["f2"]
+
+
+def test_on_one_host_as_many_run_at_once_as_the_fleet_may() -> None:
+    """A host that is full holds up nobody on another one; ports of one address are one host."""
+    queue = ExclusiveQueue(10)
+    _fleet(queue, Group("f", per_host=1), "h:1", "h:2", "[2001:db8::1]:1", "[2001:db8::1]:2")
+    assert queue.admit() == ["f0", "f2"]
+    assert [each.limit for each in queue.waiting()] == [Limit.PER_HOST, Limit.PER_HOST]
+    queue.remove("f1")
+    queue.done("f2")
+    assert queue.admit() == ["f3"]
+
+
+def test_those_that_come_first_are_counted_before_they_have_a_place() -> None:
+    """Else one that stands behind them would take their turn."""
+    queue = ExclusiveQueue(1)
+    queue.add("running", ExclusiveKey.of("h:9", None))
+    queue.admit()
+    _fleet(queue, Group("f", per_host=1), "h:1", "h:2")
+    assert [(each.is_free, each.limit) for each in queue.waiting()] == [(True, None), (False, Limit.PER_HOST)]
+
+
+def test_what_would_wait_is_foreseen_and_nothing_changes() -> None:
+    queue = _queue(2, a=ExclusiveKey.of("h:1", None))
+    queue.admit()
+    added = [
+        (name, ExclusiveKey.of(instance, None), None) for name, instance in (("b", "h:1"), ("c", "h:2"), ("d", "h:3"))
+    ]
+    foreseen = queue.foreseen(added)
+    assert {name: (each.behind, each.position) for name, each in foreseen.items()} == {"b": ("a", 1), "d": (None, 2)}
+    assert queue.waiting() == []

@@ -154,6 +154,28 @@ class Api:
         """A run with all that belongs to it: where it works, how it stands in one sentence, its chapters."""
         return self._call("GET", f"/runs/{quote(run_id, safe='')}")
 
+    def start_fleet(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Start an install on each of many machines; `fleet_id` and the tasks."""
+        return self._call("POST", "/fleet/install-custom-nodes", body)
+
+    def fleet(self, fleet_id: str, **query: str | int | None) -> dict[str, Any]:
+        """How a fleet stands, with a page of its instances."""
+        asked = {name: value for name, value in query.items() if value is not None}
+        return self._call("GET", f"/fleet/{quote(fleet_id, safe='')}", query=asked)
+
+    def fleets(self) -> list[Any]:
+        """The newest fleets."""
+        found = self._call("GET", "/fleet").get("fleets")
+        return found if isinstance(found, list) else []
+
+    def cancel_fleet(self, fleet_id: str) -> dict[str, Any]:
+        """Stop all installs of a fleet that have not ended."""
+        return self._call("POST", f"/fleet/{quote(fleet_id, safe='')}/cancel", {})
+
+    def retry_fleet(self, fleet_id: str) -> dict[str, Any]:
+        """Retry all of a fleet that did not end well."""
+        return self._call("POST", f"/fleet/{quote(fleet_id, safe='')}/retry", {})
+
     def start_workflow(self, body: Mapping[str, Any]) -> str:
         """Start a workflow; its id."""
         return str(self._call("POST", "/workflow/start", body)["workflow_id"])
@@ -251,12 +273,14 @@ class Api:
         if answer.status_code < 400:
             return content
         code = str(content.get("error") or "")
-        raise CliError(
+        error = CliError(
             str(content.get("message") or f"The service answered {answer.status_code}."),
             hint=self._login_hint if answer.status_code == 401 else _hint(code, str(content.get("hint") or "")),
             field=content.get("field"),
             code=code,
         )
+        error.wrong_entries = content.get("wrong_entries") or ()
+        raise error
 
 
 def _login_hint(data_dir: Path | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -14,12 +13,15 @@ from rich.console import Console
 from app.cli.api.client import Api
 from app.cli.api.connection import connection, service_options
 from app.cli.api.interactive_watch import WatchingEnded, follow
+from app.cli.api.machine_file import Machine
 from app.cli.api.manifest_sources import SOURCES, manifest_of, source_options
 from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.api.which_home import careful, show_machine
 from app.cli.api.workflow_lists import Answering, Asked, manifest_of_workflows, workflow_options
+from app.cli.commands.install_many import OnAll, machines_options
 from app.cli.commands.machine_check import check_machine
+from app.cli.commands.request_body import request_body
 from app.cli.commands.ssh_words import SshAndPacks
 from app.cli.errors import EXIT_INTERRUPTED, CliError
 from app.cli.output import put
@@ -68,11 +70,12 @@ def _flag(option: Option, *, hidden: bool = False) -> Decorator:
 
 
 @click.command(cls=SshAndPacks)
-@click.argument("ssh_command")
+@click.argument("ssh_command", required=False)
 @source_options
 @workflow_options
 @install_options
 @answer_option
+@machines_options
 @click.option(
     "--json",
     "as_json",
@@ -81,8 +84,9 @@ def _flag(option: Option, *, hidden: bool = False) -> Decorator:
 )
 @service_options
 def install(
-    ssh_command: str,
+    ssh_command: str | None,
     *,
+    machines: Sequence[Machine] | None,
     workflows: tuple[IO[bytes], ...],
     template: str | None,
     needed: str,
@@ -105,7 +109,10 @@ def install(
     console, known = console_on(stderr=as_json), answers_of(answers)
     sources = Asked(workflows, template, needed, check_only)
     manifest = manifest_of({name: asked.pop(name) for name in SOURCES}, also=sources.option)
-    ssh_command, may_ask = with_own_key_files(ssh_command, server), not asked["yes"]
+    if machines is not None:
+        many = OnAll(machines, sources, known, remember=remember, server=server, data_dir=data_dir)
+        ctx.exit(many.install(manifest, asked, console, alone=ssh_command is None))
+    ssh_command, may_ask = with_own_key_files(_needed(ssh_command), server), not asked["yes"]
     asked = careful(asked, ssh_command)
     asked = with_terminal_defaults(asked, known, interactive=is_interactive(console) and not as_json)
     with connection(server, data_dir) as api:
@@ -117,12 +124,8 @@ def install(
                 ctx.exit(check_machine(api, body, console, saves=not check_only, as_json=as_json))
         show_machine(console, ssh_command, asked["ui_home"])
         task_id = _started(api, request_body(ssh_command, manifest, **asked), console)
-        try:
-            progress = follow(api, task_id, console, lines=as_json, answers=known)
-        except WatchingEnded:
-            again = check_again(task_id, server=server, data_dir=data_dir)
-            console.print(f"The install goes on. To look again: {again}", markup=False, highlight=False, soft_wrap=True)
-            ctx.exit(EXIT_INTERRUPTED)
+        again = check_again(task_id, server=server, data_dir=data_dir)
+        progress = _to_end(api, task_id, console, again, lines=as_json, answers=known)
         if asked["plan_only"]:
             ctx.exit(_end_of_plan(api, progress, console, as_json=as_json))
         proof = _proof(api, progress, console) if sources.option else None
@@ -130,6 +133,24 @@ def install(
     if not as_json:
         show_end(console, progress, proof, of_workflows=bool(sources.option))
     ctx.exit(exit_status(progress, require=asked["require"]))
+
+
+def _needed(ssh_command: str | None) -> str:
+    if ssh_command is None:
+        raise click.UsageError("Missing argument 'SSH_COMMAND' (or --machines FILE).")
+    return ssh_command
+
+
+def _to_end(
+    api: Api, task_id: str, console: Console, again: str, *, lines: bool, answers: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """The last progress, of an install that has ended. Where somebody watches no longer, the command ends here.
+    `again`: the command that watches it again."""
+    try:
+        return follow(api, task_id, console, lines=lines, answers=answers)
+    except WatchingEnded:
+        console.print(f"The install goes on. To look again: {again}", markup=False, highlight=False, soft_wrap=True)
+        click.get_current_context().exit(EXIT_INTERRUPTED)
 
 
 def _started(api: Api, body: Mapping[str, Any], console: Console) -> str:
@@ -182,17 +203,3 @@ def check_again(task_id: str, *, server: str | None, data_dir: Path | None) -> s
     """The command that watches the same task at the same service."""
     where = ["--server", server] if server else ["--data-dir", str(data_dir)] if data_dir else []
     return f"{program()} {shlex.join(['tasks', 'show', task_id, '--follow', *where])}"
-
-
-def request_body(ssh_command: str, manifest: Mapping[str, Any] | None, **asked: Any) -> dict[str, Any]:
-    """The request of a start: only what was asked for, so that the service's defaults hold for the rest."""
-    options = {name: asked[name] for name in OPTIONS if asked.get(name) is not None}
-    body = {
-        "ssh_connection": ssh_command,
-        "ui_home": asked.get("ui_home"),
-        "venv_path": asked.get("venv_path"),
-        "manifest": manifest,
-        "options": options or None,
-        "idempotency_key": str(uuid.uuid4()),
-    }
-    return {name: value for name, value in body.items() if value is not None}

@@ -17,7 +17,8 @@ from app.cli.api.own_key_files import with_own_key_files
 from app.cli.api.questions import answer_option, answers_of, is_interactive, with_terminal_defaults
 from app.cli.api.which_home import careful, show_machine
 from app.cli.api.workflow_watch import WorkflowWatch
-from app.cli.commands.install import install_options, request_body
+from app.cli.commands.install import install_options
+from app.cli.commands.request_body import request_body
 from app.cli.commands.ssh_words import SshCommand
 from app.cli.errors import EXIT_INTERRUPTED, CliError
 from app.cli.output import EXIT_PARTIAL, put, with_output_options

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.errors import AppError, InvalidManifest
+from app.domain.errors import AppError, InvalidRequest
 from app.domain.workflow_file_errors import ManifestHasQuestions
 from app.protocol.redaction import masked
 from app.protocol.terminal_text import json_text, one_line
@@ -240,7 +240,7 @@ def error_body(error: AppError) -> dict[str, Any]:
         "message": masked(error.message),
         "hint": masked(error.hint),
     }
-    if isinstance(error, InvalidManifest) and error.wrong_entries:
+    if isinstance(error, InvalidRequest) and error.wrong_entries:
         body["wrong_entries"] = [{name: masked(text) for name, text in fault.items()} for fault in error.wrong_entries]
     if isinstance(error, ManifestHasQuestions):
         body["questions"] = list(error.questions)

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import Field, WithJsonSchema, create_model
 
+from app.domain.address import SshAddress, undecorated
 from app.domain.errors import InvalidRequest
-from app.domain.request import InstallRequest
+from app.domain.request import FleetLimits, check_remote_path
+from app.domain.wrong_entries import all_wrong
 from app.protocol import amounts
 from app.protocol.manifest import MAX_NODES
 from app.protocol.options import OPTIONS, Options
 from app.settings import Settings
 from app.sync.fleets import FleetRequest
 from app.sync.http import bodies
-from app.sync.http.body_types import NEEDED, IdempotencyKey, Manifest, RemotePath, SshConnection
+from app.sync.http.body_types import NEEDED, IdempotencyKey, Kinds, Manifest, RemotePath, SshConnection
 
-MAX_INSTANCES = 100
-MAX_FLEET_BYTES = 16 * 1024 * 1024
-"""Of the lists of a fleet's instances together: each task keeps its own."""
-_SHARED = ("ui_home", "venv_path", "manifest", "options", "idempotency_key")
+MAX_INSTANCES = 1000
+MAX_FLEET_BYTES = 256 * 1024 * 1024
+"""Of the lists of a fleet's instances together. It is kept once, but a retry may need one of its own for each."""
+MAX_ROWS = 200
+_SHARED = ("manifest", "options", "idempotency_key")
+_OWN = ("ssh_connection", "address", "ui_home", "venv_path")
+DEFAULT_ROWS = 100
+"""As many as every fleet had instances at most when there was no `limit`."""
 
 
 if TYPE_CHECKING:
@@ -68,6 +74,14 @@ _ENTRIES = {"anyOf": [{"type": "string", "minLength": 1}, FleetInstance.model_js
 _Entry = Annotated[Any, WithJsonSchema(_ENTRIES)]
 
 
+class LimitsBody(bodies.JsonBody):
+    """`limits` of a fleet: how many of its installs run at once, in all and on one host; any number where it is not
+    given. The setting `max_running` holds for all of them."""
+
+    at_once: Annotated[int, Field(ge=1, le=MAX_INSTANCES)] | None = None
+    per_host: Annotated[int, Field(ge=1, le=MAX_INSTANCES)] | None = None
+
+
 class FleetBody(bodies.JsonBody):
     """POST /fleet/install-custom-nodes. `ui_home` and `venv_path` hold for the entries that have none of their own."""
 
@@ -76,32 +90,50 @@ class FleetBody(bodies.JsonBody):
     venv_path: RemotePath | None = None
     manifest: Manifest | None = None
     options: bodies.OptionsBody | None = None
+    limits: LimitsBody | None = None
     idempotency_key: IdempotencyKey | None = None
 
 
-class FleetQuery(BaseModel):
-    """GET /fleet/ID."""
+class FleetPageQuery(bodies.Query):
+    """GET /runs/ID of a fleet. `limit`, `offset`: which of its instances, in the order of the request; `state`: kinds
+    of a summary, with commas between; `q`: a part of the address; `needing`: only those that need
+    somebody."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = DEFAULT_ROWS
+    offset: Annotated[int, Field(ge=0, le=MAX_INSTANCES)] = 0
+    state: Kinds | None = None
+    q: Annotated[str, Field(min_length=1, max_length=bodies.MAX_FIELD_CHARS)] | None = None
+    needing: Literal["true"] | None = None
+
+
+class FleetQuery(FleetPageQuery):
+    """GET /fleet/ID. As of GET /runs/ID; `since`: a revision."""
 
     since: Annotated[int, Field(ge=0)] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """One instance as its entry names it, checked."""
+
+    ssh_connection: str
+    address: SshAddress
+    ui_home: str | None
+    venv_path: str | None
+
+
 def fleet_request(values: Mapping[str, Any], settings: Settings) -> FleetRequest:
-    """The installs that `values` ask for, every part of them checked. Raises InvalidRequest, for an instance that comes
-    twice too."""
+    """The installs that `values` ask for, every part of them checked, the list that they have in common once. Raises
+    InvalidRequest, which names every entry that is wrong."""
     body = bodies.read(FleetBody, values)
-    shared = {name: values[name] for name in _SHARED if values.get(name) is not None}
     _check_size(body)
-    first = _at(0, shared | _entry(0, body.ssh_connections[0]), settings)
-    requests = [first]
-    for index, entry in enumerate(body.ssh_connections[1:], 1):
-        own = {name: shared[name] for name in ("ui_home", "venv_path") if name in shared} | _entry(index, entry)
-        alone = _at(index, own, settings)
-        requests.append(replace(alone, manifest=first.manifest, options=first.options))
-    _no_twins(requests)
-    key = first.idempotency_key
-    return FleetRequest(tuple(replace(request, idempotency_key=None) for request in requests), key)
+    found = _all_places(body)
+    shared = {name: values[name] for name in _SHARED if values.get(name) is not None}
+    first = bodies.install_request(shared | {"ssh_connection": found[0].ssh_connection}, settings)
+    limits = None if body.limits is None else FleetLimits.read(body.limits.model_dump())
+    common = replace(first, idempotency_key=None, limits=limits)
+    requests = (replace(common, **{name: getattr(each, name) for name in _OWN}) for each in found)
+    return FleetRequest(tuple(requests), first.idempotency_key)
 
 
 def _check_size(body: FleetBody) -> None:
@@ -115,37 +147,30 @@ def _check_size(body: FleetBody) -> None:
         )
 
 
-def _entry(index: int, entry: object) -> dict[str, Any]:
-    """The fields of one instance that it gives itself."""
-    if not isinstance(entry, dict):
-        return {"ssh_connection": entry}
+def _all_places(body: FleetBody) -> list[_Where]:
+    found, wrong = [], []
+    for index, entry in enumerate(body.ssh_connections):
+        try:
+            found.append(_place(index, entry, body))
+        except InvalidRequest as exc:
+            wrong.append(exc)
+    if wrong:
+        raise all_wrong(wrong)
+    return found
+
+
+def _place(index: int, entry: object, body: FleetBody) -> _Where:
+    name = f"ssh_connections[{index}]"
+    own = entry if isinstance(entry, dict) else {"ssh_connection": entry}
     try:
-        given = bodies.read(FleetInstance, entry)
+        given = bodies.read(FleetInstance, own)
+        address = bodies.address_of(given.ssh_connection)
+        paths = {
+            each: None if path is None else check_remote_path(path, each)
+            for each in ("ui_home", "venv_path")
+            for path in [getattr(given, each) or getattr(body, each)]
+        }
     except InvalidRequest as exc:
-        raise _named(exc, f"ssh_connections[{index}].{exc.field}") from None
-    return {name: value for name, value in given if name == "ssh_connection" or value is not None}
-
-
-def _at(index: int, values: Mapping[str, Any], settings: Settings) -> InstallRequest:
-    """One instance's request; a fault that is its own is named by its place."""
-    try:
-        return bodies.install_request(values, settings)
-    except InvalidRequest as exc:
-        if exc.field == "ssh_connection":
-            raise _named(exc, f"ssh_connections[{index}]") from None
-        if exc.field in {"ui_home", "venv_path"}:
-            raise _named(exc, f"ssh_connections[{index}].{exc.field}") from None
-        raise
-
-
-def _named(exc: InvalidRequest, field: str) -> InvalidRequest:
-    return type(exc)(exc.message, hint=exc.hint, field=field, code=exc.code)
-
-
-def _no_twins(requests: list[InstallRequest]) -> None:
-    seen: dict[tuple[str, str | None], int] = {}
-    for index, request in enumerate(requests):
-        first = seen.setdefault((str(request.address), request.ui_home), index)
-        if first != index:
-            message = f"ssh_connections[{index}] is the same instance and ui_home as ssh_connections[{first}]."
-            raise InvalidRequest(message, field=f"ssh_connections[{index}]")
+        field = name if exc.field == "ssh_connection" else f"{name}.{exc.field}"
+        raise type(exc)(exc.message, hint=exc.hint, field=field, code=exc.code) from None
+    return _Where(undecorated(str(given.ssh_connection)), address, **paths)

@@ -42,6 +42,7 @@ from app.sync.notifications import Notifications
 from app.sync.proofs import Proofs
 from app.sync.readiness import Readiness
 from app.sync.registry.packs import RegistryPacks
+from app.sync.runs.fleet_progress import FleetProgress
 from app.sync.runs.remembered import RememberedInstances
 from app.sync.runs.runs import Runs
 from app.sync.status_links import StatusLinks
@@ -90,6 +91,7 @@ class Services:
     workflow_lists: WorkflowLists
     registry_packs: RegistryPacks
     proofs: Proofs
+    fleet_progress: FleetProgress
 
 
 def services() -> Services:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.domain.record import InstallRecord
 from app.domain.request import Request
+from app.protocol.events import Queued
 from app.sync.installs.answer_requests import AnswerRequests
 from app.sync.installs.cancel_signal import CancelSignal
-from app.sync.installs.exclusive_queue import ExclusiveKey, Waiting
+from app.sync.installs.exclusive_queue import ExclusiveKey, Group, Waiting
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.skip_requests import SkipRequests
 
@@ -23,6 +24,7 @@ class Job:
     request: Request
     key: ExclusiveKey
     recorder: Recorder
+    group: Group | None = None
     cancel: CancelSignal = field(default_factory=CancelSignal)
     skips: SkipRequests = field(default_factory=SkipRequests)
     answers: AnswerRequests = field(default_factory=AnswerRequests)
@@ -76,11 +78,18 @@ class Engine(Protocol):
     def knows(self, task_id: str) -> bool:
         """Whether the install runs or waits here."""
 
+    def foresee(self, added: Sequence[tuple[str, ExclusiveKey, Group | None]]) -> Mapping[str, Queued]:
+        """Which of these tasks would wait if they were submitted now, and what is said of that, where it is known. It
+        need not be right."""
+
     def submit(self, *jobs: Job) -> None:
         """New jobs whose records are on disk, the last in their queues; one that is known already stays as it is."""
 
     def cancel(self, task_id: str) -> bool:
         """Cancels an install; False when nobody has it any more. One that waits ends at once."""
+
+    def cancel_all(self, task_ids: Collection[str]) -> Collection[str]:
+        """Cancels installs; the ids of those that somebody has."""
 
     def wake(self, task_id: str) -> bool:
         """Ends the wait of an install that tries to reach its instance; False when nobody has it."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import posixpath
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from app.protocol.snapshot import Problem
 
@@ -27,14 +29,61 @@ class ExclusiveKey:
         """The key of one ComfyUI, however its folder is spelled; without `ui_home` the key of the whole instance."""
         return cls(instance, posixpath.normpath("/" + ui_home.lstrip("/")) if ui_home else ANY_UI_HOME)
 
+    @property
+    def host(self) -> str:
+        """The instance without its port: several may be behind one address."""
+        return self.instance.rpartition(":")[0] or self.instance
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The fleet of a task, and how many of it may run at once: in all, and on one host (None: any number)."""
+
+    name: str
+    at_once: int | None = None
+    per_host: int | None = None
+
+
+class Limit(Enum):
+    """Which limit of its group a task waits for."""
+
+    AT_ONCE = "at_once"
+    PER_HOST = "per_host"
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A task that may not run yet: `behind` another (its task_id; None: no place is free). `position` counts from 1."""
+    """A task that may not run yet: `behind` another (its task_id), or for a `limit` of its `group`; where neither holds
+    it, no place is free. `position` counts from 1."""
 
     task_id: str
     behind: str | None
     position: int
+    limit: Limit | None = None
+    group: Group | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing but a place is missing."""
+        return self.behind is None and self.limit is None
+
+
+class _Counted:
+    """How many of each group run, in all and on each host."""
+
+    def __init__(self) -> None:
+        self._found: Counter[tuple[str, str]] = Counter()
+
+    def add(self, key: ExclusiveKey, group: Group) -> None:
+        self._found.update([(group.name, ""), (group.name, key.host)])
+
+    def limit(self, key: ExclusiveKey, group: Group) -> Limit | None:
+        """The limit that one more would break."""
+        if group.at_once is not None and self._found[group.name, ""] >= group.at_once:
+            return Limit.AT_ONCE
+        if group.per_host is not None and self._found[group.name, key.host] >= group.per_host:
+            return Limit.PER_HOST
+        return None
 
 
 class ExclusiveQueue:
@@ -44,16 +93,30 @@ class ExclusiveQueue:
         self._max_running = max(1, max_running)
         self._running: dict[str, ExclusiveKey] = {}
         self._waiting: dict[str, ExclusiveKey] = {}
+        self._groups: dict[str, Group] = {}
+        """Of the tasks that have one."""
 
-    def add(self, task_id: str, key: ExclusiveKey) -> None:
+    def add(self, task_id: str, key: ExclusiveKey, group: Group | None = None) -> None:
         """Takes up a task as the last that waits; `admit` lets it run. A task that is known stays where it is."""
         if task_id not in self._running and task_id not in self._waiting:
             self._waiting[task_id] = key
+            if group is not None:
+                self._groups[task_id] = group
+
+    def foreseen(self, added: Sequence[tuple[str, ExclusiveKey, Group | None]]) -> dict[str, Waiting]:
+        """Which of these tasks would wait, and how, if they were added now."""
+        trial = ExclusiveQueue(self._max_running)
+        trial._running, trial._waiting, trial._groups = dict(self._running), dict(self._waiting), dict(self._groups)
+        for task_id, key, group in added:
+            trial.add(task_id, key, group)
+        trial.admit()
+        return {each.task_id: each for each in trial.waiting()}
 
     def admit(self) -> list[str]:
         """The waiting tasks that may run now; they run from here on."""
-        free = [waiting.task_id for waiting in self.waiting() if waiting.behind is None]
-        admitted = free[: max(0, self._max_running - len(self._running))]
+        free_places = max(0, self._max_running - len(self._running))
+        free = [waiting.task_id for waiting in self.waiting() if waiting.is_free] if free_places else []
+        admitted = free[:free_places]
         for task_id in admitted:
             self._running[task_id] = self._waiting.pop(task_id)
         return admitted
@@ -64,12 +127,24 @@ class ExclusiveQueue:
         """By instance: the first task of each ui_home, in their order."""
         for task_id, key in self._running.items():
             first.setdefault(key.instance, {}).setdefault(key.ui_home, task_id)
+        counted = self._counted()
         found = []
         for position, (task_id, key) in enumerate(self._waiting.items(), 1):
-            ahead = first.setdefault(key.instance, {})
-            found.append(Waiting(task_id, _first_in_the_way(key, ahead), position))
+            ahead, group = first.setdefault(key.instance, {}), self._groups.get(task_id)
+            behind = _first_in_the_way(key, ahead)
+            limit = counted.limit(key, group) if group is not None and behind is None else None
+            found.append(Waiting(task_id, behind, position, limit, group))
+            if group is not None and found[-1].is_free:  # it comes before those behind it
+                counted.add(key, group)
             ahead.setdefault(key.ui_home, task_id)
         return found
+
+    def _counted(self) -> _Counted:
+        counted = _Counted()
+        for task_id, key in self._running.items():
+            if (group := self._groups.get(task_id)) is not None:
+                counted.add(key, group)
+        return counted
 
     @property
     def numbers(self) -> tuple[int, int]:
@@ -90,11 +165,15 @@ class ExclusiveQueue:
 
     def remove(self, task_id: str) -> bool:
         """Takes a waiting task out of the queue; False when it does not wait."""
-        return self._waiting.pop(task_id, None) is not None
+        if self._waiting.pop(task_id, None) is None:
+            return False
+        self._groups.pop(task_id, None)
+        return True
 
     def done(self, task_id: str) -> None:
         """Gives the exclusive key of a task back."""
-        self._running.pop(task_id, None)
+        if self._running.pop(task_id, None) is not None:
+            self._groups.pop(task_id, None)
 
 
 def _first_in_the_way(key: ExclusiveKey, ahead: Mapping[str, str]) -> str | None:
@@ -110,7 +189,16 @@ def why_waiting(waiting: Waiting, max_running: int | None) -> Problem:
     if waiting.behind is not None:
         text = f"Waiting for the install {waiting.behind} in the same ComfyUI"
         return Problem("waiting_for_install", text, "It starts by itself.")
+    if waiting.limit is not None and waiting.group is not None:
+        return _of_group(waiting.limit, waiting.group)
     if max_running is None:
         return Problem("waiting_for_place", "Waiting for a free worker", "It starts by itself.")
     text = f"Waiting: {max_running} installs are running, and no more run at the same time"
+    return Problem("waiting_for_place", text, "It starts by itself.")
+
+
+def _of_group(limit: Limit, group: Group) -> Problem:
+    most, place = (group.per_host, " on this host") if limit is Limit.PER_HOST else (group.at_once, "")
+    running = "1 install of this fleet is" if most == 1 else f"{most} installs of this fleet are"
+    text = f"Waiting: {running} running{place}, and no more run {'there ' if place else ''}at the same time"
     return Problem("waiting_for_place", text, "It starts by itself.")

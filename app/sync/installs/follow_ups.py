@@ -16,7 +16,8 @@ from app.protocol.manifest import ManifestFault
 from app.protocol.repairs import RepairState
 from app.protocol.states import GOOD_NODE_STATES, TaskState
 from app.sync.installs import runner_request
-from app.sync.installs.service import Accepted, Installs
+from app.sync.installs.new_installs import Accepted
+from app.sync.installs.service import Installs
 
 
 def roll_back(installs: Installs, task_id: str) -> Accepted:

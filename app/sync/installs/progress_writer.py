@@ -44,8 +44,9 @@ class ProgressWriter:
         self._closing = False
         self._thread = f"progress-files-{uuid.uuid4()}"
 
-    def put(self, status: InstallStatus) -> None:
-        """The file is to show this status. Returns at once, but at an install's end when the file is there."""
+    def put(self, status: InstallStatus, *, is_awaited: bool = True) -> None:
+        """The file is to show this status. Returns at once, but at an install's end when the file is there, if that
+        `is_awaited`."""
         task_id = status.snapshot.task_id
         with self._changed:
             self._unwritten[task_id] = status
@@ -57,7 +58,7 @@ class ProgressWriter:
                     self._background.start_task(self._thread, self._run)
                 except RuntimeError as exc:  # the system gives no more threads; the next status tries again
                     _log.error("the progress files are not written: %s", exc)
-            if status.ended and self._background.is_task_running(self._thread):
+            if is_awaited and status.ended and self._background.is_task_running(self._thread):
                 self._changed.wait_for(lambda: task_id not in self._unwritten and self._writing != task_id, END_SECONDS)
 
     def drop(self, task_id: str) -> None:

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.domain.record import InstallRecord
@@ -38,6 +38,17 @@ REFUSED_SECONDS = 5.0
 """How long the disk is left alone after it has refused something."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An install's end that is to be put on disk together with others: its `values`, written while its lease has this
+    token."""
+
+    task_id: str
+    token: int
+    snapshot: Snapshot
+    values: Mapping[str, Any]
 
 
 class Recorder:
@@ -142,6 +153,21 @@ class Recorder:
             self._end_without_packs(body, exc)
         self.save()
 
+    def ending(self, body: GivenUp) -> Ending:
+        """How the install would be kept after this end, which is not folded yet."""
+        event = Event(body, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE)
+        ended = reduce(self.snapshot, event, self._now())
+        values = {**self._values(ended), "auto_retry_open": False}
+        return Ending(self.task_id, self._token, ended, values)
+
+    def end_with(self, ending: Ending) -> None:
+        """This end is on disk now."""
+        links = replace(self._newest.retry_links, is_open=False)
+        self._newest = replace(self._newest, snapshot=ending.snapshot, retry_links=links)
+        self._dirty = False
+        self._progress_writer.put(self._newest, is_awaited=False)
+        self._progress_cache.put(self._newest)
+
     def apply(self, event: Event, offset: int) -> None:
         """An event of the journal, which ends before byte `offset`. Raises ProtocolFault if it cannot be the next: a
         follower is asked for what comes behind `offset`, so that nothing honest comes twice."""
@@ -182,7 +208,7 @@ class Recorder:
         try:
             if self._lost:
                 raise LeaseLost
-            self._store.update(self.task_id, token=self._token, **self._values())
+            self._store.update(self.task_id, token=self._token, **self._values(self.snapshot))
             self._dirty = self._refused = False
             if self._dirty_since is not None:
                 self.when_saved(time.monotonic() - self._dirty_since)
@@ -232,8 +258,8 @@ class Recorder:
         self._newest = replace(self._newest, snapshot=ended)
         self._dirty = True
 
-    def _values(self) -> Mapping[str, Any]:
-        snapshot, numbers = self.snapshot, counts.count(self.snapshot)
+    def _values(self, snapshot: Snapshot) -> Mapping[str, Any]:
+        numbers = counts.count(snapshot)
         return {
             "state": snapshot.state,
             "outcome": counts.outcome(snapshot),
@@ -248,7 +274,7 @@ class Recorder:
             "journal_offset": self._offset,
             "journal_seq": snapshot.journal_seq,
             "snapshot": to_stored(snapshot),
-            "seal": None if self.ended else self._secret,
+            "seal": None if snapshot.state in TERMINAL_TASK_STATES else self._secret,
         }
 
 

@@ -11,10 +11,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.domain.errors import (
+    AppError,
     InvalidRequest,
     NothingToRetry,
     ServiceClosing,
@@ -23,14 +24,18 @@ from app.domain.errors import (
     TooManyTasks,
 )
 from app.domain.record import InstallRecord
+from app.domain.request import Request
 from app.domain.retry import next_attempt
 from app.domain.stored_request import read_request
 from app.storage.errors import StorageError
 from app.storage.retry_store import RetryStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs import runner_request
-from app.sync.installs.service import Accepted, Installs
+from app.sync.installs.new_installs import Accepted, Joining
+from app.sync.installs.progress_cache import InstallStatus
+from app.sync.installs.service import Installs
 
+_JUST_RETRIED = "The task has just been retried."
 AGAIN_SECONDS = 30.0
 """When an automatic retry that could not be accepted (queue full, database away) is tried again."""
 
@@ -38,7 +43,20 @@ _log = logging.getLogger(__name__)
 
 
 class _Overtaken(Exception):
-    """The task was retried meanwhile, or is not to be retried any more."""
+    """The task was retried meanwhile, or is not to be retried any more. `task_ids`: which of several."""
+
+    def __init__(self, task_ids: Collection[str] = ()) -> None:
+        super().__init__()
+        self.task_ids = task_ids
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedAll:
+    """What became of tasks that were to be retried: `started`: by the ids of those that they repeat; `left`: why
+    others were not."""
+
+    started: Mapping[str, Accepted]
+    left: Mapping[str, AppError]
 
 
 class Retries:
@@ -89,18 +107,62 @@ class Retries:
         names, instead of those that the task had. Raises TaskNotFound, TaskConflict while the task or its last retry
         goes on, NothingToRetry, InvalidRequest, TooManyTasks."""
         record, status = self._installs.look(task_id)
-        if not status.ended:
-            raise TaskConflict("The task has not ended.", hint="Cancel it first, or wait for its end.")
-        if record.retried_by is not None and not self._has_ended(record.retried_by):
-            raise TaskConflict(f"The task is being retried as {record.retried_by}.", hint="Wait for its end.")
+        self._check_ended(record, status)
 
         def keep(records: Sequence[InstallRecord]) -> Sequence[InstallRecord]:
             kept = _of_fleet(records[0], record)
             if not self._store.add(kept, task_id, replacing=record.retried_by):
-                raise TaskConflict("The task has just been retried.", hint="GET /tasks/ID says as which (retried_by).")
+                raise TaskConflict(_JUST_RETRIED, hint="GET /tasks/ID says as which (retried_by).")
             return [kept]
 
         return self._accept(record, keep, only, automatic=False, other_options=other_options or {})
+
+    def retry_all(self, task_ids: Sequence[str], fleet_id: str) -> RetriedAll:
+        """Retries these tasks of a fleet, in one transaction: in their order those that can be and that the queue has
+        room for. Raises ServiceClosing."""
+        left: dict[str, AppError] = {}
+        ready: list[tuple[InstallRecord, Request]] = []
+        found = self._installs.look_at_all(task_ids)
+        for task_id in task_ids:
+            try:
+                if task_id in found:  # else forgotten since it was listed
+                    record, status = found[task_id]
+                    self._check_ended(record, status)
+                    request = self._repeated(record, status, (), automatic=False, other_options={})
+                    ready.append((record, request))
+            except (TaskConflict, NothingToRetry, InvalidRequest) as exc:
+                left[task_id] = exc
+        while True:
+            room = self._installs.room
+            left |= {record.task_id: TooManyTasks() for record, _ in ready[room:]}
+            ready = ready[:room]
+            try:
+                return RetriedAll(self._started_together(ready, fleet_id) if ready else {}, left)
+            except TooManyTasks:  # somebody else was faster
+                continue
+            except _Overtaken as exc:
+                left |= {task_id: TaskConflict(_JUST_RETRIED) for task_id in exc.task_ids}
+                ready = [each for each in ready if each[0].task_id not in exc.task_ids]
+
+    def _started_together(self, ready: Sequence[tuple[InstallRecord, Request]], fleet_id: str) -> dict[str, Accepted]:
+        repeated = [record for record, _ in ready]
+
+        def keep(records: Sequence[InstallRecord]) -> Sequence[InstallRecord]:
+            pairs = list(zip(records, repeated, strict=True))
+            placed = [replace(_of_fleet(each, of), run_id=of.run_id) for each, of in pairs]
+            overtaken = self._store.add_all(
+                [(each, of.task_id, of.retried_by) for each, of in zip(placed, repeated, strict=True)]
+            )
+            if overtaken:
+                raise _Overtaken(overtaken)
+            return placed
+
+        accepted = self._installs.accept([request for _, request in ready], keep, Joining(fleet_id=fleet_id))
+        started = {record.task_id: each for record, each in zip(repeated, accepted, strict=True)}
+        for task_id, each in started.items():
+            self._installs.link_retry(task_id, each.task_id)
+        _log.info("fleet %s: %d tasks are retried", fleet_id, len(started))
+        return started
 
     def call_off(self, task_id: str) -> bool:
         """An ended task is not retried by itself any more; whether it would have been. Raises TaskNotFound."""
@@ -139,6 +201,30 @@ class Retries:
         automatic: bool,
         other_options: Mapping[str, Any],
     ) -> Accepted:
+        status = self._installs.status(record.task_id)
+        repeated = self._repeated(record, status, only, automatic=automatic, other_options=other_options)
+        [accepted] = self._installs.accept([repeated], keep, Joining(record.run_id, record.fleet_id))
+        self._installs.link_retry(record.task_id, accepted.task_id)
+        _log.info("task %s: retried as %s", record.task_id, accepted.task_id)
+        return accepted
+
+    def _check_ended(self, record: InstallRecord, status: InstallStatus) -> None:
+        """Raises TaskConflict for a task that may not be retried now."""
+        if not status.ended:
+            raise TaskConflict("The task has not ended.", hint="Cancel it first, or wait for its end.")
+        if record.retried_by is not None and not self._has_ended(record.retried_by):
+            raise TaskConflict(f"The task is being retried as {record.retried_by}.", hint="Wait for its end.")
+
+    def _repeated(
+        self,
+        record: InstallRecord,
+        status: InstallStatus,
+        only: Collection[str],
+        *,
+        automatic: bool,
+        other_options: Mapping[str, Any],
+    ) -> Request:
+        """The request that repeats what did not end well. Raises NothingToRetry, InvalidRequest."""
         try:
             request = read_request(record.request)
         except (KeyError, TypeError, ValueError) as exc:
@@ -146,13 +232,8 @@ class Retries:
                 "The task's record was written by another version of Nodeferry and cannot be read."
             ) from exc
         request = replace(request, options=replace(request.options, **other_options))
-        ended = self._installs.status(record.task_id).snapshot
-        schemes = self._installs.allowed_git_schemes
-        repeated = runner_request.retry_of(record.task_id, request, ended, only, automatic=automatic, schemes=schemes)
-        [accepted] = self._installs.accept([repeated], keep, record.run_id)
-        self._installs.link_retry(record.task_id, accepted.task_id)
-        _log.info("task %s: retried as %s", record.task_id, accepted.task_id)
-        return accepted
+        ended, schemes = status.snapshot, self._installs.allowed_git_schemes
+        return runner_request.retry_of(record.task_id, request, ended, only, automatic=automatic, schemes=schemes)
 
     # -- by itself --------------------------------------------------------------------------------------------------
 

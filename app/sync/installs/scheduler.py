@@ -8,18 +8,28 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 from app.protocol.events import GivenUp, Queued
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
-from app.storage.errors import LeaseLost
+from app.storage.errors import LeaseLost, StorageError
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Job, Records
-from app.sync.installs.exclusive_queue import ExclusiveQueue, Waiting, why_waiting
+from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Group, Waiting, why_waiting
 from app.sync.installs.lease_keeper import LeaseKeeper
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What the dispatching thread does next: start these, end these that have not begun, say of these why they wait."""
+
+    starting: list[Job]
+    unbegun: list[Job]
+    waiting: list[tuple[Job, Waiting]]
 
 
 class Scheduler:
@@ -34,9 +44,11 @@ class Scheduler:
         run: Callable[[Job], None],
         max_running: int,
         lease_keeper: LeaseKeeper,
+        *,
+        end: Callable[[Sequence[Job]], None] | None = None,
     ) -> None:
-        """`run`: an install's life, called in its thread. Once the keeper's `closing` is set nothing is started any
-        more."""
+        """`run`: an install's life, called in its thread; `end`: ends those that were cancelled before they began
+        (default: `run` does). Once the keeper's `closing` is set nothing is started any more."""
         self.closing = lease_keeper.closing
         self._lease_keeper = lease_keeper
         self._background = background
@@ -45,7 +57,9 @@ class Scheduler:
         self._lock = threading.Lock()
         self._queue = ExclusiveQueue(max_running)
         self._jobs: dict[str, Job] = {}
+        self._end = end
         self._cancelled_early: list[Job] = []
+        self._cancelled_unbegun: list[Job] = []
         self._dispatching = False
         self._undispatched = False
 
@@ -91,11 +105,23 @@ class Scheduler:
         with self._lock:
             return task_id in self._jobs
 
+    def foresee(self, added: Sequence[tuple[str, ExclusiveKey, Group | None]]) -> dict[str, Queued]:
+        """Which of these tasks would wait if they were submitted now, and what is said of that: so that it stands in
+        their records from the beginning. It need not be right; `submit` corrects it."""
+        with self._lock:
+            waiting = self._queue.foreseen(added)
+        wanted = {task_id for task_id, _, _ in added}
+        return {
+            each.task_id: Queued(why_waiting(each, self._max_running), position=each.position)
+            for each in waiting.values()
+            if each.task_id in wanted
+        }
+
     def submit(self, *jobs: Job) -> None:
         """New jobs, the last in their queues; one that is known already stays as it is."""
         with self._lock:
             for job in jobs:
-                self._queue.add(job.task_id, job.key)
+                self._queue.add(job.task_id, job.key, job.group)
                 self._jobs.setdefault(job.task_id, job)
         self._dispatch()
 
@@ -112,6 +138,22 @@ class Scheduler:
         self._background.cancel(task_id)
         self._dispatch()
         return True
+
+    def cancel_all(self, task_ids: Collection[str]) -> set[str]:
+        """Cancels installs; the ids of those that are here. Those that have not begun are ended together."""
+        with self._lock:
+            jobs = [self._jobs[task_id] for task_id in task_ids if task_id in self._jobs]
+        for job in jobs:
+            job.cancel.set()  # without the lock: it may close a connection
+        with self._lock:
+            for job in jobs:
+                if self._queue.remove(job.task_id):
+                    unbegun = job.recorder.snapshot.state is TaskState.QUEUED
+                    (self._cancelled_unbegun if unbegun else self._cancelled_early).append(job)
+        for job in jobs:
+            self._background.cancel(job.task_id)
+        self._dispatch()
+        return {job.task_id for job in jobs}
 
     def wake(self, task_id: str) -> bool:
         """Ends the wait of an install that tries to reach its instance; False when it is not here."""
@@ -159,39 +201,53 @@ class Scheduler:
             self._dispatching = True
         try:
             while (batch := self._next_batch()) is not None:
-                self._start_batch(*batch)
+                self._start_batch(batch)
         except BaseException:
             with self._lock:
                 self._dispatching = False
             raise
 
-    def _next_batch(self) -> tuple[list[Job], list[tuple[Job, Waiting]]] | None:
-        """The jobs to start and those that wait; None when there is nothing more to do."""
+    def _next_batch(self) -> _Batch | None:
+        """What is to be done; None when there is nothing more."""
         with self._lock:
             if not self._undispatched or self.closing.is_set():
                 self._dispatching = False
                 return None
             self._undispatched = False
             cancelled, self._cancelled_early = self._cancelled_early, []
+            unbegun, self._cancelled_unbegun = self._cancelled_unbegun, []
             admitted = [self._jobs[task_id] for task_id in self._queue.admit()]
             waiting = [(self._jobs[waiting.task_id], waiting) for waiting in self._queue.waiting()]
-        return [*cancelled, *admitted], waiting
+        return _Batch([*cancelled, *admitted], unbegun, waiting)
 
-    def _start_batch(self, starting: list[Job], waiting: list[tuple[Job, Waiting]]) -> None:
-        for job in starting:
+    def _start_batch(self, batch: _Batch) -> None:
+        for job in [*batch.starting, *self._not_ended(batch.unbegun)]:
             try:
                 self._background.start_task(job.task_id, self._run, job)
             except RuntimeError as exc:  # the system gives no more threads
                 error = Problem("no_thread", f"The service's machine allows no more threads: {exc}.")
                 job.recorder.emit(GivenUp(TaskState.FAILED, error))
                 self._forget(job)
-        for job, why in waiting:
+        for job, why in batch.waiting:
             reason = why_waiting(why, self._max_running)
             try:
                 if job.recorder.snapshot.waiting != reason:  # after a restart it mostly is known
                     job.recorder.emit(Queued(reason, position=why.position))
             except LeaseLost:
                 self._forget(job)
+
+    def _not_ended(self, unbegun: list[Job]) -> list[Job]:
+        """Ends jobs that were cancelled before they began; those that get a thread for it, since that failed."""
+        if self._end is None or not unbegun:
+            return unbegun
+        try:
+            self._end(unbegun)
+        except StorageError as exc:
+            _log.error("%d cancelled installs could not be ended together: %s", len(unbegun), exc)
+        for job in unbegun:
+            if job.recorder.ended or job.recorder.lost:
+                self._forget(job)
+        return [job for job in unbegun if not job.recorder.ended and not job.recorder.lost]
 
     def _run(self, job: Job) -> None:
         """The target of an install's thread. It looks at the job's own event, which can be set before that."""

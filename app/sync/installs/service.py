@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from app.domain import asked_for, retry
@@ -18,20 +17,17 @@ from app.domain.errors import (
     BuildNotSkippable,
     IdempotencyConflict,
     QuestionGone,
-    RemoteError,
     ServiceClosing,
     TaskNotCancellable,
     TaskNotFound,
     TooManyTasks,
 )
-from app.domain.host_port import join_host_port
 from app.domain.limits import IDEMPOTENCY_SECONDS
 from app.domain.record import InstallRecord, row_of
 from app.domain.request import Request
 from app.domain.same_request import is_same
-from app.domain.stored_request import read_request, store_request
+from app.domain.stored_request import read_request
 from app.protocol import builds, progress_json
-from app.protocol.seal import new_secret
 from app.protocol.snapshot import Problem, to_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.remote.connector import SshConnector
@@ -39,27 +35,19 @@ from app.settings import Settings
 from app.storage.install_store import InstallStore
 from app.sync.installs.answer_requests import check_answer
 from app.sync.installs.engine import Engine, Job, Records
-from app.sync.installs.exclusive_queue import ExclusiveKey, why_waiting
+from app.sync.installs.exclusive_queue import why_waiting
 from app.sync.installs.job_runner import JobRunner
+from app.sync.installs.new_installs import Accepted, Joining, group_of, new_records, place_of
 from app.sync.installs.patches import Patches
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
-from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of, status_of
+from app.sync.installs.recorder import Recorder, snapshot_of, status_of
 from app.sync.installs.runner_request import check_policies, spec_of
 
 CANCEL_SEEN_SECONDS = 1.0
 """How long a cancel or a skip waits until the install's thread has noticed it: the answer and the next poll agree."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The answer to a start. `deduplicated`: the idempotency key was used before, and this is that task."""
-
-    task_id: str
-    state: TaskState
-    deduplicated: bool
 
 
 Keep = Callable[[Sequence[InstallRecord]], Sequence[InstallRecord]]
@@ -118,40 +106,60 @@ class Installs:
                 raise IdempotencyConflict(field="idempotency_key")
             return [kept]
 
-        [accepted] = self.accept([request], keep, run_id)
+        [accepted] = self.accept([request], keep, Joining(run_id))
         return accepted
 
-    def accept(self, requests: Sequence[Request], keep: Keep, run_id: str | None = None) -> list[Accepted]:
+    def accept(self, requests: Sequence[Request], keep: Keep, joining: Joining) -> list[Accepted]:
         """Accepts installs, all or none. `keep` puts their records on disk, and says for each which one counts: itself,
-        or another that was accepted before; `run_id`: of the run that they join. Raises TooManyTasks, ServiceClosing,
-        and what `keep` raises."""
+        or another that was accepted before. Raises TooManyTasks, ServiceClosing, and what `keep` raises."""
         self._progress_cache.drop_ended()
         if self._engine.closing.is_set():
             raise ServiceClosing
-        if self._engine.unfinished + len(requests) > self._settings.max_running + self._settings.max_waiting:
-            raise TooManyTasks
+        self._check_room(len(requests))
         for request in requests:
             check_policies(request, self._settings)
-        made = [self._new_record(request, run_id) for request in requests]
-        counting = keep([record for record, _ in made])
+        workplaces = [place_of(request, self._connector) for request in requests]
+        joining.check(workplaces)
+        made = new_records(requests, workplaces, self._engine, self._now(), joining)
         accepted, jobs = [], []
-        for request, (record, key), kept in zip(requests, made, counting, strict=True):
+        for request, place, record, kept in zip(requests, workplaces, made, keep(made), strict=True):
             deduplicated = kept.task_id != record.task_id
             accepted.append(
                 Accepted(kept.task_id, self._state_of(kept) if deduplicated else TaskState.QUEUED, deduplicated)
             )
             if not deduplicated:
-                jobs.append(Job(request, key, self._recorder(record)))
+                jobs.append(Job(request, place.key, self._recorder(record), group_of(request, kept.fleet_id)))
         self._engine.submit(*jobs)
         return accepted
+
+    def _check_room(self, wanted: int) -> None:
+        room = self.room
+        if wanted > room:
+            raise TooManyTasks(f"The queue has room for {room} of these {wanted} installs." if wanted > 1 else "")
 
     def look(self, task_id: str) -> tuple[InstallRecord, InstallStatus]:
         """A task's record, and what is known of it now. Raises TaskNotFound."""
         return self._record(task_id), self.status(task_id)
 
+    def statuses(self, task_ids: Sequence[str]) -> dict[str, InstallStatus]:
+        """As `status` for many; those that there are."""
+        known = {task_id: status for task_id in task_ids if (status := self._progress_cache.get(task_id)) is not None}
+        missing = [task_id for task_id in task_ids if task_id not in known]
+        return known | {task_id: status for task_id, (_, status) in self.look_at_all(missing).items()}
+
+    def look_at_all(self, task_ids: Sequence[str]) -> dict[str, tuple[InstallRecord, InstallStatus]]:
+        """As `look` for many; those that there are."""
+        return {
+            record.task_id: (record, self._progress_cache.get(record.task_id) or status_of(record, snapshot_of(record)))
+            for record in self._store.some(task_ids).values()
+        }
+
     def link_retry(self, task_id: str, retried_by: str | None) -> None:
-        """An ended task is retried now, or will not be by itself."""
-        retry_links = self.status(task_id).retry_links
+        """An ended task is retried now, or will not be by itself. Its record says so already."""
+        known = self._progress_cache.get(task_id)
+        if known is None:
+            return
+        retry_links = known.retry_links
         self._progress_cache.link_retry(
             task_id, replace(retry_links, retried_by=retried_by or retry_links.retried_by, is_open=False)
         )
@@ -256,11 +264,25 @@ class Installs:
             raise TaskNotCancellable
         _log.info("task %s: cancel was asked for", task_id)
 
-        def shows_cancel(status: InstallStatus) -> bool:
-            return status.ended or status.snapshot.state is TaskState.CANCELLING
-
-        self._progress_cache.wait(task_id, shows_cancel, CANCEL_SEEN_SECONDS)
+        self._progress_cache.wait(task_id, _shows_cancel, CANCEL_SEEN_SECONDS)
         return self.status(task_id).snapshot.state
+
+    def cancel_all(self, task_ids: Sequence[str]) -> dict[str, TaskState]:
+        """Cancels these tasks; the states after that of those that heed it. Others have ended, or are not here. Raises
+        ServiceClosing."""
+        if self._engine.closing.is_set():
+            raise ServiceClosing
+        heeding = self._engine.cancel_all(task_ids)
+        _log.info("%d tasks: cancel was asked for", len(heeding))
+        deadline = time.monotonic() + CANCEL_SEEN_SECONDS
+        for task_id in heeding:
+            self._progress_cache.wait(task_id, _shows_cancel, max(0.0, deadline - time.monotonic()))
+        return {task_id: self.status(task_id).snapshot.state for task_id in task_ids if task_id in heeding}
+
+    @property
+    def room(self) -> int:
+        """How many more installs would be accepted now."""
+        return max(0, self._settings.max_running + self._settings.max_waiting - self._engine.unfinished)
 
     def wake(self, task_id: str) -> bool:
         """Ends an install's wait for its next try; False when it is not here."""
@@ -319,38 +341,13 @@ class Installs:
 
     # -- records ----------------------------------------------------------------------------------------------------
 
-    def _new_record(self, request: Request, run_id: str | None) -> tuple[InstallRecord, ExclusiveKey]:
-        instance, key = self._exclusive_key(request)
-        task_id, created_at = str(uuid.uuid4()), self._now()
-        stored = store_request(request)
-        record = InstallRecord(
-            task_id,
-            created_at,
-            stored,
-            instance,
-            ui_home=request.ui_home,
-            idempotency_key=request.idempotency_key,
-            snapshot=to_stored(first_snapshot(task_id, created_at, stored["manifest"])),
-            auto_retry_open=request.options.auto_retry > request.retry_number,
-            seal=new_secret(),
-            run_id=run_id,
-        )
-        return record, key
-
-    def _exclusive_key(self, request: Request) -> tuple[str, ExclusiveKey]:
-        """The instance's name, and the exclusive key of the install."""
-        try:
-            endpoint = self._connector.resolve(request.address)
-        except RemoteError:  # a configuration that cannot be used: connecting will say so
-            return str(request.address), ExclusiveKey.of(str(request.address), request.ui_home)
-        return str(endpoint), ExclusiveKey.of(join_host_port(endpoint.host, endpoint.port), request.ui_home)
-
     def _job_of(self, record: InstallRecord) -> Job | None:
         """What is left to do of an install; None for one whose record cannot be read, which ends it."""
         try:
             request = read_request(record.request)
             spec_of(record.task_id, request, self._settings)  # nothing may be missing once it runs
-            return Job(request, self._exclusive_key(request)[1], self._recorder(record))
+            key, group = place_of(request, self._connector).key, group_of(request, record.fleet_id)
+            return Job(request, key, self._recorder(record), group)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             _log.error("task %s: its record cannot be read: %r", record.task_id, exc)
             self._give_up_unreadable(record)
@@ -386,3 +383,7 @@ class Installs:
         message = "This task was started by another version of Nodeferry, which has left a record that cannot be read."
         error = Problem("record_unreadable", message, "Start a new install of the same packs.")
         self._jobs.give_up(self._recorder(replace(record, snapshot=to_stored(snapshot_of(record)))), error)
+
+
+def _shows_cancel(status: InstallStatus) -> bool:
+    return status.ended or status.snapshot.state is TaskState.CANCELLING

@@ -14,17 +14,21 @@ from app.domain.run_summary import Kind
 from app.domain.workflow import Workflow
 from app.storage.errors import StorageError
 from app.storage.instance_store import InstanceStore
-from app.storage.run_store import RunFilter, RunRow, RunStore, place_of
+from app.storage.run_store import RunEnd, RunFilter, RunRow, RunStore, place_of
 from app.storage.workflow_store import WorkflowStore
 from app.sync.installs.service import Installs
 from app.sync.runs import view
 from app.sync.runs.chapters import chapters
+from app.sync.runs.fleet_page import FleetPage, first_needing, kinds
+from app.sync.runs.members import Member, Members
 from app.sync.runs.parts import Task, Tasks
 from app.sync.runs.shared import shared_view
 from app.sync.workflow_executor import WorkflowExecutor
 
 DOCUMENT = 1
 """Which form of a stored row this version writes; another is made again."""
+_AT_ONCE = 250
+"""How many ends are kept in one transaction: whoever has something to write waits no longer than that takes."""
 _FLEET, _WORKFLOW = "fleet", "workflow"
 
 _log = logging.getLogger(__name__)
@@ -49,7 +53,7 @@ class _Run:
     rows: Rows
     tasks: Tasks | None = None
     workflow: Workflow | None = None
-    children: Sequence[_Run] = ()
+    children: Sequence[Member] = ()
 
 
 class Runs:
@@ -63,20 +67,23 @@ class Runs:
         workflow_store: WorkflowStore,
         instances: InstanceStore,
         store: RunStore,
+        members: Members,
     ) -> None:
         self._installs = installs
         self._workflows = workflows
         self._workflow_store = workflow_store
         self._instances = instances
         self._store = store
+        self._members = members
 
     def root_of(self, any_id: str) -> tuple[str, str]:
         """The run that this id is of, and its kind. Raises RunNotFound."""
         row = self._found(any_id)
         return row.run_id, row.kind
 
-    def run(self, any_id: str) -> dict[str, Any]:
-        """One run with its chapters and what can be done now. Raises RunNotFound."""
+    def run(self, any_id: str, page: FleetPage | None = None) -> dict[str, Any]:
+        """One run with its chapters and what can be done now. `page`: which instances of a fleet. Raises
+        RunNotFound."""
         [run] = self._read([self._found(any_id)])
         tasks, workflow = run.tasks, run.workflow
         state = self._workflows.state(run.row.run_id) if workflow else None
@@ -89,13 +96,25 @@ class Runs:
             "chapters": chapters(tasks, workflow),
             "workflow": state,
             "actions": _actions(run),
-            "runs": [child.row_json for child in run.children] if run.row.kind == _FLEET else None,
+            **(self._instances_of(run, page or FleetPage()) if run.row.kind == _FLEET else _NO_INSTANCES),
+        }
+
+    def _instances_of(self, run: _Run, page: FleetPage) -> dict[str, Any]:
+        listed, about = page.of(run.children)
+        total, first = first_needing(run.children)
+        fresh = {each.run.run_id: each for each in self._members.fresh(run.row.run_id, [*listed, *first])}
+        return {
+            "runs": [_row(fresh[each.run.run_id]) for each in listed],
+            "page": about,
+            "kinds": kinds(run.children),
+            "needing": {"total": total, "runs": [_row(fresh[each.run.run_id]) for each in first]},
         }
 
     def shared(self, any_id: str) -> dict[str, Any]:
         """A run as whoever has its status link sees it. Raises RunNotFound."""
         [run] = self._read([self._found(any_id)])
-        return shared_view(run.row_json, [run.tasks, *(child.tasks for child in run.children)])
+        children = [self._tasks(member.records) for member in run.children]
+        return shared_view(run.row_json, [run.tasks, *children])
 
     def rows(self, run_ids: Collection[str]) -> dict[str, Mapping[str, Any]]:
         """Those of these runs that there are, as lists have them."""
@@ -119,14 +138,12 @@ class Runs:
     def settle(self) -> list[_Run]:
         """The runs that go on, newest first, and those whose end could not be kept. How others have ended since
         somebody looked is kept now."""
-        found = self._read(self._store.open())
         left, refused = [], False
-        for run in reversed(found):  # packs are known as the newest run has left them
-            if run.row_json["in_progress"] or refused:
-                left.append(run)
-            elif not self._close(run):
-                left.append(run)
-                refused = True  # each try may wait for the database
+        for run in reversed(self._read(self._store.open())):  # packs are known as the newest run has left them
+            parts = [_child(each) for each in run.children if each.facts and not each.is_kept]
+            ended = [each for each in (*parts, run) if not each.row_json["in_progress"]]
+            refused = refused or (bool(ended) and not self._close(ended))  # each try may wait for the database
+            left += [each for each in (*parts, run) if refused or each.row_json["in_progress"]]
         return left[::-1]
 
     def look_at(self, task_id: str) -> None:
@@ -135,7 +152,7 @@ class Runs:
             row = self._store.find(task_id)
             for run in self._read([row]) if row else ():
                 if row and row.state is None and not run.row_json["in_progress"]:
-                    self._close(run)
+                    self._close([run])
         except StorageError as exc:
             _log.error("task %s: how its run ended could not be kept: %s", task_id, exc)
 
@@ -155,25 +172,23 @@ class Runs:
 
     def _read(self, rows: Sequence[RunRow]) -> list[_Run]:
         """These runs as they are now."""
-        fleets = [row.run_id for row in rows if row.kind == _FLEET]
-        children = self._store.of_fleets(fleets) if fleets else []
-        records = self._store.records({row.run_id for row in (*rows, *children)})
-        of_fleet: dict[str | None, list[_Run]] = {}
-        for child in children:
-            of_fleet.setdefault(child.fleet_id, []).append(self._one(child, records.get(child.run_id, ())))
+        records = self._store.records({row.run_id for row in rows if row.kind != _FLEET})
         return [
-            _fleet(row, of_fleet.get(row.run_id, []))
+            _fleet(row, self._members.of(row.run_id))
             if row.kind == _FLEET
             else self._one(row, records.get(row.run_id, ()))
             for row in rows
         ]
 
     def _one(self, row: RunRow, records: Sequence[InstallRecord]) -> _Run:
-        found = [task for task in map(self._task, records) if task is not None]
-        tasks = Tasks(found) if found else None
+        tasks = self._tasks(records)
         workflow = self._workflow_store.get(row.run_id) if row.kind == _WORKFLOW else None
         rows = tasks.rows if tasks else Rows()
         return _Run(row, view.row_json(row, tasks, workflow), rows, tasks, workflow)
+
+    def _tasks(self, records: Sequence[InstallRecord]) -> Tasks | None:
+        found = [task for task in map(self._task, records) if task is not None]
+        return Tasks(found) if found else None
 
     def _task(self, record: InstallRecord) -> Task | None:
         try:
@@ -183,19 +198,22 @@ class Runs:
 
     # -- what is kept -----------------------------------------------------------------------------------------------
 
-    def _close(self, run: _Run) -> bool:
-        """Keeps how a run ended, and which node packs its machine has now; whether it could. Lists are right without
-        it, only slower."""
-        made = run.row_json
-        texts = (made["machine"]["name"], made["machine"]["instance"], made["machine"]["ssh_connection"])
-        search = " ".join(str(each) for each in (*texts, made["list"]["label"], run.row.run_id) if each).lower()
+    def _close(self, ended: Sequence[_Run]) -> bool:
+        """Keeps how runs ended, and which node packs their machines have now; whether it could. Lists are right
+        without it, only slower."""
         try:
-            self._store.close(run.row, made["summary"], search, {"form": DOCUMENT, "row": made})
-            if made["summary"]["kind"] != Kind.PLANNED and run.rows.names:
-                self._instances.change_packs(made["machine"]["instance"], run.rows.ready, run.rows.names)
+            for first in range(0, len(ended), _AT_ONCE):
+                self._store.close([_end_of(run) for run in ended[first : first + _AT_ONCE]])
+            for run in ended:
+                made = run.row_json
+                if made["summary"]["kind"] != Kind.PLANNED and run.rows.names:
+                    self._instances.change_packs(made["machine"]["instance"], run.rows.ready, run.rows.names)
         except StorageError as exc:
-            _log.error("run %s: how it ended could not be kept: %s", run.row.run_id, exc)
+            _log.error("run %s: how it ended could not be kept: %s", ended[-1].row.run_id, exc)
             return False
+        for run in ended:
+            if run.row.fleet_id is not None:
+                self._members.kept(run.row.fleet_id, run.row)
         return True
 
     def _documents(self, rows: Sequence[RunRow]) -> dict[str, Mapping[str, Any]]:
@@ -204,8 +222,15 @@ class Runs:
         made = self._read([row for row in rows if row.run_id not in kept])
         for run in made:
             if run.row.state is not None:
-                self._close(run)
+                self._close([run])
         return kept | {run.row.run_id: run.row_json for run in made}
+
+
+def _end_of(run: _Run) -> RunEnd:
+    made = run.row_json
+    texts = (made["machine"]["name"], made["machine"]["instance"], made["machine"]["ssh_connection"])
+    search = " ".join(str(each) for each in (*texts, made["list"]["label"], run.row.run_id) if each).lower()
+    return RunEnd(run.row, made["summary"], search, {"form": DOCUMENT, "row": made})
 
 
 def _is_usable(row: RunRow) -> bool:
@@ -213,17 +238,28 @@ def _is_usable(row: RunRow) -> bool:
     return row.state is not None and isinstance(kept, Mapping) and kept.get("form") == DOCUMENT and "row" in kept
 
 
-def _fleet(row: RunRow, children: Sequence[_Run]) -> _Run:
-    made = view.fleet_json(row, [(child.row_json, child.rows) for child in children])
-    return _Run(row, made, Rows(), children=children)
+_NO_INSTANCES = {"runs": None, "page": None, "kinds": None, "needing": None}
+
+
+def _fleet(row: RunRow, members: Sequence[Member]) -> _Run:
+    made = view.fleet_json(row, [(each.facts.row, each.facts.rows) for each in members if each.facts])
+    return _Run(row, made, Rows(), children=members)
+
+
+def _child(member: Member) -> _Run:
+    return _Run(member.run, _row(member), member.facts.rows if member.facts else Rows())
+
+
+def _row(member: Member) -> Mapping[str, Any]:
+    return member.facts.row if member.facts else {}
 
 
 def _actions(run: _Run) -> list[dict[str, object]]:
-    if run.row.kind == _FLEET:
-        stopped = any(child.row_json["summary"]["kind"] == Kind.STOPPED for child in run.children)
-        found = [_actions(child) for child in run.children]
-        return view.fleet_actions(bool(run.row_json["in_progress"]), found, stopped=stopped)
-    return view.actions_of_run(run.tasks, run.workflow)
+    if run.row.kind != _FLEET:
+        return view.actions_of_run(run.tasks, run.workflow)
+    facts = [each.facts for each in run.children if each.facts]
+    again = any(each.can_retry or each.kind == Kind.STOPPED for each in facts)
+    return view.fleet_actions(bool(run.row_json["in_progress"]), retry=again)
 
 
 def _fits(run: _Run, asked: Asked, before: tuple[float, str] | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -221,11 +222,10 @@ def _percent(tasks: Tasks | None, live: bool) -> float:
 def fleet_json(row: RunRow, children: Sequence[tuple[Mapping[str, Any], Rows]]) -> dict[str, Any]:
     """A fleet as lists show it: its runs together."""
     first = children[0][0] if children else None
-    counts = sum((rows.counts for _, rows in children), Counts())
+    counts = Counts.sum([rows.counts for _, rows in children])
     live = any(child["in_progress"] for child, _ in children)
     name = word("summary.fleet_machines", n=len(children))
     ends = [str(child["finished_at"]) for child, _ in children if child["finished_at"]]
-    whole = Rows(counts, all(rows.whole for _, rows in children))
     return {
         "run_id": row.run_id,
         "kind": row.kind,
@@ -237,22 +237,26 @@ def fleet_json(row: RunRow, children: Sequence[tuple[Mapping[str, Any], Rows]]) 
         "in_progress": live,
         "seconds": max((child["seconds"] for child, _ in children), default=0.0),
         "working_since": min(filter(None, (child["working_since"] for child, _ in children)), default=None),
-        "summary": _of_fleet([child for child, _ in children], whole, live).to_json(),
+        "summary": summary_of_fleet(children),
         "counts": counts.to_json()["counts"],
         "percent": round(sum(child["percent"] for child, _ in children) / max(1, len(children)), 1),
     }
 
 
+def summary_of_fleet(children: Sequence[tuple[Mapping[str, Any], Rows]]) -> dict[str, str]:
+    """How the runs of a fleet stand together."""
+    whole = Rows(Counts.sum([rows.counts for _, rows in children]), all(rows.whole for _, rows in children))
+    live = any(child["in_progress"] for child, _ in children)
+    return _of_fleet([child for child, _ in children], whole, live).to_json()
+
+
 def _of_fleet(children: Sequence[Mapping[str, Any]], rows: Rows, live: bool) -> Summary:
     summaries = [child["summary"] for child in children]
-    asking = next((each for each in summaries if each["kind"] == Kind.QUESTION), None)
-    if asking is not None:
-        return Summary(Kind.QUESTION, Tone.WARN, asking["sentence"])
+    kinds = Counter(each["kind"] for each in summaries)
     if live:
-        working = sum(child["in_progress"] for child in children)
-        return Summary(Kind.WORKING, Tone.LIVE, word("summary.fleet_working", n=working))
+        asking = [each["sentence"] for each in summaries if each["kind"] == Kind.QUESTION]
+        return _of_live_fleet(kinds, sum(child["in_progress"] for child in children), asking)
     machines = word("summary.fleet_machines", n=len(children))
-    kinds = {each["kind"] for each in summaries}
     own = next(iter(kinds)) if len(kinds) == 1 else None
     if own is not None and Kind(own) not in (Kind.READY, Kind.PARTIAL, Kind.NOTHING):
         first = summaries[0]
@@ -262,14 +266,30 @@ def _of_fleet(children: Sequence[Mapping[str, Any]], rows: Rows, live: bool) -> 
     result = result_of(rows)
     if own is None and result.kind is not Kind.PARTIAL:
         result = Summary(Kind.PARTIAL, Tone.WARN, in_words(rows.counts))
-    return Summary(result.kind, result.tone, word("summary.fleet", machines=machines, result=result.sentence))
+    sentence = word("summary.fleet", machines=machines, result=result.sentence)
+    return Summary(result.kind, result.tone, _with_failed(sentence, kinds))
 
 
-def fleet_actions(
-    live: bool, children: Sequence[Sequence[Mapping[str, object]]], *, stopped: bool
-) -> list[dict[str, object]]:
-    """What can be done with all runs of a fleet at once. `stopped`: some were, and can go on with a retry."""
+def _of_live_fleet(kinds: Mapping[str, int], going_on: int, asking: Sequence[str]) -> Summary:
+    if asking:
+        sentence = asking[0] if len(asking) == 1 else word("summary.fleet_asking", n=len(asking))
+        return Summary(Kind.QUESTION, Tone.WARN, sentence)
+    waiting = kinds.get(Kind.QUEUED, 0)
+    waiting = 0 if waiting == going_on else waiting  # then they begin
+    sentence = word("summary.fleet_working", n=going_on - waiting)
+    if waiting:
+        sentence = word("summary.fleet_waiting", sentence=sentence, n=waiting)
+    return Summary(Kind.WORKING, Tone.LIVE, _with_failed(sentence, kinds))
+
+
+def _with_failed(sentence: str, kinds: Mapping[str, int]) -> str:
+    """The machines whose packs are in no sum."""
+    failed = kinds.get(Kind.FAILED, 0) + kinds.get(Kind.LOST, 0)
+    return word("summary.fleet_failed", sentence=sentence, n=failed) if failed else sentence
+
+
+def fleet_actions(live: bool, *, retry: bool) -> list[dict[str, object]]:
+    """What can be done with all runs of a fleet at once. `retry`: whether one can go on with a retry."""
     if live:
         return actions_json([Action("stop")], primary=False)
-    retried = stopped or any(action["name"] == "retry" for actions in children for action in actions)
-    return actions_json([*([Action("retry")] if retried else []), Action("install_again")], primary=True)
+    return actions_json([*([Action("retry")] if retry else []), Action("install_again")], primary=True)

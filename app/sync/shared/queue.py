@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+from app.protocol.events import Queued
 from app.storage.errors import StorageError
 from app.storage.shared_queue import Place, SharedQueueStore
 from app.sync.installs.engine import Job, Records
-from app.sync.installs.exclusive_queue import Waiting
+from app.sync.installs.exclusive_queue import ExclusiveKey, Group, Waiting
 
 _POSITIONS_SECONDS = 0.3
 """For how long the order of what waits is not asked again, however many ask where they stand."""
@@ -122,6 +123,10 @@ class SharedQueue:
         """Whether the install runs here."""
         return self._works is not None and self._works.job(task_id) is not None
 
+    def foresee(self, added: Sequence[tuple[str, ExclusiveKey, Group | None]]) -> Mapping[str, Queued]:  # noqa: ARG002
+        """Nothing: whoever looks at one that waits is told its place."""
+        return {}
+
     def submit(self, *jobs: Job) -> None:
         """The transaction that wrote their records has queued them, and whoever takes one shows how it does."""
         with self._lock:
@@ -133,6 +138,10 @@ class SharedQueue:
     def cancel(self, task_id: str) -> bool:
         """Cancels an install, wherever it is."""
         return self._signals.cancel(task_id)
+
+    def cancel_all(self, task_ids: Collection[str]) -> Collection[str]:
+        """Cancels installs, wherever they are."""
+        return {task_id for task_id in task_ids if self._signals.cancel(task_id)}
 
     def wake(self, task_id: str) -> bool:
         """Ends an install's wait for its next try, wherever it is."""

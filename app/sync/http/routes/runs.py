@@ -11,9 +11,10 @@ from app.domain.workflow_file_errors import RunHasNoWorkflow
 from app.protocol.states import Word
 from app.storage.run_store import RunFilter
 from app.sync.capacity import Kind
-from app.sync.http import bodies
+from app.sync.http import bodies, fleet_bodies
 from app.sync.http.etags import answer_if_changed
 from app.sync.http.services import answer, body, note_task, query, services
+from app.sync.runs.fleet_page import FleetPage
 from app.sync.runs.runs import Asked
 
 runs = Blueprint("runs", __name__)
@@ -33,10 +34,10 @@ def list_runs() -> Response:
 
 @runs.get("/runs/<run_id>")
 def show_run(run_id: str) -> Response:
-    """One run with its chapters and what can be done now; by the id of any task of it."""
-    query(bodies.NoQuery)
+    """One run with its chapters and what can be done now, and a page of a fleet's; by the id of any task of it."""
+    asked = query(fleet_bodies.FleetPageQuery)
     known = note_task(bodies.uuid_of(run_id, "run_id"))
-    found = services().proofs.with_proof(services().runs.run(known))
+    found = services().proofs.with_proof(services().runs.run(known, page_of(asked)))
     return answer_if_changed({"success": True, **found}, found | {"workflow": _without_clock(found["workflow"])})
 
 
@@ -52,6 +53,11 @@ def prove_run(run_id: str) -> Response:
     if result is None:
         raise RunHasNoWorkflow("This run was not started with a workflow file, or it is not kept any more.")
     return answer({"success": True, "run_id": found["run_id"], "proof": services().proofs.of(found["run_id"])})
+
+
+def page_of(asked: fleet_bodies.FleetPageQuery) -> FleetPage:
+    """Which instances of a fleet a request wants to see."""
+    return FleetPage(asked.limit, asked.offset, _values(asked.state), asked.q, asked.needing is not None)
 
 
 def _without_clock(workflow: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -53,10 +53,10 @@ def _route(status: int, *replies: Reply | str, codes: str = "", **more: Any) -> 
     return Operation({status: made}, tuple(codes.split()), **more)
 
 
-def _listed(schema: str, codes: str = "", **more: Any) -> Operation:
+def _listed(*schemas: str, codes: str = "", **more: Any) -> Operation:
     """What a client may have already: `If-None-Match` with its ETag is answered 304 then."""
     unchanged = Reply(content_type="", headers=("ETag",), about="The client has exactly this (`If-None-Match`).")
-    return Operation({200: (Reply((schema,), headers=("ETag",)),), 304: (unchanged,)}, tuple(codes.split()), **more)
+    return Operation({200: (Reply(schemas, headers=("ETag",)),), 304: (unchanged,)}, tuple(codes.split()), **more)
 
 
 _INSTANCE = " ".join(codes_of(RemoteError) + codes_of(RunnerError))
@@ -234,15 +234,15 @@ _GROUPS: Mapping[str, Operation] = {
         example={"ssh_connections": [_SSH, "ssh -p 2222 root@10.0.0.7"]},
     ),
     "GET /fleet": _route(200, "Fleets", asked=bodies.NoQuery),
-    "GET /fleet/<fleet_id>": _route(
-        200, Reply(("FleetProgress", "UnchangedFleet")), codes="fleet_not_found", asked=fleet_bodies.FleetQuery
+    "GET /fleet/<fleet_id>": _listed(
+        "FleetProgress", "UnchangedFleet", codes="fleet_not_found", asked=fleet_bodies.FleetQuery
     ),
     "POST /fleet/<fleet_id>/cancel": _route(
-        202, "FleetTasks", codes="fleet_not_found task_not_cancellable service_closing", asked=bodies.NoBody
+        202, "FleetChanged", codes="fleet_not_found task_not_cancellable service_closing", asked=bodies.NoBody
     ),
     "POST /fleet/<fleet_id>/retry": _route(
         202,
-        "FleetTasks",
+        "FleetChanged",
         codes=f"fleet_not_found nothing_to_retry invalid_manifest {_FOLLOWS}",
         asked=bodies.NoBody,
     ),
@@ -250,7 +250,7 @@ _GROUPS: Mapping[str, Operation] = {
 
 _RUNS: Mapping[str, Operation] = {
     "GET /runs": _listed("Runs", asked=bodies.RunsQuery),
-    "GET /runs/<run_id>": _listed("Run", codes="run_not_found", asked=bodies.NoQuery),
+    "GET /runs/<run_id>": _listed("Run", codes="run_not_found", asked=fleet_bodies.FleetPageQuery),
     "GET /instances": _route(200, "Instances", asked=bodies.NoQuery),
     "DELETE /instances/<instance_id>": _route(
         200, "InstanceForgotten", codes="instance_not_found instance_busy", asked=bodies.NoBody

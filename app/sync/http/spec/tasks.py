@@ -80,6 +80,7 @@ _TASKS: Mapping[str, Schema] = {
             "retry_number": COUNT,
             "restart_of": nullable(TEXT),
             "expected": array(array(TEXT)),
+            "limits": nullable(ANY_OBJECT),
         },
         closed=False,
         about="What was asked for, as the version of Nodeferry that accepted it has stored it.",
@@ -280,6 +281,10 @@ _WORKFLOWS: Mapping[str, Schema] = {
 _OF_FLEET = {"success": YES, "fleet_id": UUID, "revision": COUNT, "in_progress": FLAG}
 _FLEETS: Mapping[str, Schema] = {
     "FleetTasks": record({"success": YES, "fleet_id": UUID, "tasks": _STARTED, "message": TEXT}),
+    "FleetChanged": record(
+        {"success": YES, "fleet_id": UUID, "tasks": _STARTED, "left": mapping(COUNT), "message": TEXT},
+        about="`left`: how many tasks were left as they are, by the code of the reason.",
+    ),
     "Fleets": record(
         {
             "success": YES,
@@ -309,11 +314,13 @@ _FLEETS: Mapping[str, Schema] = {
             "phase": words(Phase),
             "message": TEXT,
             "message_code": nullable(TEXT),
+            "summary": ref("Summary"),
             "questions": array(ref("RunQuestion")),
             **NUMBERS,
             "error": nullable(ref("Problem")),
         }
     ),
+    "FleetPage": record({"total": COUNT, "offset": COUNT, "limit": COUNT, "next_offset": nullable(COUNT)}),
     "FleetProgress": record(
         {
             **_OF_FLEET,
@@ -323,6 +330,10 @@ _FLEETS: Mapping[str, Schema] = {
             "states": _STATES,
             "percent": PERCENT,
             **NUMBERS,
+            "summary": ref("Summary"),
+            "kinds": mapping(COUNT),
+            "needing": COUNT,
+            "page": ref("FleetPage"),
             "instances": array(ref("FleetInstanceProgress")),
         }
     ),

@@ -11,7 +11,7 @@ import { Recipe } from "../start/recipe.js";
 const get = (id) => document.getElementById(id);
 const KEPT = "fleet-commands";
 const MOST_OFFERED = 6;
-const MOST_KEPT = 20000;
+const MOST_KEPT = 120000;
 
 /** What was typed: the commands, and the line that each stands in. Empty lines and those that begin with # are left out. */
 function typed() {
@@ -28,7 +28,8 @@ function request(recipe) {
   const options = { existing: get("existing").value, on_failure: get("on-failure").value, auto_retry: Number(get("auto-retry").value),
     run_scripts: get("scripts").checked, verify: get("verify").checked, restart: get("restart").checked, ask: "ask" };
   if (recipe.hasLock && get("exact").checked) options.exact = true;
-  return { ssh_connections: typed().map(({ text }) => text), ui_home: get("ui-home").value.trim() || null, manifest: recipe.chosen ?? null, options };
+  const limits = { at_once: Number(get("at-once").value) || null, per_host: Number(get("per-host").value) || null };
+  return { limits, ssh_connections: typed().map(({ text }) => text), ui_home: get("ui-home").value.trim() || null, manifest: recipe.chosen ?? null, options };
 }
 
 /** The service's words, with the line in place of the position in the request. */
@@ -37,8 +38,12 @@ function refused(error) {
   const place = /^ssh_connections\[(\d+)\]/.exec(error.field ?? "");
   if (!place) return wrong(error.field === "ui_home" ? "ui-home-error" : "go-error", text);
   const lineOf = (index) => typed()[index]?.line;
-  const said = text.replace(/ssh_connections\[(\d+)\]/g, (_, index) => word("lists.line", { n: lineOf(index) }));
-  wrong("commands-error", said === text ? `${word("lists.line", { n: lineOf(place[1]) })}: ${text}` : said);
+  const inLines = ({ field, message }) => {
+    const said = message.replace(/ssh_connections\[(\d+)\]/g, (_, index) => word("lists.line", { n: lineOf(index) }));
+    const [, index] = /^ssh_connections\[(\d+)\]/.exec(field);
+    return said === message ? `${word("lists.line", { n: lineOf(index) })}: ${message}` : said;
+  };
+  wrong("commands-error", error.wrongEntries.length ? error.wrongEntries.map(inLines).join("\n") : inLines({ field: error.field, message: text }));
   setAttribute(get("commands"), "aria-invalid", "true");
   get("commands").focus();
 }

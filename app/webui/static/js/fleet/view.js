@@ -3,7 +3,7 @@
 import { api } from "../core/api.js";
 import { ask } from "../core/ask.js";
 import { clearTrouble, showTrouble } from "../core/banner.js";
-import { announce, h, patchList, setAttribute, setHidden, setText } from "../core/dom.js";
+import { announce, h, setAttribute, setHidden, setText } from "../core/dom.js";
 import { isOff, keepFocus, setOff } from "../core/focus.js";
 import { ago, exactly } from "../core/format.js";
 import { at } from "../core/place.js";
@@ -13,7 +13,8 @@ import { notifyEnd, showInTab } from "../core/signals.js";
 import { word } from "../core/words.js";
 import { tookOf } from "../lists/run-row.js";
 import { showState, stateIcon } from "../lists/state.js";
-import { makeMachine, updateMachine } from "./row.js";
+import { asCounts, FEW } from "./page.js";
+import { FleetRows } from "./rows.js";
 
 const get = (id) => document.getElementById(id);
 const [BUSY, QUIET] = [2000, 10000];
@@ -21,13 +22,15 @@ const [BUSY, QUIET] = [2000, 10000];
 export function startFleetView(id) {
   const icon = stateIcon();
   const bar = segments(null);
+  const rows = new FleetRows(() => poller.now());
   const poller = new Poller(look, { interval: BUSY, failed, answered: clearTrouble });
   let shown = null;
 
   async function look(signal) {
     if (document.visibilityState === "hidden" && !shown?.in_progress) return true;
-    const found = await api(`/runs/${id}`, { signal, tagged: true });
-    if (found === shown) return true;
+    const query = String(rows.query);
+    const found = await api(`/runs/${id}?${query}`, { signal, tagged: true });
+    if (found === shown || query !== String(rows.query)) return true; // something else is wanted by now
     if (shown?.in_progress && !found.in_progress) notifyEnd(`nodeferry-${id}`, word("lists.fleet_ended"), found.summary.sentence);
     shown = found;
     poller.interval = found.in_progress ? BUSY : QUIET; // a retry may come from another page
@@ -39,9 +42,12 @@ export function startFleetView(id) {
     const can = new Set(fleet.actions.map(({ name }) => name));
     showState(icon, fleet.summary);
     setText(get("sentence"), fleet.summary.sentence);
-    updateSegments(bar, fleet.counts);
-    setText(get("in-words"), fleet.in_progress ? countsInWords(fleet.counts) : ""); // at the end the sentence has them
-    patchList(get("rows"), fleet.runs, { key: (run) => run.run_id, make: makeMachine, update: updateMachine });
+    const machines = asCounts(fleet);
+    const many = machines.total > FEW; // a bar of node packs would not have those of machines that wait
+    updateSegments(bar, many ? machines : fleet.counts);
+    const said = many ? word("lists.of_machines", { said: countsInWords(machines) }) : countsInWords(fleet.counts);
+    setText(get("in-words"), many || fleet.in_progress ? said : ""); // at the end the sentence has the packs
+    rows.draw(fleet);
     setHidden(get("loading"), true);
     keepFocus(() => offer(can), () => get("main"));
     setAttribute(get("began"), "title", exactly(fleet.created_at));
