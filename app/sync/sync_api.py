@@ -37,6 +37,7 @@ from app.sync.http.services import (
     note_task,
     register_http,
     services,
+    text_answer,
 )
 
 installing = Blueprint("installing", __name__)
@@ -91,4 +92,4 @@ def show_progress() -> Response:
     """The progress of one install, from what is known here; opens no connection."""
     asked = body(bodies.ProgressBody)
     known = checked_task_id(asked.task_id)
-    return answer(services().installs.progress(known, asked.since, patch=asked.patch, line=asked.line))
+    return text_answer(services().installs.progress_text(known, asked.since, patch=asked.patch, line=asked.line))

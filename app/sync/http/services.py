@@ -55,8 +55,6 @@ EXTENSION = "nodeferry"
 PROBLEM_PAGE = "nodeferry-problem-page"
 """What makes an error's answer a page like the others, where there are pages."""
 ProblemPage = Callable[[Response, AppError], None]
-LOOK_AGAIN_SECONDS = 1.0
-"""An answer that waited longer goes only to who is still let in: the token may have been revoked meanwhile."""
 
 _log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=BaseModel)
@@ -201,6 +199,11 @@ def answer(payload: Mapping[str, Any], status: int = 200, *, has_secret: bool = 
     return response
 
 
+def text_answer(text: bytes) -> Response:
+    """JSON that is masked already."""
+    return Response(text, content_type=errors.JSON_TYPE)
+
+
 def error_answer(error: AppError) -> Response:
     """`error` in the one shape, with its status; as a page, where a browser goes to an address."""
     as_page = admission.wants_page(request.method, request.headers.get("Accept", ""))
@@ -263,7 +266,7 @@ def _not_allowed() -> Response:
 
 def _after(response: Response) -> Response:
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
-    if seconds > LOOK_AGAIN_SECONDS and request.method == "GET" and response.status_code < 400:
+    if seconds > admission.LOOKED_SECONDS and request.method == "GET" and response.status_code < 400:
         refused = _refusal()
         response = error_answer(refused) if refused else response
     for name, value in errors.HEADERS.items():

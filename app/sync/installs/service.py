@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.domain import asked_for, retry
+from app.domain import asked_for
 from app.domain.errors import (
     BuildNotSkippable,
     IdempotencyConflict,
@@ -41,7 +41,7 @@ from app.sync.installs.answer_requests import check_answer
 from app.sync.installs.exclusive_queue import ExclusiveKey
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
-from app.sync.installs.patches import Patches
+from app.sync.installs.progress_answers import ProgressAnswers
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of, status_of
@@ -92,7 +92,7 @@ class Installs:
         self._connector = connector
         self._settings = settings
         self._now = now
-        self._patches = Patches()
+        self._answers = ProgressAnswers(self._queue_of, settings.retry_seconds, now)
 
     @property
     def closing(self) -> threading.Event:
@@ -164,39 +164,15 @@ class Installs:
     ) -> dict[str, Any]:
         """The progress JSON; with `since` equal to the revision only that nothing is new, with `patch` what has changed
         since then, where that is known. Raises TaskNotFound."""
-        status = self.status(task_id)
-        snapshot = status.snapshot
-        queued = snapshot.state is TaskState.QUEUED  # its place moves without anything happening to it
-        if since is not None and since == snapshot.revision and not queued:
-            return {
-                "success": True,
-                "unchanged": True,
-                "task_id": task_id,
-                "revision": snapshot.revision,
-                "state": snapshot.state.value,
-                "in_progress": not status.ended,
-                "completed": status.ended,
-                "last_event_seconds_ago": progress_json.seconds_ago(status.heard_at, self._now()),
-                **({"line": self._patches.line} if patch else {}),
-            }
-        if patch:
-            return self._patches.answer(self._whole(status), since, line, self._whole)
-        self._patches.note(status)
-        return self._whole(status)
+        return self._answers.answer(self.status(task_id), since, patch=patch, line=line)
 
-    def _whole(self, status: InstallStatus) -> dict[str, Any]:
-        snapshot = status.snapshot
-        queued = snapshot.state is TaskState.QUEUED
-        place = self._scheduler.place_of(snapshot.task_id) if queued else None
-        fields = progress_json.progress(
-            snapshot,
-            self._now(),
-            heard_at=status.heard_at,
-            require=status.require,
-            queue=None if place is None else {"position": place.position, "behind": place.behind},
-            retry=retry.retry_json(status.retry_links, snapshot, self._settings.retry_seconds),
-        )
-        return {**fields, "summary": status.summary.to_json()}
+    def progress_text(self, task_id: str, since: int | None, *, patch: bool, line: str | None) -> bytes:
+        """`progress` as the text of an answer, its secrets masked. Raises TaskNotFound."""
+        return self._answers.text(self.status(task_id), since, patch=patch, line=line)
+
+    def _queue_of(self, task_id: str) -> dict[str, Any] | None:
+        place = self._scheduler.place_of(task_id)
+        return None if place is None else {"position": place.position, "behind": place.behind}
 
     def task(self, task_id: str) -> dict[str, Any]:
         """One task: what was asked for, what is planned, its progress. Raises TaskNotFound."""

@@ -1,0 +1,59 @@
+"""The short way of a poll: what clients ask for all the time does not go through the routes.
+
+Only for a request that the server has looked at just now (`admission`), and only where all is as usual: everything else,
+each error too, is answered by the routes, as it is where another server runs the application. Both ways answer the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from flask import Response
+
+from app.domain.errors import AppError
+from app.sync.http import bodies, errors, json_body
+from app.sync.http.admission import is_let_in
+from app.sync.http.behind_proxy import Wsgi
+from app.sync.http.compression import compress
+from app.sync.http.services import Services, text_answer
+
+PATH = "/ssh/install-custom-nodes/progress"
+_OF_THE_LOG = logging.getLogger("app.sync.http.services")
+
+
+class QuickPolls:
+    """WSGI: answers polls, and passes on everything else. `headers`: what else every answer has."""
+
+    def __init__(self, app: Wsgi, shared: Services, headers: Mapping[str, str]) -> None:
+        self._app = app
+        self._shared = shared
+        self._headers = {**errors.HEADERS, **headers}
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answers one request."""
+        is_poll = environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "POST"
+        is_logged = _OF_THE_LOG.isEnabledFor(logging.DEBUG)
+        if not is_poll or is_logged or not is_let_in(environ, self._shared.access):
+            return self._app(environ, start_response)
+        started, input_ = time.perf_counter(), environ["wsgi.input"]
+        try:
+            response = self._answer(input_.read(), environ.get("CONTENT_TYPE", ""))
+        except AppError:
+            input_.seek(0)
+            return self._app(environ, start_response)
+        compress(response, environ.get("HTTP_ACCEPT_ENCODING", ""))
+        self._shared.metrics.answered(f"POST {PATH}", time.perf_counter() - started)
+        start_response(response.status, response.headers.to_wsgi_list())
+        return [response.get_data()]
+
+    def _answer(self, raw: bytes, content_type: str) -> Response:
+        json_body.check_content_type(content_type, empty=not raw)
+        asked = bodies.read(bodies.ProgressBody, json_body.parse_object(raw) if raw else {})
+        task_id = bodies.task_id_of(asked.task_id)
+        text = self._shared.installs.progress_text(task_id, asked.since, patch=asked.patch, line=asked.line)
+        response = text_answer(text)
+        response.headers.update(self._headers)
+        return response
