@@ -8,7 +8,7 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response
 
 from app.domain.request import left_out_of
-from app.sync.http import bodies
+from app.sync.http import bodies, errors
 from app.sync.http.openapi import openapi
 from app.sync.http.routes.events import events
 from app.sync.http.routes.fleet import fleet
@@ -37,7 +37,6 @@ from app.sync.http.services import (
     note_task,
     register_http,
     services,
-    text_answer,
 )
 
 installing = Blueprint("installing", __name__)
@@ -92,4 +91,5 @@ def show_progress() -> Response:
     """The progress of one install, from what is known here; opens no connection."""
     asked = body(bodies.ProgressBody)
     known = checked_task_id(asked.task_id)
-    return text_answer(services().installs.progress_text(known, asked.since, patch=asked.patch, line=asked.line))
+    found = services().installs.progress_text(known, asked.since, patch=asked.patch, line=asked.line)
+    return Response(found.sent, content_type=errors.JSON_TYPE)

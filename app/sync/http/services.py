@@ -199,11 +199,6 @@ def answer(payload: Mapping[str, Any], status: int = 200, *, has_secret: bool = 
     return response
 
 
-def text_answer(text: bytes) -> Response:
-    """JSON that is masked already."""
-    return Response(text, content_type=errors.JSON_TYPE)
-
-
 def error_answer(error: AppError) -> Response:
     """`error` in the one shape, with its status; as a page, where a browser goes to an address."""
     as_page = admission.wants_page(request.method, request.headers.get("Accept", ""))

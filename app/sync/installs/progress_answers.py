@@ -10,12 +10,11 @@ from typing import Any
 
 from app.domain import retry
 from app.protocol import progress_json
-from app.protocol.redaction import masked
 from app.protocol.states import TaskState
 from app.protocol.terminal_text import json_text
 from app.sync.installs.patches import Patches, Progress
 from app.sync.installs.progress_cache import InstallStatus
-from app.sync.installs.progress_texts import ProgressTexts
+from app.sync.installs.progress_texts import Filled, ProgressTexts, whole_text
 
 QueueOf = Callable[[str], dict[str, Any] | None]
 
@@ -45,21 +44,20 @@ class ProgressAnswers:
 
     def text(
         self, status: InstallStatus, since: int | None = None, *, patch: bool = False, line: str | None = None
-    ) -> bytes:
+    ) -> Filled:
         """`answer` as JSON, its secrets masked."""
         if _is_known(status, since):
-            return masked(json_text(self._unchanged(status, patch=patch), separators=(",", ":"))).encode()
+            return Filled(json_text(self._unchanged(status, patch=patch), separators=(",", ":")).encode())
         asked: Hashable = (since, line or self._patches.line) if patch else None
         known = self._texts.find(status, asked)
-        moving = self._moving(status)
         if known is not None:
             if not patch:
                 self._patches.note(status)
-            return known.filled(moving)
+            return known.filled(self._moment(status), lambda: self._moving(status))
         payload = self.answer(status, since, patch=patch, line=line)
         if patch and since is not None and "patch" not in payload:  # there are as many of these as there are numbers
-            return masked(json_text(payload, separators=(",", ":"))).encode()
-        return self._texts.make(status, asked, payload, moving)
+            return whole_text(payload)
+        return self._texts.make(status, asked, payload, self._moving(status))
 
     def _unchanged(self, status: InstallStatus, *, patch: bool) -> Progress:
         snapshot = status.snapshot
@@ -90,6 +88,12 @@ class ProgressAnswers:
         """What of `_whole` changes while the snapshot stays."""
         moving = progress_json.moving(status.snapshot, self._now(), heard_at=status.heard_at)
         return {**moving, "queue": self._queue(status), "retry": self._retry(status)}
+
+    def _moment(self, status: InstallStatus) -> Hashable:
+        """What `_moving` has one value for: a tenth of a second, as its figures have one decimal."""
+        if status.snapshot.state is TaskState.QUEUED:
+            return None
+        return int(self._now() * 10), status.heard_at, status.retry_links
 
     def _queue(self, status: InstallStatus) -> dict[str, Any] | None:
         snapshot = status.snapshot

@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import struct
 import threading
+import zlib
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,21 +29,65 @@ _MARK = secrets.token_hex(12)
 """No text from elsewhere has it."""
 _GAP = re.compile(rf'"{_MARK}(\w+)"')
 _ROWS = "nodes"
+_ENCODE = json.JSONEncoder(separators=_COMPACT, allow_nan=False).encode
+_GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+_LAST_BLOCK = b"\x03\0"
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """An answer's JSON as it is `sent`. `text`: where it was made from one that is kept, with `gaps`, what is in them."""
+
+    sent: bytes
+    text: Text | None = None
+    gaps: tuple[bytes, ...] = ()
+
+    def packed(self) -> bytes | None:
+        """As gzip; None where nothing of it was packed before: then it is packed as any other answer is."""
+        return None if self.text is None else self.text.packed(self.gaps, self.sent)
+
+
+@dataclass(slots=True)
 class Text:
     """An answer's JSON: `pieces`, and between them the values of `names`."""
 
     pieces: tuple[bytes, ...]
     names: tuple[str, ...]
+    deflated: tuple[bytes, ...] = ()
+    newest: tuple[Hashable, Filled] | None = None
 
-    def filled(self, moving: Mapping[str, Any]) -> bytes:
-        """The answer, with what moves as it is now."""
-        parts = [self.pieces[0]]
-        for name, piece in zip(self.names, self.pieces[1:], strict=True):
-            parts += [json.dumps(moving[name], separators=_COMPACT).encode(), piece]
-        return b"".join(parts)
+    def filled(self, moment: Hashable, moving: Callable[[], Mapping[str, Any]]) -> Filled:
+        """The answer, with what moves as it is now. `moment`: what two have in common whose gaps are the same; None
+        where it cannot be told."""
+        newest = self.newest
+        if moment is not None and newest is not None and newest[0] == moment:
+            return newest[1]
+        values = moving()
+        gaps = tuple([_ENCODE(values[name]).encode() for name in self.names])
+        found = Filled(b"".join(_alternating(self.pieces, gaps)), self, gaps)
+        self.newest = moment, found
+        return found
+
+    def packed(self, gaps: Sequence[bytes], whole: bytes) -> bytes:
+        """`whole` as gzip. The pieces were packed once, each by itself up to a byte's end; what is in the gaps stands
+        between them as it is (RFC 1951, 3.2.4)."""
+        if not self.deflated:
+            self.deflated = tuple(_deflated(piece) for piece in self.pieces)
+        stored = [struct.pack("<BHH", 0, len(gap), 0xFFFF ^ len(gap)) + gap for gap in gaps]
+        end = struct.pack("<II", zlib.crc32(whole), len(whole) & 0xFFFFFFFF)
+        return b"".join([_GZIP_HEAD, *_alternating(self.deflated, stored), _LAST_BLOCK, end])
+
+
+def _deflated(piece: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)
+
+
+def _alternating(pieces: Sequence[bytes], gaps: Sequence[bytes]) -> list[bytes]:
+    found = [pieces[0]]
+    for gap, piece in zip(gaps, pieces[1:], strict=True):
+        found += [gap, piece]
+    return found
 
 
 @dataclass(slots=True)
@@ -80,17 +127,17 @@ class ProgressTexts:
 
     def make(
         self, status: InstallStatus, asked: Hashable, payload: Mapping[str, Any], moving: Mapping[str, Any]
-    ) -> bytes:
+    ) -> Filled:
         """`payload` as text, whose gaps are what it has of `moving`; kept for whoever asks the same."""
         masks = what_is_masked()
         with self._lock:
             known = self._tasks.get(status.snapshot.task_id)
             rows = known.rows if known is not None and known.masks is masks else {}
-        made, new_rows = _text(payload, moving, rows)
+        made, new_rows = _text(payload, moving.keys(), rows)
         if made is None:
-            return masked(json_text(payload, separators=_COMPACT)).encode()
+            return whole_text(payload)
         self._keep(status, asked, made, new_rows or rows, masks)
-        return made.filled(moving)
+        return made.filled(None, lambda: moving)
 
     def _keep(self, status: InstallStatus, asked: Hashable, made: Text, rows: Mapping[str, str], masks: object) -> None:
         task_id = status.snapshot.task_id
@@ -111,13 +158,18 @@ class ProgressTexts:
                 self._chars -= self._tasks.popitem(last=False)[1].chars
 
 
+def whole_text(payload: Mapping[str, Any]) -> Filled:
+    """A text that nobody will ask for again."""
+    return Filled(masked(json_text(payload, separators=_COMPACT)).encode())
+
+
 def _text(
-    payload: Mapping[str, Any], moving: Mapping[str, Any], rows: Mapping[str, str]
+    payload: Mapping[str, Any], moving: AbstractSet[str], rows: Mapping[str, str]
 ) -> tuple[Text | None, dict[str, str]]:
     """The text with its gaps, and its rows; None where a gap would be in the middle of a secret, or cannot be made."""
     patch = payload.get("patch")
     if patch is not None:
-        if moving.keys() & (patch.keys() - {"set"}):  # only what such a row adds is in it
+        if moving & (patch.keys() - {"set"}):  # only what such a row adds is in it
             return None, {}
         payload = {**payload, "patch": {**patch, "set": _marked(patch["set"], moving)}}
     marked = _marked(payload, moving)
@@ -132,7 +184,7 @@ def _text(
     return _joined(parts, {_ROWS: f"[{','.join([new_rows[row] for row in raw])}]"} if raw else {}), new_rows
 
 
-def _marked(values: Mapping[str, Any], moving: Mapping[str, Any]) -> dict[str, Any]:
+def _marked(values: Mapping[str, Any], moving: AbstractSet[str]) -> dict[str, Any]:
     return {name: _MARK + name if name in moving else value for name, value in values.items()}
 
 

@@ -43,6 +43,7 @@ from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.progress_answers import ProgressAnswers
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
+from app.sync.installs.progress_texts import Filled
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of, status_of
 from app.sync.installs.runner_request import check_policies, spec_of
@@ -166,7 +167,7 @@ class Installs:
         since then, where that is known. Raises TaskNotFound."""
         return self._answers.answer(self.status(task_id), since, patch=patch, line=line)
 
-    def progress_text(self, task_id: str, since: int | None, *, patch: bool, line: str | None) -> bytes:
+    def progress_text(self, task_id: str, since: int | None, *, patch: bool, line: str | None) -> Filled:
         """`progress` as the text of an answer, its secrets masked. Raises TaskNotFound."""
         return self._answers.text(self.status(task_id), since, patch=patch, line=line)
 
