@@ -66,8 +66,8 @@ class Real:
         return self.service.install(self._standin, manifest={"urls": [pack.url for pack in packs]})
 
     def lags(self, task_id: str) -> list[float]:
-        """Seconds from when the runner wrote that a pack came into a state to the answer of the poll that says so; it is
-        polled all the time. The clocks are one: the stand-in is this machine."""
+        """Seconds from when the runner wrote that a pack came into a state to the answer of a poll that says so. The
+        clocks are one: the stand-in is this machine."""
         known: dict[tuple[str, str], float] = {}
         pause = threading.Event()
         for _ in range(_STATES):
