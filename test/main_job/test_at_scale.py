@@ -6,27 +6,22 @@ import os
 import socket
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import requests
 
-from app.domain.record import InstallRecord
-from app.protocol import progress_json
-from app.protocol.snapshot import Node, to_stored
-from app.protocol.states import NodeState, TaskState
+from app.protocol.states import TaskState
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
 from app.standin.processes import all_processes, command_line
-from app.storage import InstallStore, open_database
+from test.support.past_records import past_record, put_past
 from test.support.service import Json, ServiceProcess
 from test.support.waiting import wait_until
 
@@ -38,31 +33,12 @@ MAX_RUNNING = 16
 MANIFEST = {"urls": ["https://example.org/o/p"]}
 
 
-def _record(number: int, state: TaskState) -> InstallRecord:
-    """An install of 34 packs, with the snapshot that such a one has."""
-    task_id, at = str(uuid.uuid4()), time.time() - 100_000 + number
-    names = [f"pack-{n}" for n in range(34)]
-    nodes = {name: Node(name, f"https://example.org/o/{name}", NodeState.INSTALLED) for name in names}
-    at_first = replace(progress_json.initial(task_id, at, auto_installer=False), nodes=nodes, state=state, revision=400)
-    ended = {} if state is TaskState.RUNNING else {"finished_at": at + 60}
-    snapshot = to_stored(replace(at_first, **ended))  # type: ignore[arg-type]
-    request: Json = {"ssh_connection": "root@127.0.0.1 -p 1", "ui_home": f"/c{number}", "venv_path": None}
-    request |= {"manifest": MANIFEST, "options": {"wait_seconds": 600}, "idempotency_key": None}
-    counts = {"total": 34, "successful": 34, "revision": 400}
-    return InstallRecord(task_id, at, request, "root@127.0.0.1:1", state=state, snapshot=snapshot, **ended, **counts)  # type: ignore[arg-type]
-
-
 @pytest.mark.alone
 def test_a_poll_right_after_a_restart_is_answered_at_once_with_a_thousand_records(tmp_path: Path) -> None:
     """With the last known state, within a second of the service's first word; its list is no slower for it."""
     service = ServiceProcess(tmp_path)
-    engine = open_database(f"sqlite:///{service.data_dir / 'nodeferry.db'}")
-    store = InstallStore(engine)
-    for number in range(HISTORY):
-        store.add(_record(number, TaskState.COMPLETED))
-    unfinished = _record(HISTORY, TaskState.RUNNING)
-    store.add(unfinished)
-    engine.dispose()
+    unfinished = past_record(HISTORY, TaskState.RUNNING)
+    put_past(service.data_dir, *map(past_record, range(HISTORY)), unfinished)
     began = time.monotonic()
     with service:
         answering = time.monotonic()
