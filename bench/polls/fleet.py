@@ -14,6 +14,7 @@ TREE = Path(__file__).parent / "served"
 TOKEN = "bench-token-of-at-least-thirty-two-characters-1"
 """Who polls has one, as behind a proxy."""
 EVENTS_A_SECOND = 1.0
+START_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,11 @@ def running(folder: Path, installs: int, *, packs: int = 34, seed: int = 1) -> I
         cast = [stories[number % len(stories)] for number in range(installs)]
         tasks = [stage.start(story, machine=stage.machine()) for story in cast]
         for story, task_id in zip(cast, tasks, strict=True):
-            run = stage.run(task_id)
+            run = stage.machine_of(task_id).started(task_id, START_SECONDS)
             begin, end = story.until("cloning"), story.until("cloned")
             moments = sum(begin <= moment.at <= end and moment.body is not None for moment in story.moments)
             run.play(begin + chance.uniform(0.05, 0.3) * (end - begin))
             run.play_on(EVENTS_A_SECOND * (end - begin) / moments)
         for task_id in tasks:
-            stage.seen(task_id, 60)
+            stage.seen(task_id, START_SECONDS)
         yield Fleet(stage, tasks, stage.url.removeprefix("http://").strip("/"))
