@@ -48,11 +48,11 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("look", ["light", "phone"])
+@pytest.mark.parametrize("look", LOOKS)
 def test_no_page_has_a_serious_fault(
     browser: Browser, addresses: dict[str, str], complaints: Complaints, look: str
 ) -> None:
-    """Every page, and every state and view of a run, in dark too; none is wider than its window, at any width."""
+    """Every page, and every state and view of a run; none is wider than its window, at any width."""
     complaints.expected += ["404", r"\b502\b"]  # the page that is not there; the list that cannot be fetched here
     wrong = []
     with browser.new_context(**LOOKS[look]) as context:
@@ -61,7 +61,7 @@ def test_no_page_has_a_serious_fault(
         for name, address in addresses.items():
             page.goto(address)
             expect(page.locator("main")).to_be_visible()
-            wrong += [f"{name}: {fault}" for fault in (*faults(page), *_faults_of_dark(page))]
+            wrong += [f"{name}: {fault}" for fault in faults(page)]
             if name == "run: partial":
                 wrong += [f"{name}, {fault}" for fault in _faults_of_views(page)]
             if look == "light":
@@ -73,15 +73,7 @@ def _faults_of_views(page: Page) -> Iterator[str]:
     for view in page.locator("main").get_by_role("tab").all():
         view.click()
         expect(page.locator(VIEW_WITH_SOMETHING).first).to_be_visible()
-        yield from (f"{view.inner_text()}: {fault}" for fault in (*faults(page), *_faults_of_dark(page)))
-
-
-def _faults_of_dark(page: Page) -> list[str]:
-    """Of the same page in the dark: its colours are others, and nothing else is."""
-    page.emulate_media(color_scheme="dark")
-    found = faults(page, of="cat.color")
-    page.emulate_media(color_scheme="light")
-    return [f"dark: {fault}" for fault in found]
+        yield from (f"{view.inner_text()}: {fault}" for fault in faults(page))
 
 
 def _is_wider(page: Page, width: int) -> bool:
@@ -90,13 +82,10 @@ def _is_wider(page: Page, width: int) -> bool:
     return wider
 
 
-def faults(page: Page, of: str = "") -> list[str]:
-    """What axe finds that is serious or worse, and whether the page is wider than its window. `of`: the rules with this
-    tag alone."""
-    if page.evaluate("typeof axe") != "object":
-        page.evaluate(AXE)
-    only = f", runOnly: ['{of}']" if of else ""
-    run = f"axe.run({{ resultTypes: ['violations']{only} }}).then((result) => result.violations)"
+def faults(page: Page) -> list[str]:
+    """What axe finds that is serious or worse, and whether the page is wider than its window."""
+    page.evaluate(AXE)
+    run = "axe.run({ resultTypes: ['violations'] }).then((result) => result.violations)"
     found: list[dict[str, Any]] = page.evaluate(run)
     wrong = [
         f"{fault['id']}: {node['html'][:200]}"

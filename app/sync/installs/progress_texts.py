@@ -36,7 +36,7 @@ _LAST_BLOCK = b"\x03\0"
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """An answer's JSON as it is `sent`. `text`: where it was made from one that is kept, with `gaps`, what is in them."""
+    """An answer's JSON as it is `sent`. `text`: what it was made from, where that is kept; `gaps`: what is in them."""
 
     sent: bytes
     text: Text | None = None
