@@ -32,7 +32,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-all test-postgresql test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format demo-deps system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit cluster prove-scale
+.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-all test-postgresql test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format demo-deps system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit cluster prove-scale bench bench-polls
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { line = sprintf("  make %-15s", $$1); count = split($$2, words, " "); \
@@ -98,8 +98,14 @@ lint-versions: .venv/.dev-ready ## vermin: what runs on the instance runs on Pyt
 pyz: .venv/.runtime-ready ## the installer as one file (ARGS="--output FILE")
 	@$(PY) run.py pyz $(ARGS)
 
+bench: system-deps .venv/.dev-ready ## measure: a table of ratios with their goals, and a picture (3 minutes)
+	@$(PY) -m bench $(ARGS)
+
 bench-answers: system-deps .venv/.dev-ready ## measure: starts and polls, also with dead instances
-	@$(PY) -m bench.answers
+	@$(PY) -m bench.answers $(ARGS)
+
+bench-polls: system-deps .venv/.dev-ready ## measure: polls beside 1, 10 and 100 installs, and the plain way (6 minutes)
+	@$(PY) -m bench.polls $(ARGS)
 
 bench-page: system-deps .venv/.dev-ready ## measure: a run's page against its promises and against release 7f86b61's (15 minutes)
 	@$(PY) -m bench.page $(ARGS)

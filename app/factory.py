@@ -40,6 +40,7 @@ from app.sync.capacity import Capacity
 from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
+from app.sync.http.quick_polls import QuickPolls
 from app.sync.http.services import PROBLEM_PAGE, Services
 from app.sync.installs.early_ends import EarlyEnds
 from app.sync.installs.engine import Engine as InstallEngine
@@ -249,7 +250,8 @@ def _application(shared: Services) -> Flask:
         ),
     )
     app.extensions[PROBLEM_PAGE] = webui.fill_problem_page
-    app.wsgi_app = BehindProxy(app.wsgi_app, shared.settings)  # type: ignore[method-assign]
+    quick = QuickPolls(app.wsgi_app, shared, webui.headers())
+    app.wsgi_app = BehindProxy(quick, shared.settings)  # type: ignore[method-assign]
     return app
 
 

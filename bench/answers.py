@@ -1,18 +1,20 @@
-"""How fast the service answers: starts (also for instances that never do), polls with the sshd stopped, first events.
+"""How fast the service answers: starts (also for instances that never do, and beside a long history), its first answer
+after a start, polls while no connection is possible.
 
-`make bench-answers`. Prints milliseconds and ratios to GET /health of the same run; bounded: some 400 requests
-on loopback.
+`make bench-answers`. Each is measured against something else of the same run; bounded: some 800 requests on loopback.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
 import statistics
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,64 +22,106 @@ from app.standin.git_rules import RepoRule
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
+from bench.ratios import Machine, Ratio, missed, table, write
+from test.support.past_records import past_record, put_past
+from test.support.ports import closed_port
 from test.support.service import ServiceProcess
 from test.support.waiting import wait_until
 
-STARTS = 100
-POLLS = 200
+STARTS, POLLS, RECORDS, ROUNDS = 100, 200, 1000, 7
+MOST_OF_A_REFUSED_START, MOST_OF_AN_EMPTY_START = 1.5, 1.1
 
 
-def main() -> None:
-    """Runs everything once and prints the table."""
+def main() -> int:
+    """Measures, prints, writes. 1 where a goal is missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.answers", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/bench-answers"))
+    given = parser.parse_args()
+    machine = Machine.now()
+    with tempfile.TemporaryDirectory(prefix="nf-answers-", dir="/tmp") as folder:
+        found = [*measure(Path(folder)), *without_connection(Path(folder) / "real")]
+    print(table(found))
+    write(found, machine.ended(), given.out)
+    return int(bool(missed(found)))
+
+
+def measure(folder: Path, *, starts: int = STARTS, rounds: int = ROUNDS) -> list[Ratio]:
+    """Starts, and the first answer of a fresh process."""
+    found = []
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        service = stack.enter_context(ServiceProcess(folder, connect_timeout_seconds="3"))
-        health = _times(POLLS, lambda _: service.get("/health"))
-        _row("GET /health", health, health)
-        for name, listener in (("backlog full", _backlog_full), ("never speaks", _never_speaks)):
-            port = stack.enter_context(listener())
-            _row(f"start, instance: {name}", _starts(service, port), health)
-        _first_events_and_polls(stack, folder, service, health)
+        empty = ServiceProcess(folder / "empty", connect_timeout_seconds="3")
+        full = ServiceProcess(folder / "full", connect_timeout_seconds="3")
+        with full:
+            pass  # makes its database
+        put_past(full.data_dir, *map(past_record, range(RECORDS)))
+        found.append(_first_answers(empty, full, rounds))
+        for service in (empty, full):
+            stack.enter_context(service)
+        refused = closed_port()
+        ports = {"whose instance refuses": refused}
+        for name, listener in (("whose backlog is full", _backlog_full), ("that never speaks", _never_speaks)):
+            ports[name] = stack.enter_context(listener())
+        base = _starts(empty, refused, starts, "base")
+        for name, port in list(ports.items())[1:]:
+            told = _starts(empty, port, starts, name)
+            found.append(_against(f"start, instance {name}", told, base, MOST_OF_A_REFUSED_START))
+        told = _starts(full, refused, starts, "full")
+        found.append(_against(f"start beside {RECORDS} records", told, base, MOST_OF_A_REFUSED_START))
+    return found
 
 
-def _starts(service: ServiceProcess, port: int) -> list[float]:
+def _first_answers(empty: ServiceProcess, full: ServiceProcess, rounds: int) -> Ratio:
+    """From the process's begin to its first answer, in turn."""
+    times: dict[ServiceProcess, list[float]] = {empty: [], full: []}
+    for number in range(rounds):
+        for service in (empty, full) if number % 2 else (full, empty):
+            began = time.perf_counter()
+            with service:
+                service.get("/tasks", limit=1)
+                times[service].append((time.perf_counter() - began) * 1000)
+    ratio = statistics.median([one / other for one, other in zip(times[full], times[empty], strict=True)])
+    mine, its = (statistics.median(times[service]) for service in (full, empty))
+    told = f"{mine:.0f} to {its:.0f} ms, medians of {rounds}"
+    return Ratio("answers", f"first answer, {RECORDS} records", ratio, most=MOST_OF_AN_EMPTY_START, told=told)
+
+
+def _starts(service: ServiceProcess, port: int, count: int, name: str) -> list[float]:
     tasks: list[str] = []
 
     def start(number: int) -> None:
         request = {
-            "ui_home": f"/c{number}",
+            "ui_home": f"/{name.replace(' ', '-')}{number}",
             "manifest": {"urls": ["https://example.org/o/p"]},
             "options": {"wait_seconds": 0},
         }
         tasks.append(service.install(f"root@127.0.0.1 -p {port}", **request))
 
-    times = _times(STARTS, start)
-    last = service.ended(tasks[0], 60)
-    print(f"    task of the first: {last['state']}, {last['error']['code']} after {last['elapsed_seconds']} s")
-    for task_id in tasks[1:]:
+    times = _times(count, start)
+    for task_id in tasks:
         if service.progress(task_id)["in_progress"]:
             service.post(f"/tasks/{task_id}/cancel", {})
     return times
 
 
-def _first_events_and_polls(stack: ExitStack, folder: Path, service: ServiceProcess, health: list[float]) -> None:
-    git = stack.enter_context(GitServer(folder / "git"))
-    standin = stack.enter_context(StandIn(folder / "standin", environ=os.environ, with_pip=False))
-    packs = [make_pack(git, "o", f"p{number}", payload_bytes=100_000) for number in range(34)]
-    for pack in packs:
-        git.set_rule(pack.repo, RepoRule(bytes_per_second=20_000))
-    began = time.monotonic()
-    task_id = service.install(standin, manifest={"urls": [pack.url for pack in packs]})
-    first = service.progress(task_id)
-    print(f"first poll after the start: phase {first['phase']}, state {first['state']}")
-    wait_until(lambda: _cloning(service, task_id), 30, "the first node event")
-    print(f"first node event visible after {time.monotonic() - began:.2f} s")
-    standin.stop_sshd()
-    standin.kill_connections()
-    _row("poll, sshd stopped, 34 packs", _times(POLLS, lambda _: service.progress(task_id)), health)
-    standin.start_sshd()
-    last = service.ended(task_id, 180)
-    print(f"after the sshd was started again: {last['state']}, outcome {last['outcome']}")
+def without_connection(folder: Path) -> list[Ratio]:
+    """Polls of an install whose instance is away, against GET /health."""
+    with ExitStack() as stack:
+        service = stack.enter_context(ServiceProcess(folder))
+        git = stack.enter_context(GitServer(folder / "git"))
+        standin = stack.enter_context(StandIn(folder / "standin", environ=os.environ, with_pip=False))
+        packs = [make_pack(git, "o", f"p{number}", payload_bytes=100_000) for number in range(34)]
+        for pack in packs:
+            git.set_rule(pack.repo, RepoRule(bytes_per_second=20_000))
+        health = _times(POLLS, lambda _: service.get("/health"))
+        task_id = service.install(standin, manifest={"urls": [pack.url for pack in packs]})
+        wait_until(lambda: _cloning(service, task_id), 60, "the first node event")
+        standin.stop_sshd()
+        standin.kill_connections()
+        polls = _times(POLLS, lambda _: service.progress(task_id))
+        standin.start_sshd()
+        service.post(f"/tasks/{task_id}/cancel", {})
+        service.ended(task_id, 60)
+        return [_against("poll, sshd stopped, 34 packs, of GET /health", polls, health, None)]
 
 
 def _cloning(service: ServiceProcess, task_id: str) -> bool:
@@ -94,11 +138,10 @@ def _times(count: int, call: Callable[[int], object]) -> list[float]:
     return times
 
 
-def _row(name: str, times: list[float], base: list[float]) -> None:
-    ordered = sorted(times)
-    median, p99 = statistics.median(ordered), ordered[int(len(ordered) * 0.99) - 1]
-    ratio = median / statistics.median(base)
-    print(f"{name:32} median {median:6.1f} ms   p99 {p99:6.1f} ms   x{ratio:.2f} of GET /health")
+def _against(what: str, times: Sequence[float], base: Sequence[float], most: float | None) -> Ratio:
+    mine, its = statistics.median(times), statistics.median(base)
+    p99 = sorted(times)[max(0, int(len(times) * 0.99) - 1)]
+    return Ratio("answers", what, mine / its, most=most, told=f"{mine:.1f} to {its:.1f} ms, p99 {p99:.1f}")
 
 
 @contextmanager
@@ -140,4 +183,4 @@ def _never_speaks() -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

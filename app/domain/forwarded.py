@@ -109,7 +109,7 @@ def is_prefix(path: str) -> bool:
 
 def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
     """Whether this is the address of a proxy that is trusted."""
-    found = _address(address)
+    found = _address(address) if trusted else None
     return found is not None and any(found in network for network in trusted if network.version == found.version)
 
 

@@ -16,6 +16,7 @@ from app.protocol.states import (
     NODE_STATUS,
     RETURN_CODES,
     TERMINAL_TASK_STATES,
+    BuildState,
     Outcome,
     Phase,
     StepStatus,
@@ -81,6 +82,17 @@ def progress(
         "error": for_people(snapshot.error.to_json()) if snapshot.error else None,
     }
     return {**fields, **_finished(snapshot, result)} if ended else fields
+
+
+def moving(snapshot: Snapshot, now: float, *, heard_at: Optional[float] = None) -> Dict[str, Any]:
+    """Of `progress` what changes while the snapshot stays the same, but for `queue` and `retry`."""
+    fields = {
+        **_times(snapshot, now),
+        "elapsed_time": clock(_elapsed(snapshot, now)),
+        "last_event_seconds_ago": seconds_ago(heard_at, now),
+    }
+    building = any(build.state is BuildState.RUNNING for build in snapshot.builds.values())
+    return {**fields, "builds": builds.rows(snapshot, now)} if building else fields
 
 
 def seconds_ago(heard_at: Optional[float], now: float) -> Optional[float]:

@@ -136,14 +136,16 @@ _SHAPES = (
         r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:\s|\\[nr]){1,4}(?P<pem>[\w+/=:,-](?:[\w+/=\s:,]|\\[nr]){15,20000})",
     ),
 )
+_WORDS_OF_ALL = frozenset(word for shape in _SHAPES for word in shape.words)
 
 
 def spans(text: str) -> Iterator[Span]:
     """Where the secrets of `text` are."""
     lowered = text.lower()
-    is_plain = len(lowered) == len(text) and _OTHER_CASES.search(text) is None
+    is_plain = text.isascii() or (len(lowered) == len(text) and _OTHER_CASES.search(text) is None)
+    words = {word for word in _WORDS_OF_ALL if word in lowered}
     for number, shape in enumerate(_SHAPES):
-        if any(word in lowered for word in shape.words):
+        if not words.isdisjoint(shape.words):
             starts = _starts(shape, lowered) if is_plain else None
             yield from _spans(_finder(_compiled(number), text, starts), shape)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response
 
 from app.domain.request import left_out_of
-from app.sync.http import bodies
+from app.sync.http import bodies, errors
 from app.sync.http.openapi import openapi
 from app.sync.http.routes.events import events
 from app.sync.http.routes.fleet import fleet
@@ -91,4 +91,5 @@ def show_progress() -> Response:
     """The progress of one install, from what is known here; opens no connection."""
     asked = body(bodies.ProgressBody)
     known = checked_task_id(asked.task_id)
-    return answer(services().installs.progress(known, asked.since, patch=asked.patch, line=asked.line))
+    found = services().installs.progress_text(known, asked.since, patch=asked.patch, line=asked.line)
+    return Response(found.sent, content_type=errors.JSON_TYPE)

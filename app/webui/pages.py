@@ -209,8 +209,13 @@ def pages_version() -> str:
 def _name_version(response: Response) -> Response:
     """Every answer says it, so that a page that is open learns of an upgrade without asking."""
     if request.method != "OPTIONS":
-        response.headers["Nodeferry-Pages"] = assets().version
+        response.headers.update(headers())
     return response
+
+
+def headers() -> dict[str, str]:
+    """What every answer has for the pages' sake."""
+    return {"Nodeferry-Pages": assets().version}
 
 
 @pages.get("/favicon.ico")

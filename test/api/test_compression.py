@@ -121,6 +121,7 @@ def test_a_progress_over_a_socket_is_what_it_says(tmp_path: Path) -> None:
     """Once compressed, for a client that takes it; curl without --compressed gets it plain."""
     with ServiceProcess(tmp_path) as service:
         task_id = service.install(closed_address(), options={"wait_seconds": 0})
+        service.ended(task_id)
         answers = [
             requests.post(service.url + PROGRESS, json={"task_id": task_id}, headers={"Accept-Encoding": encoding})
             for encoding in ("gzip", "identity")

@@ -24,7 +24,6 @@ SETTINGS = {"quick": True}
 @pytest.mark.registry
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.alone
 @pytest.mark.long
 def test_it_works(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Nodeferry beside the floor: both leave the same packages, only the pack that contradicts another is not good,
@@ -44,8 +43,7 @@ def test_it_works(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.sshd
 @pytest.mark.registry
-@pytest.mark.timeout(120)
-@pytest.mark.alone
+@pytest.mark.timeout(180)
 def test_a_few_packs_of_the_real_list(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], uv_program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

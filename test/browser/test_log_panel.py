@@ -242,20 +242,20 @@ def test_a_log_is_copied_and_downloaded_as_it_is_read(logs: Logs, opened: Opened
     assert Path(download.value.path()).read_text("utf-8") == "one\ntwo\nthree\n"
 
 
-def test_a_log_of_100_megabytes_is_opened_at_its_end_and_says_what_is_not_shown(logs: Logs, opened: Opened) -> None:
+def test_a_log_of_30_megabytes_is_opened_at_its_end_and_says_what_is_not_shown(logs: Logs, opened: Opened) -> None:
     """Its first line, any line and what is searched are there in seconds, and memory stays small."""
     out = io.StringIO()
-    for number in range(1, 1_000_001):
+    for number in range(1, 300_001):
         out.write(f"{number} {'x' * 92}\n")
     logs.put(out.getvalue())
     page = opened(logs)
-    expect(page.locator('.log-line[data-line="1000000"]')).to_be_visible()
+    expect(page.locator('.log-line[data-line="300000"]')).to_be_visible()
     expect(page.locator(".log-facts")).to_contain_text("are not shown")
     page.get_by_role("button", name="First line").click()
     expect(page.locator('.log-line[data-line="1"]')).to_contain_text("1 xxx")
-    page.get_by_label("Search in this log").fill("777777 x")
+    page.get_by_label("Search in this log").fill("177777 x")
     expect(page.locator(".log-count")).to_have_text("1 of 1")
-    expect(page.locator('.log-line[data-line="777777"]')).to_be_in_viewport()
+    expect(page.locator('.log-line[data-line="177777"]')).to_be_in_viewport()
     assert page.evaluate("() => window.panel.model.lines.length") <= 60_000
 
 

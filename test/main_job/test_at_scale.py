@@ -6,63 +6,39 @@ import os
 import socket
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import requests
 
-from app.domain.record import InstallRecord
-from app.protocol import progress_json
-from app.protocol.snapshot import Node, to_stored
-from app.protocol.states import NodeState, TaskState
+from app.protocol.states import TaskState
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
 from app.standin.processes import all_processes, command_line
-from app.storage import InstallStore, open_database
+from test.support.past_records import past_record, put_past
 from test.support.service import Json, ServiceProcess
 from test.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
 HISTORY = 1000
-INSTANCES, STARTS_EACH = 50, 10
+INSTANCES, STARTS_EACH = 50, 5
 MAX_RUNNING = 16
 MANIFEST = {"urls": ["https://example.org/o/p"]}
-
-
-def _record(number: int, state: TaskState) -> InstallRecord:
-    """An install of 34 packs, with the snapshot that such a one has."""
-    task_id, at = str(uuid.uuid4()), time.time() - 100_000 + number
-    names = [f"pack-{n}" for n in range(34)]
-    nodes = {name: Node(name, f"https://example.org/o/{name}", NodeState.INSTALLED) for name in names}
-    at_first = replace(progress_json.initial(task_id, at, auto_installer=False), nodes=nodes, state=state, revision=400)
-    ended = {} if state is TaskState.RUNNING else {"finished_at": at + 60}
-    snapshot = to_stored(replace(at_first, **ended))  # type: ignore[arg-type]
-    request: Json = {"ssh_connection": "root@127.0.0.1 -p 1", "ui_home": f"/c{number}", "venv_path": None}
-    request |= {"manifest": MANIFEST, "options": {"wait_seconds": 600}, "idempotency_key": None}
-    counts = {"total": 34, "successful": 34, "revision": 400}
-    return InstallRecord(task_id, at, request, "root@127.0.0.1:1", state=state, snapshot=snapshot, **ended, **counts)  # type: ignore[arg-type]
 
 
 @pytest.mark.alone
 def test_a_poll_right_after_a_restart_is_answered_at_once_with_a_thousand_records(tmp_path: Path) -> None:
     """With the last known state, within a second of the service's first word; its list is no slower for it."""
     service = ServiceProcess(tmp_path)
-    engine = open_database(f"sqlite:///{service.data_dir / 'nodeferry.db'}")
-    store = InstallStore(engine)
-    for number in range(HISTORY):
-        store.add(_record(number, TaskState.COMPLETED))
-    unfinished = _record(HISTORY, TaskState.RUNNING)
-    store.add(unfinished)
-    engine.dispose()
+    unfinished = past_record(HISTORY, TaskState.RUNNING)
+    put_past(service.data_dir, *map(past_record, range(HISTORY)), unfinished)
     began = time.monotonic()
     with service:
         answering = time.monotonic()
@@ -88,7 +64,7 @@ def mute_instances() -> Iterator[list[str]]:
 
 
 @pytest.mark.long
-def test_five_hundred_starts_for_fifty_instances_run_one_at_a_time_each_and_in_order(
+def test_many_starts_for_fifty_instances_run_one_at_a_time_each_and_in_order(
     tmp_path: Path, mute_instances: list[str]
 ) -> None:
     """Each is accepted once, no two run in one ComfyUI at a time, order stays, and only what runs has a thread."""
@@ -109,8 +85,8 @@ def test_five_hundred_starts_for_fifty_instances_run_one_at_a_time_each_and_in_o
             accepted = time.monotonic() - began
             wait_until(lambda: not _unfinished(service), 150, "all have ended")
         print(
-            f"500 starts accepted in {accepted:.2f} s, all ended after {time.monotonic() - began:.1f} s,"
-            f" threads: {idle} idle, {most.value} at most"
+            f"{INSTANCES * STARTS_EACH} starts accepted in {accepted:.2f} s,"
+            f" all ended after {time.monotonic() - began:.1f} s, threads: {idle} idle, {most.value} at most"
         )
         listed = _all_rows(service)
     assert sorted(row["task_id"] for row in listed) == sorted(task_id for each in started for task_id in each)
@@ -172,13 +148,14 @@ def _unfinished(service: ServiceProcess) -> bool:
     return any(service.get("/tasks", state=state, limit=1)["tasks"] for state in ("queued", "running"))
 
 
-RUNS = 30
+RUNS = 10
+"""What each leaves behind shows after as many."""
 
 
 @pytest.mark.sshd
 @pytest.mark.timeout(400)
 @pytest.mark.long
-def test_thirty_installs_leave_no_thread_no_descriptor_and_no_process_behind(
+def test_many_installs_leave_no_thread_no_descriptor_and_no_process_behind(
     tmp_path: Path, git_server: GitServer, standin: StandIn
 ) -> None:
     """As many as after the first few, here and on the instance."""

@@ -18,13 +18,13 @@ from bench.api.rounds import read
 def test_nothing_is_answered_that_the_specification_does_not_tell(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Some 2,000 requests, fewer on a slow machine; all checks; no 5xx."""
-    main(["--requests", "2000", "--seconds", "60", "--examples", "4", "--output", str(tmp_path)])
+    """Some 1,000 requests, fewer on a slow machine; all checks; no 5xx."""
+    main(["--requests", "1000", "--seconds", "30", "--examples", "3", "--output", str(tmp_path)])
     said = capsys.readouterr().out
     assert [line for line in said.splitlines() if line.startswith("WRONG")] == []
     found = re.search(r"^(\d+) requests, \d+ checks, 0 faults", said, re.MULTILINE)
     assert found is not None, said
-    assert int(found[1]) >= 500, said
+    assert int(found[1]) >= 300, said
     assert not re.search(r"\b500: ", said)
 
 

@@ -13,7 +13,7 @@ import pytest
 from app.domain.access import Scope, Token
 from app.storage.documents import FolderDocuments
 from app.storage.token_file import TokenFile
-from app.sync.http.services import LOOK_AGAIN_SECONDS
+from app.sync.http.admission import LOOKED_SECONDS
 from app.sync.sessions import FILE_NAME, Sessions
 from test.api.client import START, Api, content, service_in, silent_address
 
@@ -182,7 +182,7 @@ def test_an_answer_that_waits_goes_to_nobody_who_is_revoked(api: Api, tmp_path: 
         path = f"/tasks/{started['task_id']}"
         waiting = pool.submit(api.send, "GET", f"{path}?wait=60", headers={"Authorization": f"Bearer {secret}"})
         with pytest.raises(TimeoutError):
-            waiting.result(1.5 * LOOK_AGAIN_SECONDS)
+            waiting.result(1.5 * LOOKED_SECONDS)
         TokenFile(tmp_path).revoke("mine")
         api.send("POST", f"{path}/cancel", json={}, headers=other)
         assert waiting.result(30).status_code == 401

@@ -104,20 +104,14 @@ def test_logs_come_too(stage: Stage) -> None:
     assert log(live) == log(past)
 
 
-@pytest.mark.parametrize("state", ["queued", "waiting", "connecting", "cut", "building", "lost", "put_back", "retried"])
-def test_states_have_names(tmp_path: Path, state: str) -> None:
-    """A page can be held in each."""
-    with Stage(tmp_path) as stage:
-        run_id = show(stage, state, 5)
-        assert stage.service.progress(run_id)["task_id"] == run_id
-
-
 @pytest.mark.long
 def test_every_state_can_be_shown(tmp_path: Path) -> None:
     """One after the other, in one service."""
     with Stage(tmp_path) as stage:
         for state in STATES:
-            assert show(stage, state, 5), state
+            run_id = show(stage, state, 5)
+            if state != "host_key":  # a workflow's
+                assert stage.service.progress(run_id)["task_id"] == run_id, state
 
 
 def test_a_page_can_be_opened_from_the_command_line() -> None:

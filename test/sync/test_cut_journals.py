@@ -39,9 +39,9 @@ def short_run() -> Writer:
     return run
 
 
-@pytest.fixture(params=[(short_run, 1), (whole_run, 17)], ids=["each-byte", "each-17th-byte"])
+@pytest.fixture(params=[(short_run, 3), (whole_run, 17)], ids=["each-3rd-byte", "each-17th-byte"])
 def journal(request: pytest.FixtureRequest) -> tuple[bytes, int]:
-    """A journal, and the step between the bytes where it is cut."""
+    """A journal, and the step between the bytes where it is cut; it is cut around the end of each line, too."""
     make, step = request.param
     return b"".join(encode(event) for event in make().told), step
 
@@ -79,7 +79,8 @@ def test_a_journal_cut_at_any_byte_and_attached_again_gives_the_same_record(
     uncut = services.attach(f"{0:08d}-0000-0000-0000-000000000000")
     follow(uncut, content)
     assert uncut.ended
-    for abort in range(0, len(content) + 1, step):
+    ends = [at + beside for at, byte in enumerate(content) if byte == ord("\n") for beside in (0, 1)]
+    for abort in sorted({*range(0, len(content) + 1, step), *ends}):
         task_id = f"{abort:08d}-1111-0000-0000-000000000000"
         monkeypatch.setattr(
             "app.sync.installs.recorder.SAVE_SECONDS", (0.0, 3600.0)[abort % 2]

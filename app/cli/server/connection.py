@@ -14,7 +14,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
 from app.cli.server.request import JsonErrorTask, Refusal, Request
-from app.sync.http.admission import Admitted, server_answer
+from app.sync.http.admission import Admitted, note_look, server_answer
 
 if TYPE_CHECKING:
     from app.cli.server.acceptor import Acceptor
@@ -27,9 +27,22 @@ _READ_BYTES = 64 * 1024
 _QUIET_SECONDS = 1.0
 
 
+class LookedAtTask(WSGITask):  # type: ignore[misc]
+    """A request's environment, which says when the server has let it in."""
+
+    def get_environment(self) -> dict[str, Any]:
+        """As the application gets it."""
+        environ: dict[str, Any] = super().get_environment()
+        at = self.request.let_in_at
+        if at is not None:
+            note_look(environ, at)
+        return environ
+
+
 class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """One client: it waits, a request arrives (first its head, then its body), and its answer is made and sent."""
 
+    task_class = LookedAtTask
     error_task_class = JsonErrorTask
     server: Acceptor
     request: Request | None

@@ -73,6 +73,11 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         """When its head was complete."""
 
     @property
+    def let_in_at(self) -> float | None:
+        """When it was looked at and let in; None where it was not."""
+        return self.head_at if self._admitted is not None and self._admitted.answer is None else None
+
+    @property
     def is_reading_body(self) -> bool:
         """Whether its head is here and its body is not."""
         return self.head_at is not None and not self.completed

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,10 @@ _LISTS = frozenset(
 _RETRY = "/retry"
 _FILES = "/workflow-files"
 
+LOOKED_SECONDS = 1.0
+"""For so long what was found still holds: a token may be revoked meanwhile."""
+_LOOKED_AT = "nodeferry.looked-at"
+"""No header of a request can have this name in the environment."""
 _SECRET = re.compile(rf"(?<={OPENING})[^/]+|{MADE}[\w-]+")
 
 _log = logging.getLogger(__name__)
@@ -138,6 +143,19 @@ class Admission:
     def is_proxy(self, address: str) -> bool:
         """Whether this is the address of a trusted proxy."""
         return self._proxies.trust(address)
+
+
+def note_look(environ: dict[str, Any], at: float) -> None:
+    """The server has let this request in, at this second of the monotonic clock."""
+    environ[_LOOKED_AT] = at
+
+
+def is_let_in(environ: Mapping[str, Any], access: Access) -> bool:
+    """Whether the server has let this request in, and would do so again."""
+    at: float | None = environ.get(_LOOKED_AT)
+    if at is None:
+        return False
+    return time.monotonic() - at < LOOKED_SECONDS or refusal(head_of(environ), access) is None
 
 
 def server_answer(status: int, detail: str = "") -> errors.Answer:

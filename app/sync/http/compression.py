@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from functools import lru_cache
 
 from flask import Response
 
@@ -31,9 +32,7 @@ def compress(response: Response, accepted: str) -> None:
         return
     response.vary.add("Accept-Encoding")
     length = response.calculate_content_length() or 0
-    if response.status_code in _WITHOUT_ALL or "Content-Encoding" in response.headers:
-        return
-    if not LEAST_BYTES <= length <= MOST_BYTES or chosen(accepted, ("gzip",)) is None:
+    if response.status_code in _WITHOUT_ALL or "Content-Encoding" in response.headers or not pays(length, accepted):
         return
     level = _LEVEL if length <= LARGE_BYTES else _LEVEL_OF_LARGE
     smaller = gzip.compress(response.get_data(), level, mtime=0)
@@ -46,6 +45,12 @@ def compress(response: Response, accepted: str) -> None:
         response.set_etag(tag, weak=True)
 
 
+def pays(length: int, accepted: str) -> bool:
+    """Whether an answer of so many bytes is to be compressed for who sent this `Accept-Encoding`."""
+    return LEAST_BYTES <= length <= MOST_BYTES and chosen(accepted, ("gzip",)) is not None
+
+
+@lru_cache(64)
 def chosen(accepted: str, offered: tuple[str, ...]) -> str | None:
     """Which of the `offered` encodings (the best first) an answer may have by its request's `Accept-Encoding`; None
     for none, also where the header cannot be understood (RFC 9110, 12.5.3)."""

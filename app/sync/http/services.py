@@ -56,8 +56,6 @@ EXTENSION = "nodeferry"
 PROBLEM_PAGE = "nodeferry-problem-page"
 """What makes an error's answer a page like the others, where there are pages."""
 ProblemPage = Callable[[Response, AppError], None]
-LOOK_AGAIN_SECONDS = 1.0
-"""An answer that waited longer goes only to who is still let in: the token may have been revoked meanwhile."""
 
 _log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=BaseModel)
@@ -265,7 +263,7 @@ def _not_allowed() -> Response:
 
 def _after(response: Response) -> Response:
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
-    if seconds > LOOK_AGAIN_SECONDS and request.method == "GET" and response.status_code < 400:
+    if seconds > admission.LOOKED_SECONDS and request.method == "GET" and response.status_code < 400:
         refused = _refusal()
         response = error_answer(refused) if refused else response
     for name, value in errors.HEADERS.items():

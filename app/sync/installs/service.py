@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.domain import asked_for, retry
+from app.domain import asked_for
 from app.domain.errors import (
     BuildNotSkippable,
     IdempotencyConflict,
@@ -38,8 +38,9 @@ from app.sync.installs.engine import Engine, Job, Records
 from app.sync.installs.exclusive_queue import why_waiting
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.new_installs import Accepted, Joining, group_of, new_records, place_of
-from app.sync.installs.patches import Patches
+from app.sync.installs.progress_answers import ProgressAnswers
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
+from app.sync.installs.progress_texts import Filled
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder, snapshot_of, status_of
 from app.sync.installs.runner_request import check_policies, spec_of
@@ -77,7 +78,7 @@ class Installs:
         self._connector = connector
         self._settings = settings
         self._now = now
-        self._patches = Patches()
+        self._answers = ProgressAnswers(self._queue_of, settings.retry_seconds, now)
 
     @property
     def closing(self) -> threading.Event:
@@ -169,42 +170,26 @@ class Installs:
     ) -> dict[str, Any]:
         """The progress JSON; with `since` equal to the revision only that nothing is new, with `patch` what has changed
         since then, where that is known. Raises TaskNotFound."""
-        status = self.status(task_id)
-        snapshot = status.snapshot
-        queued = snapshot.state is TaskState.QUEUED  # its place moves without anything happening to it
-        if since is not None and since == snapshot.revision and not queued:
-            return {
-                "success": True,
-                "unchanged": True,
-                "task_id": task_id,
-                "revision": snapshot.revision,
-                "state": snapshot.state.value,
-                "in_progress": not status.ended,
-                "completed": status.ended,
-                "last_event_seconds_ago": progress_json.seconds_ago(status.heard_at, self._now()),
-                **({"line": self._patches.line} if patch else {}),
-            }
-        if patch:
-            return self._patches.answer(self._whole(status), since, line, self._whole)
-        self._patches.note(status)
-        return self._whole(status)
+        return self._answers.answer(self._with_reason(self.status(task_id)), since, patch=patch, line=line)
 
-    def _whole(self, status: InstallStatus) -> dict[str, Any]:
-        snapshot = status.snapshot
-        queued = snapshot.state is TaskState.QUEUED
-        place = self._engine.place_of(snapshot.task_id) if queued else None
-        if place is not None and self._settings.is_shared:  # who waits there has nobody who would record it
-            snapshot = replace(snapshot, waiting=why_waiting(place, None))
-            status = replace(status, snapshot=snapshot)
-        fields = progress_json.progress(
-            snapshot,
-            self._now(),
-            heard_at=status.heard_at,
-            require=status.require,
-            queue=None if place is None else {"position": place.position, "behind": place.behind},
-            retry=retry.retry_json(status.retry_links, snapshot, self._settings.retry_seconds),
+    def progress_text(self, task_id: str, since: int | None, *, patch: bool, line: str | None) -> Filled:
+        """`progress` as the text of an answer, its secrets masked. Raises TaskNotFound."""
+        return self._answers.text(self._with_reason(self.status(task_id)), since, patch=patch, line=line)
+
+    def _with_reason(self, status: InstallStatus) -> InstallStatus:
+        """What waits in a shared queue has nobody who would record why."""
+        if not self._settings.is_shared or status.snapshot.state is not TaskState.QUEUED:
+            return status
+        place = self._engine.place_of(status.snapshot.task_id)
+        return (
+            status
+            if place is None
+            else replace(status, snapshot=replace(status.snapshot, waiting=why_waiting(place, None)))
         )
-        return {**fields, "summary": status.summary.to_json()}
+
+    def _queue_of(self, task_id: str) -> dict[str, Any] | None:
+        place = self._engine.place_of(task_id)
+        return None if place is None else {"position": place.position, "behind": place.behind}
 
     def task(self, task_id: str) -> dict[str, Any]:
         """One task: what was asked for, what is planned, its progress. Raises TaskNotFound."""

@@ -1,0 +1,64 @@
+"""The short way of a poll: what clients ask for all the time does not go through the routes.
+
+Only for a request that the server has let in (`admission`), and only where all is as usual. Everything else, each error
+too, is answered by the routes, as it is where another server runs the application. Both ways give the same answer.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from app.domain.errors import AppError
+from app.sync.http import bodies, errors, json_body
+from app.sync.http.admission import is_let_in
+from app.sync.http.behind_proxy import Wsgi
+from app.sync.http.compression import pays
+from app.sync.http.services import Services
+from app.sync.installs.progress_texts import Filled
+
+PATH = "/ssh/install-custom-nodes/progress"
+_OF_THE_LOG = logging.getLogger("app.sync.http.services")
+
+
+class QuickPolls:
+    """WSGI: answers polls, and passes on everything else. `headers`: what else every answer has."""
+
+    def __init__(self, app: Wsgi, shared: Services, headers: Mapping[str, str]) -> None:
+        self._app = app
+        self._shared = shared
+        every = {"Content-Type": errors.JSON_TYPE, **errors.HEADERS, "Vary": "Accept-Encoding", **headers}
+        self._headers = list(every.items())
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answers one request."""
+        is_poll = environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "POST"
+        is_logged = _OF_THE_LOG.isEnabledFor(logging.DEBUG)
+        if not is_poll or is_logged or not is_let_in(environ, self._shared.access):
+            return self._app(environ, start_response)
+        started, given = time.perf_counter(), environ["wsgi.input"]
+        try:
+            found = self._found(given.read(), environ.get("CONTENT_TYPE", ""))
+        except AppError:
+            given.seek(0)
+            return self._app(environ, start_response)
+        body, more = _encoded(found, environ.get("HTTP_ACCEPT_ENCODING", ""))
+        self._shared.metrics.answered(f"POST {PATH}", time.perf_counter() - started)
+        start_response("200 OK", [*self._headers, *more, ("Content-Length", str(len(body)))])
+        return [body]
+
+    def _found(self, raw: bytes, content_type: str) -> Filled:
+        json_body.check_content_type(content_type, empty=not raw)
+        asked = bodies.read(bodies.ProgressBody, json_body.parse_object(raw) if raw else {})
+        task_id = bodies.task_id_of(asked.task_id)
+        return self._shared.installs.progress_text(task_id, asked.since, patch=asked.patch, line=asked.line)
+
+
+def _encoded(found: Filled, accepted: str) -> tuple[bytes, list[tuple[str, str]]]:
+    """The body, and the headers that say how it is encoded."""
+    if not accepted or not pays(len(found.sent), accepted):
+        return found.sent, []
+    return found.packed() or gzip.compress(found.sent, mtime=0), [("Content-Encoding", "gzip")]
