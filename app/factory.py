@@ -17,6 +17,7 @@ from app.settings import Settings
 from app.storage.command_audit import CommandAudits
 from app.storage.database import open_database
 from app.storage.fleet_store import FleetStore
+from app.storage.group_update import GroupUpdate
 from app.storage.history import History
 from app.storage.install_store import InstallStore
 from app.storage.instance_store import InstanceStore
@@ -36,6 +37,7 @@ from app.sync.fleets import Fleets
 from app.sync.http.behind_proxy import BehindProxy
 from app.sync.http.services import PROBLEM_PAGE, Services
 from app.sync.installs.engine import Engine as InstallEngine
+from app.sync.installs.group_saver import GroupSaver
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.logs import TaskLogs
@@ -249,6 +251,7 @@ def _wire_installs(
         store=InstallStore(engine),
         progress_cache=progress_cache,
         progress_writer=ProgressWriter(files, background),
+        saver=GroupSaver(GroupUpdate(engine), background),
         engine=runs,
         jobs=jobs,
         connector=connector,

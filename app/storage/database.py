@@ -20,6 +20,7 @@ from app.storage.errors import KEEP_HINT, StorageError, storage_error
 from app.storage.filelock import file_lock
 from app.storage.migration import migrate
 from app.storage.private_folder import private_folders
+from app.storage.stored_json import to_json
 from app.storage.transactions import NO_BEGIN, begin_on_sqlite, pair_with_writer, place_of, writing
 
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -28,7 +29,6 @@ CHECKED_BYTES = 64 * 1024 * 1024
 """Files up to this size are checked whole when they are opened, in about 0.1 s; reading finds damage in larger ones."""
 
 _HINT = "Give a path, for example: sqlite:////home/me/nodeferry/nodeferry.db"
-_to_json = partial(json.dumps, allow_nan=False, separators=(",", ":"))
 
 
 def open_database(url: str, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> Engine:
@@ -68,7 +68,7 @@ def _parse(url: str) -> URL:
 
 def _engine(url: URL, busy_timeout: float) -> Engine:
     # Requests and seals are among a statement's parameters: no error may show them.
-    made = partial(create_engine, url, json_serializer=_to_json, json_deserializer=_from_json, hide_parameters=True)
+    made = partial(create_engine, url, json_serializer=to_json, json_deserializer=_from_json, hide_parameters=True)
     engine = made()
     if url.get_backend_name() == "sqlite":
         writer = made(pool_size=1, max_overflow=0)

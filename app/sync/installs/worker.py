@@ -60,10 +60,12 @@ from app.sync.installs.recorder import Recorder
 from app.sync.installs.sealed_journal import SealedJournal
 from app.sync.installs.skip_requests import SkipRequests, send_skips
 from app.sync.installs.user_commands import CommandStream
+from app.sync.installs.wakers import woken_by
 from app.sync.metrics import Metrics
 
-LISTEN_SECONDS = 0.5
-"""How late a cancel is noticed while the runner is silent."""
+BUSY_SECONDS = 0.5
+"""How long a silent runner is listened to before its thread looks around, while something is on its way to it. Else
+that is as long as `ProgressWatch` says: whoever wants something of the install wakes it."""
 CANCEL_SECONDS = 10.0
 """How long the runner may take to end after a cancel before a warning says that it has not."""
 _COMMAND_AFTER_SECONDS = 1.0
@@ -245,27 +247,30 @@ class Installation:
     def _follow(self, client: RunnerClient) -> None:
         with (
             client.follow(self._task_id, self._recorder.offset) as frames,
+            self._cancel.aborting(frames.interrupt),
+            woken_by(self._skips, self._answers, wake=frames.interrupt),
             receiving_logs(self._logs, self._task_id, frames) as logs,
         ):
             self._progress.attached()
             while self._goes_on(client, frames):
                 if self._rests(frames):
                     continue
-                due_in = self._recorder.due_in
-                frame = frames.next(LISTEN_SECONDS if due_in is None else min(LISTEN_SECONDS, due_in))
-                if frame is None:
-                    self._recorder.save_if_due()
-                else:
+                frame = frames.next(self._listen_seconds)
+                if frame is not None:
                     self._apply(frame, client, logs)
                 self._progress.look(self._recorder.snapshot)
             logs.receive_rest(self._closing)
+
+    @property
+    def _listen_seconds(self) -> float:
+        return BUSY_SECONDS if self._cancelling or self._commands.is_busy else self._progress.every
 
     def _rests(self, frames: Follow) -> bool:
         """Whether this thread has taken more than its share of the processor; waits a moment then."""
         rest = self._share.rest_seconds()
         if rest > 0.0:
             begun = time.monotonic()
-            self._cancel_event().wait(min(rest, LISTEN_SECONDS))
+            self._cancel_event().wait(min(rest, BUSY_SECONDS))
             frames.rested(time.monotonic() - begun)
         return rest > 0.0
 
