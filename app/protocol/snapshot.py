@@ -320,7 +320,7 @@ def stored_value(value: Any) -> Any:
         return value
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # a dict is recognised sooner
         return {key.value if isinstance(key, Enum) else key: stored_value(each) for key, each in value.items()}
     if isinstance(value, (tuple, list)):
         return [stored_value(each) for each in value]

@@ -22,6 +22,8 @@ MAX_GREETING_BYTES = 64 * 1024
 STUCK_SECONDS = 20.0
 """How long a server may take nothing of what is sent to it."""
 _LOOK_SECONDS = 0.5
+_READ_BYTES = 8 * 1024
+"""How much is read at once. paramiko asks for a packet's head, its body and its end one by one."""
 _KEY_EXCHANGE_COST = 200
 """Messages that a key exchange counts for: it costs as much time."""
 
@@ -84,7 +86,8 @@ class Meter:
             self.received += count
             if self.pace is None:
                 return 0.0
-            return max(self._bytes.spend(count), self._messages.spend(messages))
+            rest = self._bytes.spend(count) if count else 0.0
+            return max(rest, self._messages.spend(messages)) if messages else rest
 
 
 class MeteredSocket:
@@ -95,6 +98,7 @@ class MeteredSocket:
         self._sock = sock
         self._meter = meter
         self._over = threading.Event()
+        self._unread = b""
         self._sent_at: float | None = None
         self.heard_at = time.monotonic()
         """When the last byte came."""
@@ -109,7 +113,12 @@ class MeteredSocket:
     def recv(self, size: int) -> bytes:
         """As a socket's. Raises OSError when the instance has sent too much in all, and at `end_at`."""
         self._check_end()
-        content: bytes = self._sock.recv(size)
+        content = self._unread or self._received(max(size, _READ_BYTES))
+        self._unread = content[size:]
+        return content[:size]
+
+    def _received(self, most: int) -> bytes:
+        content: bytes = self._sock.recv(most)
         self.heard_at = time.monotonic()
         self.rest(self._meter.spend(len(content)))
         if self._meter.exhausted:
@@ -151,6 +160,8 @@ class MeteredSocket:
 
     def rest(self, seconds: float) -> None:
         """Waits, unless it is closed, and not beyond `end_at`."""
+        if seconds <= 0:
+            return
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._over.wait(min(left, _LOOK_SECONDS)):
             self._check_end()

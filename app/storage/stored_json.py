@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-dumps = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 """A value's JSON, as the database has it."""
 
 

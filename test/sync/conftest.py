@@ -64,6 +64,7 @@ class Bench:
 
 
 BenchFactory = Callable[..., Bench]
+SaverOf = Callable[..., GroupSaver]
 
 
 @pytest.fixture
@@ -91,12 +92,12 @@ def progress_writer(tmp_path: Path) -> Iterator[ProgressWriter]:
 
 
 @pytest.fixture
-def saver_of() -> Iterator[Callable[[Engine], GroupSaver]]:
-    """Makes what saves the progress of recorders that no service has made."""
+def saver_of() -> Iterator[SaverOf]:
+    """Makes what saves the progress of recorders that no service has made, in a database."""
     made: list[GroupSaver] = []
 
-    def make(engine: Engine) -> GroupSaver:
-        made.append(GroupSaver(GroupUpdate(engine), BackgroundTaskManager()))
+    def make(engine: Engine, **options: float) -> GroupSaver:
+        made.append(GroupSaver(GroupUpdate(engine), BackgroundTaskManager(), **options))
         return made[-1]
 
     yield make

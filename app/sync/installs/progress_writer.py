@@ -1,7 +1,7 @@
 """Keeps the progress files up to date, for people who `cat` them: each is replaced at most once a second.
 
-One thread writes all of them, so that no install waits for JSON that the API does not need. Where many installs run, each
-file is replaced less often: together they may take a tenth of a processor.
+One thread writes all of them, so that no install waits for JSON that the API does not need. Where many installs run,
+each file is replaced less often: together they may take a tenth of a processor.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Mapping
-from typing import Any
 
 from app.protocol.snapshot import FORMAT, Snapshot, stored_value
 from app.storage.stored_json import JsonText, dumps
@@ -14,6 +13,7 @@ _NAMES = tuple((field.name, dumps(field.metadata.get("wire", field.name))) for f
 _BY_ROW = frozenset({"nodes", "builds", "steps", "questions"})
 """Mappings of which an event mostly changes one row."""
 
+_NOTHING = object()
 _Rows = dict[str, tuple[object, str]]
 
 
@@ -25,28 +25,31 @@ class SnapshotText:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._fields: dict[str, tuple[object, str]] = {}
+        self._values: list[object] = [_NOTHING] * len(_NAMES)
+        self._texts = [""] * len(_NAMES)
         self._rows: dict[str, _Rows] = {name: {} for name in _BY_ROW}
 
     def of(self, snapshot: Snapshot) -> JsonText:
         """The JSON of `to_stored(snapshot)`. Raises ValueError for a number that JSON has not."""
         with self._lock:
-            parts = [f"{name}:{self._field(field, getattr(snapshot, field))}" for field, name in _NAMES]
-        return JsonText(f'{{{",".join(parts)},"format":{FORMAT}}}')
-
-    def _field(self, name: str, value: Any) -> str:
-        if name in _BY_ROW:
-            return self._by_row(name, value)
-        known = self._fields.get(name)
-        if known is None or known[0] is not value:
-            known = self._fields[name] = value, dumps(stored_value(value))
-        return known[1]
+            values, texts = self._values, self._texts
+            for at, (field, name) in enumerate(_NAMES):
+                value = getattr(snapshot, field)
+                if value is not values[at]:
+                    texts[at] = f"{name}:{self._by_row(field, value) if field in _BY_ROW else _text(value)}"
+                    values[at] = value
+            return JsonText(f'{{{",".join(texts)},"format":{FORMAT}}}')
 
     def _by_row(self, name: str, rows: Mapping[str, object]) -> str:
         before, now = self._rows[name], _Rows()
         for key, row in rows.items():
             known = before.get(key)
-            same = known is not None and known[0] is row
-            now[key] = known if known and same else (row, f"{dumps(key)}:{dumps(stored_value(row))}")
+            if known is None or known[0] is not row:
+                known = row, f"{dumps(key)}:{_text(row)}"
+            now[key] = known
         self._rows[name] = now
-        return f"{{{','.join(text for _, text in now.values())}}}"
+        return f"{{{','.join([text for _, text in now.values()])}}}"
+
+
+def _text(value: object) -> str:
+    return dumps(stored_value(value))
