@@ -228,7 +228,7 @@ class SshConnector:
         anybody wait for it: it costs nothing."""
         try:
             speaks = not isinstance(sock, socket.socket) or has_spoken(sock, deadline)
-            with self._gate.passing(deadline, "its turn") if speaks else nullcontext():
+            with self._gate.passing(deadline, "SSH greeting") if speaks else nullcontext():
                 yield
         except BaseException:
             sock.close()

@@ -10,8 +10,8 @@ from typing import TypeVar
 from app.domain.errors import ConnectFailed
 
 _SLICE_SECONDS, _MOST_SLICE_SECONDS = 0.05, 0.5
-"""How late a cancel is noticed while waiting for another event: later, the longer the wait has lasted. A thousand threads
-that look twenty times a second leave no time for anything else."""
+"""How late a cancel is noticed while waiting for another event: later, the longer the wait has lasted. A thousand
+threads that look twenty times a second leave no time for anything else."""
 
 _T = TypeVar("_T")
 

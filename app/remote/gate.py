@@ -29,7 +29,7 @@ class Gate:
 
     @contextmanager
     def passing(self, deadline: Deadline, doing: str) -> Iterator[None]:
-        """A place for the block. The wait for it does not count as the instance's. Raises ConnectFailed when cancelled."""
+        """A place for the block. The wait for it is not the instance's. Raises ConnectFailed when cancelled."""
         me, mine = object(), threading.Condition(self._lock)
         began = time.monotonic()
         with self._lock:

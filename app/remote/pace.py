@@ -15,6 +15,8 @@ from typing import Any
 import paramiko
 from paramiko.common import MSG_KEXINIT
 
+from app.remote.turns import READING
+
 MAX_PACKET_BYTES = 256 * 1024
 """RFC 4253 asks for 35,000, and OpenSSH sends up to this. paramiko itself would read 4 GiB into memory."""
 MAX_GREETING_BYTES = 64 * 1024
@@ -99,6 +101,9 @@ class MeteredSocket:
         self._meter = meter
         self._over = threading.Event()
         self._unread = b""
+        self._turn = READING.next()
+        self._working: threading.Lock | None = None
+        """Held while the thread that reads works on what has come."""
         self._sent_at: float | None = None
         self.heard_at = time.monotonic()
         """When the last byte came."""
@@ -118,12 +123,24 @@ class MeteredSocket:
         return content[:size]
 
     def _received(self, most: int) -> bytes:
+        self._leave()
         content: bytes = self._sock.recv(most)
         self.heard_at = time.monotonic()
         self.rest(self._meter.spend(len(content)))
         if self._meter.exhausted:
             raise OSError(errno.EFBIG, "the instance has sent too much")
+        self._working = self._turn.enter()
         return content
+
+    def _leave(self) -> None:
+        """The thread that reads waits for something: others may work."""
+        working, self._working = self._working, None
+        if working is not None:
+            working.release()
+
+    def ended(self) -> None:
+        """The thread that reads has ended."""
+        self._leave()
 
     def refuse(self, what: str) -> paramiko.SSHException:
         """The error to raise where more is sent than there can be."""
@@ -159,9 +176,10 @@ class MeteredSocket:
         self._sock.close()
 
     def rest(self, seconds: float) -> None:
-        """Waits, unless it is closed, and not beyond `end_at`."""
+        """Waits, unless it is closed, and not beyond `end_at`. For the thread that reads."""
         if seconds <= 0:
             return
+        self._leave()
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._over.wait(min(left, _LOOK_SECONDS)):
             self._check_end()

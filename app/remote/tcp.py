@@ -90,6 +90,6 @@ def has_spoken(sock: socket.socket, deadline: Deadline) -> bool:
     waiter, began = select.poll(), time.monotonic()
     waiter.register(sock, select.POLLIN)
     while time.monotonic() - began < _SPEAKS_SECONDS:
-        if waiter.poll(1000 * deadline.slice(_DOING_CONNECT)):
+        if waiter.poll(1000 * deadline.slice("SSH greeting")):
             return True
     return False

@@ -86,6 +86,13 @@ class ServiceTransport(paramiko.Transport):
         """Whether the connection was ended because more was sent than may be."""
         return self._metered.broke_rules
 
+    def run(self) -> None:
+        """As paramiko's."""
+        try:
+            super().run()
+        finally:
+            self._metered.ended()
+
     def get_exception(self) -> Exception | None:
         """What ended the connection, as an error of SSH: paramiko stumbles over messages that nobody knows, and
         raises what it stumbled over in whoever waits."""

@@ -97,8 +97,8 @@ def test_a_journal_cut_at_any_byte_and_attached_again_gives_the_same_record(
 
 
 def follow(recorder: Recorder, content: bytes, *, saving: bool = False) -> None:
-    """As Installation does it: whole lines from the recorder's offset on, as the runner's `follow` sends them. `saving`:
-    each is on disk before the next."""
+    """As Installation does it: whole lines from the recorder's offset on, as the runner's `follow` sends them.
+    `saving`: each is on disk before the next."""
     file = io.BytesIO(content)
     file.seek(recorder.offset)
     with tempfile.TemporaryFile() as sent:

@@ -45,6 +45,7 @@ from app.remote.host import RemoteHost
 from app.remote.pace import INSTALL, Meter
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
+from app.remote.turns import FOLDING
 from app.settings import Timeouts
 from app.storage.errors import LeaseLost, StorageError
 from app.storage.log_files import LogFiles
@@ -123,6 +124,7 @@ class Installation:
         self._backoff: Backoff | None = None
         self._attempt = 0
         self._meter = Meter(INSTALL)
+        self._turn = FOLDING.next()
         self._share = CpuShare()
         self._watch = CancelWatch(cancel)
         self._progress = ProgressWatch(spec.stall_seconds, spec.question_seconds)
@@ -277,7 +279,8 @@ class Installation:
     def _apply(self, frame: Frame, client: RunnerClient, logs: LogReceiver) -> None:
         self._backoff, self._attempt = None, 0  # it answered: the next lost connection has the whole time again
         if isinstance(frame, JournalLine):
-            self._journal.apply(frame)
+            with self._turn.held():
+                self._journal.apply(frame)
             self._watch.moved()
         elif isinstance(frame, CancelNoted):
             self._watch.noted()
