@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -69,6 +70,9 @@ from app.sync.workflow_lists import WorkflowLists
 from app.sync.workflows.steps import Steps
 from app.webui import pages as webui
 
+if TYPE_CHECKING:  # where the database is a file, nothing of it is imported
+    from app.sync.shared.wiring import Shared
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -109,6 +113,7 @@ class _InstallParts:
     retention: Retention
     progress_cache: ProgressCache
     background: BackgroundTaskManager
+    shared: Shared | None
 
 
 def build_service(
@@ -189,6 +194,8 @@ def _wire_runs(
     runs = Runs(parts.installs, workflows, workflow_store=store, instances=instances, store=RunStore(engine))
     _wire_news(RunNews(parts.installs, runs, notices), parts, retries, workflows, runs)
     _wire_proofs(parts, steps.proofs)
+    if parts.shared:
+        _wire_shared(parts.shared, parts, retries, workflows)
     return workflows, runs
 
 
@@ -216,6 +223,15 @@ def _application(shared: Services) -> Flask:
     return app
 
 
+def _shared(settings: Settings, engine: Engine, background: BackgroundTaskManager) -> Shared | None:
+    """What this process shares with others, where there may be some."""
+    if not settings.is_shared:
+        return None
+    from app.sync.shared.wiring import shared_parts
+
+    return shared_parts(engine, background, memory_seconds=settings.memory_hours * 3600)
+
+
 def _wire_installs(
     settings: Settings,
     *,
@@ -227,7 +243,8 @@ def _wire_installs(
 ) -> _InstallParts:
     closing = threading.Event()
     files = ProgressFiles(settings.data_dir / "progress")
-    progress_cache = ProgressCache(settings.memory_hours * 3600)
+    shared = _shared(settings, engine, background)
+    progress_cache = shared.hearing.progress if shared else ProgressCache(settings.memory_hours * 3600)
     retention = Retention(History(engine), files, progress_cache, settings, logs=logs)
     leases = Leases(engine, f"{socket.gethostname()}:{settings.data_dir}", queued=settings.is_shared)
     lease_keeper = LeaseKeeper(leases, background, closing, retention.prune_if_due)
@@ -239,12 +256,8 @@ def _wire_installs(
         metrics=metrics,
         closing=closing,
     )
-    if settings.is_shared:
-        from app.sync.shared.wiring import shared_queue
-
-        runs: InstallEngine = shared_queue(
-            settings, engine, background, jobs, forget=progress_cache.drop, chores=retention.prune_if_due
-        )
+    if shared:
+        runs: InstallEngine = shared.queue(settings, background, jobs, retention.prune_if_due)
     else:
         runs = Scheduler(background, jobs.run, settings.max_running, lease_keeper)
     installs = Installs(
@@ -257,7 +270,7 @@ def _wire_installs(
         connector=connector,
         settings=settings,
     )
-    return _InstallParts(installs, jobs, retention, progress_cache, background)
+    return _InstallParts(installs, jobs, retention, progress_cache, background, shared)
 
 
 def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor, runs: Runs) -> None:
@@ -271,6 +284,14 @@ def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows:
     parts.jobs.when_ended = ended
     parts.progress_cache.when_asked = news.of_task
     workflows.when_news = news.of_workflow
+
+
+def _wire_shared(shared: Shared, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor) -> None:
+    """What follows an end is done by one process, and what one has left by another."""
+    parts.jobs.when_ended = shared.follow_ups.of_end(parts.jobs.when_ended)
+    parts.progress_cache.when_asked = shared.follow_ups.of_question(parts.progress_cache.when_asked)
+    workflows.shared = shared.workflows(workflows.drive, workflows.let_go, workflows.look_at)
+    shared.chores.append(retries.begin)
 
 
 def _wire_proofs(parts: _InstallParts, proofs: Proofs) -> None:

@@ -84,8 +84,8 @@ class Settings(BaseSettings):
     data_dir: Folder = Field(default_factory=lambda: Path(platformdirs.user_data_dir("nodeferry")))
     """The folder of the database, the logs, the tokens and the host keys."""
     database_url: str = ""
-    """SQLAlchemy URL; empty: `nodeferry.db` in data_dir. `postgresql+psycopg://USER@HOST/NAME`: several processes on any
-    hosts are one service (docs/cluster.md)."""
+    """SQLAlchemy URL; empty: `nodeferry.db` in data_dir. `postgresql+psycopg://USER@HOST/NAME`: several processes, on
+    any hosts, are one service (docs/cluster.md)."""
     host: str = "127.0.0.1"
     """The address to listen on; `0.0.0.0`: every one of this machine. Any but loopback needs a token."""
     port: Port = DEFAULT_PORT
@@ -325,7 +325,7 @@ def _check_role(settings: Settings) -> None:
     if settings.role != "all" and not settings.is_shared:
         raise InvalidSetting(
             f"role is {settings.role!r}, but the database is a file, which one process has to itself.",
-            hint="Set database_url to a PostgreSQL (postgresql+psycopg://USER@HOST/NAME), or leave role at all.",
+            hint="Set database_url to a PostgreSQL (postgresql+psycopg://HOST/NAME), or leave role at all.",
             field="role",
         )
 

@@ -40,6 +40,7 @@ EXAMPLES = {
     "token revoke": "token revoke phone",
     "config show": "config show",
     "pyz": "pyz --output nodeferry.pyz",
+    "worker": "worker --port 9100",
 }
 
 

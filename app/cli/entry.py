@@ -16,7 +16,10 @@ from app.domain.errors import AppError
 from app.protocol.terminal_text import one_line
 from app.version import VERSION
 
-_COMMANDS = ("serve", "demo", "install", "workflow", "tasks", "wheels", "hostkeys", "key", "token", "config", "pyz")
+_COMMANDS = (
+    *("serve", "demo", "install", "workflow", "tasks", "wheels", "hostkeys", "key", "token", "config", "pyz"),
+    "worker",
+)
 _EPILOG = """\b
 Exit status:
   0    done; for an install or a workflow: all node packs are ready

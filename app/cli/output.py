@@ -16,7 +16,7 @@ import click
 
 EXIT_FAILED, EXIT_USAGE, EXIT_PARTIAL, EXIT_INTERRUPTED = 1, 2, 3, 130
 EXIT_STATUSES = "Exit status: 0 done; 1 refused or failed; 2 not a command line; 130 interrupted."
-_NO_DOCUMENT = frozenset({"serve", "demo", "pyz"})
+_NO_DOCUMENT = frozenset({"serve", "worker", "demo", "pyz"})
 """Commands for people: what they print is no data."""
 _OF_STATUS = {
     EXIT_PARTIAL: ("some_packs_failed", "Some node packs are not ready."),
@@ -103,7 +103,7 @@ def with_output_options(command: click.Command) -> click.Command:
     if "--json" not in known and command.name not in _NO_DOCUMENT:
         text = "One JSON document on stdout: ok, exit_status, data, error."
         command.params.append(click.Option(["--json"], is_flag=True, expose_value=False, help=text))
-    if command.name != "serve":
+    if command.name not in {"serve", "worker"}:
         text = "No progress and no notes: only what was asked for, and errors."
         command.params.append(click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, help=text))
     if "Exit status" not in (command.help or ""):

@@ -102,6 +102,8 @@ class Workflow:
     finished_at: float | None = None
     revision: int = 0
     idempotency_key: str | None = None
+    driver: int = 0
+    """Grows each time another process drives it, where several may. One with an older number changes nothing."""
 
     @property
     def ended(self) -> bool:

@@ -1,7 +1,7 @@
 """Opening the database: an engine whose schema is up to date, or a StorageError that says what is wrong.
 
 SQLite runs in WAL mode with synchronous=FULL: what was committed is there after a power cut, and readers never wait for
-a writer.
+a writer. PostgreSQL's side is in app/storage/postgresql.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, InvalidRequestError, SQLAlchemyError
 
+from app.storage import postgresql
 from app.storage.errors import KEEP_HINT, StorageError, storage_error
 from app.storage.filelock import file_lock
 from app.storage.migration import migrate
@@ -29,6 +30,7 @@ CHECKED_BYTES = 64 * 1024 * 1024
 """Files up to this size are checked whole when they are opened, in about 0.1 s; reading finds damage in larger ones."""
 
 _HINT = "Give a path, for example: sqlite:////home/me/nodeferry/nodeferry.db"
+_EXTRA = "For PostgreSQL install the extra: pip install 'nodeferry[postgresql]', or requirements-postgresql.txt."
 
 
 def open_database(url: str, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> Engine:
@@ -41,7 +43,8 @@ def open_database(url: str, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> En
     try:
         engine = _engine(parsed, busy_timeout)
     except (ArgumentError, ImportError) as exc:  # no such kind of database, or its driver is not installed
-        raise StorageError(f"The database cannot be used: {exc}.", hint=_HINT, code="database_unavailable") from exc
+        hint = _EXTRA if parsed.get_backend_name() == "postgresql" else _HINT
+        raise StorageError(f"The database cannot be used: {exc}.", hint=hint, code="database_unavailable") from exc
     try:
         if parsed.get_backend_name() == "sqlite":
             _open_sqlite(engine, _prepared_file(parsed))
@@ -58,7 +61,7 @@ def open_database(url: str, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> En
 
 def _parse(url: str) -> URL:
     try:
-        parsed = make_url(url)
+        parsed = postgresql.with_driver(make_url(url))
     except ArgumentError as exc:
         raise StorageError("The database URL is not valid.", hint=_HINT, code="database_unavailable") from exc
     if parsed.get_backend_name() == "sqlite" and (parsed.database or ":memory:").startswith((":memory:", "file:")):
@@ -69,6 +72,10 @@ def _parse(url: str) -> URL:
 def _engine(url: URL, busy_timeout: float) -> Engine:
     # Requests and seals are among a statement's parameters: no error may show them.
     made = partial(create_engine, url, json_serializer=to_json, json_deserializer=_from_json, hide_parameters=True)
+    if url.get_backend_name() == "postgresql":
+        engine = made(connect_args=postgresql.CONNECTION, **postgresql.POOL)
+        event.listen(engine, "connect", postgresql.set_up_session)
+        return engine
     engine = made()
     if url.get_backend_name() == "sqlite":
         writer = made(pool_size=1, max_overflow=0)
@@ -116,6 +123,13 @@ def _open_sqlite(engine: Engine, path: Path) -> None:
         migrate(engine)
     with writing(engine):
         pass  # a file that cannot be written says so now, not at the first install
+
+
+def _to_json(value: Any) -> str:
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except ValueError as exc:  # as SQLAlchemy's own, whoever calls this
+        raise InvalidRequestError(f"this is no JSON: {exc}") from exc
 
 
 def _from_json(text: str) -> Any:

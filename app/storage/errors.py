@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.domain.errors import AppError
 from app.protocol.snapshot import Problem
+from app.storage import postgresql
 
 
 class StorageError(AppError):
@@ -69,5 +70,8 @@ def storage_error(exc: SQLAlchemyError, where: str) -> StorageError:
     for prefix, problem in _SQLITE.items():
         if name.startswith(prefix):
             return StorageError(problem.message.format(where=where), hint=problem.hint, code=problem.code)
+    told = None if original is None else postgresql.problem_of(original)
+    if told is not None:
+        return StorageError(told.message.format(where=where), hint=told.hint, code=told.code)
     reason = original if isinstance(original, sqlite3.Error) else exc.__class__.__name__
     return StorageError(f"The database {where} reports an error: {reason}.")

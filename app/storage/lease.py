@@ -70,8 +70,8 @@ class Leases:
     def claim(self, task_id: str, known: int) -> Lease | None:
         """The install's lease with a new token, for somebody who read its record when the token was `known`.
 
-        None when another owner has it (where leases are timed) or has had it since, and when the install has ended or is
-        unknown.
+        None when another owner has it (where leases are timed) or has had it since, and when the install has ended or
+        is unknown.
         """
         with writing(self._engine) as connection:
             held = connection.execute(_HELD, {"of_task": task_id}).first()
@@ -108,7 +108,9 @@ class Leases:
         return [row.task_id for row in rows if self._is_free(row.lease_owner, row.lease_expires_at)]
 
     def _is_free(self, owner: str | None, expires_at: float | None) -> bool:
-        return not self.is_timed or owner in (None, self._owner) or expires_at is None or expires_at + self._margin < self._now()
+        if not self.is_timed or owner in (None, self._owner):
+            return True
+        return expires_at is None or expires_at + self._margin < self._now()
 
     def _until(self) -> float:
         return self._now() + self.seconds

@@ -7,10 +7,13 @@ worker that was only cut off ends its job by the job's id, and must not end what
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import IntegrityError
 
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.transactions import reading, writing
@@ -18,14 +21,16 @@ from app.storage.transactions import reading, writing
 INSTALLS = "installs"
 """The queue of installs, whose jobs have the task `install`."""
 INSTALL = "install"
+WORKFLOWS, WORKFLOW = "workflows", "workflow"
+"""The queue of workflows, whose jobs have the task `workflow`."""
 _ENDED = sorted(state.value for state in TERMINAL_TASK_STATES)
 _UPKEEP = 0x4E46_0001
 """Names the advisory lock under which one process at a time looks after the queue."""
 
 _DEFER = text(
     "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(:queue, :task, :priority, :lock, :task_id,"
-    " jsonb_build_object('task_id', CAST(:task_id AS text)), CASE WHEN :after > 0 THEN now() + make_interval(secs => :after) END"
-    ")]::procrastinate_job_to_defer_v1[])"
+    " jsonb_build_object('task_id', CAST(:task_id AS text)),"
+    " CASE WHEN :after > 0 THEN now() + make_interval(secs => :after) END)]::procrastinate_job_to_defer_v1[])"
 )
 _NUMBERS = text(
     "SELECT count(*) FILTER (WHERE status = 'doing'), count(*) FILTER (WHERE status = 'todo') FROM procrastinate_jobs"
@@ -40,6 +45,7 @@ _PLACE = text(
     "  ORDER BY other.status = 'doing' DESC, other.priority DESC, other.id LIMIT 1) AS behind"
     " FROM procrastinate_jobs AS mine WHERE mine.queueing_lock = :task_id AND mine.status = 'todo'"
 )
+_JOBS_OF = text("SELECT id FROM procrastinate_jobs WHERE status = 'doing' AND worker_id = ANY(:workers)")
 _GIVEN_UP = text(
     "DELETE FROM procrastinate_jobs WHERE id = :job_id AND status = 'doing'"
     " RETURNING queue_name, task_name, priority, lock, queueing_lock"
@@ -51,8 +57,15 @@ _STALLED = text(
 )
 _PRUNE = text("DELETE FROM procrastinate_workers WHERE last_heartbeat < now() - make_interval(secs => :seconds)")
 _WITHOUT_JOB = text(
-    "SELECT task_id, instance FROM installs WHERE NOT state = ANY(:ended) AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs"
-    " WHERE queueing_lock = installs.task_id AND status IN ('todo', 'doing')) ORDER BY number"
+    "SELECT task_id, instance FROM installs WHERE NOT state = ANY(:ended) AND NOT EXISTS"
+    " (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = installs.task_id AND status IN ('todo', 'doing'))"
+    " ORDER BY number"
+)
+
+_WORKFLOWS_WITHOUT_JOB = text(
+    "SELECT workflow_id FROM workflows WHERE state IN ('running', 'stopping') AND NOT EXISTS"
+    " (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = workflow_id AND status IN ('todo', 'doing'))"
+    " ORDER BY created_at"
 )
 
 
@@ -69,6 +82,13 @@ def enqueue(connection: Connection, task_id: str, instance: str) -> None:
     run it. One install at a time runs on an instance, in the order of their starts."""
     if connection.dialect.name == "postgresql":
         put_job(connection, queue=INSTALLS, task=INSTALL, task_id=task_id, lock=lock_of(instance))
+
+
+def enqueue_workflow(connection: Connection, workflow_id: str) -> None:
+    """Queues a workflow in the transaction that writes its record. Nothing on SQLite. One process at a time drives
+    it."""
+    if connection.dialect.name == "postgresql":
+        put_job(connection, queue=WORKFLOWS, task=WORKFLOW, task_id=workflow_id, lock=workflow_id)
 
 
 def put_job(
@@ -110,6 +130,22 @@ class SharedQueueStore:
             row = connection.execute(_PLACE, {"task_id": task_id}).first()
         return None if row is None else Place(int(row.position), row.behind)
 
+    def jobs_of(self, workers: Collection[int]) -> frozenset[int]:
+        """The jobs that these workers, by their numbers, are doing."""
+        with reading(self._engine) as connection:
+            return frozenset(connection.execute(_JOBS_OF, {"workers": list(workers)}).scalars())
+
+    def put_workflow(self, workflow_id: str) -> None:
+        """Somebody is to look at the workflow, after whoever works on it now."""
+        with writing(self._engine) as connection:
+            _put_once(connection, workflow_id)
+
+    def adopt_workflows(self) -> None:
+        """Those that work and have no job get one: one that was just answered, where whoever was told has died."""
+        with writing(self._engine) as connection:
+            for workflow_id in connection.execute(_WORKFLOWS_WITHOUT_JOB).scalars().all():
+                _put_once(connection, workflow_id)
+
     def put_back(self, job_id: int, *, after: float = 0.0) -> bool:
         """A job that this process has begun goes to another, before those that wait for the same; False when it is
         this process's no more."""
@@ -130,18 +166,24 @@ class SharedQueueStore:
             return [*found, *_adopted(connection)]
 
 
+def _put_once(connection: Connection, workflow_id: str) -> None:
+    with suppress(IntegrityError), connection.begin_nested():  # one that waits does for this too
+        enqueue_workflow(connection, workflow_id)
+
+
 def _renewed(connection: Connection, gone: Any, after: float) -> list[str]:
     jobs = gone.all()
     for job in jobs:
-        put_job(
-            connection,
-            queue=job.queue_name,
-            task=job.task_name,
-            task_id=job.queueing_lock,
-            lock=job.lock,
-            priority=job.priority + 1,
-            after=after,
-        )
+        with suppress(IntegrityError), connection.begin_nested():  # a workflow may have one that waits already
+            put_job(
+                connection,
+                queue=job.queue_name,
+                task=job.task_name,
+                task_id=job.queueing_lock,
+                lock=job.lock,
+                priority=job.priority + 1,
+                after=after,
+            )
     return [job.queueing_lock for job in jobs]
 
 

@@ -14,6 +14,7 @@ from app.domain.limits import MAX_FLEETS
 from app.domain.workflow import ENDED_WORKFLOW, Workflow
 from app.storage.run_rows import note_group
 from app.storage.schema import workflows
+from app.storage.shared_queue import enqueue_workflow
 from app.storage.transactions import adding, reading, writing
 
 _log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class WorkflowStore:
                 raise TooManyWorkflows("Too many workflows were started in the last 24 hours.")
             connection.execute(insert(workflows), {**_values(workflow), "created_at": workflow.created_at})
             note_group(connection, workflow.workflow_id, "workflow", workflow.created_at)
+            enqueue_workflow(connection, workflow.workflow_id)
 
     def replace(self, workflow: Workflow) -> None:
         """Stores the next revision. Raises WorkflowConflict when somebody else has stored one meanwhile."""

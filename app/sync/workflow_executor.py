@@ -12,8 +12,9 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from app.domain.errors import (
@@ -25,11 +26,8 @@ from app.domain.errors import (
     WorkflowNotFound,
 )
 from app.domain.limits import IDEMPOTENCY_SECONDS
-from app.domain.same_request import is_same
 from app.domain.workflow import (
-    ENDED_STEP,
     STOP,
-    Question,
     Step,
     StepState,
     Workflow,
@@ -41,9 +39,9 @@ from app.storage.errors import StorageError
 from app.storage.workflow_store import WorkflowExists, WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs import reconnect
-from app.sync.installs.cancel_signal import CancelSignal
 from app.sync.installs.service import Installs
-from app.sync.workflows import view
+from app.sync.workflows import moves, view
+from app.sync.workflows.running import RunningWorkflow, SharedWork
 from app.sync.workflows.steps import Blocked, Done, Leaving, StepRun, Steps, Stopped
 
 MAX_LISTED = 200
@@ -59,14 +57,6 @@ class Started:
 
     workflow: Workflow
     deduplicated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _RunningWorkflow:
-    """A workflow's thread, by its name; `stop` wakes and ends it."""
-
-    thread: str
-    stop: CancelSignal
 
 
 class WorkflowExecutor:
@@ -89,13 +79,15 @@ class WorkflowExecutor:
         self._now = now
         self._closing = threading.Event()
         self._lock = threading.Lock()
-        self._threads: dict[str, _RunningWorkflow] = {}
+        self._threads: dict[str, RunningWorkflow] = {}
         """The workflows that have a thread."""
         self._numbers = itertools.count(1)
         self._changed_meanwhile: set[str] = set()
         """Of these, the ones whose thread has to look once more before it ends: they were changed meanwhile."""
         self.when_news: Callable[[str], None] = lambda _workflow_id: None
         """Called with the workflow_id after a workflow has ended, or asks something."""
+        self.shared: SharedWork | None = None
+        """Where several processes share them; a new one is queued with its record then."""
 
     def start(self, workflow: Workflow, *, most: int = 0) -> Started:
         """Keeps a new workflow and starts it; nothing is connected yet when this returns. Raises IdempotencyConflict,
@@ -104,10 +96,11 @@ class WorkflowExecutor:
         try:
             self._store.add(workflow, same_key_since=workflow.created_at - IDEMPOTENCY_SECONDS, most=most)
         except WorkflowExists as known:
-            if not _asks_the_same(known.workflow, workflow):
+            if not moves.asks_the_same(known.workflow, workflow):
                 raise IdempotencyConflict(field="idempotency_key") from None
             return Started(known.workflow, deduplicated=True)
-        self._run_thread(workflow.workflow_id)
+        if self.shared is None:
+            self._run_thread(workflow.workflow_id)
         return Started(workflow)
 
     def state(self, workflow_id: str) -> dict[str, Any]:
@@ -132,11 +125,8 @@ class WorkflowExecutor:
         workflow = self._get(workflow_id)
         if workflow.ended:
             raise WorkflowConflict("The workflow has already ended.")
-        workflow = self._change(workflow_id, lambda now: _to_stop(now, self._now()))
-        with self._lock:
-            running = self._threads.get(workflow_id)
-            if running is not None:
-                running.stop.set()
+        workflow = self._change(workflow_id, lambda now: moves.to_stop(now, self._now()))
+        self.look_at([workflow_id])
         if workflow.state is WorkflowState.STOPPING:
             self._run_thread(workflow_id)  # whoever has its thread may be on the way out
         return workflow.state
@@ -149,11 +139,11 @@ class WorkflowExecutor:
         for task_id in view.task_ids(workflow, step) if step else ():
             reconnect.try_now(self._installs, task_id)
             return workflow.state
-        with self._lock:
-            running = self._threads.get(workflow_id)
-        if running is None or step is None or step.state is not StepState.RUNNING or step.next_attempt_at is None:
+        waits = step is not None and step.state is StepState.RUNNING and step.next_attempt_at is not None
+        if not waits or (self.shared is None and workflow_id not in self._threads):
             raise WorkflowConflict("The workflow does not wait for its machine.")
-        running.stop.wake()
+        if not self.look_at([workflow_id]) and self.shared is not None:
+            self.shared.named(workflow_id)
         return workflow.state
 
     def resume(self, workflow_id: str, answer: str, question_id: str | None = None) -> WorkflowState:
@@ -183,12 +173,15 @@ class WorkflowExecutor:
                 field="answer",
             )
         self._steps.check_answer(workflow, question, answer)
-        resumed = self._change(workflow_id, lambda now: _resumed(now, question, answer))
+        resumed = self._change(workflow_id, lambda now: moves.resumed(now, question, answer))
         self._run_thread(workflow_id)
         return resumed.state
 
     def resume_unfinished(self) -> int:
-        """Takes up the workflows that an earlier service left working; how many. Blocked ones wait for their answer."""
+        """Takes up the workflows that an earlier service left working; how many. Blocked ones wait for their answer.
+        None where a queue has them."""
+        if self.shared is not None:
+            return 0
         found = [workflow for workflow in self._store.unfinished() if workflow.state is not WorkflowState.BLOCKED]
         for workflow in found:
             self._run_thread(workflow.workflow_id)
@@ -201,14 +194,58 @@ class WorkflowExecutor:
         with self._lock:
             left = list(self._threads.values())
         for each in left:
+            each.leaving.set()
             each.stop.set()
         deadline = time.monotonic() + timeout
         for each in left:
             self._background.wait(each.thread, max(0.0, deadline - time.monotonic()))
 
+    # -- where several processes share them -------------------------------------------------------------------------
+
+    def drive(self, workflow_id: str) -> bool:
+        """Works on a workflow in this thread, until it ends or asks something; whether nothing is left to do now."""
+        try:
+            mine = self._change(workflow_id, lambda now: replace(now, driver=now.driver + 1))
+        except (WorkflowConflict, WorkflowNotFound):  # it has ended
+            return True
+        running = RunningWorkflow(workflow_id, driver=mine.driver)
+        with self._lock:
+            if self._closing.is_set() or workflow_id in self._threads:
+                return False
+            self._threads[workflow_id] = running
+        self._run(workflow_id, running)
+        workflow = self._store.get(workflow_id)
+        return workflow is None or workflow.ended or workflow.state is WorkflowState.BLOCKED
+
+    def let_go(self, workflow_id: str, lost: bool) -> None:  # noqa: ARG002 - either way it goes on elsewhere
+        """Ends this process's work on a workflow; another one's goes on."""
+        with self._lock:
+            running = self._threads.get(workflow_id)
+        if running is not None:
+            running.leaving.set()
+            running.stop.set()
+
+    def look_at(self, workflow_ids: Collection[str] | None = None) -> bool:
+        """Some of these (by default any) may have been stopped, or are not to wait any more; whether this process works
+        on one of them. Raises StorageError."""
+        with self._lock:
+            these = self._threads.keys() if workflow_ids is None else self._threads.keys() & set(workflow_ids)
+            running = {workflow_id: self._threads[workflow_id] for workflow_id in these}
+        for workflow_id, each in running.items():
+            workflow = self._store.get(workflow_id)
+            if workflow is None or workflow.ended or workflow.state is WorkflowState.STOPPING:
+                each.stop.set()
+            elif workflow_ids is not None:
+                each.stop.wake()
+        return bool(running)
+
     # -- a workflow's thread ----------------------------------------------------------------------------------------
 
     def _run_thread(self, workflow_id: str) -> None:
+        if self.shared is not None:
+            self.shared.put(workflow_id)
+            self.shared.named(workflow_id)
+            return
         with self._lock:
             if self._closing.is_set():
                 return
@@ -216,20 +253,20 @@ class WorkflowExecutor:
                 self._changed_meanwhile.add(workflow_id)
                 return
             # A number for each: the thread before may have let go of the workflow and not have ended.
-            mine = _RunningWorkflow(f"workflow-{workflow_id}-{next(self._numbers)}", CancelSignal())
+            mine = RunningWorkflow(f"workflow-{workflow_id}-{next(self._numbers)}")
             self._threads[workflow_id] = mine
         try:
-            self._background.start_task(mine.thread, self._run, workflow_id, mine.stop)
+            self._background.start_task(mine.thread, self._run, workflow_id, mine)
         except RuntimeError:  # the system gives no more threads
             with self._lock:
                 del self._threads[workflow_id]
             raise
 
-    def _run(self, workflow_id: str, stop: CancelSignal) -> None:
+    def _run(self, workflow_id: str, running: RunningWorkflow) -> None:
         released = False
         try:
             while True:
-                self._supervise(workflow_id, stop)
+                self._supervise(workflow_id, running)
                 if self._release(workflow_id):
                     released = True
                     return
@@ -237,16 +274,17 @@ class WorkflowExecutor:
             if not released:  # a bug: the log has it
                 self._broke(workflow_id)
 
-    def _supervise(self, workflow_id: str, stop: CancelSignal) -> None:
+    def _supervise(self, workflow_id: str, running: RunningWorkflow) -> None:
         try:
-            self._work(workflow_id, stop)
+            self._work(workflow_id, running)
         except (Leaving, ServiceClosing, WorkflowConflict, WorkflowNotFound):
             return  # the service closes, or somebody else has decided: the record says how it stands
         except StorageError as exc:
             _log.error("workflow %s: its record cannot be kept: %s", workflow_id, exc.message)
             with self._lock:
-                self._changed_meanwhile.add(workflow_id)
-            self._closing.wait(_STORAGE_PAUSE)
+                if not running.leaving.is_set():
+                    self._changed_meanwhile.add(workflow_id)
+            running.leaving.wait(_STORAGE_PAUSE)
 
     def _release(self, workflow_id: str) -> bool:
         """Whether the thread may end; then it is no longer the workflow's."""
@@ -270,10 +308,11 @@ class WorkflowExecutor:
             del self._threads[workflow_id]
         with contextlib.suppress(AppError):
             self._change(
-                workflow_id, lambda now: _step_ended(now, now.current, done, self._now()) if now.current else now
+                workflow_id, lambda now: moves.step_ended(now, now.current, done, self._now()) if now.current else now
             )
 
-    def _work(self, workflow_id: str, stop: CancelSignal) -> None:
+    def _work(self, workflow_id: str, running: RunningWorkflow) -> None:
+        change = partial(self._change, workflow_id, driver=running.driver)
         workflow = self._get(workflow_id)
         while not workflow.ended:
             step = workflow.current
@@ -281,39 +320,39 @@ class WorkflowExecutor:
                 return
             if workflow.state is WorkflowState.STOPPING:
                 self._steps.abandon(workflow)
-                workflow = self._change(workflow_id, lambda now: _stopped(now, self._now()))
+                workflow = change(lambda now: moves.stopped(now, self._now()))
             elif step is None:
-                workflow = self._change(workflow_id, lambda now: _ended(now, self._now()))
+                workflow = change(lambda now: moves.ended(now, self._now()))
             else:
-                workflow = self._do(workflow_id, step, stop)
+                workflow = self._do(workflow_id, step, running)
 
-    def _do(self, workflow_id: str, step: Step, stop: CancelSignal) -> Workflow:
+    def _do(self, workflow_id: str, step: Step, running: RunningWorkflow) -> Workflow:
         """One step, to its end, its question or its stop."""
         begun = step.started_at or self._now()
-        workflow = self._change(
-            workflow_id, lambda now: now.with_step(step.name, state=StepState.RUNNING, started_at=begun)
-        )
+        change = partial(self._change, workflow_id, driver=running.driver)
+        workflow = change(lambda now: now.with_step(step.name, state=StepState.RUNNING, started_at=begun))
         _log.info("workflow %s: step %s", workflow_id, step.name)
 
         def note(**fields: Any) -> Workflow:
-            return self._change(workflow_id, lambda now: now.with_step(step.name, **fields))
+            return change(lambda now: now.with_step(step.name, **fields))
 
-        run = StepRun(workflow, step.name, note, stop, self._closing)
+        run = StepRun(workflow, step.name, note, running.stop, running.leaving)
         try:
             done = self._steps.run(run)
         except Stopped:
-            return self._change(workflow_id, lambda now: _stopped(now, self._now()))
+            return change(lambda now: moves.stopped(now, self._now()))
         except Blocked as blocked:
             question = blocked.question
-            return self._change(workflow_id, lambda now: _blocked(now, step, question))
+            return change(lambda now: moves.blocked(now, step, question))
         except (StorageError, ServiceClosing):
             raise  # the install, where there is one, goes on
         except AppError as error:
             done = Done(StepState.FAILED, error.message, error.to_json())
-        return self._change(workflow_id, lambda now: _step_ended(now, step, done, self._now()))
+        return change(lambda now: moves.step_ended(now, step, done, self._now()))
 
-    def _change(self, workflow_id: str, change: Callable[[Workflow], Workflow]) -> Workflow:
-        """The workflow after `change`, kept; tried again on top of what somebody else has changed meanwhile."""
+    def _change(self, workflow_id: str, change: Callable[[Workflow], Workflow], driver: int | None = None) -> Workflow:
+        """The workflow after `change`, kept; tried again on top of what somebody else has changed meanwhile. Raises
+        WorkflowConflict where another than `driver` drives it by now."""
         for _ in range(_TRIES):
             before = self._get(workflow_id)
             after = change(before)
@@ -321,6 +360,8 @@ class WorkflowExecutor:
                 return before
             if before.ended:
                 raise WorkflowConflict("The workflow has already ended.")
+            if driver not in (None, before.driver):
+                raise WorkflowConflict("Another process drives the workflow by now.")
             after = replace(after, revision=before.revision + 1)
             try:
                 self._store.replace(after)
@@ -342,59 +383,3 @@ class WorkflowExecutor:
             return self._installs.status(task_id).snapshot
         except TaskNotFound:
             return None
-
-
-# -- how a workflow moves; pure ---------------------------------------------------------------------------------------
-
-
-def _blocked(now: Workflow, step: Step, question: Question) -> Workflow:
-    if now.state is WorkflowState.STOPPING:
-        return now  # nobody has to be asked any more
-    blocked = now.with_step(step.name, state=StepState.BLOCKED, message=question.text)
-    return replace(blocked, state=WorkflowState.BLOCKED, question=question)
-
-
-def _resumed(now: Workflow, question: Question, answer: str) -> Workflow:
-    if now.state is not WorkflowState.BLOCKED:
-        raise WorkflowConflict("This question was already answered.")
-    answers = {**now.answers, question.code: answer}
-    resumed = replace(now, state=WorkflowState.RUNNING, question=None, answers=answers)
-    return resumed if now.current is None else resumed.with_step(now.current.name, state=StepState.PENDING, message="")
-
-
-def _step_ended(now: Workflow, step: Step, done: Done, at: float) -> Workflow:
-    ended = now.with_step(step.name, state=done.state, message=done.message, error=done.error, finished_at=at)
-    return _ended(ended, at) if done.state is StepState.FAILED else ended
-
-
-def _ended(now: Workflow, at: float) -> Workflow:
-    """The last step has ended, or one has failed: what comes after a failure is skipped."""
-    failed = next((step for step in now.steps if step.state is StepState.FAILED), None)
-    state = WorkflowState.FAILED if failed else WorkflowState.COMPLETED
-    return _close(replace(now, state=state, error=failed.error if failed else None), StepState.SKIPPED, at)
-
-
-def _to_stop(now: Workflow, at: float) -> Workflow:
-    """What waits for an answer is over at once; anything else its thread has to end."""
-    if now.state is WorkflowState.BLOCKED:
-        return _stopped(now, at)
-    return now if now.ended else replace(now, state=WorkflowState.STOPPING, question=None)
-
-
-def _stopped(now: Workflow, at: float) -> Workflow:
-    return now if now.ended else _close(replace(now, state=WorkflowState.STOPPED), StepState.STOPPED, at)
-
-
-def _close(now: Workflow, rest: StepState, at: float) -> Workflow:
-    steps = tuple(
-        step if step.state in ENDED_STEP else replace(step, state=rest, finished_at=at if step.started_at else None)
-        for step in now.steps
-    )
-    return replace(now, steps=steps, question=None, finished_at=at)
-
-
-def _asks_the_same(one: Workflow, other: Workflow) -> bool:
-    def shape(workflow: Workflow) -> tuple[object, ...]:
-        return [step.name for step in workflow.steps], workflow.review_plan, workflow.deadline_seconds
-
-    return shape(one) == shape(other) and is_same(one.request, other.request)

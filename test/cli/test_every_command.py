@@ -22,7 +22,7 @@ from test.support.terminal import on_a_terminal
 from tools.cli_table import EXAMPLES, every_command
 
 COMMANDS = dict(every_command())
-FOR_PEOPLE = {"serve", "demo", "pyz"}
+FOR_PEOPLE = {"serve", "worker", "demo", "pyz"}
 LOCAL = {"config show", "token new", "token list", "token revoke"}
 KEY = {"name": "k", "key_type": "ed25519", "sha256": "SHA256:x", "path": "/p", "source": "s", "public_key": "ssh x"}
 QUESTION = {"id": "q1", "code": "c", "text": "Which?", "answers": [{"answer": "keep", "label": "Keep"}], "answer": None}

@@ -13,10 +13,17 @@ from test.support.database import put_database
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test that has an `engine` runs on both, unless it is about SQLite's file."""
-    if "kind" in metafunc.fixturenames:
-        only = metafunc.definition.get_closest_marker("sqlite") is not None
-        metafunc.parametrize("kind", ["sqlite"] if only else ["sqlite", "postgresql"])
+    """Each test that has an `engine` runs on both, unless its mark says that it is about one."""
+    if "on" in metafunc.fixturenames:
+        both = ["sqlite", "postgresql"]
+        only = [each for each in both if metafunc.definition.get_closest_marker(each)]
+        metafunc.parametrize("on", only or both)
+
+
+@pytest.fixture
+def on() -> str:
+    """Where a test asks for an `engine` while it runs."""
+    return "sqlite"
 
 
 @pytest.fixture
@@ -30,10 +37,10 @@ def database_url(database_file: Path) -> str:
 
 
 @pytest.fixture
-def engine(kind: str, request: pytest.FixtureRequest, database_file: Path) -> Iterator[Engine]:
-    if kind == "sqlite":
+def engine(on: str, request: pytest.FixtureRequest, database_file: Path) -> Iterator[Engine]:
+    if on == "sqlite":
         put_database(database_file.parent)
-    opened = open_database(request.getfixturevalue("database_url" if kind == "sqlite" else "postgresql_url"))
+    opened = open_database(request.getfixturevalue("database_url" if on == "sqlite" else "postgresql_url"))
     yield opened
     opened.dispose()
 

@@ -225,6 +225,7 @@ def test_a_write_is_seen_by_every_thread_at_once(store: InstallStore) -> None:
             assert found.revision == revision
 
 
+@pytest.mark.sqlite
 def test_a_full_disk_is_told_and_costs_nothing_that_was_stored(store: InstallStore, engine: Engine) -> None:
     kept = new_record()
     store.add(kept)
@@ -239,6 +240,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_stored(store: InstallSto
     store.add(new_record())
 
 
+@pytest.mark.sqlite
 def test_a_database_that_turned_read_only_is_told(engine: Engine) -> None:
     """By SQLite's own refusal, since a file's mode stops nobody who runs the tests as root."""
     with writing(engine) as connection:

@@ -145,6 +145,7 @@ print(lease.token)
 
 
 @pytest.mark.slow
+@pytest.mark.sqlite
 def test_of_two_processes_on_one_file_the_one_with_the_newer_token_wins(
     store: InstallStore, engine: Engine, database_url: str
 ) -> None:

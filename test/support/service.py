@@ -38,7 +38,7 @@ class ServiceProcess:
         self._open_files = open_files
         self._log = folder / "service.log"
         words = {"allowed_git_schemes": "https,ssh,http", "node_map_url": "", "registry_url": "", **settings}
-        self._environ = {**os.environ, "HOME": str(self.home), **_prefixed(words)}
+        self._environ = {**os.environ, "HOME": str(self.home), **prefixed(words)}
         self._environ.pop("SSH_AUTH_SOCK", None)
         self._process: subprocess.Popen[str] | None = None
         self._session = requests.Session()
@@ -81,7 +81,7 @@ class ServiceProcess:
                 text=True,
                 start_new_session=True,
             )
-        line = _first_line(self._process, 30.0)
+        line = first_line(self._process, 30.0)
         assert line.startswith("Nodeferry on "), f"{line!r}\n{self.log[-3000:]}"
         self.url = line.removeprefix("Nodeferry on ").strip()
 
@@ -166,11 +166,13 @@ class ServiceProcess:
         return self.progress(task_id)
 
 
-def _prefixed(words: Mapping[str, str]) -> dict[str, str]:
+def prefixed(words: Mapping[str, str]) -> dict[str, str]:
+    """Settings as variables of the environment."""
     return {f"NODEFERRY_{name.upper()}": value for name, value in words.items()}
 
 
-def _first_line(process: subprocess.Popen[str], timeout: float) -> str:
+def first_line(process: subprocess.Popen[str], timeout: float) -> str:
+    """What a process says first, within so many seconds."""
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)

@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.workflow import Question, Step, StepName, StepState, Workflow, WorkflowState
 from app.storage.workflow_store import WorkflowStore
-from app.sync.workflow_executor import _blocked, _step_ended, _to_stop
+from app.sync.workflows.moves import blocked, step_ended, to_stop
 from app.sync.workflows.steps import Done
 from test.support.service import ServiceProcess
 from test.support.waiting import wait_until
@@ -23,22 +23,22 @@ STOPPING = replace(RUNNING, state=WorkflowState.STOPPING)
 
 def test_a_question_that_comes_after_the_stop_is_not_asked() -> None:
     """Else a workflow that was told to stop would wait for an answer for ever."""
-    assert _blocked(STOPPING, RUNNING.steps[0], ASKED) == STOPPING
-    assert _blocked(RUNNING, RUNNING.steps[0], ASKED).state is WorkflowState.BLOCKED
+    assert blocked(STOPPING, RUNNING.steps[0], ASKED) == STOPPING
+    assert blocked(RUNNING, RUNNING.steps[0], ASKED).state is WorkflowState.BLOCKED
 
 
 def test_a_stop_ends_what_asks_at_once_and_leaves_the_rest_to_its_thread() -> None:
     """What works has something on the instance that has to be stopped first."""
-    asking = _blocked(RUNNING, RUNNING.steps[0], ASKED)
-    stopped = _to_stop(asking, 7.0)
+    asking = blocked(RUNNING, RUNNING.steps[0], ASKED)
+    stopped = to_stop(asking, 7.0)
     assert (stopped.state, stopped.question, stopped.finished_at) == (WorkflowState.STOPPED, None, 7.0)
-    assert _to_stop(RUNNING, 7.0).state is WorkflowState.STOPPING
-    assert _to_stop(stopped, 8.0) == stopped
+    assert to_stop(RUNNING, 7.0).state is WorkflowState.STOPPING
+    assert to_stop(stopped, 8.0) == stopped
 
 
 def test_a_step_that_ends_while_it_is_stopped_tells_its_own_end() -> None:
     """It was done; what comes after is not begun."""
-    ended = _step_ended(STOPPING, STOPPING.steps[0], Done(StepState.SUCCESS), 7.0)
+    ended = step_ended(STOPPING, STOPPING.steps[0], Done(StepState.SUCCESS), 7.0)
     assert (ended.state, ended.steps[0].state) == (WorkflowState.STOPPING, StepState.SUCCESS)
 
 

@@ -20,7 +20,7 @@ from app.cli.server.local_login import local_login
 from app.cli.server.service_lock import ServiceLock, close_to_others
 from app.cli.view.say import say
 from app.factory import Service, build_service
-from app.settings import Settings, settings_from
+from app.settings import InvalidSetting, Settings, settings_from
 from app.sync.access import Access, is_reached_by_proxy
 from app.sync.capacity import PLACES, THREADS
 from app.sync.http.admission import Admission
@@ -49,6 +49,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
     settings = settings_from(overrides={"host": host, "port": port, "data_dir": data_dir})
+    if settings.role == "worker":
+        raise InvalidSetting("A process with the role worker answers nobody.", hint="Start it with the command worker.")
     check_bind(settings)
     memory.give_back()
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -68,7 +70,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
                 "Make one with `token new`, or let the proxy ask for a login"
             )
         service = build_service(settings, access=access)
-        server = HttpServer(service.app, listener, Admission(access), limits=_limits(settings))
+        server = HttpServer(service.app, listener, Admission(access), limits=limits_now(settings))
         lock.write_address(listening.local_url_of(listener))
         local, outer = listening.local_url_of(listener), listening.outer_urls_of(listener)
         lines = [f"Nodeferry on {local}"]
@@ -80,7 +82,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
         _serve(service, server, lines)
 
 
-def _limits(settings: Settings) -> Limits:
+def limits_now(settings: Settings) -> Limits:
     """What this process may hold open at once, as the log says it."""
     before, now = raise_open_files()
     limits = limits_of(settings, now)
@@ -92,7 +94,7 @@ def _limits(settings: Settings) -> Limits:
 
 def _serve(service: Service, server: HttpServer, lines: Sequence[str]) -> None:
     """Answers until a signal came and every install was released: polls are answered to the end, starts with a 503."""
-    closing = threading.Thread(target=_close, args=(service, server, _stop_on_signals()), name="closing", daemon=True)
+    closing = threading.Thread(target=_close, args=(service, server, stop_on_signals()), name="closing", daemon=True)
     closing.start()
     say(
         "\n".join(lines), has_secret=True
@@ -112,7 +114,7 @@ def _close(service: Service, server: HttpServer, asked: threading.Event) -> None
     server.stop()
 
 
-def _stop_on_signals() -> threading.Event:
+def stop_on_signals() -> threading.Event:
     """Set by SIGTERM and SIGINT; a person who pressed Ctrl-C is told once that it was heard."""
     asked = threading.Event()
     heard: list[int] = []

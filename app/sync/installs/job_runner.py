@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from app.protocol.events import GivenUp
 from app.protocol.snapshot import Problem
@@ -42,28 +42,34 @@ class JobRunner:
         self.closing = closing
         self.when_ended: Callable[[str], None] = lambda _task_id: None
         """Called with the task_id after an install's end was saved."""
+        self.while_held: Callable[[Job], AbstractContextManager[None]] = lambda _job: nullcontext()
+        """Around a job's run, with its lease."""
 
     def run(self, job: Job) -> None:
         """An install's thread, from its lease to its end."""
         with self._lease_keeper.holding(job.recorder, wake=job.cancel) as held:
             if not held:
                 return
-            Installation(
-                runner_request.spec_of(job.task_id, job.request, self._settings),
-                job.recorder,
-                self._connector.asking_first(job.request.options.first_contact == "ask"),
-                self._settings.timeouts,
-                logs=self._logs,
-                metrics=self._metrics,
-                cancel=job.cancel,
-                skips=job.skips,
-                answers=job.answers,
-                closing=self.closing,
-            ).run()
+            with self.while_held(job):
+                self._installation(job).run()
             if job.recorder.ended and not job.recorder.lost:
                 self._metrics.finished(job.recorder.snapshot)
-        if job.recorder.ended:
+        if job.recorder.ended and not job.recorder.lost:
             self.when_ended(job.task_id)
+
+    def _installation(self, job: Job) -> Installation:
+        return Installation(
+            runner_request.spec_of(job.task_id, job.request, self._settings),
+            job.recorder,
+            self._connector.asking_first(job.request.options.first_contact == "ask"),
+            self._settings.timeouts,
+            logs=self._logs,
+            metrics=self._metrics,
+            cancel=job.cancel,
+            skips=job.skips,
+            answers=job.answers,
+            closing=self.closing,
+        )
 
     def give_up(self, recorder: Recorder, error: Problem | None, state: TaskState = TaskState.FAILED) -> None:
         """Ends a task that nobody runs in this state, unless another service holds it."""

@@ -53,13 +53,14 @@ class LeaseKeeper:
     @contextmanager
     def holding(self, recorder: Recorder, wake: threading.Event) -> Iterator[bool]:
         """Holds the install's lease for the block, which is given whether it may work on it. `wake` is set when the
-        lease is lost. A database that refuses stops no install: what nobody could claim, nobody else works on."""
+        lease is lost. A database that refuses stops no install where leases are timed: what nobody could claim, nobody
+        else works on."""
         task_id = recorder.task_id
         try:
             lease = self._leases.claim(task_id, recorder.token)
         except StorageError as exc:
             _log.error("task %s: its lease could not be claimed: %s", task_id, exc)
-            yield True
+            yield self._leases.is_timed  # else it goes back into the queue
             return
         if lease is None:
             recorder.lose()

@@ -71,8 +71,25 @@ class ProgressCache:
         self.when_asked: Callable[[str], None] = lambda _task_id: None
         """Called with the task_id when an install asks something new."""
 
+    def hold(self, task_id: str) -> None:
+        """This process runs the install: from now on what is put here is the newest there is. Where nobody else runs
+        any, that is so anyway."""
+
     def put(self, status: InstallStatus) -> None:
         """The newest of one install."""
+        before = self._keep(status)
+        known = before.snapshot.questions if before else {}
+        if any(each.asked.id not in known for each in questions.unanswered(status.snapshot)):
+            self.when_asked(status.snapshot.task_id)
+
+    def learn(self, status: InstallStatus) -> InstallStatus:
+        """An install as its record has it: what is known of it now."""
+        if status.ended:
+            self.put(status)
+        return status
+
+    def _keep(self, status: InstallStatus) -> InstallStatus | None:
+        """What was there before."""
         task_id = status.snapshot.task_id
         chars = len(json.dumps(to_stored(status.snapshot))) if status.ended else 0
         with self._lock:
@@ -83,9 +100,7 @@ class ProgressCache:
                 self._chars[task_id] = chars
                 self._drop_oldest()
             self._tell(task_id)
-        known = before.snapshot.questions if before else {}
-        if any(each.asked.id not in known for each in questions.unanswered(status.snapshot)):
-            self.when_asked(task_id)
+        return before
 
     def _drop_oldest(self) -> None:
         while len(self._since) > self._most_ended or (

@@ -117,6 +117,7 @@ class Recorder:
     def hold(self, token: int) -> None:
         """What is kept from now on is kept with the lease that has this token."""
         self._token = token
+        self._progress_cache.hold(self.task_id)
 
     def lose(self) -> None:
         """Another service has taken the install over: this one saves and shows nothing of it any more. Any thread."""

@@ -68,9 +68,12 @@ class Retries:
         self._thread = f"retries-{uuid.uuid4()}"
 
     def begin(self) -> None:
-        """Looks at the ends that a service before this one has not come to."""
+        """Looks at the ends that a service before this one has not come to, or another process on the database."""
+        with self._changed:
+            planned = set(self._due)
         for task_id in self._store.open():
-            self.look_at(task_id)
+            if task_id not in planned:
+                self.look_at(task_id)
 
     def close(self, timeout: float) -> None:
         """Starts no more retries, within `timeout` seconds. What is due stays due in the records."""

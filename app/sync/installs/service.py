@@ -375,9 +375,7 @@ class Installs:
         status = self._progress_cache.get(task_id)
         if status is None:
             record = self._record(task_id)
-            status = status_of(record, snapshot_of(record))
-            if status.ended:
-                self._progress_cache.put(status)
+            status = self._progress_cache.learn(status_of(record, snapshot_of(record)))
         return status
 
     def _state_of(self, record: InstallRecord) -> TaskState:

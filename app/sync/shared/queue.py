@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,15 +17,22 @@ class Signals(Protocol):
     """How what a person asks of an install gets to the worker that has it. Each as in `Engine`."""
 
     def begin(self, records: Records) -> None:
-        """From now on, what is asked of installs that no worker has can be done here."""
+        """From now on, what is asked of installs that no worker has can be done here, and of those here is heard."""
 
-    def cancel(self, task_id: str) -> bool: ...
+    def cancel(self, task_id: str) -> bool:
+        """Cancels an install, wherever it is."""
 
-    def wake(self, task_id: str) -> bool: ...
+    def wake(self, task_id: str) -> bool:
+        """Ends an install's wait for its next try."""
 
-    def skip(self, task_id: str, package: str) -> bool: ...
+    def skip(self, task_id: str, package: str) -> bool:
+        """Asks an install to skip a build."""
 
-    def answer(self, task_id: str, question: str, word: str) -> str | None: ...
+    def answer(self, task_id: str, question: str, word: str) -> str | None:
+        """Answers a question of an install."""
+
+    def close(self, timeout: float) -> None:
+        """Hears nothing more."""
 
 
 class Works(Protocol):
@@ -128,6 +136,8 @@ class SharedQueue:
 
     def close(self, timeout: float) -> None:
         """Takes no more jobs, and lets go of those that run here."""
+        deadline = time.monotonic() + timeout
         self.closing.set()
         if self._works is not None:
             self._works.close(timeout)
+        self._signals.close(max(0.5, deadline - time.monotonic()))

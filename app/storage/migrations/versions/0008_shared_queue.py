@@ -16,5 +16,4 @@ def upgrade() -> None:
     from procrastinate.schema import SchemaManager
 
     # As its own driver runs it: SQLAlchemy would read the colons and percent signs in it.
-    connection = op.get_bind().connection.dbapi_connection
-    connection.execute(SchemaManager.get_schema())
+    op.get_bind().connection.cursor().execute(SchemaManager.get_schema())

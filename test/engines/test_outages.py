@@ -1,0 +1,80 @@
+"""A PostgreSQL that is killed while installs run: no worker ends, and nobody is taken for dead."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from app.protocol.states import TaskState
+from app.standin.postgresql import PostgreSQL, programs
+from app.sync.shared.queue_worker import Pace
+from test.engines.conftest import Played, install
+from test.engines.process import Process
+from test.support.waiting import wait_until
+
+PACE = Pace(heartbeat=0.5, stalled=4.0, fetch=0.2, upkeep=0.2)
+"""Workers find a database that is back within 3 s of each other."""
+
+
+@pytest.fixture
+def server() -> Iterator[PostgreSQL]:
+    if programs() is None:
+        pytest.skip("There is no PostgreSQL here; `make test-deps` installs Debian's.")
+    with PostgreSQL(durable=False) as started:
+        yield started
+
+
+def passed(seconds: float) -> None:
+    """Waits that long: for what must not happen meanwhile."""
+    until = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= until, seconds + 10)
+
+
+def test_workers_outlive_a_database_that_is_away_for_longer_than_a_dead_one(server: PostgreSQL, tmp_path: Path) -> None:
+    """What ran goes on where it ran, once; what was started before goes on waiting, and is begun afterwards."""
+    played = Played(tmp_path, server.url())
+    with (
+        closing(Process(played.url, tmp_path, pace=PACE)) as one,
+        closing(Process(played.url, tmp_path, pace=PACE)) as two,
+    ):
+        wait_until(lambda: one.engine.is_ready and two.engine.is_ready, 10)
+        tasks = [one.start(install(f"root@127.0.0.1:{port}")) for port in range(1, 5)]
+        later = one.start(install("root@127.0.0.1:1"))
+        played.has("began", *tasks)
+        server.kill()
+        passed(1.5 * PACE.stalled)
+        server.start()
+        passed(1.5 * PACE.stalled)
+        assert len(played.lines("began")) == 4
+        played.end(*tasks)
+        for task_id in tasks:
+            assert played.ended(one, task_id).state is TaskState.FAILED
+        played.has("began", later)
+        played.end(later)
+        played.ended(two, later)
+        wait_until(lambda: one.engine.unfinished == 0, 10, "every job was finished")
+        played.is_kept_once()
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("task-")], 10, "no thread is left")
+
+
+def test_a_worker_closes_in_time_while_its_database_is_away(server: PostgreSQL, tmp_path: Path) -> None:
+    played = Played(tmp_path, server.url())
+    process = Process(played.url, tmp_path)
+    wait_until(lambda: process.engine.is_ready, 10)
+    task_id = process.start(install())
+    played.has("began", task_id)
+    server.kill()
+    began = time.monotonic()
+    process.close()
+    assert time.monotonic() - began < 9
+    server.start()
+    with closing(Process(played.url, tmp_path)) as other:
+        wait_until(lambda: len(played.lines("began", task_id)) == 2, 20, "another has it")
+        played.end(task_id)
+        played.ended(other, task_id)
+        played.is_kept_once()
