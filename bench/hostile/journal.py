@@ -16,7 +16,7 @@ from bench.hostile.pace import Pace
 from bench.hostile.script import Script
 
 if TYPE_CHECKING:
-    from bench.hostile.instance import Words
+    from bench.hostile.words import Words
 
 _LINE_SECONDS = 0.02
 _HEARTBEAT_SECONDS = 1.0

@@ -10,9 +10,10 @@ import paramiko
 from paramiko import common
 
 from bench.hostile.evil import STEERING
-from bench.hostile.instance import Instance, Words
+from bench.hostile.instance import Instance
 from bench.hostile.pace import Pace
 from bench.hostile.script import Script
+from bench.hostile.words import Words
 
 _LOGIN_SECONDS = 20.0
 _SEND_SECONDS = 10.0
