@@ -61,7 +61,9 @@ class ProgressCache:
         self._most_chars = most_chars
         self._chars: dict[str, int] = {}
         """How large each ended install is, as JSON."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        """For who waits for news of any install."""
         self._waiters: dict[str, tuple[threading.Condition, int]] = {}
         """By task: what those wait at who wait for it, and how many they are. Nobody is woken by another's news."""
         self._wakes = 0
@@ -158,6 +160,7 @@ class ProgressCache:
     def _tell(self, task_id: str) -> None:
         if task_id in self._waiters:
             self._waiters[task_id][0].notify_all()
+        self._changed.notify_all()
 
     def wake(self) -> None:
         """Ends every wait that goes on: the service closes."""
