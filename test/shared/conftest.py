@@ -22,6 +22,7 @@ from app.protocol.states import TERMINAL_TASK_STATES
 from app.remote.connector import SshConnector
 from app.settings import Settings
 from app.storage import DatabasePins, InstallStore, Leases, ProgressFiles, open_database
+from app.storage.group_update import GroupUpdate
 from app.storage.log_files import LogFiles
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Job, Records

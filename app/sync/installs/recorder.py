@@ -127,8 +127,9 @@ class Recorder:
         self._progress_cache.drop(self.task_id)
         self._progress_writer.drop(self.task_id)
 
-    def emit(self, body: Body) -> None:
-        """Folds an event of the service itself and saves at once. Does nothing after the install's end."""
+    def emit(self, body: Body, *, soon: bool = False) -> None:
+        """Folds an event of the service itself and saves at once, or `soon`, without waiting. Does nothing after the
+        install's end."""
         if self.ended:
             return
         event = Event(body, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE)
@@ -138,7 +139,10 @@ class Recorder:
             if not isinstance(body, GivenUp):
                 raise
             self._end_without_packs(body, exc)
-        self.save()
+        if soon:
+            self._saver.put(self._unsaved())
+        else:
+            self.save()
 
     def apply(self, event: Event, offset: int) -> None:
         """An event of the journal, which ends before byte `offset`. Raises ProtocolFault if it cannot be the next: a

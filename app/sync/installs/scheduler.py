@@ -189,7 +189,7 @@ class Scheduler:
             reason = _reason(why, self._max_running)
             try:
                 if job.recorder.snapshot.waiting != reason:  # after a restart it mostly is known
-                    job.recorder.emit(Queued(reason, position=why.position))
+                    job.recorder.emit(Queued(reason, position=why.position), soon=True)
             except LeaseLost:
                 self._forget(job)
 
