@@ -1,6 +1,6 @@
 """How soon a thread that computes gives way to the others, by how many installs there are.
 
-Python's threads that want to run wake after that time each, only to find that another one runs. Few of them make answers
+Threads that want to run wake after that time each, only to find that another one runs. Few of them make answers
 quick that way; hundreds of them leave a processor no time for anything else.
 """
 
