@@ -19,8 +19,8 @@ _LOOK_SECONDS = 0.5
 class Gate:
     """Lets so many through at once, in the order in which they came. Any thread."""
 
-    def __init__(self, places: int = PLACES, held_seconds: float = HELD_SECONDS) -> None:
-        self._places = places
+    def __init__(self, limit: int = PLACES, held_seconds: float = HELD_SECONDS) -> None:
+        self._limit = limit
         self._held_seconds = held_seconds
         self._lock = threading.Lock()
         self._queue: dict[object, threading.Condition] = {}
@@ -54,7 +54,7 @@ class Gate:
     def _is_free(self, me: object) -> bool:
         now = time.monotonic()
         held = sum(until > now for until in self._inside.values())
-        return held < self._places and next(iter(self._queue)) is me
+        return held < self._limit and next(iter(self._queue)) is me
 
     def _call(self) -> None:
         first = next(iter(self._queue.values()), None)

@@ -15,7 +15,7 @@ from typing import Any
 import paramiko
 from paramiko.common import MSG_KEXINIT
 
-from app.remote.turns import READING
+from app.remote.turn import READING
 
 MAX_PACKET_BYTES = 256 * 1024
 """RFC 4253 asks for 35,000, and OpenSSH sends up to this. paramiko itself would read 4 GiB into memory."""

@@ -15,7 +15,7 @@ OLD_NAMES = frozenset(
         "attendance",
         "unattended",
         "turns",
-        "Turns",
+        "TurnLocks",
         "Lane",
         "Lanes",
         "lane",

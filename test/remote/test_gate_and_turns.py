@@ -10,7 +10,7 @@ import pytest
 from app.domain.errors import ConnectFailed
 from app.remote.deadline import Deadline
 from app.remote.gate import Gate
-from app.remote.turns import Turn
+from app.remote.turn import Turn
 from test.support.waiting import wait_until
 
 

@@ -73,6 +73,6 @@ def test_two_that_wait_for_one_install_are_both_woken_and_a_close_wakes_all() ->
 def test_who_waits_is_told_until_it_does_not_wait_any_more() -> None:
     wakers, told = Wakers(), list[str]()
     with wakers.telling(lambda: told.append("a")), wakers.telling(lambda: told.append("b")):
-        wakers.tell()
-    wakers.tell()
+        wakers.notify()
+    wakers.notify()
     assert told == ["a", "b"]

@@ -51,7 +51,7 @@ class AnswerRequests:
         """One more; the answer that holds: the first one to this question."""
         with self._lock:
             holds = self._answers.setdefault(question, answer)
-        self.wakers.tell()
+        self.wakers.notify()
         return holds
 
     def known(self) -> dict[str, str]:

@@ -101,7 +101,7 @@ class ProgressCache:
                 self._since.setdefault(task_id, time.monotonic())
                 self._chars[task_id] = chars
                 self._drop_oldest()
-            self._tell(task_id)
+            self._notify(task_id)
         return before
 
     def _drop_oldest(self) -> None:
@@ -127,7 +127,7 @@ class ProgressCache:
             known = self._statuses.get(task_id)
             if known is not None:
                 self._statuses[task_id] = replace(known, retry_links=retry_links)
-                self._tell(task_id)
+                self._notify(task_id)
 
     def get(self, task_id: str) -> InstallStatus | None:
         """The newest of one install; None when it is not here."""
@@ -157,7 +157,7 @@ class ProgressCache:
             if count > 1:
                 self._waiters[task_id] = changed, count - 1
 
-    def _tell(self, task_id: str) -> None:
+    def _notify(self, task_id: str) -> None:
         if task_id in self._waiters:
             self._waiters[task_id][0].notify_all()
         self._changed.notify_all()
@@ -167,13 +167,13 @@ class ProgressCache:
         with self._lock:
             self._wakes += 1
             for task_id in self._waiters:
-                self._tell(task_id)
+                self._notify(task_id)
 
     def drop(self, task_id: str) -> None:
         """Forgets one install: its record is asked instead."""
         with self._lock:
             self._drop(task_id)
-            self._tell(task_id)
+            self._notify(task_id)
 
     def drop_ended(self, now: float | None = None) -> int:
         """Forgets what ended longer before `now` (monotonic seconds) than it is to stay; how many they were."""

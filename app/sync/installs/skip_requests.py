@@ -31,7 +31,7 @@ class SkipRequests:
         """One more; one that is already here changes nothing."""
         with self._lock:
             self._packages[package] = None
-        self.wakers.tell()
+        self.wakers.notify()
 
     def drain(self) -> list[str]:
         """What has come, in its order; nothing is left."""

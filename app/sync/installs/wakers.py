@@ -15,14 +15,14 @@ class Wakers:
 
     @contextmanager
     def telling(self, wake: Callable[[], None]) -> Iterator[None]:
-        """For the block, `tell` calls `wake`, from any thread."""
+        """For the block, `notify` calls `wake`, from any thread."""
         self._all.append(wake)
         try:
             yield
         finally:
             self._all.remove(wake)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """There is something new."""
         for wake in tuple(self._all):
             wake()

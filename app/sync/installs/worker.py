@@ -45,7 +45,7 @@ from app.remote.host import RemoteHost
 from app.remote.pace import INSTALL, Meter
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
-from app.remote.turns import FOLDING
+from app.remote.turn import FOLDING
 from app.settings import Timeouts
 from app.storage.errors import LeaseLost, StorageError
 from app.storage.log_files import LogFiles
@@ -65,8 +65,7 @@ from app.sync.installs.wakers import woken_by
 from app.sync.metrics import Metrics
 
 BUSY_SECONDS = 0.5
-"""How long a silent runner is listened to before its thread looks around, while something is on its way to it. Else
-that is as long as `ProgressWatch` says: whoever wants something of the install wakes it."""
+"""How long a silent runner is listened to while something is on its way to it; else as long as `ProgressWatch` says."""
 CANCEL_SECONDS = 10.0
 """How long the runner may take to end after a cancel before a warning says that it has not."""
 _COMMAND_AFTER_SECONDS = 1.0
@@ -257,15 +256,13 @@ class Installation:
             while self._goes_on(client, frames):
                 if self._rests(frames):
                     continue
-                frame = frames.next(self._listen_seconds)
+                frame = frames.next(
+                    BUSY_SECONDS if self._cancelling or self._commands.is_busy else self._progress.every
+                )
                 if frame is not None:
                     self._apply(frame, client, logs)
                 self._progress.look(self._recorder.snapshot)
             logs.receive_rest(self._closing)
-
-    @property
-    def _listen_seconds(self) -> float:
-        return BUSY_SECONDS if self._cancelling or self._commands.is_busy else self._progress.every
 
     def _rests(self, frames: Follow) -> bool:
         """Whether this thread has taken more than its share of the processor; waits a moment then."""

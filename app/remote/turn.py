@@ -43,18 +43,18 @@ class Turn:
             lock.release()
 
 
-class Turns:
+class TurnLocks:
     """The locks of a process."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
-        self._turns = itertools.cycle([Turn() for _ in range(at_once)])
+        self._cycle = itertools.cycle([Turn() for _ in range(at_once)])
 
     def next(self) -> Turn:
         """The turn that one more thread shares with others."""
-        return next(self._turns)
+        return next(self._cycle)
 
 
-READING = Turns()
+READING = TurnLocks()
 """Of the threads that read connections."""
-FOLDING = Turns(2 * AT_ONCE)
+FOLDING = TurnLocks(2 * AT_ONCE)
 """Of the threads that make of it what polls see. They wait for the disk now and then."""
