@@ -103,7 +103,7 @@ class Checked:
 
 
 class WorkflowLists:
-    """TurnLocks workflows into lists. Every method may be called from any thread."""
+    """Ration workflows into lists. Every method may be called from any thread."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ OLD_NAMES = frozenset(
         "attendance",
         "unattended",
         "turns",
-        "TurnLocks",
+        "Ration",
         "Lane",
         "Lanes",
         "lane",

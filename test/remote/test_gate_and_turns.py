@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,10 @@ from app.remote.deadline import Deadline
 from app.remote.gate import Gate
 from app.remote.turn import Turn
 from test.support.waiting import wait_until
+
+
+def _stands(gate: Gate, count: int) -> bool:
+    return len(gate._queue) + len(gate._inside) == count
 
 
 def test_no_more_pass_than_there_are_places_and_in_their_order() -> None:
@@ -32,7 +37,7 @@ def test_no_more_pass_than_there_are_places_and_in_their_order() -> None:
     threads = [threading.Thread(target=pass_through, args=(number,)) for number in range(6)]
     for number, thread in enumerate(threads):
         thread.start()
-        wait_until(lambda want=number: len(gate._queue) + len(gate._inside) == want + 1, 5, "it stands in line")
+        wait_until(partial(_stands, gate, number + 1), 5, "it stands in line")
     assert inside.acquire(timeout=5)
     leave.set()
     for thread in threads:

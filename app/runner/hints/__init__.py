@@ -1,1 +1,1 @@
-"""TurnLocks what programs print when they fail into a reason code, a message and a hint: one table of signatures."""
+"""Ration what programs print when they fail into a reason code, a message and a hint: one table of signatures."""

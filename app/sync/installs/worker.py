@@ -66,16 +66,13 @@ from app.sync.metrics import Metrics
 
 BUSY_SECONDS = 0.5
 """How long a silent runner is listened to while something is on its way to it; else as long as `ProgressWatch` says."""
-CANCEL_SECONDS = 10.0
-"""How long the runner may take to end after a cancel before a warning says that it has not."""
-_COMMAND_AFTER_SECONDS = 1.0
-"""When a cancel that was sent to the follower is sent as a command of its own, too."""
+CANCEL_SECONDS = 10.0  # after which a warning says that the runner has not ended
+_COMMAND_AFTER_SECONDS = 1.0  # when a cancel is sent as a command of its own, too
 _LAST_CANCEL_SECONDS = 15.0
 """For a cancel that is tried once more after the task has ended without a sign that it had arrived."""
 _UNCONFIRMED = "Cancelled here, but the instance did not confirm it. The install may still run there."
 _GOES_ON = "Stopped. The machine knows of the stop, but may still be putting things back, or go on with the install."
-KEEP_SECONDS = 3600.0
-"""How long to go on trying to save an end that the service's own disk refuses."""
+KEEP_SECONDS = 3600.0  # for an end that the service's own disk refuses
 
 _log = logging.getLogger(__name__)
 
@@ -129,8 +126,7 @@ class Installation:
         self._progress = ProgressWatch(spec.stall_seconds, spec.question_seconds)
         self._cancel_request: CancelRequest | None = None
         self._cancel_asked_at: float | None = None
-        self._asked_here_at: float | None = None
-        """When the follower of this connection was told of the cancel."""
+        self._asked_here_at: float | None = None  # when the follower of this connection was told
         self._slow_cancel_reported = False
 
     def run(self) -> None:
