@@ -43,7 +43,7 @@ class Turn:
             lock.release()
 
 
-class Ration:
+class FewAtOnce:
     """The locks of a process."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
@@ -54,7 +54,7 @@ class Ration:
         return next(self._cycle)
 
 
-READING = Ration()
+READING = FewAtOnce()
 """Of the threads that read connections."""
-FOLDING = Ration(2 * AT_ONCE)
+FOLDING = FewAtOnce(2 * AT_ONCE)
 """Of the threads that make of it what polls see. They wait for the disk now and then."""

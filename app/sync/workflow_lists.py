@@ -103,7 +103,7 @@ class Checked:
 
 
 class WorkflowLists:
-    """Ration workflows into lists. Every method may be called from any thread."""
+    """FewAtOnce workflows into lists. Every method may be called from any thread."""
 
     def __init__(
         self,

@@ -1,1 +1,1 @@
-"""Ration what programs print when they fail into a reason code, a message and a hint: one table of signatures."""
+"""FewAtOnce what programs print when they fail into a reason code, a message and a hint: one table of signatures."""
