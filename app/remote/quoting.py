@@ -14,7 +14,7 @@ _ESCAPED = {ord(character): f"\\0{ord(character):03o}" for character in "\n\r!\\
 
 
 def quote_command(argv: Sequence[str]) -> str:
-    """FewAtOnce `argv` into one line for the instance's login shell. Every argument arrives unchanged, with line breaks.
+    """Turns `argv` into one line for the instance's login shell. Every argument arrives unchanged, with line breaks.
 
     The shell may be sh, bash, zsh, csh, tcsh or fish: what they read differently is written in escapes, which sh reads.
     Raises ValueError for an empty command, and for NUL and lone surrogates, which no command line can carry.

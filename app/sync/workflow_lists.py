@@ -103,7 +103,7 @@ class Checked:
 
 
 class WorkflowLists:
-    """FewAtOnce workflows into lists. Every method may be called from any thread."""
+    """Turns workflows into lists. Every method may be called from any thread."""
 
     def __init__(
         self,

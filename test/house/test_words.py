@@ -15,7 +15,7 @@ OLD_NAMES = frozenset(
         "attendance",
         "unattended",
         "turns",
-        "FewAtOnce",
+        "Turns",
         "Lane",
         "Lanes",
         "lane",

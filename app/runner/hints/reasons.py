@@ -1,4 +1,4 @@
-"""FewAtOnce a failure into a reason code, a sentence and a hint.
+"""Turns a failure into a reason code, a sentence and a hint.
 
 The output of git, uv, pip, scripts and imports is looked up in `app.runner.hints.signatures`. A failure that no entry
 matches gets a general code (`git_failed`, `import_failed`, …) and the program's last lines.
