@@ -21,6 +21,7 @@ from app.storage.data_folder import logs_of
 from app.storage.database import open_database
 from app.storage.documents import Documents
 from app.storage.fleet_store import FleetStore
+from app.storage.group_update import GroupUpdate
 from app.storage.history import History
 from app.storage.install_store import InstallStore
 from app.storage.instance_store import InstanceStore
@@ -44,6 +45,7 @@ from app.sync.http.quick_polls import QuickPolls
 from app.sync.http.services import PROBLEM_PAGE, Services
 from app.sync.installs.early_ends import EarlyEnds
 from app.sync.installs.engine import Engine as InstallEngine
+from app.sync.installs.group_saver import GroupSaver
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.logs import TaskLogs
@@ -302,6 +304,7 @@ def _wire_installs(
         store=store,
         progress_cache=progress_cache,
         progress_writer=ProgressWriter(files, background),
+        saver=GroupSaver(GroupUpdate(engine), background),
         engine=runs,
         jobs=jobs,
         connector=connector,

@@ -24,6 +24,7 @@ from app.called_as import set_command
 from app.domain.access import origin_of
 from app.domain.errors import InvalidRequest
 from app.domain.forwarded import networks_of, prefix_of
+from app.machine_size import installs_at_once
 from app.protocol import redaction
 from app.protocol.known_bad import read_known_bad
 from app.protocol.policies import KINDS, Policies
@@ -99,8 +100,9 @@ class Settings(BaseSettings):
     which name, over https) is believed; what anybody else says of that never."""
     path_prefix: str = ""
     """The path below which a reverse proxy shows this service (`/nodeferry`), whether it strips it or not."""
-    max_running: Count = 32
-    """How many installs may work at once; others wait."""
+    max_running: Count = Field(default_factory=installs_at_once)
+    """How many installs may work at once; others wait. By default what fits this machine: 150 for each processor, one
+    for each 1.5 MB of half of its memory, 32 at least and 1,000 at most."""
     connect_timeout_seconds: Seconds = 30.0
     """How long one connecting to an instance may take, from the name look-up to the login."""
     wait_seconds: Seconds = 300.0

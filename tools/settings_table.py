@@ -8,7 +8,7 @@ from app.protocol.amounts import size
 from app.settings import Settings
 from tools.markdown import table
 
-_FOUND_OUT = {"data_dir": "`nodeferry` in the user's data folder"}
+_FOUND_OUT = {"data_dir": "`nodeferry` in the user's data folder", "max_running": "what fits this machine"}
 
 
 def settings() -> str:

@@ -56,6 +56,7 @@ class Standing(Word):
     WAITING = "waiting"
 
 
+_STANDINGS: Mapping[Standing, str] = {each: each.value for each in Standing}
 _BY_STATE: Mapping[NodeState, Standing] = {
     NodeState.PENDING: Standing.WAITING,
     NodeState.CLONING: Standing.WORKING,
@@ -133,16 +134,15 @@ _NAMES = tuple(field.name for field in dataclasses.fields(Counts))
 
 def count(snapshot: Snapshot) -> Counts:
     """The counts of a snapshot."""
-    nodes = list(snapshot.nodes.values())
-    standings = [standing(snapshot, node) for node in nodes]
-    good = sum(node.state in GOOD_NODE_STATES for node in nodes)
-    ended = standings.count(Standing.READY) + standings.count(Standing.PROBLEM)
-    return Counts(
-        total=len(nodes),
-        unchecked=good - ended,
-        cloned=sum(node.commit is not None for node in nodes),
-        **{each.value: standings.count(each) for each in Standing},
-    )
+    found = dict.fromkeys(_STANDINGS, 0)
+    good = cloned = 0
+    for node in snapshot.nodes.values():
+        found[standing(snapshot, node)] += 1
+        good += node.state in GOOD_NODE_STATES
+        cloned += node.commit is not None
+    ended = found[Standing.READY] + found[Standing.PROBLEM]
+    by_name = {_STANDINGS[each]: number for each, number in found.items()}
+    return Counts(total=len(snapshot.nodes), unchecked=good - ended, cloned=cloned, **by_name)
 
 
 def unknown_loads(snapshot: Snapshot) -> int:

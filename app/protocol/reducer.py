@@ -81,15 +81,10 @@ def reduce(snapshot: Snapshot, event: Event, now: float) -> Snapshot:
         raise ProtocolFault("%s event %d cannot be folded: %r" % (event.body.kind, event.seq, exc)) from exc
     if after.state in TERMINAL_TASK_STATES:
         after = replace(after, finished_at=now, waiting=None)
-    if from_journal:
-        after = replace(after, last_mono=event.mono, last_at=now)
-    return replace(
-        after,
-        revision=snapshot.revision + 1,
-        journal_seq=event.seq if from_journal else snapshot.journal_seq,
-        service_seq=snapshot.service_seq if from_journal else event.seq,
-        percent=max(snapshot.percent, counts.percent(after)),
-    )
+    revision, percent = snapshot.revision + 1, max(snapshot.percent, counts.percent(after))
+    if not from_journal:
+        return replace(after, revision=revision, percent=percent, service_seq=event.seq)
+    return replace(after, revision=revision, percent=percent, journal_seq=event.seq, last_mono=event.mono, last_at=now)
 
 
 def _folds(kind: Type[_B]) -> Callable[[_Fold[_B]], _Fold[_B]]:

@@ -299,7 +299,7 @@ class Snapshot:
 
 def to_stored(snapshot: Snapshot) -> Dict[str, Any]:
     """The snapshot as JSON values, nothing left out."""
-    return {**_json_of(snapshot), "format": FORMAT}
+    return {**stored_value(snapshot), "format": FORMAT}
 
 
 def from_stored(stored: Mapping[str, Any]) -> Snapshot:
@@ -314,16 +314,17 @@ def from_stored(stored: Mapping[str, Any]) -> Snapshot:
         raise ValueError("a snapshot that cannot be read: %r" % exc) from exc
 
 
-def _json_of(value: Any) -> Any:
+def stored_value(value: Any) -> Any:
+    """A part of a snapshot as `to_stored` has it."""
     if value is None or type(value) in (str, int, float, bool):
         return value
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, Mapping):
-        return {key.value if isinstance(key, Enum) else key: _json_of(each) for key, each in value.items()}
+    if isinstance(value, (dict, Mapping)):  # a dict is recognised sooner
+        return {key.value if isinstance(key, Enum) else key: stored_value(each) for key, each in value.items()}
     if isinstance(value, (tuple, list)):
-        return [_json_of(each) for each in value]
-    return {key: _json_of(getattr(value, name)) for name, key in _names_of(type(value))}  # type: ignore[arg-type]  # a class is hashable
+        return [stored_value(each) for each in value]
+    return {key: stored_value(getattr(value, name)) for name, key in _names_of(type(value))}  # type: ignore[arg-type]  # a class is hashable
 
 
 @lru_cache(None)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import random
+import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,18 +18,20 @@ from app.domain.hostkeys import HostKey, HostKeyPins, same_fingerprint
 from app.remote import ssh_config
 from app.remote.config_file import Local
 from app.remote.deadline import Deadline
+from app.remote.gate import Gate
 from app.remote.host import CommandAudit, RemoteHost
 from app.remote.keys import collect_keys
 from app.remote.login import log_in
 from app.remote.pace import LOOK, Meter
 from app.remote.ssh_config import Endpoint
-from app.remote.tcp import open_socket
+from app.remote.tcp import has_spoken, open_socket
 from app.remote.transport import ConnectionDropped, NoCommonKeyType, ServiceTransport, SshSocket, handshake
 from app.remote.trust import KEY_TYPE_FAMILIES, HostKeyTrust
 from app.settings import Timeouts
 
 _FIRST_BACK_OFF_SECONDS = 0.1
 _MAX_BACK_OFF_SECONDS = 2.0
+_GATE = Gate()
 _SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
 
@@ -67,13 +70,16 @@ class SshConnector:
         system_config: Path | None = None,
         audit: Callable[[str | None], CommandAudit] | None = None,
         on_host: str = "",
+        gate: Gate | None = None,
     ) -> None:
         """`key_files`: private keys to try besides the user's; `ssh_dir`: the user's `~/.ssh`; `now`: Unix seconds;
         `local`: who asks; `system_config`: read after the user's (default: the machine's, without an `ssh_dir`);
         `audit`: what notes the commands of a task's connection; `on_host`: this machine's name, which refused logins
-        then say: another one of the same service may have other keys."""
+        then say: another one of the same service may have other keys; `gate`: how many greet at once (default: the
+        process's)."""
         self._on_host = on_host
         self._audit = audit
+        self._gate = gate or _GATE
         self.asks_first = False
         self._timeouts = timeouts
         self._key_files = key_files
@@ -214,7 +220,8 @@ class SshConnector:
         while True:
             sock = route.open(deadline)
             try:
-                return handshake(sock, str(route.endpoint), deadline, key_types, meter=route.meter)
+                with self._turn(sock, deadline):
+                    return handshake(sock, str(route.endpoint), deadline, key_types, meter=route.meter)
             except ConnectionDropped as exc:
                 if deadline.remaining < _FIRST_BACK_OFF_SECONDS:
                     raise
@@ -222,3 +229,15 @@ class SshConnector:
             pause = min(back_off * random.uniform(0.5, 1.0), deadline.remaining / 2)  # noqa: S311 - no secret
             deadline.pause(pause, dropped.message)
             back_off = min(2 * back_off, _MAX_BACK_OFF_SECONDS)
+
+    @contextmanager
+    def _turn(self, sock: SshSocket, deadline: Deadline) -> Iterator[None]:
+        """For the block, this greeting is one of few at once. One with whom nobody speaks waits for nobody, nor does
+        anybody wait for it: it costs nothing."""
+        try:
+            speaks = not isinstance(sock, socket.socket) or has_spoken(sock, deadline)
+            with self._gate.passing(deadline, "SSH greeting") if speaks else nullcontext():
+                yield
+        except BaseException:
+            sock.close()
+            raise

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from app.domain.errors import ConnectFailed
 
-_SLICE_SECONDS = 0.05
-"""How late a cancel is noticed while waiting for another event."""
+_SLICE_SECONDS, _MOST_SLICE_SECONDS = 0.05, 0.5
+"""How late a cancel is noticed while waiting for another event: later, the longer the wait has lasted. A thousand
+threads that look twenty times a second leave no time for anything else."""
 
 _T = TypeVar("_T")
 
@@ -24,7 +25,9 @@ class Deadline:
         """`what`: the other side's name in messages, for example `root@host:22`; `patience`: how many of the seconds
         the other side may be silent at first."""
         self._seconds = seconds
-        self._end = time.monotonic() + seconds
+        self._began = time.monotonic()
+        self._extended = [0.0]
+        """Seconds that did not count; also of the limits that were made of this one."""
         self._cancel = cancel or threading.Event()
         self._what = what
         self._patience = seconds if patience is None else min(seconds, patience)
@@ -32,12 +35,18 @@ class Deadline:
     @property
     def remaining(self) -> float:
         """Seconds left, never below 0."""
-        return max(0.0, self._end - time.monotonic())
+        return max(0.0, self._began + self._seconds + self._extended[0] - time.monotonic())
 
     @property
     def greeting(self) -> Deadline:
         """The limit until the other side has said who it is: of the same attempt, and never later than its own."""
-        return Deadline(min(self._patience, self.remaining), self._what, self._cancel)
+        greeting = Deadline(min(self._patience, self.remaining) - self._extended[0], self._what, self._cancel)
+        greeting._extended = self._extended
+        return greeting
+
+    def extend(self, seconds: float) -> None:
+        """So many seconds were not the other side's."""
+        self._extended[0] += seconds
 
     def check(self, doing: str) -> None:
         """Raises ConnectFailed when cancelled (code `cancelled`) or out of time."""
@@ -48,13 +57,18 @@ class Deadline:
 
     def wait(self, event: threading.Event, doing: str) -> None:
         """Waits until `event` is set. Raises ConnectFailed as `check` does."""
-        while not event.wait(min(_SLICE_SECONDS, self.remaining)):
+        while not event.wait(self._slice):
             self.check(doing)
 
     def slice(self, doing: str) -> float:
         """Calls `check`, and returns for how many seconds to wait before the next check."""
         self.check(doing)
-        return min(_SLICE_SECONDS, self.remaining)
+        return self._slice
+
+    @property
+    def _slice(self) -> float:
+        waited = time.monotonic() - self._began
+        return min(self.remaining, _MOST_SLICE_SECONDS, max(_SLICE_SECONDS, waited / 4))
 
     def pause(self, seconds: float, doing: str) -> None:
         """Waits for `seconds`. A cancel and the deadline end it early, and raise ConnectFailed as `check` does."""

@@ -31,6 +31,7 @@ NOISE_BYTES = 256 * 1024
 FRAMES_PER_SECOND, FRAMES_AT_ONCE = 1000, 20_000
 """How fast frames are taken. A run with 16 downloads sends 64 a second; what was missed while the line was cut comes
 at once."""
+_MARGIN_SECONDS = 0.01
 _PING_SECONDS = 15.0
 """The follower ends after 60 s without a byte on its input."""
 
@@ -142,7 +143,7 @@ class Follow:
 
         Raises ConnectionLost, also for a line that was silent for too long and for a follower that ended without
         saying so, RunnerProtocolError and TooMuchOutput."""
-        end = time.monotonic() + timeout
+        end = min(time.monotonic() + timeout, self._heard + self._silence + _MARGIN_SECONDS)
         self._ping()
         if not self._rest(end):
             return None
@@ -164,6 +165,10 @@ class Follow:
                 raise ConnectionLost(f"The instance has sent nothing for {self._silence:g} s.")
             if line is None or now >= end:
                 return None
+
+    def interrupt(self) -> None:
+        """Ends a `next` that waits: there is something else to do. Any thread."""
+        self._stream.interrupt()
 
     def rested(self, seconds: float) -> None:
         """Nobody has asked for frames for so long: that was no silence of the instance. Raises ConnectionLost.

@@ -15,6 +15,8 @@ from typing import Any
 import paramiko
 from paramiko.common import MSG_KEXINIT
 
+from app.remote.turn import READING
+
 MAX_PACKET_BYTES = 256 * 1024
 """RFC 4253 asks for 35,000, and OpenSSH sends up to this. paramiko itself would read 4 GiB into memory."""
 MAX_GREETING_BYTES = 64 * 1024
@@ -22,6 +24,8 @@ MAX_GREETING_BYTES = 64 * 1024
 STUCK_SECONDS = 20.0
 """How long a server may take nothing of what is sent to it."""
 _LOOK_SECONDS = 0.5
+_READ_BYTES = 8 * 1024
+"""How much is read at once. paramiko asks for a packet's head, its body and its end one by one."""
 _KEY_EXCHANGE_COST = 200
 """Messages that a key exchange counts for: it costs as much time."""
 
@@ -84,7 +88,8 @@ class Meter:
             self.received += count
             if self.pace is None:
                 return 0.0
-            return max(self._bytes.spend(count), self._messages.spend(messages))
+            rest = self._bytes.spend(count) if count else 0.0
+            return max(rest, self._messages.spend(messages)) if messages else rest
 
 
 class MeteredSocket:
@@ -95,6 +100,10 @@ class MeteredSocket:
         self._sock = sock
         self._meter = meter
         self._over = threading.Event()
+        self._unread = b""
+        self._turn = READING.next()
+        self._working: threading.Lock | None = None
+        """Held while the thread that reads works on what has come."""
         self._sent_at: float | None = None
         self.heard_at = time.monotonic()
         """When the last byte came."""
@@ -109,12 +118,29 @@ class MeteredSocket:
     def recv(self, size: int) -> bytes:
         """As a socket's. Raises OSError when the instance has sent too much in all, and at `end_at`."""
         self._check_end()
-        content: bytes = self._sock.recv(size)
+        content = self._unread or self._received(max(size, _READ_BYTES))
+        self._unread = content[size:]
+        return content[:size]
+
+    def _received(self, most: int) -> bytes:
+        self._leave()
+        content: bytes = self._sock.recv(most)
         self.heard_at = time.monotonic()
         self.rest(self._meter.spend(len(content)))
         if self._meter.exhausted:
             raise OSError(errno.EFBIG, "the instance has sent too much")
+        self._working = self._turn.enter()
         return content
+
+    def _leave(self) -> None:
+        """The thread that reads waits for something: others may work."""
+        working, self._working = self._working, None
+        if working is not None:
+            working.release()
+
+    def ended(self) -> None:
+        """The thread that reads has ended."""
+        self._leave()
 
     def refuse(self, what: str) -> paramiko.SSHException:
         """The error to raise where more is sent than there can be."""
@@ -150,7 +176,10 @@ class MeteredSocket:
         self._sock.close()
 
     def rest(self, seconds: float) -> None:
-        """Waits, unless it is closed, and not beyond `end_at`."""
+        """Waits, unless it is closed, and not beyond `end_at`. For the thread that reads."""
+        if seconds <= 0:
+            return
+        self._leave()
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._over.wait(min(left, _LOOK_SECONDS)):
             self._check_end()

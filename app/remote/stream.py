@@ -17,7 +17,8 @@ STDERR_TAIL_BYTES = 4096
 
 
 class RemoteStream:
-    """The lines of a running command. For one thread at a time, but `send` and `close` may be called from any."""
+    """The lines of a running command. For one thread at a time, but `send`, `interrupt` and `close` may be called from
+    any."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class RemoteStream:
         self._searched = 0
         self._dropped = 0
         self._stderr_tail = bytearray()
+        self._interrupted = False
         channel.settimeout(send_timeout)
 
     @property
@@ -62,10 +64,16 @@ class RemoteStream:
                 self._unread.clear()
                 return rest
             remaining = end - time.monotonic()
-            if remaining <= 0:
+            if remaining <= 0 or self._interrupted:
+                self._interrupted = False
                 return None
             if not moved:
                 self._wake.wait(remaining)
+
+    def interrupt(self) -> None:
+        """Ends the `read_line` that waits, or the next one that would, as if its time was over."""
+        self._interrupted = True
+        self._wake.set()
 
     def send(self, content: bytes) -> None:
         """Writes to the command's input. Raises ConnectionLost, also when the command does not read it in time."""

@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import socket
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from app.domain.errors import ConnectFailed
 from app.domain.host_port import join_host_port
 from app.remote.deadline import Deadline
 
+_SPEAKS_SECONDS = 1.0
+"""How long a server is waited for to speak first. Nearly all do at once; some wait for the client."""
 USER_TIMEOUT_SECONDS = 10
 """After this long without an acknowledgement the kernel ends the connection (where it has TCP_USER_TIMEOUT)."""
 
@@ -79,3 +82,14 @@ def _connect(address: _AddressInfo, deadline: Deadline, seconds: float) -> socke
         sock.close()
         raise
     return sock
+
+
+def has_spoken(sock: socket.socket, deadline: Deadline) -> bool:
+    """Waits for the first byte, `_SPEAKS_SECONDS` at most: whether it is there, or the other side has hung up. Raises
+    ConnectFailed when cancelled, or out of time."""
+    waiter, began = select.poll(), time.monotonic()
+    waiter.register(sock, select.POLLIN)
+    while time.monotonic() - began < _SPEAKS_SECONDS:
+        if waiter.poll(1000 * deadline.slice("SSH greeting")):
+            return True
+    return False

@@ -21,6 +21,7 @@ from app.storage.errors import KEEP_HINT, StorageError, storage_error
 from app.storage.filelock import file_lock
 from app.storage.migration import migrate
 from app.storage.private_folder import private_folders
+from app.storage.stored_json import to_json
 from app.storage.transactions import NO_BEGIN, begin_on_sqlite, pair_with_writer, place_of, writing
 
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -132,7 +133,7 @@ def _open_sqlite(engine: Engine, path: Path) -> None:
 
 def _to_json(value: Any) -> str:
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return to_json(value)
     except ValueError as exc:  # as SQLAlchemy's own, whoever calls this
         raise InvalidRequestError(f"this is no JSON: {exc}") from exc
 

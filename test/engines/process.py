@@ -22,10 +22,12 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage import InstallStore, Leases, ProgressFiles, open_database
 from app.storage.errors import LeaseLost
+from app.storage.group_update import GroupUpdate
 from app.storage.shared_queue import SharedQueueStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Engine, Job, Records
 from app.sync.installs.exclusive_queue import ExclusiveKey
+from app.sync.installs.group_saver import GroupSaver
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.progress_cache import ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
@@ -56,6 +58,7 @@ class Process:
         self._hearing = Hearing(self.database, self.background, memory_seconds=3600.0) if is_shared else None
         self._cache = self._hearing.progress if self._hearing else ProgressCache()
         self._writer = ProgressWriter(ProgressFiles(folder / "progress"), self.background)
+        self._saver = GroupSaver(GroupUpdate(self.database), self.background)
         owner = f"process {os.getpid()}"
         leases = Leases(self.database, owner, seconds=_LEASE_SECONDS, margin=_MARGIN, queued=is_shared)
         self._keeper = LeaseKeeper(leases, self.background, self.closing, lambda: None)
@@ -88,13 +91,14 @@ class Process:
     def close(self) -> None:
         """Lets go of everything."""
         self.engine.close(5.0)
+        self._saver.close(1.0)
         self._writer.close(1.0)
         self.database.dispose()
 
     def job_of(self, record: InstallRecord) -> Job:
         """What is left to do of an install."""
         instance = record.instance.rpartition("@")[2]
-        recorder = Recorder(record, self._cache, self.store, self._writer, time.time)
+        recorder = Recorder(record, self._cache, self._saver, self._writer, time.time)
         return Job(_REQUEST, ExclusiveKey.of(instance, record.ui_home), recorder)
 
     def unended(self, task_id: str) -> InstallRecord | None:

@@ -22,10 +22,12 @@ from app.protocol.states import TERMINAL_TASK_STATES
 from app.remote.connector import SshConnector
 from app.settings import Settings
 from app.storage import DatabasePins, InstallStore, Leases, ProgressFiles, open_database
+from app.storage.group_update import GroupUpdate
 from app.storage.log_files import LogFiles
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Job, Records
 from app.sync.installs.exclusive_queue import ExclusiveKey
+from app.sync.installs.group_saver import GroupSaver
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.progress_writer import ProgressWriter
@@ -45,6 +47,7 @@ class Party:
     background: BackgroundTaskManager
     hearing: Hearing
     writer: ProgressWriter
+    saver: GroupSaver
     jobs: JobRunner
     signals: SharedSignals
 
@@ -64,7 +67,7 @@ class Party:
     def runs(self, task_id: str) -> Recorder:
         """This party takes an install up: its recorder, with the lease."""
         record = _record(self.store, task_id)
-        recorder = Recorder(record, self.hearing.progress, self.store, self.writer)
+        recorder = Recorder(record, self.hearing.progress, self.saver, self.writer)
         lease = Leases(self.engine, str(id(self)), queued=True).claim(task_id, record.lease_token)
         assert lease is not None
         recorder.hold(lease.token)
@@ -80,7 +83,7 @@ class Party:
         return None if record is None or record.state in TERMINAL_TASK_STATES else record
 
     def _job_of(self, record: InstallRecord) -> Job:
-        recorder = Recorder(record, self.progress, self.store, self.writer)
+        recorder = Recorder(record, self.progress, self.saver, self.writer)
         return Job(read_request(record.request), ExclusiveKey.of(record.task_id, None), recorder)
 
 
@@ -126,7 +129,8 @@ def parties(postgresql_url: str, tmp_path: Path) -> Iterator[Parties]:
             jobs = _jobs(engine, background, tmp_path)
             jobs.while_held = hearing.runs(jobs.give_up)
             assert hearing._signals is not None
-            party = Party(engine, background, hearing, writer, jobs, hearing._signals)
+            saver = GroupSaver(GroupUpdate(engine), background)
+            party = Party(engine, background, hearing, writer, saver, jobs, hearing._signals)
             opened.callback(lambda: _close(party))
             return party
 
@@ -154,4 +158,5 @@ def _jobs(engine: Engine, background: BackgroundTaskManager, folder: Path) -> Jo
 
 def _close(party: Party) -> None:
     party.hearing.close(3.0)
+    party.saver.close(2.0)
     party.writer.close(2.0)

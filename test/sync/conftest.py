@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from app.domain.address import parse_address
 from app.domain.request import InstallRequest
@@ -20,7 +21,9 @@ from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import Pack, PackSource, make_pack
 from app.storage import ProgressFiles
+from app.storage.group_update import GroupUpdate
 from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.installs.group_saver import GroupSaver
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.service import Installs
 from test.support.chosen_engine import database_of
@@ -62,6 +65,7 @@ class Bench:
 
 
 BenchFactory = Callable[..., Bench]
+SaverOf = Callable[..., GroupSaver]
 
 
 @pytest.fixture
@@ -87,6 +91,20 @@ def progress_writer(tmp_path: Path) -> Iterator[ProgressWriter]:
     writer = ProgressWriter(ProgressFiles(tmp_path / "progress"), BackgroundTaskManager())
     yield writer
     writer.close(5)
+
+
+@pytest.fixture
+def saver_of() -> Iterator[SaverOf]:
+    """Makes what saves the progress of recorders that no service has made, in a database."""
+    made: list[GroupSaver] = []
+
+    def make(engine: Engine, **options: float) -> GroupSaver:
+        made.append(GroupSaver(GroupUpdate(engine), BackgroundTaskManager(), **options))
+        return made[-1]
+
+    yield make
+    for saver in made:
+        saver.close(5)
 
 
 @pytest.fixture

@@ -19,10 +19,12 @@ from app.runner.daemon.frames import Frames
 from app.runner.daemon.journal_reader import whole_line
 from app.storage.database import open_database
 from app.storage.install_store import InstallStore
+from app.sync.installs.group_saver import GroupSaver
 from app.sync.installs.progress_cache import ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder
 from test.protocol.events_for_tests import TASK_ID, Writer, listed, whole_run
+from test.sync.conftest import SaverOf
 
 pytestmark = pytest.mark.slow
 
@@ -56,37 +58,35 @@ def store(tmp_path: Path) -> Iterator[InstallStore]:
 class Services:
     """One service after the other on one data folder."""
 
-    def __init__(self, store: InstallStore, progress_writer: ProgressWriter) -> None:
+    def __init__(self, store: InstallStore, saver: GroupSaver, progress_writer: ProgressWriter) -> None:
         self._store = store
+        self._saver = saver
         self._progress_writer = progress_writer
 
     def attach(self, task_id: str) -> Recorder:
         """A service that has just been started has this of an install: what is in its record."""
         record = self._store.get(task_id) or self._store.add(InstallRecord(task_id, 1.0, {}, "root@h:22"))
-        return Recorder(record, ProgressCache(), self._store, self._progress_writer, now=lambda: 50.0)
+        return Recorder(record, ProgressCache(), self._saver, self._progress_writer, now=lambda: 50.0)
 
 
 def test_a_journal_cut_at_any_byte_and_attached_again_gives_the_same_record(
     journal: tuple[bytes, int],
     store: InstallStore,
     progress_writer: ProgressWriter,
-    monkeypatch: pytest.MonkeyPatch,
+    saver_of: SaverOf,
 ) -> None:
     """What was there up to the byte is sent by the runner's follower, folded and kept as its time is; the service is
     killed; the next one goes on from its record and has at the end what one without a cut has, revision and all."""
     content, step = journal
-    services = Services(store, progress_writer)
+    services = Services(store, saver_of(store._engine, every=3600.0), progress_writer)  # nothing is saved by itself
     uncut = services.attach(f"{0:08d}-0000-0000-0000-000000000000")
     follow(uncut, content)
     assert uncut.ended
     ends = [at + beside for at, byte in enumerate(content) if byte == ord("\n") for beside in (0, 1)]
     for abort in sorted({*range(0, len(content) + 1, step), *ends}):
         task_id = f"{abort:08d}-1111-0000-0000-000000000000"
-        monkeypatch.setattr(
-            "app.sync.installs.recorder.SAVE_SECONDS", (0.0, 3600.0)[abort % 2]
-        )  # each event, or the states
         first = services.attach(task_id)
-        follow(first, content[:abort])
+        follow(first, content[:abort], saving=abort % 2 == 0)  # each event, or the states
         second = services.attach(task_id)
         assert second.offset <= first.offset
         assert second.snapshot.revision <= first.snapshot.revision
@@ -97,8 +97,9 @@ def test_a_journal_cut_at_any_byte_and_attached_again_gives_the_same_record(
         assert (last.journal_offset, last.state.value) == (len(content), "completed")
 
 
-def follow(recorder: Recorder, content: bytes) -> None:
-    """As Installation does it: whole lines from the recorder's offset on, as the runner's `follow` sends them."""
+def follow(recorder: Recorder, content: bytes, *, saving: bool = False) -> None:
+    """As Installation does it: whole lines from the recorder's offset on, as the runner's `follow` sends them.
+    `saving`: each is on disk before the next."""
     file = io.BytesIO(content)
     file.seek(recorder.offset)
     with tempfile.TemporaryFile() as sent:
@@ -107,6 +108,8 @@ def follow(recorder: Recorder, content: bytes) -> None:
         for frame in filter(None, sent.read().splitlines()):
             offset, _, line = frame.partition(b" j ")[2].partition(b" ")
             recorder.apply(decode(line), int(offset))
+            if saving and not recorder.ended:
+                recorder.save()
 
 
 def without_id(snapshot: Snapshot) -> dict[str, object]:

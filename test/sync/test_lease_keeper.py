@@ -152,7 +152,7 @@ def test_a_database_that_refuses_stops_no_install(bench: Bench, progress_writer:
     """Without a lease it goes on with the token that it knows, which still keeps everybody else's writes apart."""
     store = InstallStore(bench.service.engine)
     record = store.add(InstallRecord(str(uuid.uuid4()), 1.0, {"ssh_connection": "h"}, "root@h:22"))
-    recorder = Recorder(record, ProgressCache(), store, progress_writer)
+    recorder = Recorder(record, ProgressCache(), bench.installs._saver, progress_writer)
     with writing(bench.service.engine) as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
     with bench.installs._jobs._lease_keeper.holding(recorder, threading.Event()) as held:

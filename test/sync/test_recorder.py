@@ -19,9 +19,12 @@ from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.database import open_database
 from app.storage.install_store import InstallStore
+from app.sync.installs.group_saver import GroupSaver
 from app.sync.installs.progress_cache import ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder
+from test.support.waiting import wait_until
+from test.sync.conftest import SaverOf
 
 TASK = "11111111-2222-3333-4444-555555555555"
 
@@ -39,25 +42,30 @@ def record(store: InstallStore) -> InstallRecord:
 
 
 @pytest.fixture
-def recorder(record: InstallRecord, store: InstallStore, progress_writer: ProgressWriter) -> Recorder:
-    return _recorder(record, store, progress_writer)
+def saver(store: InstallStore, saver_of: SaverOf) -> GroupSaver:
+    return saver_of(store._engine)
 
 
-def _recorder(record: InstallRecord, store: InstallStore, progress_writer: ProgressWriter) -> Recorder:
-    return Recorder(record, ProgressCache(), store, progress_writer, now=lambda: 50.0)
+@pytest.fixture
+def recorder(record: InstallRecord, saver: GroupSaver, progress_writer: ProgressWriter) -> Recorder:
+    return _recorder(record, saver, progress_writer)
+
+
+def _recorder(record: InstallRecord, saver: GroupSaver, progress_writer: ProgressWriter) -> Recorder:
+    return Recorder(record, ProgressCache(), saver, progress_writer, now=lambda: 50.0)
 
 
 Locked = Callable[[], AbstractContextManager[tuple[Recorder, sqlite3.Connection]]]
 
 
 @pytest.fixture
-def locked(record: InstallRecord, tmp_path: Path, progress_writer: ProgressWriter) -> Locked:
+def locked(record: InstallRecord, tmp_path: Path, progress_writer: ProgressWriter, saver_of: SaverOf) -> Locked:
     """A recorder whose end met a database that another program has locked, and that program's connection."""
 
     @contextmanager
     def made() -> Iterator[tuple[Recorder, sqlite3.Connection]]:
         engine = open_database(f"sqlite:///{tmp_path / 'nodeferry.db'}", busy_timeout=0.05)
-        recorder = _recorder(record, InstallStore(engine), progress_writer)
+        recorder = _recorder(record, saver_of(engine), progress_writer)
         other = sqlite3.connect(tmp_path / "nodeferry.db", isolation_level=None)
         try:
             other.execute("BEGIN EXCLUSIVE")
@@ -74,6 +82,12 @@ def _event(seq: int, body: Body | None = None) -> Event:
     return Event(body or Warned("c", f"warning {seq}"), seq, 1.0, 1.0)
 
 
+def _shown(progress_cache: ProgressCache) -> int:
+    status = progress_cache.get(TASK)
+    assert status is not None
+    return status.snapshot.revision
+
+
 def _stored(store: InstallStore) -> InstallRecord:
     found = store.get(TASK)
     assert found is not None
@@ -81,17 +95,17 @@ def _stored(store: InstallStore) -> InstallRecord:
 
 
 def test_offset_and_snapshot_are_kept_together(
-    record: InstallRecord, store: InstallStore, progress_writer: ProgressWriter
+    record: InstallRecord, store: InstallStore, saver: GroupSaver, progress_writer: ProgressWriter
 ) -> None:
     """A recorder that goes on from the record has exactly what was folded up to its offset."""
-    first = _recorder(record, store, progress_writer)
+    first = _recorder(record, saver, progress_writer)
     first.emit(Connecting(attempt=1))
     first.apply(_event(1), 100)
     first.apply(_event(2), 200)
     first.save()
     kept = _stored(store)
     assert (kept.journal_offset, kept.journal_seq, kept.revision) == (200, 2, 3)
-    again = _recorder(kept, store, progress_writer)
+    again = _recorder(kept, saver, progress_writer)
     assert again.offset == 200
     assert again.snapshot.warnings == first.snapshot.warnings
     assert again.snapshot.revision == first.snapshot.revision
@@ -110,17 +124,18 @@ def test_a_state_is_kept_at_once_and_progress_now_and_then(recorder: Recorder, s
 
 
 def test_polls_see_nothing_that_a_kill_could_take_back(
-    record: InstallRecord, store: InstallStore, progress_writer: ProgressWriter
+    record: InstallRecord, store: InstallStore, saver: GroupSaver, progress_writer: ProgressWriter
 ) -> None:
     """What the board shows is in the database at that moment; hence no revision falls after a restart."""
     progress_cache = ProgressCache()
-    recorder = Recorder(record, progress_cache, store, progress_writer)
+    recorder = Recorder(record, progress_cache, saver, progress_writer)
     recorder.emit(Connecting(attempt=1))
     for seq in range(1, 50):
         recorder.apply(_event(seq), seq)
         status = progress_cache.get(TASK)
         assert status is not None
-        assert status.snapshot.revision == _stored(store).revision <= recorder.snapshot.revision
+        assert status.snapshot.revision <= _stored(store).revision <= recorder.snapshot.revision
+    wait_until(lambda: _shown(progress_cache) == recorder.snapshot.revision, 5, "the last of it is shown")
 
 
 def test_a_missing_journal_event_is_not_passed_over(recorder: Recorder) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from app import machine_size
 from app.cli.view.say import reply
 from app.settings import ENV_PREFIX, Loaded
 
@@ -40,6 +41,8 @@ def show() -> None:
 
 
 def _line(setting: dict[str, Any]) -> str:
-    """A line of TOML; one that is no default says where it comes from."""
+    """A line of TOML; one that is no default says where it comes from, and one that was found out, from what."""
     text = f"{setting['name']} = {json.dumps(setting['value'])}"
-    return text if setting["origin"] == _DEFAULT else f"{text}  # {setting['origin']}"
+    if setting["origin"] == _DEFAULT:
+        return f"{text}  # {machine_size.described()}" if setting["name"] == "max_running" else text
+    return f"{text}  # {setting['origin']}"

@@ -18,6 +18,7 @@ from app.protocol.states import AnswerSource
 from app.remote.runner_client import RunnerClient
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.user_commands import CommandStream
+from app.sync.installs.wakers import Wakers
 
 
 def check_answer(snapshot: Snapshot, question: str, word: str) -> Question:
@@ -42,12 +43,16 @@ class AnswerRequests:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.wakers = Wakers()
+        """Told of each that comes."""
         self._answers: dict[str, str] = {}
 
     def add(self, question: str, answer: str) -> str:
         """One more; the answer that holds: the first one to this question."""
         with self._lock:
-            return self._answers.setdefault(question, answer)
+            holds = self._answers.setdefault(question, answer)
+        self.wakers.notify()
+        return holds
 
     def known(self) -> dict[str, str]:
         """What has come, by the question's id. It stays, so that a later answer to the same question is known as

@@ -16,10 +16,13 @@ from app.storage.errors import LeaseLost
 from app.storage.log_files import Logs
 from app.sync.installs import runner_request
 from app.sync.installs.engine import Job
+from app.sync.installs.giving_way import GivingWay
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.worker import Installation
 from app.sync.metrics import Metrics
+
+_GIVING_WAY = GivingWay()
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ class JobRunner:
 
     def run(self, job: Job) -> None:
         """An install's thread, from its lease to its end."""
-        with self._lease_keeper.holding(job.recorder, wake=job.cancel) as held:
+        with _GIVING_WAY.counted(), self._lease_keeper.holding(job.recorder, wake=job.cancel) as held:
             if not held:
                 return
             self._count(job.recorder)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from app.domain.limits import MAX_ENDED_CHARS, MAX_ENDED_IN_MEMORY
@@ -60,7 +61,11 @@ class ProgressCache:
         self._most_chars = most_chars
         self._chars: dict[str, int] = {}
         """How large each ended install is, as JSON."""
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        """For who waits for news of any install."""
+        self._waiters: dict[str, tuple[threading.Condition, int]] = {}
+        """By task: what those wait at who wait for it, and how many they are. Nobody is woken by another's news."""
         self._wakes = 0
         self._statuses: dict[str, InstallStatus] = {}
         self._since: dict[str, float] = {}
@@ -89,14 +94,14 @@ class ProgressCache:
         """What was there before."""
         task_id = status.snapshot.task_id
         chars = len(json.dumps(to_stored(status.snapshot))) if status.ended else 0
-        with self._changed:
+        with self._lock:
             before = self._statuses.get(task_id)
             self._statuses[task_id] = status
             if status.ended:
                 self._since.setdefault(task_id, time.monotonic())
                 self._chars[task_id] = chars
                 self._drop_oldest()
-            self._changed.notify_all()
+            self._notify(task_id)
         return before
 
     def _drop_oldest(self) -> None:
@@ -111,22 +116,22 @@ class ProgressCache:
 
     def heartbeat(self, task_id: str, at: float) -> None:
         """The runner of an install was heard `at` Unix seconds, without news."""
-        with self._changed:
+        with self._lock:
             known = self._statuses.get(task_id)
             if known is not None:
                 self._statuses[task_id] = replace(known, heard_at=at)
 
     def link_retry(self, task_id: str, retry_links: RetryLinks) -> None:
         """An ended install has these links to its retries now."""
-        with self._changed:
+        with self._lock:
             known = self._statuses.get(task_id)
             if known is not None:
                 self._statuses[task_id] = replace(known, retry_links=retry_links)
-                self._changed.notify_all()
+                self._notify(task_id)
 
     def get(self, task_id: str) -> InstallStatus | None:
         """The newest of one install; None when it is not here."""
-        with self._changed:
+        with self._lock:
             return self._statuses.get(task_id)
 
     def wait(self, task_id: str, until: Callable[[InstallStatus], bool], timeout: float) -> bool:
@@ -135,27 +140,45 @@ class ProgressCache:
         def holds() -> bool:
             return task_id in self._statuses and until(self._statuses[task_id])
 
-        with self._changed:
+        with self._lock, self._waiting(task_id) as changed:
             wakes = self._wakes
-            self._changed.wait_for(lambda: self._wakes != wakes or holds(), timeout)
+            changed.wait_for(lambda: self._wakes != wakes or holds(), timeout)
             return holds()
+
+    @contextmanager
+    def _waiting(self, task_id: str) -> Iterator[threading.Condition]:
+        """What the task's news are told at, for the block."""
+        changed, others = self._waiters.get(task_id) or (threading.Condition(self._lock), 0)
+        self._waiters[task_id] = changed, others + 1
+        try:
+            yield changed
+        finally:
+            _, count = self._waiters.pop(task_id)
+            if count > 1:
+                self._waiters[task_id] = changed, count - 1
+
+    def _notify(self, task_id: str) -> None:
+        if task_id in self._waiters:
+            self._waiters[task_id][0].notify_all()
+        self._changed.notify_all()
 
     def wake(self) -> None:
         """Ends every wait that goes on: the service closes."""
-        with self._changed:
+        with self._lock:
             self._wakes += 1
-            self._changed.notify_all()
+            for task_id in self._waiters:
+                self._notify(task_id)
 
     def drop(self, task_id: str) -> None:
         """Forgets one install: its record is asked instead."""
-        with self._changed:
+        with self._lock:
             self._drop(task_id)
-            self._changed.notify_all()
+            self._notify(task_id)
 
     def drop_ended(self, now: float | None = None) -> int:
         """Forgets what ended longer before `now` (monotonic seconds) than it is to stay; how many they were."""
         moment = time.monotonic() if now is None else now
-        with self._changed:
+        with self._lock:
             old = [task_id for task_id, since in self._since.items() if moment - since >= self._retention_seconds]
             for task_id in old:
                 self._drop(task_id)

@@ -29,7 +29,8 @@ class ProgressWatch:
         """`stall_seconds`: how long nothing may move while the run is followed (0: for ever); `question_seconds`: how
         long the run may wait for a person besides."""
         self._stall_seconds = stall_seconds
-        self._every = min(LOOK_SECONDS, stall_seconds / 10)
+        self.every = min(LOOK_SECONDS, stall_seconds / 10) if stall_seconds else LOOK_SECONDS
+        """How often it is to be looked at."""
         self._question_seconds = self._left_to_ask = question_seconds
         self._clock = clock
         self._looked = clock()
@@ -44,10 +45,10 @@ class ProgressWatch:
     def look(self, snapshot: Snapshot) -> None:
         """Counts the time since the last look. Raises RunStalled."""
         passed = self._clock() - self._looked
-        if passed < self._every or not self._stall_seconds:
+        if passed < self.every or not self._stall_seconds:
             return
         self._looked += passed
-        passed = min(passed, 2 * self._every)  # a service that was suspended has not seen what moved
+        passed = min(passed, 2 * self.every)  # a service that was suspended has not seen what moved
         if self._has_moved(snapshot):
             self._still, self._left_to_ask = 0.0, self._question_seconds
         elif questions.standing(snapshot) and self._left_to_ask > 0:

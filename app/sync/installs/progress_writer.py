@@ -1,6 +1,7 @@
 """Keeps the progress files up to date, for people who `cat` them: each is replaced at most once a second.
 
-One thread writes all of them, so that no install waits for JSON that the API does not need.
+One thread writes all of them, so that no install waits for JSON that the API does not need. Where many installs run,
+each file is replaced less often: together they may take a tenth of a processor.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.progress_cache import InstallStatus
 
 EVERY_SECONDS = 1.0
+_REST = 9.0
+"""So many times as long as a file has taken the processor nothing is written, but ends."""
 REFUSED_SECONDS = 5.0
 """How long the disk is left alone after it has refused a file."""
 END_SECONDS = 2.0
@@ -38,9 +41,11 @@ class ProgressWriter:
         self._now = now
         self._changed = threading.Condition()
         self._unwritten: dict[str, InstallStatus] = {}
+        self._ends: dict[str, threading.Event] = {}
+        """Of those among them that have ended: set when the file is there."""
         self._due: dict[str, float] = {}
         """When each file may be replaced again, in seconds of the monotonic clock."""
-        self._writing: str | None = None
+        self._rests_until = self._wakes_at = 0.0
         self._closing = False
         self._thread = f"progress-files-{uuid.uuid4()}"
 
@@ -49,23 +54,21 @@ class ProgressWriter:
         `is_awaited`."""
         task_id = status.snapshot.task_id
         with self._changed:
+            runs = self._has_thread()
             self._unwritten[task_id] = status
             if status.ended:
                 self._due.pop(task_id, None)
-            self._changed.notify_all()
-            if not self._closing and not self._background.is_task_running(self._thread):
-                try:
-                    self._background.start_task(self._thread, self._run)
-                except RuntimeError as exc:  # the system gives no more threads; the next status tries again
-                    _log.error("the progress files are not written: %s", exc)
-            if is_awaited and status.ended and self._background.is_task_running(self._thread):
-                self._changed.wait_for(lambda: task_id not in self._unwritten and self._writing != task_id, END_SECONDS)
+            awaited = is_awaited and status.ended
+            written = self._ends.setdefault(task_id, threading.Event()) if awaited else None
+            if self._moment_of(task_id) < self._wakes_at:
+                self._changed.notify_all()
+        if written is not None and runs:
+            written.wait(END_SECONDS)
 
     def drop(self, task_id: str) -> None:
         """Another service works on this install now: its file is not written here any more."""
         with self._changed:
-            self._unwritten.pop(task_id, None)
-            self._due.pop(task_id, None)
+            self._forget(task_id)
 
     def close(self, timeout: float) -> None:
         """Writes what is left, within `timeout` seconds; nothing is written afterwards."""
@@ -74,35 +77,62 @@ class ProgressWriter:
             self._changed.notify_all()
         self._background.wait(self._thread, timeout)
 
+    def _has_thread(self) -> bool:
+        if not self._closing and not self._background.is_task_running(self._thread):
+            try:
+                self._background.start_task(self._thread, self._run)
+            except RuntimeError as exc:  # the system gives no more threads; the next status tries again
+                _log.error("the progress files are not written: %s", exc)
+        return self._background.is_task_running(self._thread)
+
     def _run(self) -> None:
         while (status := self._next()) is not None:
+            task_id, worked = status.snapshot.task_id, time.thread_time()
             try:
                 payload = progress_json.progress(
                     status.snapshot, self._now(), heard_at=status.heard_at, require=status.require
                 )
-                self._files.write(status.snapshot.task_id, payload | {"summary": status.summary.to_json()})
+                self._files.write(task_id, payload | {"summary": status.summary.to_json()})
             except StorageError as exc:
-                _log.error("task %s: its progress file could not be written: %s", status.snapshot.task_id, exc)
+                _log.error("task %s: its progress file could not be written: %s", task_id, exc)
                 with self._changed:
                     if not self._closing:  # later again, unless something newer has come
-                        self._unwritten.setdefault(status.snapshot.task_id, status)
-                        self._due[status.snapshot.task_id] = time.monotonic() + REFUSED_SECONDS
+                        self._unwritten.setdefault(task_id, status)
+                        self._due[task_id] = time.monotonic() + REFUSED_SECONDS
+            else:
+                self._written(status, time.thread_time() - worked)
+
+    def _written(self, status: InstallStatus, seconds: float) -> None:
+        """It took so many seconds of the processor."""
+        with self._changed:
+            if status.ended:
+                self._forget(status.snapshot.task_id)
+            else:
+                self._rests_until = time.monotonic() + _REST * seconds
 
     def _next(self) -> InstallStatus | None:
         """Waits for the next status to write; None when the service closes and nothing is left."""
         with self._changed:
-            self._writing = None
-            self._changed.notify_all()
             while True:
-                task_id = min(self._unwritten, key=lambda each: self._due.get(each, 0.0), default=None)
-                pause = None if task_id is None else self._due.get(task_id, 0.0) - time.monotonic()
-                if task_id is not None and pause is not None and (pause <= 0 or self._closing):
-                    status = self._unwritten.pop(task_id)
-                    self._due[task_id] = time.monotonic() + EVERY_SECONDS
-                    if status.ended:
-                        del self._due[task_id]
-                    self._writing = task_id
-                    return status
-                if self._closing and task_id is None:
+                task_id = min(self._unwritten, key=self._moment_of, default=None)
+                if task_id is None and self._closing:
                     return None
-                self._changed.wait(pause)
+                self._wakes_at = float("inf") if task_id is None else self._moment_of(task_id)
+                pause = self._wakes_at - time.monotonic()
+                if task_id is not None and (pause <= 0 or self._closing):
+                    self._wakes_at = 0.0
+                    self._due[task_id] = time.monotonic() + EVERY_SECONDS
+                    return self._unwritten.pop(task_id)
+                self._changed.wait(None if task_id is None else pause)
+
+    def _moment_of(self, task_id: str) -> float:
+        """When its file is to be written. An end does not wait for the others."""
+        due = self._due.get(task_id, 0.0)
+        return due if self._unwritten[task_id].ended else max(self._rests_until, due)
+
+    def _forget(self, task_id: str) -> None:
+        self._unwritten.pop(task_id, None)
+        self._due.pop(task_id, None)
+        written = self._ends.pop(task_id, None)
+        if written is not None:
+            written.set()

@@ -3,6 +3,7 @@
 Events are folded as they come and saved in batches, five times a second at most, and at once when the state changes.
 Polls see what was kept, so that a killed service's successor knows all that anybody has seen. The journal's offset is
 committed together with the snapshot that holds what was before it, and a restarted service goes on there.
+`GroupSaver` brings what is new of all installs to the disk together.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from app.domain.record import InstallRecord
@@ -24,18 +26,13 @@ from app.protocol.events import Event, GivenUp, Source
 from app.protocol.json_fields import ProtocolFault
 from app.protocol.reducer import reduce
 from app.protocol.seal import Seal
-from app.protocol.snapshot import Problem, Snapshot, from_stored, to_stored
+from app.protocol.snapshot import Problem, Snapshot, from_stored
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage.errors import LeaseLost, StorageError
-from app.storage.install_store import InstallStore
+from app.sync.installs.group_saver import REFUSED_SECONDS, GroupSaver, Save
 from app.sync.installs.progress_cache import InstallStatus, ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
-
-SAVE_SECONDS = 0.2
-_PAUSE, MOST_PAUSE_SECONDS = 20.0, 5.0
-"""What takes long to save is saved less often, so that no instance keeps a processor busy with that."""
-REFUSED_SECONDS = 5.0
-"""How long the disk is left alone after it has refused something."""
+from app.sync.installs.snapshot_text import SnapshotText
 
 _log = logging.getLogger(__name__)
 
@@ -60,14 +57,14 @@ class Recorder:
         self,
         record: InstallRecord,
         progress_cache: ProgressCache,
-        store: InstallStore,
+        saver: GroupSaver,
         progress_writer: ProgressWriter,
         now: Callable[[], float] = time.time,
     ) -> None:
         """Goes on from `record`. Raises ValueError when its snapshot cannot be read."""
         self.task_id = record.task_id
         self._progress_cache = progress_cache
-        self._store = store
+        self._saver = saver
         self._progress_writer = progress_writer
         self._now = now
         self._started_at = record.started_at
@@ -75,17 +72,21 @@ class Recorder:
         self._token = record.lease_token
         self._secret = record.seal
         self._seal = Seal.of(record.seal)
+        self._text = SnapshotText()
         self._lost = False
-        self._saved_at = float("-inf")
-        self._save_pause = 0.0
-        self._dirty = False
-        self._dirty_since: float | None = None
+        self._failed: Exception | None = None
+        """A bug that the saver's thread has met with what was put."""
+        self._unsaved_since: float | None = None
         self.when_saved: Callable[[float], None] = lambda _seconds: None
-        """Called with the age of the oldest event that was just saved."""
+        """Called with the age of the oldest event that was just saved. Any thread."""
         self._refused = False
         """The disk refuses to save. Polls then see what happens at once, since there is nothing to wait for."""
         self._newest = status_of(record, _read_snapshot(record))
         """After the events so far. The progress cache has what was saved of it."""
+        self._saved = self._newest.snapshot
+        self._showing = threading.Lock()
+        self._is_shown = -1
+        """The revision that polls see."""
         progress_cache.put(self._newest)
 
     @property
@@ -140,8 +141,9 @@ class Recorder:
         self._progress_cache.drop(self.task_id)
         self._progress_writer.drop(self.task_id)
 
-    def emit(self, body: Body) -> None:
-        """Folds an event of the service itself and saves at once. Does nothing after the install's end."""
+    def emit(self, body: Body, *, soon: bool = False) -> None:
+        """Folds an event of the service itself and saves at once, or `soon`, without waiting. Does nothing after the
+        install's end."""
         if self.ended:
             return
         event = Event(body, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE)
@@ -151,22 +153,25 @@ class Recorder:
             if not isinstance(body, GivenUp):
                 raise
             self._end_without_packs(body, exc)
-        self.save()
+        if soon:
+            self._saver.put(self._unsaved())
+        else:
+            self.save()
 
     def ending(self, body: GivenUp) -> Ending:
         """How the install would be kept after this end, which is not folded yet."""
         event = Event(body, self.snapshot.service_seq + 1, self._now(), time.monotonic(), Source.SERVICE)
         ended = reduce(self.snapshot, event, self._now())
-        values = {**self._values(ended), "auto_retry_open": False}
+        values = {**self._values(ended, self._offset, self._started_at, None), "auto_retry_open": False}
         return Ending(self.task_id, self._token, ended, values)
 
     def end_with(self, ending: Ending) -> None:
         """This end is on disk now."""
         links = replace(self._newest.retry_links, is_open=False)
         self._newest = replace(self._newest, snapshot=ending.snapshot, retry_links=links)
-        self._dirty = False
+        self._saved = ending.snapshot
         self._progress_writer.put(self._newest, is_awaited=False)
-        self._progress_cache.put(self._newest)
+        self._show(self._newest)
 
     def apply(self, event: Event, offset: int) -> None:
         """An event of the journal, which ends before byte `offset`. Raises ProtocolFault if it cannot be the next: a
@@ -181,59 +186,80 @@ class Recorder:
         if self.snapshot.state is not before:
             self.save()
         else:
-            self.save_if_due()
+            self._saver.put(self._unsaved())
 
     def heartbeat(self) -> None:
         """The runner was heard and has nothing new."""
         self._newest = replace(self._newest, heard_at=self._now())
         self._progress_cache.heartbeat(self.task_id, self._now())
-        self.save_if_due()
-
-    @property
-    def due_in(self) -> float | None:
-        """Seconds until what is new is to be kept and shown; None when nothing is."""
-        if not self._dirty:
-            return None
-        return max(0.0, self._saved_at + max(SAVE_SECONDS, self._save_pause) - time.monotonic())
-
-    def save_if_due(self) -> None:
-        """Keeps and shows what is new, unless that was done a moment ago."""
-        if self.due_in == 0.0:
-            self.save()
 
     def save(self) -> None:
-        """Saves and shows what is new. What the disk refuses is logged, shown all the same, and tried again with the
-        next change: a full disk here must not hide how the install there does."""
-        self._saved_at = began = time.monotonic()
-        try:
-            if self._lost:
-                raise LeaseLost
-            self._store.update(self.task_id, token=self._token, **self._values(self.snapshot))
-            self._dirty = self._refused = False
-            if self._dirty_since is not None:
-                self.when_saved(time.monotonic() - self._dirty_since)
-                self._dirty_since = None
-        except StorageError as exc:
-            self._refused = True
-            self._saved_at += REFUSED_SECONDS
-            _log.error("task %s: the progress could not be saved: %s", self.task_id, exc)
-        except LeaseLost:
+        """Saves and shows what is new. What the disk refuses is logged, shown all the same, and tried again: a full
+        disk here must not hide how the install there does."""
+        if self._lost:
             self.lose()
-            raise
-        self._save_pause = min(MOST_PAUSE_SECONDS, _PAUSE * (time.monotonic() - began))
-        self._progress_writer.put(self._newest)
-        self._progress_cache.put(self._newest)
+            raise LeaseLost
+        save, status = self._unsaved(), self._newest
+        self._saver.save(save)
+        if isinstance(save.error, LeaseLost):
+            self.lose()
+        if save.error is not None and not isinstance(save.error, StorageError):
+            raise save.error
+        self._note(save, status)
+        self._progress_writer.put(status)
+        self._show(status)
 
     def save_end(self, closing: threading.Event, seconds: float) -> None:
-        """Tries to save an end that the disk has refused, for `seconds` at most; `closing` ends the wait. The next
-        service would resume an unsaved one, and show it as running after it was shown as ended."""
+        """Waits until an end that the disk has refused is saved, for `seconds` at most, and tries that; `closing` ends
+        the wait. The next service would resume an unsaved one, and show it as running after it was shown as ended."""
         deadline = time.monotonic() + seconds
-        while self.ended and (due_in := self.due_in) is not None and time.monotonic() < deadline:
-            if closing.wait(due_in):
+        while self.ended and self._saved is not self.snapshot and time.monotonic() < deadline:
+            if closing.wait(REFUSED_SECONDS):
                 return
             self.save()
 
+    def _unsaved(self) -> Save:
+        """What there is to be saved of now."""
+        status = self._newest
+        secret = None if status.ended else self._secret
+        made = partial(self._values, status.snapshot, self._offset, self._started_at, secret)
+        return Save(self.task_id, self._token, made, partial(self._over, status))
+
+    def _over(self, status: InstallStatus, save: Save) -> None:
+        """The saver has done with what it was given. Any thread."""
+        if isinstance(save.error, LeaseLost):
+            self.lose()
+        elif save.error is not None and not isinstance(save.error, StorageError):
+            self._failed = save.error
+        elif not self._lost:
+            self._note(save, status)
+            if not status.ended:  # whoever has emitted the end has seen to its file
+                self._progress_writer.put(status)
+            self._show(self._newest if self._refused else status)
+
+    def _note(self, save: Save, status: InstallStatus) -> None:
+        self._refused = save.error is not None
+        if save.error is None:
+            self._saved = status.snapshot
+            since, self._unsaved_since = self._unsaved_since, None
+            if since is not None:
+                self.when_saved(time.monotonic() - since)
+        elif not isinstance(save.error, StorageError):
+            raise save.error
+        else:
+            _log.error("task %s: the progress could not be saved: %s", self.task_id, save.error)
+
+    def _show(self, status: InstallStatus) -> None:
+        """Shows it to polls, unless they see something newer already."""
+        with self._showing:
+            if self._lost or status.snapshot.revision < self._is_shown:
+                return
+            self._is_shown = status.snapshot.revision
+            self._progress_cache.put(replace(status, heard_at=self._newest.heard_at))
+
     def _fold(self, event: Event, heard_at: float | None = None) -> None:
+        if self._failed is not None:
+            raise self._failed
         snapshot = reduce(self.snapshot, event, self._now())
         if snapshot.state in TERMINAL_TASK_STATES and not self.ended:
             seconds = (snapshot.finished_at or self._now()) - snapshot.created_at
@@ -243,10 +269,9 @@ class Recorder:
         if self._started_at is None and snapshot.state is not TaskState.QUEUED:
             self._started_at = self._now()
         self._newest = replace(self._newest, snapshot=snapshot, heard_at=heard_at or self._newest.heard_at)
-        self._dirty = True
-        self._dirty_since = time.monotonic() if self._dirty_since is None else self._dirty_since
-        if self._refused and not self._lost:
-            self._progress_cache.put(self._newest)
+        self._unsaved_since = self._unsaved_since or time.monotonic()
+        if self._refused:
+            self._show(self._newest)
 
     def _end_without_packs(self, body: GivenUp, exc: ProtocolFault) -> None:
         """The end of a task whose snapshot no event fits any more: every task ends."""
@@ -256,14 +281,15 @@ class Recorder:
         ended = replace(bare, state=body.state, error=body.error, finished_at=self._now())
         ended = replace(ended, revision=before.revision + 1, journal_seq=before.journal_seq)
         self._newest = replace(self._newest, snapshot=ended)
-        self._dirty = True
 
-    def _values(self, snapshot: Snapshot) -> Mapping[str, Any]:
+    def _values(
+        self, snapshot: Snapshot, offset: int, started_at: float | None, secret: str | None
+    ) -> Mapping[str, Any]:
         numbers = counts.count(snapshot)
         return {
             "state": snapshot.state,
             "outcome": counts.outcome(snapshot),
-            "started_at": self._started_at,
+            "started_at": started_at,
             "finished_at": snapshot.finished_at,
             "total": numbers.total,
             "successful": numbers.successful,
@@ -271,10 +297,10 @@ class Recorder:
             "skipped": numbers.skipped,
             "error": snapshot.error.to_json() if snapshot.error else None,
             "revision": snapshot.revision,
-            "journal_offset": self._offset,
+            "journal_offset": offset,
             "journal_seq": snapshot.journal_seq,
-            "snapshot": to_stored(snapshot),
-            "seal": None if snapshot.state in TERMINAL_TASK_STATES else self._secret,
+            "snapshot": self._text.of(snapshot),
+            "seal": secret,
         }
 
 

@@ -22,6 +22,9 @@ from app.sync.installs.lease_keeper import LeaseKeeper
 
 _log = logging.getLogger(__name__)
 
+_FEW = 8
+"""So many that wait are told on disk before the start is answered; of more, soon after it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
@@ -228,11 +231,13 @@ class Scheduler:
                 error = Problem("no_thread", f"The service's machine allows no more threads: {exc}.")
                 job.recorder.emit(GivenUp(TaskState.FAILED, error))
                 self._forget(job)
-        for job, why in batch.waiting:
-            reason = why_waiting(why, self._max_running)
+        told = [(job, why, why_waiting(why, self._max_running)) for job, why in batch.waiting]
+        told = [
+            each for each in told if each[0].recorder.snapshot.waiting != each[2]
+        ]  # after a restart it mostly is known
+        for job, why, reason in told:
             try:
-                if job.recorder.snapshot.waiting != reason:  # after a restart it mostly is known
-                    job.recorder.emit(Queued(reason, position=why.position))
+                job.recorder.emit(Queued(reason, position=why.position), soon=len(told) > _FEW)
             except LeaseLost:
                 self._forget(job)
 

@@ -36,6 +36,7 @@ from app.storage.install_store import InstallStore
 from app.sync.installs.answer_requests import check_answer
 from app.sync.installs.engine import Engine, Job, Records
 from app.sync.installs.exclusive_queue import why_waiting
+from app.sync.installs.group_saver import GroupSaver
 from app.sync.installs.job_runner import JobRunner
 from app.sync.installs.new_installs import Accepted, Joining, group_of, new_records, place_of
 from app.sync.installs.progress_answers import ProgressAnswers
@@ -63,6 +64,7 @@ class Installs:
         store: InstallStore,
         progress_cache: ProgressCache,
         progress_writer: ProgressWriter,
+        saver: GroupSaver,
         engine: Engine,
         jobs: JobRunner,
         connector: SshConnector,
@@ -73,6 +75,7 @@ class Installs:
         self._store = store
         self._progress_cache = progress_cache
         self._progress_writer = progress_writer
+        self._saver = saver
         self._engine = engine
         self._jobs = jobs
         self._connector = connector
@@ -322,6 +325,7 @@ class Installs:
         self._engine.closing.set()
         self._progress_cache.wake()
         self._engine.close(timeout)
+        self._saver.close(max(0.5, deadline - time.monotonic()))
         self._progress_writer.close(max(0.5, deadline - time.monotonic()))
 
     # -- records ----------------------------------------------------------------------------------------------------
@@ -343,7 +347,7 @@ class Installs:
         return None if record is None or record.state in TERMINAL_TASK_STATES else record
 
     def _recorder(self, record: InstallRecord) -> Recorder:
-        return Recorder(record, self._progress_cache, self._store, self._progress_writer, self._now)
+        return Recorder(record, self._progress_cache, self._saver, self._progress_writer, self._now)
 
     def _record(self, task_id: str) -> InstallRecord:
         record = self._store.get(task_id)

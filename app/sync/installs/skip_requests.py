@@ -15,6 +15,7 @@ from app.protocol.seal import SKIP
 from app.remote.runner_client import RunnerClient
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.user_commands import CommandStream
+from app.sync.installs.wakers import Wakers
 
 
 class SkipRequests:
@@ -22,12 +23,15 @@ class SkipRequests:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.wakers = Wakers()
+        """Told of each that comes."""
         self._packages: dict[str, None] = {}
 
     def add(self, package: str) -> None:
         """One more; one that is already here changes nothing."""
         with self._lock:
             self._packages[package] = None
+        self.wakers.notify()
 
     def drain(self) -> list[str]:
         """What has come, in its order; nothing is left."""

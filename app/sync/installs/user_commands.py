@@ -27,6 +27,11 @@ class CommandStream:
         self._sent_at = 0.0
         self._sent: set[tuple[str, ...]] = set()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command is on its way."""
+        return self._stream is not None
+
     def begin_connection(self) -> None:
         """A new connection: nothing was sent over it yet."""
         self._stream = None

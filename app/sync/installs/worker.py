@@ -45,6 +45,7 @@ from app.remote.host import RemoteHost
 from app.remote.pace import INSTALL, Meter
 from app.remote.packer import pack_runner
 from app.remote.runner_client import RunnerClient
+from app.remote.turn import FOLDING
 from app.settings import Timeouts
 from app.storage.errors import LeaseLost, StorageError
 from app.storage.log_files import Logs
@@ -60,20 +61,18 @@ from app.sync.installs.recorder import Recorder
 from app.sync.installs.sealed_journal import SealedJournal
 from app.sync.installs.skip_requests import SkipRequests, send_skips
 from app.sync.installs.user_commands import CommandStream
+from app.sync.installs.wakers import woken_by
 from app.sync.metrics import Metrics
 
-LISTEN_SECONDS = 0.5
-"""How late a cancel is noticed while the runner is silent."""
-CANCEL_SECONDS = 10.0
-"""How long the runner may take to end after a cancel before a warning says that it has not."""
-_COMMAND_AFTER_SECONDS = 1.0
-"""When a cancel that was sent to the follower is sent as a command of its own, too."""
+BUSY_SECONDS = 0.5
+"""How long a silent runner is listened to while something is on its way to it; else as long as `ProgressWatch` says."""
+CANCEL_SECONDS = 10.0  # after which a warning says that the runner has not ended
+_COMMAND_AFTER_SECONDS = 1.0  # when a cancel is sent as a command of its own, too
 _LAST_CANCEL_SECONDS = 15.0
 """For a cancel that is tried once more after the task has ended without a sign that it had arrived."""
 _UNCONFIRMED = "Cancelled here, but the instance did not confirm it. The install may still run there."
 _GOES_ON = "Stopped. The machine knows of the stop, but may still be putting things back, or go on with the install."
-KEEP_SECONDS = 3600.0
-"""How long to go on trying to save an end that the service's own disk refuses."""
+KEEP_SECONDS = 3600.0  # for an end that the service's own disk refuses
 
 _log = logging.getLogger(__name__)
 
@@ -121,13 +120,13 @@ class Installation:
         self._backoff: Backoff | None = None
         self._attempt = 0
         self._meter = Meter(INSTALL)
+        self._turn = FOLDING.next()
         self._share = CpuShare()
         self._watch = CancelWatch(cancel)
         self._progress = ProgressWatch(spec.stall_seconds, spec.question_seconds)
         self._cancel_request: CancelRequest | None = None
         self._cancel_asked_at: float | None = None
-        self._asked_here_at: float | None = None
-        """When the follower of this connection was told of the cancel."""
+        self._asked_here_at: float | None = None  # when the follower of this connection was told
         self._slow_cancel_reported = False
 
     def run(self) -> None:
@@ -245,17 +244,18 @@ class Installation:
     def _follow(self, client: RunnerClient) -> None:
         with (
             client.follow(self._task_id, self._recorder.offset) as frames,
+            self._cancel.aborting(frames.interrupt),
+            woken_by(self._skips, self._answers, wake=frames.interrupt),
             receiving_logs(self._logs, self._task_id, frames) as logs,
         ):
             self._progress.attached()
             while self._goes_on(client, frames):
                 if self._rests(frames):
                     continue
-                due_in = self._recorder.due_in
-                frame = frames.next(LISTEN_SECONDS if due_in is None else min(LISTEN_SECONDS, due_in))
-                if frame is None:
-                    self._recorder.save_if_due()
-                else:
+                frame = frames.next(
+                    BUSY_SECONDS if self._cancelling or self._commands.is_busy else self._progress.every
+                )
+                if frame is not None:
                     self._apply(frame, client, logs)
                 self._progress.look(self._recorder.snapshot)
             logs.receive_rest(self._closing)
@@ -265,14 +265,15 @@ class Installation:
         rest = self._share.rest_seconds()
         if rest > 0.0:
             begun = time.monotonic()
-            self._cancel_event().wait(min(rest, LISTEN_SECONDS))
+            self._cancel_event().wait(min(rest, BUSY_SECONDS))
             frames.rested(time.monotonic() - begun)
         return rest > 0.0
 
     def _apply(self, frame: Frame, client: RunnerClient, logs: LogReceiver) -> None:
         self._backoff, self._attempt = None, 0  # it answered: the next lost connection has the whole time again
         if isinstance(frame, JournalLine):
-            self._journal.apply(frame)
+            with self._turn.held():
+                self._journal.apply(frame)
             self._watch.moved()
         elif isinstance(frame, CancelNoted):
             self._watch.noted()

@@ -30,11 +30,13 @@ from app.protocol.snapshot import to_stored
 from app.protocol.states import NodeState, Outcome
 from app.storage import ProgressFiles, open_database
 from app.storage.fleet_store import Fleet, FleetStore
+from app.storage.group_update import GroupUpdate
 from app.storage.install_store import InstallStore
 from app.storage.lease import Leases
 from app.storage.log_files import LogFiles
 from app.storage.workflow_store import WorkflowStore
 from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.installs.group_saver import GroupSaver
 from app.sync.installs.progress_cache import ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder, first_snapshot, snapshot_of
@@ -55,9 +57,11 @@ class History:
         self._leases = Leases(self._engine, "stage")
         self._logs = LogFiles(data_dir / "logs")
         self._writer = ProgressWriter(ProgressFiles(data_dir / "progress"), BackgroundTaskManager())
+        self._saver = GroupSaver(GroupUpdate(self._engine), BackgroundTaskManager())
 
     def close(self) -> None:
         """Releases the database."""
+        self._saver.close(5)
         self._writer.close(5)
         self._engine.dispose()
 
@@ -101,7 +105,7 @@ class History:
         lease = self._leases.claim(record.task_id, record.lease_token)  # the service is not to take it up half-way
         assert lease is not None
         held = replace(record, lease_token=lease.token)
-        recorder = Recorder(held, ProgressCache(), self._store, self._writer, clock.now)
+        recorder = Recorder(held, ProgressCache(), self._saver, self._writer, clock.now)
         recorder.without_seal()
         for body in (Connecting(1), Connected(record.instance), Uploaded(), Attached(0)):
             clock.at = record.created_at + _CONNECT_SECONDS
