@@ -70,7 +70,7 @@ def storage_error(exc: SQLAlchemyError, where: str) -> StorageError:
     for prefix, problem in _SQLITE.items():
         if name.startswith(prefix):
             return StorageError(problem.message.format(where=where), hint=problem.hint, code=problem.code)
-    told = None if original is None else postgresql.problem_of(original)
+    told = None if original is None or name else postgresql.problem_of(original)
     if told is not None:
         return StorageError(told.message.format(where=where), hint=told.hint, code=told.code)
     reason = original if isinstance(original, sqlite3.Error) else exc.__class__.__name__

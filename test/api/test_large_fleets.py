@@ -172,7 +172,9 @@ def test_a_thousand_are_stopped_and_tried_again_together(tmp_path: Path) -> None
         assert api.post(f"/fleet/{fleet_id}/retry").status_code == 409, "all of them go on"
     with service_in(tmp_path, max_running=1) as later:
         assert _get(later, f"/fleet/{fleet_id}?limit=1")["total_instances"] == MANY
-        assert len(content(later.post(f"/fleet/{fleet_id}/cancel"))["tasks"]) >= MANY - 1
+        assert len(content(later.post(f"/fleet/{fleet_id}/cancel"))["tasks"]) >= MANY - 3, (
+            "but those that have ended since"
+        )
 
 
 def test_a_retry_takes_as_many_as_there_is_room_for(tmp_path: Path) -> None:
