@@ -67,8 +67,9 @@ class Leases:
         self._now = now
         self._margin = MARGIN_SECONDS if margin is None else margin
 
-    def claim(self, task_id: str, known: int) -> Lease | None:
-        """The install's lease with a new token, for somebody who read its record when the token was `known`.
+    def claim(self, task_id: str, known: int, revision: int | None = None) -> Lease | None:
+        """The install's lease with a new token, for somebody who read its record when the token was `known`, and its
+        `revision` that, where that counts too: a worker that is being replaced may have written once more since.
 
         None when another owner has it (where leases are timed) or has had it since, and when the install has ended or
         is unknown.
@@ -78,7 +79,8 @@ class Leases:
             if held is None or not self._is_free(held.lease_owner, held.lease_expires_at):
                 return None
             taken = {"lease_owner": self._owner, "lease_token": known + 1, "lease_expires_at": self._until()}
-            changed = connection.execute(_FENCED, {**taken, "of_task": task_id, "by_token": known})
+            unchanged = _FENCED if revision is None else _FENCED.where(installs.c.revision == revision)
+            changed = connection.execute(unchanged, {**taken, "of_task": task_id, "by_token": known})
             return Lease(task_id, known + 1) if changed.rowcount else None
 
     def renew(self, leases: Collection[Lease]) -> list[Lease]:

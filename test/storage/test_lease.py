@@ -47,6 +47,17 @@ def running(store: InstallStore) -> None:
     store.add(new_record(task_id=TASK, state=TaskState.RUNNING))
 
 
+def test_who_has_read_something_older_than_what_is_there_gets_no_lease(store: InstallStore, engine: Engine) -> None:
+    """A worker that was only cut off may save once more, after its successor has read the record and before it claims:
+    the successor reads again, else it would write something older over that."""
+    queued = Leases(engine, "there:/data", queued=True)
+    known = store.get(TASK)
+    assert known is not None
+    store.update(TASK, token=known.lease_token, revision=known.revision + 1)
+    assert queued.claim(TASK, known.lease_token, known.revision) is None
+    assert queued.claim(TASK, known.lease_token, known.revision + 1) is not None
+
+
 def test_an_install_has_one_holder_at_a_time(ours: Leases, theirs: Leases, clock: Clock) -> None:
     """Another owner gets it when its time and the margin are over, not before."""
     assert ours.claim(TASK, 0) is not None

@@ -57,7 +57,9 @@ class LeaseKeeper:
         else works on."""
         task_id = recorder.task_id
         try:
-            lease = self._leases.claim(task_id, recorder.token)
+            # Where leases are timed, what waits writes why without one, and may not have done so yet.
+            revision = None if self._leases.is_timed else recorder.snapshot.revision
+            lease = self._leases.claim(task_id, recorder.token, revision)
         except StorageError as exc:
             _log.error("task %s: its lease could not be claimed: %s", task_id, exc)
             yield self._leases.is_timed  # else it goes back into the queue
