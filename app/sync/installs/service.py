@@ -16,6 +16,7 @@ from app.domain import asked_for
 from app.domain.errors import (
     BuildNotSkippable,
     IdempotencyConflict,
+    InvalidRequest,
     QuestionGone,
     ServiceClosing,
     TaskNotCancellable,
@@ -48,6 +49,8 @@ from app.sync.installs.runner_request import check_policies, spec_of
 
 CANCEL_SEEN_SECONDS = 1.0
 """How long a cancel or a skip waits until the install's thread has noticed it: the answer and the next poll agree."""
+
+_NO_LIMITS = "A queue that several processes share keeps no limits of a fleet."
 
 _log = logging.getLogger(__name__)
 
@@ -122,6 +125,8 @@ class Installs:
         self._check_room(len(requests))
         for request in requests:
             check_policies(request, self._settings)
+            if self._settings.is_shared and group_of(request, "any"):
+                raise InvalidRequest(_NO_LIMITS, field="limits", hint="Leave them out: each worker has max_running.")
         workplaces = [place_of(request, self._connector) for request in requests]
         joining.check(workplaces)
         made = new_records(requests, workplaces, self._engine, self._now(), joining)
