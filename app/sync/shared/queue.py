@@ -119,6 +119,11 @@ class SharedQueue:
             place = self._positions.get(task_id)
         return None if place is None else Waiting(task_id, place.behind, place.position)
 
+    def _read_positions_again(self) -> None:
+        """Whoever has changed the queue here sees that it has changed."""
+        with self._lock:
+            self._positions_until = 0.0
+
     def knows(self, task_id: str) -> bool:
         """Whether the install runs here."""
         return self._works is not None and self._works.job(task_id) is not None
@@ -134,14 +139,17 @@ class SharedQueue:
         for job in jobs:
             if not self.knows(job.task_id):
                 self._forget(job.task_id)
+        self._read_positions_again()
 
     def cancel(self, task_id: str) -> bool:
         """Cancels an install, wherever it is."""
-        return self._signals.cancel(task_id)
+        return task_id in self.cancel_all([task_id])
 
     def cancel_all(self, task_ids: Collection[str]) -> Collection[str]:
         """Cancels installs, wherever they are."""
-        return {task_id for task_id in task_ids if self._signals.cancel(task_id)}
+        cancelled = {task_id for task_id in task_ids if self._signals.cancel(task_id)}
+        self._read_positions_again()
+        return cancelled
 
     def wake(self, task_id: str) -> bool:
         """Ends an install's wait for its next try, wherever it is."""
