@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from app.standin.errors import StandInError, StandInUnavailable
+from app.standin.processes import end_all, processes_below
 from app.standin.waiting import wait_until
 
 USER = "postgres"
@@ -117,8 +118,10 @@ class PostgreSQL:
     def kill(self) -> None:
         """Ends the server as a power cut would: SIGKILL for all of its processes. `start` brings it back."""
         if self._server is not None:
-            os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.kill()
             self._server.wait(_STOP_SECONDS)
+            # Each connection's process is a group of its own; while one lives, no other server begins on the folder.
+            end_all(lambda: processes_below(self.folder))
             self._server = None
 
     def stop(self) -> None:
