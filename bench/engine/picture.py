@@ -12,20 +12,15 @@ from html import escape
 
 from bench.engine.figures import WAYS, WORDS, Ratio, medians, ratios, typical
 from bench.engine.results import Finding, Key, Measured, Span
+from bench.picture_style import COMMON
 
 KINDS = ("connect", "clones", "resolve", "install", "builds", "scripts", "verify")
 _WIDE, _LEFT, _RIGHT = 900, 190, 110
 _BAR, _ROW, _THIN = 18, 28, 13
 _STEPS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-_STYLE = """
-text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
-.head { font-size: 15px; font-weight: 600 }
-.sub { font-weight: 600 }
-.dim { fill: #59636e }
-.end { text-anchor: end }
-.mid { text-anchor: middle }
-.back { fill: #ffffff }
-.grid { stroke: #d8dee4; stroke-width: 1 }
+_STYLE = (
+    COMMON
+    + """\
 .first { stroke: #1f2328; stroke-width: 1.5; stroke-dasharray: 4 3 }
 .all { stroke: #1f2328; stroke-width: 1.5 }
 .connect { fill: #8c959f }
@@ -52,6 +47,7 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
   .missed { fill: #ff7b72 }
 }
 """
+)
 
 
 class _Page:

@@ -9,20 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from bench.picture_style import COMMON
 from bench.scale.figures import LAG_SECONDS, MEMORY_MB, POLL_RATIO, Figures, ratio
 
 _WIDE, _PANEL, _HIGH, _GAP, _LEFT, _TOP = 900, 340, 150, 110, 80, 78
 _BAR = 38
 _STEPS = (1, 2, 2.5, 5)
-_STYLE = """
-text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
-.head { font-size: 15px; font-weight: 600 }
-.sub { font-weight: 600 }
-.dim { fill: #59636e }
-.end { text-anchor: end }
-.mid { text-anchor: middle }
-.back { fill: #ffffff }
-.grid { stroke: #d8dee4; stroke-width: 1 }
+_STYLE = (
+    COMMON
+    + """\
 .num { paint-order: stroke; stroke: #ffffff; stroke-width: 3px }
 .limit { stroke: #b42318; stroke-width: 1.5; stroke-dasharray: 5 4 }
 .over { fill: #b42318 }
@@ -40,6 +35,7 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
   .postgresql { fill: #bc8cff }
 }
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
