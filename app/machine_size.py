@@ -10,8 +10,8 @@ from pathlib import Path
 from app.protocol.amounts import size
 
 LEAST, MOST = 32, 1000
-OF_A_PROCESSOR = 150
-"""Each at an event a second. Measured on two: with 300 installs answers are quick, with 700 Python is busy to the
+OF_A_PROCESSOR = 250
+"""Each at an event a second. Measured on two: with 500 installs answers are quick, with 1,000 Python is busy to the
 last."""
 BYTES_EACH = 1_500_000
 """Measured: 0.4 MB with 34 node packs. Large lists and long runs take more."""

@@ -50,6 +50,15 @@ def bounded(package: str, version: str, packs: Tuple[str, ...], detail: str) -> 
     }
 
 
+def seconds_by_pack(snapshot: Snapshot) -> Dict[str, float]:
+    """How long the builds took that each pack needs, by the pack's name; packs without any are left out."""
+    found: Dict[str, float] = {}
+    for build in snapshot.builds.values():
+        for name in set(build.packs):
+            found[name] = found.get(name, 0.0) + (build.seconds or 0.0)
+    return found
+
+
 def with_build(builds: Mapping[str, Build], new: Build, mono: float) -> Mapping[str, Build]:
     """`builds` after one of them became `new` at `mono`, a second of the runner's clock.
 

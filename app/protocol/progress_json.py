@@ -41,12 +41,15 @@ def progress(
     require: str = "any",
     queue: Optional[Mapping[str, Any]] = None,
     retry: Optional[Mapping[str, Any]] = None,
+    numbers: Optional[counts.Counts] = None,
+    rows: Optional[List[Dict[str, Any]]] = None,
 ) -> Dict[str, Any]:
     """The progress at `now` (Unix seconds, the same clock as the snapshot's). `heard_at`: when the runner was
     last heard.
     `require`: what makes a finished run a success, `any` or `all` packs; `queue`: its place among those that wait;
-    `retry`: what it repeats, and what repeats it."""
-    numbers = counts.count(snapshot)
+    `retry`: what it repeats, and what repeats it; `numbers`, `rows`: its counts and its `node_rows`, where somebody has
+    them already."""
+    numbers = counts.count(snapshot) if numbers is None else numbers
     result = counts.outcome(snapshot)
     ended = snapshot.state in TERMINAL_TASK_STATES
     enough = result is Outcome.ALL or (result is Outcome.PARTIAL and require != "all")
@@ -73,7 +76,7 @@ def progress(
         **_current(snapshot, now),
         "phases": [_phase_line(snapshot, phase) for phase in Phase],
         "steps": steps(snapshot, numbers),
-        "nodes": [node_row(snapshot, node) for node in snapshot.nodes.values()],
+        "nodes": node_rows(snapshot) if rows is None else rows,
         "builds": builds.rows(snapshot, now),
         "questions": question_rows(snapshot),
         "repair": snapshot.repair.to_json() if snapshot.repair else None,
@@ -112,9 +115,15 @@ def phase_of(snapshot: Snapshot) -> Phase:
     return Phase.FINISH
 
 
-def node_row(snapshot: Snapshot, node: Node) -> Dict[str, Any]:
-    """One node pack as progress shows it."""
-    seconds, waited = _work_and_wait(snapshot, node)
+def node_rows(snapshot: Snapshot) -> List[Dict[str, Any]]:
+    """All node packs as progress shows them."""
+    built = builds.seconds_by_pack(snapshot)
+    return [node_row(snapshot, node, built.get(node.name, 0.0)) for node in snapshot.nodes.values()]
+
+
+def node_row(snapshot: Snapshot, node: Node, build_seconds: float) -> Dict[str, Any]:
+    """One node pack. `build_seconds`: of the builds that it needs."""
+    seconds, waited = _work_and_wait(node, build_seconds)
     standing = counts.standing(snapshot, node).value
     return {
         "name": node.name,
@@ -167,17 +176,16 @@ def _run_seconds(snapshot: Snapshot, now: float) -> Optional[float]:
     return round(max(0.0, snapshot.last_mono - snapshot.began_mono) + since, 1)
 
 
-def _work_and_wait(snapshot: Snapshot, node: Node) -> Tuple[Optional[float], Optional[float]]:
+def _work_and_wait(node: Node, build_seconds: float) -> Tuple[Optional[float], Optional[float]]:
     """The seconds in which something was done for this pack alone (its clone, its install.py, builds that it needs, its
     import), and those in which it waited for others or shared what was done; None as long as nothing has begun."""
     if node.started_mono is None or node.last_mono is None:
         return None, None
     if node.worked is None and node.working_since is None:
         return round(node.last_mono - node.started_mono, 1), None
-    work = (node.worked or 0.0) + (node.import_seconds or 0.0)
+    work = (node.worked or 0.0) + (node.import_seconds or 0.0) + build_seconds
     if node.working_since is not None:
         work += max(0.0, node.last_mono - node.working_since)
-    work += sum(build.seconds or 0.0 for build in snapshot.builds.values() if node.name in build.packs)
     return round(work, 1), round(max(0.0, node.last_mono - node.started_mono - work), 1)
 
 

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from app.protocol.log_names import NODES_FOLDER, is_log_name
 from app.protocol.task_id import is_task_id
@@ -117,9 +117,7 @@ class FolderWriter(LogWriter):
     def _put(self, name: str, content: bytes, kept: Kept) -> Kept:
         path = self._folder / name
         try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            with open(path, "ab", buffering=0, opener=private) as file:
-                _write_whole(file, content)
+            _append(path, content)
             if kept.full or kept.base:
                 with open(_mark(path), "w", encoding="ascii", opener=private) as file:
                     file.write(json.dumps({"base": kept.base, "full": kept.full}))
@@ -279,16 +277,29 @@ def is_open(folder: Path) -> bool:
     return (folder / _OPEN).exists()
 
 
-def _write_whole(file: BinaryIO, content: bytes) -> None:
-    """Appends all of `content`, or nothing: what a full disk has taken of it goes again. Raises OSError."""
-    before = os.fstat(file.fileno()).st_size
-    left = memoryview(content)
+def _append(path: Path, content: bytes) -> None:
+    """Appends all of `content`, or nothing: what a full disk has taken of it goes again. Raises OSError.
+
+    Hundreds of runs write pieces all the time, and each call of the system is one more wait for Python's lock."""
+    file, written = _opened(path), 0
     try:
-        while left:
-            left = left[file.write(left) :]
+        while written < len(content):
+            written += os.write(file, content[written:] if written else content)
     except OSError:
-        os.ftruncate(file.fileno(), before)
+        if written:
+            os.ftruncate(file, os.fstat(file).st_size - written)
         raise
+    finally:
+        os.close(file)
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    try:
+        return private(str(path), flags)
+    except FileNotFoundError:  # its folder
+        private_folders(path.parent)
+        return private(str(path), flags)
 
 
 def _close(folder: Path) -> None:

@@ -24,7 +24,9 @@ from bench.load import POLL, Plan, Told, run
 from bench.polls.fleet import TOKEN, TREE
 from test.support.service import ROOT, ServiceProcess
 
-PACKS, PACK_BYTES, BYTES_A_SECOND, SLOW_BYTES_A_SECOND = 24, 60_000, 8_000, 300
+PACKS = 24
+QUICK, SLOW = (60_000, 8_000), (600_000, 20_000)
+"""Bytes of a pack, and how many of them come a second: the slow one takes a minute, and never looks stalled."""
 POLL_SECONDS = 0.02
 _STATES = 10_000
 
@@ -60,9 +62,10 @@ class Real:
 
     def install(self, name: str, *, slow: bool) -> str:
         """Starts one; its task_id."""
-        packs = [make_pack(self._git, name, f"p{number}", payload_bytes=PACK_BYTES) for number in range(PACKS)]
+        size, pace = SLOW if slow else QUICK
+        packs = [make_pack(self._git, "o", f"{name}{number}", payload_bytes=size) for number in range(PACKS)]
         for pack in packs:
-            self._git.set_rule(pack.repo, RepoRule(bytes_per_second=SLOW_BYTES_A_SECOND if slow else BYTES_A_SECOND))
+            self._git.set_rule(pack.repo, RepoRule(bytes_per_second=pace))
         return self.service.install(self._standin, manifest={"urls": [pack.url for pack in packs]})
 
     def lags(self, task_id: str) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -140,6 +141,32 @@ def test_a_click_on_a_number_chooses_the_line_and_tells_it(logs: Logs, opened: O
     page.locator('.log-line[data-line="2502"] .log-number').click(modifiers=["Shift"])
     expect(chosen).to_have_count(3)
     assert page.locator("body").get_attribute("data-said") == '["log:line",{"line":2500,"to":2502}]'
+
+
+def test_a_line_links_to_its_own_log(logs: Logs, opened: Opened) -> None:
+    """Also where another log was open before it, whose lines had the same numbers."""
+    logs.put(numbered(3))
+    logs.put(numbered(3), "node-one.log")
+    page = opened(logs)
+    link = page.locator('.log-line[data-line="2"] .log-number')
+    expect(link).to_have_attribute("href", re.compile(r"[?&]line=2$"))
+    page.evaluate("panel.open({ taskId: new URLSearchParams(location.search).get('task'), pack: 'one' })")
+    expect(link).to_have_attribute("href", re.compile(r"[?&]pack=one&line=2$"))
+
+
+def test_what_was_to_be_drawn_when_it_closes_is_not(logs: Logs, opened: Opened) -> None:
+    """Scrolled and closed before the browser has drawn the lines there."""
+    logs.put(numbered(3_000))
+    page = opened(logs)
+    expect(page.locator('.log-line[data-line="3000"]')).to_contain_text("line 3000")
+    page.evaluate("""() => {
+        const box = document.querySelector(".log-scroll");
+        box.scrollTop -= 20_000;
+        box.dispatchEvent(new Event("scroll"));
+        document.querySelector(".log-button[aria-label=Close]").click();
+        return new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+    }""")
+    expect(page.locator("#log")).to_be_hidden()
 
 
 def test_the_search_finds_lines_that_are_not_here(logs: Logs, opened: Opened) -> None:

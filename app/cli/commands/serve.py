@@ -79,6 +79,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
             lines.append(f"Log in, with a link that is shown only now: {(outer or [local])[0]}/#token={first}")
         if outer and outer != [local]:
             lines.append(f"From other machines: {', '.join(outer)}")
+        memory.search_less()
         _serve(service, server, lines)
 
 

@@ -54,6 +54,7 @@ def worker(data_dir: Path | None, host: str | None, port: int | None) -> None:
         service = build_service(settings, access=access)
         server = None if port is None else _server(service, access, port, opened)
         say(f"A worker on {place_of(service.engine)}, for {settings.max_running} installs at once", has_secret=True)
+        memory.search_less()
         _work(service, server, asked)
 
 

@@ -123,6 +123,8 @@ class ExclusiveQueue:
 
     def waiting(self) -> list[Waiting]:
         """The tasks that wait, in their order. A running task stands before every waiting one."""
+        if not self._waiting:
+            return []
         first: dict[str, dict[str, str]] = {}
         """By instance: the first task of each ui_home, in their order."""
         for task_id, key in self._running.items():

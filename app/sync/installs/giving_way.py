@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 FEW = 64
 """So many installs change nothing."""
 MOST_SECONDS = 0.2
+BREATH_AFTER_SECONDS, BREATH_SECONDS = 0.003, 0.001
+"""Of the processor, and of the clock."""
 
 
 class GivingWay:
@@ -44,3 +47,17 @@ class GivingWay:
 def seconds_of(installs: int, usual: float) -> float:
     """Of so many installs; `usual`: of few."""
     return max(usual, min(MOST_SECONDS, usual * (max(installs, FEW) / FEW) ** 2))
+
+
+class Breath:
+    """Of one thread that has much to compute: the others get their turn now and then meanwhile."""
+
+    def __init__(self) -> None:
+        self._counted = time.thread_time()
+        self._never = threading.Event()
+
+    def take(self) -> None:
+        """Called between two pieces of the work."""
+        if time.thread_time() - self._counted > BREATH_AFTER_SECONDS:
+            self._never.wait(BREATH_SECONDS)
+            self._counted = time.thread_time()

@@ -19,10 +19,11 @@ from app.storage.errors import StorageError
 from app.storage.group_update import FencedRow, GroupUpdate
 from app.storage.stored_json import JsonText
 from app.sync.background_tasks import BackgroundTaskManager
+from app.sync.installs.giving_way import Breath
 
 SAVE_SECONDS = 0.2
 """How often the thread saves, at most."""
-_ROUND_PAUSE, MOST_ROUND_SECONDS = 2.5, 1.0
+_ROUND_PAUSE, MOST_ROUND_SECONDS = 4.0, 1.0
 """What takes the processor longer is done less often: a round for every so many times of what it takes."""
 _PAUSE, _CHARS_PER_SECOND, MOST_PAUSE_SECONDS = 20.0, 2 * 1024**2, 5.0
 """The same for each install, so that no instance keeps a processor or the disk busy with what it has sent."""
@@ -167,8 +168,10 @@ class GroupSaver:
         try:
             while self._wait():
                 began, worked = time.monotonic(), time.thread_time()
+                breath = Breath()
                 for save in self._round():
                     save.when_over(save)
+                    breath.take()
                 pause = min(MOST_ROUND_SECONDS, _ROUND_PAUSE * (time.thread_time() - worked))
                 self._next_round = began + max(self._every, pause)
         finally:
@@ -194,7 +197,10 @@ class GroupSaver:
         with self._changed:
             self._not_before = {task_id: at for task_id, at in self._not_before.items() if at > now}
             due = [save for save in self._waiting.values() if self._closing or self._due(save.task_id) <= now]
-        pauses = {save.task_id: save.prepare() for save in due}
+        pauses, breath = {}, Breath()
+        for save in due:
+            pauses[save.task_id] = save.prepare()
+            breath.take()
         with self._committing:
             with self._changed:
                 batch = [save for save in due if self._waiting.get(save.task_id) is save]  # no newer one has come

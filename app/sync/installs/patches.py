@@ -37,7 +37,7 @@ FIGURES_OF_A_PACK = frozenset({"clone_progress", "bytes_received", "bytes_per_se
 LISTS = {"nodes": "name", "phases": "name", "steps": "name", "builds": "package"}
 """Lists whose rows are known by one of their fields: a patch has only what changed of a row."""
 
-MAX_TASKS = 64
+MAX_TASKS = 1000
 MAX_ANSWERS = 64
 MAX_CHARS = 4 * 1024 * 1024
 """Of one task: the oldest answers go first. One that is larger alone is not kept."""
@@ -64,6 +64,7 @@ class Patches:
         """Says which service has given a revision: after a restart the same number may mean something else."""
         self._lock = threading.Lock()
         self._tasks: OrderedDict[str, _OfTask] = OrderedDict()
+        self._chars = 0
 
     def note(self, status: InstallStatus) -> None:
         """Somebody was given the whole progress, and may come back for a patch."""
@@ -87,8 +88,11 @@ class Patches:
         known = self._tasks.setdefault(task_id, _OfTask())
         self._tasks.move_to_end(task_id)
         if len(self._tasks) > MAX_TASKS:
-            self._tasks.popitem(last=False)
+            self._drop_oldest()
         return known
+
+    def _drop_oldest(self) -> None:
+        self._chars -= self._tasks.popitem(last=False)[1].chars
 
     def _find(self, whole: Progress, since: int, render: Render) -> Progress | None:
         with self._lock:
@@ -104,12 +108,14 @@ class Patches:
         kept = whole if known is None or made is None else _sharing(whole, known, made)
         with self._lock:
             task = self._of(whole["task_id"])
+            before = task.chars
             task.chars += chars - task.answers.pop(whole["revision"], ({}, 0))[1]
             task.answers[whole["revision"]] = kept, chars
             while task.answers and (len(task.answers) > MAX_ANSWERS or task.chars > MAX_CHARS):
                 task.chars -= task.answers.popitem(last=False)[1][1]
-            while len(self._tasks) > 1 and sum(each.chars for each in self._tasks.values()) > MAX_ALL_CHARS:
-                self._tasks.popitem(last=False)
+            self._chars += task.chars - before
+            while len(self._tasks) > 1 and self._chars > MAX_ALL_CHARS:
+                self._drop_oldest()
 
 
 def has_only_figures(patch: Mapping[str, Any]) -> bool:
@@ -145,6 +151,8 @@ def _rows(old: list[Any], new: list[Any], key: str) -> dict[str, dict[str, Any]]
         return None
     found = {}
     for before, after in zip(old, new, strict=True):
+        if before is after and key != LISTS["builds"]:
+            continue
         changed = {name: value for name, value in after.items() if name not in before or not _same(before[name], value)}
         if key == LISTS["builds"] and "running" in (before["state"], after["state"]):
             changed["seconds"] = after["seconds"]  # it grows by itself

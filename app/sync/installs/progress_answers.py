@@ -9,9 +9,12 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from app.domain import retry
+from app.domain.run_rows import Rows
+from app.domain.run_summary import summary_of
 from app.protocol import progress_json
 from app.protocol.states import TaskState
 from app.protocol.terminal_text import json_text
+from app.sync.installs.node_rows import NodeRows
 from app.sync.installs.patches import Patches, Progress
 from app.sync.installs.progress_cache import InstallStatus
 from app.sync.installs.progress_texts import Filled, ProgressTexts, whole_text
@@ -29,6 +32,7 @@ class ProgressAnswers:
         self._now = now
         self._patches = Patches()
         self._texts = ProgressTexts()
+        self._node_rows = NodeRows()
 
     def answer(
         self, status: InstallStatus, since: int | None = None, *, patch: bool = False, line: str | None = None
@@ -74,6 +78,7 @@ class ProgressAnswers:
         }
 
     def _whole(self, status: InstallStatus) -> Progress:
+        rows = Rows.of([status.snapshot])
         fields = progress_json.progress(
             status.snapshot,
             self._now(),
@@ -81,8 +86,10 @@ class ProgressAnswers:
             require=status.require,
             queue=self._queue(status),
             retry=self._retry(status),
+            numbers=rows.counts,
+            rows=self._node_rows.of(status.snapshot),
         )
-        return {**fields, "summary": status.summary.to_json()}
+        return {**fields, "summary": summary_of(status.snapshot, status.purpose, rows).to_json()}
 
     def _moving(self, status: InstallStatus) -> Progress:
         """What of `_whole` changes while the snapshot stays."""

@@ -90,13 +90,17 @@ def _alternating(pieces: Sequence[bytes], gaps: Sequence[bytes]) -> list[bytes]:
     return found
 
 
+_RowTexts = Mapping[int, tuple[Mapping[str, Any], str]]
+"""By the id of a row: the row itself, and its masked text."""
+
+
 @dataclass(slots=True)
 class _OfTask:
-    """The texts of a task's newest snapshot, by what was asked. `rows`: each node pack's, and the same masked."""
+    """The texts of a task's newest snapshot, by what was asked. `rows`: of each node pack's, by its identity."""
 
     status: InstallStatus
     masks: object
-    rows: Mapping[str, str] = field(default_factory=dict)
+    rows: _RowTexts = field(default_factory=dict)
     texts: dict[Hashable, Text] = field(default_factory=dict)
     chars: int = 0
 
@@ -139,7 +143,7 @@ class ProgressTexts:
         self._keep(status, asked, made, new_rows or rows, masks)
         return made.filled(None, lambda: moving)
 
-    def _keep(self, status: InstallStatus, asked: Hashable, made: Text, rows: Mapping[str, str], masks: object) -> None:
+    def _keep(self, status: InstallStatus, asked: Hashable, made: Text, rows: _RowTexts, masks: object) -> None:
         task_id = status.snapshot.task_id
         with self._lock:
             known = self._tasks.get(task_id)
@@ -150,7 +154,8 @@ class ProgressTexts:
                 return
             known.rows = rows
             known.texts[asked] = made
-            chars = sum(map(len, rows)) + sum(len(piece) for text in known.texts.values() for piece in text.pieces)
+            pieces = [piece for text in known.texts.values() for piece in text.pieces]
+            chars = sum(len(text) for _, text in rows.values()) + sum(map(len, pieces))
             self._chars += chars - known.chars
             known.chars = chars
             self._tasks.move_to_end(task_id)
@@ -163,9 +168,7 @@ def whole_text(payload: Mapping[str, Any]) -> Filled:
     return Filled(masked(json_text(payload, separators=_COMPACT)).encode())
 
 
-def _text(
-    payload: Mapping[str, Any], moving: AbstractSet[str], rows: Mapping[str, str]
-) -> tuple[Text | None, dict[str, str]]:
+def _text(payload: Mapping[str, Any], moving: AbstractSet[str], rows: _RowTexts) -> tuple[Text | None, _RowTexts]:
     """The text with its gaps, and its rows; None where a gap would be in the middle of a secret, or cannot be made."""
     patch = payload.get("patch")
     if patch is not None:
@@ -173,15 +176,19 @@ def _text(
             return None, {}
         payload = {**payload, "patch": {**patch, "set": _marked(patch["set"], moving)}}
     marked = _marked(payload, moving)
-    raw = [json_text(row, separators=_COMPACT) for row in payload.get(_ROWS, ())]
-    new_rows = {row: rows.get(row) or masked(row) for row in raw}
-    if raw:
+    new_rows = {id(row): rows.get(id(row)) or _row_text(row) for row in payload.get(_ROWS, ())}
+    if new_rows:
         marked[_ROWS] = _MARK + _ROWS
     whole = json_text(marked, separators=_COMPACT)
     parts = _GAP.split(masked(whole))
     if len(parts) != len(_GAP.split(whole)):
         return None, {}
-    return _joined(parts, {_ROWS: f"[{','.join([new_rows[row] for row in raw])}]"} if raw else {}), new_rows
+    joined = ",".join([text for _, text in new_rows.values()])
+    return _joined(parts, {_ROWS: f"[{joined}]"} if new_rows else {}), new_rows
+
+
+def _row_text(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    return row, masked(json_text(row, separators=_COMPACT))
 
 
 def _marked(values: Mapping[str, Any], moving: AbstractSet[str]) -> dict[str, Any]:

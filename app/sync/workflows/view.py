@@ -134,7 +134,8 @@ def _installing(_: Step, install: Snapshot | None) -> list[dict[str, Any]]:
     if install is None:
         return []
     before = [row for row in progress_json.steps(install, counts.count(install)) if row["name"] not in _NOT_OF_INSTALL]
-    return [*(_line(**row) for row in before), *(_pack(install, node) for node in install.nodes.values())]
+    rows = progress_json.node_rows(install)
+    return [*(_line(**row) for row in before), *map(_pack, install.nodes.values(), rows)]
 
 
 def _verifying(step: Step, install: Snapshot | None) -> list[dict[str, Any]]:
@@ -155,9 +156,8 @@ def _lines(install: Snapshot | None, *names: str) -> list[dict[str, Any]]:
     return [_line(**row) for row in rows if row["name"] in names]
 
 
-def _pack(install: Snapshot, node: Node) -> dict[str, Any]:
+def _pack(node: Node, row: Mapping[str, Any]) -> dict[str, Any]:
     parts = [("Python packages", node.requirements), ("install.py", node.script)]
-    row = progress_json.node_row(install, node)
     return {
         **_line(node.name, row["status"], node.error.message if node.error else node.state.value, row["seconds"]),
         "sub_tasks": [_line(label, status.value) for label, status in parts if status is not StepStatus.NONE],

@@ -58,6 +58,7 @@ export class LogPanel {
     if (!this.model) return;
     this.#stop();
     this.model = null;
+    this.view.hide();
     this.sheet.hide();
     this.element.dispatchEvent(new CustomEvent("log:close"));
   }

@@ -51,6 +51,12 @@ export class LogView {
     this.draw();
   }
 
+  /** Nobody sees it any more: what was to be drawn is not. */
+  hide() {
+    cancelAnimationFrame(this.frame);
+    Object.assign(this, { frame: 0, model: null });
+  }
+
   /** The model has more lines at its end, or others at its beginning: `added` (negative: dropped). */
   changed(added = 0) {
     const rowsBefore = added < 0 ? this.#rowsOf(Math.min(-added, this.measured)) : 0;
@@ -164,6 +170,7 @@ export class LogView {
   }
 
   #scrolled() {
+    if (!this.model) return;
     const top = this.box.scrollTop;
     const atEnd = top + this.height >= this.total - this.row;
     const up = top < this.top - 2;
@@ -219,13 +226,14 @@ export class LogView {
   }
 
   #node(number) {
-    const link = h("a", { class: "log-number", href: this.address(number), tabindex: "-1" }, String(number));
+    const link = h("a", { class: "log-number", tabindex: "-1" }, String(number));
     return h("div", { class: "log-line", "data-line": number }, link, h("span", { class: "log-text" }));
   }
 
   #write(node, number, line) {
     Object.assign(node, { line, stamp: this.stamp });
     node.toggleAttribute("data-chosen", Boolean(this.chosen && number >= this.chosen[0] && number <= this.chosen[1]));
+    node.firstChild.href = this.address(number);
     const deciding = number === this.model.deciding;
     node.toggleAttribute("data-deciding", deciding);
     if (deciding) node.firstChild.title = word("log.deciding_mark");

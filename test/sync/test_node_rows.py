@@ -1,0 +1,43 @@
+"""The rows of node packs, of which only those are made anew that an event has changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from app.protocol.progress_json import node_rows
+from app.sync.installs import node_rows as node_rows_module
+from app.sync.installs.node_rows import NodeRows
+from bench.eta.replay import JOURNALS, recorded
+
+
+@pytest.mark.parametrize("name", ["many_packs", "long_build", "kept_packs"])
+def test_kept_rows_are_what_new_ones_would_be(name: str) -> None:
+    """After each event of a real run, also where what others do changes a pack's row: builds, the check."""
+    rows = NodeRows()
+    for _, snapshot in recorded(JOURNALS / f"{name}.ndjson.gz"):
+        assert rows.of(snapshot) == node_rows(snapshot)
+
+
+def test_a_row_that_stays_is_the_same_object() -> None:
+    """Its text and its patch then need not be made again."""
+    rows, made, same = NodeRows(), 0, 0
+    before: list[object] = []
+    for _, snapshot in recorded(JOURNALS / "many_packs.ndjson.gz"):
+        now = rows.of(snapshot)
+        same += sum(one is other for one, other in zip(before, now, strict=False))
+        made += len(now)
+        before = list(now)
+    assert same > 0.9 * made
+
+
+def test_tasks_that_nobody_asks_about_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are."""
+    monkeypatch.setattr(node_rows_module, "MAX_TASKS", 1)
+    _, snapshot = recorded(JOURNALS / "many_packs.ndjson.gz")[-1]
+    rows = NodeRows()
+    first = rows.of(snapshot)
+    assert rows.of(snapshot)[0] is first[0]
+    rows.of(replace(snapshot, task_id="another"))
+    assert rows.of(snapshot)[0] is not first[0]
