@@ -44,8 +44,7 @@ def progress(
     numbers: Optional[counts.Counts] = None,
     rows: Optional[List[Dict[str, Any]]] = None,
 ) -> Dict[str, Any]:
-    """The progress at `now` (Unix seconds, the same clock as the snapshot's). `heard_at`: when the runner was
-    last heard.
+    """The progress at `now` (Unix seconds, the same clock as the snapshot's). `heard_at`: when the runner was last heard;
     `require`: what makes a finished run a success, `any` or `all` packs; `queue`: its place among those that wait;
     `retry`: what it repeats, and what repeats it; `numbers`, `rows`: its counts and its `node_rows`, where somebody has
     them already."""
