@@ -18,7 +18,7 @@ from test.support.package_index import PackageIndex
 from test.support.waiting import wait_until
 from test.sync.conftest import Bench, BenchFactory, Gate
 
-pytestmark = [pytest.mark.sshd, pytest.mark.alone]
+pytestmark = [pytest.mark.sshd, pytest.mark.quiet]
 
 CANCEL_SECONDS = 5.0
 LARGE = 20_000_000

@@ -97,7 +97,7 @@ def test_the_old_service_does_not_start_any_more(moved: Restored) -> None:
 
 @pytest.mark.sshd
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.usefixtures("one_at_a_time")
 def test_a_worker_there_follows_what_had_not_ended_to_its_end(restore: Restore, postgresql_url: str) -> None:
     """From the byte to which the release had read the journals; then what had waited behind starts. Their logs come."""
     restored = restore(*GOING_ON.values())
