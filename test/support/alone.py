@@ -1,5 +1,5 @@
-"""Several pytest processes share one machine; a test marked `alone` runs while the others wait, one marked `quiet` beside
-one other of its kind."""
+"""Several pytest processes share one machine; a test marked `alone` runs while the others wait, one marked `quiet`
+beside one other of its kind."""
 
 from __future__ import annotations
 
