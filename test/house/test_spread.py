@@ -19,6 +19,7 @@ class Process:
     """One that runs nothing; what it has to do."""
 
     shutting_down = False
+    gateway = SimpleNamespace(id="one")
 
     def __init__(self) -> None:
         self.todo: list[int] = []
