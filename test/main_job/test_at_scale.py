@@ -148,7 +148,7 @@ def _unfinished(service: ServiceProcess) -> bool:
     return any(service.get("/tasks", state=state, limit=1)["tasks"] for state in ("queued", "running"))
 
 
-RUNS = 10
+RUNS = 6
 """What each leaves behind shows after as many."""
 
 
