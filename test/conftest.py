@@ -25,11 +25,11 @@ from test.support import contract
 from test.support.alone import room, running_order, turn
 from test.support.chosen_engine import on_postgresql
 from test.support.chromium import browser
-from test.support.postgresql import postgresql, postgresql_url, shared_engine
+from test.support.postgresql import empty_postgresql_url, postgresql, postgresql_url, schema, shared_engine
 from test.support.spread import Together
 from test.support.waiting import wait_until
 
-__all__ = ["browser", "postgresql", "postgresql_url", "shared_engine"]
+__all__ = ["browser", "empty_postgresql_url", "postgresql", "postgresql_url", "schema", "shared_engine"]
 
 StandInFactory = Callable[..., StandIn]
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
