@@ -41,8 +41,8 @@ def scheduling(processes: list[Process]) -> Together:
     config: Any = SimpleNamespace(getvalue=lambda _name: ["popen"] * len(processes), getoption=lambda _name: 1)
     made = Together(config)
     for process in processes:
-        made.add_node(process)  # type: ignore[arg-type]
-        made.add_node_collection(process, TESTS)  # type: ignore[arg-type]
+        made.add_node(process)
+        made.add_node_collection(process, TESTS)
     made.schedule()
     return made
 
@@ -57,11 +57,11 @@ def test_nobody_is_given_more_than_the_next_test(scheduling: Together, processes
     """However quick its tests are; what is left goes to whoever is free."""
     first, second = processes
     for number in (0, 1, 2, 3):
-        scheduling.mark_test_complete(first, number, 0.001)  # type: ignore[arg-type]
+        scheduling.mark_test_complete(first, number, 0.001)
     assert first.todo == [0, 1, 2, 3, 4, 5]
-    scheduling.mark_test_complete(second, 6, 0.001)  # type: ignore[arg-type]
+    scheduling.mark_test_complete(second, 6, 0.001)
     assert second.todo == [6, 7, 8]
-    scheduling.mark_test_complete(first, 4, 60.0)  # type: ignore[arg-type]
+    scheduling.mark_test_complete(first, 4, 60.0)
     assert first.todo == [0, 1, 2, 3, 4, 5, 9]
 
 

@@ -15,7 +15,7 @@ _LEAST = 2
 _ROOT = Path(__file__).parents[2]
 
 
-class Together(LoadScheduling):
+class Together(LoadScheduling):  # type: ignore[misc]  # untyped
     """As `--dist load` with `--maxschedchunk`, but tests of a module that shares what is costly to make go to one
     process: to four it would be made four times."""
 
