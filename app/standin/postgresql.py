@@ -93,9 +93,9 @@ class PostgreSQL:
         """For SQLAlchemy, and for NODEFERRY_DATABASE_URL."""
         return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{database}"
 
-    def create(self, database: str) -> str:
-        """Makes an empty database; its address."""
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-T", "template0", database)
+    def create(self, database: str, template: str = "template0") -> str:
+        """Makes an empty database, or a copy of one that nobody is connected to; its address."""
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-T", template, database)
         return self.url(database)
 
     def drop(self, database: str) -> None:
