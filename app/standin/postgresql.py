@@ -102,6 +102,11 @@ class PostgreSQL:
         """Removes a database, whoever is connected to it."""
         self._run("dropdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "--force", "--if-exists", database)
 
+    def sql(self, *statements: str) -> None:
+        """Has it do these, as its owner, each in a transaction of its own. Raises StandInError."""
+        words = ("-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER)
+        self._run("psql", *words, *(word for each in statements for word in ("-c", each)))
+
     def start(self) -> None:
         """Runs the server, on the same port and folder as before; returns when it answers. Raises StandInError."""
         more = () if self._durable else _FAST_AND_UNSAFE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ from test.support.waiting import wait_until
 
 MakeProcess = Callable[..., Process]
 MakeChild = Callable[[], "subprocess.Popen[str]"]
+_HELPERS = 4
+"""Threads that all installs of a process share, and that begin with the first one."""
 
 
 def test_what_is_started_runs_and_ends(played: Played, process_of: MakeProcess) -> None:
@@ -61,6 +64,18 @@ def test_no_more_than_max_running_run_at_once(played: Played, process_of: MakePr
         played.has("began", *tasks[: number + 4])
     assert [line[1] for line in played.lines("began")][3:] == tasks[3:]
     played.is_kept_once()
+
+
+def test_an_install_that_waits_has_no_thread(played: Played, process_of: MakeProcess) -> None:
+    """Nor does it cost one later."""
+    process = process_of(max_running=2)
+    before = threading.active_count()
+    tasks = [process.start(install(f"root@127.0.0.1:{port}")) for port in range(1, 51)]
+    played.has("began", *tasks[:2])
+    wait_until(lambda: process.engine.numbers == (2, 48), 5, "two run")
+    own = {f"task-{task_id}" for task_id in tasks}
+    assert own & {thread.name for thread in threading.enumerate()} == {f"task-{task_id}" for task_id in tasks[:2]}
+    assert threading.active_count() <= before + 2 + _HELPERS
 
 
 def test_a_cancel_ends_what_waits_at_once_and_what_runs(played: Played, process_of: MakeProcess) -> None:
