@@ -86,8 +86,7 @@ class Settings(BaseSettings):
     data_dir: Folder = Field(default_factory=lambda: Path(platformdirs.user_data_dir("nodeferry")))
     """The folder of the database, the logs, the tokens and the host keys."""
     database_url: Annotated[str, AfterValidator(with_driver)] = ""
-    """SQLAlchemy URL; empty: `nodeferry.db` in data_dir. `postgresql+psycopg://USER@HOST/NAME`: several processes, on
-    any hosts, are one service (docs/cluster.md)."""
+    """Empty: SQLite, `nodeferry.db` in data_dir. `postgresql://USER@HOST/NAME`: several processes are one service."""
     host: str = "127.0.0.1"
     """The address to listen on; `0.0.0.0`: every one of this machine. Any but loopback needs a token."""
     port: Port = DEFAULT_PORT
