@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from app.protocol.snapshot import Problem
 from app.storage.errors import StorageError
 from app.storage.postgresql import CONNECTION, problem_of
+from app.storage.postgresql_address import arguments
 from app.storage.transactions import place_of
 
 NAME = "nodeferry-listener"
@@ -47,9 +48,9 @@ class Listening:
 def listening(engine: Engine, channels: Collection[str]) -> Iterator[Listening]:
     """Listens while the block runs, on a connection of its own. Raises StorageError."""
     place = place_of(engine)
-    _, arguments = engine.dialect.create_connect_args(engine.url)
     with _told(place):
-        connection = psycopg.connect(**{**arguments, **CONNECTION, "application_name": NAME}, autocommit=True)
+        told = arguments(engine.url) | CONNECTION | {"application_name": NAME}
+        connection = psycopg.connect(**told, autocommit=True)
     with closing(connection):
         with _told(place):
             for channel in channels:

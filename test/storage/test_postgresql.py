@@ -11,11 +11,11 @@ from contextlib import ExitStack, suppress
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, text
 
 from app.standin.postgresql import PostgreSQL, programs
 from app.storage import InstallStore, StorageError, open_database
-from app.storage.postgresql import problem_of, with_driver
+from app.storage.postgresql import problem_of
 from app.storage.shared_queue import SharedQueueStore
 from app.storage.transactions import adding
 from test.storage.records import new_record
@@ -103,11 +103,6 @@ def test_an_unknown_database_is_told_so(postgresql: PostgreSQL) -> None:
     with pytest.raises(StorageError) as caught:
         open_database(postgresql.url("no_such"))
     assert "There is no database" in caught.value.message
-
-
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_every_usual_scheme_gets_the_driver_that_is_there(scheme: str) -> None:
-    assert with_driver(make_url(f"{scheme}://h/n")).drivername == "postgresql+psycopg"
 
 
 def test_processes_that_open_an_empty_database_at_once_all_get_it(empty_postgresql_url: str) -> None:
