@@ -83,10 +83,11 @@ class Presence:
                 self._connection.execute(_REGISTER, asked)
             self._held.update(number for number, is_held in locked if is_held)
 
-    def left(self, *, gone: float, silent: float) -> list[Left]:
+    def left(self, *, gone: float, silent: float, takes_own: bool = False) -> list[Left]:
         """The jobs of workers that have ended, that hold no lock and were silent for `gone` seconds, or that were
-        silent for `silent` seconds; of this owner's earlier ones those that hold no lock. Raises StorageError."""
-        asked = {"key": _KEY, "owner": self._owner, "gone": gone, "silent": silent}
+        silent for `silent` seconds; with `takes_own` also of this owner's earlier ones that hold no lock. Raises
+        StorageError."""
+        asked = {"key": _KEY, "owner": self._owner if takes_own else "", "gone": gone, "silent": silent}
         with told(self._place):
             return [Left(*row) for row in self._connection.execute(_LEFT, asked)]
 

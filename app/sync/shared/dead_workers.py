@@ -41,6 +41,7 @@ _IS_STOPPED = Problem(
 _PROMPT_SECONDS = 1.0
 """Longer than that, and somebody was paused: the database, or this process."""
 _AGAIN_SECONDS = 0.5
+_START_SECONDS = 5.0
 _NEVER = 1e6
 
 _log = logging.getLogger(__name__)
@@ -83,12 +84,12 @@ class DeadWorkers:
         self._background.wait(self._thread, timeout)
 
     def _run(self) -> None:
-        failed = False
+        failed, is_first = False, True
         while not self._closing.is_set():
             try:
                 with present(self._engine, self._owner) as session:
-                    failed = False
-                    self._look_on(session)
+                    failed, was_first, is_first = False, is_first, False
+                    self._look_on(session, _START_SECONDS if was_first else 0.0)
             except StorageError as exc:
                 _log.log(
                     logging.DEBUG if failed else logging.WARNING, "whose worker is gone is not seen: %s", exc.message
@@ -96,8 +97,10 @@ class DeadWorkers:
                 failed = True
             self._closing.wait(_AGAIN_SECONDS)
 
-    def _look_on(self, session: Presence) -> None:
-        """Until the process closes. Raises StorageError."""
+    def _look_on(self, session: Presence, own_seconds: float) -> None:
+        """Until the process closes. `own_seconds`: how long it also takes what an earlier process on the same data
+        folder has left, unasked; later, whoever has the name as well may have lost its session with all others. Raises
+        StorageError."""
         well_since = time.monotonic()
         while not self._closing.is_set():
             began = time.monotonic()
@@ -106,6 +109,7 @@ class DeadWorkers:
             left = session.left(
                 gone=self._pace.gone if well >= self._pace.settled else _NEVER,
                 silent=self._pace.stalled if well >= max(self._pace.settled, self._pace.stalled) else _NEVER,
+                takes_own=well < own_seconds,
             )
             if time.monotonic() - began > _PROMPT_SECONDS:
                 left, well_since = [], time.monotonic()
