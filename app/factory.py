@@ -25,7 +25,7 @@ from app.storage.group_update import GroupUpdate
 from app.storage.history import History
 from app.storage.install_store import InstallStore
 from app.storage.instance_store import InstanceStore
-from app.storage.lease import Leases
+from app.storage.lease import Leases, owner_of
 from app.storage.log_files import Logs
 from app.storage.moved_mark import check_not_moved
 from app.storage.pins import DatabasePins
@@ -289,7 +289,7 @@ def _wire_installs(
     progress_cache = shared.hearing.progress if shared else ProgressCache(settings.memory_hours * 3600)
     now = shared.hearing.clock.now if shared else time.time
     retention = Retention(History(engine), files, progress_cache, settings, now, logs=logs)
-    leases = Leases(engine, f"{socket.gethostname()}:{settings.data_dir}", queued=settings.is_shared)
+    leases = Leases(engine, owner_of(settings.data_dir), queued=settings.is_shared)
     lease_keeper = LeaseKeeper(leases, background, closing, retention.prune_if_due)
     jobs = JobRunner(
         lease_keeper=lease_keeper,

@@ -84,7 +84,7 @@ def process_of(played: Played) -> Iterator[Callable[..., Process]]:
     """Makes processes of the service, in this one."""
     with ExitStack() as opened:
 
-        def make(**options: bool | int) -> Process:
+        def make(**options: object) -> Process:
             process = Process(played.url, played.folder, **options)  # type: ignore[arg-type]
             opened.callback(process.close)
             wait_until(lambda: process.engine.is_ready, 20, "it works")
@@ -94,12 +94,12 @@ def process_of(played: Played) -> Iterator[Callable[..., Process]]:
 
 
 @pytest.fixture
-def child_of(played: Played) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Makes real processes of the service."""
+def child_of(played: Played) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Makes real processes of the service. `words`: as of test.engines.process."""
     children: list[subprocess.Popen[str]] = []
 
-    def make() -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "test.engines.process", played.url, str(played.folder)]
+    def make(*words: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "test.engines.process", played.url, str(played.folder), *words]
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         children.append(child)
         assert child.stdout is not None

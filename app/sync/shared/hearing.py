@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from sqlalchemy import Engine
 
+from app.protocol.event_body import Body
 from app.protocol.states import TaskState
 from app.storage.errors import StorageError
 from app.storage.install_store import InstallStore
@@ -18,7 +19,7 @@ from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Job, Records
 from app.sync.installs.exclusive_queue import Waiting, why_waiting
 from app.sync.installs.progress_cache import InstallStatus
-from app.sync.installs.recorder import snapshot_of, status_of
+from app.sync.installs.recorder import Recorder, snapshot_of, status_of
 from app.sync.shared.listener import Listener
 from app.sync.shared.progress_news import ProgressNews
 from app.sync.shared.shared_progress import SharedProgress
@@ -65,6 +66,15 @@ class Hearing:
         self._signals = SharedSignals(self.store, give_up, self.progress)
         self._signals.when_given = self.when_given
         return self._signals.holding
+
+    def saying(self, say: Callable[[Recorder, Body], None]) -> Callable[[Recorder, Body], None]:
+        """`say` for an install of another process, which is that of another again afterwards."""
+
+        def said(recorder: Recorder, body: Body) -> None:
+            say(recorder, body)
+            self.progress.let_go(recorder.task_id)
+
+        return said
 
     def begin(self, records: Records | None = None) -> None:
         """Listens from now on."""

@@ -21,7 +21,11 @@ from psycopg import Error
 from psycopg.errors import ForeignKeyViolation, RaiseException
 
 _PAUSE = 1.0
-_HEARTBEAT = "UPDATE procrastinate_workers SET last_heartbeat = NOW() WHERE id = %(worker_id)s RETURNING id"
+_HEARTBEAT = (
+    "UPDATE procrastinate_workers SET last_heartbeat = NOW() WHERE id = %(worker_id)s"
+    " RETURNING id, set_config('synchronous_commit', 'off', true)"
+)
+"""Waits for no disk: one comes each second, and a crash of the database, which ends all sessions, judges nobody."""
 _NEXT = (
     "SELECT pg_notify(%(channel)s, json_build_object('type', 'job_inserted', 'job_id', id)::text)"
     " FROM procrastinate_jobs WHERE lock = %(lock)s AND status = 'todo' LIMIT 1"

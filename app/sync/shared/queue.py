@@ -60,6 +60,16 @@ class Works(Protocol):
         """As of `Engine`."""
 
 
+class Watches(Protocol):
+    """What sees whose worker is gone."""
+
+    def begin(self, records: Records) -> None:
+        """Looks from now on."""
+
+    def close(self, timeout: float) -> None:
+        """Looks no more."""
+
+
 class SharedQueue:
     """An `Engine`. A process without `works` only asks others."""
 
@@ -70,13 +80,17 @@ class SharedQueue:
         closing: threading.Event,
         forget: Callable[[str], None],
         works: Works | None = None,
+        *,
+        watch: Watches | None = None,
     ) -> None:
-        """`forget`: drops what this process shows of an install: its record is asked instead."""
+        """`forget`: drops what this process shows of an install: its record is asked instead. `watch`: gives others
+        what workers that are gone have left."""
         self._forget = forget
         self.closing = closing
         self._store = store
         self._signals = signals
         self._works = works
+        self._watch = watch
         self._lock = threading.Lock()
         self._positions: dict[str, Place] = {}
         self._positions_until = 0.0
@@ -105,6 +119,8 @@ class SharedQueue:
         self._signals.begin(records)
         if self._works is not None:
             self._works.begin(records)
+        if self._watch is not None:
+            self._watch.begin(records)
         return 0
 
     def place_of(self, task_id: str) -> Waiting | None:
@@ -169,4 +185,6 @@ class SharedQueue:
         self.closing.set()
         if self._works is not None:
             self._works.close(timeout)
+        if self._watch is not None:
+            self._watch.close(max(0.5, deadline - time.monotonic()))
         self._signals.close(max(0.5, deadline - time.monotonic()))

@@ -40,12 +40,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often what is done, in seconds. `stalled`: a worker that was not heard for so long is dead."""
+    """How often what is done, in seconds. `stalled`: a worker that was not heard for so long is dead; `gone`: one whose
+    session has ended too. `look`: how often it is looked for those; `settled`: how long whoever looks must have been
+    connected: after an outage nobody has a session."""
 
-    heartbeat: float = 10.0
+    heartbeat: float = 1.0
     stalled: float = 30.0
     fetch: float = 1.0
     upkeep: float = 10.0
+    look: float = 0.5
+    gone: float = 3.0
+    settled: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +117,12 @@ class QueueWorker:
         """Whether jobs are fetched, and the queue is looked after."""
         if not self._background.is_task_running(self._upkeep_thread):
             return False
-        workers = tuple(self._workers)
-        return 0 < self._kinds == len(workers) and all(worker.worker_id is not None for worker in workers)
+        return 0 < self._kinds == len(self.numbers)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Of the workers of this process, in the queue."""
+        return tuple(worker.worker_id for worker in tuple(self._workers) if worker.worker_id is not None)
 
     def close(self, timeout: float) -> None:
         """After `closing` was set: lets go of every job within `timeout` seconds; others get them at once."""
@@ -274,9 +283,8 @@ class QueueWorker:
 
     def _compare(self) -> None:
         """What this process does, with what the queue says that it does: either may have missed the other's change."""
-        numbers = [worker.worker_id for worker in self._workers if worker.worker_id is not None]
         before = self._known()
-        queued = self._store.jobs_of(numbers)
+        queued = self._store.jobs_of(self.numbers)
         after = self._known()
         for job_id in before.keys() & after.keys() - queued:
             _log.warning("task %s: another worker has it by now; letting go of it", after[job_id].task_id)
