@@ -47,13 +47,13 @@ def host_of(instance: str) -> str:
     return instance.rpartition(":")[0] or instance
 
 
-class Places:
+class PlaceCount:
     """How many of each group have a place, in all and on each host."""
 
     def __init__(self) -> None:
         self._used: Counter[tuple[str, str]] = Counter()
 
-    def use(self, instance: str, group: Group) -> None:
+    def add(self, instance: str, group: Group) -> None:
         """One more has a place. `instance`: `host:port`."""
         self._used.update([(group.name, ""), (group.name, host_of(instance))])
 

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from app.domain.fleet_places import Group, Limit, Places
+from app.domain.fleet_places import Group, Limit, PlaceCount
 from app.domain.request import FleetLimits
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage.transactions import reading, writing
@@ -119,11 +119,11 @@ def admit(connection: Connection) -> None:
     if not connection.execute(_ARE_HELD).scalar():
         return
     rows = connection.execute(_POSITIONS, {"queues": _queues(INSTALLS)}).all()
-    places, admitted = _used(rows), []
+    used, admitted = _used(rows), []
     for row in rows:
         group = _group(row)
-        if group is not None and row.is_held and row.is_first and places.limit(row.lock, group) is None:
-            places.use(row.lock, group)
+        if group is not None and row.is_held and row.is_first and used.limit(row.lock, group) is None:
+            used.add(row.lock, group)
             admitted.append(row.id)
     if admitted:
         connection.execute(_ADMIT, {"ids": admitted})
@@ -186,14 +186,14 @@ class SharedQueueStore:
         """Where each job waits, by its task_id."""
         with reading(self._engine) as connection:
             rows = connection.execute(_POSITIONS, {"queues": _queues(queue)}).all()
-        places = _used(rows)
+        used = _used(rows)
         first: dict[str, str] = {}
         found: dict[str, Place] = {}
         for row in rows:
             ahead = first.setdefault(row.lock, row.task_id)
             if not row.is_done:
                 behind = None if row.is_first else str(ahead)
-                limit, group = (None, None) if behind else _held_up(row, places)
+                limit, group = (None, None) if behind else _held_up(row, used)
                 found[row.task_id] = Place(len(found) + 1, behind, limit, group)
         return found
 
@@ -268,22 +268,22 @@ def _group(row: Any) -> Group | None:
     return None if row.group_json is None else Group.read(json.loads(row.group_json))
 
 
-def _used(rows: Sequence[Any]) -> Places:
+def _used(rows: Sequence[Any]) -> PlaceCount:
     """The places of fleets that these jobs have."""
-    places = Places()
+    used = PlaceCount()
     for row in rows:
         group = None if row.is_held else _group(row)
         if group is not None:
-            places.use(row.lock, group)
-    return places
+            used.add(row.lock, group)
+    return used
 
 
-def _held_up(row: Any, places: Places) -> tuple[Limit | None, Group | None]:
+def _held_up(row: Any, used: PlaceCount) -> tuple[Limit | None, Group | None]:
     """The limit that a job waits for which is the first on its instance; one that breaks none gets its place now."""
     group = _group(row)
     if group is None or not row.is_held:
         return None, group
-    limit = places.limit(row.lock, group)
+    limit = used.limit(row.lock, group)
     if limit is None:
-        places.use(row.lock, group)
+        used.add(row.lock, group)
     return limit, group

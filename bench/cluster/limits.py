@@ -44,7 +44,7 @@ class Check:
         """Whether all held."""
         began = time.monotonic()
         fleet_id = self._start()
-        while not (shown := self._get(f"/fleet/{fleet_id}?limit=1"))["completed"]:
+        while not (answer := self._get(f"/fleet/{fleet_id}?limit=1"))["completed"]:
             if time.monotonic() - began > self._asked.seconds:
                 break
             self._look()
@@ -58,14 +58,11 @@ class Check:
             "most_at_once": most,
             "most_seen": self.most_seen,
             "begun_twice": sum(times > 1 for times in per_instance.values()),
-            "states": {state: count for state, count in shown["states"].items() if count},
+            "states": {state: count for state, count in answer["states"].items() if count},
         }
         _say(json.dumps(found))
-        return (
-            most <= self._asked.at_once
-            and found["begun_twice"] == 0
-            and shown["states"]["completed"] == len(per_instance) == self._asked.instances
-        )
+        is_ended = answer["states"]["completed"] == len(per_instance) == self._asked.instances
+        return most <= self._asked.at_once and found["begun_twice"] == 0 and bool(is_ended)
 
     def _start(self) -> str:
         numbers = range(self._asked.instances)

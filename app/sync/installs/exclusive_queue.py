@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.domain.fleet_places import Group, Limit, Places
+from app.domain.fleet_places import Group, Limit, PlaceCount
 from app.protocol.snapshot import Problem
 
 ANY_UI_HOME = "*"
@@ -89,24 +89,24 @@ class ExclusiveQueue:
         """By instance: the first task of each ui_home, in their order."""
         for task_id, key in self._running.items():
             first.setdefault(key.instance, {}).setdefault(key.ui_home, task_id)
-        places = self._places()
+        used = self._count_places()
         found = []
         for position, (task_id, key) in enumerate(self._waiting.items(), 1):
             ahead, group = first.setdefault(key.instance, {}), self._groups.get(task_id)
             behind = _first_in_the_way(key, ahead)
-            limit = places.limit(key.instance, group) if group is not None and behind is None else None
+            limit = used.limit(key.instance, group) if group is not None and behind is None else None
             found.append(Waiting(task_id, behind, position, limit, group))
             if group is not None and found[-1].is_free:  # it comes before those behind it
-                places.use(key.instance, group)
+                used.add(key.instance, group)
             ahead.setdefault(key.ui_home, task_id)
         return found
 
-    def _places(self) -> Places:
-        places = Places()
+    def _count_places(self) -> PlaceCount:
+        used = PlaceCount()
         for task_id, key in self._running.items():
             if (group := self._groups.get(task_id)) is not None:
-                places.use(key.instance, group)
-        return places
+                used.add(key.instance, group)
+        return used
 
     @property
     def numbers(self) -> tuple[int, int]:
