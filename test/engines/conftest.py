@@ -5,18 +5,20 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.domain.record import InstallRecord
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from test.engines.process import Process
-from test.storage.records import new_record
+from test.storage.records import REQUEST, new_record
 from test.support.database import put_database
 from test.support.waiting import wait_until
 
@@ -53,6 +55,17 @@ class Played:
 
         wait_until(lambda: record().state in TERMINAL_TASK_STATES, timeout, f"{task_id} has ended")
         return record()
+
+    def most_at_once(self, *task_ids: str) -> int:
+        """How many of these have run at the same time at most, each counted once however often it was gone on with."""
+        running: set[str] = set()
+        most = 0
+        for line in (self.folder / "log").read_text("utf-8").splitlines():
+            what, task_id = line.split()[:2]
+            if task_id in task_ids:
+                running = running | {task_id} if what == "began" else running - {task_id}
+                most = max(most, len(running))
+        return most
 
     def is_kept_once(self) -> None:
         """No task has ended twice, and each new begin has a higher token than the one before."""
@@ -117,3 +130,9 @@ def child_of(played: Played) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 def install(instance: str = "root@127.0.0.1:1", **changed: object) -> InstallRecord:
     """A new one on this instance."""
     return new_record(instance=instance, ui_home="/ComfyUI", state=TaskState.QUEUED, **changed)
+
+
+def fleet(instances: Sequence[str], **limits: int) -> list[InstallRecord]:
+    """Installs of a fleet with these limits."""
+    of_all: dict[str, Any] = {"fleet_id": str(uuid.uuid4()), "request": {**REQUEST, "limits": limits}}
+    return [install(each, **of_all, fleet_position=position) for position, each in enumerate(instances)]

@@ -15,8 +15,9 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from app.domain.address import parse_address
+from app.domain.fleet_places import Group
 from app.domain.record import InstallRecord
-from app.domain.request import InstallRequest
+from app.domain.request import FleetLimits, InstallRequest
 from app.protocol.event_body import Body
 from app.protocol.events import Connected, Connecting, GivenUp, Uploaded
 from app.protocol.snapshot import Problem
@@ -27,7 +28,7 @@ from app.storage.group_update import GroupUpdate
 from app.storage.shared_queue import SharedQueueStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Engine, Job, Records
-from app.sync.installs.exclusive_queue import ExclusiveKey
+from app.sync.installs.exclusive_queue import ExclusiveKey, why_waiting
 from app.sync.installs.group_saver import GroupSaver
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.progress_cache import ProgressCache
@@ -125,7 +126,18 @@ class Process:
         """What is left to do of an install."""
         instance = record.instance.rpartition("@")[2]
         recorder = Recorder(record, self._cache, self._saver, self._writer, time.time)
-        return Job(_REQUEST, ExclusiveKey.of(instance, record.ui_home), recorder)
+        group = Group.of(record.fleet_id, FleetLimits.read(record.request.get("limits")))
+        return Job(_REQUEST, ExclusiveKey.of(instance, record.ui_home), recorder, group)
+
+    def why(self, task_id: str) -> str | None:
+        """Why an install waits, in the words that polls have; None when it does not."""
+        if not self._hearing:
+            status = self._cache.get(task_id)
+            waiting = status.snapshot.waiting if status else None
+        else:
+            place = self.engine.place_of(task_id)
+            waiting = None if place is None else why_waiting(place, None)
+        return waiting.message if waiting else None
 
     def unended(self, task_id: str) -> InstallRecord | None:
         """The record of an install that has not ended."""
@@ -161,6 +173,7 @@ class Process:
             job.recorder.heartbeat()
         if self.closing.is_set() or job.recorder.lost:
             return
+        self._say("ending", job)
         state = TaskState.CANCELLED if job.cancel.is_set() else TaskState.FAILED
         job.recorder.emit(GivenUp(state, Problem("played", "The played run has ended.")))
         self._say("ended", job)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Group, Limit, Waiting
+from app.domain.fleet_places import Group, Limit
+from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Waiting
 
 
 def _queue(max_running: int = 10, **queue: ExclusiveKey) -> ExclusiveQueue:

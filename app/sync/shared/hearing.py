@@ -98,9 +98,9 @@ class Hearing:
         if self._listener is not None:
             self._listener.close(max(0.0, deadline - time.monotonic()))
 
-    def cancel(self, task_id: str) -> bool:
+    def cancel_all(self, task_ids: Collection[str]) -> Collection[str]:
         """As of `Engine`."""
-        return self._signals is not None and self._signals.cancel(task_id)
+        return () if self._signals is None else self._signals.cancel_all(task_ids)
 
     def wake(self, task_id: str) -> bool:
         """As of `Engine`."""

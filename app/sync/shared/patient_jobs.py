@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from procrastinate.exceptions import ConnectorException, ProcrastinateException
@@ -40,6 +40,8 @@ class PatientJobs(JobManager):
     worker: Worker
     leaving: asyncio.Event
     """Set once the process closes."""
+    when_finished: Callable[[], Awaitable[None]]
+    """Called when a job is out of the queue."""
     _answers = True
     _well_since = float("inf")
 
@@ -85,6 +87,7 @@ class PatientJobs(JobManager):
                     return
             else:
                 await self._say_next(job)
+                await self.when_finished()
                 return
 
     async def listen_for_jobs(

@@ -167,7 +167,7 @@ class QueueWorker:
         await connector.open_async(pool)
         app = App(connector=connector)
         app.job_manager = manager = PatientJobs(app.connector)
-        manager.leaving = self._leaving
+        manager.leaving, manager.when_finished = self._leaving, self._admit_others
         app.task(name=kind.task, queue=kind.queue, pass_context=True)(self._task_of(kind))
         worker = manager.worker = Worker(
             app,
@@ -202,7 +202,7 @@ class QueueWorker:
         running.result()
 
     def _task_of(self, kind: Kind) -> Callable[[JobContext, str], Coroutine[Any, Any, None]]:
-        async def task(context: JobContext, task_id: str) -> None:
+        async def task(context: JobContext, task_id: str, group: object = None) -> None:  # noqa: ARG001 - the queue's
             done = asyncio.get_running_loop().create_future()
             job_id = context.job.id
             assert job_id is not None
@@ -217,6 +217,15 @@ class QueueWorker:
                     raise
 
         return task
+
+    async def _admit_others(self) -> None:
+        await asyncio.to_thread(self._admit)
+
+    def _admit(self) -> None:
+        try:
+            self._store.admit()
+        except StorageError as exc:  # whoever looks after the queue does it
+            _log.warning("places that are free are not given yet: %s", exc.message)
 
     def _start(self, kind: Kind, job_id: int, task_id: str, done: asyncio.Future[None]) -> bool:
         with self._lock:
@@ -275,6 +284,7 @@ class QueueWorker:
                 well = min((manager.well_for for manager in self._managers), default=0.0)
                 for task_id in self._store.put_back_stalled(self._pace.stalled, judge=well > self._pace.stalled):
                     _log.info("task %s: nobody works on it any more; it is in the queue again", task_id)
+                self._store.admit()
                 self._chores()
                 failed = False
             except StorageError as exc:  # the next round tries again
