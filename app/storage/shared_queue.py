@@ -15,6 +15,7 @@ import json
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -265,7 +266,12 @@ def _queues(queue: str) -> list[str]:
 
 
 def _group(row: Any) -> Group | None:
-    return None if row.group_json is None else Group.read(json.loads(row.group_json))
+    return None if row.group_json is None else _read_group(row.group_json)
+
+
+@lru_cache(maxsize=64)
+def _read_group(group_json: str) -> Group:
+    return Group.read(json.loads(group_json))
 
 
 def _used(rows: Sequence[Any]) -> PlaceCount:
