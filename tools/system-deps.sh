@@ -10,9 +10,9 @@
 #   tools/system-deps.sh --check    changes nothing, whoever asks
 #   tools/system-deps.sh --python   prints the Python to make the virtual environment with
 #
-# The tests run sshd, nginx, PostgreSQL, PgBouncer and Prometheus themselves, on high ports: the system's own are not wanted. What
-# this script installs of them is therefore neither started nor enabled, and no PostgreSQL cluster is made; what was
-# there before is left alone.
+# The tests run sshd, nginx, PostgreSQL, PgBouncer and Prometheus themselves, on high ports: the system's own are not
+# wanted. What this script installs of them is therefore neither started nor enabled, and no PostgreSQL cluster is made;
+# what was there before is left alone.
 set -eu
 
 PYTHON_WANTED="Python >= 3.11 with venv"

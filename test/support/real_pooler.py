@@ -34,7 +34,7 @@ SIZES = {"session": 90, "transaction": 12}
 
 @contextmanager
 def pooler(server: PostgreSQL, port: int, mode: str) -> Iterator[None]:
-    """One that gives its clients a connection of `server` for each session or for each transaction. Skips without it."""
+    """One that gives its clients a connection of `server` for each session or transaction. Skips without it."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("There is no pgbouncer here; `make test-deps` installs Debian's.")
