@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     path_prefix: str = ""
     """The path below which a reverse proxy shows this service (`/nodeferry`), whether it strips it or not."""
     max_running: Count = Field(default_factory=installs_at_once)
-    """How many installs may work at once; others wait. By default what fits this machine: 150 for each processor, one
+    """How many installs may work at once; others wait. By default what fits this machine: 250 for each processor, one
     for each 1.5 MB of half of its memory, 32 at least and 1,000 at most."""
     connect_timeout_seconds: Seconds = 30.0
     """How long one connecting to an instance may take, from the name look-up to the login."""

@@ -13,7 +13,7 @@ from app.protocol import counts, progress_json, questions, task_list
 from app.protocol.counts import Counts
 from app.protocol.reasons import find
 from app.protocol.run_end import PUT_BACK, loaded_of
-from app.protocol.snapshot import PhaseRun, Snapshot, Step
+from app.protocol.snapshot import WORKER_GONE, PhaseRun, Snapshot, Step
 from app.protocol.states import TERMINAL_TASK_STATES, Phase, StepStatus, TaskState, Word
 from app.words import word
 
@@ -160,14 +160,11 @@ def _live(snapshot: Snapshot, purpose: Purpose, numbers: Counts) -> Summary:
     waiting = snapshot.waiting.code if snapshot.waiting else ""
     asked = questions.unanswered(snapshot)
     if snapshot.state is TaskState.CANCELLING:
-        unreached = waiting == "cancel_unreached"
-        return Summary(
-            Kind.STOPPING, Tone.WARN, word("summary.stopping_unreached" if unreached else "summary.stopping")
-        )
+        return Summary(Kind.STOPPING, Tone.WARN, word(_STOPPING.get(waiting, "summary.stopping")))
     if asked:
         return question(find(asked[0].asked.code).title)
     if snapshot.state is TaskState.INTERRUPTED:
-        return Summary(Kind.CUT, Tone.WARN, word("summary.cut"))
+        return Summary(Kind.CUT, Tone.WARN, word("summary.gone" if waiting == WORKER_GONE else "summary.cut"))
     if waiting in _WAITS:
         kind, key = _WAITS[waiting]
         return Summary(kind, Tone.WARN if kind is Kind.WAITING_FOR_MACHINE else Tone.LIVE, word(key))
@@ -176,6 +173,10 @@ def _live(snapshot: Snapshot, purpose: Purpose, numbers: Counts) -> Summary:
     return _working(snapshot, purpose, numbers)
 
 
+_STOPPING: Mapping[str, str] = {
+    "cancel_unreached": "summary.stopping_unreached",
+    WORKER_GONE: "summary.stopping_gone",
+}
 _WAITS: Mapping[str, tuple[Kind, str]] = {
     "waiting_for_instance": (Kind.WAITING_FOR_MACHINE, "summary.waiting_for_machine"),
     "provisioning": (Kind.WAITING_FOR_MACHINE, "summary.setting_up"),
@@ -183,6 +184,7 @@ _WAITS: Mapping[str, tuple[Kind, str]] = {
     "waiting_for_install": (Kind.QUEUED, "summary.queued"),
     "waiting_for_place": (Kind.QUEUED, "summary.queued_place"),
     "waiting_for_ui_home": (Kind.QUEUED, "summary.queued"),
+    WORKER_GONE: (Kind.CONNECTING, "summary.gone_early"),
 }
 
 

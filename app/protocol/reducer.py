@@ -49,7 +49,7 @@ from app.protocol.events import (
 )
 from app.protocol.json_fields import ProtocolFault
 from app.protocol.run_end import ended
-from app.protocol.snapshot import Build, Node, PhaseRun, PlannedChange, Problem, Snapshot, Step
+from app.protocol.snapshot import WORKER_GONE, Build, Node, PhaseRun, PlannedChange, Problem, Snapshot, Step
 from app.protocol.states import (
     ENDED_PHASE,
     TERMINAL_TASK_STATES,
@@ -144,8 +144,12 @@ def _interrupted(snapshot: Snapshot, body: Interrupted, event: Event) -> Snapsho
     state = snapshot.state
     if state is TaskState.RUNNING:
         state = advance(state, TaskState.INTERRUPTED)
-    cancelling = state is TaskState.CANCELLING
-    waiting = _cancel_unreached(body.error) if cancelling else replace(body.error, code="interrupted")
+    if body.error.code == WORKER_GONE:
+        waiting = body.error
+    elif state is TaskState.CANCELLING:
+        waiting = _cancel_unreached(body.error)
+    else:
+        waiting = replace(body.error, code="interrupted")
     return _until_next_attempt(replace(snapshot, state=state, waiting=waiting), body, event)
 
 

@@ -19,6 +19,8 @@ from app.protocol.repairs import Repair
 from app.protocol.states import AnswerSource, BuildState, NodeState, Phase, StepStatus, TaskState
 
 FORMAT = 1
+WORKER_GONE = "worker_gone"
+"""The code of an install's wait for another process of the service, since the one that followed it is gone."""
 
 
 @dataclass(frozen=True)
@@ -295,6 +297,10 @@ class Snapshot:
     """How many events of the journal were of a kind that is not known here."""
     plan_chars: int = 0
     """The texts of the plan together."""
+
+    def waits_for(self, code: str) -> bool:
+        """Whether it waits, and for that."""
+        return self.waiting is not None and self.waiting.code == code
 
 
 def to_stored(snapshot: Snapshot) -> Dict[str, Any]:

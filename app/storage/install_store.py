@@ -11,15 +11,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
 
 from app.domain.errors import InvalidRequest, TaskConflict, TaskNotFound, TooManyKeys
+from app.domain.fleet_places import Group
 from app.domain.limits import MAX_KEYS
 from app.domain.record import InstallRecord
+from app.domain.request import FleetLimits
 from app.protocol.budgets import numbers
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.errors import LeaseLost
 from app.storage.run_rows import note_installs, run_of
 from app.storage.schema import installs
 from app.storage.shared_manifests import Sharing, read_shared
-from app.storage.shared_queue import enqueue
+from app.storage.shared_queue import admit, enqueue
 from app.storage.transactions import adding, reading, writing
 
 _FIXED = frozenset(
@@ -168,9 +170,12 @@ def add_records(connection: Connection, records: Sequence[InstallRecord]) -> Non
         taken = f"There is already a task {records[0].task_id}." if len(records) == 1 else "A task_id is taken already."
         raise TaskConflict(taken, field="task_id") from exc
     note_installs(connection, placed)
+    groups = {each.task_id: Group.of(each.fleet_id, FleetLimits.read(each.request.get("limits"))) for each in records}
     for record in records:
         if record.state not in TERMINAL_TASK_STATES:
-            enqueue(connection, record.task_id, record.instance)
+            enqueue(connection, record.task_id, record.instance, groups[record.task_id])
+    if any(groups.values()):
+        admit(connection)
 
 
 def _values(record: InstallRecord, run_id: str, sharing: Sharing | None) -> dict[str, Any]:

@@ -11,9 +11,11 @@ an install, and whoever it gives it to claims it, whoever had it before (`queued
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Engine, bindparam, select, update
 
@@ -31,6 +33,11 @@ _HELD = select(installs.c.lease_owner, installs.c.lease_expires_at).where(
 _FENCED = update(installs).where(
     installs.c.task_id == bindparam("of_task"), installs.c.lease_token == bindparam("by_token")
 )
+
+
+def owner_of(data_dir: Path) -> str:
+    """A name for a data folder of this host, whose lock one process at a time holds."""
+    return f"{socket.gethostname()}:{data_dir}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +102,12 @@ class Leases:
                 if not connection.execute(_FENCED, {"lease_expires_at": until, **_named(lease)}).rowcount
             ]
 
-    def release(self, lease: Lease) -> None:
-        """Gives the lease back, if it is not lost: somebody else may claim the install now."""
-        with writing(self._engine) as connection:
-            connection.execute(_FENCED, {"lease_owner": None, "lease_expires_at": None, **_named(lease)})
+    def release(self, *leases: Lease) -> None:
+        """Gives back those that are not lost: somebody else may claim these installs now."""
+        free = {"lease_owner": None, "lease_expires_at": None}
+        if leases:
+            with writing(self._engine) as connection:
+                connection.execute(_FENCED, [{**free, **_named(lease)} for lease in leases])
 
     def stalled(self) -> list[str]:
         """The task_ids of the installs that have not ended and that nobody works on, in their order."""

@@ -39,7 +39,7 @@ class Listening:
     def receive(self, seconds: float) -> list[Note]:
         """What has come, at once if something has; nothing after so many seconds. Raises StorageError when the
         connection is lost, and with it what was said meanwhile."""
-        with _told(self._place):
+        with told(self._place):
             found = self._connection.notifies(timeout=seconds, stop_after=1)
             return [Note(each.channel, each.payload) for each in found]
 
@@ -48,18 +48,22 @@ class Listening:
 def listening(engine: Engine, channels: Collection[str]) -> Iterator[Listening]:
     """Listens while the block runs, on a connection of its own. Raises StorageError."""
     place = place_of(engine)
-    with _told(place):
-        told = arguments(engine.url) | CONNECTION | {"application_name": NAME}
-        connection = psycopg.connect(**told, autocommit=True)
-    with closing(connection):
-        with _told(place):
+    with closing(connected(engine, NAME)) as connection:
+        with told(place):
             for channel in channels:
                 connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         yield Listening(connection, place)
 
 
+def connected(engine: Engine, name: str) -> psycopg.Connection[Any]:
+    """A connection besides the pool's, without transactions. `name`: in pg_stat_activity. Raises StorageError."""
+    with told(place_of(engine)):
+        return psycopg.connect(**{**arguments(engine.url), **CONNECTION, "application_name": name}, autocommit=True)
+
+
 @contextmanager
-def _told(place: str) -> Iterator[None]:
+def told(place: str) -> Iterator[None]:
+    """Raises StorageError for what psycopg raises."""
     try:
         yield
     except psycopg.Error as exc:

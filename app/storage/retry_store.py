@@ -44,7 +44,7 @@ class RetryStore:
     def add_all(self, retries: Sequence[tuple[InstallRecord, str, str | None]]) -> list[str]:
         """As `add` for many, each with what it repeats and replaces, in one transaction. Where some are repeated by
         another by now nothing is stored, and these are returned."""
-        with writing(self._engine) as connection:
+        with adding(self._engine) as connection:
             overtaken = [of for _, of, replacing in retries if not _is_unchanged(connection, of, replacing)]
             if not overtaken:
                 add_records(connection, [record for record, _, _ in retries])

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from app.protocol.states import Outcome, TaskState
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
 """Every schema revision that this version knows, oldest first. Kept here so that opening need not import Alembic."""
 
 # Named constraints, so that a later migration can change them on every database.

@@ -41,6 +41,13 @@ _FORGET = text("DELETE FROM install_signals WHERE task_id = :task_id")
 _FORGET_ENDED = text(
     "DELETE FROM install_signals WHERE task_id IN (SELECT task_id FROM installs WHERE state = ANY(:ended))"
 )
+_CANCEL_HELD = text(
+    "WITH held AS (DELETE FROM procrastinate_jobs"
+    " WHERE queueing_lock = ANY(:task_ids) AND queue_name = 'held' AND status = 'todo' RETURNING queueing_lock),"
+    " noted AS (INSERT INTO install_signals (task_id, kind, subject, value)"
+    " SELECT queueing_lock, 'cancel', '', '' FROM held ON CONFLICT DO NOTHING)"
+    " SELECT queueing_lock FROM held"
+)
 _UNQUEUE = text("DELETE FROM procrastinate_jobs WHERE queueing_lock = :task_id AND status = 'todo'")
 _NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload")
 _NOTE_HEARD = text(
@@ -121,6 +128,12 @@ class SignalStore:
                 return Cancel.UNQUEUED
             connection.execute(_NOTIFY, {"channel": SIGNALS, "payloads": [task_id]})
         return Cancel.ASKED
+
+    def cancel_held(self, task_ids: Collection[str]) -> set[str]:
+        """As `cancel` with `unqueue`, of those of these installs that wait for a place of their fleet: they are the
+        caller's to end."""
+        with writing(self._engine) as connection:
+            return set(connection.execute(_CANCEL_HELD, {"task_ids": list(task_ids)}).scalars())
 
     def pending(self, task_ids: Collection[str]) -> list[Signal]:
         """What was asked of these installs, in its order."""

@@ -18,6 +18,7 @@ from app.cli.signals import ended_by_signals, ignore_signals
 from app.standin.errors import StandInError
 from bench.cluster.cluster import Cluster, PortTaken, Wanted
 from bench.cluster.member import MemberEnded
+from bench.command import say
 from bench.fleet.script import Play
 
 _LOOK_SECONDS = 0.5
@@ -104,12 +105,6 @@ def lines_of(cluster: Cluster) -> list[str]:
         lines += ["Kill a worker; another one goes on with its installs (with ARGS=--again it is started again):"]
         lines += [f"  kill -9 {killed.pid}"]
     return lines
-
-
-def say(line: str) -> None:
-    """One line, at once: whoever waits for it may be a program."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def _failed(why: str) -> int:

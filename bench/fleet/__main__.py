@@ -1,7 +1,8 @@
 """The process of a played fleet: `python -m bench.fleet --instances 1000 --rate 1`. See bench/README.md.
 
 Its first line of output is `{"port": …, "addresses": […]}`. Then it answers questions, a line of JSON each:
-`{"ask": "gauge"}`, `{"ask": "truths"}`, `{"ask": "written", "numbers": [3, 7]}`. It ends with its input.
+`{"ask": "gauge"}`, `{"ask": "truths"}`, `{"ask": "spans"}`, `{"ask": "written", "numbers": [3, 7]}`. It ends with its
+input.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class Fleet:
             "gauge": self._gauge,
             "truths": self._truths,
             "written": self._written,
+            "spans": self._spans,
         }
         return asks[asked["ask"]](asked)
 
@@ -80,6 +82,10 @@ class Fleet:
 
     def _truths(self, _asked: dict[str, Any]) -> dict[str, Any]:
         return {"truths": [machine.truth() for machine in self.machines]}
+
+    def _spans(self, _asked: dict[str, Any]) -> dict[str, Any]:
+        runs = [(number, run) for number, machine in enumerate(self.machines) for run in machine.runs.values()]
+        return {"spans": [(number, run.began, run.written[-1] if run.is_over else None) for number, run in runs]}
 
     def _written(self, asked: dict[str, Any]) -> dict[str, Any]:
         found = {}

@@ -73,6 +73,10 @@ class FleetProcess:
         found: list[dict[str, Any]] = self._ask({"ask": "truths"})["truths"]
         return found
 
+    def spans(self) -> list[tuple[int, float, float | None]]:
+        """Of each run: on which instance, when it began, and when it ended, by time.monotonic; None while it runs."""
+        return [(number, first, last) for number, first, last in self._ask({"ask": "spans"})["spans"]]
+
     def written(self, numbers: list[int]) -> dict[int, list[float]]:
         """When each event of these instances' first runs was written, by time.monotonic."""
         found = self._ask({"ask": "written", "numbers": numbers})["written"]

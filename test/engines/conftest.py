@@ -5,18 +5,20 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.domain.record import InstallRecord
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from test.engines.process import Process
-from test.storage.records import new_record
+from test.storage.records import REQUEST, new_record
 from test.support.database import put_database
 from test.support.waiting import wait_until
 
@@ -28,11 +30,11 @@ class Played:
     folder: Path
     url: str
 
-    def lines(self, what: str, task_id: str | None = None) -> list[list[str]]:
-        """Of the log: what happened, the task, the process, the token."""
+    def lines(self, what: str | None = None, task_id: str | None = None) -> list[list[str]]:
+        """Of the log, in order: what happened, the task, the process, the token."""
         log = self.folder / "log"
         lines = [line.split() for line in log.read_text("utf-8").splitlines()] if log.exists() else []
-        return [line for line in lines if line[0] == what and task_id in (None, line[1])]
+        return [line for line in lines if what in (None, line[0]) and task_id in (None, line[1])]
 
     def has(self, what: str, *task_ids: str, timeout: float = 20.0) -> None:
         """Waits until this is in the log of each."""
@@ -53,6 +55,17 @@ class Played:
 
         wait_until(lambda: record().state in TERMINAL_TASK_STATES, timeout, f"{task_id} has ended")
         return record()
+
+    def most_at_once(self, *task_ids: str) -> int:
+        """How many of these have run at the same time at most, each counted once however often it was gone on with."""
+        running: set[str] = set()
+        most = 0
+        for line in (self.folder / "log").read_text("utf-8").splitlines():
+            what, task_id = line.split()[:2]
+            if task_id in task_ids:
+                running = running | {task_id} if what == "began" else running - {task_id}
+                most = max(most, len(running))
+        return most
 
     def is_kept_once(self) -> None:
         """No task has ended twice, and each new begin has a higher token than the one before."""
@@ -84,7 +97,7 @@ def process_of(played: Played) -> Iterator[Callable[..., Process]]:
     """Makes processes of the service, in this one."""
     with ExitStack() as opened:
 
-        def make(**options: bool | int) -> Process:
+        def make(**options: object) -> Process:
             process = Process(played.url, played.folder, **options)  # type: ignore[arg-type]
             opened.callback(process.close)
             wait_until(lambda: process.engine.is_ready, 20, "it works")
@@ -94,12 +107,12 @@ def process_of(played: Played) -> Iterator[Callable[..., Process]]:
 
 
 @pytest.fixture
-def child_of(played: Played) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Makes real processes of the service."""
+def child_of(played: Played) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Makes real processes of the service. `words`: as of test.engines.process."""
     children: list[subprocess.Popen[str]] = []
 
-    def make() -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "test.engines.process", played.url, str(played.folder)]
+    def make(*words: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "test.engines.process", played.url, str(played.folder), *words]
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         children.append(child)
         assert child.stdout is not None
@@ -117,3 +130,9 @@ def child_of(played: Played) -> Iterator[Callable[[], subprocess.Popen[str]]]:
 def install(instance: str = "root@127.0.0.1:1", **changed: object) -> InstallRecord:
     """A new one on this instance."""
     return new_record(instance=instance, ui_home="/ComfyUI", state=TaskState.QUEUED, **changed)
+
+
+def fleet(instances: Sequence[str], **limits: int) -> list[InstallRecord]:
+    """Installs of a fleet with these limits."""
+    of_all: dict[str, Any] = {"fleet_id": str(uuid.uuid4()), "request": {**REQUEST, "limits": limits}}
+    return [install(each, **of_all, fleet_position=position) for position, each in enumerate(instances)]

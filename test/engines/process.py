@@ -1,5 +1,5 @@
-"""One process of a service, as far as its engine is concerned; `python -m test.engines.process URL FOLDER` is a real
-one.
+"""One process of a service, as far as its engine is concerned; `python -m test.engines.process URL FOLDER [present
+[OWNER]]` is a real one.
 
 Its installs do nothing but what a folder says, which plays the instances: a run begins with a line in `log`, and ends
 when there is a file with its task's id."""
@@ -15,9 +15,11 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from app.domain.address import parse_address
+from app.domain.fleet_places import Group
 from app.domain.record import InstallRecord
-from app.domain.request import InstallRequest
-from app.protocol.events import Connecting, GivenUp
+from app.domain.request import FleetLimits, InstallRequest
+from app.protocol.event_body import Body
+from app.protocol.events import Connected, Connecting, GivenUp, Uploaded
 from app.protocol.snapshot import Problem
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.storage import InstallStore, Leases, ProgressFiles, open_database
@@ -26,20 +28,23 @@ from app.storage.group_update import GroupUpdate
 from app.storage.shared_queue import SharedQueueStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Engine, Job, Records
-from app.sync.installs.exclusive_queue import ExclusiveKey
+from app.sync.installs.exclusive_queue import ExclusiveKey, why_waiting
 from app.sync.installs.group_saver import GroupSaver
 from app.sync.installs.lease_keeper import LeaseKeeper
 from app.sync.installs.progress_cache import ProgressCache
 from app.sync.installs.progress_writer import ProgressWriter
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.scheduler import Scheduler
+from app.sync.shared.dead_workers import DeadWorkers
 from app.sync.shared.hearing import Hearing
 from app.sync.shared.queue import SharedQueue
 from app.sync.shared.queue_worker import Pace, QueueWorker
 from app.sync.shared.worker import InstallWorker
 
 QUICK = Pace(heartbeat=0.2, stalled=1.5, fetch=0.2, upkeep=0.2)
-_LEASE_SECONDS, _MARGIN = 1.0, 0.2
+PRESENT = Pace(heartbeat=0.2, stalled=60.0, fetch=0.2, upkeep=0.2, look=0.2, gone=1.0, settled=2.0)
+"""A dead worker is known by its session alone."""
+_LEASE_SECONDS, _MARGIN, _KEEP_SECONDS = 1.0, 0.2, 60.0
 _ADDRESS = "root@127.0.0.1 -p 22"
 _REQUEST = InstallRequest(_ADDRESS, parse_address(_ADDRESS))
 
@@ -47,7 +52,16 @@ _REQUEST = InstallRequest(_ADDRESS, parse_address(_ADDRESS))
 class Process:
     """An engine on a database, and what it needs."""
 
-    def __init__(self, url: str, folder: Path, *, max_running: int = 8, works: bool = True, pace: Pace = QUICK) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        *,
+        max_running: int = 8,
+        works: bool = True,
+        pace: Pace = QUICK,
+        owner: str = "",
+    ) -> None:
         self._pace = pace
         self.folder = folder
         self.database = open_database(url)
@@ -59,8 +73,8 @@ class Process:
         self._cache = self._hearing.progress if self._hearing else ProgressCache()
         self._writer = ProgressWriter(ProgressFiles(folder / "progress"), self.background)
         self._saver = GroupSaver(GroupUpdate(self.database), self.background)
-        owner = f"process {os.getpid()}"
-        leases = Leases(self.database, owner, seconds=_LEASE_SECONDS, margin=_MARGIN, queued=is_shared)
+        self._owner = owner or f"process {os.getpid()}"
+        leases = Leases(self.database, self._owner, seconds=_LEASE_SECONDS, margin=_MARGIN, queued=is_shared)
         self._keeper = LeaseKeeper(leases, self.background, self.closing, lambda: None)
         self.engine: Engine
         self._while_held: Callable[[Job], AbstractContextManager[None]] = lambda _job: nullcontext()
@@ -79,7 +93,15 @@ class Process:
             )
             worker = InstallWorker(taken, self.run, self.closing, max_running)
         self._while_held = hearing.runs(self.give_up)
-        return SharedQueue(store, hearing, self.closing, self._cache.drop, worker)
+        watch = DeadWorkers(
+            self.database,
+            self.background,
+            owner=self._owner,
+            numbers=lambda: () if worker is None else worker.numbers,
+            say=hearing.saying(self.say),
+            pace=self._pace,
+        )
+        return SharedQueue(store, hearing, self.closing, self._cache.drop, worker, watch=watch)
 
     def start(self, record: InstallRecord) -> str:
         """Keeps a record and submits it, as the installs do."""
@@ -87,6 +109,11 @@ class Process:
         job = self.job_of(record)
         self.engine.submit(job)
         return record.task_id
+
+    def state(self, task_id: str) -> TaskState | None:
+        """What a poll would say."""
+        known = self._cache.get(task_id)
+        return None if known is None else known.snapshot.state
 
     def close(self) -> None:
         """Lets go of everything."""
@@ -99,7 +126,18 @@ class Process:
         """What is left to do of an install."""
         instance = record.instance.rpartition("@")[2]
         recorder = Recorder(record, self._cache, self._saver, self._writer, time.time)
-        return Job(_REQUEST, ExclusiveKey.of(instance, record.ui_home), recorder)
+        group = Group.of(record.fleet_id, FleetLimits.read(record.request.get("limits")))
+        return Job(_REQUEST, ExclusiveKey.of(instance, record.ui_home), recorder, group)
+
+    def why(self, task_id: str) -> str | None:
+        """Why an install waits, in the words that polls have; None when it does not."""
+        if not self._hearing:
+            status = self._cache.get(task_id)
+            waiting = status.snapshot.waiting if status else None
+        else:
+            place = self.engine.place_of(task_id)
+            waiting = None if place is None else why_waiting(place, None)
+        return waiting.message if waiting else None
 
     def unended(self, task_id: str) -> InstallRecord | None:
         """The record of an install that has not ended."""
@@ -112,6 +150,12 @@ class Process:
             if held:
                 recorder.emit(GivenUp(state, error))
 
+    def say(self, recorder: Recorder, body: Body) -> None:
+        """As JobRunner's."""
+        with suppress(LeaseLost), self._keeper.holding(recorder, wake=threading.Event()) as held:
+            if held:
+                recorder.emit(body)
+
     def run(self, job: Job) -> None:
         """An install's life, in its thread."""
         with suppress(LeaseLost), self._keeper.holding(job.recorder, wake=job.cancel) as held:
@@ -122,15 +166,18 @@ class Process:
     def _play(self, job: Job) -> None:
         if not job.cancel.is_set():
             self._say("began", job)
-            job.recorder.emit(Connecting(1))
+            for happens in (Connecting(1), Connected("127.0.0.1:22"), Uploaded()):
+                job.recorder.emit(happens)
         ended = self.folder / job.task_id
         while not ended.exists() and not job.cancel.wait(0.02):
             job.recorder.heartbeat()
         if self.closing.is_set() or job.recorder.lost:
             return
+        self._say("ending", job)
         state = TaskState.CANCELLED if job.cancel.is_set() else TaskState.FAILED
         job.recorder.emit(GivenUp(state, Problem("played", "The played run has ended.")))
         self._say("ended", job)
+        job.recorder.save_end(self.closing, _KEEP_SECONDS)
 
     def _say(self, what: str, job: Job) -> None:
         with (self.folder / "log").open("a", encoding="utf-8") as log:
@@ -139,7 +186,8 @@ class Process:
 
 def main() -> None:
     """A process until its standard input ends."""
-    process = Process(sys.argv[1], Path(sys.argv[2]))
+    pace, owner = PRESENT if "present" in sys.argv else QUICK, "".join(sys.argv[4:])
+    process = Process(sys.argv[1], Path(sys.argv[2]), pace=pace, owner=owner)
     print("ready", flush=True)
     sys.stdin.read()
     process.close()

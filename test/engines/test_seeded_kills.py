@@ -16,12 +16,13 @@ import pytest
 
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.standin.postgresql import PostgreSQL, programs
-from test.engines.conftest import Played, install
+from test.engines.conftest import Played, fleet, install
 from test.engines.process import Process
 from test.support.waiting import wait_until
 
 SEED = 20261130
 INSTALLS, INSTANCES, WORKERS, MOMENTS = 24, 12, 3, 8
+FLEET, AT_ONCE = 12, 2
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def passed(seconds: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_every_install_ends_once_whatever_is_killed(server: PostgreSQL, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     played = Played(tmp_path, server.url())
@@ -79,6 +80,8 @@ def test_every_install_ends_once_whatever_is_killed(server: PostgreSQL, tmp_path
             for _ in range(WORKERS):
                 workers.begin()
             tasks = [web.start(install(f"root@127.0.0.1:{number % INSTANCES}")) for number in range(INSTALLS)]
+            limited = [web.start(each) for each in fleet([f"root@h:{port}" for port in range(FLEET)], at_once=AT_ONCE)]
+            tasks += limited
             for _ in range(MOMENTS):
                 passed(chance.uniform(0.2, 1.5))
                 _happens(chance, server, workers)
@@ -91,6 +94,7 @@ def test_every_install_ends_once_whatever_is_killed(server: PostgreSQL, tmp_path
         assert {web.store.get(task).state in TERMINAL_TASK_STATES for task in tasks} == {True}  # type: ignore[union-attr]
         assert {task for task in tasks if not played.lines("began", task)} == set()
         played.is_kept_once()
+        assert played.most_at_once(*limited) <= AT_ONCE
 
 
 def _happens(chance: random.Random, server: PostgreSQL, workers: Workers) -> None:

@@ -25,9 +25,11 @@ from test.sync.conftest import Gate, gate, instance, instances, packs
 
 __all__ = ["gate", "instance", "instances", "packs"]
 
-pytestmark = [pytest.mark.sshd, pytest.mark.alone]
+pytestmark = [pytest.mark.sshd, pytest.mark.quiet]
 
 SOON = 2.0
+TOLD, TAKEN = 5.0, 10.0
+"""After a kill -9, in seconds."""
 
 
 @dataclass
@@ -136,15 +138,39 @@ def test_one_that_waits_behind_another_ends_at_once_and_says_behind_which(
     assert two.ended(first)["state"] == "completed"
 
 
+def test_a_log_that_a_worker_writes_is_read_at_a_process_that_answers(
+    cluster: Cluster, instance: StandIn, packs: list[Pack], gate: Gate
+) -> None:
+    """While the run goes on, at both, byte for byte; whole at its end."""
+    one, two = cluster.one, cluster.two
+    task_id = one.install(instance, manifest=_manifest(*packs, gate.pack), options={"verify": False})
+    wait_until(lambda: _runs_a_script(two.progress(task_id)), 60, "its script runs")
+    path = f"/tasks/{task_id}/log"
+    wait_until(lambda: two.get(path, node=packs[0].name).get("size"), 10, "git has said something")
+    live = two.get(path, node=packs[0].name)
+    assert "Cloning into" in live["text"]
+    assert one.get(path, node=packs[0].name)["text"].startswith(live["text"])
+    assert {entry["log"] for entry in live["logs"]} >= {"run", "node"}
+    gate.open()
+    assert one.ended(task_id)["state"] == "completed"
+    wait_until(lambda: two.get(path)["complete"], 10, "all of the run's log is here")
+    whole = two.get(path)
+    assert whole["text"] == one.get(path)["text"] != ""
+    found = two.get(f"{path}/search", q="cloning into")["matches"]
+    assert {match["node"] for match in found} >= {pack.name for pack in packs}
+    assert not list(cluster.folder.rglob("logs/*")), "nothing lies in a folder"
+
+
 @pytest.mark.long
 def test_what_is_followed_goes_on_when_its_worker_is_killed(
     cluster: Cluster, instance: StandIn, packs: list[Pack], gate: Gate
 ) -> None:
-    """Another one takes it up; no reader sees a revision fall, and all see the same end. The last test here: the
-    worker is gone afterwards."""
+    """That it is gone is told within 5 s, and another one has it within 10; no reader sees a revision fall, and all see
+    the same end. The last test here: the worker is gone afterwards."""
     one, two = cluster.one, cluster.two
     task_id = one.install(instance, manifest=_manifest(*packs, gate.pack), options={"verify": False})
     falls: list[tuple[int, int]] = []
+    codes: list[str | None] = []
     done = threading.Event()
 
     def follow(web: WebProcess) -> None:
@@ -154,6 +180,7 @@ def test_what_is_followed_goes_on_when_its_worker_is_killed(
             if now["revision"] < newest:
                 falls.append((newest, now["revision"]))
             newest = now["revision"]
+            codes.append(now["message_code"])
             if now["state"] in TERMINAL:
                 return
             done.wait(0.05)
@@ -165,8 +192,13 @@ def test_what_is_followed_goes_on_when_its_worker_is_killed(
         wait_until(lambda: _runs_a_script(two.progress(task_id)), 60, "its script runs")
         with cluster.another_worker():
             cluster.works.end(signal.SIGKILL)
-            wait_until(lambda: two.progress(task_id)["last_event_seconds_ago"] > 10, 60, "nobody hears it")
-            wait_until(lambda: two.progress(task_id)["last_event_seconds_ago"] < 5, 90, "it is heard again")
+            killed = time.monotonic()
+            wait_until(lambda: any(code == "worker_gone" for code in codes), TOLD, "it is told")
+            told = time.monotonic() - killed
+            wait_until(lambda: two.progress(task_id)["state"] == "running", TAKEN, "another has it")
+            taken = time.monotonic() - killed
+            assert (told < TOLD, taken < TAKEN) == (True, True), (told, taken)
+            wait_until(lambda: two.progress(task_id)["last_event_seconds_ago"] < 2, 10, "it is heard again")
             gate.open()
             assert one.ended(task_id)["state"] == "completed"
             for reader in readers:

@@ -105,9 +105,9 @@ def test_an_unknown_database_is_told_so(postgresql: PostgreSQL) -> None:
     assert "There is no database" in caught.value.message
 
 
-def test_processes_that_open_an_empty_database_at_once_all_get_it(postgresql_url: str) -> None:
+def test_processes_that_open_an_empty_database_at_once_all_get_it(empty_postgresql_url: str) -> None:
     opened = [
-        subprocess.Popen([sys.executable, "-c", OPENER, postgresql_url], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", OPENER, empty_postgresql_url], stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
     assert [(each.communicate(timeout=60)[1], each.returncode) for each in opened] == [("", 0)] * 4

@@ -11,19 +11,17 @@ from sqlalchemy import JSON, Column, Connection, Integer, Table, Text, exists, f
 from sqlalchemy import table as sql_table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage import shared_tables
 from app.storage.errors import StorageError
 from app.storage.move.sums import Progress, Sum
 from app.storage.schema import metadata
-from app.storage.shared_queue import enqueue
+from app.storage.shared_queue import adopt_installs
 
 TABLES = tuple(metadata.sorted_tables)
 _AT_ONCE = 200
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 """What is held of a table while it is moved."""
 _JOBS = sql_table("procrastinate_jobs")
-_ENDED = frozenset(state.value for state in TERMINAL_TASK_STATES)
 _Row = dict[str, Any]
 
 
@@ -63,12 +61,7 @@ def rows_of(connection: Connection, table: Table) -> Iterator[_Row]:
 
 def enqueue_unfinished(connection: Connection) -> int:
     """Gives a worker every install that has not ended, in their order; how many there are."""
-    installs = metadata.tables["installs"]
-    query = select(installs.c.task_id, installs.c.instance).where(installs.c.state.not_in(sorted(_ENDED)))
-    rows = connection.execute(query.order_by(installs.c.number, installs.c.created_at)).all()
-    for row in rows:
-        enqueue(connection, row.task_id, row.instance)
-    return len(rows)
+    return len(adopt_installs(connection))
 
 
 def set_sequences(connection: Connection) -> None:

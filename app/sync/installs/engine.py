@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.domain.fleet_places import Group
 from app.domain.record import InstallRecord
 from app.domain.request import Request
 from app.protocol.events import Queued
 from app.sync.installs.answer_requests import AnswerRequests
 from app.sync.installs.cancel_signal import CancelSignal
-from app.sync.installs.exclusive_queue import ExclusiveKey, Group, Waiting
+from app.sync.installs.exclusive_queue import ExclusiveKey, Waiting
 from app.sync.installs.recorder import Recorder
 from app.sync.installs.skip_requests import SkipRequests
 

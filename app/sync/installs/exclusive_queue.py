@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import itertools
 import posixpath
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
+from app.domain.fleet_places import Group, Limit, PlaceCount
 from app.protocol.snapshot import Problem
 
 ANY_UI_HOME = "*"
@@ -29,27 +28,6 @@ class ExclusiveKey:
         """The key of one ComfyUI, however its folder is spelled; without `ui_home` the key of the whole instance."""
         return cls(instance, posixpath.normpath("/" + ui_home.lstrip("/")) if ui_home else ANY_UI_HOME)
 
-    @property
-    def host(self) -> str:
-        """The instance without its port: several may be behind one address."""
-        return self.instance.rpartition(":")[0] or self.instance
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The fleet of a task, and how many of it may run at once: in all, and on one host (None: any number)."""
-
-    name: str
-    at_once: int | None = None
-    per_host: int | None = None
-
-
-class Limit(Enum):
-    """Which limit of its group a task waits for."""
-
-    AT_ONCE = "at_once"
-    PER_HOST = "per_host"
-
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -66,24 +44,6 @@ class Waiting:
     def is_free(self) -> bool:
         """Whether nothing but a place is missing."""
         return self.behind is None and self.limit is None
-
-
-class _Counted:
-    """How many of each group run, in all and on each host."""
-
-    def __init__(self) -> None:
-        self._found: Counter[tuple[str, str]] = Counter()
-
-    def add(self, key: ExclusiveKey, group: Group) -> None:
-        self._found.update([(group.name, ""), (group.name, key.host)])
-
-    def limit(self, key: ExclusiveKey, group: Group) -> Limit | None:
-        """The limit that one more would break."""
-        if group.at_once is not None and self._found[group.name, ""] >= group.at_once:
-            return Limit.AT_ONCE
-        if group.per_host is not None and self._found[group.name, key.host] >= group.per_host:
-            return Limit.PER_HOST
-        return None
 
 
 class ExclusiveQueue:
@@ -129,24 +89,24 @@ class ExclusiveQueue:
         """By instance: the first task of each ui_home, in their order."""
         for task_id, key in self._running.items():
             first.setdefault(key.instance, {}).setdefault(key.ui_home, task_id)
-        counted = self._counted()
+        used = self._count_places()
         found = []
         for position, (task_id, key) in enumerate(self._waiting.items(), 1):
             ahead, group = first.setdefault(key.instance, {}), self._groups.get(task_id)
             behind = _first_in_the_way(key, ahead)
-            limit = counted.limit(key, group) if group is not None and behind is None else None
+            limit = used.limit(key.instance, group) if group is not None and behind is None else None
             found.append(Waiting(task_id, behind, position, limit, group))
             if group is not None and found[-1].is_free:  # it comes before those behind it
-                counted.add(key, group)
+                used.add(key.instance, group)
             ahead.setdefault(key.ui_home, task_id)
         return found
 
-    def _counted(self) -> _Counted:
-        counted = _Counted()
+    def _count_places(self) -> PlaceCount:
+        used = PlaceCount()
         for task_id, key in self._running.items():
             if (group := self._groups.get(task_id)) is not None:
-                counted.add(key, group)
-        return counted
+                used.add(key.instance, group)
+        return used
 
     @property
     def numbers(self) -> tuple[int, int]:

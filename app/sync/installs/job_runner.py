@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 
+from app.protocol.event_body import Body
 from app.protocol.events import GivenUp
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
@@ -93,3 +94,9 @@ class JobRunner:
                 recorder.emit(GivenUp(state, error))
         if recorder.ended and not recorder.lost:
             self.when_ended(recorder.task_id)
+
+    def say(self, recorder: Recorder, body: Body) -> None:
+        """Says something of a task that nobody runs, unless another service has taken it since its record was read."""
+        with suppress(LeaseLost), self._lease_keeper.holding(recorder, wake=threading.Event()) as held:
+            if held:
+                recorder.emit(body)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.domain.errors import RemoteError
+from app.domain.fleet_places import Group
 from app.domain.host_port import join_host_port
 from app.domain.record import InstallRecord
 from app.domain.request import Request
@@ -19,7 +20,7 @@ from app.protocol.snapshot import to_stored
 from app.protocol.states import TaskState
 from app.remote.connector import SshConnector
 from app.sync.installs.engine import Engine
-from app.sync.installs.exclusive_queue import ExclusiveKey, Group
+from app.sync.installs.exclusive_queue import ExclusiveKey
 from app.sync.installs.recorder import first_snapshot
 
 
@@ -66,8 +67,7 @@ def place_of(request: Request, connector: SshConnector) -> Place:
 
 def group_of(request: Request, fleet_id: str | None) -> Group | None:
     """The group of an install whose fleet has limits."""
-    limits = request.limits
-    return Group(fleet_id, limits.at_once, limits.per_host) if fleet_id is not None and limits is not None else None
+    return Group.of(fleet_id, request.limits)
 
 
 def new_records(

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from app.domain.fleet_places import Group
 from app.protocol.events import GivenUp, Queued
 from app.protocol.snapshot import Problem
 from app.protocol.states import TaskState
 from app.storage.errors import LeaseLost, StorageError
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Job, Records
-from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Group, Waiting, why_waiting
+from app.sync.installs.exclusive_queue import ExclusiveKey, ExclusiveQueue, Waiting, why_waiting
 from app.sync.installs.lease_keeper import LeaseKeeper
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,6 @@ from app.domain import asked_for
 from app.domain.errors import (
     BuildNotSkippable,
     IdempotencyConflict,
-    InvalidRequest,
     QuestionGone,
     ServiceClosing,
     TaskNotCancellable,
@@ -49,8 +48,6 @@ from app.sync.installs.runner_request import check_policies, spec_of
 
 CANCEL_SEEN_SECONDS = 1.0
 """How long a cancel or a skip waits until the install's thread has noticed it: the answer and the next poll agree."""
-
-_NO_LIMITS = "A queue that several processes share keeps no limits of a fleet."
 
 _log = logging.getLogger(__name__)
 
@@ -125,8 +122,6 @@ class Installs:
         self._check_room(len(requests))
         for request in requests:
             check_policies(request, self._settings)
-            if self._settings.is_shared and group_of(request, "any"):
-                raise InvalidRequest(_NO_LIMITS, field="limits", hint="Leave them out: each worker has max_running.")
         workplaces = [place_of(request, self._connector) for request in requests]
         joining.check(workplaces)
         made = new_records(requests, workplaces, self._engine, self._now(), joining)
@@ -148,7 +143,8 @@ class Installs:
 
     def look(self, task_id: str) -> tuple[InstallRecord, InstallStatus]:
         """A task's record, and what is known of it now. Raises TaskNotFound."""
-        return self._record(task_id), self.status(task_id)
+        record = self._record(task_id)
+        return record, self._status_of(record)
 
     def statuses(self, task_ids: Sequence[str]) -> dict[str, InstallStatus]:
         """As `status` for many; those that there are."""
@@ -158,10 +154,14 @@ class Installs:
 
     def look_at_all(self, task_ids: Sequence[str]) -> dict[str, tuple[InstallRecord, InstallStatus]]:
         """As `look` for many; those that there are."""
-        return {
-            record.task_id: (record, self._progress_cache.get(record.task_id) or status_of(record, snapshot_of(record)))
-            for record in self._store.some(task_ids).values()
-        }
+        return {record.task_id: (record, self._status_of(record)) for record in self._store.some(task_ids).values()}
+
+    def _status_of(self, record: InstallRecord) -> InstallStatus:
+        """What is known of it; its record where another process has ended it, and that was not heard here yet."""
+        known = self._progress_cache.get(record.task_id)
+        if known is None or (record.state in TERMINAL_TASK_STATES and not known.ended):
+            return status_of(record, snapshot_of(record))
+        return known
 
     def link_retry(self, task_id: str, retried_by: str | None) -> None:
         """An ended task is retried now, or will not be by itself. Its record says so already."""
@@ -178,14 +178,15 @@ class Installs:
     ) -> dict[str, Any]:
         """The progress JSON; with `since` equal to the revision only that nothing is new, with `patch` what has changed
         since then, where that is known. Raises TaskNotFound."""
-        return self._answers.answer(self._with_reason(self.status(task_id)), since, patch=patch, line=line)
+        return self._answers.answer(self.status_with_reason(task_id), since, patch=patch, line=line)
 
     def progress_text(self, task_id: str, since: int | None, *, patch: bool, line: str | None) -> Filled:
         """`progress` as the text of an answer, its secrets masked. Raises TaskNotFound."""
-        return self._answers.text(self._with_reason(self.status(task_id)), since, patch=patch, line=line)
+        return self._answers.text(self.status_with_reason(task_id), since, patch=patch, line=line)
 
-    def _with_reason(self, status: InstallStatus) -> InstallStatus:
-        """What waits in a shared queue has nobody who would record why."""
+    def status_with_reason(self, task_id: str) -> InstallStatus:
+        """As `status`, with why it waits: in a shared queue nobody would record that. Raises TaskNotFound."""
+        status = self.status(task_id)
         if not self._settings.is_shared or status.snapshot.state is not TaskState.QUEUED:
             return status
         place = self._engine.place_of(status.snapshot.task_id)

@@ -37,7 +37,7 @@ from app.protocol.events import (
     WaitingForInstance,
     Warned,
 )
-from app.protocol.snapshot import Problem
+from app.protocol.snapshot import WORKER_GONE, Problem
 from app.protocol.states import Phase, StepStatus, TaskState
 from app.remote.connector import SshConnector
 from app.remote.follow import CancelNoted, CancelRequest, Ended, Follow, Frame, JournalLine, LogPiece
@@ -138,7 +138,7 @@ class Installation:
 
     def _to_the_end(self) -> None:
         try:
-            if self._may_run:  # an earlier service had begun it: the same as a lost connection
+            if self._may_run and not self._recorder.snapshot.waits_for(WORKER_GONE):  # an earlier service had begun it
                 message = "The service was restarted and connects to the install again."
                 self._recorder.emit(Interrupted(Problem("service_restarted", message), attempt=1, next_attempt_in=0))
             while self._goes_on():

@@ -58,7 +58,7 @@ class FleetProgress:
         for member in self._members.fresh(fleet.fleet_id, listed):
             try:
                 if member.facts:
-                    status = self._installs.status(member.facts.newest.task_id)
+                    status = self._installs.status_with_reason(member.facts.newest.task_id)
                     found.append({**fleet.instances[member.position], **_row(status)})
             except TaskNotFound:  # forgotten since it was listed
                 continue

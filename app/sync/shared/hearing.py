@@ -9,15 +9,17 @@ from dataclasses import replace
 
 from sqlalchemy import Engine
 
+from app.protocol.event_body import Body
 from app.protocol.states import TaskState
 from app.storage.errors import StorageError
 from app.storage.install_store import InstallStore
+from app.storage.shared_clock import SharedClock
 from app.storage.signals import PROGRESS, SIGNALS, SignalStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Job, Records
 from app.sync.installs.exclusive_queue import Waiting, why_waiting
 from app.sync.installs.progress_cache import InstallStatus
-from app.sync.installs.recorder import snapshot_of, status_of
+from app.sync.installs.recorder import Recorder, snapshot_of, status_of
 from app.sync.shared.listener import Listener
 from app.sync.shared.progress_news import ProgressNews
 from app.sync.shared.shared_progress import SharedProgress
@@ -34,8 +36,10 @@ class Hearing:
         self._background = background
         self._installs = InstallStore(engine)
         self.store = SignalStore(engine)
+        self.clock = SharedClock(engine)
+        """What all processes go by."""
         self._news = ProgressNews(self.store, background)
-        self.progress = SharedProgress(memory_seconds, read=self._read, news=self._news)
+        self.progress = SharedProgress(memory_seconds, read=self._read, news=self._news, now=self.clock.now)
         self._signals: SharedSignals | None = None
         self.when_given: Callable[[str, float], None] = lambda _kind, _seconds: None
         """As of `SharedSignals`."""
@@ -63,13 +67,27 @@ class Hearing:
         self._signals.when_given = self.when_given
         return self._signals.holding
 
+    def saying(self, say: Callable[[Recorder, Body], None]) -> Callable[[Recorder, Body], None]:
+        """`say` for an install of another process, which is that of another again afterwards."""
+
+        def said(recorder: Recorder, body: Body) -> None:
+            say(recorder, body)
+            self.progress.let_go(recorder.task_id)
+
+        return said
+
     def begin(self, records: Records | None = None) -> None:
         """Listens from now on."""
         hears = {PROGRESS: self.progress.receive, SIGNALS: self._hear_signals}
         if self._signals is not None and records is not None:
             self._signals.begin(records)
         self._listener = Listener(
-            self._engine, self._background, hears, when_live=self._set_live, while_down=self._while_down
+            self._engine,
+            self._background,
+            hears,
+            when_live=self._set_live,
+            while_down=self._while_down,
+            each_round=self.clock.look,
         )
         self._listener.begin()
 
@@ -80,9 +98,9 @@ class Hearing:
         if self._listener is not None:
             self._listener.close(max(0.0, deadline - time.monotonic()))
 
-    def cancel(self, task_id: str) -> bool:
+    def cancel_all(self, task_ids: Collection[str]) -> Collection[str]:
         """As of `Engine`."""
-        return self._signals is not None and self._signals.cancel(task_id)
+        return () if self._signals is None else self._signals.cancel_all(task_ids)
 
     def wake(self, task_id: str) -> bool:
         """As of `Engine`."""
@@ -132,5 +150,5 @@ class Hearing:
         snapshot = snapshot_of(record)
         if snapshot.state is TaskState.QUEUED and snapshot.waiting is None:
             snapshot = replace(snapshot, waiting=why_waiting(Waiting(task_id, None, 1), None))
-        heard_at = None if ago is None else time.time() - max(0.0, ago)
+        heard_at = None if ago is None else self.clock.now() - max(0.0, ago)
         return replace(status_of(record, snapshot), heard_at=heard_at)

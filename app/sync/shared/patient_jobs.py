@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from procrastinate.exceptions import ConnectorException, ProcrastinateException
@@ -21,7 +21,11 @@ from psycopg import Error
 from psycopg.errors import ForeignKeyViolation, RaiseException
 
 _PAUSE = 1.0
-_HEARTBEAT = "UPDATE procrastinate_workers SET last_heartbeat = NOW() WHERE id = %(worker_id)s RETURNING id"
+_HEARTBEAT = (
+    "UPDATE procrastinate_workers SET last_heartbeat = NOW() WHERE id = %(worker_id)s"
+    " RETURNING id, set_config('synchronous_commit', 'off', true)"
+)
+"""Waits for no disk: one comes each second, and a crash of the database, which ends all sessions, judges nobody."""
 _NEXT = (
     "SELECT pg_notify(%(channel)s, json_build_object('type', 'job_inserted', 'job_id', id)::text)"
     " FROM procrastinate_jobs WHERE lock = %(lock)s AND status = 'todo' LIMIT 1"
@@ -36,6 +40,8 @@ class PatientJobs(JobManager):
     worker: Worker
     leaving: asyncio.Event
     """Set once the process closes."""
+    when_finished: Callable[[], Awaitable[None]]
+    """Called when a job is out of the queue."""
     _answers = True
     _well_since = float("inf")
 
@@ -81,6 +87,7 @@ class PatientJobs(JobManager):
                     return
             else:
                 await self._say_next(job)
+                await self.when_finished()
                 return
 
     async def listen_for_jobs(

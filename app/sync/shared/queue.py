@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
+from app.domain.fleet_places import Group
 from app.protocol.events import Queued
 from app.storage.errors import StorageError
 from app.storage.shared_queue import Place, SharedQueueStore
 from app.sync.installs.engine import Job, Records
-from app.sync.installs.exclusive_queue import ExclusiveKey, Group, Waiting
+from app.sync.installs.exclusive_queue import ExclusiveKey, Waiting
 
 _POSITIONS_SECONDS = 0.3
 """For how long the order of what waits is not asked again, however many ask where they stand."""
@@ -23,8 +25,8 @@ class Signals(Protocol):
     def begin(self, records: Records) -> None:
         """From now on, what is asked of installs that no worker has can be done here, and of those here is heard."""
 
-    def cancel(self, task_id: str) -> bool:
-        """Cancels an install, wherever it is."""
+    def cancel_all(self, task_ids: Collection[str]) -> Collection[str]:
+        """Cancels installs, wherever they are."""
 
     def wake(self, task_id: str) -> bool:
         """Ends an install's wait for its next try."""
@@ -60,6 +62,16 @@ class Works(Protocol):
         """As of `Engine`."""
 
 
+class Watches(Protocol):
+    """What sees whose worker is gone."""
+
+    def begin(self, records: Records) -> None:
+        """Looks from now on."""
+
+    def close(self, timeout: float) -> None:
+        """Looks no more."""
+
+
 class SharedQueue:
     """An `Engine`. A process without `works` only asks others."""
 
@@ -70,13 +82,17 @@ class SharedQueue:
         closing: threading.Event,
         forget: Callable[[str], None],
         works: Works | None = None,
+        *,
+        watch: Watches | None = None,
     ) -> None:
-        """`forget`: drops what this process shows of an install: its record is asked instead."""
+        """`forget`: drops what this process shows of an install: its record is asked instead. `watch`: gives others
+        what workers that are gone have left."""
         self._forget = forget
         self.closing = closing
         self._store = store
         self._signals = signals
         self._works = works
+        self._watch = watch
         self._lock = threading.Lock()
         self._positions: dict[str, Place] = {}
         self._positions_until = 0.0
@@ -105,6 +121,8 @@ class SharedQueue:
         self._signals.begin(records)
         if self._works is not None:
             self._works.begin(records)
+        if self._watch is not None:
+            self._watch.begin(records)
         return 0
 
     def place_of(self, task_id: str) -> Waiting | None:
@@ -117,7 +135,7 @@ class SharedQueue:
                     self._positions = {}
                 self._positions_until = time.monotonic() + _POSITIONS_SECONDS
             place = self._positions.get(task_id)
-        return None if place is None else Waiting(task_id, place.behind, place.position)
+        return None if place is None else Waiting(task_id, place.behind, place.position, place.limit, place.group)
 
     def _read_positions_again(self) -> None:
         """Whoever has changed the queue here sees that it has changed."""
@@ -147,7 +165,9 @@ class SharedQueue:
 
     def cancel_all(self, task_ids: Collection[str]) -> Collection[str]:
         """Cancels installs, wherever they are."""
-        cancelled = {task_id for task_id in task_ids if self._signals.cancel(task_id)}
+        cancelled = self._signals.cancel_all(task_ids)
+        with suppress(StorageError):  # whoever looks after the queue does it
+            self._store.admit()
         self._read_positions_again()
         return cancelled
 
@@ -169,4 +189,6 @@ class SharedQueue:
         self.closing.set()
         if self._works is not None:
             self._works.close(timeout)
+        if self._watch is not None:
+            self._watch.close(max(0.5, deadline - time.monotonic()))
         self._signals.close(max(0.5, deadline - time.monotonic()))

@@ -40,12 +40,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often what is done, in seconds. `stalled`: a worker that was not heard for so long is dead."""
+    """How often what is done, in seconds. `stalled`: a worker that was not heard for so long is dead; `gone`: one whose
+    session has ended too. `look`: how often it is looked for those; `settled`: how long whoever looks must have been
+    connected: after an outage nobody has a session."""
 
-    heartbeat: float = 10.0
+    heartbeat: float = 1.0
     stalled: float = 30.0
     fetch: float = 1.0
     upkeep: float = 10.0
+    look: float = 0.5
+    gone: float = 3.0
+    settled: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +117,12 @@ class QueueWorker:
         """Whether jobs are fetched, and the queue is looked after."""
         if not self._background.is_task_running(self._upkeep_thread):
             return False
-        workers = tuple(self._workers)
-        return 0 < self._kinds == len(workers) and all(worker.worker_id is not None for worker in workers)
+        return 0 < self._kinds == len(self.numbers)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Of the workers of this process, in the queue."""
+        return tuple(worker.worker_id for worker in tuple(self._workers) if worker.worker_id is not None)
 
     def close(self, timeout: float) -> None:
         """After `closing` was set: lets go of every job within `timeout` seconds; others get them at once."""
@@ -158,7 +167,7 @@ class QueueWorker:
         await connector.open_async(pool)
         app = App(connector=connector)
         app.job_manager = manager = PatientJobs(app.connector)
-        manager.leaving = self._leaving
+        manager.leaving, manager.when_finished = self._leaving, self._admit_others
         app.task(name=kind.task, queue=kind.queue, pass_context=True)(self._task_of(kind))
         worker = manager.worker = Worker(
             app,
@@ -193,7 +202,7 @@ class QueueWorker:
         running.result()
 
     def _task_of(self, kind: Kind) -> Callable[[JobContext, str], Coroutine[Any, Any, None]]:
-        async def task(context: JobContext, task_id: str) -> None:
+        async def task(context: JobContext, task_id: str, group: object = None) -> None:  # noqa: ARG001 - the queue's
             done = asyncio.get_running_loop().create_future()
             job_id = context.job.id
             assert job_id is not None
@@ -208,6 +217,15 @@ class QueueWorker:
                     raise
 
         return task
+
+    async def _admit_others(self) -> None:
+        await asyncio.to_thread(self._admit)
+
+    def _admit(self) -> None:
+        try:
+            self._store.admit()
+        except StorageError as exc:  # whoever looks after the queue does it
+            _log.warning("places that are free are not given yet: %s", exc.message)
 
     def _start(self, kind: Kind, job_id: int, task_id: str, done: asyncio.Future[None]) -> bool:
         with self._lock:
@@ -266,6 +284,7 @@ class QueueWorker:
                 well = min((manager.well_for for manager in self._managers), default=0.0)
                 for task_id in self._store.put_back_stalled(self._pace.stalled, judge=well > self._pace.stalled):
                     _log.info("task %s: nobody works on it any more; it is in the queue again", task_id)
+                self._store.admit()
                 self._chores()
                 failed = False
             except StorageError as exc:  # the next round tries again
@@ -274,9 +293,8 @@ class QueueWorker:
 
     def _compare(self) -> None:
         """What this process does, with what the queue says that it does: either may have missed the other's change."""
-        numbers = [worker.worker_id for worker in self._workers if worker.worker_id is not None]
         before = self._known()
-        queued = self._store.jobs_of(numbers)
+        queued = self._store.jobs_of(self.numbers)
         after = self._known()
         for job_id in before.keys() & after.keys() - queued:
             _log.warning("task %s: another worker has it by now; letting go of it", after[job_id].task_id)

@@ -72,6 +72,15 @@ class SharedSignals:
             self._end_waiting(task_id)
         return done is not Cancel.ENDED
 
+    def cancel_all(self, task_ids: Collection[str]) -> set[str]:
+        """Cancels installs; those that have not ended. Those that wait for a place of their fleet leave the queue
+        first: else the end of one that runs would begin one of them."""
+        held = self._store.cancel_held(task_ids)
+        cancelled = {task_id for task_id in task_ids if task_id not in held and self.cancel(task_id)}
+        for task_id in held:
+            self._end_waiting(task_id)
+        return cancelled | held
+
     def wake(self, task_id: str) -> bool:
         """Ends the wait of an install that tries to reach its instance; False when it has ended."""
         return self._add(task_id, Kind.WAKE) is not None

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 
 from app.settings import Settings
+from app.storage.lease import owner_of
 from app.storage.shared_queue import WORKFLOW, WORKFLOWS, SharedQueueStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.job_runner import JobRunner
+from app.sync.shared.dead_workers import DeadWorkers
 from app.sync.shared.follow_ups import FollowUps
 from app.sync.shared.hearing import Hearing
 from app.sync.shared.queue import SharedQueue
@@ -39,7 +41,14 @@ class Shared:
             taken = QueueWorker(self.engine.url, store, background, jobs.closing, chores=self._do_chores)
             self.works = InstallWorker(taken, jobs.run, jobs.closing, settings.max_running)
         jobs.while_held = self.hearing.runs(jobs.give_up)
-        return SharedQueue(store, self.hearing, jobs.closing, self.hearing.progress.drop, self.works)
+        watch = DeadWorkers(
+            self.engine,
+            background,
+            owner=owner_of(settings.data_dir),
+            numbers=lambda: () if self.works is None else self.works.numbers,
+            say=self.hearing.saying(jobs.say),
+        )
+        return SharedQueue(store, self.hearing, jobs.closing, self.hearing.progress.drop, self.works, watch=watch)
 
     def workflows(
         self,

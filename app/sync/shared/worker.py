@@ -48,6 +48,11 @@ class InstallWorker:
         with self._lock:
             return self._running.get(task_id)
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Of the workers of this process, in the queue."""
+        return self._queue.numbers
+
     def close(self, timeout: float) -> None:
         """After `closing` was set: lets go of every install within `timeout` seconds."""
         self._queue.close(timeout)
