@@ -6,13 +6,13 @@
 #                                   says what is missing and exits 1. Exit 0: everything is here.
 #   tools/system-deps.sh --demo     the same without Chromium and PostgreSQL, which only tests and the cluster need
 #   tools/system-deps.sh --tests    also what some tests play with, where it can be had: login shells, Dropbear, nginx,
-#                                   Prometheus
+#                                   Prometheus, PgBouncer
 #   tools/system-deps.sh --check    changes nothing, whoever asks
 #   tools/system-deps.sh --python   prints the Python to make the virtual environment with
 #
-# The tests run sshd, nginx, PostgreSQL and Prometheus themselves, on high ports: the system's own are not wanted. What
-# this script installs of them is therefore neither started nor enabled, and no PostgreSQL cluster is made; what was
-# there before is left alone.
+# The tests run sshd, nginx, PostgreSQL, PgBouncer and Prometheus themselves, on high ports: the system's own are not
+# wanted. What this script installs of them is therefore neither started nor enabled, and no PostgreSQL cluster is made;
+# what was there before is left alone.
 set -eu
 
 PYTHON_WANTED="Python >= 3.11 with venv"
@@ -76,7 +76,7 @@ missing_packages() {
 # What some tests play with, and skip in words where it cannot be had: login shells, another SSH server, a proxy, and
 # what reads the metrics.
 optional_packages() {
-    for package in tcsh fish zsh nginx prometheus; do has "$package" || echo "$package"; done
+    for package in tcsh fish zsh nginx prometheus pgbouncer; do has "$package" || echo "$package"; done
     has dropbear || echo dropbear-bin
 }
 
@@ -104,7 +104,7 @@ python_packages() {
     esac
 }
 
-is_served() { case $1 in *openssh-server* | *nginx* | *prometheus* | *postgresql*) return 0 ;; esac; return 1; }
+is_served() { case $1 in *openssh-server* | *nginx* | *prometheus* | *pgbouncer* | *postgresql*) return 0 ;; esac; return 1; }
 
 # While our packages are set up, nothing may start $1 (sshd, nginx, …); what other packages ask for is answered as before.
 hold_back() {
@@ -120,6 +120,7 @@ case " $new \$1" in
 *openssh-server*\ ssh | *openssh-server*\ ssh.* | *openssh-server*\ sshd | *openssh-server*\ sshd.*) exit 101 ;;
 *nginx*\ nginx | *nginx*\ nginx.*) exit 101 ;;
 *prometheus*\ prometheus | *prometheus*\ prometheus.*) exit 101 ;;
+*pgbouncer*\ pgbouncer | *pgbouncer*\ pgbouncer.*) exit 101 ;;
 *postgresql*\ postgresql | *postgresql*\ postgresql[.@]*) exit 101 ;;
 esac
 if [ -x $POLICY_KEPT ]; then exec $POLICY_KEPT "\$@"; fi
@@ -145,6 +146,7 @@ remove_policy() {
 disable_new() {
     case $new in *nginx*) disable_service nginx ;; esac
     case $new in *prometheus*) disable_service prometheus ;; esac
+    case $new in *pgbouncer*) disable_service pgbouncer ;; esac
     # It starts the clusters of this machine: whose machine has some keeps it.
     case $new in *postgresql*) if [ -z "$(ls -A /etc/postgresql/* 2>/dev/null)" ]; then disable_service postgresql; fi ;; esac
     case $new in *openssh-server*) disable_new_sshd ;; esac

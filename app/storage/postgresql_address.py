@@ -12,11 +12,11 @@ from sqlalchemy.exc import ArgumentError
 from app.domain.database_scheme import with_driver
 from app.protocol.snapshot import Problem
 
-ENCODED = "In a password, @ : / ? # and % are written %40 %3A %2F %3F %23 and %25."
+ENCODED = "A password has %40 for @, %3A for :, %2F for /, %3F for ?, %23 for # and %25 for %."
 _NOT_VALID = Problem(
     "database_unavailable",
     "The address of the database is not valid.",
-    "It is like postgresql+psycopg://USER:PASSWORD@HOST:5432/NAME, or sqlite:////home/me/nodeferry/nodeferry.db.",
+    "It is like postgresql://HOST:5432/NAME, with USER:PASSWORD@ before HOST; or sqlite:////home/me/nodeferry/nodeferry.db.",
 )
 _TWO_ENDS = Problem(
     "database_unavailable",

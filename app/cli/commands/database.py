@@ -36,8 +36,8 @@ def move(target: str | None, data_dir: Path | None) -> None:
     settings = settings_from(overrides={"data_dir": data_dir})
     source, url = _source(settings), with_driver(target or settings.database_url)
     if not url.startswith("postgresql"):
-        hint = "Name it: --to postgresql+psycopg://USER@HOST/NAME, or set NODEFERRY_DATABASE_URL."
-        raise CliError("It is not said which PostgreSQL the history is moved to.", hint=hint, field="--to")
+        hint = "Set NODEFERRY_DATABASE_URL to it: postgresql://HOST/NAME"
+        raise CliError("Which PostgreSQL is the history to be moved to?", hint=hint, field="--to")
     from app.storage.move.history import move_history
 
     with ServiceLock(settings.data_dir):
