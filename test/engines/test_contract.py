@@ -48,7 +48,7 @@ def test_one_at_a_time_runs_on_an_instance_in_their_order(played: Played, proces
     played.end(other)
     played.has("ended", *tasks)  # said when the record says so already
     order = [tuple(line[:2]) for line in played.lines() if line[1] != other]
-    assert order == [(what, task_id) for task_id in tasks for what in ("began", "ended")]
+    assert order == [(what, task_id) for task_id in tasks for what in ("began", "ending", "ended")]
     assert process.engine.place_of(tasks[0]) is None
 
 
