@@ -25,14 +25,16 @@ from bench.fleet.script import Play, script_of
 from bench.fleet.ssh import listen
 
 _FIRST_PORT, _LAST_PORT, _TRIES = 20_000, 30_000, 20
+_NET = "127.10"
 _PER_NET = 200
 
 
 class Fleet:
     """All instances of this process. In the event loop's thread."""
 
-    def __init__(self, play: Play) -> None:
-        self.machines = [Machine(script_of(play, number), _address(number)) for number in range(play.instances)]
+    def __init__(self, play: Play, net: str = _NET) -> None:
+        """`net`: the first half of its addresses."""
+        self.machines = [Machine(script_of(play, number), _address(net, number)) for number in range(play.instances)]
         self.port = 0
 
     async def open(self, key: str | None, port: int) -> None:
@@ -89,9 +91,9 @@ class Fleet:
         return {"written": found}
 
 
-def _address(number: int) -> str:
-    """Each instance is a host of its own, on loopback."""
-    return f"127.{10 + number // (_PER_NET * _PER_NET)}.{number // _PER_NET % _PER_NET}.{1 + number % _PER_NET}"
+def _address(net: str, number: int) -> str:
+    """Each instance is a host of its own."""
+    return f"{net}.{number // _PER_NET}.{1 + number % _PER_NET}"
 
 
 def _memory_kib() -> int:
@@ -135,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = _arguments().parse_args(argv)
     play = Play(**{field.name: getattr(asked, field.name) for field in fields(Play)})
     key = asked.key.read_text("ascii") if asked.key else None
-    asyncio.run(_serve(Fleet(play), key, asked.port))
+    asyncio.run(_serve(Fleet(play, asked.net), key, asked.port))
     return 0
 
 
@@ -152,6 +154,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--fresh", type=float, default=1.0, help="share that has no runner yet")
     parser.add_argument("--port", type=int, default=0, help="at each address; 0: a free one")
     parser.add_argument("--key", type=Path, help="the public key that gets in; by default any does")
+    parser.add_argument("--net", default=_NET, help=f"the first half of its addresses (default {_NET}: loopback)")
     return parser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -65,6 +66,9 @@ class Machine:
             "end": truth_of(run, self.script.recording),
             "word": run.word,
             "events": len(run.lines),
+            "bytes": run.size,
+            "log": hashlib.sha256(run.log).hexdigest(),
+            "wrote_last": run.written[-1] if run.written else None,
             "connected_at": self.connected_at,
             "began": run.began,
         }

@@ -20,18 +20,21 @@ _END_SECONDS = 10.0
 class FleetProcess:
     """A context manager. Its questions may be asked from any thread."""
 
-    def __init__(self, play: Play, *, key: Path | None = None, port: int = 0) -> None:
-        """`key`: the public key that gets in; `port`: at each address, 0: a free one."""
+    def __init__(self, play: Play, *, key: Path | None = None, port: int = 0, net: str = "") -> None:
+        """`key`: the public key that gets in; `port`: at each address, 0: a free one; `net`: the first half of the
+        addresses, where they are not on loopback."""
         self.play = play
         self.port = port
         self.addresses: list[str] = []
         self._key = key
+        self._net = net
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         words = [f"--{name}={value}" for name, value in asdict(self.play).items()]
         words += [f"--port={self.port}", *([f"--key={self._key}"] if self._key else [])]
+        words += [f"--net={self._net}"] if self._net else []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.fleet", *words],
             cwd=ROOT,

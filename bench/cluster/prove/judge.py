@@ -1,0 +1,134 @@
+"""Whether everything ended as its instance says, once, and with nothing left."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+
+from bench.cluster.cluster import Cluster
+from bench.cluster.prove.asks import Asks
+from bench.cluster.prove.watch import Watch, connected, database_url, rows
+from bench.scale.polls import Client
+from bench.scale.step import wrong_end
+
+_REST_SECONDS = 40.0
+_RESTS = {
+    "unfinished installs": "SELECT count(*) FROM installs WHERE state NOT IN ('completed', 'failed', 'cancelled')",
+    "jobs": "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')",
+    "leases": "SELECT count(*) FROM installs WHERE lease_owner IS NOT NULL",
+    "signals": "SELECT count(*) FROM install_signals",
+}
+_NOTES = {
+    "late writes refused": "its lease is lost, another service works on it now",
+    "installs let go of": "another worker has it by now",
+    "workers begun anew": "others have what it had",
+    "installs taken over": "nobody works on it any more",
+}
+
+
+def judge(cluster: Cluster, asks: Asks, watch: Watch, wanted: int) -> list[str]:
+    """What is wrong, once all has ended or took too long."""
+    truths = cluster.fleet.truths()
+    by_task = {row["task_id"]: row for row in _rows(cluster)}
+    wrong = [*asks.wrong, *watch.wrong]
+    if len(by_task) != wanted:
+        wrong.append(f"{len(by_task)} records for {wanted} installs")
+    found: dict[str, list[int]] = {}
+    for truth in truths:
+        task_id = asks.tasks.get(truth["number"], "")
+        for what in [*_of_ends(truth, task_id, watch), *_of_row(truth, task_id, by_task), *_of_cancel(truth, asks)]:
+            found.setdefault(what, []).append(truth["number"])
+    wrong += [f"{what}: instances {numbers}" for what, numbers in found.items()]
+    return wrong + _of_logs(cluster, asks, truths) + _of_rests(cluster) + _of_members(cluster)
+
+
+def _of_ends(truth: Mapping[str, Any], task_id: str, watch: Watch) -> list[str]:
+    """At every web process."""
+    found = [wrong_end(truth, place.ends.get(task_id)) for place in watch.places]
+    runs = [] if truth["runs"] == 1 else [f"{truth['runs']} runs on the instance"]
+    starts = [] if truth["task_id"] == task_id else ["the run is not the task's"]
+    return [what for what in found if what is not None] + runs + starts
+
+
+def _of_row(truth: Mapping[str, Any], task_id: str, by_task: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Each line of the journal was counted, once."""
+    row = by_task.get(task_id)
+    if row is None:
+        return ["no record"]
+    got, true = (row["journal_seq"], row["journal_offset"]), (truth["events"], truth.get("bytes"))
+    return [] if got == true else [f"line and byte {got} of the journal, which has {true}"]
+
+
+def _of_cancel(truth: Mapping[str, Any], asks: Asks) -> list[str]:
+    if truth["number"] not in asks.cancelled or truth["word"] == "died":
+        return []
+    state = (truth["end"] or {}).get("state")
+    return [] if state == "cancelled" else [f"{state} behind a cancel that was accepted"]
+
+
+def _of_logs(cluster: Cluster, asks: Asks, truths: list[dict[str, Any]]) -> list[str]:
+    """The run's log is the instance's, byte by byte: two workers that both thought that it was theirs wrote it once."""
+    differ, client = [], Client(cluster.web[0].url)
+    for truth in truths:
+        task_id = asks.tasks.get(truth["number"])
+        if task_id is None or truth["word"] != "ended":
+            continue
+        try:
+            status, answer = client.get(f"/tasks/{task_id}/log?limit=1048576")
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            return [f"a log: {exc!r}"]
+        if status != 200 or hashlib.sha256(answer["text"].encode()).hexdigest() != truth["log"]:
+            differ.append(truth["number"])
+    client.close()
+    return [f"logs that are not the instance's: instances {differ}"] if differ else []
+
+
+def _of_rests(cluster: Cluster) -> list[str]:
+    """Rows and connections, which need a moment to go."""
+    until, pause = time.monotonic() + _REST_SECONDS, threading.Event()
+    while True:
+        left = _left(cluster)
+        if not left or time.monotonic() > until:
+            return [f"left: {left}"] if left else []
+        pause.wait(1.0)
+
+
+def _left(cluster: Cluster) -> dict[str, int]:
+    found = {"connections": int(cluster.fleet.gauge()["connections"])}
+    with connected(database_url(cluster)) as connection:
+        for name, query in _RESTS.items():
+            found[name] = sum(row[0] for row in connection.execute(query.encode()).fetchall())
+    return {name: count for name, count in found.items() if count}
+
+
+def _of_members(cluster: Cluster) -> list[str]:
+    counts = {member.name: _log(member).count("Traceback") for member in cluster.members}
+    return [f"{count} tracebacks in the log of {name}" for name, count in counts.items() if count]
+
+
+def notes(cluster: Cluster) -> dict[str, int]:
+    """What the members' logs say of what they did about it."""
+    found = Counter[str]()
+    for member in cluster.members:
+        text = _log(member)
+        found.update({name: text.count(words) for name, words in _NOTES.items()})
+    return dict(found)
+
+
+def _log(member: Any) -> str:
+    return str(member.log.read_text("utf-8", "replace")) if member.log.exists() else ""
+
+
+def _rows(cluster: Cluster) -> list[dict[str, Any]]:
+    try:
+        with connected(database_url(cluster)) as connection:
+            return rows(connection)
+    except psycopg.Error:
+        return []
