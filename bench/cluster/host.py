@@ -7,11 +7,13 @@ is lost without a word.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import StrEnum
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -36,7 +38,8 @@ class PlayedHost:
         """Raises StandInUnavailable."""
         if os.geteuid() != 0 or shutil.which("ip") is None:
             raise StandInUnavailable("A host that is cut off needs root and ip(8); it is not played.")
-        number = os.getpid() % 50
+        taken = {path.name for path in Path("/sys/class/net").iterdir()}
+        number = random.SystemRandom().choice([n for n in range(50) if f"nf{n}{Line.DATABASE}" not in taken])
         self.net = f"10.{200 + number}"
         """The first half of the addresses of the instances."""
         self.database_address = f"{self.net}.250.1"
@@ -82,7 +85,7 @@ class PlayedHost:
         _ip("-n", self._space, "link", "set", "lo", "up")
         instances = f"{self.net}.0.0/17"
         for at, destination in ((instances, instances), (f"{self.database_address}/32",) * 2):
-            _ip("route", "add", "local", at, "dev", "lo")
+            _ip("route", "replace", "local", at, "dev", "lo")
             stack.callback(_ip, "route", "delete", "local", destination, "dev", "lo")
         for place, (line, to) in enumerate(((Line.DATABASE, self.database_address), (Line.INSTANCES, instances))):
             end, there = self._ends[line], str(line)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from collections import Counter
 from typing import Any, cast
 
 import pytest
 
+from app.standin.errors import StandInUnavailable
 from bench.cluster.cluster import Cluster
+from bench.cluster.host import Line, PlayedHost
 from bench.cluster.prove.cancels import Cancels
 from bench.cluster.prove.faults import HOST, LONG, Kind, dealt
 from bench.cluster.prove.play import Played
@@ -86,3 +91,24 @@ def test_results_are_gone_on_with_and_tell_how_to_repeat_what_was_wrong(tmp_path
 
     assert "WRONG --seed 3 --only 7: lost" in said
     assert any("2 cancels" in line and "most 0.30 s" in line for line in said)
+
+
+def test_a_host_is_cut_off_without_a_word_and_comes_back() -> None:
+    try:
+        with PlayedHost() as host, socket.create_server((host.database_address, 0)) as server:
+            port = server.getsockname()[1]
+            before = _reaches(host, port)
+            host.cut([Line.DATABASE])
+            meanwhile = _reaches(host, port)
+            host.mend([Line.DATABASE])
+            after = _reaches(host, port)
+    except StandInUnavailable as exc:
+        pytest.skip(exc.message)
+
+    assert (before, meanwhile, after) == (True, False, True)
+
+
+def _reaches(host: PlayedHost, port: int) -> bool:
+    words = f"import socket; socket.create_connection(({host.database_address!r}, {port}), 1.5)"
+    argv = [*host.within, sys.executable, "-c", words]
+    return subprocess.run(argv, check=False, capture_output=True, timeout=30).returncode == 0

@@ -25,8 +25,11 @@ class Kind(StrEnum):
 LONG = {Kind.FROZEN: (32.0, 48.0), Kind.AWAY: (42.0, 55.0), Kind.NO_DATABASE: (42.0, 55.0)}
 """Seconds: all longer than the 30 s after which a worker that was not heard is dead."""
 HOST = frozenset({Kind.AWAY, Kind.NO_DATABASE})
-_FOUR = (Kind.WORKER, Kind.WEB, Kind.DATABASE, Kind.FROZEN)
-_TEN = (*_FOUR, Kind.AWAY, *_FOUR, Kind.WORKER)
+_OUTAGES = (Kind.DATABASE, Kind.WORKER, Kind.AWAY, Kind.WEB) + (Kind.DATABASE, Kind.WORKER) * 2
+_OUTAGES += (Kind.WEB, Kind.DATABASE)
+_TAKEOVERS = (Kind.AWAY, Kind.WORKER, Kind.FROZEN, Kind.WEB) + (Kind.WORKER, Kind.FROZEN) * 2
+_TAKEOVERS += (Kind.WORKER, Kind.WEB)
+"""Of each ten. PostgreSQL's outages have runs of their own: for half a minute after one, nobody is taken for dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ def dealt(seed: int, run: int, count: int, *, host: bool) -> list[Fault]:
 
 
 def _kinds(run: int, count: int) -> list[Kind]:
-    """The same mixture for each ten; every other one cuts the host off from PostgreSQL only."""
-    kinds = [_TEN[place % len(_TEN)] for place in range(count)]
-    return [Kind.NO_DATABASE if kind is Kind.AWAY and run % 2 else kind for kind in kinds]
+    """Runs are of four sorts, in turn."""
+    ten = _TAKEOVERS if run % 2 else _OUTAGES
+    kinds = [ten[place % len(ten)] for place in range(count)]
+    return [Kind.NO_DATABASE if kind is Kind.AWAY and run % 4 in (0, 3) else kind for kind in kinds]
