@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from bench.cluster.cluster import Cluster
@@ -42,15 +43,20 @@ class Asks:
         if task_id is not None and self._until_answered(f"/tasks/{task_id}/cancel", {}, number + 1, 202) is not None:
             self.cancelled[number] = time.monotonic()
 
-    def later(self, seconds: float, ask: Any, number: int) -> None:
+    def later(self, seconds: float, ask: Callable[[int], None], number: int) -> None:
         """Asks in a thread of its own."""
 
         def run() -> None:
-            self._over.wait(seconds)
-            ask(number)
+            if not self._over.wait(seconds):
+                ask(number)
 
         self._threads.append(threading.Thread(target=run, daemon=True))
         self._threads[-1].start()
+
+    def close(self) -> None:
+        """Nothing more is asked."""
+        self._over.set()
+        self.wait()
 
     def wait(self) -> None:
         """Until all that was asked later is answered."""
@@ -60,7 +66,7 @@ class Asks:
     def _until_answered(self, path: str, body: dict[str, Any], place: int, wanted: int) -> dict[str, Any] | None:
         """A web process that is gone, or has no database, is not the end: the other one is asked."""
         until, web, said = time.monotonic() + _TRY_SECONDS, self._cluster.web, ""
-        while time.monotonic() < until:
+        while time.monotonic() < until and not self._over.is_set():
             client = Client(web[place % len(web)].url, _ANSWER_SECONDS)
             try:
                 status, answer = client.post(path, body)

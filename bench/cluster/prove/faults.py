@@ -25,10 +25,14 @@ class Kind(StrEnum):
 LONG = {Kind.FROZEN: (32.0, 48.0), Kind.AWAY: (42.0, 55.0), Kind.NO_DATABASE: (42.0, 55.0)}
 """Seconds: all longer than the 30 s after which a worker that was not heard is dead."""
 HOST = frozenset({Kind.AWAY, Kind.NO_DATABASE})
-_OUTAGES = (Kind.DATABASE, Kind.WORKER, Kind.AWAY, Kind.WEB) + (Kind.DATABASE, Kind.WORKER) * 2
-_OUTAGES += (Kind.WEB, Kind.DATABASE)
-_TAKEOVERS = (Kind.AWAY, Kind.WORKER, Kind.FROZEN, Kind.WEB) + (Kind.WORKER, Kind.FROZEN) * 2
-_TAKEOVERS += (Kind.WORKER, Kind.WEB)
+_OUTAGES = (
+    *(Kind.DATABASE, Kind.WORKER, Kind.AWAY, Kind.WEB),
+    *(Kind.DATABASE, Kind.WORKER, Kind.DATABASE, Kind.WORKER, Kind.WEB, Kind.DATABASE),
+)
+_TAKEOVERS = (
+    *(Kind.AWAY, Kind.WORKER, Kind.FROZEN, Kind.WEB),
+    *(Kind.WORKER, Kind.FROZEN, Kind.WORKER, Kind.FROZEN, Kind.WORKER, Kind.WEB),
+)
 """Of each ten. PostgreSQL's outages have runs of their own: for half a minute after one, nobody is taken for dead."""
 
 

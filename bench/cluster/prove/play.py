@@ -22,6 +22,7 @@ from bench.cluster.prove.watch import Watch
 from bench.fleet.script import Play
 
 _CANCELS, _END_SECONDS = 3, 200.0
+_ASKED_SECONDS = (3.0, 40.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +109,17 @@ def _run(
         asks.start(number)
     watch.begin()
     strikes.begin(faults)
-    for number in range(size.installs, size.installs + size.late):
-        asks.later(dice.uniform(3.0, 40.0), asks.start, number)
-    for number in dice.sample(range(size.installs), min(_CANCELS, size.installs)):
-        asks.later(dice.uniform(3.0, 40.0), asks.cancel, number)
-    strikes.wait()
-    asks.wait()
-    until, pause = time.monotonic() + _END_SECONDS, threading.Event()
-    while not watch.have_ended() and time.monotonic() < until:
-        pause.wait(0.5)
-    strikes.close()
-    watch.close()
+    try:
+        _ask_meanwhile(asks, size, dice)
+        strikes.wait()
+        asks.wait()
+        until, pause = time.monotonic() + _END_SECONDS, threading.Event()
+        while not watch.have_ended() and time.monotonic() < until:
+            pause.wait(0.5)
+    finally:
+        asks.close()
+        strikes.close()
+        watch.close()
     played.faults, played.retried = strikes.to_json(), asks.tries
     played.wrong = [*strikes.wrong, *judge(cluster, asks, watch, size.installs + size.late)]
     played.ended = min(len(place.ends) for place in watch.places)
@@ -127,3 +128,11 @@ def _run(
     played.unreachable = sum(place.unreachable for place in watch.places)
     played.takeovers = sum(row["lease_token"] - 1 for row in watch.rows.values())
     played.notes = notes(cluster)
+
+
+def _ask_meanwhile(asks: Asks, size: Size, dice: random.Random) -> None:
+    """Starts and cancels while faults happen."""
+    for number in range(size.installs, size.installs + size.late):
+        asks.later(dice.uniform(*_ASKED_SECONDS), asks.start, number)
+    for number in dice.sample(range(size.installs), min(_CANCELS, size.installs)):
+        asks.later(dice.uniform(*_ASKED_SECONDS), asks.cancel, number)

@@ -61,15 +61,18 @@ class Strikes:
             thread.join()
 
     def close(self) -> None:
-        """Nobody looks after the members any more."""
+        """Nothing happens any more, nobody looks after the members, and none is started."""
         self._over.set()
-        self._keeper.join()
+        for thread in [self._keeper, *self._threads]:
+            thread.join()
 
     def _play(self, fault: Fault) -> None:
         self._over.wait(max(0.0, self._began + fault.at - time.monotonic()))
         try:
             with ExitStack() as held:
                 name = self._held(fault, held)
+                if self._over.is_set():
+                    return
                 at, running = time.monotonic(), int(self._cluster.fleet.gauge()["running"])
                 self._strike(fault, name)
                 now = time.monotonic()
@@ -117,7 +120,7 @@ class Strikes:
     def _up(self, member: Member) -> None:
         """Starts it until it stays: while PostgreSQL is away none does. Raises MemberEnded."""
         port, until = int(member.url.rpartition(":")[2] or 0), time.monotonic() + _UP_SECONDS
-        while True:
+        while not self._over.is_set():
             try:
                 member.start(port)
                 member.ready()
