@@ -47,6 +47,7 @@ POOL: dict[str, Any] = {
 _AWAY = "The database {where} does not answer"
 _AGAIN = "It is asked again with the next request; installs that run go on."
 _RESTARTS = Problem("database_unavailable", "The database {where} is being restarted.", _AGAIN)
+_LOST = Problem("database_unavailable", "The connection to the database {where} was lost.", _AGAIN)
 _UNAVAILABLE = Problem("database_unavailable", _AWAY + ".", "Check that PostgreSQL runs and is reached from here.")
 _BUSY = Problem("database_locked", "The database {where} was busy with the same for too long.", "Try it again.")
 _MANY = Problem(
@@ -94,7 +95,7 @@ _BY_WORDS: tuple[tuple[str, Problem], ...] = (
     ("authentication failed", _REFUSED),
     ("no pg_hba.conf entry", _REFUSED),
     ("does not exist", _UNKNOWN),
-    ("server closed the connection", _RESTARTS),
+    ("server closed the connection", _LOST),  # libpq says so of a line that was cut, too
 )
 _CONNECTING = frozenset({"OperationalError", "ConnectionTimeout", "PoolTimeout", "InterfaceError"})
 

@@ -68,7 +68,7 @@ class Machine:
             "events": len(run.lines),
             "bytes": run.size,
             "log": hashlib.sha256(run.log).hexdigest(),
-            "wrote_last": run.written[-1] if run.written else None,
+            "wrote_last": time.time() - time.monotonic() + run.written[-1] if run.written else None,
             "connected_at": self.connected_at,
             "began": run.began,
         }

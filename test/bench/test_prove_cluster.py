@@ -15,6 +15,7 @@ from bench.cluster.cluster import Cluster
 from bench.cluster.host import Line, PlayedHost
 from bench.cluster.prove.cancels import Cancels
 from bench.cluster.prove.faults import HOST, LONG, Kind, dealt
+from bench.cluster.prove.judge import cancels_given, of_cancel
 from bench.cluster.prove.play import Played
 from bench.cluster.prove.results import Results, table
 from bench.cluster.prove.watch import Place, Watch
@@ -78,6 +79,17 @@ def test_a_row_that_goes_back_is_seen(watch: Watch) -> None:
 
 def _row(**changed: int) -> dict[str, Any]:
     return {"task_id": "a", "state": "running", "revision": 1, "journal_offset": 1} | changed
+
+
+def test_a_cancel_that_came_to_a_worker_in_time_has_to_end_the_run() -> None:
+    said = '{"task_id": "a", "time": "2026-11-30T15:01:50.334Z", "message": "task a: cancel is asked for"}\n'
+    given = cancels_given([said])["a"]
+    run = {"word": "ended", "end": {"state": "completed"}, "wrote_last": given - 14}
+
+    assert of_cancel(run, given) is None
+    assert of_cancel({**run, "end": {"state": "cancelled"}}, None) is None
+    assert of_cancel({**run, "wrote_last": given + 30}, given) == "completed behind a cancel that its worker was given"
+    assert "no worker was given" in str(of_cancel(run, None))
 
 
 def test_results_are_gone_on_with_and_tell_how_to_repeat_what_was_wrong(tmp_path: Any) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -18,7 +20,8 @@ from bench.cluster.prove.watch import Watch, connected, database_url, rows
 from bench.scale.polls import Client
 from bench.scale.step import wrong_end
 
-_REST_SECONDS = 40.0
+_REST_SECONDS, _TELLS_SECONDS = 40.0, 2.0
+_GIVEN = ": cancel is asked for"
 _RESTS = {
     "unfinished installs": "SELECT count(*) FROM installs WHERE state NOT IN ('completed', 'failed', 'cancelled')",
     "jobs": "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')",
@@ -41,10 +44,13 @@ def judge(cluster: Cluster, asks: Asks, watch: Watch, wanted: int) -> list[str]:
     if len(by_task) != wanted:
         wrong.append(f"{len(by_task)} records for {wanted} installs")
     found: dict[str, list[int]] = {}
+    given = cancels_given([_log(member) for member in cluster.workers])
     for truth in truths:
-        task_id = asks.tasks.get(truth["number"], "")
-        for what in [*_of_ends(truth, task_id, watch), *_of_row(truth, task_id, by_task), *_of_cancel(truth, asks)]:
-            found.setdefault(what, []).append(truth["number"])
+        task_id, number = asks.tasks.get(truth["number"], ""), truth["number"]
+        for what in [*_of_ends(truth, task_id, watch), *_of_row(truth, task_id, by_task)]:
+            found.setdefault(what, []).append(number)
+        if number in asks.cancelled and (what_of_cancel := of_cancel(truth, given.get(task_id))) is not None:
+            found.setdefault(what_of_cancel, []).append(number)
     wrong += [f"{what}: instances {numbers}" for what, numbers in found.items()]
     return wrong + _of_logs(cluster, asks, truths) + _of_rests(cluster) + _of_members(cluster)
 
@@ -66,11 +72,27 @@ def _of_row(truth: Mapping[str, Any], task_id: str, by_task: Mapping[str, Mappin
     return [] if got == true else [f"line and byte {got} of the journal, which has {true}"]
 
 
-def _of_cancel(truth: Mapping[str, Any], asks: Asks) -> list[str]:
-    if truth["number"] not in asks.cancelled or truth["word"] == "died":
-        return []
+def of_cancel(truth: Mapping[str, Any], given: float | None) -> str | None:
+    """What is wrong with the end of an install whose cancel was accepted. `given`: when a worker was given it, by the
+    clock on the wall: where none was there, the run may have ended before."""
     state = (truth["end"] or {}).get("state")
-    return [] if state == "cancelled" else [f"{state} behind a cancel that was accepted"]
+    if truth["word"] == "died" or state == "cancelled":
+        return None
+    if given is None:
+        return f"{state}, and no worker was given the cancel that was accepted"
+    is_late = given > truth["wrote_last"] - _TELLS_SECONDS
+    return None if is_late else f"{state} behind a cancel that its worker was given"
+
+
+def cancels_given(logs: Iterable[str]) -> dict[str, float]:
+    """When each task's worker was first given its cancel, by the workers' logs."""
+    found: dict[str, float] = {}
+    for line in "".join(logs).splitlines():
+        if _GIVEN in line and line.endswith("}"):
+            said = json.loads(line)
+            moment = datetime.fromisoformat(said["time"]).timestamp()
+            found[said["task_id"]] = min(moment, found.get(said["task_id"], moment))
+    return found
 
 
 def _of_logs(cluster: Cluster, asks: Asks, truths: list[dict[str, Any]]) -> list[str]:
