@@ -1,7 +1,8 @@
 """The process of a played fleet: `python -m bench.fleet --instances 1000 --rate 1`. See bench/README.md.
 
 Its first line of output is `{"port": …, "addresses": […]}`. Then it answers questions, a line of JSON each:
-`{"ask": "gauge"}`, `{"ask": "truths"}`, `{"ask": "written", "numbers": [3, 7]}`. It ends with its input.
+`{"ask": "gauge"}`, `{"ask": "truths"}`, `{"ask": "written", "numbers": [3, 7]}`, `{"ask": "logs", "numbers": [3]}`. It
+ends with its input.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Fleet:
             "gauge": self._gauge,
             "truths": self._truths,
             "written": self._written,
+            "logs": self._logs,
         }
         return asks[asked["ask"]](asked)
 
@@ -82,6 +84,10 @@ class Fleet:
 
     def _truths(self, _asked: dict[str, Any]) -> dict[str, Any]:
         return {"truths": [machine.truth() for machine in self.machines]}
+
+    def _logs(self, asked: dict[str, Any]) -> dict[str, Any]:
+        runs = {number: self.machines[number].first for number in asked["numbers"]}
+        return {"logs": {str(number): run.log.decode() for number, run in runs.items() if run is not None}}
 
     def _written(self, asked: dict[str, Any]) -> dict[str, Any]:
         found = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -67,7 +66,6 @@ class Machine:
             "word": run.word,
             "events": len(run.lines),
             "bytes": run.size,
-            "log": hashlib.sha256(run.log).hexdigest(),
             "wrote_last": time.time() - time.monotonic() + run.written[-1] if run.written else None,
             "connected_at": self.connected_at,
             "began": run.began,

@@ -81,6 +81,11 @@ class FleetProcess:
         found = self._ask({"ask": "written", "numbers": numbers})["written"]
         return {int(number): moments for number, moments in found.items()}
 
+    def logs(self, numbers: list[int]) -> dict[int, str]:
+        """The run.log of these instances' first runs."""
+        found = self._ask({"ask": "logs", "numbers": numbers})["logs"]
+        return {int(number): log for number, log in found.items()}
+
     def _ask(self, asked: dict[str, Any]) -> dict[str, Any]:
         assert self._process is not None and self._process.stdin is not None
         with self._lock:

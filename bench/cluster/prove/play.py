@@ -15,7 +15,7 @@ from app.standin.processes import processes_below
 from bench.cluster.cluster import Cluster, Wanted
 from bench.cluster.host import PlayedHost
 from bench.cluster.prove.asks import Asks
-from bench.cluster.prove.faults import Fault
+from bench.cluster.prove.faults import Fault, Kind
 from bench.cluster.prove.judge import judge, notes
 from bench.cluster.prove.strikes import Strikes
 from bench.cluster.prove.watch import Watch
@@ -37,7 +37,8 @@ class Size:
 
 @dataclass
 class Played:
-    """A run that was played. `ended`: installs that did; `notes`: what the members wrote of it."""
+    """A run that was played. `ended`: installs that did; `short_logs`: logs without their last lines; `notes`: what the
+    members wrote of it."""
 
     number: int
     seconds: float = 0.0
@@ -48,6 +49,7 @@ class Played:
     unreachable: int = 0
     retried: int = 0
     takeovers: int = 0
+    short_logs: int = 0
     notes: dict[str, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
@@ -121,7 +123,9 @@ def _run(
         strikes.close()
         watch.close()
     played.faults, played.retried = strikes.to_json(), asks.tries
-    played.wrong = [*strikes.wrong, *judge(cluster, asks, watch, size.installs + size.late)]
+    is_cut = any(fault.kind is Kind.AWAY for fault in faults)
+    wrong, played.short_logs = judge(cluster, asks, watch, size.installs + size.late, is_cut=is_cut)
+    played.wrong = [*strikes.wrong, *wrong]
     played.ended = min(len(place.ends) for place in watch.places)
     played.polls = sum(place.polls for place in watch.places)
     played.unavailable = sum(place.unavailable for place in watch.places)

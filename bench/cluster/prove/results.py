@@ -52,11 +52,15 @@ def table(played: Sequence[Played], cancels: Cancels | None, seed: int) -> Itera
     said = Counter[str]()
     for one in played:
         said.update(one.notes)
-    sums = {name: sum(getattr(one, name) for one in played) for name in ("ended", "polls", "takeovers", "retried")}
+    sums = {
+        name: sum(getattr(one, name) for one in played)
+        for name in ("ended", "polls", "takeovers", "retried", "short_logs")
+    }
     away = sum(one.unavailable + one.unreachable for one in played)
     minutes = sum(one.seconds for one in played) / 60
     yield f"seed {seed}: {len(played)} runs in {minutes:.1f} minutes, {sums['ended']} installs ended"
     yield f"{sums['takeovers']} takings by another; {sums['polls']} polls, {away} of them unanswered or 503"
+    yield f"{sums['short_logs']} logs lack their last lines"
     yield f"{sums['retried']} tries of starts and cancels were repeated; members' logs: {dict(said)}"
     if cancels is not None:
         yield f"{len(cancels.seconds)} cancels: {summary(cancels.seconds)}"
