@@ -19,7 +19,9 @@ from bench.cluster.prove.watch import Watch, connected, database_url, rows
 from bench.scale.polls import Client
 from bench.scale.step import wrong_end
 
-_REST_SECONDS, _TELLS_SECONDS = 40.0, 2.0
+_REST_SECONDS, _TELLS_SECONDS = 40.0, 10.0
+"""The second: a worker that has just taken an install over has to connect before it can tell of a cancel."""
+_UNCONFIRMED = "cancel_unconfirmed"
 _GIVEN = ": cancel is asked for"
 _RESTS = {
     "unfinished installs": "SELECT count(*) FROM installs WHERE state NOT IN ('completed', 'failed', 'cancelled')",
@@ -32,6 +34,7 @@ _NOTES = {
     "installs let go of": "another worker has it by now",
     "workers begun anew": "others have what it had",
     "installs taken over": "nobody works on it any more",
+    "cancels that no instance confirmed": f"given up as cancelled: Problem(code='{_UNCONFIRMED}'",
 }
 
 
@@ -47,6 +50,8 @@ def judge(cluster: Cluster, asks: Asks, watch: Watch, wanted: int, *, is_cut: bo
     given = cancels_given([_log(member) for member in cluster.workers])
     for truth in truths:
         task_id, number = asks.tasks.get(truth["number"], ""), truth["number"]
+        if number in asks.cancelled and _is_unconfirmed(watch, task_id):
+            continue  # it has said that the install may still run there
         for what in [*_of_ends(truth, task_id, watch), *_of_row(truth, task_id, by_task)]:
             found.setdefault(what, []).append(number)
         if number in asks.cancelled and (what_of_cancel := of_cancel(truth, given.get(task_id))) is not None:
@@ -62,6 +67,11 @@ def _of_ends(truth: Mapping[str, Any], task_id: str, watch: Watch) -> list[str]:
     runs = [] if truth["runs"] == 1 else [f"{truth['runs']} runs on the instance"]
     starts = [] if truth["task_id"] == task_id else ["the run is not the task's"]
     return [what for what in found if what is not None] + runs + starts
+
+
+def _is_unconfirmed(watch: Watch, task_id: str) -> bool:
+    errors = [place.ends.get(task_id, {}).get("error") or {} for place in watch.places]
+    return all(error.get("code") == _UNCONFIRMED for error in errors)
 
 
 def _of_row(truth: Mapping[str, Any], task_id: str, by_task: Mapping[str, Mapping[str, Any]]) -> list[str]:
