@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from app.storage.log_files import REST_IS_THERE
 from bench.cluster.cluster import Cluster
 from bench.cluster.prove.asks import Asks
 from bench.cluster.prove.watch import Watch, connected, database_url, rows
@@ -115,8 +116,8 @@ def _of_logs(cluster: Cluster, asks: Asks) -> tuple[list[str], int]:
             status, answer = client.get(f"/tasks/{asks.tasks[number]}/log?limit=1048576")
         except (OSError, http.client.HTTPException, ValueError) as exc:
             return [f"a log: {exc!r}"], short
-        text = answer.get("text", "") if status in (200, 404) else None
-        if text is None or not log.startswith(text):
+        text = answer.get("text", "").removesuffix(REST_IS_THERE.decode()) if status == 200 else ""
+        if not text or not log.startswith(text):
             differ.append(number)
         else:
             short += text != log
