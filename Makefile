@@ -32,7 +32,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-all test-postgresql test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format demo-deps system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit cluster prove-scale bench bench-polls
+.PHONY: help browser images docs-tables pyz bench-answers bench-page bench-pages bench-engine bench-image bench-faults bench-chaos bench-eta prove-addresses prove-apply prove-faults prove-chaos demo run test test-long test-all test-postgresql test-again test-fast coverage lint lint-style lint-types lint-layers lint-versions format demo-deps system-deps test-deps venv lock-check clean prove-hostile prove-fuzz prove-flood prove-api lock audit cluster prove-scale prove-cluster bench bench-polls
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { line = sprintf("  make %-15s", $$1); count = split($$2, words, " "); \
@@ -144,6 +144,9 @@ prove-flood: .venv/.dev-ready ## polls beside 800 slow clients (ARGS="--seed 2")
 
 prove-scale: system-deps .venv/.dev-ready ## 1, 10, 100 and 1,000 installs at once (ARGS="--engine postgresql", --resume)
 	@$(PY) -m bench.scale --rates 2,3,5 $(ARGS)
+
+prove-cluster: system-deps .venv/.dev-ready ## 100 faults while installs run on a cluster (30 minutes; ARGS="--resume")
+	@$(PY) -m bench.cluster.prove $(ARGS)
 
 prove-faults: bench-faults ## the same as bench-faults
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -64,7 +65,8 @@ def start_exec(transport: paramiko.Transport, command: str, timeout: float) -> p
             transport.join(_CLOSING_SECONDS)
             raise ExecNotSupported if channel.eof_sent and transport.is_active() else lost()
     except BaseException:
-        channel.close()
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):  # the line is dead already
+            channel.close()
         raise
     return channel
 

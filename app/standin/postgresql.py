@@ -41,8 +41,9 @@ def programs() -> Path | None:
 class PostgreSQL:
     """One server; a context manager. Its folder goes with it. For one thread."""
 
-    def __init__(self, *, durable: bool = True, max_connections: int = 200) -> None:
-        """`durable`: whether what was committed outlives the machine; a killed server loses nothing either way."""
+    def __init__(self, *, durable: bool = True, max_connections: int = 200, also_on: str = "") -> None:
+        """`durable`: whether what was committed outlives the machine; a killed server loses nothing either way.
+        `also_on`: another address of this machine that it answers at, for network namespaces."""
         found = programs()
         if found is None:
             raise StandInUnavailable("There is no PostgreSQL here. `make system-deps` installs Debian's.")
@@ -50,6 +51,7 @@ class PostgreSQL:
         self.folder = Path(tempfile.mkdtemp(prefix="nodeferry-pg-"))
         self._durable = durable
         self._max_connections = max_connections
+        self._also_on = also_on
         self.port = _free_port()
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -61,6 +63,9 @@ class PostgreSQL:
             # C: the order of texts is then the same everywhere, and initdb takes no time to look for others.
             words = ("--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "-U", USER)
             self._run("initdb", "-D", str(self._data), *words)
+            if self._also_on:
+                with (self._data / "pg_hba.conf").open("a", encoding="ascii") as rules:
+                    rules.write(f"host all all {self._also_on}/8 trust\n")
             self.start()
         except BaseException:
             self._remove()
@@ -89,9 +94,9 @@ class PostgreSQL:
         """The exit status of a server that has ended by itself."""
         return None if self._server is None else self._server.poll()
 
-    def url(self, database: str = "postgres") -> str:
+    def url(self, database: str = "postgres", address: str = "127.0.0.1") -> str:
         """For SQLAlchemy, and for NODEFERRY_DATABASE_URL."""
-        return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg://{USER}@{address}:{self.port}/{database}"
 
     def create(self, database: str, template: str = "template0") -> str:
         """Makes an empty database, or a copy of one that nobody is connected to; its address."""
@@ -111,7 +116,8 @@ class PostgreSQL:
         """Runs the server, on the same port and folder as before; returns when it answers. Raises StandInError."""
         more = () if self._durable else _FAST_AND_UNSAFE
         argv = [str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port)]
-        argv += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.folder}"]
+        addresses = ",".join(filter(None, ["127.0.0.1", self._also_on]))
+        argv += ["-c", f"listen_addresses={addresses}", "-c", f"unix_socket_directories={self.folder}"]
         argv += ["-c", f"max_connections={self._max_connections}", *more]
         with (self.folder / "log").open("ab") as log:
             self._server = subprocess.Popen(

@@ -49,6 +49,7 @@ POOL: dict[str, Any] = {
 
 _AGAIN = "It is asked again with the next request; installs that run go on."
 _RESTARTS = Problem("database_unavailable", "The database {where} is being restarted.", _AGAIN)
+_LOST = Problem("database_unavailable", "The connection to the database {where} was lost.", _AGAIN)
 _UNAVAILABLE = Problem(
     "database_unavailable",
     "The database {where} does not answer{why}.",
@@ -121,7 +122,7 @@ _BY_WORDS: tuple[tuple[str, Problem], ...] = (
     ("certificate", _NO_TLS),
     ("SSL", _NO_TLS),
     ("does not exist", _UNKNOWN),
-    ("server closed the connection", _RESTARTS),
+    ("server closed the connection", _LOST),  # libpq says so of a line that was cut, too
 )
 _ENCODING = Problem(
     "database_unavailable",

@@ -81,6 +81,16 @@ _WITHOUT_JOB = text(
     " (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = installs.task_id AND status IN ('todo', 'doing'))"
     " ORDER BY number, created_at"
 )
+_SETTLE = (
+    text(
+        "UPDATE installs SET lease_owner = NULL, lease_expires_at = NULL WHERE task_id = :task_id"
+        " AND lease_owner IS NOT NULL AND state = ANY(:ended)"
+    ),
+    text(
+        "DELETE FROM install_signals WHERE task_id = :task_id AND EXISTS"
+        " (SELECT 1 FROM installs WHERE installs.task_id = :task_id AND state = ANY(:ended))"
+    ),
+)
 _WORKFLOWS_WITHOUT_JOB = text(
     "SELECT workflow_id FROM workflows WHERE state IN ('running', 'stopping') AND NOT EXISTS"
     " (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = workflow_id AND status IN ('todo', 'doing'))"
@@ -224,6 +234,12 @@ class SharedQueueStore:
         this process's no more."""
         with writing(self._engine) as connection:
             return bool(_renewed(connection, connection.execute(_GIVEN_UP, {"job_id": job_id}), after))
+
+    def settle(self, task_id: str) -> None:
+        """Whoever ended the install could not put its things away: the database was gone, or it was killed."""
+        with writing(self._engine) as connection:
+            for statement in _SETTLE:
+                connection.execute(statement, {"task_id": task_id, "ended": _ENDED})
 
     def put_back_stalled(self, seconds: float, *, judge: bool) -> list[str]:
         """The jobs of workers that have ended, and with `judge` also of those that were not heard for `seconds`, go to

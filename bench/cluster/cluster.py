@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from app.standin.postgresql import PostgreSQL
+from bench.cluster.host import PlayedHost
 from bench.cluster.member import Member, MemberEnded
 from bench.fleet.process import FleetProcess
 from bench.fleet.script import Play
@@ -27,12 +28,14 @@ class PortTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a cluster is made of. `port`: of the first web process, the others follow; 0: any free ones."""
+    """What a cluster is made of. `port`: of the first web process, the others follow; 0: any free ones. `host`: where
+    one more worker runs, the last one, and that reaches the fleet and PostgreSQL over lines that can be cut."""
 
     web: int = 2
     workers: int = 2
     port: int = 0
     fleet: Play = field(default_factory=Play)
+    host: PlayedHost | None = None
 
 
 class Cluster:
@@ -86,31 +89,35 @@ class Cluster:
             _check_free(port)
         self.folder = Path(tempfile.mkdtemp(prefix="nodeferry-cluster-"))
         self._opened.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        self.postgresql = self._opened.enter_context(PostgreSQL())
+        host = self._wanted.host
+        self.postgresql = self._opened.enter_context(PostgreSQL(also_on=host.database_address if host else ""))
         self.database_url = self.postgresql.create(_DATABASE)
         self._say(f"PostgreSQL, process {self.postgresql.pid}, on port {self.postgresql.port}")
         key = _key_in(self.folder / "home")
-        self.fleet = self._opened.enter_context(FleetProcess(self._wanted.fleet, key=key))
+        self.fleet = self._opened.enter_context(FleetProcess(self._wanted.fleet, key=key, net=host.net if host else ""))
         self._say(f"a played fleet of {len(self.fleet.addresses)} instances, process {self.fleet.pid}")
         self._opened.enter_context(self._ended_together())
         self.web = [self._member(f"web-{number + 1}", "web") for number in range(self._wanted.web)]
         self.workers = [self._member(f"worker-{number + 1}", "worker") for number in range(self._wanted.workers)]
+        self.workers += [self._member(host.name, "worker", host)] if host else []
         for member, port in zip(self.members, [*ports, *[0] * len(self.workers)], strict=True):
             member.start(port)
         for member in self.members:
             member.ready()
             self._say(f"{member.name}, process {member.pid}, {member.url}")
 
-    def _member(self, name: str, role: str) -> Member:
+    def _member(self, name: str, role: str, host: PlayedHost | None = None) -> Member:
+        url = self.postgresql.url(_DATABASE, host.database_address) if host else self.database_url
         settings = {
-            "DATABASE_URL": self.database_url,
+            "DATABASE_URL": url,
             "ROLE": role,
             "LOG_FORMAT": "json",
             "NODE_MAP_URL": "",
             "REGISTRY_URL": "",
             **self._settings,
         }
-        return Member(name, role, self.folder / name, self.folder / "home", settings)
+        within = host.within if host else ()
+        return Member(name, role, self.folder / name, self.folder / "home", settings, within=within)
 
     @contextmanager
     def _ended_together(self) -> Iterator[None]:

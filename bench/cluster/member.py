@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from app.cli.program import own_command
@@ -29,13 +29,17 @@ class MemberEnded(Exception):
 class Member:
     """`nodeferry serve` or `nodeferry worker` on a shared database. For one thread."""
 
-    def __init__(self, name: str, role: str, folder: Path, home: Path, settings: Mapping[str, str]) -> None:
-        """`home`: where its SSH keys are, the same for all; `settings`: variables without their NODEFERRY_."""
+    def __init__(
+        self, name: str, role: str, folder: Path, home: Path, settings: Mapping[str, str], *, within: Sequence[str] = ()
+    ) -> None:
+        """`home`: where its SSH keys are, the same for all; `settings`: variables without their NODEFERRY_; `within`:
+        the words before its command, which run it somewhere else."""
         self.name = name
         self.role = role
         self.url = ""
         self.log = folder / "log"
         self._folder = folder
+        self._within = within
         self._environment = caller_environment(_OURS) | {"HOME": str(home)}
         self._environment |= {f"NODEFERRY_{key}": value for key, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,7 +62,7 @@ class Member:
         with self.log.open("ab") as log:
             # a session of its own: Ctrl-C in the terminal is for the cluster, which ends its parts in order
             self._process = subprocess.Popen(
-                [*own_command(), command, "--port", str(port), "--data-dir", str(self._folder / "data")],
+                [*self._within, *own_command(), command, "--port", str(port), "--data-dir", str(self._folder / "data")],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

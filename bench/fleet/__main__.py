@@ -1,8 +1,8 @@
 """The process of a played fleet: `python -m bench.fleet --instances 1000 --rate 1`. See bench/README.md.
 
 Its first line of output is `{"port": …, "addresses": […]}`. Then it answers questions, a line of JSON each:
-`{"ask": "gauge"}`, `{"ask": "truths"}`, `{"ask": "spans"}`, `{"ask": "written", "numbers": [3, 7]}`. It ends with its
-input.
+`{"ask": "gauge"}`, `{"ask": "truths"}`, `{"ask": "spans"}`, `{"ask": "written", "numbers": [3, 7]}`,
+`{"ask": "logs", "numbers": [3]}`. It ends with its input.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ from bench.fleet.script import Play, script_of
 from bench.fleet.ssh import listen
 
 _FIRST_PORT, _LAST_PORT, _TRIES = 20_000, 30_000, 20
+_NET = "127.10"
 _PER_NET = 200
 
 
 class Fleet:
     """All instances of this process. In the event loop's thread."""
 
-    def __init__(self, play: Play) -> None:
-        self.machines = [Machine(script_of(play, number), _address(number)) for number in range(play.instances)]
+    def __init__(self, play: Play, net: str = _NET) -> None:
+        """`net`: the first half of its addresses."""
+        self.machines = [Machine(script_of(play, number), _address(net, number)) for number in range(play.instances)]
         self.port = 0
 
     async def open(self, key: str | None, port: int) -> None:
@@ -62,6 +64,7 @@ class Fleet:
             "truths": self._truths,
             "written": self._written,
             "spans": self._spans,
+            "logs": self._logs,
         }
         return asks[asked["ask"]](asked)
 
@@ -87,6 +90,10 @@ class Fleet:
         runs = [(number, run) for number, machine in enumerate(self.machines) for run in machine.runs.values()]
         return {"spans": [(number, run.began, run.written[-1] if run.is_over else None) for number, run in runs]}
 
+    def _logs(self, asked: dict[str, Any]) -> dict[str, Any]:
+        runs = {number: self.machines[number].first for number in asked["numbers"]}
+        return {"logs": {str(number): run.log.decode() for number, run in runs.items() if run is not None}}
+
     def _written(self, asked: dict[str, Any]) -> dict[str, Any]:
         found = {}
         for number in asked["numbers"]:
@@ -95,9 +102,9 @@ class Fleet:
         return {"written": found}
 
 
-def _address(number: int) -> str:
-    """Each instance is a host of its own, on loopback."""
-    return f"127.{10 + number // (_PER_NET * _PER_NET)}.{number // _PER_NET % _PER_NET}.{1 + number % _PER_NET}"
+def _address(net: str, number: int) -> str:
+    """Each instance is a host of its own."""
+    return f"{net}.{number // _PER_NET}.{1 + number % _PER_NET}"
 
 
 def _memory_kib() -> int:
@@ -141,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = _arguments().parse_args(argv)
     play = Play(**{field.name: getattr(asked, field.name) for field in fields(Play)})
     key = asked.key.read_text("ascii") if asked.key else None
-    asyncio.run(_serve(Fleet(play), key, asked.port))
+    asyncio.run(_serve(Fleet(play, asked.net), key, asked.port))
     return 0
 
 
@@ -158,6 +165,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--fresh", type=float, default=1.0, help="share that has no runner yet")
     parser.add_argument("--port", type=int, default=0, help="at each address; 0: a free one")
     parser.add_argument("--key", type=Path, help="the public key that gets in; by default any does")
+    parser.add_argument("--net", default=_NET, help=f"the first half of its addresses (default {_NET}: loopback)")
     return parser
 
 

@@ -65,6 +65,8 @@ class Machine:
             "end": truth_of(run, self.script.recording),
             "word": run.word,
             "events": len(run.lines),
+            "bytes": run.size,
+            "wrote_last": time.time() - time.monotonic() + run.written[-1] if run.written else None,
             "connected_at": self.connected_at,
             "began": run.began,
         }

@@ -20,18 +20,21 @@ _END_SECONDS = 10.0
 class FleetProcess:
     """A context manager. Its questions may be asked from any thread."""
 
-    def __init__(self, play: Play, *, key: Path | None = None, port: int = 0) -> None:
-        """`key`: the public key that gets in; `port`: at each address, 0: a free one."""
+    def __init__(self, play: Play, *, key: Path | None = None, port: int = 0, net: str = "") -> None:
+        """`key`: the public key that gets in; `port`: at each address, 0: a free one; `net`: the first half of the
+        addresses, where they are not on loopback."""
         self.play = play
         self.port = port
         self.addresses: list[str] = []
         self._key = key
+        self._net = net
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         words = [f"--{name}={value}" for name, value in asdict(self.play).items()]
         words += [f"--port={self.port}", *([f"--key={self._key}"] if self._key else [])]
+        words += [f"--net={self._net}"] if self._net else []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.fleet", *words],
             cwd=ROOT,
@@ -81,6 +84,11 @@ class FleetProcess:
         """When each event of these instances' first runs was written, by time.monotonic."""
         found = self._ask({"ask": "written", "numbers": numbers})["written"]
         return {int(number): moments for number, moments in found.items()}
+
+    def logs(self, numbers: list[int]) -> dict[int, str]:
+        """The run.log of these instances' first runs."""
+        found = self._ask({"ask": "logs", "numbers": numbers})["logs"]
+        return {int(number): log for number, log in found.items()}
 
     def _ask(self, asked: dict[str, Any]) -> dict[str, Any]:
         assert self._process is not None and self._process.stdin is not None

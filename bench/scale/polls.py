@@ -27,8 +27,15 @@ class Client:
 
     def post(self, path: str, body: Mapping[str, Any]) -> tuple[int, Shown]:
         """The status and the answer. Raises OSError, http.client.HTTPException."""
+        return self._asked("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+
+    def get(self, path: str) -> tuple[int, Shown]:
+        """As `post`."""
+        return self._asked("GET", path, None, {})
+
+    def _asked(self, method: str, path: str, body: str | None, headers: Mapping[str, str]) -> tuple[int, Shown]:
         try:
-            self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+            self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
             return answer.status, json.loads(answer.read())
         except (OSError, http.client.HTTPException):

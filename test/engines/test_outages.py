@@ -11,10 +11,12 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
 from app.standin.postgresql import USER, PostgreSQL, programs
 from app.storage.errors import StorageError
+from app.storage.transactions import reading, writing
 from app.sync.shared.queue_worker import Pace
 from test.engines.conftest import Played, install
 from test.engines.process import Process
@@ -173,3 +175,44 @@ def fill(disk: Path) -> None:
     with suppress(OSError), (disk / "rest").open("wb", buffering=0) as file:
         while file.write(bytes(1 << 16)):
             pass
+
+
+def test_an_install_that_ends_while_its_database_is_away_is_given_back_without_a_fault(
+    server: PostgreSQL, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    played = Played(tmp_path, server.url())
+    with closing(Process(played.url, tmp_path, pace=PACE)) as one:
+        wait_until(lambda: one.engine.is_ready, 10)
+        task_id = one.start(install())
+        played.has("began", task_id)
+        server.kill()
+        played.end(task_id)
+        wait_until(lambda: "goes back into the queue" in caplog.text, 20)
+        server.start()
+        played.ended(one, task_id)
+        wait_until(lambda: one.engine.unfinished == 0, 20, "every job was finished")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_whoever_meets_an_install_that_has_ended_puts_its_things_away(server: PostgreSQL, tmp_path: Path) -> None:
+    """Whoever ended it was killed before it could give the lease back."""
+    played = Played(tmp_path, server.url())
+    with closing(Process(played.url, tmp_path, works=False)) as web:
+        task_id = web.start(install())
+        with writing(web.database) as connection:
+            connection.execute(text("UPDATE installs SET state = 'failed', lease_owner = 'gone', lease_token = 1"))
+            connection.execute(
+                text("INSERT INTO install_signals (task_id, kind, subject, value) VALUES (:id, 'cancel', '', '')"),
+                {"id": task_id},
+            )
+
+        def left() -> list[int]:
+            with reading(web.database) as connection:
+                return [connection.execute(text(f"SELECT count(*) FROM {each}")).scalar_one() for each in _THINGS]
+
+        assert left() == [1, 1]
+        with closing(Process(played.url, tmp_path, pace=PACE)):
+            wait_until(lambda: left() == [0, 0], 10)
+
+
+_THINGS = ("installs WHERE lease_owner IS NOT NULL", "install_signals")

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import paramiko
 import pytest
+from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from app.domain.errors import CommandTimedOut, ConnectionLost
 from app.remote.connector import SshConnector
@@ -43,6 +45,25 @@ def test_a_killed_connection_is_noticed_by_a_command(sshd: Sshd, connector: SshC
         with pytest.raises(ConnectionLost):
             host.run(["sleep", "60"], timeout=15)
         assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("act", [lambda host: host.run(["true"], timeout=5), lambda host: host.stream(["true"])])
+def test_a_line_that_ends_just_when_a_command_is_sent_is_a_lost_one(
+    sshd: Sshd, connector: SshConnector, act: Callable[[object], object]
+) -> None:
+    """Its channel is open by then, and cannot be closed over that line either."""
+    with connector.connect(sshd.address) as host:
+        transport: Any = host._transport
+        sends = transport._send_user_message
+
+        def ends_first(message: paramiko.Message) -> None:
+            if message.asbytes()[:1] == cMSG_CHANNEL_REQUEST:
+                transport.packetizer.close()
+            sends(message)
+
+        transport._send_user_message = ends_first
+        with pytest.raises(ConnectionLost):
+            act(host)
 
 
 def test_a_partial_line_of_a_killed_connection_is_not_given_out(sshd: Sshd, connector: SshConnector) -> None:

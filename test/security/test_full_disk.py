@@ -237,7 +237,7 @@ def test_logs_go_on_over_the_same_connection_when_there_is_room(
     monkeypatch.setattr(log_receiver, "REFUSED_SECONDS", 0.0)
     files, follower = LogFiles(tmp_path), _Follower()
     with files.writing(TASK) as writer:
-        logs = log_receiver.LogReceiver(TASK, follower, writer)  # type: ignore[arg-type]
+        logs = log_receiver.LogReceiver(TASK, follower, lambda: writer)  # type: ignore[arg-type]
         logs.receive(LogPiece("run.log", 0, False, b"one\n"))
         with _files_end_at(6):
             logs.receive(LogPiece("run.log", 4, False, b"two and more\n"))
@@ -249,11 +249,26 @@ def test_logs_go_on_over_the_same_connection_when_there_is_room(
     assert files.read(TASK, "run.log", 0, 100)[0] == b"one\ntwo and more\nthree\n"
 
 
+def test_logs_that_cannot_be_opened_are_opened_later_over_the_same_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An install that begins while the disk, or the database, takes nothing has its whole log in the end."""
+    monkeypatch.setattr(log_receiver, "REFUSED_SECONDS", 0.0)
+    files, follower = LogFiles(tmp_path / "logs"), _Follower()
+    (tmp_path / "logs").write_text("in the way")
+    with log_receiver.receiving_logs(files, TASK, follower) as logs:  # type: ignore[arg-type]
+        logs.retry_refused()
+        (tmp_path / "logs").unlink()
+        logs.retry_refused()
+        logs.receive(LogPiece("run.log", 0, False, b"one\n"))
+    assert files.read(TASK, "run.log", 0, 100)[0] == b"one\n"
+
+
 def test_what_is_held_for_a_full_disk_is_bounded(tmp_path: Path) -> None:
     """An instance that sends on although it has not heard that anything was kept: its logs end, not its install."""
     follower = _Follower()
     with LogFiles(tmp_path).writing(TASK) as writer:
-        logs = log_receiver.LogReceiver(TASK, follower, writer)  # type: ignore[arg-type]
+        logs = log_receiver.LogReceiver(TASK, follower, lambda: writer)  # type: ignore[arg-type]
         with _files_end_at(0):
             for _ in range(log_receiver.MAX_REFUSED_PIECES + 2):
                 logs.receive(LogPiece("run.log", 0, False, b"x"))

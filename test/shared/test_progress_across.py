@@ -16,6 +16,7 @@ from app.protocol.events import Connecting, GivenUp, Warned
 from app.protocol.states import TaskState
 from app.standin.postgresql import PostgreSQL
 from app.storage.errors import StorageError
+from app.storage.signals import SignalStore
 from app.sync.installs.progress_cache import InstallStatus
 from app.sync.shared import shared_progress
 from test.shared.conftest import Parties, Party, emit, new_install
@@ -80,6 +81,45 @@ def test_what_has_no_news_is_answered_from_memory(parties: Parties) -> None:
     for _ in range(50):
         _revision(web, task_id)
     assert len(reads) <= 3  # of the news of its lease's first snapshot, and of the event
+
+
+def test_what_was_saved_by_one_who_died_before_he_could_say_so_is_shown(parties: Parties) -> None:
+    """Nobody hears of it ever; whoever asks has it all the same, after a while."""
+    works, web = parties(), parties()
+    task_id = new_install(works.store)
+    web.listens()
+    web.progress._untold_seconds = 0.3
+    recorder = works.runs(task_id)
+    before = _revision(web, task_id)
+    works.hearing._news.close(5)
+    emit(recorder, Connecting(1), GivenUp(TaskState.FAILED, None))
+    assert web.progress.wait(task_id, lambda status: status.ended, 5)
+    assert _revision(web, task_id) == recorder.snapshot.revision > before
+
+
+def test_news_that_could_not_be_said_are_said_later(parties: Parties) -> None:
+    """A line that was cut for one process only makes nobody else read everything again."""
+    works, web = parties(), parties()
+    task_id = new_install(works.store)
+    web.listens()
+    recorder = works.runs(task_id)
+    _revision(web, task_id)
+    works.hearing._news._store = store = _RefusesOnce(works.engine)
+    revision = emit(recorder, Connecting(1))
+    wait_until(lambda: _revision(web, task_id) == revision, 5)
+    assert store.has_refused
+
+
+class _RefusesOnce(SignalStore):
+    """Its first word is lost."""
+
+    has_refused = False
+
+    def notify(self, channel: str, payloads: Collection[str]) -> None:
+        if not self.has_refused:
+            self.has_refused = True
+            raise StorageError("The line was cut.")
+        super().notify(channel, payloads)
 
 
 def test_many_readers_of_one_install_read_its_record_once(parties: Parties) -> None:

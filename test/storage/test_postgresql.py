@@ -92,6 +92,13 @@ def test_an_error_of_the_server_has_a_code_of_ours(error: psycopg.Error, code: s
     assert (problem.code if problem else None) == code
 
 
+def test_a_connection_that_is_lost_is_not_called_a_restart() -> None:
+    """libpq says the same of a line that was cut: it cannot know why."""
+    problem = problem_of(psycopg.OperationalError("consuming input failed: server closed the connection unexpectedly"))
+    assert problem is not None
+    assert "was lost" in problem.message
+
+
 def test_what_cannot_be_reached_is_named_without_its_password() -> None:
     with pytest.raises(StorageError) as caught:
         open_database("postgresql://user:secret@127.0.0.1:1/name")

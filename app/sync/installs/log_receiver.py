@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from app.domain.errors import RemoteError
@@ -28,14 +28,16 @@ _log = logging.getLogger(__name__)
 class LogReceiver:
     """For the thread that follows the run."""
 
-    def __init__(self, task_id: str, frames: Follow, writer: LogWriter | None) -> None:
+    def __init__(self, task_id: str, frames: Follow, opens: Callable[[], LogWriter]) -> None:
+        """`opens`: raises StorageError; it is then called again later. Raises ConnectionLost."""
         self._task_id = task_id
         self._frames = frames
-        self._writer = writer
+        self._opens: Callable[[], LogWriter] | None = opens
+        """None once logs are kept, or never will be."""
+        self._writer: LogWriter | None = None
         self._refused: list[LogPiece] = []
         self._refused_until = 0.0
-        if writer:
-            frames.resume_logs(writer.sizes())
+        self._open(opens)
 
     def receive(self, piece: LogPiece) -> None:
         """Keeps one piece and lets the follower send on; where the disk refuses it, it is held, and the follower
@@ -55,8 +57,23 @@ class LogReceiver:
 
     def retry_refused(self) -> None:
         """Asks a disk that has refused something again, after a pause. Raises ConnectionLost."""
-        if self._refused and time.monotonic() >= self._refused_until:
+        if time.monotonic() < self._refused_until:
+            return
+        if self._opens is not None:
+            self._open(self._opens)
+        elif self._refused:
             self._keep()
+
+    def _open(self, opens: Callable[[], LogWriter]) -> None:
+        """The follower sends nothing of the logs before it hears what there is of them."""
+        try:
+            self._writer = opens()
+        except StorageError as exc:
+            _log.error("task %s: its logs cannot be kept yet: %s", self._task_id, exc)
+            self._refused_until = time.monotonic() + REFUSED_SECONDS
+            return
+        self._opens = None
+        self._frames.resume_logs(self._writer.sizes())
 
     def _keep(self) -> None:
         while self._writer and self._refused:
@@ -106,9 +123,4 @@ class LogReceiver:
 def receiving_logs(files: Logs, task_id: str, frames: Follow) -> Iterator[LogReceiver]:
     """Keeps the logs of a task for the block. Raises ConnectionLost."""
     with ExitStack() as opened:
-        writer = None
-        try:
-            writer = opened.enter_context(files.writing(task_id))
-        except StorageError as exc:
-            _log.error("task %s: its logs cannot be kept: %s", task_id, exc)
-        yield LogReceiver(task_id, frames, writer)
+        yield LogReceiver(task_id, frames, lambda: opened.enter_context(files.writing(task_id)))

@@ -255,6 +255,7 @@ class Installation:
                 frame = frames.next(
                     BUSY_SECONDS if self._cancelling or self._commands.is_busy else self._progress.every
                 )
+                logs.retry_refused()
                 if frame is not None:
                     self._apply(frame, client, logs)
                 self._progress.look(self._recorder.snapshot)
@@ -282,7 +283,6 @@ class Installation:
             self._conclude(frame.status, client)
         else:
             self._recorder.heartbeat()
-            logs.retry_refused()
             if isinstance(frame, LogPiece):
                 logs.receive(frame)
 

@@ -43,6 +43,11 @@ class _Unsaid:
     heard_at: float | None = None
     """In seconds of the monotonic clock."""
 
+    def behind(self, before: _Unsaid) -> _Unsaid:
+        """Both, of which `before` is the older."""
+        heard_at = before.heard_at if self.heard_at is None else self.heard_at
+        return _Unsaid(max(before.revision, self.revision), before.has_other or self.has_other, heard_at)
+
 
 class ProgressNews:
     """The news of one process. Any thread; nothing is waited for, and nothing raised. A thread of its own is there from
@@ -95,15 +100,19 @@ class ProgressNews:
                 _log.error("other processes are not told of progress: %s", exc)
 
     def _run(self) -> None:
-        noted_at = time.monotonic()
+        noted_at, refused = time.monotonic(), False
         while (unsaid := self._next()) is not None:
             try:
                 self._store.notify(PROGRESS, in_payloads(_lines(unsaid, time.monotonic())))
                 if time.monotonic() - noted_at > NOTED_SECONDS:
                     noted_at = time.monotonic()
                     self._note_heard()
-            except StorageError as exc:  # whoever listens reads everything again once the database is back
-                _log.warning("other processes were not told of progress: %s", exc.message)
+                refused = False
+            except StorageError as exc:
+                level = logging.DEBUG if refused else logging.WARNING
+                _log.log(level, "other processes are not told of progress yet: %s", exc.message)
+                refused = True
+                self._say_again(unsaid)
                 self._pause(_REFUSED_SECONDS)
             self._pause(TOGETHER_SECONDS)
 
@@ -114,6 +123,13 @@ class ProgressNews:
                 self._changed.wait()
             unsaid, self._unsaid = self._unsaid, {}
         return unsaid or None
+
+    def _say_again(self, unsaid: dict[str, _Unsaid]) -> None:
+        """The line may have been cut for this process only, and others hear nothing of it else. At its end it says
+        everything once."""
+        with self._changed:
+            for task_id, before in {} if self._closing else unsaid.items():
+                self._unsaid[task_id] = self._unsaid.get(task_id, before).behind(before)
 
     def _pause(self, seconds: float) -> None:
         with self._changed:

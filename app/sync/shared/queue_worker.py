@@ -138,6 +138,10 @@ class QueueWorker:
         for thread in (self._loop_thread, self._upkeep_thread):
             self._background.wait(thread, max(0.0, deadline - time.monotonic()))
 
+    def settle(self, task_id: str) -> None:
+        """An install that had ended before its job was begun leaves nothing. Raises StorageError."""
+        self._store.settle(task_id)
+
     # -- the event loop ---------------------------------------------------------------------------------------------
 
     async def _work(self, kinds: Sequence[Kind]) -> None:
@@ -257,6 +261,8 @@ class QueueWorker:
         is_done = False
         try:
             is_done = not self._closing.is_set() and kind.run(task_id)
+        except StorageError as exc:  # whoever gets it next looks what there is to do
+            _log.warning("task %s: it goes back into the queue: %s", task_id, exc.message)
         finally:
             self._finish(job_id)
             if not is_done:

@@ -23,6 +23,9 @@ from app.sync.shared.progress_news import News, ProgressNews, read_news
 MAX_OTHERS = 1000
 """Of more installs that go on elsewhere, those that nobody has asked for the longest time are forgotten."""
 UNASKED_SECONDS = 300.0
+UNTOLD_SECONDS = 10.0
+"""After so long without a word about an install that goes on elsewhere its record is read again: whoever saved its last
+news may have died before it could say so. One that is run is heard of every few seconds."""
 _REFUSED_SECONDS = 1.0
 """How long a database that refuses is left alone: a poll then waits for nothing."""
 _LOOK_SECONDS = 0.5
@@ -33,11 +36,12 @@ _STRIPES = 64
 @dataclass(slots=True)
 class _Other:
     """An install that this process does not run. `read_at`, `news_at`: when it was read, and when there were news, on
-    a scale of the cache's own; `asked_at`: seconds of the monotonic clock."""
+    a scale of the cache's own; `asked_at`, `told_at` (when it was read or heard of): seconds of the monotonic clock."""
 
     read_at: int = 0
     news_at: int = 0
     asked_at: float = 0.0
+    told_at: float = 0.0
 
 
 class SharedProgress(ProgressCache):
@@ -51,12 +55,14 @@ class SharedProgress(ProgressCache):
         read: Callable[[str], InstallStatus | None],
         news: ProgressNews,
         now: Callable[[], float],
+        untold_seconds: float = UNTOLD_SECONDS,
     ) -> None:
         """`now`: Unix seconds."""
         super().__init__(retention_seconds)
         self._now = now
         self._read = read
         self._news = news
+        self._untold_seconds = untold_seconds
         self._own: set[str] = set()
         """What this process holds the lease of."""
         self._others: OrderedDict[str, _Other] = OrderedDict()
@@ -136,10 +142,12 @@ class SharedProgress(ProgressCache):
         if known is not None and news.heard_ago is not None:
             heard_at = max(known.heard_at or 0.0, self._now() - news.heard_ago)
             self._statuses[task_id] = known = replace(known, heard_at=heard_at)
+        other = self._others.setdefault(task_id, _Other())
+        other.told_at = time.monotonic()
         if known is not None and news.revision is not None and news.revision <= known.snapshot.revision:
             return False
         self._number += 1
-        self._others.setdefault(task_id, _Other()).news_at = self._number
+        other.news_at = self._number
         return True
 
     # -- what is asked ----------------------------------------------------------------------------------------------
@@ -208,7 +216,9 @@ class SharedProgress(ProgressCache):
             return None
         other.asked_at = time.monotonic()
         self._others.move_to_end(task_id)
-        return self._statuses.get(task_id)
+        known = self._statuses.get(task_id)
+        is_untold = other.asked_at - other.told_at > self._untold_seconds
+        return None if known is not None and not known.ended and is_untold else known
 
     @contextmanager
     def _noting_reads(self, task_id: str) -> Iterator[None]:
@@ -250,6 +260,8 @@ class SharedProgress(ProgressCache):
             newest = replace(newest, heard_at=max(times, default=None))
             other = self._others.setdefault(task_id, _Other())
             other.read_at, other.asked_at = max(other.read_at, number), time.monotonic()
+            if number:
+                other.told_at = other.asked_at
             self._others.move_to_end(task_id)
             self._keep(newest)
             self._forget_unasked()
@@ -274,7 +286,7 @@ class SharedProgress(ProgressCache):
             def is_other() -> bool:
                 return self._statuses.get(task_id) is not status or self._fresh(task_id) is None
 
-            self._changed.wait_for(lambda: self._wakes != wakes or is_other(), seconds)
+            self._changed.wait_for(lambda: self._wakes != wakes or is_other(), min(seconds, self._untold_seconds))
         else:
             self._changed.wait_for(lambda: self._wakes != wakes, min(seconds, _LOOK_SECONDS))
 

@@ -58,11 +58,12 @@ class InstallWorker:
         self._queue.close(timeout)
 
     def _run(self, task_id: str) -> bool:
-        """Runs an install, in its thread; whether it has ended."""
+        """Runs an install, in its thread; whether it has ended. Raises StorageError."""
         assert self._records is not None
         record = self._records.get(task_id)
         job = None if record is None else self._records.job_of(record)
         if job is None:
+            self._queue.settle(task_id)
             return True
         with self._lock:
             self._running[task_id] = job
