@@ -8,7 +8,7 @@ import struct
 import time
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -90,35 +90,36 @@ def packed(how: int) -> bytes:
     return raw.getvalue()
 
 
-UNSAFE = {
-    "above": entry("../evil.py"),
-    "above inside": entry("a/../../evil.py"),
-    "absolute": entry("/etc/evil"),
-    "drive": entry("C:/evil.py"),
-    "backslash": entry("..\\evil.py"),
-    "git": entry(".git/hooks/post-checkout"),
-    "git in capitals": entry("a/.GIT/config"),
-    "control": entry("a\nb.py"),
-    "empty part": entry("a//b.py"),
-    "dot": entry("./a.py"),
-    "a link": zipped({"__init__.py": ""}, links={"link": "/etc/passwd"}),
-    "a device": entry("device", 0o020644),
-    "twice": twice("a.py"),
-    "file and folder": zipped({"a": "1", "a/b": "2"}),
-    "too many": zipped({f"f{number}": "" for number in range(20_001)}),
-    "a bomb": bomb(150 * 1024**2),
-    "nothing": zipped({}, folders=["a"]),
-    "a long name": zipped({"a" * 300: ""}),
-    "a folder in place of Manager's list": zipped({"__init__.py": "", ".tracking/evil": ""}),
-    "one that may take any memory": packed(zipfile.ZIP_LZMA),
-    "one that grows at once": packed(zipfile.ZIP_BZIP2),
+UNSAFE: dict[str, Callable[[], bytes]] = {
+    "above": lambda: entry("../evil.py"),
+    "above inside": lambda: entry("a/../../evil.py"),
+    "absolute": lambda: entry("/etc/evil"),
+    "drive": lambda: entry("C:/evil.py"),
+    "backslash": lambda: entry("..\\evil.py"),
+    "git": lambda: entry(".git/hooks/post-checkout"),
+    "git in capitals": lambda: entry("a/.GIT/config"),
+    "control": lambda: entry("a\nb.py"),
+    "empty part": lambda: entry("a//b.py"),
+    "dot": lambda: entry("./a.py"),
+    "a link": lambda: zipped({"__init__.py": ""}, links={"link": "/etc/passwd"}),
+    "a device": lambda: entry("device", 0o020644),
+    "twice": lambda: twice("a.py"),
+    "file and folder": lambda: zipped({"a": "1", "a/b": "2"}),
+    "too many": lambda: zipped({f"f{number}": "" for number in range(20_001)}),
+    "a bomb": lambda: bomb(150 * 1024**2),
+    "nothing": lambda: zipped({}, folders=["a"]),
+    "a long name": lambda: zipped({"a" * 300: ""}),
+    "a folder in place of Manager's list": lambda: zipped({"__init__.py": "", ".tracking/evil": ""}),
+    "one that may take any memory": lambda: packed(zipfile.ZIP_LZMA),
+    "one that grows at once": lambda: packed(zipfile.ZIP_BZIP2),
 }
+"""Made when a test wants it: every process of a run reads this."""
 
 
 @pytest.mark.parametrize("name", UNSAFE)
 def test_an_unsafe_archive_is_refused_before_anything_is_written(name: str, tmp_path: Path) -> None:
     file, target = tmp_path / "pack.zip", tmp_path / "in" / "pack"
-    file.write_bytes(UNSAFE[name])
+    file.write_bytes(UNSAFE[name]())
     with pytest.raises(Unsafe):
         unpack(file, target, lambda: None)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path != file]
